@@ -1,0 +1,358 @@
+"""The data plane: redb files, row decoding, postcard, merge, digests.
+
+Every function that touches a file or a batch releases the interpreter lock. Rows cross the border in
+batches only. A panic inside never ends the process and never prints: it is raised as `NativePanic`.
+Formats: `formats.md`; redb's behaviour: `cache.md`; digests: `sync.md` 3.4 and 3.5; merge: `projection.md`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, final
+
+REDB_VERSION: str
+"""Version of the redb crate inside."""
+ENCODING: int
+"""Version of the canonical encoding that digests are made over (`enc` in the root)."""
+CACHE_SCHEMA_VERSION: int
+"""What do-memory expects in `schema_version["version"]` (4)."""
+
+# --------------------------------------------------------------------------------------------- errors
+
+class NativeError(Exception):
+    """Base of everything below; `str()` is redb's own message."""
+
+class NativePanic(NativeError):
+    """A panic inside the crate; the message names the place."""
+
+class DatabaseError(NativeError): ...
+class DatabaseAlreadyOpen(DatabaseError): ...
+class RepairAborted(DatabaseError): ...
+class UpgradeRequired(DatabaseError): ...
+class TransactionInProgress(DatabaseError): ...
+
+class StorageError(NativeError): ...
+class Corrupted(StorageError): ...
+class PreviousIo(StorageError): ...
+
+class StorageIo(StorageError):
+    """An I/O error; `errno` is the system's number or None (redb's own InvalidData, UnexpectedEof)."""
+
+    errno: int | None
+    kind: str
+    """Rust's ErrorKind by name: NotFound, PermissionDenied, StorageFull, InvalidData, UnexpectedEof …"""
+
+class TableError(NativeError): ...
+class TableTypeMismatch(TableError): ...
+class TableDoesNotExist(TableError): ...
+
+class CommitUnknown(NativeError):
+    """`commit()` returned an error: it may or may not be durable (`cache.md` 2.4). Reopen and read the generation."""
+
+class Conflict(NativeError):
+    """The live file no longer holds what the plan was made of (invariant I11); nothing was written."""
+
+class StreamError(NativeError):
+    """A response that is not what the protocol says; `code` is the server's code or a word of ours.
+
+    Ours: `truncated` (no terminator), `shape` (valid JSON, wrong form), `json` (not JSON), `root` (bucket
+    digests do not add up to the root). Anything else is the server's own code, with its own message.
+    """
+
+    code: str
+
+# ------------------------------------------------------------------------------------- source columns
+
+def source_columns(table: str) -> list[tuple[str, Literal["text", "integer", "real", "blob"]]]:
+    """Columns of one cache table's source rows in canonical order, with the type that each should have.
+
+    The select list of every fetch is: these columns in this order; for `episodes` one more, the tags in
+    their canonical form (`<octets>:<tag>` joined by `,` in tag order, '' for none); a `real` column is
+    selected as `CASE typeof(c) WHEN 'real' THEN printf('%!.17g', c) ELSE c END` followed by `typeof(c)`.
+    """
+
+# --------------------------------------------------------------------------------------------- codec
+
+def encode_value(table: str, json_text: str) -> bytes:
+    """Cache bytes of one value given as serde_json text. ValueError names the field that does not fit."""
+
+def decode_value(table: str, data: bytes) -> str:
+    """serde_json text of one cached value, letter for letter as do-memory prints it. ValueError when it does not decode whole."""
+
+def pattern_debug_text(data: bytes) -> str:
+    """Rust Debug text of a cached pattern: what the primary's column `pattern_type` holds."""
+
+def digest(algorithm: str, data: bytes) -> bytes:
+    """Whole digest: `sha3-256`, `sha-256` or `blake3`."""
+
+# --------------------------------------------------------------------------------------------- files
+
+@final
+class Header:
+    """What the first 320 bytes say; read without a lock and without redb."""
+
+    length: int
+    magic: Literal["redb", "near", "zeros", "sqlite", "gzip", "text", "other", "short"]
+    """`near`: within 2 bits of redb's magic; `short`: fewer than 320 bytes."""
+    recovery_required: bool
+    two_phase: bool
+    page_size: int
+    format_versions: tuple[int, int]
+    slot_checksums_ok: tuple[bool, bool]
+    layout_length: int
+    """Bytes that the layout says the file should have."""
+    raw: bytes
+
+def read_header(path: str) -> Header:
+    """OSError when it cannot be read."""
+
+@final
+class CopyInfo:
+    bytes: int
+    attempts: int
+    seconds: float
+    method: Literal["reflink", "copy"]
+
+def copy_file(source: str, target: str, attempts: int = 5) -> CopyInfo:
+    """A private copy whose header was equal before and after (`cache.md`, fact 5); takes no lock.
+
+    BlockingIOError after `attempts` copies during which the header moved. The target is created with mode 0600.
+    """
+
+@final
+class TableStat:
+    name: str
+    key_type: str
+    value_type: str
+    rows: int | None
+    """None when the table cannot be opened."""
+    error: str | None
+
+@final
+class CacheFile:
+    """An open redb file, 16 MiB of page memory at most for all that are open together."""
+
+    @staticmethod
+    def open(path: str, mode: Literal["private", "read", "write"], cache_bytes: int = 4194304) -> CacheFile:
+        """`private`: read-write on a private copy, never synced, repaired on open if it must be;
+        `read`: shared lock, writes nothing; `write`: exclusive lock."""
+    @property
+    def repaired(self) -> bool:
+        """Whether this open ran redb's repair."""
+    def tables(self) -> list[TableStat]: ...
+    def meta(self) -> dict[str, bytes]:
+        """`storage_sync_meta`; empty when there is none."""
+    def schema_version(self) -> int | None: ...
+    def get(self, table: str, keys: Sequence[str]) -> list[bytes | None]: ...
+    def page(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
+        """Rows in key order, strictly after `after`. Tables of another value type give its raw bytes."""
+    def quarantine(self, after: str | None, limit: int) -> list[tuple[str, str]]:
+        """Refused rows: (`table` NUL `key`, JSON of reason, column, source digest, first seen)."""
+    def check_integrity(self) -> bool:
+        """redb's own check; `private` and `write` only."""
+    def scan(self) -> Scan:
+        """Hash every value of every table that we know and compare it with the ledger."""
+    def close(self) -> None: ...
+
+@final
+class ScanTable:
+    rows: int
+    """Rows in the file."""
+    listed: int
+    """Rows that the ledger says we proved (refused ones not counted)."""
+    refused: int
+    cache_only: int
+    """Rows in the file that the ledger does not list as ours."""
+    drifted: int
+    """Listed, but the bytes hash to something else and decode whole (LOCAL_DRIFT)."""
+    rotten: int
+    """Listed, but the bytes hash to something else and do not decode, or hold another id than their key (BIT_ROT)."""
+    absent: int
+    """Listed, but not in the file."""
+    undecodable: int
+    """Not listed and not decodable."""
+    payload_bytes: int
+    differing_keys: list[str]
+    """At most 20 of the drifted, rotten and absent."""
+    root: str
+    """Hex: table root over the ledger's source digests (32 digits). Only meaningful with the same digest algorithm."""
+
+@final
+class Scan:
+    """The judged content of one private copy; holds the copy open until it is dropped."""
+
+    @property
+    def tables(self) -> dict[str, ScanTable]: ...
+    @property
+    def payload_bytes(self) -> int: ...
+    @property
+    def clean(self) -> bool:
+        """No table has a drifted, rotten or absent row."""
+    def orphaned_embeddings(self, limit: int = 20) -> tuple[int, list[str]]:
+        """Embeddings in the whole file whose owner is named by the key and is not in the file (`projection.md`, owner)."""
+    def bad_vectors(self, dimension: int | None, limit: int = 20) -> tuple[int, list[str]]:
+        """Embeddings that are empty, not finite, zero, or not of `dimension` (None: the most frequent one)."""
+    def known_buckets(self, tables: Sequence[str]) -> str:
+        """JSON text for the manifest's `:known`: [[table number, bucket or '', digest hex], …] (`manifest.py`).
+
+        A table of at most 64 listed rows gives one entry with bucket '' and its root; a larger one an entry a bucket.
+        """
+    def unlisted_keys(self, table: str, after: str | None, limit: int) -> list[str]:
+        """Keys in the file that the ledger does not list as ours, in order."""
+
+# ------------------------------------------------------------------------------------ compare and stage
+
+@final
+class Scope:
+    """What is to be proven; its parts enter the root and the configuration hash."""
+
+    def __init__(self, *, digest: str, window: int, patterns: bool, embeddings: bool) -> None: ...
+    @property
+    def tables(self) -> list[str]:
+        """Cache tables in the scope, in the order of their numbers; derived ones (recommendation_episode_index) left out."""
+    @property
+    def config_hash(self) -> str: ...
+
+@final
+class Changes:
+    """What one table would see."""
+
+    insert: int
+    update: int
+    remove: int
+    relist: int
+    """Equal by projection; only the ledger's digest changes."""
+    same: int
+    refused: int
+    expected: int
+    moved: int
+    """Rows that changed on the primary between manifest and fetch; a further round is needed."""
+    keys: list[str]
+    """At most 20 keys of what changes."""
+
+@final
+class Comparison:
+    """The primary's manifest against a scan: which rows must be fetched. Digest path, `sync.md` 3.4."""
+
+    def __init__(self, scope: Scope, scan: Scan | None) -> None: ...
+    def feed(self, chunk: bytes) -> None:
+        """One piece of the body of the manifest's response, cursor lines or a whole pipeline body. StreamError."""
+    def finish(self) -> None:
+        """Checks that all arrived and that the buckets add up to the roots. StreamError."""
+    @property
+    def root(self) -> str:
+        """Hex: the one digest over scope and table roots."""
+    @property
+    def primary_rows(self) -> dict[str, int]:
+        """Rows of each source table, expected or not."""
+    @property
+    def expected(self) -> dict[str, int]: ...
+    @property
+    def to_fetch(self) -> dict[str, int]: ...
+    @property
+    def to_remove(self) -> dict[str, int]: ...
+    def fetch_keys(self, table: str, first: int, count: int) -> list[str]:
+        """Hex of the source keys `first` … `first+count-1` of the rows to fetch, in key order."""
+    def remove_keys(self, table: str, first: int, count: int) -> list[str]:
+        """Cache keys of rows that our ledger lists and the manifest no longer has."""
+
+@final
+class StepSpec:
+    """What one step of a cursor batch answers: rows of `table`, or nothing for us (BEGIN, COMMIT) when None."""
+
+    def __init__(self, table: str | None, *, typed: bool = False, counts: bool = False) -> None:
+        """`typed`: each column comes as two, `typeof(c)` and `CAST(c AS BLOB)` (text that is not UTF-8).
+        `counts`: rows are (table name, rows of its source table) and fill `Staging.primary_rows`."""
+
+@final
+class Staging:
+    """Rows that arrive, proven, merged and waiting for the transaction.
+
+    With a comparison: the digest path, each row must match its manifest entry, others count as `moved`.
+    Without: the snapshot path, all rows of one read transaction arrive and the manifest is made here.
+    Writes happen on a thread of its own, in batches; up to `batch_bytes` or `batch_rows` stay in memory.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        scan: Scan | None,
+        comparison: Comparison | None,
+        *,
+        path: str,
+        sibling: bool,
+        batch_rows: int = 100,
+        batch_bytes: int = 4194304,
+        identity: bytes = b"",
+    ) -> None:
+        """`path`: staging file beside the cache, created only when more than a batch must wait. `sibling`: the
+        staging file becomes the cache itself (first sync, rebuild). `identity`: source, epoch and configuration;
+        an existing file with another one is refused with ValueError, with the same one it is resumed."""
+    def begin(self, steps: Sequence[StepSpec]) -> None:
+        """A new response is about to arrive, with these steps (one for a pipeline's execute)."""
+    def feed(self, chunk: bytes) -> None:
+        """One piece of that response, cursor lines or a whole pipeline body. StreamError ends the response."""
+    def feed_rows(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """Rows from SQLite: int, float, None, bytearray (text as stored) and bytes (blob)."""
+    def end(self) -> None:
+        """The response is complete; StreamError `truncated` when its terminator is missing."""
+    @property
+    def rows(self) -> int:
+        """Rows seen so far, resumed ones included."""
+    @property
+    def resumed_rows(self) -> int:
+        """Rows that an earlier run staged and that prove their digest."""
+    @property
+    def checkpoint_rows(self) -> int:
+        """Rows that a kill would not lose."""
+    @property
+    def changes(self) -> dict[str, Changes]: ...
+    @property
+    def primary_rows(self) -> dict[str, int]: ...
+    @property
+    def staged_bytes(self) -> int: ...
+    def moved_keys(self, table: str, limit: int) -> list[str]:
+        """Hex of the source keys whose digest was not the manifest's."""
+    def seal(self) -> None:
+        """All rows are here: settle removals, duplicates, the recommendation index; flush. Snapshot path: make the root."""
+    @property
+    def root(self) -> str: ...
+    def refused(self, after: str | None, limit: int) -> list[tuple[str, str, str, str]]:
+        """(table, key, column, reason) of rows refused in this run or earlier and still so."""
+    def replaced(self, after: str | None, limit: int) -> list[tuple[str, str, bytes, str]]:
+        """(table, key, old bytes, reason) of rows whose replacement or removal the primary cannot give back.
+
+        Reasons: `gone from the primary`, `left the window with local fields`, `local fields replaced`, `bit rot`."""
+    def removals(self, table: str, after: str | None, limit: int) -> list[str]:
+        """Cache keys that the transaction will remove."""
+    def keep_removed(self, table: str, keys: Sequence[str]) -> None:
+        """These removed rows are still in the primary, outside the window, with the digest that we proved: not set aside
+        unless they hold what only the cache had."""
+    def close(self) -> None:
+        """Stop the writer; keep the staging file (it can be resumed)."""
+    def discard(self) -> None:
+        """Stop the writer and remove the staging file."""
+
+@final
+class Applied:
+    generation: int
+    commits: int
+    lock_seconds: float
+    """How long redb's lock was held on the live file."""
+    commit_seconds: float
+    bytes_written: int
+    """Growth-independent: value and ledger bytes put into the transaction."""
+    rows_written: int
+    rows_removed: int
+
+def apply(path: str, staging: Staging, meta: Mapping[str, bytes], generation: int, now_ms: int) -> Applied:
+    """One write transaction, durable at once, on the live file: rows, removals, ledger, refused rows, checkpoint, `schema_version`,
+    recommendation index, episode revisions. Re-checks that each touched key still holds what was compared (`Conflict`).
+    DatabaseAlreadyOpen when another process holds the file."""
+
+def finish_sibling(staging: Staging, meta: Mapping[str, bytes], generation: int, now_ms: int) -> Applied:
+    """Complete a sibling build: ledger, checkpoint, schema version; compact when it pays; close clean and sync the file."""
+
+def prove(path: str, scope: Scope) -> Scan:
+    """Open a private copy or a closed sibling read-only and scan it; the root of the scan is `root_of(scan, scope)`."""
+
+def root_of(scan: Scan, scope: Scope) -> str:
+    """Hex: the root over the ledger of the scanned file, for comparison with the manifest's."""

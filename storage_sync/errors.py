@@ -1,0 +1,174 @@
+"""One hierarchy of errors; each class carries its exit code, code word, hint and whether a retry helps.
+
+The code words and exit codes are the contract of `cli.md` ("error") and `operations.md` 6.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class StorageSyncError(Exception):
+    """Anything this tool can explain. `str(error)` is the sentence; `hint` is the next step."""
+
+    code: ClassVar[str] = "internal"
+    exit_code: ClassVar[int] = 70
+    retry: ClassVar[bool] = False
+    default_hint: ClassVar[str] = "this is a bug; please report it with the log"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint if hint is not None else self.default_hint
+
+
+class InternalError(StorageSyncError):
+    """A state that the design rules out."""
+
+
+class UsageError(StorageSyncError):
+    """A command line that cannot be understood or needs consent."""
+
+    code = "usage"
+    exit_code = 2
+    default_hint = "see storage-sync --help"
+
+
+class ConfigError(StorageSyncError):
+    """A setting that is unknown or has a value out of range; the message names file, line and key."""
+
+    code = "config"
+    exit_code = 2
+    default_hint = "storage-sync config check shows every setting and where it came from"
+
+
+class PrimaryUnavailable(StorageSyncError):
+    """The primary does not answer now: DNS, refused, timeout, cut body, 408, 425, 429, 5xx, too busy."""
+
+    code = "primary_unavailable"
+    exit_code = 3
+    retry = True
+    default_hint = "the cache is untouched and can still be read; try again later"
+
+    def __init__(self, message: str, *, hint: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+        """Seconds that the server asked us to wait, if it did."""
+
+
+class PrimaryRefused(StorageSyncError):
+    """The primary answers, but not to us: 401, 403, wrong type, wrong shape, 404 path, TLS, redirect."""
+
+    code = "primary_refused"
+    exit_code = 4
+    default_hint = "check the URL and the token (storage-sync ping)"
+
+
+class PrimarySchema(StorageSyncError):
+    """The primary has no do-memory schema that we can read."""
+
+    code = "primary_schema"
+    exit_code = 4
+    default_hint = "point --primary at a database that do-memory has opened at least once"
+
+
+class CacheDamaged(StorageSyncError):
+    """The cache file is corrupt, truncated, rotten or went back in time."""
+
+    code = "cache_damaged"
+    exit_code = 5
+    default_hint = "storage-sync repair --plan says what can be saved"
+
+
+class CacheForeign(StorageSyncError):
+    """The cache path holds something that is not a redb file; it is never touched."""
+
+    code = "cache_foreign"
+    exit_code = 5
+    default_hint = "give another path with --cache"
+
+
+class CacheLocked(StorageSyncError):
+    """Another process holds the cache file."""
+
+    code = "cache_locked"
+    exit_code = 6
+    retry = True
+    default_hint = "wait with --wait SECONDS, or look through a copy with storage-sync peek"
+
+
+class PartialWork(StorageSyncError):
+    """The work did not finish and can be resumed."""
+
+    code = "partial"
+    exit_code = 7
+    retry = True
+    default_hint = "run the command again: it resumes"
+
+
+class RowsRefused(StorageSyncError):
+    """Rows of the primary were refused and the caller asked for that to be an error (`--strict`)."""
+
+    code = "partial"
+    exit_code = 7
+    default_hint = "storage-sync quarantine list names each row and its reason"
+
+
+class LocalIO(StorageSyncError):
+    """A local resource failed: permission, read-only file system, disk full, I/O error."""
+
+    code = "local_io"
+    exit_code = 8
+    default_hint = "check the path, its owner and the free space"
+
+
+class GuardStopped(StorageSyncError):
+    """A guard of `sync.md` I7 stopped the run; nothing was changed."""
+
+    code = "guard"
+    exit_code = 9
+    default_hint = "storage-sync sync --plan shows what would change"
+
+
+class LeaseHeld(StorageSyncError):
+    """Another run of this tool works on the same cache."""
+
+    code = "lease_held"
+    exit_code = 11
+    retry = True
+    default_hint = "wait for that run to end"
+
+
+class VersionMismatch(StorageSyncError):
+    """The redb format or the cache schema is of another version."""
+
+    code = "version_mismatch"
+    exit_code = 12
+    default_hint = "storage-sync rebuild --plan"
+
+
+class DeadlineReached(StorageSyncError):
+    """The run gave up at its deadline; nothing was changed."""
+
+    code = "deadline"
+    exit_code = 13
+    retry = True
+    default_hint = "give a longer --deadline or look at the primary's latency"
+
+
+class Interrupted(StorageSyncError):
+    """A signal or the operator stopped the run before its commit. Exit 130 for SIGINT, 143 for SIGTERM."""
+
+    code = "interrupted"
+    exit_code = 130
+    retry = True
+    default_hint = "nothing was changed; run it again"
+
+    def __init__(self, message: str, *, hint: str | None = None, exit_code: int = 130) -> None:
+        super().__init__(message, hint=hint)
+        self.actual_exit_code = exit_code
+
+
+def exit_code_of(error: StorageSyncError) -> int:
+    """Exit code of one error value; only `Interrupted` depends on how it happened."""
+    return error.actual_exit_code if isinstance(error, Interrupted) else error.exit_code
