@@ -1,0 +1,22 @@
+//! Rows of a do-memory primary as values of its redb cache.
+//!
+//! Pure functions over bytes: no file, no network, no Python. The layouts and the JSON are those of do-memory
+//! (`formats.md` 3), the digests those of `sync.md` 3.4, equality and merge those of `projection.md`.
+
+mod digest;
+pub mod hrana;
+mod inspect;
+mod key;
+mod merge;
+mod table;
+mod value;
+
+pub use digest::{row_digest, Algorithm, Digest16, Hasher};
+pub use inspect::{
+    check_value, decode_json, embedding_values, encode_json, only_projection, pattern_debug, session_stamp, CodecError,
+    ValueState,
+};
+pub use key::{embedding_owner, source_key, Owner};
+pub use merge::{merge, Merged, Refusal};
+pub use table::{Column, Kind, Table};
+pub use value::{SourceRow, Value};
