@@ -309,6 +309,11 @@ class Staging:
     def primary_rows(self) -> dict[str, int]: ...
     @property
     def staged_bytes(self) -> int: ...
+    def pending_keys(self, table: str, first: int, count: int) -> list[str]:
+        """Hex of the source keys that the comparison wants and that no earlier run staged, in key order (digest path).
+        The list is fixed when the staging is made: `first` counts over it."""
+    def staged(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
+        """Rows that wait for the transaction (inserts and updates), in key order; after `seal`."""
     def moved_keys(self, table: str, limit: int) -> list[str]:
         """Hex of the source keys whose digest was not the manifest's."""
     def seal(self) -> None:
@@ -324,8 +329,8 @@ class Staging:
     def removals(self, table: str, after: str | None, limit: int) -> list[str]:
         """Cache keys that the transaction will remove."""
     def keep_removed(self, table: str, keys: Sequence[str]) -> None:
-        """These removed rows are still in the primary, outside the window, with the digest that we proved: not set aside
-        unless they hold what only the cache had."""
+        """These removed rows are still in the primary, outside the window: not set aside unless they hold what only
+        the cache had."""
     def close(self) -> None:
         """Stop the writer; keep the staging file (it can be resumed)."""
     def discard(self) -> None:
