@@ -1,0 +1,87 @@
+"""The guards that stand for the question "are you sure" (`sync.md` I7). Pure decisions over numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from storage_sync.errors import GuardStopped
+
+FREE_REMOVALS = 10
+"""The ratio counts only above this many removals."""
+SMALL_CACHE = 10
+"""Below this many episodes all of them must be in the primary for a take-over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the guards look at. Rows are counts over all tables in scope unless said otherwise."""
+
+    stamped_source: str | None
+    source: str
+    stamped_epoch: int
+    epoch: int
+    same_root: bool
+    """The primary's root equals the one that the cache was proven against."""
+    expected_episodes: int
+    cached_episodes: int
+    listed_rows: int
+    removals: int
+    """Rows that would leave because the primary no longer has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    adopt: bool = False
+    allow_shrink: bool = False
+
+
+def source_error(facts: Facts, consent: Consent) -> GuardStopped | None:
+    """The cache was proven against another primary, or the primary went back in time."""
+    if facts.stamped_source is None or consent.adopt:
+        return None
+    if facts.stamped_source != facts.source and not facts.same_root:
+        return GuardStopped(
+            "this cache was built from another primary; nothing was changed",
+            hint="check the URL (storage-sync config show); sync --adopt builds the cache anew from this primary",
+        )
+    if facts.stamped_epoch != facts.epoch and not facts.same_root:
+        return GuardStopped(
+            "the primary went back to an earlier state since the last proof; nothing was changed",
+            hint="if the restore was meant, sync --adopt builds the cache anew from it",
+        )
+    return None
+
+
+def shrink_error(facts: Facts, consent: Consent, max_removal_ratio: float) -> GuardStopped | None:
+    """The primary looks empty, or too many rows would leave."""
+    if consent.allow_shrink or consent.adopt:
+        return None
+    if facts.expected_episodes == 0 and facts.cached_episodes > 0:
+        return GuardStopped(
+            f"the primary has no episodes while the cache holds {facts.cached_episodes:,}; nothing was changed",
+            hint="check that the URL names the right database; sync --allow-shrink empties the cache",
+        )
+    if facts.removals > FREE_REMOVALS and facts.removals > max_removal_ratio * facts.listed_rows:
+        return GuardStopped(
+            f"{facts.removals:,} of {facts.listed_rows:,} proven rows would be removed, "
+            f"more than the limit of {max_removal_ratio:.0%}; nothing was changed",
+            hint="sync --plan lists them; sync --allow-shrink removes them",
+        )
+    return None
+
+
+def removal_ratio(facts: Facts) -> float:
+    return facts.removals / facts.listed_rows if facts.listed_rows else 0.0
+
+
+def implausible(cached_episodes: int, known_to_primary: int, schema: int | None, wrong_types: bool) -> str | None:
+    """Why an unstamped cache is not taken over by itself (`sync.md` 4.2), or None when it is plausible."""
+    if wrong_types:
+        return "its tables are not of do-memory's types"
+    if schema != 4 and cached_episodes:
+        return f"its schema version is {schema if schema is not None else 'absent'}, not 4"
+    if cached_episodes and cached_episodes < SMALL_CACHE and known_to_primary < cached_episodes:
+        return f"only {known_to_primary} of its {cached_episodes} episodes are in this primary"
+    if cached_episodes >= SMALL_CACHE and known_to_primary * 2 < cached_episodes:
+        return f"only {known_to_primary:,} of its {cached_episodes:,} episodes are in this primary"
+    return None

@@ -1,0 +1,64 @@
+"""A plan: what a run would change, as an operator reads it before it happens."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from storage_sync.errors import GuardStopped, exit_code_of
+from storage_sync.model import ErrorValue, Plan, PlanRow, TableChange
+
+TYPED_ROWS = 100
+TYPED_SHARE = 0.1
+
+
+def error_value(error: GuardStopped) -> ErrorValue:
+    return ErrorValue(error.code, error.message, error.hint, error.retry, exit_code_of(error))
+
+
+def make_plan(
+    *,
+    changes: Mapping[str, TableChange],
+    cached: Mapping[str, int],
+    generation: int,
+    base_root: str,
+    root: str,
+    staged_bytes: int,
+    removes_ratio: float,
+    rows_per_second: float | None,
+    profile: str,
+    refusal: GuardStopped | None,
+    refused_rows: int,
+) -> Plan:
+    """The sync's plan. `cached`: rows of each table in the file now; `generation`, `base_root`: what it was made for."""
+    inserted = sum(change.insert for change in changes.values())
+    updated = sum(change.update for change in changes.values())
+    removed = sum(change.remove for change in changes.values())
+    rows = [
+        PlanRow("fetch", "fetch new rows", inserted, staged_bytes if inserted else 0, "removed again by undo"),
+        PlanRow("replace", "replace changed rows", updated, None, "replaced bytes set aside where only the cache had them"),
+        PlanRow("remove", "remove rows gone from the window or the primary", removed, None, "set aside, restorable"),
+        PlanRow("primary", "primary", 0, 0, "never written"),
+    ]
+    if refused_rows:
+        rows.insert(3, PlanRow("refuse", "refuse rows that cannot be represented", refused_rows, None, "in quarantine"))
+    level = 2 if removed else 1
+    typed = removed > TYPED_ROWS or any(
+        change.remove > TYPED_SHARE * cached.get(table, 0) and change.remove > 0 for table, change in changes.items()
+    )
+    identity = hashlib.blake2s(f"{generation}:{base_root}:{root}:{inserted}:{updated}:{removed}".encode(), digest_size=2)
+    written = inserted + updated
+    return Plan(
+        id=f"p-{identity.hexdigest()}",
+        kind="sync",
+        base=(generation, base_root),
+        root=root,
+        changes=dict(changes),
+        rows=tuple(rows),
+        removes_ratio=removes_ratio,
+        takes_s=(written + removed) / rows_per_second if rows_per_second else None,
+        lost=(),
+        level=level,
+        phrase=profile if typed else None,
+        refusal=error_value(refusal) if refusal else None,
+    )

@@ -1,0 +1,113 @@
+"""The value of a running operation: phases, rows, rate and remaining time (`console.md` 4.1, Sync panel)."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from storage_sync.model import Phase, Run, StepState
+
+Progress = Callable[[Run], None]
+SYNC_STEPS: tuple[str, ...] = tuple(Phase)
+_RATE_SAMPLES = 60
+_SAMPLE_SECONDS = 0.25
+
+
+class Tracker:
+    """Keeps one Run up to date and hands each new value to `report`."""
+
+    def __init__(
+        self,
+        run_id: str,
+        kind: str,
+        trigger: str,
+        report: Progress,
+        *,
+        steps: tuple[str, ...] = SYNC_STEPS,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._report = report
+        self._clock = clock
+        self._monotonic = monotonic
+        self._samples: deque[tuple[float, int]] = deque(maxlen=_RATE_SAMPLES + 1)
+        self._first_rows = 0
+        self.run = Run(
+            id=run_id,
+            kind=kind,
+            path="in_place",
+            trigger=trigger,
+            started_at=clock(),
+            steps=tuple((name, StepState.WAITING) for name in steps),
+        )
+        self._publish()
+
+    def path(self, path: str) -> None:
+        self.run = replace(self.run, path=path)
+
+    def step(self, name: Phase) -> None:
+        """Everything before `name` is done, `name` is running."""
+        names = [step for step, _ in self.run.steps]
+        at = names.index(name)
+        steps = tuple(
+            (step, StepState.DONE if index < at else StepState.RUNNING if index == at else StepState.WAITING)
+            for index, step in enumerate(names)
+        )
+        cancellable = name not in (Phase.COMMIT, Phase.READ_BACK, Phase.WITNESS, Phase.HISTORY)
+        self.run = replace(self.run, step=str(name), steps=steps, cancellable=cancellable)
+        self._publish()
+
+    def expect(self, total: int | None, *, done: int = 0, batch_rows: int = 0) -> None:
+        """How many rows will arrive; `done` of them are there already (a resume)."""
+        self._samples.clear()
+        self._first_rows = done
+        batches = -(-total // batch_rows) if total is not None and batch_rows else None
+        self.run = replace(self.run, total=total, done=done, batches=batches)
+        self._publish()
+
+    def rows(self, done: int, received: int, *, batch_rows: int = 0, checkpoint: int | None = None, round_: int = 1) -> None:
+        """Rows and bytes so far; rate and remaining time come from the last samples, never from resumed rows."""
+        now = self._monotonic()
+        if not self._samples or now - self._samples[-1][0] >= _SAMPLE_SECONDS:
+            self._samples.append((now, done))
+        rate = None
+        if len(self._samples) >= 2:
+            (t0, r0), (t1, r1) = self._samples[0], self._samples[-1]
+            if t1 > t0:
+                rate = (r1 - r0) / (t1 - t0)
+        rates = tuple(
+            (r1 - r0) / (t1 - t0)
+            for (t0, r0), (t1, r1) in zip(self._samples, list(self._samples)[1:], strict=False)
+            if t1 > t0
+        )
+        left = self.run.total - done if self.run.total is not None else None
+        eta = left / rate if rate and left is not None and left >= 0 else None
+        changed_checkpoint = checkpoint is not None and checkpoint != self.run.checkpoint_rows
+        self.run = replace(
+            self.run,
+            done=done,
+            bytes=received,
+            batch=done // batch_rows if batch_rows else 0,
+            rate=rate,
+            rates=rates,
+            eta_s=eta,
+            round=round_,
+            checkpoint_rows=checkpoint if checkpoint is not None else self.run.checkpoint_rows,
+            checkpoint_at=self._clock() if changed_checkpoint else self.run.checkpoint_at,
+        )
+        self._publish()
+
+    def end(self, result: str, exit_code: int, *, failed: bool) -> None:
+        steps = tuple(
+            (name, StepState.FAILED if failed and state is StepState.RUNNING else StepState.DONE if not failed else state)
+            for name, state in self.run.steps
+        )
+        self.run = replace(
+            self.run, steps=steps, ended_at=self._clock(), result=result, exit_code=exit_code, cancellable=False, eta_s=None
+        )
+        self._publish()
+
+    def _publish(self) -> None:
+        self._report(self.run)
