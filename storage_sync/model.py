@@ -566,7 +566,16 @@ class CoreDied:
 
 
 Event = (
-    LogLine | Accepted | Refused | Answer | RunStarted | RunEnded | StateChanged | FileChanged | ConfigChanged | CoreDied
+    LogLine
+    | Accepted
+    | Refused
+    | Answer
+    | RunStarted
+    | RunEnded
+    | StateChanged
+    | FileChanged
+    | ConfigChanged
+    | CoreDied
 )
 
 

@@ -44,7 +44,8 @@ class Cancel:
 
     def interrupted(self) -> Interrupted:
         return Interrupted(
-            f"stopped before the commit: {self._reason or 'cancelled'}; the cache is unchanged", exit_code=self._exit_code
+            f"stopped before the commit: {self._reason or 'cancelled'}; the cache is unchanged",
+            exit_code=self._exit_code,
         )
 
     async def run(self, work: Awaitable[T]) -> T:

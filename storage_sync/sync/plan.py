@@ -36,7 +36,9 @@ def make_plan(
     removed = sum(change.remove for change in changes.values())
     rows = [
         PlanRow("fetch", "fetch new rows", inserted, staged_bytes if inserted else 0, "removed again by undo"),
-        PlanRow("replace", "replace changed rows", updated, None, "replaced bytes set aside where only the cache had them"),
+        PlanRow(
+            "replace", "replace changed rows", updated, None, "replaced bytes set aside where only the cache had them"
+        ),
         PlanRow("remove", "remove rows gone from the window or the primary", removed, None, "set aside, restorable"),
         PlanRow("primary", "primary", 0, 0, "never written"),
     ]
@@ -46,7 +48,9 @@ def make_plan(
     typed = removed > TYPED_ROWS or any(
         change.remove > TYPED_SHARE * cached.get(table, 0) and change.remove > 0 for table, change in changes.items()
     )
-    identity = hashlib.blake2s(f"{generation}:{base_root}:{root}:{inserted}:{updated}:{removed}".encode(), digest_size=2)
+    identity = hashlib.blake2s(
+        f"{generation}:{base_root}:{root}:{inserted}:{updated}:{removed}".encode(), digest_size=2
+    )
     written = inserted + updated
     return Plan(
         id=f"p-{identity.hexdigest()}",

@@ -67,7 +67,9 @@ class Tracker:
         self.run = replace(self.run, total=total, done=done, batches=batches)
         self._publish()
 
-    def rows(self, done: int, received: int, *, batch_rows: int = 0, checkpoint: int | None = None, round_: int = 1) -> None:
+    def rows(
+        self, done: int, received: int, *, batch_rows: int = 0, checkpoint: int | None = None, round_: int = 1
+    ) -> None:
         """Rows and bytes so far; rate and remaining time come from the last samples, never from resumed rows."""
         now = self._monotonic()
         if not self._samples or now - self._samples[-1][0] >= _SAMPLE_SECONDS:
@@ -101,11 +103,20 @@ class Tracker:
 
     def end(self, result: str, exit_code: int, *, failed: bool) -> None:
         steps = tuple(
-            (name, StepState.FAILED if failed and state is StepState.RUNNING else StepState.DONE if not failed else state)
+            (
+                name,
+                StepState.FAILED if failed and state is StepState.RUNNING else StepState.DONE if not failed else state,
+            )
             for name, state in self.run.steps
         )
         self.run = replace(
-            self.run, steps=steps, ended_at=self._clock(), result=result, exit_code=exit_code, cancellable=False, eta_s=None
+            self.run,
+            steps=steps,
+            ended_at=self._clock(),
+            result=result,
+            exit_code=exit_code,
+            cancellable=False,
+            eta_s=None,
         )
         self._publish()
 
