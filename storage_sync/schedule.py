@@ -1,0 +1,111 @@
+"""When the next run is due and why (S2–S6). Pure: times in, one answer out; randomness is an argument."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+BACKOFF_FIRST_S = 1.0
+BACKOFF_MOST_S = 60.0
+FILE_CHANGE_SETTLE_S = 0.5
+MOVED_SETTLE_MOST_S = 10.0
+JITTER = 0.1
+"""Share of the interval by which a periodic run may come earlier or later."""
+
+
+class Trigger(StrEnum):
+    START = "start"
+    INTERVAL = "interval"
+    STALENESS = "staleness"
+    CACHE_CHANGED = "cache changed"
+    RECOVERY = "recovery"
+    RETRY = "retry"
+    MANUAL = "manual"
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Epoch seconds and reason of the next run."""
+
+    at: float
+    reason: Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The settings that matter here, in seconds."""
+
+    interval_s: float
+    staleness_s: float
+    on_start: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What happened so far. Times are epoch seconds; `jitter` is uniform in [-1, 1], `spread` in [0, 1]."""
+
+    started_at: float
+    last_end: float | None = None
+    proof_at: float | None = None
+    failures: int = 0
+    retry_after: float | None = None
+    moved_at: float | None = None
+    """When the poll first saw that the primary moved since the proof."""
+    file_changed_at: float | None = None
+    """When the cache file changed under us, not yet looked at."""
+    recovered_at: float | None = None
+    """When the primary came back, not yet synced since."""
+    manual_at: float | None = None
+    jitter: float = 0.0
+    spread: float = 1.0
+
+
+def backoff_s(failures: int, spread: float, retry_after: float | None = None) -> float:
+    """Full jitter between zero and a doubling bound of at most a minute; the server's own word is a lower bound.
+
+    A floor of a tenth of the bound keeps a burst of zero draws from hammering a server that is coming up.
+    """
+    bound = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2.0 ** max(failures - 1, 0))
+    return max(bound * max(spread, 0.1), retry_after or 0.0)
+
+
+def next_run(timing: Timing, past: Past) -> Due | None:
+    """The earliest due run, or None when nothing is scheduled. A manual one waits for nothing."""
+    if past.manual_at is not None:
+        return Due(past.manual_at, Trigger.MANUAL)
+    if past.failures and past.last_end is not None and past.recovered_at is None:
+        return Due(past.last_end + backoff_s(past.failures, past.spread, past.retry_after), Trigger.RETRY)
+    candidates: list[Due] = []
+    if past.recovered_at is not None:
+        candidates.append(Due(past.recovered_at, Trigger.RECOVERY))
+    if past.last_end is None:
+        if timing.on_start:
+            candidates.append(Due(past.started_at, Trigger.START))
+        candidates.append(Due(past.started_at + timing.interval_s, Trigger.INTERVAL))
+    else:
+        candidates.append(Due(past.last_end + timing.interval_s * (1 + JITTER * past.jitter), Trigger.INTERVAL))
+    if past.moved_at is not None:
+        candidates.append(Due(past.moved_at + min(MOVED_SETTLE_MOST_S, timing.interval_s / 10), Trigger.STALENESS))
+    if past.proof_at is not None and past.last_end is not None:
+        # a run that could not renew the proof is repeated by the interval, not by this
+        due = past.proof_at + timing.staleness_s
+        if due > past.last_end:
+            candidates.append(Due(due, Trigger.STALENESS))
+    if past.file_changed_at is not None:
+        candidates.append(Due(past.file_changed_at + FILE_CHANGE_SETTLE_S, Trigger.CACHE_CHANGED))
+    return min(candidates, key=lambda due: due.at) if candidates else None
+
+
+def after_run(past: Past, *, ended_at: float, proof_at: float | None, failed: bool, retry_after: float | None) -> Past:
+    """What a finished run leaves behind; one run answers every reason that was waiting."""
+    return replace(
+        past,
+        last_end=ended_at,
+        proof_at=proof_at if proof_at is not None else past.proof_at,
+        failures=past.failures + 1 if failed else 0,
+        retry_after=retry_after,
+        moved_at=past.moved_at if failed else None,
+        file_changed_at=None,
+        recovered_at=None,
+        manual_at=None,
+    )
