@@ -1,0 +1,235 @@
+"""From the primary's state to proven rows in staging (`sync.md` 3.4 and 4.3, S3 and S4).
+
+Two paths, one result. Where the server can digest, a manifest names the rows that differ and only those are
+fetched by key. Otherwise, and for a first sync, every expected row arrives in one read transaction and the
+digests are made here. Both end in a sealed `Staging` whose root speaks of one instant of the primary.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from storage_sync import _native
+from storage_sync.errors import InternalError, PrimaryRefused, PrimaryUnavailable, StorageSyncError
+from storage_sync.model import Phase
+from storage_sync.primary.source import LocalSource, Source, UndecodableText
+from storage_sync.sync.feed import pump
+from storage_sync.sync.progress import Tracker
+
+T = TypeVar("T")
+ROUNDS = 5
+KEYS_A_REQUEST = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where staged rows wait and what they are for."""
+
+    path: str
+    sibling: bool
+    identity: bytes
+    batch_rows: int
+    resumable: bool
+    """A staging file of the same identity is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Sealed rows and the root that they were proven against."""
+
+    staging: _native.Staging
+    root: str
+    rounds: int
+    digest_path: bool
+
+
+class Stager:
+    """Fetches what differs and stages it. `on_cache_thread` runs a blocking native call on the cache thread."""
+
+    def __init__(
+        self,
+        source: Source,
+        scope: _native.Scope,
+        scan: _native.Scan | None,
+        target: Target,
+        tracker: Tracker,
+        on_cache_thread: Callable[..., Awaitable[object]],
+    ) -> None:
+        self._source = source
+        self._scope = scope
+        self._scan = scan
+        self._target = target
+        self._tracker = tracker
+        self._call = on_cache_thread
+        self._round = 1
+
+    async def run(self, *, full: bool) -> Staged:
+        """Rounds of the digest path, then, if the primary keeps moving, one read transaction.
+
+        Errors: PrimaryUnavailable and its kin; nothing has been written to the cache when one is raised.
+        """
+        if full or not await self._digest_path_fits():
+            return await self._snapshot()
+        for self._round in range(1, ROUNDS + 1):
+            staged = await self._by_digest()
+            if staged is not None:
+                return staged
+        return await self._snapshot()
+
+    async def compare(self) -> _native.Comparison:
+        """Only the manifest, without fetching a row."""
+        self._tracker.step(Phase.MANIFEST)
+        known = "[]"
+        if self._scan is not None:
+            known = await self._blocking(self._scan.known_buckets, self._scope.tables)
+        comparison = _native.Comparison(self._scope, self._scan)
+        with translated():
+            await pump(self._source.manifest(self._scope, known), comparison.feed, self._feed)
+            await self._blocking(comparison.finish)
+        return comparison
+
+    async def _digest_path_fits(self) -> bool:
+        if isinstance(self._source, LocalSource):
+            return False
+        capabilities = await self._source.probe()
+        if capabilities.digest is None:
+            return False
+        if self._target.resumable:
+            return True
+        return self._scan is not None and any(table.listed or table.refused for table in self._scan.tables.values())
+
+    async def _by_digest(self) -> Staged | None:
+        """One round; None when rows moved between the manifest and their fetch."""
+        comparison = await self.compare()
+        staging = self._staging(comparison)
+        try:
+            self._tracker.step(Phase.FETCH)
+            total = sum(comparison.to_fetch.values())
+            self._tracker.expect(total, done=staging.resumed_rows, batch_rows=self._target.batch_rows)
+            for table in self._scope.tables:
+                await self._fetch_pending(staging, table)
+            with translated():
+                await self._blocking(staging.seal)
+        except BaseException:
+            staging.close()
+            raise
+        if any(changes.moved for changes in staging.changes.values()):
+            staging.close()
+            return None
+        return Staged(staging, comparison.root, self._round, digest_path=True)
+
+    async def _fetch_pending(self, staging: _native.Staging, table: str) -> None:
+        first = 0
+        while keys := staging.pending_keys(table, first, KEYS_A_REQUEST):
+            first += len(keys)
+            try:
+                await self._fetch(staging, table, keys, typed=False)
+            except UndecodableText:
+                await self._fetch(staging, table, keys, typed=True)
+
+    async def _fetch(self, staging: _native.Staging, table: str, keys: list[str], *, typed: bool) -> None:
+        steps, chunks = self._source.rows(self._scope, table, keys, typed=typed)
+        await self._receive(staging, steps, chunks)
+
+    async def _snapshot(self) -> Staged:
+        """All expected rows in one read transaction; the manifest is made while they arrive."""
+        self._tracker.step(Phase.MANIFEST)
+        await self._source.probe()
+        staging = self._staging(None)
+        try:
+            self._tracker.step(Phase.FETCH)
+            self._tracker.expect(None, batch_rows=self._target.batch_rows)
+            if isinstance(self._source, LocalSource):
+                await self._local(staging, self._source)
+            else:
+                staging = await self._remote(staging)
+            with translated():
+                await self._blocking(staging.seal)
+        except BaseException:
+            staging.close()
+            raise
+        return Staged(staging, staging.root, self._round, digest_path=False)
+
+    async def _remote(self, staging: _native.Staging) -> _native.Staging:
+        steps, chunks = self._source.snapshot(self._scope)
+        try:
+            await self._receive(staging, steps, chunks)
+        except UndecodableText:
+            # one text that is not UTF-8 cuts the whole answer: read every column as its bytes, from the start
+            staging.discard()
+            staging = self._staging(None)
+            steps, chunks = self._source.snapshot(self._scope, typed=True)
+            await self._receive(staging, steps, chunks)
+        return staging
+
+    async def _local(self, staging: _native.Staging, source: LocalSource) -> None:
+        async with contextlib.aclosing(source.local_rows(self._scope)) as batches:
+            async for table, rows in batches:
+                with translated():
+                    await self._blocking(staging.feed_rows, table, rows)
+                self._report(staging)
+
+    async def _receive(
+        self, staging: _native.Staging, steps: list[_native.StepSpec], chunks: AsyncIterator[bytes]
+    ) -> None:
+        staging.begin(steps)
+
+        async def feed(sink: Callable[[bytes], None], chunk: bytes) -> None:
+            await self._call(sink, chunk)
+            self._report(staging)
+
+        with translated():
+            await pump(chunks, staging.feed, feed)
+            await self._blocking(staging.end)
+
+    async def _feed(self, sink: Callable[[bytes], None], chunk: bytes) -> None:
+        await self._call(sink, chunk)
+
+    async def _blocking(self, function: Callable[..., T], *arguments: object) -> T:
+        return await self._call(function, *arguments)  # type: ignore[return-value]
+
+    def _report(self, staging: _native.Staging) -> None:
+        self._tracker.rows(
+            staging.rows,
+            self._source.counters.bytes_received,
+            batch_rows=self._target.batch_rows,
+            checkpoint=staging.checkpoint_rows,
+            round_=self._round,
+        )
+
+    def _staging(self, comparison: _native.Comparison | None) -> _native.Staging:
+        target = self._target
+        return _native.Staging(
+            self._scope,
+            self._scan,
+            comparison,
+            path=target.path,
+            sibling=target.sibling,
+            batch_rows=target.batch_rows,
+            identity=target.identity,
+        )
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """What the decoder finds wrong with an answer, in the words of the error hierarchy."""
+    try:
+        yield
+    except _native.StreamError as error:
+        raise stream_error(error) from error
+
+
+def stream_error(error: _native.StreamError) -> StorageSyncError:
+    if error.code == "truncated":
+        return PrimaryUnavailable(f"the primary's answer ended too early: {error}")
+    if error.code in ("json", "shape"):
+        return PrimaryRefused(
+            f"the primary's answer is not what a libSQL server sends: {error}",
+            hint="check that the URL names a libSQL server and not a gateway in front of it",
+        )
+    if error.code == "root":
+        return InternalError(f"the primary's bucket digests do not add up: {error}")
+    return PrimaryUnavailable(f"the primary reported {error.code}: {error}")
