@@ -1,7 +1,14 @@
 //! Cached values on their own: as text, as a check, as what single fields say.
 
 use crate::table::Table;
+use crate::types::{
+    Episode, EpisodePatternRelationship, EpisodeRelationship, EpisodeSummary, Heuristic, Pattern, ProceduralMemory,
+    RecommendationFeedback, RecommendationSession, Stamp,
+};
+use crate::vector;
+use serde::{Deserialize, Serialize};
 use std::fmt;
+use uuid::Uuid;
 
 /// A value or a text that is not what do-memory would write.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,41 +32,239 @@ pub enum ValueState {
     WrongKey(String),
 }
 
-fn pending<T>() -> Result<T, CodecError> {
-    Err(CodecError("not available".into()))
+/// A cached type: what its key is, and whether the primary can hold all of it.
+pub(crate) trait Stored<'a>: Serialize + Deserialize<'a> {
+    fn key(&self) -> Uuid;
+    fn only_projection(&self) -> bool;
+}
+
+/// Run one expression for the cached type of a table other than `embeddings`.
+macro_rules! for_type {
+    ($table:expr, $type:ident => $body:expr, embeddings => $vector:expr) => {
+        match $table {
+            Table::Episodes => {
+                type $type<'a> = Episode<'a>;
+                $body
+            }
+            Table::Summaries => {
+                type $type<'a> = EpisodeSummary<'a>;
+                $body
+            }
+            Table::Relationships => {
+                type $type<'a> = EpisodeRelationship<'a>;
+                $body
+            }
+            Table::RecommendationSessions => {
+                type $type<'a> = RecommendationSession<'a>;
+                $body
+            }
+            Table::RecommendationFeedback => {
+                type $type<'a> = RecommendationFeedback<'a>;
+                $body
+            }
+            Table::Patterns => {
+                type $type<'a> = Pattern<'a>;
+                $body
+            }
+            Table::Heuristics => {
+                type $type<'a> = Heuristic<'a>;
+                $body
+            }
+            Table::Procedural => {
+                type $type<'a> = ProceduralMemory<'a>;
+                $body
+            }
+            Table::EpisodePatternRelationships => {
+                type $type<'a> = EpisodePatternRelationship<'a>;
+                $body
+            }
+            Table::Embeddings => $vector,
+        }
+    };
+}
+
+/// Decode a whole value.
+pub(crate) fn decode<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Result<T, CodecError> {
+    match postcard::take_from_bytes::<T>(data) {
+        Ok((value, [])) => Ok(value),
+        Ok((_, rest)) => Err(CodecError(format!("{} bytes too many", rest.len()))),
+        Err(error) => Err(CodecError(error.to_string())),
+    }
+}
+
+pub(crate) fn encode<T: Serialize>(value: &T, size_hint: usize) -> Result<Vec<u8>, CodecError> {
+    postcard::to_extend(value, Vec::with_capacity(size_hint)).map_err(|error| CodecError(error.to_string()))
+}
+
+fn numbers(data: &[u8]) -> Result<&[u8], CodecError> {
+    vector::split(data).map_err(CodecError)
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<String, CodecError> {
+    serde_json::to_string(value).map_err(|error| CodecError(error.to_string()))
+}
+
+fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, CodecError> {
+    serde_json::from_str(text).map_err(|error| CodecError(error.to_string()))
 }
 
 /// serde_json text of a cached value; the whole value must be consumed.
-pub fn decode_json(_table: Table, _data: &[u8]) -> Result<String, CodecError> {
-    pending()
+pub fn decode_json(table: Table, data: &[u8]) -> Result<String, CodecError> {
+    for_type!(table, Cached => to_json(&decode::<Cached>(data)?),
+        embeddings => vector::to_json(numbers(data)?).map_err(CodecError))
 }
 
 /// Cache bytes of a value given as serde_json text.
-pub fn encode_json(_table: Table, _text: &str) -> Result<Vec<u8>, CodecError> {
-    pending()
+pub fn encode_json(table: Table, text: &str) -> Result<Vec<u8>, CodecError> {
+    for_type!(table, Cached => encode(&from_json::<Cached>(text)?, text.len()),
+        embeddings => encode(&from_json::<Vec<f32>>(text)?, text.len()))
 }
 
 /// Rust Debug text of a cached pattern: what the primary's column `pattern_type` holds.
-pub fn pattern_debug(_data: &[u8]) -> Result<String, CodecError> {
-    pending()
+pub fn pattern_debug(data: &[u8]) -> Result<String, CodecError> {
+    decode::<Pattern>(data).map(|pattern| format!("{pattern:?}"))
 }
 
 /// Whether a value decodes whole and belongs to its key.
-pub fn check_value(_table: Table, _key: &str, _data: &[u8]) -> ValueState {
-    ValueState::Whole
+pub fn check_value(table: Table, key: &str, data: &[u8]) -> ValueState {
+    fn state<'a, T: Stored<'a>>(key: &str, data: &'a [u8]) -> ValueState {
+        let id = match decode::<T>(data) {
+            Ok(value) => value.key(),
+            Err(error) => return ValueState::Undecodable(error.0),
+        };
+        let mut buffer = Uuid::encode_buffer();
+        let id = id.hyphenated().encode_lower(&mut buffer);
+        if id == key {
+            ValueState::Whole
+        } else {
+            ValueState::WrongKey(id.to_owned())
+        }
+    }
+
+    for_type!(table, Cached => state::<Cached>(key, data), embeddings => match numbers(data) {
+        Ok(_) => ValueState::Whole,
+        Err(error) => ValueState::Undecodable(error.0),
+    })
 }
 
 /// Whether the value holds nothing that the primary cannot hold, so that it could be rebuilt from it.
-pub fn only_projection(_table: Table, _data: &[u8]) -> Result<bool, CodecError> {
-    pending()
+pub fn only_projection(table: Table, data: &[u8]) -> Result<bool, CodecError> {
+    for_type!(table, Cached => decode::<Cached>(data).map(|value| value.only_projection()),
+        embeddings => numbers(data).map(|_| true))
 }
 
 /// Episode id, session id, seconds and nanoseconds of a cached recommendation session.
-pub fn session_stamp(_data: &[u8]) -> Result<(String, String, i64, u32), CodecError> {
-    pending()
+pub fn session_stamp(data: &[u8]) -> Result<(String, String, i64, u32), CodecError> {
+    let session: RecommendationSession = decode(data)?;
+    let time = session.timestamp;
+    Ok((
+        session.episode_id.to_string(),
+        session.session_id.to_string(),
+        time.timestamp(),
+        time.timestamp_subsec_nanos(),
+    ))
 }
 
 /// The numbers of a cached embedding.
-pub fn embedding_values(_data: &[u8]) -> Result<Vec<f32>, CodecError> {
-    pending()
+pub fn embedding_values(data: &[u8]) -> Result<Vec<f32>, CodecError> {
+    Ok(vector::floats(numbers(data)?).collect())
+}
+
+fn whole(time: Stamp) -> bool {
+    time.timestamp_subsec_nanos() == 0
+}
+
+impl<'a> Stored<'a> for Episode<'a> {
+    fn key(&self) -> Uuid {
+        self.episode_id
+    }
+
+    fn only_projection(&self) -> bool {
+        self.applied_patterns.is_empty()
+            && self.salient_features.is_none()
+            && whole(self.start_time)
+            && self.end_time.is_none_or(whole)
+            && self.tags.is_sorted_by(|a, b| a < b)
+    }
+}
+
+impl<'a> Stored<'a> for EpisodeSummary<'a> {
+    fn key(&self) -> Uuid {
+        self.episode_id
+    }
+
+    fn only_projection(&self) -> bool {
+        self.created_at == Stamp::UNIX_EPOCH
+    }
+}
+
+impl<'a> Stored<'a> for EpisodeRelationship<'a> {
+    fn key(&self) -> Uuid {
+        self.id
+    }
+
+    fn only_projection(&self) -> bool {
+        whole(self.created_at)
+    }
+}
+
+impl<'a> Stored<'a> for EpisodePatternRelationship<'a> {
+    fn key(&self) -> Uuid {
+        self.id
+    }
+
+    fn only_projection(&self) -> bool {
+        let local = &self.metadata;
+        whole(self.created_at) && local.reason.is_none() && local.created_by.is_none() && local.priority.is_none()
+    }
+}
+
+impl<'a> Stored<'a> for RecommendationSession<'a> {
+    fn key(&self) -> Uuid {
+        self.session_id
+    }
+
+    fn only_projection(&self) -> bool {
+        true
+    }
+}
+
+impl<'a> Stored<'a> for RecommendationFeedback<'a> {
+    fn key(&self) -> Uuid {
+        self.session_id
+    }
+
+    fn only_projection(&self) -> bool {
+        true
+    }
+}
+
+impl<'a> Stored<'a> for Pattern<'a> {
+    fn key(&self) -> Uuid {
+        self.id()
+    }
+
+    fn only_projection(&self) -> bool {
+        true
+    }
+}
+
+impl<'a> Stored<'a> for Heuristic<'a> {
+    fn key(&self) -> Uuid {
+        self.heuristic_id
+    }
+
+    fn only_projection(&self) -> bool {
+        whole(self.created_at) && whole(self.updated_at)
+    }
+}
+
+impl<'a> Stored<'a> for ProceduralMemory<'a> {
+    fn key(&self) -> Uuid {
+        self.id
+    }
+
+    fn only_projection(&self) -> bool {
+        whole(self.created_at) && whole(self.updated_at)
+    }
 }

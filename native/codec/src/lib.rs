@@ -3,13 +3,19 @@
 //! Pure functions over bytes: no file, no network, no Python. The layouts and the JSON are those of do-memory
 //! (`formats.md` 3), the digests those of `sync.md` 3.4, equality and merge those of `projection.md`.
 
+mod columns;
+mod debug;
 mod digest;
 pub mod hrana;
 mod inspect;
 mod key;
+mod legacy;
 mod merge;
+mod payload;
 mod table;
+mod types;
 mod value;
+mod vector;
 
 pub use digest::{row_digest, Algorithm, Digest16, Hasher};
 pub use inspect::{
