@@ -1,0 +1,374 @@
+//! An open redb file: private copy, shared reading, or exclusive writing.
+
+use crate::errors::{Fault, Outcome};
+use crate::ledger::split_ledger_key;
+use crate::panics::{Quiet, detached};
+use crate::scan::{Scan, ScanState};
+use crate::tables::{self, META, QUARANTINE, SCHEMA, VERSION, byte_table, open_if};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use redb::{
+    Builder, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTableMetadata, StorageBackend,
+    TableDefinition, TableError, TableHandle,
+};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::ops::Bound as Limit;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Page memory of one file unless the caller says otherwise.
+pub const CACHE_BYTES: usize = 4 << 20;
+
+/// A file that is ours alone and may be lost: never synced, never locked.
+#[derive(Debug)]
+struct PrivateFile(File);
+
+impl StorageBackend for PrivateFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(out, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(data, offset)
+    }
+}
+
+enum Handle {
+    Writable(Database),
+    ReadOnly(ReadOnlyDatabase),
+}
+
+/// How to open a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Private,
+    Read,
+    Write,
+}
+
+impl Mode {
+    fn parse(text: &str) -> Outcome<Self> {
+        match text {
+            "private" => Ok(Self::Private),
+            "read" => Ok(Self::Read),
+            "write" => Ok(Self::Write),
+            other => Err(Fault::value(format!("mode must be private, read or write, not {other:?}"))),
+        }
+    }
+}
+
+/// A file with the database that has it open.
+pub struct OpenFile {
+    handle: Quiet<Handle>,
+    repaired: bool,
+}
+
+impl OpenFile {
+    pub fn open(path: &Path, mode: Mode, cache_bytes: usize) -> Outcome<Self> {
+        let repairing = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&repairing);
+        let mut builder = Builder::new();
+        builder.set_cache_size(cache_bytes);
+        builder.set_repair_callback(move |_| seen.store(true, Ordering::Relaxed));
+        let handle = match mode {
+            Mode::Read => Handle::ReadOnly(builder.open_read_only(path)?),
+            Mode::Write => Handle::Writable(builder.open(path)?),
+            Mode::Private => Handle::Writable(open_private(&builder, path)?),
+        };
+        Ok(Self { handle: Quiet::new(handle), repaired: repairing.load(Ordering::Relaxed) })
+    }
+
+    pub fn begin_read(&self) -> Outcome<ReadTransaction> {
+        let transaction = match &*self.handle {
+            Handle::Writable(database) => database.begin_read(),
+            Handle::ReadOnly(database) => database.begin_read(),
+        };
+        Ok(transaction?)
+    }
+
+    fn check_integrity(&mut self) -> Outcome<bool> {
+        match &mut *self.handle {
+            Handle::Writable(database) => Ok(database.check_integrity()?),
+            Handle::ReadOnly(_) => Err(Fault::value("the integrity check needs a file opened private or write")),
+        }
+    }
+
+    fn close(self) -> Outcome<()> {
+        match self.handle.into_inner() {
+            Handle::Writable(database) => Ok(database.close()?),
+            Handle::ReadOnly(database) => Ok(database.close()?),
+        }
+    }
+}
+
+/// `create_with_backend` would initialise an empty file, which an open must not do.
+fn open_private(builder: &Builder, path: &Path) -> Outcome<Database> {
+    let open = || -> io::Result<File> { OpenOptions::new().read(true).write(true).open(path) };
+    let file = open().map_err(redb::StorageError::Io)?;
+    if file.metadata().map_err(redb::StorageError::Io)?.len() == 0 {
+        let empty = io::Error::new(io::ErrorKind::InvalidData, "Database file is empty");
+        return Err(redb::StorageError::Io(empty).into());
+    }
+    Ok(builder.create_with_backend(PrivateFile(file))?)
+}
+
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while the lock was held has already been reported; the values inside stay usable or say so.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Name, key type, value type, rows (when it can be opened) and error of one table.
+#[pyclass(frozen, get_all, module = "storage_sync._native")]
+pub struct TableStat {
+    name: String,
+    key_type: String,
+    value_type: String,
+    rows: Option<u64>,
+    error: Option<String>,
+}
+
+#[pymethods]
+impl TableStat {
+    fn __repr__(&self) -> String {
+        format!("<TableStat {} {} -> {}>", self.name, self.key_type, self.value_type)
+    }
+}
+
+/// Value types that tables of do-memory have, tried in this order.
+enum Shape {
+    Bytes,
+    Text,
+    Unsigned,
+    Signed,
+    Other(String, String),
+}
+
+impl Shape {
+    fn of(transaction: &ReadTransaction, name: &str) -> Outcome<Self> {
+        let (key, value) = match transaction.open_table(byte_table(name)) {
+            Ok(_) => return Ok(Self::Bytes),
+            Err(TableError::TableTypeMismatch { key, value, .. }) => (key.name().to_owned(), value.name().to_owned()),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(match (key.as_str(), value.as_str()) {
+            ("&str", "&str") => Self::Text,
+            ("&str", "u64") => Self::Unsigned,
+            ("&str", "i64") => Self::Signed,
+            _ => Self::Other(key, value),
+        })
+    }
+
+    fn names(&self) -> (String, String) {
+        let value = match self {
+            Self::Bytes => "&[u8]",
+            Self::Text => "&str",
+            Self::Unsigned => "u64",
+            Self::Signed => "i64",
+            Self::Other(key, value) => return (key.clone(), value.clone()),
+        };
+        ("&str".to_owned(), value.to_owned())
+    }
+}
+
+fn stat(transaction: &ReadTransaction, handle: redb::UntypedTableHandle) -> TableStat {
+    let name = handle.name().to_owned();
+    let shape = Shape::of(transaction, &name);
+    let rows = transaction.open_untyped_table(handle).map_err(Fault::from).and_then(|table| Ok(table.len()?));
+    let error = shape.as_ref().err().or(rows.as_ref().err()).map(|fault| format!("{fault:?}"));
+    let (key_type, value_type) = shape.map_or_else(|_| Default::default(), |shape| shape.names());
+    TableStat { name, key_type, value_type, rows: rows.ok(), error }
+}
+
+type Rows = Vec<(String, Vec<u8>)>;
+
+fn page_of<V: redb::Value + 'static>(
+    transaction: &ReadTransaction,
+    name: &str,
+    after: Option<&str>,
+    limit: usize,
+    raw: impl for<'a> Fn(V::SelfType<'a>) -> Vec<u8>,
+) -> Outcome<Rows> {
+    let Some(table) = open_if(transaction, TableDefinition::<&str, V>::new(name))? else {
+        return Ok(Vec::new());
+    };
+    let start = after.map_or(Limit::Unbounded, Limit::Excluded);
+    let mut rows = Vec::new();
+    for row in table.range::<&str>((start, Limit::Unbounded))?.take(limit) {
+        let (key, value) = row?;
+        rows.push((key.value().to_owned(), raw(value.value())));
+    }
+    Ok(rows)
+}
+
+fn page(transaction: &ReadTransaction, name: &str, after: Option<&str>, limit: usize) -> Outcome<Rows> {
+    match Shape::of(transaction, name) {
+        Ok(Shape::Bytes) => page_of::<&[u8]>(transaction, name, after, limit, |value| value.to_vec()),
+        Ok(Shape::Text) => page_of::<&str>(transaction, name, after, limit, |value| value.as_bytes().to_vec()),
+        Ok(Shape::Unsigned) => page_of::<u64>(transaction, name, after, limit, |value| value.to_le_bytes().to_vec()),
+        Ok(Shape::Signed) => page_of::<i64>(transaction, name, after, limit, |value| value.to_le_bytes().to_vec()),
+        Ok(Shape::Other(key, value)) => Err(Fault::value(format!("table {name} has the types {key} -> {value}"))),
+        Err(Fault::Table(error)) if matches!(*error, TableError::TableDoesNotExist(_)) => Ok(Vec::new()),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// An open redb file.
+#[pyclass(frozen, module = "storage_sync._native")]
+pub struct CacheFile {
+    inner: Mutex<Option<Arc<OpenFile>>>,
+}
+
+impl CacheFile {
+    fn file(&self) -> Outcome<Arc<OpenFile>> {
+        lock(&self.inner).clone().ok_or_else(|| Fault::value("the file is closed"))
+    }
+
+    fn reading<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&ReadTransaction) -> Outcome<T> + Send,
+    ) -> PyResult<T> {
+        detached(py, || {
+            let file = self.file()?;
+            let transaction = Quiet::new(file.begin_read()?);
+            work(&transaction)
+        })
+    }
+}
+
+#[pymethods]
+impl CacheFile {
+    #[staticmethod]
+    #[pyo3(signature = (path, mode, cache_bytes = CACHE_BYTES))]
+    fn open(py: Python<'_>, path: PathBuf, mode: &str, cache_bytes: usize) -> PyResult<Self> {
+        let file = detached(py, || OpenFile::open(&path, Mode::parse(mode)?, cache_bytes))?;
+        Ok(Self { inner: Mutex::new(Some(Arc::new(file))) })
+    }
+
+    #[getter]
+    fn repaired(&self) -> PyResult<bool> {
+        Ok(self.file()?.repaired)
+    }
+
+    fn tables(&self, py: Python<'_>) -> PyResult<Vec<TableStat>> {
+        self.reading(py, |transaction| {
+            let mut stats: Vec<TableStat> =
+                transaction.list_tables()?.map(|handle| stat(transaction, handle)).collect();
+            stats.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(stats)
+        })
+    }
+
+    fn meta<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let rows = self.reading(py, |transaction| {
+            page_of::<&[u8]>(transaction, META.name(), None, usize::MAX, |value| value.to_vec())
+        })?;
+        let dict = PyDict::new(py);
+        for (key, value) in rows {
+            dict.set_item(key, PyBytes::new(py, &value))?;
+        }
+        Ok(dict)
+    }
+
+    fn schema_version(&self, py: Python<'_>) -> PyResult<Option<u64>> {
+        self.reading(py, |transaction| {
+            let Some(table) = open_if(transaction, SCHEMA)? else { return Ok(None) };
+            Ok(table.get(VERSION)?.map(|value| value.value()))
+        })
+    }
+
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        table: String,
+        keys: Vec<String>,
+    ) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
+        let values = self.reading(py, |transaction| {
+            let Some(table) = open_if(transaction, byte_table(&table))? else { return Ok(vec![None; keys.len()]) };
+            let mut values = Vec::with_capacity(keys.len());
+            for key in &keys {
+                values.push(table.get(key.as_str())?.map(|value| value.value().to_vec()));
+            }
+            Ok(values)
+        })?;
+        Ok(values.into_iter().map(|value| value.map(|bytes| PyBytes::new(py, &bytes))).collect())
+    }
+
+    #[pyo3(signature = (table, after, limit))]
+    fn page<'py>(
+        &self,
+        py: Python<'py>,
+        table: String,
+        after: Option<String>,
+        limit: usize,
+    ) -> PyResult<Vec<(String, Bound<'py, PyBytes>)>> {
+        let rows = self.reading(py, |transaction| page(transaction, &table, after.as_deref(), limit))?;
+        Ok(rows.into_iter().map(|(key, value)| (key, PyBytes::new(py, &value))).collect())
+    }
+
+    #[pyo3(signature = (after, limit))]
+    fn quarantine(&self, py: Python<'_>, after: Option<String>, limit: usize) -> PyResult<Vec<(String, String)>> {
+        self.reading(py, |transaction| {
+            let start = after.map(|text| text.replacen('\0', "/", 1));
+            let rows =
+                page_of::<&[u8]>(transaction, QUARANTINE.name(), start.as_deref(), limit, |value| value.to_vec())?;
+            Ok(rows
+                .into_iter()
+                .map(|(key, value)| {
+                    let (table, row) = split_ledger_key(&key);
+                    (format!("{table}\0{row}"), String::from_utf8_lossy(&value).into_owned())
+                })
+                .collect())
+        })
+    }
+
+    fn check_integrity(&self, py: Python<'_>) -> PyResult<bool> {
+        detached(py, || {
+            let mut slot = lock(&self.inner);
+            let file = slot.as_mut().ok_or_else(|| Fault::value("the file is closed"))?;
+            let file = Arc::get_mut(file).ok_or_else(|| Fault::from(redb::DatabaseError::TransactionInProgress))?;
+            file.check_integrity()
+        })
+    }
+
+    fn scan(&self, py: Python<'_>) -> PyResult<Scan> {
+        detached(py, || Ok(Scan::new(ScanState::run(self.file()?)?)))
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        detached(py, || {
+            let taken = lock(&self.inner).take();
+            match taken.map(Arc::try_unwrap) {
+                Some(Ok(file)) => file.close(),
+                // A scan still reads it; the last one closes it.
+                Some(Err(_)) | None => Ok(()),
+            }
+        })
+    }
+}
+
+impl Drop for CacheFile {
+    fn drop(&mut self) {
+        if let Some(file) = lock(&self.inner).take() {
+            drop(Quiet::new(file));
+        }
+    }
+}
+
+/// What `schema_version` a file of ours must carry, for the module's constant.
+pub const SCHEMA_VERSION: u64 = tables::CACHE_SCHEMA_VERSION;

@@ -1,0 +1,45 @@
+//! The data plane of storage-sync: redb files, row decoding, postcard, merge, digests.
+//!
+//! The typed face is `storage_sync/_native.pyi`. Every function that touches a file or a batch releases the
+//! interpreter lock, and no panic leaves this crate.
+
+mod copy;
+mod errors;
+mod file;
+mod header;
+mod keys;
+mod ledger;
+mod panics;
+mod scan;
+mod scope;
+mod tables;
+mod values;
+mod vectors;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    panics::install_hook();
+    errors::register(module)?;
+    module.add("REDB_VERSION", env!("REDB_VERSION"))?;
+    module.add("ENCODING", scope::ENCODING)?;
+    module.add("CACHE_SCHEMA_VERSION", file::SCHEMA_VERSION)?;
+    module.add_class::<header::Header>()?;
+    module.add_class::<copy::CopyInfo>()?;
+    module.add_class::<file::TableStat>()?;
+    module.add_class::<file::CacheFile>()?;
+    module.add_class::<scan::ScanTable>()?;
+    module.add_class::<scan::Scan>()?;
+    module.add_class::<scope::Scope>()?;
+    module.add_function(wrap_pyfunction!(header::read_header, module)?)?;
+    module.add_function(wrap_pyfunction!(copy::copy_file, module)?)?;
+    module.add_function(wrap_pyfunction!(values::source_columns, module)?)?;
+    module.add_function(wrap_pyfunction!(values::encode_value, module)?)?;
+    module.add_function(wrap_pyfunction!(values::decode_value, module)?)?;
+    module.add_function(wrap_pyfunction!(values::pattern_debug_text, module)?)?;
+    module.add_function(wrap_pyfunction!(values::digest, module)?)?;
+    module.add_function(wrap_pyfunction!(scan::root_of, module)?)?;
+    module.add_function(wrap_pyfunction!(scan::prove, module)?)?;
+    Ok(())
+}

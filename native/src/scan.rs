@@ -1,0 +1,478 @@
+//! The judged content of one file: every value hashed and compared with the ledger (invariant I4).
+
+use crate::errors::Outcome;
+use crate::file::OpenFile;
+use crate::keys::{Bucket, Digest, KeyList, bucket_of, hex_upper};
+use crate::ledger::{CACHE_ONLY, Entry, PROVED, REFUSED, ledger_bounds, ledger_key, value_digest};
+use crate::panics::{Quiet, detached};
+use crate::scope::{Scope, ScopeParts, TABLES, bucketize, table_named, table_root};
+use crate::tables::{LEDGER, META, META_DIGEST, ReadBytes, byte_table, open_if};
+use crate::vectors::{Vectors, is_bad};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use redb::{AccessGuard, ReadableTable};
+use std::cmp::Ordering;
+use std::ops::Bound as Limit;
+use std::sync::Arc;
+use storage_sync_codec::{Algorithm, Table, ValueState, check_value};
+
+/// How many keys of differing rows a scan names.
+const NAMED: usize = 20;
+/// A table of at most this many listed rows is one entry of the known buckets.
+const SMALL_TABLE: u64 = 64;
+
+/// The tables of one file, open for reading.
+pub struct Reader {
+    data: [Option<ReadBytes>; TABLES],
+    ledger: Option<ReadBytes>,
+    /// What the ledger's source digests were made with.
+    algorithm: Option<Algorithm>,
+}
+
+type Range<'a> = redb::Range<'a, &'static str, &'static [u8]>;
+type Guards<'a> = (AccessGuard<'a, &'static str>, AccessGuard<'a, &'static [u8]>);
+
+/// What the file says about one key.
+pub enum Held {
+    Nothing,
+    /// Listed as proved and the bytes are ours.
+    Proved {
+        source: Digest,
+        value: Vec<u8>,
+    },
+    /// Listed as proved, other bytes that decode whole.
+    Drifted {
+        value: Vec<u8>,
+    },
+    /// In the file but damaged: bytes that do not decode, or hold another id.
+    Rotten {
+        value: Vec<u8>,
+    },
+    /// Never proved, decodes whole.
+    Unlisted {
+        value: Vec<u8>,
+    },
+    /// Refused at the last proof; a value may be there all the same (cache-only).
+    Refused {
+        source: Digest,
+        value: Option<Vec<u8>>,
+    },
+}
+
+impl Reader {
+    fn new(file: &OpenFile) -> Outcome<Self> {
+        let transaction = Quiet::new(file.begin_read()?);
+        let mut data = [const { None }; TABLES];
+        for table in Table::ALL {
+            data[usize::from(table.number())] = open_if(&transaction, byte_table(table.name()))?;
+        }
+        let algorithm = match open_if(&transaction, META)? {
+            Some(meta) => meta
+                .get(META_DIGEST)?
+                .and_then(|name| std::str::from_utf8(name.value()).ok().and_then(Algorithm::from_name)),
+            None => None,
+        };
+        Ok(Self { data, ledger: open_if(&transaction, LEDGER)?, algorithm })
+    }
+
+    pub fn table(&self, table: Table) -> Option<&ReadBytes> {
+        self.data[usize::from(table.number())].as_ref()
+    }
+
+    pub fn value(&self, table: Table, key: &str) -> Outcome<Option<Vec<u8>>> {
+        let Some(open) = self.table(table) else { return Ok(None) };
+        Ok(ReadableTable::get(open, key)?.map(|value| value.value().to_vec()))
+    }
+
+    /// Whether the ledger's source digests can be compared with those of `algorithm`.
+    pub fn speaks(&self, algorithm: Algorithm) -> bool {
+        self.algorithm == Some(algorithm)
+    }
+
+    pub fn held(&self, table: Table, key: &str) -> Outcome<Held> {
+        let value = self.value(table, key)?;
+        let listed = match &self.ledger {
+            Some(ledger) => ReadableTable::get(ledger, ledger_key(table.name(), key).as_str())?,
+            None => None,
+        };
+        let entry = listed.as_ref().and_then(|guard| Entry::decode(guard.value()));
+        Ok(match (entry, value) {
+            (Some(entry), value) if entry.flag == REFUSED => Held::Refused { source: entry.source, value },
+            (_, None) => Held::Nothing,
+            (Some(entry), Some(value)) if entry.flag == PROVED => {
+                if value_digest(&value) == entry.value {
+                    Held::Proved { source: entry.source, value }
+                } else if check_value(table, key, &value) == ValueState::Whole {
+                    Held::Drifted { value }
+                } else {
+                    Held::Rotten { value }
+                }
+            }
+            (_, Some(value)) => {
+                if check_value(table, key, &value) == ValueState::Whole {
+                    Held::Unlisted { value }
+                } else {
+                    Held::Rotten { value }
+                }
+            }
+        })
+    }
+
+    fn data_range(&self, table: Table) -> Outcome<Option<Range<'_>>> {
+        Ok(match self.table(table) {
+            Some(open) => Some(ReadableTable::range::<&str>(open, ..)?),
+            None => None,
+        })
+    }
+
+    fn ledger_range(&self, table: Table) -> Outcome<Option<Range<'_>>> {
+        let Some(ledger) = &self.ledger else { return Ok(None) };
+        let (low, high) = ledger_bounds(table.name());
+        Ok(Some(ReadableTable::range::<&str>(ledger, low.as_str()..high.as_str())?))
+    }
+
+    /// Visit the rows of a table together with their ledger entries, in key order.
+    pub fn join(
+        &self,
+        table: Table,
+        mut visit: impl FnMut(&str, Option<Entry<'_>>, Option<&[u8]>) -> Outcome<()>,
+    ) -> Outcome<()> {
+        let skip = table.name().len() + 1;
+        let mut rows = self.data_range(table)?;
+        let mut entries = self.ledger_range(table)?;
+        let mut row = step(&mut rows)?;
+        let mut entry = step(&mut entries)?;
+        loop {
+            let order = match (&row, &entry) {
+                (None, None) => return Ok(()),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(row), Some(entry)) => row.0.value().cmp(&entry.0.value()[skip..]),
+            };
+            if order == Ordering::Less {
+                if let Some((key, value)) = &row {
+                    visit(key.value(), None, Some(value.value()))?;
+                }
+            } else if let Some((key, listed)) = &entry {
+                let value = if order == Ordering::Equal { row.as_ref().map(|row| row.1.value()) } else { None };
+                visit(&key.value()[skip..], Entry::decode(listed.value()), value)?;
+            }
+            if order != Ordering::Greater {
+                row = step(&mut rows)?;
+            }
+            if order != Ordering::Less {
+                entry = step(&mut entries)?;
+            }
+        }
+    }
+
+    /// Visit the ledger entries of a table alone.
+    pub fn ledger(&self, table: Table, mut visit: impl FnMut(&str, Entry<'_>) -> Outcome<()>) -> Outcome<()> {
+        let skip = table.name().len() + 1;
+        let mut entries = self.ledger_range(table)?;
+        while let Some((key, listed)) = step(&mut entries)? {
+            if let Some(entry) = Entry::decode(listed.value()) {
+                visit(&key.value()[skip..], entry)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn step<'a>(range: &mut Option<Range<'a>>) -> Outcome<Option<Guards<'a>>> {
+    match range.as_mut().and_then(Iterator::next) {
+        Some(row) => Ok(Some(row?)),
+        None => Ok(None),
+    }
+}
+
+/// Counts of one table.
+#[pyclass(frozen, module = "storage_sync._native")]
+#[derive(Clone, Default)]
+pub struct ScanTable {
+    #[pyo3(get)]
+    rows: u64,
+    #[pyo3(get)]
+    listed: u64,
+    #[pyo3(get)]
+    refused: u64,
+    #[pyo3(get)]
+    cache_only: u64,
+    #[pyo3(get)]
+    drifted: u64,
+    #[pyo3(get)]
+    rotten: u64,
+    #[pyo3(get)]
+    absent: u64,
+    #[pyo3(get)]
+    undecodable: u64,
+    #[pyo3(get)]
+    payload_bytes: u64,
+    #[pyo3(get)]
+    differing_keys: Vec<String>,
+    #[pyo3(get)]
+    root: String,
+    buckets: Vec<(Bucket, Digest)>,
+    /// Buckets of differing rows: nothing may be concluded from their digests.
+    dirty: Vec<Bucket>,
+    matching: u64,
+}
+
+#[pymethods]
+impl ScanTable {
+    fn __repr__(&self) -> String {
+        format!(
+            "<ScanTable {} rows, {} listed, {} refused, {} cache-only>",
+            self.rows, self.listed, self.refused, self.cache_only
+        )
+    }
+}
+
+impl ScanTable {
+    fn differs(&mut self, key: &str, raw_key: &[u8]) {
+        if self.differing_keys.len() < NAMED {
+            self.differing_keys.push(key.to_owned());
+        }
+        self.dirty.push(bucket_of(raw_key));
+    }
+
+    /// Buckets whose digests stand for rows that match, in order.
+    pub fn buckets(&self) -> &[(Bucket, Digest)] {
+        &self.buckets
+    }
+
+    /// Whether some listed row of this bucket is not what we stored.
+    pub fn is_dirty(&self, bucket: Bucket) -> bool {
+        self.dirty.binary_search(&bucket).is_ok()
+    }
+
+    /// Whether the table is told in one entry: its root.
+    pub fn is_whole(&self) -> bool {
+        self.dirty.is_empty() && self.listed + self.refused <= SMALL_TABLE
+    }
+}
+
+/// A scan's result and the file that it was made of.
+pub struct ScanState {
+    tables: Vec<ScanTable>,
+    vectors: Vectors,
+    // Fields drop in this order: the tables before the file that they read.
+    pub reader: Quiet<Reader>,
+    _file: Quiet<Arc<OpenFile>>,
+}
+
+impl ScanState {
+    pub fn run(file: Arc<OpenFile>) -> Outcome<Self> {
+        let reader = Quiet::new(Reader::new(&file)?);
+        let mut vectors = Vectors::default();
+        let mut tables = Vec::with_capacity(TABLES);
+        for table in Table::ALL {
+            tables.push(judge(&reader, table, &mut vectors)?);
+        }
+        vectors.settle();
+        Ok(Self { tables, vectors, reader, _file: Quiet::new(file) })
+    }
+
+    pub fn table(&self, table: Table) -> &ScanTable {
+        &self.tables[usize::from(table.number())]
+    }
+
+    /// Root over the rows that match; '' roots and zero counts when the ledger speaks of another digest.
+    pub fn root(&self, scope: &ScopeParts) -> String {
+        scope.root(|table| {
+            let scan = self.table(table);
+            (scan.matching, scan.root.clone())
+        })
+    }
+}
+
+fn judge(reader: &Reader, table: Table, vectors: &mut Vectors) -> Outcome<ScanTable> {
+    let mut scan = ScanTable::default();
+    let mut proven: Vec<(Bucket, Digest)> = Vec::new();
+    let mut refused = KeyList::new();
+    reader.join(table, |key, entry, value| {
+        if let Some(value) = value {
+            scan.rows += 1;
+            scan.payload_bytes += value.len() as u64;
+            vectors.see_owner(table, key.as_bytes());
+            if table == Table::Embeddings {
+                vectors.see_embedding(key, value);
+            }
+        }
+        let Some(entry) = entry.filter(|entry| entry.flag != CACHE_ONLY) else {
+            if let Some(value) = value {
+                scan.cache_only += 1;
+                scan.undecodable += u64::from(check_value(table, key, value) != ValueState::Whole);
+            }
+            return Ok(());
+        };
+        if entry.flag == REFUSED {
+            scan.refused += 1;
+            // A row of that key which is in the file all the same was not written by us.
+            scan.cache_only += u64::from(value.is_some());
+            refused.push(entry.raw_key, entry.source, 0);
+            return Ok(());
+        }
+        scan.listed += 1;
+        match value {
+            None => {
+                scan.absent += 1;
+                scan.differs(key, key.as_bytes());
+            }
+            Some(value) if value_digest(value) == entry.value => proven.push((bucket_of(key.as_bytes()), entry.source)),
+            Some(value) => {
+                if check_value(table, key, value) == ValueState::Whole {
+                    scan.drifted += 1;
+                } else {
+                    scan.rotten += 1;
+                }
+                scan.differs(key, key.as_bytes());
+            }
+        }
+        Ok(())
+    })?;
+    scan.matching = proven.len() as u64 + refused.len() as u64;
+    scan.dirty.sort_unstable();
+    scan.dirty.dedup();
+    let Some(algorithm) = reader.algorithm else { return Ok(scan) };
+    let rows = if refused.is_empty() { proven } else { in_key_order(reader, table, refused)? };
+    scan.buckets = bucketize(algorithm, rows);
+    scan.root = table_root(algorithm, scan.buckets.iter().copied());
+    Ok(scan)
+}
+
+/// Refused rows are listed under a name that need not sort as their source key: order all rows by it.
+fn in_key_order(reader: &Reader, table: Table, mut all: KeyList) -> Outcome<Vec<(Bucket, Digest)>> {
+    reader.join(table, |key, entry, value| {
+        if let (Some(entry), Some(value)) = (entry, value)
+            && entry.flag == PROVED
+            && value_digest(value) == entry.value
+        {
+            all.push(key.as_bytes(), entry.source, 0);
+        }
+        Ok(())
+    })?;
+    all.sort();
+    Ok((0..all.len()).map(|index| (all.bucket(index), all.digest(index))).collect())
+}
+
+/// The judged content of one private copy.
+#[pyclass(frozen, module = "storage_sync._native")]
+pub struct Scan {
+    pub state: Arc<ScanState>,
+}
+
+impl Scan {
+    pub fn new(state: ScanState) -> Self {
+        Self { state: Arc::new(state) }
+    }
+}
+
+#[pymethods]
+impl Scan {
+    #[getter]
+    fn tables<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let dict = PyDict::new(py);
+        for table in Table::ALL {
+            dict.set_item(table.name(), Bound::new(py, self.state.table(table).clone())?)?;
+        }
+        Ok(dict)
+    }
+
+    #[getter]
+    fn payload_bytes(&self) -> u64 {
+        self.state.tables.iter().map(|table| table.payload_bytes).sum()
+    }
+
+    #[getter]
+    fn clean(&self) -> bool {
+        self.state.tables.iter().all(|table| table.drifted + table.rotten + table.absent == 0)
+    }
+
+    #[pyo3(signature = (limit = NAMED))]
+    fn orphaned_embeddings(&self, limit: usize) -> (usize, Vec<String>) {
+        self.state.vectors.orphans(limit)
+    }
+
+    #[pyo3(signature = (dimension, limit = NAMED))]
+    fn bad_vectors(&self, py: Python<'_>, dimension: Option<usize>, limit: usize) -> PyResult<(usize, Vec<String>)> {
+        let vectors = &self.state.vectors;
+        let wanted = dimension.or_else(|| vectors.most_frequent());
+        let Some(wanted) = wanted.filter(|wanted| vectors.has_other_than(*wanted)) else {
+            return Ok(vectors.broken(limit));
+        };
+        detached(py, || {
+            let mut count = 0;
+            let mut keys = Vec::new();
+            let mut rows = self.state.reader.data_range(Table::Embeddings)?;
+            while let Some((key, value)) = step(&mut rows)? {
+                if is_bad(value.value(), Some(wanted)) {
+                    count += 1;
+                    if keys.len() < limit {
+                        keys.push(key.value().to_owned());
+                    }
+                }
+            }
+            Ok((count, keys))
+        })
+    }
+
+    fn known_buckets(&self, tables: Vec<String>) -> PyResult<String> {
+        let mut parts = Vec::new();
+        for name in tables {
+            let table = table_named(&name)?;
+            let scan = self.state.table(table);
+            let number = table.number();
+            if scan.is_whole() {
+                if !scan.root.is_empty() {
+                    parts.push(format!("[{number},\"\",\"{}\"]", scan.root));
+                }
+                continue;
+            }
+            for (bucket, digest) in scan.buckets().iter().filter(|(bucket, _)| !scan.is_dirty(*bucket)) {
+                parts.push(format!("[{number},\"{}\",\"{}\"]", bucket.hex(), hex_upper(digest)));
+            }
+        }
+        Ok(format!("[{}]", parts.join(",")))
+    }
+
+    #[pyo3(signature = (table, after, limit))]
+    fn unlisted_keys(&self, py: Python<'_>, table: &str, after: Option<&str>, limit: usize) -> PyResult<Vec<String>> {
+        let table = table_named(table)?;
+        let reader = &self.state.reader;
+        detached(py, || {
+            let mut keys = Vec::new();
+            let Some(open) = reader.table(table) else { return Ok(keys) };
+            let start = after.map_or(Limit::Unbounded, Limit::Excluded);
+            for row in ReadableTable::range::<&str>(open, (start, Limit::Unbounded))? {
+                if keys.len() >= limit {
+                    break;
+                }
+                let (key, _) = row?;
+                let listed = match &reader.ledger {
+                    Some(ledger) => ReadableTable::get(ledger, ledger_key(table.name(), key.value()).as_str())?
+                        .and_then(|guard| Entry::decode(guard.value()).map(|entry| entry.flag)),
+                    None => None,
+                };
+                if listed != Some(PROVED) {
+                    keys.push(key.value().to_owned());
+                }
+            }
+            Ok(keys)
+        })
+    }
+}
+
+#[pyfunction]
+pub fn root_of(scan: &Scan, scope: &Scope) -> String {
+    scan.state.root(&scope.parts)
+}
+
+#[pyfunction]
+pub fn prove(py: Python<'_>, path: std::path::PathBuf, scope: &Scope) -> PyResult<Scan> {
+    let _ = scope;
+    detached(py, || {
+        let file = OpenFile::open(&path, crate::file::Mode::Read, crate::file::CACHE_BYTES)?;
+        Ok(Scan::new(ScanState::run(Arc::new(file))?))
+    })
+}

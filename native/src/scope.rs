@@ -1,0 +1,144 @@
+//! What is to be proven, and the digests that prove it (`sync.md` 3.4, encoding 1).
+
+use crate::errors::{Fault, Outcome};
+use crate::keys::{Bucket, Digest, hex_upper};
+use pyo3::prelude::*;
+use storage_sync_codec::{Algorithm, Table};
+
+/// Version of the canonical encoding.
+pub const ENCODING: u32 = 1;
+/// How many tables there are; arrays by table number have this length.
+pub const TABLES: usize = Table::ALL.len();
+
+/// Digest function, window and switches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ScopeParts {
+    pub algorithm: Algorithm,
+    pub window: u64,
+    pub patterns: bool,
+    pub embeddings: bool,
+}
+
+impl ScopeParts {
+    pub fn includes(&self, table: Table) -> bool {
+        match table {
+            Table::Patterns | Table::Heuristics | Table::Procedural | Table::EpisodePatternRelationships => {
+                self.patterns
+            }
+            Table::Embeddings => self.embeddings,
+            _ => true,
+        }
+    }
+
+    pub fn tables(&self) -> impl Iterator<Item = Table> + use<> {
+        let parts = *self;
+        Table::ALL.into_iter().filter(move |table| parts.includes(*table))
+    }
+
+    /// Whether a key of `table` is in the scope: with patterns off, their embeddings are left alone.
+    pub fn includes_key(&self, table: Table, key: &[u8]) -> bool {
+        if !self.includes(table) {
+            return false;
+        }
+        table != Table::Embeddings || self.patterns || !owned_by_pattern(key)
+    }
+
+    fn text(&self) -> String {
+        let (window, patterns, embeddings) = (self.window, u8::from(self.patterns), u8::from(self.embeddings));
+        format!("enc={ENCODING};window={window};patterns={patterns};embeddings={embeddings};")
+    }
+
+    /// The one digest over the scope and its table roots; `parts` gives expected count and root of a table.
+    pub fn root(&self, parts: impl Fn(Table) -> (u64, String)) -> String {
+        let mut text = self.text();
+        for table in self.tables() {
+            let (expected, root) = parts(table);
+            text.push_str(&format!("{}:{expected}:{root};", table.name()));
+        }
+        hex_upper(&self.algorithm.digest(text.as_bytes())).to_ascii_lowercase()
+    }
+}
+
+/// Embeddings that `sync_patterns = false` leaves as they are: those whose key names a pattern.
+fn owned_by_pattern(key: &[u8]) -> bool {
+    std::str::from_utf8(key)
+        .is_ok_and(|text| matches!(storage_sync_codec::embedding_owner(text), storage_sync_codec::Owner::Pattern(_)))
+}
+
+/// First half of a digest.
+pub fn half(algorithm: Algorithm, data: &[u8]) -> Digest {
+    let mut out = [0; 16];
+    out.copy_from_slice(&algorithm.digest(data)[..16]);
+    out
+}
+
+/// Digest of one bucket: over the hex of its row digests in key order.
+pub fn bucket_digest(algorithm: Algorithm, rows: impl Iterator<Item = Digest>) -> Digest {
+    let mut hasher = algorithm.hasher();
+    for digest in rows {
+        hasher.update(hex_upper(&digest).as_bytes());
+    }
+    let mut out = [0; 16];
+    out.copy_from_slice(&hasher.finalize()[..16]);
+    out
+}
+
+/// Root of a table over its buckets in order; '' for none.
+pub fn table_root(algorithm: Algorithm, buckets: impl Iterator<Item = (Bucket, Digest)>) -> String {
+    let mut hasher = algorithm.hasher();
+    let mut any = false;
+    for (bucket, digest) in buckets {
+        any = true;
+        hasher.update(bucket.hex().as_bytes());
+        hasher.update(hex_upper(&digest).as_bytes());
+    }
+    if any { hex_upper(&hasher.finalize()[..16]) } else { String::new() }
+}
+
+/// Buckets with their digests, in order, of rows that come in key order (equal keys in digest order).
+pub fn bucketize(algorithm: Algorithm, mut rows: Vec<(Bucket, Digest)>) -> Vec<(Bucket, Digest)> {
+    // Stable, so that the key order stays inside each bucket.
+    rows.sort_by_key(|row| row.0);
+    rows.chunk_by(|a, b| a.0 == b.0)
+        .map(|chunk| (chunk[0].0, bucket_digest(algorithm, chunk.iter().map(|row| row.1))))
+        .collect()
+}
+
+/// The scope as Python sees it.
+#[pyclass(frozen, module = "storage_sync._native")]
+pub struct Scope {
+    pub parts: ScopeParts,
+}
+
+#[pymethods]
+impl Scope {
+    #[new]
+    #[pyo3(signature = (*, digest, window, patterns, embeddings))]
+    fn new(digest: &str, window: u64, patterns: bool, embeddings: bool) -> PyResult<Self> {
+        let algorithm = algorithm_named(digest)?;
+        Ok(Self { parts: ScopeParts { algorithm, window, patterns, embeddings } })
+    }
+
+    #[getter]
+    fn tables(&self) -> Vec<&'static str> {
+        self.parts.tables().map(Table::name).collect()
+    }
+
+    #[getter]
+    fn config_hash(&self) -> String {
+        let text = format!("digest={};{}", self.parts.algorithm.name(), self.parts.text());
+        hex_upper(&blake3::hash(text.as_bytes()).as_bytes()[..16]).to_ascii_lowercase()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Scope digest={};{}>", self.parts.algorithm.name(), self.parts.text())
+    }
+}
+
+pub fn algorithm_named(name: &str) -> Outcome<Algorithm> {
+    Algorithm::from_name(name).ok_or_else(|| Fault::value(format!("no digest function is called {name:?}")))
+}
+
+pub fn table_named(name: &str) -> Outcome<Table> {
+    Table::from_name(name).ok_or_else(|| Fault::value(format!("no table of the projection is called {name:?}")))
+}
