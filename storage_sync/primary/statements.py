@@ -1,0 +1,337 @@
+"""The SQL, as pure functions of what is wanted (`Projection`) and what is there (`Schema`).
+
+Keys travel as upper-case hex of their bytes. The canonical text, the manifest's rows and the select lists of a
+fetch are fixed (`sync.md` 3.4, `_native.pyi`); only their SQL form may change. Two dialects: a libSQL server with
+`concat_ws`, `octet_length`, `unhex` and a digest function, and stock SQLite from 3.35 on, which has none of them.
+"""
+
+from __future__ import annotations
+
+from storage_sync.model import TABLES
+from storage_sync.primary.schema import LATE_COLUMNS, SOURCES, TAG_TABLE, Kind, Projection, Schema
+
+DIGESTS = {
+    "sha3-256": "sha3({},256)",
+    "blake3": "crypto_blake3({})",
+    "sha-256": "crypto_sha256({})",
+}
+"""Digest functions by their names in `_native`, best first."""
+
+PING = "SELECT 1"
+
+_UUID = (
+    "(length({0})=36 AND {0} NOT GLOB '*[^0-9a-f-]*' AND length(replace({0},'-',''))=32"
+    " AND substr({0},9,1)||substr({0},14,1)||substr({0},19,1)||substr({0},24,1)='----')"
+)
+_TAIL = "substr(x.item_id,-36)"
+_SCOPED = "(substr(x.item_id,-45,9)=':{}:' AND " + _UUID.format(_TAIL) + ")"
+_DIGESTS_OF_ROWS = "group_concat(d,'')"
+_DIGESTS_OF_BUCKETS = "group_concat(b||d,'')"
+_KEYS = "keys(v) AS MATERIALIZED (SELECT CAST(unhex(value) AS TEXT) FROM json_each(:keys))"
+
+
+# ---------------------------------------------------------------------------------------------- fragments
+
+
+def window(projection: Projection) -> str:
+    """The newest episodes, in one total order; a CTE named `w`."""
+    return (
+        "w(id) AS MATERIALIZED (SELECT episode_id FROM episodes"
+        f" ORDER BY start_time DESC, episode_id LIMIT {int(projection.window)})"
+    )
+
+
+def relation(table: str, schema: Schema) -> str | None:
+    """The rows of a source table as a FROM item called `x`; None when there is no such table."""
+    source = SOURCES[table]
+    if table == "embeddings":
+        names = schema.embedding_tables
+        if not schema.multi_dimension:
+            return f"{names[0]} x" if names else None
+        columns = ",".join(column for column, _ in source.columns)
+        return "(" + " UNION ALL ".join(f"SELECT {columns} FROM {name}" for name in names) + ") x"
+    return f"{source.name} x" if source.name in schema.tables else None
+
+
+def key(table: str) -> str:
+    """The source key of a row `x`: the key that it has, or would have, in the cache."""
+    if table != "embeddings":
+        return f"x.{SOURCES[table].columns[0][0]}"
+    return (
+        "CASE x.item_type WHEN 'episode' THEN 'episode_'||x.item_id WHEN 'pattern' THEN 'pattern_'||x.item_id"
+        " WHEN 'embedding' THEN x.item_id ELSE x.item_type||':'||x.item_id END"
+    )
+
+
+def expected(table: str, projection: Projection, schema: Schema) -> str:
+    """Which rows `x` the projection holds, as a condition; needs `w`."""
+    if table == "embeddings":
+        return _expected_embedding(projection, schema)
+    # A unary plus keeps an index out: two IN lists on one index would multiply into a product of seeks.
+    inside = "x.{} IN (SELECT id FROM w)"
+    return {
+        "episodes": inside.format("episode_id"),
+        "summaries": inside.format("episode_id"),
+        "relationships": f"{inside.format('from_episode_id')} AND +{inside.format('to_episode_id')}",
+        "recommendation_sessions": inside.format("episode_id"),
+        "recommendation_feedback": (
+            "x.session_id IN (SELECT session_id FROM recommendation_sessions WHERE episode_id IN (SELECT id FROM w))"
+            if "recommendation_sessions" in schema.tables
+            else "0"
+        ),
+        "episode_pattern_relationships": (
+            f"{inside.format('episode_id')} AND +x.pattern_id IN (SELECT pattern_id FROM patterns)"
+        ),
+    }.get(table, "1")
+
+
+def _expected_embedding(projection: Projection, schema: Schema) -> str:
+    """Owner expected, or none by design (`projection.md`); rows of an unknown item_type are expected and refused."""
+    episode = "{} IN (SELECT id FROM w)"
+    pattern = "{} IN (SELECT pattern_id FROM patterns)" if projection.patterns else "0"
+    return (
+        "CASE"
+        f" WHEN x.item_type='episode' THEN {episode.format('x.item_id')}"
+        f" WHEN x.item_type='pattern' THEN {pattern.format('x.item_id')}"
+        " WHEN x.item_type<>'embedding' THEN 1"
+        f" WHEN {_SCOPED.format('episode')} THEN {episode.format(_TAIL)}"
+        f" WHEN {_SCOPED.format('pattern')} THEN {pattern.format(_TAIL)}"
+        f" WHEN NOT {_UUID.format('x.item_id')} THEN 1"
+        f" WHEN x.item_id IN (SELECT episode_id FROM episodes) THEN {episode.format('x.item_id')}"
+        f" WHEN x.item_id IN (SELECT pattern_id FROM patterns) THEN {1 if projection.patterns else 0}"
+        " ELSE 1 END"
+    )
+
+
+_ORPHAN = (
+    "CASE"
+    " WHEN x.item_type='episode' THEN x.item_id NOT IN (SELECT episode_id FROM episodes)"
+    " WHEN x.item_type='pattern' THEN x.item_id NOT IN (SELECT pattern_id FROM patterns)"
+    " WHEN x.item_type<>'embedding' THEN 0"
+    f" WHEN {_SCOPED.format('episode')} THEN {_TAIL} NOT IN (SELECT episode_id FROM episodes)"
+    f" WHEN {_SCOPED.format('pattern')} THEN {_TAIL} NOT IN (SELECT pattern_id FROM patterns)"
+    " ELSE 0 END"
+)
+
+
+def column(table: str, name: str, schema: Schema) -> str:
+    """One column of `x`, or what its absence means in an old schema."""
+    place = (SOURCES[table].name, name)
+    return LATE_COLUMNS[place] if place in schema.late else f"x.{name}"
+
+
+def printed(value: str, kind: Kind) -> str:
+    """`value`, a real as the 17 digits that name it. A text column cannot hold a real (its affinity)."""
+    return (
+        value if kind == "text" else f"CASE typeof({value}) WHEN 'real' THEN printf('%!.17g',{value}) ELSE {value} END"
+    )
+
+
+def tags(schema: Schema, *, stock: bool = False) -> str:
+    """Canonical text of the tags of an episode `x`: `<octets>:<tag>`, joined by commas in tag order."""
+    if TAG_TABLE not in schema.tables:
+        return "''"
+    length = "length(CAST(tag AS BLOB))" if stock else "octet_length(tag)"
+    return (
+        f"coalesce((SELECT group_concat({length}||':'||tag,',') FROM"
+        f" (SELECT tag FROM {TAG_TABLE} t WHERE t.episode_id=x.episode_id ORDER BY tag)),'')"
+    )
+
+
+def canonical(table: str, schema: Schema) -> str:
+    """The canonical text of a row `x` (enc=1). `concat_ws` leaves NULLs out, hence the form of an absent value."""
+    parts: list[str] = []
+    for name, kind in SOURCES[table].columns:
+        value = column(table, name, schema)
+        shown = printed(value, kind)
+        parts += [f"typeof({value})", f"octet_length({shown})", shown]
+    if table == "episodes":
+        parts += ["'tags'", tags(schema)]
+    return f"concat_ws('|',{','.join(parts)})"
+
+
+def half(digest: str, text: str) -> str:
+    """First 16 bytes of a digest, as upper-case hex."""
+    return f"hex(substr({DIGESTS[digest].format(text)},1,16))"
+
+
+def select_list(table: str, schema: Schema, *, typed: bool = False, stock: bool = False) -> str:
+    """Columns of a fetch (`source_columns` in `_native.pyi`): each as it is, a real as text and `typeof`.
+
+    `typed`: each as `typeof(c), CAST(c AS BLOB)`, so that text that is not UTF-8 can travel.
+    """
+    shown: list[str] = []
+    for name, kind in SOURCES[table].columns:
+        value = column(table, name, schema)
+        if typed:
+            shown += [f"typeof({value})", f"CAST({printed(value, kind)} AS BLOB)"]
+        elif kind == "real":
+            shown += [printed(value, kind), f"typeof({value})"]
+        else:
+            shown.append(value)
+    if table == "episodes":
+        text = tags(schema, stock=stock)
+        shown += [f"typeof({text})", f"CAST({text} AS BLOB)"] if typed else [text]
+    return ",".join(shown)
+
+
+def row_count(table: str, schema: Schema) -> str:
+    """Rows of a source table, expected or not.
+
+    NOT INDEXED, because stock SQLite takes libSQL's vector index for an ordinary, empty, covering one.
+    """
+    source = SOURCES[table]
+    names = schema.embedding_tables if table == "embeddings" else (source.name,)
+    counts = [f"(SELECT count(*) FROM {name} NOT INDEXED)" for name in names if name in schema.tables]
+    return "+".join(counts) or "0"
+
+
+# ----------------------------------------------------------------------------------------------- manifest
+
+
+def manifest(projection: Projection, schema: Schema, digest: str) -> str:
+    """One statement with one parameter, `:known` (JSON [[table number, bucket or '', digest], …]).
+
+    Rows (t INTEGER, b TEXT|NULL, n INTEGER, x TEXT, d TEXT): for each table of the projection its root
+    (t, NULL, expected rows, rows of the source table, root); each bucket that is not known
+    (t, b, rows, 'KEY:DIGEST,…' in key order, digest); each known bucket that is gone (t, b, 0, '', '').
+    One statement is one snapshot. Ordering happens in subqueries: the server's parser has no ORDER BY in aggregates.
+    """
+    numbers = [(TABLES.index(table), table) for table in projection.tables]
+    selects = [
+        f"SELECT {number},hex({key(table)}),{half(digest, canonical(table, schema))} FROM {place}"
+        f" WHERE {expected(table, projection, schema)}"
+        for number, table in numbers
+        if (place := relation(table, schema)) is not None
+    ]
+    counts = ",".join(f"({number},{row_count(table, schema)})" for number, table in numbers)
+    return (
+        f"WITH {window(projection)},"
+        "known(t,b,d) AS MATERIALIZED (SELECT json_extract(value,'$[0]'),json_extract(value,'$[1]'),"
+        "json_extract(value,'$[2]') FROM json_each(:known)),"
+        f"m(t,k,d) AS MATERIALIZED ({' UNION ALL '.join(selects)}),"
+        "b(t,b,n,x,d) AS MATERIALIZED (SELECT t,b,count(*),group_concat(k||':'||d,','),"
+        f"{half(digest, _DIGESTS_OF_ROWS)}"
+        " FROM (SELECT t,substr(k,-4) AS b,k,d FROM m ORDER BY t,b,k,d) GROUP BY t,b),"
+        f"r(t,n,d) AS MATERIALIZED (SELECT t,sum(n),{half(digest, _DIGESTS_OF_BUCKETS)}"
+        " FROM (SELECT t,b,n,d FROM b ORDER BY t,b) GROUP BY t),"
+        f"s(t,c) AS MATERIALIZED (VALUES {counts})"
+        " SELECT s.t AS t,NULL AS b,coalesce(r.n,0) AS n,CAST(s.c AS TEXT) AS x,coalesce(r.d,'') AS d"
+        " FROM s LEFT JOIN r ON r.t=s.t"
+        " UNION ALL SELECT t,b,n,x,d FROM b WHERE (t,b,d) NOT IN (SELECT t,b,d FROM known)"
+        " AND t NOT IN (SELECT known.t FROM known JOIN r ON r.t=known.t AND r.d=known.d WHERE known.b='')"
+        " UNION ALL SELECT t,b,0,'','' FROM known WHERE b<>'' AND (t,b) NOT IN (SELECT t,b FROM b)"
+    )
+
+
+# --------------------------------------------------------------------------------------------------- rows
+
+
+def counts(projection: Projection, schema: Schema) -> str:
+    """(cache table, rows of its source table) for each table of the projection."""
+    return " UNION ALL ".join(f"SELECT '{table}',{row_count(table, schema)}" for table in projection.tables)
+
+
+def snapshot(
+    table: str, projection: Projection, schema: Schema, *, typed: bool = False, stock: bool = False
+) -> str | None:
+    """All expected rows of one table, in key order where an index gives it; None when there is no such table."""
+    place = relation(table, schema)
+    if place is None:
+        return None
+    return (
+        f"WITH {window(projection)} SELECT {select_list(table, schema, typed=typed, stock=stock)} FROM {place}"
+        f" WHERE {expected(table, projection, schema)}{_order(table, schema)}"
+    )
+
+
+def _order(table: str, schema: Schema) -> str:
+    if table == "embeddings" and (schema.multi_dimension or not schema.item_index):
+        return ""
+    return f" ORDER BY x.{SOURCES[table].columns[0][0]}"
+
+
+def expected_keys(table: str, projection: Projection, schema: Schema) -> str | None:
+    """Hex of the source keys of the expected rows, one a row, `:size` of them after `:after` (hex), in order."""
+    place = relation(table, schema)
+    if place is None:
+        return None
+    return (
+        f"WITH {window(projection)} SELECT DISTINCT hex({key(table)}) AS k FROM {place}"
+        f" WHERE {expected(table, projection, schema)} AND hex({key(table)})>:after ORDER BY 1 LIMIT :size"
+    )
+
+
+def by_keys(table: str, schema: Schema, *, typed: bool = False) -> str | None:
+    """Rows of given source keys (`:keys`, a JSON array of hex), window or not."""
+    return _among(table, schema, select_list(table, schema, typed=typed))
+
+
+def digests(table: str, schema: Schema, digest: str) -> str | None:
+    """(hex of the source key, hex of the source digest) of given keys, window or not."""
+    return _among(table, schema, f"hex({key(table)}),{half(digest, canonical(table, schema))}")
+
+
+def existing(table: str, schema: Schema) -> str | None:
+    """Hex of those of the given source keys that exist, window or not."""
+    return _among(table, schema, f"hex({key(table)})")
+
+
+def _among(table: str, schema: Schema, columns: str) -> str | None:
+    place = relation(table, schema)
+    if place is None:
+        return None
+    if table != "embeddings":
+        return f"WITH {_KEYS} SELECT {columns} FROM {place} WHERE {key(table)} IN (SELECT v FROM keys){_order(table, schema)}"
+    # The key is computed, so the index on item_id is entered by every id that could have given it.
+    return (
+        f"WITH {_KEYS},ids(v) AS MATERIALIZED (SELECT v FROM keys"
+        " UNION SELECT substr(v,9) FROM keys WHERE substr(v,1,8) IN ('episode_','pattern_')"
+        " UNION SELECT substr(v,instr(v,':')+1) FROM keys WHERE instr(v,':')>0)"
+        f" SELECT {columns} FROM {place} WHERE x.item_id IN (SELECT v FROM ids) AND ({key(table)}) IN (SELECT v FROM keys)"
+        f"{_order(table, schema)}"
+    )
+
+
+def stock_by_keys(table: str, schema: Schema, count: int) -> str | None:
+    """For stock SQLite: typed rows of `count` source keys, given as blobs in positional parameters."""
+    place = relation(table, schema)
+    if place is None:
+        return None
+    keys = ",".join(["CAST(? AS TEXT)"] * count)
+    return (
+        f"SELECT hex({key(table)}),{select_list(table, schema, typed=True, stock=True)}"
+        f" FROM {place} WHERE ({key(table)}) IN ({keys})"
+    )
+
+
+# --------------------------------------------------------------------------------------- hints and orphans
+
+
+def fingerprint(schema: Schema) -> str:
+    """One row of scalar subqueries that moves when the primary does, mostly (`primary.md` 5.3): a hint, never a proof."""
+    values: list[str] = []
+    names = [source.name for table, source in SOURCES.items() if table != "embeddings"]
+    for name in [*names, *schema.embedding_tables, TAG_TABLE]:
+        if name not in schema.tables:
+            continue
+        values.append(f"(SELECT count(*) FROM {name} NOT INDEXED)")
+        if name in schema.rowids:
+            values.append(f"(SELECT max(rowid) FROM {name} NOT INDEXED)")
+    values.append("(SELECT episode_id FROM episodes ORDER BY start_time DESC,episode_id LIMIT 1)")
+    if "episodes" in schema.rowids:
+        values.append("(SELECT episode_id FROM episodes ORDER BY rowid DESC LIMIT 1)")
+    if schema.revisions:
+        values.append("(SELECT max(modified_at_ms) FROM episode_revisions)")
+    return "SELECT " + ",".join(values)
+
+
+def orphans(schema: Schema) -> str | None:
+    """(orphans in all, cache key) of embeddings whose owner the primary names but does not have; `:size` rows at most."""
+    place = relation("embeddings", schema)
+    if place is None:
+        return None
+    return (
+        f"WITH o(k) AS MATERIALIZED (SELECT {key('embeddings')} FROM {place} WHERE {_ORPHAN})"
+        " SELECT (SELECT count(*) FROM o),hex(k) FROM o ORDER BY k LIMIT :size"
+    )

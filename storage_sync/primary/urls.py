@@ -1,0 +1,130 @@
+"""Addresses of a primary: which transport, which endpoint, which identity (`cli.md`, Primary URLs)."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from storage_sync.errors import ConfigError
+
+KINDS = "libsql:, https:, http:, wss:, ws: or file:"
+TOKEN_HINT = "put the token into a file (--token-file) or the environment (TURSO_AUTH_TOKEN)"
+
+_MAPPED = {"libsql": "https", "wss": "https", "https": "https", "ws": "http", "http": "http"}
+_PORTS = {"https": 443, "http": 80}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One primary. `text` is what may be shown; it never holds a secret."""
+
+    kind: Literal["remote", "file"]
+    text: str
+    base: str
+    """Remote: scheme, host, port and path without a slash at its end; file: the path as given."""
+    source_id: str
+    """SHA-256, lower hex, of `host:port/path`, or of `file:` and the real path (`sync.md` 4.1)."""
+    loopback: bool
+    """Whether bytes cost nothing on the way: this machine or a private network."""
+
+    @property
+    def path(self) -> Path:
+        """File of a `file:` primary."""
+        return Path(self.base)
+
+
+def parse(url: str) -> Address:
+    """The address that a setting names; ConfigError without echoing anything secret."""
+    text = url.strip()
+    if not text:
+        raise ConfigError("the URL of the primary is empty", hint=f"give --primary with {KINDS}")
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ConfigError("the URL of the primary cannot be read", hint=f"give --primary with {KINDS}") from None
+    scheme = parts.scheme.lower()
+    if scheme == "file":
+        return _file(parts)
+    if scheme not in _MAPPED:
+        shown = f"of the unknown kind {scheme}:" if scheme and "://" in text else "without a kind"
+        raise ConfigError(f"the primary is a URL {shown}", hint=f"known kinds are {KINDS}")
+    return _remote(parts, scheme, port)
+
+
+def _remote(parts: SplitResult, scheme: str, port: int | None) -> Address:
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError("the URL of the primary holds a user name or a password", hint=TOKEN_HINT)
+    tls = _tls(parts)
+    if parts.fragment:
+        raise ConfigError("the URL of the primary has a fragment (#…), which means nothing here", hint="remove it")
+    host = (parts.hostname or "").lower()
+    if not host:
+        raise ConfigError("the URL of the primary names no host", hint="for example libsql://name.turso.io")
+    target = _MAPPED[scheme]
+    if tls is False:
+        if scheme not in ("libsql", "ws", "http"):
+            raise ConfigError(f"?tls=0 contradicts {scheme}:", hint="write http: when the server has no TLS")
+        target = "http"
+    elif tls is True:
+        if scheme in ("http", "ws"):
+            raise ConfigError(f"?tls=1 contradicts {scheme}:", hint="write https:")
+        target = "https"
+    name = f"[{host}]" if ":" in host else host
+    number = port or _PORTS[target]
+    shown_port = f":{port}" if port else ""
+    path = parts.path.rstrip("/")
+    identity = f"{name}:{number}{path or '/'}"
+    return Address(
+        kind="remote",
+        text=f"{scheme}://{name}{shown_port}{path}",
+        base=f"{target}://{name}{shown_port}{path}",
+        source_id=hashlib.sha256(identity.encode()).hexdigest(),
+        loopback=_near(host),
+    )
+
+
+def _tls(parts: SplitResult) -> bool | None:
+    """What `?tls=` says; every other parameter is an error."""
+    answer: bool | None = None
+    for key, value in parse_qsl(parts.query, keep_blank_values=True):
+        if key.lower() in ("authtoken", "auth_token", "token", "jwt"):
+            raise ConfigError("a token in the URL is refused: URLs end up in logs and lists", hint=TOKEN_HINT)
+        if key != "tls" or value not in ("0", "1"):
+            raise ConfigError("the URL of the primary has a parameter that is not known", hint="only ?tls=0 and ?tls=1")
+        answer = value == "1"
+    return answer
+
+
+def _file(parts: SplitResult) -> Address:
+    if parts.netloc not in ("", "localhost"):
+        raise ConfigError("a file: URL names a host", hint="write file:relative/path or file:///absolute/path")
+    if parts.query or parts.fragment:
+        # A path may hold ? and #, but then it must be escaped, or `?mode=` would silently name another file.
+        raise ConfigError("a file: URL has parameters, which are not known here", hint="write ? as %3F and # as %23")
+    path = unquote(parts.path)
+    if not path:
+        raise ConfigError("a file: URL names no file", hint="write file:relative/path or file:///absolute/path")
+    real = os.path.realpath(path)
+    return Address(
+        kind="file",
+        text=f"file:{path}",
+        base=path,
+        source_id=hashlib.sha256(f"file:{real}".encode("utf-8", "surrogateescape")).hexdigest(),
+        loopback=True,
+    )
+
+
+def _near(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_private
