@@ -1,0 +1,105 @@
+"""One command line: what was typed, and what is made from it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from storage_sync.config import Loaded, Token
+    from storage_sync.model import Outcome
+    from storage_sync.request import Request
+
+
+@dataclass(slots=True)
+class Invocation:
+    """Filled while the line is parsed; the settings are read when a command first asks for them."""
+
+    arguments: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    typed: dict[str, object] = field(default_factory=dict)
+    """Settings by attribute."""
+    command: str = ""
+    config_file: str | None = None
+    profile: str | None = None
+    json: bool = False
+    jsonl: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    no_color: bool = False
+    secrets: set[str] = field(default_factory=set)
+    """Texts that no output may hold."""
+    _loaded: Loaded | None = None
+
+    @property
+    def machine(self) -> bool:
+        """Whether standard output is for a program."""
+        return self.json or self.jsonl
+
+    def loaded(self, *, required: bool = True) -> Loaded:
+        """Effective settings; ConfigError names what is wrong and where."""
+        if self._loaded is None:
+            from storage_sync import config
+
+            path = Path(self.config_file).expanduser() if self.config_file else None
+            self._loaded = config.load(path, self.profile, self.typed, self.env, required=required)
+        return self._loaded
+
+    def token(self) -> Token | None:
+        """The token of the settings; from here on it is a secret of this invocation."""
+        from storage_sync import config
+
+        token = config.read_token(self.loaded(), self.env)
+        if token is not None:
+            self.secrets.add(token.value)
+        return token
+
+    def request(
+        self,
+        *flags: str,
+        deadline: float | None = None,
+        wait_s: float = 5.0,
+        max_attempts: int = 3,
+        primary: bool = True,
+        cache: bool = True,
+    ) -> Request:
+        """The request of one command; ConfigError when it needs a primary or a cache and none is named."""
+        from storage_sync.errors import ConfigError
+        from storage_sync.request import Request
+
+        settings = self.loaded().settings
+        if primary and settings.primary is None:
+            raise ConfigError(
+                "no primary is named",
+                hint="give --primary URL, set TURSO_DATABASE_URL, or run storage-sync config init; "
+                "storage-sync demo needs neither",
+            )
+        if cache and settings.cache is None:
+            raise ConfigError(
+                "no cache is named",
+                hint="give --cache PATH, set REDB_CACHE_PATH, or run storage-sync config init; "
+                "storage-sync demo needs neither",
+            )
+        token = self.token() if primary and not str(settings.primary).lower().startswith("file:") else None
+        return Request(settings, token, deadline, wait_s, max_attempts, frozenset(flags))
+
+    def colour(self, stream: object = None) -> bool:
+        """Whether that stream (default: standard output) is a terminal that may have colours."""
+        target = sys.stdout if stream is None else stream
+        if self.no_color or self.env.get("NO_COLOR") or self.env.get("TERM") == "dumb":
+            return False
+        return bool(getattr(target, "isatty", lambda: False)())
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command gives back: its outcome, and its data for people where that is not the outcome itself."""
+
+    outcome: Outcome
+    text: str | None = None
+    raw: bool = False
+    """The text is data of a fixed form (`--format`, `--nagios`) and stands alone on standard output."""

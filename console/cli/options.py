@@ -1,0 +1,132 @@
+"""The options that every command takes, before or after its name, and how help shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from console.cli.invocation import Invocation
+
+SETTINGS = {
+    "primary": "primary",
+    "cache": "cache",
+    "state_dir": "state_dir",
+    "token_file": "token_file",
+    "token_env": "token_env",
+    "window": "max_episodes_cache",
+    "timeout": "timeout_s",
+    "batch_size": "batch_size",
+    "log_format": "log_format",
+    "log_file": "log_file",
+    "metrics_file": "metrics_file",
+    "theme": "ui.theme",
+}
+"""Options whose value is that of a setting."""
+SWITCHES = {
+    "no_patterns": ("sync_patterns", False),
+    "no_embeddings": ("sync_embeddings", False),
+    "read_only": ("access", "read-only"),
+    "lock_ok": ("lock_ok", True),
+}
+"""Options without a value that set one."""
+
+
+def _remember(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    """Keep what was typed; a later place on the line wins over an earlier one."""
+    if value is None or option.name is None:
+        return value
+    invocation = context.find_object(Invocation)
+    if invocation is not None:
+        name = option.name
+        if name in SETTINGS:
+            invocation.typed[SETTINGS[name]] = value
+        elif name in SWITCHES:
+            setting, meaning = SWITCHES[name]
+            invocation.typed[setting] = meaning
+        else:
+            setattr(invocation, name, value)
+    return value
+
+
+def setting_option(*names: str, help: str, **kwargs: Any) -> Callable[[Any], Any]:
+    """An option of one command that sets a setting."""
+    return click.option(*names, help=help, expose_value=False, callback=_remember, **kwargs)
+
+
+def _option(*names: str, **kwargs: Any) -> click.Option:
+    return click.Option(list(names), expose_value=False, callback=_remember, default=None, **kwargs)
+
+
+def _switch(*names: str, help: str) -> click.Option:
+    return _option(*names, is_flag=True, flag_value=True, type=click.BOOL, help=help)
+
+
+COMMON: tuple[click.Option, ...] = (
+    _option("--config", "config_file", metavar="FILE", help="Configuration file."),
+    _option("--profile", metavar="NAME", help="Profile in that file."),
+    _option("--primary", metavar="URL", help="The durable Turso/libSQL database."),
+    _option("--cache", metavar="PATH", help="The redb file."),
+    _option("--state-dir", metavar="DIR", help="Folder of witness, history and set-aside rows."),
+    _option("--token-file", metavar="FILE", help="File that holds the token."),
+    _option("--token-env", metavar="NAME", help="Environment variable that holds the token."),
+    _option("--window", metavar="N", help="Newest episodes to hold (max_episodes_cache)."),
+    _switch("--no-patterns", help="Leave patterns, heuristics and procedural memory alone."),
+    _switch("--no-embeddings", help="Leave embeddings alone."),
+    _switch("--read-only", help="Never write the cache."),
+    _option("--timeout", metavar="SECONDS", help="Longest wait for one request."),
+    _switch("--json", help="One JSON document on standard output."),
+    _switch("--jsonl", help="Progress as JSON lines, the document last."),
+    _switch("-q", "--quiet", help="Say nothing but errors."),
+    _switch("-v", "--verbose", help="Log everything."),
+    _switch("--no-color", help="No colours."),
+    _option("--log-format", type=click.Choice(["json", "text"]), help="Form of the log lines."),
+    _option("--log-file", metavar="FILE", help="Write the log there."),
+    _option("--metrics-file", metavar="FILE", help="Prometheus text file to write after a run."),
+    _switch("--lock-ok", help="Accept a cache on a network file system."),
+)
+
+
+class _Help:
+    """Own options first, the common ones under a heading of their own."""
+
+    params: list[click.Parameter]
+
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        own = [part.get_help_record(context) for part in self.get_params(context) if part not in COMMON]  # type: ignore[attr-defined]
+        common = [part.get_help_record(context) for part in COMMON]
+        for title, records in (("Options", own), ("Options of every command", common)):
+            shown = [record for record in records if record is not None]
+            if shown:
+                with formatter.section(title):
+                    formatter.write_dl(shown)
+
+
+class Command(_Help, click.Command):
+    """A command that also takes the common options."""
+
+    def __init__(self, *arguments: Any, **kwargs: Any) -> None:
+        super().__init__(*arguments, **kwargs)
+        self.params = [*self.params, *COMMON]
+
+
+class Group(_Help, click.Group):
+    """A group that also takes the common options, and whose commands are such commands."""
+
+    command_class = Command
+    group_class = type
+
+    def __init__(self, *arguments: Any, **kwargs: Any) -> None:
+        super().__init__(*arguments, **kwargs)
+        self.params = [*self.params, *COMMON]
+
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_commands(context, formatter)
+        _Help.format_options(self, context, formatter)
+
+
+def typed_json(arguments: Sequence[str]) -> bool:
+    """Whether a line that could not be parsed asks for JSON."""
+    before = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "--json" in before or "--jsonl" in before

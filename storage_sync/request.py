@@ -1,0 +1,21 @@
+"""What a front end asks the core for, as one value; light to import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from storage_sync.config import Settings, Token
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One command's arguments. Times in seconds; `deadline` counts from the start of the command."""
+
+    settings: Settings
+    token: Token | None
+    deadline: float | None = None
+    wait_s: float = 5.0
+    """How long to wait for another run of ours, and for the cache's lock."""
+    max_attempts: int = 3
+    flags: frozenset[str] = frozenset()
+    """plan, full, strict, allow_shrink, adopt, repair, deep, check, keys."""
