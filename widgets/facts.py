@@ -1,0 +1,79 @@
+"""Labelled facts in a column: the body of the store cards and of several detail panels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from widgets import fmt
+from widgets.glyphs import GlyphSet, Look, Role
+from widgets.line import EMPTY, Line, Piece, muted, plain, width_of
+
+WIDE = 44
+"""Cells from which a card uses its wider label column."""
+SPARK_MOST = 17
+SPARK_LEAST = 6
+GAP = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One labelled line. `extra` and `spark` are left out, in that order of reluctance, where they do not fit.
+
+    `spark`: samples, newest last, None failed. `short`: wording for a narrow card.
+    """
+
+    label: str
+    value: Line
+    extra: Line = EMPTY
+    spark: tuple[float | None, ...] | None = None
+    short: Line | None = None
+
+
+def label_width(width: int) -> int:
+    return 10 if width >= WIDE else 9
+
+
+def paint_fact(fact: Fact, width: int, look: Look, labels: int | None = None) -> Line:
+    """The fact on one line of at most `width` cells; `labels` is the width of the label column."""
+    column = labels if labels is not None else label_width(width)
+    head: Line = (Piece(f" {fact.label.ljust(column)[:column]}", muted("")[0].tone),)
+    room = width - width_of(head)
+    value = fact.value if fact.short is None or width_of(fact.value) <= room else fact.short
+    body = value
+    if fact.extra:
+        extra = _beside(value, fact.extra)
+        if width_of(extra) <= room:
+            body = extra
+    if fact.spark is None:
+        return (*head, *body)
+    left = room - width_of(body) - GAP
+    if left < SPARK_LEAST and body is not value:
+        body = value
+        left = room - width_of(body) - GAP
+    if left < SPARK_LEAST:
+        return (*head, *body)
+    return (*head, *body, *plain(" " * GAP), *_spark(fact.spark, min(left, SPARK_MOST), look.glyphs))
+
+
+def _beside(value: Line, extra: Line) -> Line:
+    gap = max(GAP, 11 - width_of(value))
+    return (*value, Piece(" " * gap), *extra)
+
+
+def _spark(samples: Sequence[float | None], width: int, glyphs: GlyphSet) -> Line:
+    failed = glyphs.roles[Role.FAILED]
+    return plain(fmt.spark(samples, width, glyphs, failed=failed))
+
+
+@dataclass(frozen=True, slots=True)
+class FactList:
+    """A panel of facts only."""
+
+    title: str
+    right: str
+    facts: tuple[Fact, ...]
+    labels: int = 12
+
+    def lines(self, width: int, height: int, look: Look) -> Sequence[Line]:
+        return [paint_fact(fact, width, look, self.labels) for fact in self.facts[:height]]

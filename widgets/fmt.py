@@ -1,0 +1,187 @@
+"""Text for people: numbers, sizes, ages, times, keys, bars. Data from outside passes `clean` first.
+
+`None` is unknown and becomes `?`, never 0 (`console.md` 7).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import humanize
+
+from widgets.glyphs import GlyphSet
+
+UNKNOWN = "?"
+LONGEST = 4096
+"""Characters of one datum that are looked at; nothing on a screen is wider."""
+
+_HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+_NAMES = {"\t": "\\t", "\n": "\\n", "\r": "\\r", "\x1b": "\\e"}
+
+
+def clean(text: str, *, ascii_only: bool = False) -> str:
+    """Data made harmless: C0, C1, bidi marks and other invisible characters become visible escapes."""
+    visible = _HIDDEN.sub(_escape, text[:LONGEST])
+    if ascii_only:
+        return visible.encode("ascii", "backslashreplace").decode("ascii")
+    return visible
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match.group()
+    if character in _NAMES:
+        return _NAMES[character]
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def count(number: int | None) -> str:
+    """Thousands separated."""
+    return UNKNOWN if number is None else f"{number:,}"
+
+
+def signed(number: int | None, sign: str) -> str:
+    """A change with its own sign: `+442`, `~161`, `-424`."""
+    return UNKNOWN if number is None else f"{sign}{number:,}"
+
+
+def size(amount: float | None) -> str:
+    """Bytes in binary units with one decimal: `9.8 MiB`."""
+    if amount is None or not math.isfinite(amount):
+        return UNKNOWN
+    if abs(amount) < 1024:
+        return f"{int(amount)} B"
+    return humanize.naturalsize(amount, binary=True, format="%.1f")
+
+
+def age(seconds: float | None) -> str:
+    """Two units at most, the second zero-padded: `17 s`, `9m 40s`, `3h 10m`, `3d 04h`."""
+    if seconds is None or not math.isfinite(seconds):
+        return UNKNOWN
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d {whole % 86400 // 3600:02d}h"
+
+
+def short_age(seconds: float | None) -> str:
+    """One unit: `17 s`, `9m`, `3h`, `3d`."""
+    if seconds is None or seconds < 60:
+        return age(seconds)
+    return age(seconds).split(" ")[0]
+
+
+def target(seconds: float) -> str:
+    """A configured span: `5m`, `1h`, `90 s`."""
+    whole = int(seconds)
+    for unit, name in ((86400, "d"), (3600, "h"), (60, "m")):
+        if whole >= unit and whole % unit == 0:
+            return f"{whole // unit}{name}"
+    return f"{whole} s" if whole < 60 else age(whole)
+
+
+def took(seconds: float | None) -> str:
+    """A duration that is being measured: milliseconds below one second, one decimal below a minute."""
+    if seconds is None or not math.isfinite(seconds):
+        return UNKNOWN
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 60 else age(seconds)
+
+
+def tenths(seconds: float | None) -> str:
+    """Seconds with one decimal, for the heartbeat and remaining time: `0.4 s`; ages above a minute."""
+    if seconds is None or not math.isfinite(seconds):
+        return UNKNOWN
+    return f"{max(0.0, seconds):.1f} s" if seconds < 60 else age(seconds)
+
+
+def milliseconds(amount: float | None) -> str:
+    return "-" if amount is None else f"{amount:,.0f} ms"
+
+
+def percent(done: int, total: int | None) -> str:
+    """Without decimals, and never 100 before the end."""
+    if not total:
+        return UNKNOWN
+    return f"{min(99, done * 100 // total) if done < total else 100} %"
+
+
+def clock(at: float | None) -> str:
+    """Time of day in UTC: `14:32:07Z`."""
+    moment = _moment(at)
+    return UNKNOWN if moment is None else moment.strftime("%H:%M:%SZ")
+
+
+def bare_clock(at: float | None) -> str:
+    """Time of day in UTC without the letter, for the log: `14:32:07`."""
+    return clock(at).rstrip("Z")
+
+
+def when(at: float | None) -> str:
+    """Day and time in UTC: `2 Sep 14:32Z`."""
+    moment = _moment(at)
+    return UNKNOWN if moment is None else f"{moment.day} {_MONTHS[moment.month - 1]} {moment:%H:%MZ}"
+
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def _moment(at: float | None) -> datetime | None:
+    if at is None or not -62_000_000_000 < at < 253_402_300_000:
+        return None
+    return datetime.fromtimestamp(at, UTC)
+
+
+def short_key(key: str, glyphs: GlyphSet) -> str:
+    """A key with a long identifier as `episode_7f3a91c2…4d18`; anything short stays whole."""
+    prefix, mark, rest = key.rpartition("_")
+    if len(rest) <= 16:
+        return key
+    return f"{prefix}{mark}{rest[:8]}{glyphs.ellipsis}{rest[-4:]}"
+
+
+def plural(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def bar(fraction: float | None, width: int, glyphs: GlyphSet) -> tuple[str, str]:
+    """A bar as (filled, rest); unknown is all rest."""
+    if width <= 0:
+        return "", ""
+    share = 0.0 if fraction is None else min(1.0, max(0.0, fraction))
+    full = int(share * width)
+    filled = glyphs.bar_full * full
+    if 0 < full < width or (full == 0 and share > 0):
+        filled = glyphs.bar_full * max(0, full - 1) + glyphs.bar_half
+    return filled, glyphs.bar_empty * (width - len(filled))
+
+
+def spark(samples: Sequence[float | None], width: int, glyphs: GlyphSet, *, failed: str) -> str:
+    """The newest samples at the right, from 0 to their largest; None is drawn as `failed`, no sample as a blank."""
+    if width <= 0:
+        return ""
+    shown = samples[-width:]
+    largest = max((value for value in shown if value is not None and math.isfinite(value)), default=0.0)
+    marks = "".join(_spark_mark(value, largest, glyphs, failed) for value in shown)
+    return marks.rjust(width)
+
+
+def _spark_mark(value: float | None, largest: float, glyphs: GlyphSet, failed: str) -> str:
+    if value is None or not math.isfinite(value):
+        return failed
+    steps = len(glyphs.sparks)
+    place = 0 if largest <= 0 else int(max(0.0, value) / largest * (steps - 1) + 0.5)
+    return glyphs.sparks[min(steps - 1, place)]

@@ -1,0 +1,57 @@
+"""The top row: product, profile, run, access, heartbeat and clock. It never moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from widgets.glyphs import Look, Role, Tone
+from widgets.line import Line, Piece, spread, to_content, width_of
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderText:
+    """`run`: the running operation for other screens, or empty. `core`: heartbeat in words."""
+
+    product: str
+    profile: str
+    run: str
+    flags: tuple[str, ...]
+    core_role: Role
+    core: str
+    clock: str
+
+
+class Header(Widget):
+    DEFAULT_CSS = """
+    Header { height: 1; width: 1fr; dock: none; }
+    """
+
+    value: reactive[HeaderText | None] = reactive(None)
+
+    def __init__(self, look: Look, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.look = look
+
+    def render(self) -> Content:
+        if self.value is None:
+            return Content("")
+        return to_content([paint(self.value, self.size.width, self.look)], self.look)
+
+
+def paint(value: HeaderText, width: int, look: Look) -> Line:
+    glyphs = look.glyphs
+    right: Line = (
+        Piece("  ".join(value.flags), Tone.STRONG),
+        Piece("   core ", Tone.MUTED),
+        Piece(f"{glyphs.roles[value.core_role]} ", Tone(value.core_role.value)),
+        Piece(f"{value.core}   {value.clock} "),
+    )
+    left: Line = (Piece(f" {value.product}", Tone.STRONG), Piece(f"   {value.profile}"))
+    run: Line = (Piece(f"   {glyphs.roles[Role.RUNNING]} ", Tone.RUNNING), Piece(value.run)) if value.run else ()
+    if width_of(left) + width_of(run) + width_of(right) >= width:
+        run = ()
+    return spread((*left, *run), (Piece(" "), *right), width, glyphs)

@@ -1,0 +1,103 @@
+"""The bottom row: keys that work here. Whole entries only: what does not fit is left to help and palette."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from textual.content import Content
+from textual.events import Click
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from widgets.glyphs import Look, Tone
+from widgets.line import Line, Piece, spread, to_content
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntry:
+    """`action` is given back when the entry is clicked; a disabled one is greyed and answers nothing."""
+
+    key: str
+    label: str
+    action: str
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """`hint` is the entry at the right end (the palette)."""
+
+    entries: tuple[KeyEntry, ...]
+    hint: KeyEntry | None = None
+
+
+class KeyBar(Widget):
+    DEFAULT_CSS = """
+    KeyBar { height: 1; width: 1fr; }
+    """
+
+    value: reactive[Keys | None] = reactive(None)
+
+    class Pressed(Message):
+        """An entry was clicked."""
+
+        def __init__(self, action: str) -> None:
+            super().__init__()
+            self.action = action
+
+    def __init__(self, look: Look, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.look = look
+
+    def render(self) -> Content:
+        if self.value is None:
+            return Content("")
+        return to_content([paint(self.value, self.size.width, self.look)], self.look)
+
+    def on_click(self, event: Click) -> None:
+        if self.value is None:
+            return
+        for entry, start, end in spans(self.value, self.size.width, self.look):
+            if start <= event.x < end and entry.enabled:
+                self.post_message(self.Pressed(entry.action))
+                return
+
+
+def _width(entry: KeyEntry, look: Look) -> int:
+    return cell_len(entry.key) + 1 + cell_len(look.glyphs.plain(entry.label))
+
+
+def _hint_width(value: Keys, look: Look) -> int:
+    return 0 if value.hint is None else _width(value.hint, look) + cell_len(look.glyphs.edge) + 1
+
+
+def spans(value: Keys, width: int, look: Look) -> list[tuple[KeyEntry, int, int]]:
+    """What is drawn where: (entry, first cell, cell after the last)."""
+    room = width - _hint_width(value, look) - 1
+    places: list[tuple[KeyEntry, int, int]] = []
+    at = 1
+    for entry in value.entries:
+        end = at + _width(entry, look)
+        if end > room:
+            break
+        places.append((entry, at, end))
+        at = end + 2
+    if value.hint is not None:
+        places.append((value.hint, width - _width(value.hint, look) - 1, width - 1))
+    return places
+
+
+def paint(value: Keys, width: int, look: Look) -> Line:
+    left: list[Piece] = [Piece(" ")]
+    for entry, _, _ in spans(value, width, look):
+        if entry is value.hint:
+            continue
+        key_tone, label_tone = (Tone.ACCENT, Tone.PLAIN) if entry.enabled else (Tone.MUTED, Tone.MUTED)
+        left.extend((Piece(f"{entry.key} ", key_tone), Piece(f"{look.glyphs.plain(entry.label)}  ", label_tone)))
+    hint = value.hint
+    right: Line = ()
+    if hint is not None:
+        right = (Piece(look.glyphs.edge, Tone.MUTED), Piece(f"{hint.key} ", Tone.ACCENT), Piece(f"{hint.label} "))
+    return spread(tuple(left), right, width, look.glyphs)

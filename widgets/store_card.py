@@ -1,0 +1,31 @@
+"""Health of one store: a headline with role, word and place, then facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from widgets.facts import Fact, paint_fact
+from widgets.glyphs import Look, Role
+from widgets.line import Line, Piece, first_that_fits, toned
+
+WORD_COLUMN = 13
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCard:
+    """`places`: where the store is, longest wording first."""
+
+    title: str
+    role: Role
+    word: str
+    places: tuple[str, ...]
+    facts: tuple[Fact, ...]
+    right: str = ""
+
+    def lines(self, width: int, height: int, look: Look) -> Sequence[Line]:
+        used = 3 + look.glyphs.role_width + WORD_COLUMN
+        place = first_that_fits(self.places, width - used)
+        word = self.word.ljust(WORD_COLUMN)
+        head: Line = (Piece(" "), *toned(self.role, word, glyphs=look.glyphs), Piece(f" {place}"))
+        return [head, *(paint_fact(fact, width, look) for fact in self.facts[: height - 1])]

@@ -1,0 +1,188 @@
+"""A list of any length: it holds a count and a function that draws one row, and asks for what is visible only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import Binding, BindingType
+from textual.events import Click
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from widgets.glyphs import Look, Tone
+from widgets.line import Line, Piece, fit
+
+DrawRow = Callable[[int, int], Line]
+"""(row number, width in cells) -> the row's line."""
+
+
+def _empty(_index: int, _width: int) -> Line:
+    return ()
+
+
+class VirtualTable(ScrollView, can_focus=True):
+    """`cursor`: whether a row can be chosen. `follow`: stay at the end while rows are appended (a log)."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"virtual-table--{tone.value}" for tone in Tone} | {
+        "virtual-table--cursor"
+    }
+    DEFAULT_CSS = """
+    VirtualTable { height: 1fr; width: 1fr; scrollbar-size: 0 0; }
+    VirtualTable > .virtual-table--ok { color: $text-success; }
+    VirtualTable > .virtual-table--attention { color: $text-warning; }
+    VirtualTable > .virtual-table--failed { color: $text-error; }
+    VirtualTable > .virtual-table--unknown { color: $text-muted; text-style: bold; }
+    VirtualTable > .virtual-table--running { color: $text-primary; }
+    VirtualTable > .virtual-table--off { color: $text-muted; }
+    VirtualTable > .virtual-table--none { color: $text-muted; }
+    VirtualTable > .virtual-table--muted { color: $text-muted; }
+    VirtualTable > .virtual-table--strong { text-style: bold; }
+    VirtualTable > .virtual-table--accent { color: $text-accent; text-style: bold; }
+    VirtualTable > .virtual-table--cursor { background: $surface; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", show=False),
+        Binding("down,j", "move(1)", show=False),
+        Binding("pageup,ctrl+u", "page(-1)", show=False),
+        Binding("pagedown,ctrl+d", "page(1)", show=False),
+        Binding("home,g", "edge(0)", show=False),
+        Binding("end,G", "edge(1)", show=False),
+        Binding("enter", "choose", show=False),
+    ]
+
+    cursor: reactive[int] = reactive(0)
+
+    class Moved(Message):
+        """The cursor is on another row, or the view was scrolled."""
+
+        def __init__(self, table: VirtualTable, index: int) -> None:
+            super().__init__()
+            self.table = table
+            self.index = index
+
+        @property
+        def control(self) -> VirtualTable:
+            return self.table
+
+    class Chosen(Moved):
+        """Enter or a click on the row under the cursor."""
+
+    def __init__(
+        self,
+        look: Look,
+        *,
+        id: str | None = None,
+        cursor: bool = True,
+        follow: bool = False,
+        empty: str = "",  # noqa: A002
+    ) -> None:
+        super().__init__(id=id)
+        self.look = look
+        self.has_cursor = cursor
+        self.follow = follow
+        self.following = follow
+        self.empty = empty
+        self.rows = 0
+        self._draw: DrawRow = _empty
+        self._revision: object = None
+
+    def show(self, rows: int, draw: DrawRow, revision: object) -> None:
+        """Other content; nothing is done when `revision` equals the one on screen."""
+        if revision == self._revision and rows == self.rows:
+            return
+        self._revision = revision
+        self._draw = draw
+        self.rows = rows
+        self.virtual_size = Size(0, max(rows, 1))
+        if self.has_cursor:
+            self.cursor = min(self.cursor, max(0, rows - 1))
+        if self.follow and self.following:
+            self.scroll_to(y=max(0, rows - self.size.height), animate=False, force=True)
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        index = self.scroll_offset.y + y
+        base = self.rich_style
+        if self.rows == 0 and y == 0 and self.empty:
+            return self._strip((Piece(f" {self.empty}", Tone.MUTED),), width, base)
+        if not 0 <= index < self.rows:
+            return Strip.blank(width, base)
+        chosen = self.has_cursor and index == self.cursor
+        line = self._draw(index, width)
+        if chosen:
+            mark = self.look.glyphs.cursor
+            tone = Tone.ACCENT if self.has_focus else Tone.MUTED
+            line = (Piece(mark, tone), *_without_first_cell(line))
+        return self._strip(line, width, base + self._cursor_style() if chosen else base)
+
+    def _cursor_style(self) -> Style:
+        if self.look.no_color:
+            return Style(reverse=self.has_focus)
+        background = self.get_component_rich_style("virtual-table--cursor").bgcolor
+        return Style(bgcolor=background)
+
+    def _strip(self, line: Line, width: int, base: Style) -> Strip:
+        pieces = fit(line, width, self.look.glyphs)
+        segments = [Segment(piece.text, base + self._tone(piece.tone)) for piece in pieces if piece.text]
+        return Strip(segments, width)
+
+    def _tone(self, tone: Tone) -> Style:
+        style = self.get_component_rich_style(f"virtual-table--{tone.value}", partial=True)
+        return style + Style(bold=True) if self.look.no_color and tone is Tone.FAILED else style
+
+    def watch_cursor(self, _old: int, new: int) -> None:
+        if self.rows:
+            self.scroll_to_region(Region(0, new, 1, 1), animate=False)
+        self.refresh()
+        self.post_message(self.Moved(self, new))
+
+    def watch_has_focus(self, _focused: bool) -> None:
+        super().watch_has_focus(_focused)
+        self.refresh()
+
+    def action_move(self, step: int) -> None:
+        self._go(self.cursor + step if self.has_cursor else self.scroll_offset.y + step)
+
+    def action_page(self, pages: int) -> None:
+        step = pages * max(1, self.size.height - 1)
+        self._go(self.cursor + step if self.has_cursor else self.scroll_offset.y + step)
+
+    def action_edge(self, last: int) -> None:
+        self._go(self.rows if last else 0)
+
+    def action_choose(self) -> None:
+        if self.rows and self.has_cursor:
+            self.post_message(self.Chosen(self, self.cursor))
+
+    def _go(self, index: int) -> None:
+        if self.has_cursor:
+            self.cursor = max(0, min(self.rows - 1, index))
+            return
+        end = max(0, self.rows - self.size.height)
+        top = max(0, min(end, index))
+        self.following = self.follow and top >= end
+        self.scroll_to(y=top, animate=False, force=True)
+        self.post_message(self.Moved(self, top))
+
+    def on_click(self, event: Click) -> None:
+        index = self.scroll_offset.y + event.y
+        if self.has_cursor and 0 <= index < self.rows:
+            again = index == self.cursor
+            self.cursor = index
+            if again:
+                self.post_message(self.Chosen(self, index))
+
+
+def _without_first_cell(line: Line) -> Line:
+    """A row starts with a blank cell that the cursor mark takes."""
+    if not line:
+        return line
+    first = line[0]
+    return (Piece(first.text[1:], first.tone), *line[1:])
