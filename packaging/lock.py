@@ -32,7 +32,7 @@ def requirements(extras: list[str]) -> list[str]:
 def resolve(wanted: list[str]) -> dict[str, str]:
     """Normalised name -> version, as pip resolves it for an empty environment."""
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
-    report = json.loads(subprocess.run([*command, *wanted], check=True, stdout=subprocess.PIPE).stdout)  # noqa: S603
+    report = json.loads(subprocess.run([*command, *wanted], check=True, stdout=subprocess.PIPE).stdout)
     found = (item["metadata"] for item in report["install"])
     return {re.sub(r"[-_.]+", "-", item["name"]).lower(): item["version"] for item in found}
 
