@@ -249,6 +249,8 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     next_action: str | None = None
     error: ErrorValue | None = None
+    proposal: Plan | None = None
+    """The plan as an operator reads it, when one was asked for; not part of the document."""
     extra: Mapping[str, object] = field(default_factory=dict)
     """Fields of one command only (`ping`, `status`, `diff` …); plain JSON values."""
 

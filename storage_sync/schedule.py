@@ -8,6 +8,8 @@ from enum import StrEnum
 BACKOFF_FIRST_S = 1.0
 BACKOFF_MOST_S = 60.0
 FILE_CHANGE_SETTLE_S = 0.5
+FILE_CHANGE_GAP_S = 5.0
+"""A do-memory that writes all the time must not make us run all the time."""
 MOVED_SETTLE_MOST_S = 10.0
 JITTER = 0.1
 """Share of the interval by which a periodic run may come earlier or later."""
@@ -92,7 +94,9 @@ def next_run(timing: Timing, past: Past) -> Due | None:
         if due > past.last_end:
             candidates.append(Due(due, Trigger.STALENESS))
     if past.file_changed_at is not None:
-        candidates.append(Due(past.file_changed_at + FILE_CHANGE_SETTLE_S, Trigger.CACHE_CHANGED))
+        settled = past.file_changed_at + FILE_CHANGE_SETTLE_S
+        rested = (past.last_end or past.started_at - FILE_CHANGE_GAP_S) + FILE_CHANGE_GAP_S
+        candidates.append(Due(max(settled, rested), Trigger.CACHE_CHANGED))
     return min(candidates, key=lambda due: due.at) if candidates else None
 
 
