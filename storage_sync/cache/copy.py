@@ -1,0 +1,225 @@
+"""Private copies: how everything but the commit looks at a cache (`sync.md` 4.1, redb's own lock).
+
+Taking one needs no lock, so a running do-memory is not disturbed. A file that is not the one of the last proof
+is suspect and is opened in a child process first.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage_sync import _native
+from storage_sync.cache.identity import read_identity, real_path
+from storage_sync.cache.probe import TIMEOUT_S, ProbeReport, probe_file
+from storage_sync.cache.space import require_space
+from storage_sync.cache.states import Finding
+from storage_sync.cache.waiting import Cancelled
+from storage_sync.errors import CacheDamaged, CacheLocked, LocalIO, VersionMismatch
+from storage_sync.model import CacheState, FileIdentity
+
+COPY_ATTEMPTS = 5
+
+
+class DamagedCopy(CacheDamaged):
+    """The copy cannot be read; `finding` is CORRUPT with its evidence."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.evidence, hint=finding.next_step or None)
+        self.finding = finding
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateCopy:
+    """An open private copy. `identity`: of the live file, before it was copied; None when it moved meanwhile."""
+
+    file: _native.CacheFile
+    path: str
+    info: _native.CopyInfo
+    identity: FileIdentity | None
+    header: _native.Header
+    repaired: bool
+    """redb repaired the copy while opening it: nobody closed the live file."""
+    probe: ProbeReport | None
+    """What the child found; None when the file was not suspect."""
+
+    @property
+    def finding(self) -> Finding:
+        """Structure, as far as opening tells: REPAIRED, UNCLEAN or CLEAN."""
+        if self.repaired:
+            return Finding(
+                CacheState.REPAIRED,
+                "redb repaired the private copy: the file is in use, or its program did not close it",
+            )
+        if self.header.recovery_required:
+            return Finding(CacheState.UNCLEAN, "the file is in use, or its program did not close it")
+        return Finding(CacheState.CLEAN, "it was closed cleanly and its copy opens")
+
+
+@contextmanager
+def private_copy(
+    cache: str,
+    folder: Path | None,
+    *,
+    proven: FileIdentity | None = None,
+    check_integrity: bool = False,
+    probe_timeout_s: float = TIMEOUT_S,
+    cancelled: Cancelled | None = None,
+) -> Iterator[PrivateCopy]:
+    """Copy the file at `cache` into `folder` (`StateDir.copies`; None: a temporary one), open it, remove it at the end.
+
+    `proven`: identity of the file at its last proof; another one, or none, makes it suspect. `check_integrity` asks for
+    redb's own check too, in the child. DamagedCopy, CacheLocked (it kept moving while it was copied), LocalIO.
+    """
+    real = real_path(cache)
+    with _workplace(folder) as place:
+        sweep(place)
+        identity = read_identity(real)
+        if identity is not None:
+            require_space(str(place), 2 * identity.size)
+        with _name(place) as target:
+            info = _copy(real, target)
+            report = None
+            if check_integrity or is_suspect(identity, proven):
+                report = _probe(target, place, check_integrity, probe_timeout_s, cancelled)
+            header = _native.read_header(target)
+            file = _open(target)
+            try:
+                yield PrivateCopy(
+                    file,
+                    target,
+                    info,
+                    identity if identity == read_identity(real) else None,
+                    header,
+                    file.repaired,
+                    report,
+                )
+            finally:
+                _close(file)
+
+
+def is_suspect(identity: FileIdentity | None, proven: FileIdentity | None) -> bool:
+    """Whether a child must open the file first: it is not, byte for byte as far as one can see, the proven one."""
+    return identity is None or identity != proven
+
+
+def sweep(folder: Path) -> list[str]:
+    """Remove copies that dead runs left in `folder`; gives their names. A living run locks each of its own."""
+    gone = []
+    for lock in sorted(folder.glob("*.lock")):
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for left in folder.glob(f"{lock.stem}*.redb"):
+                left.unlink(missing_ok=True)
+                gone.append(left.name)
+            lock.unlink(missing_ok=True)
+        except OSError:
+            continue
+        finally:
+            os.close(descriptor)
+    return gone
+
+
+@contextmanager
+def _workplace(folder: Path | None) -> Iterator[Path]:
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="storage-sync-") as name:
+            yield Path(name)
+        return
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise LocalIO(f"{folder} cannot be made: {error.strerror}") from error
+    yield folder
+
+
+@contextmanager
+def _name(folder: Path) -> Iterator[str]:
+    """A path for a copy that `sweep` of other runs leaves alone, and that is gone at the end with all beside it."""
+    stem, descriptor = _claim(folder)
+    try:
+        yield str(folder / f"{stem}.redb")
+    finally:
+        for left in folder.glob(f"{stem}*.redb"):
+            left.unlink(missing_ok=True)
+        (folder / f"{stem}.lock").unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _claim(folder: Path) -> tuple[str, int]:
+    try:
+        while True:
+            stem = f"{os.getpid()}-{secrets.token_hex(4)}"
+            lock = folder / f"{stem}.lock"
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            if _holds(descriptor, lock):
+                return stem, descriptor
+            os.close(descriptor)
+    except OSError as error:
+        raise LocalIO(f"a private copy in {folder} cannot be made: {error.strerror}") from error
+
+
+def _holds(descriptor: int, lock: Path) -> bool:
+    """False when another run swept the file between our two calls; the next name will do."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(descriptor), lock.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
+
+
+def _copy(source: str, target: str) -> _native.CopyInfo:
+    try:
+        return _native.copy_file(source, target, COPY_ATTEMPTS)
+    except BlockingIOError as error:
+        raise CacheLocked(f"{source} changed during each of {COPY_ATTEMPTS} copies; it is being written to") from error
+    except OSError as error:
+        raise LocalIO(f"{source} cannot be copied: {error.strerror or error}") from error
+
+
+def _probe(
+    target: str, folder: Path, check_integrity: bool, timeout_s: float, cancelled: Cancelled | None
+) -> ProbeReport:
+    """On a copy of the copy: the child's open may repair it, and we want to see the file as it is."""
+    second = folder / f"{Path(target).stem}-probe.redb"
+    _copy(target, str(second))
+    report = probe_file(str(second), check_integrity=check_integrity, timeout_s=timeout_s, cancelled=cancelled)
+    second.unlink()
+    if report.damage:
+        raise DamagedCopy(_corrupt(report.damage))
+    return report
+
+
+def _open(path: str) -> _native.CacheFile:
+    try:
+        return _native.CacheFile.open(path, "private")
+    except _native.UpgradeRequired as error:
+        raise VersionMismatch(str(error)) from error
+    except _native.StorageIo as error:
+        if error.errno is not None:
+            raise LocalIO(f"a private copy of the cache cannot be opened: {error}") from error
+        raise DamagedCopy(_corrupt(str(error))) from error
+    except _native.NativeError as error:
+        raise DamagedCopy(_corrupt(f"{type(error).__name__}: {error}")) from error
+
+
+def _close(file: _native.CacheFile) -> None:
+    """Closing writes into a copy that goes away now: what it says is of no interest."""
+    try:
+        file.close()
+    except _native.NativeError:
+        return
+
+
+def _corrupt(evidence: str) -> Finding:
+    return Finding(CacheState.CORRUPT, f"the cache is damaged: {evidence}", "storage-sync repair --plan")

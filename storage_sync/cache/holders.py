@@ -1,0 +1,195 @@
+"""Who holds a lock on a file, without touching the lock (`cache.md` 2.5).
+
+A do-memory that opens the file while anyone else holds even a shared lock on it, for an instant, fails at
+once and without retry. So the kernel's list is read; only where there is none a lock is tried.
+A process of another container is not in that list: then the file looks free and the commit finds out.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import importlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage_sync.model import LockHolder
+
+_LOCKS = Path("/proc/locks")
+
+
+@dataclass(frozen=True, slots=True)
+class LockLine:
+    """One lock that is held, from `/proc/locks`; `pid` is -1 for one that belongs to an open file, not to a process."""
+
+    pid: int
+    exclusive: bool
+    device: tuple[int, int]
+    inode: int
+
+
+def lock_holders(path: str) -> tuple[LockHolder, ...]:
+    """Processes with a lock on the file behind `path`, those with an exclusive one first; () when there is none."""
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError):
+        return ()
+    try:
+        text = _LOCKS.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return _probe(path)
+    lines_of_file = [line for line in parse_locks(text) if line.inode == status.st_ino]
+    return _merge(_resolve(lines_of_file, status))
+
+
+def parse_locks(text: str) -> list[LockLine]:
+    """Held locks of `/proc/locks` text; lines of processes that only wait (`->`) and leases are left out."""
+    found = []
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) < 6 or fields[1] not in {"FLOCK", "POSIX", "OFDLCK"}:
+            continue
+        try:
+            major, minor, inode = fields[5].split(":")
+            found.append(LockLine(int(fields[4]), fields[3] == "WRITE", (int(major, 16), int(minor, 16)), int(inode)))
+        except ValueError:
+            continue
+    return found
+
+
+def describe(holder: LockHolder) -> str:
+    """`do-memory-mcp-server (pid 4711, alice)`, with what is known."""
+    if holder.pid <= 0:
+        return "a process that cannot be named"
+    return f"{holder.command or 'a process'} (pid {holder.pid}{', ' + holder.user if holder.user else ''})"
+
+
+def process(pid: int, exclusive: bool) -> LockHolder:
+    """A holder by its process id; what `/proc` does not tell stays empty. `since` is when the process started."""
+    return LockHolder(
+        pid=pid,
+        command=_read(f"/proc/{pid}/comm").strip(),
+        user=_user(pid),
+        since=_started(pid),
+        exclusive=exclusive,
+    )
+
+
+def _resolve(lines: Sequence[LockLine], status: os.stat_result) -> Iterable[LockHolder]:
+    device = (os.major(status.st_dev), os.minor(status.st_dev))
+    named = False
+    for line in lines:
+        # btrfs and overlayfs number the device of a file differently in stat and here: then its open files decide.
+        if line.pid > 0 and (line.device == device or _openers(status, [line.pid])):
+            named = True
+            yield process(line.pid, line.exclusive)
+    if named:
+        return  # redb takes locks of the open file (without a process) beside the one that names the process
+    for line in lines:
+        if line.pid <= 0 and line.device == device:
+            pids = _openers(status, _pids())
+            for pid in pids:
+                yield process(pid, line.exclusive)
+            if not pids:
+                yield LockHolder(pid=-1, command="", user="", since=None, exclusive=line.exclusive)
+
+
+def _merge(holders: Iterable[LockHolder]) -> tuple[LockHolder, ...]:
+    """One entry a process: redb takes several locks on one file."""
+    merged: dict[int, LockHolder] = {}
+    for holder in holders:
+        known = merged.get(holder.pid)
+        if known is None or (holder.exclusive and not known.exclusive):
+            merged[holder.pid] = holder
+    return tuple(sorted(merged.values(), key=lambda holder: (not holder.exclusive, holder.pid)))
+
+
+def _pids() -> list[int]:
+    try:
+        return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    except OSError:
+        return []
+
+
+def _openers(status: os.stat_result, pids: Iterable[int]) -> set[int]:
+    """Those of `pids` that have the file open, as far as we may look."""
+    found = set()
+    for pid in pids:
+        try:
+            entries = list(Path(f"/proc/{pid}/fd").iterdir())
+        except OSError:
+            continue
+        if any(_is_file(entry, status) for entry in entries):
+            found.add(pid)
+    return found
+
+
+def _is_file(entry: Path, status: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(entry.stat(), status)
+    except OSError:
+        return False
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _user(pid: int) -> str:
+    import pwd
+
+    try:
+        uid = Path(f"/proc/{pid}").stat().st_uid
+    except OSError:
+        return ""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _started(pid: int) -> float | None:
+    """Epoch seconds; field 22 of `stat` counts clock ticks since the start of the machine."""
+    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    booted = next((line.split()[1] for line in _read("/proc/stat").splitlines() if line.startswith("btime ")), None)
+    if booted is None or len(fields) < 20:
+        return None
+    return int(booted) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def _probe(path: str) -> tuple[LockHolder, ...]:
+    """Without `/proc/locks`: try a shared lock for an instant, then look who has the file open."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return ()
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
+            return _openers_by_psutil(path) or (LockHolder(pid=-1, command="", user="", since=None, exclusive=True),)
+        return ()
+    finally:
+        os.close(descriptor)
+    return ()
+
+
+def _openers_by_psutil(path: str) -> tuple[LockHolder, ...]:
+    psutil = importlib.import_module("psutil")  # only here: it is slow to import
+
+    wanted = os.path.realpath(path)
+    found = []
+    for running in psutil.process_iter():
+        try:
+            if running.pid != os.getpid() and any(item.path == wanted for item in running.open_files()):
+                found.append(
+                    LockHolder(running.pid, running.name(), running.username(), running.create_time(), exclusive=True)
+                )
+        except (psutil.Error, OSError):
+            continue
+    return tuple(found)

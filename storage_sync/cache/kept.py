@@ -1,0 +1,104 @@
+"""Old cache files that are kept beside the new one, for a person to look at or to go back to."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from storage_sync.cache.identity import real_path
+from storage_sync.cache.witness import sync_folder
+from storage_sync.errors import LocalIO
+
+Why = Literal["corrupt", "old"]
+
+KEEP = 3
+"""Files of each kind that stay; the oldest go first."""
+
+_STAMP = "%Y%m%dT%H%M%SZ"
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    path: str
+    why: Why
+    bytes: int
+    at: str
+    """UTC, as in its name."""
+
+
+def kept_files(cache: str) -> list[KeptFile]:
+    """What is kept beside the cache at `cache`, newest first."""
+    real = Path(real_path(cache))
+    pattern = re.compile(re.escape(real.name) + r"\.(corrupt|old)-(\d{8}T\d{6}Z)(?:-(\d+))?")
+    found = []
+    try:
+        entries = list(os.scandir(real.parent))
+    except OSError:
+        return []
+    for entry in entries:
+        match = pattern.fullmatch(entry.name)
+        if match is None or not entry.is_file(follow_symlinks=False):
+            continue
+        why: Why = "corrupt" if match[1] == "corrupt" else "old"
+        order = (match[2], int(match[3] or 0))
+        found.append((order, KeptFile(entry.path, why, entry.stat().st_size, match[2])))
+    return [kept for _, kept in sorted(found, key=lambda item: item[0], reverse=True)]
+
+
+def keep_file(cache: str, why: Why, now: float) -> str:
+    """Give the file at `cache` a second name `<name>.<why>-<utc>`, durably; the first one stays until a rename.
+
+    A link where the file system has them, else a copy. `now` in UTC epoch seconds. LocalIO.
+    """
+    real = real_path(cache)
+    stem = f"{real}.{why}-{time.strftime(_STAMP, time.gmtime(now))}"
+    try:
+        name = _free_name(stem)
+        try:
+            os.link(real, name)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            _copy(real, name)
+        sync_folder(Path(real).parent)
+    except OSError as error:
+        raise LocalIO(f"{real} cannot be kept as {stem}: {error.strerror}") from error
+    return name
+
+
+def prune_kept(cache: str, why: Why, keep: int = KEEP, before: float | None = None) -> list[str]:
+    """Remove all but the newest `keep` of one kind, and those from before `before` (UTC epoch seconds); their names."""
+    gone = []
+    oldest = "" if before is None else time.strftime(_STAMP, time.gmtime(before))
+    for place, kept in enumerate(file for file in kept_files(cache) if file.why == why):
+        if place < keep and kept.at >= oldest:
+            continue
+        try:
+            Path(kept.path).unlink()
+        except OSError:
+            continue
+        gone.append(kept.path)
+    return gone
+
+
+def _free_name(stem: str) -> str:
+    name, number = stem, 1
+    while os.path.lexists(name):
+        name, number = f"{stem}-{number}", number + 1
+    return name
+
+
+def _copy(source: str, target: str) -> None:
+    shutil.copy2(source, target)
+    descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

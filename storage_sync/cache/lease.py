@@ -1,0 +1,182 @@
+"""Our lease: one writing run at a time on one cache (`operations.md`, Lease).
+
+A `flock` on `<cache>.lock`, which the kernel drops with the process, so it is never stale. What stands in the
+file is for people. do-memory never looks at it; redb's own lock on the cache is another matter (`holders.py`).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage_sync.cache.holders import describe, lock_holders
+from storage_sync.cache.identity import file_system_of, real_path
+from storage_sync.cache.waiting import Cancelled
+from storage_sync.errors import Interrupted, LeaseHeld, LocalIO
+from storage_sync.model import LockHolder
+
+_POLL_S = 0.05
+_BUSY = frozenset({errno.EWOULDBLOCK, errno.EACCES})
+_UNSUPPORTED = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseNote:
+    """Who wrote the lock file last; `started` in UTC epoch seconds."""
+
+    pid: int
+    host: str
+    run_id: str
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease that is held. `exclusive` is False only where the file system has no locks and `lock_ok` was given."""
+
+    path: str
+    note: LeaseNote
+    exclusive: bool = True
+
+    @staticmethod
+    @contextmanager
+    def acquire(
+        cache: str,
+        run_id: str,
+        wait_s: float = 0.0,
+        cancelled: Cancelled | None = None,
+        *,
+        lock_ok: bool = False,
+    ) -> Iterator[Lease]:
+        """Hold the lease of the cache at path `cache` for the body of a `with`.
+
+        Waits up to `wait_s` seconds for another run to end, then raises LeaseHeld; Interrupted when `cancelled`
+        is set meanwhile; LocalIO when the file cannot be made or the file system has no locks.
+        """
+        path = lease_path(cache)
+        refuse_network(path, lock_ok)
+        descriptor, exclusive = _lock(path, wait_s, cancelled or threading.Event(), lock_ok)
+        note = LeaseNote(os.getpid(), socket.gethostname(), run_id, time.time())
+        try:
+            _write_note(descriptor, note)
+            yield Lease(path, note, exclusive)
+        finally:
+            _clear_note(descriptor)
+            os.close(descriptor)
+
+
+def lease_path(cache: str) -> str:
+    """The lock file beside the real file of a cache, so that two names of one file share one lease."""
+    return real_path(cache) + ".lock"
+
+
+def lease_holder(cache: str) -> LockHolder | None:
+    """Who holds the lease now, or None; looks without locking."""
+    return next(iter(lock_holders(lease_path(cache))), None)
+
+
+def read_note(cache: str) -> LeaseNote | None:
+    """What the lock file says; only worth something while `lease_holder` names the same process."""
+    try:
+        with Path(lease_path(cache)).open("rb") as file:
+            fields = json.loads(file.read(4096))
+        return LeaseNote(int(fields["pid"]), str(fields["host"]), str(fields["run_id"]), float(fields["started"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def refuse_network(path: str, lock_ok: bool) -> None:
+    """LocalIO for a file on a network file system, unless the operator said that its locks are good."""
+    system = file_system_of(path)
+    if system.network and not lock_ok:
+        raise LocalIO(
+            f"{path} is on a network file system ({system.kind}), where a lock may not be seen by others",
+            hint="keep the cache on a local disk, or say --lock-ok when only this machine uses it",
+        )
+
+
+def _lock(path: str, wait_s: float, cancelled: Cancelled, lock_ok: bool) -> tuple[int, bool]:
+    deadline = time.monotonic() + wait_s
+    while True:
+        descriptor = _open(path)
+        kept = False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Somebody may have removed the file between the two calls: then we locked what nobody will look at.
+            if _still_there(descriptor, path):
+                kept = True
+                return descriptor, True
+        except OSError as error:
+            if error.errno in _UNSUPPORTED:
+                if lock_ok:
+                    kept = True
+                    return descriptor, False
+                raise LocalIO(
+                    f"the file system of {path} has no locks ({error.strerror})",
+                    hint="keep the cache on a local disk, or say --lock-ok when only one run at a time uses it",
+                ) from error
+            if error.errno not in _BUSY:
+                raise LocalIO(f"{path}: {error.strerror}") from error
+            if time.monotonic() >= deadline:
+                raise LeaseHeld(_held(path, wait_s)) from error
+            if cancelled.wait(min(_POLL_S, max(0.0, deadline - time.monotonic()))):
+                raise Interrupted("stopped while waiting for another run to end") from error
+        finally:
+            if not kept:
+                os.close(descriptor)
+
+
+def _open(path: str) -> int:
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o644)
+    except PermissionError:
+        # Another user's lock file can still be locked; only its note stays as it is.
+        try:
+            return os.open(path, os.O_RDONLY | flags)
+        except OSError as error:
+            raise LocalIO(f"the lease {path} cannot be opened: {error.strerror}") from error
+    except OSError as error:
+        raise LocalIO(f"the lease {path} cannot be made: {error.strerror}") from error
+
+
+def _still_there(descriptor: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), Path(path).stat())
+    except FileNotFoundError:
+        return False
+
+
+def _held(path: str, wait_s: float) -> str:
+    cache = path.removesuffix(".lock")
+    holder, note = lease_holder(cache), read_note(cache)
+    who = describe(holder) if holder is not None else "another process"
+    if note is not None and (holder is None or holder.pid == note.pid):
+        who = f"{who}, run {note.run_id} on {note.host}"
+    waited = f" (waited {wait_s:g} s)" if wait_s else ""
+    return f"another run works on this cache: {who}{waited}"
+
+
+def _write_note(descriptor: int, note: LeaseNote) -> None:
+    text = json.dumps({"pid": note.pid, "host": note.host, "run_id": note.run_id, "started": note.started})
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, text.encode() + b"\n", 0)
+    except OSError:
+        return  # the note is for people; the lock is what counts
+
+
+def _clear_note(descriptor: int) -> None:
+    try:
+        os.ftruncate(descriptor, 0)
+    except OSError:
+        return
