@@ -15,3 +15,6 @@ pub(crate) use pattern::*;
 pub(crate) use text::*;
 
 pub(crate) type Stamp = chrono::DateTime<chrono::Utc>;
+
+#[cfg(test)]
+mod tests;
