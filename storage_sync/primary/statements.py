@@ -282,14 +282,15 @@ def _among(table: str, schema: Schema, columns: str) -> str | None:
     if place is None:
         return None
     if table != "embeddings":
-        return f"WITH {_KEYS} SELECT {columns} FROM {place} WHERE {key(table)} IN (SELECT v FROM keys){_order(table, schema)}"
+        found = f"{key(table)} IN (SELECT v FROM keys)"
+        return f"WITH {_KEYS} SELECT {columns} FROM {place} WHERE {found}{_order(table, schema)}"
     # The key is computed, so the index on item_id is entered by every id that could have given it.
     return (
         f"WITH {_KEYS},ids(v) AS MATERIALIZED (SELECT v FROM keys"
         " UNION SELECT substr(v,9) FROM keys WHERE substr(v,1,8) IN ('episode_','pattern_')"
         " UNION SELECT substr(v,instr(v,':')+1) FROM keys WHERE instr(v,':')>0)"
-        f" SELECT {columns} FROM {place} WHERE x.item_id IN (SELECT v FROM ids) AND ({key(table)}) IN (SELECT v FROM keys)"
-        f"{_order(table, schema)}"
+        f" SELECT {columns} FROM {place} WHERE x.item_id IN (SELECT v FROM ids)"
+        f" AND ({key(table)}) IN (SELECT v FROM keys){_order(table, schema)}"
     )
 
 
@@ -309,7 +310,7 @@ def stock_by_keys(table: str, schema: Schema, count: int) -> str | None:
 
 
 def fingerprint(schema: Schema) -> str:
-    """One row of scalar subqueries that moves when the primary does, mostly (`primary.md` 5.3): a hint, never a proof."""
+    """One row of scalar subqueries that mostly moves when the primary does; only a hint (`primary.md` 5.3)."""
     values: list[str] = []
     names = [source.name for table, source in SOURCES.items() if table != "embeddings"]
     for name in [*names, *schema.embedding_tables, TAG_TABLE]:
@@ -327,7 +328,7 @@ def fingerprint(schema: Schema) -> str:
 
 
 def orphans(schema: Schema) -> str | None:
-    """(orphans in all, cache key) of embeddings whose owner the primary names but does not have; `:size` rows at most."""
+    """(orphans in all, hex of the source key) of embeddings whose named owner is not there; `:size` rows at most."""
     place = relation("embeddings", schema)
     if place is None:
         return None

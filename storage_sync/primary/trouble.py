@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 
 from storage_sync.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, StorageSyncError
 
-TOKEN_HINT = "check the token (--token-file, TURSO_AUTH_TOKEN), then storage-sync ping"
+AUTH_HINT = "check the token (--token-file, TURSO_AUTH_TOKEN), then storage-sync ping"
 NOT_LIBSQL_HINT = "this does not look like a libSQL server; check the URL (storage-sync ping)"
 LONGEST_QUOTE = 300
 
@@ -45,7 +45,7 @@ def error_for(code: str, message: str) -> StorageSyncError:
     if code in _BUSY_CODES or code.startswith(_BUSY):
         return PrimaryUnavailable(f"the primary could not answer: {said}")
     if code == "BLOCKED" or code.startswith(_AUTH):
-        return PrimaryRefused(f"the primary refused: {said}", hint=TOKEN_HINT)
+        return PrimaryRefused(f"the primary refused: {said}", hint=AUTH_HINT)
     if code == "RESPONSE_TOO_LARGE":
         return TooLarge(f"the primary's answer would be too large: {said}")
     if "no such table" in message or "no such column" in message:
@@ -61,9 +61,9 @@ def error_for_status(status: int, said: str, *, path: str, retry_after: float | 
     """The error that an HTTP status means; `said` are the server's own words, '' when it had none for people."""
     words = f": {quote(said)}" if said else ""
     if status in (401, 403):
-        return PrimaryRefused(f"the primary refused us ({status}){words}", hint=TOKEN_HINT)
+        return PrimaryRefused(f"the primary refused us ({status}){words}", hint=AUTH_HINT)
     if status == 404 and "amespace" in said:
-        return PrimaryRefused(f"the primary does not know this database{words}", hint=TOKEN_HINT)
+        return PrimaryRefused(f"the primary does not know this database{words}", hint=AUTH_HINT)
     if "STREAM_" in said or "invalid baton" in said.lower() or "baton that has already" in said:
         return PrimaryUnavailable(f"the primary lost our stream{words}")
     if status == 500 and "invalid utf-8" in said.lower():

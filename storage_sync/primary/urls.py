@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from storage_sync.errors import ConfigError
 
 KINDS = "libsql:, https:, http:, wss:, ws: or file:"
-TOKEN_HINT = "put the token into a file (--token-file) or the environment (TURSO_AUTH_TOKEN)"
+AUTH_HINT = "put the token into a file (--token-file) or the environment (TURSO_AUTH_TOKEN)"
 
 _MAPPED = {"libsql": "https", "wss": "https", "https": "https", "ws": "http", "http": "http"}
 _PORTS = {"https": 443, "http": 80}
@@ -59,7 +59,7 @@ def parse(url: str) -> Address:
 
 def _remote(parts: SplitResult, scheme: str, port: int | None) -> Address:
     if parts.username is not None or parts.password is not None:
-        raise ConfigError("the URL of the primary holds a user name or a password", hint=TOKEN_HINT)
+        raise ConfigError("the URL of the primary holds a user name or a password", hint=AUTH_HINT)
     tls = _tls(parts)
     if parts.fragment:
         raise ConfigError("the URL of the primary has a fragment (#…), which means nothing here", hint="remove it")
@@ -94,7 +94,7 @@ def _tls(parts: SplitResult) -> bool | None:
     answer: bool | None = None
     for key, value in parse_qsl(parts.query, keep_blank_values=True):
         if key.lower() in ("authtoken", "auth_token", "token", "jwt"):
-            raise ConfigError("a token in the URL is refused: URLs end up in logs and lists", hint=TOKEN_HINT)
+            raise ConfigError("a token in the URL is refused: URLs end up in logs and lists", hint=AUTH_HINT)
         if key != "tls" or value not in ("0", "1"):
             raise ConfigError("the URL of the primary has a parameter that is not known", hint="only ?tls=0 and ?tls=1")
         answer = value == "1"

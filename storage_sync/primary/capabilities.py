@@ -1,0 +1,117 @@
+"""What one primary can do, found out once in one request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from storage_sync.errors import PrimaryRefused, PrimarySchema
+from storage_sync.primary import schema as schema_module
+from storage_sync.primary.schema import REVISION_TABLE, Schema, names_to_look_for
+
+# What a manifest needs besides a digest function: the canonical text and the keys.
+_HELPERS = "concat_ws('|',typeof(1),NULL,octet_length('é'))||hex(unhex('4B'))"
+_HELPERS_ANSWER = "integer|24B"
+
+_EMPTY_DIGESTS = {
+    "sha3-256": "A7FFC6F8BF1ED76651C14756A061D662F580FF4DE43B49FA82D80A4B80F8434A",
+    "blake3": "AF1349B9F5F9A1A6A0404DEA36DCC9499BCB25C9ADC112B7CC9A93CAE41F3262",
+    "sha-256": "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855",
+}
+"""Digests of nothing: a function of the right name that computes something else is not used."""
+
+_DIGEST_CALLS = {"sha3-256": "sha3('',256)", "blake3": "crypto_blake3('')", "sha-256": "crypto_sha256('')"}
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """Of one primary, probed once and remembered."""
+
+    schema: Schema
+    digest: str | None
+    """Best digest function that the server has, by its name in `_native`; None: digests are made on the client."""
+    server: str
+    """What it says it is: `SQLite 3.45.1`."""
+    foreign_keys: bool | None
+    """Whether a REPLACE cascades (`formats.md` 1.3)."""
+    replication_index: int | None
+    """As seen in the probe; None where the server sends none."""
+    access: str = "unknown"
+    """`read-only` for a file that we opened so; a token's rights cannot be told without writing."""
+    rtt_hint: float = 0.0
+    """Seconds that the probe took."""
+
+    @property
+    def generation(self) -> str:
+        return self.schema.generation
+
+
+def digest_probes() -> list[str]:
+    """One statement a digest function, best first; each fails on a server that lacks it."""
+    return [f"SELECT {_HELPERS},hex({call})" for call in _DIGEST_CALLS.values()]
+
+
+def digest_of(rows: Sequence[Sequence[object] | None]) -> str | None:
+    """The best function whose probe (in the order of `digest_probes`) gave the right answer."""
+    for name, row in zip(_DIGEST_CALLS, rows, strict=True):
+        if row is not None and list(row) == [_HELPERS_ANSWER, _EMPTY_DIGESTS[name]]:
+            return name
+    return None
+
+
+SCHEMA_PROBE = """
+WITH want(n,c) AS MATERIALIZED (SELECT key,value FROM json_each(:want)),
+have(n,kind,wr) AS MATERIALIZED (SELECT name,type,
+ coalesce((SELECT l.wr FROM pragma_table_list l WHERE l.schema='main' AND l.name=m.name),0)
+ FROM sqlite_master m WHERE m.type IN ('table','view') AND (m.name IN (SELECT n FROM want) OR m.name=:revisions))
+SELECT json_object(
+ 'sqlite',sqlite_version(),
+ 'foreign_keys',(SELECT foreign_keys FROM pragma_foreign_keys),
+ 'index',(SELECT count(*) FROM sqlite_master
+   WHERE type='index' AND name='idx_embeddings_item' AND tbl_name='embeddings'),
+ 'tables',(SELECT json_group_object(have.n,json_array(have.kind='table' AND have.wr=0,
+   (SELECT group_concat(c.value) FROM json_each(want.c) c
+     WHERE c.value NOT IN (SELECT name FROM pragma_table_info(have.n)))))
+  FROM have LEFT JOIN want ON want.n=have.n))
+""".strip()
+"""One text cell: {sqlite, foreign_keys, index, tables: {name: [has a rowid, absent columns joined by commas or null]}}.
+
+`:want` is an object of table name to the columns that we read; only what deviates is answered, so that the first
+contact stays small.
+"""
+
+
+def probe_arguments() -> dict[str, str]:
+    return {"want": orjson.dumps(names_to_look_for()).decode(), "revisions": REVISION_TABLE}
+
+
+def read_probe(cell: object) -> tuple[Schema, str, bool | None]:
+    """(schema, version text, foreign keys) of the answer to `SCHEMA_PROBE`; PrimarySchema when not do-memory's."""
+    try:
+        found = orjson.loads(cell if isinstance(cell, (str, bytes, bytearray)) else b"")
+        tables: Mapping[str, Sequence[object]] = found["tables"]
+        missing = {
+            name: frozenset(str(entry[1]).split(",") if entry[1] else ())
+            for name, entry in tables.items()
+            if name != REVISION_TABLE
+        }
+        rowids = frozenset(name for name, entry in tables.items() if entry[0])
+        index, version, keys = bool(found["index"]), str(found["sqlite"]), found["foreign_keys"]
+    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError, AttributeError):
+        raise PrimaryRefused("the primary's answer about its schema cannot be read") from None
+    names, late = schema_module.judge(missing)
+    schema = Schema(
+        tables=names,
+        late=late,
+        rowids=rowids,
+        item_index=index and "embeddings" in rowids,
+        revisions=REVISION_TABLE in tables,
+    )
+    return schema, f"SQLite {version}", None if keys is None else bool(keys)
+
+
+def not_a_database(shown: str) -> PrimarySchema:
+    """For a `file:` primary that SQLite cannot read."""
+    return PrimarySchema(f"{shown} is not a SQLite database")

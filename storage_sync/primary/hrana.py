@@ -1,0 +1,616 @@
+"""A libSQL server over HTTP: Hrana 3 pipelines and cursors, Hrana 2 pipelines (`primary.md` 1, 3 and 4).
+
+`HranaHttpClient` is a `libsql_client.Client`, and gives the raw bodies that the data plane reads. Every network
+failure comes out as one of `storage_sync.errors`; no message, repr or log line holds the token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+import zlib
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn
+
+import aiohttp
+import libsql_client
+import orjson
+from libsql_client.client import Statement
+from libsql_client.hrana.convert import (
+    _batch_results_from_proto,
+    _batch_to_proto,
+    _result_set_from_proto,
+    _stmt_to_proto,
+)
+
+from storage_sync.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, StorageSyncError
+from storage_sync.primary.trouble import (
+    NOT_LIBSQL_HINT,
+    InvalidText,
+    NoCursor,
+    TooLarge,
+    error_for,
+    error_for_status,
+    quote,
+    retry_after,
+)
+from storage_sync.primary.urls import Address
+
+SOCK_CONNECT = 5.0
+SOCK_READ = 15.0
+CLOSE_SECONDS = 2.0
+KEEP_ALIVE = 75.0
+"""Longer than any poll interval's usual gap, or each poll pays for TCP and TLS again."""
+LEAST_RATE = 1024
+"""Bytes a second, over a whole timeout, below which a body counts as stalled."""
+LARGEST_BODY = 256 << 20
+"""Of a pipeline, which is held in memory; sqld's own limit is 10 MB a statement."""
+PIECE = 1 << 20
+"""Most bytes that one step of decompression gives."""
+TAIL = 4096
+FAILURES_BEFORE_NEW_SESSION = 3
+
+Json = dict[str, Any]
+
+_INDEX = re.compile(rb'"replication_index":\s*"?(\d+)')
+_READS = re.compile(r"\s*(select|explain|pragma|values|with)\b", re.IGNORECASE)
+_WRITES = re.compile(r"\b(insert|update|delete|replace|create|drop|alter)\b", re.IGNORECASE)
+_TRANSIENT = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError, BrokenPipeError)
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Of one client since it was made: HTTP requests (probes and closes included), body bytes before decompression."""
+
+    requests: int = 0
+    bytes_received: int = 0
+    retries: int = 0
+
+    def since(self, earlier: Counters) -> Counters:
+        return Counters(
+            self.requests - earlier.requests,
+            self.bytes_received - earlier.bytes_received,
+            self.retries - earlier.retries,
+        )
+
+
+# The interface of libsql_client promises LibsqlError. Its `code` would hide our code word, so it is `server_code` here.
+class HranaUnavailable(PrimaryUnavailable, libsql_client.LibsqlError):  # type: ignore[misc]
+    """`PrimaryUnavailable` for users of the client interface."""
+
+
+class HranaRefused(PrimaryRefused, libsql_client.LibsqlError):  # type: ignore[misc]
+    """`PrimaryRefused` for users of the client interface."""
+
+
+class HranaSchema(PrimarySchema, libsql_client.LibsqlError):  # type: ignore[misc]
+    """`PrimarySchema` for users of the client interface."""
+
+
+def _for_client(error: StorageSyncError) -> StorageSyncError:
+    if isinstance(error, PrimaryUnavailable):
+        return HranaUnavailable(error.message, hint=error.hint, retry_after=error.retry_after)
+    if isinstance(error, PrimarySchema):
+        return HranaSchema(error.message, hint=error.hint)
+    if isinstance(error, PrimaryRefused):
+        return HranaRefused(error.message, hint=error.hint)
+    return error
+
+
+def statement(sql: str, arguments: Mapping[str, str | int] | None = None, *, want_rows: bool = True) -> Json:
+    """A Hrana statement with named arguments."""
+    named = [
+        {"name": name, "value": {"type": "integer", "value": str(value)} if isinstance(value, int) else _text(value)}
+        for name, value in (arguments or {}).items()
+    ]
+    return {"sql": sql, "named_args": named, "want_rows": want_rows}
+
+
+def _text(value: str) -> Json:
+    return {"type": "text", "value": value}
+
+
+def execute_request(sql: str, arguments: Mapping[str, str | int] | None = None) -> Json:
+    return {"type": "execute", "stmt": statement(sql, arguments)}
+
+
+CLOSE: Json = {"type": "close"}
+
+
+def snapshot_batch(statements: Sequence[Json]) -> Json:
+    """`BEGIN; …; COMMIT` as a batch in which each step needs the one before: one read transaction."""
+    steps: list[Json] = [{"stmt": statement("BEGIN", want_rows=False)}]
+    for stmt in [*statements, statement("COMMIT", want_rows=False)]:
+        steps.append({"condition": {"type": "ok", "step": len(steps) - 1}, "stmt": stmt})
+    return {"steps": steps}
+
+
+def values(result: Json) -> list[list[object]]:
+    """Rows of one execute result as plain values (integers as int, blobs as bytes)."""
+    return [list(row.astuple()) for row in _result_set_from_proto(result).rows]
+
+
+class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
+    """One database of one server. Make it anywhere; use and close it inside one event loop.
+
+    `timeout`: seconds for one pipeline in all; a cursor may take longer as long as it moves.
+    """
+
+    def __init__(self, address: Address, *, token: str | None = None, timeout: float = 30.0) -> None:
+        self._address = address
+        self._token = token or None
+        self._timeout = timeout
+        self._session: aiohttp.ClientSession | None = None
+        self._closed = False
+        self._version: Literal["v3", "v2"] | None = None
+        self._no_cursor = False
+        self._failures = 0
+        self._requests = 0
+        self._bytes = 0
+        self._retries = 0
+        self._closing: set[asyncio.Task[None]] = set()
+        self.replication_index: int | None = None
+        """Newest one that an answer carried; None where the server sends none."""
+        self.steps_back = 0
+        """How often it went back: an answer to a later request carried a smaller one (`sync.md` 4.1, epoch)."""
+
+    def __repr__(self) -> str:
+        return f"HranaHttpClient({self._address.text!r})"
+
+    @property
+    def counters(self) -> Counters:
+        return Counters(self._requests, self._bytes, self._retries)
+
+    @property
+    def has_cursor(self) -> bool:
+        """False once the server said that it has none."""
+        return not self._no_cursor
+
+    # -------------------------------------------------------------------------- libsql_client's interface
+
+    async def execute(
+        self, stmt: libsql_client.InStatement, args: libsql_client.InArgs = None
+    ) -> libsql_client.ResultSet:
+        converted = Statement.convert(stmt, args)
+        request = {"type": "execute", "stmt": _stmt_to_proto(converted)}
+        try:
+            (result,) = await self.pipeline([request], read_only=is_read(converted.sql))
+        except StorageSyncError as error:
+            raise _for_client(error) from error
+        return _result_set_from_proto(result)
+
+    async def batch(self, stmts: list[libsql_client.InStatement]) -> list[libsql_client.ResultSet]:
+        request = {"type": "batch", "batch": _batch_to_proto(stmts)}
+        read_only = all(is_read(Statement.convert(stmt).sql) for stmt in stmts)
+        try:
+            (result,) = await self.pipeline([request], read_only=read_only)
+            for error in result["step_errors"]:
+                if error is not None:
+                    raise error_for(str(error.get("code") or ""), self._clean(str(error.get("message", ""))))
+        except StorageSyncError as error:
+            raise _for_client(error) from error
+        return list(_batch_results_from_proto(result, len(stmts)))
+
+    def transaction(self) -> NoReturn:
+        """Not offered: a stream of this protocol dies after ten idle seconds. Use `batch`, which is atomic."""
+        raise libsql_client.LibsqlError("use batch() for a transaction", "TRANSACTIONS_NOT_SUPPORTED")
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    async def close(self) -> None:
+        """End the streams that are still being closed (2 s at most), then the connections."""
+        self._closed = True
+        if self._closing:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await asyncio.gather(*self._closing, return_exceptions=True)
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    # -------------------------------------------------------------------------------------- pipelines
+
+    async def pipeline(self, requests: Sequence[Json], *, read_only: bool = True) -> list[Json]:
+        """Results of one stateless pipeline (the closing request is added here); a request's error is raised."""
+        results = await self.pipeline_each(requests, read_only=read_only)
+        for result in results:
+            if isinstance(result, StorageSyncError):
+                raise result
+        return [result for result in results if isinstance(result, dict)]
+
+    async def pipeline_each(self, requests: Sequence[Json], *, read_only: bool = True) -> list[Json | StorageSyncError]:
+        """As `pipeline`, but a request's error takes the place of its result."""
+        body = await self.pipeline_body([*requests, CLOSE], read_only=read_only)
+        return self.results_of(body, len(requests))
+
+    def results_of(self, body: bytes, count: int) -> list[Json | StorageSyncError]:
+        """The first `count` results of a pipeline's body."""
+        try:
+            found = orjson.loads(body)["results"]
+            answers: list[Json | StorageSyncError] = []
+            for entry in found[:count]:
+                if entry["type"] == "ok":
+                    response = entry["response"]
+                    answers.append(response.get("result", response))
+                else:
+                    error = entry["error"]
+                    answers.append(error_for(str(error.get("code") or ""), self._clean(str(error["message"]))))
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+            raise self._not_libsql("an answer of the wrong form") from None
+        if len(answers) != count:
+            raise self._not_libsql("too few results")
+        return answers
+
+    async def pipeline_body(
+        self, requests: Sequence[Json], *, baton: str | None = None, read_only: bool = True, bulky: bool = False
+    ) -> bytes:
+        """Whole body of one pipeline, decompressed. A `bulky` one is not compressed where bytes cost nothing."""
+        encoding = "identity" if bulky and self._address.loopback else "gzip"
+        payload = orjson.dumps({"baton": baton, "requests": list(requests)})
+        for version in self._versions():
+            path = f"/{version}/pipeline"
+            try:
+                body = await self._post_once_more(path, payload, encoding, read_only=read_only)
+            except _NoPath:
+                if version == "v2" or self._version is not None:
+                    raise error_for_status(404, "", path=path) from None
+                continue
+            self._version = version
+            self._no_cursor = self._no_cursor or version == "v2"
+            return body
+        raise error_for_status(404, "", path="/v2/pipeline")
+
+    def _versions(self) -> tuple[Literal["v3", "v2"], ...]:
+        return ("v3", "v2") if self._version is None else (self._version,)
+
+    async def _post_once_more(self, path: str, payload: bytes, encoding: str, *, read_only: bool) -> bytes:
+        """A read that a dying idle connection lost is repeated once, at once; a write never is."""
+        try:
+            return await self._post(path, payload, encoding)
+        except _Lost as lost:
+            if not read_only or not lost.transient:
+                raise lost.error from lost.__cause__
+        self._retries += 1
+        try:
+            return await self._post(path, payload, encoding)
+        except _Lost as lost:
+            raise lost.error from lost.__cause__
+
+    async def _post(self, path: str, payload: bytes, encoding: str) -> bytes:
+        floor = self.replication_index
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self._timeout), aclosing(self._chunks(path, payload, encoding)) as chunks:
+                async for chunk in chunks:
+                    size += len(chunk)
+                    if size > LARGEST_BODY:
+                        raise self._not_libsql("an answer without end")
+                    parts.append(chunk)
+        except TimeoutError as error:
+            self._failed()
+            raise _Lost(PrimaryUnavailable(f"the primary did not answer within {self._timeout:g} s")) from error
+        body = b"".join(parts)
+        self._note_index(body[-TAIL:], floor)
+        return body
+
+    # ---------------------------------------------------------------------------------------- cursors
+
+    async def stream(self, batch: Json) -> AsyncGenerator[bytes, None]:
+        """The lines of one cursor as raw, decompressed chunks, cut anywhere; its stream is closed afterwards.
+
+        Ends normally only when the server's last entry has arrived. A body that was cut is looked into once
+        through the pipeline, because a refusal and text that is not UTF-8 look like a cut here (`primary.md` 3.4).
+        NoCursor before the first chunk where the server has no cursors.
+        """
+        if self._no_cursor:
+            raise NoCursor("the primary has no cursors")
+        payload = orjson.dumps({"baton": None, "batch": batch})
+        encoding = "identity" if self._address.loopback else "gzip"
+        for attempt in (1, 2):
+            floor = self.replication_index
+            watch = _Cursor()
+            try:
+                async with aclosing(self._chunks("/v3/cursor", payload, encoding)) as chunks:
+                    async for chunk in chunks:
+                        watch.see(chunk)
+                        yield chunk
+                        # A fast server never lets the reader wait, so others would wait for us.
+                        await asyncio.sleep(0)
+                self._version = "v3"
+                if not watch.complete:
+                    await self._explain(batch, PrimaryUnavailable("the primary's answer was cut short"))
+                self._note_index(watch.tail, floor)
+                return
+            except _NoPath:
+                self._no_cursor = True
+                raise NoCursor("the primary has no cursors") from None
+            except _Lost as lost:
+                if lost.transient and not watch.seen and attempt == 1:
+                    self._retries += 1
+                    continue
+                if lost.cut and watch.seen:
+                    await self._explain(batch, lost.error)
+                raise lost.error from lost.__cause__
+            finally:
+                self._close_later(watch.baton)
+
+    async def _explain(self, batch: Json, cut: StorageSyncError) -> NoReturn:
+        """Why a cursor was cut: ask each of its reads again through the pipeline, which can say so."""
+        suspicious = False
+        for step in batch["steps"]:
+            stmt = step["stmt"]
+            if not is_read(stmt["sql"]):
+                continue
+            try:
+                await self.pipeline([{"type": "execute", "stmt": stmt}])
+            except TooLarge:
+                suspicious = True
+            except PrimaryUnavailable:
+                raise cut from None
+        if suspicious:
+            # The server lives and the pipeline is too narrow to tell; typed columns succeed in either case.
+            raise InvalidText("the primary cut its answer, perhaps at a text that is not UTF-8", suspected=True)
+        raise cut
+
+    def _close_later(self, baton: str | None) -> None:
+        """Close a stream without waiting: an unclosed one holds a connection of the server for ten seconds."""
+        if baton is None or self._session is None:
+            return
+        task = asyncio.get_running_loop().create_task(self._close_stream(baton))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _close_stream(self, baton: str) -> None:
+        payload = orjson.dumps({"baton": baton, "requests": [CLOSE]})
+        with suppress(StorageSyncError, _Lost, _NoPath, TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                async with aclosing(self._chunks("/v3/pipeline", payload, "identity")) as chunks:
+                    async for _ in chunks:
+                        pass
+
+    # ------------------------------------------------------------------------------------ one request
+
+    async def _chunks(self, path: str, payload: bytes, encoding: str) -> AsyncGenerator[bytes, None]:
+        """Body of one POST, decompressed. Raises `_Lost` for the network, `_NoPath`, or what the status means."""
+        headers = {"Accept-Encoding": encoding, "Content-Type": "application/json"}
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token}"
+        limits = aiohttp.ClientTimeout(
+            total=None, connect=2 * SOCK_CONNECT, sock_connect=SOCK_CONNECT, sock_read=self._read_limit()
+        )
+        self._requests += 1
+        try:
+            session = self._open_session()
+            async with session.post(
+                self._address.base + path, data=payload, headers=headers, timeout=limits, allow_redirects=False
+            ) as response:
+                try:
+                    if response.status != 200:
+                        await self._refuse(response, path)
+                    unpack = self._unpacker(response)
+                    async with aclosing(self._read(response)) as raw:
+                        async for chunk in raw:
+                            for piece in unpack(chunk):
+                                yield piece
+                    unpack(None)
+                finally:
+                    if not response.content.at_eof():
+                        # Given back to the pool it would be a dirty connection; closed, the server stops the query.
+                        response.close()
+        except (aiohttp.ClientSSLError, ssl.SSLError) as error:
+            raise self._tls(error) from error
+        except aiohttp.ClientResponseError as error:
+            raise self._not_libsql("something that is not HTTP") from error
+        except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError) as error:
+            self._failed()
+            cut = isinstance(error, aiohttp.ClientPayloadError)
+            raise _Lost(self._lost(error), transient=_is_transient(error), cut=cut) from error
+        self._failures = 0
+
+    async def _read(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+        """Raw chunks; a body that moves too slowly counts as stalled. Our waiting counts, not the consumer's time."""
+        clock = asyncio.get_running_loop().time
+        waited, received = 0.0, 0
+        while True:
+            start = clock()
+            chunk = await response.content.readany()
+            waited += clock() - start
+            if not chunk:
+                return
+            self._bytes += len(chunk)
+            received += len(chunk)
+            if waited >= self._timeout:
+                if received < LEAST_RATE * self._timeout:
+                    self._failed()
+                    raise _Lost(PrimaryUnavailable(f"the primary sent only {received} bytes in {waited:.0f} s"))
+                waited, received = 0.0, 0
+            yield chunk
+
+    def _read_limit(self) -> float:
+        return max(SOCK_READ, self._timeout / 2) if self._timeout > 2 * SOCK_READ else min(SOCK_READ, self._timeout)
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise PrimaryUnavailable("the connection to the primary was closed")
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=16, keepalive_timeout=KEEP_ALIVE),
+                auto_decompress=False,
+                read_bufsize=1 << 18,
+                headers={"User-Agent": "storage-sync"},
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+    def _failed(self) -> None:
+        """After some failures in a row the connections are thrown away: a client can be wedged for good otherwise."""
+        self._failures += 1
+        if self._failures >= FAILURES_BEFORE_NEW_SESSION and self._session is not None:
+            session, self._session, self._failures = self._session, None, 0
+            task = asyncio.get_running_loop().create_task(session.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    def _unpacker(self, response: aiohttp.ClientResponse) -> _Plain | _Gzip:
+        if response.content_type == "text/html":
+            raise self._not_libsql("a web page")
+        coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        if coding in ("", "identity"):
+            return _Plain()
+        if coding in ("gzip", "x-gzip"):
+            return _Gzip(self._not_libsql)
+        raise self._not_libsql(f"an answer encoded as {quote(coding)}")
+
+    async def _refuse(self, response: aiohttp.ClientResponse, path: str) -> NoReturn:
+        raw = b""
+        async with aclosing(self._read(response)) as chunks:
+            async for chunk in chunks:
+                raw += chunk
+                if len(raw) > 16 * TAIL:
+                    break
+        said, code = self._words(response, raw)
+        if response.status == 404 and path.startswith(("/v3/", "/v2/")) and not code and "amespace" not in said:
+            raise _NoPath
+        if code and code.startswith("STREAM_"):
+            raise error_for(code, said)
+        wait = retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
+        raise error_for_status(response.status, said, path=path, retry_after=wait)
+
+    def _words(self, response: aiohttp.ClientResponse, raw: bytes) -> tuple[str, str]:
+        """(the server's own words, its code) of a refusal; a web page has neither."""
+        if "gzip" in response.headers.get("Content-Encoding", "").lower():
+            with suppress(zlib.error):
+                raw = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(raw, 16 * TAIL)
+        text = raw.decode("utf-8", "replace")
+        with suppress(orjson.JSONDecodeError):
+            found = orjson.loads(raw)
+            if isinstance(found, dict):
+                return self._clean(str(found.get("message") or found.get("error") or "")), str(found.get("code") or "")
+        return ("", "") if "<" in text[:200] else (self._clean(text), "")
+
+    def _clean(self, text: str) -> str:
+        """Somebody else's words without our token, in case they repeat it."""
+        return quote(text.replace(self._token, "[token]") if self._token else text)
+
+    def _not_libsql(self, what: str) -> PrimaryRefused:
+        return PrimaryRefused(f"the primary sent {what}", hint=NOT_LIBSQL_HINT)
+
+    def _tls(self, error: Exception) -> PrimaryRefused:
+        return PrimaryRefused(
+            f"no TLS connection to the primary: {self._clean(str(error))}",
+            hint="check scheme, host name and certificate of --primary",
+        )
+
+    def _lost(self, error: Exception) -> PrimaryUnavailable:
+        place = self._address.text
+        if isinstance(error, aiohttp.ClientConnectorDNSError):
+            return PrimaryUnavailable(f"the name of the primary cannot be resolved ({place})")
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return PrimaryUnavailable(f"no connection to the primary within {SOCK_CONNECT:g} s ({place})")
+        if isinstance(error, aiohttp.SocketTimeoutError):
+            return PrimaryUnavailable(f"the primary sent nothing for {self._read_limit():g} s ({place})")
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return PrimaryUnavailable(f"the primary refuses connections ({place})")
+        if isinstance(error, aiohttp.ClientPayloadError):
+            return PrimaryUnavailable(f"the primary's answer was cut short ({place})")
+        return PrimaryUnavailable(f"the connection to the primary broke ({place}): {self._clean(str(error))}")
+
+    def _note_index(self, tail: bytes, floor: int | None) -> None:
+        found = _INDEX.findall(tail)
+        if not found:
+            return
+        index = int(found[-1])
+        if floor is not None and index < floor:
+            self.steps_back += 1
+            self.replication_index = index
+        elif self.replication_index is None or index > self.replication_index:
+            self.replication_index = index
+
+
+def is_read(sql: str) -> bool:
+    """Whether a statement can be repeated without harm."""
+    return bool(_READS.match(sql)) and not _WRITES.search(sql)
+
+
+def _is_transient(error: Exception) -> bool:
+    """A pooled connection that died under us, not a server that is not there."""
+    return isinstance(error, _TRANSIENT) and not isinstance(error, (aiohttp.ClientConnectorError, TimeoutError))
+
+
+class _NoPath(Exception):
+    """404 on an endpoint, not on a database."""
+
+
+class _Lost(Exception):
+    """The network failed (never leaves this module).
+
+    `error`: what to tell. `transient`: repeating at once makes sense. `cut`: a body ended early.
+    """
+
+    def __init__(self, error: PrimaryUnavailable, *, transient: bool = False, cut: bool = False) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.transient = transient
+        self.cut = cut
+
+
+class _Plain:
+    def __call__(self, chunk: bytes | None) -> Sequence[bytes]:
+        return () if chunk is None else (chunk,)
+
+
+class _Gzip:
+    """Decompression in bounded pieces."""
+
+    def __init__(self, wrong: Callable[[str], PrimaryRefused]) -> None:
+        self._unzip = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        self._wrong = wrong
+
+    def __call__(self, chunk: bytes | None) -> Sequence[bytes]:
+        try:
+            if chunk is None:
+                if not self._unzip.eof:
+                    raise _Lost(PrimaryUnavailable("the primary's answer was cut short"), cut=True)
+                return ()
+            pieces = [self._unzip.decompress(chunk, PIECE)]
+            while self._unzip.unconsumed_tail:
+                pieces.append(self._unzip.decompress(self._unzip.unconsumed_tail, PIECE))
+        except zlib.error:
+            raise self._wrong("an answer that is not the gzip that it claims to be") from None
+        return [piece for piece in pieces if piece]
+
+
+class _Cursor:
+    """What must be known of a cursor's lines while they pass: the baton of the first, whether the last one came."""
+
+    def __init__(self) -> None:
+        self.baton: str | None = None
+        self.seen = False
+        self.tail = b""
+        self._head: bytes | None = b""
+
+    def see(self, chunk: bytes) -> None:
+        self.seen = True
+        self.tail = chunk[-TAIL:] if len(chunk) >= TAIL else (self.tail + chunk)[-TAIL:]
+        if self._head is None:
+            return
+        self._head += chunk[: 4 * TAIL]
+        line, newline, _ = self._head.partition(b"\n")
+        if not newline:
+            return
+        self._head = None
+        with suppress(orjson.JSONDecodeError, AttributeError):
+            baton = orjson.loads(line).get("baton")
+            self.baton = baton if isinstance(baton, str) else None
+
+    @property
+    def complete(self) -> bool:
+        """The last line is the terminator or an error of the whole cursor; quotes inside values are escaped."""
+        last = self.tail.rstrip(b"\n").rpartition(b"\n")[2]
+        return b'"replication_index"' in last or b'"type":"error"' in last
