@@ -415,9 +415,17 @@ ID_FIELDS = {
 # ---------------------------------------------------------------------- what is compared, from the cache
 
 
-def from_cache(table: str, key: str, data: bytes) -> Any:
-    """The compared part of one cached value; Unreadable when it does not decode or holds another id."""
-    value = rt.CACHED[table].whole(data)
+def from_bytes(table: str, key: str, data: bytes) -> Any:
+    """The compared part of one stored value; Unreadable when it does not decode or holds another id."""
+    return compared(table, key, rt.CACHED[table].whole(data))
+
+
+def from_reader(table: str, key: str, value: Any) -> Any:
+    """The same, of a value that another program decoded and printed as JSON."""
+    return compared(table, key, rt.CACHED[table].from_json(value))
+
+
+def compared(table: str, key: str, value: Any) -> Any:
     if table == "patterns":
         if value[1]["id"] != key:
             raise Unreadable(f"holds the id {value[1]['id']}")
@@ -552,21 +560,43 @@ def check(
     primary: str | Path, cache: str | Path, *, window: int = 1000, patterns: bool = True, embeddings: bool = True
 ) -> Report:
     """Compare a cache file at rest with a primary file at rest."""
-    source = Primary(primary, window, patterns, embeddings)
     file = RedbFile(cache)
-    report = Report()
-    for table, wanted in source.expected.items():
-        cached = {key.decode(errors="backslashreplace"): value for key, value in file.rows(table)}
-        _compare(report, table, wanted, cached)
-        left = [key for key in cached if not (table == "embeddings" and source.skipped_owner(key))]
-        if left:
-            report.extra[table] = left
+    rows = {
+        table: {key.decode(errors="backslashreplace"): value for key, value in file.rows(table)} for table in rt.CACHED
+    }
+    report = _report(Primary(primary, window, patterns, embeddings), rows, from_bytes)
     _check_index(report, file)
     _check_version(report, file)
     return report
 
 
-def _compare(report: Report, table: str, wanted: list[tuple[str, Row]], cached: dict[str, bytes]) -> None:
+def check_rows(
+    primary: str | Path,
+    rows: Mapping[str, Mapping[str, Any]],
+    *,
+    window: int = 1000,
+    patterns: bool = True,
+    embeddings: bool = True,
+) -> Report:
+    """Compare what another program read from a cache (JSON values by table and key) with a primary file."""
+    return _report(Primary(primary, window, patterns, embeddings), rows, from_reader)
+
+
+Read = Callable[[str, str, Any], Any]
+
+
+def _report(source: Primary, rows: Mapping[str, Mapping[str, Any]], read: Read) -> Report:
+    report = Report()
+    for table, wanted in source.expected.items():
+        left = dict(rows.get(table, {}))
+        _compare(report, table, wanted, left, read)
+        extra = [key for key in left if not (table == "embeddings" and source.skipped_owner(key))]
+        if extra:
+            report.extra[table] = extra
+    return report
+
+
+def _compare(report: Report, table: str, wanted: list[tuple[str, Row]], cached: dict[str, Any], read: Read) -> None:
     report.expected[table] = len(wanted)
     twice = {key for key, count in Counter(key for key, _ in wanted).items() if count > 1}
     for key, row in wanted:
@@ -579,22 +609,21 @@ def _compare(report: Report, table: str, wanted: list[tuple[str, Row]], cached: 
         except Refused as reason:
             report.refused.setdefault(table, {})[key] = str(reason)
             continue
-        data = cached.pop(key, None)
-        if data is None:
+        if key not in cached:
             report.missing.setdefault(table, []).append(key)
             continue
-        why = _difference(table, key, data, value)
+        why = _difference(table, key, cached.pop(key), value, read)
         if why is None:
             report.equal[table] = report.equal.get(table, 0) + 1
         else:
             report.differing.setdefault(table, {})[key] = why
 
 
-def _difference(table: str, key: str, data: bytes, value: Any) -> str | None:
+def _difference(table: str, key: str, data: Any, value: Any, read: Read) -> str | None:
     try:
-        have = from_cache(table, key, data)
+        have = read(table, key, data)
     except Unreadable as error:
-        return f"the cached bytes do not decode: {error}"
+        return f"the cached value cannot be read: {error}"
     if have == value:
         return None
     if isinstance(have, dict):
