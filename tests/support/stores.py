@@ -66,3 +66,12 @@ def execute(database: Path, statements: Sequence[str]) -> None:
                 connection.execute(statement)
     finally:
         connection.close()
+
+
+def select(database: Path, statement: str) -> list[tuple[object, ...]]:
+    """Rows of one query on a file at rest."""
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+    try:
+        return connection.execute(statement).fetchall()
+    finally:
+        connection.close()
