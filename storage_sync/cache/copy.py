@@ -47,7 +47,7 @@ class PrivateCopy:
     repaired: bool
     """redb repaired the copy while opening it: nobody closed the live file."""
     probe: ProbeReport | None
-    """What the child found; None when the file was not suspect."""
+    """What the child found, redb's own check included; None when the file was not suspect."""
 
     @property
     def finding(self) -> Finding:
@@ -68,14 +68,13 @@ def private_copy(
     folder: Path | None,
     *,
     proven: FileIdentity | None = None,
-    check_integrity: bool = False,
     probe_timeout_s: float = TIMEOUT_S,
     cancelled: Cancelled | None = None,
 ) -> Iterator[PrivateCopy]:
     """Copy the file at `cache` into `folder` (`StateDir.copies`; None: a temporary one), open it, remove it at the end.
 
-    `proven`: identity of the file at its last proof; another one, or none, makes it suspect. `check_integrity` asks for
-    redb's own check too, in the child. DamagedCopy, CacheLocked (it kept moving while it was copied), LocalIO.
+    `proven`: identity of the file at its last proof; another one, or none, makes it suspect and a child opens it first.
+    DamagedCopy, CacheLocked (it kept moving while it was copied), LocalIO.
     """
     real = real_path(cache)
     with _workplace(folder) as place:
@@ -86,8 +85,10 @@ def private_copy(
         with _name(place) as target:
             info = _copy(real, target)
             report = None
-            if check_integrity or is_suspect(identity, proven):
-                report = _probe(target, place, check_integrity, probe_timeout_s, cancelled)
+            if is_suspect(identity, proven):
+                report = _probe(target, place, probe_timeout_s, cancelled)
+                if report.damage:
+                    raise DamagedCopy(_corrupt(report.damage))
             header = _native.read_header(target)
             file = _open(target)
             try:
@@ -102,6 +103,25 @@ def private_copy(
                 )
             finally:
                 _close(file)
+
+
+def examine(
+    cache: str,
+    folder: Path | None,
+    *,
+    probe_timeout_s: float = TIMEOUT_S,
+    cancelled: Cancelled | None = None,
+) -> ProbeReport:
+    """Only the child's part, on a copy of its own: walk the file and run redb's own check (`cache_integrity`).
+
+    Damage is in the report; CacheLocked, LocalIO and Interrupted are raised.
+    """
+    real = real_path(cache)
+    with _workplace(folder) as place:
+        sweep(place)
+        with _name(place) as target:
+            _copy(real, target)
+            return probe_file(target, timeout_s=probe_timeout_s, cancelled=cancelled)
 
 
 def is_suspect(identity: FileIdentity | None, proven: FileIdentity | None) -> bool:
@@ -187,16 +207,12 @@ def _copy(source: str, target: str) -> _native.CopyInfo:
         raise LocalIO(f"{source} cannot be copied: {error.strerror or error}") from error
 
 
-def _probe(
-    target: str, folder: Path, check_integrity: bool, timeout_s: float, cancelled: Cancelled | None
-) -> ProbeReport:
+def _probe(target: str, folder: Path, timeout_s: float, cancelled: Cancelled | None) -> ProbeReport:
     """On a copy of the copy: the child's open may repair it, and we want to see the file as it is."""
     second = folder / f"{Path(target).stem}-probe.redb"
     _copy(target, str(second))
-    report = probe_file(str(second), check_integrity=check_integrity, timeout_s=timeout_s, cancelled=cancelled)
+    report = probe_file(str(second), timeout_s=timeout_s, cancelled=cancelled)
     second.unlink()
-    if report.damage:
-        raise DamagedCopy(_corrupt(report.damage))
     return report
 
 

@@ -13,10 +13,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
+from storage_sync import _native
 from storage_sync.cache.waiting import Cancelled
 from storage_sync.errors import InternalError, Interrupted, LocalIO
 
@@ -30,7 +32,7 @@ _REPORT_BYTES = 1 << 20
 _CRASHES = frozenset(
     {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP, signal.SIGXCPU}
 )
-_WRONG_TYPES = "TableTypeMismatch"
+_CHECKING = "redb's own check"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +45,17 @@ class ProbedTable:
 
 @dataclass(frozen=True, slots=True)
 class ProbeReport:
-    """`damage` is the sentence that shows the damage, '' for a file that opened and was read to its end.
+    """`damage` is the sentence that shows why it cannot be read, '' for a file that opened and was walked to its end.
 
-    `repaired`: redb repaired the copy while opening it; `integrity`: redb's own check, None when it was not asked for.
+    `repaired`: redb repaired the copy while opening it. `integrity`: redb's own check of structure and bytes passed;
+    None when it was not asked for or not reached. `integrity_detail`: what it said when it did not pass.
     """
 
     damage: str
     step: str
     repaired: bool = False
     integrity: bool | None = None
+    integrity_detail: str = ""
     tables: tuple[ProbedTable, ...] = field(default=())
     seconds: float = 0.0
 
@@ -59,7 +63,7 @@ class ProbeReport:
 def probe_file(
     copy: str,
     *,
-    check_integrity: bool = False,
+    check_integrity: bool = True,
     timeout_s: float = TIMEOUT_S,
     cancelled: Cancelled | None = None,
 ) -> ProbeReport:
@@ -71,12 +75,14 @@ def probe_file(
     code, output, finished = _run(copy, check_integrity, timeout_s, cancelled or threading.Event())
     lines = _lines(output)
     step = next((str(line["step"]) for line in reversed(lines) if "step" in line), "starting")
-    report = next((line for line in reversed(lines) if "done" in line), None)
+    # The walk is reported before redb's own check begins: a crash of the check leaves the report of the walk.
+    report = {name: value for line in lines if "step" not in line for name, value in line.items()}
     seconds = time.monotonic() - started
-    if not finished:
-        return ProbeReport(f"reading it did not end within {timeout_s:g} s ({step})", step, seconds=seconds)
-    if report is None:
-        return ProbeReport(_death(code, step), step, seconds=seconds)
+    if "done" not in report:
+        why = _death(code, step) if finished else f"reading it did not end within {timeout_s:g} s ({step})"
+        if step != _CHECKING:
+            return ProbeReport(why, step, seconds=seconds)
+        report |= {"integrity": False, "integrity_detail": why}
     return _judge(report, step, seconds)
 
 
@@ -88,6 +94,7 @@ def _judge(report: dict[str, Any], step: str, seconds: float) -> ProbeReport:
         step=step,
         repaired=bool(report.get("repaired", False)),
         integrity=report.get("integrity"),
+        integrity_detail=str(report.get("integrity_detail", "")),
         tables=tuple(ProbedTable(*fields) for fields in report.get("tables", ())),
         seconds=seconds,
     )
@@ -161,7 +168,7 @@ def _lines(output: bytes) -> list[dict[str, Any]]:
 # Inside the child
 
 
-def main(arguments: list[str], out: IO[str]) -> int:
+def main(arguments: list[str], out: IO[str]) -> NoReturn:
     """Child's side: a line a step, then one with the result."""
     path, mode = arguments
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; it is asked by the same key press
@@ -171,8 +178,9 @@ def main(arguments: list[str], out: IO[str]) -> int:
     def say(**fields: object) -> None:
         print(json.dumps(fields), file=out, flush=True)
 
-    say(done=True, **_examine(path, mode == "integrity", lambda step: say(step=step)))
-    return 0
+    _examine(path, mode == "integrity", say)
+    say(done=True)
+    os._exit(0)  # closing a damaged copy may panic, and nobody needs it
 
 
 def _watch_parent() -> None:
@@ -192,39 +200,42 @@ def _limit(path: str) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 
-def _examine(path: str, check_integrity: bool, step: Any) -> dict[str, object]:
-    from storage_sync import _native
-
-    result: dict[str, object] = {}
+def _examine(path: str, check_integrity: bool, say: Callable[..., None]) -> None:
     try:
-        step("opening it")
+        say(step="opening it")
         file = _native.CacheFile.open(path, "private")
-        result["repaired"] = file.repaired
-        step("listing its tables")
+        say(repaired=file.repaired)
+        say(step="listing its tables")
         tables = file.tables()
-        result["tables"] = [(table.name, table.key_type, table.value_type, table.rows) for table in tables]
+        say(tables=[(table.name, table.key_type, table.value_type, table.rows) for table in tables])
         for table in tables:
-            step(f"reading table {table.name}")
+            say(step=f"reading table {table.name}")
             if table.error is not None:
-                result["damage"] = f"table {table.name} cannot be opened: {table.error}"
-                return result
+                say(damage=f"table {table.name} cannot be read: {table.error}")
+                return
             _walk(file, table)
         if check_integrity:
-            step("redb's own check")
-            result["integrity"] = file.check_integrity()
-        step("closing it")
-        file.close()
+            say(step=_CHECKING)
+            say(**_check(file))
     except _native.StorageIo as error:
         # The system's own numbers speak of this machine; redb's words without one speak of the file.
-        result["damage" if error.errno is None else "local"] = str(error)
+        say(**{"damage" if error.errno is None else "local": str(error)})
     except _native.NativeError as error:
-        result["damage"] = f"{type(error).__name__}: {error}"
+        say(damage=f"{type(error).__name__}: {error}")
     except MemoryError:
-        result["damage"] = "a length in it asks for more memory than the file could ever fill"
-    return result
+        say(damage="a length in it asks for more memory than the file could ever fill")
 
 
-def _walk(file: Any, table: Any) -> None:
+def _check(file: _native.CacheFile) -> dict[str, object]:
+    try:
+        if file.check_integrity():
+            return {"integrity": True}
+        return {"integrity": False, "integrity_detail": "it was not clean; redb mended it"}
+    except _native.NativeError as error:
+        return {"integrity": False, "integrity_detail": f"{type(error).__name__}: {error}"}
+
+
+def _walk(file: _native.CacheFile, table: _native.TableStat) -> None:
     """Read a table of text keys to its end; others are nobody's that we know."""
     if table.key_type != "&str":
         return
@@ -240,4 +251,4 @@ def _walk(file: Any, table: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], sys.stdout))
+    main(sys.argv[1:], sys.stdout)
