@@ -1,0 +1,160 @@
+"""Every key, declared once (`console.md` 3): bindings, footer, help, palette and the README's table come from here.
+
+Textual is not imported, so that `storage-sync keys` stays cheap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+OVERVIEW = "overview"
+VALIDATION = "validation"
+ORPHANS = "orphans"
+HISTORY = "history"
+CONFIG = "config"
+EVERYWHERE = "everywhere"
+LISTS = "lists"
+
+SCREENS: tuple[tuple[str, str, str], ...] = (
+    (OVERVIEW, "1", "Overview"),
+    (VALIDATION, "2", "Validation"),
+    (ORPHANS, "3", "Orphans"),
+    (HISTORY, "4", "History"),
+    (CONFIG, "5", "Config"),
+)
+"""(id, key, name) in the order of the tabs."""
+
+
+class Level(IntEnum):
+    """How much a key can change, and so what it asks for first (`console.md` 2.2)."""
+
+    LOOK = 0
+    ADD = 1
+    REMOVE = 2
+    REPLACE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """`keys`: Textual's names; `shown`: how it is written; `action`: what runs; `footer`: place in the footer, 0 none.
+
+    `bound` is False where Textual or a widget has the binding already and only the help needs the line.
+    """
+
+    id: str
+    keys: str
+    shown: str
+    label: str
+    tooltip: str
+    where: str = EVERYWHERE
+    action: str = ""
+    footer: int = 0
+    level: Level = Level.LOOK
+    writes: bool = False
+    bound: bool = True
+    footer_screens: frozenset[str] = field(default_factory=frozenset)
+    """Screens whose footer lists it; empty: all."""
+
+
+_OPERATE = frozenset({OVERVIEW, VALIDATION})
+
+KEYS: tuple[Key, ...] = (
+    *(
+        Key(f"screen.{name}", key, key, f"{title}", f"go to {title}", action=f"go('{name}')")
+        for name, key, title in SCREENS
+    ),
+    Key("panel.next", "tab", "tab", "Next panel", "next panel; shift+tab goes back", bound=False),
+    Key("validate", "v", "v", "Validate", "run the checks, quick ones", action="validate", footer=1),
+    Key(
+        "sync",
+        "s",
+        "s",
+        "Sync…",
+        "plan a sync and show it; enter on its button runs it",
+        action="sync",
+        footer=2,
+        level=Level.ADD,
+    ),
+    Key(
+        "cancel",
+        "x",
+        "x",
+        "Cancel",
+        "stop the running operation; staged rows are kept",
+        action="cancel",
+        footer=3,
+        footer_screens=frozenset({OVERVIEW}),
+    ),
+    Key(
+        "freeze",
+        "f",
+        "f",
+        "Freeze",
+        "freeze the picture; the core goes on",
+        action="freeze",
+        footer=5,
+        footer_screens=frozenset({OVERVIEW}),
+    ),
+    Key(
+        "validate.deep",
+        "V",
+        "V",
+        "Validate all",
+        "run all checks, every vector and redb's own too",
+        action="validate_deep",
+        footer=4,
+        footer_screens=frozenset({VALIDATION}),
+    ),
+    Key("pause", "P", "P", "Pause syncs", "pause or resume the scheduled syncs", action="pause", writes=True),
+    Key("access", "W", "W", "Look only", "look only at once, or allow writes again", action="access"),
+    Key("slower", "minus", "-", "Slower", "redraw less often", action="refresh(1)"),
+    Key("faster", "plus", "+", "Faster", "redraw more often", action="refresh(-1)"),
+    Key("log", "L", "L", "Log", "all log lines", action="log"),
+    Key("theme", "T", "T", "Theme", "next theme: dark, light, colour-blind safe", action="theme"),
+    Key("help", "question_mark,f1", "?", "Help", "help of this screen", action="help", footer=9),
+    Key("palette", "colon,ctrl+p", ":", "Palette", "command palette", action="command_palette"),
+    Key("quit", "q,ctrl+q", "q", "Quit", "quit; asks only during a run that an operator started", action="leave"),
+    Key("copy", "ctrl+c", "^c", "Copy", "copies a selection; else says how to quit", bound=False),
+    Key("peek", "p", "p", "Peek", "look at a locked file through a verified private copy", OVERVIEW, "peek", 6),
+    Key("try", "t", "t", "Try now", "ask the primary again now", OVERVIEW, "try_now", 7),
+    Key("level", "l", "l", "Level", "what Activity shows: info+, warn+, fail", OVERVIEW, "screen.level"),
+    Key("filter", "slash", "/", "Filter", "filter the list by words; esc clears", ORPHANS, "screen.filter", 2),
+    Key("reload", "r", "r", "Reload", "ask for the list again", ORPHANS, "screen.reload", 1),
+    Key("list.move", "up,down,j,k", "↑ ↓ j k", "Move", "move", LISTS, bound=False),
+    Key("list.page", "pageup,pagedown,ctrl+u,ctrl+d", "PgUp PgDn", "Page", "move by a page", LISTS, bound=False),
+    Key("list.edge", "home,end,g,G", "g G", "First, last", "first and last row", LISTS, bound=False),
+)
+
+
+def footer(screen: str) -> tuple[Key, ...]:
+    """Keys that the footer of a screen lists, in order."""
+    listed = [
+        key
+        for key in KEYS
+        if key.footer and key.where in {EVERYWHERE, screen} and (not key.footer_screens or screen in key.footer_screens)
+    ]
+    if screen not in _OPERATE:
+        listed = [key for key in listed if key.where == screen or key.id == "help" or key.id == "sync"]
+    return tuple(sorted(listed, key=lambda key: key.footer))
+
+
+def help_groups(screen: str) -> tuple[tuple[str, tuple[Key, ...]], ...]:
+    """(heading, keys) for the help of one screen."""
+    groups = (
+        ("THIS SCREEN", tuple(key for key in KEYS if key.where == screen)),
+        ("EVERYWHERE", tuple(key for key in KEYS if key.where == EVERYWHERE)),
+        ("IN LISTS", tuple(key for key in KEYS if key.where == LISTS)),
+    )
+    return tuple(group for group in groups if group[1])
+
+
+def find(key_id: str) -> Key:
+    return next(key for key in KEYS if key.id == key_id)
+
+
+def markdown_table() -> str:
+    """The table of the README."""
+    names = {EVERYWHERE: "everywhere", LISTS: "in lists", **{name: title for name, _, title in SCREENS}}
+    rows = [f"| `{key.shown}` | {key.label.rstrip('…')} | {key.tooltip} | {names[key.where]} |" for key in KEYS]
+    return "\n".join(("| Key | Name | What it does | Where |", "|---|---|---|---|", *rows)) + "\n"

@@ -1,0 +1,1 @@
+"""From a snapshot to the values that the widgets draw. Pure: no Textual, no clock of its own."""

@@ -1,0 +1,100 @@
+"""The checks in the words of `cli.md`, each with its age; what is too old is shown as what it was."""
+
+from __future__ import annotations
+
+from console.verdict import LOCK_STATES, states_of
+from console.views.frame import Frame
+from storage_sync.model import CheckResult, CheckStatus
+from widgets import fmt
+from widgets.check_list import CheckList, CheckRow
+from widgets.glyphs import Role
+
+ORDER: tuple[tuple[str, str, str], ...] = (
+    ("episode_count", "episode count matches", "episode count matches"),
+    ("latest_episodes", "latest episodes present", "latest episodes"),
+    ("pattern_counts", "pattern counts consistent", "pattern counts"),
+    ("orphaned_embeddings", "no orphaned embeddings", "no orphaned embeddings"),
+    ("content_digests", "content digests", "content digests"),
+    ("embedding_vectors", "embedding vectors valid", "vectors valid"),
+    ("cache_integrity", "cache integrity", "cache integrity"),
+    ("schema_version", "schema version", "schema version"),
+)
+"""(name, words, short words) in the order of the screen."""
+
+_ROLES = {
+    CheckStatus.PASS: Role.OK,
+    CheckStatus.FAIL: Role.FAILED,
+    CheckStatus.UNKNOWN: Role.UNKNOWN,
+    CheckStatus.SKIPPED: Role.NONE,
+}
+
+
+def ordered(frame: Frame) -> list[CheckResult]:
+    """Results in the order of the screen; names that this version does not know come last."""
+    places = {name: index for index, (name, _, _) in enumerate(ORDER)}
+    return sorted(frame.snapshot.checks, key=lambda result: places.get(result.check.name, len(places)))
+
+
+def expired(frame: Frame, result: CheckResult) -> bool:
+    """Whether the result no longer speaks of the cache as it is now."""
+    generation = frame.snapshot.cache.generation
+    moved = result.generation is not None and generation is not None and result.generation != generation
+    return moved or frame.now - result.at > frame.snapshot.freshness.max_age_s
+
+
+def check_list(frame: Frame) -> CheckList:
+    results = ordered(frame)
+    copy = bool(states_of(frame.snapshot) & set(LOCK_STATES))
+    newest = max((result.at for result in results), default=None)
+    failed = sum(row.role is Role.FAILED for row in (check_row(frame, result) for result in results))
+    right = f"{frame.ago(newest)} ago" if newest is not None else "not run yet"
+    return CheckList(
+        title=frame.label("Validation · of the copy") if copy else "Validation",
+        right=f"{failed} failed{frame.label(' · ')}{right}" if failed else right,
+        rows=tuple(check_row(frame, result) for result in results),
+    )
+
+
+def words(frame: Frame, name: str) -> tuple[str, str]:
+    for known, long, short in ORDER:
+        if known == name:
+            return long, short
+    return frame.clean(name.replace("_", " ")), frame.clean(name.replace("_", " "))
+
+
+def role_of(frame: Frame, result: CheckResult) -> Role:
+    role = _ROLES[result.check.status]
+    return Role.UNKNOWN if role in {Role.OK, Role.FAILED} and expired(frame, result) else role
+
+
+def check_row(frame: Frame, result: CheckResult) -> CheckRow:
+    long, short = words(frame, result.check.name)
+    role = role_of(frame, result)
+    age = fmt.short_age(frame.now - result.at)
+    if result.check.status is CheckStatus.SKIPPED:
+        reason = frame.clean(result.check.detail) or "skipped"
+        return CheckRow(role, long, short, (reason, "skipped"), "")
+    if role is Role.UNKNOWN:
+        was = _was(frame, result)
+        full = f"{was}, {frame.ago(result.at)} ago"
+        return CheckRow(role, long, short, (full, f"{was}, {age} ago", was), "")
+    return CheckRow(role, long, short, (*_result_words(frame, result),), age)
+
+
+def _was(frame: Frame, result: CheckResult) -> str:
+    if result.check.status is CheckStatus.PASS:
+        return "was ok"
+    if result.check.status is CheckStatus.FAIL:
+        actual = result.check.actual
+        return f"was {actual:,}" if isinstance(actual, int) else "had failed"
+    return "not known"
+
+
+def _result_words(frame: Frame, result: CheckResult) -> tuple[str, ...]:
+    expected, actual = result.check.expected, result.check.actual
+    if isinstance(expected, int) and isinstance(actual, int):
+        return (f"{actual:,} / {expected:,}".rjust(15), f"{actual:,} / {expected:,}", f"{actual:,}/{expected:,}")
+    if actual is None and expected is None:
+        return ("ok" if result.check.status is CheckStatus.PASS else "failed",)
+    shown = frame.clean(fmt.UNKNOWN if actual is None else f"{actual}")
+    return (shown if result.check.status is CheckStatus.PASS else f"{shown} / {frame.clean(f'{expected}')}", shown)

@@ -1,0 +1,42 @@
+"""What one picture is made of: the snapshot shown, the moment, and how this terminal is drawn on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from console.verdict import STALLED_AFTER_S, Verdict
+from storage_sync.model import Snapshot
+from widgets import fmt
+from widgets.glyphs import Look
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """`now`: UTC seconds; `beat_age`: seconds since the core's sign of life, None before the first."""
+
+    snapshot: Snapshot
+    verdict: Verdict
+    now: float
+    beat_age: float | None
+    look: Look
+    frozen: bool = False
+
+    def clean(self, text: str) -> str:
+        """Data from outside, made harmless for this terminal."""
+        return fmt.clean(text, ascii_only=self.look.glyphs.is_ascii)
+
+    def ago(self, at: float | None) -> str:
+        """Age of a moment, `?` when it is not known."""
+        return fmt.age(None if at is None else self.now - at)
+
+    def until(self, at: float | None) -> str:
+        """Time left until a moment, `?` when it is not known."""
+        return fmt.age(None if at is None else at - self.now)
+
+    def label(self, text: str) -> str:
+        """Our own text, in the characters of this terminal."""
+        return self.look.glyphs.plain(text)
+
+    @property
+    def stalled(self) -> bool:
+        return self.beat_age is not None and self.beat_age > STALLED_AFTER_S

@@ -1,0 +1,140 @@
+"""The sync panel: a run in progress, or the last one and the next."""
+
+from __future__ import annotations
+
+from console.verdict import LOCK_STATES, states_of
+from console.views.frame import Frame
+from storage_sync.model import PrimaryStatus, Run, StepState
+from widgets import fmt
+from widgets.facts import Fact
+from widgets.glyphs import Role
+from widgets.line import Line, Piece, muted, plain
+from widgets.sync_meter import Progress, Step, SyncMeter
+
+_PATHS = {"in_place": "in place", "sibling": "new file", "staged": "staged"}
+_STEP_ROLES = {
+    StepState.WAITING: Role.OFF,
+    StepState.RUNNING: Role.RUNNING,
+    StepState.DONE: Role.OK,
+    StepState.FAILED: Role.FAILED,
+}
+
+
+def sync_meter(frame: Frame) -> SyncMeter:
+    run = frame.snapshot.run
+    if run is not None and run.ended_at is None:
+        return _running(frame, run)
+    return SyncMeter("Sync", _idle_words(frame, run), None, _idle_facts(frame))
+
+
+def _running(frame: Frame, run: Run) -> SyncMeter:
+    title = f"{run.kind.capitalize()} · {run.id} · {_PATHS.get(run.path, run.path)} · {run.trigger}"
+    asked = run.cancel_asked_at is not None
+    lasting = fmt.tenths(frame.now - run.started_at)
+    return SyncMeter(
+        title=frame.label(frame.clean(title)),
+        right=f"cancelling{frame.label('…')}" if asked else f"running {lasting}",
+        progress=Progress(
+            fraction=run.done / run.total if run.total else None,
+            percent=fmt.percent(run.done, run.total) if run.total else "",
+            amounts=_amounts(run),
+            steps=tuple(Step(frame.clean(name), _STEP_ROLES[state]) for name, state in run.steps),
+            rates=run.rates,
+            rate=fmt.UNKNOWN if run.rate is None else f"{run.rate:,.0f}",
+            bytes=_bytes(run),
+            eta=fmt.tenths(run.eta_s),
+            kept=_kept(run),
+            hint=_hint(frame, run),
+        ),
+    )
+
+
+def _amounts(run: Run) -> tuple[str, ...]:
+    rows = f"{run.done:,} / {run.total:,} rows" if run.total is not None else f"{run.done:,} rows"
+    batch = f"batch {run.batch} of {run.batches}" if run.batches else f"batch {run.batch}" if run.batch else ""
+    rounds = f"round {run.round}" if run.round > 1 else ""
+    return tuple(part for part in (rows, batch, rounds) if part)
+
+
+def _bytes(run: Run) -> str:
+    return f"{fmt.size(run.bytes)} of about {fmt.size(run.bytes_total)}" if run.bytes_total else fmt.size(run.bytes)
+
+
+def _kept(run: Run) -> Line:
+    if run.checkpoint_rows is None:
+        return (*muted("staged   "), *plain("nothing yet"))
+    total = f" of {run.total:,}" if run.total is not None else ""
+    return (*muted("staged   "), *plain(f"{run.checkpoint_rows:,}{total} rows, proved and kept"))
+
+
+def _hint(frame: Frame, run: Run) -> Line:
+    if run.cancel_asked_at is not None:
+        return plain(f"cancel asked {frame.ago(run.cancel_asked_at)} ago")
+    if not run.cancellable:
+        return plain("committing, ends in under 1 s")
+    generation = frame.snapshot.cache.generation
+    stays = f", cache stays at g-{generation}" if generation is not None else ""
+    return (Piece("x  "), *plain(f"stops and keeps them{stays}"))
+
+
+def _idle_words(frame: Frame, run: Run | None) -> str:
+    if states_of(frame.snapshot) & set(LOCK_STATES):
+        return "waiting for the lock"
+    state = "paused" if frame.snapshot.paused else "idle"
+    if run is not None and run.ended_at is not None:
+        result = frame.clean(run.result)
+        return f"{state}{frame.label(' · ')}last {run.id} {result}, {frame.ago(run.ended_at)} ago"
+    last = frame.snapshot.history.last
+    if last:
+        ended = last[0].started_at + last[0].took_s
+        return f"{state}{frame.label(' · ')}last {last[0].id} {frame.clean(last[0].result)}, {frame.ago(ended)} ago"
+    return f"{state}{frame.label(' · ')}no run yet"
+
+
+def _idle_facts(frame: Frame) -> tuple[Fact, ...]:
+    snapshot = frame.snapshot
+    facts = [_why_idle(frame), _resume(frame), *_last(frame)]
+    if states_of(snapshot) & set(LOCK_STATES):
+        note = "taking the lock from the application, or a swap under it, is never offered"
+        facts.append(Fact("note", plain(note)))
+    elif snapshot.error is not None:
+        facts.append(Fact("error", plain(frame.clean(snapshot.error.message))))
+    return tuple(facts)
+
+
+def _why_idle(frame: Frame) -> Fact:
+    snapshot = frame.snapshot
+    if states_of(snapshot) & set(LOCK_STATES):
+        holder = snapshot.cache.holder
+        who = f"pid {holder.pid} runs" if holder is not None else "another process holds the file"
+        return Fact("in place", plain(f"not possible while {who}"))
+    if snapshot.primary.status is PrimaryStatus.UNREACHABLE:
+        tries = fmt.plural(snapshot.primary.retries, "attempt")
+        return Fact("no run", plain(f"paused until the primary answers ({tries} failed)"))
+    if snapshot.access != "rw":
+        return Fact("no run", plain("look only: this console writes nothing; W allows writes again"))
+    if snapshot.paused:
+        return Fact("no run", plain("scheduled syncs are paused; P resumes, s plans one now"))
+    at = snapshot.freshness.next_sync_at
+    if at is None:
+        return Fact("next", muted("no sync is planned; s plans one"))
+    reason = frame.clean(snapshot.freshness.next_sync_reason)
+    return Fact("next", plain(f"{fmt.clock(at)}, in {frame.until(at)}"), extra=muted(reason))
+
+
+def _resume(frame: Frame) -> Fact:
+    if "PARTIAL" in states_of(frame.snapshot):
+        return Fact("resume", plain("an unfinished build was found; s goes on with it"))
+    run = frame.snapshot.run
+    if run is not None and run.ended_at is not None and run.checkpoint_rows and run.exit_code not in {0, 7}:
+        return Fact("resume", plain(f"{run.checkpoint_rows:,} proved rows are staged; s goes on with them"))
+    return Fact("resume", muted("nothing pending"))
+
+
+def _last(frame: Frame) -> tuple[Fact, ...]:
+    if not frame.snapshot.history.last:
+        return ()
+    last = frame.snapshot.history.last[0]
+    rows = f"+{last.new:,}  ~{last.changed:,}  -{last.gone:,}  in {fmt.took(last.took_s)}"
+    transfer = f"{fmt.plural(last.requests, 'request')}, {fmt.size(last.bytes_received)} received"
+    return (Fact("last", plain(rows), extra=muted(transfer)),)

@@ -1,0 +1,197 @@
+"""Connection health of both stores."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from urllib.parse import urlsplit
+
+from console.verdict import ACCESS_STATES, DAMAGED_STATES, EMPTY_STATES, VERSION_STATES, WRITE_STATES
+from console.views.frame import Frame
+from storage_sync.model import CacheState, CheckStatus, LockState, PrimaryHealth, PrimaryStatus
+from widgets import fmt
+from widgets.facts import Fact
+from widgets.glyphs import Role, Tone
+from widgets.line import Line, Piece, muted, plain, toned
+from widgets.store_card import StoreCard
+
+_STATUS_ROLES = {
+    PrimaryStatus.CONNECTED: Role.OK,
+    PrimaryStatus.UNREACHABLE: Role.FAILED,
+    PrimaryStatus.REFUSED: Role.FAILED,
+    PrimaryStatus.UNKNOWN: Role.UNKNOWN,
+}
+_FAILED_STATES = frozenset((*DAMAGED_STATES, *VERSION_STATES, *ACCESS_STATES, "FOREIGN", "WRONG_SOURCE"))
+_QUIET_STATES = frozenset({"CLEAN", "IN_SYNC", "STALE", "UNKNOWN"})
+
+
+def primary_card(frame: Frame) -> StoreCard:
+    primary = frame.snapshot.primary
+    return StoreCard(
+        title=frame.label("Turso · primary"),
+        role=_STATUS_ROLES[primary.status],
+        word=primary.status.value,
+        places=_url_places(frame, primary.url),
+        facts=(_ping(primary), _auth(frame), _error(frame), _next(frame), _server(frame)),
+    )
+
+
+def _url_places(frame: Frame, url: str) -> tuple[str, ...]:
+    if not url:
+        return ("no primary is set",)
+    whole = frame.clean(url)
+    parts = urlsplit(url) if "[" not in url else None
+    short = (parts.netloc or PurePath(parts.path).name) if parts is not None else url
+    return whole, frame.clean(short)
+
+
+def _ping(primary: PrimaryHealth) -> Fact:
+    value = plain(fmt.milliseconds(primary.ping_ms).rjust(6))
+    p95 = plain(f"p95 {fmt.milliseconds(primary.p95_ms).rjust(6)}") if primary.p95_ms is not None else ()
+    return Fact("ping", value, extra=p95, spark=primary.pings)
+
+
+def _auth(frame: Frame) -> Fact:
+    primary, glyphs = frame.snapshot.primary, frame.look.glyphs
+    since = f" {frame.ago(primary.auth_at)} ago" if primary.auth_at is not None else ""
+    if primary.status is PrimaryStatus.UNREACHABLE and primary.auth == "accepted":
+        value = toned(Role.UNKNOWN, f"last accepted{since}", glyphs=glyphs)
+    elif primary.auth in {"accepted", "none needed"}:
+        value = toned(Role.OK, f"{primary.auth}{since}", glyphs=glyphs)
+    elif primary.auth == "refused":
+        value = toned(Role.FAILED, f"refused{since}", glyphs=glyphs)
+    else:
+        value = toned(Role.UNKNOWN, "not known yet", glyphs=glyphs)
+    origin = muted(f"token from {frame.clean(primary.token_origin)}") if primary.token_origin else ()
+    return Fact("auth", value, extra=origin)
+
+
+def _error(frame: Frame) -> Fact:
+    primary = frame.snapshot.primary
+    if not primary.last_error:
+        return Fact("error", muted("none seen"))
+    when = f", {frame.ago(primary.last_error_at)} ago" if primary.last_error_at is not None else ""
+    retries = muted(fmt.plural(primary.retries, "retry").replace("retrys", "retries")) if primary.retries else ()
+    said = frame.clean(primary.last_error)
+    tone = Tone.PLAIN if primary.status is PrimaryStatus.CONNECTED else Tone.FAILED
+    return Fact("error", (Piece(said, tone), *muted(when)), extra=retries, short=(Piece(said, tone),))
+
+
+def _next(frame: Frame) -> Fact:
+    primary = frame.snapshot.primary
+    backoff = muted(f"backoff {fmt.age(primary.backoff_s)}") if primary.backoff_s else muted("backoff none")
+    if primary.next_at is None:
+        return Fact("next", muted("not planned"))
+    left = max(0.0, primary.next_at - frame.now)
+    what = f"retry {primary.retries + 1} in" if primary.status is PrimaryStatus.UNREACHABLE else "poll in"
+    return Fact("next", plain(f"{what} {fmt.age(left)}"), extra=backoff)
+
+
+def _server(frame: Frame) -> Fact:
+    primary = frame.snapshot.primary
+    server = frame.clean(primary.server) or "not known yet"
+    digest = f"digests {frame.clean(primary.digest_function)}" if primary.digest_function else "no digest functions"
+    return Fact("server", plain(server), extra=muted(digest) if primary.server else ())
+
+
+def cache_card(frame: Frame) -> StoreCard:
+    cache = frame.snapshot.cache
+    role, word = _cache_word(frame)
+    return StoreCard(
+        title=frame.label("redb · cache"),
+        role=role,
+        word=word,
+        places=_path_places(frame, cache.path),
+        facts=(_size(frame), _lock(frame), _integrity(frame), _state(frame), _copy(frame)),
+    )
+
+
+def _cache_word(frame: Frame) -> tuple[Role, str]:
+    """Role and word of the state that matters most; the core lists them in the order of `cache.md` 2.6."""
+    states = [state.value for state in frame.snapshot.cache.states]
+    for group, role in (
+        (_FAILED_STATES, Role.FAILED),
+        (frozenset({"LOCKED_EXCLUSIVE", "LOCKED_SHARED"}), Role.OFF),
+        (frozenset(EMPTY_STATES), Role.ATTENTION),
+        (frozenset(WRITE_STATES), Role.ATTENTION),
+    ):
+        for state in states:
+            if state in group:
+                return role, _state_word(state)
+    for state in states:
+        if state not in _QUIET_STATES:
+            return Role.ATTENTION, _state_word(state)
+    if CacheState.CLEAN.value in states:
+        return Role.OK, "clean"
+    return Role.UNKNOWN, "not seen yet"
+
+
+def _state_word(state: str) -> str:
+    short = {"LOCKED_EXCLUSIVE": "locked", "LOCKED_SHARED": "locked", "INTERRUPTED_CREATE": "half created"}
+    return short.get(state, state.replace("_", " ").lower())
+
+
+def _path_places(frame: Frame, path: str) -> tuple[str, ...]:
+    if not path:
+        return ("no cache is set",)
+    parts = PurePath(path).parts
+    tail = f"{frame.label('…')}/{'/'.join(parts[-2:])}" if len(parts) > 2 else path
+    return tuple(frame.clean(text) for text in (path, tail, PurePath(path).name))
+
+
+def _size(frame: Frame) -> Fact:
+    cache = frame.snapshot.cache
+    payload: Line = (*muted("payload "), *plain(fmt.size(cache.payload)))
+    return Fact("size", plain(fmt.size(cache.size)), extra=payload)
+
+
+def _lock(frame: Frame) -> Fact:
+    cache, glyphs = frame.snapshot.cache, frame.look.glyphs
+    holder = cache.holder
+    if cache.lock is LockState.OURS:
+        run = frame.snapshot.run
+        extra = muted(f"{run.id} since {fmt.clock(run.started_at)}") if run is not None else ()
+        return Fact("lock", toned(Role.RUNNING, "ours", glyphs=glyphs), extra=extra)
+    if cache.lock is LockState.FREE:
+        lease = cache.lease_holder
+        extra = muted(f"lease of pid {lease.pid}") if lease is not None else ()
+        return Fact("lock", toned(Role.OFF, "free", glyphs=glyphs), extra=extra)
+    if holder is None:
+        return Fact("lock", toned(Role.OFF, "held by another process", glyphs=glyphs))
+    who = f"pid {holder.pid}  {frame.clean(holder.command)}"
+    user = muted(f"user {frame.clean(holder.user)}") if holder.user else ()
+    return Fact("holder", plain(who), extra=user)
+
+
+def _integrity(frame: Frame) -> Fact:
+    cache, glyphs = frame.snapshot.cache, frame.look.glyphs
+    if cache.integrity is None:
+        return Fact("check", toned(Role.UNKNOWN, "integrity not checked yet", glyphs=glyphs))
+    ok = cache.integrity.status is CheckStatus.PASS
+    role = Role.OK if ok else Role.FAILED if cache.integrity.status is CheckStatus.FAIL else Role.UNKNOWN
+    word = {Role.OK: "integrity ok", Role.FAILED: "integrity failed"}.get(role, "integrity not checked")
+    dated = f" {frame.ago(cache.integrity_at)} ago" if cache.integrity_at is not None else ""
+    where = muted("on a copy")
+    return Fact("check", toned(role, f"{word}{dated}", glyphs=glyphs), extra=where)
+
+
+def _state(frame: Frame) -> Fact:
+    cache = frame.snapshot.cache
+    if cache.generation is None:
+        value = plain("no generation of ours yet")
+    elif cache.acked == cache.generation:
+        value = plain(f"g-{cache.generation} = witness")
+    else:
+        witness = "none" if cache.acked is None else f"g-{cache.acked}"
+        value = plain(f"g-{cache.generation}, witness {witness}")
+    free = muted(f"disk {fmt.size(cache.disk_free)} free") if cache.disk_free is not None else ()
+    return Fact("state", value, extra=free)
+
+
+def _copy(frame: Frame) -> Fact:
+    cache = frame.snapshot.cache
+    if cache.peek is not None:
+        took = f"{fmt.plural(cache.peek.attempts, 'attempt')}, {cache.peek.took_ms:,.0f} ms"
+        return Fact("copy", plain(f"{frame.ago(cache.peek.copied_at)} old"), extra=muted(took))
+    schema = fmt.UNKNOWN if cache.schema is None else f"{cache.schema}"
+    looked = muted(f"looked at {frame.ago(cache.looked_at)} ago") if cache.looked_at is not None else ()
+    return Fact("schema", plain(schema), extra=looked)
