@@ -209,6 +209,11 @@ class Scope:
     def tables(self) -> list[str]:
         """Cache tables in the scope, in the order of their numbers; derived ones (recommendation_episode_index) left out."""
     @property
+    def window(self) -> int: ...
+    @property
+    def digest(self) -> str:
+        """`sha3-256`, `sha-256` or `blake3`."""
+    @property
     def config_hash(self) -> str: ...
 
 @final
