@@ -43,6 +43,8 @@ class Checkpoint:
     """Without user, password and token."""
     tool: str = ""
     """Version of this tool that wrote it."""
+    replication_index: int | None = None
+    """Of the primary when the rows were read, where the server sends one; a later smaller one is a new epoch."""
     tables: Mapping[str, TableFacts] = field(default_factory=dict)
 
 

@@ -93,6 +93,8 @@ def judge_file(path: str, *, witnessed: bool = False, window_bytes: int = 0) -> 
     `witnessed`: a proof was made of a file at this path, so that anything but redb there is damage, not a stranger.
     `window_bytes`: what a full sync may add; with twice the file it is the room that a run needs (DISK_LOW).
     """
+    if "\0" in path:
+        return FileJudgement(path, path, (_not_a_file(path, "a name that no file can have"),))
     real = real_path(path)
     access, status = _judge_access(path)
     free = free_space(real)
@@ -146,7 +148,7 @@ def _judge_access(path: str) -> tuple[Finding | None, os.stat_result | None]:
         status = Path(path).stat()
     except FileNotFoundError:
         return _absent(path), None
-    except (OSError, ValueError) as error:
+    except OSError as error:
         return _unreadable(path, error), None
     if not stat.S_ISREG(status.st_mode):
         return _not_a_file(path, _kind(status.st_mode)), None
@@ -185,9 +187,7 @@ def _disk_low(size: int, window_bytes: int, free: int) -> Finding:
     )
 
 
-def _unreadable(path: str, error: OSError | ValueError) -> Finding:
-    if isinstance(error, ValueError):
-        return _not_a_file(path, "a name with a NUL byte in it")
+def _unreadable(path: str, error: OSError) -> Finding:
     if error.errno == errno.EIO:
         return Finding(CacheState.IO_ERROR, f"{path}: input/output error", "check the disk (dmesg, smartctl)")
     if error.errno == errno.ELOOP:

@@ -7,7 +7,8 @@ bound: a kill between commit and witness leaves the cache one generation ahead, 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -31,6 +32,10 @@ class Witness:
     identity: FileIdentity | None = None
     proof: Proof | None = None
     """The last proof, which plain `status` may repeat while the file is the one that it names."""
+    unlisted: Mapping[str, int] = field(default_factory=dict)
+    """Rows of the file that our ledger does not list, by table, at the proof."""
+    beyond: Mapping[str, int] = field(default_factory=dict)
+    """Those of them that the primary has outside the window."""
 
 
 def read_witness(folder: Path, cache: str) -> tuple[Witness | None, str]:

@@ -1,0 +1,78 @@
+"""Other processes for the tests: one that holds a file, one without rights."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+NOBODY = 65534
+
+_DROP = f"""
+import os
+def drop():
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid({NOBODY})
+        os.setuid({NOBODY})
+"""
+
+HOLD_REDB = """
+import sys
+from storage_sync import _native
+file = _native.CacheFile.open(sys.argv[1], sys.argv[2])
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+HOLD_LEASE = """
+import sys
+from storage_sync.cache.lease import Lease
+with Lease.acquire(sys.argv[1], "other-run"):
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@contextmanager
+def running(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """A Python process that has said `ready`; it ends when its input does, at the latest with the block."""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment(),
+        text=True,
+    ) as child:
+        try:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+            yield child
+        finally:
+            child.kill()
+
+
+def as_nobody(code: str, *arguments: object) -> Any:
+    """JSON value that `code` prints; it calls `drop()` after its imports and goes on as a user without rights.
+
+    Python itself may lie where that user cannot read, so that the rights go after the start. A test run that has no
+    rights to begin with keeps its own.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", _DROP + code, *map(str, arguments)],
+        check=True,
+        capture_output=True,
+        env=environment(),
+        text=True,
+    )
+    return json.loads(done.stdout)
