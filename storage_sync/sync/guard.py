@@ -14,14 +14,8 @@ SMALL_CACHE = 10
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the guards look at. Rows are counts over all tables in scope unless said otherwise."""
+    """What the shrink guard looks at. Rows are counts over all tables in scope unless said otherwise."""
 
-    stamped_source: str | None
-    source: str
-    stamped_epoch: int
-    epoch: int
-    same_root: bool
-    """The primary's root equals the one that the cache was proven against."""
     expected_episodes: int
     cached_episodes: int
     listed_rows: int
@@ -35,21 +29,24 @@ class Consent:
     allow_shrink: bool = False
 
 
-def source_error(facts: Facts, consent: Consent) -> GuardStopped | None:
-    """The cache was proven against another primary, or the primary went back in time."""
-    if facts.stamped_source is None or consent.adopt:
+def source_error(
+    *, stamped: tuple[str, int], now: tuple[str, int], same_root: bool, consent: Consent
+) -> GuardStopped | None:
+    """The cache was proven against another primary, or the primary went back in time.
+
+    `stamped`, `now`: (source id, epoch). The very same content lifts it: only the address changed.
+    """
+    if stamped == now or same_root or consent.adopt:
         return None
-    if facts.stamped_source != facts.source and not facts.same_root:
+    if stamped[0] != now[0]:
         return GuardStopped(
             "this cache was built from another primary; nothing was changed",
             hint="check the URL (storage-sync config show); sync --adopt builds the cache anew from this primary",
         )
-    if facts.stamped_epoch != facts.epoch and not facts.same_root:
-        return GuardStopped(
-            "the primary went back to an earlier state since the last proof; nothing was changed",
-            hint="if the restore was meant, sync --adopt builds the cache anew from it",
-        )
-    return None
+    return GuardStopped(
+        "the primary went back to an earlier state since the last proof; nothing was changed",
+        hint="if the restore was meant, sync --adopt builds the cache anew from it",
+    )
 
 
 def shrink_error(facts: Facts, consent: Consent, max_removal_ratio: float) -> GuardStopped | None:

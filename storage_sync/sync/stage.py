@@ -8,14 +8,15 @@ digests are made here. Both end in a sealed `Staging` whose root speaks of one i
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
 from storage_sync import _native
-from storage_sync.errors import InternalError, PrimaryRefused, PrimaryUnavailable, StorageSyncError
 from storage_sync.model import Phase
-from storage_sync.primary.source import LocalSource, Source, UndecodableText
+from storage_sync.primary.source import LocalSource, Source
+from storage_sync.primary.trouble import InvalidText, error_for
 from storage_sync.sync.feed import pump
 from storage_sync.sync.progress import Tracker
 
@@ -42,8 +43,10 @@ class Staged:
 
     staging: _native.Staging
     root: str
+    path: str
     rounds: int
-    digest_path: bool
+    manifest_s: float
+    """Seconds that the manifest took, 0 where it was made here."""
 
 
 class Stager:
@@ -65,6 +68,7 @@ class Stager:
         self._tracker = tracker
         self._call = on_cache_thread
         self._round = 1
+        self._manifest_s = 0.0
 
     async def run(self, *, full: bool) -> Staged:
         """Rounds of the digest path, then, if the primary keeps moving, one read transaction.
@@ -86,16 +90,19 @@ class Stager:
         if self._scan is not None:
             known = await self._blocking(self._scan.known_buckets, self._scope.tables)
         comparison = _native.Comparison(self._scope, self._scan)
+        started = time.monotonic()
         with translated():
             await pump(self._source.manifest(self._scope, known), comparison.feed, self._feed)
             await self._blocking(comparison.finish)
+        self._manifest_s += time.monotonic() - started
         return comparison
 
+    async def has_manifest(self) -> bool:
+        """Whether the primary can digest its own rows."""
+        return not isinstance(self._source, LocalSource) and (await self._source.probe()).digest is not None
+
     async def _digest_path_fits(self) -> bool:
-        if isinstance(self._source, LocalSource):
-            return False
-        capabilities = await self._source.probe()
-        if capabilities.digest is None:
+        if not await self.has_manifest():
             return False
         if self._target.resumable:
             return True
@@ -119,7 +126,7 @@ class Stager:
         if any(changes.moved for changes in staging.changes.values()):
             staging.close()
             return None
-        return Staged(staging, comparison.root, self._round, digest_path=True)
+        return Staged(staging, comparison.root, self._target.path, self._round, self._manifest_s)
 
     async def _fetch_pending(self, staging: _native.Staging, table: str) -> None:
         first = 0
@@ -127,7 +134,7 @@ class Stager:
             first += len(keys)
             try:
                 await self._fetch(staging, table, keys, typed=False)
-            except UndecodableText:
+            except InvalidText:
                 await self._fetch(staging, table, keys, typed=True)
 
     async def _fetch(self, staging: _native.Staging, table: str, keys: list[str], *, typed: bool) -> None:
@@ -151,13 +158,13 @@ class Stager:
         except BaseException:
             staging.close()
             raise
-        return Staged(staging, staging.root, self._round, digest_path=False)
+        return Staged(staging, staging.root, self._target.path, self._round, self._manifest_s)
 
     async def _remote(self, staging: _native.Staging) -> _native.Staging:
         steps, chunks = self._source.snapshot(self._scope)
         try:
             await self._receive(staging, steps, chunks)
-        except UndecodableText:
+        except InvalidText:
             # one text that is not UTF-8 cuts the whole answer: read every column as its bytes, from the start
             staging.discard()
             staging = self._staging(None)
@@ -219,17 +226,4 @@ def translated() -> Iterator[None]:
     try:
         yield
     except _native.StreamError as error:
-        raise stream_error(error) from error
-
-
-def stream_error(error: _native.StreamError) -> StorageSyncError:
-    if error.code == "truncated":
-        return PrimaryUnavailable(f"the primary's answer ended too early: {error}")
-    if error.code in ("json", "shape"):
-        return PrimaryRefused(
-            f"the primary's answer is not what a libSQL server sends: {error}",
-            hint="check that the URL names a libSQL server and not a gateway in front of it",
-        )
-    if error.code == "root":
-        return InternalError(f"the primary's bucket digests do not add up: {error}")
-    return PrimaryUnavailable(f"the primary reported {error.code}: {error}")
+        raise error_for(error.code, str(error)) from error

@@ -59,14 +59,14 @@ class FileFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class CheckScope:
     window: int
     patterns: bool
     embeddings: bool
 
 
 def all_checks(
-    scope: Scope, file: FileFacts, tables: Mapping[str, TableFacts] | None, why_unknown: str = ""
+    scope: CheckScope, file: FileFacts, tables: Mapping[str, TableFacts] | None, why_unknown: str = ""
 ) -> tuple[Check, ...]:
     """Every check in the order of `cli.md`. `tables` is None when the primary could not be asked."""
     return (
@@ -117,7 +117,7 @@ def _present(facts: TableFacts) -> int:
     return facts.equal + facts.differing
 
 
-def _episode_count(scope: Scope, tables: Mapping[str, TableFacts] | None, why: str) -> Check:
+def _episode_count(scope: CheckScope, tables: Mapping[str, TableFacts] | None, why: str) -> Check:
     if tables is None:
         return _unknown("episode_count", why)
     facts = tables["episodes"]
@@ -142,7 +142,7 @@ def _latest(tables: Mapping[str, TableFacts] | None, why: str) -> Check:
     )  # fmt: skip
 
 
-def _patterns(scope: Scope, tables: Mapping[str, TableFacts] | None, why: str) -> Check:
+def _patterns(scope: CheckScope, tables: Mapping[str, TableFacts] | None, why: str) -> Check:
     name = "pattern_counts"
     if not scope.patterns:
         return Check(name, CheckStatus.SKIPPED, None, None, "sync_patterns is off; its rows are left as they are")
@@ -159,7 +159,7 @@ def _patterns(scope: Scope, tables: Mapping[str, TableFacts] | None, why: str) -
     )  # fmt: skip
 
 
-def _orphans(scope: Scope, file: FileFacts) -> Check:
+def _orphans(scope: CheckScope, file: FileFacts) -> Check:
     name = "orphaned_embeddings"
     if not scope.embeddings and not file.vectors:
         return Check(name, CheckStatus.SKIPPED, None, None, "sync_embeddings is off and the cache has none")
@@ -196,7 +196,7 @@ def _digests(tables: Mapping[str, TableFacts] | None, why: str) -> Check:
     return Check(name, CheckStatus.FAIL, expected, equal, "; ".join(parts), keys[:KEYS_SHOWN])
 
 
-def _vectors(scope: Scope, file: FileFacts) -> Check:
+def _vectors(scope: CheckScope, file: FileFacts) -> Check:
     name = "embedding_vectors"
     if not scope.embeddings and not file.vectors:
         return Check(name, CheckStatus.SKIPPED, None, None, "sync_embeddings is off and the cache has none")
@@ -208,7 +208,7 @@ def _vectors(scope: Scope, file: FileFacts) -> Check:
     )  # fmt: skip
 
 
-def in_scope(table: str, scope: Scope) -> bool:
+def in_scope(table: str, scope: CheckScope) -> bool:
     """Whether the switches leave this table in the manifest."""
     if table in PATTERN_TABLES:
         return scope.patterns

@@ -1,0 +1,231 @@
+"""The one write transaction and what must be durable around it (`sync.md` 4.3, S5 to S8; 4.4, R5 to R12)."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+
+from storage_sync import __version__, _native
+from storage_sync.cache.checkpoint import META_KEY, Checkpoint, TableFacts, decode_checkpoint, encode_checkpoint
+from storage_sync.cache.holders import describe, lock_holders
+from storage_sync.cache.identity import real_path
+from storage_sync.cache.kept import keep_file, prune_kept
+from storage_sync.cache.set_aside import Removed, SetAside
+from storage_sync.cache.space import require_space
+from storage_sync.cache.witness import next_generation, sync_folder
+from storage_sync.errors import CacheDamaged, CacheLocked, LocalIO, StorageSyncError
+from storage_sync.model import Phase
+from storage_sync.sync.compare import Compared
+from storage_sync.sync.context import PAGE, Context
+
+LOCK_POLL_S = 0.05
+
+
+async def apply(context: Context, compared: Compared) -> tuple[int, _native.Applied, _native.Scan | None]:
+    """Commit the staged rows; gives the new generation, what was done, and for a sibling the scan that proved it.
+
+    Errors: CacheLocked after `wait_s`, LocalIO, CacheDamaged for a sibling that does not hold what was staged;
+    `_native.Conflict` when the live file is no longer what was compared. The cache keeps its old state with each.
+    """
+    session, look = context.session, compared.look
+    witnessed = look.witness.generation if look.witness is not None else None
+    generation = next_generation(look.generation, witnessed)
+    now = time.time()
+    meta = {META_KEY: encode_checkpoint(_checkpoint(context, compared, generation, now))}
+    aside = await session.on_cache_thread(_set_aside, context, compared, generation, now)
+    context.tracker.step(Phase.COMMIT)
+    if look.sibling:
+        applied, scan = await _publish(context, compared, meta, generation, now)
+    else:
+        applied, scan = await _in_place(context, compared, meta, generation, now), None
+    if aside:
+        await session.on_cache_thread(_confirm, context, generation)
+    return generation, applied, scan
+
+
+def settle(context: Context, live_generation: int) -> None:
+    """What an earlier run left pending: kept when its commit came, dropped when it did not. Blocking."""
+    state = context.session.state
+    if state.usable and state.set_aside.is_dir():
+        with SetAside.open(state.set_aside) as store:
+            store.settle(live_generation)
+
+
+# ---------------------------------------------------------------------------------------------- in place
+
+
+async def _in_place(
+    context: Context, compared: Compared, meta: Mapping[str, bytes], generation: int, now: float
+) -> _native.Applied:
+    session = context.session
+    path = real_path(session.cache_path)
+    staging = compared.staged.staging
+    require_space(path, 2 * staging.staged_bytes)
+
+    async def commit() -> _native.Applied:
+        return await session.on_cache_thread(_native.apply, path, staging, meta, generation, int(now * 1000))
+
+    deadline = time.monotonic() + context.options.wait_s
+    while True:
+        try:
+            return await context.cancel.uncancellable(commit)
+        except _native.DatabaseAlreadyOpen as error:
+            if time.monotonic() >= deadline:
+                raise held(path) from error
+            await asyncio.sleep(LOCK_POLL_S)
+        except _native.CommitUnknown as error:
+            raise await session.on_cache_thread(_after_unknown, path, generation, error) from error
+        except _native.Corrupted as error:
+            raise CacheDamaged(
+                f"redb found damage while the cache was written ({error}); nothing was committed"
+            ) from error
+        except _native.StorageError as error:
+            raise LocalIO(f"the cache could not be written ({error}); it keeps its old state") from error
+
+
+def _after_unknown(path: str, generation: int, error: _native.CommitUnknown) -> StorageSyncError:
+    """A commit that returned an error may be durable all the same (`cache.md` 2.4): the generation tells."""
+    file = _native.CacheFile.open(path, "write")
+    try:
+        durable = _generation(file.meta()) == generation
+    finally:
+        file.close()
+    state = "it is durable all the same" if durable else "the cache keeps its old state"
+    return LocalIO(f"the commit returned an error ({error}); {state}", hint="look at the disk, then sync again")
+
+
+def _generation(meta: Mapping[str, bytes]) -> int | None:
+    checkpoint, _ = decode_checkpoint(meta.get(META_KEY))
+    return checkpoint.generation if checkpoint is not None else None
+
+
+def held(path: str) -> CacheLocked:
+    """Who holds the file, as far as the kernel tells."""
+    holders = lock_holders(path)
+    who = ", ".join(describe(holder) for holder in holders) or "another process"
+    return CacheLocked(f"the cache is held by {who}; nothing was changed")
+
+
+# --------------------------------------------------------------------------------------------- beside it
+
+
+async def _publish(
+    context: Context, compared: Compared, meta: Mapping[str, bytes], generation: int, now: float
+) -> tuple[_native.Applied, _native.Scan]:
+    """Complete the sibling, prove it by reading it back, then give it the cache's name."""
+    session, staged = context.session, compared.staged
+    applied = await session.on_cache_thread(_native.finish_sibling, staged.staging, meta, generation, int(now * 1000))
+    context.tracker.step(Phase.READ_BACK)
+    scan = await session.on_cache_thread(_native.prove, staged.path, compared.projection.scope)
+    root = await session.on_cache_thread(_native.root_of, scan, compared.projection.scope)
+    if root != staged.root or not scan.clean:
+        raise CacheDamaged(
+            "the new file does not hold what was written into it; it was not put in place",
+            hint=f"check the disk; {staged.path} is kept for a look",
+        )
+
+    async def rename() -> None:
+        await session.on_cache_thread(_swap, staged.path, session.cache_path, compared, now)
+
+    deadline = time.monotonic() + context.options.wait_s
+    while True:
+        try:
+            await context.cancel.uncancellable(rename)
+            return applied, scan
+        except CacheLocked:
+            if time.monotonic() >= deadline:
+                raise
+            await asyncio.sleep(LOCK_POLL_S)
+
+
+def _swap(built: str, cache: str, compared: Compared, now: float) -> None:
+    """Rename under the lock of the file that is there, if one is (`cache.md` 2.5: never over a live one)."""
+    real = real_path(cache)
+    try:
+        with _old_file_locked(real):
+            if compared.look.replaces:
+                keep_file(cache, "old", now)
+                prune_kept(cache, "old")
+            os.replace(built, real)
+            sync_folder(os.path.dirname(real))
+    except BlockingIOError as error:
+        raise held(real) from error
+    except OSError as error:
+        raise LocalIO(f"{real} cannot be put in place: {error.strerror}") from error
+
+
+@contextmanager
+def _old_file_locked(real: str) -> Iterator[None]:
+    try:
+        descriptor = os.open(real, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_ino != os.stat(real).st_ino:
+            raise BlockingIOError(0, "another file was put in its place")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+# --------------------------------------------------------------------------------------------- set aside
+
+
+def _set_aside(context: Context, compared: Compared, generation: int, now: float) -> bool:
+    """Durable before the commit, pending until after it. True when there was anything."""
+    rows = _replaced(compared.staged.staging)
+    first = next(rows, None)
+    if first is None:
+        return False
+    state = context.session.state
+    if not state.usable:
+        raise LocalIO(state.problem, hint="rows that only the cache holds would be lost; give --state-dir")
+    with SetAside.open(state.set_aside) as store:
+        count = store.put(chain([first], rows), context.tracker.run.id, generation, now)
+    context.draft.extra["set_aside"] = count
+    return True
+
+
+def _replaced(staging: _native.Staging) -> Iterator[Removed]:
+    after: str | None = None
+    while page := staging.replaced(after, PAGE):
+        for table, key, value, reason in page:
+            yield Removed(table, key, value, reason)
+        after = f"{page[-1][0]}/{page[-1][1]}"
+
+
+def _confirm(context: Context, generation: int) -> None:
+    with SetAside.open(context.session.state.set_aside) as store:
+        store.confirm(context.tracker.run.id, generation)
+
+
+def _checkpoint(context: Context, compared: Compared, generation: int, now: float) -> Checkpoint:
+    settings, source = context.session.settings, context.session.source
+    primary = compared.primary
+    return Checkpoint(
+        source_id=source.source_id,
+        epoch=compared.projection.epoch,
+        generation=generation,
+        root=compared.staged.root,
+        digest=compared.projection.digest,
+        enc=_native.ENCODING,
+        window=settings.max_episodes_cache,
+        patterns=settings.sync_patterns,
+        embeddings=settings.sync_embeddings,
+        config_hash=compared.projection.scope.config_hash,
+        proved_at=now,
+        primary_url=source.url,
+        tool=__version__,
+        replication_index=source.replication_index,
+        tables={
+            table: TableFacts(primary.get(table, one.expected), one.expected, one.refused)
+            for table, one in compared.changes.items()
+        },
+    )

@@ -1,0 +1,151 @@
+"""From a look at the cache to sealed rows of the primary, past the guards that need no plan (S3, S4)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from storage_sync import _native
+from storage_sync.cache.identity import real_path
+from storage_sync.errors import GuardStopped, LocalIO
+from storage_sync.sync import guard
+from storage_sync.sync.context import CLIENT_DIGEST, PAGE, Context, Projection
+from storage_sync.sync.look import Look
+from storage_sync.sync.stage import Staged, Stager, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The cache at one look against the primary at one instant."""
+
+    look: Look
+    projection: Projection
+    staged: Staged
+
+    @property
+    def changes(self) -> dict[str, _native.Changes]:
+        return self.staged.staging.changes
+
+    @property
+    def primary(self) -> dict[str, int]:
+        """Rows of each source table."""
+        return self.staged.staging.primary_rows
+
+
+async def project(context: Context, look: Look) -> Projection:
+    """Ask the primary what it can do; PrimarySchema and its kin when it cannot serve."""
+    session = context.session
+    capabilities = await session.source.probe()
+    digest = capabilities.digest or CLIENT_DIGEST
+    return Projection(
+        session.scope(digest), digest, current_epoch(look, session.source.source_id, capabilities.replication_index)
+    )
+
+
+def current_epoch(look: Look, source_id: str, replication_index: int | None) -> int:
+    """How often the server's replication index was seen to step back, as the checkpoint remembers it."""
+    checkpoint = look.checkpoint
+    if checkpoint is None or checkpoint.source_id != source_id:
+        return 0
+    before = checkpoint.replication_index
+    stepped_back = replication_index is not None and before is not None and replication_index < before
+    return checkpoint.epoch + 1 if stepped_back else checkpoint.epoch
+
+
+@asynccontextmanager
+async def compared(context: Context, look: Look, projection: Projection) -> AsyncIterator[Compared]:
+    """Fetch and stage what differs, for the body of an `async with`; GuardStopped for a wrong source."""
+    session, draft = context.session, context.draft
+    started = time.monotonic()
+    target = _target(context, look, projection)
+    context.tracker.path("sibling" if target.sibling else "in_place")
+    stager = Stager(session.source, projection.scope, look.scan, target, context.tracker, session.on_cache_thread)
+    try:
+        await _guard_source(context, look, projection, stager)
+        staged = await stager.run(full=context.options.full)
+    finally:
+        draft.received(session.source.counters)
+    spent = time.monotonic() - started
+    draft.seconds = replace(draft.seconds, manifest=staged.manifest_s, fetch=max(spent - staged.manifest_s, 0.0))
+    try:
+        yield Compared(look, projection, staged)
+    finally:
+        close = staged.staging.discard if context.options.plan_only else staged.staging.close
+        await session.on_cache_thread(close)
+
+
+async def known_to_primary(context: Context, scan: _native.Scan, table: str) -> int:
+    """How many of the rows that our ledger does not list are in the primary, inside the window or not."""
+    known = 0
+    after: str | None = None
+    while keys := await context.session.on_cache_thread(scan.unlisted_keys, table, after, PAGE):
+        known += len(await context.session.source.existing(table, keys))
+        after = keys[-1]
+    return known
+
+
+async def guard_first_contact(context: Context, look: Look) -> None:
+    """GuardStopped for a cache without our ledger that does not look like one of this primary (`sync.md` 4.2)."""
+    if look.scan is None or look.checkpoint is not None or look.sibling or context.options.adopt:
+        return
+    cached = look.scan.tables["episodes"].rows
+    known = await known_to_primary(context, look.scan, "episodes")
+    why = guard.implausible(cached, known, look.schema, wrong_types=False)
+    if why is not None:
+        raise GuardStopped(
+            f"this cache does not look like one of this primary: {why}; nothing was changed",
+            hint="check the paths and the URL; sync --adopt takes it over all the same",
+        )
+
+
+def source_guard(context: Context, look: Look, projection: Projection, root: str) -> GuardStopped | None:
+    """The error for a cache that was proven against another primary, unless the content is the very same."""
+    checkpoint = look.checkpoint
+    if checkpoint is None:
+        return None
+    return guard.source_error(
+        stamped=(checkpoint.source_id, checkpoint.epoch),
+        now=(context.session.source.source_id, projection.epoch),
+        same_root=root == checkpoint.root,
+        consent=context.options.consent,
+    )
+
+
+async def _guard_source(context: Context, look: Look, projection: Projection, stager: Stager) -> None:
+    """Ask for the manifest alone before rows of what may be a wrong primary are fetched."""
+    if source_guard(context, look, projection, root="") is None or not await stager.has_manifest():
+        return
+    comparison = await stager.compare()
+    error = source_guard(context, look, projection, comparison.root)
+    if error is not None:
+        raise error
+
+
+def _target(context: Context, look: Look, projection: Projection) -> Target:
+    session = context.session
+    what = (
+        session.source.source_id,
+        projection.epoch,
+        projection.scope.config_hash,
+        projection.digest,
+        _native.ENCODING,
+    )
+    identity = _native.digest("sha-256", repr(what).encode())
+    name = identity.hex()[:12]
+    if context.options.plan_only:
+        folder = session.state.copies
+        if folder is None:
+            raise LocalIO(session.state.problem, hint="give a folder that can be written with --state-dir")
+        path = os.fspath(folder / f"plan-{os.getpid()}-{name}.redb")
+    else:
+        path = f"{real_path(session.cache_path)}.build-{name}"
+    return Target(
+        path=path,
+        sibling=look.sibling and not context.options.plan_only,
+        identity=identity,
+        batch_rows=session.settings.batch_size,
+        resumable=not context.options.plan_only and os.path.exists(path),
+    )

@@ -1,0 +1,58 @@
+"""What the steps of one run hand to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from storage_sync import _native
+from storage_sync.model import Plan
+from storage_sync.session import Session
+from storage_sync.sync.cancel import Cancel
+from storage_sync.sync.draft import Draft
+from storage_sync.sync.guard import Consent
+from storage_sync.sync.progress import Tracker
+
+PAGE = 500
+"""Keys in one call across the native border, and in one question to the primary."""
+CLIENT_DIGEST = "blake3"
+"""Where the server has no digest function, any good one will do: it is computed here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the caller of one run decided."""
+
+    plan_only: bool = False
+    full: bool = False
+    adopt: bool = False
+    allow_shrink: bool = False
+    strict: bool = False
+    wait_s: float = 5.0
+    expected_plan: Plan | None = None
+    """Only do what this plan said; GuardStopped when cache or primary moved since."""
+    rows_per_second: float | None = None
+    """Of earlier runs, for the plan's estimate."""
+
+    @property
+    def consent(self) -> Consent:
+        return Consent(adopt=self.adopt, allow_shrink=self.allow_shrink)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One run: its surroundings and its decisions."""
+
+    session: Session
+    options: Options
+    tracker: Tracker
+    cancel: Cancel
+    draft: Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """What is to be proven, in which digests, of which state of the primary's history."""
+
+    scope: _native.Scope
+    digest: str
+    epoch: int

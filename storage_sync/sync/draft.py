@@ -1,0 +1,114 @@
+"""What a command learned so far; it becomes an Outcome at the end, however it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from storage_sync.errors import (
+    CacheDamaged,
+    CacheForeign,
+    GuardStopped,
+    RowsRefused,
+    StorageSyncError,
+    VersionMismatch,
+    exit_code_of,
+)
+from storage_sync.health import error_value
+from storage_sync.model import (
+    CacheWrites,
+    Check,
+    Orphan,
+    Outcome,
+    Plan,
+    Proof,
+    Seconds,
+    TableChange,
+    TableCounts,
+    Transfer,
+    Word,
+)
+
+
+class Counters(Protocol):
+    @property
+    def requests(self) -> int: ...
+    @property
+    def bytes_received(self) -> int: ...
+    @property
+    def retries(self) -> int: ...
+
+
+@dataclass(slots=True)
+class Draft:
+    """Belongs to one command; filled step by step."""
+
+    command: str
+    run_id: str = ""
+    verdict: Word = Word.UNKNOWN
+    exit_code: int = 0
+    states: tuple[str, ...] = ()
+    proof: Proof | None = None
+    counts: Mapping[str, TableCounts] = field(default_factory=dict)
+    plan: Mapping[str, TableChange] = field(default_factory=dict)
+    applied: Mapping[str, TableChange] = field(default_factory=dict)
+    transfer: Transfer = Transfer()
+    retries: int = 0
+    cache_writes: CacheWrites = CacheWrites()
+    seconds: Seconds = Seconds()
+    checks: tuple[Check, ...] = ()
+    orphans: tuple[Orphan, ...] = ()
+    warnings: list[str] = field(default_factory=list)
+    next_action: str | None = None
+    proposal: Plan | None = None
+    extra: dict[str, object] = field(default_factory=dict)
+
+    def warn(self, text: str) -> None:
+        """Said once, however often it happens."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    def received(self, counters: Counters) -> None:
+        """Requests and bytes since the command began."""
+        self.transfer = Transfer(counters.requests, counters.bytes_received, counters.retries + self.retries)
+
+    def outcome(self, error: StorageSyncError | None = None) -> Outcome:
+        """The end. An error decides verdict, exit code and next step unless something stronger was said."""
+        verdict, exit_code, next_action = self.verdict, self.exit_code, self.next_action
+        if error is not None:
+            verdict = verdict_of(error, self.verdict)
+            exit_code = exit_code_of(error)
+            next_action = next_action or error.hint
+        return Outcome(
+            command=self.command,
+            verdict=verdict,
+            exit_code=exit_code,
+            run_id=self.run_id,
+            states=self.states,
+            proof=self.proof,
+            counts=self.counts,
+            plan=self.plan,
+            applied=self.applied,
+            transfer=self.transfer,
+            cache_writes=self.cache_writes,
+            seconds=self.seconds,
+            checks=self.checks,
+            orphans=self.orphans,
+            warnings=tuple(self.warnings),
+            next_action=next_action,
+            error=error_value(error) if error is not None else None,
+            proposal=self.proposal,
+            extra=self.extra,
+        )
+
+
+def verdict_of(error: StorageSyncError, so_far: Word = Word.UNKNOWN) -> Word:
+    """The word for a run that ended with this error. Nothing that failed is ever IN_SYNC, save refused rows under `--strict`."""
+    if isinstance(error, RowsRefused):
+        return so_far
+    if isinstance(error, GuardStopped | CacheForeign):
+        return Word.REFUSED
+    if isinstance(error, CacheDamaged | VersionMismatch):
+        return Word.DAMAGED
+    return Word.UNKNOWN

@@ -1,0 +1,187 @@
+"""The first steps of every command that reads the cache: judge the file, copy it, hash what is in it (S1, S2)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+
+from storage_sync import _native
+from storage_sync.cache.checkpoint import Checkpoint
+from storage_sync.cache.content import ContentJudgement, content_error, judge_content
+from storage_sync.cache.copy import PrivateCopy, private_copy
+from storage_sync.cache.states import FileJudgement, Finding, error_of, judge_file
+from storage_sync.cache.witness import Witness, read_witness
+from storage_sync.errors import StorageSyncError
+from storage_sync.model import CacheState, FileIdentity, Phase
+from storage_sync.session import Session
+from storage_sync.sync.draft import Draft
+from storage_sync.sync.progress import Tracker
+from storage_sync.validate.checks import FileFacts
+
+LOCK_POLL_S = 0.05
+_LOCKED = (CacheState.LOCKED_EXCLUSIVE, CacheState.LOCKED_SHARED)
+_ONLY_FOR_WRITERS = frozenset({CacheState.READ_ONLY, CacheState.DISK_LOW})
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One moment of the cache. `scan` is None when there is no file to scan."""
+
+    judgement: FileJudgement
+    witness: Witness | None
+    copy: PrivateCopy | None = None
+    content: ContentJudgement | None = None
+    scan: _native.Scan | None = None
+    replaces: bool = False
+    """A file of another primary is there, to be kept beside the new one."""
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        return self.content.checkpoint if self.content is not None else None
+
+    @property
+    def generation(self) -> int:
+        return self.checkpoint.generation if self.checkpoint is not None else 0
+
+    @property
+    def schema(self) -> int | None:
+        return self.content.schema_version if self.content is not None else None
+
+    @property
+    def identity(self) -> FileIdentity | None:
+        """Of the live file that the copy was made of."""
+        return self.copy.identity if self.copy is not None else self.judgement.identity
+
+    @property
+    def sibling(self) -> bool:
+        """Whether a sync builds the file beside it and renames it into place (`sync.md` 4.2)."""
+        return self.scan is None or (self.content is not None and CacheState.EMPTY_CACHE in self.content.states)
+
+    def published(self, scan: _native.Scan, identity: FileIdentity | None) -> Look:
+        """This look after a file that `scan` read whole was put in place."""
+        clean = Finding(CacheState.CLEAN, "it was read back before it was put in place")
+        judgement = replace(self.judgement, findings=(clean,), identity=identity)
+        content = ContentJudgement((), None, _native.CACHE_SCHEMA_VERSION)
+        return Look(judgement, None, None, content, scan)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        copied = (self.copy.finding,) if self.copy is not None else ()
+        inside = self.content.findings if self.content is not None else ()
+        outside = tuple(
+            finding
+            for finding in self.judgement.findings
+            if not copied or finding.state not in (CacheState.CLEAN, CacheState.UNCLEAN)
+        )
+        return outside + copied + inside
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        return tuple(str(finding.state) for finding in self.findings)
+
+
+@asynccontextmanager
+async def looked(
+    session: Session,
+    tracker: Tracker,
+    draft: Draft,
+    *,
+    writing: bool,
+    wait_s: float = 0.0,
+    deep: bool = False,
+    proven: FileIdentity | None = None,
+    follows: bool = False,
+) -> AsyncIterator[Look]:
+    """Judge the file and scan a private copy of it, for the body of an `async with`.
+
+    `writing`: the command means to change the file, so that a read-only or full disk stops it. `wait_s`: how long to
+    wait for another process to leave the file. `proven`: identity of a file that needs no probe in a child.
+    `follows`: it is the look after a commit, so the shown steps do not go back.
+    Raises what stops a plain sync: CacheLocked, CacheForeign, CacheDamaged, VersionMismatch, LocalIO.
+    """
+    witness, why = read_witness(session.state.folder, session.cache_path)
+    if why:
+        draft.warn(why)
+    judgement = await _unlocked(session, witness, wait_s)
+    draft.states = tuple(str(state) for state in judgement.states)
+    _raise_for(judgement, writing=writing)
+    if not judgement.openable:
+        yield Look(judgement, witness)
+        return
+    if proven is None and witness is not None:
+        proven = witness.identity
+    stack = ExitStack()
+    try:
+        if not follows:
+            tracker.step(Phase.COPY)
+        copy = await session.on_cache_thread(
+            stack.enter_context,
+            private_copy(session.cache_path, session.state.copies, proven=proven, check_integrity=deep),
+        )
+        if not follows:
+            tracker.step(Phase.HASH)
+        scan = await session.on_cache_thread(copy.file.scan)
+        sound = copy.probe is None or copy.probe.integrity is not False
+        content = await session.on_cache_thread(
+            judge_content, copy.file, witness, None, None, scan, identity=copy.identity, sound=sound
+        )
+        look = Look(judgement, witness, copy, content, scan)
+        draft.states = look.states
+        for warning in content.warnings:
+            draft.warn(warning)
+        error = content_error(content)
+        if error is not None:
+            raise error
+        yield look
+    finally:
+        await asyncio.shield(session.on_cache_thread(stack.close))
+
+
+async def _unlocked(session: Session, witness: Witness | None, wait_s: float) -> FileJudgement:
+    deadline = time.monotonic() + wait_s
+    while True:
+        judgement = await session.on_cache_thread(judge_file, session.cache_path, witnessed=witness is not None)
+        if judgement.finding(*_LOCKED) is None or time.monotonic() >= deadline:
+            return judgement
+        await asyncio.sleep(LOCK_POLL_S)
+
+
+def _raise_for(judgement: FileJudgement, *, writing: bool) -> None:
+    for finding in judgement.findings:
+        if finding.state in _ONLY_FOR_WRITERS and not writing:
+            continue
+        error: StorageSyncError | None = error_of(finding)
+        if error is not None:
+            raise error
+
+
+def file_facts(look: Look, dimension: int | None, expected_orphans: int = 0) -> FileFacts:
+    """What the file alone says, for the checks. Blocking: walks the embeddings."""
+    started = time.monotonic()
+    orphans, orphan_keys = look.scan.orphaned_embeddings() if look.scan is not None else (0, [])
+    between = time.monotonic()
+    bad, bad_keys = look.scan.bad_vectors(dimension) if look.scan is not None else (0, [])
+    ended = time.monotonic()
+    tables = look.scan.tables if look.scan is not None else {}
+    wrong = look.content.finding(CacheState.WRONG_TYPES) if look.content is not None else None
+    return FileFacts(
+        schema=look.schema,
+        has_rows=any(table.rows for table in tables.values()),
+        integrity=look.copy.probe.integrity if look.copy is not None and look.copy.probe is not None else None,
+        wrong_tables=(wrong.evidence,) if wrong is not None else (),
+        orphans=orphans,
+        orphan_keys=tuple(orphan_keys),
+        orphans_expected=expected_orphans,
+        vectors=tables["embeddings"].rows if "embeddings" in tables else 0,
+        bad_vectors=bad,
+        bad_vector_keys=tuple(bad_keys),
+        seconds={"orphaned_embeddings": between - started, "embedding_vectors": ended - between},
+    )
+
+
+def without_rows(look: Look) -> Look:
+    """As if there were no file: for a cache that is built anew from another primary."""
+    return replace(look, copy=None, content=None, scan=None, replaces=True)

@@ -1,0 +1,135 @@
+"""Root equality, and everything that is said because of it: proof, witness, counts, checks (S7 to S9)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from storage_sync import _native
+from storage_sync.cache.identity import real_path
+from storage_sync.cache.witness import Witness, write_witness
+from storage_sync.errors import RowsRefused
+from storage_sync.model import CheckStatus, FileIdentity, Outcome, Phase, Proof, TableCounts, Word
+from storage_sync.sync.compare import Compared, known_to_primary
+from storage_sync.sync.context import Context
+from storage_sync.sync.counts import proven_facts, table_counts
+from storage_sync.sync.look import Look, file_facts
+from storage_sync.validate.checks import WARN_ONLY, CheckScope, TableFacts, all_checks
+
+DROPPED_WITH_EPISODE = ("summaries", "relationships", "episode_pattern_relationships")
+"""What do-memory loses in the primary when it rewrites an episode (`formats.md` 1.3)."""
+
+
+async def proven(context: Context, compared: Compared, look: Look, generation: int) -> Outcome:
+    """The file of `look` holds the root that was compared: acknowledge it and say all about it.
+
+    RowsRefused under `--strict`.
+    """
+    draft = context.draft
+    facts = proven_facts(compared.changes, compared.primary)
+    draft.proof = make_proof(context, compared, generation, look.identity)
+    draft.states = look.states
+    unlisted, beyond = await outside(context, look)
+    draft.counts = count(look.scan, facts, unlisted, beyond)
+    await _acknowledge(context, draft.proof, unlisted, beyond)
+    draft.verdict = Word.IN_SYNC
+    settings = context.session.settings
+    file = await context.session.on_cache_thread(file_facts, look, settings.embedding_dimension)
+    draft.checks = all_checks(check_scope(context), file, facts)
+    for check in draft.checks:
+        if check.status is CheckStatus.FAIL and check.name in WARN_ONLY:
+            draft.warn(f"{check.name}: {check.detail}")
+    _warn_dropped(context, compared)
+    refused = sum(fact.refused for fact in facts.values())
+    if refused:
+        draft.exit_code = 7
+        draft.warn(f"{refused:,} rows of the primary were refused; storage-sync quarantine list names them")
+        if context.options.strict:
+            raise RowsRefused(f"{refused:,} rows of the primary were refused (--strict)")
+    draft.received(context.session.source.counters)
+    return draft.outcome()
+
+
+def not_proven(context: Context, compared: Compared, look: Look) -> Outcome:
+    """Somebody wrote between the commit and the proof: say so, claim nothing."""
+    draft = context.draft
+    draft.warn("the cache changed right after the commit, so it is not proven")
+    draft.verdict = Word.DRIFT
+    draft.exit_code = 1
+    draft.states = look.states
+    draft.next_action = "storage-sync sync"
+    draft.counts = count(look.scan, proven_facts(compared.changes, compared.primary), {}, {})
+    return draft.outcome()
+
+
+def check_scope(context: Context) -> CheckScope:
+    settings = context.session.settings
+    return CheckScope(settings.max_episodes_cache, settings.sync_patterns, settings.sync_embeddings)
+
+
+def make_proof(context: Context, compared: Compared, generation: int, identity: FileIdentity | None) -> Proof:
+    return Proof(
+        root=compared.staged.root,
+        digest=compared.projection.digest,
+        generation=generation,
+        source_id=context.session.source.source_id,
+        epoch=compared.projection.epoch,
+        at=time.time(),
+        config_hash=compared.projection.scope.config_hash,
+        identity=identity,
+    )
+
+
+async def outside(context: Context, look: Look) -> tuple[dict[str, int], dict[str, int]]:
+    """Rows of the file that our ledger does not list, and those of them that the primary has outside the window.
+
+    The primary is asked only when the number is not the one of the last proof, so that a sync with nothing to do
+    costs one request.
+    """
+    if look.scan is None:
+        return {}, {}
+    unlisted = {name: table.cache_only for name, table in look.scan.tables.items() if table.cache_only}
+    witness = look.witness
+    if witness is not None and dict(witness.unlisted) == unlisted and witness.generation == look.generation:
+        return unlisted, dict(witness.beyond)
+    in_scope = context.session.scope("blake3").tables
+    beyond = {name: await known_to_primary(context, look.scan, name) for name in unlisted if name in in_scope}
+    return unlisted, {name: rows for name, rows in beyond.items() if rows}
+
+
+def count(
+    scan: _native.Scan | None,
+    facts: Mapping[str, TableFacts],
+    unlisted: Mapping[str, int],
+    beyond: Mapping[str, int],
+) -> dict[str, TableCounts]:
+    """Counts of every table that is in the file or expected in it."""
+    cached = {name: table.rows for name, table in scan.tables.items()} if scan is not None else dict.fromkeys(facts, 0)
+    return table_counts(facts, cached, {name: unlisted.get(name, 0) for name in cached}, beyond)
+
+
+async def _acknowledge(context: Context, proof: Proof, unlisted: Mapping[str, int], beyond: Mapping[str, int]) -> None:
+    context.tracker.step(Phase.WITNESS)
+    state = context.session.state
+    if not state.usable:
+        context.draft.warn(f"no witness was written: {state.problem}")
+        return
+    witness = Witness(
+        path=real_path(context.session.cache_path),
+        generation=proof.generation,
+        root=proof.root,
+        source_id=proof.source_id,
+        at=proof.at,
+        identity=proof.identity,
+        proof=proof,
+        unlisted=unlisted,
+        beyond=beyond,
+    )
+    await context.session.on_cache_thread(write_witness, state.folder, witness)
+
+
+def _warn_dropped(context: Context, compared: Compared) -> None:
+    lost = {name: one.remove for name, one in compared.changes.items() if name in DROPPED_WITH_EPISODE and one.remove}
+    if lost:
+        text = ", ".join(f"{number:,} {name}" for name, number in lost.items())
+        context.draft.warn(f"gone from the primary, where do-memory drops them with a rewrite of their episode: {text}")

@@ -1,0 +1,203 @@
+"""One sync from lease to witness (`sync.md` 4.3): look, compare, guard, apply, prove."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+
+from storage_sync import _native
+from storage_sync.cache.identity import read_identity
+from storage_sync.cache.lease import Lease
+from storage_sync.errors import CacheLocked, GuardStopped
+from storage_sync.model import CacheWrites, Outcome, Phase, Plan, Word
+from storage_sync.sync import guard
+from storage_sync.sync.apply import apply, settle
+from storage_sync.sync.compare import Compared, compared, guard_first_contact, project, source_guard
+from storage_sync.sync.context import PAGE, Context
+from storage_sync.sync.counts import pending_facts, table_changes, writes
+from storage_sync.sync.look import Look, looked, without_rows
+from storage_sync.sync.plan import make_plan
+from storage_sync.sync.prove import count, make_proof, not_proven, outside, proven
+
+ROUNDS = 5
+"""How often a merge is done again because the live file changed meanwhile (I11)."""
+
+
+async def run_sync(context: Context) -> Outcome:
+    """Bring the cache to the primary's state and prove it, or with `plan_only` say what would change.
+
+    Raises the StorageSyncError that stopped it; the context's draft then holds what was learned until then.
+    """
+    session, options = context.session, context.options
+    if session.settings.access == "read-only" and not options.plan_only:
+        raise GuardStopped(
+            "the cache may not be written (read-only)", hint="leave out --read-only; sync --plan works with it"
+        )
+    with ExitStack() as held:
+        context.tracker.step(Phase.LEASE)
+        if not options.plan_only:
+            lock_ok = session.settings.lock_ok
+            held.enter_context(Lease.acquire(session.cache_path, context.tracker.run.id, lock_ok=lock_ok))
+        for _ in range(ROUNDS):
+            try:
+                return await _attempt(context)
+            except _native.Conflict:
+                context.draft.warn("the cache was written to while it was being synced, so it was compared again")
+    raise CacheLocked(
+        f"the cache changed during each of {ROUNDS} tries: another process writes to it all the time",
+        hint="stop the writer for a moment, or try again later",
+    )
+
+
+async def _attempt(context: Context) -> Outcome:
+    options = context.options
+    async with looked(
+        context.session, context.tracker, context.draft, writing=not options.plan_only, wait_s=options.wait_s
+    ) as look:
+        projection = await project(context, look)
+        if not options.plan_only:
+            await context.session.on_cache_thread(settle, context, look.generation)
+        if options.adopt and source_guard(
+            replace(context, options=replace(options, adopt=False)), look, projection, ""
+        ):
+            look = without_rows(look)
+        await guard_first_contact(context, look)
+        async with compared(context, look, projection) as comparison:
+            return await _decide(context, comparison)
+
+
+async def _decide(context: Context, comparison: Compared) -> Outcome:
+    look, staged, draft = comparison.look, comparison.staged, context.draft
+    context.tracker.step(Phase.GUARD)
+    draft.plan = table_changes(comparison.changes)
+    wrong_source = source_guard(context, look, comparison.projection, staged.root)
+    if wrong_source is not None:
+        raise wrong_source
+    facts = _shrink_facts(comparison, await _only_left_the_window(context, comparison))
+    refusal = guard.shrink_error(facts, context.options.consent, context.session.settings.max_removal_ratio)
+    if context.options.plan_only:
+        draft.proposal = _proposal(context, comparison, refusal, guard.removal_ratio(facts))
+    if refusal is not None:
+        raise refusal
+    _refuse_outdated_plan(context, comparison)
+    if context.options.plan_only:
+        return await _planned(context, comparison)
+    if not _must_write(context, comparison):
+        return await proven(context, comparison, look, look.generation)
+    return await _write(context, comparison)
+
+
+async def _write(context: Context, comparison: Compared) -> Outcome:
+    draft, session = context.draft, context.session
+    started = time.monotonic()
+    generation, applied, scan = await apply(context, comparison)
+    draft.seconds = replace(draft.seconds, apply=time.monotonic() - started, lock=applied.lock_seconds)
+    draft.cache_writes = CacheWrites(applied.commits, applied.bytes_written)
+    draft.applied = table_changes(comparison.changes)
+    identity = read_identity(session.cache_path)
+    context.tracker.step(Phase.READ_BACK)
+    if scan is not None:
+        # the new file was read back before it got its name; nobody could write to it until then
+        return await proven(context, comparison, comparison.look.published(scan, identity), generation)
+    async with looked(session, context.tracker, draft, writing=False, proven=identity, follows=True) as after:
+        root = (
+            await session.on_cache_thread(_native.root_of, after.scan, comparison.projection.scope)
+            if after.scan is not None
+            else ""
+        )
+        if after.generation != generation or root != comparison.staged.root or after.identity is None:
+            return not_proven(context, comparison, after)
+        return await proven(context, comparison, after, generation)
+
+
+def _must_write(context: Context, comparison: Compared) -> bool:
+    """Whether the file differs from what it should hold, stamp included."""
+    look = comparison.look
+    if look.scan is None or look.checkpoint is None or writes(comparison.changes):
+        return True
+    if look.checkpoint.source_id != context.session.source.source_id:
+        context.draft.warn("the primary's address changed and its content did not: the cache is stamped with it")
+        return True
+    # a row that is refused for the first time, or no longer, shows in nothing but the ledger's root
+    return _native.root_of(look.scan, comparison.projection.scope) != comparison.staged.root
+
+
+async def _only_left_the_window(context: Context, comparison: Compared) -> int:
+    """Rows to be removed that the primary still has: it can give them back, so they need not be set aside."""
+    session, staging = context.session, comparison.staged.staging
+    total = 0
+    for table, changes in comparison.changes.items():
+        after: str | None = None
+        while changes.remove and (keys := await session.on_cache_thread(staging.removals, table, after, PAGE)):
+            after = keys[-1]
+            existing = sorted(await session.source.existing(table, keys))
+            await session.on_cache_thread(staging.keep_removed, table, existing)
+            total += len(existing)
+    return total
+
+
+def _shrink_facts(comparison: Compared, still_there: int) -> guard.Facts:
+    tables = comparison.look.scan.tables if comparison.look.scan is not None else {}
+    return guard.Facts(
+        expected_episodes=comparison.changes["episodes"].expected,
+        cached_episodes=tables["episodes"].rows if "episodes" in tables else 0,
+        listed_rows=sum(table.listed for table in tables.values()),
+        removals=sum(one.remove for one in comparison.changes.values()) - still_there,
+    )
+
+
+def _base(look: Look) -> tuple[int, str]:
+    return look.generation, look.checkpoint.root if look.checkpoint is not None else ""
+
+
+def _refuse_outdated_plan(context: Context, comparison: Compared) -> None:
+    plan = context.options.expected_plan
+    if plan is not None and (plan.base != _base(comparison.look) or plan.root != comparison.staged.root):
+        raise GuardStopped(
+            "the cache or the primary moved since this plan was made; nothing was changed", hint="make a new plan"
+        )
+
+
+def _proposal(context: Context, comparison: Compared, refusal: GuardStopped | None, ratio: float) -> Plan:
+    look = comparison.look
+    tables = look.scan.tables if look.scan is not None else {}
+    generation, base_root = _base(look)
+    return make_plan(
+        changes=table_changes(comparison.changes),
+        cached={name: table.rows for name, table in tables.items()},
+        generation=generation,
+        base_root=base_root,
+        root=comparison.staged.root,
+        staged_bytes=comparison.staged.staging.staged_bytes,
+        removes_ratio=ratio,
+        rows_per_second=context.options.rows_per_second,
+        profile=context.session.settings.profile,
+        refusal=refusal,
+        refused_rows=sum(one.refused for one in comparison.changes.values()),
+    )
+
+
+async def _planned(context: Context, comparison: Compared) -> Outcome:
+    look, draft = comparison.look, context.draft
+    facts = pending_facts(comparison.changes, comparison.primary)
+    draft.counts = count(look.scan, facts, *await outside(context, look))
+    draft.received(context.session.source.counters)
+    if not _must_write(context, comparison):
+        draft.verdict = Word.IN_SYNC
+        draft.proof = make_proof(context, comparison, look.generation, look.identity)
+        draft.exit_code = 7 if any(fact.refused for fact in facts.values()) else 0
+        return draft.outcome()
+    draft.verdict = difference(comparison)
+    draft.next_action = "storage-sync sync"
+    return draft.outcome()
+
+
+def difference(comparison: Compared) -> Word:
+    """EMPTY, DRIFT when the cache moved, STALE when the primary did."""
+    look = comparison.look
+    if look.sibling:
+        return Word.EMPTY
+    drifted = look.scan is not None and not look.scan.clean
+    same_primary = look.checkpoint is not None and look.checkpoint.root == comparison.staged.root
+    return Word.DRIFT if drifted or same_primary else Word.STALE
