@@ -37,7 +37,7 @@ def lock_holders(path: str) -> tuple[LockHolder, ...]:
     except (OSError, ValueError):
         return ()
     try:
-        text = _LOCKS.read_text(encoding="ascii", errors="replace")
+        text = _LOCKS.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return _probe(path)
     lines_of_file = [line for line in parse_locks(text) if line.inode == status.st_ino]
