@@ -29,9 +29,9 @@ from libsql_client.hrana.convert import (
 from storage_sync.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, StorageSyncError
 from storage_sync.primary.trouble import (
     NOT_LIBSQL_HINT,
-    InvalidText,
     NoCursor,
     TooLarge,
+    UndecodableText,
     error_for,
     error_for_status,
     quote,
@@ -355,7 +355,7 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
                 raise cut from None
         if suspicious:
             # The server lives and the pipeline is too narrow to tell; typed columns succeed in either case.
-            raise InvalidText("the primary cut its answer, perhaps at a text that is not UTF-8", suspected=True)
+            raise UndecodableText("the primary cut its answer, perhaps at a text that is not UTF-8", suspected=True)
         raise cut
 
     def _close_later(self, baton: str | None) -> None:

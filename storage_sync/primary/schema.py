@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
@@ -150,8 +150,6 @@ class Schema:
     """Whether `embeddings` can be walked in the order of item_id."""
     revisions: bool = False
     """Whether `episode_revisions` exists."""
-    rows: Mapping[str, int] = field(default_factory=dict)
-    """Rows of each source table when it was probed: an estimate for sizes, never a fact."""
 
     @property
     def generation(self) -> str:

@@ -7,6 +7,8 @@ fetch are fixed (`sync.md` 3.4, `_native.pyi`); only their SQL form may change. 
 
 from __future__ import annotations
 
+from typing import Literal
+
 from storage_sync.model import TABLES
 from storage_sync.primary.schema import LATE_COLUMNS, SOURCES, TAG_TABLE, Kind, Projection, Schema
 
@@ -18,6 +20,8 @@ DIGESTS = {
 """Digest functions by their names in `_native`, best first."""
 
 PING = "SELECT 1"
+
+Form = Literal["key", "plain", "typed"]
 
 _UUID = (
     "(length({0})=36 AND {0} NOT GLOB '*[^0-9a-f-]*' AND length(replace({0},'-',''))=32"
@@ -121,9 +125,12 @@ def column(table: str, name: str, schema: Schema) -> str:
 
 
 def printed(value: str, kind: Kind) -> str:
-    """`value`, a real as the 17 digits that name it. A text column cannot hold a real (its affinity)."""
+    """`value` as it is digested and sent: a real of a real column as the 17 digits that name it.
+
+    A real in another column does not belong there; it keeps SQLite's own text, and the row is refused.
+    """
     return (
-        value if kind == "text" else f"CASE typeof({value}) WHEN 'real' THEN printf('%!.17g',{value}) ELSE {value} END"
+        f"CASE typeof({value}) WHEN 'real' THEN printf('%!.17g',{value}) ELSE {value} END" if kind == "real" else value
     )
 
 
@@ -262,9 +269,10 @@ def expected_keys(table: str, projection: Projection, schema: Schema) -> str | N
     )
 
 
-def by_keys(table: str, schema: Schema, *, typed: bool = False) -> str | None:
-    """Rows of given source keys (`:keys`, a JSON array of hex), window or not."""
-    return _among(table, schema, select_list(table, schema, typed=typed))
+def by_keys(table: str, schema: Schema, *, typed: bool = False, keyed: bool = False) -> str | None:
+    """Rows of given source keys (`:keys`, a JSON array of hex), window or not; `keyed`: after the hex of their key."""
+    columns = select_list(table, schema, typed=typed)
+    return _among(table, schema, f"hex({key(table)}),{columns}" if keyed else columns)
 
 
 def digests(table: str, schema: Schema, digest: str) -> str | None:
@@ -294,16 +302,20 @@ def _among(table: str, schema: Schema, columns: str) -> str | None:
     )
 
 
-def stock_by_keys(table: str, schema: Schema, count: int) -> str | None:
-    """For stock SQLite: typed rows of `count` source keys, given as blobs in positional parameters."""
+def stock_by_keys(table: str, schema: Schema, count: int, form: Form) -> str | None:
+    """For stock SQLite: rows of `count` source keys, which are given as blobs in positional parameters.
+
+    `key`: hex of the key alone; `plain`: the select list; `typed`: hex of the key, then the typed select list.
+    """
     place = relation(table, schema)
     if place is None:
         return None
+    shown = f"hex({key(table)})"
+    if form != "key":
+        columns = select_list(table, schema, typed=form == "typed", stock=True)
+        shown = columns if form == "plain" else f"{shown},{columns}"
     keys = ",".join(["CAST(? AS TEXT)"] * count)
-    return (
-        f"SELECT hex({key(table)}),{select_list(table, schema, typed=True, stock=True)}"
-        f" FROM {place} WHERE ({key(table)}) IN ({keys})"
-    )
+    return f"SELECT {shown} FROM {place} WHERE ({key(table)}) IN ({keys})"
 
 
 # --------------------------------------------------------------------------------------- hints and orphans

@@ -11,8 +11,8 @@ NOT_LIBSQL_HINT = "this does not look like a libSQL server; check the URL (stora
 LONGEST_QUOTE = 300
 
 
-class InvalidText(PrimaryRefused):
-    """The server cannot send a text that is not UTF-8: read again with typed selects (`Response.typed`).
+class UndecodableText(PrimaryRefused):
+    """The server cannot send a text that is not UTF-8: read again with typed selects (`typed=True`).
 
     `suspected`: the body was cut while the server lives, and the real reason could not be learned.
     """
@@ -51,7 +51,7 @@ def error_for(code: str, message: str) -> StorageSyncError:
     if "no such table" in message or "no such column" in message:
         return PrimarySchema(f"the primary's schema is not do-memory's: {said}")
     if "invalid utf-8" in message.lower():
-        return InvalidText("the primary holds text that is not UTF-8")
+        return UndecodableText("the primary holds text that is not UTF-8")
     if code in ("shape", "json"):
         return PrimaryRefused(f"the primary's answer is not what the protocol says: {said}", hint=NOT_LIBSQL_HINT)
     return PrimaryRefused(f"the primary refused a statement: {said}")
@@ -67,7 +67,7 @@ def error_for_status(status: int, said: str, *, path: str, retry_after: float | 
     if "STREAM_" in said or "invalid baton" in said.lower() or "baton that has already" in said:
         return PrimaryUnavailable(f"the primary lost our stream{words}")
     if status == 500 and "invalid utf-8" in said.lower():
-        return InvalidText("the primary holds text that is not UTF-8")
+        return UndecodableText("the primary holds text that is not UTF-8")
     if status == 500 and "could not be parsed" in said:
         return PrimaryRefused(f"the primary cannot parse a statement of ours{words}")
     if status in (408, 425, 429) or status >= 500:

@@ -1,0 +1,213 @@
+"""A `file:` primary through stock SQLite (`primary.md` 8): read-only, never created, never folded, interruptible.
+
+Every function here blocks; `LocalSource` runs them on a thread. Neither libsql_client nor aiohttp is imported.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import quote as quote_path
+
+from storage_sync.errors import LocalIO, PrimaryRefused, PrimarySchema, PrimaryUnavailable, StorageSyncError
+from storage_sync.primary import statements
+from storage_sync.primary.capabilities import Capabilities
+from storage_sync.primary.schema import REVISION_TABLE, SOURCES, Projection, Schema, judge, names_to_look_for
+from storage_sync.primary.statements import Form
+from storage_sync.primary.trouble import quote
+
+BUSY_SECONDS = 5.0
+ROWS_A_BATCH = 500
+BYTES_A_BATCH = 4 << 20
+KEYS_A_STATEMENT = 400
+MAGIC = b"SQLite format 3\x00"
+OLDEST = (3, 35, 0)
+
+Row = tuple[object, ...]
+
+
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write the file nor create it; text arrives as bytearray, so that none is undecodable.
+
+    PrimarySchema when there is no such database, LocalIO when it cannot be read.
+    """
+    if sqlite3.sqlite_version_info < OLDEST:
+        raise LocalIO(f"SQLite {sqlite3.sqlite_version} is too old for a file: primary", hint="use a Python with 3.35")
+    _look(path)
+    mode = "mode=ro"
+    if not os.access(path.absolute().parent, os.W_OK):
+        # Reading a WAL database needs files beside it. Without any, nobody can be writing it from this folder.
+        if _size(Path(f"{path}-wal")):
+            raise LocalIO(
+                f"{path} has changes in its -wal file, and its folder cannot be written",
+                hint="give this user write access to the folder, or a copy of the database",
+            )
+        mode = "mode=ro&immutable=1"
+    try:
+        connection = sqlite3.connect(
+            f"file:{quote_path(os.fspath(path.absolute()))}?{mode}",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+    except sqlite3.Error as error:
+        raise error_of(error, path) from error
+    connection.text_factory = bytearray
+    return connection
+
+
+def _look(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(MAGIC))
+    except FileNotFoundError:
+        raise PrimarySchema(
+            f"there is no database {path}", hint="a file: primary is never created; check --primary"
+        ) from None
+    except IsADirectoryError:
+        raise PrimarySchema(f"{path} is a directory, not a database") from None
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else "error"
+        if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO):
+            raise PrimarySchema(f"there is no database {path}: {reason}") from None
+        raise LocalIO(f"the primary {path} cannot be read: {reason}") from error
+    if head and head != MAGIC:
+        raise PrimarySchema(f"{path} is not a SQLite database")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise error_of(error, path) from error
+
+
+def error_of(error: sqlite3.Error, path: Path) -> StorageSyncError:
+    """What an error of SQLite means for a primary."""
+    said = quote(str(error))
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if "no such table" in said or "no such column" in said:
+        return PrimarySchema(f"the primary's schema is not do-memory's: {said}")
+    if name.startswith("SQLITE_NOTADB") or "not a database" in said:
+        return PrimarySchema(f"{path} is not a SQLite database")
+    if name.startswith("SQLITE_CORRUPT") or "malformed" in said:
+        return PrimaryRefused(
+            f"the primary {path} is damaged: {said}",
+            hint="restore it, or let do-memory recover it; nothing was changed",
+        )
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_INTERRUPT", "SQLITE_NOMEM")) or "locked" in said:
+        return PrimaryUnavailable(f"the primary {path} is busy: {said}")
+    if name.startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_READONLY", "SQLITE_FULL")):
+        return LocalIO(f"the primary {path} cannot be read: {said}")
+    return PrimaryRefused(f"the primary {path} refused a statement: {said}")
+
+
+def probe(connection: sqlite3.Connection) -> Capabilities:
+    """What the file has; PrimarySchema when it is not do-memory's."""
+    wanted = names_to_look_for()
+    found = {
+        _text(name): _text(kind)
+        for name, kind in connection.execute("SELECT name,type FROM sqlite_master WHERE type IN ('table','view')")
+    }
+    missing = {
+        name: frozenset(columns) - {_text(row[1]) for row in connection.execute(f"PRAGMA table_info({name})")}
+        for name, columns in wanted.items()
+        if name in found
+    }
+    names, late = judge(missing)
+    index = connection.execute(
+        "SELECT count(*) FROM sqlite_master WHERE type='index' AND name='idx_embeddings_item' AND tbl_name='embeddings'"
+    ).fetchone()[0]
+    schema = Schema(
+        tables=names,
+        late=late,
+        rowids=frozenset(name for name in names if found[name] == "table" and _has_rowid(connection, name)),
+        item_index=bool(index),
+        revisions=REVISION_TABLE in found,
+    )
+    return Capabilities(
+        schema=schema,
+        digest=None,
+        server=f"SQLite {sqlite3.sqlite_version}",
+        foreign_keys=None,
+        replication_index=None,
+        access="read-only",
+    )
+
+
+def _has_rowid(connection: sqlite3.Connection, name: str) -> bool:
+    try:
+        connection.execute("SELECT rowid FROM " + name + " LIMIT 0").close()  # noqa: S608 (a name of ours)
+    except sqlite3.OperationalError:
+        return False
+    return True
+
+
+def _text(value: object) -> str:
+    return bytes(value).decode("utf-8", "replace") if isinstance(value, (bytes, bytearray)) else str(value)
+
+
+def begin(connection: sqlite3.Connection, projection: Projection, schema: Schema) -> dict[str, int]:
+    """Open the read transaction of a snapshot; rows of each source table in it."""
+    connection.execute("BEGIN")
+    rows = connection.execute(statements.counts(projection, schema)).fetchall()
+    return {_text(table): int(count) for table, count in rows}
+
+
+def batches(connection: sqlite3.Connection, projection: Projection, schema: Schema) -> Iterator[tuple[str, list[Row]]]:
+    """Expected rows of every table, in the form of `Staging.feed_rows`, in batches of some 4 MB at most."""
+    for table in projection.tables:
+        sql = statements.snapshot(table, projection, schema, stock=True)
+        if sql is None:
+            continue
+        with closing(connection.execute(sql)) as cursor:
+            size = 16
+            while rows := cursor.fetchmany(size):
+                yield table, rows
+                size = _next_size(rows)
+
+
+def _next_size(rows: Sequence[Row]) -> int:
+    """Rows for the next batch, by the size of these."""
+    held = sum(len(cell) for row in rows for cell in row if isinstance(cell, (bytes, bytearray)))
+    return max(1, min(ROWS_A_BATCH, BYTES_A_BATCH * len(rows) // max(1, held)))
+
+
+def by_keys(
+    connection: sqlite3.Connection, table: str, schema: Schema, keys: Sequence[str], form: Form
+) -> Iterator[list[Row]]:
+    """Rows of given source keys (hex); `plain` is the form of `Staging.feed_rows` (`statements.stock_by_keys`)."""
+    for first in range(0, len(keys), KEYS_A_STATEMENT):
+        some = keys[first : first + KEYS_A_STATEMENT]
+        sql = statements.stock_by_keys(table, schema, len(some), form)
+        if sql is not None:
+            yield connection.execute(sql, [bytes.fromhex(key) for key in some]).fetchall()
+
+
+def canonical(table: str, typed: Sequence[object]) -> bytes:
+    """Canonical text (enc=1) of one typed row: `typeof, CAST(… AS BLOB)` for each column, then for the tags."""
+    parts: list[bytes] = []
+    columns = len(SOURCES[table].columns)
+    for number in range(columns):
+        kind, value = _text(typed[2 * number]), typed[2 * number + 1]
+        parts.append(kind.encode())
+        if isinstance(value, (bytes, bytearray)):
+            parts += [str(len(value)).encode(), bytes(value)]
+    if table == "episodes":
+        tags = typed[2 * columns + 1]
+        parts += [b"tags", bytes(tags) if isinstance(tags, (bytes, bytearray)) else b""]
+    return b"|".join(parts)

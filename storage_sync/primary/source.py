@@ -1,0 +1,578 @@
+"""The one face of a primary that the core uses, for a server and for a file.
+
+    source = connect(url, token)
+    capabilities = await source.probe()
+
+`source.snapshot` and `source.rows` give what `Staging` takes: the steps for `Staging.begin`, and the body for
+`Staging.feed`, to be iterated once and closed (`contextlib.aclosing`). What they raise is of `storage_sync.errors`.
+A source belongs to the event loop of its first use. Every wait can be cancelled at once; streams of the server are
+closed behind the caller's back, and `close` waits for that (2 s at most).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from storage_sync.errors import InternalError, StorageSyncError
+from storage_sync.primary import local, statements
+from storage_sync.primary.capabilities import (
+    SCHEMA_PROBE,
+    Capabilities,
+    digest_of,
+    digest_probes,
+    probe_arguments,
+    read_probe,
+)
+from storage_sync.primary.schema import Projection, Schema
+from storage_sync.primary.trouble import NoCursor, TooLarge, UndecodableText
+from storage_sync.primary.urls import Address, parse
+
+if TYPE_CHECKING:
+    from storage_sync._native import StepSpec
+    from storage_sync.primary.hrana import HranaHttpClient, Json
+
+__all__ = [
+    "Capabilities",
+    "Counters",
+    "Fingerprint",
+    "LocalSource",
+    "RemoteSource",
+    "Source",
+    "UndecodableText",
+    "Wanted",
+    "connect",
+]
+
+T = TypeVar("T")
+
+KEYS_A_PIPELINE = 200
+"""Rows up to which one pipeline (one request) is cheaper than a cursor and its close."""
+KEYS_A_PAGE = 2000
+SMALL_BODY = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Since the source was made: HTTP requests (probes and closes included), body bytes before decompression."""
+
+    requests: int = 0
+    bytes_received: int = 0
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """A cheap value that mostly differs after a change; equal ones prove nothing (`primary.md` 5.3)."""
+
+    values: tuple[object, ...]
+    replication_index: int | None = None
+
+
+class Wanted(Protocol):
+    """What is to be read: a `_native.Scope`."""
+
+    @property
+    def window(self) -> int: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def tables(self) -> Sequence[str]: ...
+
+
+class Source(Protocol):
+    """A primary. Keys are upper-case hex of the source key's bytes (`statements.key`)."""
+
+    @property
+    def url(self) -> str:
+        """As it may be shown: without secrets."""
+
+    @property
+    def source_id(self) -> str:
+        """`sync.md` 4.1."""
+
+    @property
+    def counters(self) -> Counters: ...
+
+    @property
+    def replication_index(self) -> int | None:
+        """Newest that an answer carried; None where the server sends none."""
+
+    @property
+    def steps_back(self) -> int:
+        """How often the replication index was seen to go back since the source was made."""
+
+    async def probe(self) -> Capabilities:
+        """Asked once, then remembered. PrimarySchema when it is not do-memory's."""
+
+    async def ping(self) -> float:
+        """Milliseconds of one small statement, authentication included."""
+
+    async def fingerprint(self) -> Fingerprint: ...
+
+    def manifest(self, scope: Wanted, known: str) -> AsyncGenerator[bytes, None]:
+        """Body for `Comparison.feed`; only where `probe().digest` is not None, and is the scope's."""
+
+    def snapshot(self, scope: Wanted, *, typed: bool = False) -> tuple[list[StepSpec], AsyncGenerator[bytes, None]]:
+        """All expected rows and the counts, in one read transaction. Needs `probe` before; not for files."""
+
+    def rows(
+        self, scope: Wanted, table: str, keys: Sequence[str], *, typed: bool = False
+    ) -> tuple[list[StepSpec], AsyncGenerator[bytes, None]]:
+        """Rows of given keys, in the window or not. UndecodableText: again with `typed`. Not for files."""
+
+    async def digests(self, table: str, keys: Sequence[str], digest: str) -> dict[str, str]:
+        """Source digests (32 hex digits) of those of the keys that exist, in the window or not."""
+
+    async def existing(self, table: str, keys: Sequence[str]) -> set[str]:
+        """Those of the keys that exist, in the window or not."""
+
+    async def primary_orphans(self, limit: int) -> tuple[int, list[str]]:
+        """Embeddings whose owner is named and not there: how many, and the first cache keys."""
+
+    async def close(self) -> None: ...
+
+
+def connect(url: str, token: str | None = None, *, timeout_s: float = 30.0, executor: Executor | None = None) -> Source:
+    """The source that a URL names; nothing is opened yet. ConfigError for a URL of no known kind.
+
+    `timeout_s`: for one request. `executor`: where a file is read; a default thread otherwise.
+    """
+    address = parse(url)
+    if address.kind == "file":
+        return LocalSource(address, executor=executor)
+    return RemoteSource(address, token, timeout_s=timeout_s)
+
+
+def projection_of(scope: Wanted) -> Projection:
+    return Projection(scope.window, patterns="patterns" in scope.tables, embeddings="embeddings" in scope.tables)
+
+
+# ------------------------------------------------------------------------------------------------- server
+
+
+class RemoteSource:
+    """A libSQL server. The network stack is imported at the first request."""
+
+    def __init__(self, address: Address, token: str | None, *, timeout_s: float) -> None:
+        self._address = address
+        self._token = token
+        self._timeout = timeout_s
+        self._made: HranaHttpClient | None = None
+        self._known: Capabilities | None = None
+        self._probing = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        return f"RemoteSource({self._address.text!r})"
+
+    @property
+    def url(self) -> str:
+        return self._address.text
+
+    @property
+    def source_id(self) -> str:
+        return self._address.source_id
+
+    @property
+    def client(self) -> HranaHttpClient:
+        """The protocol client, a `libsql_client.Client`."""
+        if self._made is None:
+            from storage_sync.primary.hrana import HranaHttpClient
+
+            self._made = HranaHttpClient(self._address, token=self._token, timeout=self._timeout)
+        return self._made
+
+    @property
+    def counters(self) -> Counters:
+        made = self._made.counters if self._made is not None else None
+        return Counters(made.requests, made.bytes_received, made.retries) if made is not None else Counters()
+
+    @property
+    def replication_index(self) -> int | None:
+        return self._made.replication_index if self._made is not None else None
+
+    @property
+    def steps_back(self) -> int:
+        return self._made.steps_back if self._made is not None else 0
+
+    async def probe(self) -> Capabilities:
+        async with self._probing:
+            if self._known is None:
+                self._known = await self._probe()
+            return self._known
+
+    async def _probe(self) -> Capabilities:
+        from storage_sync.primary.hrana import execute_request, values
+
+        start = time.perf_counter()
+        probes = digest_probes()
+        requests = [execute_request(sql) for sql in probes]
+        requests.append(execute_request(SCHEMA_PROBE, probe_arguments()))
+        answers = await self.client.pipeline_each(requests)
+        *functions, described = answers
+        if isinstance(described, StorageSyncError):
+            raise described
+        rows = [values(answer)[0] if isinstance(answer, dict) else None for answer in functions]
+        schema, server, foreign_keys = read_probe(values(described)[0][0])
+        return Capabilities(
+            schema=schema,
+            digest=digest_of(rows),
+            server=server,
+            foreign_keys=foreign_keys,
+            replication_index=self.client.replication_index,
+            rtt_hint=time.perf_counter() - start,
+        )
+
+    async def ping(self) -> float:
+        from storage_sync.primary.hrana import execute_request
+
+        start = time.perf_counter()
+        await self.client.pipeline([execute_request(statements.PING)])
+        return (time.perf_counter() - start) * 1000
+
+    async def fingerprint(self) -> Fingerprint:
+        rows = await self._ask(statements.fingerprint((await self.probe()).schema), {})
+        return Fingerprint(tuple(rows[0]), self.replication_index)
+
+    async def manifest(self, scope: Wanted, known: str) -> AsyncGenerator[bytes, None]:
+        from storage_sync.primary.hrana import execute_request, statement
+
+        capabilities = await self.probe()
+        if capabilities.digest != scope.digest:
+            raise InternalError(f"the primary digests with {capabilities.digest}, not with {scope.digest}")
+        sql = statements.manifest(projection_of(scope), capabilities.schema, scope.digest)
+        arguments = {"known": known}
+        if known != "[]" or not self.client.has_cursor:
+            # Mostly few buckets have moved: one request. When many have, the server says so at once.
+            with suppress(TooLarge):
+                yield await self._one(execute_request(sql, arguments))
+                return
+            if not self.client.has_cursor:
+                raise TooLarge("the manifest is larger than this server sends without cursors")
+        async with aclosing(self.client.stream({"steps": [{"stmt": statement(sql, arguments)}]})) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    def snapshot(self, scope: Wanted, *, typed: bool = False) -> tuple[list[StepSpec], AsyncGenerator[bytes, None]]:
+        from storage_sync._native import StepSpec
+
+        schema, projection = self._schema(), projection_of(scope)
+        reads: list[tuple[str | None, str]] = [(None, statements.counts(projection, schema))]
+        for table in projection.tables:
+            sql = statements.snapshot(table, projection, schema, typed=typed)
+            if sql is not None:
+                reads.append((table, sql))
+        steps = [StepSpec(None)]
+        steps += [StepSpec(table, typed=typed and table is not None, counts=table is None) for table, _ in reads]
+        return [*steps, StepSpec(None)], self._snapshot_body(projection, reads, typed)
+
+    async def _snapshot_body(
+        self, projection: Projection, reads: Sequence[tuple[str | None, str]], typed: bool
+    ) -> AsyncGenerator[bytes, None]:
+        from storage_sync.primary.hrana import snapshot_batch, statement
+
+        try:
+            async with aclosing(self.client.stream(snapshot_batch([statement(sql) for _, sql in reads]))) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+            return
+        except NoCursor:
+            pass
+        from storage_sync.primary.pages import snapshot_lines
+
+        async with aclosing(snapshot_lines(self.client, projection, self._schema(), reads, typed=typed)) as lines:
+            async for line in lines:
+                yield line
+
+    def rows(
+        self, scope: Wanted, table: str, keys: Sequence[str], *, typed: bool = False
+    ) -> tuple[list[StepSpec], AsyncGenerator[bytes, None]]:
+        from storage_sync._native import StepSpec
+
+        return [StepSpec(table, typed=typed)], self._rows_body(table, list(keys), typed)
+
+    async def _rows_body(self, table: str, keys: list[str], typed: bool) -> AsyncGenerator[bytes, None]:
+        from storage_sync.primary.hrana import execute_request, statement
+        from storage_sync.primary.pages import key_list, row_lines
+
+        schema = (await self.probe()).schema
+        sql = statements.by_keys(table, schema, typed=typed)
+        if sql is None:
+            raise InternalError(f"rows of {table} were asked for, and the primary has no such table")
+        if len(keys) <= KEYS_A_PIPELINE:
+            with suppress(TooLarge):
+                yield await self._one(execute_request(sql, {"keys": key_list(keys)}), bulky=True)
+                return
+        try:
+            batch = {"steps": [{"stmt": statement(sql, {"keys": key_list(keys)})}]}
+            async with aclosing(self.client.stream(batch)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+            return
+        except NoCursor:
+            pass
+        async with aclosing(row_lines(self.client, sql, keys)) as lines:
+            async for line in lines:
+                yield line
+
+    async def digests(self, table: str, keys: Sequence[str], digest: str) -> dict[str, str]:
+        capabilities = await self.probe()
+        found: dict[str, str] = {}
+        if capabilities.digest == digest:
+            sql = statements.digests(table, capabilities.schema, digest)
+            for some in _pages(keys) if sql is not None else ():
+                found |= {str(row[0]): str(row[1]) for row in await self._ask(sql or "", {"keys": some})}
+            return found
+        sql = statements.by_keys(table, capabilities.schema, typed=True, keyed=True)
+        for some in _pages(keys, KEYS_A_PIPELINE) if sql is not None else ():
+            for key, *typed in await self._ask(sql or "", {"keys": some}):
+                found[str(key)] = half_digest(digest, local.canonical(table, typed))
+        return found
+
+    async def existing(self, table: str, keys: Sequence[str]) -> set[str]:
+        sql = statements.existing(table, (await self.probe()).schema)
+        found: set[str] = set()
+        for some in _pages(keys) if sql is not None else ():
+            found |= {str(row[0]) for row in await self._ask(sql or "", {"keys": some})}
+        return found
+
+    async def primary_orphans(self, limit: int) -> tuple[int, list[str]]:
+        sql = statements.orphans((await self.probe()).schema)
+        rows = await self._ask(sql, {"size": limit}) if sql is not None else []
+        return _orphans(rows)
+
+    async def close(self) -> None:
+        if self._made is not None:
+            await self._made.close()
+
+    def _schema(self) -> Schema:
+        if self._known is None:
+            raise InternalError("a primary is read before it was probed")
+        return self._known.schema
+
+    async def _ask(self, sql: str, arguments: dict[str, str | int]) -> list[list[object]]:
+        from storage_sync.primary.hrana import execute_request, values
+
+        (result,) = await self.client.pipeline([execute_request(sql, arguments)])
+        return values(result)
+
+    async def _one(self, request: Json, *, bulky: bool = False) -> bytes:
+        """Body of a pipeline with one read; an error inside it is raised."""
+        from storage_sync.primary.hrana import CLOSE
+
+        body = await self.client.pipeline_body([request, CLOSE], bulky=bulky)
+        if len(body) < SMALL_BODY:
+            # An error takes a few hundred bytes; a larger answer is read by the data plane only.
+            (answer,) = self.client.results_of(body, 1)
+            if isinstance(answer, StorageSyncError):
+                raise answer
+        return body
+
+
+def _pages(keys: Sequence[str], size: int = KEYS_A_PAGE) -> Iterator[str]:
+    from storage_sync.primary.pages import key_list
+
+    for first in range(0, len(keys), size):
+        yield key_list(keys[first : first + size])
+
+
+def _orphans(rows: Sequence[Sequence[object]]) -> tuple[int, list[str]]:
+    if not rows:
+        return 0, []
+    keys = [bytes.fromhex(_string(row[1])).decode("utf-8", "replace") for row in rows]
+    return int(_string(rows[0][0])), keys
+
+
+def _string(value: object) -> str:
+    return bytes(value).decode() if isinstance(value, (bytes, bytearray)) else str(value)
+
+
+def half_digest(digest: str, text: bytes) -> str:
+    """First 16 bytes of a digest as 32 upper-case hex digits."""
+    if digest == "sha3-256":
+        whole = hashlib.sha3_256(text).digest()
+    elif digest == "sha-256":
+        whole = hashlib.sha256(text).digest()
+    else:
+        from storage_sync import _native
+
+        whole = _native.digest(digest, text)
+    return whole[:16].hex().upper()
+
+
+# --------------------------------------------------------------------------------------------------- file
+
+
+class LocalSource:
+    """A SQLite file. Each call opens it read-only, on a thread, and closes it again."""
+
+    def __init__(self, address: Address, *, executor: Executor | None = None) -> None:
+        self._address = address
+        self._executor = executor
+        self._known: Capabilities | None = None
+        self.counts: dict[str, int] = {}
+        """Rows of each source table (by cache table) in the read transaction of the last `local_rows`."""
+
+    def __repr__(self) -> str:
+        return f"LocalSource({self._address.text!r})"
+
+    @property
+    def url(self) -> str:
+        return self._address.text
+
+    @property
+    def source_id(self) -> str:
+        return self._address.source_id
+
+    @property
+    def path(self) -> Path:
+        return self._address.path
+
+    @property
+    def counters(self) -> Counters:
+        return Counters()
+
+    @property
+    def replication_index(self) -> int | None:
+        return None
+
+    @property
+    def steps_back(self) -> int:
+        return 0
+
+    async def probe(self) -> Capabilities:
+        """Read again each time: it is cheap, and a file can be replaced."""
+        self._known = await self._call(local.probe)
+        return self._known
+
+    async def ping(self) -> float:
+        start = time.perf_counter()
+        await self._call(lambda connection: connection.execute("SELECT count(*) FROM sqlite_master").fetchone())
+        return (time.perf_counter() - start) * 1000
+
+    async def fingerprint(self) -> Fingerprint:
+        def read(connection: sqlite3.Connection) -> tuple[object, ...]:
+            row = connection.execute(statements.fingerprint(local.probe(connection).schema)).fetchone()
+            return tuple(bytes(cell) if isinstance(cell, bytearray) else cell for cell in row)
+
+        return Fingerprint(await self._call(read))
+
+    def manifest(self, scope: Wanted, known: str) -> AsyncGenerator[bytes, None]:
+        raise InternalError("a file: primary has no digest functions")
+
+    def snapshot(self, scope: Wanted, *, typed: bool = False) -> tuple[list[StepSpec], AsyncGenerator[bytes, None]]:
+        raise InternalError("a file: primary is read by local_rows")
+
+    def rows(
+        self, scope: Wanted, table: str, keys: Sequence[str], *, typed: bool = False
+    ) -> tuple[list[StepSpec], AsyncGenerator[bytes, None]]:
+        raise InternalError("a file: primary is read by local_rows")
+
+    async def local_rows(self, scope: Wanted) -> AsyncGenerator[tuple[str, list[local.Row]], None]:
+        """Expected rows for `Staging.feed_rows`, all of one read transaction; `counts` is set before the first."""
+        projection = projection_of(scope)
+        reader = _Reader(self.path, self._executor)
+        try:
+
+            def begin(connection: sqlite3.Connection) -> Iterator[tuple[str, list[local.Row]]]:
+                schema = local.probe(connection).schema
+                self.counts = local.begin(connection, projection, schema)
+                return local.batches(connection, projection, schema)
+
+            batches = await reader.call(begin)
+            while (batch := await reader.call(lambda _: next(batches, None))) is not None:
+                yield batch
+        finally:
+            await reader.close()
+
+    async def local_rows_of(self, table: str, keys: Sequence[str]) -> list[local.Row]:
+        """Rows of given keys for `Staging.feed_rows`, in the window or not."""
+        return await self._by_keys(table, keys, "plain")
+
+    async def digests(self, table: str, keys: Sequence[str], digest: str) -> dict[str, str]:
+        rows = await self._by_keys(table, keys, "typed")
+        return {_string(key): half_digest(digest, local.canonical(table, typed)) for key, *typed in rows}
+
+    async def existing(self, table: str, keys: Sequence[str]) -> set[str]:
+        return {_string(row[0]) for row in await self._by_keys(table, keys, "key")}
+
+    async def primary_orphans(self, limit: int) -> tuple[int, list[str]]:
+        def read(connection: sqlite3.Connection) -> list[local.Row]:
+            sql = statements.orphans(local.probe(connection).schema)
+            return connection.execute(sql, {"size": limit}).fetchall() if sql is not None else []
+
+        return _orphans(await self._call(read))
+
+    async def close(self) -> None:
+        """Nothing stays open between calls."""
+
+    async def _by_keys(self, table: str, keys: Sequence[str], form: statements.Form) -> list[local.Row]:
+        def read(connection: sqlite3.Connection) -> list[local.Row]:
+            schema = local.probe(connection).schema
+            return [row for rows in local.by_keys(connection, table, schema, keys, form) for row in rows]
+
+        return await self._call(read)
+
+    async def _call(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        reader = _Reader(self.path, self._executor)
+        try:
+            return await reader.call(function)
+        finally:
+            await reader.close()
+
+
+class _Reader:
+    """One connection, used by one thread at a time; a cancelled wait interrupts what it is doing."""
+
+    def __init__(self, path: Path, executor: Executor | None) -> None:
+        self._path = path
+        self._executor = executor
+        self._connection: sqlite3.Connection | None = None
+        self._lock = threading.Lock()
+        self._busy: asyncio.Future[object] | None = None
+
+    async def call(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        def work() -> T:
+            with self._lock, local.explained(self._path):
+                if self._connection is None:
+                    self._connection = local.open_read_only(self._path)
+                return function(self._connection)
+
+        future = asyncio.get_running_loop().run_in_executor(self._executor, work)
+        self._busy = future  # type: ignore[assignment]
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            if self._connection is not None:
+                self._connection.interrupt()
+            future.add_done_callback(_forget)
+            raise
+
+    async def close(self) -> None:
+        """Close at once, or as soon as the interrupted thread lets go."""
+
+        def work() -> None:
+            with self._lock:
+                connection, self._connection = self._connection, None
+                if connection is not None:
+                    connection.close()
+
+        if self._busy is None or self._busy.done():
+            work()
+        else:
+            self._busy.add_done_callback(lambda _: work())
+
+
+def _forget(future: asyncio.Future[T]) -> None:
+    """The outcome of a cancelled call is of no interest to anyone."""
+    if not future.cancelled():
+        future.exception()
