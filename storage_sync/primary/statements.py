@@ -146,14 +146,17 @@ def tags(schema: Schema, *, stock: bool = False) -> str:
 
 
 def canonical(table: str, schema: Schema) -> str:
-    """The canonical text of a row `x` (enc=1). `concat_ws` leaves NULLs out, hence the form of an absent value."""
+    """The canonical text of a row `x` (enc=1). `concat_ws` leaves NULLs out, hence the form of an absent value.
+
+    It leaves out empty values too before SQLite 3.47, so each value is joined to its length, which is never empty.
+    """
     parts: list[str] = []
     for name, kind in SOURCES[table].columns:
         value = column(table, name, schema)
         shown = printed(value, kind)
-        parts += [f"typeof({value})", f"octet_length({shown})", shown]
+        parts += [f"typeof({value})", f"octet_length({shown})||'|'||{shown}"]
     if table == "episodes":
-        parts += ["'tags'", tags(schema)]
+        parts.append(f"'tags|'||{tags(schema)}")
     return f"concat_ws('|',{','.join(parts)})"
 
 
