@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from storage_sync.errors import ConfigError
+from storage_sync.model import ConfigView, Setting
 
 _NOW = {"applies": "now"}
 _NEXT = {"applies": "next sync"}
@@ -175,6 +176,7 @@ _FOREIGN_NAMES = {
     "primary": ("TURSO_DATABASE_URL", "TURSO_URL"),
     "cache": ("REDB_CACHE_PATH", "REDB_PATH"),
 }
+_NOT_USABLE = "not usable"
 TOKEN_VARIABLES = ("STORAGE_SYNC_TOKEN", "TURSO_AUTH_TOKEN", "TURSO_TOKEN")
 _OTHER_VARIABLES = {"STORAGE_SYNC_CONFIG", "STORAGE_SYNC_TOKEN"}
 _SECRET_PARAMETERS = ("authtoken", "auth_token", "token", "jwt", "password")
@@ -640,7 +642,7 @@ def token_origin(loaded: Loaded, env: Mapping[str, str]) -> str:
     try:
         token = read_token(loaded, env)
     except ConfigError as error:
-        return f"not usable: {error.message}"
+        return f"{_NOT_USABLE}: {error.message}"
     return token.origin if token is not None else ""
 
 
@@ -753,3 +755,33 @@ def _replace(file: Path, text: str, mode: int) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+# ---------------------------------------------------------------------------------------------- view
+
+
+def shown_value(field: Field, value: object) -> str:
+    """One value as it may be shown: a URL without secrets, `not set`, `true`, a number."""
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={text}" for key, text in sorted(value.items())) or "none"
+    return redact_url(str(value)) if field.name == "primary" else str(value)
+
+
+def view(loaded: Loaded, env: Mapping[str, str], *, loaded_at: float | None = None) -> ConfigView:
+    """Every setting with its origin, and whether there is a token, never the token."""
+    rows = []
+    for field in FIELDS:
+        value = shown_value(field, get(loaded.settings, field.name))
+        rows.append(Setting(field.key, value, str(loaded.origins[field.name]), field.applies, field.help))
+        if field.name == "token_env":
+            origin = token_origin(loaded, env)
+            told = "set, hidden" if origin and not origin.startswith(_NOT_USABLE) else "not set"
+            text = "The primary's token; it is never stored and never shown."
+            rows.append(Setting("primary.token", told, origin or "default", "restart", text))
+    return ConfigView(tuple(rows), str(loaded.file) if loaded.file is not None else "", loaded_at)

@@ -276,15 +276,31 @@ def _is_number(text: str) -> bool:
 
 def human(outcome: Outcome, width: int = 80, colour: bool = False) -> str:
     """What a person reads: tables, then a sentence, the proof and the next step."""
+    return "\n\n".join(part for part in (report(outcome, width, colour), notes(outcome, width, colour)) if part)
+
+
+def report(outcome: Outcome, width: int = 80, colour: bool = False) -> str:
+    """The facts, for standard output: tables, verdict and proof. Empty when the command failed before it had any."""
     blocks = [
         _counts_lines(outcome, width, colour),
         _change_lines(outcome, width, colour),
         _check_lines(outcome.checks, width, colour),
         _orphan_lines(outcome.orphans, width, colour),
-        [paint(f"warning: {clean(text)}", "33", colour) for text in outcome.warnings],
-        _closing_lines(outcome, colour),
+        _verdict_lines(outcome, colour),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def notes(outcome: Outcome, width: int = 80, colour: bool = False, *, quiet: bool = False) -> str:
+    """What is said beside the facts, for standard error: warnings, error, next step; `quiet`: errors only."""
+    lines = [] if quiet else [f"{paint('warning', '33', colour)}: {clean(text)}" for text in outcome.warnings]
+    if outcome.error is not None:
+        lines.append(f"{paint('error', '31', colour)}: {clean(outcome.error.message)}")
+        if outcome.error.hint:
+            lines.append(f"hint: {clean(outcome.error.hint)}")
+    if not quiet and outcome.next_action and (outcome.error is None or outcome.error.hint != outcome.next_action):
+        lines.append(f"next: {clean(outcome.next_action)}")
+    return "\n".join(lines)
 
 
 def _counts_lines(outcome: Outcome, width: int, colour: bool) -> list[str]:
@@ -327,26 +343,20 @@ def _orphan_lines(orphans: Sequence[Orphan], width: int, colour: bool) -> list[s
     return table(("reason", "numbers", "norm", "key"), rows, width=width, colour=colour)
 
 
-def _closing_lines(outcome: Outcome, colour: bool) -> list[str]:
+def _verdict_lines(outcome: Outcome, colour: bool) -> list[str]:
     lines = []
-    if outcome.error is not None:
-        lines.append(f"{paint('error', '31', colour)}: {clean(outcome.error.message)}")
-        if outcome.error.hint and outcome.error.hint != outcome.next_action:
-            lines.append(f"hint: {clean(outcome.error.hint)}")
     if outcome.command not in PLAIN_COMMANDS and outcome.error is None:
         states = f" ({', '.join(outcome.states)})" if outcome.states else ""
-        lines.append(f"{paint(outcome.verdict.value, _COLOURS[outcome.verdict], colour)}: {sentence(outcome)}{states}")
+        verdict = paint(outcome.verdict.value, _COLOURS[outcome.verdict], colour)
+        lines.append(f"{verdict}: {sentence(outcome)}{states}")
     if outcome.proof is not None:
         proof = outcome.proof
-        lines.append(
-            f"proof: root {proof.root[:16]}… by {proof.digest}, generation {proof.generation}, {rfc3339(proof.at)}"
-        )
+        at = rfc3339(proof.at)
+        lines.append(f"proof: root {proof.root[:16]}… by {proof.digest}, generation {proof.generation}, {at}")
     if outcome.seconds.total and outcome.transfer.requests:
         transfer = outcome.transfer
         requests = f"{number(transfer.requests)} request" + ("" if transfer.requests == 1 else "s")
         lines.append(f"took {outcome.seconds.total:.2f} s, {requests}, {size(transfer.bytes_received)} received")
-    if outcome.next_action:
-        lines.append(f"next: {clean(outcome.next_action)}")
     return lines
 
 

@@ -49,6 +49,10 @@ class Invocation:
             self._loaded = config.load(path, self.profile, self.typed, self.env, required=required)
         return self._loaded
 
+    def use(self, loaded: Loaded) -> None:
+        """Take these settings instead of those of the line: the demo has its own."""
+        self._loaded = loaded
+
     def token(self) -> Token | None:
         """The token of the settings; from here on it is a secret of this invocation."""
         from storage_sync import config

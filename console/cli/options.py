@@ -50,17 +50,17 @@ def _remember(context: click.Context, option: click.Parameter, value: Any) -> An
     return value
 
 
-def setting_option(*names: str, help: str, **kwargs: Any) -> Callable[[Any], Any]:
+def setting_option(*names: str, **kwargs: Any) -> Callable[[Any], Any]:
     """An option of one command that sets a setting."""
-    return click.option(*names, help=help, expose_value=False, callback=_remember, **kwargs)
+    return click.option(*names, expose_value=False, callback=_remember, **kwargs)
 
 
 def _option(*names: str, **kwargs: Any) -> click.Option:
     return click.Option(list(names), expose_value=False, callback=_remember, default=None, **kwargs)
 
 
-def _switch(*names: str, help: str) -> click.Option:
-    return _option(*names, is_flag=True, flag_value=True, type=click.BOOL, help=help)
+def _switch(*names: str, **kwargs: Any) -> click.Option:
+    return _option(*names, is_flag=True, flag_value=True, type=click.BOOL, **kwargs)
 
 
 COMMON: tuple[click.Option, ...] = (

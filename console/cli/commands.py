@@ -1,0 +1,281 @@
+"""Every command as it is typed. What a command does is imported when it is called, so that start-up stays cheap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from console.cli.invocation import Answer, Invocation
+from console.cli.options import Group, setting_option
+from storage_sync import __version__
+
+_SECONDS = click.FloatRange(min=0)
+
+
+def _named(context: click.Context, invocation: Invocation) -> None:
+    """Note the command's first word, the document's `command`."""
+    invocation.command = context.command_path.split()[1]
+
+
+@click.group(cls=Group, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="storage-sync")
+@click.pass_context
+def storage_sync(context: click.Context) -> Answer | None:
+    """Keep a do-memory redb cache equal to its Turso primary, and prove it.
+
+    Without a command: the console on a terminal, `status` when standard output is not one.
+    """
+    invocation = context.find_object(Invocation) or Invocation()
+    if context.invoked_subcommand is not None:
+        return None
+    import sys
+
+    if sys.stdout.isatty() and sys.stdin.isatty() and not invocation.machine:
+        from console.cli import screen
+
+        invocation.command = "tui"
+        return screen.console(invocation, plain=False)
+    from console.cli import core
+
+    invocation.command = "status"
+    return core.status(invocation, check=False, max_age=None, nagios=False)
+
+
+def _run_options(command: Any) -> Any:
+    """How long and how often a one-shot command tries."""
+    options = (
+        click.option("--wait", type=_SECONDS, default=5.0, metavar="S", show_default=True, help="Wait for a lock."),
+        click.option("--deadline", type=_SECONDS, metavar="S", help="Give up after that long."),
+        click.option(
+            "--max-attempts", type=click.IntRange(1), default=3, metavar="N", show_default=True, help="Tries."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@storage_sync.command()
+@click.option("--check", is_flag=True, help="Ask the primary.")
+@click.option("--max-age", type=_SECONDS, metavar="S", help="Exit 10 when the last proof is older.")
+@click.option("--nagios", is_flag=True, help="One line and exit 0, 1, 2 or 3 for a monitoring system.")
+@click.pass_context
+def status(context: click.Context, check: bool, max_age: float | None, nagios: bool) -> Answer:
+    """What is known without asking the primary."""
+    from console.cli import core
+
+    return core.status(_begin(context), check=check, max_age=max_age, nagios=nagios)
+
+
+def _begin(context: click.Context) -> Invocation:
+    invocation = context.ensure_object(Invocation)
+    _named(context, invocation)
+    return invocation
+
+
+@storage_sync.command()
+@click.pass_context
+def ping(context: click.Context) -> Answer:
+    """Latency, authentication and capabilities of the primary."""
+    from console.cli import core
+
+    return core.ping(_begin(context))
+
+
+@storage_sync.command()
+@click.option("--plan", is_flag=True, help="Only say what would change.")
+@click.option("--full", is_flag=True, help="Compare and fetch every row.")
+@click.option("--repair", is_flag=True, help="Also heal rows that changed under us.")
+@click.option("--strict", is_flag=True, help="Refused rows are an error.")
+@click.option("--allow-shrink", is_flag=True, help="Consent to an empty primary or to large removals.")
+@click.option("--adopt", is_flag=True, help="Consent to another primary, epoch or an implausible cache.")
+@setting_option("--batch-size", metavar="N", help="Rows of one batch.")
+@_run_options
+@click.pass_context
+def sync(
+    context: click.Context,
+    /,
+    wait: float,
+    deadline: float | None,
+    max_attempts: int,
+    **switches: Any,
+) -> Answer:
+    """Bring the cache to the primary's state and prove it."""
+    from console.cli import core
+
+    flags = [name for name, on in switches.items() if on]
+    return core.sync(_begin(context), flags, wait_s=wait, deadline=deadline, max_attempts=max_attempts)
+
+
+@storage_sync.command()
+@click.option(
+    "--quick", "depth", flag_value="quick", default=True, help="Everything but redb's own check (the default)."
+)
+@click.option("--deep", "depth", flag_value="deep", help="Also redb's own check and every vector.")
+@_run_options
+@click.pass_context
+def verify(context: click.Context, depth: str, wait: float, deadline: float | None, max_attempts: int) -> Answer:
+    """Check the cache against the primary; changes nothing."""
+    from console.cli import core
+
+    flags = ["deep"] if depth == "deep" else []
+    return core.verify(_begin(context), flags, wait_s=wait, deadline=deadline, max_attempts=max_attempts)
+
+
+@storage_sync.command()
+@click.option("--keys", is_flag=True, help="Name every key.")
+@_run_options
+@click.pass_context
+def diff(context: click.Context, keys: bool, wait: float, deadline: float | None, max_attempts: int) -> Answer:
+    """Which rows differ, by column; changes nothing."""
+    from console.cli import core
+
+    flags = ["keys"] if keys else []
+    return core.diff(_begin(context), flags, wait_s=wait, deadline=deadline, max_attempts=max_attempts)
+
+
+# ------------------------------------------------------------------------------------------- orphans
+
+
+@storage_sync.group(invoke_without_command=True)
+@click.pass_context
+def orphans(context: click.Context) -> Answer | None:
+    """Embeddings without an owner, and other broken vectors."""
+    if context.invoked_subcommand is not None:
+        return None
+    from console.cli import core
+
+    return core.orphans(_begin(context), filter_text="", reason=None, form="table")
+
+
+@orphans.command("list")
+@click.option("--filter", "filter_text", default="", metavar="EXPR", help="Words, key:WORD, norm:<0.5; ! inverts.")
+@click.option("--reason", metavar="R", help="Only those with this reason.")
+@click.option("--format", "form", type=click.Choice(["table", "jsonl", "csv"]), default="table", show_default=True)
+@click.pass_context
+def orphans_list(context: click.Context, filter_text: str, reason: str | None, form: str) -> Answer:
+    """List them."""
+    from console.cli import core
+
+    return core.orphans(_begin(context), filter_text=filter_text, reason=reason, form=form)
+
+
+@orphans.command("show")
+@click.argument("key")
+@click.pass_context
+def orphans_show(context: click.Context, key: str) -> Answer:
+    """Everything that is known about one."""
+    from console.cli import core
+
+    return core.orphan(_begin(context), key)
+
+
+# ----------------------------------------------------------------------------------- what is on disk
+
+
+@storage_sync.command()
+@click.option("--since", metavar="WHEN", help="A date, or an age such as 7d, 12h, 30m.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Newest runs.")
+@click.pass_context
+def history(context: click.Context, since: str | None, limit: int) -> Answer:
+    """Earlier runs and how they ended."""
+    from console.cli import local
+
+    return local.history(_begin(context), since=since, limit=limit)
+
+
+@storage_sync.command()
+@click.option("--textfile", metavar="F", help="Write them there, in one step.")
+@click.pass_context
+def metrics(context: click.Context, textfile: str | None) -> Answer:
+    """Metrics for Prometheus."""
+    from console.cli import local
+
+    return local.metrics(_begin(context), textfile=textfile)
+
+
+@storage_sync.group()
+def config() -> None:
+    """Settings and where each came from."""
+
+
+@config.command("show")
+@click.pass_context
+def config_show(context: click.Context) -> Answer:
+    """Every setting, its value, its origin and what it means."""
+    from console.cli import local
+
+    return local.config_show(_begin(context))
+
+
+@config.command("check")
+@click.pass_context
+def config_check(context: click.Context) -> Answer:
+    """Whether the configuration is right."""
+    from console.cli import local
+
+    return local.config_check(_begin(context))
+
+
+@config.command("init")
+@click.pass_context
+def config_init(context: click.Context) -> Answer:
+    """Write a commented configuration; the options typed beside it are set in it."""
+    from console.cli import local
+
+    return local.config_init(_begin(context))
+
+
+@storage_sync.command()
+@click.pass_context
+def keys(context: click.Context) -> Answer:
+    """Keys of the console."""
+    from console.cli import local
+
+    return local.keys(_begin(context))
+
+
+@storage_sync.command()
+@click.pass_context
+def doctor(context: click.Context) -> Answer:
+    """What could stop a sync, and what to do about it."""
+    from console.cli import core
+
+    return core.doctor(_begin(context))
+
+
+# ------------------------------------------------------------------------------------------- screens
+
+
+@storage_sync.command()
+@click.option("--seed", type=int, default=1, show_default=True, help="Another seed, other memories.")
+@click.option(
+    "--episodes", type=click.IntRange(1, 100_000), default=240, show_default=True, help="How many to begin with."
+)
+@click.pass_context
+def demo(context: click.Context, seed: int, episodes: int) -> Answer:
+    """The console on a seeded primary in a temporary folder; without a terminal its sync and the document."""
+    from console.cli import screen
+
+    return screen.demo(_begin(context), seed=seed, episodes=episodes)
+
+
+@storage_sync.command()
+@click.argument("directory", metavar="DIR")
+@click.pass_context
+def screenshots(context: click.Context, directory: str) -> Answer:
+    """Pictures of every screen."""
+    from console.cli import screen
+
+    return screen.screenshots(_begin(context), directory)
+
+
+@storage_sync.command()
+@click.option("--plain", is_flag=True, help="In lines, for screen readers.")
+@click.pass_context
+def tui(context: click.Context, plain: bool) -> Answer:
+    """The console itself."""
+    from console.cli import screen
+
+    return screen.console(_begin(context), plain=plain)

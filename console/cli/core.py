@@ -1,0 +1,231 @@
+"""Commands that ask the core: status, ping, sync, verify, diff, orphans, doctor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from console.cli.invocation import Answer, Invocation
+from storage_sync.errors import GuardStopped, UsageError
+from storage_sync.model import Orphan, Outcome, Word
+
+if TYPE_CHECKING:
+    from storage_sync.request import Request
+
+_NAGIOS = {
+    Word.IN_SYNC: 0,
+    Word.STALE: 1,
+    Word.EMPTY: 1,
+    Word.DRIFT: 2,
+    Word.DAMAGED: 2,
+    Word.REFUSED: 2,
+    Word.UNKNOWN: 3,
+}
+_NAGIOS_WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+_VERDICT_EXITS = {Word.IN_SYNC: 0, Word.DAMAGED: 5, Word.REFUSED: 9}
+STALE_EXIT = 10
+
+
+# -------------------------------------------------------------------------------------------- status
+
+
+def status(invocation: Invocation, *, check: bool, max_age: float | None, nagios: bool) -> Answer:
+    """Exit 0 unless it fails itself; with one of the three options by what it found (`cli.md`, Commands)."""
+    if check:
+        from console.cli.running import run_core
+
+        request = invocation.request("check")
+
+        async def work(progress: Any, cancel: Any) -> Outcome:
+            from storage_sync import operations
+
+            return await operations.status(request, progress, cancel)
+
+        outcome = run_core(invocation, work)
+    else:
+        from storage_sync.status import status_quick
+
+        outcome = status_quick(invocation.request(primary=False))
+    outcome = judged(outcome, check=check, max_age=max_age, now=time.time())
+    if not nagios:
+        return Answer(outcome)
+    code = nagios_code(outcome)
+    return Answer(replace(outcome, exit_code=code), nagios_line(outcome, code, time.time()), raw=True)
+
+
+def judged(outcome: Outcome, *, check: bool, max_age: float | None, now: float) -> Outcome:
+    """The outcome with the exit code that the options ask for; an error keeps its own."""
+    if outcome.error is not None or (not check and max_age is None):
+        return outcome
+    code = outcome.exit_code or (_VERDICT_EXITS.get(outcome.verdict, 1) if check else 0)
+    if max_age is not None and code in (0, 1):
+        if outcome.proof is None or now - outcome.proof.at > max_age:
+            code = STALE_EXIT
+        elif not check and outcome.verdict in (Word.DRIFT, Word.DAMAGED):
+            code = _VERDICT_EXITS.get(outcome.verdict, 1)
+    hint = "storage-sync sync" if code in (1, STALE_EXIT) else None
+    return replace(outcome, exit_code=code, next_action=outcome.next_action or hint)
+
+
+def nagios_code(outcome: Outcome) -> int:
+    """0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."""
+    code = _NAGIOS[outcome.verdict]
+    return max(code, 1) if outcome.exit_code == STALE_EXIT and code < 3 else code
+
+
+def nagios_line(outcome: Outcome, code: int, now: float) -> str:
+    """One line with performance data: the proof's age, rows in the cache and rows refused."""
+    from storage_sync.document import clean, sentence
+
+    told = clean(outcome.error.message if outcome.error is not None else sentence(outcome)).replace("|", "/")
+    data = []
+    if outcome.proof is not None:
+        data.append(f"proof_age={max(now - outcome.proof.at, 0):.0f}s")
+    if outcome.counts:
+        data.append(f"rows={sum(counts.cache or 0 for counts in outcome.counts.values())}")
+        data.append(f"refused={sum(counts.refused or 0 for counts in outcome.counts.values())}")
+    tail = f" | {' '.join(data)}" if data else ""
+    return f"STORAGE_SYNC {_NAGIOS_WORDS[code]} - {outcome.verdict.value}: {told}{tail}"
+
+
+# ------------------------------------------------------------------------------------ asks the primary
+
+
+def ping(invocation: Invocation) -> Answer:
+    request = invocation.request(cache=False)
+    return _asked(invocation, request, lambda core, progress, cancel: core.ping(request, progress, cancel))
+
+
+def sync(
+    invocation: Invocation, flags: Sequence[str], *, wait_s: float, deadline: float | None, max_attempts: int
+) -> Answer:
+    request = invocation.request(*flags, wait_s=wait_s, deadline=deadline, max_attempts=max_attempts)
+    if request.settings.access == "read-only" and "plan" not in flags:
+        raise GuardStopped("--read-only: sync would write the cache", hint="storage-sync sync --plan works")
+    return _asked(invocation, request, lambda core, progress, cancel: core.sync(request, progress, cancel))
+
+
+def verify(
+    invocation: Invocation, flags: Sequence[str], *, wait_s: float, deadline: float | None, max_attempts: int
+) -> Answer:
+    request = invocation.request(*flags, wait_s=wait_s, deadline=deadline, max_attempts=max_attempts)
+    return _asked(invocation, request, lambda core, progress, cancel: core.verify(request, progress, cancel))
+
+
+def diff(
+    invocation: Invocation, flags: Sequence[str], *, wait_s: float, deadline: float | None, max_attempts: int
+) -> Answer:
+    request = invocation.request(*flags, wait_s=wait_s, deadline=deadline, max_attempts=max_attempts)
+    return _asked(invocation, request, lambda core, progress, cancel: core.diff(request, progress, cancel))
+
+
+def doctor(invocation: Invocation) -> Answer:
+    request = invocation.request(primary=False, cache=False)
+    return _asked(invocation, request, lambda core, progress, cancel: core.doctor(request, progress, cancel))
+
+
+def _asked(
+    invocation: Invocation,
+    request: Request,
+    call: Callable[[Any, Any, Any], Coroutine[object, object, Outcome]],
+) -> Answer:
+    """Run one of the core's operations in a loop of its own."""
+    from console.cli.running import run_core
+
+    async def work(progress: Any, cancel: Any) -> Outcome:
+        from storage_sync import operations
+
+        return await call(operations, progress, cancel)
+
+    return Answer(run_core(invocation, work))
+
+
+# ------------------------------------------------------------------------------------------- orphans
+
+
+def orphans(invocation: Invocation, *, filter_text: str, reason: str | None, form: str) -> Answer:
+    outcome = _orphans(invocation)
+    keep = [
+        orphan
+        for orphan in outcome.orphans
+        if (reason is None or orphan.reason == reason) and matches(orphan, filter_text)
+    ]
+    outcome = replace(outcome, orphans=tuple(keep))
+    if form == "table" or invocation.machine:
+        return Answer(outcome)
+    return Answer(outcome, _as_jsonl(keep) if form == "jsonl" else _as_csv(keep), raw=True)
+
+
+def orphan(invocation: Invocation, key: str) -> Answer:
+    outcome = _orphans(invocation)
+    found = tuple(orphan for orphan in outcome.orphans if orphan.key == key)
+    if not found and outcome.error is None:
+        raise UsageError(f"no orphan has the key {key!r}", hint="storage-sync orphans list names them")
+    return Answer(replace(outcome, orphans=found))
+
+
+def _orphans(invocation: Invocation) -> Outcome:
+    request = invocation.request()
+    answer = _asked(invocation, request, lambda core, progress, cancel: core.orphans(request, progress, cancel))
+    return answer.outcome
+
+
+def matches(orphan: Orphan, text: str) -> bool:
+    """Whether every word of the filter fits: a bare word anywhere, `field:word` there, `norm:<0.5`, `!` inverts."""
+    fields = {
+        "key": orphan.key,
+        "owner": f"{orphan.owner_kind} {orphan.owner_id}",
+        "reason": orphan.reason,
+        "dim": orphan.dimension,
+        "norm": orphan.norm,
+        "bytes": orphan.bytes,
+    }
+    return all(_word_fits(fields, word) for word in text.split())
+
+
+def _word_fits(fields: dict[str, Any], word: str) -> bool:
+    inverted = word.startswith("!")
+    name, colon, wanted = word.removeprefix("!").partition(":")
+    if colon and name in fields:
+        fits = _value_fits(fields[name], wanted)
+    elif colon and name.isidentifier():
+        raise UsageError(f"--filter knows no field {name!r}", hint=f"fields: {', '.join(fields)}")
+    else:
+        fits = any(_value_fits(value, word.removeprefix("!")) for value in fields.values() if isinstance(value, str))
+    return fits != inverted
+
+
+def _value_fits(value: object, wanted: str) -> bool:
+    if isinstance(value, str):
+        return wanted.lower() in value.lower()
+    try:
+        limit = float(wanted.lstrip("<>="))
+    except ValueError:
+        return False
+    if not isinstance(value, (int, float)):
+        return False
+    if wanted.startswith("<"):
+        return value < limit
+    return value > limit if wanted.startswith(">") else value == limit
+
+
+def _as_jsonl(orphans: Iterable[Orphan]) -> str:
+    from console.cli.output import json_text
+    from storage_sync.document import orphan_json
+
+    return "\n".join(json_text({"v": 1, **orphan_json(orphan)}, indent=False) for orphan in orphans)
+
+
+def _as_csv(orphans: Iterable[Orphan]) -> str:
+    import csv
+    import io
+
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("key", "reason", "owner_kind", "owner_id", "in_primary", "dimension", "norm", "bytes"))
+    for orphan in orphans:
+        known = ("" if value is None else value for value in (orphan.in_primary, orphan.dimension, orphan.norm))
+        writer.writerow((orphan.key, orphan.reason, orphan.owner_kind, orphan.owner_id, *known, orphan.bytes))
+    return out.getvalue()

@@ -1,0 +1,109 @@
+"""From a command line to an exit code: parse, run, print; every way to fail ends here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from console.cli import output
+from console.cli.invocation import Answer, Invocation
+from console.cli.options import typed_json
+from storage_sync.errors import StorageSyncError, exit_code_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line; whatever happens, its exit code is given back and its document printed."""
+    typed = tuple(sys.argv[1:] if arguments is None else arguments)
+    invocation = Invocation(arguments=typed)
+    from storage_sync.config import TOKEN_VARIABLES
+
+    invocation.secrets.update(value for name in TOKEN_VARIABLES if (value := invocation.env.get(name)))
+    answer = _answer(invocation, lambda: _parse_and_call(invocation))
+    if answer is None:
+        return 0
+    output.print_answer(invocation, answer)
+    return answer.outcome.exit_code
+
+
+def _parse_and_call(invocation: Invocation) -> object:
+    from console.cli.commands import storage_sync
+
+    return storage_sync.main(
+        list(invocation.arguments), prog_name="storage-sync", standalone_mode=False, obj=invocation
+    )
+
+
+def _answer(invocation: Invocation, call: Callable[[], object]) -> Answer | None:
+    """The command's answer; None when it has printed all there is to say (help, version)."""
+    try:
+        result = call()
+        return result if isinstance(result, Answer) else None
+    except click.exceptions.NoArgsIsHelpError as error:
+        output.write(sys.stderr, error.format_message())
+        return _failed(invocation, "usage", 2, "a command is missing", "see storage-sync --help")
+    except click.UsageError as error:
+        invocation.json = invocation.json or typed_json(invocation.arguments)
+        where = error.ctx.command_path if error.ctx is not None else "storage-sync"
+        return _failed(invocation, "usage", 2, error.format_message(), f"see {where} --help", _command_of(error))
+    except (KeyboardInterrupt, click.Abort):
+        return _failed(
+            invocation, "interrupted", 130, "stopped by SIGINT; nothing was changed", "run it again", retry=True
+        )
+    except StorageSyncError as error:
+        return _failed(invocation, error.code, exit_code_of(error), error.message, error.hint, retry=error.retry)
+    except Exception as error:  # noqa: BLE001 - the last handler: a bug must still end with a document and a report
+        report = _write_report(invocation, error)
+        place = f"; the report is {report}" if report else ""
+        kind = type(error).__name__
+        return _failed(invocation, "internal", 70, f"internal error ({kind}){place}", "this is a bug; please report it")
+
+
+def _command_of(error: click.UsageError) -> str | None:
+    """The command's name as the document has it: `config show` is `config`."""
+    names = error.ctx.command_path.split()[1:2] if error.ctx is not None else []
+    return names[0] if names else None
+
+
+def _failed(
+    invocation: Invocation,
+    code: str,
+    exit_code: int,
+    message: str,
+    hint: str,
+    command: str | None = None,
+    retry: bool = False,
+) -> Answer:
+    told = output.redacted(message, invocation.secrets)
+    return Answer(output.error_outcome(command or invocation.command, code, exit_code, told, hint, retry))
+
+
+def _write_report(invocation: Invocation, error: Exception) -> Path | None:
+    """What a maintainer needs, without row bodies and secrets; None when it cannot be written."""
+    import os
+    import platform
+    import tempfile
+    import traceback
+    from pathlib import Path
+
+    from storage_sync import __version__
+
+    lines = [
+        f"storage-sync {__version__}, Python {platform.python_version()}, {platform.platform()}",
+        f"arguments: {' '.join(invocation.arguments)}",
+        "",
+        *traceback.format_exception(error),
+    ]
+    text = output.redacted("\n".join(lines), invocation.secrets)
+    try:
+        descriptor, name = tempfile.mkstemp(prefix="storage-sync-report-", suffix=".txt")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            out.write(text)
+    except OSError:
+        return None
+    return Path(name)

@@ -1,0 +1,264 @@
+"""Commands that only look at what is on this machine: history, metrics, config, keys."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from console.cli.invocation import Answer, Invocation
+from console.cli.output import width_of
+from storage_sync import config
+from storage_sync.errors import ConfigError, LocalIO, UsageError
+from storage_sync.model import ErrorValue, Outcome, RunSummary, Word
+
+if TYPE_CHECKING:
+    from storage_sync.history import History
+    from storage_sync.metrics import Facts
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def _told(command: str, extra: Mapping[str, object] | None = None, **kwargs: object) -> Outcome:
+    """The outcome of a command that speaks of no cache."""
+    return Outcome(command=command, verdict=Word.UNKNOWN, exit_code=0, extra=extra or {}, **kwargs)  # type: ignore[arg-type]
+
+
+def _table(invocation: Invocation, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    import sys
+
+    from storage_sync.document import table
+
+    return "\n".join(table(head, rows, width=width_of(sys.stdout), colour=invocation.colour()))
+
+
+# ------------------------------------------------------------------------------------------- history
+
+
+def parse_since(text: str, now: float) -> float:
+    """Epoch seconds of `7d`, `12h`, `30m`, or of a date such as 2026-11-22 or 2026-11-22T10:00:00Z."""
+    from datetime import UTC, datetime
+
+    if age := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", text.strip()):
+        return now - float(age[1]) * _UNITS[age[2]]
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise UsageError(
+            f"--since: {text!r} is neither a date nor an age", hint="2026-11-22, or 7d, 12h, 30m"
+        ) from None
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _history_file(invocation: Invocation) -> Path:
+    settings = invocation.loaded().settings
+    folder = config.state_directory(settings)
+    if folder is None:
+        raise ConfigError("no cache is named", hint="give --cache PATH or --state-dir DIR, or set REDB_CACHE_PATH")
+    if settings.cache is None:
+        return folder / "history.db"
+    from storage_sync.cache.statedir import open_state_dir
+
+    return open_state_dir(folder, str(settings.cache), create=False).history
+
+
+def _open_history(invocation: Invocation, warnings: list[str]) -> History:
+    from storage_sync.history import History
+
+    return History.open(_history_file(invocation), warnings.append, read_only=True)
+
+
+def run_json(run: RunSummary) -> dict[str, object]:
+    """One run as `history --json` lists it."""
+    from storage_sync.document import rfc3339
+
+    return {
+        "id": run.id,
+        "kind": run.kind,
+        "trigger": run.trigger,
+        "started_at": rfc3339(run.started_at),
+        "seconds": round(run.took_s, 4),
+        "insert": run.new,
+        "update": run.changed,
+        "remove": run.gone,
+        "exit_code": run.exit_code,
+        "result": run.result,
+        "resumable": run.resumable,
+        "generation": run.generation,
+        "bytes_received": run.bytes_received,
+        "requests": run.requests,
+    }
+
+
+def history(invocation: Invocation, *, since: str | None, limit: int) -> Answer:
+    from storage_sync.document import number, rfc3339
+
+    start = parse_since(since, time.time()) if since is not None else None
+    warnings: list[str] = []
+    with _open_history(invocation, warnings) as book:
+        runs = book.runs(start, limit)
+    rows = [
+        (
+            rfc3339(run.started_at),
+            run.kind,
+            run.trigger,
+            f"{run.took_s:.2f} s",
+            number(run.new),
+            number(run.changed),
+            number(run.gone),
+            str(run.exit_code),
+            run.result,
+        )
+        for run in runs
+    ]
+    head = ("started", "kind", "trigger", "took", "new", "changed", "gone", "exit", "result")
+    outcome = _told("history", {"runs": [run_json(run) for run in runs]}, warnings=tuple(warnings))
+    return Answer(outcome, _table(invocation, head, rows) or "No run is remembered yet.")
+
+
+# ------------------------------------------------------------------------------------------- metrics
+
+
+def metrics(invocation: Invocation, *, textfile: str | None) -> Answer:
+    from storage_sync.metrics import render, write_textfile
+
+    warnings: list[str] = []
+    facts = _facts(invocation, warnings)
+    if textfile is None:
+        text = render(facts).decode()
+        return Answer(_told("metrics", {"metrics": text.splitlines()}, warnings=tuple(warnings)), text)
+    try:
+        write_textfile(Path(textfile), facts)
+    except OSError as error:
+        raise LocalIO(f"{textfile} cannot be written: {error.strerror}") from None
+    return Answer(_told("metrics", {"textfile": textfile}, warnings=tuple(warnings)), "")
+
+
+def _facts(invocation: Invocation, warnings: list[str]) -> Facts:
+    """What is known without asking the primary."""
+    import os
+
+    from storage_sync.status import status_quick
+
+    from storage_sync import _native
+    from storage_sync.metrics import Facts
+
+    outcome = status_quick(invocation.request(primary=False))
+    cache = invocation.loaded().settings.cache or Path()
+    now = time.time()
+    with _open_history(invocation, warnings) as book:
+        last, good, totals, pings = book.last_run(), book.last_run(successful=True), book.totals(), book.pings(1)
+    refused = [counts.refused for counts in outcome.counts.values() if counts.refused is not None]
+    size: int | None
+    free: int | None
+    try:
+        size = cache.stat().st_size
+        room = os.statvfs(cache.parent)
+        free = room.f_bavail * room.f_frsize
+    except OSError:
+        size = free = None
+    return Facts(
+        verdict=outcome.verdict,
+        states=outcome.states,
+        last_success_at=good.started_at + good.took_s if good is not None else None,
+        last_attempt_at=last.started_at + last.took_s if last is not None else None,
+        last_exit_code=last.exit_code if last is not None else None,
+        proof_age_s=max(now - outcome.proof.at, 0.0) if outcome.proof is not None else None,
+        generation=outcome.proof.generation if outcome.proof is not None else None,
+        counts=outcome.counts,
+        quarantined=sum(refused) if refused else None,
+        cache_bytes=size,
+        disk_free=free,
+        primary_up=pings[-1] is not None if pings else None,
+        primary_latency_s=pings[-1] / 1000 if pings and pings[-1] is not None else None,
+        redb=_native.REDB_VERSION,
+        enc=str(_native.ENCODING),
+        totals=totals,
+    )
+
+
+# -------------------------------------------------------------------------------------------- config
+
+
+def config_show(invocation: Invocation) -> Answer:
+    loaded = invocation.loaded()
+    view = config.view(loaded, invocation.env)
+    settings = [
+        {"key": row.key, "value": row.value, "from": row.origin, "applies": row.applies, "help": row.help}
+        for row in view.settings
+    ]
+    state = config.state_directory(loaded.settings)
+    extra = {
+        "file": view.file or None,
+        "looked_in": str(_file_of(invocation)),
+        "state_dir": str(state) if state is not None else None,
+        "settings": settings,
+    }
+    rows = [(row.key, row.value, row.origin, row.applies, row.help) for row in view.settings]
+    head = ("key", "value", "from", "applies", "")
+    outcome = _told("config", extra, warnings=_warnings(invocation))
+    place = f"file: {view.file}" if view.file else f"no file ({_file_of(invocation)} is not there)"
+    return Answer(outcome, f"{place}\n\n{_table(invocation, head, rows)}")
+
+
+def _file_of(invocation: Invocation) -> Path:
+    if invocation.config_file:
+        return Path(invocation.config_file).expanduser()
+    named = invocation.env.get("STORAGE_SYNC_CONFIG")
+    return Path(named).expanduser() if named else config.default_file()
+
+
+def _warnings(invocation: Invocation) -> tuple[str, ...]:
+    loaded = invocation.loaded()
+    odd = list(loaded.warnings)
+    token_file = loaded.settings.token_file
+    if token_file is not None and config.token_is_exposed(token_file):
+        odd.append(f"the token file {token_file} can be read by others; chmod 600 it")
+    return tuple(odd)
+
+
+def config_check(invocation: Invocation) -> Answer:
+    """Exit 0 when a sync could start with it, 2 when something is wrong or lacks."""
+    loaded = invocation.loaded()
+    invocation.token()
+    lacks = [name for name in ("primary", "cache") if config.get(loaded.settings, name) is None]
+    extra = {"file": str(loaded.file) if loaded.file is not None else None}
+    if not lacks:
+        return Answer(_told("config", extra, warnings=_warnings(invocation)), "The configuration is right.")
+    hint = "storage-sync config init --primary URL --cache PATH"
+    error = ErrorValue("config", f"no {' and no '.join(lacks)} is named", hint, False, 2)
+    outcome = Outcome(
+        "config", Word.UNKNOWN, 2, warnings=_warnings(invocation), extra=extra, error=error, next_action=hint
+    )
+    return Answer(outcome, "")
+
+
+def config_init(invocation: Invocation) -> Answer:
+    file = _file_of(invocation)
+    values = dict(invocation.typed)
+    if invocation.profile:
+        values["profile"] = invocation.profile
+    try:
+        config.init(file, values)
+    except OSError as error:
+        raise LocalIO(f"{file} cannot be written: {error.strerror}", hint="give another place with --config") from None
+    lacks = [
+        f"{name} URL" if name == "primary" else f"{name} PATH" for name in ("primary", "cache") if name not in values
+    ]
+    following = f"edit {file}: {' and '.join(lacks)}" if lacks else "storage-sync config check, then storage-sync ping"
+    return Answer(_told("config", {"file": str(file)}, next_action=following), f"Wrote {file}.")
+
+
+# ---------------------------------------------------------------------------------------------- keys
+
+
+def keys(invocation: Invocation) -> Answer:
+    from console.keys import KEYS
+
+    rows = [(key.shown, key.label.rstrip("…"), key.where, key.tooltip) for key in KEYS]
+    listed = [
+        {"id": key.id, "key": key.shown, "label": key.label, "where": key.where, "help": key.tooltip} for key in KEYS
+    ]
+    return Answer(_told("keys", {"keys": listed}), _table(invocation, ("key", "name", "where", ""), rows))

@@ -1,0 +1,177 @@
+"""Running what the core does asynchronously: signals, progress, the log."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from console.cli import output
+from console.cli.invocation import Invocation
+
+if TYPE_CHECKING:
+    from storage_sync.model import Outcome, Run
+    from storage_sync.sync.cancel import Cancel
+
+SHOW_AFTER_S = 0.5
+"""Work shorter than this shows no progress line."""
+REDRAW_S = 0.1
+
+Work = Callable[[Callable[["Run"], None], "Cancel"], Coroutine[object, object, "Outcome"]]
+
+
+class ProgressLine:
+    """The progress of one run: a line that is redrawn on a terminal, or JSON lines."""
+
+    def __init__(self, invocation: Invocation, clock: Callable[[], float] = monotonic) -> None:
+        self._invocation = invocation
+        self._clock = clock
+        self._started = clock()
+        self._drawn_at = -REDRAW_S
+        self._phase = ""
+        self._shown = False
+        self._lines = not invocation.machine and not invocation.quiet and sys.stderr.isatty()
+
+    def __call__(self, run: Run) -> None:
+        now = self._clock()
+        if run.step == self._phase and now - self._drawn_at < REDRAW_S:
+            return
+        self._phase, self._drawn_at = run.step, now
+        if self._invocation.jsonl:
+            output.print_progress(self._invocation, run)
+        elif self._lines and now - self._started >= SHOW_AFTER_S:
+            self._shown = True
+            text = progress_text(run)[: output.width_of(sys.stderr) - 1]
+            sys.stderr.write(f"\r\x1b[K{output.redacted(text, self._invocation.secrets)}")
+            sys.stderr.flush()
+
+    def close(self) -> None:
+        """Take the line away, so that what is said next begins on an empty one."""
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+def progress_text(run: Run) -> str:
+    """Phase, rows, rate, bytes and remaining time in one line; what is unknown is left out."""
+    from storage_sync.document import number, size
+
+    total = "" if run.total is None else f" of {number(run.total)}"
+    parts = [run.step, f"{number(run.done)}{total} rows"]
+    if run.rate is not None:
+        parts.append(f"{number(round(run.rate))} rows/s")
+    if run.bytes:
+        parts.append(size(run.bytes))
+    if run.eta_s is not None:
+        parts.append(f"{duration(run.eta_s)} left")
+    if run.cancel_asked_at is not None:
+        parts.append("stopping")
+    return "  ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """`8 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def run_core(invocation: Invocation, work: Work) -> Outcome:
+    """Run the coroutine in a loop of its own; SIGINT and SIGTERM ask it to stop before its commit."""
+    import asyncio
+
+    from storage_sync.sync.cancel import Cancel
+
+    start_log(invocation)
+    progress = ProgressLine(invocation)
+
+    async def main() -> Outcome:
+        loop = asyncio.get_running_loop()
+        cancel = Cancel()
+        codes = {signal.SIGINT: 130, signal.SIGTERM: 143}
+        for number, code in codes.items():
+            loop.add_signal_handler(number, _ask, cancel, signal.Signals(number).name, code)
+        try:
+            return await work(progress, cancel)
+        finally:
+            for number in codes:
+                loop.remove_signal_handler(number)
+
+    try:
+        return asyncio.run(main())
+    finally:
+        progress.close()
+
+
+def _ask(cancel: Cancel, name: str, code: int) -> None:
+    cancel.ask(name, code)
+
+
+# ----------------------------------------------------------------------------------------------- log
+
+
+class _Redacting(logging.Formatter):
+    """A formatter whose lines hold no secret, tracebacks included."""
+
+    def __init__(self, inner: logging.Formatter, invocation: Invocation) -> None:
+        super().__init__()
+        self._inner = inner
+        self._invocation = invocation
+
+    def format(self, record: logging.LogRecord) -> str:
+        return output.redacted(self._inner.format(record), self._invocation.secrets)
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: time, level, area, message, sync_id, and the exception where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        from storage_sync.document import rfc3339
+
+        line: dict[str, object] = {
+            "at": rfc3339(record.created)[:-1] + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "area": record.name.removeprefix("storage_sync").lstrip(".") or "core",
+            "message": record.getMessage(),
+        }
+        sync_id = getattr(record, "sync_id", None)
+        if sync_id:
+            line["sync_id"] = sync_id
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return output.json_text(line, indent=False)
+
+
+def start_log(invocation: Invocation) -> None:
+    """Log to the file, or to standard error: there a person sees warnings, and everything with `--verbose`."""
+    from storage_sync.errors import LocalIO
+
+    settings = invocation.loaded().settings
+    to_person = settings.log_file is None and settings.log_format == "text" and "log_format" not in invocation.typed
+    level = "warning" if to_person else settings.log_level
+    level = "debug" if invocation.verbose else "error" if invocation.quiet else level
+    try:
+        handler: logging.Handler = (
+            logging.FileHandler(settings.log_file, encoding="utf-8")
+            if settings.log_file is not None
+            else logging.StreamHandler(sys.stderr)
+        )
+    except OSError as error:
+        raise LocalIO(
+            f"the log file {settings.log_file} cannot be written: {error.strerror}", hint="check --log-file"
+        ) from None
+    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(_Redacting(JsonLines() if settings.log_format == "json" else plain, invocation))
+    logger = logging.getLogger("storage_sync")
+    for old in list(logger.handlers):
+        logger.removeHandler(old)
+        old.close()
+    logger.addHandler(handler)
+    logger.setLevel(level.upper())
+    logger.propagate = False

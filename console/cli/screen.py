@@ -1,0 +1,91 @@
+"""Commands that open the console, or make pictures of it; the demo, which also works without a terminal."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from console.cli.invocation import Answer, Invocation
+from storage_sync.errors import LocalIO, UsageError
+from storage_sync.model import Outcome, Word
+
+_OWN_IN_DEMO = ("primary", "cache", "state_dir", "token_file", "token_env")
+
+
+def _ended(command: str, exit_code: int = 0, **extra: object) -> Outcome:
+    return Outcome(command=command, verdict=Word.UNKNOWN, exit_code=exit_code, extra=extra)
+
+
+def on_terminal() -> bool:
+    """Whether a console can be opened here."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def console(invocation: Invocation, *, plain: bool) -> Answer:
+    """The console until the operator leaves it."""
+    if not on_terminal() or invocation.machine:
+        raise UsageError("the console needs a terminal", hint="storage-sync status works without one")
+    from console.app import run
+
+    loaded = invocation.loaded()
+    return Answer(_ended("tui", run(loaded.settings, plain=plain)), "")
+
+
+def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
+    """A seeded primary in a temporary folder, with a configuration and a cache of its own."""
+    import tempfile
+
+    from storage_sync import config
+    from storage_sync.demo import Demo
+
+    own = [name for name in _OWN_IN_DEMO if name in invocation.typed]
+    if own or invocation.config_file or invocation.profile:
+        name = own[0].replace("_", "-") if own else "config" if invocation.config_file else "profile"
+        raise UsageError(f"the demo has its own --{name}", hint="leave that option out")
+    try:
+        with tempfile.TemporaryDirectory(prefix="storage-sync-demo-") as folder:
+            made = Demo.create(Path(folder), seed, episodes)
+            # The environment must not lead the demo to a real primary.
+            loaded = config.load(made.config_file, None, invocation.typed, {})
+            invocation.use(loaded)
+            if not on_terminal() or invocation.machine:
+                return Answer(_sync_demo(invocation, seed, episodes))
+            from console.app import run
+
+            with made.growing():
+                return Answer(_ended("tui", run(loaded.settings)), "")
+    except OSError as error:
+        raise LocalIO(
+            f"the demo's folder cannot be used: {error.strerror}", hint="check TMPDIR and free space"
+        ) from error
+
+
+def _sync_demo(invocation: Invocation, seed: int, episodes: int) -> Outcome:
+    from console.cli.running import run_core
+
+    request = invocation.request()
+
+    async def work(progress: Any, cancel: Any) -> Outcome:
+        from storage_sync import operations
+
+        return await operations.sync(request, progress, cancel)
+
+    outcome = run_core(invocation, work)
+    extra = {**outcome.extra, "seed": seed, "episodes": episodes}
+    following = outcome.next_action or "storage-sync demo on a terminal shows it live; storage-sync config init is next"
+    return replace(outcome, command="demo", extra=extra, next_action=following)
+
+
+def screenshots(invocation: Invocation, directory: str) -> Answer:
+    """Pictures of every screen, made from the running console."""
+    from console.screenshots import write_screenshots
+
+    target = Path(directory)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        written = [str(path) for path in write_screenshots(target) or sorted(target.iterdir())]
+    except OSError as error:
+        raise LocalIO(f"{directory}: {error.strerror}") from error
+    return Answer(_ended("screenshots", files=written), "\n".join(written))
