@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from storage_sync.config import Settings, Token
+from storage_sync.model import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +20,9 @@ class Request:
     max_attempts: int = 3
     flags: frozenset[str] = frozenset()
     """plan, full, strict, allow_shrink, adopt, repair, deep, check, keys."""
+    trigger: str = "manual"
+    """Why it runs (`schedule.Trigger`)."""
+    expected_plan: Plan | None = None
+    """Do only what this plan said."""
+    rows_per_second: float | None = None
+    """Of earlier runs, for estimates."""

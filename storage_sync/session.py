@@ -16,7 +16,8 @@ from storage_sync import _native
 from storage_sync.cache.statedir import StateDir, open_state_dir
 from storage_sync.config import Settings, Token, state_directory
 from storage_sync.errors import ConfigError
-from storage_sync.primary.source import Source, connect
+from storage_sync.model import Transfer
+from storage_sync.primary.source import Counters, Source, connect
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -65,6 +66,19 @@ class Session:
             window=self.settings.max_episodes_cache,
             patterns=self.settings.sync_patterns,
             embeddings=self.settings.sync_embeddings,
+        )
+
+    def counters(self) -> Counters:
+        """Of the source so far; zeros before it was first used."""
+        return self._source.counters if self._source is not None else Counters()
+
+    def transfer_since(self, earlier: Counters, retries: int) -> Transfer:
+        """What was sent and received since `earlier`; `retries`: whole tries that were made again."""
+        now = self.counters()
+        return Transfer(
+            now.requests - earlier.requests,
+            now.bytes_received - earlier.bytes_received,
+            now.retries - earlier.retries + retries,
         )
 
     async def on_cache_thread(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
+from pathlib import Path
 
 from storage_sync import __version__, _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, TableFacts, decode_checkpoint, encode_checkpoint
@@ -151,8 +152,8 @@ def _swap(built: str, cache: str, compared: Compared, now: float) -> None:
             if compared.look.replaces:
                 keep_file(cache, "old", now)
                 prune_kept(cache, "old")
-            os.replace(built, real)
-            sync_folder(os.path.dirname(real))
+            Path(built).replace(real)
+            sync_folder(Path(real).parent)
     except BlockingIOError as error:
         raise held(real) from error
     except OSError as error:
@@ -168,7 +169,7 @@ def _old_file_locked(real: str) -> Iterator[None]:
         return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(descriptor).st_ino != os.stat(real).st_ino:
+        if os.fstat(descriptor).st_ino != Path(real).stat().st_ino:
             raise BlockingIOError(0, "another file was put in its place")
         yield
     finally:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from storage_sync import _native
 from storage_sync.cache.identity import real_path
@@ -30,9 +31,9 @@ class Compared:
         return self.staged.staging.changes
 
     @property
-    def primary(self) -> dict[str, int]:
+    def primary(self) -> Mapping[str, int]:
         """Rows of each source table."""
-        return self.staged.staging.primary_rows
+        return self.staged.primary
 
 
 async def project(context: Context, look: Look) -> Projection:
@@ -40,9 +41,8 @@ async def project(context: Context, look: Look) -> Projection:
     session = context.session
     capabilities = await session.source.probe()
     digest = capabilities.digest or CLIENT_DIGEST
-    return Projection(
-        session.scope(digest), digest, current_epoch(look, session.source.source_id, capabilities.replication_index)
-    )
+    epoch = current_epoch(look, session.source.source_id, session.source.replication_index)
+    return Projection(session.scope(digest), digest, epoch)
 
 
 def current_epoch(look: Look, source_id: str, replication_index: int | None) -> int:
@@ -82,9 +82,15 @@ async def known_to_primary(context: Context, scan: _native.Scan, table: str) -> 
     known = 0
     after: str | None = None
     while keys := await context.session.on_cache_thread(scan.unlisted_keys, table, after, PAGE):
-        known += len(await context.session.source.existing(table, keys))
+        known += len(await in_primary(context, table, keys))
         after = keys[-1]
     return known
+
+
+async def in_primary(context: Context, table: str, keys: Sequence[str]) -> list[str]:
+    """Those of the cache keys that the primary has, in the window or not, in order."""
+    found = await context.session.source.existing(table, [key.encode().hex().upper() for key in keys])
+    return sorted(bytes.fromhex(key).decode() for key in found)
 
 
 async def guard_first_contact(context: Context, look: Look) -> None:
@@ -147,5 +153,5 @@ def _target(context: Context, look: Look, projection: Projection) -> Target:
         sibling=look.sibling and not context.options.plan_only,
         identity=identity,
         batch_rows=session.settings.batch_size,
-        resumable=not context.options.plan_only and os.path.exists(path),
+        resumable=not context.options.plan_only and Path(path).exists(),
     )

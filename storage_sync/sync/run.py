@@ -13,7 +13,7 @@ from storage_sync.errors import CacheLocked, GuardStopped
 from storage_sync.model import CacheWrites, Outcome, Phase, Plan, Word
 from storage_sync.sync import guard
 from storage_sync.sync.apply import apply, settle
-from storage_sync.sync.compare import Compared, compared, guard_first_contact, project, source_guard
+from storage_sync.sync.compare import Compared, compared, guard_first_contact, in_primary, project, source_guard
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.counts import pending_facts, table_changes, writes
 from storage_sync.sync.look import Look, looked, without_rows
@@ -131,7 +131,7 @@ async def _only_left_the_window(context: Context, comparison: Compared) -> int:
         after: str | None = None
         while changes.remove and (keys := await session.on_cache_thread(staging.removals, table, after, PAGE)):
             after = keys[-1]
-            existing = sorted(await session.source.existing(table, keys))
+            existing = await in_primary(context, table, keys)
             await session.on_cache_thread(staging.keep_removed, table, existing)
             total += len(existing)
     return total

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from storage_sync import _native
 from storage_sync.model import Phase
 from storage_sync.primary.source import LocalSource, Source
-from storage_sync.primary.trouble import InvalidText, error_for
+from storage_sync.primary.trouble import UndecodableText, error_for
 from storage_sync.sync.feed import pump
 from storage_sync.sync.progress import Tracker
 
@@ -45,6 +45,8 @@ class Staged:
     root: str
     path: str
     rounds: int
+    primary: Mapping[str, int]
+    """Rows of each source table, by cache table."""
     manifest_s: float
     """Seconds that the manifest took, 0 where it was made here."""
 
@@ -126,7 +128,7 @@ class Stager:
         if any(changes.moved for changes in staging.changes.values()):
             staging.close()
             return None
-        return Staged(staging, comparison.root, self._target.path, self._round, self._manifest_s)
+        return self._staged(staging, comparison.root, comparison.primary_rows)
 
     async def _fetch_pending(self, staging: _native.Staging, table: str) -> None:
         first = 0
@@ -134,7 +136,7 @@ class Stager:
             first += len(keys)
             try:
                 await self._fetch(staging, table, keys, typed=False)
-            except InvalidText:
+            except UndecodableText:
                 await self._fetch(staging, table, keys, typed=True)
 
     async def _fetch(self, staging: _native.Staging, table: str, keys: list[str], *, typed: bool) -> None:
@@ -158,13 +160,17 @@ class Stager:
         except BaseException:
             staging.close()
             raise
-        return Staged(staging, staging.root, self._target.path, self._round, self._manifest_s)
+        counts = self._source.counts if isinstance(self._source, LocalSource) else staging.primary_rows
+        return self._staged(staging, staging.root, counts)
+
+    def _staged(self, staging: _native.Staging, root: str, primary: Mapping[str, int]) -> Staged:
+        return Staged(staging, root, self._target.path, self._round, dict(primary), self._manifest_s)
 
     async def _remote(self, staging: _native.Staging) -> _native.Staging:
         steps, chunks = self._source.snapshot(self._scope)
         try:
             await self._receive(staging, steps, chunks)
-        except InvalidText:
+        except UndecodableText:
             # one text that is not UTF-8 cuts the whole answer: read every column as its bytes, from the start
             staging.discard()
             staging = self._staging(None)

@@ -1,0 +1,196 @@
+"""The one-shot operations behind the command line: a request in, an Outcome out, never an exception of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from storage_sync.errors import (
+    DeadlineReached,
+    Interrupted,
+    PrimaryUnavailable,
+    StorageSyncError,
+)
+from storage_sync.model import Outcome, Run, Word
+from storage_sync.request import Request
+from storage_sync.session import Session
+from storage_sync.sync.cancel import Cancel
+from storage_sync.sync.context import Context, Options
+from storage_sync.sync.draft import Draft
+from storage_sync.sync.progress import Progress, Tracker
+
+__all__ = ["Cancel", "Progress", "Request", "diff", "doctor", "orphans", "perform", "ping", "status", "sync", "verify"]
+
+RETRY_MOST_S = 2.0
+
+
+def quiet(run: Run) -> None:
+    """A progress that nobody watches."""
+
+
+Work = Callable[[Context], Awaitable[Outcome]]
+
+
+def new_run_id() -> str:
+    """Short enough to read out, unlikely to meet again."""
+    return f"s-{secrets.token_hex(3)}"
+
+
+def options_of(request: Request) -> Options:
+    flags = request.flags
+    return Options(
+        plan_only="plan" in flags,
+        full="full" in flags,
+        adopt="adopt" in flags,
+        allow_shrink="allow_shrink" in flags,
+        strict="strict" in flags,
+        wait_s=request.wait_s,
+        expected_plan=request.expected_plan,
+        rows_per_second=request.rows_per_second,
+    )
+
+
+async def sync(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:
+    """Bring the cache to the primary's state and prove it, or with the flag `plan` say what would change."""
+    from storage_sync.sync.run import run_sync
+
+    return await _one_shot("sync", request, progress, cancel, run_sync)
+
+
+async def verify(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:
+    """The checks of `cli.md`; the flag `deep` adds redb's own."""
+    from storage_sync.validate.verify import run_verify
+
+    async def work(context: Context) -> Outcome:
+        return await run_verify(context, deep="deep" in request.flags)
+
+    return await _one_shot("verify", _looking(request), progress, cancel, work)
+
+
+async def diff(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:
+    """Which rows differ, by column, or only their keys with the flag `keys`."""
+    from storage_sync.validate.verify import run_diff
+
+    async def work(context: Context) -> Outcome:
+        return await run_diff(context, keys_only="keys" in request.flags)
+
+    return await _one_shot("diff", _looking(request), progress, cancel, work)
+
+
+async def status(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:
+    """`status --check`: asks the primary. Without the flag see `storage_sync.status.status_quick`."""
+    from storage_sync.validate.verify import run_check
+
+    return await _one_shot("status", _looking(request), progress, cancel, run_check)
+
+
+async def ping(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:
+    """Latency, authentication and capabilities of the primary."""
+    from storage_sync.validate.ping import run_ping
+
+    return await _one_shot("ping", _looking(request), progress, cancel, run_ping)
+
+
+async def orphans(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:
+    """Embeddings without their owner and other broken vectors, with what the primary says of them."""
+    from storage_sync.validate.orphans import run_orphans
+
+    return await _one_shot("orphans", _looking(request), progress, cancel, run_orphans)
+
+
+def _looking(request: Request) -> Request:
+    """The same request for a command that changes nothing: it compares as a plan does."""
+    return replace(request, flags=request.flags | {"plan"})
+
+
+async def doctor(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:
+    """Each part by itself: configuration, state folder, cache file, primary; with the next step for each."""
+    from storage_sync.validate.doctor import run_doctor
+
+    return await _one_shot("doctor", _looking(request), progress, cancel, run_doctor)
+
+
+async def _one_shot(command: str, request: Request, progress: Progress, cancel: Cancel | None, work: Work) -> Outcome:
+    session = Session(request.settings, request.token)
+    try:
+        return await perform(session, command, request, progress, cancel or Cancel(), work)
+    finally:
+        await session.close()
+
+
+async def perform(
+    session: Session, command: str, request: Request, progress: Progress, cancel: Cancel, work: Work
+) -> Outcome:
+    """Run `work` with retries and deadline on an open session; every error of ours becomes part of the Outcome."""
+    started = time.monotonic()
+    draft = Draft(command)
+    tracker = Tracker(new_run_id(), command, request.trigger, progress)
+    draft.run_id = tracker.run.id
+    context = Context(session, options_of(request), tracker, cancel, draft)
+    earlier = session.counters()
+
+    async def attempts() -> Outcome:
+        attempt = 1
+        while True:
+            try:
+                return await work(context)
+            except PrimaryUnavailable as error:
+                if attempt >= request.max_attempts:
+                    raise
+                draft.retries += 1
+                await asyncio.sleep(_pause(attempt, error.retry_after))
+                attempt += 1
+
+    try:
+        async with _deadline(request.deadline, cancel):
+            outcome = await cancel.run(attempts())
+    except StorageSyncError as error:
+        outcome = draft.outcome(error)
+    outcome = replace(
+        outcome,
+        transfer=session.transfer_since(earlier, draft.retries),
+        seconds=replace(outcome.seconds, total=time.monotonic() - started),
+    )
+    tracker.end(_result(outcome), outcome.exit_code, failed=outcome.error is not None)
+    return outcome
+
+
+def _pause(attempt: int, retry_after: float | None) -> float:
+    """Seconds before the next try: full jitter, at most two, unless the server asks for more within reason."""
+    drawn = random.uniform(0, min(RETRY_MOST_S, 0.25 * 2.0**attempt))
+    return max(drawn, min(retry_after or 0.0, RETRY_MOST_S))
+
+
+@asynccontextmanager
+async def _deadline(seconds: float | None, cancel: Cancel) -> AsyncIterator[None]:
+    """DeadlineReached when the body takes longer; a commit that has begun is finished first."""
+    if seconds is None:
+        yield
+        return
+    reached = False
+
+    def expire() -> None:
+        nonlocal reached
+        reached = True
+        cancel.ask("the deadline was reached")
+
+    timer = asyncio.get_running_loop().call_later(seconds, expire)
+    try:
+        yield
+    except Interrupted as error:
+        if reached:
+            raise DeadlineReached(f"gave up after {seconds:g} s; nothing was changed") from error
+        raise
+    finally:
+        timer.cancel()
+
+
+def _result(outcome: Outcome) -> str:
+    if outcome.error is not None:
+        return outcome.error.message
+    return outcome.verdict.replace("_", " ").lower() if isinstance(outcome.verdict, Word) else str(outcome.verdict)

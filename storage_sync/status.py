@@ -1,0 +1,86 @@
+"""Plain `status`: what is known without asking the primary. Light to import, for scripts that call it often."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from storage_sync.cache.statedir import open_state_dir
+from storage_sync.cache.states import error_for, judge_file
+from storage_sync.cache.witness import proof_still_speaks, read_witness
+from storage_sync.config import state_directory
+from storage_sync.errors import ConfigError, StorageSyncError, exit_code_of
+from storage_sync.model import CacheState, ErrorValue, Outcome, Proof, Word
+from storage_sync.request import Request
+
+_EMPTY = frozenset({CacheState.ABSENT, CacheState.EMPTY_FILE, CacheState.INTERRUPTED_CREATE})
+_DAMAGED = frozenset({CacheState.TRUNCATED, CacheState.CORRUPT, CacheState.FORMAT_OLD, CacheState.FORMAT_NEW})
+_LOCKED = frozenset({CacheState.LOCKED_EXCLUSIVE, CacheState.LOCKED_SHARED})
+
+
+def status_quick(request: Request) -> Outcome:
+    """The file's states and the last proof, which is only repeated as IN_SYNC while it is at most `staleness_s` old and
+    the file is the one that it was made of (`cli.md`, verdict)."""
+    settings = request.settings
+    try:
+        if settings.cache is None:
+            raise ConfigError("no cache is set", hint="give --cache PATH, or storage-sync config init")
+        folder = state_directory(settings)
+        assert folder is not None
+        cache = os.fspath(settings.cache)
+        state = open_state_dir(folder, cache, create=False)
+        witness, why = read_witness(state.folder, cache)
+        judgement = judge_file(cache, witnessed=witness is not None)
+    except StorageSyncError as error:
+        return Outcome("status", Word.UNKNOWN, exit_code_of(error), error=_value(error), next_action=error.hint)
+    states = frozenset(judgement.states)
+    proof = proof_still_speaks(witness, judgement.identity)
+    last = witness.proof if witness is not None else None
+    verdict = _verdict(states, proof, settings.staleness_s, time.time())
+    error = error_for(judgement, writing=False)
+    warnings = tuple(finding.evidence for finding in judgement.findings if finding.state in _DAMAGED | _LOCKED)
+    next_action = next((finding.next_step for finding in judgement.findings if finding.next_step), None)
+    if error is None and verdict is Word.UNKNOWN and next_action is None:
+        next_action = "storage-sync status --check"
+    return Outcome(
+        "status",
+        verdict,
+        0,
+        states=tuple(str(state) for state in judgement.states),
+        proof=last,
+        warnings=(*warnings, *((why,) if why else ())),
+        next_action=next_action,
+        extra={
+            "cache": {
+                "path": judgement.path,
+                "size": judgement.size,
+                "free_bytes": judgement.free_bytes,
+                "lock": [
+                    {"pid": holder.pid, "command": holder.command, "user": holder.user, "exclusive": holder.exclusive}
+                    for holder in judgement.holders
+                ],
+                "findings": [
+                    {"state": str(finding.state), "evidence": finding.evidence, "next_step": finding.next_step}
+                    for finding in judgement.findings
+                ],
+            },
+            "proof_age_seconds": round(time.time() - last.at, 1) if last is not None else None,
+            "proof_holds": proof is not None,
+        },
+    )
+
+
+def _verdict(states: frozenset[CacheState], proof: Proof | None, staleness_s: float, now: float) -> Word:
+    if states & _EMPTY:
+        return Word.EMPTY
+    if states & _DAMAGED:
+        return Word.DAMAGED
+    if CacheState.FOREIGN in states or CacheState.NOT_A_FILE in states:
+        return Word.REFUSED
+    if proof is not None and now - proof.at <= staleness_s and not states & _LOCKED:
+        return Word.IN_SYNC
+    return Word.UNKNOWN
+
+
+def _value(error: StorageSyncError) -> ErrorValue:
+    return ErrorValue(error.code, error.message, error.hint, error.retry, exit_code_of(error))

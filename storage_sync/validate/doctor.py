@@ -1,0 +1,83 @@
+"""`doctor`: every part by itself, each with what was found and the next step; one that fails stops no other."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from storage_sync import __version__, _native
+from storage_sync.cache.identity import file_system_of
+from storage_sync.cache.states import judge_file
+from storage_sync.cache.witness import read_witness
+from storage_sync.errors import StorageSyncError, exit_code_of
+from storage_sync.model import Check, CheckStatus, Outcome, Word
+from storage_sync.sync.context import Context
+from storage_sync.sync.look import looked
+
+Part = Callable[[Context], Awaitable[tuple[str, str]]]
+"""Gives what was expected and what was found; raises StorageSyncError when it is not well."""
+
+
+async def run_doctor(context: Context) -> Outcome:
+    """Exit code of the first part that is not well, 0 when all are."""
+    draft = context.draft
+    checks: list[Check] = []
+    for name, part in _PARTS:
+        try:
+            expected, actual = await part(context)
+            checks.append(Check(name, CheckStatus.PASS, expected, actual))
+        except StorageSyncError as error:
+            checks.append(Check(name, CheckStatus.FAIL, None, error.code, f"{error.message}; next: {error.hint}"))
+            draft.exit_code = draft.exit_code or exit_code_of(error)
+            draft.next_action = draft.next_action or error.hint
+    draft.checks = tuple(checks)
+    draft.verdict = Word.UNKNOWN
+    draft.extra["versions"] = {"storage_sync": __version__, "redb": _native.REDB_VERSION, "enc": _native.ENCODING}
+    return draft.outcome()
+
+
+async def _settings(context: Context) -> tuple[str, str]:
+    return "a primary and a cache are set", f"{context.session.source.url} -> {context.session.cache_path}"
+
+
+async def _state_folder(context: Context) -> tuple[str, str]:
+    state = context.session.state
+    if state.problem:
+        context.draft.warn(state.problem)
+    witness, why = read_witness(state.folder, context.session.cache_path)
+    if why:
+        context.draft.warn(why)
+    known = f"generation {witness.generation} acknowledged" if witness is not None else "no proof yet"
+    return "a folder for witness, history and rows set aside", f"{state.folder}: {known}"
+
+
+async def _file(context: Context) -> tuple[str, str]:
+    judgement = await context.session.on_cache_thread(judge_file, context.session.cache_path)
+    system = file_system_of(judgement.real_path)
+    if system.network:
+        context.draft.warn(f"the cache is on a network file system ({system.kind}); its locks may not hold")
+    return "a file that can be read", ", ".join(str(state) for state in judgement.states) or "nothing odd"
+
+
+async def _content(context: Context) -> tuple[str, str]:
+    async with looked(context.session, context.tracker, context.draft, writing=False, deep=True) as look:
+        rows = sum(table.rows for table in look.scan.tables.values()) if look.scan is not None else 0
+        return "a cache that opens and reads whole", f"{', '.join(look.states)}; {rows:,} rows"
+
+
+async def _primary(context: Context) -> tuple[str, str]:
+    source = context.session.source
+    capabilities = await source.probe()
+    milliseconds = await source.ping()
+    digest = capabilities.digest or "none, digests are made here"
+    return "an answer and do-memory's schema", (
+        f"{milliseconds:.1f} ms, {capabilities.server}, schema of do-memory {capabilities.generation}, digest {digest}"
+    )
+
+
+_PARTS: tuple[tuple[str, Part], ...] = (
+    ("settings", _settings),
+    ("state_folder", _state_folder),
+    ("cache_file", _file),
+    ("cache_content", _content),
+    ("primary", _primary),
+)

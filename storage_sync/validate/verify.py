@@ -1,0 +1,150 @@
+"""`verify`, `diff` and `status --check`: the same comparison as a sync, and nothing is changed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from storage_sync import _native
+from storage_sync.errors import StorageSyncError, exit_code_of
+from storage_sync.model import CheckStatus, Outcome, Word
+from storage_sync.sync.compare import Compared, compared, project, source_guard
+from storage_sync.sync.context import PAGE, Context
+from storage_sync.sync.counts import pending_facts, table_changes
+from storage_sync.sync.look import Look, file_facts, looked
+from storage_sync.sync.prove import check_scope, count, make_proof, outside
+from storage_sync.sync.run import difference
+from storage_sync.validate.checks import all_checks
+
+ROWS_COMPARED = 1_000
+"""Rows of which `diff` names the columns; the counts are of all."""
+
+
+async def run_verify(context: Context, *, deep: bool) -> Outcome:
+    """All checks over a private copy and one instant of the primary.
+
+    The primary being unreachable leaves the checks that need it `unknown`, and their cause decides the exit code.
+    """
+    draft = context.draft
+    async with looked(context.session, context.tracker, draft, writing=False, deep=deep) as look:
+        file = await context.session.on_cache_thread(file_facts, look, context.session.settings.embedding_dimension)
+        try:
+            projection = await project(context, look)
+            async with compared(context, look, projection) as comparison:
+                wrong_source = source_guard(context, look, projection, comparison.staged.root)
+                if wrong_source is not None:
+                    raise wrong_source
+                facts = pending_facts(comparison.changes, comparison.primary)
+                draft.plan = table_changes(comparison.changes)
+                draft.counts = count(look.scan, facts, *await outside(context, look))
+                draft.checks = all_checks(check_scope(context), file, facts)
+                _judge(context, comparison)
+        except StorageSyncError as error:
+            draft.received(context.session.source.counters)
+            draft.checks = all_checks(check_scope(context), file, None, error.message)
+            draft.exit_code = exit_code_of(error)
+            return draft.outcome(error)
+        draft.received(context.session.source.counters)
+    failed = [check.name for check in draft.checks if check.status is CheckStatus.FAIL]
+    if failed:
+        draft.exit_code = 1
+        draft.next_action = draft.next_action or "storage-sync sync"
+    return draft.outcome()
+
+
+def _judge(context: Context, comparison: Compared) -> None:
+    """Verdict and proof of a comparison that changed nothing."""
+    draft, look = context.draft, comparison.look
+    equal = look.scan is not None and not any(
+        one.insert or one.update or one.remove for one in comparison.changes.values()
+    )
+    if equal:
+        draft.verdict = Word.IN_SYNC
+        draft.proof = make_proof(context, comparison, look.generation, look.identity)
+        if any(one.refused for one in comparison.changes.values()):
+            draft.exit_code = 7
+    else:
+        draft.verdict = difference(comparison)
+        draft.next_action = "storage-sync sync"
+
+
+async def run_diff(context: Context, *, keys_only: bool) -> Outcome:
+    """Which rows differ, by column. Exit 1 when any does; `extra["differences"]` names them."""
+    draft = context.draft
+    async with looked(context.session, context.tracker, draft, writing=False) as look:
+        projection = await project(context, look)
+        async with compared(context, look, projection) as comparison:
+            wrong_source = source_guard(context, look, projection, comparison.staged.root)
+            if wrong_source is not None:
+                raise wrong_source
+            draft.plan = table_changes(comparison.changes)
+            differences = await _differences(context, comparison, keys_only=keys_only)
+            draft.extra["differences"] = differences
+            _judge(context, comparison)
+        draft.received(context.session.source.counters)
+    if draft.verdict is not Word.IN_SYNC:
+        draft.exit_code = 1
+    return draft.outcome()
+
+
+async def _differences(context: Context, comparison: Compared, *, keys_only: bool) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = []
+    for table in comparison.changes:
+        left = ROWS_COMPARED - len(found)
+        if left <= 0:
+            context.draft.warn(f"only the first {ROWS_COMPARED:,} differing rows are named; the counts are of all")
+            break
+        found += await context.session.on_cache_thread(_of_table, comparison, table, left, keys_only)
+    return found
+
+
+def _of_table(comparison: Compared, table: str, limit: int, keys_only: bool) -> list[dict[str, object]]:
+    """Blocking: reads staged and cached rows."""
+    staging, look = comparison.staged.staging, comparison.look
+    found: list[dict[str, object]] = []
+    after: str | None = None
+    while len(found) < limit and (page := staging.staged(table, after, min(PAGE, limit - len(found)))):
+        after = page[-1][0]
+        cached = _cached(look, table, [key for key, _ in page])
+        for (key, new), old in zip(page, cached, strict=True):
+            entry: dict[str, object] = {"table": table, "key": key, "kind": "missing" if old is None else "differs"}
+            if old is not None and not keys_only:
+                entry["columns"] = columns_that_differ(table, old, new)
+            found.append(entry)
+    gone = staging.removals(table, None, limit - len(found)) if len(found) < limit else []
+    return found + [{"table": table, "key": key, "kind": "surplus"} for key in gone]
+
+
+def _cached(look: Look, table: str, keys: list[str]) -> list[bytes | None]:
+    return look.copy.file.get(table, keys) if look.copy is not None else [None] * len(keys)
+
+
+def columns_that_differ(table: str, cached: bytes, wanted: bytes) -> list[dict[str, object]]:
+    """Fields of two cached values that differ: name, cache, primary. A value that does not decode differs whole."""
+    try:
+        have, want = (orjson.loads(_native.decode_value(table, data)) for data in (cached, wanted))
+    except ValueError as error:
+        return [{"column": "*", "cache": f"not decodable: {error}", "primary": None}]
+    if not isinstance(have, Mapping) or not isinstance(want, Mapping):
+        return [] if have == want else [{"column": "value", "cache": _short(have), "primary": _short(want)}]
+    names = list(dict.fromkeys([*want, *have]))
+    return [
+        {"column": name, "cache": have.get(name), "primary": want.get(name)}
+        for name in names
+        if have.get(name) != want.get(name)
+    ]
+
+
+def _short(value: Any) -> str:
+    return f"{len(value)} values" if isinstance(value, list) else str(value)
+
+
+async def run_check(context: Context) -> Outcome:
+    """`status --check`: one manifest, compared with the ledger and the bytes of the file; changes nothing."""
+    started = time.monotonic()
+    outcome = await run_verify(context, deep=False)
+    context.draft.extra["check_seconds"] = round(time.monotonic() - started, 3)
+    return outcome
