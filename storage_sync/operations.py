@@ -162,7 +162,7 @@ async def perform(
 
 def _pause(attempt: int, retry_after: float | None) -> float:
     """Seconds before the next try: full jitter, at most two, unless the server asks for more within reason."""
-    drawn = random.uniform(0, min(RETRY_MOST_S, 0.25 * 2.0**attempt))
+    drawn = random.uniform(0, min(RETRY_MOST_S, 0.25 * 2.0**attempt))  # noqa: S311  (no secret)
     return max(drawn, min(retry_after or 0.0, RETRY_MOST_S))
 
 

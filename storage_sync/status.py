@@ -6,9 +6,9 @@ import os
 import time
 
 from storage_sync.cache.statedir import open_state_dir
-from storage_sync.cache.states import error_for, judge_file
+from storage_sync.cache.states import judge_file
 from storage_sync.cache.witness import proof_still_speaks, read_witness
-from storage_sync.config import state_directory
+from storage_sync.config import default_state_dir, state_directory
 from storage_sync.errors import ConfigError, StorageSyncError, exit_code_of
 from storage_sync.model import CacheState, ErrorValue, Outcome, Proof, Word
 from storage_sync.request import Request
@@ -25,22 +25,19 @@ def status_quick(request: Request) -> Outcome:
     try:
         if settings.cache is None:
             raise ConfigError("no cache is set", hint="give --cache PATH, or storage-sync config init")
-        folder = state_directory(settings)
-        assert folder is not None
         cache = os.fspath(settings.cache)
-        state = open_state_dir(folder, cache, create=False)
+        state = open_state_dir(state_directory(settings) or default_state_dir(settings.cache), cache, create=False)
         witness, why = read_witness(state.folder, cache)
         judgement = judge_file(cache, witnessed=witness is not None)
-    except StorageSyncError as error:
-        return Outcome("status", Word.UNKNOWN, exit_code_of(error), error=_value(error), next_action=error.hint)
+    except StorageSyncError as failure:
+        return Outcome("status", Word.UNKNOWN, exit_code_of(failure), error=_value(failure), next_action=failure.hint)
     states = frozenset(judgement.states)
     proof = proof_still_speaks(witness, judgement.identity)
     last = witness.proof if witness is not None else None
     verdict = _verdict(states, proof, settings.staleness_s, time.time())
-    error = error_for(judgement, writing=False)
     warnings = tuple(finding.evidence for finding in judgement.findings if finding.state in _DAMAGED | _LOCKED)
     next_action = next((finding.next_step for finding in judgement.findings if finding.next_step), None)
-    if error is None and verdict is Word.UNKNOWN and next_action is None:
+    if verdict is Word.UNKNOWN and next_action is None:
         next_action = "storage-sync status --check"
     return Outcome(
         "status",

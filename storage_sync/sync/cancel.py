@@ -51,7 +51,7 @@ class Cancel:
     async def run(self, work: Awaitable[T]) -> T:
         """Await `work` as the task that `ask` cancels; Interrupted when that happened."""
         task = asyncio.ensure_future(work)
-        self._task = task  # type: ignore[assignment]
+        self._task = task
         if self.asked:
             task.cancel()
         try:

@@ -53,10 +53,10 @@ class Draft:
     counts: Mapping[str, TableCounts] = field(default_factory=dict)
     plan: Mapping[str, TableChange] = field(default_factory=dict)
     applied: Mapping[str, TableChange] = field(default_factory=dict)
-    transfer: Transfer = Transfer()
+    transfer: Transfer = field(default_factory=Transfer)
     retries: int = 0
-    cache_writes: CacheWrites = CacheWrites()
-    seconds: Seconds = Seconds()
+    cache_writes: CacheWrites = field(default_factory=CacheWrites)
+    seconds: Seconds = field(default_factory=Seconds)
     checks: tuple[Check, ...] = ()
     orphans: tuple[Orphan, ...] = ()
     warnings: list[str] = field(default_factory=list)
@@ -104,7 +104,7 @@ class Draft:
 
 
 def verdict_of(error: StorageSyncError, so_far: Word = Word.UNKNOWN) -> Word:
-    """The word for a run that ended with this error. Nothing that failed is ever IN_SYNC, save refused rows under `--strict`."""
+    """The word for a run that ended with this error; only refused rows under `--strict` keep what was proven."""
     if isinstance(error, RowsRefused):
         return so_far
     if isinstance(error, GuardStopped | CacheForeign):

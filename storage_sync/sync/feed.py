@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 QUEUE_CHUNKS = 64
@@ -13,7 +13,7 @@ JOIN_BYTES = 2 * 1024 * 1024
 CacheCall = Callable[[Callable[[bytes], None], bytes], Awaitable[None]]
 
 
-async def pump(chunks: AsyncIterator[bytes], sink: Callable[[bytes], None], on_cache_thread: CacheCall) -> int:
+async def pump(chunks: AsyncGenerator[bytes, None], sink: Callable[[bytes], None], on_cache_thread: CacheCall) -> int:
     """Feed every chunk to `sink` in order while the next ones are being read. Returns the bytes fed.
 
     An error of either side stops the other; the iterator is always closed.
@@ -21,7 +21,7 @@ async def pump(chunks: AsyncIterator[bytes], sink: Callable[[bytes], None], on_c
     queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE_CHUNKS)
 
     async def read() -> None:
-        async with aclosing(_generator(chunks)) as source:
+        async with aclosing(chunks) as source:
             async for chunk in source:
                 await queue.put(chunk)
         await queue.put(None)
@@ -58,13 +58,3 @@ async def pump(chunks: AsyncIterator[bytes], sink: Callable[[bytes], None], on_c
         for task in (reader, decoder):
             task.cancel()
         await asyncio.gather(reader, decoder, return_exceptions=True)
-
-
-async def _generator(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in chunks:
-            yield chunk
-    finally:
-        close = getattr(chunks, "aclose", None)
-        if close is not None:
-            await close()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from storage_sync import _native
 from storage_sync.cache.checkpoint import Checkpoint
 from storage_sync.cache.content import ContentJudgement, content_error, judge_content
-from storage_sync.cache.copy import PrivateCopy, private_copy
+from storage_sync.cache.copy import PrivateCopy, examine, private_copy
 from storage_sync.cache.states import FileJudgement, Finding, error_of, judge_file
 from storage_sync.cache.witness import Witness, read_witness
 from storage_sync.errors import StorageSyncError
@@ -35,6 +35,8 @@ class Look:
     copy: PrivateCopy | None = None
     content: ContentJudgement | None = None
     scan: _native.Scan | None = None
+    integrity: bool | None = None
+    """redb's own check of a copy; None: not made."""
     replaces: bool = False
     """A file of another primary is there, to be kept beside the new one."""
 
@@ -65,7 +67,7 @@ class Look:
         clean = Finding(CacheState.CLEAN, "it was read back before it was put in place")
         judgement = replace(self.judgement, findings=(clean,), identity=identity)
         content = ContentJudgement((), None, _native.CACHE_SCHEMA_VERSION)
-        return Look(judgement, None, None, content, scan)
+        return Look(judgement, None, None, content, scan, None)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -119,16 +121,19 @@ async def looked(
             tracker.step(Phase.COPY)
         copy = await session.on_cache_thread(
             stack.enter_context,
-            private_copy(session.cache_path, session.state.copies, proven=proven, check_integrity=deep),
+            private_copy(session.cache_path, session.state.copies, proven=proven),
         )
         if not follows:
             tracker.step(Phase.HASH)
         scan = await session.on_cache_thread(copy.file.scan)
-        sound = copy.probe is None or copy.probe.integrity is not False
+        report = copy.probe
+        if deep and report is None:
+            report = await session.on_cache_thread(examine, session.cache_path, session.state.copies)
+        integrity = report.integrity if report is not None else None
         content = await session.on_cache_thread(
-            judge_content, copy.file, witness, None, None, scan, identity=copy.identity, sound=sound
+            judge_content, copy.file, witness, None, None, scan, identity=copy.identity, sound=integrity is not False
         )
-        look = Look(judgement, witness, copy, content, scan)
+        look = Look(judgement, witness, copy, content, scan, integrity)
         draft.states = look.states
         for warning in content.warnings:
             draft.warn(warning)
@@ -170,7 +175,7 @@ def file_facts(look: Look, dimension: int | None, expected_orphans: int = 0) -> 
     return FileFacts(
         schema=look.schema,
         has_rows=any(table.rows for table in tables.values()),
-        integrity=look.copy.probe.integrity if look.copy is not None and look.copy.probe is not None else None,
+        integrity=look.integrity,
         wrong_tables=(wrong.evidence,) if wrong is not None else (),
         orphans=orphans,
         orphan_keys=tuple(orphan_keys),

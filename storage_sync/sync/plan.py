@@ -30,7 +30,7 @@ def make_plan(
     refusal: GuardStopped | None,
     refused_rows: int,
 ) -> Plan:
-    """The sync's plan. `cached`: rows of each table in the file now; `generation`, `base_root`: what it was made for."""
+    """The sync's plan. `cached`: rows of each table now; `generation`, `base_root`: what it was made for."""
     inserted = sum(change.insert for change in changes.values())
     updated = sum(change.update for change in changes.values())
     removed = sum(change.remove for change in changes.values())

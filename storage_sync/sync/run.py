@@ -14,7 +14,7 @@ from storage_sync.model import CacheWrites, Outcome, Phase, Plan, Word
 from storage_sync.sync import guard
 from storage_sync.sync.apply import apply, settle
 from storage_sync.sync.compare import Compared, compared, guard_first_contact, in_primary, project, source_guard
-from storage_sync.sync.context import PAGE, Context
+from storage_sync.sync.context import PAGE, Context, Projection
 from storage_sync.sync.counts import pending_facts, table_changes, writes
 from storage_sync.sync.look import Look, looked, without_rows
 from storage_sync.sync.plan import make_plan
@@ -58,13 +58,23 @@ async def _attempt(context: Context) -> Outcome:
         projection = await project(context, look)
         if not options.plan_only:
             await context.session.on_cache_thread(settle, context, look.generation)
-        if options.adopt and source_guard(
-            replace(context, options=replace(options, adopt=False)), look, projection, ""
-        ):
-            look = without_rows(look)
-        await guard_first_contact(context, look)
-        async with compared(context, look, projection) as comparison:
-            return await _decide(context, comparison)
+        if _adopts(context, look, projection):
+            return await _compare(context, without_rows(look), projection)
+        return await _compare(context, look, projection)
+
+
+def _adopts(context: Context, look: Look, projection: Projection) -> bool:
+    """Whether the operator takes on another primary: the cache is then built anew from it."""
+    if not context.options.adopt:
+        return False
+    strict = replace(context, options=replace(context.options, adopt=False))
+    return source_guard(strict, look, projection, root="") is not None
+
+
+async def _compare(context: Context, look: Look, projection: Projection) -> Outcome:
+    await guard_first_contact(context, look)
+    async with compared(context, look, projection) as comparison:
+        return await _decide(context, comparison)
 
 
 async def _decide(context: Context, comparison: Compared) -> Outcome:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -186,7 +186,7 @@ class Stager:
                 self._report(staging)
 
     async def _receive(
-        self, staging: _native.Staging, steps: list[_native.StepSpec], chunks: AsyncIterator[bytes]
+        self, staging: _native.Staging, steps: list[_native.StepSpec], chunks: AsyncGenerator[bytes, None]
     ) -> None:
         staging.begin(steps)
 

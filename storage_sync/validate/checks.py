@@ -89,8 +89,8 @@ def unknown_checks(why: str) -> tuple[Check, ...]:
 def _integrity(file: FileFacts) -> Check:
     name = "cache_integrity"
     if file.wrong_tables:
-        return Check(name, CheckStatus.FAIL, "every table of do-memory's types", f"{len(file.wrong_tables)} wrong",
-                     "tables of another type: " + ", ".join(file.wrong_tables), file.wrong_tables[:KEYS_SHOWN])  # fmt: skip
+        wrong = "; ".join(file.wrong_tables)
+        return Check(name, CheckStatus.FAIL, "tables of do-memory's types", f"{len(file.wrong_tables)} wrong", wrong)
     if file.integrity is None:
         return Check(
             name, CheckStatus.SKIPPED, None, None, "a quick run does not walk the file's pages (verify --deep)"

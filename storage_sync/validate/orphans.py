@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+import orjson
 
+from storage_sync import _native
 from storage_sync.errors import StorageSyncError
 from storage_sync.model import Orphan, Outcome, Word
 from storage_sync.sync.compare import in_primary
@@ -84,7 +85,7 @@ def owner_reason(key: str, owners: Mapping[str, bool]) -> str:
     return "not cached" if owners[owner] else "owner nowhere"
 
 
-def vector_reason(value: np.ndarray | None, dimension: int | None) -> str:
+def vector_reason(value: np.ndarray | None) -> str:
     """What is wrong with a vector that has an owner."""
     if value is None or not value.size or not np.isfinite(value).all() or not value.any():
         return "bad values"
@@ -92,28 +93,20 @@ def vector_reason(value: np.ndarray | None, dimension: int | None) -> str:
 
 
 def decode(data: bytes) -> np.ndarray:
-    """f32 values of a cached embedding (postcard: varint count, then little-endian values)."""
-    count, shift, at = 0, 0, 0
-    for at, byte in enumerate(data):
-        count |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            break
-    body = data[at + 1 :]
-    if len(body) != 4 * count:
-        raise struct.error(f"{count} values in {len(body)} bytes")
-    return np.frombuffer(body, dtype="<f4")
+    """f32 values of a cached embedding. ValueError when it does not decode."""
+    return np.array(orjson.loads(_native.decode_value("embeddings", data)), dtype="<f4")
 
 
 def _values(look: Look, keys: list[str]) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
-    assert look.copy is not None
+    if look.copy is None:
+        return found
     for first in range(0, len(keys), PAGE):
         page = keys[first : first + PAGE]
         for key, data in zip(page, look.copy.file.get("embeddings", page), strict=True):
             try:
                 found[key] = decode(data or b"")
-            except struct.error:
+            except ValueError:
                 continue
     return found
 
