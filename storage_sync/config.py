@@ -5,20 +5,20 @@ is `STORAGE_SYNC_*` for each setting, then the names that do-memory itself uses.
 the file or the variable that holds it is, and its value never appears in a message, a `repr` or a view.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
 
 from storage_sync.errors import ConfigError
-from storage_sync.model import ConfigView, Setting
+
+if TYPE_CHECKING:
+    from storage_sync.model import ConfigView
 
 _NOW = {"applies": "now"}
 _NEXT = {"applies": "next sync"}
@@ -184,7 +184,7 @@ _SCHEMES = ("libsql://", "https://", "http://", "wss://", "ws://", "file:")
 
 
 def _fields_of(struct: type[msgspec.Struct], prefix: str = "") -> tuple[Field, ...]:
-    hints = get_type_hints(struct, include_extras=True)
+    hints = struct.__annotations__
     defaults = struct()
     found = []
     for name in struct.__struct_fields__:
@@ -773,8 +773,10 @@ def shown_value(field: Field, value: object) -> str:
     return redact_url(str(value)) if field.name == "primary" else str(value)
 
 
-def view(loaded: Loaded, env: Mapping[str, str], *, loaded_at: float | None = None) -> ConfigView:
+def view(loaded: Loaded, env: Mapping[str, str], *, loaded_at: float | None = None) -> "ConfigView":
     """Every setting with its origin, and whether there is a token, never the token."""
+    from storage_sync.model import ConfigView, Setting
+
     rows = []
     for field in FIELDS:
         value = shown_value(field, get(loaded.settings, field.name))

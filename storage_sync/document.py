@@ -7,22 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from storage_sync import __version__
-from storage_sync.model import (
+from storage_sync.outcome import (
     TABLES,
     Check,
     ErrorValue,
     Orphan,
     Outcome,
     Proof,
-    Run,
     Seconds,
     TableChange,
     TableCounts,
     Word,
 )
+
+if TYPE_CHECKING:
+    from storage_sync.model import Run
 
 SCHEMA = 1
 FULL_COMMANDS = frozenset({"sync", "repair", "rebuild", "demo"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from storage_sync.config import Settings, Token
-from storage_sync.model import Plan
+from storage_sync.outcome import Plan
 
 
 @dataclass(frozen=True, slots=True)

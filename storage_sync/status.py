@@ -10,7 +10,7 @@ from storage_sync.cache.states import judge_file
 from storage_sync.cache.witness import proof_still_speaks, read_witness
 from storage_sync.config import default_state_dir, state_directory
 from storage_sync.errors import ConfigError, StorageSyncError, exit_code_of
-from storage_sync.model import CacheState, ErrorValue, Outcome, Proof, Word
+from storage_sync.outcome import CacheState, ErrorValue, Outcome, Proof, Word
 from storage_sync.request import Request
 
 _EMPTY = frozenset({CacheState.ABSENT, CacheState.EMPTY_FILE, CacheState.INTERRUPTED_CREATE})

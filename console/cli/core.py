@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.cli.invocation import Answer, Invocation
 from storage_sync.errors import GuardStopped, UsageError
-from storage_sync.model import Orphan, Outcome, Word
+from storage_sync.outcome import Orphan, Outcome, Word
 
 if TYPE_CHECKING:
     from storage_sync.request import Request

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from storage_sync.config import Loaded, Token
-    from storage_sync.model import Outcome
+    from storage_sync.outcome import Outcome
     from storage_sync.request import Request
 
 

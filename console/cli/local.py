@@ -12,11 +12,12 @@ from console.cli.invocation import Answer, Invocation
 from console.cli.output import width_of
 from storage_sync import config
 from storage_sync.errors import ConfigError, LocalIO, UsageError
-from storage_sync.model import ErrorValue, Outcome, RunSummary, Word
+from storage_sync.outcome import ErrorValue, Outcome, Word
 
 if TYPE_CHECKING:
     from storage_sync.history import History
     from storage_sync.metrics import Facts
+    from storage_sync.model import RunSummary
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -140,10 +141,9 @@ def _facts(invocation: Invocation, warnings: list[str]) -> Facts:
     """What is known without asking the primary."""
     import os
 
-    from storage_sync.status import status_quick
-
     from storage_sync import _native
     from storage_sync.metrics import Facts
+    from storage_sync.status import status_quick
 
     outcome = status_quick(invocation.request(primary=False))
     cache = invocation.loaded().settings.cache or Path()

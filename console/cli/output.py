@@ -47,9 +47,10 @@ def write(stream: TextIO, text: str) -> None:
 
 def json_text(document: Mapping[str, object], *, indent: bool) -> str:
     """The document as one line, or indented for a terminal."""
-    import json
+    import msgspec
 
-    return json.dumps(document, ensure_ascii=False, indent=2 if indent else None, allow_nan=False)
+    data = msgspec.json.encode(document)
+    return (msgspec.json.format(data, indent=2) if indent else data).decode("utf-8", "backslashreplace")
 
 
 def say(invocation: Invocation, text: str) -> None:
@@ -89,7 +90,7 @@ def print_progress(invocation: Invocation, run: Run) -> None:
 
 def error_outcome(command: str, code: str, exit_code: int, message: str, hint: str, retry: bool = False) -> Outcome:
     """The outcome of a command that could not do its work."""
-    from storage_sync.model import ErrorValue, Outcome, Word
+    from storage_sync.outcome import ErrorValue, Outcome, Word
 
     verdicts = {"guard": Word.REFUSED, "cache_damaged": Word.DAMAGED}
     return Outcome(

@@ -9,7 +9,7 @@ from typing import Any
 
 from console.cli.invocation import Answer, Invocation
 from storage_sync.errors import LocalIO, UsageError
-from storage_sync.model import Outcome, Word
+from storage_sync.outcome import Outcome, Word
 
 _OWN_IN_DEMO = ("primary", "cache", "state_dir", "token_file", "token_env")
 

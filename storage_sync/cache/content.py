@@ -14,7 +14,7 @@ from storage_sync.cache.checkpoint import META_KEY, Checkpoint, decode_checkpoin
 from storage_sync.cache.states import Finding
 from storage_sync.cache.witness import Witness
 from storage_sync.errors import CacheDamaged, GuardStopped, StorageSyncError, VersionMismatch
-from storage_sync.model import DERIVED_TABLES, TABLES, CacheState, FileIdentity
+from storage_sync.outcome import DERIVED_TABLES, TABLES, CacheState, FileIdentity
 
 STAGING_KEY = "staging"
 """Key of `storage_sync_meta` that only an unfinished sibling has."""

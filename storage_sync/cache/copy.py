@@ -22,7 +22,7 @@ from storage_sync.cache.space import require_space
 from storage_sync.cache.states import Finding
 from storage_sync.cache.waiting import Cancelled
 from storage_sync.errors import CacheDamaged, CacheLocked, LocalIO, VersionMismatch
-from storage_sync.model import CacheState, FileIdentity
+from storage_sync.outcome import CacheState, FileIdentity
 
 COPY_ATTEMPTS = 5
 

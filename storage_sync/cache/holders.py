@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage_sync.model import LockHolder
+from storage_sync.outcome import LockHolder
 
 _LOCKS = Path("/proc/locks")
 

@@ -24,7 +24,7 @@ from storage_sync.errors import (
     StorageSyncError,
     VersionMismatch,
 )
-from storage_sync.model import CacheState, FileIdentity, LockHolder
+from storage_sync.outcome import CacheState, FileIdentity, LockHolder
 
 FORMAT = 3
 """The file format that redb 3 and 4 write."""

@@ -15,7 +15,7 @@ import msgspec
 
 from storage_sync.cache.identity import real_path
 from storage_sync.errors import LocalIO
-from storage_sync.model import FileIdentity, Proof
+from storage_sync.outcome import FileIdentity, Proof
 
 FILE_NAME = "acked.json"
 
