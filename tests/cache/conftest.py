@@ -30,6 +30,17 @@ def killed(cache: Path) -> Path:
 
 
 @pytest.fixture
+def torn(killed: Path) -> Path:
+    """As after a kill behind an ordinary commit: without the mark of a commit in two phases."""
+    with killed.open("r+b") as file:
+        file.seek(9)
+        flags = file.read(1)[0]
+        file.seek(9)
+        file.write(bytes([flags & ~4]))
+    return killed
+
+
+@pytest.fixture
 def open_folder() -> Iterator[Path]:
     """Below a folder that is not only ours, unlike `tmp_path`."""
     with tempfile.TemporaryDirectory() as name:

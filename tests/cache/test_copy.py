@@ -1,0 +1,192 @@
+"""Private copies: taken without a lock, examined when suspect, gone at the end whatever happens."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from storage_sync import _native
+from storage_sync.cache.copy import DamagedCopy, examine, is_suspect, private_copy, sweep
+from storage_sync.cache.identity import read_identity
+from storage_sync.errors import CacheLocked, Interrupted, LocalIO
+from storage_sync.model import CacheState as S
+from tests.cache.processes import HOLD_REDB, as_nobody, running
+
+PAGE = 4096
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "copies"
+
+
+def test_the_live_file_is_not_touched_and_the_copy_goes(cache: Path, folder: Path) -> None:
+    before, status = cache.read_bytes(), read_identity(str(cache))
+    with private_copy(str(cache), folder) as copy:
+        assert copy.file.schema_version() == 4
+        assert copy.identity == status
+        assert copy.finding.state == S.CLEAN
+        assert Path(copy.path).stat().st_mode & 0o777 == 0o600
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert copy.probe is not None
+        assert copy.probe.integrity is True
+    assert list(folder.iterdir()) == []
+    assert cache.read_bytes() == before
+    assert read_identity(str(cache)) == status
+
+
+def test_a_proven_file_needs_no_child(cache: Path, folder: Path) -> None:
+    with private_copy(str(cache), folder, proven=read_identity(str(cache))) as copy:
+        assert copy.probe is None
+
+
+def test_what_is_suspect(cache: Path) -> None:
+    identity = read_identity(str(cache))
+    assert not is_suspect(identity, identity)
+    os.utime(cache, ns=(5, 5))
+    assert is_suspect(read_identity(str(cache)), identity)
+    assert is_suspect(identity, None)
+    assert is_suspect(None, None)
+
+
+def test_a_torn_file_is_repaired_in_the_copy_only(torn: Path, folder: Path) -> None:
+    before = torn.read_bytes()
+    with private_copy(str(torn), folder) as copy:
+        assert copy.repaired
+        assert copy.finding.state == S.REPAIRED
+        assert copy.header.recovery_required
+    assert torn.read_bytes() == before
+
+
+def test_a_killed_file_that_needs_no_repair_is_unclean(killed: Path, folder: Path) -> None:
+    with private_copy(str(killed), folder) as copy:
+        assert not copy.repaired
+        assert copy.finding.state == S.UNCLEAN
+
+
+def test_a_file_that_others_hold_is_looked_at(cache: Path, folder: Path) -> None:
+    with running(HOLD_REDB, cache, "write") as child:
+        with private_copy(str(cache), folder) as copy:
+            assert copy.file.schema_version() == 4
+        assert child.poll() is None
+
+
+def test_without_a_state_folder_it_goes_to_a_temporary_one(cache: Path) -> None:
+    with private_copy(str(cache), None) as copy:
+        place = Path(copy.path)
+        assert place.parent.stat().st_mode & 0o777 == 0o700
+    assert not place.parent.exists()
+
+
+def test_damage_is_a_finding_with_its_evidence(cache: Path, folder: Path) -> None:
+    os.truncate(cache, cache.stat().st_size - PAGE)
+    with pytest.raises(DamagedCopy) as caught, private_copy(str(cache), folder):
+        pass
+    assert caught.value.finding.state == S.CORRUPT
+    assert (caught.value.code, caught.value.exit_code) == ("cache_damaged", 5)
+    assert "truncated" in caught.value.message
+    assert list(folder.iterdir()) == []
+
+
+def test_damage_that_only_our_own_open_sees(cache: Path, folder: Path) -> None:
+    os.truncate(cache, cache.stat().st_size - PAGE)
+    with pytest.raises(DamagedCopy), private_copy(str(cache), folder, proven=read_identity(str(cache))):
+        pass
+
+
+def test_examine_gives_the_report_of_the_child(cache: Path, folder: Path) -> None:
+    assert examine(str(cache), folder).integrity is True
+    os.truncate(cache, cache.stat().st_size - PAGE)
+    assert "truncated" in examine(str(cache), folder).damage
+    assert list(folder.iterdir()) == []
+
+
+def test_an_error_inside_the_block_cleans_up_too(cache: Path, folder: Path) -> None:
+    with pytest.raises(Interrupted), private_copy(str(cache), folder):
+        raise Interrupted("stop")
+    assert list(folder.iterdir()) == []
+
+
+def test_an_identity_that_moved_meanwhile_is_none(cache: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = _native.copy_file
+
+    def copy_and_touch(source: str, target: str, attempts: int) -> _native.CopyInfo:
+        info = real(source, target, attempts)
+        os.utime(cache, ns=(5, 5))
+        return info
+
+    monkeypatch.setattr(_native, "copy_file", copy_and_touch)
+    with private_copy(str(cache), folder) as copy:
+        assert copy.identity is None
+
+
+def test_a_file_that_never_rests(cache: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(source: str, target: str, attempts: int) -> _native.CopyInfo:
+        raise BlockingIOError("it moved")
+
+    monkeypatch.setattr(_native, "copy_file", busy)
+    with pytest.raises(CacheLocked), private_copy(str(cache), folder):
+        pass
+    assert list(folder.iterdir()) == []
+
+
+def test_an_absent_file_and_a_full_disk_are_local(cache: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(LocalIO), private_copy(str(cache) + ".none", folder):
+        pass
+    monkeypatch.setattr("storage_sync.cache.space.free_space", lambda path: 10)
+    with pytest.raises(LocalIO, match="bytes are needed"), private_copy(str(cache), folder):
+        pass
+    assert list(folder.iterdir()) == []
+
+
+COPYING = """
+import sys
+from pathlib import Path
+from storage_sync.cache.copy import private_copy
+with private_copy(sys.argv[1], Path(sys.argv[2])):
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_leftovers_of_dead_runs_go_those_of_living_ones_stay(cache: Path, folder: Path) -> None:
+    with running(COPYING, cache, folder) as living:
+        with running(COPYING, cache, folder) as dead:
+            os.kill(dead.pid, signal.SIGKILL)
+            dead.wait()
+        gone = sweep(folder)
+        assert [name.split("-")[0] for name in gone] == [str(dead.pid)]
+        assert {path.name.split("-")[0] for path in folder.iterdir()} == {str(living.pid)}
+        assert living.stdin is not None
+        living.stdin.close()
+        living.wait()
+    assert list(folder.iterdir()) == []
+
+
+def test_two_runs_at_once(cache: Path, folder: Path) -> None:
+    with private_copy(str(cache), folder) as one, private_copy(str(cache), folder) as two:
+        assert one.path != two.path
+        assert one.file.schema_version() == two.file.schema_version() == 4
+
+
+def test_a_folder_that_cannot_be_made(open_folder: Path, cache: Path) -> None:
+    code = """
+import json, sys
+from pathlib import Path
+from storage_sync.cache.copy import private_copy
+from storage_sync.errors import LocalIO
+drop()
+try:
+    with private_copy(sys.argv[1], Path(sys.argv[2])):
+        print(json.dumps("opened"))
+except LocalIO as error:
+    print(json.dumps(error.message))
+"""
+    target = cache.rename(open_folder / "cache.redb")
+    target.chmod(0o444)
+    open_folder.chmod(0o555)
+    assert "cannot be made" in as_nobody(code, target, open_folder / "copies")
+    open_folder.chmod(0o755)

@@ -1,0 +1,91 @@
+"""Naming who holds a file, from the kernel's list and without it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from storage_sync.cache import holders
+from storage_sync.cache.holders import LockLine, describe, lock_holders, parse_locks
+from storage_sync.model import LockHolder
+from tests.cache.processes import HOLD_REDB, running
+
+
+def test_the_kernels_list_is_read() -> None:
+    text = """1: FLOCK  ADVISORY  WRITE 4711 fe:01:42 0 EOF
+1: -> FLOCK  ADVISORY  WRITE 4712 fe:01:42 0 EOF
+2: OFDLCK ADVISORY  READ -1 103:00:77 0 EOF
+3: LEASE  ACTIVE    READ 5 fe:00:1 0 EOF
+4: POSIX  ADVISORY  READ 12 fe:00:9 128 128
+a line of a future kernel
+5: FLOCK  ADVISORY  WRITE x y:z 0 EOF
+"""
+    assert parse_locks(text) == [
+        LockLine(4711, True, (0xFE, 1), 42),
+        LockLine(-1, False, (0x103, 0), 77),
+        LockLine(12, False, (0xFE, 0), 9),
+    ]
+
+
+def test_nobody_holds_a_free_or_missing_file(cache: Path, tmp_path: Path) -> None:
+    assert lock_holders(str(cache)) == ()
+    assert lock_holders(str(tmp_path / "none")) == ()
+
+
+def test_a_holder_has_pid_command_user_and_start(cache: Path) -> None:
+    with running(HOLD_REDB, cache, "write") as child:
+        (holder,) = lock_holders(str(cache))
+        assert holder.pid == child.pid
+        assert holder.exclusive
+        assert "python" in holder.command
+        assert holder.user
+        assert holder.since is not None
+        assert f"(pid {child.pid}, {holder.user})" in describe(holder)
+
+
+def test_our_own_lock_is_ours_and_goes_with_it(cache: Path) -> None:
+    with cache.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        (holder,) = lock_holders(str(cache))
+        assert (holder.pid, holder.exclusive) == (os.getpid(), False)
+    assert lock_holders(str(cache)) == ()
+
+
+def test_a_lock_ends_with_its_process(cache: Path) -> None:
+    with running(HOLD_REDB, cache, "write") as child:
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+        assert lock_holders(str(cache)) == ()
+
+
+def test_a_lock_of_an_open_file_finds_the_process(cache: Path) -> None:
+    code = """
+import fcntl, struct, sys
+file = open(sys.argv[1], "r+b")
+fcntl.fcntl(file, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))  # F_OFD_SETLK
+print("ready", flush=True)
+sys.stdin.read()
+"""
+    with running(code, cache) as child:
+        (holder,) = lock_holders(str(cache))
+        assert (holder.pid, holder.exclusive) == (child.pid, True)
+
+
+@pytest.mark.parametrize(("mode", "held"), [("write", True), ("read", False)])
+def test_without_the_kernels_list_a_lock_is_tried(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, mode: str, held: bool
+) -> None:
+    """A shared holder is not seen that way; then the commit finds out."""
+    monkeypatch.setattr(holders, "_LOCKS", Path("/nowhere"))
+    assert lock_holders(str(cache)) == ()
+    with running(HOLD_REDB, cache, mode) as child:
+        assert [holder.pid for holder in lock_holders(str(cache))] == ([child.pid] if held else [])
+
+
+def test_a_holder_that_cannot_be_named() -> None:
+    assert "cannot be named" in describe(LockHolder(-1, "", "", None, exclusive=True))
+    assert describe(LockHolder(7, "", "", None, exclusive=True)) == "a process (pid 7)"

@@ -1,0 +1,68 @@
+"""Which file it is and what it lies on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from storage_sync.cache.identity import file_system_of, is_network, match_mount, read_identity, real_path
+from storage_sync.cache.space import free_space, require_space
+from storage_sync.errors import LocalIO
+
+MOUNTS = """/dev/vda / ext4 rw 0 0
+server:/x /srv/nfs\\040share nfs4 rw 0 0
+user@host: /home/me/remote fuse.sshfs rw 0 0
+tmpfs /srv/nfs\\040share/local tmpfs rw 0 0
+short
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "network"),
+    [
+        ("/var/lib/cache.redb", "ext4", False),
+        ("/srv/nfs share/cache.redb", "nfs4", True),
+        ("/srv/nfs shared/cache.redb", "ext4", False),
+        ("/srv/nfs share/local/cache.redb", "tmpfs", False),
+        ("/home/me/remote/cache.redb", "fuse.sshfs", True),
+    ],
+)
+def test_the_longest_mount_above_decides(path: str, kind: str, network: bool) -> None:
+    system = match_mount(MOUNTS, path)
+    assert (system.kind, system.network) == (kind, network)
+
+
+def test_kinds_of_other_machines() -> None:
+    assert all(is_network(kind) for kind in ("nfs", "cifs", "9p", "fuse.sshfs", "fuse.rclone"))
+    assert not any(is_network(kind) for kind in ("ext4", "tmpfs", "btrfs", "fuse.ntfs-3g", "overlay"))
+
+
+def test_the_real_mounts(tmp_path: Path) -> None:
+    assert file_system_of(str(tmp_path / "not" / "yet")).mount
+    assert file_system_of(str(tmp_path), mounts=str(tmp_path / "none")).kind == ""
+
+
+def test_an_identity_changes_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    first = read_identity(str(path))
+    assert first == read_identity(str(path))
+    os.utime(path, ns=(1, 1))
+    assert read_identity(str(path)) != first
+    path.unlink()
+    assert read_identity(str(path)) is None
+
+
+def test_two_names_of_one_file(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    assert real_path(str(tmp_path / "link")) == str(tmp_path / "file")
+
+
+def test_room_is_asked_where_the_file_will_be(tmp_path: Path) -> None:
+    absent = str(tmp_path / "a" / "b")
+    assert free_space(absent) == pytest.approx(free_space(str(tmp_path)), rel=0.2)
+    require_space(absent, 1)
+    with pytest.raises(LocalIO, match="bytes are needed"):
+        require_space(absent, 1 << 62)
