@@ -44,7 +44,7 @@ class Bridge(Protocol):
         """Events since the last call: all answers, and at most `LINES_A_TICK` log lines."""
         ...
 
-    def submit(self, kind: str, **arguments: object) -> int:
+    def submit(self, kind: str, /, **arguments: object) -> int:
         """Ask for something; the answer is an event with the returned number."""
         ...
 
@@ -160,7 +160,7 @@ class ThreadBridge:
     def drain(self) -> list[Event]:
         return self._mailbox.take()
 
-    def submit(self, kind: str, **arguments: object) -> int:
+    def submit(self, kind: str, /, **arguments: object) -> int:
         self._last_id += 1
         command = Command(self._last_id, kind, arguments)
         with self._gate:
@@ -272,7 +272,7 @@ class ScriptedBridge:
     def drain(self) -> list[Event]:
         return self._mailbox.take()
 
-    def submit(self, kind: str, **arguments: object) -> int:
+    def submit(self, kind: str, /, **arguments: object) -> int:
         command = Command(len(self.asked) + 1, kind, arguments)
         self.asked.append(command)
         return command.id

@@ -63,7 +63,7 @@ def _beside(value: Line, extra: Line) -> Line:
 
 def _spark(samples: Sequence[float | None], width: int, glyphs: GlyphSet) -> Line:
     failed = glyphs.roles[Role.FAILED]
-    return plain(fmt.spark(samples, width, glyphs, failed=failed))
+    return plain(fmt.spark(samples, width, glyphs, failed=failed, spread=2))
 
 
 @dataclass(frozen=True, slots=True)

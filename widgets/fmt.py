@@ -169,12 +169,17 @@ def bar(fraction: float | None, width: int, glyphs: GlyphSet) -> tuple[str, str]
     return filled, glyphs.bar_empty * (width - len(filled))
 
 
-def spark(samples: Sequence[float | None], width: int, glyphs: GlyphSet, *, failed: str) -> str:
-    """The newest samples at the right, from 0 to their largest; None is drawn as `failed`, no sample as a blank."""
+def spark(samples: Sequence[float | None], width: int, glyphs: GlyphSet, *, failed: str, spread: float = 1) -> str:
+    """The newest samples at the right; None is drawn as `failed`, no sample as a blank.
+
+    The scale goes from 0 to the largest sample, and at least to `spread` times the median, so that an ordinary
+    sample of a noisy series does not fill the height.
+    """
     if width <= 0:
         return ""
     shown = samples[-width:]
-    largest = max((value for value in shown if value is not None and math.isfinite(value)), default=0.0)
+    known = sorted(value for value in shown if value is not None and math.isfinite(value))
+    largest = max(known[-1], spread * known[len(known) // 2]) if known else 0.0
     marks = "".join(_spark_mark(value, largest, glyphs, failed) for value in shown)
     return marks.rjust(width)
 

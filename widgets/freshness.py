@@ -40,8 +40,9 @@ class Freshness:
         head = [paint_fact(self.proof, width, look, LABELS), self._behind(width, look)]
         last = paint_fact(self.next, width, look, LABELS)
         room = max(0, height - len(head) - 1)
-        notes = [paint_fact(note, width, look, LABELS) for note in self.notes[:room]]
-        return [*head, *self._tables(room - len(notes), look.glyphs), *notes, last]
+        tables = self._tables(room, look.glyphs)
+        notes = [paint_fact(note, width, look, LABELS) for note in self.notes[: room - len(tables)]]
+        return [*head, *tables, *notes, last]
 
     def _behind(self, width: int, look: Look) -> Line:
         if self.behind is None:

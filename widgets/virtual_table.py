@@ -77,10 +77,10 @@ class VirtualTable(ScrollView, can_focus=True):
         self,
         look: Look,
         *,
-        id: str | None = None,
+        id: str | None = None,  # noqa: A002
         cursor: bool = True,
         follow: bool = False,
-        empty: str = "",  # noqa: A002
+        empty: str = "",
     ) -> None:
         super().__init__(id=id)
         self.look = look

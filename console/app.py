@@ -1,0 +1,484 @@
+"""The application: one timer that draws what the bridge holds, and the actions behind the keys."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import App
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from console.bindings import bindings
+from console.bridge import Bridge, Emit, Publish, Service, ThreadBridge
+from console.commands import ConsoleCommands
+from console.desk import Desk
+from console.dialogs.ask import AskDialog, Choice
+from console.dialogs.help import HelpDialog
+from console.dialogs.log import LogDialog
+from console.dialogs.plan import PlanDialog
+from console.journal import Journal
+from console.keys import CONFIG, EVERYWHERE, HISTORY, ORPHANS, OVERVIEW, VALIDATION
+from console.screens.base import BaseScreen
+from console.screens.history import HistoryScreen
+from console.screens.orphans import OrphansScreen
+from console.screens.overview import OverviewScreen
+from console.screens.settings import ConfigScreen
+from console.screens.validation import ValidationScreen
+from console.themes import PALETTES, themes
+from console.ui import REFRESH_STEPS, Clock, UiSettings
+from console.verdict import verdict
+from console.views.frame import Frame
+from storage_sync.model import (
+    ConfigChanged,
+    CoreBeat,
+    CoreDied,
+    Event,
+    LogLine,
+    Plan,
+    Refused,
+    Run,
+    RunEnded,
+    Snapshot,
+)
+from widgets import fmt
+from widgets.glyphs import GlyphSet, Look, choose
+from widgets.key_bar import KeyBar
+from widgets.line import muted, plain
+from widgets.tab_row import TabRow
+
+if TYPE_CHECKING:
+    from storage_sync.config import Settings
+
+TICK_S = 0.25
+IDLE_TICK_S = 0.5
+LATE_S = 0.25
+MANUAL = "manual"
+DEMO_ASKED = -1
+"""Result of the application when a person asked for the demo; never an exit code."""
+
+
+class Console(App[int]):
+    """Draws a bridge. `glyphs`: a set to use whatever the terminal says (pictures, tests)."""
+
+    CSS_PATH = "console.tcss"
+    TITLE = "Storage Sync"
+    COMMANDS = {ConsoleCommands}  # noqa: RUF012 -- the type is Textual's
+    BINDINGS: ClassVar[list[BindingType]] = bindings(EVERYWHERE)
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-tiny"),
+        (60, "-w60"),
+        (100, "-w100"),
+        (140, "-w140"),
+    ]
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-short"),
+        (18, "-h24"),
+        (30, "-h30"),
+        (38, "-h38"),
+    ]
+
+    def __init__(
+        self,
+        bridge: Bridge,
+        ui: UiSettings,
+        *,
+        clock: Clock | None = None,
+        glyphs: GlyphSet | None = None,
+        environment: Mapping[str, str] | None = None,
+        handle_signals: bool = False,
+    ) -> None:
+        super().__init__()
+        environment = os.environ if environment is None else environment
+        encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+        for theme in themes():
+            self.register_theme(theme)
+        self.theme = ui.theme
+        if ui.keymap:
+            self.set_keymap(dict(ui.keymap))
+        self.look = Look(glyphs or choose(ui.glyphs, environment, encoding), no_color=self.no_color)
+        self.ui = ui
+        self.bridge = bridge
+        self.clock = clock or Clock()
+        self.journal = Journal()
+        self.desk = Desk(bridge, self._refused)
+        self._handle_signals = handle_signals
+        self._placeholder = Snapshot(0, self.clock.now(), CoreBeat(self.clock.monotonic()), profile=ui.profile)
+        self._live: Frame | None = None
+        self._frozen: Snapshot | None = None
+        self._started_at = self.clock.monotonic()
+        self._ticked_at: float | None = None
+        self._drawn_at: float | None = None
+        self._last_action = "start"
+        self._leaving_after_run = False
+
+    # ------------------------------------------------------------------------------- start and timer
+
+    def on_mount(self) -> None:
+        self.set_class(self.look.glyphs.is_ascii, "-ascii")
+        self.set_class(self.look.no_color, "-no-color")
+        for name, screen in self._screens_by_mode().items():
+            self.add_mode(name, lambda screen=screen: screen)  # type: ignore[misc]
+        self.switch_mode(OVERVIEW)
+        if self._handle_signals:
+            self._catch_signals()
+        self.set_interval(TICK_S, self._on_timer)
+        self.call_after_refresh(self._first)
+
+    def _screens_by_mode(self) -> Mapping[str, BaseScreen]:
+        return {
+            OVERVIEW: OverviewScreen(self.look, self.journal),
+            VALIDATION: ValidationScreen(self.look),
+            ORPHANS: OrphansScreen(self.look, self.desk),
+            HISTORY: HistoryScreen(self.look),
+            CONFIG: ConfigScreen(self.look),
+        }
+
+    def _first(self) -> None:
+        """After the first paint: only now the core is imported, in its own thread."""
+        self.bridge.start()
+        self.tick()
+
+    def _catch_signals(self) -> None:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._terminate)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+
+    def _terminate(self) -> None:
+        self.desk.ask("cancel")
+        self.exit(128 + signal.SIGTERM)
+
+    def _reload(self) -> None:
+        self.desk.ask("reload")
+
+    def _on_timer(self) -> None:
+        moment = self.clock.monotonic()
+        last = self._ticked_at
+        if last is not None and not self.running and moment - last < IDLE_TICK_S - TICK_S / 2:
+            return
+        if last is not None and moment - last > IDLE_TICK_S + LATE_S:
+            self._log_late(moment - last)
+        self.tick()
+
+    def _log_late(self, seconds: float) -> None:
+        focus = self.focused.id if self.focused is not None else "nothing"
+        said = f"drawn {fmt.took(seconds)} after the last picture; screen {self.current_mode}, focus {focus}"
+        self.journal.add(LogLine(self.clock.now(), "info", "screen", f"{said}, last action {self._last_action}"))
+
+    def tick(self) -> None:
+        """Hear what the core said and draw what it shows."""
+        self._ticked_at = self.clock.monotonic()
+        snapshot = self.bridge.latest()
+        self._live = self._frame(snapshot)
+        for event in self.bridge.drain():
+            self._hear(event)
+        self.paint()
+
+    def _frame(self, snapshot: Snapshot | None) -> Frame:
+        moment = self.clock.monotonic()
+        now = self.clock.now()
+        beat_age = moment - (self._started_at if snapshot is None else snapshot.beat.at)
+        return Frame(
+            snapshot=snapshot or replace(self._placeholder, taken_at=now),
+            verdict=verdict(snapshot, now=now, beat_age=beat_age),
+            now=now,
+            beat_age=None if snapshot is None and beat_age < IDLE_TICK_S * 3 else beat_age,
+            look=self.look,
+            frozen=self._frozen is not None,
+        )
+
+    def paint(self, *, panels: bool | None = None) -> None:
+        """Draw the active screen; panels only as often as `ui.refresh` says, or when `panels` is true."""
+        live = self._live
+        screen = self._base_screen()
+        if live is None or screen is None:
+            return
+        shown = live if self._frozen is None else replace(live, snapshot=self._frozen, now=self._frozen.taken_at)
+        screen.show_top(shown, live, self._disabled())
+        moment = self.clock.monotonic()
+        due = self._drawn_at is None or moment - self._drawn_at >= min(self.ui.refresh_s, self._longest()) - TICK_S / 2
+        if panels or (due and not live.stalled) or self._drawn_at is None:
+            self._drawn_at = moment
+            screen.show_body(shown)
+        if isinstance(self.screen, LogDialog):
+            self.screen.refresh_lines()
+
+    def _longest(self) -> float:
+        return TICK_S if self.running and self.ui.refresh_s <= IDLE_TICK_S else self.ui.refresh_s
+
+    def _base_screen(self) -> BaseScreen | None:
+        stack = self.screen_stack
+        bottom: Screen[object] | None = stack[0] if stack else None
+        return bottom if isinstance(bottom, BaseScreen) and bottom.is_mounted else None
+
+    # ---------------------------------------------------------------------------------------- events
+
+    def _hear(self, event: Event) -> None:
+        if self.desk.hear(event):
+            return
+        if isinstance(event, LogLine):
+            self.journal.add(event)
+        elif isinstance(event, RunEnded):
+            self._run_ended(event)
+        elif isinstance(event, ConfigChanged):
+            self.say(f"configuration changed: {', '.join(event.keys)}")
+        elif isinstance(event, CoreDied):
+            self._core_died(event)
+
+    def _run_ended(self, event: RunEnded) -> None:
+        outcome = event.outcome
+        said = f"{event.run_id} {outcome.verdict.value.replace('_', ' ')}, exit {outcome.exit_code}"
+        if outcome.error is not None:
+            self.say(f"{said}: {outcome.error.message}", failed=True)
+        if self._leaving_after_run:
+            self.exit(0)
+
+    def _core_died(self, event: CoreDied) -> None:
+        self.journal.add(LogLine(self.clock.now(), "fail", "core", f"the sync core has ended: {event.report}"))
+
+        def answered(choice: str | None) -> None:
+            if choice == "quit":
+                self.exit(70)
+
+        safe = fmt.clean(event.report, ascii_only=self.look.glyphs.is_ascii)
+        lines = (plain("The sync core has ended. Nothing is being synced."), muted(safe))
+        choices = (Choice("stay", "Stay and look"), Choice("quit", "Quit"))
+        self.push_screen(AskDialog(self.look, "Core ended", lines, choices), answered)
+
+    def _refused(self, refused: Refused) -> None:
+        self.say(f"{refused.reason}; {refused.hint}" if refused.hint else refused.reason, failed=True)
+
+    def say(self, text: str, *, failed: bool = False) -> None:
+        """A toast: the answer to a key just pressed. Its text may come from outside."""
+        safe = fmt.clean(text, ascii_only=self.look.glyphs.is_ascii)
+        self.notify(safe, severity="error" if failed else "information", markup=False)
+
+    # --------------------------------------------------------------------------------------- facts
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest picture of the core, frozen screen or not."""
+        return self._placeholder if self._live is None else self._live.snapshot
+
+    @property
+    def run_now(self) -> Run | None:
+        """The running operation."""
+        run = self.snapshot.run
+        return run if run is not None and run.ended_at is None else None
+
+    @property
+    def running(self) -> bool:
+        return self.run_now is not None
+
+    def _disabled(self) -> frozenset[str]:
+        """Ids of keys that do nothing now; their footer entries are greyed."""
+        off: set[str] = set()
+        run = self.run_now
+        if run is None or not run.cancellable:
+            off.add("cancel")
+        if self.snapshot.access != "rw":
+            off.add("pause")
+        return frozenset(off)
+
+    # -------------------------------------------------------------------------------------- actions
+
+    def on_tab_row_chosen(self, event: TabRow.Chosen) -> None:
+        self.action_go(event.tab)
+
+    async def on_key_bar_pressed(self, event: KeyBar.Pressed) -> None:
+        await self.run_action(event.action)
+
+    def action_go(self, screen: str) -> None:
+        """Another screen."""
+        self._last_action = f"go {screen}"
+        self.switch_mode(screen)
+        self.call_after_refresh(self.paint, panels=True)
+
+    def action_sync(self) -> None:
+        """Ask for a plan, and show it when it comes."""
+        if self.running:
+            self.say("a run is active; x cancels it")
+            return
+        self._last_action = "sync"
+        snapshot = self.snapshot
+        dialog = PlanDialog(self.look, "sync", snapshot.profile, snapshot.access, snapshot.cache.counts)
+
+        def made(value: object) -> None:
+            if isinstance(value, Plan):
+                dialog.show_plan(value)
+
+        def refused(event: Refused) -> None:
+            safe = self.look.glyphs.is_ascii
+            dialog.show_refusal(fmt.clean(event.reason, ascii_only=safe), fmt.clean(event.hint, ascii_only=safe))
+
+        def ask() -> None:
+            number = self.desk.ask("make_plan", answered=made, refused=refused, kind="sync")
+            asked.append(number)
+
+        def chosen(plan_id: str | None) -> None:
+            for number in asked:
+                self.desk.forget(number)
+            if plan_id is not None:
+                self.desk.ask("execute", plan_id=plan_id)
+                self.action_go(OVERVIEW)
+
+        asked: list[int] = []
+        self.push_screen(dialog, chosen)
+        dialog.call_after_refresh(ask)
+
+    def action_cancel(self) -> None:
+        """Stop the running operation. Nothing is lost by it: proved rows stay staged."""
+        run = self.run_now
+        if run is None:
+            self.say("nothing is running")
+        elif not run.cancellable:
+            self.say("committing, ends in under 1 s")
+        else:
+            self._last_action = "cancel"
+            self.desk.ask("cancel")
+
+    def action_validate(self) -> None:
+        self._last_action = "validate"
+        self.desk.ask("validate", deep=False)
+
+    def action_validate_deep(self) -> None:
+        self._last_action = "validate deep"
+        self.desk.ask("validate", deep=True)
+
+    def action_peek(self) -> None:
+        self.desk.ask("peek")
+
+    def action_try_now(self) -> None:
+        self.desk.ask("try_now")
+
+    def action_pause(self) -> None:
+        """Pause or resume the scheduled syncs."""
+        if self.snapshot.access != "rw":
+            self.say("look only: no sync is scheduled; W allows writes again")
+            return
+        paused = not self.snapshot.paused
+        self.desk.ask("pause", paused=paused)
+        self.say("scheduled syncs are paused; P resumes them" if paused else "scheduled syncs go on")
+
+    def action_access(self) -> None:
+        """Look only at once; allowing writes again is a question."""
+        access = self.snapshot.access
+        if access == "locked ro":
+            self.say("this console was started to look only", failed=True)
+        elif access == "rw":
+            self.desk.ask("set_access", access="ro")
+        else:
+            self._ask_for_writes()
+
+    def _ask_for_writes(self) -> None:
+        lines = (
+            plain("Allow this console to write the cache again?"),
+            muted("Syncs start by themselves then: on a timer, and when the primary has moved."),
+            muted("The primary is never written."),
+        )
+        choices = (Choice("stay", "Look only"), Choice("write", "Allow writes"))
+
+        def answered(choice: str | None) -> None:
+            if choice == "write":
+                self.desk.ask("set_access", access="rw")
+
+        self.push_screen(AskDialog(self.look, "Allow writes", lines, choices), answered)
+
+    def action_freeze(self) -> None:
+        """Freeze the picture, not the core; heartbeat, clock and verdict go on."""
+        self._frozen = None if self._frozen is not None else self.snapshot
+        self.tick()
+        self.paint(panels=True)
+
+    def action_refresh(self, step: int) -> None:
+        """Another interval between pictures."""
+        place = min(range(len(REFRESH_STEPS)), key=lambda index: abs(REFRESH_STEPS[index] - self.ui.refresh_s))
+        place = max(0, min(len(REFRESH_STEPS) - 1, place + step))
+        self.ui = replace(self.ui, refresh_s=REFRESH_STEPS[place])
+        self.say(f"panels are drawn every {self.ui.refresh_s:g} s")
+
+    def action_theme(self) -> None:
+        names = [palette.name for palette in PALETTES]
+        place = names.index(self.theme) + 1 if self.theme in names else 0
+        self.action_set_theme(names[place % len(names)])
+
+    def action_set_theme(self, name: str) -> None:
+        self.theme = name
+
+    def action_help(self) -> None:
+        notes = () if self.snapshot.access == "rw" else ("this console looks only: W allows writes again",)
+        self.push_screen(HelpDialog(self.look, self.current_mode, notes))
+
+    def action_log(self) -> None:
+        self.push_screen(LogDialog(self.look, self.journal))
+
+    def action_demo(self) -> None:
+        """Leave, and start the demo instead."""
+        self.exit(DEMO_ASKED)
+
+    def action_leave(self) -> None:
+        """Quit; asks only during a run that an operator started."""
+        run = self.run_now
+        if run is None:
+            self.exit(0)
+        elif run.trigger != MANUAL:
+            self.desk.ask("cancel")
+            self.exit(0)
+        else:
+            self._ask_to_leave(run)
+
+    def _ask_to_leave(self, run: Run) -> None:
+        lines = (
+            plain(f"{run.id} is running: {fmt.percent(run.done, run.total)} of its rows."),
+            muted("Cancelling keeps the proved rows staged and leaves the cache as it is."),
+        )
+        choices = (
+            Choice("stay", "Stay"),
+            Choice("wait", "Quit when it ends"),
+            Choice("cancel", "Cancel and quit"),
+        )
+
+        def answered(choice: str | None) -> None:
+            if choice == "cancel":
+                self.desk.ask("cancel")
+                self.exit(0)
+            elif choice == "wait":
+                self._leaving_after_run = True
+                self.say(f"leaving when {run.id} ends")
+
+        self.push_screen(AskDialog(self.look, "Quit", lines, choices), answered)
+
+
+def ui_settings(settings: Settings) -> UiSettings:
+    """The screen's part of the settings."""
+    ui = settings.ui
+    known = {palette.name for palette in PALETTES}
+    theme = {"auto": UiSettings().theme, "textual-ansi": "textual-ansi"}.get(ui.theme, ui.theme)
+    return UiSettings(
+        theme=theme if theme in known or theme == "textual-ansi" else UiSettings().theme,
+        refresh_s=ui.refresh,
+        glyphs=ui.glyphs,
+        profile=settings.profile,
+        keymap=dict(ui.keymap),
+    )
+
+
+def run(settings: Settings, plain: bool = False) -> int:
+    """Open the console on the settings and stay until a person leaves; the exit code."""
+
+    def make_service(publish: Publish, emit: Emit) -> Service:
+        from storage_sync.service import SyncService
+
+        return SyncService(settings, publish=publish, emit=emit)
+
+    bridge = ThreadBridge(make_service)
+    app = Console(bridge, ui_settings(settings), handle_signals=True)
+    result = app.run()
+    bridge.stop(2.0)
+    return app.return_code or 0 if result is None else result

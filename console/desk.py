@@ -1,0 +1,53 @@
+"""Questions to the core and who waits for their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from console.bridge import Bridge
+from storage_sync.model import Accepted, Answer, Event, Refused
+
+OnAnswer = Callable[[object], None]
+OnRefused = Callable[[Refused], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    answered: OnAnswer | None
+    refused: OnRefused
+
+
+class Desk:
+    """Gives each question to the bridge and its answer to the one who asked; a refusal is never lost."""
+
+    def __init__(self, bridge: Bridge, on_refused: OnRefused) -> None:
+        self._bridge = bridge
+        self._on_refused = on_refused
+        self._waiting: dict[int, _Waiting] = {}
+
+    def ask(
+        self, kind: str, /, *, answered: OnAnswer | None = None, refused: OnRefused | None = None, **arguments: object
+    ) -> int:
+        number = self._bridge.submit(kind, **arguments)
+        self._waiting[number] = _Waiting(answered, refused or self._on_refused)
+        return number
+
+    def forget(self, number: int) -> None:
+        """The answer is not wanted any more; a late one is dropped."""
+        self._waiting.pop(number, None)
+
+    def hear(self, event: Event) -> bool:
+        """Route an event that answers a question; whether it was one."""
+        if isinstance(event, Accepted):
+            return True
+        if isinstance(event, Answer):
+            waiting = self._waiting.pop(event.command_id, None)
+            if waiting is not None and waiting.answered is not None:
+                waiting.answered(event.value)
+            return True
+        if isinstance(event, Refused):
+            waiting = self._waiting.pop(event.command_id, None)
+            (waiting.refused if waiting is not None else self._on_refused)(event)
+            return True
+        return False

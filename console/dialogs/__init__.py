@@ -1,0 +1,1 @@
+"""Questions over any screen. The safe button has focus; `esc` always closes."""

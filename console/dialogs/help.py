@@ -1,0 +1,102 @@
+"""Help of one screen: its keys, the keys everywhere, and the words. Searchable."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+from console.keys import SCREENS, help_groups
+from widgets.glyphs import Look, Tone
+from widgets.line import Line, Piece, cell, muted, plain
+from widgets.virtual_table import VirtualTable
+
+WORDS: tuple[tuple[str, str], ...] = (
+    ("primary", "the durable Turso or libSQL database; it is never written"),
+    ("cache", "the redb file that do-memory reads"),
+    ("window", "the episodes that the cache should hold: the newest ones"),
+    ("proof", "equal content root for one moment of the primary; it expires"),
+    ("generation", "g-4120: the number of the last proven write to the cache"),
+    ("witness", "the last acknowledged generation, kept outside the cache file"),
+    ("staging", "proven rows waiting for the one transaction; kept when a run is cancelled"),
+    ("quarantine", "rows refused because they cannot be decoded, and rows set aside"),
+    ("cache-only", "rows that the primary never had; kept and counted"),
+    ("orphan", "an embedding whose owner is not there"),
+)
+
+
+class HelpDialog(ModalScreen[None]):
+    AUTO_FOCUS = "#help-list"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,f1,q", "close", "Close", show=False),
+        Binding("slash", "search", "Search", show=False),
+    ]
+
+    def __init__(self, look: Look, screen: str, notes: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.look = look
+        self._screen_id = screen
+        self._notes = notes
+        self._text = ""
+
+    def compose(self) -> ComposeResult:
+        title = next((title for name, _, title in SCREENS if name == self._screen_id), "")
+        with Vertical(classes="dialog tall") as frame:
+            frame.border_title = self.look.glyphs.plain(f"Help · {title}")
+            frame.border_subtitle = "/ search   esc close"
+            yield Input(placeholder="search", id="help-search", compact=True)
+            yield VirtualTable(self.look, id="help-list", cursor=False, empty="no key or word matches")
+
+    def on_mount(self) -> None:
+        self.query_one("#help-search", Input).display = False
+        self._fill()
+
+    def _fill(self) -> None:
+        lines = help_lines(self._screen_id, self._notes, self._text, self.look)
+
+        def row(index: int, _width: int) -> Line:
+            return lines[index]
+
+        self.query_one("#help-list", VirtualTable).show(len(lines), row, self._text)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._text = event.value
+        self._fill()
+
+    def on_input_submitted(self, _event: Input.Submitted) -> None:
+        self.query_one("#help-list", VirtualTable).focus()
+
+    def action_search(self) -> None:
+        box = self.query_one("#help-search", Input)
+        box.display = True
+        box.focus()
+
+    def action_close(self) -> None:
+        self.dismiss(None)
+
+
+def help_lines(screen: str, notes: tuple[str, ...], text: str, look: Look) -> list[Line]:
+    """All lines that match `text`, under their headings."""
+    glyphs = look.glyphs
+    wanted = text.lower()
+    lines: list[Line] = []
+    groups: list[tuple[str, list[tuple[str, str]]]] = [
+        (heading, [(glyphs.plain(key.shown), key.tooltip) for key in keys]) for heading, keys in help_groups(screen)
+    ]
+    groups.append(("WORDS", list(WORDS)))
+    if notes:
+        groups.append(("NOW", [("", note) for note in notes]))
+    for heading, rows in groups:
+        matching = [(name, said) for name, said in rows if wanted in f"{name} {said}".lower()]
+        if matching:
+            lines.extend(((), (Piece(f"  {heading}", Tone.STRONG),)))
+            lines.extend(_row(name, said, look) for name, said in matching)
+    return lines
+
+
+def _row(name: str, said: str, look: Look) -> Line:
+    return (*muted("  "), *cell(name, 12, look.glyphs, tone=Tone.ACCENT), *plain(f" {look.glyphs.plain(said)}"))

@@ -1,0 +1,1 @@
+"""One screen a file; each maps a frame to the values of its widgets."""
