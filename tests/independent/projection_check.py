@@ -582,6 +582,23 @@ def check_rows(
     return _report(Primary(primary, window, patterns, embeddings), rows, from_reader)
 
 
+def moved(before: str | Path, after: str | Path, *, window: int = 1000) -> dict[str, dict[str, int]]:
+    """What turns the projection of one state of a primary into that of a later one: insert, update, remove by table."""
+    old, new = (Primary(path, window, patterns=True, embeddings=True).expected for path in (before, after))
+    changes: dict[str, dict[str, int]] = {}
+    for table in new:
+        was = {key: FROM_PRIMARY[table](row) for key, row in old[table]}
+        now = {key: FROM_PRIMARY[table](row) for key, row in new[table]}
+        counted = {
+            "insert": len(now.keys() - was.keys()),
+            "update": sum(now[key] != was[key] for key in now.keys() & was.keys()),
+            "remove": len(was.keys() - now.keys()),
+        }
+        if any(counted.values()):
+            changes[table] = {kind: count for kind, count in counted.items() if count}
+    return changes
+
+
 Read = Callable[[str, str, Any], Any]
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 TIMEOUT = 120.0
 
 
@@ -55,7 +56,7 @@ class Tool:
         """A clean environment: nothing of the caller's configuration reaches the tool."""
         prefixes = ("STORAGE_SYNC_", "TURSO_", "REDB_", "XDG_")
         kept = {key: value for key, value in os.environ.items() if not key.startswith(prefixes)}
-        return {**kept, "HOME": str(self.folder), "NO_COLOR": "1", **self.environment}
+        return {**kept, "HOME": str(self.folder), "NO_COLOR": "1", "PYTHONPATH": str(REPOSITORY), **self.environment}
 
     def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
         """The running process; the caller waits for it."""

@@ -1,0 +1,75 @@
+"""A loopback server that answers every request in one wrong way."""
+
+from __future__ import annotations
+
+import socketserver
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+Answer = Callable[[socketserver.StreamRequestHandler], None]
+
+
+def _read_request(handler: socketserver.StreamRequestHandler) -> bytes:
+    """Head and body of one request; the first line of the head."""
+    first = handler.rfile.readline()
+    length = 0
+    while (line := handler.rfile.readline().strip()) != b"":
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+    handler.rfile.read(length)
+    return first
+
+
+def reply(status: str, content_type: str, body: bytes, *, length: int | None = None) -> Answer:
+    """One whole response, or one that promises more bytes than it sends."""
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length or len(body)}\r\n"
+    return lambda handler: void(handler.wfile.write(head.encode() + b"Connection: close\r\n\r\n" + body))
+
+
+def void(_: object) -> None:
+    """Take a result that nobody needs."""
+
+
+class Faulty:
+    """The server; `url` while it is entered. A hanging answer ends when the server does."""
+
+    def __init__(self, answer: Answer | None) -> None:
+        ended = self._ended = threading.Event()
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                if not _read_request(self):
+                    return
+                if answer is None:
+                    ended.wait(60)
+                else:
+                    answer(self)
+
+        class Server(socketserver.ThreadingTCPServer):
+            allow_reuse_address = True
+            daemon_threads = True
+
+            def handle_error(self, request: object, client_address: object) -> None:
+                """A client that left early is what these tests are about."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
