@@ -27,6 +27,8 @@ from storage_sync.sync.progress import Progress, Tracker
 __all__ = ["Cancel", "Progress", "Request", "diff", "doctor", "orphans", "perform", "ping", "status", "sync", "verify"]
 
 RETRY_MOST_S = 2.0
+RECORDED = frozenset({"sync", "verify"})
+"""Commands that the history remembers."""
 
 
 def quiet(run: Run) -> None:
@@ -117,10 +119,29 @@ async def doctor(request: Request, progress: Progress = quiet, cancel: Cancel | 
 
 async def _one_shot(command: str, request: Request, progress: Progress, cancel: Cancel | None, work: Work) -> Outcome:
     session = Session(request.settings, request.token)
+    last: list[Run] = []
+
+    def remember(run: Run) -> None:
+        last[:] = [run]
+        progress(run)
+
     try:
-        return await perform(session, command, request, progress, cancel or Cancel(), work)
+        outcome = await perform(session, command, request, remember, cancel or Cancel(), work)
+        return _recorded(session, outcome, last[-1]) if command in RECORDED else outcome
     finally:
         await session.close()
+
+
+def _recorded(session: Session, outcome: Outcome, run: Run) -> Outcome:
+    """The outcome, remembered in the history; a history that cannot be written is a warning."""
+    from storage_sync.journal import Journal
+
+    if session.settings.cache is None or not session.state.usable:
+        return outcome
+    warnings: list[str] = []
+    with Journal.open(session.state, warnings.append) as journal:
+        journal.record(outcome, run)
+    return replace(outcome, warnings=(*outcome.warnings, *warnings))
 
 
 async def perform(
