@@ -151,6 +151,10 @@ impl KeyList {
         String::from_utf8_lossy(&self.key(index)).into_owned()
     }
 
+    pub fn same_key(&self, left: usize, right: usize) -> bool {
+        self.order(&self.slots[left].key, &self.slots[right].key) == Ordering::Equal
+    }
+
     pub fn digest(&self, index: usize) -> Digest {
         self.slots[index].digest
     }

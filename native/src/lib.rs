@@ -3,15 +3,24 @@
 //! The typed face is `storage_sync/_native.pyi`. Every function that touches a file or a batch releases the
 //! interpreter lock, and no panic leaves this crate.
 
+mod apply;
+mod body;
 mod copy;
 mod errors;
 mod file;
+mod finish;
 mod header;
 mod keys;
 mod ledger;
+mod manifest;
 mod panics;
+mod record;
+mod row;
 mod scan;
 mod scope;
+mod sibling;
+mod staging;
+mod store;
 mod tables;
 mod values;
 mod vectors;
@@ -32,6 +41,11 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<scan::ScanTable>()?;
     module.add_class::<scan::Scan>()?;
     module.add_class::<scope::Scope>()?;
+    module.add_class::<manifest::Comparison>()?;
+    module.add_class::<staging::StepSpec>()?;
+    module.add_class::<staging::Changes>()?;
+    module.add_class::<staging::Staging>()?;
+    module.add_class::<apply::Applied>()?;
     module.add_function(wrap_pyfunction!(header::read_header, module)?)?;
     module.add_function(wrap_pyfunction!(copy::copy_file, module)?)?;
     module.add_function(wrap_pyfunction!(values::source_columns, module)?)?;
@@ -41,5 +55,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(values::digest, module)?)?;
     module.add_function(wrap_pyfunction!(scan::root_of, module)?)?;
     module.add_function(wrap_pyfunction!(scan::prove, module)?)?;
+    module.add_function(wrap_pyfunction!(apply::apply, module)?)?;
+    module.add_function(wrap_pyfunction!(sibling::finish_sibling, module)?)?;
     Ok(())
 }

@@ -6,15 +6,15 @@ use crate::keys::{Bucket, Digest, KeyList, bucket_of, hex_upper};
 use crate::ledger::{CACHE_ONLY, Entry, PROVED, REFUSED, ledger_bounds, ledger_key, value_digest};
 use crate::panics::{Quiet, detached};
 use crate::scope::{Scope, ScopeParts, TABLES, bucketize, table_named, table_root};
-use crate::tables::{LEDGER, META, META_DIGEST, ReadBytes, byte_table, open_if};
+use crate::tables::{LEDGER, META, META_DIGEST, QUARANTINE, ReadBytes, byte_table, open_if};
 use crate::vectors::{Vectors, is_bad};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use redb::{AccessGuard, ReadableTable};
+use redb::{AccessGuard, ReadTransaction, ReadableTable};
 use std::cmp::Ordering;
 use std::ops::Bound as Limit;
 use std::sync::Arc;
-use storage_sync_codec::{Algorithm, Table, ValueState, check_value};
+use storage_sync_codec::{Algorithm, Owner, Table, ValueState, check_value, embedding_owner};
 
 /// How many keys of differing rows a scan names.
 const NAMED: usize = 20;
@@ -25,6 +25,7 @@ const SMALL_TABLE: u64 = 64;
 pub struct Reader {
     data: [Option<ReadBytes>; TABLES],
     ledger: Option<ReadBytes>,
+    quarantine: Option<ReadBytes>,
     /// What the ledger's source digests were made with.
     algorithm: Option<Algorithm>,
 }
@@ -59,20 +60,44 @@ pub enum Held {
     },
 }
 
+impl Held {
+    /// The bytes in the file.
+    pub fn value(&self) -> Option<&[u8]> {
+        match self {
+            Self::Nothing => None,
+            Self::Proved { value, .. }
+            | Self::Drifted { value }
+            | Self::Rotten { value }
+            | Self::Unlisted { value } => Some(value),
+            Self::Refused { value, .. } => value.as_deref(),
+        }
+    }
+
+    /// The bytes that a new row is merged with: not damaged ones.
+    pub fn mergeable(&self) -> Option<&[u8]> {
+        self.value().filter(|_| !matches!(self, Self::Rotten { .. }))
+    }
+
+    /// Whether a proof once listed what the file holds.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::Proved { .. } | Self::Drifted { .. } | Self::Rotten { .. })
+    }
+}
+
 impl Reader {
-    fn new(file: &OpenFile) -> Outcome<Self> {
-        let transaction = Quiet::new(file.begin_read()?);
+    pub fn new(transaction: &ReadTransaction) -> Outcome<Self> {
         let mut data = [const { None }; TABLES];
         for table in Table::ALL {
-            data[usize::from(table.number())] = open_if(&transaction, byte_table(table.name()))?;
+            data[usize::from(table.number())] = open_if(transaction, byte_table(table.name()))?;
         }
-        let algorithm = match open_if(&transaction, META)? {
+        let algorithm = match open_if(transaction, META)? {
             Some(meta) => meta
                 .get(META_DIGEST)?
                 .and_then(|name| std::str::from_utf8(name.value()).ok().and_then(Algorithm::from_name)),
             None => None,
         };
-        Ok(Self { data, ledger: open_if(&transaction, LEDGER)?, algorithm })
+        let (ledger, quarantine) = (open_if(transaction, LEDGER)?, open_if(transaction, QUARANTINE)?);
+        Ok(Self { data, ledger, quarantine, algorithm })
     }
 
     pub fn table(&self, table: Table) -> Option<&ReadBytes> {
@@ -87,6 +112,17 @@ impl Reader {
     /// Whether the ledger's source digests can be compared with those of `algorithm`.
     pub fn speaks(&self, algorithm: Algorithm) -> bool {
         self.algorithm == Some(algorithm)
+    }
+
+    /// Column and reason of a row that was refused before.
+    pub fn refusal(&self, table: Table, name: &str) -> Outcome<(String, String)> {
+        let Some(quarantine) = &self.quarantine else { return Ok(Default::default()) };
+        let found = ReadableTable::get(quarantine, ledger_key(table.name(), name).as_str())?;
+        let entry = found.and_then(|json| serde_json::from_slice::<serde_json::Value>(json.value()).ok());
+        let field = |name: &str| {
+            entry.as_ref().and_then(|entry| entry.get(name)?.as_str().map(str::to_owned)).unwrap_or_default()
+        };
+        Ok((field("column"), field("reason")))
     }
 
     pub fn held(&self, table: Table, key: &str) -> Outcome<Held> {
@@ -229,11 +265,35 @@ impl ScanTable {
 }
 
 impl ScanTable {
-    fn differs(&mut self, key: &str, raw_key: &[u8]) {
+    fn see_unlisted(&mut self, table: Table, key: &str, value: Option<&[u8]>) {
+        if let Some(value) = value {
+            self.cache_only += 1;
+            self.undecodable += u64::from(check_value(table, key, value) != ValueState::Whole);
+        }
+    }
+
+    /// Count a row that the ledger lists as proved; whether its bytes are those that we stored.
+    fn see_listed(&mut self, table: Table, key: &str, entry: &Entry<'_>, value: Option<&[u8]>) -> bool {
+        self.listed += 1;
+        match value {
+            None => self.absent += 1,
+            Some(value) if value_digest(value) == entry.value => return true,
+            Some(value) if check_value(table, key, value) == ValueState::Whole => self.drifted += 1,
+            Some(_) => self.rotten += 1,
+        }
         if self.differing_keys.len() < NAMED {
             self.differing_keys.push(key.to_owned());
         }
-        self.dirty.push(bucket_of(raw_key));
+        self.dirty.push(bucket_of(key.as_bytes()));
+        false
+    }
+
+    /// The same counts with the root over these rows, which come in key order.
+    fn with_rows(&self, algorithm: Option<Algorithm>, rows: Vec<(Bucket, Digest)>) -> Self {
+        let matching = rows.len() as u64;
+        let buckets = algorithm.map_or_else(Vec::new, |algorithm| bucketize(algorithm, rows));
+        let root = algorithm.map_or_else(String::new, |algorithm| table_root(algorithm, buckets.iter().copied()));
+        Self { buckets, root, matching, ..self.clone() }
     }
 
     /// Buckets whose digests stand for rows that match, in order.
@@ -248,13 +308,15 @@ impl ScanTable {
 
     /// Whether the table is told in one entry: its root.
     pub fn is_whole(&self) -> bool {
-        self.dirty.is_empty() && self.listed + self.refused <= SMALL_TABLE
+        self.dirty.is_empty() && self.matching <= SMALL_TABLE
     }
 }
 
 /// A scan's result and the file that it was made of.
 pub struct ScanState {
     tables: Vec<ScanTable>,
+    /// The embeddings without those of patterns, when there are such.
+    unowned: Option<ScanTable>,
     vectors: Vectors,
     // Fields drop in this order: the tables before the file that they read.
     pub reader: Quiet<Reader>,
@@ -263,33 +325,78 @@ pub struct ScanState {
 
 impl ScanState {
     pub fn run(file: Arc<OpenFile>) -> Outcome<Self> {
-        let reader = Quiet::new(Reader::new(&file)?);
+        let transaction = Quiet::new(file.begin_read()?);
+        let reader = Quiet::new(Reader::new(&transaction)?);
         let mut vectors = Vectors::default();
         let mut tables = Vec::with_capacity(TABLES);
+        let mut unowned = None;
         for table in Table::ALL {
-            tables.push(judge(&reader, table, &mut vectors)?);
+            let (scan, narrow) = judge(&reader, table, &mut vectors)?;
+            tables.push(scan);
+            unowned = narrow.or(unowned);
         }
         vectors.settle();
-        Ok(Self { tables, vectors, reader, _file: Quiet::new(file) })
+        Ok(Self { tables, unowned, vectors, reader, _file: Quiet::new(file) })
     }
 
     pub fn table(&self, table: Table) -> &ScanTable {
         &self.tables[usize::from(table.number())]
     }
 
-    /// Root over the rows that match; '' roots and zero counts when the ledger speaks of another digest.
+    /// The table as the scope sees it: without patterns, their embeddings are out of it.
+    pub fn table_in(&self, patterns: bool, table: Table) -> &ScanTable {
+        match &self.unowned {
+            Some(narrow) if table == Table::Embeddings && !patterns => narrow,
+            _ => self.table(table),
+        }
+    }
+
+    /// Whether a source key is in the scope; what a switch leaves out stays as it is.
+    pub fn in_scope(&self, scope: &ScopeParts, table: Table, key: &[u8]) -> Outcome<bool> {
+        if !scope.includes(table) {
+            return Ok(false);
+        }
+        Ok(scope.patterns || table != Table::Embeddings || !owned_by_pattern(&self.reader, key)?)
+    }
+
+    /// Root over the rows that match; it proves nothing when the ledger speaks of another digest.
     pub fn root(&self, scope: &ScopeParts) -> String {
         scope.root(|table| {
-            let scan = self.table(table);
+            let scan = self.table_in(scope.patterns, table);
             (scan.matching, scan.root.clone())
         })
     }
 }
 
-fn judge(reader: &Reader, table: Table, vectors: &mut Vectors) -> Outcome<ScanTable> {
+/// Whether an embedding's key names a pattern; a bare UUID does when only a pattern has it.
+fn owned_by_pattern(reader: &Reader, key: &[u8]) -> Outcome<bool> {
+    let Ok(text) = std::str::from_utf8(key) else { return Ok(false) };
+    let has = |table: Table| -> Outcome<bool> {
+        match reader.table(table) {
+            Some(open) => Ok(ReadableTable::get(open, text)?.is_some()),
+            None => Ok(false),
+        }
+    };
+    match embedding_owner(text) {
+        Owner::Pattern(_) => Ok(true),
+        Owner::Bare(_) => Ok(has(Table::Patterns)? && !has(Table::Episodes)?),
+        Owner::Episode(_) | Owner::None => Ok(false),
+    }
+}
+
+/// What the ledger proves of one table, gathered in the order of the file.
+#[derive(Default)]
+struct Proven {
+    rows: Vec<(Bucket, Digest)>,
+    /// Places in `rows` of embeddings that patterns own.
+    owned: Vec<usize>,
+    refused: KeyList,
+}
+
+/// Count one table; for embeddings with owners among the patterns also the table without those.
+fn judge(reader: &Reader, table: Table, vectors: &mut Vectors) -> Outcome<(ScanTable, Option<ScanTable>)> {
     let mut scan = ScanTable::default();
-    let mut proven: Vec<(Bucket, Digest)> = Vec::new();
-    let mut refused = KeyList::new();
+    let mut proven = Proven::default();
     reader.join(table, |key, entry, value| {
         if let Some(value) = value {
             scan.rows += 1;
@@ -299,50 +406,55 @@ fn judge(reader: &Reader, table: Table, vectors: &mut Vectors) -> Outcome<ScanTa
                 vectors.see_embedding(key, value);
             }
         }
-        let Some(entry) = entry.filter(|entry| entry.flag != CACHE_ONLY) else {
-            if let Some(value) = value {
-                scan.cache_only += 1;
-                scan.undecodable += u64::from(check_value(table, key, value) != ValueState::Whole);
+        match entry.filter(|entry| entry.flag != CACHE_ONLY) {
+            None => scan.see_unlisted(table, key, value),
+            Some(entry) if entry.flag == REFUSED => {
+                scan.refused += 1;
+                // A row of that key which is in the file all the same was not written by us.
+                scan.cache_only += u64::from(value.is_some());
+                proven.refused.push(entry.raw_key, entry.source, 0);
             }
-            return Ok(());
-        };
-        if entry.flag == REFUSED {
-            scan.refused += 1;
-            // A row of that key which is in the file all the same was not written by us.
-            scan.cache_only += u64::from(value.is_some());
-            refused.push(entry.raw_key, entry.source, 0);
-            return Ok(());
-        }
-        scan.listed += 1;
-        match value {
-            None => {
-                scan.absent += 1;
-                scan.differs(key, key.as_bytes());
-            }
-            Some(value) if value_digest(value) == entry.value => proven.push((bucket_of(key.as_bytes()), entry.source)),
-            Some(value) => {
-                if check_value(table, key, value) == ValueState::Whole {
-                    scan.drifted += 1;
-                } else {
-                    scan.rotten += 1;
+            Some(entry) => {
+                if scan.see_listed(table, key, &entry, value) {
+                    if table == Table::Embeddings && owned_by_pattern(reader, key.as_bytes())? {
+                        proven.owned.push(proven.rows.len());
+                    }
+                    proven.rows.push((bucket_of(key.as_bytes()), entry.source));
                 }
-                scan.differs(key, key.as_bytes());
             }
         }
         Ok(())
     })?;
-    scan.matching = proven.len() as u64 + refused.len() as u64;
     scan.dirty.sort_unstable();
     scan.dirty.dedup();
-    let Some(algorithm) = reader.algorithm else { return Ok(scan) };
-    let rows = if refused.is_empty() { proven } else { in_key_order(reader, table, refused)? };
-    scan.buckets = bucketize(algorithm, rows);
-    scan.root = table_root(algorithm, scan.buckets.iter().copied());
-    Ok(scan)
+    if proven.refused.is_empty() {
+        let narrow = (!proven.owned.is_empty()).then(|| {
+            let mut owned = proven.owned.iter().copied().peekable();
+            let rows = proven.rows.iter().enumerate().filter(|(index, _)| owned.next_if_eq(index).is_none());
+            let rows: Vec<_> = rows.map(|(_, row)| *row).collect();
+            scan.with_rows(reader.algorithm, rows)
+        });
+        let whole = scan.with_rows(reader.algorithm, proven.rows);
+        return Ok((whole, narrow));
+    }
+    let owned = !proven.owned.is_empty();
+    let all = in_key_order(reader, table, proven.refused)?;
+    let mut narrow = None;
+    if owned {
+        let mut rows = Vec::new();
+        for index in 0..all.len() {
+            if !owned_by_pattern(reader, &all.key(index))? {
+                rows.push((all.bucket(index), all.digest(index)));
+            }
+        }
+        narrow = Some(scan.with_rows(reader.algorithm, rows));
+    }
+    let rows = (0..all.len()).map(|index| (all.bucket(index), all.digest(index))).collect();
+    Ok((scan.with_rows(reader.algorithm, rows), narrow))
 }
 
 /// Refused rows are listed under a name that need not sort as their source key: order all rows by it.
-fn in_key_order(reader: &Reader, table: Table, mut all: KeyList) -> Outcome<Vec<(Bucket, Digest)>> {
+fn in_key_order(reader: &Reader, table: Table, mut all: KeyList) -> Outcome<KeyList> {
     reader.join(table, |key, entry, value| {
         if let (Some(entry), Some(value)) = (entry, value)
             && entry.flag == PROVED
@@ -353,7 +465,7 @@ fn in_key_order(reader: &Reader, table: Table, mut all: KeyList) -> Outcome<Vec<
         Ok(())
     })?;
     all.sort();
-    Ok((0..all.len()).map(|index| (all.bucket(index), all.digest(index))).collect())
+    Ok(all)
 }
 
 /// The judged content of one private copy.
@@ -419,9 +531,10 @@ impl Scan {
 
     fn known_buckets(&self, tables: Vec<String>) -> PyResult<String> {
         let mut parts = Vec::new();
+        let patterns = tables.iter().any(|name| name == Table::Patterns.name());
         for name in tables {
             let table = table_named(&name)?;
-            let scan = self.state.table(table);
+            let scan = self.state.table_in(patterns, table);
             let number = table.number();
             if scan.is_whole() {
                 if !scan.root.is_empty() {

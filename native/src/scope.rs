@@ -35,14 +35,6 @@ impl ScopeParts {
         Table::ALL.into_iter().filter(move |table| parts.includes(*table))
     }
 
-    /// Whether a key of `table` is in the scope: with patterns off, their embeddings are left alone.
-    pub fn includes_key(&self, table: Table, key: &[u8]) -> bool {
-        if !self.includes(table) {
-            return false;
-        }
-        table != Table::Embeddings || self.patterns || !owned_by_pattern(key)
-    }
-
     fn text(&self) -> String {
         let (window, patterns, embeddings) = (self.window, u8::from(self.patterns), u8::from(self.embeddings));
         format!("enc={ENCODING};window={window};patterns={patterns};embeddings={embeddings};")
@@ -57,19 +49,6 @@ impl ScopeParts {
         }
         hex_upper(&self.algorithm.digest(text.as_bytes())).to_ascii_lowercase()
     }
-}
-
-/// Embeddings that `sync_patterns = false` leaves as they are: those whose key names a pattern.
-fn owned_by_pattern(key: &[u8]) -> bool {
-    std::str::from_utf8(key)
-        .is_ok_and(|text| matches!(storage_sync_codec::embedding_owner(text), storage_sync_codec::Owner::Pattern(_)))
-}
-
-/// First half of a digest.
-pub fn half(algorithm: Algorithm, data: &[u8]) -> Digest {
-    let mut out = [0; 16];
-    out.copy_from_slice(&algorithm.digest(data)[..16]);
-    out
 }
 
 /// Digest of one bucket: over the hex of its row digests in key order.
@@ -122,6 +101,16 @@ impl Scope {
     #[getter]
     fn tables(&self) -> Vec<&'static str> {
         self.parts.tables().map(Table::name).collect()
+    }
+
+    #[getter]
+    fn window(&self) -> u64 {
+        self.parts.window
+    }
+
+    #[getter]
+    fn digest(&self) -> &'static str {
+        self.parts.algorithm.name()
     }
 
     #[getter]

@@ -1,0 +1,320 @@
+//! The staging file and the thread that writes it: batches in, durable commits out, bounded on the way.
+
+use crate::errors::{Fault, Outcome};
+use crate::file::lock;
+use crate::ledger::{Entry, ledger_key, value_digest};
+use crate::panics::{Quiet, caught};
+use crate::record::{Action, Record};
+use crate::tables::{
+    CACHE_SCHEMA_VERSION, INDEX, LEDGER, META, META_STAGING, METADATA, QUARANTINE, REVISIONS, SCHEMA, VERSION,
+    byte_table,
+};
+use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use storage_sync_codec::Table;
+
+/// Rows of an in-place staging file: (table number, key) to an encoded record.
+pub const STAGE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("storage_sync_stage");
+/// Page memory of a staging file.
+pub const STORE_CACHE: usize = 8 << 20;
+
+/// What a staging file is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Layout {
+    /// The cache to be, complete in itself.
+    Sibling,
+    /// Records waiting for one transaction on the live file.
+    Stage,
+}
+
+/// An existing file was there and is of this run's identity, or a new one was made.
+pub struct Opened {
+    pub database: Quiet<Database>,
+    pub existed: bool,
+}
+
+/// Open the staging file of `identity`, or make it. An unreadable one is ours and worthless: it is made again.
+pub fn open(path: &Path, layout: Layout, identity: &[u8], resume: bool) -> Outcome<Opened> {
+    if path.exists() {
+        match open_existing(path) {
+            Ok((database, found)) => {
+                if found.as_deref().is_some_and(|found| found != identity) {
+                    let place = path.display();
+                    return Err(Fault::value(format!("{place} was staged for another source or configuration")));
+                }
+                if resume && found.is_some() {
+                    return Ok(Opened { database, existed: true });
+                }
+            }
+            Err(Fault::Database(error)) if matches!(*error, redb::DatabaseError::DatabaseAlreadyOpen) => {
+                return Err(Fault::Database(error));
+            }
+            // Damaged or cut short while it was made.
+            Err(_) => {}
+        }
+        std::fs::remove_file(path).map_err(|error| Fault::io(error, path))?;
+    }
+    let mut builder = Builder::new();
+    let database = Quiet::new(builder.set_cache_size(STORE_CACHE).create(path)?);
+    restrict(path)?;
+    initialise(&database, layout, identity)?;
+    Ok(Opened { database, existed: false })
+}
+
+fn restrict(path: &Path) -> Outcome<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(|error| Fault::io(error, path))
+}
+
+fn open_existing(path: &Path) -> Outcome<(Quiet<Database>, Option<Vec<u8>>)> {
+    caught(|| {
+        let database = Quiet::new(Builder::new().set_cache_size(STORE_CACHE).open(path)?);
+        let transaction = Quiet::new(database.begin_read()?);
+        let found = match crate::tables::open_if(&transaction, META)? {
+            Some(meta) => ReadableTable::get(&meta, META_STAGING)?.map(|value| value.value().to_vec()),
+            None => None,
+        };
+        drop(transaction);
+        Ok((database, found))
+    })
+}
+
+/// The first commit: every table that do-memory expects, its schema version, and whose file this is.
+fn initialise(database: &Database, layout: Layout, identity: &[u8]) -> Outcome<()> {
+    let transaction = database.begin_write()?;
+    match layout {
+        Layout::Sibling => create_tables(&transaction)?,
+        Layout::Stage => {
+            transaction.open_table(STAGE)?;
+        }
+    }
+    transaction.open_table(META)?.insert(META_STAGING, identity)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn create_tables(transaction: &WriteTransaction) -> Outcome<()> {
+    for table in Table::ALL {
+        transaction.open_table(byte_table(table.name()))?;
+    }
+    transaction.open_table(METADATA)?;
+    transaction.open_table(INDEX)?;
+    transaction.open_table(REVISIONS)?;
+    transaction.open_table(LEDGER)?;
+    transaction.open_table(QUARANTINE)?;
+    transaction.open_table(SCHEMA)?.insert(VERSION, CACHE_SCHEMA_VERSION)?;
+    Ok(())
+}
+
+/// JSON of one quarantine entry.
+pub fn quarantine_json(column: &str, reason: &str, source: &[u8], first_seen: i64) -> String {
+    serde_json::json!({
+        "reason": reason,
+        "column": column,
+        "source_digest": crate::keys::hex_upper(source),
+        "first_seen": first_seen,
+    })
+    .to_string()
+}
+
+fn commit(database: &Database, layout: Layout, mut records: Vec<Record>) -> Outcome<()> {
+    let transaction = database.begin_write()?;
+    match layout {
+        Layout::Sibling => {
+            // Stable: of two records of one row the later one counts.
+            records.sort_by(|a, b| (a.table, a.name.as_str()).cmp(&(b.table, b.name.as_str())));
+            write_rows(&transaction, &records)?;
+        }
+        Layout::Stage => {
+            let mut stage = transaction.open_table(STAGE)?;
+            for record in &records {
+                if record.action == Action::Forget {
+                    stage.remove(record.stage_key().as_slice())?;
+                } else {
+                    stage.insert(record.stage_key().as_slice(), record.encode().as_slice())?;
+                }
+            }
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Rows and their ledger entries, straight into the cache to be.
+fn write_rows(transaction: &WriteTransaction, records: &[Record]) -> Outcome<()> {
+    let mut ledger = transaction.open_table(LEDGER)?;
+    for group in records.chunk_by(|a, b| a.table == b.table) {
+        let table = group[0].table;
+        let mut rows = transaction.open_table(byte_table(table.name()))?;
+        for record in group {
+            let name = record.name.as_str();
+            let listed = ledger_key(table.name(), name);
+            match &record.action {
+                Action::Write(value) => {
+                    rows.insert(name, value.as_slice())?;
+                    let entry = Entry::proved(record.source, value_digest(value));
+                    ledger.insert(listed.as_str(), entry.encode().as_slice())?;
+                }
+                Action::Carry(value) => {
+                    rows.insert(name, value.as_slice())?;
+                    ledger.insert(listed.as_str(), Entry::cache_only().encode().as_slice())?;
+                }
+                Action::Relist => {}
+                Action::Refuse { raw_key, column, reason } => {
+                    rows.remove(name)?;
+                    ledger.insert(listed.as_str(), Entry::refused(record.source, raw_key).encode().as_slice())?;
+                    let json = quarantine_json(column, reason, &record.source, 0);
+                    transaction.open_table(QUARANTINE)?.insert(listed.as_str(), json.as_bytes())?;
+                }
+                Action::Forget => {
+                    rows.remove(name)?;
+                    ledger.remove(listed.as_str())?;
+                    transaction.open_table(QUARANTINE)?.remove(listed.as_str())?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Queue {
+    batches: VecDeque<(Vec<Record>, usize)>,
+    /// Bytes handed over and not yet durable.
+    in_flight: usize,
+    stop: bool,
+    fault: Option<Fault>,
+}
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    durable: Arc<AtomicU64>,
+}
+
+/// The writer's thread and the way to it.
+pub struct Store {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<Quiet<Database>>>,
+    database: Option<Quiet<Database>>,
+    pub layout: Layout,
+    pub path: PathBuf,
+    limit: usize,
+}
+
+impl Store {
+    /// `limit`: bytes that may be on the way to the disk at once; `durable` counts the rows that arrived there.
+    pub fn start(
+        database: Quiet<Database>,
+        layout: Layout,
+        path: &Path,
+        limit: usize,
+        durable: &Arc<AtomicU64>,
+    ) -> Outcome<Self> {
+        let shared = Arc::new(Shared { durable: Arc::clone(durable), ..Shared::default() });
+        let theirs = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("storage-sync-writer".to_owned())
+            .spawn(move || run(database, layout, &theirs))
+            .map_err(|error| Fault::io(error, path))?;
+        Ok(Self { shared, thread: Some(thread), database: None, layout, path: path.to_owned(), limit })
+    }
+
+    /// Hand over a batch; waits while too much is on the way.
+    pub fn push(&self, records: Vec<Record>) -> Outcome<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let weight = records.iter().map(Record::weight).sum();
+        let mut queue = lock(&self.shared.queue);
+        while queue.fault.is_none() && queue.in_flight > 0 && queue.in_flight + weight > self.limit {
+            queue = self.shared.changed.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+        if let Some(fault) = &queue.fault {
+            return Err(fault.again());
+        }
+        queue.in_flight += weight;
+        queue.batches.push_back((records, weight));
+        self.shared.changed.notify_all();
+        Ok(())
+    }
+
+    /// Wait until everything is durable and take the database from the thread.
+    pub fn settle(&mut self) -> Outcome<&mut Quiet<Database>> {
+        if let Some(thread) = self.thread.take() {
+            {
+                let mut queue = lock(&self.shared.queue);
+                queue.stop = true;
+                self.shared.changed.notify_all();
+            }
+            let database = thread.join().map_err(|_| Fault::Panic("the staging writer ended".to_owned()))?;
+            self.database = Some(database);
+        }
+        if let Some(fault) = &lock(&self.shared.queue).fault {
+            return Err(fault.again());
+        }
+        self.database.as_mut().ok_or_else(|| Fault::value("the staging is closed"))
+    }
+
+    pub fn database(&self) -> Outcome<&Database> {
+        self.database.as_deref().ok_or_else(|| Fault::value("the staging is not sealed"))
+    }
+
+    /// Take the database out, to close it.
+    pub fn take(&mut self) -> Outcome<Quiet<Database>> {
+        self.settle()?;
+        self.database.take().ok_or_else(|| Fault::value("the staging is closed"))
+    }
+
+    /// Stop and close; the file stays.
+    pub fn close(&mut self) -> Outcome<()> {
+        let settled = self.settle().map(|_| ());
+        if let Some(database) = self.database.take() {
+            let database = database.into_inner();
+            caught(move || Ok(database.close()?))?;
+        }
+        settled
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Nobody is left to hear of a failure; the file is judged again when it is resumed.
+        let _ = self.close();
+    }
+}
+
+/// The writer: every waiting batch goes into one commit.
+fn run(database: Quiet<Database>, layout: Layout, shared: &Shared) -> Quiet<Database> {
+    loop {
+        let (batches, weight) = {
+            let mut queue = lock(&shared.queue);
+            while queue.batches.is_empty() && !queue.stop {
+                queue = shared.changed.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
+            }
+            if queue.batches.is_empty() || queue.fault.is_some() {
+                return database;
+            }
+            let batches: Vec<_> = queue.batches.drain(..).collect();
+            let weight: usize = batches.iter().map(|batch| batch.1).sum();
+            (batches, weight)
+        };
+        let records: Vec<Record> = batches.into_iter().flat_map(|batch| batch.0).collect();
+        let rows = records.iter().filter(|record| record.action != Action::Forget).count() as u64;
+        let done = caught(|| commit(&database, layout, records));
+        let mut queue = lock(&shared.queue);
+        queue.in_flight = queue.in_flight.saturating_sub(weight);
+        match done {
+            Ok(()) => {
+                shared.durable.fetch_add(rows, Ordering::Relaxed);
+            }
+            Err(fault) => queue.fault = Some(fault),
+        }
+        shared.changed.notify_all();
+    }
+}
