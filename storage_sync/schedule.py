@@ -67,7 +67,7 @@ def backoff_s(failures: int, spread: float, retry_after: float | None = None) ->
 
     A floor of a tenth of the bound keeps a burst of zero draws from hammering a server that is coming up.
     """
-    bound = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2.0 ** max(failures - 1, 0))
+    bound = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2.0 ** min(max(failures - 1, 0), 10))
     return max(bound * max(spread, 0.1), retry_after or 0.0)
 
 

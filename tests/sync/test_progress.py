@@ -1,0 +1,66 @@
+"""Rate and remaining time are of this run, not of the rows that were there already."""
+
+from __future__ import annotations
+
+from storage_sync.model import Phase, Run, StepState
+from storage_sync.sync.progress import Tracker
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def tracker(seen: list[Run]) -> tuple[Tracker, Clock]:
+    clock = Clock()
+    return Tracker("s-1", "sync", "manual", seen.append, clock=clock, monotonic=clock), clock
+
+
+def test_the_remaining_time_is_right_after_a_resume() -> None:
+    seen: list[Run] = []
+    track, clock = tracker(seen)
+    track.expect(10_000, done=9_000, batch_rows=100)
+    track.rows(9_000, 0)
+    for done in (9_100, 9_200, 9_300):
+        clock.now += 1.0
+        track.rows(done, 0, batch_rows=100)
+    assert seen[-1].rate == 100.0
+    assert seen[-1].eta_s == 7.0
+    assert seen[-1].batches == 100
+
+
+def test_without_a_total_there_is_a_rate_and_no_guess() -> None:
+    seen: list[Run] = []
+    track, clock = tracker(seen)
+    track.expect(None)
+    track.rows(0, 0)
+    clock.now += 2.0
+    track.rows(500, 1_000)
+    assert seen[-1].rate == 250.0
+    assert seen[-1].eta_s is None
+
+
+def test_steps_run_in_order_and_a_commit_cannot_be_cancelled() -> None:
+    seen: list[Run] = []
+    track, _ = tracker(seen)
+    track.step(Phase.FETCH)
+    states = dict(seen[-1].steps)
+    assert states["manifest"] is StepState.DONE
+    assert states["fetch"] is StepState.RUNNING
+    assert states["commit"] is StepState.WAITING
+    assert seen[-1].cancellable
+    track.step(Phase.COMMIT)
+    assert not seen[-1].cancellable
+
+
+def test_a_failed_run_says_where() -> None:
+    seen: list[Run] = []
+    track, _ = tracker(seen)
+    track.step(Phase.MANIFEST)
+    track.end("refused", 4, failed=True)
+    assert dict(seen[-1].steps)["manifest"] is StepState.FAILED
+    assert dict(seen[-1].steps)["fetch"] is StepState.WAITING
+    assert seen[-1].exit_code == 4
