@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import sys
@@ -88,6 +89,7 @@ def run_core(invocation: Invocation, work: Work) -> Outcome:
 
     from storage_sync.sync.cancel import Cancel
 
+    collect_garbage()
     start_log(invocation)
     progress = ProgressLine(invocation)
 
@@ -107,6 +109,12 @@ def run_core(invocation: Invocation, work: Work) -> Outcome:
         return asyncio.run(main())
     finally:
         progress.close()
+
+
+def collect_garbage() -> None:
+    """From here on the process may live long; what it has imported so far is left out of every collection."""
+    gc.freeze()
+    gc.enable()
 
 
 def _ask(cancel: Cancel, name: str, code: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from console.cli.invocation import Answer, Invocation
+from console.cli.running import collect_garbage
 from storage_sync.errors import LocalIO, UsageError
 from storage_sync.outcome import Outcome, Word
 
@@ -29,6 +30,7 @@ def console(invocation: Invocation, *, plain: bool) -> Answer:
         raise UsageError("the console needs a terminal", hint="storage-sync status works without one")
     from console.app import run
 
+    collect_garbage()
     loaded = invocation.loaded()
     return Answer(_ended("tui", run(loaded.settings, plain=plain)), "")
 
@@ -54,6 +56,7 @@ def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
                 return Answer(_sync_demo(invocation, seed, episodes))
             from console.app import run
 
+            collect_garbage()
             with made.growing():
                 return Answer(_ended("tui", run(loaded.settings)), "")
     except OSError as error:
@@ -82,6 +85,7 @@ def screenshots(invocation: Invocation, directory: str) -> Answer:
     """Pictures of every screen, made from the running console."""
     from console.screenshots import write_screenshots
 
+    collect_garbage()
     target = Path(directory)
     try:
         target.mkdir(parents=True, exist_ok=True)
