@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import ClassVar, NamedTuple
+from uuid import UUID
 
 EPISODES, RELATIONSHIPS, PATTERNS, EMBEDDINGS = "episodes", "relationships", "patterns", "embeddings"
 TABLES = (EPISODES, RELATIONSHIPS, PATTERNS, EMBEDDINGS)
@@ -88,7 +89,6 @@ class Primary:
     seen: list[State] = field(default_factory=list)
     """Every state since `watch()`."""
     backups: list[State] = field(default_factory=list)
-    names: int = 0
 
     # ------------------------------------------------------------------------------------ requests
 
@@ -129,8 +129,7 @@ class Primary:
         return self.random.choice(keys) if keys else None
 
     def _name(self) -> str:
-        self.names += 1
-        return f"{self.random.randrange(16**4):04x}-{self.names}"
+        return str(UUID(int=self.random.getrandbits(128)))
 
     def _tags(self) -> frozenset[str]:
         return frozenset(self.random.sample(("a", "b", "c"), self.random.randrange(4)))
@@ -162,8 +161,9 @@ class Primary:
         ends = sorted(key[1] for key in self.state if key[0] == EPISODES)
         if len(ends) > 1:
             pair = tuple(self.random.sample(ends, 2))
-            row = Row(self._text(), self._next_rowid(RELATIONSHIPS), self.clock, links=pair)
-            self._put((RELATIONSHIPS, self._name()), row)
+            if not any(key[0] == RELATIONSHIPS and row.links == pair for key, row in self.state.items()):
+                row = Row(self._text(), self._next_rowid(RELATIONSHIPS), self.clock, links=pair)
+                self._put((RELATIONSHIPS, self._name()), row)
 
     def rewrite(self) -> None:
         """INSERT OR REPLACE: a new rowid, tags and relationships fall to the cascade, tags return later."""
@@ -172,11 +172,8 @@ class Primary:
             return
         old = self.state[key]
         new = old._replace(text=self._text(), rowid=self._next_rowid(key[0]), stamp=self.clock, tags=frozenset())
-        if key[0] != EPISODES:
-            self._put(key, new)
-            return
-        self._put(key, new)
-        self._drop(self._related(key[1]))
+        related = self._related(key[1]) if key[0] == EPISODES else []
+        self._set({**{other: row for other, row in self.state.items() if other not in related}, key: new})
         if old.tags:
             self._put(key, new._replace(tags=old.tags))
 

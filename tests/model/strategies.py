@@ -52,7 +52,8 @@ def exact_digests(
                 else:
                     fetched[key] = row
         if not moved:
-            return Staged(manifest, {key: fetched[key] for key in need}, {})
+            proved = {key: row for key, row in fetched.items() if manifest.get(key) == row.digest()}
+            return Staged(manifest, proved, {})
     state = project(primary.request(), scope)
     return Staged({key: row.digest() for key, row in state.items()}, state, {})
 
