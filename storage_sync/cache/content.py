@@ -74,26 +74,32 @@ def judge_content(
     identity: FileIdentity | None = None,
     sound: bool = True,
 ) -> ContentJudgement:
-    """Judge an open private copy. A native error while its tables are read is for the caller: CORRUPT.
+    """Judge an open private copy.
 
     `source_id`, `epoch`: of the primary that is asked for, None when it is not known now. `scan`: None leaves the rows
     unjudged. `identity`: of the live file. `sound`: redb's own check of a copy was clean (`ProbeReport.integrity`);
     when it was not, differing bytes are damage and not do-memory's work.
     """
-    tables = cache_file.tables()
-    wrong = _judge_types(tables)
-    rows = {table.name: table.rows or 0 for table in tables if table.name in TABLES}
-    if wrong is not None:
-        return ContentJudgement((wrong,), None, None, rows)
-    meta = cache_file.meta()
-    version = cache_file.schema_version()
+    try:
+        tables = cache_file.tables()
+        wrong = _judge_types(tables)
+        rows = {table.name: table.rows or 0 for table in tables if table.name in TABLES}
+        if wrong is not None:
+            return ContentJudgement((wrong,), None, None, rows)
+        meta = cache_file.meta()
+        version = cache_file.schema_version()
+    except _native.NativeError as error:
+        return ContentJudgement((_corrupt(f"{type(error).__name__}: {error}"),), None, None)
     checkpoint, reason = decode_checkpoint(meta.get(META_KEY))
     unreadable = META_KEY in meta and checkpoint is None
+    rot = _rot(reason, ()) if unreadable else _judge_rot(scan, sound)
     found = [
+        # In a damaged file stamp, schema and source may be wrong too: that comes first.
+        None if sound else rot or _corrupt("redb's own check of a copy does not pass"),
         _judge_age(checkpoint, witness, identity, any(rows.values())),
         _judge_schema(version, any(rows.values())),
         _judge_source(checkpoint, source_id, epoch),
-        _rot(reason, ()) if unreadable else _judge_rot(scan, sound),
+        rot if sound else None,
         _judge_drift(scan) if sound else None,
         None if checkpoint is not None or unreadable else _judge_stamp(meta, rows),
     ]
@@ -125,7 +131,7 @@ def _judge_types(tables: Sequence[_native.TableStat]) -> Finding | None:
         have = (table.key_type, table.value_type)
         expected = _TYPES.get(table.name)
         if table.error is not None and have in {("", ""), expected}:
-            return Finding(CacheState.CORRUPT, f"table {table.name} cannot be read: {table.error}", _REPAIR)
+            return _corrupt(f"table {table.name} cannot be read: {table.error}")
         if expected is not None and have != expected:
             return Finding(
                 CacheState.WRONG_TYPES,
@@ -212,6 +218,10 @@ def _judge_rot(scan: _native.Scan | None, sound: bool) -> Finding | None:
 def _rot(evidence: str, keys: Sequence[str]) -> Finding:
     named = f": {', '.join(keys)}" if keys else ""
     return Finding(CacheState.BIT_ROT, evidence + named, _REPAIR)
+
+
+def _corrupt(evidence: str) -> Finding:
+    return Finding(CacheState.CORRUPT, f"the cache is damaged: {evidence}", _REPAIR)
 
 
 def _judge_drift(scan: _native.Scan | None) -> Finding | None:

@@ -49,6 +49,11 @@ class PrivateCopy:
     probe: ProbeReport | None
     """What the child found, redb's own check included; None when the file was not suspect."""
 
+    def scan(self) -> _native.Scan:
+        """Hash every value and compare it with the ledger. DamagedCopy when that meets damage, LocalIO."""
+        with _explained():
+            return self.file.scan()
+
     @property
     def finding(self) -> Finding:
         """Structure, as far as opening tells: REPAIRED, UNCLEAN or CLEAN."""
@@ -217,13 +222,21 @@ def _probe(target: str, folder: Path, timeout_s: float, cancelled: Cancelled | N
 
 
 def _open(path: str) -> _native.CacheFile:
-    try:
+    with _explained():
         return _native.CacheFile.open(path, "private")
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What redb says of a copy, in the words of the error hierarchy."""
+    try:
+        yield
     except _native.UpgradeRequired as error:
         raise VersionMismatch(str(error)) from error
     except _native.StorageIo as error:
+        # The system's own numbers speak of this machine; redb's words without one speak of the file.
         if error.errno is not None:
-            raise LocalIO(f"a private copy of the cache cannot be opened: {error}") from error
+            raise LocalIO(f"a private copy of the cache cannot be read: {error}") from error
         raise DamagedCopy(_corrupt(str(error))) from error
     except _native.NativeError as error:
         raise DamagedCopy(_corrupt(f"{type(error).__name__}: {error}")) from error

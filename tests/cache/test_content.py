@@ -247,6 +247,29 @@ def test_in_a_damaged_file_every_difference_is_rot() -> None:
     assert "1 patterns" in judgement.findings[0].evidence
 
 
+def test_damage_that_no_listed_row_shows_is_damage_all_the_same() -> None:
+    assert judged(File(), scan=Scan({"episodes": Row()}), sound=False).states == (S.CORRUPT,)
+    judgement = judged(UNSTAMPED, sound=False)
+    assert judgement.states == (S.CORRUPT, S.UNSTAMPED)
+    assert code_of(judgement) == ("cache_damaged", 5)
+
+
+def test_in_a_damaged_file_the_source_is_not_asked() -> None:
+    judgement = judged(File(version=3), source_id="other", sound=False)
+    assert judgement.states[0] == S.CORRUPT
+    assert code_of(judgement) == ("cache_damaged", 5)
+
+
+def test_a_file_that_fails_while_it_is_read() -> None:
+    class Torn(File):
+        def schema_version(self) -> int | None:
+            raise _native.NativePanic("btree.rs:7 out of range")
+
+    judgement = judged(Torn())
+    assert judgement.states == (S.CORRUPT,)
+    assert "btree.rs:7" in judgement.findings[0].evidence
+
+
 def test_rows_that_nobody_listed_and_nobody_can_read_are_a_warning() -> None:
     judgement = judged(File(), scan=Scan({"episodes": Row(undecodable=3)}))
     assert judgement.findings == ()

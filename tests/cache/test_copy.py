@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from storage_sync import _native
+from storage_sync.cache.content import judge_content
 from storage_sync.cache.copy import DamagedCopy, examine, is_suspect, private_copy, sweep
 from storage_sync.cache.identity import read_identity
 from storage_sync.errors import CacheLocked, Interrupted, LocalIO
@@ -102,6 +104,26 @@ def test_examine_gives_the_report_of_the_child(cache: Path, folder: Path) -> Non
     os.truncate(cache, cache.stat().st_size - PAGE)
     assert "truncated" in examine(str(cache), folder).damage
     assert list(folder.iterdir()) == []
+
+
+def test_flipped_bits_end_in_a_finding_and_never_in_anything_else(cache: Path, folder: Path) -> None:
+    """Half of them on a file that passes as proven, so that no child looks first."""
+    whole = bytearray(cache.read_bytes())
+    random = Random(11)
+    seen: set[S] = set()
+    for turn in range(60):
+        at, bit = random.randrange(4096, len(whole)), 1 << random.randrange(8)
+        whole[at] ^= bit
+        cache.write_bytes(whole)
+        try:
+            with private_copy(str(cache), folder, proven=read_identity(str(cache)) if turn % 2 else None) as copy:
+                sound = copy.probe is None or copy.probe.integrity is True
+                judgement = judge_content(copy.file, None, None, None, copy.scan(), sound=sound)
+                seen.update(judgement.states)
+        except DamagedCopy as error:
+            seen.add(error.finding.state)
+        whole[at] ^= bit
+    assert seen == {S.UNSTAMPED, S.CORRUPT}
 
 
 def test_an_error_inside_the_block_cleans_up_too(cache: Path, folder: Path) -> None:
