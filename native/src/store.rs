@@ -273,7 +273,7 @@ impl Store {
 
     /// Stop and close; the file stays.
     pub fn close(&mut self) -> Outcome<()> {
-        let settled = self.settle().map(|_| ());
+        let settled = if self.thread.is_some() { self.settle().map(|_| ()) } else { Ok(()) };
         if let Some(database) = self.database.take() {
             let database = database.into_inner();
             caught(move || Ok(database.close()?))?;
