@@ -199,7 +199,7 @@ def _replaced(staging: _native.Staging) -> Iterator[Removed]:
     while page := staging.replaced(after, PAGE):
         for table, key, value, reason in page:
             yield Removed(table, key, value, reason)
-        after = f"{page[-1][0]}/{page[-1][1]}"
+        after = f"{page[-1][0]}\0{page[-1][1]}"
 
 
 def _confirm(context: Context, generation: int) -> None:
