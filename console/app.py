@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
@@ -14,7 +15,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from console.bindings import bindings
-from console.bridge import Bridge, Emit, Publish, Service, ThreadBridge
+from console.bridge import Bridge, Emit, Publish, ScriptedBridge, Service, ThreadBridge
 from console.commands import ConsoleCommands
 from console.desk import Desk
 from console.dialogs.ask import AskDialog, Choice
@@ -34,12 +35,14 @@ from console.ui import REFRESH_STEPS, Clock, UiSettings
 from console.verdict import verdict
 from console.views.frame import Frame
 from storage_sync.model import (
+    CacheHealth,
     ConfigChanged,
     CoreBeat,
     CoreDied,
     Event,
     LogLine,
     Plan,
+    PrimaryHealth,
     Refused,
     Run,
     RunEnded,
@@ -52,7 +55,7 @@ from widgets.line import muted, plain
 from widgets.tab_row import TabRow
 
 if TYPE_CHECKING:
-    from storage_sync.config import Settings
+    from storage_sync.config import Loaded, Settings
 
 TICK_S = 0.25
 IDLE_TICK_S = 0.5
@@ -321,11 +324,12 @@ class Console(App[int]):
             number = self.desk.ask("make_plan", answered=made, refused=refused, kind="sync")
             asked.append(number)
 
-        def chosen(plan_id: str | None) -> None:
+        def chosen(result: tuple[str, str] | None) -> None:
             for number in asked:
                 self.desk.forget(number)
-            if plan_id is not None:
-                self.desk.ask("execute", plan_id=plan_id)
+            if result is not None:
+                plan_id, phrase = result
+                self.desk.ask("execute", plan_id=plan_id, **({"phrase": phrase} if phrase else {}))
                 self.action_go(OVERVIEW)
 
         asked: list[int] = []
@@ -469,16 +473,50 @@ def ui_settings(settings: Settings) -> UiSettings:
     )
 
 
-def run(settings: Settings, plain: bool = False) -> int:
-    """Open the console on the settings and stay until a person leaves; the exit code."""
+def run(settings: Settings, plain: bool = False, *, loaded: Loaded | None = None) -> int:
+    """Open the console on the settings and stay until a person leaves; the exit code.
+
+    `loaded` says where each setting came from, and so which token is meant. `plain`: lines of text, no panels.
+    """
+    bridge = make_bridge(settings, loaded, os.environ)
+    if plain:
+        from console.plain import speak
+
+        return speak(bridge, sys.stdout)
+    app = Console(bridge, ui_settings(settings), handle_signals=True)
+    result = app.run()
+    bridge.stop(2.0)
+    if result == DEMO_ASKED:
+        from console.cli import main
+
+        return main(["demo"])
+    return app.return_code or 0 if result is None else result
+
+
+def make_bridge(settings: Settings, loaded: Loaded | None, environment: Mapping[str, str]) -> Bridge:
+    """The core in its thread; or, without a primary or a cache path, a picture that says so."""
+    if not settings.primary or not settings.cache:
+        return ScriptedBridge([_unconfigured(settings)], monotonic=time.monotonic)
+    from storage_sync.config import read_token, view
+
+    token = read_token(loaded, environment) if loaded is not None else None
+    views = view(loaded, environment).settings if loaded is not None else ()
 
     def make_service(publish: Publish, emit: Emit) -> Service:
         from storage_sync.service import SyncService
 
-        return SyncService(settings, publish=publish, emit=emit)
+        return SyncService(settings, token=token, loaded=loaded, views=views, publish=publish, emit=emit)
 
-    bridge = ThreadBridge(make_service)
-    app = Console(bridge, ui_settings(settings), handle_signals=True)
-    result = app.run()
-    bridge.stop(2.0)
-    return app.return_code or 0 if result is None else result
+    return ThreadBridge(make_service)
+
+
+def _unconfigured(settings: Settings) -> Snapshot:
+    return Snapshot(
+        seq=0,
+        taken_at=time.time(),
+        beat=CoreBeat(time.monotonic()),
+        profile=settings.profile,
+        access="ro",
+        primary=PrimaryHealth(url=settings.primary or ""),
+        cache=CacheHealth(path=os.fspath(settings.cache) if settings.cache else ""),
+    )

@@ -118,6 +118,7 @@ KEYS: tuple[Key, ...] = (
     Key("copy", "ctrl+c", "^c", "Copy", "copies a selection; else says how to quit", bound=False),
     Key("peek", "p", "p", "Peek", "look at a locked file through a verified private copy", OVERVIEW, "peek", 6),
     Key("try", "t", "t", "Try now", "ask the primary again now", OVERVIEW, "try_now", 7),
+    Key("demo", "f2", "F2", "Demo", "leave, and open the demo instead", OVERVIEW, "demo"),
     Key("level", "l", "l", "Level", "what Activity shows: info+, warn+, fail", OVERVIEW, "screen.level"),
     Key("filter", "slash", "/", "Filter", "filter the list by words; esc clears", ORPHANS, "screen.filter", 2),
     Key("reload", "r", "r", "Reload", "ask for the list again", ORPHANS, "screen.reload", 1),

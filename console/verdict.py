@@ -103,9 +103,10 @@ def _stalled(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
 
 
 def _no_config(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
-    if snapshot.cache.path or snapshot.primary.url:
+    if snapshot.cache.path and snapshot.primary.url:
         return None
-    reason = snapshot.config.error or "No configuration was found. Nothing is opened until you choose."
+    missing = "primary" if snapshot.cache.path else "cache path" if snapshot.primary.url else "configuration"
+    reason = snapshot.config.error or f"No {missing} was found. Nothing is opened until you choose."
     return Verdict(
         "NO CONFIG",
         Role.OFF,
@@ -393,7 +394,7 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         extra += f"; {fmt.plural(len(warned), 'check')} warns, see 2"
     generation = f", g-{proof.generation}" if proof is not None else ""
     age = fmt.age(now - proof.at) if proof is not None else fmt.UNKNOWN
-    at = snapshot.freshness.next_sync_at
+    at = snapshot.freshness.next_compare_at or snapshot.freshness.next_sync_at
     step = (
         f"nothing to do; it is compared again in {fmt.age(at - now)}."
         if at is not None and at > now

@@ -58,6 +58,7 @@ def _row(row: CheckRow, width: int, glyphs: GlyphSet) -> Line:
     mark = Piece(f" {glyphs.of(row.role)} ", Tone(row.role.value))
     head: Line = (mark, *fit(plain(label), column, glyphs))
     room = width - width_of(head) - 1
-    dated = tuple(f"{text}  {row.age.rjust(4)}" for text in row.texts) if row.age else ()
+    with_age = row.age and width >= WIDE
+    dated = tuple(f"{text}  {row.age.rjust(4)}" for text in row.texts) if with_age else ()
     text = first_that_fits((*dated, *row.texts), room)
     return (*head, *plain(" " * max(1, room - cell_len(text) + 1)), *plain(text))

@@ -11,6 +11,7 @@ from widgets.glyphs import GlyphSet, Look, Role, Tone
 from widgets.line import Line, Piece, cell, muted
 
 LABELS = 11
+WIDE = 44
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Freshness:
         head = [paint_fact(self.proof, width, look, LABELS), self._behind(width, look)]
         last = paint_fact(self.next, width, look, LABELS)
         room = max(0, height - len(head) - 1)
-        tables = self._tables(room, look.glyphs)
+        tables = self._tables(room, width, look.glyphs)
         notes = [paint_fact(note, width, look, LABELS) for note in self.notes[: room - len(tables)]]
         return [*head, *tables, *notes, last]
 
@@ -49,26 +50,15 @@ class Freshness:
             value: Line = (Piece(f"{look.glyphs.of(Role.UNKNOWN)} ", Tone.UNKNOWN), Piece(self.behind_note))
             return paint_fact(Fact("behind", value), width, look, LABELS)
         total = self.behind
-        words = (
-            *cell(fmt.signed(total.new, "+"), 6, look.glyphs, right=True),
-            *muted(" new"),
-            *cell(fmt.signed(total.changed, "~"), 7, look.glyphs, right=True),
-            *muted(" changed"),
-            *cell(fmt.signed(total.gone, "-"), 7, look.glyphs, right=True),
-            *muted(" gone"),
-        )
-        short = (
-            Piece(f"{fmt.signed(total.new, '+')}  {fmt.signed(total.changed, '~')}  {fmt.signed(total.gone, '-')}"),
-            *muted(" rows"),
-        )
-        note: Line = muted(self.behind_note)
-        return paint_fact(Fact("behind", words, extra=note, short=short), width, look, LABELS - 1)
+        words = (" new", " changed", " gone") if width >= WIDE else ("", "", " rows")
+        numbers = _numbers(total, width, look.glyphs, words)
+        return paint_fact(Fact("behind", numbers), width, look, LABELS)
 
-    def _tables(self, room: int, glyphs: GlyphSet) -> list[Line]:
+    def _tables(self, room: int, width: int, glyphs: GlyphSet) -> list[Line]:
         if room <= 0:
             return []
         shown = self.tables[:room]
-        lines = [_lag(row, glyphs) for row in shown]
+        lines = [_lag(row, width, glyphs) for row in shown]
         left = len(self.tables) - len(shown)
         if left > 0:
             rest = self.tables[room - 1 :]
@@ -76,10 +66,18 @@ class Freshness:
         return lines
 
 
-def _lag(row: Lag, glyphs: GlyphSet) -> Line:
-    return (
-        *cell(f"  {row.name}", LABELS, glyphs, tone=Tone.MUTED),
-        *cell(fmt.signed(row.new, "+"), 6, glyphs, right=True),
-        *cell(fmt.signed(row.changed, "~"), 11, glyphs, right=True),
-        *cell(fmt.signed(row.gone, "-"), 15, glyphs, right=True),
-    )
+def _lag(row: Lag, width: int, glyphs: GlyphSet) -> Line:
+    return (*cell(f"  {row.name}", LABELS + 1, glyphs, tone=Tone.MUTED), *_numbers(row, width, glyphs, ("", "", "")))
+
+
+def _numbers(row: Lag, width: int, glyphs: GlyphSet, words: tuple[str, str, str]) -> Line:
+    """The three counts in columns; the words behind them take the columns' gaps."""
+    gaps = (0, 4, 11) if width >= WIDE else (0, 0, 0)
+    numbers = (fmt.signed(row.new, "+"), fmt.signed(row.changed, "~"), fmt.signed(row.gone, "-"))
+    pieces: list[Piece] = []
+    used = 0
+    for place, (number, word, gap) in enumerate(zip(numbers, words, gaps, strict=True)):
+        start = (6, 13, 20)[place] + gap
+        pieces.extend((Piece(number.rjust(max(len(number) + (1 if place else 0), start - used))), *muted(word)))
+        used = start + len(word)
+    return tuple(pieces)

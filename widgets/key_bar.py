@@ -14,6 +14,8 @@ from textual.widget import Widget
 from widgets.glyphs import Look, Tone
 from widgets.line import Line, Piece, spread, to_content
 
+GAP = 2
+
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
@@ -73,29 +75,36 @@ def _hint_width(value: Keys, look: Look) -> int:
     return 0 if value.hint is None else _width(value.hint, look) + cell_len(look.glyphs.edge) + 1
 
 
+def _that_fit(entries: tuple[KeyEntry, ...], room: int, look: Look) -> tuple[KeyEntry, ...]:
+    """Entries from the left while they fit; the last one (help) stays, others give way to it."""
+    for kept in range(len(entries), 0, -1):
+        shown = (*entries[: kept - 1], entries[-1])
+        if 1 + sum(_width(entry, look) for entry in shown) + GAP * (len(shown) - 1) <= room:
+            return shown
+    return ()
+
+
 def spans(value: Keys, width: int, look: Look) -> list[tuple[KeyEntry, int, int]]:
     """What is drawn where: (entry, first cell, cell after the last)."""
     room = width - _hint_width(value, look) - 1
     places: list[tuple[KeyEntry, int, int]] = []
     at = 1
-    for entry in value.entries:
-        end = at + _width(entry, look)
-        if end > room:
-            break
-        places.append((entry, at, end))
-        at = end + 2
+    for entry in _that_fit(value.entries, room, look):
+        places.append((entry, at, at + _width(entry, look)))
+        at += _width(entry, look) + GAP
     if value.hint is not None:
         places.append((value.hint, width - _width(value.hint, look) - 1, width - 1))
     return places
 
 
 def paint(value: Keys, width: int, look: Look) -> Line:
-    left: list[Piece] = [Piece(" ")]
+    left: list[Piece] = []
     for entry, _, _ in spans(value, width, look):
         if entry is value.hint:
             continue
+        left.append(Piece("  " if left else " "))
         key_tone, label_tone = (Tone.ACCENT, Tone.PLAIN) if entry.enabled else (Tone.MUTED, Tone.MUTED)
-        left.extend((Piece(f"{entry.key} ", key_tone), Piece(f"{look.glyphs.plain(entry.label)}  ", label_tone)))
+        left.extend((Piece(f"{entry.key} ", key_tone), Piece(look.glyphs.plain(entry.label), label_tone)))
     hint = value.hint
     right: Line = ()
     if hint is not None:

@@ -9,7 +9,7 @@ from widgets import fmt
 from widgets.glyphs import GlyphSet, Look, Tone
 from widgets.line import Line, Piece, cell
 
-STEP, TEXT, ROWS, BYTES = 4, 32, 9, 11
+STEP, TEXT, ROWS, BYTES, UNDO = 4, 32, 8, 11, 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class PlanTable:
 
     def lines(self, width: int, height: int, look: Look) -> Sequence[Line]:
         glyphs = look.glyphs
-        text = max(20, min(TEXT, width - STEP - ROWS - BYTES - 22))
+        text = max(20, min(TEXT, width - STEP - ROWS - BYTES - UNDO))
         head = _row("", "step", "rows", "bytes", "undo", text, glyphs, Tone.MUTED)
         return [head, *(_step(step, text, glyphs) for step in self.steps)]
 
@@ -47,5 +47,5 @@ def _row(step: str, text: str, rows: str, amount: str, undo: str, width: int, gl
         *cell(text, width, glyphs, tone=tone),
         *cell(rows, ROWS, glyphs, right=True, tone=tone),
         *cell(amount, BYTES, glyphs, right=True, tone=tone),
-        Piece(f"   {undo}", Tone.MUTED),
+        Piece(f"  {undo}", Tone.MUTED),
     )

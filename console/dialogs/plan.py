@@ -18,8 +18,11 @@ from widgets.glyphs import Look
 from widgets.line import muted, plain, to_content
 
 
-class PlanDialog(ModalScreen[str | None]):
-    """Result: the id of the plan to run, or None. Opens at once and is filled when the core has made the plan."""
+class PlanDialog(ModalScreen[tuple[str, str] | None]):
+    """Result: the id of the plan to run and what was typed, or None.
+
+    Opens at once and is filled when the core has made the plan.
+    """
 
     AUTO_FOCUS = "#cancel"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -60,7 +63,11 @@ class PlanDialog(ModalScreen[str | None]):
         self._phrase = "" if blocked else words.phrase_of(plan, self._profile, self._counts)
         self.query_one("#plan-frame", Vertical).border_title = words.title(plan, self._profile, self.look)
         label = self.query_one("#phrase-label", Static)
-        asked = plain(f"confirm   removes more than 100 rows or 10 % of a table: type  {self._phrase}")
+        asked = (
+            *muted(" confirm   "),
+            *plain(f"type  {self._phrase}"),
+            *muted("   over 100 rows or 10 % of a table go"),
+        )
         label.update(to_content([(), asked], self.look))
         label.display = bool(self._phrase)
         box = self.query_one("#phrase", Input)
@@ -102,8 +109,10 @@ class PlanDialog(ModalScreen[str | None]):
             button.focus()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
-        run = event.button.id == "run" and self._plan is not None
-        self.dismiss(self._plan.id if run and self._plan is not None else None)
+        if event.button.id == "run" and self._plan is not None:
+            self.dismiss((self._plan.id, self._phrase))
+        else:
+            self.dismiss(None)
 
     def action_close(self) -> None:
         self.dismiss(None)

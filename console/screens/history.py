@@ -19,7 +19,7 @@ from widgets.line import Line, muted, plain, toned
 _COLUMNS = (
     Column("  run", 8),
     Column("started", 13),
-    Column("kind", 8),
+    Column("kind", 8, wide=90),
     Column("+new", 6, right=True),
     Column("~chg", 6, right=True),
     Column("-gone", 6, right=True),

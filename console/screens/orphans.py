@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -14,7 +14,7 @@ from console.desk import Desk
 from console.keys import ORPHANS
 from console.screens.listing import Column, Listing, ListScreen
 from console.views.frame import Frame
-from storage_sync.model import CheckStatus, Orphan, Refused
+from storage_sync.model import CheckStatus, Orphan, Outcome, Refused
 from widgets import fmt
 from widgets.facts import Fact, FactList
 from widgets.glyphs import Look, Role
@@ -128,8 +128,8 @@ class OrphansScreen(ListScreen):
 
 
 def rows_of(value: object) -> tuple[Orphan, ...] | None:
-    """Rows of a page's answer: a sequence, or something that has `rows`; None for any other shape."""
-    rows = value.get("rows") if isinstance(value, Mapping) else getattr(value, "rows", value)
+    """Rows of the core's answer: an outcome with orphans, or the rows themselves; None for any other shape."""
+    rows = value.orphans if isinstance(value, Outcome) else value
     if isinstance(rows, tuple | list) and all(isinstance(row, Orphan) for row in rows):
         return tuple(rows)
     return None

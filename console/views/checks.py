@@ -48,9 +48,13 @@ def check_list(frame: Frame) -> CheckList:
     newest = max((result.at for result in results), default=None)
     failed = sum(row.role is Role.FAILED for row in (check_row(frame, result) for result in results))
     right = f"{frame.ago(newest)} ago" if newest is not None else "not run yet"
+    if failed:
+        right = f"{failed} failed{frame.label(' · ')}{right}"
+    if copy and newest is not None:
+        right = f"{fmt.short_age(frame.now - newest)} ago"
     return CheckList(
         title=frame.label("Validation · of the copy") if copy else "Validation",
-        right=f"{failed} failed{frame.label(' · ')}{right}" if failed else right,
+        right=right,
         rows=tuple(check_row(frame, result) for result in results),
     )
 
@@ -76,24 +80,23 @@ def check_row(frame: Frame, result: CheckResult) -> CheckRow:
         return CheckRow(role, long, short, (reason, "skipped"), "")
     if role is Role.UNKNOWN:
         was = _was(frame, result)
-        full = f"{was}, {frame.ago(result.at)} ago"
-        return CheckRow(role, long, short, (full, f"{was}, {age} ago", was), "")
-    return CheckRow(role, long, short, (*_result_words(frame, result),), age)
+        return CheckRow(role, long, short, (f"was {was}, {frame.ago(result.at)} ago", f"{was}, {age} ago", was), "")
+    return CheckRow(role, long, short, _result_words(frame, result), age)
 
 
 def _was(frame: Frame, result: CheckResult) -> str:
     if result.check.status is CheckStatus.PASS:
-        return "was ok"
+        return "ok"
     if result.check.status is CheckStatus.FAIL:
         actual = result.check.actual
-        return f"was {actual:,}" if isinstance(actual, int) else "had failed"
+        return f"{actual:,}" if isinstance(actual, int) else "failed"
     return "not known"
 
 
 def _result_words(frame: Frame, result: CheckResult) -> tuple[str, ...]:
     expected, actual = result.check.expected, result.check.actual
     if isinstance(expected, int) and isinstance(actual, int):
-        return (f"{actual:,} / {expected:,}".rjust(15), f"{actual:,} / {expected:,}", f"{actual:,}/{expected:,}")
+        return (f"{actual:,} / {expected:,}", f"{actual:,}/{expected:,}")
     if actual is None and expected is None:
         return ("ok" if result.check.status is CheckStatus.PASS else "failed",)
     shown = frame.clean(fmt.UNKNOWN if actual is None else f"{actual}")

@@ -85,6 +85,8 @@ def _tables(frame: Frame) -> tuple[Lag, ...]:
 
 def _notes(frame: Frame) -> tuple[Fact, ...]:
     notes: list[Fact] = []
+    if _known(frame):
+        notes.append(Fact("compared", plain(_behind_note(frame))))
     kept = sum(frame.snapshot.freshness.cache_only.values())
     if kept:
         notes.append(Fact("cache-only", plain(fmt.plural(kept, "row")), extra=muted("the primary never had; kept")))

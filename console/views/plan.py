@@ -60,7 +60,7 @@ def lines(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
         (),
         *PlanTable(_steps(plan, look)).lines(width, 99, look),
         (),
-        *_facts(plan, access, look),
+        *_facts(plan, width, access, look),
     )
     return [fit(row, width, look.glyphs) for row in rows]
 
@@ -73,7 +73,7 @@ def _steps(plan: Plan, look: Look) -> tuple[PlanStep, ...]:
     return (*listed, PlanStep("-", "primary", 0, 0, "never written"))
 
 
-def _facts(plan: Plan, access: str, look: Look) -> list[Line]:
+def _facts(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
     def clean(text: str) -> str:
         return fmt.clean(text, ascii_only=look.glyphs.is_ascii)
 
@@ -83,10 +83,10 @@ def _facts(plan: Plan, access: str, look: Look) -> list[Line]:
     short_root = clean(root[:8]) or "none"
     facts = [
         _fact("total", plain(f"{written:,} written   {rows_removed(plan):,} removed   1 transaction")),
-        _fact("tables", plain(_tables(plan))),
+        *(_fact("" if place else "tables", plain(text)) for place, text in enumerate(_tables(plan, width))),
         _fact("guard", _guard(plan, look)),
         _fact("takes", plain(takes)),
-        _fact("valid", plain(f"for g-{generation} and root {short_root}; refused if either has moved at start")),
+        _fact("valid", plain(f"for g-{generation}, root {short_root}; refused if either has moved")),
     ]
     facts.extend(_fact("lost", (Piece(clean(text), Tone.ATTENTION),)) for text in plan.lost)
     blocked = blocked_by(plan, access)
@@ -99,13 +99,21 @@ def _fact(label: str, value: Line) -> Line:
     return (*muted(f" {label.ljust(LABELS)}"), *value)
 
 
-def _tables(plan: Plan) -> str:
+def _tables(plan: Plan, width: int) -> list[str]:
+    """Changes by table, as many on a line as fit."""
     parts = [
         f"{name} +{change.insert:,} ~{change.update:,} -{change.remove:,}"
         for name, change in plan.changes.items()
         if change.insert or change.update or change.remove
     ]
-    return "   ".join(parts) or "no row changes"
+    packed = [""]
+    for part in parts:
+        longer = f"{packed[-1]}   {part}" if packed[-1] else part
+        if packed[-1] and len(longer) > width - LABELS - 1:
+            packed.append(part)
+        else:
+            packed[-1] = longer
+    return packed if parts else ["no row changes"]
 
 
 def _guard(plan: Plan, look: Look) -> Line:

@@ -28,11 +28,11 @@ def sync_meter(frame: Frame) -> SyncMeter:
 
 
 def _running(frame: Frame, run: Run) -> SyncMeter:
-    title = f"{run.kind.capitalize()} · {run.id} · {_PATHS.get(run.path, run.path)} · {run.trigger}"
+    parts = (run.kind.capitalize(), run.id, _PATHS.get(run.path, run.path), run.trigger)
     asked = run.cancel_asked_at is not None
     lasting = fmt.tenths(frame.now - run.started_at)
     return SyncMeter(
-        title=frame.label(frame.clean(title)),
+        title=frame.label(" · ").join(frame.clean(part) for part in parts),
         right=f"cancelling{frame.label('…')}" if asked else f"running {lasting}",
         progress=Progress(
             fraction=run.done / run.total if run.total else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from console.keys import SCREENS, footer
-from console.verdict import Verdict
+from console.verdict import STALLED_AFTER_S, Verdict
 from console.views.frame import Frame
 from storage_sync.model import CheckStatus, Run, Snapshot
 from widgets import fmt
@@ -23,7 +23,7 @@ def header(frame: Frame) -> HeaderText:
         flags.insert(0, "paused")
     if frame.frozen:
         flags.insert(0, "frozen")
-    role, core = heartbeat(frame.beat_age)
+    role, core = (Role.OFF, "none") if frame.verdict.word == "NO CONFIG" else heartbeat(frame.beat_age)
     return HeaderText(
         product=PRODUCT,
         profile=frame.clean(snapshot.profile) or "default",
@@ -38,7 +38,7 @@ def header(frame: Frame) -> HeaderText:
 def heartbeat(beat_age: float | None) -> tuple[Role, str]:
     if beat_age is None:
         return Role.OFF, "starting"
-    if beat_age > 1.5:
+    if beat_age > STALLED_AFTER_S:
         return Role.FAILED, f"stalled {fmt.age(beat_age)}"
     return Role.RUNNING, fmt.tenths(beat_age)
 

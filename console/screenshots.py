@@ -1,0 +1,114 @@
+"""Pictures of the real application on made-up snapshots: SVG, and PNG beside it where a converter is installed."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from console import scenes
+from console.app import Console
+from console.bridge import ScriptedBridge
+from console.ui import Clock, UiSettings
+from storage_sync.model import Answer, Command
+from widgets.glyphs import UNICODE, GlyphSet
+
+SIZES = ((80, 24), (100, 30), (120, 40))
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One picture: a scene, the keys that are pressed, theme and size in cells (columns, rows)."""
+
+    name: str
+    scene: str
+    size: tuple[int, int]
+    keys: tuple[str, ...] = ()
+    theme: str = "calm-dark"
+    glyphs: GlyphSet = UNICODE
+
+
+def shots() -> tuple[Shot, ...]:
+    """Every picture: Overview of each state at each size, the other screens and dialogs at 100x30."""
+    states = tuple(name for name in scenes.NAMES if name != "hostile")
+    overviews = tuple(
+        Shot(f"overview-{state.replace('_', '-')}-{size[0]}x{size[1]}", state, size)
+        for state in states
+        for size in SIZES
+    )
+    others = (
+        ("validation", "running", ("2",)),
+        ("orphans", "running", ("3",)),
+        ("history", "in_sync", ("4",)),
+        ("config", "in_sync", ("5",)),
+        ("sync-plan", "stale", ("s",)),
+        ("help", "in_sync", ("question_mark",)),
+        ("quit", "running", ("q",)),
+        ("log", "running", ("L",)),
+    )
+    screens = tuple(Shot(f"{name}-100x30", scene, (100, 30), keys) for name, scene, keys in others)
+    themed = tuple(
+        Shot(f"overview-{theme.removeprefix('calm-')}-100x30", "running", (100, 30), theme=theme)
+        for theme in ("calm-light", "calm-cvd")
+    )
+    return (*overviews, *screens, *themed)
+
+
+def write_screenshots(directory: Path, names: Iterable[str] | None = None) -> list[Path]:
+    """Write the pictures of `names` (all without) into `directory`; the files that were written."""
+    wanted = None if names is None else set(names)
+    chosen = [shot for shot in shots() if wanted is None or shot.name in wanted]
+    directory.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    for shot in chosen:
+        path = directory / f"{shot.name}.svg"
+        path.write_text(asyncio.run(picture(shot)), encoding="utf-8")
+        written.append(path)
+        png = _png(path)
+        if png is not None:
+            written.append(png)
+    return written
+
+
+async def picture(shot: Shot) -> str:
+    """The SVG of one shot. The same shot gives the same bytes."""
+    scene = scenes.scene(shot.scene)
+    bridge = ScriptedBridge([scene.snapshot], scene.events)
+    clock = Clock(lambda: scenes.NOW, lambda: scenes.BEAT + scene.beat_age)
+    app = Console(bridge, UiSettings(theme=shot.theme), clock=clock, glyphs=shot.glyphs, environment={})
+    async with app.run_test(size=shot.size) as pilot:
+        await pilot.pause()
+        for key in shot.keys:
+            await pilot.press(key)
+            await pilot.pause()
+        for command in bridge.asked:
+            _answer(bridge, command)
+        app.tick()
+        await pilot.pause()
+        svg = app.export_screenshot(title="Storage Sync", simplify=True)
+    return _stable(svg)
+
+
+def _answer(bridge: ScriptedBridge, command: Command) -> None:
+    answers = {"make_plan": scenes.plan, "page": scenes.orphans}
+    if command.kind in answers:
+        bridge.post(Answer(command.id, answers[command.kind]()))
+
+
+def _stable(svg: str) -> str:
+    """Without the number that Rich makes up for each export; blanks are kept by every reader."""
+    named = re.sub(r"terminal-\d+-", "storage-sync-", svg)
+    return named.replace("<text ", '<text xml:space="preserve" ')
+
+
+def _png(svg: Path) -> Path | None:
+    converter = shutil.which("rsvg-convert")
+    if converter is None:
+        return None
+    target = svg.with_suffix(".png")
+    done = subprocess.run([converter, str(svg), "-o", str(target)], check=False, capture_output=True)
+    return target if done.returncode == 0 else None
