@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::time::Instant;
 use storage_sync_codec::hrana::{CursorParser, Event, FeedError};
-use storage_sync_codec::{merge, row_digest, Algorithm, SourceRow, Table, Value};
+use storage_sync_codec::{merge, row_digest, Algorithm, DigestBatch, SourceRow, Table, Value};
 
 const CHUNK: usize = 64 * 1024;
 const REPEATS: usize = 5;
@@ -23,7 +23,7 @@ fn measure(name: &str, table: Table, body: Vec<u8>) {
     let megabytes = body.len() as f64 / 1e6;
     let report = |stage: &str, work: &mut dyn FnMut()| {
         let best = (0..REPEATS).map(|_| timed(work)).fold(f64::INFINITY, f64::min);
-        println!("{name:<11} {stage:<24} {:>7.1} ms  {:>7.0} MB/s", best * 1e3, megabytes / best);
+        println!("{name:<11} {stage:<27} {:>7.1} ms  {:>7.0} MB/s", best * 1e3, megabytes / best);
     };
     println!("{name:<11} body of {megabytes:.1} MB");
     report("memory traffic (copy)", &mut || {
@@ -41,6 +41,16 @@ fn measure(name: &str, table: Table, body: Vec<u8>) {
             });
         });
     }
+    report("parse, sha3-256 in batches", &mut || {
+        let mut batch = DigestBatch::new(Algorithm::Sha3_256);
+        each_row(&body, table, |row| {
+            batch.push(&row);
+            if batch.len() == 32 {
+                black_box(batch.finish());
+            }
+        });
+        black_box(batch.finish());
+    });
     report("parse, merge", &mut || {
         each_row(&body, table, |row| {
             black_box(merged(&row, None));

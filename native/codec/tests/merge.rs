@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::borrow::Cow;
 use storage_sync_codec::{
     check_value, decode_json, embedding_owner, embedding_values, encode_json, merge, only_projection, pattern_debug,
-    row_digest, session_stamp, source_key, Algorithm, Merged, Owner, SourceRow, Table, Value, ValueState,
+    row_digest, session_stamp, source_key, Algorithm, DigestBatch, Merged, Owner, SourceRow, Table, Value, ValueState,
 };
 
 const ID: &str = "00112233-4455-6677-8899-aabbccddee01";
@@ -537,6 +537,21 @@ fn digests_are_over_the_canonical_text() {
         let mut pieces = Algorithm::Sha3_256.hasher();
         bytes.chunks(1 + length % 137).for_each(|piece| pieces.update(piece));
         assert_eq!(pieces.finalize(), Algorithm::Sha3_256.digest(&bytes));
+    }
+}
+
+#[test]
+fn batches_digest_as_single_rows_do() {
+    for algorithm in [Algorithm::Sha3_256, Algorithm::Sha256, Algorithm::Blake3] {
+        let mut batch = DigestBatch::new(algorithm);
+        for count in [0, 1, 3, 40] {
+            let rows: Vec<_> = (0..count).map(|at| good(Table::ALL[at % 10])).collect();
+            rows.iter().for_each(|row| batch.push(row));
+            assert_eq!((batch.len(), batch.is_empty()), (count, count == 0));
+            let single: Vec<_> = rows.iter().map(|row| row_digest(row, algorithm)).collect();
+            assert_eq!(batch.finish(), single);
+            assert_eq!(batch.bytes(), 0);
+        }
     }
 }
 

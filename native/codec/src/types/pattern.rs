@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::enum_variant_names, reason = "the name is part of the stored text")]
 pub(crate) enum Pattern<'a> {
     ToolSequence {
         id: Uuid,

@@ -1,5 +1,7 @@
 //! Digests of rows, streamed over their canonical text (`sync.md` 3.4, encoding 1).
 
+mod lanes;
+
 use crate::table::Table;
 use crate::value::{SourceRow, Value};
 use sha2::Digest as _;
@@ -80,7 +82,64 @@ impl Hasher {
 pub fn row_digest(row: &SourceRow, alg: Algorithm) -> Digest16 {
     let mut hasher = alg.hasher();
     feed_canonical(row, &mut |bytes| hasher.update(bytes));
-    let whole = hasher.finalize();
+    half(hasher.finalize())
+}
+
+/// Digests of many rows at once: for SHA3-256 several times as fast as row by row.
+///
+/// Rows are taken in one by one, since what they borrow from does not last; their digests come together.
+pub struct DigestBatch {
+    algorithm: Algorithm,
+    /// The canonical texts, one after the other.
+    texts: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl DigestBatch {
+    pub fn new(algorithm: Algorithm) -> DigestBatch {
+        DigestBatch { algorithm, texts: Vec::new(), ends: Vec::new() }
+    }
+
+    pub fn push(&mut self, row: &SourceRow) {
+        feed_canonical(row, &mut |bytes| self.texts.extend_from_slice(bytes));
+        self.ends.push(self.texts.len());
+    }
+
+    /// Rows taken in.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Bytes held. From some 100,000 on, or 32 rows, a larger batch gains little.
+    pub fn bytes(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// The digests in the order of the rows; the batch is empty again.
+    pub fn finish(&mut self) -> Vec<Digest16> {
+        let mut rest = self.texts.as_slice();
+        let mut start = 0;
+        let mut messages = Vec::with_capacity(self.ends.len());
+        for &end in &self.ends {
+            let (message, after) = rest.split_at(end - start);
+            messages.push(message);
+            (rest, start) = (after, end);
+        }
+        let digests = match self.algorithm {
+            Algorithm::Sha3_256 => lanes::sha3_256_halves(&messages),
+            algorithm => messages.iter().map(|message| half(algorithm.digest(message))).collect(),
+        };
+        self.texts.clear();
+        self.ends.clear();
+        digests
+    }
+}
+
+fn half(whole: [u8; 32]) -> Digest16 {
     let mut half = [0; 16];
     half.copy_from_slice(&whole[..16]);
     half
