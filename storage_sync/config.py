@@ -10,7 +10,8 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -70,12 +71,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Path | None, Meta(description="File that holds the primary's token, readable by you alone.", extra=_RESTART)
     ] = None
     token_env: Annotated[
-        str | None,
-        Meta(
-            pattern="^[A-Za-z_][A-Za-z0-9_]*$",
-            description="Name of the environment variable that holds the primary's token.",
-            extra=_RESTART,
-        ),
+        Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")] | None,
+        Meta(description="Name of the environment variable that holds the primary's token.", extra=_RESTART),
     ] = None
     timeout_s: Annotated[Seconds, Meta(description="Longest wait for one request to the primary.", extra=_NEXT)] = 30.0
     poll_s: Annotated[Seconds, Meta(description="Time between two pings of the primary.", extra=_NOW)] = 5.0
@@ -107,8 +104,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = True
     sync_embeddings: Annotated[bool, Meta(description="Sync embeddings.", extra=_FULL)] = True
     embedding_dimension: Annotated[
-        int | None,
-        Meta(ge=1, le=65_536, description="Numbers in one vector; by default what the store says.", extra=_NOW),
+        Annotated[int, Meta(ge=1, le=65_536)] | None,
+        Meta(description="Numbers in one vector; by default what the store says.", extra=_NOW),
     ] = None
     on_start: Annotated[
         bool, Meta(description="Prove or sync as soon as the console or watch starts.", extra=_RESTART)
@@ -289,35 +286,38 @@ def nearest(word: str, known: tuple[str, ...] | list[str]) -> str | None:
 
 def allowed(field: Field) -> str:
     """What a setting may be, in words: `an integer from 1 to 100000`, `read-write or read-only` …"""
-    low: float | None = None
-    high: float | None = None
-    above = False
-    annotation = field.type
-    while get_origin(annotation) is Annotated:
-        base, *extras = get_args(annotation)
-        for meta in extras:
-            if isinstance(meta, Meta):
-                low = low if low is not None else meta.ge if meta.ge is not None else meta.gt
-                above = above or meta.gt is not None
-                high = high if high is not None else meta.le
-        annotation = base
-    if get_origin(annotation) is Literal:
-        return " or ".join(str(choice) for choice in get_args(annotation))
-    types = get_args(annotation) or (annotation,)
-    for python, word in ((bool, "true or false"), (int, "an integer"), (float, "a number")):
-        if python in types:
-            if python is bool or low is None:
-                return word
-            return f"{word} {'above' if above else 'from'} {low:.15g} to {high:.15g}" if high is not None else word
+    types, metas = _unwrapped(field.type)
+    if get_origin(types[0]) is Literal:
+        return " or ".join(str(choice) for choice in get_args(types[0]))
     if field.name == "primary":
         return "a URL that begins with " + ", ".join(_SCHEMES)
+    for python, word in ((bool, "true or false"), (int, "an integer"), (float, "a number")):
+        if python in types:
+            return word + next((_range(meta) for meta in metas if meta.le is not None), "")
     if field.name == "ui.keymap":
         return "a table of texts"
     return "a path" if Path in types else "a text"
 
 
+def _unwrapped(annotation: Any) -> tuple[list[Any], list[Meta]]:
+    """The types that an annotation allows, and all that is said about them."""
+    if get_origin(annotation) is Annotated:
+        base, *extras = get_args(annotation)
+        types, metas = _unwrapped(base)
+        return types, [*metas, *(meta for meta in extras if isinstance(meta, Meta))]
+    if get_origin(annotation) in (Union, UnionType):
+        parts = [_unwrapped(part) for part in get_args(annotation)]
+        return [found for types, _ in parts for found in types], [meta for _, metas in parts for meta in metas]
+    return [annotation], []
+
+
+def _range(meta: Meta) -> str:
+    low = f"above {meta.gt:.15g}" if meta.gt is not None else f"from {meta.ge:.15g}"
+    return f" {low} to {meta.le:.15g}"
+
+
 def _decode(kind: type, value: Any) -> Any:
-    if kind is Path and isinstance(value, str) and value:
+    if kind is Path and isinstance(value, (str, Path)) and str(value):
         return Path(value).expanduser()
     raise ValueError("expected a path")
 
@@ -332,7 +332,7 @@ def _shown(field: Field, value: object) -> str:
 
 def convert(field: Field, value: object, where: str, *, text: bool) -> Any:
     """One value checked. `text`: it came as text (option, environment) and may be read as a number or a switch."""
-    if text and isinstance(value, str) and bool in (get_args(field.type) or ())[:1]:
+    if text and isinstance(value, str) and bool in _unwrapped(field.type)[0]:
         value = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(value.lower(), value.lower())
     try:
         converted = msgspec.convert(value, field.type, strict=not text, dec_hook=_decode)
@@ -356,8 +356,7 @@ def check_url(url: str, where: str) -> None:
             f"{where}: the primary's URL{named} is not understood; it begins with {', '.join(_SCHEMES)}",
             hint="a local database is file:PATH",
         )
-    _, _, query = url.partition("?")
-    names = [part.split("=", 1)[0].lower() for part in re.split(r"[&;#]", query) if part]
+    names = [part.split("=", 1)[0].lower() for part in re.split(r"[?&;#]", url)[1:] if part]
     host = "" if scheme == "file:" else re.split(r"[/?#]", url[len(scheme) :], maxsplit=1)[0]
     if any(name in _SECRET_PARAMETERS for name in names) or "@" in host:
         raise ConfigError(
@@ -744,7 +743,7 @@ def template(values: Mapping[str, object]) -> str:
 
 def convert_plain(field: Field, value: object) -> Any:
     """A value checked and as TOML writes it."""
-    return _plain(convert(field, value, field.key, text=isinstance(value, str)))
+    return _plain(convert(field, value, "value", text=isinstance(value, str)))
 
 
 def init(file: Path, values: Mapping[str, object]) -> None:
