@@ -212,7 +212,7 @@ def _judge_rot(scan: _native.Scan | None, sound: bool) -> Finding | None:
     rotten = {name: table.rotten + (0 if sound else table.drifted + table.absent) for name, table in tables.items()}
     if not any(rotten.values()):
         return None
-    return _rot(f"bytes differ from what we wrote and are no whole row ({_counts(rotten)})", _keys(tables, rotten))
+    return _rot(f"stored bytes are not the ones that were proven ({_counts(rotten)})", _keys(tables, rotten))
 
 
 def _rot(evidence: str, keys: Sequence[str]) -> Finding:
