@@ -197,11 +197,13 @@ def _widened(value: float) -> float:
 def _f32_text(value: float) -> tuple[str, bytes]:
     """Shortest text that reads back as the same f32, and its bytes."""
     raw = struct.pack("<f", value)
-    for digits in range(6, 10):
-        text = f"{value:.{digits}g}"
+    # digits of the f32, not of the f64 it was rounded from: nine of those can read back as its neighbour
+    exact = _widened(value)
+    for digits in range(6, 9):
+        text = f"{exact:.{digits}g}"
         if struct.pack("<f", float(text)) == raw:
             return text, raw
-    return f"{value:.9g}", raw
+    return f"{exact:.9g}", raw
 
 
 @dataclass(frozen=True, slots=True)
