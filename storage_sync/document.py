@@ -152,7 +152,8 @@ def to_json(outcome: Outcome) -> dict[str, object]:
         document["warnings"] = list(outcome.warnings)
     if outcome.run_id:
         document["run_id"] = outcome.run_id
-    document.update((key, value) for key, value in outcome.extra.items() if key not in document)
+    taken = {*document, "next_action", "error"}
+    document.update((key, value) for key, value in outcome.extra.items() if key not in taken)
     document["next_action"] = outcome.next_action
     document["error"] = error_json(outcome.error) if outcome.error is not None else None
     return document

@@ -32,7 +32,7 @@ def console(invocation: Invocation, *, plain: bool) -> Answer:
 
     collect_garbage()
     loaded = invocation.loaded()
-    return Answer(_ended("tui", run(loaded.settings, plain=plain)), "")
+    return Answer(_ended("tui", run(loaded.settings, plain=plain, loaded=loaded)), "")
 
 
 def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
@@ -58,7 +58,7 @@ def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
 
             collect_garbage()
             with made.growing():
-                return Answer(_ended("tui", run(loaded.settings)), "")
+                return Answer(_ended("tui", run(loaded.settings, loaded=loaded)), "")
     except OSError as error:
         raise LocalIO(
             f"the demo's folder cannot be used: {error.strerror}", hint="check TMPDIR and free space"
