@@ -70,6 +70,7 @@ fn finish(core: &mut Core, checkpoint: &Checkpoint) -> Outcome<Applied> {
         transaction.commit()?;
         committing.elapsed().as_secs_f64()
     };
+    core.remember()?;
     let path = core.store()?.path.clone();
     let mut database = core.store()?.take()?;
     let size = std::fs::metadata(&path).map_err(|error| Fault::io(error, &path))?.len();

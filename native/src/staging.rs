@@ -135,6 +135,9 @@ struct Lane {
     kept: BTreeSet<String>,
 }
 
+/// Column and reason of refused rows, by their name.
+type Refusals = BTreeMap<String, (String, String)>;
+
 /// Rows that wait: in memory, or in a file behind the writer.
 enum Waiting {
     Memory(BTreeMap<Vec<u8>, Record>),
@@ -175,6 +178,8 @@ pub struct Core {
     progress: Arc<Progress>,
     response: Option<Response>,
     sealed: bool,
+    /// What a finished sibling said of its refused rows, by table number; its file is closed.
+    finished: Option<Vec<Refusals>>,
     path: PathBuf,
     sibling: bool,
     batch_rows: usize,
@@ -900,6 +905,7 @@ impl Staging {
                 progress: Arc::clone(&progress),
                 response: None,
                 sealed: false,
+                finished: None,
                 path,
                 sibling,
                 batch_rows: batch_rows.max(1),
@@ -1139,7 +1145,17 @@ impl Core {
         Ok(rows)
     }
 
-    fn refused_now(&self, table: Table) -> Outcome<BTreeMap<String, (String, String)>> {
+    /// Remember what will be asked about a sibling once its file is closed.
+    pub fn remember(&mut self) -> Outcome<()> {
+        let tables = Table::ALL.into_iter().map(|table| self.refused_now(table)).collect::<Outcome<Vec<_>>>()?;
+        self.finished = Some(tables);
+        Ok(())
+    }
+
+    fn refused_now(&self, table: Table) -> Outcome<Refusals> {
+        if let Some(tables) = &self.finished {
+            return Ok(tables[usize::from(table.number())].clone());
+        }
         let mut found = BTreeMap::new();
         if let (Waiting::File(store), true) = (&self.waiting, self.sibling) {
             let transaction = Quiet::new(store.database()?.begin_read()?);
@@ -1161,7 +1177,7 @@ impl Core {
         Ok(found)
     }
 
-    fn refused_before(&self, table: Table, found: &mut BTreeMap<String, (String, String)>) -> Outcome<()> {
+    fn refused_before(&self, table: Table, found: &mut Refusals) -> Outcome<()> {
         let Some(scan) = self.scan.as_ref().filter(|_| !self.sibling) else { return Ok(()) };
         let compared = self.require_sealed()?.table(table);
         if compared.still_refused == 0 {
