@@ -77,27 +77,43 @@ class Counters:
         )
 
 
-# The interface of libsql_client promises LibsqlError. Its `code` would hide our code word, so it is `server_code` here.
-class HranaUnavailable(PrimaryUnavailable, libsql_client.LibsqlError):  # type: ignore[misc]
+class _ForClient(libsql_client.LibsqlError):  # type: ignore[misc]
+    """An error of ours as the interface of libsql_client promises it; `code` stays our code word."""
+
+    def __init__(self, error: StorageSyncError) -> None:
+        RuntimeError.__init__(self, error.message)
+        self.message = self.explanation = error.message
+        self.hint = error.hint
+
+
+class HranaUnavailable(_ForClient, PrimaryUnavailable):
     """`PrimaryUnavailable` for users of the client interface."""
 
+    code = PrimaryUnavailable.code
 
-class HranaRefused(PrimaryRefused, libsql_client.LibsqlError):  # type: ignore[misc]
+    def __init__(self, error: PrimaryUnavailable) -> None:
+        super().__init__(error)
+        self.retry_after = error.retry_after
+
+
+class HranaRefused(_ForClient, PrimaryRefused):
     """`PrimaryRefused` for users of the client interface."""
 
+    code = PrimaryRefused.code
 
-class HranaSchema(PrimarySchema, libsql_client.LibsqlError):  # type: ignore[misc]
+
+class HranaSchema(_ForClient, PrimarySchema):
     """`PrimarySchema` for users of the client interface."""
+
+    code = PrimarySchema.code
 
 
 def _for_client(error: StorageSyncError) -> StorageSyncError:
     if isinstance(error, PrimaryUnavailable):
-        return HranaUnavailable(error.message, hint=error.hint, retry_after=error.retry_after)
+        return HranaUnavailable(error)
     if isinstance(error, PrimarySchema):
-        return HranaSchema(error.message, hint=error.hint)
-    if isinstance(error, PrimaryRefused):
-        return HranaRefused(error.message, hint=error.hint)
-    return error
+        return HranaSchema(error)
+    return HranaRefused(error) if isinstance(error, PrimaryRefused) else error
 
 
 def statement(sql: str, arguments: Mapping[str, str | int] | None = None, *, want_rows: bool = True) -> Json:
@@ -204,11 +220,11 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
 
     async def close(self) -> None:
         """End the streams that are still being closed (2 s at most), then the connections."""
-        self._closed = True
         if self._closing:
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await asyncio.gather(*self._closing, return_exceptions=True)
+        self._closed = True
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -362,6 +378,7 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
         """Close a stream without waiting: an unclosed one holds a connection of the server for ten seconds."""
         if baton is None or self._session is None:
             return
+        self._requests += 1
         task = asyncio.get_running_loop().create_task(self._close_stream(baton))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
@@ -370,13 +387,15 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
         payload = orjson.dumps({"baton": baton, "requests": [CLOSE]})
         with suppress(StorageSyncError, _Lost, _NoPath, TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
-                async with aclosing(self._chunks("/v3/pipeline", payload, "identity")) as chunks:
+                async with aclosing(self._chunks("/v3/pipeline", payload, "identity", counted=True)) as chunks:
                     async for _ in chunks:
                         pass
 
     # ------------------------------------------------------------------------------------ one request
 
-    async def _chunks(self, path: str, payload: bytes, encoding: str) -> AsyncGenerator[bytes, None]:
+    async def _chunks(
+        self, path: str, payload: bytes, encoding: str, *, counted: bool = False
+    ) -> AsyncGenerator[bytes, None]:
         """Body of one POST, decompressed. Raises `_Lost` for the network, `_NoPath`, or what the status means."""
         headers = {"Accept-Encoding": encoding, "Content-Type": "application/json"}
         if self._token is not None:
@@ -384,7 +403,8 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
         limits = aiohttp.ClientTimeout(
             total=None, connect=2 * SOCK_CONNECT, sock_connect=SOCK_CONNECT, sock_read=self._read_limit()
         )
-        self._requests += 1
+        if not counted:
+            self._requests += 1
         try:
             session = self._open_session()
             async with session.post(

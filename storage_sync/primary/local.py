@@ -6,6 +6,7 @@ Every function here blocks; `LocalSource` runs them on a thread. Neither libsql_
 from __future__ import annotations
 
 import errno
+import math
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -58,7 +59,16 @@ def open_read_only(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise error_of(error, path) from error
     connection.text_factory = bytearray
+    connection.create_function("seventeen", 1, seventeen, deterministic=True)
     return connection
+
+
+def seventeen(value: float) -> str:
+    """What `printf('%!.17g', value)` should say."""
+    if not math.isfinite(value):
+        return "Inf" if value > 0 else "-Inf"
+    mantissa, letter, exponent = f"{value:.17g}".partition("e")
+    return (mantissa if "." in mantissa else f"{mantissa}.0") + letter + exponent
 
 
 def _look(path: Path) -> None:

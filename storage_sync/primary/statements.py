@@ -124,14 +124,17 @@ def column(table: str, name: str, schema: Schema) -> str:
     return LATE_COLUMNS[place] if place in schema.late else f"x.{name}"
 
 
-def printed(value: str, kind: Kind) -> str:
+def printed(value: str, kind: Kind, *, stock: bool = False) -> str:
     """`value` as it is digested and sent: a real of a real column as the 17 digits that name it.
 
-    A real in another column does not belong there; it keeps SQLite's own text, and the row is refused.
+    A real in another column does not belong there; it keeps SQLite's own text, and the row is refused. The 17th digit
+    of `printf` is off by one now and then and depends on SQLite's version, so for a file it is a function that we
+    register (`local.seventeen`): proofs outlive an update of Python.
     """
-    return (
-        f"CASE typeof({value}) WHEN 'real' THEN printf('%!.17g',{value}) ELSE {value} END" if kind == "real" else value
-    )
+    if kind != "real":
+        return value
+    text = f"seventeen({value})" if stock else f"printf('%!.17g',{value})"
+    return f"CASE typeof({value}) WHEN 'real' THEN {text} ELSE {value} END"
 
 
 def tags(schema: Schema, *, stock: bool = False) -> str:
@@ -174,9 +177,9 @@ def select_list(table: str, schema: Schema, *, typed: bool = False, stock: bool 
     for name, kind in SOURCES[table].columns:
         value = column(table, name, schema)
         if typed:
-            shown += [f"typeof({value})", f"CAST({printed(value, kind)} AS BLOB)"]
+            shown += [f"typeof({value})", f"CAST({printed(value, kind, stock=stock)} AS BLOB)"]
         elif kind == "real":
-            shown += [printed(value, kind), f"typeof({value})"]
+            shown += [printed(value, kind, stock=stock), f"typeof({value})"]
         else:
             shown.append(value)
     if table == "episodes":

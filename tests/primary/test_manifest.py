@@ -1,0 +1,180 @@
+"""The manifest of a real server against the judge, over what do-memory wrote and over what it never would."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from storage_sync.primary.source import connect
+from tests.primary import bodies
+from tests.primary.conftest import Wanted
+from tests.primary.judge import Bucket, Judge, Manifest
+from tests.support.sqld import Sqld
+
+SCOPED = "emb_v1:local:a/b:c:2#r1:{}:{}"
+ABSENT = "99999999-9999-4999-8999-999999999999"
+
+
+REALS = (
+    "SELECT confidence c FROM heuristics UNION SELECT weight FROM episode_relationships"
+    " UNION SELECT weight FROM episode_pattern_relationships"
+)
+
+
+async def judge(url: str, path: Path) -> Judge:
+    source = connect(url)
+    client = source.client  # type: ignore[attr-defined]
+    printed = await client.execute(f"SELECT c, printf('%!.17g',c) FROM ({REALS}) WHERE typeof(c)='real'")
+    await source.close()
+    for value, text in printed.rows:
+        assert float(text) == pytest.approx(value, rel=1e-15)
+    return Judge(path, dict(printed.rows))
+
+
+async def manifest(url: str, wanted: Wanted, known: object = ()) -> Manifest:
+    source = connect(url)
+    try:
+        return bodies.manifest(await bodies.whole(source.manifest(wanted, json.dumps(known))))
+    finally:
+        await source.close()
+
+
+async def judged(url: str, path: Path, wanted: Wanted) -> Manifest:
+    return (await judge(url, path)).manifest(wanted.window, patterns=wanted.patterns, embeddings=wanted.embeddings)
+
+
+@pytest.mark.parametrize("name", ["small", "cli", "batch", "v47-small", "medium"])
+async def test_what_do_memory_wrote(name: str, originals: Callable[[str], Path]) -> None:
+    path = originals(name)
+    with Sqld(path) as server:
+        for wanted in (Wanted(), Wanted(window=7), Wanted(window=0), Wanted(window=30, patterns=False)):
+            assert await manifest(server.url, wanted) == await judged(server.url, path, wanted)
+        wanted = Wanted(embeddings=False)
+        assert await manifest(server.url, wanted) == await judged(server.url, path, wanted)
+
+
+def spoil(path: Path) -> None:
+    """Values that a column should not hold, and text that a careless encoding would confuse."""
+    with closing(sqlite3.connect(path)) as db:
+        ids = [row[0] for row in db.execute("SELECT episode_id FROM episodes ORDER BY start_time DESC LIMIT 6")]
+        db.execute(
+            "UPDATE episodes SET task_description='a'||char(0)||'b|4|text', outcome=NULL WHERE episode_id=?", ids[:1]
+        )
+        db.execute("UPDATE episodes SET end_time=1.5, context=x'00ff7c' WHERE episode_id=?", ids[1:2])
+        db.execute(
+            "UPDATE episodes SET start_time=start_time, end_time=0.1, reflection='' WHERE episode_id=?", ids[2:3]
+        )
+        db.execute(
+            "UPDATE episodes SET task_description='Zażółć gęślą 名前 🜁', steps=? WHERE episode_id=?", ("|" * 9, ids[3])
+        )
+        db.executemany(
+            "INSERT INTO episode_tags(episode_id,tag) VALUES(?,?)",
+            [(ids[4], tag) for tag in ("a,b", "1:a", "", "名", "Z", "a")],
+        )
+        db.execute("UPDATE heuristics SET confidence=0.1")
+        db.execute("UPDATE heuristics SET confidence=1e300 WHERE rowid=(SELECT max(rowid) FROM heuristics)")
+        db.execute("UPDATE heuristics SET confidence='much' WHERE rowid=(SELECT min(rowid) FROM heuristics)")
+        db.execute("UPDATE episode_relationships SET weight=NULL, priority=2.5 WHERE rowid=1")
+        db.execute("UPDATE episode_summaries SET summary_embedding=NULL WHERE rowid=1")
+        db.execute("UPDATE episode_summaries SET summary_embedding='text' WHERE rowid=2")
+        db.commit()
+
+
+def owners(path: Path) -> dict[str, str]:
+    """Rewrites the owners of some embeddings; the new item_id of each by what it is."""
+    with closing(sqlite3.connect(path)) as db:
+        inside, outside = (
+            db.execute(f"SELECT episode_id FROM episodes ORDER BY start_time {way},episode_id LIMIT 1").fetchone()[0]
+            for way in ("DESC", "ASC")
+        )
+        (pattern,) = db.execute("SELECT pattern_id FROM patterns LIMIT 1").fetchone()
+        kinds = {
+            "in": (SCOPED.format("episode", inside), "embedding"),
+            "out": (SCOPED.format("episode", outside), "embedding"),
+            "pattern": (SCOPED.format("pattern", pattern), "embedding"),
+            "lost episode": (SCOPED.format("episode", ABSENT), "embedding"),
+            "lost pattern": (ABSENT, "pattern"),
+            "bare episode": (outside, "embedding"),
+            "bare pattern": (pattern, "embedding"),
+            "bare nobody": (ABSENT, "embedding"),
+            "not a uuid": (SCOPED.format("episode", ABSENT.replace("9", "X")), "embedding"),
+            "upper case": (SCOPED.format("episode", ABSENT.replace("9", "A")), "embedding"),
+            "text": ("query:authentication", "embedding"),
+            "unknown type": (inside, "wish:list"),
+        }
+        ids = [
+            row[0] for row in db.execute("SELECT embedding_id FROM embeddings WHERE item_id>'' LIMIT ?", (len(kinds),))
+        ]
+        for (item, kind), row in zip(kinds.values(), ids, strict=True):
+            db.execute("UPDATE embeddings SET item_id=?,item_type=? WHERE embedding_id=?", (item, kind, row))
+        db.commit()
+    return {name: item for name, (item, _) in kinds.items()}
+
+
+async def test_values_that_do_not_belong_there(copy_of: Callable[[str], Path]) -> None:
+    path = copy_of("small")
+    spoil(path)
+    with Sqld(path) as server:
+        for wanted in (Wanted(), Wanted(window=5)):
+            assert await manifest(server.url, wanted) == await judged(server.url, path, wanted)
+
+
+async def test_owners_of_embeddings(copy_of: Callable[[str], Path]) -> None:
+    path = copy_of("small")
+    items = owners(path)
+    with Sqld(path) as server:
+        for wanted in (Wanted(), Wanted(window=5), Wanted(window=5, patterns=False)):
+            assert await manifest(server.url, wanted) == await judged(server.url, path, wanted)
+        found = await manifest(server.url, Wanted(window=5))
+        entries = ",".join(bucket.entries for bucket in found.buckets.values())
+        held = {name: item.encode().hex().upper() in entries for name, item in items.items() if name != "lost pattern"}
+        assert held == {name: name not in ("out", "lost episode", "bare episode") for name in held}
+        source = connect(server.url)
+        count, keys = await source.primary_orphans(10)
+        await source.close()
+    orphans = Judge(path, {}).orphans()
+    assert (count, {key.encode() for key in keys}) == (len(orphans), orphans)
+    assert {items["lost episode"], f"pattern_{ABSENT}"} <= set(keys)
+
+
+async def test_only_what_is_not_known(copy_of: Callable[[str], Path]) -> None:
+    path = copy_of("small")
+    wanted = Wanted()
+    with Sqld(path) as server:
+        full = await judged(server.url, path, wanted)
+        known = [[t, b, bucket.digest] for (t, b), bucket in full.buckets.items()]
+        roots = [[t, "", root] for t, (_, _, root) in full.roots.items()]
+        assert await manifest(server.url, wanted, known) == Manifest(full.roots, {})
+        assert await manifest(server.url, wanted, roots) == Manifest(full.roots, {})
+        stale = [[t, "", "0" * 32 if t == 6 else root] for t, _, root in roots]
+        assert await manifest(server.url, wanted, stale) == Manifest(
+            full.roots, {place: bucket for place, bucket in full.buckets.items() if place[0] == 6}
+        )
+        gone = next(place for place in full.buckets if place[0] == 5)
+        moved = next(place for place in full.buckets if place[0] == 0)
+        source = connect(server.url)
+        client = source.client  # type: ignore[attr-defined]
+        await client.execute("DELETE FROM patterns WHERE hex(pattern_id) LIKE ?", [f"%{gone[1]}"])
+        await client.execute("UPDATE episodes SET reward='null' WHERE hex(episode_id) LIKE ?", [f"%{moved[1]}"])
+        await source.close()
+        found = await manifest(server.url, wanted, known)
+        assert found.buckets.pop(gone) == Bucket(0, "", "")
+        assert {place for place in found.buckets if place[0] == 0} == {moved}
+        assert found.roots[5][0] == full.roots[5][0] - full.buckets[gone].rows
+
+
+async def test_an_empty_primary_of_do_memory(copy_of: Callable[[str], Path]) -> None:
+    path = copy_of("cli")
+    with closing(sqlite3.connect(path)) as db:
+        for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall():
+            if not name.startswith(("sqlite_", "libsql_", "idx_")):
+                db.execute(f"DELETE FROM {name}")
+        db.commit()
+    with Sqld(path) as server:
+        found = await manifest(server.url, Wanted())
+    assert found == Manifest(dict.fromkeys(range(10), (0, "0", "")), {})
