@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
@@ -15,7 +14,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from console.bindings import bindings
-from console.bridge import Bridge, Emit, Publish, ScriptedBridge, Service, ThreadBridge
+from console.bridge import Bridge
 from console.commands import ConsoleCommands
 from console.desk import Desk
 from console.dialogs.ask import AskDialog, Choice
@@ -30,19 +29,18 @@ from console.screens.orphans import OrphansScreen
 from console.screens.overview import OverviewScreen
 from console.screens.settings import ConfigScreen
 from console.screens.validation import ValidationScreen
+from console.start import make_bridge, ui_settings
 from console.themes import PALETTES, themes
 from console.ui import REFRESH_STEPS, Clock, UiSettings
 from console.verdict import verdict
 from console.views.frame import Frame
 from storage_sync.model import (
-    CacheHealth,
     ConfigChanged,
     CoreBeat,
     CoreDied,
     Event,
     LogLine,
     Plan,
-    PrimaryHealth,
     Refused,
     Run,
     RunEnded,
@@ -329,7 +327,7 @@ class Console(App[int]):
                 self.desk.forget(number)
             if result is not None:
                 plan_id, phrase = result
-                self.desk.ask("execute", plan_id=plan_id, **({"phrase": phrase} if phrase else {}))
+                self.desk.ask("execute", plan_id=plan_id, phrase=phrase)
                 self.action_go(OVERVIEW)
 
         asked: list[int] = []
@@ -459,20 +457,6 @@ class Console(App[int]):
         self.push_screen(AskDialog(self.look, "Quit", lines, choices), answered)
 
 
-def ui_settings(settings: Settings) -> UiSettings:
-    """The screen's part of the settings."""
-    ui = settings.ui
-    known = {palette.name for palette in PALETTES}
-    theme = {"auto": UiSettings().theme, "textual-ansi": "textual-ansi"}.get(ui.theme, ui.theme)
-    return UiSettings(
-        theme=theme if theme in known or theme == "textual-ansi" else UiSettings().theme,
-        refresh_s=ui.refresh,
-        glyphs=ui.glyphs,
-        profile=settings.profile,
-        keymap=dict(ui.keymap),
-    )
-
-
 def run(settings: Settings, plain: bool = False, *, loaded: Loaded | None = None) -> int:
     """Open the console on the settings and stay until a person leaves; the exit code.
 
@@ -491,32 +475,3 @@ def run(settings: Settings, plain: bool = False, *, loaded: Loaded | None = None
 
         return main(["demo"])
     return app.return_code or 0 if result is None else result
-
-
-def make_bridge(settings: Settings, loaded: Loaded | None, environment: Mapping[str, str]) -> Bridge:
-    """The core in its thread; or, without a primary or a cache path, a picture that says so."""
-    if not settings.primary or not settings.cache:
-        return ScriptedBridge([_unconfigured(settings)], monotonic=time.monotonic)
-    from storage_sync.config import read_token, view
-
-    token = read_token(loaded, environment) if loaded is not None else None
-    views = view(loaded, environment).settings if loaded is not None else ()
-
-    def make_service(publish: Publish, emit: Emit) -> Service:
-        from storage_sync.service import SyncService
-
-        return SyncService(settings, token=token, loaded=loaded, views=views, publish=publish, emit=emit)
-
-    return ThreadBridge(make_service)
-
-
-def _unconfigured(settings: Settings) -> Snapshot:
-    return Snapshot(
-        seq=0,
-        taken_at=time.time(),
-        beat=CoreBeat(time.monotonic()),
-        profile=settings.profile,
-        access="ro",
-        primary=PrimaryHealth(url=settings.primary or ""),
-        cache=CacheHealth(path=os.fspath(settings.cache) if settings.cache else ""),
-    )

@@ -94,9 +94,9 @@ async def picture(shot: Shot) -> str:
 
 
 def _answer(bridge: ScriptedBridge, command: Command) -> None:
-    answers = {"make_plan": scenes.plan, "page": scenes.orphans}
+    answers: dict[str, object] = {"make_plan": scenes.plan(), "page": scenes.orphans()}
     if command.kind in answers:
-        bridge.post(Answer(command.id, answers[command.kind]()))
+        bridge.post(Answer(command.id, answers[command.kind]))
 
 
 def _stable(svg: str) -> str:

@@ -17,7 +17,7 @@ from widgets.glyphs import Role
 from widgets.line import Line, muted, plain, toned
 
 _COLUMNS = (
-    Column("  run", 8),
+    Column(" run", 8),
     Column("started", 13),
     Column("kind", 8, wide=90),
     Column("+new", 6, right=True),

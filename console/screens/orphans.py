@@ -23,7 +23,7 @@ from widgets.virtual_table import VirtualTable
 
 PAGE = 10_000
 _COLUMNS = (
-    Column("  key", 0),
+    Column(" key", 0),
     Column("reason", 18),
     Column("in primary", 10),
     Column("dim", 6, right=True),

@@ -15,7 +15,7 @@ from widgets import fmt
 from widgets.facts import Fact, FactList
 from widgets.line import Line, Piece, muted, plain
 
-_COLUMNS = (Column("  key", 24), Column("value", 0), Column("from", 22), Column("applies", 15, wide=90))
+_COLUMNS = (Column(" key", 24), Column("value", 0), Column("from", 22), Column("applies", 15, wide=90))
 
 
 class ConfigScreen(ListScreen):

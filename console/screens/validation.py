@@ -18,7 +18,7 @@ from widgets.glyphs import Role, Tone
 from widgets.line import Line, Piece, muted, plain, toned
 
 _COLUMNS = (
-    Column("   check", 28),
+    Column("  check", 28),
     Column("actual", 12, right=True),
     Column("expected", 12, right=True),
     Column("age", 6, right=True, wide=64),

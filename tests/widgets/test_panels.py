@@ -1,0 +1,172 @@
+"""What the panels say at each size, without a terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from widgets.check_list import CheckList, CheckRow
+from widgets.facts import Fact, FactList, paint_fact
+from widgets.freshness import Freshness, Lag
+from widgets.glyphs import ASCII, UNICODE, Look, Role
+from widgets.key_bar import KeyEntry, Keys
+from widgets.key_bar import paint as paint_keys
+from widgets.key_bar import spans as key_spans
+from widgets.line import muted, plain, text_of, width_of
+from widgets.plan_table import PlanStep, PlanTable
+from widgets.store_card import StoreCard
+from widgets.sync_meter import Progress, Step, SyncMeter
+from widgets.tab_row import Tab, Tabs
+from widgets.tab_row import paint as paint_tabs
+from widgets.tab_row import spans as tab_spans
+from widgets.verdict_line import VerdictText
+from widgets.verdict_line import paint as paint_verdict
+
+LOOK = Look()
+
+
+def texts(lines: object) -> list[str]:
+    return [text_of(line).rstrip() for line in lines]  # type: ignore[attr-defined]
+
+
+def test_extra_facts_give_way_whole() -> None:
+    fact = Fact("auth", plain("✓ accepted 2 s ago"), extra=muted("token from env"))
+    assert "token from env" in text_of(paint_fact(fact, 49, LOOK))
+    assert "token" not in text_of(paint_fact(fact, 39, LOOK))
+
+
+def test_a_spark_outlives_an_extra() -> None:
+    fact = Fact("ping", plain(" 44 ms"), extra=plain("p95  61 ms"), spark=(1.0, None, 2.0) * 6)
+    narrow = text_of(paint_fact(fact, 32, LOOK))
+    assert "p95" not in narrow
+    assert "✗" in narrow
+
+
+def test_a_store_card_shortens_its_place() -> None:
+    card = StoreCard("redb", Role.OK, "clean", ("/var/lib/do-memory/cache.redb", "cache.redb"), ())
+    assert "/var/lib" in texts(card.lines(60, 6, LOOK))[0]
+    assert texts(card.lines(32, 6, LOOK))[0].endswith("cache.redb")
+
+
+TOTAL = Lag("", 442, 161, 424)
+
+
+def freshness(tables: int, behind: Lag | None = TOTAL) -> Freshness:
+    lags = tuple(Lag(f"table{number}", 1, 2, 3) for number in range(tables))
+    return Freshness(
+        "Freshness",
+        "",
+        Fact("proof", plain("1 s ago")),
+        behind,
+        "not compared yet",
+        lags,
+        (),
+        Fact("next", plain("soon")),
+    )
+
+
+def test_freshness_counts_the_tables_it_cannot_show() -> None:
+    shown = texts(freshness(5).lines(49, 6, LOOK))
+    assert len(shown) == 6
+    assert "3 more tables" in shown[4]
+    assert shown[-1].startswith(" next")
+
+
+@pytest.mark.parametrize("width", [39, 49, 59])
+def test_the_counts_stand_below_each_other(width: int) -> None:
+    lines = [text_of(line) for line in freshness(1).lines(width, 6, LOOK)]
+    assert lines[1].index("+442") + 4 == lines[2].index("+1") + 2
+    assert lines[1].index("-424") + 4 == lines[2].index("-3") + 2
+
+
+def test_unknown_is_not_zero_rows() -> None:
+    assert "? not compared yet" in texts(freshness(0, None).lines(49, 6, LOOK))[1]
+
+
+def row(role: Role, age: str = "17 s") -> CheckRow:
+    return CheckRow(role, "latest episodes present", "latest episodes", ("788 / 1,000", "788/1,000"), age)
+
+
+def test_checks_keep_their_order_and_are_counted() -> None:
+    checks = CheckList("Validation", "", (row(Role.OK), row(Role.FAILED), row(Role.UNKNOWN), row(Role.NONE)))
+    shown = texts(checks.lines(49, 6, LOOK))
+    assert [line[1] for line in shown[:4]] == ["✓", "✗", "?", "-"]
+    assert shown[4] == " 4 checks:  1 ok  1 failed  1 unknown  1 skipped"
+
+
+def test_checks_on_a_narrow_panel_leave_out_ages() -> None:
+    line = texts(CheckList("", "", (row(Role.FAILED),)).lines(39, 5, LOOK))[0]
+    assert line.endswith("788 / 1,000")
+    assert "latest episodes " in line
+
+
+def test_no_check_yet_is_said() -> None:
+    assert "no check has run yet" in texts(CheckList("", "", ()).lines(39, 5, LOOK))[0]
+
+
+def meter() -> SyncMeter:
+    steps = (Step("lease", Role.OK), Step("fetch", Role.RUNNING), Step("commit", Role.OFF))
+    run = Progress(
+        0.6, "60 %", ("362 / 603 rows",), steps, (1.0, 2.0), "118", "2.1 MiB", "2.0 s", plain("kept"), plain("x stops")
+    )
+    return SyncMeter("Sync", "running", run)
+
+
+def test_a_run_shows_bar_steps_figures_and_what_is_kept() -> None:
+    shown = texts(meter().lines(98, 4, LOOK))
+    assert "60 %" in shown[0]
+    assert "✓ lease ● fetch ○ commit" in shown[1]
+    assert "ETA" in shown[2]
+    assert "x stops" in shown[3]
+
+
+def test_a_low_panel_keeps_bar_and_steps() -> None:
+    shown = texts(meter().lines(78, 2, LOOK))
+    assert len(shown) == 2
+    assert shown[1].endswith("ETA 2.0 s")
+
+
+@pytest.mark.parametrize("look", [Look(UNICODE), Look(ASCII)])
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+def test_footers_show_whole_entries_and_always_help(look: Look, width: int) -> None:
+    entries = (*(KeyEntry(key, f"Entry {key}…", f"do_{key}") for key in "abcdefgh"), KeyEntry("?", "Help", "help"))
+    keys = Keys(entries, KeyEntry("^p", "palette", "palette"))
+    text = text_of(paint_keys(keys, width, look))
+    assert width_of(paint_keys(keys, width, look)) == width
+    assert "? Help" in text
+    assert "^p palette" in text
+    assert text.replace(look.glyphs.plain("…"), "").count("…") == 0
+    for entry, start, end in key_spans(keys, width, look):
+        assert text[start:end].startswith(entry.key)
+
+
+def test_tabs_are_where_they_are_clicked() -> None:
+    tabs = Tabs((Tab("one", "1", "One"), Tab("two", "2", "Two", Role.FAILED, "3")), "two")
+    for width in (80, 100):
+        lines = [text_of(line) for line in paint_tabs(tabs, width, 2, LOOK)]
+        for name, start, end in tab_spans(tabs, width, LOOK):
+            assert lines[0][start:end].startswith("1 One" if name == "one" else "2 Two ✗3")
+        _, start, end = tab_spans(tabs, width, LOOK)[1]
+        assert lines[1][start:end] == "━" * (end - start)
+
+
+def test_the_verdict_takes_the_longest_wording_that_fits() -> None:
+    value = VerdictText(Role.OK, "IN SYNC", ("a long sentence about it all", "short"), ("do that",))
+    wide, following = texts(paint_verdict(value, 60, LOOK))
+    assert wide == " ✓ IN SYNC  a long sentence about it all"
+    assert following.index("do that") == wide.index("a long")
+    assert texts(paint_verdict(value, 22, LOOK))[0].endswith("short")
+
+
+def test_a_plan_shows_rows_bytes_and_undo() -> None:
+    table = PlanTable(
+        (PlanStep("1", "fetch", 603, 3_565_158, "set aside"), PlanStep("-", "primary", 0, None, "never written"))
+    )
+    shown = texts(table.lines(80, 9, LOOK))
+    assert "603" in shown[1]
+    assert "3.4 MiB" in shown[1]
+    assert shown[2].endswith("never written")
+
+
+def test_fact_lists_are_cut_to_their_height() -> None:
+    facts = FactList("x", "", tuple(Fact(f"f{number}", plain("v")) for number in range(9)))
+    assert len(list(facts.lines(40, 3, LOOK))) == 3
