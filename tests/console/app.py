@@ -1,0 +1,85 @@
+"""The application over a scripted bridge, with a clock that stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from console import scenes
+from console.app import Console
+from console.bridge import ScriptedBridge
+from console.scenes import Scene
+from console.ui import Clock, UiSettings
+from widgets.glyphs import UNICODE, GlyphSet
+
+
+class FakeClock:
+    """Moves only when it is told to."""
+
+    def __init__(self, beat_age: float) -> None:
+        self.moment = scenes.BEAT + beat_age
+        self.wall = scenes.NOW
+
+    def now(self) -> float:
+        return self.wall
+
+    def monotonic(self) -> float:
+        return self.moment
+
+    def move(self, seconds: float) -> None:
+        self.moment += seconds
+        self.wall += seconds
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(self.now, self.monotonic)
+
+
+def console(
+    shown: str | Scene = "in_sync",
+    *,
+    theme: str = "calm-dark",
+    glyphs: GlyphSet = UNICODE,
+    clock: FakeClock | None = None,
+    environment: Mapping[str, str] | None = None,
+    keymap: Mapping[str, str] | None = None,
+) -> tuple[Console, ScriptedBridge]:
+    """The application on a scene, and its bridge."""
+    scene = scenes.scene(shown) if isinstance(shown, str) else shown
+    bridge = ScriptedBridge([scene.snapshot], scene.events)
+    app = Console(
+        bridge,
+        UiSettings(theme=theme, keymap=keymap or {}),
+        clock=(clock or FakeClock(scene.beat_age)).clock,
+        glyphs=glyphs,
+        environment=environment or {},
+    )
+    return app, bridge
+
+
+def asked(bridge: ScriptedBridge) -> list[tuple[str, dict[str, object]]]:
+    """Commands that were sent."""
+    return [(command.kind, dict(command.arguments)) for command in bridge.asked]
+
+
+def screen_text(app: Console) -> str:
+    """What the terminal shows, by its rows."""
+    width, height = app.size
+    rows = app.export_screenshot(simplify=False)
+    return "\n".join(_rows_of(rows, width, height))
+
+
+def _rows_of(svg: str, width: int, height: int) -> list[str]:
+    import html
+    import re
+
+    rows: dict[int, list[tuple[float, str]]] = {}
+    for match in re.finditer(r'<text class="[^"]*-r\d+" x="([\d.]+)" y="([\d.]+)"[^>]*>(.*?)</text>', svg):
+        x, y = float(match[1]), float(match[2])
+        rows.setdefault(round((y - 20) / 24.4), []).append((x, html.unescape(match[3]).replace("\xa0", " ")))
+    lines = []
+    for number in range(height):
+        line = ""
+        for x, text in sorted(rows.get(number, [])):
+            line = line.ljust(round(x / 12.2)) + text
+        lines.append(line[:width].rstrip())
+    return lines

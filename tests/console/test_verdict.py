@@ -1,0 +1,251 @@
+"""Each row of the verdict table (`console.md` 2.1), and what is never green."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from console import scenes
+from console.verdict import Verdict, proof_valid, verdict
+from storage_sync.model import (
+    Behind,
+    CacheHealth,
+    CacheState,
+    Check,
+    CheckResult,
+    CheckStatus,
+    ErrorValue,
+    LockHolder,
+    PrimaryHealth,
+    PrimaryStatus,
+    QuarantineView,
+    Snapshot,
+    Word,
+)
+from widgets.glyphs import Role
+
+NOW = scenes.NOW
+GOOD = scenes.scene("in_sync").snapshot
+
+
+def judge(snapshot: Snapshot | None, beat_age: float | None = 0.4) -> Verdict:
+    return verdict(snapshot, now=NOW, beat_age=beat_age)
+
+
+def with_states(*states: CacheState, word: Word = Word.UNKNOWN, access: str = "rw") -> Snapshot:
+    return replace(GOOD, verdict=word, states=(), access=access, cache=replace(GOOD.cache, states=states))
+
+
+@pytest.mark.parametrize(
+    ("states", "word", "role", "exit_code", "key"),
+    [
+        ([CacheState.WRONG_SOURCE], "REFUSED", Role.FAILED, 9, "5"),
+        ([CacheState.FOREIGN], "REFUSED", Role.FAILED, 5, "5"),
+        ([CacheState.CORRUPT], "DAMAGED", Role.FAILED, 5, ""),
+        ([CacheState.TRUNCATED], "DAMAGED", Role.FAILED, 5, ""),
+        ([CacheState.BIT_ROT], "DAMAGED", Role.FAILED, 5, ""),
+        ([CacheState.ROLLED_BACK], "DAMAGED", Role.FAILED, 5, ""),
+        ([CacheState.WRONG_TYPES], "DAMAGED", Role.FAILED, 5, ""),
+        ([CacheState.FORMAT_OLD], "WRONG VERSION", Role.FAILED, 12, "5"),
+        ([CacheState.FORMAT_NEW], "WRONG VERSION", Role.FAILED, 12, "5"),
+        ([CacheState.WRONG_SCHEMA], "WRONG VERSION", Role.FAILED, 12, "5"),
+        ([CacheState.NOT_A_FILE], "NO ACCESS", Role.FAILED, 8, "5"),
+        ([CacheState.UNREADABLE], "NO ACCESS", Role.FAILED, 8, "5"),
+        ([CacheState.IO_ERROR], "NO ACCESS", Role.FAILED, 8, "5"),
+        ([CacheState.READ_ONLY], "NO ACCESS", Role.FAILED, 8, "5"),
+        ([CacheState.DISK_LOW], "NO ACCESS", Role.FAILED, 8, "5"),
+        ([CacheState.LOCKED_EXCLUSIVE], "LOCKED", Role.OFF, 6, "p"),
+        ([CacheState.LOCKED_SHARED], "LOCKED", Role.OFF, 6, "p"),
+        ([CacheState.ABSENT, CacheState.PARTIAL], "PARTIAL", Role.ATTENTION, 1, "s"),
+        ([CacheState.ABSENT], "EMPTY", Role.ATTENTION, 1, "s"),
+        ([CacheState.EMPTY_FILE], "EMPTY", Role.ATTENTION, 1, "s"),
+        ([CacheState.INTERRUPTED_CREATE], "EMPTY", Role.ATTENTION, 1, "s"),
+        ([CacheState.EMPTY_CACHE], "EMPTY", Role.ATTENTION, 1, "s"),
+        ([CacheState.UNCLEAN], "UNCLEAN", Role.ATTENTION, 1, "V"),
+        ([CacheState.REPAIRED], "UNCLEAN", Role.ATTENTION, 1, "V"),
+        ([CacheState.LOCAL_DRIFT], "UNKNOWN", Role.UNKNOWN, 10, "v"),
+    ],
+)
+def test_states_of_the_file(states: list[CacheState], word: str, role: Role, exit_code: int, key: str) -> None:
+    found = judge(with_states(*states))
+    if states == [CacheState.LOCAL_DRIFT]:
+        found_drift = judge(with_states(*states, word=Word.DRIFT))
+        assert (found_drift.word, found_drift.exit_code, found_drift.key) == ("DRIFT", 1, "2")
+        return
+    assert (found.word, found.role, found.exit_code, found.key) == (word, role, exit_code, key)
+
+
+def test_a_core_that_does_not_beat_is_stalled_whatever_it_said() -> None:
+    assert judge(GOOD, 1.5).word == "IN SYNC"
+    assert judge(GOOD, 1.6).word == "STALLED"
+    assert judge(with_states(CacheState.CORRUPT), 3).word == "STALLED"
+
+
+def test_before_the_first_snapshot_nothing_is_known() -> None:
+    assert judge(None, None).word == "UNKNOWN"
+    assert "not answered" in judge(None, 4).sentence[0]
+
+
+def test_no_config() -> None:
+    for snapshot in (
+        replace(GOOD, primary=PrimaryHealth(), cache=CacheHealth()),
+        replace(GOOD, cache=CacheHealth()),
+        replace(GOOD, primary=PrimaryHealth()),
+    ):
+        assert (judge(snapshot).word, judge(snapshot).exit_code) == ("NO CONFIG", 2)
+
+
+def test_a_guard_says_what_stopped_it() -> None:
+    found = judge(scenes.scene("refused").snapshot)
+    assert (found.word, found.exit_code) == ("REFUSED", 9)
+    assert "70 %" in found.sentence[0]
+
+
+def test_what_only_matters_to_a_writer_does_not_stop_a_reader() -> None:
+    snapshot = replace(GOOD, access="ro", cache=replace(GOOD.cache, states=(CacheState.CLEAN, CacheState.READ_ONLY)))
+    assert judge(snapshot).word == "IN SYNC"
+
+
+def test_a_newer_schema_is_offered_nothing() -> None:
+    snapshot = with_states(CacheState.WRONG_SCHEMA)
+    newer = judge(replace(snapshot, cache=replace(snapshot.cache, schema=5)))
+    assert "older than your do-memory" in newer.sentence[0]
+    assert "install" in newer.next[0]
+
+
+def test_the_holder_of_the_lock_is_named() -> None:
+    snapshot = with_states(CacheState.LOCKED_EXCLUSIVE)
+    holder = LockHolder(2231, "memory-mcp-server", "mem", NOW - 60, True)
+    found = judge(replace(snapshot, cache=replace(snapshot.cache, holder=holder)))
+    assert "memory-mcp-server, pid 2231, for 1m 00s" in found.sentence[0]
+
+
+def test_auth_uses_the_servers_own_words() -> None:
+    found = judge(scenes.scene("auth").snapshot)
+    assert (found.word, found.exit_code) == ("AUTH", 4)
+    assert "401 Unauthorized" in found.sentence[0]
+
+
+def test_a_primary_that_is_down_outranks_staleness() -> None:
+    snapshot = replace(
+        scenes.scene("stale").snapshot,
+        primary=replace(GOOD.primary, status=PrimaryStatus.UNREACHABLE, next_at=NOW + 21),
+    )
+    found = judge(snapshot)
+    assert (found.word, found.exit_code, found.key) == ("UNKNOWN", 3, "t")
+    assert "Last proof 12m 04s ago" in found.sentence[0]
+    assert "retry 1 in 21 s" in found.next[0]
+
+
+def test_a_proof_expires() -> None:
+    old = replace(GOOD.freshness, proof=replace(GOOD.freshness.proof, at=NOW - 301))  # type: ignore[type-var]
+    found = judge(replace(GOOD, freshness=old))
+    assert (found.word, found.exit_code) == ("UNKNOWN", 10)
+    assert not proof_valid(replace(GOOD, freshness=old), NOW)
+
+
+@pytest.mark.parametrize("change", ["source_id", "generation", "epoch"])
+def test_a_proof_of_something_else_is_no_proof(change: str) -> None:
+    other: dict[str, object] = {"source_id": "src-other", "generation": 3, "epoch": 99}
+    proof = replace(GOOD.freshness.proof, **{change: other[change]})  # type: ignore[type-var, arg-type]
+    assert judge(replace(GOOD, freshness=replace(GOOD.freshness, proof=proof))).word == "UNKNOWN"
+
+
+def test_in_sync_without_a_proof_is_unknown() -> None:
+    found = judge(replace(GOOD, freshness=replace(GOOD.freshness, proof=None)))
+    assert (found.word, found.role) == ("UNKNOWN", Role.UNKNOWN)
+
+
+def test_clean_alone_gives_no_verdict() -> None:
+    snapshot = with_states(CacheState.CLEAN)
+    assert judge(snapshot).word == "UNKNOWN"
+
+
+def failing(name: str, generation: int | None = scenes.GENERATION) -> tuple[CheckResult, ...]:
+    return (CheckResult(Check(name, CheckStatus.FAIL, 1, 0), NOW - 5, generation),)
+
+
+def test_a_failed_check_is_drift() -> None:
+    found = judge(replace(GOOD, checks=failing("content_digests")))
+    assert (found.word, found.exit_code) == ("DRIFT", 1)
+
+
+def test_a_check_of_another_generation_says_nothing() -> None:
+    assert judge(replace(GOOD, checks=failing("content_digests", 1))).word == "IN SYNC"
+
+
+@pytest.mark.parametrize("name", ["orphaned_embeddings", "embedding_vectors"])
+def test_checks_that_only_warn_do_not_change_the_verdict(name: str) -> None:
+    found = judge(replace(GOOD, checks=failing(name)))
+    assert (found.word, found.exit_code) == ("IN SYNC", 0)
+    assert "1 check warns" in found.sentence[0]
+
+
+def test_stale_says_how_far_and_how_sure() -> None:
+    snapshot = scenes.scene("stale").snapshot
+    assert judge(snapshot).sentence[0].startswith("1,027 rows behind (exact, 17 s ago)")
+    loose = replace(snapshot, freshness=replace(snapshot.freshness, exact=False, behind={"episodes": Behind(3, 0, 0)}))
+    assert "At least 3 rows behind" in judge(loose).sentence[0]
+    moved = replace(snapshot, freshness=replace(snapshot.freshness, behind={}))
+    assert (judge(moved).word, judge(moved).exit_code) == ("STALE", 1)
+
+
+def test_in_sync_is_green_only_with_nothing_refused() -> None:
+    assert (judge(GOOD).word, judge(GOOD).role, judge(GOOD).exit_code) == ("IN SYNC", Role.OK, 0)
+    found = judge(replace(GOOD, quarantine=QuarantineView(refused=3)))
+    assert (found.word, found.role, found.exit_code) == ("IN SYNC", Role.ATTENTION, 7)
+    assert "3 rows quarantined" in found.sentence[0]
+
+
+@pytest.mark.parametrize("name", scenes.NAMES)
+def test_only_in_sync_is_green(name: str) -> None:
+    scene = scenes.scene(name)
+    found = judge(scene.snapshot, scene.beat_age)
+    assert (found.role is Role.OK) == (name == "in_sync")
+
+
+def test_a_run_is_said_in_the_sentence_and_never_changes_the_word() -> None:
+    running = scenes.scene("running").snapshot
+    found = judge(running)
+    assert found.word == "STALE"
+    assert "; a sync is running" in found.sentence[0]
+    assert "let s-4121 finish" in found.next[0]
+    assert "{run}" not in "".join(found.sentence)
+
+
+def test_another_process_with_the_lease_is_named() -> None:
+    lease = LockHolder(3120, "storage-sync", "ops", NOW - 3, True)
+    found = judge(replace(GOOD, cache=replace(GOOD.cache, lease_holder=lease)))
+    assert "; a run of pid 3120 is active" in found.sentence[0]
+
+
+def test_a_build_beside_a_live_cache_is_a_note() -> None:
+    snapshot = replace(GOOD, cache=replace(GOOD.cache, states=(CacheState.CLEAN, CacheState.PARTIAL)))
+    found = judge(snapshot)
+    assert found.word == "IN SYNC"
+    assert "a build can be resumed" in found.sentence[0]
+
+
+def test_the_cause_of_damage_is_shown() -> None:
+    snapshot = with_states(CacheState.CORRUPT)
+    error = ErrorValue("cache_damaged", "redb: checksum", "", False, 5)
+    found = judge(replace(snapshot, cache=replace(snapshot.cache, error=error)))
+    assert "redb: checksum" in found.sentence[0]
+
+
+def test_damaged_without_a_named_state() -> None:
+    assert judge(with_states(word=Word.DAMAGED)).word == "DAMAGED"
+    assert judge(with_states(CacheState.FORMAT_OLD, word=Word.DAMAGED)).word == "WRONG VERSION"
+    assert judge(with_states(word=Word.EMPTY)).word == "EMPTY"
+
+
+def test_every_verdict_has_words_and_a_next_step() -> None:
+    for name in scenes.NAMES:
+        scene = scenes.scene(name)
+        found = judge(scene.snapshot, scene.beat_age)
+        assert found.word
+        assert all(found.sentence)
+        assert all(found.next)
+        if found.key:
+            assert any(found.key in text for text in found.next)
