@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
@@ -116,19 +117,23 @@ async def looked(
     if proven is None and witness is not None:
         proven = witness.identity
     stack = ExitStack()
+    given_up = threading.Event()
     try:
         if not follows:
             tracker.step(Phase.COPY)
         copy = await session.on_cache_thread(
             stack.enter_context,
-            private_copy(session.cache_path, session.state.copies, proven=proven),
+            private_copy(session.cache_path, session.state.copies, proven=proven, cancelled=given_up),
         )
         if not follows:
             tracker.step(Phase.HASH)
-        scan = await session.on_cache_thread(copy.file.scan)
+        scan = await session.on_cache_thread(copy.scan)
         report = copy.probe
-        if deep and report is None:
-            report = await session.on_cache_thread(examine, session.cache_path, session.state.copies)
+        if report is None and (deep or not scan.clean):
+            # differing bytes are do-memory's work only in a file whose pages are sound
+            report = await session.on_cache_thread(
+                examine, session.cache_path, session.state.copies, cancelled=given_up
+            )
         integrity = report.integrity if report is not None else None
         content = await session.on_cache_thread(
             judge_content, copy.file, witness, None, None, scan, identity=copy.identity, sound=integrity is not False
@@ -142,6 +147,7 @@ async def looked(
             raise error
         yield look
     finally:
+        given_up.set()
         await asyncio.shield(session.on_cache_thread(stack.close))
 
 
