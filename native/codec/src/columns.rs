@@ -68,7 +68,7 @@ impl<'r> Columns<'r> {
         let Value::Text(bytes) = &self.row.columns[at] else {
             return self.wrong_class(at, "text");
         };
-        match std::str::from_utf8(bytes) {
+        match simdutf8::compat::from_utf8(bytes) {
             Ok(text) => Ok(text),
             Err(error) => self.refuse(at, format!("text that is not UTF-8 at byte {}", error.valid_up_to())),
         }

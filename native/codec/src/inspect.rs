@@ -93,7 +93,29 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Result<T, CodecE
 }
 
 pub(crate) fn encode<T: Serialize>(value: &T, size_hint: usize) -> Result<Vec<u8>, CodecError> {
-    postcard::to_extend(value, Vec::with_capacity(size_hint)).map_err(|error| CodecError(error.to_string()))
+    postcard::serialize_with_flavor(value, Room(Vec::with_capacity(size_hint)))
+        .map_err(|error| CodecError(error.to_string()))
+}
+
+/// Where postcard writes: as its own vector, but with room from the start.
+struct Room(Vec<u8>);
+
+impl postcard::ser_flavors::Flavor for Room {
+    type Output = Vec<u8>;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Vec<u8>> {
+        Ok(self.0)
+    }
 }
 
 fn numbers(data: &[u8]) -> Result<&[u8], CodecError> {
@@ -157,12 +179,7 @@ pub fn only_projection(table: Table, data: &[u8]) -> Result<bool, CodecError> {
 pub fn session_stamp(data: &[u8]) -> Result<(String, String, i64, u32), CodecError> {
     let session: RecommendationSession = decode(data)?;
     let time = session.timestamp;
-    Ok((
-        session.episode_id.to_string(),
-        session.session_id.to_string(),
-        time.timestamp(),
-        time.timestamp_subsec_nanos(),
-    ))
+    Ok((session.episode_id.to_string(), session.session_id.to_string(), time.seconds(), time.nanos()))
 }
 
 /// The numbers of a cached embedding.
@@ -171,7 +188,7 @@ pub fn embedding_values(data: &[u8]) -> Result<Vec<f32>, CodecError> {
 }
 
 fn whole(time: Stamp) -> bool {
-    time.timestamp_subsec_nanos() == 0
+    time.nanos() == 0
 }
 
 impl<'a> Stored<'a> for Episode<'a> {

@@ -17,7 +17,7 @@ mod types;
 mod value;
 mod vector;
 
-pub use digest::{row_digest, Algorithm, Digest16, DigestBatch, Hasher};
+pub use digest::{row_digest, row_digests, Algorithm, Digest16, DigestBatch, Hasher};
 pub use inspect::{
     check_value, decode_json, embedding_values, encode_json, only_projection, pattern_debug, session_stamp, CodecError,
     ValueState,

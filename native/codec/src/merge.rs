@@ -83,11 +83,11 @@ fn finish<'a, T: Merge<'a>>(columns: Columns<'_>, mut value: T, cached: Option<&
 
 /// Keep the fraction of a cached time when the whole seconds are equal. Returns whether a fraction was given up.
 fn adopt_fraction(time: &mut Stamp, cached: Stamp) -> bool {
-    if time.timestamp() == cached.timestamp() {
+    if time.seconds() == cached.seconds() {
         *time = cached;
         return false;
     }
-    cached.timestamp_subsec_nanos() != 0
+    cached.nanos() != 0
 }
 
 fn episode<'a>(columns: Columns<'a>, cached: Option<&'a [u8]>) -> Fits<Merged> {
@@ -135,7 +135,7 @@ impl<'a> Merge<'a> for Episode<'a> {
         let mut lost = adopt_fraction(&mut self.start_time, cached.start_time);
         lost |= match (&mut self.end_time, cached.end_time) {
             (Some(end), Some(cached)) => adopt_fraction(end, cached),
-            (None, Some(cached)) => cached.timestamp_subsec_nanos() != 0,
+            (None, Some(cached)) => cached.nanos() != 0,
             (_, None) => false,
         };
         if same_set(&self.tags, &cached.tags) {

@@ -54,3 +54,14 @@ pub struct SourceRow<'a> {
     /// Canonical tags text, `<octets>:<tag>` joined by `,` in tag order; empty for all but episodes.
     pub tags: Cow<'a, [u8]>,
 }
+
+impl SourceRow<'_> {
+    /// A row that outlives the response that it came in.
+    pub fn into_owned(self) -> SourceRow<'static> {
+        SourceRow {
+            table: self.table,
+            columns: self.columns.into_iter().map(Value::into_owned).collect(),
+            tags: Cow::Owned(self.tags.into_owned()),
+        }
+    }
+}

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use std::borrow::Cow;
 use storage_sync_codec::{
     check_value, decode_json, embedding_owner, embedding_values, encode_json, merge, only_projection, pattern_debug,
-    row_digest, session_stamp, source_key, Algorithm, DigestBatch, Merged, Owner, SourceRow, Table, Value, ValueState,
+    row_digest, row_digests, session_stamp, source_key, Algorithm, DigestBatch, Merged, Owner, SourceRow, Table, Value,
+    ValueState,
 };
 
 const ID: &str = "00112233-4455-6677-8899-aabbccddee01";
@@ -550,6 +551,7 @@ fn batches_digest_as_single_rows_do() {
             assert_eq!((batch.len(), batch.is_empty()), (count, count == 0));
             let single: Vec<_> = rows.iter().map(|row| row_digest(row, algorithm)).collect();
             assert_eq!(batch.finish(), single);
+            assert_eq!(row_digests(&rows, algorithm), single);
             assert_eq!(batch.bytes(), 0);
         }
     }

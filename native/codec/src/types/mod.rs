@@ -6,15 +6,15 @@ mod episode;
 mod knowledge;
 mod links;
 mod pattern;
+mod stamp;
 mod text;
 
 pub(crate) use episode::*;
 pub(crate) use knowledge::*;
 pub(crate) use links::*;
 pub(crate) use pattern::*;
+pub(crate) use stamp::Stamp;
 pub(crate) use text::*;
-
-pub(crate) type Stamp = chrono::DateTime<chrono::Utc>;
 
 #[cfg(test)]
 mod tests;
