@@ -31,6 +31,8 @@ FULL_COMMANDS = frozenset({"sync", "repair", "rebuild", "demo"})
 """Commands whose document always has counts, plan, applied, transfer, cache_writes, seconds and checks."""
 PLAIN_COMMANDS = frozenset({"config", "history", "metrics", "keys", "screenshots", "quarantine", "tui", ""})
 """Commands that say nothing about the verdict."""
+_UNPROVEN_COMMANDS = frozenset({"ping", "doctor", "orphans"})
+"""Commands that speak of the verdict only when they fail."""
 _MAX_KEYS = 20
 
 V = TypeVar("V")
@@ -122,8 +124,9 @@ def to_json(outcome: Outcome) -> dict[str, object]:
         "exit_code": outcome.exit_code,
         "version": __version__,
     }
-    if outcome.command not in PLAIN_COMMANDS:
+    if _tells_verdict(outcome):
         document["verdict"] = outcome.verdict.value
+    if outcome.states or _tells_verdict(outcome):
         document["states"] = list(outcome.states)
     if full or outcome.proof is not None:
         document["proof"] = proof_json(outcome.proof) if outcome.proof is not None else None
@@ -157,6 +160,12 @@ def to_json(outcome: Outcome) -> dict[str, object]:
     document["next_action"] = outcome.next_action
     document["error"] = error_json(outcome.error) if outcome.error is not None else None
     return document
+
+
+def _tells_verdict(outcome: Outcome) -> bool:
+    if outcome.command in _UNPROVEN_COMMANDS:
+        return outcome.error is not None or outcome.verdict is not Word.UNKNOWN
+    return outcome.command not in PLAIN_COMMANDS
 
 
 def progress_line(run: Run) -> dict[str, object]:
@@ -289,6 +298,8 @@ def report(outcome: Outcome, width: int = 80, colour: bool = False) -> str:
         _change_lines(outcome, width, colour),
         _check_lines(outcome.checks, width, colour),
         _orphan_lines(outcome.orphans, width, colour),
+        _difference_lines(outcome, width, colour),
+        _ping_lines(outcome, width, colour),
         _verdict_lines(outcome, colour),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
@@ -346,9 +357,40 @@ def _orphan_lines(orphans: Sequence[Orphan], width: int, colour: bool) -> list[s
     return table(("reason", "numbers", "norm", "key"), rows, width=width, colour=colour)
 
 
+def _difference_lines(outcome: Outcome, width: int, colour: bool) -> list[str]:
+    """Rows of `diff`: table, key, what is wrong, and the columns that differ."""
+    found = outcome.extra.get("differences")
+    rows = []
+    for entry in found if isinstance(found, list) else []:
+        columns = entry.get("columns") or []
+        names = ", ".join(str(column.get("name", column)) for column in columns)
+        rows.append((str(entry.get("table")), str(entry.get("kind")), str(entry.get("key")), names))
+    return table(("table", "row", "key", "columns"), rows, width=width, colour=colour)
+
+
+def _ping_lines(outcome: Outcome, width: int, colour: bool) -> list[str]:
+    learned = outcome.extra.get("ping")
+    rows = []
+    for name, value in learned.items() if isinstance(learned, dict) else ():
+        parts = ", ".join(f"{part} {told}" for part, told in value.items()) if isinstance(value, dict) else value
+        rows.append((name.replace("_", " "), "none" if parts is None else str(parts)))
+    return table(("primary", ""), rows, width=width, colour=colour)
+
+
+def _finding(outcome: Outcome) -> str:
+    """What `doctor` and `orphans` found, in one sentence."""
+    if outcome.command == "orphans":
+        many = len(outcome.orphans)
+        return f"{number(many)} broken vector{'' if many == 1 else 's'}." if many else "No broken vectors."
+    failed = [check.name for check in outcome.checks if check.status.value in ("fail", "unknown")]
+    return f"Look at {', '.join(failed)}." if failed else "Nothing stands in the way of a sync."
+
+
 def _verdict_lines(outcome: Outcome, colour: bool) -> list[str]:
     lines = []
-    if outcome.command not in PLAIN_COMMANDS and outcome.error is None:
+    if outcome.command in _UNPROVEN_COMMANDS and outcome.error is None and outcome.command != "ping":
+        lines.append(_finding(outcome))
+    elif _tells_verdict(outcome) and outcome.error is None:
         states = f" ({', '.join(outcome.states)})" if outcome.states else ""
         verdict = paint(outcome.verdict.value, _COLOURS[outcome.verdict], colour)
         lines.append(f"{verdict}: {sentence(outcome)}{states}")
@@ -356,10 +398,13 @@ def _verdict_lines(outcome: Outcome, colour: bool) -> list[str]:
         proof = outcome.proof
         at = rfc3339(proof.at)
         lines.append(f"proof: root {proof.root[:16]}… by {proof.digest}, generation {proof.generation}, {at}")
-    if outcome.seconds.total and outcome.transfer.requests:
+    if outcome.seconds.total:
+        took = f"took {outcome.seconds.total:.2f} s"
         transfer = outcome.transfer
-        requests = f"{number(transfer.requests)} request" + ("" if transfer.requests == 1 else "s")
-        lines.append(f"took {outcome.seconds.total:.2f} s, {requests}, {size(transfer.bytes_received)} received")
+        if transfer.requests:
+            requests = f"{number(transfer.requests)} request" + ("" if transfer.requests == 1 else "s")
+            took += f", {requests}, {size(transfer.bytes_received)} received"
+        lines.append(took)
     return lines
 
 
