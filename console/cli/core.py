@@ -26,6 +26,8 @@ _NAGIOS = {
 _NAGIOS_WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 _VERDICT_EXITS = {Word.IN_SYNC: 0, Word.DAMAGED: 5, Word.REFUSED: 9}
 STALE_EXIT = 10
+_REMEMBERED = frozenset({"sync", "verify"})
+"""Commands after which the metrics file is written."""
 
 
 # -------------------------------------------------------------------------------------------- status
@@ -139,7 +141,12 @@ def _asked(
 
         return await call(operations, progress, cancel)
 
-    return Answer(run_core(invocation, work))
+    answer = Answer(run_core(invocation, work))
+    if invocation.command not in _REMEMBERED:
+        return answer
+    from console.cli.remembered import with_metrics
+
+    return with_metrics(invocation, answer)
 
 
 # ------------------------------------------------------------------------------------------- orphans

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 from console.cli.invocation import Answer, Invocation
 from console.cli.output import width_of
+from console.cli.remembered import gather, open_history
 from storage_sync import config
-from storage_sync.errors import ConfigError, LocalIO, UsageError
+from storage_sync.errors import LocalIO, UsageError
 from storage_sync.outcome import ErrorValue, Outcome, Word
 
 if TYPE_CHECKING:
-    from storage_sync.history import History
-    from storage_sync.metrics import Facts
     from storage_sync.model import RunSummary
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -53,24 +52,6 @@ def parse_since(text: str, now: float) -> float:
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _history_file(invocation: Invocation) -> Path:
-    settings = invocation.loaded().settings
-    folder = config.state_directory(settings)
-    if folder is None:
-        raise ConfigError("no cache is named", hint="give --cache PATH or --state-dir DIR, or set REDB_CACHE_PATH")
-    if settings.cache is None:
-        return folder / "history.db"
-    from storage_sync.cache.statedir import open_state_dir
-
-    return open_state_dir(folder, str(settings.cache), create=False).history
-
-
-def _open_history(invocation: Invocation, warnings: list[str]) -> History:
-    from storage_sync.history import History
-
-    return History.open(_history_file(invocation), warnings.append, read_only=True)
-
-
 def run_json(run: RunSummary) -> dict[str, object]:
     """One run as `history --json` lists it."""
     from storage_sync.document import rfc3339
@@ -98,7 +79,7 @@ def history(invocation: Invocation, *, since: str | None, limit: int) -> Answer:
 
     start = parse_since(since, time.time()) if since is not None else None
     warnings: list[str] = []
-    with _open_history(invocation, warnings) as book:
+    with open_history(invocation, warnings) as book:
         runs = book.runs(start, limit)
     rows = [
         (
@@ -126,7 +107,7 @@ def metrics(invocation: Invocation, *, textfile: str | None) -> Answer:
     from storage_sync.metrics import render, write_textfile
 
     warnings: list[str] = []
-    facts = _facts(invocation, warnings)
+    facts = gather(invocation, warnings)
     if textfile is None:
         text = render(facts).decode()
         return Answer(_told("metrics", {"metrics": text.splitlines()}, warnings=tuple(warnings)), text)
@@ -135,48 +116,6 @@ def metrics(invocation: Invocation, *, textfile: str | None) -> Answer:
     except OSError as error:
         raise LocalIO(f"{textfile} cannot be written: {error.strerror}") from None
     return Answer(_told("metrics", {"textfile": textfile}, warnings=tuple(warnings)), "")
-
-
-def _facts(invocation: Invocation, warnings: list[str]) -> Facts:
-    """What is known without asking the primary."""
-    import os
-
-    from storage_sync import _native
-    from storage_sync.metrics import Facts
-    from storage_sync.status import status_quick
-
-    outcome = status_quick(invocation.request(primary=False))
-    cache = invocation.loaded().settings.cache or Path()
-    now = time.time()
-    with _open_history(invocation, warnings) as book:
-        last, good, totals, pings = book.last_run(), book.last_run(successful=True), book.totals(), book.pings(1)
-    refused = [counts.refused for counts in outcome.counts.values() if counts.refused is not None]
-    size: int | None
-    free: int | None
-    try:
-        size = cache.stat().st_size
-        room = os.statvfs(cache.parent)
-        free = room.f_bavail * room.f_frsize
-    except OSError:
-        size = free = None
-    return Facts(
-        verdict=outcome.verdict,
-        states=outcome.states,
-        last_success_at=good.started_at + good.took_s if good is not None else None,
-        last_attempt_at=last.started_at + last.took_s if last is not None else None,
-        last_exit_code=last.exit_code if last is not None else None,
-        proof_age_s=max(now - outcome.proof.at, 0.0) if outcome.proof is not None else None,
-        generation=outcome.proof.generation if outcome.proof is not None else None,
-        counts=outcome.counts,
-        quarantined=sum(refused) if refused else None,
-        cache_bytes=size,
-        disk_free=free,
-        primary_up=pings[-1] is not None if pings else None,
-        primary_latency_s=pings[-1] / 1000 if pings and pings[-1] is not None else None,
-        redb=_native.REDB_VERSION,
-        enc=str(_native.ENCODING),
-        totals=totals,
-    )
 
 
 # -------------------------------------------------------------------------------------------- config
