@@ -78,6 +78,44 @@ fn skip_space(bytes: &[u8], mut at: usize) -> usize {
 
 /// A number by JSON's grammar at the start, and its length.
 fn number(bytes: &[u8]) -> Option<(f64, usize)> {
+    short_decimal(bytes).or_else(|| any_number(bytes))
+}
+
+/// `12.345`: at most 15 digits and no exponent, as nearly every f32 prints. Both the digits and the power of ten are
+/// exact in an f64, so that one division rounds right.
+#[inline]
+fn short_decimal(bytes: &[u8]) -> Option<(f64, usize)> {
+    const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let negative = bytes.first() == Some(&b'-');
+    let start = usize::from(negative);
+    let (digits, whole_end) = digits(bytes, start, 0);
+    let whole = whole_end - start;
+    if whole == 0 || (whole > 1 && bytes[start] == b'0') || whole > 15 {
+        return None;
+    }
+    let (digits, end) = match bytes.get(whole_end) {
+        Some(b'.') => self::digits(bytes, whole_end + 1, digits),
+        _ => return None,
+    };
+    let fraction = end - whole_end - 1;
+    if fraction == 0 || whole + fraction > 15 || matches!(bytes.get(end), Some(b'e' | b'E')) {
+        return None;
+    }
+    let value = digits as f64 / POWERS[fraction];
+    Some((if negative { -value } else { value }, end))
+}
+
+/// The decimal digits from a place on, appended to those before, and where they end. Wraps when there are too many.
+#[inline]
+fn digits(bytes: &[u8], mut at: usize, mut number: u64) -> (u64, usize) {
+    while let Some(digit) = bytes.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+        at += 1;
+    }
+    (number, at)
+}
+
+fn any_number(bytes: &[u8]) -> Option<(f64, usize)> {
     let digits_from = usize::from(bytes.first() == Some(&b'-'));
     let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
     // The parser below is laxer than JSON: it takes `.5`, `5.`, `007`, `+5` and `inf`.
@@ -172,6 +210,12 @@ mod tests {
         fn accepts_what_serde_json_accepts(text in "\\[[-+.0-9eE, ]{0,12}\\]") {
             let theirs = serde_json::from_str::<Vec<f32>>(&text).ok().filter(|list| list.iter().all(|n| n.is_finite()));
             prop_assert_eq!(read(&text), theirs);
+        }
+
+        #[test]
+        fn numbers_are_rounded_right(text in "-?(0|[1-9][0-9]{0,17})(\\.[0-9]{1,18})?([eE][-+]?[0-9]{1,2})?") {
+            let (value, length) = number(text.as_bytes()).unwrap();
+            prop_assert_eq!((value.to_bits(), length), (text.parse::<f64>().unwrap().to_bits(), text.len()));
         }
 
         #[test]
