@@ -59,6 +59,8 @@ KEYS_A_PIPELINE = 200
 """Rows up to which one pipeline (one request) is cheaper than a cursor and its close."""
 KEYS_A_PAGE = 2000
 SMALL_BODY = 1 << 14
+STEPS_A_LOOK = 20_000
+"""Steps of SQLite's machine between two looks at whether to go on: well below a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -539,12 +541,15 @@ class _Reader:
         self._connection: sqlite3.Connection | None = None
         self._lock = threading.Lock()
         self._busy: asyncio.Future[object] | None = None
+        self._stopped = threading.Event()
 
     async def call(self, function: Callable[[sqlite3.Connection], T]) -> T:
         def work() -> T:
             with self._lock, local.explained(self._path):
                 if self._connection is None:
                     self._connection = local.open_read_only(self._path)
+                    # interrupt() alone misses a statement that has not begun yet.
+                    self._connection.set_progress_handler(self._stopped.is_set, STEPS_A_LOOK)
                 return function(self._connection)
 
         future = asyncio.get_running_loop().run_in_executor(self._executor, work)
@@ -552,8 +557,7 @@ class _Reader:
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
-            if self._connection is not None:
-                self._connection.interrupt()
+            self._stopped.set()
             future.add_done_callback(_forget)
             raise
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -53,3 +54,17 @@ def manifest(body: bytes) -> Manifest:
         else:
             buckets[int(t), b] = Bucket(int(n), x, d)
     return Manifest(roots, buckets)
+
+
+def base64_bytes(cell: Cell) -> object:
+    """A typed cell as SQLite gives it: a kind as text, a value as bytes, or None."""
+    if cell["type"] == "blob":
+        return base64.b64decode(cell["base64"] + "==")
+    return cell.get("value")
+
+
+def value(cell: Cell) -> object:
+    """One Hrana value as Python has it."""
+    if cell["type"] == "integer":
+        return int(cell["value"])
+    return base64_bytes(cell)

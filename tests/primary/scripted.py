@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-
 TLS_HANDSHAKE = b"\x16"
 
 
