@@ -155,7 +155,7 @@ class Primary:
 
     def _embed(self, kind: str, owner: str) -> None:
         row = Row(self._text(), self._next_rowid(EMBEDDINGS), self.clock, links=(kind, owner))
-        self._put((EMBEDDINGS, f"{kind}_{owner}"), row)
+        self._put((EMBEDDINGS, f"{kind.rstrip('s')}_{owner}"), row)
 
     def relate(self) -> None:
         ends = sorted(key[1] for key in self.state if key[0] == EPISODES)

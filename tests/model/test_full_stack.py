@@ -1,0 +1,153 @@
+"""Random histories on a real server and a real redb file, through the product's own sync, judged from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from storage_sync.config import Settings
+from storage_sync.model import Outcome, Run, Word
+from storage_sync.operations import sync
+from storage_sync.request import Request
+from tests.independent.projection_check import check
+from tests.model import mirror
+from tests.model.primary_model import Primary, Scope, State, project
+from tests.support import hrana, stores
+from tests.support.command import fingerprint
+from tests.support.sqld import Sqld
+
+HISTORIES = int(os.environ.get("FULL_STACK_HISTORIES", "300"))
+PARTS = 10
+STEPS = 6
+ALL = frozenset({"adopt", "allow_shrink"})
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sqld]:
+    """One server with do-memory's schema; each history starts by emptying it."""
+    with Sqld(stores.primary("batch", tmp_path_factory.mktemp("primary"))) as running:
+        yield running
+
+
+class History:
+    """One primary, one cache, and the states that the primary had during the last sync."""
+
+    def __init__(self, seed: int, server: Sqld, folder: Path) -> None:
+        self.random = Random(seed)
+        self.server = server
+        self.folder = folder
+        self.cache = folder / "cache.redb"
+        self.primary = Primary(self.random)
+        self.played: State = {}
+        self.scope = Scope()
+        self.log: list[str] = []
+        hrana.execute(server.url, ["BEGIN", *(f"DELETE FROM {table}" for table in mirror.EVERYTHING), "COMMIT"])
+
+    def change(self, name: str) -> None:
+        """One thing that happens to the primary, and every state that it passes through."""
+        self.log.append(name)
+        seen = len(self.primary.seen)
+        getattr(self.primary, name)()
+        for state in self.primary.seen[seen:]:
+            mirror.play(self.server.url, mirror.statements(self.played, state))
+            self.played = state
+
+    def settings(self) -> Settings:
+        return Settings(
+            primary=self.server.url,
+            cache=self.cache,
+            state_dir=self.folder / "state",
+            max_episodes_cache=self.scope.window,
+            batch_size=2,
+            sync_patterns=self.scope.patterns,
+            sync_embeddings=self.scope.embeddings,
+        )
+
+    def sync(self, *flags: str, busy: float = 0.0) -> Outcome:
+        """One run; others write to the primary between its steps."""
+        self.primary.watch()
+
+        def others_write(_: Run) -> None:
+            while self.random.random() < busy:
+                self.change("write")
+
+        before = fingerprint(self.cache)
+        outcome = asyncio.run(sync(Request(self.settings(), None, flags=frozenset(flags)), others_write))
+        self.log.append(f"sync {outcome.verdict} {outcome.exit_code}")
+        self.judge(outcome, before)
+        return outcome
+
+    def judge(self, outcome: Outcome, before: str | None) -> None:
+        """A proof is of one state that the primary had meanwhile (I1); without one nothing was written (I6)."""
+        assert outcome.exit_code not in (1, 70), self.story(str(outcome))
+        if outcome.verdict is not Word.IN_SYNC:
+            assert fingerprint(self.cache) == before, self.story("changed without a proof")
+            return
+        have = {
+            key: digest
+            for key, digest in mirror.content(self.cache).items()
+            if self.scope.covers(key, digest_links(digest))
+        }
+        states = [{k: row.digest() for k, row in project(state, self.scope).items()} for state in self.primary.seen]
+        assert have in states, self.story("the cache is no state that the primary had")
+
+    def settle(self) -> None:
+        """Quiet: one sync reaches the primary's state, the next writes nothing (I8)."""
+        outcome = self.sync(*ALL)
+        assert outcome.verdict is Word.IN_SYNC, self.story(str(outcome))
+        state = stores.quiet_copy(self.server.database, self.folder / "quiet")
+        report = check(
+            state,
+            self.cache,
+            window=self.scope.window,
+            patterns=self.scope.patterns,
+            embeddings=self.scope.embeddings,
+        )
+        assert report.holds(exact=True), self.story(report.text())
+        file = fingerprint(self.cache)
+        again = self.sync()
+        assert again.verdict is Word.IN_SYNC, self.story(str(again))
+        assert fingerprint(self.cache) == file, self.story("a second sync wrote")
+
+    def story(self, why: str) -> str:
+        return "\n".join([why, *self.log])
+
+
+def digest_links(digest: tuple[object, ...]) -> tuple[str, ...]:
+    links = digest[3]
+    assert isinstance(links, tuple)
+    return links
+
+
+CHANGES = ("write", "write", "bulk", "back_dated", "delete_newest_and_insert", "back_up", "restore")
+
+
+def play(seed: int, server: Sqld, folder: Path) -> None:
+    history = History(seed, server, folder)
+    random = history.random
+    history.change("bulk")
+    for _ in range(STEPS):
+        for _ in range(random.randrange(4)):
+            history.change(random.choice(CHANGES))
+        if random.random() < 0.2:
+            history.scope = Scope(random.choice((1, 3, 5)), random.random() < 0.8, random.random() < 0.8)
+            history.log.append(str(history.scope))
+        if random.random() < 0.6:
+            history.sync(busy=random.choice((0.0, 0.2, 0.5)))
+    history.settle()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_history_diverges(part: int, server: Sqld, tmp_path: Path) -> None:
+    for seed in range(part * HISTORIES // PARTS, (part + 1) * HISTORIES // PARTS):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        play(seed, server, folder)
+        shutil.rmtree(folder)
