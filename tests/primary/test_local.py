@@ -29,6 +29,14 @@ def source_of(path: Path) -> LocalSource:
     return source
 
 
+def beside(path: Path) -> list[str]:
+    return sorted(entry.name for entry in path.parent.iterdir())
+
+
+def log_of(path: Path) -> Path:
+    return Path(f"{path}-wal")
+
+
 async def read(source: LocalSource, wanted: Wanted) -> dict[str, list[local.Row]]:
     rows: dict[str, list[local.Row]] = {table: [] for table in wanted.tables}
     async with aclosing(source.local_rows(wanted)) as batches:
@@ -72,12 +80,9 @@ async def test_the_same_digests_as_a_server(copy_of: Callable[[str], Path]) -> N
     with Sqld(path) as server:
         judged = (await judge(server.url, path)).manifest(1000)
         for number, table in enumerate(Wanted().tables):
-            keys = [
-                e.partition(":")[0] for (t, _), b in judged.buckets.items() if t == number for e in b.entries.split(",")
-            ]
-            entries = dict(
-                e.split(":") for (t, _), b in judged.buckets.items() if t == number for e in b.entries.split(",")
-            )
+            buckets = [bucket for (t, _), bucket in judged.buckets.items() if t == number]
+            entries = dict(entry.split(":") for bucket in buckets for entry in bucket.entries.split(","))
+            keys = list(entries)
             assert await source.existing(table, [*keys, "00"]) == set(keys)
             assert await source.digests(table, keys, "sha3-256") == entries
             assert len(await source.local_rows_of(table, keys)) == len(keys)
@@ -127,11 +132,11 @@ async def test_rows_that_are_still_in_the_log(copy_of: Callable[[str], Path]) ->
         writer.execute("PRAGMA wal_autocheckpoint=0")
         writer.execute("DELETE FROM episode_tags")
         writer.execute("DELETE FROM episodes WHERE episode_id IN (SELECT episode_id FROM episodes LIMIT 3)")
-        before = (path.read_bytes(), Path(f"{path}-wal").read_bytes())
+        before = (path.read_bytes(), log_of(path).read_bytes())
         source = source_of(path)
         rows = await read(source, Wanted())
         assert len(rows["episodes"]) == source.counts["episodes"] == 37
-        assert (path.read_bytes(), Path(f"{path}-wal").read_bytes()) == before
+        assert (path.read_bytes(), log_of(path).read_bytes()) == before
 
 
 async def test_one_instant_while_others_write(copy_of: Callable[[str], Path]) -> None:
@@ -155,7 +160,7 @@ async def test_one_instant_while_others_write(copy_of: Callable[[str], Path]) ->
         (lambda path: path.mkdir(), PrimarySchema, "directory"),
         (lambda path: path.write_bytes(b""), PrimarySchema, "no table episodes"),
         (lambda path: path.write_text("some notes, long enough to be read"), PrimarySchema, "not a SQLite"),
-        (lambda path: path.write_bytes(b"SQLite format 3\0" + b"\xff" * 200), StorageSyncError, ""),
+        (lambda path: path.write_bytes(b"SQLite format 3\0" + b"\xff" * 200), StorageSyncError, "p.db"),
         (lambda path: sqlite3.connect(path).execute("CREATE TABLE t(a)").connection.close(), PrimarySchema, "episodes"),
         (lambda path: path.symlink_to(path), PrimarySchema, "no database"),
     ],
@@ -166,11 +171,11 @@ async def test_what_is_not_a_primary(
 ) -> None:
     path = tmp_path / "p.db"
     make(path)
-    before = sorted(os.listdir(tmp_path))
+    before = beside(path)
     with pytest.raises(kind, match=words) as caught:
         await source_of(path).probe()
     assert caught.value.exit_code == 4
-    assert sorted(os.listdir(tmp_path)) == before
+    assert beside(path) == before
 
 
 async def test_a_folder_that_cannot_be_written(copy_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,8 +183,8 @@ async def test_a_folder_that_cannot_be_written(copy_of: Callable[[str], Path], m
     monkeypatch.setattr(os, "access", lambda *_: False)
     source = source_of(path)
     assert len((await read(source, Wanted()))["embeddings"]) == 29
-    assert sorted(os.listdir(path.parent)) == [path.name], "nothing is left beside it"
-    Path(f"{path}-wal").write_bytes(b"x" * 40)
+    assert beside(path) == [path.name], "nothing is left beside it"
+    log_of(path).write_bytes(b"x" * 40)
     with pytest.raises(LocalIO):
         await source.probe()
 
