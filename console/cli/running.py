@@ -6,7 +6,8 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -90,7 +91,6 @@ def run_core(invocation: Invocation, work: Work) -> Outcome:
     from storage_sync.sync.cancel import Cancel
 
     collect_garbage()
-    start_log(invocation)
     progress = ProgressLine(invocation)
 
     async def main() -> Outcome:
@@ -105,10 +105,11 @@ def run_core(invocation: Invocation, work: Work) -> Outcome:
             for number in codes:
                 loop.remove_signal_handler(number)
 
-    try:
-        return asyncio.run(main())
-    finally:
-        progress.close()
+    with logged(invocation):
+        try:
+            return asyncio.run(main())
+        finally:
+            progress.close()
 
 
 def collect_garbage() -> None:
@@ -156,7 +157,8 @@ class JsonLines(logging.Formatter):
         return output.json_text(line, indent=False)
 
 
-def start_log(invocation: Invocation) -> None:
+@contextmanager
+def logged(invocation: Invocation) -> Iterator[None]:
     """Log to the file, or to standard error: there a person sees warnings, and everything with `--verbose`."""
     from storage_sync.errors import LocalIO
 
@@ -177,9 +179,14 @@ def start_log(invocation: Invocation) -> None:
     plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handler.setFormatter(_Redacting(JsonLines() if settings.log_format == "json" else plain, invocation))
     logger = logging.getLogger("storage_sync")
-    for old in list(logger.handlers):
-        logger.removeHandler(old)
-        old.close()
+    before = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(level.upper())
     logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
+        logger.removeHandler(handler)
+        handler.close()

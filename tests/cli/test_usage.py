@@ -1,0 +1,170 @@
+"""What is typed: options in both places, mistakes, and what each becomes."""
+
+from __future__ import annotations
+
+import pytest
+
+from console.cli import main
+from tests.cli.conftest import Cli
+
+pytestmark = pytest.mark.usefixtures("core")
+COMMANDS = [
+    "config",
+    "demo",
+    "diff",
+    "doctor",
+    "history",
+    "keys",
+    "metrics",
+    "orphans",
+    "ping",
+    "screenshots",
+    "status",
+    "sync",
+    "tui",
+    "verify",
+]
+
+
+def test_every_command_of_this_version_is_listed(cli: Cli) -> None:
+    code, out, _ = cli.run("--help")
+    assert code == 0
+    listed = [line.split()[0] for line in out.split("Commands:")[1].split("Options:")[0].splitlines() if line.strip()]
+    assert [name for name in listed if name in COMMANDS] == COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_the_common_options_apart(cli: Cli, command: str) -> None:
+    code, out, _ = cli.run(command, "--help")
+    assert code == 0
+    own, common = out.split("Options of every command:")
+    assert "--token-file FILE" in common
+    assert "--primary" not in own
+
+
+def test_version(cli: Cli) -> None:
+    code, out, _ = cli.run("--version")
+    assert (code, out.split()[:2]) == (0, ["storage-sync,", "version"])
+
+
+@pytest.mark.parametrize(
+    "words", [["--window", "7", "sync"], ["sync", "--window", "7"], ["--window", "5", "sync", "--window", "7"]]
+)
+def test_options_before_and_after_the_command(cli: Cli, words: list[str]) -> None:
+    code, _ = cli.json(*words, *(["--primary", "file:x", "--cache", "y"]))
+    assert code == 0
+    assert cli.requests[-1].settings.max_episodes_cache == 7
+
+
+def test_each_option_reaches_its_setting(cli: Cli) -> None:
+    cli.json(
+        "sync", *cli.stores, "--no-patterns", "--no-embeddings", "--timeout", "3", "--batch-size", "9", "--lock-ok",
+        "--wait", "1.5", "--deadline", "8", "--max-attempts", "4", "--full", "--allow-shrink", "--adopt", "--strict",
+        "--repair", "--metrics-file", str(cli.folder / "m.prom"),
+    )  # fmt: skip
+    request = cli.requests[-1]
+    settings = request.settings
+    assert (settings.sync_patterns, settings.sync_embeddings, settings.lock_ok) == (False, False, True)
+    assert (settings.timeout_s, settings.batch_size) == (3.0, 9)
+    assert (request.wait_s, request.deadline, request.max_attempts) == (1.5, 8.0, 4)
+    assert request.flags == {"full", "allow_shrink", "adopt", "strict", "repair"}
+    assert (cli.folder / "m.prom").exists()
+
+
+def test_flags_of_the_other_commands(cli: Cli) -> None:
+    for words, flags in (
+        (["verify"], set()),
+        (["verify", "--quick"], set()),
+        (["verify", "--deep"], {"deep"}),
+        (["diff", "--keys"], {"keys"}),
+        (["sync", "--plan"], {"plan"}),
+        (["status", "--check"], {"check"}),
+    ):
+        cli.json(*words, *cli.stores)
+        assert cli.requests[-1].flags == flags
+
+
+@pytest.mark.parametrize(
+    ("words", "command", "part"),
+    [
+        (["nonsense"], "", "nonsense"),
+        (["sync", "--bogus"], "sync", "--bogus"),
+        (["sync", "--wait", "soon"], "sync", "--wait"),
+        (["sync", "--wait", "-1"], "sync", "--wait"),
+        (["sync", "extra"], "sync", "extra"),
+        (["orphans", "show"], "orphans", "KEY"),
+        (["orphans", "list", "--format", "xml"], "orphans", "xml"),
+        (["config"], "config", "command"),
+        (["config", "sho"], "config", "sho"),
+        (["history", "--limit", "0"], "history", "--limit"),
+        (["--log-format", "xml", "sync"], "", "xml"),
+        (["screenshots"], "screenshots", "DIR"),
+    ],
+)
+def test_a_usage_error_is_one_document(cli: Cli, words: list[str], command: str, part: str) -> None:
+    code, document = cli.json(*words)
+    assert code == 2
+    assert document["command"] == command
+    assert document["error"]["code"] == "usage"
+    assert part in document["error"]["message"]
+    assert document["error"]["hint"].startswith("see storage-sync")
+    assert document["next_action"]
+
+
+def test_a_usage_error_for_people_goes_to_standard_error(cli: Cli) -> None:
+    code, out, err = cli.run("sync", "--bogus")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: No such option '--bogus'.")
+    assert "hint: see storage-sync sync --help" in err
+
+
+def test_json_may_stand_anywhere(cli: Cli) -> None:
+    for words in (["--json", "sync", "--bogus"], ["sync", "--bogus", "--json"], ["sync", "--jsonl", "--bogus"]):
+        assert main(words) == 2
+        assert cli.capture.readouterr().out.startswith('{"schema":1')
+
+
+@pytest.mark.parametrize("words", [["sync"], ["status"], ["ping"], []])
+def test_nothing_configured_says_what_to_do(cli: Cli, words: list[str]) -> None:
+    code, document = cli.json(*words)
+    assert (code, document["error"]["code"]) == (2, "config")
+    assert "storage-sync demo" in document["error"]["hint"]
+
+
+def test_without_a_command_and_a_terminal_it_is_status(cli: Cli) -> None:
+    code, _ = cli.json(*cli.stores)
+    assert code == 0
+    assert cli.requests[-1].flags == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--window", "0"], "from 1 to"),
+        (["--window", "many"], "--window: max_episodes_cache is 'many'"),
+        (["--timeout", "nan"], "primary.timeout_s"),
+        (["--primary", "ftp://x"], "'ftp'"),
+    ],
+)
+def test_bad_values_are_configuration_errors(cli: Cli, words: list[str], part: str) -> None:
+    code, document = cli.json("sync", *cli.stores, *words)
+    assert (code, document["error"]["code"]) == (2, "config")
+    assert part in document["error"]["message"]
+
+
+def test_read_only_stops_what_would_write(cli: Cli) -> None:
+    code, document = cli.json("sync", *cli.stores, "--read-only")
+    assert (code, document["error"]["code"], document["verdict"]) == (9, "guard", "REFUSED")
+    code, _ = cli.json("sync", *cli.stores, "--read-only", "--plan")
+    assert code == 0
+    assert cli.requests[-1].settings.access == "read-only"
+
+
+def test_the_demo_has_its_own_stores(cli: Cli) -> None:
+    code, document = cli.json("demo", "--primary", "libsql://real.turso.io")
+    assert (code, document["error"]["code"]) == (2, "usage")
+
+
+def test_the_console_needs_a_terminal(cli: Cli) -> None:
+    code, document = cli.json("tui")
+    assert (code, document["error"]["code"]) == (2, "usage")
