@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from storage_sync import _native
+from storage_sync.cache.explain import explain
 from storage_sync.errors import (
     DeadlineReached,
     Interrupted,
@@ -172,6 +174,8 @@ async def perform(
             outcome = await cancel.run(attempts())
     except StorageSyncError as error:
         outcome = draft.outcome(error)
+    except _native.NativeError as error:
+        outcome = draft.outcome(explain(error))
     outcome = replace(
         outcome,
         transfer=session.transfer_since(earlier, draft.retries),

@@ -145,6 +145,7 @@ def _target(context: Context, look: Look, projection: Projection) -> Target:
         folder = session.state.copies
         if folder is None:
             raise LocalIO(session.state.problem, hint="give a folder that can be written with --state-dir")
+        folder.mkdir(mode=0o700, exist_ok=True)
         path = os.fspath(folder / f"plan-{os.getpid()}-{name}.redb")
     else:
         path = f"{real_path(session.cache_path)}.build-{name}"
