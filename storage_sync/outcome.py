@@ -78,6 +78,8 @@ class CacheState(StrEnum):
 
 
 class CheckStatus(StrEnum):
+    """How a check ended."""
+
     PASS = "pass"  # noqa: S105 - a word of the contract
     FAIL = "fail"
     UNKNOWN = "unknown"
@@ -97,6 +99,8 @@ class FileIdentity:
 
 @dataclass(frozen=True, slots=True)
 class LockHolder:
+    """A process that holds a lock on the file; `since` in epoch seconds."""
+
     pid: int
     command: str
     user: str
@@ -132,6 +136,8 @@ class TableCounts:
 
 @dataclass(frozen=True, slots=True)
 class TableChange:
+    """Rows of one table that would change, or did."""
+
     insert: int = 0
     update: int = 0
     remove: int = 0
@@ -152,6 +158,8 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
+    """HTTP requests, probes and closes included; body bytes before decompression."""
+
     requests: int = 0
     bytes_received: int = 0
     retries: int = 0
@@ -159,12 +167,16 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class CacheWrites:
+    """Transactions on the live file, and the bytes put into them."""
+
     commits: int = 0
     bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
+    """How long each part took."""
+
     manifest: float = 0.0
     fetch: float = 0.0
     apply: float = 0.0

@@ -12,4 +12,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.disable()
     from console.cli.entry import run
 
-    return run(arguments)
+    code = run(arguments)
+    # The interpreter collects several times while it ends; there is nothing that could be worth it.
+    gc.freeze()
+    return code

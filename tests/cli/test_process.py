@@ -64,21 +64,6 @@ def test_no_headless_command_imports_textual(tmp_path: Path, command: str) -> No
     assert "textual" not in modules_of(tool_at(tmp_path), command, "--json")
 
 
-def test_status_starts_fast(tmp_path: Path) -> None:
-    """At most 2.5 times an empty interpreter and 60 ms, each the best of several, measured side by side."""
-    tool = tool_at(tmp_path)
-    empty, status = [], []
-    for _ in range(12):
-        for times, command in (
-            (empty, [sys.executable, "-c", "pass"]),
-            (status, [sys.executable, "-m", "console", "status", "--json", *tool.arguments]),
-        ):
-            started = time.perf_counter()
-            subprocess.run(command, env=tool.variables, stdout=subprocess.DEVNULL, timeout=60, check=True)
-            times.append(time.perf_counter() - started)
-    assert min(status) <= 2.5 * min(empty) + 0.060 + 0.040, f"{min(status):.3f} s, empty {min(empty):.3f} s"
-
-
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     with tool_at(tmp_path).start("keys") as process:
         assert process.stdout is not None
