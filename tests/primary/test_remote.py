@@ -141,6 +141,32 @@ async def test_old_schemas_and_strangers(copy_of: Callable[[str], Path], tmp_pat
         await source.close()
 
 
+async def test_views_and_tables_without_rowid(copy_of: Callable[[str], Path]) -> None:
+    path = copy_of("small")
+    with Sqld(path) as server:
+        source = remote(server.url)
+        before = bodies.manifest(await bodies.whole(source.manifest(Wanted(), "[]")))
+        await source.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA legacy_alter_table=1")
+        db.execute("ALTER TABLE heuristics RENAME TO h")
+        db.execute("CREATE VIEW heuristics AS SELECT * FROM h")
+        db.execute("CREATE TABLE p AS SELECT pattern_id,pattern_type FROM patterns")
+        db.execute("DROP TABLE patterns")
+        db.execute("CREATE TABLE patterns(pattern_id TEXT PRIMARY KEY, pattern_type TEXT) WITHOUT ROWID")
+        db.execute("INSERT INTO patterns SELECT * FROM p")
+        db.commit()
+    with Sqld(path) as server:
+        for either in (connect(server.url), connect(f"file:{path}")):
+            schema = (await either.probe()).schema
+            assert schema.tables - schema.rowids == {"heuristics", "patterns"}
+            await either.fingerprint()
+            await either.close()
+        source = remote(server.url)
+        assert bodies.manifest(await bodies.whole(source.manifest(Wanted(), "[]"))) == before
+        await source.close()
+
+
 async def test_embeddings_of_a_multi_dimension_build(copy_of: Callable[[str], Path]) -> None:
     path = copy_of("small")
     with Sqld(path) as server:
