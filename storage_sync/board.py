@@ -34,7 +34,10 @@ class Board:
 
     def update(self, **parts: Any) -> None:
         """Replace parts of the Snapshot; equal parts change nothing."""
-        new = replace(self.snapshot, **parts)
+        self.show(replace(self.snapshot, **parts))
+
+    def show(self, new: Snapshot) -> None:
+        """The next picture, made from `snapshot`."""
         if new != self.snapshot:
             self.snapshot = new
             self._dirty = True

@@ -14,12 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from storage_sync import health
+from storage_sync import health, picture
 from storage_sync.board import Board
 from storage_sync.cache.identity import read_identity
 from storage_sync.cache.lease import lease_holder
-from storage_sync.cache.space import free_space
-from storage_sync.cache.states import FileJudgement, error_for, judge_file
+from storage_sync.cache.states import judge_file
 from storage_sync.cache.witness import read_witness
 from storage_sync.config import Loaded, Settings, Token
 from storage_sync.errors import StorageSyncError
@@ -27,10 +26,7 @@ from storage_sync.journal import Journal
 from storage_sync.model import (
     Accepted,
     Answer,
-    Behind,
     CacheHealth,
-    CacheState,
-    CheckResult,
     Command,
     ConfigView,
     CoreBeat,
@@ -38,12 +34,10 @@ from storage_sync.model import (
     FileChanged,
     FileIdentity,
     Freshness,
-    LockState,
     Outcome,
     Plan,
     PrimaryHealth,
     PrimaryStatus,
-    QuarantineView,
     Refused,
     Run,
     RunEnded,
@@ -103,7 +97,6 @@ class SyncService:
         self._stop = asyncio.Event()
         self._cancel: Cancel | None = None
         self._past = Past(started_at=time.time(), jitter=random.uniform(-1, 1), spread=random.random())  # noqa: S311
-        self._seen: Fingerprint | None = None
         self._at_proof: Fingerprint | None = None
         self._identity: FileIdentity | None = None
         self._plans: dict[str, Plan] = {}
@@ -311,8 +304,14 @@ class SyncService:
             self._wake.set()
         self._note_fingerprint(fingerprint)
 
+    async def _fingerprint(self) -> Fingerprint | None:
+        """Taken before a run, so that what moves during it is seen as moved after it."""
+        try:
+            return await self._session.source.fingerprint()
+        except StorageSyncError:
+            return None
+
     def _note_fingerprint(self, fingerprint: Fingerprint) -> None:
-        self._seen = fingerprint
         if self._at_proof is None or fingerprint == self._at_proof or self._past.moved_at is not None:
             return
         self._past = replace(self._past, moved_at=time.time())
@@ -387,7 +386,7 @@ class SyncService:
 
     async def _run_job(self, job: _Job) -> None:
         self._cancel = Cancel()
-        before = self._seen
+        before = await self._fingerprint()
         request = Request(
             settings=self._settings_now(),
             token=self._token,
@@ -433,7 +432,7 @@ class SyncService:
             )
         self._board.event(RunEnded(outcome.run_id, outcome))
         level = "fail" if outcome.error is not None else "warn" if outcome.warnings else "info"
-        self._board.log(level, job.kind, _sentence(outcome))
+        self._board.log(level, job.kind, picture.sentence(job.kind, outcome))
         if job.command_id is not None:
             self._answer(job.command_id, outcome)
 
@@ -485,67 +484,25 @@ class SyncService:
         except StorageSyncError as error:
             self._board.update(cache=replace(self._board.snapshot.cache, error=health.error_value(error)))
             return
-        self._board.update(cache=self._cache_health(judgement))
-
-    def _cache_health(self, judgement: FileJudgement) -> CacheHealth:
-        old = self._board.snapshot.cache
-        error = error_for(judgement, writing=self._board.snapshot.access == "rw")
-        inside = [CacheState(state) for state in self._board.snapshot.states if state in _INSIDE]
-        ours = self._cancel is not None and self._cancel.committing
         lease = lease_holder(self._session.cache_path)
-        return replace(
-            old,
-            states=(*judgement.states, *inside),
-            size=judgement.size,
-            disk_free=judgement.free_bytes or free_space(self._session.cache_path),
-            lock=_lock_state(judgement, ours),
-            holder=judgement.holders[0] if judgement.holders else None,
-            lease_holder=lease if lease is not None and lease.pid != os.getpid() else None,
-            looked_at=time.time(),
-            error=health.error_value(error) if error is not None else None,
+        self._board.update(
+            cache=picture.from_outside(
+                self._board.snapshot,
+                judgement,
+                ours=self._cancel is not None and self._cancel.committing,
+                lease=lease if lease is not None and lease.pid != os.getpid() else None,
+                now=time.time(),
+            )
         )
 
     def _show(self, job: _Job, outcome: Outcome) -> None:
         """Everything that the end of an operation says about cache, freshness and checks."""
-        snapshot = self._board.snapshot
-        now = time.time()
-        freshness = snapshot.freshness
-        if outcome.proof is not None:
-            freshness = replace(freshness, proof=outcome.proof)
-        if outcome.plan or outcome.proof is not None:
-            pending = {} if outcome.proof is not None else outcome.plan
-            freshness = replace(
-                freshness,
-                behind={
-                    table: Behind(change.insert, change.update, change.remove) for table, change in pending.items()
-                },
-                exact=True,
-                as_of=now,
-                cache_only={table: count.cache_only or 0 for table, count in outcome.counts.items()},
-            )
-        cache = snapshot.cache
-        if outcome.counts:
-            cache = replace(cache, counts={table: count.cache or 0 for table, count in outcome.counts.items()})
-        if outcome.proof is not None:
-            cache = replace(cache, generation=outcome.proof.generation, acked=outcome.proof.generation, schema=4)
-        refused = sum(count.refused or 0 for count in outcome.counts.values())
-        self._board.update(
-            freshness=freshness,
-            cache=cache,
-            checks=self._checks(outcome, now) or snapshot.checks,
-            states=outcome.states or snapshot.states,
-            quarantine=QuarantineView(refused) if outcome.counts else snapshot.quarantine,
-            history=self._journal.view() if self._journal is not None else snapshot.history,
-            plan=outcome.proposal or snapshot.plan,
-            error=outcome.error,
-        )
+        recent = self._journal.recent if self._journal is not None else _nothing_recent
+        self._board.show(picture.after(self._board.snapshot, outcome, recent, time.time()))
+        if self._journal is not None:
+            self._board.update(history=self._journal.view())
         if job.kind != "orphans":
-            self._set_verdict(outcome.verdict, _sentence(outcome))
-
-    def _checks(self, outcome: Outcome, now: float) -> tuple[CheckResult, ...]:
-        generation = outcome.proof.generation if outcome.proof is not None else self._board.snapshot.cache.generation
-        recent = self._journal.recent if self._journal is not None else (lambda _: ())
-        return tuple(CheckResult(check, now, generation, "file", recent(check.name)) for check in outcome.checks)
+            self._set_verdict(outcome.verdict, picture.sentence(job.kind, outcome))
 
     def _set_verdict(self, word: Word, why: str) -> None:
         old = self._board.snapshot.verdict
@@ -598,20 +555,6 @@ class SyncService:
 
 
 _COMMANDS = {"sync": "sync", "plan": "sync", "verify": "verify", "orphans": "orphans"}
-_INSIDE = frozenset(
-    {
-        CacheState.UNSTAMPED,
-        CacheState.WRONG_SCHEMA,
-        CacheState.WRONG_TYPES,
-        CacheState.WRONG_SOURCE,
-        CacheState.BIT_ROT,
-        CacheState.LOCAL_DRIFT,
-        CacheState.ROLLED_BACK,
-        CacheState.CORRUPT,
-        CacheState.EMPTY_CACHE,
-        CacheState.PARTIAL,
-    }
-)
 
 
 def _watched(cache: Path, config: Path | None) -> set[Path]:
@@ -633,20 +576,5 @@ def _work_of(job: _Job) -> Work:
     return verify
 
 
-def _lock_state(judgement: FileJudgement, ours: bool) -> LockState:
-    if ours:
-        return LockState.OURS
-    if not judgement.holders:
-        return LockState.FREE
-    return LockState.OTHER if any(holder.exclusive for holder in judgement.holders) else LockState.SHARED
-
-
-def _sentence(outcome: Outcome) -> str:
-    if outcome.error is not None:
-        return outcome.error.message
-    changed = sum(change.insert + change.update + change.remove for change in outcome.applied.values())
-    done = f"{changed:,} rows changed" if changed else "nothing to do"
-    if outcome.command != "sync":
-        failed = [check.name for check in outcome.checks if check.status == "fail"]
-        done = f"failed: {', '.join(failed)}" if failed else f"{len(outcome.checks)} checks"
-    return f"{outcome.verdict.replace('_', ' ').lower()}; {done}"
+def _nothing_recent(check: str) -> tuple[CheckStatus, ...]:
+    return ()
