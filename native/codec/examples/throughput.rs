@@ -9,7 +9,7 @@ use storage_sync_codec::hrana::{CursorParser, Event, FeedError};
 use storage_sync_codec::{merge, row_digest, Algorithm, DigestBatch, SourceRow, Table, Value};
 
 const CHUNK: usize = 64 * 1024;
-const REPEATS: usize = 5;
+const REPEATS: usize = 9;
 
 fn main() {
     let mut counts = std::env::args().skip(1).map_while(|count| count.parse().ok());
