@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import select
 import sqlite3
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -691,12 +692,12 @@ class Demo:
             return ids
 
     @contextmanager
-    def growing(self) -> Iterator[None]:
+    def growing(self) -> Iterator[subprocess.Popen[bytes]]:
         """Let episodes arrive from a process of their own, which ends with this block or with us."""
         command = [sys.executable, "-m", "storage_sync.demo", str(self.directory), str(self.seed)]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            yield
+            yield process
         finally:
             if process.stdin is not None:
                 process.stdin.close()
@@ -707,25 +708,25 @@ class Demo:
                 process.wait()
 
 
-def arrive(demo: Demo) -> None:
-    """Write until standard input ends: nothing until ten seconds after the first proof, then one or two at a time."""
-    import select
-
+def arrive(demo: Demo, ended: Callable[[float], bool], clock: Callable[[], float] = time.time) -> None:
+    """Write until `ended(seconds)`, which waits that long at most, says so: nothing until ten seconds after the first
+    proof, then one or two episodes at a time."""
     rng = random.Random(demo.seed)  # noqa: S311
-
-    def ended(seconds: float) -> bool:
-        return bool(select.select([sys.stdin], [], [], seconds)[0])
-
     while not (demo.state_dir / "acked.json").exists():
         if ended(0.2):
             return
     if ended(QUIET_S + 2.0):
         return
     while True:
-        demo.grow(rng.choice((1, 1, 2)), time.time())
+        demo.grow(rng.choice((1, 1, 2)), clock())
         if ended(rng.uniform(*ARRIVAL_S)):
             return
 
 
+def _input_ended(seconds: float) -> bool:
+    """Wait for the end of standard input, which is the end of the process that started us."""
+    return bool(select.select([sys.stdin], [], [], seconds)[0])
+
+
 if __name__ == "__main__":
-    arrive(Demo(Path(sys.argv[1]), int(sys.argv[2])))
+    arrive(Demo(Path(sys.argv[1]), int(sys.argv[2])), _input_ended)
