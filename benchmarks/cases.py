@@ -1,0 +1,269 @@
+"""The cases of `make bench`; each figure stands beside its floor or its limit, measured in the same run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks import floors
+from benchmarks.recorder import Recorder, fetch
+from storage_sync.demo import generate
+from tests.support import hrana
+from tests.support.command import fingerprint
+from tests.support.sqld import Sqld
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+REPEATS = 3
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table: a value, what it is measured against, and the limit of their ratio or of the value."""
+
+    case: str
+    what: str
+    value: float
+    unit: str
+    floor: float | None = None
+    limit: float | None = None
+    note: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        return self.value / self.floor if self.floor else None
+
+    @property
+    def reached(self) -> bool | None:
+        if self.limit is None:
+            return None
+        return (self.ratio if self.ratio is not None else self.value) <= self.limit
+
+
+@dataclass
+class Bench:
+    """The folder that everything happens in, and what was measured."""
+
+    folder: Path
+    program: Path
+    figures: list[Figure] = field(default_factory=list)
+    report: Callable[[Figure], None] = print
+
+    def add(self, figure: Figure) -> None:
+        self.figures.append(figure)
+        self.report(figure)
+
+    def primary(self, episodes: int) -> Path:
+        """A seeded primary of so many episodes with embeddings; made once."""
+        path = self.folder / f"primary-{episodes}.db"
+        if not path.exists():
+            generate(path, 7, episodes)
+        return path
+
+    def fresh(self, name: str) -> Path:
+        folder = self.folder / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        return folder
+
+
+@contextmanager
+def served(path: Path) -> Iterator[Sqld]:
+    with Sqld(path) as server:
+        yield server
+
+
+def child(url: str, folder: Path, window: int, *, wrap: tuple[str, ...] = (), **more: object) -> dict[str, Any]:
+    """One measured process."""
+    told = {"url": url, "cache": str(folder / "cache.redb"), "state": str(folder / "state"), "window": window, **more}
+    command = [*wrap, sys.executable, "-m", "benchmarks.child", json.dumps(told)]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True, cwd=REPOSITORY)
+    figures: dict[str, Any] = json.loads(answer.stdout)
+    for run in figures["runs"]:
+        assert run["document"]["verdict"] == "IN_SYNC", run["document"]
+    return figures
+
+
+def first_sync(bench: Bench, episodes: int, limit: float) -> None:
+    """A first sync against the raw fetch of the same bytes and the one-transaction insert of the same rows."""
+    case = f"first sync, {episodes:,} episodes"
+    with served(bench.primary(episodes)) as server:
+        with Recorder(server.port) as recorder:
+            folder = bench.fresh("recorded")
+            child(recorder.url, folder, episodes)
+        asked = [one for one in recorder.asked if one.repeatable]
+        rows = bench.folder / "rows.bin"
+        floors.dump(folder / "cache.redb", rows)
+        runs, fetched, inserted = [], [], []
+        for _ in range(REPEATS):
+            folder = bench.fresh("first")
+            runs.append(child(server.url, folder, episodes)["runs"][0])
+            fetched.append(fetch(server.port, asked))
+            inserted.append(floors.insert(bench.program, rows, bench.folder))
+        wall = min(run["wall"] for run in runs)
+        floor = min(seconds for seconds, _ in fetched) + min(inserted)
+        document = runs[0]["document"]
+        note = (
+            f"fetch {min(s for s, _ in fetched):.2f} s of {fetched[0][1] / 1e6:.1f} MB, insert {min(inserted):.2f} s; "
+            f"{document['transfer']['requests']} requests, {document['transfer']['bytes_received']:,} bytes, "
+            f"{document['cache_writes']['commits']} commits"
+        )
+        bench.add(Figure(case, "wall", wall, "s", floor, limit, note))
+        bench.add(Figure(case, "file scan by redb", floors.scan(bench.program, folder / "cache.redb"), "s"))
+
+
+def nothing_changed(bench: Bench, episodes: int) -> None:
+    """The same sync again: what it asks, what it writes."""
+    case = f"nothing changed, {episodes:,} episodes"
+    with served(bench.primary(episodes)) as server:
+        folder = bench.fresh("quiet")
+        child(server.url, folder, episodes)
+        before = fingerprint(folder / "cache.redb")
+        figures = child(server.url, folder, episodes, times=3)
+        first, *again = (run["document"] for run in figures["runs"])
+        server_time = min(_digest_seconds(server, folder, episodes) for _ in range(REPEATS))
+        scan = floors.scan(bench.program, folder / "cache.redb")
+        wall = min(run["wall"] for run in figures["runs"])
+        bench.add(Figure(case, "wall", wall, "s", server_time + scan, None, "floor: digest statement + raw scan"))
+        bench.add(Figure(case, "digest statement on the server", server_time, "s"))
+        bench.add(Figure(case, "requests, first in a process", first["transfer"]["requests"], "", limit=2))
+        bench.add(Figure(case, "requests", max(d["transfer"]["requests"] for d in again), "", limit=1))
+        bench.add(Figure(case, "bytes received", max(d["transfer"]["bytes_received"] for d in again), "B", limit=2048))
+        bench.add(Figure(case, "commits", max(d["cache_writes"]["commits"] for d in again), "", limit=0))
+        bench.add(Figure(case, "file changed", float(before != fingerprint(folder / "cache.redb")), "", limit=0))
+
+
+def _digest_seconds(server: Sqld, folder: Path, episodes: int) -> float:
+    """The manifest's statement as the tool sends it, answered by the server with nobody decoding it."""
+    with Recorder(server.port) as recorder:
+        copy = folder.parent / "quiet-recorded"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(folder, copy)
+        told = child(recorder.url, copy, episodes, times=1)
+        assert told["runs"]
+    manifests = [one for one in recorder.asked if one.repeatable and b"known" in one.body]
+    return fetch(server.port, manifests[:1])[0]
+
+
+def few_changed(bench: Bench, episodes: int, changed: int) -> None:
+    """A handful of changes against a first sync of the same primary."""
+    case = f"{changed} of {episodes:,} changed"
+    with served(bench.primary(episodes)) as server:
+        folder = bench.fresh("few")
+        first = child(server.url, folder, episodes)["runs"][0]
+        _touch(server, changed, "a")
+        run = child(server.url, folder, episodes)["runs"][0]
+        assert run["document"]["applied"]["episodes"]["update"] == changed
+        bench.add(Figure(case, "wall, of a first sync", run["wall"], "s", first["wall"], 0.1))
+        sizes = [one["document"]["transfer"]["bytes_received"] for one in (run, first)]
+        bench.add(Figure(case, "bytes, of a first sync", sizes[0], "B", sizes[1], 0.02))
+        _touch(server, changed, "b")
+        trace = bench.folder / "trace"
+        wrap = ("strace", "-f", "-qq", "-y", "-e", "trace=fdatasync,fsync", "-o", str(trace))
+        if shutil.which("strace") is None:
+            bench.add(Figure(case, "fdatasync on the cache", float("nan"), "", limit=6, note="strace is not installed"))
+            return
+        child(server.url, folder, episodes, wrap=wrap)
+        path = re.escape(str(folder / "cache.redb"))
+        count = len(re.findall(rf"(?:fdatasync|fsync)\(\d+<{path}>", trace.read_text()))
+        bench.add(Figure(case, "fdatasync on the cache", count, "", limit=6))
+
+
+def _touch(server: Sqld, count: int, mark: str) -> None:
+    newest = f"SELECT episode_id FROM episodes ORDER BY start_time DESC, episode_id LIMIT {count}"
+    sql = (
+        f"UPDATE episodes SET task_description = '{mark}' || substr(task_description, 2) WHERE episode_id IN ({newest})"
+    )
+    hrana.execute(server.url, [sql])
+
+
+def lock_hold(bench: Bench, episodes: int, changed: int, applies: int) -> None:
+    """How long redb's lock is held on the live file, over many applies."""
+    with served(bench.primary(episodes)) as server:
+        folder = bench.fresh("lock")
+        child(server.url, folder, episodes)
+        held = []
+        for number in range(applies):
+            _touch(server, changed, chr(ord("a") + number % 26))
+            held.append(child(server.url, folder, episodes)["runs"][0]["document"]["seconds"]["lock"] * 1000)
+        note = f"median {statistics.median(held):.0f} ms over {applies} applies"
+        bench.add(Figure(f"{changed:,} rows changed", "lock held, worst", max(held), "ms", limit=300, note=note))
+
+
+def memory(bench: Bench, sizes: list[int]) -> None:
+    """Peak memory of a first sync and of a sync with changes, over the interpreter's start."""
+    peaks = []
+    for episodes in sizes:
+        with served(bench.primary(episodes)) as server:
+            folder = bench.fresh("memory")
+            first = child(server.url, folder, episodes)
+            again = child(server.url, folder, episodes)
+            peak = max(first["peak_kib"], again["peak_kib"]) / 1024
+            peaks.append(peak)
+            note = f"imports alone {first['imports_kib'] / 1024:.0f} MiB; first {first['peak_kib'] / 1024:.0f}, "
+            note += f"again {again['peak_kib'] / 1024:.0f} MiB"
+            bench.add(Figure(f"memory, {episodes:,} episodes", "peak over the start", peak, "MiB", limit=64, note=note))
+    bench.add(Figure("memory", "spread over the sizes", max(peaks) - min(peaks), "MiB", limit=16))
+
+
+def start_up(bench: Bench, episodes: int) -> None:
+    """`status --json` cold, against an interpreter that does nothing."""
+    folder = bench.fresh("status")
+    arguments = ["--cache", str(folder / "cache.redb"), "--state-dir", str(folder / "state")]
+    with served(bench.primary(episodes)) as server:
+        child(server.url, folder, episodes)
+        arguments += ["--primary", server.url]
+
+    def timed(*command: str) -> float:
+        times = []
+        for _ in range(11):
+            started = time.perf_counter()
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=REPOSITORY)
+            times.append(time.perf_counter() - started)
+        return statistics.median(times) * 1000
+
+    nothing = timed(sys.executable, "-c", "pass")
+    status = timed(sys.executable, "-m", "console", "status", "--json", *arguments)
+    limit = (2.5 * nothing + 60) / nothing
+    bench.add(Figure("start-up", "status --json", status, "ms", nothing, limit, "floor: python -c pass"))
+
+
+def stall(bench: Bench, episodes: int) -> None:
+    """The longest time that the loop of the screen stood still while the core synced beside it."""
+    from benchmarks.screen import longest_gaps
+
+    with served(bench.primary(episodes)) as server:
+        folder = bench.fresh("screen")
+        worst, p99 = asyncio.run(longest_gaps(server.url, folder, episodes))
+    case = f"screen, {episodes:,} episodes"
+    bench.add(Figure(case, "longest stall", worst, "ms", limit=50))
+    bench.add(Figure(case, "p99 of the gaps", p99, "ms", limit=20))
+
+
+def run_all(bench: Bench, *, largest: int) -> None:
+    """Every case, the small ones first; `largest` bounds the sizes."""
+    for episodes, limit in ((1_000, 1.5), (5_000, 1.35), (20_000, 1.3)):
+        if episodes <= largest:
+            first_sync(bench, episodes, limit)
+    nothing_changed(bench, min(1_000, largest))
+    few_changed(bench, min(10_000, largest), 10)
+    lock_hold(bench, min(5_000, largest), 1_000, 20)
+    memory(bench, [size for size in (1_000, 20_000, 100_000) if size <= largest])
+    start_up(bench, 1_000)
+    stall(bench, min(20_000, largest))
+
+
+def machine() -> dict[str, object]:
+    """What the figures were measured on."""
+    return {"cpus": os.cpu_count(), "python": sys.version.split()[0], "load": os.getloadavg()}

@@ -1,0 +1,68 @@
+"""One measured process: does what it is told in its own interpreter and prints the figures as JSON.
+
+    python -m benchmarks.child '{"url": …, "cache": …, "state": …, "window": 1000, "times": 1}'
+
+Memory is the peak over what the interpreter had when this file began, before any import of ours.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+
+def _status(field: str) -> int:
+    """A field of /proc/self/status in KiB."""
+    with open("/proc/self/status", encoding="ascii") as file:  # noqa: PTH123 (no import before the first reading)
+        for line in file:
+            if line.startswith(f"{field}:"):
+                return int(line.split()[1])
+    return 0
+
+
+def main() -> None:
+    at_start = _status("VmRSS")
+    import asyncio
+    import time
+    from dataclasses import replace
+    from pathlib import Path
+
+    from console.cli import main as _command_line  # noqa: F401 (what the command has imported by then)
+    from storage_sync.config import Settings
+    from storage_sync.document import to_json
+    from storage_sync.model import Outcome
+    from storage_sync.operations import perform, quiet
+    from storage_sync.request import Request
+    from storage_sync.session import Session
+    from storage_sync.sync.cancel import Cancel
+    from storage_sync.sync.run import run_sync
+
+    told = json.loads(sys.argv[1])
+    settings = Settings(
+        primary=told["url"],
+        cache=Path(told["cache"]),
+        state_dir=Path(told["state"]),
+        max_episodes_cache=told["window"],
+        batch_size=told.get("batch_size", 100),
+        max_removal_ratio=1.0,
+    )
+
+    async def runs() -> list[dict[str, object]]:
+        session, request, figures = Session(settings, None), Request(settings, None), []
+        try:
+            for _ in range(told.get("times", 1)):
+                started = time.perf_counter()
+                outcome: Outcome = await perform(session, "sync", request, quiet, Cancel(), run_sync)
+                figures.append({"wall": time.perf_counter() - started, "document": to_json(replace(outcome))})
+        finally:
+            await session.close()
+        return figures
+
+    before = _status("VmRSS")
+    figures = asyncio.run(runs())
+    peak = _status("VmHWM")
+    print(json.dumps({"runs": figures, "peak_kib": peak - at_start, "imports_kib": before - at_start}))
+
+
+if __name__ == "__main__":
+    main()
