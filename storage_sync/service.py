@@ -27,6 +27,7 @@ from storage_sync.model import (
     Accepted,
     Answer,
     CacheHealth,
+    CheckStatus,
     Command,
     ConfigView,
     CoreBeat,

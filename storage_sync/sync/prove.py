@@ -31,6 +31,8 @@ async def proven(context: Context, compared: Compared, look: Look, generation: i
     draft.states = look.states
     unlisted, beyond = await outside(context, look)
     draft.counts = count(look.scan, facts, unlisted, beyond)
+    if look.scan is not None:
+        draft.extra["payload_bytes"] = look.scan.payload_bytes
     await _acknowledge(context, draft.proof, unlisted, beyond)
     draft.verdict = Word.IN_SYNC
     settings = context.session.settings
