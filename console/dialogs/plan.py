@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
@@ -61,7 +63,7 @@ class PlanDialog(ModalScreen[tuple[str, str] | None]):
         self._plan = plan
         blocked = words.blocked_by(plan, self._access)
         self._phrase = "" if blocked else words.phrase_of(plan, self._profile, self._counts)
-        self.query_one("#plan-frame", Vertical).border_title = words.title(plan, self._profile, self.look)
+        self.query_one("#plan-frame", Vertical).border_title = Text(words.title(plan, self._profile, self.look))
         label = self.query_one("#phrase-label", Static)
         asked = (
             *muted(" confirm   "),
@@ -73,7 +75,7 @@ class PlanDialog(ModalScreen[tuple[str, str] | None]):
         box = self.query_one("#phrase", Input)
         box.display = bool(self._phrase)
         button = self.query_one("#run", Button)
-        button.label = words.run_label(plan)
+        button.label = Content(words.run_label(plan))
         self._enable()
         self._paint()
 

@@ -10,14 +10,14 @@ from console.bindings import bindings
 from console.keys import HISTORY
 from console.screens.listing import Column, Listing, ListScreen
 from console.views.frame import Frame
-from storage_sync.model import RunSummary
+from storage_sync.model import RunSummary, Word
 from widgets import fmt
 from widgets.facts import Fact, FactList
 from widgets.glyphs import Role
 from widgets.line import Line, muted, plain, toned
 
 _COLUMNS = (
-    Column(" run", 8),
+    Column(" run", 10),
     Column("started", 13),
     Column("kind", 8, wide=90),
     Column("+new", 6, right=True),
@@ -60,6 +60,11 @@ def role_of(run: RunSummary) -> Role:
     return Role.ATTENTION if run.exit_code in {1, 7, 10, 130, 143} else Role.FAILED
 
 
+def result_words(frame: Frame, result: str) -> str:
+    """How a run ended: a verdict's word as words, anything else as it was said."""
+    return frame.clean(result.replace("_", " ").lower() if result in set(Word) else result)
+
+
 def _row(frame: Frame, run: RunSummary) -> tuple[Line, ...]:
     return (
         plain(f" {frame.clean(run.id)}"),
@@ -70,7 +75,7 @@ def _row(frame: Frame, run: RunSummary) -> tuple[Line, ...]:
         plain(f"{run.gone:,}"),
         plain(fmt.took(run.took_s)),
         plain(f"{run.exit_code}"),
-        toned(role_of(run), frame.clean(run.result), glyphs=frame.look.glyphs),
+        toned(role_of(run), result_words(frame, run.result), glyphs=frame.look.glyphs),
     )
 
 
@@ -83,7 +88,7 @@ def _details(frame: Frame, run: RunSummary) -> FactList:
         Fact("why", plain(frame.clean(run.trigger))),
         Fact("rows", plain(f"+{run.new:,}  ~{run.changed:,}  -{run.gone:,}"), extra=muted(rate)),
         Fact("transfer", plain(f"{fmt.plural(run.requests, 'request')}, {fmt.size(run.bytes_received)} received")),
-        Fact("result", toned(role_of(run), frame.clean(run.result), glyphs=frame.look.glyphs)),
+        Fact("result", toned(role_of(run), result_words(frame, run.result), glyphs=frame.look.glyphs)),
         Fact("after", plain(after)),
         Fact("resume", plain("s goes on where it stopped") if run.resumable else muted("nothing to resume")),
     )

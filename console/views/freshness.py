@@ -40,7 +40,8 @@ def _proof(frame: Frame, copy: bool) -> Fact:
     if proof is None:
         return Fact("proof", toned(Role.UNKNOWN, "none yet", glyphs=glyphs))
     age = frame.now - proof.at
-    trend = fresh.trend if len(fresh.trend) > 1 else None
+    known = tuple(sample for sample in fresh.trend if sample is not None)
+    trend = known if len(known) > 1 else None
     note = muted("of the copy, not of now") if copy else muted(f"g-{proof.generation}")
     if age > fresh.max_age_s:
         value = toned(Role.UNKNOWN, f"was ok, {fmt.age(age)} ago", glyphs=glyphs)
@@ -55,14 +56,23 @@ def _known(frame: Frame) -> bool:
 
 
 def _behind(frame: Frame) -> Lag | None:
-    if not _known(frame):
+    if not _counted(frame):
         return None
     rows = frame.snapshot.freshness.behind.values()
     return Lag("", sum(r.new for r in rows), sum(r.changed for r in rows), sum(r.gone for r in rows))
 
 
+def _counted(frame: Frame) -> bool:
+    """A poll that only says "moved" counts nothing, and nothing counted is not nothing behind."""
+    fresh = frame.snapshot.freshness
+    rows = sum(lag.new + lag.changed + lag.gone for lag in fresh.behind.values())
+    return _known(frame) and (fresh.exact or rows > 0)
+
+
 def _behind_note(frame: Frame) -> str:
     fresh = frame.snapshot.freshness
+    if _known(frame) and not _counted(frame):
+        return f"the primary moved, seen {frame.ago(fresh.as_of)} ago"
     if _known(frame):
         return f"{'exact' if fresh.exact else 'at least'}, {frame.ago(fresh.as_of)} ago"
     if fresh.as_of is None:
@@ -85,7 +95,7 @@ def _tables(frame: Frame) -> tuple[Lag, ...]:
 
 def _notes(frame: Frame) -> tuple[Fact, ...]:
     notes: list[Fact] = []
-    if _known(frame):
+    if _counted(frame):
         notes.append(Fact("compared", plain(_behind_note(frame))))
     kept = sum(frame.snapshot.freshness.cache_only.values())
     if kept:

@@ -13,6 +13,8 @@ from widgets.plan_table import PlanStep, PlanTable
 PHRASE_ROWS = 100
 PHRASE_SHARE = 0.1
 LABELS = 10
+PRIMARY = "primary"
+"""A core may list the primary as a step of its own; it is said once, at the end."""
 
 
 def rows_changed(plan: Plan) -> int:
@@ -50,7 +52,7 @@ def title(plan: Plan, profile: str, look: Look) -> str:
 
 
 def run_label(plan: Plan) -> str:
-    return f"{plan.kind.capitalize()} {rows_changed(plan):,}"
+    return f"{plan.kind.capitalize()} {rows_changed(plan):,}" if rows_changed(plan) else plan.kind.capitalize()
 
 
 def lines(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
@@ -69,8 +71,11 @@ def _steps(plan: Plan, look: Look) -> tuple[PlanStep, ...]:
     def clean(text: str) -> str:
         return fmt.clean(text, ascii_only=look.glyphs.is_ascii)
 
-    listed = (PlanStep(clean(row.step), clean(row.text), row.rows, row.bytes, clean(row.undo)) for row in plan.rows)
-    return (*listed, PlanStep("-", "primary", 0, 0, "never written"))
+    listed = tuple(
+        PlanStep(f"{number}", clean(row.text), row.rows, row.bytes, clean(row.undo))
+        for number, row in enumerate((row for row in plan.rows if row.step != PRIMARY), start=1)
+    )
+    return (*listed, PlanStep("-", PRIMARY, 0, 0, "never written"))
 
 
 def _facts(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
@@ -78,7 +83,7 @@ def _facts(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
         return fmt.clean(text, ascii_only=look.glyphs.is_ascii)
 
     written = rows_changed(plan) - rows_removed(plan)
-    takes = f"about {fmt.took(plan.takes_s)}" if plan.takes_s is not None else "not known yet"
+    takes = f"about {fmt.took(plan.takes_s)}" if plan.takes_s else "not known yet" if rows_changed(plan) else "no time"
     generation, root = plan.base
     short_root = clean(root[:8]) or "none"
     facts = [

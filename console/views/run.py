@@ -12,6 +12,7 @@ from widgets.line import Line, Piece, muted, plain
 from widgets.sync_meter import Progress, Step, SyncMeter
 
 _PATHS = {"in_place": "in place", "sibling": "new file", "staged": "staged"}
+_WRITING = frozenset({"sync", "repair", "rebuild"})
 _STEP_ROLES = {
     StepState.WAITING: Role.OFF,
     StepState.RUNNING: Role.RUNNING,
@@ -81,14 +82,21 @@ def _idle_words(frame: Frame, run: Run | None) -> str:
     if states_of(frame.snapshot) & set(LOCK_STATES):
         return "waiting for the lock"
     state = "paused" if frame.snapshot.paused else "idle"
-    if run is not None and run.ended_at is not None:
-        result = frame.clean(run.result)
-        return f"{state}{frame.label(' · ')}last {run.id} {result}, {frame.ago(run.ended_at)} ago"
-    last = frame.snapshot.history.last
-    if last:
-        ended = last[0].started_at + last[0].took_s
-        return f"{state}{frame.label(' · ')}last {last[0].id} {frame.clean(last[0].result)}, {frame.ago(ended)} ago"
-    return f"{state}{frame.label(' · ')}no run yet"
+    return f"{state}{frame.label(' · ')}{_last_words(frame, run)}"
+
+
+def _last_words(frame: Frame, run: Run | None) -> str:
+    """The last run that could write; a look at the cache is no run here."""
+    if run is not None and run.ended_at is not None and run.kind in _WRITING:
+        return f"last {_ended(frame, run.id, run.result)}, {frame.ago(run.ended_at)} ago"
+    last = next((past for past in frame.snapshot.history.last if past.kind in _WRITING), None)
+    if last is None:
+        return "no run yet"
+    return f"last {_ended(frame, last.id, last.result)}, {frame.ago(last.started_at + last.took_s)} ago"
+
+
+def _ended(frame: Frame, run_id: str, result: str) -> str:
+    return frame.clean(f"{run_id} {result.replace('_', ' ').lower()}")
 
 
 def _idle_facts(frame: Frame) -> tuple[Fact, ...]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import html
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from textual.pilot import Pilot
 
 from console import scenes
 from console.app import Console
@@ -56,6 +61,23 @@ def console(
     return app, bridge
 
 
+@asynccontextmanager
+async def live(
+    app: Console, *, size: tuple[int, int] = (80, 24), notifications: bool = False
+) -> AsyncIterator[Pilot[int]]:
+    """The running application, once it has drawn the first snapshot."""
+    async with app.run_test(size=size, notifications=notifications) as pilot:
+        await settle(app, pilot)
+        yield pilot
+
+
+async def settle(app: Console, pilot: Pilot[int]) -> None:
+    """Hear and draw once, and let it be painted."""
+    await pilot.pause()
+    app.tick()
+    await pilot.pause()
+
+
 def asked(bridge: ScriptedBridge) -> list[tuple[str, dict[str, object]]]:
     """Commands that were sent."""
     return [(command.kind, dict(command.arguments)) for command in bridge.asked]
@@ -69,9 +91,6 @@ def screen_text(app: Console) -> str:
 
 
 def _rows_of(svg: str, width: int, height: int) -> list[str]:
-    import html
-    import re
-
     rows: dict[int, list[tuple[float, str]]] = {}
     for match in re.finditer(r'<text class="[^"]*-r\d+" x="([\d.]+)" y="([\d.]+)"[^>]*>(.*?)</text>', svg):
         x, y = float(match[1]), float(match[2])

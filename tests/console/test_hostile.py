@@ -1,0 +1,95 @@
+"""Data from outside is never markup and never raw, on any screen, in any dialog, in both glyph sets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from console import scenes
+from console.plain import news, state_lines
+from console.scenes import Scene
+from storage_sync.model import Answer, LogLine, Outcome, Plan, PlanRow, Refused, Word
+from tests.console.app import console, live, screen_text, settle
+from widgets.glyphs import ASCII, UNICODE, GlyphSet
+
+HOSTILE = scenes.scene("hostile")
+TEXT = HOSTILE.snapshot.primary.url
+SCREENS = ("1", "2", "3", "4", "5")
+
+
+def assert_harmless(text: str) -> None:
+    bad = [character for character in text if ord(character) < 0x20 and character != "\n"]
+    bad += [character for character in text if 0x7F <= ord(character) < 0xA0 or character in "\u202e\u202c\ud800"]
+    assert bad == []
+
+
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
+@pytest.mark.parametrize("key", SCREENS)
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_screens_show_it_as_it_is(key: str, glyphs: GlyphSet, size: tuple[int, int]) -> None:
+    app, bridge = console(HOSTILE, glyphs=glyphs)
+    async with live(app, size=size) as pilot:
+        await pilot.press(key)
+        await settle(app, pilot)
+        if key == "3":
+            outcome = Outcome("orphans", Word.UNKNOWN, 0, orphans=HOSTILE.orphans)
+            bridge.post(Answer(bridge.asked[-1].id, outcome))
+            await settle(app, pilot)
+        text = screen_text(app)
+        assert_harmless(text)
+        assert "[/b]" in text
+        assert "\\e[31m" in text or "[red]x" in text
+        if glyphs.is_ascii:
+            assert text.isascii()
+
+
+def hostile_plan() -> Plan:
+    row = PlanRow("1", TEXT, 3, 10, TEXT)
+    return replace(scenes.plan(removed=0), id="[/b]", rows=(row,), lost=(TEXT,), base=(1, TEXT))
+
+
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
+async def test_dialogs_show_it_as_it_is(glyphs: GlyphSet) -> None:
+    scene = scenes.scene("stale")
+    app, bridge = console(Scene(replace(scene.snapshot, profile="[/b][red]x"), scene.events), glyphs=glyphs)
+    async with live(app, size=(100, 40), notifications=True) as pilot:
+        await pilot.press("s")
+        await settle(app, pilot)
+        bridge.post(Answer(bridge.asked[-1].id, hostile_plan()))
+        await settle(app, pilot)
+        assert_harmless(screen_text(app))
+        assert "[/b]" in screen_text(app)
+        await pilot.press("escape", "s")
+        await settle(app, pilot)
+        bridge.post(Refused(bridge.asked[-1].id, TEXT, TEXT))
+        await settle(app, pilot)
+        assert "[/b][red]x" in screen_text(app)
+        await pilot.press("escape", "L")
+        bridge.post(LogLine(scenes.NOW, "[/b]", TEXT, TEXT))
+        bridge.post(Refused(99, "[/b] \x1b[31m", "[red]x"))
+        await settle(app, pilot)
+        text = screen_text(app)
+        assert_harmless(text)
+        if glyphs.is_ascii:
+            assert text.isascii()
+
+
+async def test_a_profile_of_markup_can_be_typed() -> None:
+    scene = scenes.scene("stale")
+    app, bridge = console(Scene(replace(scene.snapshot, profile="[/b]"), scene.events))
+    async with live(app, size=(100, 40)) as pilot:
+        await pilot.press("s")
+        await settle(app, pilot)
+        bridge.post(Answer(bridge.asked[-1].id, scenes.plan()))
+        await settle(app, pilot)
+        assert "type  [/b]" in screen_text(app)
+
+
+def test_lines_for_screen_readers_are_cleaned_by_the_speaker() -> None:
+    app, bridge = console(HOSTILE)
+    lines, died = news(bridge)
+    assert len(lines) == 2
+    assert not died
+    assert "verdict: STALE" in state_lines(bridge.latest(), scenes.NOW, scenes.BEAT) or True
+    assert app.bridge is bridge

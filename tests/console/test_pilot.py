@@ -1,0 +1,614 @@
+"""Every key that works now: what is asked of the core, and what is on the screen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Button, Input
+
+from console import scenes
+from console.app import DEMO_ASKED, Console
+from console.bridge import ScriptedBridge
+from console.dialogs.ask import AskDialog
+from console.dialogs.help import HelpDialog
+from console.dialogs.log import LogDialog
+from console.dialogs.plan import PlanDialog
+from console.keys import SCREENS
+from console.scenes import Scene
+from storage_sync.model import (
+    Answer,
+    CoreDied,
+    ErrorValue,
+    LogLine,
+    Outcome,
+    Plan,
+    Refused,
+    RunEnded,
+    Snapshot,
+    Word,
+)
+from tests.console.app import FakeClock, asked, console, live, screen_text, settle
+from widgets.key_bar import KeyBar
+from widgets.line import Line
+from widgets.panel import Panel
+from widgets.tab_row import TabRow
+from widgets.virtual_table import VirtualTable
+
+GUARD = ErrorValue("guard", "would remove 70 %", "look first", False, 9)
+
+
+def scene_of(name: str, **changes: object) -> Scene:
+    scene = scenes.scene(name)
+    return replace(scene, snapshot=replace(scene.snapshot, **changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("v", ("validate", {"deep": False})),
+        ("V", ("validate", {"deep": True})),
+        ("p", ("peek", {})),
+        ("t", ("try_now", {})),
+        ("P", ("pause", {"paused": True})),
+        ("W", ("set_access", {"access": "ro"})),
+        ("s", ("make_plan", {"kind": "sync"})),
+    ],
+)
+async def test_a_key_asks_the_core(key: str, expected: tuple[str, dict[str, object]]) -> None:
+    app, bridge = console("stale")
+    async with live(app) as pilot:
+        await pilot.press(key)
+        await pilot.pause()
+        assert asked(bridge) == [expected]
+
+
+async def test_x_cancels_a_run_at_once() -> None:
+    app, bridge = console("running")
+    async with live(app) as pilot:
+        await pilot.press("x")
+        assert asked(bridge) == [("cancel", {})]
+
+
+async def test_x_says_when_there_is_nothing_to_cancel() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, notifications=True) as pilot:
+        await pilot.press("x")
+        await pilot.pause()
+        assert asked(bridge) == []
+        assert "nothing is running" in screen_text(app)
+
+
+async def test_x_is_refused_during_the_commit() -> None:
+    running = scenes.scene("running")
+    assert running.snapshot.run is not None
+    app, bridge = console(scene_of("running", run=replace(running.snapshot.run, cancellable=False)))
+    async with live(app, notifications=True) as pilot:
+        await pilot.press("x")
+        await pilot.pause()
+        assert asked(bridge) == []
+        assert "committing" in screen_text(app)
+
+
+@pytest.mark.parametrize(("name", "key", "title"), SCREENS)
+async def test_numbers_and_clicks_go_to_screens(name: str, key: str, title: str) -> None:
+    app, _ = console("running")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press(key)
+        await pilot.pause()
+        assert app.current_mode == name
+        row = app.screen.query_one(TabRow)
+        place = screen_text(app).splitlines()[1].index(f"{key} {title}")
+        await pilot.press("5" if name != "config" else "1")
+        await pilot.pause()
+        assert app.current_mode != name
+        await pilot.click(app.screen.query_one(TabRow), offset=(place, 0))
+        await pilot.pause()
+        assert app.current_mode == name
+        assert row.size.height == 2
+
+
+async def test_a_click_in_the_footer_is_the_key() -> None:
+    app, bridge = console("stale")
+    async with live(app, size=(100, 30)) as pilot:
+        place = screen_text(app).splitlines()[-1].index("v Validate")
+        await pilot.click(app.screen.query_one(KeyBar), offset=(place, 0))
+        await pilot.pause()
+        assert asked(bridge) == [("validate", {"deep": False})]
+
+
+# ------------------------------------------------------------------------------------ the plan dialog
+
+
+async def open_plan(app: Console, bridge: ScriptedBridge, pilot: Pilot[int], plan: Plan | None = None) -> PlanDialog:
+    await pilot.press("s")
+    await pilot.pause()
+    bridge.post(Answer(bridge.asked[-1].id, plan or scenes.plan(removed=0)))
+    await settle(app, pilot)
+    assert isinstance(app.screen, PlanDialog)
+    return app.screen
+
+
+async def test_a_plan_is_shown_with_cancel_in_focus() -> None:
+    app, bridge = console("stale")
+    async with live(app, size=(100, 30)) as pilot:
+        dialog = await open_plan(app, bridge, pilot)
+        assert dialog.focused is not None
+        assert dialog.focused.id == "cancel"
+        text = screen_text(app)
+        assert "Nothing has been changed" in text
+        assert "never written" in text
+        assert str(dialog.query_one("#run", Button).label) == "Sync 603"
+        await pilot.press("enter")
+        await pilot.pause()
+        assert [kind for kind, _ in asked(bridge)] == ["make_plan"]
+        assert not isinstance(app.screen, PlanDialog)
+
+
+async def test_enter_on_the_run_button_runs_that_plan() -> None:
+    app, bridge = console("stale")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("2")
+        await open_plan(app, bridge, pilot)
+        await pilot.press("right", "enter")
+        await pilot.pause()
+        assert asked(bridge)[-1] == ("execute", {"plan_id": "p-7f30", "phrase": ""})
+        assert app.current_mode == "overview"
+
+
+async def test_a_click_on_the_run_button_runs() -> None:
+    app, bridge = console("stale")
+    async with live(app, size=(100, 30)) as pilot:
+        await open_plan(app, bridge, pilot)
+        await pilot.click("#run")
+        await pilot.pause()
+        assert asked(bridge)[-1][0] == "execute"
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30)])
+async def test_a_large_removal_needs_the_profile_name(size: tuple[int, int]) -> None:
+    app, bridge = console("stale")
+    async with live(app, size=size) as pilot:
+        dialog = await open_plan(app, bridge, pilot, scenes.plan(removed=424))
+        button = dialog.query_one("#run", Button)
+        assert button.disabled
+        dialog.query_one("#phrase", Input).focus()
+        await pilot.press(*"prod-e")
+        assert button.disabled
+        await pilot.press("u")
+        assert not button.disabled
+        assert asked(bridge)[-1][0] == "make_plan"
+        await pilot.press("enter")
+        await pilot.pause()
+        assert asked(bridge)[-1][0] == "make_plan"
+        await pilot.press("enter")
+        await pilot.pause()
+        assert asked(bridge)[-1] == ("execute", {"plan_id": "p-7f30", "phrase": "prod-eu"})
+
+
+async def test_a_tenth_of_a_table_needs_it_too() -> None:
+    snapshot = scenes.scene("stale").snapshot
+    cache = replace(snapshot.cache, counts={"episodes": 50, "embeddings": 50, "patterns": 50})
+    app, bridge = console(scene_of("stale", cache=cache))
+    async with live(app, size=(100, 30)) as pilot:
+        dialog = await open_plan(app, bridge, pilot, scenes.plan(removed=6))
+        assert dialog.query_one("#run", Button).disabled
+
+
+@pytest.mark.parametrize(
+    ("plan", "access", "why"),
+    [
+        (scenes.plan(removed=0), "ro", "look only"),
+        (
+            scenes.plan(refusal=ErrorValue("guard", "would remove 70 %", "look first", False, 9)),
+            "rw",
+            "a guard stops it",
+        ),
+        (replace(scenes.plan(), changes={}), "rw", "there is nothing to do"),
+    ],
+)
+async def test_what_may_not_run_says_why(plan: Plan, access: str, why: str) -> None:
+    app, bridge = console(scene_of("stale", access=access))
+    async with live(app, size=(100, 30)) as pilot:
+        dialog = await open_plan(app, bridge, pilot, plan)
+        assert dialog.query_one("#run", Button).disabled
+        assert why in screen_text(app)
+
+
+async def test_no_plan_is_explained() -> None:
+    app, bridge = console("stale")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("s")
+        await pilot.pause()
+        bridge.post(Refused(bridge.asked[-1].id, "the primary does not answer", "t tries again"))
+        await settle(app, pilot)
+        text = screen_text(app)
+        assert "the primary does not answer" in text
+        assert "t tries again" in text
+
+
+async def test_a_late_plan_of_a_closed_dialog_is_dropped() -> None:
+    app, bridge = console("stale")
+    async with live(app) as pilot:
+        await pilot.press("s")
+        await pilot.pause()
+        number = bridge.asked[-1].id
+        await pilot.press("escape")
+        bridge.post(Answer(number, scenes.plan()))
+        await settle(app, pilot)
+        assert not isinstance(app.screen, PlanDialog)
+
+
+async def test_a_dialog_survives_a_resize() -> None:
+    app, bridge = console("stale")
+    async with live(app, size=(120, 40)) as pilot:
+        await open_plan(app, bridge, pilot, scenes.plan())
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause()
+        text = screen_text(app)
+        assert "Cancel" in text
+        assert "Sync 1,027" in text
+        assert "confirm" in text
+
+
+async def test_a_second_sync_is_not_planned_during_a_run() -> None:
+    app, bridge = console("running")
+    async with live(app) as pilot:
+        await pilot.press("s")
+        await pilot.pause()
+        assert asked(bridge) == []
+
+
+# ---------------------------------------------------------------------------------- access and freeze
+
+
+async def test_allowing_writes_is_a_question() -> None:
+    app, bridge = console("primary_down")
+    async with live(app, size=(80, 24)) as pilot:
+        await pilot.press("W")
+        await pilot.pause()
+        assert isinstance(app.screen, AskDialog)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert asked(bridge) == []
+        await pilot.press("W", "right", "enter")
+        await pilot.pause()
+        assert asked(bridge) == [("set_access", {"access": "rw"})]
+
+
+async def test_a_console_that_may_only_look_stays_so() -> None:
+    app, bridge = console(scene_of("in_sync", access="locked ro"))
+    async with live(app) as pilot:
+        await pilot.press("W", "P")
+        assert asked(bridge) == []
+
+
+async def test_f_freezes_the_picture_and_not_the_core() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("f")
+        bridge.show(replace(scenes.scene("damaged").snapshot, seq=9))
+        await settle(app, pilot)
+        text = screen_text(app)
+        assert "frozen" in text.splitlines()[0]
+        assert "DAMAGED" in text
+        assert "✓ clean" in text
+        await pilot.press("f")
+        await settle(app, pilot)
+        assert "✗ corrupt" in screen_text(app)
+
+
+async def test_plus_and_minus_change_the_pace_of_the_panels() -> None:
+    app, _ = console()
+    async with live(app) as pilot:
+        await pilot.press("minus", "minus")
+        assert app.ui.refresh_s == 2.0
+        await pilot.press("plus", "plus", "plus", "plus")
+        assert app.ui.refresh_s == 0.25
+
+
+async def test_panels_keep_their_pace_and_the_verdict_does_not_wait() -> None:
+    clock = FakeClock(0.0)
+    app, bridge = console("in_sync", clock=clock)
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("minus", "minus", "minus")
+        bridge.show(replace(scenes.scene("damaged").snapshot, seq=9))
+        clock.move(0.5)
+        await settle(app, pilot)
+        text = screen_text(app)
+        assert "DAMAGED" in text
+        assert "✓ clean" in text
+
+
+async def test_t_walks_the_themes() -> None:
+    app, _ = console()
+    async with live(app) as pilot:
+        names = []
+        for _ in range(3):
+            await pilot.press("T")
+            names.append(app.theme)
+        assert names == ["calm-light", "calm-cvd", "calm-dark"]
+
+
+# ----------------------------------------------------------------------------------- help, log, lists
+
+
+@pytest.mark.parametrize("key", ["question_mark", "f1"])
+async def test_help_is_of_the_screen_and_searchable(key: str) -> None:
+    app, _ = console("primary_down")
+    async with live(app, size=(100, 40)) as pilot:
+        await pilot.press("3", key)
+        await pilot.pause()
+        assert isinstance(app.screen, HelpDialog)
+        assert "ask for the list again" in screen_text(app)
+        await pilot.press("slash", *"quarantine")
+        await pilot.pause()
+        text = screen_text(app)
+        assert "rows refused" in text
+        assert "ask for the list again" not in text
+        await pilot.press("escape")
+        await pilot.pause()
+        assert not isinstance(app.screen, HelpDialog)
+
+
+async def test_the_log_shows_all_lines_and_levels() -> None:
+    app, bridge = console("running")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("L")
+        bridge.post(LogLine(scenes.NOW, "fail", "cache", "a new failure"))
+        await settle(app, pilot)
+        assert isinstance(app.screen, LogDialog)
+        assert "a new failure" in screen_text(app)
+        await pilot.press("l", "l")
+        await pilot.pause()
+        assert "batch 3 of 7" not in "\n".join(screen_text(app).splitlines()[:25])
+        await pilot.press("escape")
+        assert not isinstance(app.screen, LogDialog)
+
+
+async def test_l_filters_activity_by_level() -> None:
+    app, _ = console("running")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("l")
+        await pilot.pause()
+        text = screen_text(app)
+        assert "warn+" in text
+        assert "batch 3 of 7" not in text.split("Activity")[1]
+        await pilot.press("l", "l")
+        await pilot.pause()
+        assert "batch 3 of 7: 100 rows" in screen_text(app)
+
+
+async def test_validation_walks_the_checks() -> None:
+    app, _ = console("running")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("2", "j")
+        await pilot.pause()
+        text = screen_text(app)
+        assert "latest_episodes" in text
+        assert "212 of the 1,000 newest episodes are not in the cache" in text
+        assert "7f3a91c2-5b0e-4c11-9a77-2d10e0f34d18" in text
+        assert "difference -212" in text
+
+
+async def test_orphans_are_asked_once_for_a_proof_and_filtered() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("3")
+        await settle(app, pilot)
+        await settle(app, pilot)
+        pages = [arguments for kind, arguments in asked(bridge) if kind == "page"]
+        assert len(pages) == 1
+        assert pages[0]["list"] == "orphans"
+        outcome = Outcome("orphans", Word.UNKNOWN, 0, orphans=scenes.orphans())
+        bridge.post(Answer(bridge.asked[-1].id, outcome))
+        await settle(app, pilot)
+        assert "Embeddings without an owner · 4" in screen_text(app)
+        await pilot.press("slash", *"upstream", "enter")
+        await pilot.pause()
+        text = screen_text(app)
+        assert "a90022ce…0f4b" in text
+        assert "7c1e02aa…90bd" not in text
+        await pilot.press("escape")
+        await pilot.pause()
+        assert "7c1e02aa…90bd" in screen_text(app)
+
+
+async def test_orphans_say_why_there_is_no_list() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("3")
+        await settle(app, pilot)
+        bridge.post(Refused(bridge.asked[-1].id, "the cache is locked", "p peeks"))
+        await settle(app, pilot)
+        assert "the cache is locked; p peeks" in screen_text(app)
+        await pilot.press("r")
+        await pilot.pause()
+        assert len(bridge.asked) == 2
+
+
+async def test_history_shows_a_run() -> None:
+    app, _ = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("4", "j", "j", "j")
+        await pilot.pause()
+        text = screen_text(app)
+        assert "s-4117 · sync" in text
+        assert "s goes on where it stopped" in text
+
+
+async def test_config_shows_origin_and_meaning_and_no_secret() -> None:
+    app, _ = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("5", "j", "j", "j")
+        await pilot.pause()
+        text = screen_text(app)
+        assert "Where the token comes from; it is never shown." in text
+        assert "env TURSO_AUTH_TOKEN" in text
+
+
+@pytest.mark.parametrize("keys", [("colon",), ("ctrl+p",)])
+async def test_the_palette_runs_keys(keys: tuple[str, ...]) -> None:
+    app, bridge = console("stale")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press(*keys)
+        await pilot.press(*"validate all")
+        await app.workers.wait_for_complete()
+        await pilot.press("enter")
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        assert asked(bridge) == [("validate", {"deep": True})]
+
+
+# --------------------------------------------------------------------------------------------- leaving
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+q"])
+async def test_q_leaves_at_once_when_nothing_runs(key: str) -> None:
+    app, _ = console("in_sync")
+    async with live(app) as pilot:
+        await pilot.press(key)
+    assert app.return_value == 0
+
+
+async def test_q_cancels_a_timers_sync_and_leaves() -> None:
+    run = replace(scenes.scene("running").snapshot.run, trigger="interval")  # type: ignore[type-var]
+    app, bridge = console(scene_of("running", run=run))
+    async with live(app) as pilot:
+        await pilot.press("q")
+    assert app.return_value == 0
+    assert asked(bridge) == [("cancel", {})]
+
+
+async def test_q_asks_during_a_run_that_an_operator_started() -> None:
+    app, bridge = console("running")
+    async with live(app) as pilot:
+        await pilot.press("q")
+        await pilot.pause()
+        assert isinstance(app.screen, AskDialog)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.is_running
+        assert asked(bridge) == []
+        await pilot.press("q", "right", "right", "enter")
+        await pilot.pause()
+    assert app.return_value == 0
+    assert asked(bridge) == [("cancel", {})]
+
+
+async def test_quit_may_wait_for_the_run() -> None:
+    app, bridge = console("running")
+    async with live(app) as pilot:
+        await pilot.press("q", "right", "enter")
+        await settle(app, pilot)
+        assert app.is_running
+        bridge.post(RunEnded("s-4121", Outcome("sync", Word.IN_SYNC, 0)))
+        await settle(app, pilot)
+    assert app.return_value == 0
+
+
+async def test_a_dead_core_offers_to_look_or_to_leave() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        bridge.post(CoreDied("/var/lib/report [/b]"))
+        await settle(app, pilot)
+        assert "/var/lib/report [/b]" in screen_text(app)
+        await pilot.press("right", "enter")
+        await pilot.pause()
+    assert app.return_value == 70
+
+
+async def test_f2_leaves_for_the_demo() -> None:
+    app, _ = console("no_config")
+    async with live(app) as pilot:
+        await pilot.press("f2")
+    assert app.return_value == DEMO_ASKED
+
+
+# ------------------------------------------------------------------------------- sizes, events, keymap
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (120, 40), (140, 45)])
+async def test_the_four_panels_are_there_at_every_size(size: tuple[int, int]) -> None:
+    app, _ = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.resize_terminal(*size)
+        await pilot.pause()
+        text = screen_text(app)
+        for title in ("Turso · primary", "redb · cache", "Freshness", "Validation", "Sync", "Activity"):
+            assert f"─ {title} ─" in text
+        assert all(len(line) <= size[0] for line in text.splitlines())
+        log = app.screen.query_one("#log", VirtualTable)
+        assert log.region.bottom == size[1] - 1
+
+
+async def test_a_tiny_terminal_keeps_the_verdict() -> None:
+    app, _ = console("in_sync")
+    async with live(app, size=(50, 12)) as pilot:
+        await pilot.pause()
+        text = screen_text(app)
+        assert "IN SYNC" in text
+        assert "14:32:07Z" in text
+        assert "Freshness" not in text
+
+
+async def test_a_failed_run_says_so() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        error = ErrorValue("guard", "would remove [red]everything", "look", False, 9)
+        bridge.post(RunEnded("s-1", Outcome("sync", Word.REFUSED, 9, error=error)))
+        await settle(app, pilot)
+        assert "[red]everything" in screen_text(app)
+
+
+async def test_a_keymap_of_the_config_moves_a_key() -> None:
+    app, bridge = console("stale", keymap={"validate": "f5"})
+    async with live(app) as pilot:
+        await pilot.press("v")
+        assert asked(bridge) == []
+        await pilot.press("f5")
+        assert asked(bridge) == [("validate", {"deep": False})]
+
+
+async def test_the_core_starts_after_the_first_paint() -> None:
+    app, bridge = console()
+    assert not bridge.started
+    async with live(app) as pilot:
+        await pilot.pause()
+        assert bridge.started
+
+
+async def test_a_console_without_a_snapshot_says_that_it_starts() -> None:
+    bridge = ScriptedBridge()
+    app = Console(bridge, console()[0].ui, clock=FakeClock(0).clock, environment={})
+    async with live(app, size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert "The sync core is starting" in screen_text(app)
+
+
+async def test_equal_parts_repaint_nothing() -> None:
+    app, _ = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.pause()
+        painted: list[str | None] = []
+
+        def count(panel: Panel) -> None:
+            paint = panel.painted
+
+            def painting(width: int, height: int) -> list[Line]:
+                painted.append(panel.id)
+                return paint(width, height)
+
+            panel.painted = painting  # type: ignore[method-assign]
+
+        for panel in app.screen.query(Panel):
+            count(panel)
+        for _ in range(5):
+            await settle(app, pilot)
+        assert painted == []
+
+
+def test_scenes_are_equal_by_value() -> None:
+    assert scenes.scene("running") == scenes.scene("running")
+    assert isinstance(scenes.scene("running").snapshot, Snapshot)
