@@ -47,7 +47,7 @@ $(STAMPS)/dev: requirements-dev.lock $(STAMPS)/run
 
 $(STAMPS)/native: $(RUST_SOURCES) pyproject.toml $(STAMPS)/run
 	@if command -v cargo >/dev/null; then \
-		PIP_QUIET=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet $(if $(CARGO_FLAGS),-- $(CARGO_FLAGS)); \
+		PIP_QUIET=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --locked $(CARGO_FLAGS); \
 	else \
 		echo "$(RUST_MESSAGE)" >&2; \
 		$(BIN)/python -m pip install --disable-pip-version-check --no-deps --quiet -e . ; \
