@@ -171,6 +171,36 @@ def orphans_show(context: click.Context, key: str) -> Answer:
     return core.orphan(_begin(context), key)
 
 
+@storage_sync.group(invoke_without_command=True)
+@click.pass_context
+def quarantine(context: click.Context) -> Answer | None:
+    """Rows of the primary that were refused, and rows that were set aside."""
+    if context.invoked_subcommand is not None:
+        return None
+    from console.cli import quarantine as work
+
+    return work.listing(_begin(context))
+
+
+@quarantine.command("list")
+@click.pass_context
+def quarantine_list(context: click.Context) -> Answer:
+    """List them, each with its reason."""
+    from console.cli import quarantine as work
+
+    return work.listing(_begin(context))
+
+
+@quarantine.command("show")
+@click.argument("identity", metavar="ID")
+@click.pass_context
+def quarantine_show(context: click.Context, identity: str) -> Answer:
+    """Everything that is known about one."""
+    from console.cli import quarantine as work
+
+    return work.show(_begin(context), identity)
+
+
 # ----------------------------------------------------------------------------------- what is on disk
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -24,11 +26,35 @@ def run(arguments: Sequence[str] | None = None) -> int:
     from storage_sync.config import TOKEN_VARIABLES
 
     invocation.secrets.update(value for name in TOKEN_VARIABLES if (value := invocation.env.get(name)))
-    answer = _answer(invocation, lambda: _parse_and_call(invocation))
+    with _sigterm_unwinds():
+        answer = _answer(invocation, lambda: _parse_and_call(invocation))
     if answer is None:
         return 0
     output.print_answer(invocation, answer)
     return answer.outcome.exit_code
+
+
+class _Terminated(BaseException):
+    """SIGTERM, so that temporary folders and helper processes go as they do with SIGINT."""
+
+
+@contextmanager
+def _sigterm_unwinds() -> Iterator[None]:
+    """Until the core's own loop takes the signals over, and outside it."""
+
+    def stop(number: int, frame: object) -> None:
+        raise _Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:
+        # Only the main thread may: a caller in another one keeps its own handling.
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parse_and_call(invocation: Invocation) -> object:
@@ -55,6 +81,9 @@ def _answer(invocation: Invocation, call: Callable[[], object]) -> Answer | None
         return _failed(
             invocation, "interrupted", 130, "stopped by SIGINT; nothing was changed", "run it again", retry=True
         )
+    except _Terminated:
+        told = "stopped by SIGTERM; nothing was changed"
+        return _failed(invocation, "interrupted", 143, told, "run it again", retry=True)
     except StorageSyncError as error:
         return _failed(invocation, error.code, exit_code_of(error), error.message, error.hint, retry=error.retry)
     except Exception as error:  # noqa: BLE001 - the last handler: a bug must still end with a document and a report

@@ -18,6 +18,7 @@ COMMANDS = [
     "metrics",
     "orphans",
     "ping",
+    "quarantine",
     "screenshots",
     "status",
     "sync",

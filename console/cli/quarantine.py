@@ -1,0 +1,120 @@
+"""`quarantine list|show`: refused rows, from the ledger in the cache, and rows set aside, from the state folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from console.cli.invocation import Answer, Invocation
+from console.cli.output import width_of
+from storage_sync import config
+from storage_sync.errors import UsageError
+from storage_sync.outcome import Outcome, Word
+
+if TYPE_CHECKING:
+    from storage_sync.cache.set_aside import AsideRow
+    from storage_sync.cache.statedir import StateDir
+
+_PAGE = 500
+_LIMIT = 10_000
+"""At most so many of each kind are listed."""
+
+
+def listing(invocation: Invocation) -> Answer:
+    refused, aside = _refused(invocation), _set_aside(invocation)
+    outcome = Outcome("quarantine", Word.UNKNOWN, 0, extra={"refused": refused, "set_aside": aside})
+    return Answer(outcome, _text(invocation, refused, aside))
+
+
+def show(invocation: Invocation, identity: str) -> Answer:
+    """One entry by the id that the list gives."""
+    for kind, entries in (("refused", _refused(invocation)), ("set_aside", _set_aside(invocation))):
+        for entry in entries:
+            if str(entry["id"]) == identity:
+                text = "\n".join(f"{name}: {value}" for name, value in entry.items())
+                return Answer(Outcome("quarantine", Word.UNKNOWN, 0, extra={"kind": kind, "entry": entry}), text)
+    raise UsageError(f"nothing in quarantine has the id {identity!r}", hint="storage-sync quarantine list names them")
+
+
+def _state(invocation: Invocation) -> tuple[str, StateDir]:
+    from storage_sync.cache.statedir import open_state_dir
+
+    settings = invocation.request(primary=False).settings
+    cache = str(settings.cache)
+    return cache, open_state_dir(config.state_directory(settings) or Path(), cache, create=False)
+
+
+def _refused(invocation: Invocation) -> list[dict[str, object]]:
+    """Refused rows of the primary, in key order; read on a private copy, so that nobody is kept waiting."""
+    from storage_sync.cache.copy import private_copy
+    from storage_sync.cache.witness import read_witness
+
+    cache, state = _state(invocation)
+    if not Path(cache).exists():
+        return []
+    witness, _ = read_witness(state.folder, cache)
+    proven = witness.proof.identity if witness is not None and witness.proof is not None else None
+    found: list[dict[str, object]] = []
+    with private_copy(cache, state.copies, proven=proven) as copy:
+        after: str | None = None
+        while len(found) < _LIMIT and (page := copy.file.quarantine(after, _PAGE)):
+            after = page[-1][0]
+            for name, text in page:
+                table, _, key = name.partition("\0")
+                if not key:
+                    table, _, key = name.partition("/")
+                found.append({**_told(text), "id": f"{table}/{key}", "table": table, "key": key})
+    return [{name: entry[name] for name in sorted(entry, key=_place)} for entry in found]
+
+
+def _told(text: str) -> dict[str, object]:
+    """What the ledger says of a refused row; its time becomes that of every document."""
+    from storage_sync.document import rfc3339
+
+    entry: dict[str, object] = json.loads(text)
+    seen = entry.get("first_seen")
+    return {**entry, "first_seen": rfc3339(seen / 1000)} if isinstance(seen, int) else entry
+
+
+def _place(name: str) -> tuple[int, str]:
+    order = ("id", "table", "key", "column", "reason")
+    return (order.index(name) if name in order else len(order), name)
+
+
+def _set_aside(invocation: Invocation) -> list[dict[str, object]]:
+    from storage_sync.cache.set_aside import FILE_NAME, SetAside
+
+    _, state = _state(invocation)
+    if not (state.set_aside / FILE_NAME).exists():
+        return []
+    with SetAside.open(state.set_aside, create=False) as store:
+        return [_aside_json(row) for row in store.rows(limit=_LIMIT)]
+
+
+def _aside_json(row: AsideRow) -> dict[str, object]:
+    from storage_sync.document import rfc3339
+
+    return {
+        "id": row.id,
+        "table": row.table,
+        "key": row.key,
+        "reason": row.reason,
+        "bytes": row.bytes,
+        "run_id": row.run_id,
+        "generation": row.generation,
+        "at": rfc3339(row.at),
+    }
+
+
+def _text(invocation: Invocation, refused: list[dict[str, object]], aside: list[dict[str, object]]) -> str:
+    from storage_sync.document import number, table
+
+    width, colour = width_of(sys.stdout), invocation.colour()
+    rows = [[str(entry.get(name, "")) for name in ("id", "column", "reason")] for entry in refused]
+    blocks = [table(("refused", "column", "reason"), rows, width=width, colour=colour)]
+    rows = [[str(entry[name]) for name in ("id", "at", "table", "key", "reason")] for entry in aside]
+    blocks.append(table(("set aside", "at", "table", "key", "reason"), rows, width=width, colour=colour))
+    told = f"{number(len(refused))} refused, {number(len(aside))} set aside."
+    return "\n\n".join(["\n".join(block) for block in blocks if block] + [told])
