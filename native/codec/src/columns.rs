@@ -9,6 +9,9 @@ use serde::Deserialize;
 use std::borrow::Cow;
 use uuid::Uuid;
 
+/// What a select sends in place of a text that the server cannot put into one value, followed by its octets.
+const OVERSIZE: &[u8] = b"oversize:";
+
 /// Largest row that do-memory accepts, and largest payload that is expanded: bytes.
 pub(crate) const MAX_ROW_SIZE: usize = 10_000_000;
 
@@ -44,6 +47,10 @@ impl<'r> Columns<'r> {
     fn wrong_class<T>(self, at: usize, wanted: &str) -> Fits<T> {
         match &self.row.columns[at] {
             Value::Null => self.refuse(at, "NULL where a value is required"),
+            Value::Blob(bytes) if bytes.starts_with(OVERSIZE) => {
+                let octets = String::from_utf8_lossy(&bytes[OVERSIZE.len()..]);
+                self.refuse(at, format!("{octets} bytes in a row that is larger than the primary can send"))
+            }
             other => self.refuse(at, format!("a value of type {} where {wanted} is required", other.type_name())),
         }
     }
