@@ -65,7 +65,8 @@ def judged(outcome: Outcome, *, check: bool, max_age: float | None, now: float) 
     if max_age is not None and code in (0, 1):
         if outcome.proof is None or now - outcome.proof.at > max_age:
             code = STALE_EXIT
-        elif not check and outcome.verdict in (Word.DRIFT, Word.DAMAGED):
+        elif not check and (outcome.verdict in (Word.DRIFT, Word.DAMAGED) or outcome.extra.get("proof_holds") is False):
+            # A young proof says nothing of a file that changed since.
             code = _VERDICT_EXITS.get(outcome.verdict, 1)
     hint = "storage-sync sync" if code in (1, STALE_EXIT) else None
     return replace(outcome, exit_code=code, next_action=outcome.next_action or hint)
