@@ -26,7 +26,7 @@ help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / \t/' | expand -t 14
 
 run: build  ## open the console on the demo; without a terminal: sync it and print the document
-	@$(BIN)/storage-sync demo
+	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/storage-sync demo; else $(BIN)/storage-sync demo --json; fi
 
 build: $(STAMPS)/native  ## .venv/bin/storage-sync
 

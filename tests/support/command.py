@@ -60,7 +60,11 @@ class Tool:
 
     def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
         """The running process; the caller waits for it."""
-        command = [sys.executable, "-m", "console", *words, *self.arguments]
+        return self.start_bare(*words, *self.arguments, **options)
+
+    def start_bare(self, *words: str, **options: Any) -> subprocess.Popen[str]:
+        """The same without naming primary, cache and state directory."""
+        command = [sys.executable, "-m", "console", *words]
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, env=self.variables, **{**pipes, **options})
 

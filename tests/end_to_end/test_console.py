@@ -1,0 +1,113 @@
+"""The console in a real terminal: live while a sync runs, cancel works, leaving never costs the proven cache."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.independent.projection_check import check
+from tests.support import hrana, stores
+from tests.support.command import Tool, fingerprint
+from tests.support.relay import Relay
+from tests.support.sqld import Sqld
+from tests.support.terminal import Terminal
+
+HELD_S = 60.0
+
+
+@dataclass(frozen=True)
+class Live:
+    """A proven cache, a primary that has moved since, and a relay that holds the rows halfway."""
+
+    server: Sqld
+    relay: Relay
+    tool: Tool
+    proven: str | None
+
+    def console(self, columns: int = 110, lines: int = 34) -> Terminal:
+        command = [sys.executable, "-m", "console", "tui", *self.tool.arguments]
+        return Terminal(command, self.tool.variables, columns=columns, lines=lines)
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[Live]:
+    with Sqld(stores.primary("small", tmp_path)) as server, Relay(server.port) as relay:
+        tool = Tool.at(tmp_path / "tool", relay.url)
+        tool.sync()
+        hrana.execute(server.url, ["UPDATE episodes SET task_description = 'moved ' || task_description"])
+        relay.hold()
+        yield Live(server, relay, tool, fingerprint(tool.cache))
+
+
+def test_panels_live_cancel_plan_and_proof(live: Live, tmp_path: Path) -> None:
+    with live.console() as terminal:
+        assert live.relay.wait_until_held(HELD_S)
+        running = terminal.wait(lambda screen: "running" in screen and "● fetch" in screen)
+        assert "connected" in running
+        later = terminal.wait(lambda screen: screen != running and "running" in screen)
+        assert later != running, "the screen moves while the run waits"
+
+        terminal.press("x")
+        terminal.wait_for("cancelled by the operator")
+        terminal.wait(lambda screen: "● fetch" not in screen)
+        assert fingerprint(live.tool.cache) == live.proven
+
+        live.relay.release()
+        terminal.press("s")
+        plan = terminal.wait_for("Sync 40")
+        assert "~40" in plan
+        assert fingerprint(live.tool.cache) == live.proven, "a plan changes nothing"
+        terminal.press("\t")
+        terminal.press("\r")
+        terminal.wait(lambda screen: "IN SYNC" in screen and "g-2" in screen)
+        terminal.press("q")
+        assert terminal.end() == 0
+        assert terminal.left_clean()
+    report = check(stores.quiet_copy(live.server.database, tmp_path / "after"), live.tool.cache)
+    assert report.holds(exact=True), report.text()
+
+
+@pytest.mark.parametrize("keys", ["q", "\x11"], ids=["q", "ctrl+q"])
+def test_leaving_during_a_timers_sync_keeps_the_proven_cache(live: Live, keys: str) -> None:
+    with live.console() as terminal:
+        assert live.relay.wait_until_held(HELD_S)
+        terminal.wait_for("● fetch")
+        terminal.press(keys)
+        assert terminal.end() == 0
+        assert terminal.left_clean()
+    assert fingerprint(live.tool.cache) == live.proven
+    live.relay.release()
+    live.tool.sync()
+
+
+def test_smallest_terminal_shows_the_verdict_and_every_panel(live: Live) -> None:
+    live.relay.release()
+    with live.console(columns=80, lines=24) as terminal:
+        screen = terminal.wait_for("IN SYNC")
+        for panel in ("primary", "cache", "Freshness", "Validation", "Sync"):
+            assert panel in screen
+        terminal.press("q")
+        assert terminal.end() == 0
+
+
+def test_demo_is_in_sync_before_anything_arrives(tmp_path: Path) -> None:
+    tool = Tool.at(tmp_path, "unused")
+    with Terminal([sys.executable, "-m", "console", "demo"], tool.variables) as terminal:
+        terminal.wait_for("IN SYNC")
+        terminal.wait(lambda screen: "STALE" in screen or ("behind" in screen and "+1" in screen))
+        terminal.wait_for("IN SYNC")
+        terminal.press("q")
+        assert terminal.end() == 0
+        assert terminal.left_clean()
+
+
+def test_demo_without_a_terminal_prints_the_document(tmp_path: Path) -> None:
+    tool = Tool.at(tmp_path, "unused")
+    with tool.start_bare("demo") as process:
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert '"verdict":"IN_SYNC"' in out.replace(" ", "")

@@ -1,0 +1,85 @@
+"""A program in a real pseudo-terminal, and what a person would see of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+import pexpect
+import pyte
+
+
+class Terminal:
+    """`command` on a terminal of this size. `screen` is the text that is visible now."""
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], *, columns: int = 110, lines: int = 34
+    ) -> None:
+        self._screen = pyte.Screen(columns, lines)
+        self._stream = pyte.ByteStream(self._screen)
+        self.raw = b""
+        environment = {**environment, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        self._process = pexpect.spawn(
+            command[0], list(command[1:]), env=environment, dimensions=(lines, columns), timeout=10
+        )
+
+    @property
+    def screen(self) -> str:
+        return "\n".join(self._screen.display)
+
+    def _read(self, seconds: float) -> bool:
+        """Take what the program prints within this time; False when it has ended."""
+        try:
+            piece = self._process.read_nonblocking(1 << 16, timeout=seconds)
+        except pexpect.TIMEOUT:
+            return True
+        except pexpect.EOF:
+            return False
+        self.raw += piece
+        self._stream.feed(piece)
+        return True
+
+    def wait(self, seen: Callable[[str], bool], seconds: float = 60.0) -> str:
+        """The screen as soon as `seen` holds for it; AssertionError with the last screen when it never does."""
+        deadline = time.monotonic() + seconds
+        while not seen(self.screen):
+            assert time.monotonic() < deadline, f"not seen within {seconds} s:\n{self.screen}"
+            assert self._read(0.1) or seen(self.screen), f"the program ended:\n{self.screen}"
+        return self.screen
+
+    def wait_for(self, text: str, seconds: float = 60.0) -> str:
+        return self.wait(lambda screen: text in screen, seconds)
+
+    def press(self, keys: str) -> None:
+        self._process.send(keys)
+
+    def end(self, seconds: float = 30.0) -> int:
+        """Wait for the program's end; its exit code."""
+        deadline = time.monotonic() + seconds
+        while self._read(0.2):
+            assert time.monotonic() < deadline, f"it did not end within {seconds} s:\n{self.screen}"
+        self._process.close()
+        code = self._process.exitstatus
+        assert code is not None, f"ended by signal {self._process.signalstatus}"
+        return int(code)
+
+    def left_clean(self) -> bool:
+        """The alternate screen is left, the cursor is visible, the mouse is no longer reported."""
+        return all(
+            self.raw.rfind(last) > self.raw.rfind(first)
+            for first, last in (
+                (b"\x1b[?1049h", b"\x1b[?1049l"),
+                (b"\x1b[?25l", b"\x1b[?25h"),
+                (b"[?1000h", b"[?1000l"),
+            )
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.close(force=True)
