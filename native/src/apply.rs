@@ -226,7 +226,7 @@ fn on_live_file(path: &Path, core: &Core, checkpoint: &Checkpoint) -> Outcome<Ap
     let started = Instant::now();
     let database = Quiet::new(Builder::new().set_cache_size(LIVE_CACHE).open(path)?);
     let mut applied = write(core, &database, checkpoint, &side)?;
-    checkpoint.read_back(&*Quiet::new(database.begin_read()?))?;
+    checkpoint.read_back(&Quiet::new(database.begin_read()?))?;
     let database = database.into_inner();
     database.close()?;
     applied.lock_seconds = started.elapsed().as_secs_f64();

@@ -3,11 +3,13 @@
 use crate::apply::Applied;
 use crate::errors::{Fault, Outcome};
 use crate::finish::{Checkpoint, Revisions, write_recommendation_index};
+use crate::ledger::{Entry, REFUSED, ledger_bounds, split_ledger_key};
 use crate::panics::{Quiet, caught, detached};
 use crate::staging::{Core, Staging};
-use crate::tables::{META, META_STAGING, QUARANTINE, byte_table};
+use crate::store::STORE_CACHE;
+use crate::tables::{LEDGER, META, META_STAGING, QUARANTINE, byte_table};
 use pyo3::prelude::*;
-use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, WriteTransaction};
+use redb::{Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, WriteTransaction};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::time::Instant;
@@ -21,9 +23,14 @@ const SMALL_FILE: u64 = 8 << 20;
 fn write(transaction: &WriteTransaction, core: &Core, checkpoint: &Checkpoint) -> Outcome<()> {
     {
         let mut revisions = Revisions::open(transaction, checkpoint.now_ms)?;
-        let episodes = transaction.open_table(byte_table(Table::Episodes.name()))?;
-        for row in episodes.iter()? {
-            revisions.stored(row?.0.value())?;
+        // The ledger lists every episode of the file on far fewer pages than the episodes themselves take.
+        let ledger = transaction.open_table(LEDGER)?;
+        let (low, high) = ledger_bounds(Table::Episodes.name());
+        for row in ledger.range(low.as_str()..high.as_str())? {
+            let (key, entry) = row?;
+            if Entry::decode(entry.value()).is_some_and(|entry| entry.flag != REFUSED) {
+                revisions.stored(split_ledger_key(key.value()).1)?;
+            }
         }
         revisions.close()?;
     }
@@ -55,6 +62,11 @@ fn stamp_quarantine(transaction: &WriteTransaction, now_ms: i64) -> Outcome<()> 
     Ok(())
 }
 
+fn close(database: Quiet<Database>) -> Outcome<()> {
+    let database = database.into_inner();
+    caught(move || Ok(database.close()?))
+}
+
 fn finish(core: &mut Core, checkpoint: &Checkpoint) -> Outcome<Applied> {
     core.require_complete()?;
     if !core.is_sibling() {
@@ -72,14 +84,16 @@ fn finish(core: &mut Core, checkpoint: &Checkpoint) -> Outcome<Applied> {
     };
     core.remember()?;
     let path = core.store()?.path.clone();
-    let mut database = core.store()?.take()?;
+    let database = core.store()?.take()?;
+    checkpoint.read_back(&Quiet::new(database.begin_read()?))?;
+    close(database)?;
+    // Closing gives back what growing took; only what is then still empty is worth a compaction.
     let size = std::fs::metadata(&path).map_err(|error| Fault::io(error, &path))?.len();
     if size > SMALL_FILE && size / WASTEFUL > bytes_written {
+        let mut database = Quiet::new(Builder::new().set_cache_size(STORE_CACHE).open(&path)?);
         database.compact()?;
+        close(database)?;
     }
-    checkpoint.read_back(&*Quiet::new(database.begin_read()?))?;
-    let database = database.into_inner();
-    caught(move || Ok(database.close()?))?;
     let file = File::open(&path).map_err(|error| Fault::io(error, &path))?;
     file.sync_all().map_err(|error| Fault::io(error, &path))?;
     Ok(Applied {

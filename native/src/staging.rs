@@ -135,6 +135,10 @@ struct Lane {
     kept: BTreeSet<String>,
 }
 
+/// Table, key, old bytes and reason of a row that the primary cannot give back.
+type Lost = (Table, String, Vec<u8>, &'static str);
+type PyLost<'py> = (String, String, Bound<'py, PyBytes>, &'static str);
+
 /// Column and reason of refused rows, by their name.
 type Refusals = BTreeMap<String, (String, String)>;
 
@@ -425,7 +429,7 @@ impl Core {
         if self.snapshot && !self.sibling && self.is_unchanged(&held, source) {
             return Ok(Fate::Same);
         }
-        let before = held.value().map(|value| value_digest(value));
+        let before = held.value().map(value_digest);
         let record = match merge(row, held.mergeable()) {
             Err(refusal) => Record {
                 table,
@@ -473,7 +477,7 @@ impl Core {
             table,
             name,
             source,
-            before: held.value().map(|value| value_digest(value)),
+            before: held.value().map(value_digest),
             loss: held.is_ours().then_some(Loss::Refused),
             action: Action::Refuse { raw_key: key.to_vec(), column, reason },
         };
@@ -1067,12 +1071,7 @@ impl Staging {
         self.detached(py, |core| core.refused(after.as_deref(), limit))
     }
 
-    fn replaced<'py>(
-        &self,
-        py: Python<'py>,
-        after: Option<String>,
-        limit: usize,
-    ) -> PyResult<Vec<(String, String, Bound<'py, PyBytes>, &'static str)>> {
+    fn replaced<'py>(&self, py: Python<'py>, after: Option<String>, limit: usize) -> PyResult<Vec<PyLost<'py>>> {
         let rows = self.detached(py, |core| core.replaced(after.as_deref(), limit))?;
         let rows =
             rows.into_iter().map(|(table, key, old, why)| (table.name().to_owned(), key, PyBytes::new(py, &old), why));
@@ -1192,7 +1191,7 @@ impl Core {
     }
 
     /// Bytes of the cache that the transaction takes away and the primary cannot give back.
-    fn replaced(&self, after: Option<&str>, limit: usize) -> Outcome<Vec<(Table, String, Vec<u8>, &'static str)>> {
+    fn replaced(&self, after: Option<&str>, limit: usize) -> Outcome<Vec<Lost>> {
         let manifest = self.require_sealed()?;
         let mut rows = Vec::new();
         let Some(scan) = self.scan.as_ref() else { return Ok(rows) };
@@ -1202,7 +1201,7 @@ impl Core {
             let first =
                 key.as_ref().map_or(0, |key| gone.find(key.as_bytes()).end.max(gone.lower_bound(key.as_bytes())));
             let mut removals = (first..gone.len()).map(|index| gone.key_text(index)).peekable();
-            let mut found: Vec<(Table, String, Vec<u8>, &'static str)> = Vec::new();
+            let mut found: Vec<Lost> = Vec::new();
             let room = limit - rows.len();
             if !self.sibling {
                 self.records(table, key.as_deref(), |record| {

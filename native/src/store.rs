@@ -20,7 +20,7 @@ use storage_sync_codec::Table;
 /// Rows of an in-place staging file: (table number, key) to an encoded record.
 pub const STAGE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("storage_sync_stage");
 /// Page memory of a staging file.
-pub const STORE_CACHE: usize = 8 << 20;
+pub const STORE_CACHE: usize = 4 << 20;
 
 /// What a staging file is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
