@@ -142,7 +142,8 @@ def _asked(
 
         return await call(operations, progress, cancel)
 
-    answer = Answer(run_core(invocation, work))
+    outcome = run_core(invocation, work)
+    answer = Answer(replace(outcome, warnings=(*invocation.oddities(), *outcome.warnings)))
     if invocation.command not in _REMEMBERED:
         return answer
     from console.cli.remembered import with_metrics

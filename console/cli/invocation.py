@@ -62,6 +62,16 @@ class Invocation:
             self.secrets.add(token.value)
         return token
 
+    def oddities(self) -> tuple[str, ...]:
+        """What is odd about the settings but stops nothing: a variable that is none, a token that others can read."""
+        from storage_sync import config
+
+        loaded = self.loaded()
+        token_file = loaded.settings.token_file
+        if token_file is not None and config.token_is_exposed(token_file):
+            return (*loaded.warnings, f"the token file {token_file} can be read by others; chmod 600 it")
+        return loaded.warnings
+
     def request(
         self,
         *flags: str,

@@ -137,7 +137,7 @@ def config_show(invocation: Invocation) -> Answer:
     }
     rows = [(row.key, row.value, row.origin, row.applies, row.help) for row in view.settings]
     head = ("key", "value", "from", "applies", "")
-    outcome = _told("config", extra, warnings=_warnings(invocation))
+    outcome = _told("config", extra, warnings=invocation.oddities())
     place = f"file: {view.file}" if view.file else f"no file ({_file_of(invocation)} is not there)"
     return Answer(outcome, f"{place}\n\n{_table(invocation, head, rows)}")
 
@@ -149,15 +149,6 @@ def _file_of(invocation: Invocation) -> Path:
     return Path(named).expanduser() if named else config.default_file()
 
 
-def _warnings(invocation: Invocation) -> tuple[str, ...]:
-    loaded = invocation.loaded()
-    odd = list(loaded.warnings)
-    token_file = loaded.settings.token_file
-    if token_file is not None and config.token_is_exposed(token_file):
-        odd.append(f"the token file {token_file} can be read by others; chmod 600 it")
-    return tuple(odd)
-
-
 def config_check(invocation: Invocation) -> Answer:
     """Exit 0 when a sync could start with it, 2 when something is wrong or lacks."""
     loaded = invocation.loaded()
@@ -165,11 +156,11 @@ def config_check(invocation: Invocation) -> Answer:
     lacks = [name for name in ("primary", "cache") if config.get(loaded.settings, name) is None]
     extra = {"file": str(loaded.file) if loaded.file is not None else None}
     if not lacks:
-        return Answer(_told("config", extra, warnings=_warnings(invocation)), "The configuration is right.")
+        return Answer(_told("config", extra, warnings=invocation.oddities()), "The configuration is right.")
     hint = "storage-sync config init --primary URL --cache PATH"
     error = ErrorValue("config", f"no {' and no '.join(lacks)} is named", hint, False, 2)
     outcome = Outcome(
-        "config", Word.UNKNOWN, 2, warnings=_warnings(invocation), extra=extra, error=error, next_action=hint
+        "config", Word.UNKNOWN, 2, warnings=invocation.oddities(), extra=extra, error=error, next_action=hint
     )
     return Answer(outcome, "")
 

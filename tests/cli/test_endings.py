@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from console.cli.invocation import Invocation
 from storage_sync import errors
 from storage_sync.model import ErrorValue, Outcome, Proof, TableCounts, Word
 from tests.cli.conftest import Cli
@@ -180,6 +181,39 @@ def test_data_on_standard_output_talk_on_standard_error(cli: Cli, core: Dictate)
     assert err.splitlines() == ["warning: odd", "error: too much would go", "hint: look at the plan"]
     _, _, err = cli.run("sync", *cli.stores, "--quiet")
     assert err.splitlines() == ["error: too much would go", "hint: look at the plan"]
+
+
+def test_what_is_odd_about_the_settings_is_a_warning(
+    cli: Cli, core: Dictate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "token"
+    secret.write_text(SECRET)
+    secret.chmod(0o644)
+    monkeypatch.setenv("STORAGE_SYNC_WINDOWS", "5")
+    core(Outcome("sync", Word.IN_SYNC, 0, warnings=("one of its own",)))
+    _, document = cli.json("sync", *cli.stores, "--token-file", str(secret))
+    odd, exposed, own = document["warnings"]
+    assert "STORAGE_SYNC_WINDOWS" in odd
+    assert "chmod 600" in exposed
+    assert own == "one of its own"
+
+
+@pytest.mark.parametrize(
+    ("words", "env", "terminal", "expected"),
+    [
+        ([], {}, True, True),
+        ([], {}, False, False),
+        (["--no-color"], {}, True, False),
+        ([], {"NO_COLOR": "1"}, True, False),
+        ([], {"TERM": "dumb"}, True, False),
+    ],
+)
+def test_when_there_are_colours(words: list[str], env: dict[str, str], terminal: bool, expected: bool) -> None:
+    class Stream:
+        def isatty(self) -> bool:
+            return terminal
+
+    assert Invocation(env=env, no_color="--no-color" in words).colour(Stream()) is expected
 
 
 # -------------------------------------------------------------------------------------------- status
