@@ -1,0 +1,238 @@
+"""The long-running core on real stores: when it syncs, what it says, how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from storage_sync.config import Settings
+from storage_sync.demo import Demo
+from storage_sync.model import (
+    Accepted,
+    Answer,
+    CacheState,
+    CheckStatus,
+    Command,
+    Event,
+    LogLine,
+    Outcome,
+    Plan,
+    PrimaryStatus,
+    Refused,
+    RunEnded,
+    RunStarted,
+    Snapshot,
+    Word,
+)
+from storage_sync.service import SyncService
+
+NOW = 1_795_392_000.0
+LIMIT_S = 60.0
+
+
+class Watcher:
+    """Everything that a service published, and a way to wait for what comes."""
+
+    def __init__(self) -> None:
+        self.snapshots: list[Snapshot] = []
+        self.events: list[Event] = []
+        self._news = asyncio.Event()
+        self._numbers = itertools.count(1)
+
+    def publish(self, snapshot: Snapshot) -> None:
+        self.snapshots.append(snapshot)
+        self._news.set()
+
+    def emit(self, event: Event) -> None:
+        self.events.append(event)
+        self._news.set()
+
+    async def until(self, reached: Callable[[Snapshot], bool]) -> Snapshot:
+        """The first newest picture that fits."""
+        async with asyncio.timeout(LIMIT_S):
+            while not self.snapshots or not reached(self.snapshots[-1]):
+                self._news.clear()
+                await self._news.wait()
+        return self.snapshots[-1]
+
+    async def heard(self, wanted: Callable[[Event], bool]) -> Event:
+        async with asyncio.timeout(LIMIT_S):
+            while (found := next((event for event in self.events if wanted(event)), None)) is None:
+                self._news.clear()
+                await self._news.wait()
+        return found
+
+    async def answer(self, number: int) -> Answer | Refused:
+        event = await self.heard(lambda one: isinstance(one, Answer | Refused) and one.command_id == number)
+        assert isinstance(event, Answer | Refused)
+        return event
+
+    def ask(self, service: SyncService, kind: str, /, **arguments: object) -> int:
+        number = next(self._numbers)
+        service.submit(Command(number, kind, arguments))
+        return number
+
+
+def settings_of(demo: Demo, **changes: object) -> Settings:
+    return Settings(
+        primary=f"file:{demo.primary}",
+        cache=demo.cache,
+        state_dir=demo.state_dir,
+        **{"interval_s": 3600.0, "staleness_s": 3600.0, "poll_s": 0.2, **changes},  # type: ignore[arg-type]
+    )
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[tuple[SyncService, Watcher]]:
+    watcher = Watcher()
+    service = SyncService(settings, publish=watcher.publish, emit=watcher.emit)
+    task = asyncio.create_task(service.run())
+    try:
+        yield service, watcher
+    finally:
+        service.request_stop()
+        async with asyncio.timeout(LIMIT_S):
+            await task
+
+
+def proven(snapshot: Snapshot) -> bool:
+    return snapshot.verdict is Word.IN_SYNC
+
+
+async def test_it_proves_the_cache_on_start_and_again_when_the_primary_moves(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=40, now=int(NOW))
+    async with running(settings_of(demo, interval_s=30.0)) as (_, watcher):
+        first = await watcher.until(proven)
+        assert first.freshness.proof is not None
+        assert first.cache.counts["episodes"] == 40
+        assert {result.check.status for result in first.checks} <= {CheckStatus.PASS, CheckStatus.SKIPPED}
+        await watcher.until(lambda now: now.primary.status is PrimaryStatus.CONNECTED)
+        demo.grow(3, NOW)
+        await watcher.until(lambda now: now.verdict is Word.STALE)
+        second = await watcher.until(lambda now: proven(now) and now.cache.counts["episodes"] == 43)
+    assert second.freshness.proof is not None
+    assert second.freshness.proof.generation == first.freshness.proof.generation + 1
+    started = [event for event in watcher.events if isinstance(event, RunStarted)]
+    assert [event.trigger for event in started] == ["start", "staleness"]
+
+
+async def test_a_quiet_primary_is_not_synced_again(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    async with running(settings_of(demo)) as (service, watcher):
+        await watcher.until(proven)
+        pings = len((await watcher.until(lambda now: bool(now.primary.pings))).primary.pings)
+        await watcher.until(lambda now: len(now.primary.pings) >= pings + 5)
+        before = demo.cache.read_bytes()
+        watcher.ask(service, "sync_now")
+        await watcher.heard(
+            lambda one: isinstance(one, RunEnded) and one.outcome.exit_code == 0 and not one.outcome.applied
+        )
+        assert demo.cache.read_bytes() == before
+    assert [event.trigger for event in watcher.events if isinstance(event, RunStarted)] == ["start", "manual"]
+
+
+async def test_a_plan_is_read_then_executed_and_an_old_one_is_refused(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=20, now=int(NOW))
+    async with running(settings_of(demo, on_start=False)) as (service, watcher):
+        first = await watcher.answer(watcher.ask(service, "make_plan", kind="sync"))
+        assert isinstance(first, Answer)
+        assert isinstance(first.value, Plan)
+        assert first.value.changes["episodes"].insert == 20
+        assert not demo.cache.exists()
+        demo.grow(1, NOW)
+        late = await watcher.answer(watcher.ask(service, "execute", plan_id=first.value.id))
+        assert isinstance(late, Refused)
+        assert "moved" in late.reason
+        assert not demo.cache.exists()
+        second = await watcher.answer(watcher.ask(service, "make_plan", kind="sync"))
+        assert isinstance(second, Answer)
+        assert isinstance(second.value, Plan)
+        done = await watcher.answer(watcher.ask(service, "execute", plan_id=second.value.id))
+        assert isinstance(done, Answer)
+        assert isinstance(done.value, Outcome)
+        assert done.value.verdict is Word.IN_SYNC
+        gone = await watcher.answer(watcher.ask(service, "execute", plan_id="p-none"))
+        assert isinstance(gone, Refused)
+
+
+async def test_read_only_looks_and_never_writes(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    async with running(settings_of(demo, access="read-only")) as (service, watcher):
+        snapshot = await watcher.until(lambda now: now.verdict is Word.EMPTY)
+        assert snapshot.access == "ro"
+        for kind, arguments in (("sync_now", {}), ("set_access", {"access": "rw"})):
+            refused = await watcher.answer(watcher.ask(service, kind, **arguments))
+            assert isinstance(refused, Refused)
+    assert not demo.cache.exists()
+
+
+async def test_a_primary_that_goes_away_is_unknown_and_synced_when_it_is_back(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    away = demo.primary.with_suffix(".away")
+    async with running(settings_of(demo)) as (_, watcher):
+        await watcher.until(lambda now: proven(now) and now.primary.status is PrimaryStatus.CONNECTED)
+        demo.primary.rename(away)
+        lost = await watcher.until(lambda now: now.primary.status is not PrimaryStatus.CONNECTED)
+        lost = await watcher.until(lambda now: now.verdict is Word.UNKNOWN)
+        assert lost.primary.unreachable_since is not None
+        assert lost.freshness.proof is not None, "the last proof stays visible"
+        away.rename(demo.primary)
+        await watcher.until(proven)
+    triggers = [event.trigger for event in watcher.events if isinstance(event, RunStarted)]
+    assert triggers == ["start", "recovery"]
+    failures = [event for event in watcher.events if isinstance(event, LogLine) and event.level == "fail"]
+    assert len(failures) == 1, "one line a change of state, not one a ping"
+
+
+async def test_a_cache_that_is_removed_is_built_again(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    async with running(settings_of(demo)) as (_, watcher):
+        await watcher.until(proven)
+        await watcher.until(lambda now: bool(now.cache.states))
+        demo.cache.unlink()
+        await watcher.until(lambda now: CacheState.ABSENT in now.cache.states)
+        await watcher.until(lambda now: proven(now) and CacheState.ABSENT not in now.cache.states)
+    assert demo.cache.exists()
+
+
+async def test_pausing_stops_the_schedule_and_not_the_operator(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    async with running(settings_of(demo, interval_s=30.0)) as (service, watcher):
+        await watcher.until(proven)
+        watcher.ask(service, "pause", paused=True)
+        await watcher.until(lambda now: now.paused and now.freshness.next_sync_at is None)
+        demo.grow(1, NOW)
+        await watcher.until(lambda now: now.verdict is Word.STALE)
+        answered = await watcher.answer(watcher.ask(service, "sync_now"))
+        assert isinstance(answered, Answer)
+        await watcher.until(proven)
+        watcher.ask(service, "pause", paused=False)
+        await watcher.until(lambda now: now.freshness.next_sync_at is not None)
+
+
+async def test_orders_that_make_no_sense_are_refused(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
+    async with running(settings_of(demo, on_start=False)) as (service, watcher):
+        for kind, arguments in (("dance", {}), ("cancel", {}), ("page", {"list": "stars"})):
+            refused = await watcher.answer(watcher.ask(service, kind, **arguments))
+            assert isinstance(refused, Refused), kind
+
+
+async def test_validation_on_request_says_what_is_missing(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    settings = msgspec.structs.replace(settings_of(demo), interval_s=86_400.0)
+    async with running(settings) as (service, watcher):
+        await watcher.until(proven)
+        watcher.ask(service, "pause", paused=True)
+        demo.grow(2, NOW)
+        answered = await watcher.answer(watcher.ask(service, "validate", deep=True))
+        assert isinstance(answered, Answer)
+        assert isinstance(answered.value, Outcome)
+        failed = {check.name for check in answered.value.checks if check.status is CheckStatus.FAIL}
+        assert {"episode_count", "latest_episodes", "content_digests"} <= failed
+        assert any(isinstance(event, Accepted) for event in watcher.events)
