@@ -322,7 +322,7 @@ class Staging:
     def moved_keys(self, table: str, limit: int) -> list[str]:
         """Hex of the source keys whose digest was not the manifest's."""
     def seal(self) -> None:
-        """All rows are here: settle removals, duplicates, the recommendation index; flush. Snapshot path: make the root."""
+        """All rows are here: settle removals and duplicates; flush. Snapshot path: make the root."""
     @property
     def root(self) -> str: ...
     def refused(self, after: str | None, limit: int) -> list[tuple[str, str, str, str]]:
@@ -354,12 +354,12 @@ class Applied:
     rows_removed: int
 
 def apply(path: str, staging: Staging, meta: Mapping[str, bytes], generation: int, now_ms: int) -> Applied:
-    """One write transaction, durable at once, on the live file: rows, removals, ledger, refused rows, checkpoint, `schema_version`,
-    recommendation index, episode revisions. Re-checks that each touched key still holds what was compared (`Conflict`).
+    """One write transaction, durable at once, on the live file: rows, removals, ledger, refused rows, checkpoint,
+    `schema_version`, recommendation index, episode revisions. Re-checks that each touched key still holds what was compared (`Conflict`).
     DatabaseAlreadyOpen when another process holds the file."""
 
 def finish_sibling(staging: Staging, meta: Mapping[str, bytes], generation: int, now_ms: int) -> Applied:
-    """Complete a sibling build: ledger, checkpoint, schema version; compact when it pays; close clean and sync the file."""
+    """Complete a sibling build: ledger, checkpoint, schema version; compact when it pays; close clean, sync the file."""
 
 def prove(path: str, scope: Scope) -> Scan:
     """Open a private copy or a closed sibling read-only and scan it; the root of the scan is `root_of(scan, scope)`."""

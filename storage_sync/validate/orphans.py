@@ -31,19 +31,12 @@ async def run_orphans(context: Context) -> Outcome:
         bad, bad_keys = await context.session.on_cache_thread(look.scan.bad_vectors, dimension, NAMED)
         owners = await _owners_in_primary(context, keys)
         values = await context.session.on_cache_thread(_values, look, [*keys, *bad_keys])
-        draft.orphans = tuple(
-            [_orphan(key, owner_reason(key, owners), owners.get(owner_of(key)[1]), values) for key in keys]
-            + [
-                _orphan(key, vector_reason(values.get(key), dimension), None, values)
-                for key in bad_keys
-                if key not in set(keys)
-            ]
-        )
-        draft.extra["orphans"] = {
-            "orphaned": orphaned,
-            "broken": bad,
-            "embeddings": look.scan.tables["embeddings"].rows,
-        }
+        without_owner = [_orphan(key, owner_reason(key, owners), owners.get(owner_of(key)[1]), values) for key in keys]
+        seen = set(keys)
+        broken = [_orphan(key, vector_reason(values.get(key)), None, values) for key in bad_keys if key not in seen]
+        draft.orphans = (*without_owner, *broken)
+        rows = look.scan.tables["embeddings"].rows
+        draft.extra["orphans"] = {"orphaned": orphaned, "broken": bad, "embeddings": rows}
         draft.received(context.session.source.counters)
     return draft.outcome()
 
