@@ -38,19 +38,22 @@ $(BIN)/python:
 
 $(STAMPS)/run: requirements.lock | $(BIN)/python
 	@mkdir -p $(STAMPS)
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.lock
+	@echo 'installing what requirements.lock names' >&2
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.lock >&2
 	@touch $@
 
 $(STAMPS)/dev: requirements-dev.lock $(STAMPS)/run
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-dev.lock
+	@echo 'installing what requirements-dev.lock names' >&2
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-dev.lock >&2
 	@touch $@
 
 $(STAMPS)/native: $(RUST_SOURCES) pyproject.toml $(STAMPS)/run
+	@echo 'building the native module' >&2
 	@if command -v cargo >/dev/null; then \
-		PIP_QUIET=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --locked $(CARGO_FLAGS); \
+		PIP_QUIET=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --locked $(CARGO_FLAGS) >&2; \
 	else \
 		echo "$(RUST_MESSAGE)" >&2; \
-		$(BIN)/python -m pip install --disable-pip-version-check --no-deps --quiet -e . ; \
+		$(BIN)/python -m pip install --disable-pip-version-check --no-deps --quiet -e . >&2; \
 	fi
 	@touch $@
 
