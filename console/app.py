@@ -216,7 +216,7 @@ class Console(App[int]):
     def _base_screen(self) -> BaseScreen | None:
         stack = self.screen_stack
         bottom: Screen[object] | None = stack[0] if stack else None
-        return bottom if isinstance(bottom, BaseScreen) and bottom.is_mounted else None
+        return bottom if isinstance(bottom, BaseScreen) else None
 
     # ---------------------------------------------------------------------------------------- events
 

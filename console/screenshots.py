@@ -17,6 +17,8 @@ from console.ui import Clock, UiSettings
 from storage_sync.model import Answer, Command
 from widgets.glyphs import UNICODE, GlyphSet
 
+MAIN_STATES = ("running", "primary_down", "locked", "in_sync", "damaged", "empty")
+"""States that are drawn at every size; the others at 100x30 only."""
 SIZES = ((80, 24), (100, 30), (120, 40))
 
 
@@ -33,12 +35,13 @@ class Shot:
 
 
 def shots() -> tuple[Shot, ...]:
-    """Every picture: Overview of each state at each size, the other screens and dialogs at 100x30."""
+    """Every picture: Overview of each state, the other screens, the dialogs and the other themes."""
     states = tuple(name for name in scenes.NAMES if name != "hostile")
     overviews = tuple(
-        Shot(f"overview-{state.replace('_', '-')}-{size[0]}x{size[1]}", state, size)
+        Shot(f"overview-{state.replace('_', '-')}-{width}x{height}", state, (width, height))
         for state in states
-        for size in SIZES
+        for width, height in SIZES
+        if state in MAIN_STATES or (width, height) == (100, 30)
     )
     others = (
         ("validation", "running", ("2",)),

@@ -8,7 +8,7 @@ from typing import ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
-from textual.events import Click
+from textual.events import Click, Resize
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -102,9 +102,15 @@ class VirtualTable(ScrollView, can_focus=True):
         self.virtual_size = Size(0, max(rows, 1))
         if self.has_cursor:
             self.cursor = min(self.cursor, max(0, rows - 1))
-        if self.follow and self.following:
-            self.scroll_to(y=max(0, rows - self.size.height), animate=False, force=True)
+        self._follow_end()
         self.refresh()
+
+    def _follow_end(self) -> None:
+        if self.follow and self.following and self.is_attached:
+            self.scroll_to(y=max(0, self.rows - self.size.height), animate=False, force=True)
+
+    def on_resize(self, _event: Resize) -> None:
+        self._follow_end()
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width

@@ -27,12 +27,13 @@ class LogDialog(ModalScreen[None]):
         self.look = look
         self._journal = journal
         self._level = LEVELS[0]
+        self.frame = Vertical(classes="dialog tall")
+        self.table = VirtualTable(look, id="all-lines", cursor=False, follow=True, empty="nothing was logged yet")
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog tall") as frame:
-            frame.border_title = "Log"
-            frame.border_subtitle = "l level   g G first, last   esc close"
-            yield VirtualTable(self.look, id="all-lines", cursor=False, follow=True, empty="nothing was logged yet")
+        self.frame.border_subtitle = "l level   g G first, last   esc close"
+        with self.frame:
+            yield self.table
 
     def on_mount(self) -> None:
         self.refresh_lines()
@@ -44,9 +45,8 @@ class LogDialog(ModalScreen[None]):
         def row(index: int, _width: int) -> Line:
             return draw(lines[index], self.look.glyphs)
 
-        self.query_one("#all-lines", VirtualTable).show(len(lines), row, (self._journal.revision, self._level))
-        frame = self.query_one(".dialog", Vertical)
-        frame.border_title = f"Log: {self._level}{'+' if self._level != LEVELS[-1] else ''}, {len(lines):,} lines"
+        self.table.show(len(lines), row, (self._journal.revision, self._level))
+        self.frame.border_title = f"Log: {self._level}{'+' if self._level != LEVELS[-1] else ''}, {len(lines):,} lines"
 
     def action_level(self) -> None:
         self._level = LEVELS[(LEVELS.index(self._level) + 1) % len(LEVELS)]

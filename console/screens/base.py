@@ -26,24 +26,29 @@ class BaseScreen(Screen[None]):
     def __init__(self, look: Look) -> None:
         super().__init__()
         self.look = look
+        # held, not looked up: a tick may come before the screen is composed and while it is taken down
+        self.top_row = Header(look, id="header")
+        self.tab_row = TabRow(look, id="tabs")
+        self.verdict_line = VerdictLine(look, id="verdict")
+        self.key_bar = KeyBar(look, id="keys")
 
     def compose(self) -> ComposeResult:
-        yield Header(self.look, id="header")
-        yield TabRow(self.look, id="tabs")
-        yield VerdictLine(self.look, id="verdict")
+        yield self.top_row
+        yield self.tab_row
+        yield self.verdict_line
         with Vertical(id="body"):
             yield from self.compose_body()
-        yield KeyBar(self.look, id="keys")
+        yield self.key_bar
 
     def compose_body(self) -> ComposeResult:
         raise NotImplementedError
 
     def show_top(self, frame: Frame, live: Frame, disabled: frozenset[str]) -> None:
         """What is drawn at every tick, frozen or not: `live` is the newest frame."""
-        self.query_one("#header", Header).value = top.header(live)
-        self.query_one("#tabs", TabRow).value = top.tabs(frame.snapshot, self.name_id)
-        self.query_one("#verdict", VerdictLine).value = top.verdict_text(live.verdict, self.look)
-        self.query_one("#keys", KeyBar).value = top.keys(self.name_id, disabled)
+        self.top_row.value = top.header(live)
+        self.tab_row.value = top.tabs(frame.snapshot, self.name_id)
+        self.verdict_line.value = top.verdict_text(live.verdict, self.look)
+        self.key_bar.value = top.keys(self.name_id, disabled)
         self.set_class(live.stalled, "-stalled")
 
     def show_body(self, frame: Frame) -> None:

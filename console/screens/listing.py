@@ -45,15 +45,18 @@ class ListScreen(BaseScreen):
         super().__init__(look)
         self._frame: Frame | None = None
         self._listing: Listing | None = None
+        self.list_title = Panel(look, id="list-title", focusable=False)
+        self.table = VirtualTable(look, id="list")
+        self.detail = Panel(look, id="detail")
 
     def compose_body(self) -> ComposeResult:
         with Container(id="panes"):
             with Vertical(id="list-pane"):
-                yield Panel(self.look, id="list-title", focusable=False)
-                yield VirtualTable(self.look, id="list").add_class("first")
+                yield self.list_title
+                yield self.table.add_class("first")
                 yield from self.compose_below_list()
             with Vertical(id="detail-pane"):
-                yield Panel(self.look, id="detail")
+                yield self.detail
 
     def compose_below_list(self) -> ComposeResult:
         yield from ()
@@ -68,7 +71,7 @@ class ListScreen(BaseScreen):
         self._frame = frame
         self._listing = self.listing(frame)
         listing = self._listing
-        table = self.query_one("#list", VirtualTable)
+        table = self.table
         table.empty = listing.empty
 
         def row(index: int, width: int) -> Line:
@@ -78,13 +81,12 @@ class ListScreen(BaseScreen):
         head = (Fact("", table_head(listing.columns, table.size.width, self.look.glyphs)),)
         place = f"{table.cursor + 1}/{len(listing.rows)}" if listing.rows else ""
         right = "   ".join(part for part in (listing.right, place) if part)
-        self.query_one("#list-title", Panel).value = FactList(listing.title, right, head, labels=-1)
+        self.list_title.value = FactList(listing.title, right, head, labels=-1)
         self._show_details()
 
     def _show_details(self) -> None:
         if self._frame is not None and self._listing is not None:
-            index = self.query_one("#list", VirtualTable).cursor
-            self.query_one("#detail", Panel).value = self.details(self._frame, index)
+            self.detail.value = self.details(self._frame, self.table.cursor)
 
     def on_virtual_table_moved(self, _event: VirtualTable.Moved) -> None:
         if self._frame is not None:

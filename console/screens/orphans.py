@@ -19,7 +19,6 @@ from widgets import fmt
 from widgets.facts import Fact, FactList
 from widgets.glyphs import Look, Role
 from widgets.line import Line, muted, plain, toned
-from widgets.virtual_table import VirtualTable
 
 PAGE = 10_000
 _COLUMNS = (
@@ -48,11 +47,11 @@ class OrphansScreen(ListScreen):
         self._said = ""
         self._filter = ""
         self._shown: tuple[Orphan, ...] = ()
+        self.box = Input(placeholder="words; ! inverts; esc clears", compact=True, id="filter")
 
     def compose_below_list(self) -> ComposeResult:
-        box = Input(placeholder="words; ! inverts; esc clears", compact=True, id="filter")
-        box.display = False
-        yield box
+        self.box.display = False
+        yield self.box
 
     def show_body(self, frame: Frame) -> None:
         key = (frame.snapshot.cache.generation, frame.snapshot.freshness.proof)
@@ -81,7 +80,7 @@ class OrphansScreen(ListScreen):
         self._repaint()
 
     def _repaint(self) -> None:
-        if self._frame is not None and self.is_attached:
+        if self._frame is not None:
             super().show_body(self._frame)
 
     def listing(self, frame: Frame) -> Listing:
@@ -109,22 +108,20 @@ class OrphansScreen(ListScreen):
         self._repaint()
 
     def action_filter(self) -> None:
-        box = self.query_one("#filter", Input)
-        box.display = True
-        box.focus()
+        self.box.display = True
+        self.box.focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self._filter = event.value
         self._repaint()
 
     def on_input_submitted(self, _event: Input.Submitted) -> None:
-        self.query_one("#list", VirtualTable).focus()
+        self.table.focus()
 
     def key_escape(self) -> None:
-        box = self.query_one("#filter", Input)
-        box.value = ""
-        box.display = False
-        self.query_one("#list", VirtualTable).focus()
+        self.box.value = ""
+        self.box.display = False
+        self.table.focus()
 
 
 def rows_of(value: object) -> tuple[Orphan, ...] | None:

@@ -35,32 +35,37 @@ class OverviewScreen(BaseScreen):
         self._journal = journal
         self._level = LEVELS[0]
         self._dropped = 0
+        self.primary = Panel(look, id="primary")
+        self.cache = Panel(look, id="cache")
+        self.freshness = Panel(look, id="freshness")
+        self.checks = Panel(look, id="checks")
+        self.sync = Panel(look, id="sync")
+        self.log_title = Panel(look, id="activity-title", focusable=False)
+        self.log_table = VirtualTable(look, id="log", cursor=False, follow=True, empty="nothing has happened yet")
 
     def compose_body(self) -> ComposeResult:
         with Horizontal(id="stores"):
-            yield Panel(self.look, id="primary")
-            yield Panel(self.look, id="cache")
+            yield self.primary
+            yield self.cache
         with Horizontal(id="truth"):
-            yield Panel(self.look, id="freshness")
-            yield Panel(self.look, id="checks")
-        yield Panel(self.look, id="sync")
+            yield self.freshness
+            yield self.checks
+        yield self.sync
         with Vertical(id="activity"):
-            yield Panel(self.look, id="activity-title", focusable=False)
-            yield VirtualTable(
-                self.look, id="log", cursor=False, follow=True, empty="nothing has happened yet"
-            ).add_class("first")
+            yield self.log_title
+            yield self.log_table.add_class("first")
 
     def show_body(self, frame: Frame) -> None:
-        self.query_one("#primary", Panel).value = primary_card(frame)
-        self.query_one("#cache", Panel).value = cache_card(frame)
-        self.query_one("#freshness", Panel).value = freshness(frame)
-        self.query_one("#checks", Panel).value = check_list(frame)
-        self.query_one("#sync", Panel).value = sync_meter(frame)
+        self.primary.value = primary_card(frame)
+        self.cache.value = cache_card(frame)
+        self.freshness.value = freshness(frame)
+        self.checks.value = check_list(frame)
+        self.sync.value = sync_meter(frame)
         self._dropped = frame.snapshot.beat.events_dropped
         self._show_log()
 
     def _show_log(self) -> None:
-        table = self.query_one("#log", VirtualTable)
+        table = self.log_table
         lines = self._journal.lines(self._level)
 
         def row(index: int, _width: int) -> Line:
@@ -69,7 +74,7 @@ class OverviewScreen(BaseScreen):
         table.show(len(lines), row, (self._journal.revision, self._level))
         followed = "following" if table.following else "held, G follows"
         right = f"{self._level}{'+' if self._level != LEVELS[-1] else ''}   {followed}   {self._dropped:,} dropped"
-        self.query_one("#activity-title", Panel).value = FactList("Activity", right, ())
+        self.log_title.value = FactList("Activity", right, ())
 
     def on_virtual_table_moved(self, _event: VirtualTable.Moved) -> None:
         self._show_log()

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from console import scenes
-from console.plain import news, state_lines
 from console.scenes import Scene
 from storage_sync.model import Answer, LogLine, Outcome, Plan, PlanRow, Refused, Word
 from tests.console.app import console, live, screen_text, settle
@@ -84,12 +83,3 @@ async def test_a_profile_of_markup_can_be_typed() -> None:
         bridge.post(Answer(bridge.asked[-1].id, scenes.plan()))
         await settle(app, pilot)
         assert "type  [/b]" in screen_text(app)
-
-
-def test_lines_for_screen_readers_are_cleaned_by_the_speaker() -> None:
-    app, bridge = console(HOSTILE)
-    lines, died = news(bridge)
-    assert len(lines) == 2
-    assert not died
-    assert "verdict: STALE" in state_lines(bridge.latest(), scenes.NOW, scenes.BEAT) or True
-    assert app.bridge is bridge

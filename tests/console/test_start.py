@@ -1,0 +1,52 @@
+"""From settings to a bridge and a look, and the console in lines of text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from console import scenes
+from console.bridge import ScriptedBridge, ThreadBridge
+from console.plain import news, state_lines
+from console.start import make_bridge, ui_settings
+from console.verdict import verdict
+from storage_sync.config import Settings, Ui
+from storage_sync.model import CoreDied, LogLine
+
+
+def test_without_a_primary_nothing_is_opened() -> None:
+    for settings in (Settings(), Settings(primary="file:x.db"), Settings(cache=Path("cache.redb"))):
+        bridge = make_bridge(settings, None, {})
+        assert isinstance(bridge, ScriptedBridge)
+        found = verdict(bridge.latest(), now=scenes.NOW, beat_age=0)
+        assert (found.word, found.key) == ("NO CONFIG", "F2")
+
+
+def test_with_both_the_core_gets_a_thread() -> None:
+    bridge = make_bridge(Settings(primary="file:x.db", cache=Path("cache.redb")), None, {})
+    assert isinstance(bridge, ThreadBridge)
+    assert bridge.latest() is None
+
+
+def test_the_look_comes_from_the_settings() -> None:
+    ui = ui_settings(Settings(profile="prod", ui=Ui(theme="calm-cvd", refresh=2.0, glyphs="ascii")))
+    assert (ui.theme, ui.refresh_s, ui.glyphs, ui.profile) == ("calm-cvd", 2.0, "ascii", "prod")
+    assert ui_settings(Settings()).theme == "calm-dark"
+    assert ui_settings(Settings(ui=Ui(theme="textual-ansi"))).theme == "textual-ansi"
+
+
+def test_lines_say_what_stands_without_what_changes_each_second() -> None:
+    snapshot = scenes.scene("running").snapshot
+    first = state_lines(snapshot, scenes.NOW, scenes.BEAT)
+    assert "verdict: STALE" in first
+    assert "running: sync 60 %" in first
+    assert any("latest_episodes" in text for text in first)
+    assert state_lines(replace(snapshot, taken_at=scenes.NOW + 1), scenes.NOW + 1, scenes.BEAT + 1) == first
+    assert state_lines(None, 0, 0) == ("the sync core is starting",)
+
+
+def test_news_are_the_log_and_the_end_of_the_core() -> None:
+    bridge = ScriptedBridge(events=[LogLine(scenes.NOW, "warn", "sync", "one"), CoreDied("boom")])
+    lines, died = news(bridge)
+    assert lines == ["14:32:07Z warn sync: one", "the sync core has ended: boom"]
+    assert died
