@@ -207,7 +207,8 @@ FIELDS: tuple[Field, ...] = _fields_of(Settings) + _fields_of(Ui, "ui.")
 """Every setting in the order in which `config show` prints them."""
 
 _BY_NAME = {field.name: field for field in FIELDS}
-_BY_KEY = {**_BY_NAME, **{field.key: field for field in FIELDS}}
+BY_KEY = {**_BY_NAME, **{field.key: field for field in FIELDS}}
+"""Settings by their name in the file and by their attribute; both are understood there."""
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -433,14 +434,16 @@ def _flatten(table: Mapping[str, object], prefix: str = "") -> dict[str, object]
     flat: dict[str, object] = {}
     for name, value in table.items():
         full = prefix + name
-        if isinstance(value, dict) and full not in _BY_KEY.keys() - {"primary", "cache"} and full != "profiles":
+        if isinstance(value, dict) and full not in BY_KEY.keys() - {"primary", "cache"} and full != "profiles":
             flat.update(_flatten(value, full + "."))
         else:
             flat[full] = value
     return flat
 
 
-class _File(msgspec.Struct, frozen=True):
+class File(msgspec.Struct, frozen=True):
+    """A configuration file as read: settings by dotted key, those of each profile, and the line of each key."""
+
     path: Path
     common: dict[str, object]
     profiles: dict[str, dict[str, object]]
@@ -451,7 +454,8 @@ class _File(msgspec.Struct, frozen=True):
         return f"{self.path}, line {line}" if line is not None else str(self.path)
 
 
-def _read_file(path: Path) -> _File:
+def read_file(path: Path) -> File:
+    """What the file says; ConfigError when it is no TOML."""
     import tomllib
 
     try:
@@ -471,11 +475,11 @@ def _read_file(path: Path) -> _File:
     lines = _lines_of(text)
     if not isinstance(profiles, dict) or not all(isinstance(part, dict) for part in profiles.values()):
         raise ConfigError(f"{path}: profiles is a table of tables, [profiles.NAME]")
-    return _File(path, _flatten(table), {name: _flatten(part) for name, part in profiles.items()}, lines)
+    return File(path, _flatten(table), {name: _flatten(part) for name, part in profiles.items()}, lines)
 
 
-def _check_known(file: _File, key: str, full: str) -> Field:
-    field = _BY_KEY.get(key)
+def _check_known(file: File, key: str, full: str) -> Field:
+    field = BY_KEY.get(key)
     if field is not None:
         return field
     if "token" in key.lower():
@@ -483,7 +487,7 @@ def _check_known(file: _File, key: str, full: str) -> Field:
             f"{file.where(full)}: {key}: a token does not belong in the configuration",
             hint="name its file (primary.token_file) or its environment variable (primary.token_env)",
         )
-    near = nearest(key, list(_BY_KEY))
+    near = nearest(key, list(BY_KEY))
     raise ConfigError(
         f"{file.where(full)}: unknown setting {key}" + (f"; did you mean {near}?" if near else ""),
         hint="storage-sync config show lists every setting",
@@ -507,7 +511,7 @@ def load(
     """
     named = config_file if config_file is not None else _path_or_none(env.get("STORAGE_SYNC_CONFIG"))
     path = named if named is not None else default_file()
-    file = _read_file(path) if path.exists() or (named is not None and required) else None
+    file = read_file(path) if path.exists() or (named is not None and required) else None
     values: dict[str, Any] = {}
     origins: dict[str, Origin] = {field.name: Origin("default") for field in FIELDS}
 
@@ -533,8 +537,8 @@ def load(
     if file is not None and chosen in file.profiles:
         for key, value in file.profiles[chosen].items():
             full = f"profiles.{chosen}.{key}"
-            if _BY_KEY[key].name != "profile":
-                put(_BY_KEY[key], value, Origin("profile", chosen, file.lines.get(full)), file.where(full), text=False)
+            if BY_KEY[key].name != "profile":
+                put(BY_KEY[key], value, Origin("profile", chosen, file.lines.get(full)), file.where(full), text=False)
     elif chosen != "default":
         known = sorted(file.profiles) if file is not None else []
         near = nearest(chosen, known)
@@ -665,109 +669,6 @@ def token_is_exposed(path: Path) -> bool:
         return bool(path.stat().st_mode & 0o077)
     except OSError:
         return False
-
-
-# ------------------------------------------------------------------------------------------- editing
-
-
-def _plain(value: object) -> Any:
-    """A value as TOML writes it."""
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
-
-
-def edit(file: Path, key: str, value: object, *, profile: str | None = None) -> None:
-    """Set one setting in the file (None: remove it), keeping everything else as it is, comments too.
-
-    The value is checked first, the file is replaced in one step and keeps its mode. ConfigError, OSError.
-    """
-    import tomlkit
-
-    field = _BY_KEY.get(key)
-    if field is None:
-        near = nearest(key, list(_BY_KEY))
-        raise ConfigError(f"unknown setting {key}" + (f"; did you mean {near}?" if near else ""))
-    parsed = _read_file(file)
-    document: Any = tomlkit.parse(file.read_text("utf-8"))
-    table = (
-        document
-        if profile is None
-        else document.setdefault("profiles", tomlkit.table(True)).setdefault(profile, tomlkit.table())
-    )
-    prefix = "" if profile is None else f"profiles.{profile}."
-    present = parsed.common if profile is None else parsed.profiles.get(profile, {})
-    path = (field.name if field.name in present and field.name != field.key else field.key).split(".")
-    if value is not None:
-        checked = convert(field, value, f"{file}: {prefix}{key}", text=isinstance(value, str))
-    for part in path[:-1]:
-        table = table.setdefault(part, tomlkit.table())
-    if value is None:
-        table.pop(path[-1], None)
-    else:
-        table[path[-1]] = _plain(checked)
-    _replace(file, tomlkit.dumps(document), file.stat().st_mode & 0o777)
-
-
-def template(values: Mapping[str, object]) -> str:
-    """A commented configuration: every setting with its sentence, those of `values` (by attribute) set."""
-    import tomlkit
-
-    document = tomlkit.document()
-    document.add(tomlkit.comment("Configuration of storage-sync. `storage-sync config show` says what is in effect."))
-    document.add(tomlkit.comment("The token is not stored here: name its file or its environment variable."))
-    document.add(tomlkit.nl())
-    sections: dict[str, list[Field]] = {}
-    for field in FIELDS:
-        section, _, _ = field.key.rpartition(".")
-        sections.setdefault(section, []).append(field)
-    for section, fields in sections.items():
-        table: Any = document if not section else tomlkit.table()
-        for field in fields:
-            leaf = field.key.rpartition(".")[2]
-            table.add(tomlkit.comment(field.help))
-            value = values.get(field.name)
-            if value is not None:
-                table.add(leaf, convert_plain(field, value))
-            else:
-                default = "" if field.default is None else _plain(field.default)
-                sample = tomlkit.item(default).as_string() if not isinstance(default, dict) else "{}"
-                table.add(tomlkit.comment(f"{leaf} = {sample}"))
-        if section:
-            document.add(tomlkit.nl())
-            document.add(section, table)
-    return tomlkit.dumps(document)
-
-
-def convert_plain(field: Field, value: object) -> Any:
-    """A value checked and as TOML writes it."""
-    return _plain(convert(field, value, "value", text=isinstance(value, str)))
-
-
-def init(file: Path, values: Mapping[str, object]) -> None:
-    """Write a new configuration, readable by its owner alone. ConfigError when there is one already."""
-    if file.exists():
-        raise ConfigError(f"{file} exists already", hint="edit it, or give another place with --config")
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _replace(file, template(values), 0o600)
-
-
-def _replace(file: Path, text: str, mode: int) -> None:
-    target = Path(os.path.realpath(file))
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            os.fchmod(out.fileno(), mode)
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(target)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 # ---------------------------------------------------------------------------------------------- view

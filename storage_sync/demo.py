@@ -656,7 +656,7 @@ class Demo:
 
         The configured times are short, so that staleness, a sync and its proof are seen within a minute.
         """
-        from storage_sync import config
+        from storage_sync import config_file
 
         demo = cls(directory, seed)
         generate(demo.primary, seed, episodes, now=int(time.time()) if now is None else now)
@@ -670,7 +670,7 @@ class Demo:
             "staleness_s": 45,
             "poll_s": 1,
         }
-        config.init(demo.config_file, values)
+        config_file.init(demo.config_file, values)
         return demo
 
     def grow(self, count: int, now: float) -> list[str]:

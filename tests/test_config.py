@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from storage_sync import config
+from storage_sync import config, config_file
 from storage_sync.config import Settings, Token, load, read_token
 from storage_sync.errors import ConfigError
 
@@ -305,7 +305,7 @@ def test_the_view_hides_the_token(file: Path) -> None:
 
 
 def test_init_writes_a_file_that_reads_back(file: Path) -> None:
-    config.init(
+    config_file.init(
         file, {"primary": "file:memory.db", "cache": "c.redb", "max_episodes_cache": "77", "ui.theme": "calm-cvd"}
     )
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -316,21 +316,21 @@ def test_init_writes_a_file_that_reads_back(file: Path) -> None:
     for field in config.FIELDS:
         assert field.help in text
     with pytest.raises(ConfigError, match="exists already"):
-        config.init(file, {})
+        config_file.init(file, {})
 
 
 def test_init_checks_first(file: Path) -> None:
     with pytest.raises(ConfigError, match="batch_size"):
-        config.init(file, {"batch_size": "many"})
+        config_file.init(file, {"batch_size": "many"})
     assert not file.exists()
 
 
 def test_edit_keeps_everything_else(file: Path) -> None:
     write(file, '# mine\nbatch_size = 5 # small\n\n[primary] # where\nurl = "file:a.db"\n')
     file.chmod(0o640)
-    config.edit(file, "batch_size", 6)
-    config.edit(file, "primary.timeout_s", "12.5")
-    config.edit(file, "interval_s", 60.0)
+    config_file.edit(file, "batch_size", 6)
+    config_file.edit(file, "primary.timeout_s", "12.5")
+    config_file.edit(file, "interval_s", 60.0)
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
     text = file.read_text("utf-8")
     assert "# mine\n" in text
@@ -339,14 +339,14 @@ def test_edit_keeps_everything_else(file: Path) -> None:
     assert "interval_s = 60\n" in text
     settings = load(file, None, {}, {}).settings
     assert (settings.batch_size, settings.timeout_s, settings.interval_s) == (6, 12.5, 60)
-    config.edit(file, "batch_size", None)
+    config_file.edit(file, "batch_size", None)
     assert load(file, None, {}, {}).settings.batch_size == 100
 
 
 def test_edit_of_a_profile(file: Path) -> None:
     write(file, "batch_size = 5\n")
-    config.edit(file, "batch_size", 6, profile="night")
-    config.edit(file, "ui.refresh", 2, profile="night")
+    config_file.edit(file, "batch_size", 6, profile="night")
+    config_file.edit(file, "ui.refresh", 2, profile="night")
     assert load(file, None, {}, {}).settings.batch_size == 5
     night = load(file, "night", {}, {}).settings
     assert (night.batch_size, night.ui.refresh) == (6, 2.0)
@@ -356,7 +356,7 @@ def test_edit_refuses_what_load_would_refuse(file: Path) -> None:
     write(file, "batch_size = 5\n")
     for key, value in (("batch_size", 0), ("batch_sise", 5), ("primary.url", f"https://a?authToken={SECRET}")):
         with pytest.raises(ConfigError) as caught:
-            config.edit(file, key, value)
+            config_file.edit(file, key, value)
         assert SECRET not in caught.value.message
     assert file.read_text() == "batch_size = 5\n"
 

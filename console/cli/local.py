@@ -166,12 +166,14 @@ def config_check(invocation: Invocation) -> Answer:
 
 
 def config_init(invocation: Invocation) -> Answer:
+    from storage_sync import config_file
+
     file = _file_of(invocation)
     values = dict(invocation.typed)
     if invocation.profile:
         values["profile"] = invocation.profile
     try:
-        config.init(file, values)
+        config_file.init(file, values)
     except OSError as error:
         raise LocalIO(f"{file} cannot be written: {error.strerror}", hint="give another place with --config") from None
     lacks = [

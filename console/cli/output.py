@@ -72,7 +72,7 @@ def print_answer(invocation: Invocation, answer: Answer) -> None:
         write(sys.stdout, redacted(answer.text or "", invocation.secrets))
         return
     data = answer.text
-    if data is None:
+    if data is None and not invocation.quiet:
         data = document.report(outcome, width_of(sys.stdout), invocation.colour())
     if data:
         write(sys.stdout, redacted(data, invocation.secrets))

@@ -183,6 +183,14 @@ def test_data_on_standard_output_talk_on_standard_error(cli: Cli, core: Dictate)
     assert err.splitlines() == ["error: too much would go", "hint: look at the plan"]
 
 
+def test_quiet_says_nothing_when_all_is_well(cli: Cli, core: Dictate) -> None:
+    core(Outcome("sync", Word.IN_SYNC, 0, warnings=("odd",), next_action="rest"))
+    assert cli.run("sync", *cli.stores, "--quiet") == (0, "", "")
+    code, out, err = cli.run("sync", *cli.stores)
+    assert (code, out) == (0, "IN_SYNC: The cache equals the primary.\n")
+    assert err.splitlines() == ["warning: odd", "next: rest"]
+
+
 def test_what_is_odd_about_the_settings_is_a_warning(
     cli: Cli, core: Dictate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
