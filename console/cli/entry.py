@@ -35,7 +35,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Terminated(BaseException):
-    """SIGTERM, so that temporary folders and helper processes go as they do with SIGINT."""
+    """SIGTERM, so that temporary folders and child processes go as they do with SIGINT."""
 
 
 @contextmanager
