@@ -36,7 +36,7 @@ async def run_orphans(context: Context) -> Outcome:
         broken = [_orphan(key, vector_reason(values.get(key)), None, values) for key in bad_keys if key not in seen]
         draft.orphans = (*without_owner, *broken)
         rows = look.scan.tables["embeddings"].rows
-        draft.extra["orphans"] = {"orphaned": orphaned, "broken": bad, "embeddings": rows}
+        draft.extra["orphan_counts"] = {"orphaned": orphaned, "broken": bad, "embeddings": rows}
         draft.received(context.session.source.counters)
     return draft.outcome()
 
