@@ -49,19 +49,22 @@ fn fill(source: &mut File, target: &mut File) -> io::Result<&'static str> {
     Ok("copy")
 }
 
+/// A new file, never the old inode: whoever still has an earlier copy open keeps it to himself.
+fn create(target: &Path) -> io::Result<File> {
+    match std::fs::remove_file(target) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(target)
+}
+
 /// Copy `source` to `target` until its header was the same before and after.
 pub fn copy_verified(source: &Path, target: &Path, attempts: u32) -> Outcome<CopyInfo> {
     let started = Instant::now();
     for attempt in 1..=attempts.max(1) {
         let mut from = File::open(source).map_err(|error| Fault::io(error, source))?;
         let before = read_raw_of(&from, source)?;
-        let mut to = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(target)
-            .map_err(|error| Fault::io(error, target))?;
+        let mut to = create(target).map_err(|error| Fault::io(error, target))?;
         let method = fill(&mut from, &mut to).map_err(|error| Fault::io(error, target))?;
         if same_header(&before, source)? {
             let bytes = to.metadata().map_err(|error| Fault::io(error, target))?.len();
