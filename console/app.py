@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import termios
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
@@ -53,11 +54,15 @@ from widgets.line import muted, plain
 from widgets.tab_row import TabRow
 
 if TYPE_CHECKING:
+    import asyncio
+
     from storage_sync.config import Loaded, Settings
 
 TICK_S = 0.25
 IDLE_TICK_S = 0.5
 LATE_S = 0.25
+LEAVE_S = 2.0
+"""Longest wait for the core when the console leaves."""
 MANUAL = "manual"
 DEMO_ASKED = -1
 """Result of the application when a person asked for the demo; never an exit code."""
@@ -149,14 +154,20 @@ class Console(App[int]):
 
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._terminate)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        # not through the loop: once the terminal is gone, the loop may wait for it for ever
+        signal.signal(signal.SIGHUP, lambda *_: self._hung_up(loop))
 
     def _terminate(self) -> None:
         self.desk.ask("cancel")
         self.exit(128 + signal.SIGTERM)
 
-    def _reload(self) -> None:
-        self.desk.ask("reload")
+    def _hung_up(self, loop: asyncio.AbstractEventLoop) -> None:
+        """SIGHUP: read the configuration again; or, when it was the terminal that went, leave without drawing."""
+        if terminal_lives():
+            loop.call_soon_threadsafe(self.desk.ask, "reload")
+            return
+        self.bridge.stop(LEAVE_S)
+        os._exit(128 + signal.SIGHUP)
 
     def _on_timer(self) -> None:
         moment = self.clock.monotonic()
@@ -457,6 +468,15 @@ class Console(App[int]):
         self.push_screen(AskDialog(self.look, "Quit", lines, choices), answered)
 
 
+def terminal_lives() -> bool:
+    """Whether there is still a terminal behind the standard input."""
+    try:
+        termios.tcgetattr(sys.__stdin__.fileno() if sys.__stdin__ is not None else 0)
+    except (termios.error, OSError, ValueError):
+        return False
+    return True
+
+
 def run(settings: Settings, plain: bool = False, *, loaded: Loaded | None = None) -> int:
     """Open the console on the settings and stay until a person leaves; the exit code.
 
@@ -469,7 +489,7 @@ def run(settings: Settings, plain: bool = False, *, loaded: Loaded | None = None
         return speak(bridge, sys.stdout)
     app = Console(bridge, ui_settings(settings), handle_signals=True)
     result = app.run()
-    bridge.stop(2.0)
+    bridge.stop(LEAVE_S)
     if result == DEMO_ASKED:
         from console.cli import main
 

@@ -40,9 +40,17 @@ def make_bridge(settings: Settings, loaded: Loaded | None, environment: Mapping[
     views = view(loaded, environment).settings if loaded is not None else ()
 
     def make_service(publish: Publish, emit: Emit) -> Service:
-        from storage_sync.service import SyncService
+        from storage_sync.service import Configuration, SyncService
 
-        return SyncService(settings, token=token, loaded=loaded, views=views, publish=publish, emit=emit)
+        def again() -> Configuration:
+            fresh = loaded.again(environment) if loaded is not None else None
+            if fresh is None:
+                return configuration
+            return Configuration(fresh.settings, fresh.file, view(fresh, environment).settings)
+
+        file = loaded.file if loaded is not None else None
+        configuration = Configuration(settings, file, views, again)
+        return SyncService(configuration, token=token, publish=publish, emit=emit)
 
     return ThreadBridge(make_service)
 

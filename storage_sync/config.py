@@ -243,6 +243,13 @@ class Loaded(msgspec.Struct, frozen=True):
     origins: Mapping[str, Origin]
     file: Path | None
     warnings: tuple[str, ...] = ()
+    asked: tuple[Path | None, str | None, Mapping[str, object]] = (None, None, {})
+    """File, profile and options that were typed."""
+
+    def again(self, env: Mapping[str, str]) -> "Loaded":
+        """The same request on what the file and the environment say now."""
+        config_file, profile, typed = self.asked
+        return load(config_file, profile, typed, env, required=False)
 
 
 class Token:
@@ -559,7 +566,8 @@ def load(
         put(field, value, Origin("typed", option), option, text=isinstance(value, str))
     ui = {name[3:]: values.pop(name) for name in list(values) if name.startswith("ui.")}
     settings = Settings(**values, ui=Ui(**ui))
-    return Loaded(settings, origins, path if file is not None else None, _oddities(env))
+    asked = (config_file, profile, dict(typed))
+    return Loaded(settings, origins, path if file is not None else None, _oddities(env), asked)
 
 
 def _path_or_none(text: str | None) -> Path | None:

@@ -14,14 +14,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from storage_sync import health, picture
 from storage_sync.board import Board
 from storage_sync.cache.identity import read_identity
 from storage_sync.cache.lease import lease_holder
 from storage_sync.cache.states import judge_file
 from storage_sync.cache.witness import read_witness
-from storage_sync.config import Loaded, Settings, Token
-from storage_sync.errors import StorageSyncError
+from storage_sync.config import Settings, Token
+from storage_sync.errors import ConfigError, StorageSyncError
 from storage_sync.journal import Journal
 from storage_sync.model import (
     Accepted,
@@ -29,6 +31,7 @@ from storage_sync.model import (
     CacheHealth,
     CheckStatus,
     Command,
+    ConfigChanged,
     ConfigView,
     CoreBeat,
     Event,
@@ -65,6 +68,16 @@ FORCED_POLL_MS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
+class Configuration:
+    """Effective settings as the core was given them. `again` reads them anew; ConfigError when they do not fit."""
+
+    settings: Settings
+    file: Path | None = None
+    views: tuple[Setting, ...] = ()
+    again: Callable[[], Configuration] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Job:
     """One operation in the queue."""
 
@@ -80,19 +93,18 @@ class SyncService:
 
     def __init__(
         self,
-        settings: Settings,
+        configuration: Configuration,
         *,
         token: Token | None = None,
-        loaded: Loaded | None = None,
-        views: tuple[Setting, ...] = (),
         publish: Callable[[Snapshot], None],
         emit: Callable[[Event], None],
     ) -> None:
-        self._settings = settings
-        self._session = Session(settings, token)
+        self._configuration = configuration
+        self._settings = configuration.settings
+        self._session = Session(self._settings, token)
         self._token = token
-        self._config_file = loaded.file if loaded is not None else None
-        self._board = Board(self._first_snapshot(views), publish, emit)
+        self._config_file = configuration.file
+        self._board = Board(self._first_snapshot(configuration.views), publish, emit)
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
@@ -163,6 +175,7 @@ class SyncService:
             "pause": self._on_pause,
             "set_access": self._on_set_access,
             "page": self._on_page,
+            "reload": self._on_reload,
             "stop": lambda command: self.request_stop(),
         }
 
@@ -234,6 +247,37 @@ class SyncService:
             self._queue_for(command, _Job("orphans", Trigger.MANUAL))
         else:
             self._board.event(Refused(command.id, f"there is no list {command.arguments.get('list')!r}", ""))
+
+    def _on_reload(self, command: Command) -> None:
+        self._reload()
+        self._board.event(Accepted(command.id))
+
+    def _reload(self) -> None:
+        """Read the settings again. A file that does not fit changes nothing; what needs a restart waits for one."""
+        if self._configuration.again is None:
+            return
+        old = self._settings
+        try:
+            fresh = self._configuration.again()
+        except ConfigError as error:
+            self._board.update(config=replace(self._board.snapshot.config, error=error.message))
+            self._board.log("fail", "config", f"{error.message}; the old settings stay")
+            return
+        kept = {name: getattr(old, name) for name in _NEEDS_RESTART}
+        waiting = sorted(name for name, value in kept.items() if getattr(fresh.settings, name) != value)
+        self._settings = msgspec.structs.replace(fresh.settings, **kept)
+        self._session.settings = self._settings
+        changed = tuple(name for name in old.__struct_fields__ if getattr(old, name) != getattr(self._settings, name))
+        self._board.update(
+            config=ConfigView(fresh.views, os.fspath(fresh.file) if fresh.file else "", time.time()),
+            freshness=replace(self._board.snapshot.freshness, max_age_s=self._settings.staleness_s),
+        )
+        if waiting:
+            self._board.log("warn", "config", f"{', '.join(waiting)}: takes effect after a restart")
+        if changed:
+            self._board.event(ConfigChanged(changed))
+            self._board.log("info", "config", f"now in effect: {', '.join(changed)}")
+        self._wake.set()
 
     def _require_write(self, command: Command) -> None:
         if self._board.snapshot.access != "rw":
@@ -347,6 +391,8 @@ class SyncService:
     def _file_event(self, path: str, cache: Path) -> None:
         if path != os.fspath(cache.absolute()):
             self._board.event(FileChanged(path))
+            if self._config_file is not None and path == os.fspath(self._config_file.absolute()):
+                self._reload()
             return
         identity = read_identity(path)
         if identity == self._identity or (self._cancel is not None and self._cancel.committing):
@@ -543,8 +589,6 @@ class SyncService:
         """The settings with the access that the operator switched to."""
         if self._board.snapshot.access == "rw":
             return self._settings
-        import msgspec
-
         return msgspec.structs.replace(self._settings, access="read-only")
 
     def _record_ping(self, milliseconds: float | None) -> None:
@@ -555,6 +599,7 @@ class SyncService:
         self._board.log("warn", "core", text)
 
 
+_NEEDS_RESTART = ("profile", "primary", "token_file", "token_env", "cache", "state_dir", "timeout_s")
 _COMMANDS = {"sync": "sync", "plan": "sync", "verify": "verify", "orphans": "orphans"}
 
 

@@ -12,12 +12,14 @@ import msgspec
 
 from storage_sync.config import Settings
 from storage_sync.demo import Demo
+from storage_sync.errors import ConfigError
 from storage_sync.model import (
     Accepted,
     Answer,
     CacheState,
     CheckStatus,
     Command,
+    ConfigChanged,
     Event,
     LogLine,
     Outcome,
@@ -29,7 +31,7 @@ from storage_sync.model import (
     Snapshot,
     Word,
 )
-from storage_sync.service import SyncService
+from storage_sync.service import Configuration, SyncService
 
 NOW = 1_795_392_000.0
 LIMIT_S = 60.0
@@ -90,10 +92,16 @@ def settings_of(demo: Demo, **changes: object) -> Settings:
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[tuple[SyncService, Watcher]]:
     watcher = Watcher()
-    service = SyncService(settings, publish=watcher.publish, emit=watcher.emit)
+    service = SyncService(Configuration(settings), publish=watcher.publish, emit=watcher.emit)
+    async with serving(service):
+        yield service, watcher
+
+
+@asynccontextmanager
+async def serving(service: SyncService) -> AsyncIterator[SyncService]:
     task = asyncio.create_task(service.run())
     try:
-        yield service, watcher
+        yield service
     finally:
         service.request_stop()
         async with asyncio.timeout(LIMIT_S):
@@ -236,3 +244,31 @@ async def test_validation_on_request_says_what_is_missing(tmp_path: Path) -> Non
         failed = {check.name for check in answered.value.checks if check.status is CheckStatus.FAIL}
         assert {"episode_count", "latest_episodes", "content_digests"} <= failed
         assert any(isinstance(event, Accepted) for event in watcher.events)
+
+
+async def test_settings_are_read_again_and_a_broken_file_changes_nothing(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
+    settings = settings_of(demo, on_start=False)
+    answers = iter(
+        [
+            ConfigError("config.toml, line 3: interval_s is not a number"),
+            msgspec.structs.replace(settings, interval_s=60.0, primary="file:other.db"),
+        ]
+    )
+
+    def again() -> Configuration:
+        answer = next(answers)
+        if isinstance(answer, ConfigError):
+            raise answer
+        return Configuration(answer)
+
+    watcher = Watcher()
+    configuration = Configuration(settings, again=again)
+    async with serving(SyncService(configuration, publish=watcher.publish, emit=watcher.emit)) as service:
+        watcher.ask(service, "reload")
+        broken = await watcher.until(lambda now: bool(now.config.error))
+        assert "line 3" in broken.config.error
+        watcher.ask(service, "reload")
+        changed = await watcher.heard(lambda one: isinstance(one, ConfigChanged))
+        assert changed == ConfigChanged(("interval_s",))
+        assert (await watcher.until(lambda now: not now.config.error)).primary.url == settings.primary
