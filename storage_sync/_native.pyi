@@ -112,7 +112,8 @@ class CopyInfo:
     method: Literal["reflink", "copy"]
 
 def copy_file(source: str, target: str, attempts: int = 5) -> CopyInfo:
-    """A private copy whose header was equal before and after (`cache.md`, fact 5); takes no lock.
+    """A private copy whose header was equal before and after (`cache.md`, fact 5); takes no lock. Always a new file:
+    an earlier copy of that name lives on for whoever still has it open.
 
     BlockingIOError after `attempts` copies during which the header moved. The target is created with mode 0600.
     """
@@ -224,7 +225,8 @@ class Changes:
     update: int
     remove: int
     relist: int
-    """Equal by projection; only the ledger's digest changes."""
+    """Only the ledger changes: rows equal by projection, newly refused ones, refused ones that are gone. With insert,
+    update and remove at 0 too, there is nothing to write."""
     same: int
     refused: int
     expected: int
@@ -326,11 +328,13 @@ class Staging:
     @property
     def root(self) -> str: ...
     def refused(self, after: str | None, limit: int) -> list[tuple[str, str, str, str]]:
-        """(table, key, column, reason) of rows refused in this run or earlier and still so."""
+        """(table, key, column, reason) of rows refused in this run or earlier and still so; `after` is `table` NUL `key`.
+        A row of a doubled key is named by its key and, from the second on, NUL and its number."""
     def replaced(self, after: str | None, limit: int) -> list[tuple[str, str, bytes, str]]:
         """(table, key, old bytes, reason) of rows whose replacement or removal the primary cannot give back.
 
-        Reasons: `gone from the primary`, `left the window with local fields`, `local fields replaced`, `bit rot`."""
+        Reasons: `gone from the primary`, `left the window with local fields`, `local fields replaced`, `bit rot`,
+        `refused by the primary's new row`. `after` is `table` NUL `key`. Nothing without a scan."""
     def removals(self, table: str, after: str | None, limit: int) -> list[str]:
         """Cache keys that the transaction will remove."""
     def keep_removed(self, table: str, keys: Sequence[str]) -> None:
@@ -354,8 +358,9 @@ class Applied:
     rows_removed: int
 
 def apply(path: str, staging: Staging, meta: Mapping[str, bytes], generation: int, now_ms: int) -> Applied:
-    """One write transaction, durable at once, on the live file: rows, removals, ledger, refused rows, checkpoint,
-    `schema_version`, recommendation index, episode revisions. Re-checks that each touched key still holds what was compared (`Conflict`).
+    """One write transaction, durable at once, on the live file: rows, removals, ledger, refused rows, checkpoint
+    (`generation` and `digest` of the meta are written here), `schema_version`, recommendation index, episode
+    revisions. Re-checks that each touched key still holds what was compared (`Conflict`).
     DatabaseAlreadyOpen when another process holds the file."""
 
 def finish_sibling(staging: Staging, meta: Mapping[str, bytes], generation: int, now_ms: int) -> Applied:

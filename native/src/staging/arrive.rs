@@ -1,0 +1,157 @@
+//! One row after the other: proven against the manifest, merged with what the cache holds.
+
+use crate::errors::{Fault, Outcome};
+use crate::keys::Digest;
+use crate::ledger::{refused_key, value_digest};
+use crate::record::{Action, Loss, Record};
+use crate::row::assemble;
+use crate::scan::Held;
+use storage_sync_codec::hrana::Event;
+use storage_sync_codec::{SourceRow, Table, Value, merge, row_digest, source_key};
+
+use super::{Core, DONE, Fate, MOVED, StepSpec, add, fate_of};
+
+impl Core {
+    pub(super) fn take(
+        &mut self,
+        response: &mut Option<StepSpec>,
+        steps: &[StepSpec],
+        event: Event<'_>,
+    ) -> Outcome<()> {
+        match event {
+            Event::StepBegin { step } => {
+                let spec = steps
+                    .get(step)
+                    .ok_or_else(|| Fault::stream("shape", format!("an answer to step {step}, which was not asked")))?;
+                *response = Some(*spec);
+                Ok(())
+            }
+            Event::StepEnd => {
+                *response = None;
+                Ok(())
+            }
+            Event::Row(columns) => {
+                let spec = response.ok_or_else(|| Fault::stream("shape", "a row outside of any step"))?;
+                if spec.counts { self.source_count(&columns) } else { self.arrived(spec, columns) }
+            }
+            Event::StepError { code, message, .. } | Event::Error { code, message } => {
+                Err(Fault::Stream { code, message })
+            }
+            Event::End => Ok(()),
+        }
+    }
+
+    pub(super) fn source_count(&mut self, columns: &[Value<'_>]) -> Outcome<()> {
+        let [Value::Text(name), Value::Integer(count)] = columns else {
+            return Err(Fault::stream("shape", "a count row is not (table name, rows)"));
+        };
+        let table = std::str::from_utf8(name).ok().and_then(Table::from_name);
+        if let (Some(table), Ok(count)) = (table, u64::try_from(*count)) {
+            self.lane(table).primary_rows = Some(count);
+        }
+        Ok(())
+    }
+
+    pub(super) fn arrived(&mut self, spec: StepSpec, columns: Vec<Value<'_>>) -> Outcome<()> {
+        match spec.table {
+            Some(table) => self.row(&assemble(table, columns, spec.typed)?),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn row(&mut self, row: &SourceRow<'_>) -> Outcome<()> {
+        let table = row.table;
+        add(&self.progress.rows, 1);
+        let key = source_key(row);
+        let source = row_digest(row, self.scope.algorithm);
+        let Some(manifest) = self.manifest.clone() else {
+            let fate = self.judge(row, &key, source)?;
+            self.lane(table).arrived.push(&key, source, fate as u8);
+            return Ok(());
+        };
+        let wanted = &manifest.table(table).wanted;
+        let found = wanted.find(&key);
+        let lane = self.lane(table);
+        let open = found.clone().find(|index| wanted.digest(*index) == source && lane.states[*index] != DONE);
+        let Some(index) = open else {
+            // A row that came twice in one answer is no stranger.
+            if !found.clone().any(|index| wanted.digest(index) == source) {
+                found.for_each(|index| lane.states[index] = MOVED);
+                lane.strangers.push(&key, source, 0);
+            }
+            return Ok(());
+        };
+        lane.states[index] = DONE;
+        if found.len() > 1 {
+            return self.refuse_doubled(table, &key, source, index - found.start);
+        }
+        self.judge(row, &key, source).map(|_| ())
+    }
+
+    /// Merge with what the cache holds and decide.
+    pub(super) fn judge(&mut self, row: &SourceRow<'_>, key: &[u8], source: Digest) -> Outcome<Fate> {
+        let table = row.table;
+        let name = refused_key(key, 0);
+        let held = match &self.scan {
+            Some(scan) => scan.reader.held(table, &name)?,
+            None => Held::Nothing,
+        };
+        if self.snapshot && !self.sibling && self.is_unchanged(&held, source) {
+            return Ok(Fate::Same);
+        }
+        let before = held.value().map(value_digest);
+        let record = match merge(row, held.mergeable()) {
+            Err(refusal) => Record {
+                table,
+                name,
+                source,
+                before,
+                loss: held.is_ours().then_some(Loss::Refused),
+                action: Action::Refuse { raw_key: key.to_vec(), column: refusal.column, reason: refusal.reason },
+            },
+            Ok(merged) => {
+                let (action, loss) = match merged.value {
+                    // The cache to be must hold the row itself.
+                    None if self.sibling => (Action::Write(held.value().map_or_else(Vec::new, <[u8]>::to_vec)), None),
+                    None => (Action::Relist, None),
+                    Some(value) if matches!(held, Held::Rotten { .. }) => (Action::Write(value), Some(Loss::BitRot)),
+                    Some(value) => (Action::Write(value), merged.lost_local.then_some(Loss::LocalFields)),
+                };
+                Record { table, name: merged.key, source, before, loss, action }
+            }
+        };
+        let fate = fate_of(&record);
+        self.count(&record, fate);
+        self.hold(record)?;
+        Ok(fate)
+    }
+
+    /// Whether the last proof speaks of this very row and the cache still has what was stored for it.
+    pub(super) fn is_unchanged(&self, held: &Held, source: Digest) -> bool {
+        let listed = match held {
+            Held::Proved { source, .. } | Held::Refused { source, .. } => *source,
+            _ => return false,
+        };
+        listed == source && self.scan.as_ref().is_some_and(|scan| scan.reader.speaks(self.scope.algorithm))
+    }
+
+    pub(super) fn refuse_doubled(&mut self, table: Table, key: &[u8], source: Digest, ordinal: usize) -> Outcome<()> {
+        let name = refused_key(key, ordinal);
+        let held = match &self.scan {
+            Some(scan) if ordinal == 0 => scan.reader.held(table, &name)?,
+            _ => Held::Nothing,
+        };
+        let column = table.columns().first().map_or("", |column| column.name).to_owned();
+        let reason = "the primary has more than one row of this key".to_owned();
+        let record = Record {
+            table,
+            name,
+            source,
+            before: held.value().map(value_digest),
+            loss: held.is_ours().then_some(Loss::Refused),
+            action: Action::Refuse { raw_key: key.to_vec(), column, reason },
+        };
+        self.count(&record, Fate::Refuse);
+        self.hold(record)
+    }
+}

@@ -1,0 +1,153 @@
+//! What an earlier run staged, if it still proves its digest.
+
+use crate::errors::{Fault, Outcome};
+use crate::ledger::{PROVED, REFUSED, value_digest};
+use crate::manifest::Manifest;
+use crate::panics::Quiet;
+use crate::record::{Action, Record};
+use crate::scan::{Held, Reader};
+use crate::store::{self, STAGE, Store};
+use redb::{ReadableDatabase, ReadableTable};
+use storage_sync_codec::Table;
+
+use super::{Core, DONE, WAITING, Waiting, add, fate_of, forget};
+
+impl Core {
+    /// Open what an earlier run staged, if this path can use it.
+    pub(super) fn open(&mut self) -> Outcome<()> {
+        if !self.sibling && !self.path.exists() {
+            return Ok(());
+        }
+        let opened = store::open(&self.path, self.layout(), &self.identity, !self.snapshot)?;
+        let stale = if opened.existed { self.resume(&opened.database)? } else { Vec::new() };
+        if !self.sibling && !opened.existed {
+            // Another path's leftovers were cleared; a small in-place run needs no file.
+            drop(opened);
+            return std::fs::remove_file(&self.path).map_err(|error| Fault::io(error, &self.path));
+        }
+        let store = Store::start(opened.database, self.layout(), &self.path, self.batch_bytes, &self.progress.durable)?;
+        store.push(stale)?;
+        self.waiting = Waiting::File(store);
+        for lane in &mut self.lanes {
+            if lane.states.contains(&DONE) {
+                let open = lane.states.iter().enumerate().filter(|(_, state)| **state == WAITING);
+                lane.pending = Some(open.filter_map(|(index, _)| u32::try_from(index).ok()).collect());
+            }
+        }
+        Ok(())
+    }
+
+    /// Count what is staged and still proves its digest; all else is to be forgotten.
+    pub(super) fn resume(&mut self, database: &redb::Database) -> Outcome<Vec<Record>> {
+        let manifest = self.manifest.clone().ok_or_else(|| Fault::value("a snapshot starts over"))?;
+        let mut stale = Vec::new();
+        let transaction = Quiet::new(database.begin_read()?);
+        if self.sibling {
+            let reader = Quiet::new(Reader::new(&transaction)?);
+            for table in Table::ALL {
+                self.resume_sibling(&manifest, &reader, table, &mut stale)?;
+            }
+        } else if let Some(stage) = crate::tables::open_if(&transaction, STAGE)? {
+            let rows: redb::Range<'_, &[u8], &[u8]> = ReadableTable::range::<&[u8]>(&stage, ..)?;
+            for row in rows {
+                let (key, value) = row?;
+                self.resume_record(&manifest, key.value(), value.value(), &mut stale)?;
+            }
+        }
+        Ok(stale)
+    }
+
+    pub(super) fn resume_sibling(
+        &mut self,
+        manifest: &Manifest,
+        reader: &Reader,
+        table: Table,
+        stale: &mut Vec<Record>,
+    ) -> Outcome<()> {
+        let wanted = &manifest.table(table).wanted;
+        let held = self.scan.clone();
+        let mut found_rows: Vec<(usize, bool, bool, u64)> = Vec::new();
+        reader.join(table, |key, entry, value| {
+            let raw =
+                entry.as_ref().filter(|entry| entry.flag == REFUSED).map_or(key.as_bytes(), |entry| entry.raw_key);
+            let found = wanted.find(raw);
+            let proves = entry.as_ref().is_some_and(|entry| {
+                found.len() == 1
+                    && wanted.digest(found.start) == entry.source
+                    && match (entry.flag, value) {
+                        (PROVED, Some(value)) => value_digest(value) == entry.value,
+                        (flag, _) => flag == REFUSED,
+                    }
+            });
+            if let Some(entry) = entry.filter(|_| proves) {
+                let known = match &held {
+                    Some(scan) => !matches!(scan.reader.held(table, key)?, Held::Nothing),
+                    None => false,
+                };
+                found_rows.push((
+                    found.start,
+                    entry.flag == REFUSED,
+                    known,
+                    value.map_or(0, |value| value.len() as u64),
+                ));
+            } else {
+                stale.push(forget(table, key));
+            }
+            Ok(())
+        })?;
+        for (index, refused, known, bytes) in found_rows {
+            let lane = self.lane(table);
+            if lane.states[index] != WAITING {
+                continue;
+            }
+            lane.states[index] = DONE;
+            match (refused, known) {
+                (true, _) => lane.counts.refused += 1,
+                (false, true) => lane.counts.update += 1,
+                (false, false) => lane.counts.insert += 1,
+            }
+            add(&self.progress.rows, 1);
+            add(&self.progress.resumed, 1);
+            add(&self.progress.staged_bytes, bytes);
+        }
+        Ok(())
+    }
+
+    pub(super) fn resume_record(
+        &mut self,
+        manifest: &Manifest,
+        key: &[u8],
+        data: &[u8],
+        stale: &mut Vec<Record>,
+    ) -> Outcome<()> {
+        let Some(record) = Record::decode(key, data) else {
+            if let Some((table, name)) = key.split_first()
+                && let (Some(table), Ok(name)) = (Table::from_number(*table), std::str::from_utf8(name))
+            {
+                stale.push(forget(table, name));
+            }
+            return Ok(());
+        };
+        let raw = match &record.action {
+            Action::Refuse { raw_key, .. } => raw_key.as_slice(),
+            _ => record.name.as_bytes(),
+        };
+        let wanted = &manifest.table(record.table).wanted;
+        let found = wanted.find(raw);
+        let now = match &self.scan {
+            Some(scan) => scan.reader.value(record.table, &record.name)?.map(|value| value_digest(&value)),
+            None => None,
+        };
+        if found.len() != 1 || wanted.digest(found.start) != record.source || now != record.before {
+            stale.push(forget(record.table, &record.name));
+            return Ok(());
+        }
+        let lane = self.lane(record.table);
+        lane.states[found.start] = DONE;
+        add(&self.progress.rows, 1);
+        add(&self.progress.resumed, 1);
+        let fate = fate_of(&record);
+        self.count(&record, fate);
+        Ok(())
+    }
+}
