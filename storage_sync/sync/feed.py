@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
-QUEUE_CHUNKS = 64
+QUEUE_CHUNKS = 8
 """Bounds what waits between the socket and the decoder (a chunk is at most some 64 KiB to 256 KiB)."""
-JOIN_BYTES = 2 * 1024 * 1024
+JOIN_BYTES = 512 * 1024
 
 CacheCall = Callable[[Callable[[bytes], None], bytes], Awaitable[None]]
 
