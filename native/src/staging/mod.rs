@@ -354,7 +354,9 @@ impl Core {
         let compared = self.manifest.as_deref().map_or(&empty, |manifest| manifest.table(table));
         let Counts { insert, update, relist, refused, keys } = &lane.counts;
         let relist = relist + refused + compared.settled_lost;
-        let refused = refused + compared.still_refused;
+        // A snapshot that becomes the cache itself refuses every such row anew.
+        let before = if self.snapshot && self.sibling { 0 } else { compared.still_refused };
+        let refused = refused + before;
         let expected = if self.manifest.is_some() { compared.expected } else { lane.arrived.len() as u64 };
         let moved = self.moved(table);
         let remove = compared.gone.len() as u64;
