@@ -12,6 +12,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/storage-sync
 PATH := $(HOME)/.cargo/bin:$(PATH)
 SHELL := /bin/bash -o pipefail
 CARGO_FLAGS ?=
+JOBS ?= 2
 CARGO_TARGET_DIR := $(CURDIR)/target
 export PATH CARGO_TARGET_DIR
 
@@ -79,7 +80,7 @@ check: lint  ## lint, types, import contracts
 	$(BIN)/lint-imports --no-cache
 
 pytest: build $(STAMPS)/dev tools
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(PYTEST_FLAGS)
 
 cargo-test:  ## tests of the Rust crates
 	cargo test $(CARGO_FLAGS) --quiet --manifest-path native/Cargo.toml --package storage-sync-codec
