@@ -450,6 +450,7 @@ class SyncService:
             if not started:
                 started.append(run.id)
                 self._board.event(RunStarted(run.id, run.kind, run.trigger))
+                self._board.log("info", job.kind, f"{run.id} started ({run.trigger})")
             self._board.update(run=run)
 
         try:
@@ -495,7 +496,7 @@ class SyncService:
 
     def _first_snapshot(self, views: tuple[Setting, ...]) -> Snapshot:
         settings = self._settings
-        origin = self._token.origin if self._token is not None else "not set"
+        origin = self._token.origin if self._token is not None else ""
         return Snapshot(
             seq=0,
             taken_at=time.time(),

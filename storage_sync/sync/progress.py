@@ -67,6 +67,11 @@ class Tracker:
         self.run = replace(self.run, total=total, done=done, batches=batches)
         self._publish()
 
+    def estimate(self, total: int) -> None:
+        """About how many rows there will be, learned while they arrive."""
+        if self.run.total != total:
+            self.run = replace(self.run, total=total)
+
     def rows(
         self, done: int, received: int, *, batch_rows: int = 0, checkpoint: int | None = None, round_: int = 1
     ) -> None:

@@ -169,13 +169,13 @@ class Stager:
     async def _remote(self, staging: _native.Staging) -> _native.Staging:
         steps, chunks = self._source.snapshot(self._scope)
         try:
-            await self._receive(staging, steps, chunks)
+            await self._receive(staging, steps, chunks, whole=True)
         except UndecodableText:
             # one text that is not UTF-8 cuts the whole answer: read every column as its bytes, from the start
             staging.discard()
             staging = self._staging(None)
             steps, chunks = self._source.snapshot(self._scope, typed=True)
-            await self._receive(staging, steps, chunks)
+            await self._receive(staging, steps, chunks, whole=True)
         return staging
 
     async def _local(self, staging: _native.Staging, source: LocalSource) -> None:
@@ -183,15 +183,24 @@ class Stager:
             async for table, rows in batches:
                 with translated():
                     await self._blocking(staging.feed_rows, table, rows)
+                self._estimate(source.counts)
                 self._report(staging)
 
     async def _receive(
-        self, staging: _native.Staging, steps: list[_native.StepSpec], chunks: AsyncGenerator[bytes, None]
+        self,
+        staging: _native.Staging,
+        steps: list[_native.StepSpec],
+        chunks: AsyncGenerator[bytes, None],
+        *,
+        whole: bool = False,
     ) -> None:
+        """One answer into staging. `whole`: it brings every expected row, after the counts of all tables."""
         staging.begin(steps)
 
         async def feed(sink: Callable[[bytes], None], chunk: bytes) -> None:
             await self._call(sink, chunk)
+            if whole:
+                self._estimate(staging.primary_rows)
             self._report(staging)
 
         with translated():
@@ -203,6 +212,12 @@ class Stager:
 
     async def _blocking(self, function: Callable[..., T], *arguments: object) -> T:
         return await self._call(function, *arguments)  # type: ignore[return-value]
+
+    def _estimate(self, rows: Mapping[str, int]) -> None:
+        """Rows of the source tables bound what a snapshot brings; the window bounds its episodes."""
+        known = {table: count for table, count in rows.items() if table in self._scope.tables}
+        if known:
+            self._tracker.estimate(sum(known.values()) - max(known.get("episodes", 0) - self._scope.window, 0))
 
     def _report(self, staging: _native.Staging) -> None:
         self._tracker.rows(
