@@ -362,6 +362,25 @@ def apply(path: str, staging: Staging, meta: Mapping[str, bytes], generation: in
     revisions. Re-checks that each touched key still holds what was compared (`Conflict`).
     DatabaseAlreadyOpen when another process holds the file."""
 
+def edit(
+    path: str,
+    changes: Sequence[tuple[str, str, bytes | None, bytes | None]],
+    meta: Mapping[str, bytes],
+    generation: int,
+    now_ms: int,
+) -> Applied:
+    """One write transaction, durable at once, of single rows: (table, key, whole blake3 of the bytes that are there now
+    or None for nothing, bytes to put there or None to remove). `Conflict` when one differs; then nothing is written.
+
+    A removed row leaves ledger and refused rows; one that the ledger does not know becomes cache-only. Recommendation
+    index, episode revisions, `meta` and `generation` as in `apply`. DatabaseAlreadyOpen when another process has it."""
+
+def detach(path: str) -> Applied:
+    """Remove the ledger, the refused rows and the meta table; do-memory's tables stay as they are."""
+
+def compact(path: str) -> tuple[int, int, float]:
+    """redb's compaction of the live file: bytes before, bytes after, seconds that the lock was held."""
+
 def finish_sibling(staging: Staging, meta: Mapping[str, bytes], generation: int, now_ms: int) -> Applied:
     """Complete a sibling build: ledger, checkpoint, schema version; compact when it pays; close clean, sync the file."""
 

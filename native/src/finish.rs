@@ -20,6 +20,17 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Write the entries; `schema_version` too when the file has none.
     pub fn write(&self, transaction: &WriteTransaction, scope: &ScopeParts) -> Outcome<u64> {
+        let bytes = self.stamp(transaction)?;
+        transaction.open_table(META)?.insert(META_DIGEST, scope.algorithm.name().as_bytes())?;
+        let mut schema = transaction.open_table(SCHEMA)?;
+        if schema.get(VERSION)?.is_none() {
+            schema.insert(VERSION, CACHE_SCHEMA_VERSION)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Write the entries and the generation; everything else that was said before still holds.
+    pub fn stamp(&self, transaction: &WriteTransaction) -> Outcome<u64> {
         let mut bytes = 0;
         let mut table = transaction.open_table(META)?;
         for (key, value) in &self.meta {
@@ -27,11 +38,6 @@ impl Checkpoint {
             bytes += (key.len() + value.len()) as u64;
         }
         table.insert(META_GENERATION, self.generation.to_string().as_bytes())?;
-        table.insert(META_DIGEST, scope.algorithm.name().as_bytes())?;
-        let mut schema = transaction.open_table(SCHEMA)?;
-        if schema.get(VERSION)?.is_none() {
-            schema.insert(VERSION, CACHE_SCHEMA_VERSION)?;
-        }
         Ok(bytes)
     }
 

@@ -6,6 +6,7 @@
 mod apply;
 mod body;
 mod copy;
+mod edit;
 mod errors;
 mod file;
 mod finish;
@@ -56,6 +57,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(scan::root_of, module)?)?;
     module.add_function(wrap_pyfunction!(scan::prove, module)?)?;
     module.add_function(wrap_pyfunction!(apply::apply, module)?)?;
+    module.add_function(wrap_pyfunction!(edit::edit, module)?)?;
+    module.add_function(wrap_pyfunction!(edit::detach, module)?)?;
+    module.add_function(wrap_pyfunction!(edit::compact, module)?)?;
     module.add_function(wrap_pyfunction!(sibling::finish_sibling, module)?)?;
     Ok(())
 }
