@@ -56,6 +56,11 @@ pub struct SourceRow<'a> {
 }
 
 impl SourceRow<'_> {
+    /// Bytes of its texts, reals and blobs, tags included.
+    pub fn bytes(&self) -> usize {
+        self.columns.iter().map(Value::len).sum::<usize>() + self.tags.len()
+    }
+
     /// A row that outlives the response that it came in.
     pub fn into_owned(self) -> SourceRow<'static> {
         SourceRow {

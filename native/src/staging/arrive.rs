@@ -7,9 +7,20 @@ use crate::record::{Action, Loss, Record};
 use crate::row::assemble;
 use crate::scan::Held;
 use storage_sync_codec::hrana::Event;
-use storage_sync_codec::{SourceRow, Table, Value, merge, row_digest, source_key};
+use storage_sync_codec::{SourceRow, Table, Value, merge, row_digest, row_digests, source_key};
 
 use super::{Core, DONE, Fate, MOVED, StepSpec, add, fate_of};
+
+/// Digests are cheaper together: rows wait until there are so many of them, or bytes in them.
+const TOGETHER: usize = 32;
+const TOGETHER_BYTES: usize = 256 << 10;
+
+/// Rows that wait for their digests, in the order in which they came.
+#[derive(Default)]
+pub(super) struct Gathered {
+    rows: Vec<SourceRow<'static>>,
+    bytes: usize,
+}
 
 impl Core {
     pub(super) fn take(
@@ -28,7 +39,7 @@ impl Core {
             }
             Event::StepEnd => {
                 *response = None;
-                Ok(())
+                self.settle_rows()
             }
             Event::Row(columns) => {
                 let spec = response.ok_or_else(|| Fault::stream("shape", "a row outside of any step"))?;
@@ -54,16 +65,43 @@ impl Core {
 
     pub(super) fn arrived(&mut self, spec: StepSpec, columns: Vec<Value<'_>>) -> Outcome<()> {
         match spec.table {
-            Some(table) => self.row(&assemble(table, columns, spec.typed)?),
+            Some(table) => self.gather(assemble(table, columns, spec.typed)?),
             None => Ok(()),
         }
     }
 
-    pub(super) fn row(&mut self, row: &SourceRow<'_>) -> Outcome<()> {
-        let table = row.table;
+    /// Take a row in; it is judged, at the latest, when its step or its response ends.
+    pub(super) fn gather(&mut self, row: SourceRow<'_>) -> Outcome<()> {
         add(&self.progress.rows, 1);
+        let bytes = row.bytes();
+        if self.gathered.bytes + bytes > TOGETHER_BYTES {
+            self.settle_rows()?;
+        }
+        self.gathered.bytes += bytes;
+        self.gathered.rows.push(row.into_owned());
+        if self.gathered.rows.len() < TOGETHER { Ok(()) } else { self.settle_rows() }
+    }
+
+    /// Judge the rows that wait.
+    pub(super) fn settle_rows(&mut self) -> Outcome<()> {
+        let Gathered { mut rows, .. } = std::mem::take(&mut self.gathered);
+        let algorithm = self.scope.algorithm;
+        let digests = match rows.as_slice() {
+            // The text of a single row, which may be a large one, is not gathered again.
+            [row] => vec![row_digest(row, algorithm)],
+            rows => row_digests(rows, algorithm),
+        };
+        for (row, digest) in rows.drain(..).zip(digests) {
+            self.row(&row, digest)?;
+        }
+        // The room is kept for the next rows.
+        self.gathered.rows = rows;
+        Ok(())
+    }
+
+    fn row(&mut self, row: &SourceRow<'_>, source: Digest) -> Outcome<()> {
+        let table = row.table;
         let key = source_key(row);
-        let source = row_digest(row, self.scope.algorithm);
         let Some(manifest) = self.manifest.clone() else {
             let fate = self.judge(row, &key, source)?;
             self.lane(table).arrived.push(&key, source, fate as u8);

@@ -18,6 +18,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use storage_sync_codec::{Table, Value};
 
+use super::arrive::Gathered;
 use super::{Core, Lane, MOVED, Progress, PyLost, Response, WAITING, Waiting};
 
 /// What one step of a response answers.
@@ -121,6 +122,7 @@ impl Staging {
                 lanes: lanes.collect(),
                 manifest,
                 waiting: Waiting::Memory(BTreeMap::new()),
+                gathered: Gathered::default(),
                 batch: Vec::new(),
                 batch_weight: 0,
                 memory_weight: 0,
@@ -156,10 +158,14 @@ impl Staging {
         self.detached(py, |core| {
             let mut response = core.response.take().ok_or_else(|| Fault::value("no response was begun"))?;
             let Response { body, steps, current } = &mut response;
-            // A failed response is over: it is not put back.
-            body.feed(chunk, &mut |event| core.take(current, steps, event))?;
-            core.response = Some(response);
-            Ok(())
+            let fed = body.feed(chunk, &mut |event| core.take(current, steps, event));
+            if fed.is_ok() {
+                core.response = Some(response);
+                return Ok(());
+            }
+            // A failed response is over; the rows that it brought are good.
+            core.settle_rows()?;
+            fed
         })
     }
 
@@ -171,9 +177,9 @@ impl Staging {
                 return Err(Fault::value("the staging is sealed"));
             }
             for row in rows {
-                core.row(&assemble(table, row, false)?)?;
+                core.gather(assemble(table, row, false)?)?;
             }
-            Ok(())
+            core.settle_rows()
         })
     }
 
@@ -181,7 +187,9 @@ impl Staging {
         self.detached(py, |core| {
             let response = core.response.take().ok_or_else(|| Fault::value("no response was begun"))?;
             let Response { body, steps, mut current } = response;
-            body.finish(&mut |event| core.take(&mut current, &steps, event))
+            let finished = body.finish(&mut |event| core.take(&mut current, &steps, event));
+            core.settle_rows()?;
+            finished
         })
     }
 

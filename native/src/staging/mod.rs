@@ -134,6 +134,7 @@ pub struct Core {
     snapshot: bool,
     lanes: Vec<Lane>,
     waiting: Waiting,
+    gathered: arrive::Gathered,
     batch: Vec<Record>,
     batch_weight: usize,
     memory_weight: usize,
