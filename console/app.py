@@ -167,7 +167,8 @@ class Console(App[int]):
             loop.call_soon_threadsafe(self.desk.ask, "reload")
             return
         self.bridge.stop(LEAVE_S)
-        os._exit(128 + signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGHUP)
 
     def _on_timer(self) -> None:
         moment = self.clock.monotonic()

@@ -39,8 +39,10 @@ def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
     """A seeded primary in a temporary folder, with a configuration and a cache of its own."""
     import tempfile
 
+    from console.cli.output import json_text
     from storage_sync import config
     from storage_sync.demo import Demo
+    from storage_sync.document import to_json
 
     own = [name for name in _OWN_IN_DEMO if name in invocation.typed]
     if own or invocation.config_file or invocation.profile:
@@ -53,7 +55,11 @@ def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
             loaded = config.load(made.config_file, None, invocation.typed, {})
             invocation.use(loaded)
             if not on_terminal() or invocation.machine:
-                return Answer(_sync_demo(invocation, seed, episodes))
+                outcome = _sync_demo(invocation, seed, episodes)
+                # without a terminal it is the document that is asked for (`cli.md`)
+                return Answer(
+                    outcome, None if invocation.machine else json_text(to_json(outcome), indent=False), raw=True
+                )
             from console.app import run
 
             collect_garbage()

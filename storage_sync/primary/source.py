@@ -483,6 +483,7 @@ class LocalSource:
         """Expected rows for `Staging.feed_rows`, all of one read transaction; `counts` is set before the first."""
         projection = projection_of(scope)
         reader = _Reader(self.path, self._executor)
+        batches: Iterator[tuple[str, list[local.Row]]] = iter(())
         try:
 
             def begin(connection: sqlite3.Connection) -> Iterator[tuple[str, list[local.Row]]]:
@@ -494,7 +495,8 @@ class LocalSource:
             while (batch := await reader.call(lambda _: next(batches, None))) is not None:
                 yield batch
         finally:
-            await reader.close()
+            # a cursor that is left to the collector would be closed after its connection
+            await reader.close(first=getattr(batches, "close", None))
 
     async def local_rows_of(self, table: str, keys: Sequence[str]) -> list[local.Row]:
         """Rows of given keys for `Staging.feed_rows`, in the window or not."""
@@ -561,11 +563,13 @@ class _Reader:
             future.add_done_callback(_forget)
             raise
 
-    async def close(self) -> None:
-        """Close at once, or as soon as the interrupted thread lets go."""
+    async def close(self, first: Callable[[], None] | None = None) -> None:
+        """Close at once, or as soon as the interrupted thread lets go; `first` is called before."""
 
         def work() -> None:
             with self._lock:
+                if first is not None:
+                    first()
                 connection, self._connection = self._connection, None
                 if connection is not None:
                     connection.close()

@@ -151,10 +151,18 @@ def _shrink_facts(comparison: Compared, still_there: int) -> guard.Facts:
     tables = comparison.look.scan.tables if comparison.look.scan is not None else {}
     return guard.Facts(
         expected_episodes=comparison.changes["episodes"].expected,
-        cached_episodes=tables["episodes"].rows if "episodes" in tables else 0,
+        cached_episodes=_episodes_at_stake(comparison.look),
         listed_rows=sum(table.listed for table in tables.values()),
         removals=sum(one.remove for one in comparison.changes.values()) - still_there,
     )
+
+
+def _episodes_at_stake(look: Look) -> int:
+    """Episodes that an empty primary would take away: ours in a stamped cache, all at first contact."""
+    if look.scan is None:
+        return 0
+    episodes = look.scan.tables["episodes"]
+    return episodes.rows if look.checkpoint is None else episodes.listed
 
 
 def _base(look: Look) -> tuple[int, str]:

@@ -148,7 +148,7 @@ def test_a_proof_expires() -> None:
 @pytest.mark.parametrize("change", ["source_id", "generation", "epoch"])
 def test_a_proof_of_something_else_is_no_proof(change: str) -> None:
     other: dict[str, object] = {"source_id": "src-other", "generation": 3, "epoch": 99}
-    proof = replace(GOOD.freshness.proof, **{change: other[change]})  # type: ignore[type-var, arg-type]
+    proof = replace(GOOD.freshness.proof, **{change: other[change]})  # type: ignore[type-var]
     assert judge(replace(GOOD, freshness=replace(GOOD.freshness, proof=proof))).word == "UNKNOWN"
 
 

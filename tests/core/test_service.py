@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -249,7 +249,7 @@ async def test_validation_on_request_says_what_is_missing(tmp_path: Path) -> Non
 async def test_settings_are_read_again_and_a_broken_file_changes_nothing(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
     settings = settings_of(demo, on_start=False)
-    answers = iter(
+    answers: Iterator[ConfigError | Settings] = iter(
         [
             ConfigError("config.toml, line 3: interval_s is not a number"),
             msgspec.structs.replace(settings, interval_s=60.0, primary="file:other.db"),
