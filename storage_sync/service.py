@@ -151,6 +151,7 @@ class SyncService:
         self._stop.set()
 
     async def _end(self, tasks: Sequence[asyncio.Task[object]]) -> None:
+        self._stop.set()
         if self._cancel is not None:
             self._cancel.ask("the core stops")
         for task in tasks:
@@ -395,7 +396,7 @@ class SyncService:
                 self._reload()
             return
         identity = read_identity(path)
-        if identity == self._identity or (self._cancel is not None and self._cancel.committing):
+        if identity == self._identity or (self._cancel is not None and self._cancel.too_late):
             return
         self._identity = identity
         self._board.event(FileChanged(path))
@@ -424,7 +425,8 @@ class SyncService:
                 continue
 
     async def _work(self) -> None:
-        while True:
+        # a cancellation that came too late for a run was kept from it, and ends nothing else
+        while not self._stop.is_set():
             job = await self._jobs.get()
             await self._run_job(job)
             self._wake.set()

@@ -14,8 +14,8 @@ T = TypeVar("T")
 class Cancel:
     """One run's request to stop. `ask` belongs to the loop that the run lives in.
 
-    Before the commit the run's task is cancelled at once; during the commit the request is remembered and has
-    no effect on it (`console.md` 6.6).
+    Before the commit the run's task is cancelled at once. From the commit on the request is remembered and has no
+    effect (`console.md` 6.6): what was committed is read back and acknowledged.
     """
 
     def __init__(self) -> None:
@@ -23,6 +23,7 @@ class Cancel:
         self._exit_code = 130
         self._task: asyncio.Task[object] | None = None
         self._committing = False
+        self._committed = False
 
     @property
     def asked(self) -> bool:
@@ -32,11 +33,16 @@ class Cancel:
     def committing(self) -> bool:
         return self._committing
 
+    @property
+    def too_late(self) -> bool:
+        """The commit has begun, or is done: the run ends by itself."""
+        return self._committing or self._committed
+
     def ask(self, reason: str, exit_code: int = 130) -> bool:
-        """Ask the run to stop; False when it is in its commit and will end by itself."""
+        """Ask the run to stop; False when it is too late and the run will end by itself."""
         if self._reason is None:
             self._reason, self._exit_code = reason, exit_code
-        if self._committing:
+        if self.too_late:
             return False
         if self._task is not None:
             self._task.cancel()
@@ -55,25 +61,37 @@ class Cancel:
         if self.asked:
             task.cancel()
         try:
-            return await task
+            return await self._end_of(task)
         except asyncio.CancelledError:
             if self.asked:
                 raise self.interrupted() from None
-            task.cancel()
             raise
         finally:
             self._task = None
 
+    async def _end_of(self, task: asyncio.Task[T]) -> T:
+        """Its result. Whoever cancels us cancels it, unless that is too late; its end is waited for in either case."""
+        while True:
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                if task.cancelled():
+                    raise
+                if not self.too_late:
+                    task.cancel()
+
     async def uncancellable(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Run the commit: whoever cancels meanwhile waits for its end."""
+        """Run the commit: whoever cancels meanwhile waits for its end. When it fails, the run may be stopped again."""
         self._committing = True
         try:
             task = asyncio.ensure_future(step())
             while True:
                 try:
-                    return await asyncio.shield(task)
+                    result = await asyncio.shield(task)
+                    self._committed = True
+                    return result
                 except asyncio.CancelledError:
-                    if task.done():
+                    if task.cancelled():
                         raise
         finally:
             self._committing = False
