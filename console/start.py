@@ -34,23 +34,15 @@ def make_bridge(settings: Settings, loaded: Loaded | None, environment: Mapping[
     """The core in its thread; or, without a primary or a cache path, a picture that says so."""
     if not settings.primary or not settings.cache:
         return ScriptedBridge([_unconfigured(settings)], monotonic=time.monotonic)
-    from storage_sync.config import read_token, view
+    from storage_sync.config import read_token
 
     token = read_token(loaded, environment) if loaded is not None else None
-    views = view(loaded, environment).settings if loaded is not None else ()
 
     def make_service(publish: Publish, emit: Emit) -> Service:
-        from storage_sync.service import Configuration, SyncService
+        from console.configuration import configuration_of
+        from storage_sync.service import SyncService
 
-        def again() -> Configuration:
-            fresh = loaded.again(environment) if loaded is not None else None
-            if fresh is None:
-                return configuration
-            return Configuration(fresh.settings, fresh.file, view(fresh, environment).settings)
-
-        file = loaded.file if loaded is not None else None
-        configuration = Configuration(settings, file, views, again)
-        return SyncService(configuration, token=token, publish=publish, emit=emit)
+        return SyncService(configuration_of(settings, loaded, environment), token=token, publish=publish, emit=emit)
 
     return ThreadBridge(make_service)
 

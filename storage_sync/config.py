@@ -26,6 +26,8 @@ _NEXT = {"applies": "next sync"}
 _FULL = {"applies": "next full sync"}
 _RESTART = {"applies": "restart"}
 
+_WEB_URL = r"^https?://[^\s/?#]+[^\s]*$"
+
 Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
 
 
@@ -133,6 +135,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics_file: Annotated[
         Path | None, Meta(description="Prometheus text file, written anew after each run.", extra=_NEXT)
     ] = None
+    notify_command: Annotated[
+        str | None,
+        Meta(description="Command that watch runs on a change of state, with JSON on standard input.", extra=_NOW),
+    ] = None
+    notify_url: Annotated[
+        Annotated[str, Meta(pattern=_WEB_URL)] | None,
+        Meta(description="URL to which watch posts a change of state as JSON.", extra=_NOW),
+    ] = None
+    heartbeat_url: Annotated[
+        Annotated[str, Meta(pattern=_WEB_URL)] | None,
+        Meta(description="URL that watch asks after each proven success, and only then.", extra=_NOW),
+    ] = None
     ui: Ui = Ui()
 
 
@@ -166,6 +180,9 @@ _KEYS = {
     "log_level": "log.level",
     "log_format": "log.format",
     "log_file": "log.file",
+    "notify_command": "notify.command",
+    "notify_url": "notify.url",
+    "heartbeat_url": "notify.heartbeat_url",
 }
 """Where the name in the file is not the attribute; the attribute is understood there too."""
 
@@ -177,6 +194,8 @@ _NOT_USABLE = "not usable"
 TOKEN_VARIABLES = ("STORAGE_SYNC_TOKEN", "TURSO_AUTH_TOKEN", "TURSO_TOKEN")
 _OTHER_VARIABLES = {"STORAGE_SYNC_CONFIG", "STORAGE_SYNC_TOKEN"}
 _SECRET_PARAMETERS = ("authtoken", "auth_token", "token", "jwt", "password")
+_SECRET_URLS = ("notify_url", "heartbeat_url")
+"""URLs whose path is what lets one in."""
 _SCHEMES = ("libsql://", "https://", "http://", "wss://", "ws://", "file:")
 
 
@@ -299,6 +318,8 @@ def allowed(field: Field) -> str:
         return " or ".join(str(choice) for choice in get_args(types[0]))
     if field.name == "primary":
         return "a URL that begins with " + ", ".join(_SCHEMES)
+    if field.name in _SECRET_URLS:
+        return "a URL that begins with https:// or http://"
     for python, word in ((bool, "true or false"), (int, "an integer"), (float, "a number")):
         if python in types:
             return word + next((_range(meta) for meta in metas if meta.le is not None), "")
@@ -332,7 +353,7 @@ def _decode(kind: type, value: Any) -> Any:
 
 def _shown(field: Field, value: object) -> str:
     """A bad value as a message may repeat it: never anything that could be a secret."""
-    if field.name in ("primary", "token_file", "token_env"):
+    if field.name in ("primary", "token_file", "token_env", *_SECRET_URLS):
         return ""
     text = repr(value)
     return f" is {text if len(text) <= 60 else text[:57] + '...'}"
@@ -381,6 +402,11 @@ def redact_url(url: str) -> str:
     """The URL without user, password, query and fragment: what may be shown, logged and stored."""
     bare = re.split(r"[?#]", url, maxsplit=1)[0]
     return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/]*@", r"\1", bare)
+
+
+def host_of(url: str) -> str:
+    """Scheme and host of a web URL: what may be said of one whose path is a secret."""
+    return "/".join(redact_url(url).split("/", 3)[:3])
 
 
 # ---------------------------------------------------------------------------------------------- file
@@ -692,6 +718,8 @@ def shown_value(field: Field, value: object) -> str:
         return f"{value:g}"
     if isinstance(value, dict):
         return ", ".join(f"{key}={text}" for key, text in sorted(value.items())) or "none"
+    if field.name in _SECRET_URLS:
+        return host_of(str(value)) + "/…"
     return redact_url(str(value)) if field.name == "primary" else str(value)
 
 

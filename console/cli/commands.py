@@ -109,6 +109,17 @@ def sync(
 
 
 @storage_sync.command()
+@setting_option("--interval", metavar="S", help="Seconds between two scheduled syncs.")
+@click.option("--listen", metavar="HOST:PORT", help="Serve metrics for Prometheus there.")
+@click.pass_context
+def watch(context: click.Context, listen: str | None) -> Answer:
+    """Sync on start, periodically and when something changed, until SIGINT or SIGTERM."""
+    from console.cli import watch as work
+
+    return work.watch(_begin(context), listen=listen)
+
+
+@storage_sync.command()
 @click.option(
     "--quick", "depth", flag_value="quick", default=True, help="Everything but redb's own check (the default)."
 )

@@ -18,6 +18,7 @@ SETTINGS = {
     "window": "max_episodes_cache",
     "timeout": "timeout_s",
     "batch_size": "batch_size",
+    "interval": "interval_s",
     "log_format": "log_format",
     "log_file": "log_file",
     "metrics_file": "metrics_file",

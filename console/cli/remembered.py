@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,53 +37,12 @@ def open_history(invocation: Invocation, warnings: list[str]) -> History:
 
 def gather(invocation: Invocation, warnings: list[str], ran: Outcome | None = None) -> Facts:
     """What is known without asking the primary; `ran`: the run that just ended and knows better."""
-    import os
-
-    from storage_sync import _native
-    from storage_sync.metrics import Facts
+    from storage_sync.facts import facts_of
     from storage_sync.status import status_quick
 
     outcome = ran if ran is not None else status_quick(invocation.request(primary=False))
     cache = invocation.loaded().settings.cache or Path()
-    now = time.time()
-    with open_history(invocation, warnings) as book:
-        last, good, totals, pings = book.last_run(), book.last_run(successful=True), book.totals(), book.pings(1)
-    refused = [counts.refused for counts in outcome.counts.values() if counts.refused is not None]
-    size: int | None
-    free: int | None
-    try:
-        size = cache.stat().st_size
-        room = os.statvfs(cache.parent)
-        free = room.f_bavail * room.f_frsize
-    except OSError:
-        size = free = None
-    return Facts(
-        verdict=outcome.verdict,
-        states=outcome.states,
-        last_success_at=good.started_at + good.took_s if good is not None else None,
-        last_attempt_at=last.started_at + last.took_s if last is not None else None,
-        last_exit_code=last.exit_code if last is not None else None,
-        proof_age_s=max(now - outcome.proof.at, 0.0) if outcome.proof is not None else None,
-        generation=outcome.proof.generation if outcome.proof is not None else None,
-        counts=outcome.counts,
-        orphans=_orphans(outcome),
-        quarantined=sum(refused) if refused else None,
-        cache_bytes=size,
-        disk_free=free,
-        primary_up=pings[-1] is not None if pings else None,
-        primary_latency_s=pings[-1] / 1000 if pings and pings[-1] is not None else None,
-        redb=_native.REDB_VERSION,
-        enc=str(_native.ENCODING),
-        totals=totals,
-    )
-
-
-def _orphans(outcome: Outcome) -> int | None:
-    """Embeddings without an owner, when this run counted them."""
-    for check in outcome.checks:
-        if check.name == "orphaned_embeddings" and isinstance(check.actual, int):
-            return check.actual
-    return None
+    return facts_of(outcome, cache, _history_file(invocation), warnings.append)
 
 
 def with_metrics(invocation: Invocation, answer: Answer) -> Answer:

@@ -84,8 +84,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def run_core(invocation: Invocation, work: Work) -> Outcome:
-    """Run the coroutine in a loop of its own; SIGINT and SIGTERM ask it to stop before its commit."""
+def run_core(invocation: Invocation, work: Work, *, tells: bool = False) -> Outcome:
+    """Run the coroutine in a loop of its own; SIGINT and SIGTERM ask it to stop before its commit.
+
+    `tells`: its log is what a person came for.
+    """
     import asyncio
 
     from storage_sync.sync.cancel import Cancel
@@ -105,7 +108,7 @@ def run_core(invocation: Invocation, work: Work) -> Outcome:
             for number in codes:
                 loop.remove_signal_handler(number)
 
-    with logged(invocation):
+    with logged(invocation, tells=tells):
         try:
             return asyncio.run(main())
         finally:
@@ -158,13 +161,16 @@ class JsonLines(logging.Formatter):
 
 
 @contextmanager
-def logged(invocation: Invocation) -> Iterator[None]:
-    """Log to the file, or to standard error: there a person sees warnings, and everything with `--verbose`."""
+def logged(invocation: Invocation, *, tells: bool = False) -> Iterator[None]:
+    """Log to the file, or to standard error: there a person sees warnings, and everything with `--verbose`.
+
+    `tells`: also there what the setting `log.level` lets through.
+    """
     from storage_sync.errors import LocalIO
 
     settings = invocation.loaded().settings
     to_person = settings.log_file is None and settings.log_format == "text" and "log_format" not in invocation.typed
-    level = "warning" if to_person else settings.log_level
+    level = "warning" if to_person and not tells else settings.log_level
     level = "debug" if invocation.verbose else "error" if invocation.quiet else level
     try:
         handler: logging.Handler = (

@@ -24,6 +24,7 @@ COMMANDS = [
     "sync",
     "tui",
     "verify",
+    "watch",
 ]
 
 

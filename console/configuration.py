@@ -1,0 +1,20 @@
+"""From what was loaded to what the long-running core is given: console and `watch` alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from storage_sync.config import Loaded, Settings, view
+from storage_sync.service import Configuration
+
+
+def configuration_of(settings: Settings, loaded: Loaded | None, environment: Mapping[str, str]) -> Configuration:
+    """Settings with their origins and, where they were loaded, the way to read them again."""
+    if loaded is None:
+        return Configuration(settings)
+
+    def again() -> Configuration:
+        fresh = loaded.again(environment)
+        return Configuration(fresh.settings, fresh.file, view(fresh, environment).settings)
+
+    return Configuration(settings, loaded.file, view(loaded, environment).settings, again)

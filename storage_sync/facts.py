@@ -1,0 +1,77 @@
+"""The facts of the metrics: what the last run said, what the history adds up, and what is seen right now."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from storage_sync import _native
+from storage_sync.history import History
+from storage_sync.metrics import Facts
+from storage_sync.model import Outcome, PrimaryStatus, Snapshot
+
+
+def facts_of(outcome: Outcome, cache: Path, history: Path, warn: Callable[[str], None]) -> Facts:
+    """What is known without asking the primary. Blocking: reads the history and looks at the file."""
+    now = time.time()
+    with History.open(history, warn, read_only=True) as book:
+        last, good, totals, pings = book.last_run(), book.last_run(successful=True), book.totals(), book.pings(1)
+    refused = [counts.refused for counts in outcome.counts.values() if counts.refused is not None]
+    payload = outcome.extra.get("payload_bytes")
+    size, free = _room(cache)
+    return Facts(
+        verdict=outcome.verdict,
+        states=outcome.states,
+        last_success_at=good.started_at + good.took_s if good is not None else None,
+        last_attempt_at=last.started_at + last.took_s if last is not None else None,
+        last_exit_code=last.exit_code if last is not None else None,
+        proof_age_s=max(now - outcome.proof.at, 0.0) if outcome.proof is not None else None,
+        generation=outcome.proof.generation if outcome.proof is not None else None,
+        counts=outcome.counts,
+        orphans=_orphans(outcome),
+        quarantined=sum(refused) if refused else None,
+        cache_bytes=size,
+        payload_bytes=payload if isinstance(payload, int) else None,
+        disk_free=free,
+        primary_up=pings[-1] is not None if pings else None,
+        primary_latency_s=pings[-1] / 1000 if pings and pings[-1] is not None else None,
+        redb=_native.REDB_VERSION,
+        enc=str(_native.ENCODING),
+        totals=totals,
+    )
+
+
+def seen_now(facts: Facts, snapshot: Snapshot, now: float) -> Facts:
+    """The same with what the running core sees at this moment."""
+    primary, cache, proof = snapshot.primary, snapshot.cache, snapshot.freshness.proof
+    known = primary.status is not PrimaryStatus.UNKNOWN
+    return replace(
+        facts,
+        verdict=snapshot.verdict,
+        states=tuple(str(state) for state in cache.states) or facts.states,
+        proof_age_s=max(now - proof.at, 0.0) if proof is not None else facts.proof_age_s,
+        generation=proof.generation if proof is not None else facts.generation,
+        primary_up=primary.status is PrimaryStatus.CONNECTED if known else facts.primary_up,
+        primary_latency_s=primary.ping_ms / 1000 if primary.ping_ms is not None else None,
+        payload_bytes=cache.payload if cache.payload is not None else facts.payload_bytes,
+    )
+
+
+def _room(cache: Path) -> tuple[int | None, int | None]:
+    """Size of the file and free space beside it."""
+    try:
+        room = os.statvfs(cache.parent)
+        return cache.stat().st_size, room.f_bavail * room.f_frsize
+    except OSError:
+        return None, None
+
+
+def _orphans(outcome: Outcome) -> int | None:
+    """Embeddings without an owner, when this run counted them."""
+    for check in outcome.checks:
+        if check.name == "orphaned_embeddings" and isinstance(check.actual, int):
+            return check.actual
+    return None
