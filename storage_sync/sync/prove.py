@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from storage_sync import _native
 from storage_sync.cache.identity import real_path
 from storage_sync.cache.witness import Witness, write_witness
-from storage_sync.errors import RowsRefused
+from storage_sync.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, RowsRefused
 from storage_sync.model import CheckStatus, FileIdentity, Outcome, Phase, Proof, TableCounts, Word
 from storage_sync.sync.compare import Compared, known_to_primary
 from storage_sync.sync.context import Context
 from storage_sync.sync.counts import proven_facts, table_counts
-from storage_sync.sync.look import Look, file_facts
+from storage_sync.sync.look import Look, marked_file_facts
 from storage_sync.validate.checks import WARN_ONLY, CheckScope, TableFacts, all_checks
 
 DROPPED_WITH_EPISODE = ("summaries", "relationships", "episode_pattern_relationships")
@@ -29,14 +29,13 @@ async def proven(context: Context, compared: Compared, look: Look, generation: i
     facts = proven_facts(compared.changes, compared.primary)
     draft.proof = make_proof(context, compared, generation, look.identity)
     draft.states = look.states
-    unlisted, beyond = await outside(context, look)
+    unlisted, beyond = await _outside_if_told(context, look)
     draft.counts = count(look.scan, facts, unlisted, beyond)
     if look.scan is not None:
         draft.extra["payload_bytes"] = look.scan.payload_bytes
     await _acknowledge(context, draft.proof, unlisted, beyond)
     draft.verdict = Word.IN_SYNC
-    settings = context.session.settings
-    file = await context.session.on_cache_thread(file_facts, look, settings.embedding_dimension)
+    file = await context.session.on_cache_thread(marked_file_facts, context.session, look)
     draft.checks = all_checks(check_scope(context), file, facts)
     for check in draft.checks:
         if check.status is CheckStatus.FAIL and check.name in WARN_ONLY:
@@ -103,14 +102,27 @@ def count(
     scan: _native.Scan | None,
     facts: Mapping[str, TableFacts],
     unlisted: Mapping[str, int],
-    beyond: Mapping[str, int],
+    beyond: Mapping[str, int] | None,
 ) -> dict[str, TableCounts]:
-    """Counts of every table that is in the file or expected in it."""
+    """Counts of every table that is in the file or expected in it. `beyond`: None when it could not be asked for."""
     cached = {name: table.rows for name, table in scan.tables.items()} if scan is not None else dict.fromkeys(facts, 0)
-    return table_counts(facts, cached, {name: unlisted.get(name, 0) for name in cached}, beyond)
+    known = {name: unlisted.get(name, 0) for name in cached if beyond is not None or name not in unlisted}
+    return table_counts(facts, cached, known, beyond or {})
 
 
-async def _acknowledge(context: Context, proof: Proof, unlisted: Mapping[str, int], beyond: Mapping[str, int]) -> None:
+async def _outside_if_told(context: Context, look: Look) -> tuple[dict[str, int], dict[str, int] | None]:
+    """The same for a cache that is proven already: a primary that went away meanwhile takes nothing from the proof."""
+    try:
+        return await outside(context, look)
+    except (PrimaryUnavailable, PrimaryRefused, PrimarySchema) as error:
+        context.draft.warn(f"how many rows only the cache has is not known: {error.message}")
+        tables = look.scan.tables if look.scan is not None else {}
+        return {name: table.cache_only for name, table in tables.items() if table.cache_only}, None
+
+
+async def _acknowledge(
+    context: Context, proof: Proof, unlisted: Mapping[str, int], beyond: Mapping[str, int] | None
+) -> None:
     context.tracker.step(Phase.WITNESS)
     state = context.session.state
     if not state.usable:
@@ -124,8 +136,9 @@ async def _acknowledge(context: Context, proof: Proof, unlisted: Mapping[str, in
         at=proof.at,
         identity=proof.identity,
         proof=proof,
-        unlisted=unlisted,
-        beyond=beyond,
+        # without the second figure the next run has to ask again
+        unlisted=unlisted if beyond is not None else {},
+        beyond=beyond or {},
     )
     await context.session.on_cache_thread(write_witness, state.folder, witness)
 

@@ -24,6 +24,10 @@ ROUNDS = 5
 """How often a merge is done again because the live file changed meanwhile (I11)."""
 
 
+class _Moved(Exception):
+    """The live file is not the one that was looked at any more."""
+
+
 async def run_sync(context: Context) -> Outcome:
     """Bring the cache to the primary's state and prove it, or with `plan_only` say what would change.
 
@@ -42,7 +46,7 @@ async def run_sync(context: Context) -> Outcome:
         for _ in range(ROUNDS):
             try:
                 return await _attempt(context)
-            except _native.Conflict:
+            except (_native.Conflict, _Moved):
                 context.draft.warn("the cache was written to while it was being synced, so it was compared again")
     raise CacheLocked(
         f"the cache changed during each of {ROUNDS} tries: another process writes to it all the time",
@@ -93,9 +97,11 @@ async def _decide(context: Context, comparison: Compared) -> Outcome:
     _refuse_outdated_plan(context, comparison)
     if context.options.plan_only:
         return await _planned(context, comparison)
-    if not _must_write(context, comparison):
-        return await proven(context, comparison, look, look.generation)
-    return await _write(context, comparison)
+    if _must_write(context, comparison):
+        return await _write(context, comparison)
+    if look.identity is None or look.identity != read_identity(context.session.cache_path):
+        raise _Moved
+    return await proven(context, comparison, look, look.generation)
 
 
 async def _write(context: Context, comparison: Compared) -> Outcome:
