@@ -11,7 +11,7 @@ from pathlib import Path
 from storage_sync import _native
 from storage_sync.history import History
 from storage_sync.metrics import Facts
-from storage_sync.model import Outcome, PrimaryStatus, Snapshot
+from storage_sync.model import Outcome, PrimaryStatus, Snapshot, Word
 
 
 def facts_of(outcome: Outcome, cache: Path, history: Path, warn: Callable[[str], None]) -> Facts:
@@ -44,16 +44,17 @@ def facts_of(outcome: Outcome, cache: Path, history: Path, warn: Callable[[str],
     )
 
 
-def seen_now(facts: Facts, snapshot: Snapshot, now: float) -> Facts:
+def seen_now(facts: Facts, snapshot: Snapshot, verdict: Word, now: float) -> Facts:
     """The same with what the running core sees at this moment."""
     primary, cache, proof = snapshot.primary, snapshot.cache, snapshot.freshness.proof
     known = primary.status is not PrimaryStatus.UNKNOWN
+    remembered = proof is not None and facts.proof_age_s is None
     return replace(
         facts,
-        verdict=snapshot.verdict,
+        verdict=verdict,
         states=tuple(str(state) for state in cache.states) or facts.states,
-        proof_age_s=max(now - proof.at, 0.0) if proof is not None else facts.proof_age_s,
-        generation=proof.generation if proof is not None else facts.generation,
+        proof_age_s=max(now - proof.at, 0.0) if proof is not None and remembered else facts.proof_age_s,
+        generation=proof.generation if proof is not None and remembered else facts.generation,
         primary_up=primary.status is PrimaryStatus.CONNECTED if known else facts.primary_up,
         primary_latency_s=primary.ping_ms / 1000 if primary.ping_ms is not None else None,
         payload_bytes=cache.payload if cache.payload is not None else facts.payload_bytes,

@@ -34,7 +34,8 @@ def watch(invocation: Invocation, *, listen: str | None) -> Answer:
             configuration, request.token, listen=address, systemd=systemd, progress=told, cancel=cancel
         )
 
-    return Answer(run_core(invocation, work, tells=True), "")
+    # the log has said it all
+    return Answer(run_core(invocation, work, tells=True), "", raw=True)
 
 
 def _unwatched(run: Run) -> None:

@@ -23,7 +23,18 @@ from storage_sync.config import Settings, Token, state_directory
 from storage_sync.errors import ConfigError, Interrupted
 from storage_sync.facts import facts_of, seen_now
 from storage_sync.metrics import Facts, render, write_textfile
-from storage_sync.model import Command, ErrorValue, Event, Outcome, Run, RunEnded, RunStarted, Snapshot, Word
+from storage_sync.model import (
+    Command,
+    ErrorValue,
+    Event,
+    Outcome,
+    Run,
+    RunEnded,
+    RunStarted,
+    Snapshot,
+    StateChanged,
+    Word,
+)
 from storage_sync.service import Configuration, SyncService
 from storage_sync.sync.cancel import Cancel
 from storage_sync.watching.condition import Change, Condition, after_ping, after_run
@@ -85,6 +96,7 @@ class Watcher:
         self._voice = Voice()
         self._condition = Condition(since=time.time())
         self._snapshot: Snapshot | None = None
+        self._verdict = Word.UNKNOWN
         self._last: Outcome | None = None
         self._counted: Outcome | None = None
         self._queue: asyncio.Queue[_Told] = asyncio.Queue()
@@ -115,8 +127,7 @@ class Watcher:
     def ended(self, error: Interrupted | None) -> Outcome:
         """The document of the whole command."""
         last = self._last if self._last is not None else Outcome("watch", Word.UNKNOWN, 0)
-        verdict = self._snapshot.verdict if self._snapshot is not None else last.verdict
-        outcome = replace(last, command="watch", verdict=verdict, exit_code=0, error=None, next_action=None)
+        outcome = replace(last, command="watch", verdict=self._verdict, exit_code=0, error=None, next_action=None)
         if error is None:
             return outcome
         code = error.actual_exit_code
@@ -139,7 +150,10 @@ class Watcher:
     def _emit(self, event: Event) -> None:
         for said in self._voice.hear(event, time.monotonic()):
             self._say(said)
-        if isinstance(event, RunStarted):
+        if isinstance(event, StateChanged):
+            # pictures come at most ten times a second, this at once
+            self._verdict = event.new
+        elif isinstance(event, RunStarted):
             self._running = True
         elif isinstance(event, RunEnded):
             self._running = False
@@ -224,8 +238,7 @@ class Watcher:
             self._queue.task_done()
 
     async def _notify(self, change: Change) -> None:
-        verdict = self._snapshot.verdict if self._snapshot is not None else Word.UNKNOWN
-        notice = notify.notice_of(change, self._settings, verdict, time.time())
+        notice = notify.notice_of(change, self._settings, self._verdict, time.time())
         for why in await notify.tell(self._settings, notice):
             self._failed("notify", why)
 
@@ -267,7 +280,7 @@ class Watcher:
         facts = await asyncio.to_thread(facts_of, outcome, cache, history, warnings.append)
         for why in warnings:
             self._failed("metrics", why)
-        return seen_now(facts, self._snapshot, time.time()) if self._snapshot is not None else facts
+        return seen_now(facts, self._snapshot, self._verdict, time.time()) if self._snapshot is not None else facts
 
 
 def _places(settings: Settings) -> tuple[Path, Path]:

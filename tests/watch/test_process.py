@@ -1,0 +1,286 @@
+"""`watch` as systemd and an operator meet it: real processes, signals, sockets, a primary that comes and goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storage_sync.demo import Demo
+from tests.support import stores
+from tests.support.command import Tool, applied
+from tests.support.sqld import Sqld, free_port
+
+LIMIT_S = 30.0
+SOON_S = 2.0
+NOW = 1_795_392_000
+
+Line = dict[str, Any]
+
+
+class Watch:
+    """A running `watch`; its log lines as they come."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[Line] = []
+        self.raw: list[str] = []
+        self._news: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self._news.put(line)
+        self._news.put(None)
+
+    def until(self, wanted: Callable[[Line], bool], *, after: int = 0) -> Line:
+        """The first line from number `after` on that fits."""
+        deadline = time.monotonic() + LIMIT_S
+        number = after
+        while True:
+            for line in self.lines[number:]:
+                number += 1
+                if wanted(line):
+                    return line
+            self._take(deadline - time.monotonic())
+
+    def _take(self, seconds: float) -> None:
+        try:
+            text = self._news.get(timeout=max(seconds, 0.001))
+        except queue.Empty:
+            raise AssertionError("it was not said:\n" + "".join(self.raw)) from None
+        assert text is not None, "watch ended:\n" + "".join(self.raw)
+        self.raw.append(text)
+        self.lines.append(json.loads(text))
+
+    def rest(self) -> None:
+        while (text := self._news.get(timeout=LIMIT_S)) is not None:
+            self.raw.append(text)
+            self.lines.append(json.loads(text))
+
+    def runs(self) -> list[Line]:
+        return [line for line in self.lines if line["area"] == "sync" and "exit 0" in line["message"]]
+
+    def stop(self, number: signal.Signals) -> tuple[int, float]:
+        """Exit code, and seconds until it was there."""
+        started = time.monotonic()
+        self.process.send_signal(number)
+        code = self.process.wait(LIMIT_S)
+        took = time.monotonic() - started
+        self.rest()
+        return code, took
+
+
+@contextmanager
+def watching(tool: Tool, *words: str) -> Iterator[Watch]:
+    with tool.start("watch", "--log-format", "json", *words, stdout=subprocess.DEVNULL) as process:
+        watch = Watch(process)
+        try:
+            yield watch
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def well(line: Line) -> bool:
+    return line["area"] == "watch" and (line["message"] == "in sync" or "recovered" in line["message"])
+
+
+def said(text: str) -> Callable[[Line], bool]:
+    return lambda line: text in line["message"]
+
+
+def resident_and_descriptors(pid: int) -> tuple[int, int]:
+    """Bytes in memory, and open files, of a process."""
+    proc = Path("/proc") / str(pid)
+    pages = int((proc / "statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE"), len(os.listdir(proc / "fd"))
+
+
+def demo_tool(folder: Path, **environment: str) -> Tool:
+    (folder / "demo").mkdir()
+    demo = Demo.create(folder / "demo", episodes=20, now=NOW)
+    return Tool.at(folder, f"file:{demo.primary}", demo.cache, STORAGE_SYNC_POLL_S="0.2", **environment)
+
+
+def test_it_tells_systemd_that_it_is_ready_alive_and_stopping(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(LIMIT_S)
+        tool = demo_tool(tmp_path, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="600000")
+        with watching(tool) as watch:
+            heard: list[str] = []
+            while heard.count("WATCHDOG=1") < 3 or not any("STATUS=ok" in text for text in heard):
+                heard += manager.recv(4096).decode().splitlines()
+            assert "READY=1" in heard[:2]
+            code, took = watch.stop(signal.SIGTERM)
+        while "STOPPING=1" not in heard:
+            heard += manager.recv(4096).decode().splitlines()
+    assert code == 143
+    assert took < SOON_S
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_soon_with_its_code_and_a_document(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    tool = demo_tool(tmp_path)
+    with tool.start("watch", "--log-format", "json", "--json") as process:
+        assert process.stderr is not None
+        for text in process.stderr:
+            if well(json.loads(text)):
+                break
+        started = time.monotonic()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=LIMIT_S)
+        assert time.monotonic() - started < SOON_S
+    document = json.loads(out)
+    assert (process.returncode, document["exit_code"], document["command"]) == (code, code, "watch")
+    assert (document["verdict"], document["error"]["code"]) == ("IN_SYNC", "interrupted")
+    assert "Traceback" not in err
+
+
+def test_sigterm_ends_it_soon_while_the_primary_hangs(tmp_path: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        tool = Tool.at(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with watching(tool, "--listen", "127.0.0.1:0") as watch:
+            watch.until(said("metrics on"))
+            connection, _ = silent.accept()
+            with connection:
+                code, took = watch.stop(signal.SIGTERM)
+    assert code == 143
+    assert took < SOON_S
+
+
+def test_sigusr1_syncs_now_and_sighup_reads_the_settings_again(tmp_path: Path) -> None:
+    tool = demo_tool(tmp_path)
+    config = tmp_path / "config.toml"
+    config.write_text("max_episodes_cache = 20\n")
+    with watching(tool, "--config", str(config)) as watch:
+        watch.until(well)
+        first = len(watch.lines)
+        watch.process.send_signal(signal.SIGUSR1)
+        watch.until(said("nothing to do"), after=first)
+        config.write_text("max_episodes_cache = 5\nmax_removal_ratio = 1.0\n")
+        watch.process.send_signal(signal.SIGHUP)
+        watch.until(said("now in effect: max_episodes_cache"))
+        second = len(watch.lines)
+        watch.process.send_signal(signal.SIGUSR1)
+        changed = watch.until(lambda line: line["area"] == "sync" and "rows changed" in line["message"], after=second)
+        assert changed["sync_id"].startswith("s-")
+        config.write_text("max_episodes_cache = nonsense\n")
+        watch.process.send_signal(signal.SIGHUP)
+        watch.until(said("the old settings stay"))
+        assert watch.stop(signal.SIGTERM)[0] == 143
+
+
+def test_metrics_are_served_on_that_address_and_written_after_a_run(tmp_path: Path) -> None:
+    tool = demo_tool(tmp_path)
+    target = tmp_path / "storage_sync.prom"
+    with watching(tool, "--listen", "127.0.0.1:0", "--metrics-file", str(target)) as watch:
+        url = watch.until(said("metrics on"))["message"].removeprefix("metrics on ")
+        watch.until(well)
+        with urllib.request.urlopen(url, timeout=LIMIT_S) as response:
+            text = response.read().decode()
+        assert "\nstorage_sync_in_sync 1.0\n" in text
+        assert 'storage_sync_rows{side="cache",table="episodes"} 20.0' in text
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(url.replace("metrics", "other"), timeout=LIMIT_S)
+        with pytest.raises(urllib.error.URLError, match="refused"):
+            urllib.request.urlopen(url.replace("127.0.0.1", "127.0.0.2"), timeout=LIMIT_S)
+        assert watch.stop(signal.SIGTERM)[0] == 143
+    assert "\nstorage_sync_in_sync 1.0\n" in target.read_text()
+
+
+def test_an_address_that_is_taken_is_a_local_error(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        result = demo_tool(tmp_path).json("watch", "--listen", address)
+    assert (result.exit_code, result.document["error"]["code"]) == (8, "local_io")
+    assert address in result.document["error"]["message"]
+
+
+def test_what_is_missing_is_said_at_once(tmp_path: Path) -> None:
+    with demo_tool(tmp_path).start_bare("watch", "--json") as process:
+        out, _ = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 2
+    assert json.loads(out)["error"]["code"] == "config"
+
+
+def test_a_state_change_runs_the_hook_once_with_its_json(tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    hook = tmp_path / "hook"
+    hook.write_text(f"#!/bin/sh\ncat >> {seen}\necho >> {seen}\n")
+    hook.chmod(0o755)
+    with Sqld(stores.primary("small", tmp_path / "p")) as server:
+        tool = Tool.at(
+            tmp_path, server.url, STORAGE_SYNC_POLL_S="0.2", STORAGE_SYNC_NOTIFY_COMMAND=str(hook), TURSO_TOKEN="secret"
+        )
+        with watching(tool) as watch:
+            watch.until(well)
+            server.stop()
+            watch.until(said("primary_unavailable"))
+            server.start()
+            watch.until(said("recovered after"))
+            assert watch.stop(signal.SIGTERM)[0] == 143
+    notices = [json.loads(text) for text in seen.read_text().splitlines()]
+    assert [(one["event"], one["old"], one["new"]) for one in notices] == [
+        ("trouble", "ok", "primary_unavailable"),
+        ("recovered", "primary_unavailable", "ok"),
+    ]
+    assert {one["cache"] for one in notices} == {str(tool.cache)}
+    assert "secret" not in seen.read_text()
+
+
+# ------------------------------------------------------------------------------- F12: a primary that flaps
+
+FLAPS = int(os.environ.get("STORAGE_SYNC_FLAPS", "9"))
+WARM_UP = 3
+GROWTH_BYTES = 6 * 1024 * 1024
+
+
+def test_a_flapping_primary_costs_one_warning_a_change_and_nothing_else(tmp_path: Path) -> None:
+    with Sqld(stores.primary("small", tmp_path / "p"), port=free_port()) as server:
+        tool = Tool.at(tmp_path, server.url, STORAGE_SYNC_POLL_S="0.15")
+        with watching(tool, "--interval", "1") as watch:
+            watch.until(well)
+            sizes: list[tuple[int, int]] = []
+            for number in range(FLAPS):
+                position = len(watch.lines)
+                server.stop(kill=number % 3 == 0)
+                watch.until(said("primary_unavailable"), after=position)
+                if number % 3:
+                    stores.execute(server.database, [f"UPDATE episodes SET task_description = 'flap {number}'"])
+                server.start()
+                watch.until(said("recovered after"), after=position)
+                if number % 3:
+                    watch.until(said("rows changed"), after=position)
+                sizes.append(resident_and_descriptors(watch.process.pid))
+            code, took = watch.stop(signal.SIGTERM)
+        assert (code, took < SOON_S) == (143, True)
+        warnings = [line["message"] for line in watch.lines if line["level"] not in ("info", "debug")]
+        assert len(warnings) == FLAPS, warnings
+        assert all(text.startswith("primary_unavailable: ") for text in warnings)
+        assert not any("Traceback" in text or "exception" in text for text in watch.raw)
+        assert tool.json("status").document["verdict"] == "IN_SYNC"
+        assert applied(tool.sync()) == {}
+    settled, last = sizes[WARM_UP - 1], sizes[-1]
+    assert last[0] - settled[0] < GROWTH_BYTES, sizes
+    assert last[1] <= max(fds for _, fds in sizes[:WARM_UP]) + 2, sizes
