@@ -109,7 +109,7 @@ def resident_and_descriptors(pid: int) -> tuple[int, int]:
     """Bytes in memory, and open files, of a process."""
     proc = Path("/proc") / str(pid)
     pages = int((proc / "statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGESIZE"), len(os.listdir(proc / "fd"))
+    return pages * os.sysconf("SC_PAGESIZE"), len(list((proc / "fd").iterdir()))
 
 
 def demo_tool(folder: Path, **environment: str) -> Tool:
