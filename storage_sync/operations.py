@@ -26,7 +26,20 @@ from storage_sync.sync.context import Context, Options
 from storage_sync.sync.draft import Draft
 from storage_sync.sync.progress import Progress, Tracker
 
-__all__ = ["Cancel", "Progress", "Request", "diff", "doctor", "orphans", "perform", "ping", "status", "sync", "verify"]
+__all__ = [
+    "Cancel",
+    "Progress",
+    "Request",
+    "diff",
+    "doctor",
+    "mend",
+    "orphans",
+    "perform",
+    "ping",
+    "status",
+    "sync",
+    "verify",
+]
 
 RETRY_MOST_S = 2.0
 RECORDED = frozenset({"sync", "verify"})
@@ -119,7 +132,22 @@ async def doctor(request: Request, progress: Progress = quiet, cancel: Cancel | 
     return await _one_shot("doctor", _looking(request), progress, cancel, run_doctor)
 
 
-async def _one_shot(command: str, request: Request, progress: Progress, cancel: Cancel | None, work: Work) -> Outcome:
+async def mend(
+    command: str, request: Request, work: Work, progress: Progress = quiet, cancel: Cancel | None = None
+) -> Outcome:
+    """What an operator does beside a sync (`storage_sync.mend`); remembered unless the flag `plan` is there."""
+    return await _one_shot(command, request, progress, cancel, work, recorded="plan" not in request.flags)
+
+
+async def _one_shot(
+    command: str,
+    request: Request,
+    progress: Progress,
+    cancel: Cancel | None,
+    work: Work,
+    *,
+    recorded: bool = False,
+) -> Outcome:
     session = Session(request.settings, request.token)
     last: list[Run] = []
 
@@ -129,7 +157,7 @@ async def _one_shot(command: str, request: Request, progress: Progress, cancel: 
 
     try:
         outcome = await perform(session, command, request, remember, cancel or Cancel(), work)
-        return _recorded(session, outcome, last[-1]) if command in RECORDED else outcome
+        return _recorded(session, outcome, last[-1]) if recorded or command in RECORDED else outcome
     finally:
         await session.close()
 

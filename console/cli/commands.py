@@ -56,6 +56,18 @@ def _run_options(command: Any) -> Any:
     return command
 
 
+def _consent_options(command: Any) -> Any:
+    """A plan to look at, and consent without a question."""
+    command = click.option("--yes", is_flag=True, help="Do it without asking.")(command)
+    return click.option("--plan", "plan_only", is_flag=True, help="Only say what would change.")(command)
+
+
+def _wait_option(command: Any) -> Any:
+    return click.option(
+        "--wait", "wait_s", type=_SECONDS, default=5.0, metavar="S", show_default=True, help="Wait for a lock."
+    )(command)
+
+
 @storage_sync.command()
 @click.option("--check", is_flag=True, help="Ask the primary.")
 @click.option("--max-age", type=_SECONDS, metavar="S", help="Exit 10 when the last proof is older.")
@@ -182,6 +194,36 @@ def orphans_show(context: click.Context, key: str) -> Answer:
     return core.orphan(_begin(context), key)
 
 
+@orphans.command("quarantine")
+@click.argument("keys", metavar="KEY…", nargs=-1)
+@click.option("--filter", "filter_text", default="", metavar="EXPR", help="All that fit, as in list.")
+@click.option("--reason", metavar="R", help="All with this reason.")
+@_consent_options
+@click.pass_context
+def orphans_quarantine(
+    context: click.Context, keys: tuple[str, ...], filter_text: str, reason: str | None, plan_only: bool, yes: bool
+) -> Answer:
+    """Set them aside: out of the cache, restorable."""
+    from console.cli import core, mending
+
+    invocation = _begin(context)
+    chosen = core.chosen_orphans(invocation, keys, filter_text=filter_text, reason=reason)
+    if isinstance(chosen, Answer):
+        return chosen
+    return mending.set_orphans_aside(invocation, chosen, plan_only=plan_only, yes=yes)
+
+
+@orphans.command("expect")
+@click.argument("keys", metavar="KEY…", nargs=-1, required=True)
+@click.option("--note", default="expected by an operator", metavar="TEXT", help="Why.")
+@click.pass_context
+def orphans_expect(context: click.Context, keys: tuple[str, ...], note: str) -> Answer:
+    """Mark them as expected; the check counts them aside."""
+    from console.cli import mending
+
+    return mending.expect_orphans(_begin(context), keys, note)
+
+
 @storage_sync.group(invoke_without_command=True)
 @click.pass_context
 def quarantine(context: click.Context) -> Answer | None:
@@ -210,6 +252,81 @@ def quarantine_show(context: click.Context, identity: str) -> Answer:
     from console.cli import quarantine as work
 
     return work.show(_begin(context), identity)
+
+
+@quarantine.command("retry")
+@click.argument("identities", metavar="ID…", nargs=-1, required=True)
+@_wait_option
+@click.pass_context
+def quarantine_retry(context: click.Context, identities: tuple[str, ...], wait_s: float) -> Answer:
+    """Fetch refused rows again, by a full sync."""
+    from console.cli import mending
+
+    return mending.retry(_begin(context), identities, wait_s=wait_s)
+
+
+@quarantine.command("restore")
+@click.argument("identities", metavar="ID…", nargs=-1, required=True)
+@_consent_options
+@click.pass_context
+def quarantine_restore(context: click.Context, identities: tuple[str, ...], plan_only: bool, yes: bool) -> Answer:
+    """Put rows that were set aside back, the same bytes."""
+    from console.cli import mending
+
+    return mending.restore(_begin(context), identities, plan_only=plan_only, yes=yes)
+
+
+@quarantine.command("purge")
+@_consent_options
+@click.pass_context
+def quarantine_purge(context: click.Context, plan_only: bool, yes: bool) -> Answer:
+    """Forget rows that were set aside longer ago than quarantine_days."""
+    from console.cli import mending
+
+    return mending.purge(_begin(context), plan_only=plan_only, yes=yes)
+
+
+@storage_sync.command()
+@click.argument("run_id", metavar="[RUN]", required=False)
+@_consent_options
+@_wait_option
+@click.pass_context
+def undo(context: click.Context, run_id: str | None, plan_only: bool, yes: bool, wait_s: float) -> Answer:
+    """Take back the last run that changed the cache, or the named one."""
+    from console.cli import mending
+
+    return mending.undo(_begin(context), run_id, plan_only=plan_only, yes=yes, wait_s=wait_s)
+
+
+@storage_sync.command()
+@_consent_options
+@_wait_option
+@click.pass_context
+def detach(context: click.Context, plan_only: bool, yes: bool, wait_s: float) -> Answer:
+    """Remove what this tool has put into the cache; do-memory's rows stay."""
+    from console.cli import mending
+
+    return mending.detach(_begin(context), plan_only=plan_only, yes=yes, wait_s=wait_s)
+
+
+@storage_sync.command()
+@click.pass_context
+def peek(context: click.Context) -> Answer:
+    """Look at a cache that another process holds, through a private copy."""
+    from console.cli import mending
+
+    return mending.peek(_begin(context))
+
+
+@storage_sync.command()
+@click.option("--plan", "plan_only", is_flag=True, help="Only say what there is to gain.")
+@_wait_option
+@click.pass_context
+def compact(context: click.Context, plan_only: bool, wait_s: float) -> Answer:
+    """Give the cache's empty room back to the disk."""
+    from console.cli import mending
+
+    return mending.compact(_begin(context), plan_only=plan_only, wait_s=wait_s)
 
 
 # ----------------------------------------------------------------------------------- what is on disk

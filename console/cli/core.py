@@ -167,6 +167,20 @@ def orphans(invocation: Invocation, *, filter_text: str, reason: str | None, for
     return Answer(outcome, _as_jsonl(keep) if form == "jsonl" else _as_csv(keep), raw=True)
 
 
+def chosen_orphans(
+    invocation: Invocation, keys: Sequence[str], *, filter_text: str, reason: str | None
+) -> Sequence[str] | Answer:
+    """The keys typed, or those that fit; the answer of the listing when that failed."""
+    if bool(keys) == bool(filter_text or reason):
+        raise UsageError("name keys, or give --filter or --reason", hint="storage-sync orphans list names them")
+    if keys:
+        return keys
+    listed = orphans(invocation, filter_text=filter_text, reason=reason, form="table")
+    if listed.outcome.error is not None or not listed.outcome.orphans:
+        return listed
+    return [orphan.key for orphan in listed.outcome.orphans]
+
+
 def orphan(invocation: Invocation, key: str) -> Answer:
     outcome = _orphans(invocation)
     found = tuple(orphan for orphan in outcome.orphans if orphan.key == key)

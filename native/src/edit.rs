@@ -3,7 +3,7 @@
 use crate::apply::Applied;
 use crate::errors::{Fault, Outcome};
 use crate::finish::{Checkpoint, Revisions, write_recommendation_index};
-use crate::ledger::{Entry, ledger_key};
+use crate::ledger::{Entry, REFUSED, ledger_key};
 use crate::panics::{Quiet, detached};
 use crate::tables::{LEDGER, META, QUARANTINE, REVISIONS, byte_table};
 use pyo3::prelude::*;
@@ -23,7 +23,8 @@ fn table_of(name: &str) -> Outcome<Table> {
     Table::from_name(name).ok_or_else(|| Fault::value(format!("{name} is no table of the cache")))
 }
 
-/// A removed row leaves the ledger; one that the ledger does not know is listed as cache-only.
+/// A removed row leaves the ledger, but not what is known of a refused one; a row that the ledger does not know is
+/// listed as cache-only.
 fn settle_entry(
     ledger: &mut redb::Table<'_, &'static str, &'static [u8]>,
     table: Table,
@@ -31,10 +32,15 @@ fn settle_entry(
     stays: bool,
 ) -> Outcome<()> {
     let name = ledger_key(table.name(), key);
-    if !stays {
-        ledger.remove(name.as_str())?;
-    } else if ledger.get(name.as_str())?.is_none() {
-        ledger.insert(name.as_str(), Entry::cache_only().encode().as_slice())?;
+    let flag = ledger.get(name.as_str())?.and_then(|entry| Entry::decode(entry.value()).map(|entry| entry.flag));
+    match (flag, stays) {
+        (Some(REFUSED), _) | (Some(_), true) => {}
+        (_, false) => {
+            ledger.remove(name.as_str())?;
+        }
+        (None, true) => {
+            ledger.insert(name.as_str(), Entry::cache_only().encode().as_slice())?;
+        }
     }
     Ok(())
 }
@@ -42,7 +48,6 @@ fn settle_entry(
 fn write_rows(transaction: &WriteTransaction, changes: &[Change], now_ms: i64) -> Outcome<Applied> {
     let mut applied = Applied::default();
     let mut ledger = transaction.open_table(LEDGER)?;
-    let mut quarantine = transaction.open_table(QUARANTINE)?;
     let keeps_revisions = transaction.list_tables()?.any(|table| table.name() == REVISIONS.name());
     let mut revisions = if keeps_revisions { Some(Revisions::open(transaction, now_ms)?) } else { None };
     for (name, key, before, after) in changes {
@@ -62,7 +67,6 @@ fn write_rows(transaction: &WriteTransaction, changes: &[Change], now_ms: i64) -
                 if rows.remove(key.as_str())?.is_some() {
                     applied.rows_removed += 1;
                 }
-                quarantine.remove(ledger_key(table.name(), key).as_str())?;
             }
         }
         settle_entry(&mut ledger, table, key, after.is_some())?;

@@ -6,10 +6,11 @@ import asyncio
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 from storage_sync import __version__, _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, TableFacts, decode_checkpoint, encode_checkpoint
@@ -21,10 +22,12 @@ from storage_sync.cache.space import require_space
 from storage_sync.cache.witness import next_generation, sync_folder
 from storage_sync.errors import CacheDamaged, CacheLocked, LocalIO, StorageSyncError
 from storage_sync.model import Phase
+from storage_sync.sync import undo
 from storage_sync.sync.compare import Compared
 from storage_sync.sync.context import PAGE, Context
 
 LOCK_POLL_S = 0.05
+Written = TypeVar("Written")
 
 
 async def apply(context: Context, compared: Compared) -> tuple[int, _native.Applied, _native.Scan | None]:
@@ -39,13 +42,17 @@ async def apply(context: Context, compared: Compared) -> tuple[int, _native.Appl
     now = time.time()
     meta = {META_KEY: encode_checkpoint(_checkpoint(context, compared, generation, now))}
     aside = await session.on_cache_thread(_set_aside, context, compared, generation, now)
+    if not look.sibling:
+        await session.on_cache_thread(undo.remember, context, generation, now, undo.of_staging(compared))
     context.tracker.step(Phase.COMMIT)
     if look.sibling:
         applied, scan = await _publish(context, compared, meta, generation, now)
     else:
         applied, scan = await _in_place(context, compared, meta, generation, now), None
     if aside:
-        await session.on_cache_thread(_confirm, context, generation)
+        await session.on_cache_thread(confirm_aside, context, generation)
+    if not look.sibling:
+        await session.on_cache_thread(undo.confirm, context)
     return generation, applied, scan
 
 
@@ -55,6 +62,7 @@ def settle(context: Context, live_generation: int) -> None:
     if state.usable and state.set_aside.is_dir():
         with SetAside.open(state.set_aside) as store:
             store.settle(live_generation)
+    undo.settle(context, live_generation)
 
 
 # ---------------------------------------------------------------------------------------------- in place
@@ -63,13 +71,24 @@ def settle(context: Context, live_generation: int) -> None:
 async def _in_place(
     context: Context, compared: Compared, meta: Mapping[str, bytes], generation: int, now: float
 ) -> _native.Applied:
-    session = context.session
-    path = real_path(session.cache_path)
+    path = real_path(context.session.cache_path)
     staging = compared.staged.staging
     require_space(path, 2 * staging.staged_bytes)
+    return await on_live_file(
+        context, path, generation, lambda: _native.apply(path, staging, meta, generation, int(now * 1000))
+    )
 
-    async def commit() -> _native.Applied:
-        return await session.on_cache_thread(_native.apply, path, staging, meta, generation, int(now * 1000))
+
+async def on_live_file(context: Context, path: str, generation: int | None, write: Callable[[], Written]) -> Written:
+    """Do the blocking `write` on the cache thread, past cancellation, waiting up to `wait_s` for the file's lock.
+
+    `generation`: what the commit stamps, None when it stamps nothing. Errors: CacheLocked, LocalIO, CacheDamaged;
+    `_native.Conflict`. The cache keeps its old state with each.
+    """
+    session = context.session
+
+    async def commit() -> Written:
+        return await session.on_cache_thread(write)
 
     deadline = time.monotonic() + context.options.wait_s
     while True:
@@ -89,8 +108,10 @@ async def _in_place(
             raise LocalIO(f"the cache could not be written ({error}); it keeps its old state") from error
 
 
-def _after_unknown(path: str, generation: int, error: _native.CommitUnknown) -> StorageSyncError:
+def _after_unknown(path: str, generation: int | None, error: _native.CommitUnknown) -> StorageSyncError:
     """A commit that returned an error may be durable all the same (`cache.md` 2.4): the generation tells."""
+    if generation is None:
+        return LocalIO(f"the commit returned an error ({error})", hint="look at the disk, then run it again")
     file = _native.CacheFile.open(path, "write")
     try:
         durable = _generation(file.meta()) == generation
@@ -130,27 +151,41 @@ async def _publish(
             hint=f"check the disk; {staged.path} is kept for a look",
         )
 
-    async def rename() -> None:
-        await session.on_cache_thread(_swap, staged.path, session.cache_path, compared, now)
+    await put_in_place(context, staged.path, generation, now, keep=compared.look.replaces)
+    return applied, scan
+
+
+async def put_in_place(context: Context, built: str, generation: int, now: float, *, keep: bool) -> None:
+    """Give the finished file `built` the cache's name, under the lock of the file that has it (`cache.md` 2.5).
+
+    `keep`: that one stays beside it as `.old-<utc>`, and undo knows of it. CacheLocked after `wait_s`, LocalIO.
+    """
+    session = context.session
+
+    async def rename() -> str | None:
+        return await session.on_cache_thread(_swap, built, session.cache_path, keep, now)
 
     deadline = time.monotonic() + context.options.wait_s
     while True:
         try:
-            await context.cancel.uncancellable(rename)
-            return applied, scan
+            kept = await context.cancel.uncancellable(rename)
+            break
         except CacheLocked:
             if time.monotonic() >= deadline:
                 raise
             await asyncio.sleep(LOCK_POLL_S)
+    if kept is not None:
+        await session.on_cache_thread(undo.remember_file, context, generation, now, kept)
 
 
-def _swap(built: str, cache: str, compared: Compared, now: float) -> None:
-    """Rename under the lock of the file that is there, if one is (`cache.md` 2.5: never over a live one)."""
+def _swap(built: str, cache: str, keep: bool, now: float) -> str | None:
+    """Name of the old file where it is kept."""
     real = real_path(cache)
+    kept = None
     try:
         with _old_file_locked(real):
-            if compared.look.replaces:
-                keep_file(cache, "old", now)
+            if keep:
+                kept = keep_file(cache, "old", now)
                 prune_kept(cache, "old")
             Path(built).replace(real)
             sync_folder(Path(real).parent)
@@ -158,6 +193,7 @@ def _swap(built: str, cache: str, compared: Compared, now: float) -> None:
         raise held(real) from error
     except OSError as error:
         raise LocalIO(f"{real} cannot be put in place: {error.strerror}") from error
+    return kept
 
 
 @contextmanager
@@ -180,16 +216,20 @@ def _old_file_locked(real: str) -> Iterator[None]:
 
 
 def _set_aside(context: Context, compared: Compared, generation: int, now: float) -> bool:
-    """Durable before the commit, pending until after it. True when there was anything."""
-    rows = _replaced(compared.staged.staging)
-    first = next(rows, None)
+    return put_aside(context, _replaced(compared.staged.staging), generation, now)
+
+
+def put_aside(context: Context, rows: Iterable[Removed], generation: int, now: float) -> bool:
+    """Durable before the commit, pending until after it. True when there was anything. Blocking; LocalIO."""
+    source = iter(rows)
+    first = next(source, None)
     if first is None:
         return False
     state = context.session.state
     if not state.usable:
         raise LocalIO(state.problem, hint="rows that only the cache holds would be lost; give --state-dir")
     with SetAside.open(state.set_aside) as store:
-        count = store.put(chain([first], rows), context.tracker.run.id, generation, now)
+        count = store.put(chain([first], source), context.tracker.run.id, generation, now)
     context.draft.extra["set_aside"] = count
     return True
 
@@ -202,7 +242,8 @@ def _replaced(staging: _native.Staging) -> Iterator[Removed]:
         after = f"{page[-1][0]}\0{page[-1][1]}"
 
 
-def _confirm(context: Context, generation: int) -> None:
+def confirm_aside(context: Context, generation: int) -> None:
+    """The commit of this generation is durable: what was put aside for it counts from now on. Blocking."""
     with SetAside.open(context.session.state.set_aside) as store:
         store.confirm(context.tracker.run.id, generation)
 

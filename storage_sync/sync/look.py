@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -13,16 +13,19 @@ from storage_sync import _native
 from storage_sync.cache.checkpoint import Checkpoint
 from storage_sync.cache.content import ContentJudgement, content_error, judge_content
 from storage_sync.cache.copy import PrivateCopy, examine, private_copy
+from storage_sync.cache.statedir import StateDir
 from storage_sync.cache.states import FileJudgement, Finding, error_of, judge_file
 from storage_sync.cache.witness import Witness, read_witness
 from storage_sync.errors import StorageSyncError
+from storage_sync.history import History
 from storage_sync.model import CacheState, FileIdentity, Phase
 from storage_sync.session import Session
 from storage_sync.sync.draft import Draft
 from storage_sync.sync.progress import Tracker
-from storage_sync.validate.checks import FileFacts
+from storage_sync.validate.checks import KEYS_SHOWN, FileFacts
 
 LOCK_POLL_S = 0.05
+ALL_KEYS = 1_000_000
 _LOCKED = (CacheState.LOCKED_EXCLUSIVE, CacheState.LOCKED_SHARED)
 _ONLY_FOR_WRITERS = frozenset({CacheState.READ_ONLY, CacheState.DISK_LOW})
 
@@ -169,10 +172,27 @@ def _raise_for(judgement: FileJudgement, *, writing: bool) -> None:
             raise error
 
 
-def file_facts(look: Look, dimension: int | None, expected_orphans: int = 0) -> FileFacts:
-    """What the file alone says, for the checks. Blocking: walks the embeddings."""
+def marked_file_facts(session: Session, look: Look) -> FileFacts:
+    """`file_facts` by the session's settings and its operator's marks. Blocking."""
+    return file_facts(look, session.settings.embedding_dimension, expected_orphans(session.state))
+
+
+def expected_orphans(state: StateDir) -> frozenset[str]:
+    """Keys of broken vectors that an operator marked as expected; none where no history can be read. Blocking."""
+    if not state.history.exists():
+        return frozenset()
+    with History.open(state.history, lambda _: None, read_only=True) as history:
+        return frozenset(key for key, mark in history.orphan_marks().items() if mark.expected_reason is not None)
+
+
+def file_facts(look: Look, dimension: int | None, expected: Collection[str] = ()) -> FileFacts:
+    """What the file alone says, for the checks; `expected`: keys of orphans that are no finding. Blocking: walks the
+    embeddings."""
     started = time.monotonic()
-    orphans, orphan_keys = look.scan.orphaned_embeddings() if look.scan is not None else (0, [])
+    # all keys are needed to tell the expected ones from the others
+    named = ALL_KEYS if expected else KEYS_SHOWN
+    orphans, orphan_keys = look.scan.orphaned_embeddings(named) if look.scan is not None else (0, [])
+    unexpected = [key for key in orphan_keys if key not in expected]
     between = time.monotonic()
     bad, bad_keys = look.scan.bad_vectors(dimension) if look.scan is not None else (0, [])
     ended = time.monotonic()
@@ -184,8 +204,8 @@ def file_facts(look: Look, dimension: int | None, expected_orphans: int = 0) -> 
         integrity=look.integrity,
         wrong_tables=(wrong.evidence,) if wrong is not None else (),
         orphans=orphans,
-        orphan_keys=tuple(orphan_keys),
-        orphans_expected=expected_orphans,
+        orphan_keys=tuple(unexpected[:KEYS_SHOWN]),
+        orphans_expected=len(orphan_keys) - len(unexpected),
         vectors=tables["embeddings"].rows if "embeddings" in tables else 0,
         bad_vectors=bad,
         bad_vector_keys=tuple(bad_keys),

@@ -14,7 +14,7 @@ from storage_sync.model import CheckStatus, Outcome, Word
 from storage_sync.sync.compare import Compared, compared, project, source_guard
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.counts import pending_facts, table_changes
-from storage_sync.sync.look import Look, file_facts, looked
+from storage_sync.sync.look import Look, looked, marked_file_facts
 from storage_sync.sync.prove import check_scope, count, make_proof, outside
 from storage_sync.sync.run import difference
 from storage_sync.validate.checks import all_checks
@@ -30,7 +30,7 @@ async def run_verify(context: Context, *, deep: bool) -> Outcome:
     """
     draft = context.draft
     async with looked(context.session, context.tracker, draft, writing=False, deep=deep) as look:
-        file = await context.session.on_cache_thread(file_facts, look, context.session.settings.embedding_dimension)
+        file = await context.session.on_cache_thread(marked_file_facts, context.session, look)
         try:
             projection = await project(context, look)
             async with compared(context, look, projection) as comparison:

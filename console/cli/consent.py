@@ -1,0 +1,79 @@
+"""Plan, question, work: how a command that changes what an operator may miss is run (`cli.md`, Consent)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from console.cli import output
+from console.cli.invocation import Invocation
+from storage_sync.errors import GuardStopped, UsageError
+from storage_sync.outcome import Outcome, Plan
+
+if TYPE_CHECKING:
+    from storage_sync.request import Request
+
+PRIMARY_ROW = "primary"
+"""The last row of every plan; it is no work."""
+
+
+def with_consent(
+    invocation: Invocation,
+    request: Callable[..., Request],
+    run: Callable[[Request], Outcome],
+    *,
+    plan_only: bool,
+    yes: bool,
+    writes_cache: bool = True,
+) -> Outcome:
+    """Plan first, ask on a terminal unless `yes`, then do what was planned and nothing else.
+
+    `request` makes the request from flags. GuardStopped with `--read-only`, UsageError without a terminal and `yes`, or
+    after a no.
+    """
+    from dataclasses import replace
+
+    asked = request("plan")
+    if writes_cache and not plan_only and asked.settings.access == "read-only":
+        raise GuardStopped("--read-only: this would write the cache", hint="--plan works with it")
+    planned = run(asked)
+    plan = planned.proposal
+    if planned.error is not None or plan is None or plan_only or not work_of(plan):
+        return planned
+    if not yes:
+        output.say(invocation, plan_text(invocation, plan))
+        _ask()
+    return run(replace(request(), expected_plan=plan))
+
+
+def work_of(plan: Plan) -> bool:
+    """Whether the plan has anything to do."""
+    return any(row.step != PRIMARY_ROW for row in plan.rows)
+
+
+def plan_text(invocation: Invocation, plan: Plan) -> str:
+    """The plan as a person reads it before the question."""
+    from storage_sync.document import clean, number, size, table
+
+    rows = [
+        (row.text, number(row.rows) if row.rows else "", size(row.bytes) if row.bytes else "", row.undo)
+        for row in plan.rows
+    ]
+    lines = table(
+        ("plan", "rows", "bytes", "undo"),
+        rows,
+        width=output.width_of(sys.stderr),
+        colour=invocation.colour(sys.stderr),
+    )
+    return "\n".join([*lines, *(f"note: {clean(text)}" for text in plan.lost)])
+
+
+def _ask() -> None:
+    """UsageError unless somebody at a terminal says yes."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("this needs consent; nothing was done", hint="look at --plan, then say --yes")
+    sys.stderr.write("Do it? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UsageError("not agreed to; nothing was done", hint="--plan shows it again")

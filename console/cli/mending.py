@@ -1,0 +1,224 @@
+"""Commands of an operator beside the sync: undo, quarantine, orphans, detach, compact, peek."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from console.cli.consent import plan_text, with_consent, work_of
+from console.cli.invocation import Answer, Invocation
+from storage_sync.errors import GuardStopped, UsageError
+from storage_sync.outcome import Outcome
+
+if TYPE_CHECKING:
+    from storage_sync.operations import Work
+    from storage_sync.request import Request
+
+
+def _run(invocation: Invocation, request: Request, work: Work) -> Outcome:
+    """One operation of the core in a loop of its own."""
+    from console.cli.running import run_core
+
+    async def operation(progress: Any, cancel: Any) -> Outcome:
+        from storage_sync import operations
+
+        return await operations.mend(invocation.command, request, work, progress, cancel)
+
+    return run_core(invocation, operation)
+
+
+def _requests(invocation: Invocation, *, primary: bool, wait_s: float) -> Callable[..., Request]:
+    def make(*flags: str) -> Request:
+        return invocation.request(*flags, primary=primary, wait_s=wait_s)
+
+    return make
+
+
+def _changed(
+    invocation: Invocation,
+    work: Work,
+    *,
+    plan_only: bool,
+    yes: bool,
+    wait_s: float = 5.0,
+    done: Callable[[Outcome], str],
+    writes_cache: bool = True,
+) -> Answer:
+    """With consent; for people the plan where only that was asked for, else one sentence."""
+    outcome = with_consent(
+        invocation,
+        _requests(invocation, primary=False, wait_s=wait_s),
+        lambda request: _run(invocation, request, work),
+        plan_only=plan_only,
+        yes=yes,
+        writes_cache=writes_cache,
+    )
+    plan = outcome.proposal
+    if outcome.error is not None or plan is None:
+        return Answer(outcome)
+    if not work_of(plan):
+        return Answer(outcome, "\n".join(["Nothing to do.", *plan.lost]))
+    return Answer(outcome, plan_text(invocation, plan) if plan_only else done(outcome))
+
+
+def _rows(outcome: Outcome) -> str:
+    """How many rows a change touched, and how it is taken back."""
+    from storage_sync.document import number
+
+    total = sum(one.insert + one.update + one.remove for one in outcome.applied.values())
+    told = f"{number(total)} row{'' if total == 1 else 's'} changed by run {outcome.run_id}"
+    return f"{told}; storage-sync undo {outcome.run_id} takes it back."
+
+
+def undo(invocation: Invocation, run_id: str | None, *, plan_only: bool, yes: bool, wait_s: float) -> Answer:
+    async def work(context: Any) -> Outcome:
+        from storage_sync.mend.undo import run_undo
+
+        return await run_undo(context, run_id)
+
+    def told(outcome: Outcome) -> str:
+        kept = outcome.extra.get("file_restored")
+        return f"{kept} is the cache again." if kept else _rows(outcome)
+
+    return _changed(invocation, work, plan_only=plan_only, yes=yes, wait_s=wait_s, done=told)
+
+
+def restore(invocation: Invocation, ids: Sequence[str], *, plan_only: bool, yes: bool) -> Answer:
+    numbers = [_number(text) for text in ids]
+
+    async def work(context: Any) -> Outcome:
+        from storage_sync.mend.aside import run_restore
+
+        return await run_restore(context, numbers)
+
+    return _changed(invocation, work, plan_only=plan_only, yes=yes, done=_rows)
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise UsageError(
+            f"{text!r} is no row that was set aside", hint="their ids are numbers: storage-sync quarantine list"
+        )
+    return int(text)
+
+
+def purge(invocation: Invocation, *, plan_only: bool, yes: bool) -> Answer:
+    async def work(context: Any) -> Outcome:
+        from storage_sync.mend.aside import run_purge
+
+        return await run_purge(context)
+
+    def told(outcome: Outcome) -> str:
+        found = outcome.extra.get("purge")
+        return f"{found['removed'] if isinstance(found, dict) else 0} old rows forgotten."
+
+    return _changed(invocation, work, plan_only=plan_only, yes=yes, done=told, writes_cache=False)
+
+
+def retry(invocation: Invocation, ids: Sequence[str], *, wait_s: float) -> Answer:
+    request = invocation.request(wait_s=wait_s)
+    if request.settings.access == "read-only":
+        raise GuardStopped("--read-only: a retry writes the cache", hint="storage-sync quarantine list works with it")
+
+    async def work(context: Any) -> Outcome:
+        from storage_sync.mend.aside import run_retry
+
+        return await run_retry(context, ids)
+
+    outcome = _run(invocation, request, work)
+    told = outcome.extra.get("retried")
+    if outcome.error is not None or not isinstance(told, dict):
+        return Answer(outcome)
+    lines = [f"{word}: {one}" for word in ("accepted", "refused") for one in told[word]]
+    return Answer(outcome, "\n".join(lines))
+
+
+def set_orphans_aside(invocation: Invocation, keys: Sequence[str], *, plan_only: bool, yes: bool) -> Answer:
+    async def work(context: Any) -> Outcome:
+        from storage_sync.mend.orphans import run_set_aside
+
+        return await run_set_aside(context, keys)
+
+    return _changed(invocation, work, plan_only=plan_only, yes=yes, done=_rows)
+
+
+def expect_orphans(invocation: Invocation, keys: Sequence[str], note: str) -> Answer:
+    async def work(context: Any) -> Outcome:
+        from storage_sync.mend.orphans import run_expect
+
+        return await run_expect(context, keys, note)
+
+    outcome = _run(invocation, invocation.request(primary=False), work)
+    if outcome.error is not None:
+        return Answer(outcome)
+    many = len(set(keys))
+    return Answer(outcome, f"{many} embedding{'' if many == 1 else 's'} expected from now on.")
+
+
+def detach(invocation: Invocation, *, plan_only: bool, yes: bool, wait_s: float) -> Answer:
+    async def work(context: Any) -> Outcome:
+        from storage_sync.mend.detach import run_detach
+
+        return await run_detach(context)
+
+    return _changed(
+        invocation,
+        work,
+        plan_only=plan_only,
+        yes=yes,
+        wait_s=wait_s,
+        done=lambda _: "Nothing of this tool is left in the cache; do-memory's rows are as they were.",
+    )
+
+
+def compact(invocation: Invocation, *, plan_only: bool, wait_s: float) -> Answer:
+    request = invocation.request(*(["plan"] if plan_only else []), primary=False, wait_s=wait_s)
+    if request.settings.access == "read-only" and not plan_only:
+        raise GuardStopped("--read-only: compact would write the cache", hint="compact --plan works")
+
+    async def work(context: Any) -> Outcome:
+        from storage_sync.mend.detach import run_compact
+
+        return await run_compact(context)
+
+    outcome = _run(invocation, request, work)
+    told = outcome.extra.get("compact")
+    if outcome.error is not None or not isinstance(told, dict):
+        return Answer(outcome)
+    from storage_sync.document import size
+
+    text = f"{size(told['bytes_before'])} before"
+    if told["bytes_after"] is not None:
+        text += f", {size(told['bytes_after'])} after; the lock was held for {told['lock_seconds'] * 1000:.0f} ms"
+    return Answer(outcome, f"{text}.")
+
+
+def peek(invocation: Invocation) -> Answer:
+    async def work(context: Any) -> Outcome:
+        from storage_sync.mend.peek import run_peek
+
+        return await run_peek(context)
+
+    outcome = _run(invocation, invocation.request("plan", primary=False), work)
+    told = outcome.extra.get("peek")
+    if outcome.error is not None or not isinstance(told, dict):
+        return Answer(outcome)
+    return Answer(outcome, peek_text(invocation, outcome, told))
+
+
+def peek_text(invocation: Invocation, outcome: Outcome, told: dict[str, Any]) -> str:
+    """The report of the copy, and what was copied."""
+    import sys
+
+    from console.cli.output import width_of
+    from storage_sync.document import report, size
+
+    holders = ", ".join(told["held_by"]) or "nobody"
+    lines = [
+        f"a private copy of {told['copied_at']}: {size(told['copy_bytes'])} in {told['copy_seconds'] * 1000:.0f} ms, "
+        f"attempt {told['attempts']}; the cache is held by {holders}",
+        f"generation {told['generation']}, proved {told['proved_at'] or 'never'}",
+    ]
+    return "\n\n".join(
+        part for part in (report(outcome, width_of(sys.stdout), invocation.colour()), "\n".join(lines)) if part
+    )

@@ -1,0 +1,192 @@
+"""What the newest runs changed, so that it can be taken back (`cli.md`, undo).
+
+A SQLite file in the state folder, beside the rows set aside. Set-aside rows are what the primary cannot give back
+and stay until an operator decides; this log is a convenience with bounds: the newest `KEEP_RUNS` runs, and the bytes
+of a run only up to `KEEP_BYTES`. A run above that is remembered without its rows (`whole` is False), and its undo can
+only put back what was set aside. So a failure here costs a warning, never a run.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage_sync.errors import LocalIO
+
+FILE_NAME = "undo.db"
+KEEP_RUNS = 10
+KEEP_BYTES = 64 << 20
+"""Bytes of one run that are kept, and of all runs together."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS runs (
+    seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+    id         TEXT NOT NULL UNIQUE,
+    kind       TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    at         REAL NOT NULL,
+    whole      INTEGER NOT NULL,
+    file       TEXT,
+    pending    INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS steps (
+    run    INTEGER NOT NULL REFERENCES runs (seq) ON DELETE CASCADE,
+    tbl    TEXT NOT NULL,
+    key    TEXT NOT NULL,
+    before BLOB,
+    after  BLOB
+);
+CREATE INDEX IF NOT EXISTS steps_run ON steps (run);
+"""
+_RUN = """
+SELECT id, kind, generation, at, whole, file, count(steps.run), coalesce(sum(length(before)), 0)
+FROM runs LEFT JOIN steps ON steps.run = runs.seq WHERE pending = 0
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One row that a run changed: its bytes before (None: absent), and the whole blake3 of those after it."""
+
+    table: str
+    key: str
+    before: bytes | None
+    after: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class UndoRun:
+    """A run that can be taken back. `at` in UTC epoch seconds; `rows`, `bytes`: what is kept of it."""
+
+    id: str
+    kind: str
+    generation: int
+    at: float
+    whole: bool
+    file: str | None
+    """Where the file that it replaced is kept; such a run has no rows."""
+    rows: int
+    bytes: int
+
+
+class UndoLog:
+    """The open log. All methods raise LocalIO when it cannot be read or written."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    @staticmethod
+    @contextmanager
+    def open(folder: Path, *, create: bool = True) -> Iterator[UndoLog]:
+        """The log in `folder` (`StateDir.folder`), for the body of a `with`."""
+        path = folder / FILE_NAME
+        with _explained(path):
+            mode = "rwc" if create else "rw"
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
+        try:
+            with _explained(path):
+                connection.execute("PRAGMA busy_timeout = 5000")
+                connection.execute("PRAGMA foreign_keys = ON")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                connection.executescript(_SCHEMA)
+            yield UndoLog(connection, path)
+        finally:
+            connection.close()
+
+    def put(
+        self,
+        run_id: str,
+        kind: str,
+        generation: int,
+        at: float,
+        steps: Iterable[Step] = (),
+        *,
+        file: str | None = None,
+        pending: bool = True,
+        keep_bytes: int = KEEP_BYTES,
+    ) -> bool:
+        """Remember a run, pending until its commit; False when its rows are too many bytes to be kept."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM runs WHERE id = ?", (run_id,))
+            seq = connection.execute(
+                "INSERT INTO runs (id, kind, generation, at, whole, file, pending) VALUES (?, ?, ?, ?, 1, ?, ?)",
+                (run_id, kind, generation, at, file, int(pending)),
+            ).lastrowid
+            held = 0
+            for step in steps:
+                held += len(step.before or b"")
+                if held > keep_bytes:
+                    connection.execute("DELETE FROM steps WHERE run = ?", (seq,))
+                    connection.execute("UPDATE runs SET whole = 0 WHERE seq = ?", (seq,))
+                    return False
+                connection.execute(
+                    "INSERT INTO steps VALUES (?, ?, ?, ?, ?)", (seq, step.table, step.key, step.before, step.after)
+                )
+        return True
+
+    def confirm(self, run_id: str) -> None:
+        """The commit of this run is durable; the oldest runs beyond the bounds go."""
+        with self._writing() as connection:
+            connection.execute("UPDATE runs SET pending = 0 WHERE id = ?", (run_id,))
+            self._prune(connection)
+
+    def settle(self, live_generation: int) -> None:
+        """Pending runs whose generation the cache reached are confirmed, the others dropped; under the lease."""
+        with self._writing() as connection:
+            connection.execute("UPDATE runs SET pending = 0 WHERE pending = 1 AND generation <= ?", (live_generation,))
+            connection.execute("DELETE FROM runs WHERE pending = 1")
+
+    def runs(self) -> list[UndoRun]:
+        """What can be taken back, newest first."""
+        with _explained(self._path):
+            found = self._connection.execute(_RUN + " GROUP BY runs.seq ORDER BY runs.seq DESC").fetchall()
+        return [
+            UndoRun(run_id, kind, generation, at, bool(whole), file, rows, size)
+            for run_id, kind, generation, at, whole, file, rows, size in found
+        ]
+
+    def steps(self, run_id: str) -> list[Step]:
+        """What one run changed; at most `KEEP_BYTES` of values."""
+        with _explained(self._path):
+            found = self._connection.execute(
+                "SELECT tbl, key, before, after FROM steps JOIN runs ON steps.run = runs.seq WHERE runs.id = ?"
+                " ORDER BY tbl, key",
+                (run_id,),
+            ).fetchall()
+        return [Step(*fields) for fields in found]
+
+    def forget(self, run_id: str) -> None:
+        """This run was taken back."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM runs WHERE id = ?", (run_id,))
+
+    def _prune(self, connection: sqlite3.Connection) -> None:
+        held = 0
+        for place, run in enumerate(self.runs()):
+            held += run.bytes
+            if place >= KEEP_RUNS or (place and held > KEEP_BYTES):
+                connection.execute("DELETE FROM runs WHERE id = ?", (run.id,))
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with _explained(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise LocalIO(f"what undo needs ({path}) cannot be read or written: {error}") from error

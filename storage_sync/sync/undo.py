@@ -1,0 +1,72 @@
+"""What a run writes down before its commit, so that `undo` can take it back. Blocking; failing is a warning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from storage_sync import _native
+from storage_sync.cache.undo_log import FILE_NAME, Step, UndoLog
+from storage_sync.errors import LocalIO
+from storage_sync.sync.compare import Compared
+from storage_sync.sync.context import PAGE, Context
+
+REFUSED_NOW = "refused by the primary's new row"
+"""Reason of a row that leaves although it is no removal of the plan."""
+
+
+def of_staging(compared: Compared) -> Iterator[Step]:
+    """Each row that the transaction will write or remove, with the bytes that are there now."""
+    staging, copy = compared.staged.staging, compared.look.copy
+    if copy is None:
+        return
+    for table in compared.changes:
+        after: str | None = None
+        while page := staging.staged(table, after, PAGE):
+            after = page[-1][0]
+            for (key, new), old in zip(page, copy.file.get(table, [key for key, _ in page]), strict=True):
+                yield Step(table, key, old, _native.digest("blake3", new))
+        after = None
+        while keys := staging.removals(table, after, PAGE):
+            after = keys[-1]
+            for key, old in zip(keys, copy.file.get(table, keys), strict=True):
+                yield Step(table, key, old, None)
+    after = None
+    while replaced := staging.replaced(after, PAGE):
+        after = f"{replaced[-1][0]}\0{replaced[-1][1]}"
+        for table, key, value, reason in replaced:
+            if reason == REFUSED_NOW:
+                yield Step(table, key, value, None)
+
+
+def remember(context: Context, generation: int, now: float, steps: Iterable[Step]) -> None:
+    """Before the commit of `generation`; `now` in UTC epoch seconds."""
+    run = context.tracker.run
+    _write(context, lambda log: log.put(run.id, run.kind, generation, now, steps))
+
+
+def remember_file(context: Context, generation: int, now: float, kept: str) -> None:
+    """After a whole file was replaced; the old one is kept at `kept`."""
+    run = context.tracker.run
+    _write(context, lambda log: log.put(run.id, run.kind, generation, now, file=kept, pending=False))
+
+
+def confirm(context: Context) -> None:
+    """The commit of this run is durable."""
+    _write(context, lambda log: log.confirm(context.tracker.run.id))
+
+
+def settle(context: Context, live_generation: int) -> None:
+    """What a killed run left pending."""
+    if (context.session.state.folder / FILE_NAME).exists():
+        _write(context, lambda log: log.settle(live_generation))
+
+
+def _write(context: Context, work: Callable[[UndoLog], object]) -> None:
+    state = context.session.state
+    if not state.usable:
+        return
+    try:
+        with UndoLog.open(state.folder) as log:
+            work(log)
+    except LocalIO as error:
+        context.draft.warn(f"this run cannot be undone: {error.message}")
