@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
-from storage_sync import __version__, _native
+from storage_sync import __version__, _native, advice
 from storage_sync.cache.identity import file_system_of
 from storage_sync.cache.states import judge_file
 from storage_sync.cache.witness import read_witness
 from storage_sync.errors import StorageSyncError, exit_code_of
+from storage_sync.history import History
 from storage_sync.model import Check, CheckStatus, Outcome, Word
 from storage_sync.sync.context import Context
 from storage_sync.sync.look import looked
@@ -74,10 +76,27 @@ async def _primary(context: Context) -> tuple[str, str]:
     )
 
 
+async def _advice(context: Context) -> tuple[str, str]:
+    """A slow setting stops no sync, so whatever is found passes (S17)."""
+    if context.session.settings.cache is None:
+        return "measured runs", "no cache is set, so nothing was measured"
+    found = await asyncio.to_thread(_figures, context)
+    context.draft.extra["advice"] = advice.to_json(found)
+    told = [one.text for one in advice.advise(found)]
+    return "a window and a batch that suit this primary", "; ".join(told) or "another window or batch would win little"
+
+
+def _figures(context: Context) -> advice.Figures:
+    session = context.session
+    with History.open(session.state.history, context.draft.warn, read_only=True) as book:
+        return advice.figures_of(book, session.settings)
+
+
 _PARTS: tuple[tuple[str, Part], ...] = (
     ("settings", _settings),
     ("state_folder", _state_folder),
     ("cache_file", _file),
     ("cache_content", _content),
     ("primary", _primary),
+    ("advice", _advice),
 )
