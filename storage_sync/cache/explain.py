@@ -15,6 +15,8 @@ def explain(error: _native.NativeError) -> StorageSyncError:
             return VersionMismatch(f"the cache has another file format ({error})")
         case _native.StorageIo() if error.errno is not None:
             return LocalIO(f"a file could not be read or written: {error}")
+        case _native.PreviousIo():
+            return LocalIO("a file could not be read or written after an earlier I/O error")
         case _native.StorageError() | _native.TableError() | _native.DatabaseError() | _native.NativePanic():
             return CacheDamaged(f"redb cannot read the file: {error}")
         case _:

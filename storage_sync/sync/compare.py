@@ -57,7 +57,10 @@ def current_epoch(look: Look, source_id: str, replication_index: int | None) -> 
 
 @asynccontextmanager
 async def compared(context: Context, look: Look, projection: Projection) -> AsyncIterator[Compared]:
-    """Fetch and stage what differs, for the body of an `async with`; GuardStopped for a wrong source."""
+    """Fetch and stage what differs, for the body of an `async with`; GuardStopped for a wrong source.
+
+    Rows staged for a commit in place go when the body ends well, and stay for a resume when it does not.
+    """
     session, draft = context.session, context.draft
     started = time.monotonic()
     target = _target(context, look, projection)
@@ -70,10 +73,12 @@ async def compared(context: Context, look: Look, projection: Projection) -> Asyn
         draft.received(session.source.counters)
     spent = time.monotonic() - started
     draft.seconds = replace(draft.seconds, manifest=staged.manifest_s, fetch=max(spent - staged.manifest_s, 0.0))
+    # what a run did not get into the cache stays for the next one; a sibling has the cache's name by then, or waits
+    close = staged.staging.discard if context.options.plan_only else staged.staging.close
     try:
         yield Compared(look, projection, staged)
+        close = staged.staging.close if target.sibling else staged.staging.discard
     finally:
-        close = staged.staging.discard if context.options.plan_only else staged.staging.close
         await session.on_cache_thread(close)
 
 

@@ -8,6 +8,7 @@ digests are made here. Both end in a sealed `Staging` whose root speaks of one i
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ class Stager:
         """One round; None when rows moved between the manifest and their fetch."""
         comparison = await self.compare()
         staging = self._staging(comparison)
-        try:
+        with _closed_on_error(staging):
             self._tracker.step(Phase.FETCH)
             total = sum(comparison.to_fetch.values())
             self._tracker.expect(total, done=staging.resumed_rows, batch_rows=self._target.batch_rows)
@@ -122,9 +123,6 @@ class Stager:
                 await self._fetch_pending(staging, table)
             with translated():
                 await self._blocking(staging.seal)
-        except BaseException:
-            staging.close()
-            raise
         if any(changes.moved for changes in staging.changes.values()):
             staging.close()
             return None
@@ -147,38 +145,38 @@ class Stager:
         """All expected rows in one read transaction; the manifest is made while they arrive."""
         self._tracker.step(Phase.MANIFEST)
         await self._source.probe()
-        staging = self._staging(None)
+        self._tracker.step(Phase.FETCH)
+        self._tracker.expect(None, batch_rows=self._target.batch_rows)
+        if isinstance(self._source, LocalSource):
+            staging = await self._sealed(functools.partial(self._local, source=self._source))
+            return self._staged(staging, staging.root, self._source.counts)
         try:
-            self._tracker.step(Phase.FETCH)
-            self._tracker.expect(None, batch_rows=self._target.batch_rows)
-            if isinstance(self._source, LocalSource):
-                await self._local(staging, self._source)
-            else:
-                staging = await self._remote(staging)
-            with translated():
-                await self._blocking(staging.seal)
-        except BaseException:
-            staging.close()
-            raise
-        counts = self._source.counts if isinstance(self._source, LocalSource) else staging.primary_rows
-        return self._staged(staging, staging.root, counts)
+            staging = await self._sealed(functools.partial(self._remote, typed=False))
+        except UndecodableText:
+            # one text that is not UTF-8 cuts the whole answer: read every column as its bytes, from the start
+            staging = await self._sealed(functools.partial(self._remote, typed=True))
+        return self._staged(staging, staging.root, staging.primary_rows)
 
     def _staged(self, staging: _native.Staging, root: str, primary: Mapping[str, int]) -> Staged:
         return Staged(staging, root, self._target.path, self._round, dict(primary), self._manifest_s)
 
-    async def _remote(self, staging: _native.Staging) -> _native.Staging:
-        steps, chunks = self._source.snapshot(self._scope)
-        try:
-            await self._receive(staging, steps, chunks, whole=True)
-        except UndecodableText:
-            # one text that is not UTF-8 cuts the whole answer: read every column as its bytes, from the start
-            staging.discard()
-            staging = self._staging(None)
-            steps, chunks = self._source.snapshot(self._scope, typed=True)
-            await self._receive(staging, steps, chunks, whole=True)
+    async def _sealed(self, receive: Callable[[_native.Staging], Awaitable[None]]) -> _native.Staging:
+        """A staging of its own, filled by `receive`."""
+        staging = self._staging(None)
+        with _closed_on_error(staging):
+            await receive(staging)
+            with translated():
+                await self._blocking(staging.seal)
         return staging
 
-    async def _local(self, staging: _native.Staging, source: LocalSource) -> None:
+    async def _remote(self, staging: _native.Staging, *, typed: bool) -> None:
+        try:
+            await self._receive(staging, *self._source.snapshot(self._scope, typed=typed), whole=True)
+        except UndecodableText:
+            staging.discard()
+            raise
+
+    async def _local(self, staging: _native.Staging, *, source: LocalSource) -> None:
         async with contextlib.aclosing(source.local_rows(self._scope)) as batches:
             async for table, rows in batches:
                 with translated():
@@ -239,6 +237,17 @@ class Stager:
             batch_rows=target.batch_rows,
             identity=target.identity,
         )
+
+
+@contextlib.contextmanager
+def _closed_on_error(staging: _native.Staging) -> Iterator[None]:
+    """Close the staging when the body fails; what closing says then only follows from the first error."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(_native.NativeError):
+            staging.close()
+        raise
 
 
 @contextlib.contextmanager
