@@ -53,7 +53,8 @@ class StreamError(NativeError):
     """A response that is not what the protocol says; `code` is the server's code or a word of ours.
 
     Ours: `truncated` (no terminator), `shape` (valid JSON, wrong form), `json` (not JSON), `root` (bucket
-    digests do not add up to the root). Anything else is the server's own code, with its own message.
+    digests do not add up to the root), `real` (a real in a plain answer, where no column is sent as one: only a typed
+    answer has the text that the server digests). Anything else is the server's own code, with its own message.
     """
 
     code: str
@@ -180,7 +181,15 @@ class Scan:
     """The judged content of one private copy; holds the copy open until it is dropped."""
 
     @property
-    def tables(self) -> dict[str, ScanTable]: ...
+    def tables(self) -> dict[str, ScanTable]:
+        """Every table of the manifest, then the derived `recommendation_episode_index`.
+
+        Of that only `rows`, `drifted` and `differing_keys` (episodes) are told: it must name each episode's newest
+        session, by (time, session id), among all sessions of the file, and no other episode.
+        """
+    @property
+    def index_drifted(self) -> int:
+        """`drifted` of the derived index: entries that are wrong, missing or too many. An apply mends them."""
     @property
     def payload_bytes(self) -> int: ...
     @property
@@ -372,7 +381,7 @@ def edit(
     """One write transaction, durable at once, of single rows: (table, key, whole blake3 of the bytes that are there now
     or None for nothing, bytes to put there or None to remove). `Conflict` when one differs; then nothing is written.
 
-    A removed row leaves ledger and refused rows; one that the ledger does not know becomes cache-only. Recommendation
+    A removed row leaves the ledger unless it is refused there; one that it does not know becomes cache-only. Recommendation
     index, episode revisions, `meta` and `generation` as in `apply`. DatabaseAlreadyOpen when another process has it."""
 
 def detach(path: str) -> Applied:

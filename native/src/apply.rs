@@ -192,7 +192,8 @@ fn apply_table(
 fn write(core: &Core, database: &Database, checkpoint: &Checkpoint, side: &Side) -> Outcome<Applied> {
     let transaction = database.begin_write()?;
     let mut applied = write_rows(core, &transaction, checkpoint, side)?;
-    if core.touches(Table::RecommendationSessions)? {
+    let drifted = core.scan.as_ref().is_some_and(|scan| scan.index_drifted() > 0);
+    if drifted || core.touches(Table::RecommendationSessions)? {
         write_recommendation_index(&transaction)?;
     }
     applied.bytes_written += checkpoint.write(&transaction, &core.scope)?;

@@ -1,14 +1,14 @@
 //! What every commit on a cache says beside its rows: checkpoint, generation, schema version, derived tables.
 
 use crate::errors::{Fault, Outcome};
+use crate::newest::{Difference, Newest};
 use crate::scope::ScopeParts;
 use crate::tables::{
     CACHE_SCHEMA_VERSION, INDEX, META, META_DIGEST, META_GENERATION, METADATA, REVISION_SEQ, REVISIONS, SCHEMA,
     VERSION, byte_table,
 };
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
-use std::collections::BTreeMap;
-use storage_sync_codec::{Table, session_stamp};
+use storage_sync_codec::Table;
 
 /// Checkpoint entries of the caller and our own.
 pub struct Checkpoint {
@@ -52,41 +52,18 @@ impl Checkpoint {
     }
 }
 
-/// Newest session of each episode, by (time, session id), among all sessions of the file.
+/// Make the index name each episode's newest session among all sessions of the file.
 pub fn write_recommendation_index(transaction: &WriteTransaction) -> Outcome<()> {
-    let mut newest: BTreeMap<String, (i64, u32, String)> = BTreeMap::new();
-    {
-        let sessions = transaction.open_table(byte_table(Table::RecommendationSessions.name()))?;
-        for row in sessions.iter()? {
-            let (_, value) = row?;
-            // A session that does not decode is reported elsewhere; it can be nobody's newest.
-            let Ok((episode, session, seconds, nanos)) = session_stamp(value.value()) else { continue };
-            let stamp = (seconds, nanos, session);
-            match newest.get_mut(&episode) {
-                Some(best) if *best >= stamp => {}
-                Some(best) => *best = stamp,
-                None => {
-                    newest.insert(episode, stamp);
-                }
-            }
-        }
+    let mut newest = Newest::default();
+    for row in transaction.open_table(byte_table(Table::RecommendationSessions.name()))?.iter()? {
+        newest.see(row?.1.value());
     }
     let mut index = transaction.open_table(INDEX)?;
-    let mut stale = Vec::new();
-    for row in index.iter()? {
-        let (episode, session) = row?;
-        match newest.get(episode.value()) {
-            Some(best) if best.2 == session.value() => {
-                newest.remove(episode.value());
-            }
-            Some(_) => {}
-            None => stale.push(episode.value().to_owned()),
-        }
-    }
+    let Difference { stale, wrong, .. } = newest.against(Some(&index))?;
     for episode in stale {
         index.remove(episode.as_str())?;
     }
-    for (episode, (_, _, session)) in newest {
+    for (episode, session) in wrong {
         index.insert(episode.as_str(), session.as_str())?;
     }
     Ok(())

@@ -14,6 +14,7 @@ mod header;
 mod keys;
 mod ledger;
 mod manifest;
+mod newest;
 mod panics;
 mod record;
 mod row;

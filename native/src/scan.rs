@@ -1,16 +1,17 @@
 //! The judged content of one file: every value hashed and compared with the ledger (invariant I4).
 
-use crate::errors::Outcome;
+use crate::errors::{Fault, Outcome};
 use crate::file::OpenFile;
 use crate::keys::{Bucket, Digest, KeyList, bucket_of, hex_upper};
 use crate::ledger::{CACHE_ONLY, Entry, PROVED, REFUSED, ledger_bounds, ledger_key, value_digest};
+use crate::newest::Newest;
 use crate::panics::{Quiet, detached};
 use crate::scope::{Scope, ScopeParts, TABLES, bucketize, table_named, table_root};
-use crate::tables::{LEDGER, META, META_DIGEST, QUARANTINE, ReadBytes, byte_table, open_if};
+use crate::tables::{INDEX, LEDGER, META, META_DIGEST, QUARANTINE, ReadBytes, byte_table, open_if};
 use crate::vectors::{Vectors, is_bad};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use redb::{AccessGuard, ReadTransaction, ReadableTable};
+use redb::{AccessGuard, ReadTransaction, ReadableTable, TableError, TableHandle};
 use std::cmp::Ordering;
 use std::ops::Bound as Limit;
 use std::sync::Arc;
@@ -318,6 +319,8 @@ pub struct ScanState {
     /// The embeddings without those of patterns, when there are such.
     unowned: Option<ScanTable>,
     vectors: Vectors,
+    /// `recommendation_episode_index`, against all sessions of the file.
+    index: ScanTable,
     // Fields drop in this order: the tables before the file that they read.
     pub reader: Quiet<Reader>,
     _file: Quiet<Arc<OpenFile>>,
@@ -336,11 +339,17 @@ impl ScanState {
             unowned = narrow.or(unowned);
         }
         vectors.settle();
-        Ok(Self { tables, unowned, vectors, reader, _file: Quiet::new(file) })
+        let index = judge_index(&transaction, &reader)?;
+        Ok(Self { tables, unowned, vectors, index, reader, _file: Quiet::new(file) })
     }
 
     pub fn table(&self, table: Table) -> &ScanTable {
         &self.tables[usize::from(table.number())]
+    }
+
+    /// Entries of the derived index that are not what the sessions of the file say.
+    pub fn index_drifted(&self) -> u64 {
+        self.index.drifted
     }
 
     /// The table as the scope sees it: without patterns, their embeddings are out of it.
@@ -453,6 +462,28 @@ fn judge(reader: &Reader, table: Table, vectors: &mut Vectors) -> Outcome<(ScanT
     Ok((scan.with_rows(reader.algorithm, rows), narrow))
 }
 
+/// Count the derived index: it must name each episode's newest session and no other episode.
+fn judge_index(transaction: &ReadTransaction, reader: &Reader) -> Outcome<ScanTable> {
+    let mut newest = Newest::default();
+    let mut sessions = reader.data_range(Table::RecommendationSessions)?;
+    while let Some((_, value)) = step(&mut sessions)? {
+        newest.see(value.value());
+    }
+    let index = match transaction.open_table(INDEX) {
+        Ok(table) => Some(table),
+        // A table of another type is told by its type; here it is as if there were none.
+        Err(TableError::TableDoesNotExist(_) | TableError::TableTypeMismatch { .. }) => None,
+        Err(error) => return Err(Fault::from(error)),
+    };
+    let found = newest.against(index.as_ref())?;
+    Ok(ScanTable {
+        rows: found.rows,
+        drifted: found.count(),
+        differing_keys: found.keys(NAMED),
+        ..ScanTable::default()
+    })
+}
+
 /// Refused rows are listed under a name that need not sort as their source key: order all rows by it.
 fn in_key_order(reader: &Reader, table: Table, mut all: KeyList) -> Outcome<KeyList> {
     reader.join(table, |key, entry, value| {
@@ -488,6 +519,7 @@ impl Scan {
         for table in Table::ALL {
             dict.set_item(table.name(), Bound::new(py, self.state.table(table).clone())?)?;
         }
+        dict.set_item(INDEX.name(), Bound::new(py, self.state.index.clone())?)?;
         Ok(dict)
     }
 
@@ -498,7 +530,13 @@ impl Scan {
 
     #[getter]
     fn clean(&self) -> bool {
-        self.state.tables.iter().all(|table| table.drifted + table.rotten + table.absent == 0)
+        let tables = self.state.tables.iter().chain([&self.state.index]);
+        tables.into_iter().all(|table| table.drifted + table.rotten + table.absent == 0)
+    }
+
+    #[getter]
+    fn index_drifted(&self) -> u64 {
+        self.state.index_drifted()
     }
 
     #[pyo3(signature = (limit = NAMED))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from storage_sync.model import TableChange, TableCounts
+from storage_sync.model import DERIVED_TABLES, TableChange, TableCounts
 from storage_sync.validate.checks import TableFacts
 
 
@@ -74,14 +74,14 @@ def table_counts(
     beyond: Mapping[str, int],
 ) -> dict[str, TableCounts]:
     """`cached`: rows in the file; `unlisted`: those that our ledger does not list; `beyond`: those of them that the
-    primary has outside the window."""
+    primary has outside the window. A derived table is in no primary and refuses nothing."""
     return {
         table: TableCounts(
             primary=facts[table].primary if table in facts else None,
             expected=facts[table].expected if table in facts else None,
             cache=rows,
             cache_only=max(unlisted.get(table, 0) - beyond.get(table, 0), 0) if table in unlisted else None,
-            refused=facts[table].refused if table in facts else None,
+            refused=facts[table].refused if table in facts else 0 if table in DERIVED_TABLES else None,
             beyond=beyond.get(table, 0),
         )
         for table, rows in cached.items()

@@ -132,6 +132,8 @@ def _must_write(context: Context, comparison: Compared) -> bool:
     look = comparison.look
     if look.scan is None or look.checkpoint is None or writes(comparison.changes):
         return True
+    if look.scan.index_drifted:
+        return True
     if look.checkpoint.source_id != context.session.source.source_id:
         context.draft.warn("the primary's address changed and its content did not: the cache is stamped with it")
         return True

@@ -18,6 +18,14 @@ from storage_sync import _native
 WINDOW = 1000
 REAL_COLUMNS = {"heuristics": {3}}
 Column = str | int | float | bytes | None
+
+
+class Tags(str):
+    """The canonical tags text, the last column of an episode's row."""
+
+    __slots__ = ()
+
+
 Row = tuple[Column, ...]
 
 
@@ -57,6 +65,9 @@ def _canonical(row: Row) -> bytes:
                 continue
             case bytes():
                 kind, text = b"blob", value
+            case Tags():
+                parts += [b"tags", value.encode()]
+                continue
             case str():
                 kind, text = b"text", value.encode()
             case int():
