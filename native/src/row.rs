@@ -77,56 +77,9 @@ fn tags<'a>(table: Table, arrived: &mut impl Iterator<Item = Value<'a>>, as_byte
     }
 }
 
-/// SQLite's `printf('%!.17g')` of a number that reached us as one.
-pub fn real_text(number: f64) -> String {
-    if number.is_nan() {
-        return "NaN".to_owned();
-    }
-    if number.is_infinite() {
-        return if number > 0.0 { "Inf" } else { "-Inf" }.to_owned();
-    }
-    let text = format!("{number:.16e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
-    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
-    let (whole, fraction, suffix) = if (-4..17).contains(&exponent) {
-        let point = usize::try_from(exponent + 1).unwrap_or(0);
-        if exponent < 0 {
-            let zeros = "0".repeat(usize::try_from(-exponent - 1).unwrap_or(0));
-            ("0".to_owned(), format!("{zeros}{digits}"), String::new())
-        } else {
-            (digits[..point].to_owned(), digits[point..].to_owned(), String::new())
-        }
-    } else {
-        let side = if exponent < 0 { '-' } else { '+' };
-        (digits[..1].to_owned(), digits[1..].to_owned(), format!("e{side}{:02}", exponent.abs()))
-    };
-    let fraction = fraction.trim_end_matches('0');
-    let fraction = if fraction.is_empty() { "0" } else { fraction };
-    format!("{sign}{whole}.{fraction}{suffix}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reals_print_as_sqlite_prints_them() {
-        for (number, text) in [
-            (0.0, "0.0"),
-            (1.0, "1.0"),
-            (-2.5, "-2.5"),
-            (0.8f32 as f64, "0.80000001192092896"),
-            (1e17, "1.0e+17"),
-            (12345678901234567.0, "12345678901234568.0"),
-            (0.0001, "0.0001"),
-            (0.00001, "1.0000000000000001e-05"),
-            (1.5e300, "1.5000000000000001e+300"),
-        ] {
-            assert_eq!(real_text(number), text);
-        }
-    }
 
     #[test]
     fn typed_and_plain_columns_give_the_same_row() {

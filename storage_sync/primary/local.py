@@ -60,14 +60,25 @@ def open_read_only(path: Path) -> sqlite3.Connection:
         raise error_of(error, path) from error
     connection.text_factory = bytearray
     connection.create_function("seventeen", 1, seventeen, deterministic=True)
+    connection.create_function("fifteen", 1, fifteen, deterministic=True)
     return connection
 
 
 def seventeen(value: float) -> str:
     """What `printf('%!.17g', value)` should say."""
+    return _digits(value, 17)
+
+
+def fifteen(value: float) -> str:
+    """What `printf('%!.15g', value)` should say: SQLite's own text of a real, as `_native` makes it."""
+    return _digits(value, 15)
+
+
+def _digits(value: float, count: int) -> str:
     if not math.isfinite(value):
         return "Inf" if value > 0 else "-Inf"
-    mantissa, letter, exponent = f"{value:.17g}".partition("e")
+    # SQLite prints no negative zero
+    mantissa, letter, exponent = f"{value + 0.0:.{count}g}".partition("e")
     return (mantissa if "." in mantissa else f"{mantissa}.0") + letter + exponent
 
 

@@ -36,7 +36,11 @@ _TAIL = "substr(x.item_id,-36)"
 _SCOPED = "(substr(x.item_id,-45,9)=':{}:' AND " + _UUID.format(_TAIL) + ")"
 _DIGESTS_OF_ROWS = "group_concat(d,'')"
 _DIGESTS_OF_BUCKETS = "group_concat(b||d,'')"
-_KEYS = "keys(v) AS MATERIALIZED (SELECT CAST(unhex(value) AS TEXT) FROM json_each(:keys))"
+_KEYS = (
+    "keys(v) AS MATERIALIZED (SELECT CAST(unhex(value) AS TEXT) FROM json_each(:keys)"
+    " UNION ALL SELECT unhex(value) FROM json_each(:keys))"
+)
+"""The wanted keys as text and as blobs: a TEXT column keeps a blob that somebody put there."""
 
 
 # ---------------------------------------------------------------------------------------------- fragments
@@ -151,13 +155,16 @@ def sent(table: str, name: str, schema: Schema, *, stock: bool = False) -> str:
 def printed(value: str, kind: Kind, *, stock: bool = False) -> str:
     """`value` as it is digested and sent: a real of a real column as the 17 digits that name it.
 
-    A real in another column does not belong there; it keeps SQLite's own text, and the row is refused. The 17th digit
-    of `printf` is off by one now and then and depends on SQLite's version, so for a file it is a function that we
-    register (`local.seventeen`): proofs outlive an update of Python.
+    A real in another column does not belong there; it keeps SQLite's own text, and the row is refused. The last digit
+    of SQLite is off by one now and then and depends on its version, so for a file it is a function that we register
+    (`local.seventeen`, `local.fifteen`): proofs outlive an update of Python.
     """
-    if kind != "real":
+    if stock:
+        text = f"{'seventeen' if kind == 'real' else 'fifteen'}({value})"
+    elif kind == "real":
+        text = f"printf('%!.17g',{value})"
+    else:
         return value
-    text = f"seventeen({value})" if stock else f"printf('%!.17g',{value})"
     return f"CASE typeof({value}) WHEN 'real' THEN {text} ELSE {value} END"
 
 
@@ -324,9 +331,10 @@ def _among(table: str, schema: Schema, columns: str) -> str | None:
         return f"WITH {_KEYS} SELECT {columns} FROM {place} WHERE {found}{_order(table, schema)}"
     # The key is computed, so the index on item_id is entered by every id that could have given it.
     return (
-        f"WITH {_KEYS},ids(v) AS MATERIALIZED (SELECT v FROM keys"
+        f"WITH {_KEYS},texts(v) AS (SELECT v FROM keys"
         " UNION SELECT substr(v,9) FROM keys WHERE substr(v,1,8) IN ('episode_','pattern_')"
-        " UNION SELECT substr(v,instr(v,':')+1) FROM keys WHERE instr(v,':')>0)"
+        " UNION SELECT substr(v,instr(v,':')+1) FROM keys WHERE typeof(v)='text' AND instr(v,':')>0),"
+        "ids(v) AS MATERIALIZED (SELECT v FROM texts UNION SELECT CAST(v AS BLOB) FROM texts)"
         f" SELECT {columns} FROM {place} WHERE x.item_id IN (SELECT v FROM ids)"
         f" AND ({key(table)}) IN (SELECT v FROM keys){_order(table, schema)}"
     )
@@ -344,7 +352,7 @@ def stock_by_keys(table: str, schema: Schema, count: int, form: Form) -> str | N
     if form != "key":
         columns = select_list(table, schema, typed=form == "typed", stock=True)
         shown = columns if form == "plain" else f"{shown},{columns}"
-    keys = ",".join(["CAST(? AS TEXT)"] * count)
+    keys = ",".join(f"?{number},CAST(?{number} AS TEXT)" for number in range(1, count + 1))
     return f"SELECT {shown} FROM {place} WHERE ({key(table)}) IN ({keys})"
 
 

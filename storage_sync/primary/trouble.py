@@ -12,7 +12,8 @@ LONGEST_QUOTE = 300
 
 
 class UndecodableText(PrimaryRefused):
-    """The server cannot send a text that is not UTF-8: read again with typed selects (`typed=True`).
+    """The server cannot send a text that is not UTF-8, nor the text of a real in a column of another kind: read again
+    with typed selects (`typed=True`).
 
     `suspected`: the body was cut while the server lives, and the real reason could not be learned.
     """
@@ -52,6 +53,8 @@ def error_for(code: str, message: str) -> StorageSyncError:
         return PrimarySchema(f"the primary's schema is not do-memory's: {said}")
     if "invalid utf-8" in message.lower():
         return UndecodableText("the primary holds text that is not UTF-8")
+    if code == "real":
+        return UndecodableText("the primary holds a real in a column of another kind")
     if code in ("shape", "json"):
         return PrimaryRefused(f"the primary's answer is not what the protocol says: {said}", hint=NOT_LIBSQL_HINT)
     return PrimaryRefused(f"the primary refused a statement: {said}")

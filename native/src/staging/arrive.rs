@@ -64,6 +64,10 @@ impl Core {
     }
 
     pub(super) fn arrived(&mut self, spec: StepSpec, columns: Vec<Value<'_>>) -> Outcome<()> {
+        // Sent as a number, a real has lost the text that the server digests; real columns come as text.
+        if !spec.typed && columns.iter().any(|value| matches!(value, Value::Real(_))) {
+            return Err(Fault::stream("real", "a real where none belongs can only be read typed"));
+        }
         match spec.table {
             Some(table) => self.gather(assemble(table, columns, spec.typed)?),
             None => Ok(()),

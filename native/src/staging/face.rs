@@ -6,7 +6,7 @@ use crate::file::lock;
 use crate::keys::hex_upper;
 use crate::manifest::Comparison;
 use crate::panics::detached;
-use crate::row::{assemble, real_text};
+use crate::row::assemble;
 use crate::scan::Scan;
 use crate::scope::{Scope, table_named};
 use pyo3::prelude::*;
@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use storage_sync_codec::hrana::sqlite_text;
 use storage_sync_codec::{Table, Value};
 
 use super::arrive::Gathered;
@@ -352,7 +353,7 @@ fn python_value(value: &Bound<'_, PyAny>) -> PyResult<Value<'static>> {
         return Ok(Value::Integer(value.extract()?));
     }
     if value.is_instance_of::<PyFloat>() {
-        return Ok(Value::Real(Cow::Owned(real_text(value.extract()?).into_bytes())));
+        return Ok(Value::Real(Cow::Owned(sqlite_text(value.extract()?).into_bytes())));
     }
     Err(Fault::value(format!("no SQLite value: {}", value.get_type().name()?)).into())
 }

@@ -91,8 +91,12 @@ fn bytes_of(text: Str<'_>) -> Cow<'_, [u8]> {
     }
 }
 
-/// SQLite's text of a real, `%!.15g`: what it concatenates when nobody asked for more digits.
-pub(super) fn sqlite_text(number: f64) -> String {
+/// SQLite's text of a real, `%!.15g`: what it concatenates when nobody asked for more digits. It has no negative zero,
+/// and its own 15th digit is off by one for a few numbers.
+pub fn sqlite_text(number: f64) -> String {
+    if number == 0.0 {
+        return "0.0".into();
+    }
     if number.is_nan() {
         return "NaN".into();
     }

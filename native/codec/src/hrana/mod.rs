@@ -4,6 +4,7 @@ mod cell;
 mod cursor;
 mod pipeline;
 
+pub use cell::sqlite_text;
 pub use cursor::CursorParser;
 pub use pipeline::parse_pipeline;
 
