@@ -390,6 +390,22 @@ def detach(path: str) -> Applied:
 def compact(path: str) -> tuple[int, int, float]:
     """redb's compaction of the live file: bytes before, bytes after, seconds that the lock was held."""
 
+@final
+class Salvage:
+    """A new private redb file for rows that were read out of a damaged one; `CacheFile.open` and `scan` judge it.
+
+    It has every table of a cache and `storage_sync_aside`, where rows that are not carried over wait under
+    `table` NUL `key`."""
+
+    def __init__(self, path: str) -> None:
+        """FileExistsError when something is there."""
+    def put(self, table: str, rows: Sequence[tuple[str, bytes]]) -> None:
+        """Rows into a table of bytes, a later one of the same key counts; ValueError for any other table."""
+    def close(self) -> None: ...
+
+def is_whole(table: str, key: str, data: bytes) -> bool:
+    """Whether the bytes of a cached row decode whole and hold the id that their key names."""
+
 def finish_sibling(staging: Staging, meta: Mapping[str, bytes], generation: int, now_ms: int) -> Applied:
     """Complete a sibling build: ledger, checkpoint, schema version; compact when it pays; close clean, sync the file."""
 

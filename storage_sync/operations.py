@@ -36,6 +36,8 @@ __all__ = [
     "orphans",
     "perform",
     "ping",
+    "rebuild",
+    "repair",
     "status",
     "sync",
     "verify",
@@ -66,6 +68,7 @@ def options_of(request: Request) -> Options:
         adopt="adopt" in flags,
         allow_shrink="allow_shrink" in flags,
         strict="strict" in flags,
+        stage_only="staged" in flags,
         wait_s=request.wait_s,
         expected_plan=request.expected_plan,
         rows_per_second=request.rows_per_second,
@@ -74,9 +77,32 @@ def options_of(request: Request) -> Options:
 
 async def sync(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:
     """Bring the cache to the primary's state and prove it, or with the flag `plan` say what would change."""
+    from storage_sync.repair.ladder import run_sync_repairing
     from storage_sync.sync.run import run_sync
 
-    return await _one_shot("sync", request, progress, cancel, run_sync)
+    return await _one_shot(
+        "sync", request, progress, cancel, run_sync_repairing if "repair" in request.flags else run_sync
+    )
+
+
+async def repair(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:
+    """Climb the repair ladder, or with the flag `plan` say which rung applies; `no_rebuild` stops below the last."""
+    from storage_sync.repair.ladder import run_repair
+
+    async def work(context: Context) -> Outcome:
+        return await run_repair(context, no_rebuild="no_rebuild" in request.flags)
+
+    return await mend("repair", request, work, progress, cancel)
+
+
+async def rebuild(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:
+    """A new cache beside the old one, proven, then swapped; flags `plan`, `discard`, `staged`, `swap`."""
+    from storage_sync.repair.rebuild import run_rebuild
+
+    async def work(context: Context) -> Outcome:
+        return await run_rebuild(context, discard="discard" in request.flags, swap="swap" in request.flags)
+
+    return await mend("rebuild", request, work, progress, cancel)
 
 
 async def verify(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:

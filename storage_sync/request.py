@@ -19,7 +19,7 @@ class Request:
     """How long to wait for another run of ours, and for the cache's lock."""
     max_attempts: int = 3
     flags: frozenset[str] = frozenset()
-    """plan, full, strict, allow_shrink, adopt, repair, deep, check, keys."""
+    """plan, full, strict, allow_shrink, adopt, repair, deep, check, keys; no_rebuild, discard, staged, swap."""
     trigger: str = "manual"
     """Why it runs (`schedule.Trigger`)."""
     expected_plan: Plan | None = None

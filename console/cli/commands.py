@@ -98,7 +98,7 @@ def ping(context: click.Context) -> Answer:
 @storage_sync.command()
 @click.option("--plan", is_flag=True, help="Only say what would change.")
 @click.option("--full", is_flag=True, help="Compare and fetch every row.")
-@click.option("--repair", is_flag=True, help="Also heal rows that changed under us.")
+@click.option("--repair", is_flag=True, help="Climb the repair ladder first when it is damaged.")
 @click.option("--strict", is_flag=True, help="Refused rows are an error.")
 @click.option("--allow-shrink", is_flag=True, help="Consent to an empty primary or to large removals.")
 @click.option("--adopt", is_flag=True, help="Consent to another primary, epoch or an implausible cache.")
@@ -284,6 +284,53 @@ def quarantine_purge(context: click.Context, plan_only: bool, yes: bool) -> Answ
     from console.cli import mending
 
     return mending.purge(_begin(context), plan_only=plan_only, yes=yes)
+
+
+@storage_sync.command()
+@_consent_options
+@click.option("--no-rebuild", is_flag=True, help="Stop below the last rung.")
+@_run_options
+@click.pass_context
+def repair(
+    context: click.Context,
+    plan_only: bool,
+    yes: bool,
+    no_rebuild: bool,
+    wait: float,
+    deadline: float | None,
+    max_attempts: int,
+) -> Answer:
+    """Heal a damaged cache: let redb mend it, fetch rows again, or build it anew."""
+    from console.cli import healing
+
+    flags = ["no_rebuild"] if no_rebuild else []
+    limits = healing.Limits(wait, deadline, max_attempts)
+    return healing.repair(_begin(context), flags, plan_only=plan_only, yes=yes, limits=limits)
+
+
+@storage_sync.command()
+@_consent_options
+@click.option("--discard", is_flag=True, help="Forget what an earlier run has built.")
+@click.option("--staged", is_flag=True, help="Stop before the swap; works while the cache is held.")
+@click.option("--swap", is_flag=True, help="Only finish what --staged prepared.")
+@_run_options
+@click.pass_context
+def rebuild(
+    context: click.Context,
+    /,
+    plan_only: bool,
+    yes: bool,
+    wait: float,
+    deadline: float | None,
+    max_attempts: int,
+    **switches: Any,
+) -> Answer:
+    """Build a new cache beside the old one, prove it, then swap; resumes an earlier one."""
+    from console.cli import healing
+
+    flags = [name for name, on in switches.items() if on]
+    limits = healing.Limits(wait, deadline, max_attempts)
+    return healing.rebuild(_begin(context), flags, plan_only=plan_only, yes=yes, limits=limits)
 
 
 @storage_sync.command()

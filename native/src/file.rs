@@ -24,7 +24,7 @@ pub const CACHE_BYTES: usize = 4 << 20;
 
 /// A file that is ours alone and may be lost: never synced, never locked.
 #[derive(Debug)]
-struct PrivateFile(File);
+pub struct PrivateFile(pub File);
 
 impl StorageBackend for PrivateFile {
     fn len(&self) -> io::Result<u64> {

@@ -18,6 +18,7 @@ mod newest;
 mod panics;
 mod record;
 mod row;
+mod salvage;
 mod scan;
 mod scope;
 mod sibling;
@@ -48,6 +49,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<staging::Changes>()?;
     module.add_class::<staging::Staging>()?;
     module.add_class::<apply::Applied>()?;
+    module.add_class::<salvage::Salvage>()?;
     module.add_function(wrap_pyfunction!(header::read_header, module)?)?;
     module.add_function(wrap_pyfunction!(copy::copy_file, module)?)?;
     module.add_function(wrap_pyfunction!(values::source_columns, module)?)?;
@@ -55,6 +57,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(values::decode_value, module)?)?;
     module.add_function(wrap_pyfunction!(values::pattern_debug_text, module)?)?;
     module.add_function(wrap_pyfunction!(values::digest, module)?)?;
+    module.add_function(wrap_pyfunction!(salvage::is_whole, module)?)?;
     module.add_function(wrap_pyfunction!(scan::root_of, module)?)?;
     module.add_function(wrap_pyfunction!(scan::prove, module)?)?;
     module.add_function(wrap_pyfunction!(apply::apply, module)?)?;

@@ -7,7 +7,7 @@ use crate::ledger::{Entry, REFUSED, ledger_bounds, split_ledger_key};
 use crate::panics::{Quiet, caught, detached};
 use crate::staging::{Core, Staging};
 use crate::store::STORE_CACHE;
-use crate::tables::{LEDGER, META, META_STAGING, QUARANTINE, byte_table};
+use crate::tables::{LEDGER, META, META_BUILD, META_STAGING, QUARANTINE, byte_table};
 use pyo3::prelude::*;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, WriteTransaction};
 use std::collections::BTreeMap;
@@ -40,7 +40,12 @@ fn write(transaction: &WriteTransaction, core: &Core, checkpoint: &Checkpoint) -
     }
     stamp_quarantine(transaction, checkpoint.now_ms)?;
     checkpoint.write(transaction, &core.scope)?;
-    transaction.open_table(META)?.remove(META_STAGING)?;
+    let mut meta = transaction.open_table(META)?;
+    let identity = meta.remove(META_STAGING)?.map(|identity| identity.value().to_vec());
+    if let Some(identity) = identity {
+        meta.insert(META_BUILD, identity.as_slice())?;
+    }
+    drop(meta);
     Ok(())
 }
 

@@ -6,8 +6,8 @@ use crate::ledger::{Entry, ledger_key, value_digest};
 use crate::panics::{Quiet, caught};
 use crate::record::{Action, Record};
 use crate::tables::{
-    CACHE_SCHEMA_VERSION, INDEX, LEDGER, META, META_STAGING, METADATA, QUARANTINE, REVISIONS, SCHEMA, VERSION,
-    byte_table,
+    CACHE_SCHEMA_VERSION, INDEX, LEDGER, META, META_BUILD, META_STAGING, METADATA, QUARANTINE, REVISIONS, SCHEMA,
+    VERSION, byte_table,
 };
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use std::collections::VecDeque;
@@ -75,7 +75,12 @@ fn open_existing(path: &Path) -> Outcome<(Quiet<Database>, Option<Vec<u8>>)> {
         let database = Quiet::new(Builder::new().set_cache_size(STORE_CACHE).open(path)?);
         let transaction = Quiet::new(database.begin_read()?);
         let found = match crate::tables::open_if(&transaction, META)? {
-            Some(meta) => ReadableTable::get(&meta, META_STAGING)?.map(|value| value.value().to_vec()),
+            Some(meta) => {
+                let named = |name| -> Outcome<Option<Vec<u8>>> {
+                    Ok(ReadableTable::get(&meta, name)?.map(|value| value.value().to_vec()))
+                };
+                named(META_STAGING)?.or(named(META_BUILD)?)
+            }
             None => None,
         };
         drop(transaction);
@@ -97,7 +102,7 @@ fn initialise(database: &Database, layout: Layout, identity: &[u8]) -> Outcome<(
     Ok(())
 }
 
-fn create_tables(transaction: &WriteTransaction) -> Outcome<()> {
+pub fn create_tables(transaction: &WriteTransaction) -> Outcome<()> {
     for table in Table::ALL {
         transaction.open_table(byte_table(table.name()))?;
     }

@@ -23,6 +23,8 @@ pub const VERSION: &str = "version";
 pub const META_GENERATION: &str = "generation";
 pub const META_DIGEST: &str = "digest";
 pub const META_STAGING: &str = "staging";
+/// What the file was built for; stays in it, so that a finished build that never got its place can be resumed.
+pub const META_BUILD: &str = "build";
 /// Key of `METADATA` that do-memory 0.1.47 keeps beside the revisions.
 pub const REVISION_SEQ: &str = "episode_revision_seq";
 

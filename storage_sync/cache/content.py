@@ -110,9 +110,18 @@ def judge_content(
     )
 
 
-def content_error(judgement: ContentJudgement) -> StorageSyncError | None:
-    """The error that stops a plain sync, or None. `--adopt` lifts WRONG_SOURCE, `--repair` the damage."""
+def unknown(table: str) -> bool:
+    """Whether the table is neither do-memory's nor ours."""
+    return table not in _TYPES
+
+
+def content_error(
+    judgement: ContentJudgement, tolerated: frozenset[CacheState] = frozenset()
+) -> StorageSyncError | None:
+    """The error that stops a plain sync, or None. `--adopt` lifts WRONG_SOURCE; a repair tolerates what it heals."""
     for finding in judgement.findings:
+        if finding.state in tolerated:
+            continue
         hint = finding.next_step or None
         match finding.state:
             case CacheState.WRONG_SCHEMA:

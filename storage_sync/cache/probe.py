@@ -116,14 +116,11 @@ def _death(code: int, step: str) -> str:
 
 
 def _run(copy: str, check_integrity: bool, timeout_s: float, cancelled: Cancelled) -> tuple[int, bytes, bool]:
-    root = str(Path(__file__).resolve().parents[2])
-    environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     command = [sys.executable, "-m", "storage_sync.cache.probe", copy, "integrity" if check_integrity else "walk"]
     alive, ours = os.pipe()
     try:
         with subprocess.Popen(
-            command, stdin=alive, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+            command, stdin=alive, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=child_environment()
         ) as child:
             finished = False
             try:
@@ -137,6 +134,12 @@ def _run(copy: str, check_integrity: bool, timeout_s: float, cancelled: Cancelle
     finally:
         os.close(alive)
         os.close(ours)
+
+
+def child_environment() -> dict[str, str]:
+    """Ours, and a path on which the child finds this package."""
+    root = str(Path(__file__).resolve().parents[2])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))}
 
 
 def _read(child: subprocess.Popen[bytes], deadline: float, cancelled: Cancelled) -> tuple[bytes, bool]:
@@ -172,8 +175,8 @@ def main(arguments: list[str], out: IO[str]) -> NoReturn:
     """Child's side: a line a step, then one with the result."""
     path, mode = arguments
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; it is asked by the same key press
-    threading.Thread(target=_watch_parent, daemon=True).start()
-    _limit(path)
+    threading.Thread(target=watch_parent, daemon=True).start()
+    limit_memory(path)
 
     def say(**fields: object) -> None:
         print(json.dumps(fields), file=out, flush=True)
@@ -183,14 +186,14 @@ def main(arguments: list[str], out: IO[str]) -> NoReturn:
     os._exit(0)  # closing a damaged copy may panic, and nobody needs it
 
 
-def _watch_parent() -> None:
+def watch_parent() -> None:
     """The pipe on standard input never carries anything: its end is our parent's end."""
     while os.read(0, 1):
         pass
     os._exit(1)
 
 
-def _limit(path: str) -> None:
+def limit_memory(path: str) -> None:
     """No core files, and an end to memory: a damaged length must not drag the machine down."""
     import resource
 

@@ -16,7 +16,7 @@ from storage_sync import __version__, _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, TableFacts, decode_checkpoint, encode_checkpoint
 from storage_sync.cache.holders import describe, lock_holders
 from storage_sync.cache.identity import real_path
-from storage_sync.cache.kept import keep_file, prune_kept
+from storage_sync.cache.kept import Why, keep_file, prune_kept
 from storage_sync.cache.set_aside import Removed, SetAside
 from storage_sync.cache.space import require_space
 from storage_sync.cache.witness import next_generation, sync_folder
@@ -151,19 +151,28 @@ async def _publish(
             hint=f"check the disk; {staged.path} is kept for a look",
         )
 
-    await put_in_place(context, staged.path, generation, now, keep=compared.look.replaces)
+    await put_in_place(
+        context,
+        staged.path,
+        generation,
+        now,
+        why=compared.look.replaces or "old",
+        keep=compared.look.replaces is not None,
+    )
     return applied, scan
 
 
-async def put_in_place(context: Context, built: str, generation: int, now: float, *, keep: bool) -> None:
+async def put_in_place(
+    context: Context, built: str, generation: int, now: float, *, keep: bool, why: Why = "old"
+) -> None:
     """Give the finished file `built` the cache's name, under the lock of the file that has it (`cache.md` 2.5).
 
-    `keep`: that one stays beside it as `.old-<utc>`, and undo knows of it. CacheLocked after `wait_s`, LocalIO.
+    `keep`: that one stays beside it as `.<why>-<utc>`, and undo knows of it. CacheLocked after `wait_s`, LocalIO.
     """
     session = context.session
 
     async def rename() -> str | None:
-        return await session.on_cache_thread(_swap, built, session.cache_path, keep, now)
+        return await session.on_cache_thread(_swap, built, session.cache_path, why if keep else None, now)
 
     deadline = time.monotonic() + context.options.wait_s
     while True:
@@ -175,18 +184,19 @@ async def put_in_place(context: Context, built: str, generation: int, now: float
                 raise
             await asyncio.sleep(LOCK_POLL_S)
     if kept is not None:
+        context.draft.extra["kept"] = kept
         await session.on_cache_thread(undo.remember_file, context, generation, now, kept)
 
 
-def _swap(built: str, cache: str, keep: bool, now: float) -> str | None:
+def _swap(built: str, cache: str, why: Why | None, now: float) -> str | None:
     """Name of the old file where it is kept."""
     real = real_path(cache)
     kept = None
     try:
         with _old_file_locked(real):
-            if keep:
-                kept = keep_file(cache, "old", now)
-                prune_kept(cache, "old")
+            if why is not None and Path(real).exists():
+                kept = keep_file(cache, why, now)
+                prune_kept(cache, why)
             Path(built).replace(real)
             sync_folder(Path(real).parent)
     except BlockingIOError as error:
@@ -216,7 +226,9 @@ def _old_file_locked(real: str) -> Iterator[None]:
 
 
 def _set_aside(context: Context, compared: Compared, generation: int, now: float) -> bool:
-    return put_aside(context, _replaced(compared.staged.staging), generation, now)
+    leftover = compared.look.leftover
+    rows = chain(_replaced(compared.staged.staging), leftover() if leftover is not None else ())
+    return put_aside(context, rows, generation, now)
 
 
 def put_aside(context: Context, rows: Iterable[Removed], generation: int, now: float) -> bool:

@@ -63,7 +63,7 @@ async def compared(context: Context, look: Look, projection: Projection) -> Asyn
     """
     session, draft = context.session, context.draft
     started = time.monotonic()
-    target = _target(context, look, projection)
+    target = target_of(context, look, projection)
     context.tracker.path("sibling" if target.sibling else "in_place")
     stager = Stager(session.source, projection.scope, look.scan, target, context.tracker, session.on_cache_thread)
     try:
@@ -135,7 +135,8 @@ async def _guard_source(context: Context, look: Look, projection: Projection, st
         raise error
 
 
-def _target(context: Context, look: Look, projection: Projection) -> Target:
+def target_of(context: Context, look: Look, projection: Projection) -> Target:
+    """Where the rows of this run wait; the name says source, epoch and configuration."""
     session = context.session
     what = (
         session.source.source_id,
@@ -143,6 +144,8 @@ def _target(context: Context, look: Look, projection: Projection) -> Target:
         projection.scope.config_hash,
         projection.digest,
         _native.ENCODING,
+        # Rows on their way into a live file lie otherwise than in a file that becomes the cache itself.
+        look.sibling,
     )
     identity = _native.digest("sha-256", repr(what).encode())
     name = identity.hex()[:12]

@@ -30,6 +30,10 @@ class Options:
     wait_s: float = 5.0
     expected_plan: Plan | None = None
     """Only do what this plan said; GuardStopped when cache or primary moved since."""
+    heals: bool = False
+    """Rotten rows of a sound file do not stop the run: it fetches them again."""
+    stage_only: bool = False
+    """Stop before the new file gets the cache's name."""
     rows_per_second: float | None = None
     """Of earlier runs, for the plan's estimate."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -13,6 +13,8 @@ from storage_sync import _native
 from storage_sync.cache.checkpoint import Checkpoint
 from storage_sync.cache.content import ContentJudgement, content_error, judge_content
 from storage_sync.cache.copy import PrivateCopy, examine, private_copy
+from storage_sync.cache.kept import Why
+from storage_sync.cache.set_aside import Removed
 from storage_sync.cache.statedir import StateDir
 from storage_sync.cache.states import FileJudgement, Finding, error_of, judge_file
 from storage_sync.cache.witness import Witness, read_witness
@@ -26,8 +28,8 @@ from storage_sync.validate.checks import KEYS_SHOWN, FileFacts
 
 LOCK_POLL_S = 0.05
 ALL_KEYS = 1_000_000
-_LOCKED = (CacheState.LOCKED_EXCLUSIVE, CacheState.LOCKED_SHARED)
-_ONLY_FOR_WRITERS = frozenset({CacheState.READ_ONLY, CacheState.DISK_LOW})
+LOCKED = (CacheState.LOCKED_EXCLUSIVE, CacheState.LOCKED_SHARED)
+_ONLY_FOR_WRITERS = (CacheState.READ_ONLY, CacheState.DISK_LOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,10 @@ class Look:
     scan: _native.Scan | None = None
     integrity: bool | None = None
     """redb's own check of a copy; None: not made."""
-    replaces: bool = False
-    """A file of another primary is there, to be kept beside the new one."""
+    replaces: Why | None = None
+    """The cache is built anew and the file that is there kept beside it, under this word."""
+    leftover: Callable[[], Iterator[Removed]] | None = None
+    """Rows read out of a damaged file that the new one does not take over: they are set aside."""
 
     @property
     def checkpoint(self) -> Checkpoint | None:
@@ -64,7 +68,11 @@ class Look:
     @property
     def sibling(self) -> bool:
         """Whether a sync builds the file beside it and renames it into place (`sync.md` 4.2)."""
-        return self.scan is None or (self.content is not None and CacheState.EMPTY_CACHE in self.content.states)
+        return (
+            self.replaces is not None
+            or self.scan is None
+            or (self.content is not None and CacheState.EMPTY_CACHE in self.content.states)
+        )
 
     def published(self, scan: _native.Scan, identity: FileIdentity | None) -> Look:
         """This look after a file that `scan` read whole was put in place."""
@@ -100,20 +108,23 @@ async def looked(
     deep: bool = False,
     proven: FileIdentity | None = None,
     follows: bool = False,
+    locked_ok: bool = False,
+    tolerated: frozenset[CacheState] = frozenset(),
 ) -> AsyncIterator[Look]:
     """Judge the file and scan a private copy of it, for the body of an `async with`.
 
     `writing`: the command means to change the file, so that a read-only or full disk stops it. `wait_s`: how long to
     wait for another process to leave the file. `proven`: identity of a file that needs no probe in a child.
-    `follows`: it is the look after a commit, so the shown steps do not go back.
+    `follows`: it is the look after a commit, so the shown steps do not go back. `locked_ok`: a file that another
+    process holds is looked at all the same. `tolerated`: states of the content that do not stop this command.
     Raises what stops a plain sync: CacheLocked, CacheForeign, CacheDamaged, VersionMismatch, LocalIO.
     """
     witness, why = read_witness(session.state.folder, session.cache_path)
     if why:
         draft.warn(why)
-    judgement = await _unlocked(session, witness, wait_s)
+    judgement = await unlocked(session, witness, 0.0 if locked_ok else wait_s)
     draft.states = tuple(str(state) for state in judgement.states)
-    _raise_for(judgement, writing=writing)
+    _raise_for(judgement, passed=(() if writing else _ONLY_FOR_WRITERS) + (LOCKED if locked_ok else ()))
     if not judgement.openable:
         yield Look(judgement, witness)
         return
@@ -145,7 +156,7 @@ async def looked(
         draft.states = look.states
         for warning in content.warnings:
             draft.warn(warning)
-        error = content_error(content)
+        error = content_error(content, tolerated)
         if error is not None:
             raise error
         yield look
@@ -154,18 +165,19 @@ async def looked(
         await asyncio.shield(session.on_cache_thread(stack.close))
 
 
-async def _unlocked(session: Session, witness: Witness | None, wait_s: float) -> FileJudgement:
+async def unlocked(session: Session, witness: Witness | None, wait_s: float) -> FileJudgement:
+    """Judge the file once nobody holds it, or as it is after `wait_s` seconds."""
     deadline = time.monotonic() + wait_s
     while True:
         judgement = await session.on_cache_thread(judge_file, session.cache_path, witnessed=witness is not None)
-        if judgement.finding(*_LOCKED) is None or time.monotonic() >= deadline:
+        if judgement.finding(*LOCKED) is None or time.monotonic() >= deadline:
             return judgement
         await asyncio.sleep(LOCK_POLL_S)
 
 
-def _raise_for(judgement: FileJudgement, *, writing: bool) -> None:
+def _raise_for(judgement: FileJudgement, *, passed: tuple[CacheState, ...]) -> None:
     for finding in judgement.findings:
-        if finding.state in _ONLY_FOR_WRITERS and not writing:
+        if finding.state in passed:
             continue
         error: StorageSyncError | None = error_of(finding)
         if error is not None:
@@ -215,4 +227,4 @@ def file_facts(look: Look, dimension: int | None, expected: Collection[str] = ()
 
 def without_rows(look: Look) -> Look:
     """As if there were no file: for a cache that is built anew from another primary."""
-    return replace(look, copy=None, content=None, scan=None, replaces=True)
+    return replace(look, copy=None, content=None, scan=None, replaces="old")

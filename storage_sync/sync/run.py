@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from storage_sync import _native
 from storage_sync.cache.identity import read_identity
 from storage_sync.cache.lease import Lease
-from storage_sync.errors import CacheLocked, GuardStopped
-from storage_sync.model import CacheWrites, Outcome, Phase, Plan, Word
+from storage_sync.errors import CacheDamaged, CacheLocked, GuardStopped
+from storage_sync.model import CacheState, CacheWrites, Outcome, Phase, Plan, Word
 from storage_sync.sync import guard
 from storage_sync.sync.apply import apply, settle
 from storage_sync.sync.compare import Compared, compared, guard_first_contact, in_primary, project, source_guard
@@ -20,6 +21,8 @@ from storage_sync.sync.look import Look, looked, without_rows
 from storage_sync.sync.plan import make_plan
 from storage_sync.sync.prove import count, make_proof, not_proven, outside, proven
 
+HEALED_IN_PLACE = frozenset({CacheState.BIT_ROT})
+"""Damage of rows alone: they are fetched again, in place."""
 ROUNDS = 5
 """How often a merge is done again because the live file changed meanwhile (I11)."""
 
@@ -33,21 +36,34 @@ async def run_sync(context: Context) -> Outcome:
 
     Raises the StorageSyncError that stopped it; the context's draft then holds what was learned until then.
     """
+    with leased(context):
+        return await in_rounds(context)
+
+
+@contextmanager
+def leased(context: Context) -> Iterator[None]:
+    """Hold the lease for a run that may write; GuardStopped when the cache may not be written. A plan needs neither."""
     session, options = context.session, context.options
     if session.settings.access == "read-only" and not options.plan_only:
         raise GuardStopped(
-            "the cache may not be written (read-only)", hint="leave out --read-only; sync --plan works with it"
+            "the cache may not be written (read-only)",
+            hint=f"leave out --read-only; {context.draft.command} --plan works with it",
         )
     with ExitStack() as held:
         context.tracker.step(Phase.LEASE)
         if not options.plan_only:
             lock_ok = session.settings.lock_ok
             held.enter_context(Lease.acquire(session.cache_path, context.tracker.run.id, lock_ok=lock_ok))
-        for _ in range(ROUNDS):
-            try:
-                return await _attempt(context)
-            except (_native.Conflict, _Moved):
-                context.draft.warn("the cache was written to while it was being synced, so it was compared again")
+        yield
+
+
+async def in_rounds(context: Context) -> Outcome:
+    """The sync itself, again whenever somebody wrote to the cache meanwhile; the lease is held unless it is a plan."""
+    for _ in range(ROUNDS):
+        try:
+            return await _attempt(context)
+        except (_native.Conflict, _Moved):
+            context.draft.warn("the cache was written to while it was being synced, so it was compared again")
     raise CacheLocked(
         f"the cache changed during each of {ROUNDS} tries: another process writes to it all the time",
         hint="stop the writer for a moment, or try again later",
@@ -57,14 +73,21 @@ async def run_sync(context: Context) -> Outcome:
 async def _attempt(context: Context) -> Outcome:
     options = context.options
     async with looked(
-        context.session, context.tracker, context.draft, writing=not options.plan_only, wait_s=options.wait_s
+        context.session,
+        context.tracker,
+        context.draft,
+        writing=not options.plan_only,
+        wait_s=options.wait_s,
+        tolerated=HEALED_IN_PLACE if options.heals else frozenset(),
     ) as look:
+        if look.integrity is False:
+            raise CacheDamaged("redb's own check of a copy does not pass")
         projection = await project(context, look)
         if not options.plan_only:
             await context.session.on_cache_thread(settle, context, look.generation)
         if _adopts(context, look, projection):
-            return await _compare(context, without_rows(look), projection)
-        return await _compare(context, look, projection)
+            return await bring(context, without_rows(look), projection)
+        return await bring(context, look, projection)
 
 
 def _adopts(context: Context, look: Look, projection: Projection) -> bool:
@@ -75,7 +98,8 @@ def _adopts(context: Context, look: Look, projection: Projection) -> bool:
     return source_guard(strict, look, projection, root="") is not None
 
 
-async def _compare(context: Context, look: Look, projection: Projection) -> Outcome:
+async def bring(context: Context, look: Look, projection: Projection) -> Outcome:
+    """From a look at the cache to the proof, or to the plan; the lease is held unless it is one."""
     await guard_first_contact(context, look)
     async with compared(context, look, projection) as comparison:
         return await _decide(context, comparison)
@@ -98,10 +122,24 @@ async def _decide(context: Context, comparison: Compared) -> Outcome:
     if context.options.plan_only:
         return await _planned(context, comparison)
     if _must_write(context, comparison):
-        return await _write(context, comparison)
+        return _left_staged(context, comparison) if context.options.stage_only else await _write(context, comparison)
     if look.identity is None or look.identity != read_identity(context.session.cache_path):
         raise _Moved
     return await proven(context, comparison, look, look.generation)
+
+
+def _left_staged(context: Context, comparison: Compared) -> Outcome:
+    """The new file is ready beside the cache, which stays as it is."""
+    draft, staged = context.draft, comparison.staged
+    draft.extra["staged"] = {
+        "path": staged.path,
+        "root": staged.root,
+        "rows": sum(one.expected for one in comparison.changes.values()),
+        "bytes": staged.staging.staged_bytes,
+    }
+    draft.next_action = "storage-sync rebuild --swap"
+    draft.received(context.session.source.counters)
+    return draft.outcome()
 
 
 async def _write(context: Context, comparison: Compared) -> Outcome:
@@ -128,6 +166,11 @@ async def _write(context: Context, comparison: Compared) -> Outcome:
 
 
 def _must_write(context: Context, comparison: Compared) -> bool:
+    """Whether there is anything to commit: always so for a file that is built anew."""
+    return comparison.look.replaces is not None or _differs(context, comparison)
+
+
+def _differs(context: Context, comparison: Compared) -> bool:
     """Whether the file differs from what it should hold, stamp included."""
     look = comparison.look
     if look.scan is None or look.checkpoint is None or writes(comparison.changes):
@@ -209,7 +252,7 @@ async def _planned(context: Context, comparison: Compared) -> Outcome:
     facts = pending_facts(comparison.changes, comparison.primary)
     draft.counts = count(look.scan, facts, *await outside(context, look))
     draft.received(context.session.source.counters)
-    if not _must_write(context, comparison):
+    if look.replaces != "corrupt" and not _differs(context, comparison):
         draft.verdict = Word.IN_SYNC
         draft.proof = make_proof(context, comparison, look.generation, look.identity)
         draft.exit_code = 7 if any(fact.refused for fact in facts.values()) else 0
@@ -222,7 +265,7 @@ async def _planned(context: Context, comparison: Compared) -> Outcome:
 def difference(comparison: Compared) -> Word:
     """EMPTY, DRIFT when the cache moved, STALE when the primary did."""
     look = comparison.look
-    if look.sibling:
+    if look.replaces is None and look.sibling:
         return Word.EMPTY
     drifted = look.scan is not None and not look.scan.clean
     same_primary = look.checkpoint is not None and look.checkpoint.root == comparison.staged.root

@@ -1,0 +1,92 @@
+"""A new cache beside the old one: planned, staged, swapped, discarded, resumed after kills."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+from storage_sync.demo import generate
+from tests.cache.processes import HOLD_REDB, running
+from tests.repair.conftest import CACHE_ONLY, Store, held
+from tests.support.command import Tool, fingerprint
+from tests.support.sqld import Sqld
+
+
+def test_a_healthy_cache_is_rebuilt_with_all_that_it_has(store: Store) -> None:
+    before = fingerprint(store.cache)
+    plan = store.tool.json("rebuild", "--plan").document
+    assert plan["rebuild"]["fetched_rows"] == 0
+    assert plan["rebuild"]["cache_only_rows"] == 1
+    assert plan["rebuild"]["disk_free"] > plan["rebuild"]["disk_needed"] > 0
+    assert fingerprint(store.cache) == before
+    done = store.tool.json("rebuild", "--yes").document
+    assert (done["verdict"], done["proof"]["root"]) == ("IN_SYNC", store.root), done
+    (kept,) = store.kept_files("old")
+    assert fingerprint(kept) == before
+    assert held(store.cache, "heuristics", CACHE_ONLY) is not None
+    assert store.tool.sync()["cache_writes"]["commits"] == 0
+
+
+def test_staged_while_held_then_swapped(store: Store) -> None:
+    """do-memory holds the file: the new one is prepared, and finished after it left, with what it wrote meanwhile."""
+    with running(HOLD_REDB, store.cache, "write"):
+        staged = store.tool.json("rebuild", "--staged", "--yes").document
+        assert staged["error"] is None
+        assert staged["staged"]["root"] == store.root
+        assert staged["next_action"] == "storage-sync rebuild --swap"
+        locked = store.tool.json("rebuild", "--swap", "--yes", "--wait", "0.2")
+        assert (locked.exit_code, locked.document["error"]["code"]) == (6, "cache_locked")
+    done = store.tool.json("rebuild", "--swap", "--yes").document
+    assert (done["verdict"], done["proof"]["root"]) == ("IN_SYNC", store.root)
+    assert held(store.cache, "heuristics", CACHE_ONLY) is not None
+    assert not list(store.cache.parent.glob("*.build-*"))
+
+
+def test_a_build_of_other_settings_is_not_swapped(store: Store) -> None:
+    assert store.tool.json("rebuild", "--staged", "--yes", "--window", "3").exit_code == 0
+    before = fingerprint(store.cache)
+    result = store.tool.json("rebuild", "--swap", "--yes")
+    assert (result.exit_code, result.document["error"]["code"]) == (9, "guard")
+    assert fingerprint(store.cache) == before
+    assert store.tool.json("rebuild", "--discard", "--yes").document["verdict"] == "IN_SYNC"
+    assert not list(store.cache.parent.glob("*.build-*"))
+
+
+def test_killed_three_times_it_fetches_little_twice(tmp_path: Path) -> None:
+    """Bytes in total: at most one whole fetch and three batches; the same root as without a kill."""
+    path = tmp_path / "primary.db"
+    generate(path, 5, 2_000)
+    with Sqld(path) as server:
+        straight = Tool.at(tmp_path / "straight", server.url).sync()
+        tool = Tool.at(tmp_path / "killed", server.url)
+        received = 0
+        for _ in range(3):
+            received += killed_midway(tool)
+        final = tool.json("rebuild", "--yes").document
+    assert final["proof"]["root"] == straight["proof"]["root"]
+    received += final["transfer"]["bytes_received"]
+    batch = 4 << 20
+    assert received <= straight["transfer"]["bytes_received"] + 3 * batch
+
+
+def killed_midway(tool: Tool) -> int:
+    """Start a rebuild, kill it once it has fetched more than before; gives the bytes that it had received."""
+    received = 0
+    with tool.start("rebuild", "--yes", "--jsonl", "--batch-size", "50") as process:
+        assert process.stdout is not None
+        first: int | None = None
+        for line in process.stdout:
+            told = json.loads(line)
+            if told.get("event") != "progress":
+                break
+            received = told["bytes"]
+            if told["phase"] != "fetch":
+                continue
+            first = told["rows"] if first is None else first
+            if told["rows"] >= first + 300:
+                os.kill(process.pid, signal.SIGKILL)
+                break
+        process.communicate()
+    return received
