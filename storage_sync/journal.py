@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from storage_sync import advice
 from storage_sync.cache.statedir import StateDir
+from storage_sync.config import Settings
 from storage_sync.document import to_json
 from storage_sync.history import History
 from storage_sync.model import CheckStatus, HistoryView, Outcome, Run, RunSummary
@@ -48,6 +50,10 @@ class Journal:
 
     def view(self) -> HistoryView:
         return self._history.view()
+
+    def advice(self, settings: Settings) -> list[dict[str, object]]:
+        """What another window or batch would win, as the document has it (S17)."""
+        return advice.to_json(advice.figures_of(self._history, settings))
 
     def rows_per_second(self) -> float | None:
         return self._history.medians().rows_per_s

@@ -195,9 +195,12 @@ def _recorded(session: Session, outcome: Outcome, run: Run) -> Outcome:
     if session.settings.cache is None or not session.state.usable:
         return outcome
     warnings: list[str] = []
+    extra = dict(outcome.extra)
     with Journal.open(session.state, warnings.append) as journal:
         journal.record(outcome, run)
-    return replace(outcome, warnings=(*outcome.warnings, *warnings))
+        if outcome.command == "sync" and outcome.error is None:
+            extra["advice"] = journal.advice(session.settings)
+    return replace(outcome, extra=extra, warnings=(*outcome.warnings, *warnings))
 
 
 async def perform(

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from storage_sync import operations
 from storage_sync.advice import Advice, Figures, advise, figures_of, to_json
 from storage_sync.config import Settings
+from storage_sync.demo import Demo
 from storage_sync.history import History
-from storage_sync.model import RunSummary
+from storage_sync.model import CheckStatus, RunSummary
+from storage_sync.request import Request
 
 CALM = Figures(
     window=1000,
@@ -109,6 +113,20 @@ def test_figures_come_from_the_history(tmp_path: Path) -> None:
     assert (figures.rows_per_s, figures.ping_ms) == (120.0, 12.0)
     (told,) = to_json(figures)
     assert (told["setting"], told["suggested"]) == ("max_episodes_cache", 400)
+
+
+async def test_a_sync_and_the_doctor_say_it(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=30)
+    calm = Settings(primary=f"file:{demo.primary}", cache=demo.cache, state_dir=demo.state_dir)
+    first = await operations.sync(Request(calm, None))
+    assert first.extra["advice"] == []
+    hectic = msgspec.structs.replace(calm, interval_s=0.001)
+    second = await operations.sync(Request(hectic, None))
+    (told,) = second.extra["advice"]  # type: ignore[misc]
+    assert (told["setting"], told["suggested"] < 30) == ("max_episodes_cache", True)
+    (check,) = [check for check in (await operations.doctor(Request(hectic, None))).checks if check.name == "advice"]
+    assert check.status is CheckStatus.PASS
+    assert "max_episodes_cache = " in str(check.actual)
 
 
 def test_an_empty_history_advises_nothing(tmp_path: Path) -> None:

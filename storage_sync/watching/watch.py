@@ -18,10 +18,12 @@ from pathlib import Path
 from msgspec.structs import replace as replace_settings
 
 from storage_sync import notify
+from storage_sync.advice import Advice, advise, figures_of
 from storage_sync.cache.statedir import open_state_dir
 from storage_sync.config import Settings, Token, state_directory
 from storage_sync.errors import ConfigError, Interrupted
 from storage_sync.facts import facts_of, seen_now
+from storage_sync.history import History
 from storage_sync.metrics import Facts, render, write_textfile
 from storage_sync.model import (
     Command,
@@ -48,7 +50,10 @@ LAST_WORDS_S = 1.0
 """How long notices under way may delay the end."""
 WAITING_NOTICES = 100
 
-_OURS = ("metrics_file", "notify_command", "notify_url", "heartbeat_url")
+_OURS = (
+    *("metrics_file", "notify_command", "notify_url", "heartbeat_url"),
+    *("max_episodes_cache", "batch_size", "interval_s", "staleness_s"),
+)
 """Settings that are used here; what needs a restart stays as it was."""
 
 Progress = Callable[[Run], None]
@@ -103,6 +108,7 @@ class Watcher:
         self._numbers = itertools.count(1)
         self._running = False
         self._once_more = False
+        self._advice: tuple[Advice, ...] = ()
 
     async def run(self, listen: Address | None) -> None:
         """Until cancelled, or until the core ends, which is then an error of its own."""
@@ -232,6 +238,7 @@ class Watcher:
                 await self._notify(told.change)
             if told.outcome is not None:
                 await self._write_metrics()
+                await self._advise(told.outcome)
                 if told.outcome.proof is not None and told.outcome.verdict is Word.IN_SYNC:
                     for why in await notify.beat(self._settings):
                         self._failed("heartbeat", why)
@@ -270,6 +277,16 @@ class Watcher:
         except OSError as error:
             self._failed("metrics", f"the metrics file {target} cannot be written: {error.strerror}")
 
+    async def _advise(self, outcome: Outcome) -> None:
+        """Said when it is new."""
+        if outcome.command != "sync" or outcome.error is not None:
+            return
+        found = await asyncio.to_thread(_advice, self._settings)
+        for one in found:
+            if one.setting not in {known.setting for known in self._advice}:
+                self._say(Said(logging.INFO, "advice", one.text))
+        self._advice = found
+
     async def _metrics(self) -> bytes:
         return render(await self._facts())
 
@@ -281,6 +298,17 @@ class Watcher:
         for why in warnings:
             self._failed("metrics", why)
         return seen_now(facts, self._snapshot, self._verdict, time.time()) if self._snapshot is not None else facts
+
+
+def _advice(settings: Settings) -> tuple[Advice, ...]:
+    """From the history of this cache. Blocking."""
+    _, history = _places(settings)
+    with History.open(history, _unsaid, read_only=True) as book:
+        return advise(figures_of(book, settings))
+
+
+def _unsaid(why: str) -> None:
+    """The metrics have said it already."""
 
 
 def _places(settings: Settings) -> tuple[Path, Path]:
