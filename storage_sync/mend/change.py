@@ -103,7 +103,14 @@ def stamped(look: Look) -> Checkpoint:
 
 async def _attempt(context: Context, prepare: Prepare) -> Outcome:
     options, draft, session = context.options, context.draft, context.session
-    async with looked(session, context.tracker, draft, writing=not options.plan_only, wait_s=options.wait_s) as look:
+    async with looked(
+        session,
+        context.tracker,
+        draft,
+        writing=not options.plan_only,
+        wait_s=options.wait_s,
+        locked_ok=options.plan_only,
+    ) as look:
         checkpoint = stamped(look)
         if not options.plan_only:
             await session.on_cache_thread(settle, context, look.generation)
@@ -180,7 +187,7 @@ async def acknowledge(context: Context, checkpoint: Checkpoint, before: Witness 
 async def judged_after(context: Context) -> Outcome:
     """Say what the file is now, without the primary: DRIFT when it is not what was proven, else UNKNOWN."""
     draft = context.draft
-    async with looked(context.session, context.tracker, draft, writing=False, follows=True) as after:
+    async with looked(context.session, context.tracker, draft, writing=False, follows=True, locked_ok=True) as after:
         holds = after.scan is not None and after.scan.clean and _root(context, after) == stamped(after).root
     draft.verdict = Word.UNKNOWN if holds else Word.DRIFT
     draft.next_action = "storage-sync status --check" if holds else "storage-sync sync"

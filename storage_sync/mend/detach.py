@@ -29,7 +29,12 @@ async def run_detach(context: Context) -> Outcome:
     with ExitStack() as held:
         hold_lease(context, held)
         async with looked(
-            session, context.tracker, draft, writing=not options.plan_only, wait_s=options.wait_s
+            session,
+            context.tracker,
+            draft,
+            writing=not options.plan_only,
+            wait_s=options.wait_s,
+            locked_ok=options.plan_only,
         ) as look:
             rows = await session.on_cache_thread(_ours, look)
             base = look.checkpoint.root if look.checkpoint is not None else ""
@@ -74,7 +79,13 @@ async def run_compact(context: Context) -> Outcome:
     with ExitStack() as held:
         hold_lease(context, held)
         async with looked(
-            session, context.tracker, draft, writing=not options.plan_only, wait_s=options.wait_s, deep=True
+            session,
+            context.tracker,
+            draft,
+            writing=not options.plan_only,
+            wait_s=options.wait_s,
+            locked_ok=options.plan_only,
+            deep=True,
         ) as look:
             if look.scan is None:
                 raise GuardStopped("there is no cache to compact", hint="storage-sync sync makes one")

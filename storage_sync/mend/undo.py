@@ -174,7 +174,12 @@ async def _put_file_back(context: Context, run: UndoRun, kept: str) -> Outcome:
     with ExitStack() as held:
         hold_lease(context, held)
         async with looked(
-            session, context.tracker, draft, writing=not options.plan_only, wait_s=options.wait_s
+            session,
+            context.tracker,
+            draft,
+            writing=not options.plan_only,
+            wait_s=options.wait_s,
+            locked_ok=options.plan_only,
         ) as look:
             now_in = stamped(look)
             if not options.plan_only:
