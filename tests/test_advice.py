@@ -122,7 +122,9 @@ async def test_a_sync_and_the_doctor_say_it(tmp_path: Path) -> None:
     assert first.extra["advice"] == []
     hectic = msgspec.structs.replace(calm, interval_s=0.001)
     second = await operations.sync(Request(hectic, None))
-    (told,) = second.extra["advice"]  # type: ignore[misc]
+    found = second.extra["advice"]
+    assert isinstance(found, list)
+    (told,) = found
     assert (told["setting"], told["suggested"] < 30) == ("max_episodes_cache", True)
     (check,) = [check for check in (await operations.doctor(Request(hectic, None))).checks if check.name == "advice"]
     assert check.status is CheckStatus.PASS

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace as replace_settings
@@ -116,7 +117,7 @@ class Watcher:
             if listen is not None:
                 at = await stack.enter_async_context(exposing(listen, self._metrics))
                 self._say(Said(logging.INFO, "watch", f"metrics on http://{at}/metrics"))
-            stack.enter_context(_signals({signal.SIGHUP: self._reload, signal.SIGUSR1: self._sync_now}))
+            stack.enter_context(_signals({signal.SIGHUP: partial(self._ask, "reload"), signal.SIGUSR1: self._sync_now}))
             await stack.enter_async_context(_beside(self._pulse()))
             teller = await stack.enter_async_context(_beside(self._tell()))
             core = asyncio.create_task(self._service.run())
@@ -196,10 +197,6 @@ class Watcher:
             self._say(said)
 
     # -------------------------------------------------------------------------------------- what we are told
-
-    def _reload(self) -> None:
-        self._systemd.tell("STATUS=reading the settings again")
-        self._ask("reload")
 
     def _rereading(self, again: Callable[[], Configuration]) -> Callable[[], Configuration]:
         """The same, and we take from it what is ours: notices and the metrics file."""

@@ -251,7 +251,7 @@ def test_a_state_change_runs_the_hook_once_with_its_json(tmp_path: Path) -> None
 
 # ------------------------------------------------------------------------------- F12: a primary that flaps
 
-FLAPS = int(os.environ.get("STORAGE_SYNC_FLAPS", "9"))
+FLAPS = 60 if os.environ.get("STORAGE_SYNC_FAULTS") == "full" else 9
 WARM_UP = 3
 GROWTH_BYTES = 6 * 1024 * 1024
 
