@@ -68,6 +68,10 @@ class OrphanMark:
     expected_reason: str | None = None
 
 
+OFFLINE = frozenset({"undo", "orphans", "quarantine", "detach", "compact"})
+"""Kinds of runs that say nothing about the primary."""
+
+
 class History:
     """One open history. Safe to call from several threads; close it with `close` or a `with` block."""
 
@@ -256,9 +260,9 @@ class History:
         return tuple(ms for (ms,) in reversed(rows))
 
     def last_run(self, *, successful: bool = False) -> RunSummary | None:
-        """The newest run, or the newest that ended well (exit 0 or 7)."""
+        """The newest run, or the newest that ended well (exit 0 or 7) and asked the primary."""
         for run in self.runs(limit=200 if successful else 1):
-            if not successful or run.exit_code in (0, 7):
+            if not successful or (run.exit_code in (0, 7) and run.kind not in OFFLINE):
                 return run
         return None
 

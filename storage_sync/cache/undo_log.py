@@ -8,6 +8,7 @@ only put back what was set aside. So a failure here costs a warning, never a run
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -85,8 +86,10 @@ class UndoLog:
         """The log in `folder` (`StateDir.folder`), for the body of a `with`."""
         path = folder / FILE_NAME
         with _explained(path):
-            mode = "rwc" if create else "rw"
-            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
+            if create:
+                # values of rows lie here: for nobody else's eyes, whatever the folder allows
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
         try:
             with _explained(path):
                 connection.execute("PRAGMA busy_timeout = 5000")
