@@ -53,7 +53,7 @@ async def _climb(context: Context, no_rebuild: bool) -> Outcome | None:
             return await _rebuild(context, situation, no_rebuild)
         if context.options.plan_only and situation.rung is not Rung.NONE:
             return await _planned(context, situation)
-        if situation.rung is Rung.OPEN:
+        if situation.rung is Rung.OPEN and "opened" not in draft.extra:
             await _let_redb_repair(context)
             return None
     return await in_rounds(replace(context, options=replace(context.options, heals=situation.rung is Rung.REFETCH)))

@@ -20,6 +20,8 @@ _FLAGS = 9
 _OTHER_SLOT = 1
 _RECOVERY_REQUIRED = 2
 _TWO_PHASE = 4
+_SLOT_STARTS = (64, 192)
+_SLOT_BYTES = 128
 _LAYOUT = slice(12, 32)
 _SMALL = 1 << 20
 
@@ -74,6 +76,33 @@ def _magic(path: Path) -> bool:
     return True
 
 
+def _slots(path: Path) -> bool:
+    """A commit slot whose checksum one flipped bit made wrong: that bit is found by trying each."""
+    head = path.read_bytes()[:HEADER_BYTES]
+    tried = path.with_name("slot.redb")
+    mended = False
+    for number, start in enumerate(_SLOT_STARTS):
+        if len(head) < HEADER_BYTES or _slot_ok(tried, head, number):
+            continue
+        for bit in range(8 * _SLOT_BYTES):
+            guess = bytearray(head)
+            guess[start + bit // 8] ^= 1 << bit % 8
+            if _slot_ok(tried, guess, number):
+                head, mended = bytes(guess), True
+                break
+    tried.unlink(missing_ok=True)
+    if mended:
+        with path.open("r+b") as file:
+            file.write(head)
+        _magic(path)
+    return mended
+
+
+def _slot_ok(tried: Path, head: bytes, number: int) -> bool:
+    tried.write_bytes(head)
+    return _native.read_header(os.fspath(tried)).slot_checksums_ok[number]
+
+
 def _flags(wanted: Callable[[int], int]) -> Callable[[Path], bool]:
     def change(path: Path) -> bool:
         if not _magic(path):
@@ -111,6 +140,7 @@ def _layout(path: Path) -> bool:
 
 _WAYS: tuple[tuple[str, Callable[[Path], bool] | None], ...] = (
     ("", None),
+    ("a flipped bit of a commit slot was put right", _slots),
     ("its length was made that of its layout", _length),
     ("its first bytes were put right", _magic),
     ("it was opened as one that nobody closed", _flags(lambda flags: (flags | _RECOVERY_REQUIRED) & ~_TWO_PHASE)),

@@ -147,6 +147,10 @@ def _of_content(look: Look, purpose: Purpose) -> Situation:
     unclean = look.judgement.finding(CacheState.UNCLEAN)
     if unclean is not None:
         return Situation(Rung.OPEN, unclean.evidence, look)
+    header = look.copy.header if look.copy is not None else None
+    if header is not None and header.length > header.layout_length:
+        longer = f"the file has {header.length - header.layout_length:,} bytes more than its layout"
+        return Situation(Rung.OPEN, longer, look)
     return Situation(Rung.NONE, "there is nothing to repair", look)
 
 
