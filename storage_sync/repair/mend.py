@@ -98,7 +98,7 @@ def _slots(path: Path) -> bool:
     return mended
 
 
-def _slot_ok(tried: Path, head: bytes, number: int) -> bool:
+def _slot_ok(tried: Path, head: bytes | bytearray, number: int) -> bool:
     tried.write_bytes(head)
     return _native.read_header(os.fspath(tried)).slot_checksums_ok[number]
 

@@ -1,4 +1,4 @@
-"""F1 and F2: flipped bits, damaged headers, cut and grown files (a sample; all of them with STORAGE_SYNC_FAULTS=full)."""
+"""F1 and F2: flipped bits, headers, cut and grown files: a sample, or all with STORAGE_SYNC_FAULTS=full."""
 
 from __future__ import annotations
 
