@@ -341,7 +341,8 @@ class Staging:
     def replaced(self, after: str | None, limit: int) -> list[tuple[str, str, bytes, str]]:
         """(table, key, old bytes, reason) of rows whose replacement or removal the primary cannot give back.
 
-        Reasons: `gone from the primary`, `left the window with local fields`, `local fields replaced`, `bit rot`,
+        Reasons: `gone from the primary`, `left the window with local fields`, `left the window with a local change`,
+        `local fields replaced`, `local change replaced`, `bit rot`,
         `refused by the primary's new row`. `after` is `table` NUL `key`. Nothing without a scan."""
     def removals(self, table: str, after: str | None, limit: int) -> list[str]:
         """Cache keys that the transaction will remove."""

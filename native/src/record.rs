@@ -10,6 +10,7 @@ pub enum Loss {
     LocalFields = 1,
     BitRot,
     Refused,
+    LocalChange,
 }
 
 impl Loss {
@@ -18,11 +19,12 @@ impl Loss {
             Self::LocalFields => "local fields replaced",
             Self::BitRot => "bit rot",
             Self::Refused => "refused by the primary's new row",
+            Self::LocalChange => "local change replaced",
         }
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::LocalFields, Self::BitRot, Self::Refused].into_iter().find(|loss| *loss as u8 == byte)
+        [Self::LocalFields, Self::BitRot, Self::Refused, Self::LocalChange].into_iter().find(|loss| *loss as u8 == byte)
     }
 }
 

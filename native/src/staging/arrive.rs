@@ -156,8 +156,7 @@ impl Core {
                     // The cache to be must hold the row itself.
                     None if self.sibling => (Action::Write(held.value().map_or_else(Vec::new, <[u8]>::to_vec)), None),
                     None => (Action::Relist, None),
-                    Some(value) if matches!(held, Held::Rotten { .. }) => (Action::Write(value), Some(Loss::BitRot)),
-                    Some(value) => (Action::Write(value), merged.lost_local.then_some(Loss::LocalFields)),
+                    Some(value) => (Action::Write(value), loss_of(&held, merged.lost_local)),
                 };
                 Record { table, name: merged.key, source, before, loss, action }
             }
@@ -195,5 +194,16 @@ impl Core {
         };
         self.count(&record, Fate::Refuse);
         self.hold(record)
+    }
+}
+
+/// Why the bytes that other ones replace cannot be had again; None when the primary once gave all of them.
+fn loss_of(held: &Held, lost_local: bool) -> Option<Loss> {
+    match held {
+        Held::Nothing | Held::Refused { value: None, .. } => None,
+        Held::Rotten { .. } => Some(Loss::BitRot),
+        _ if lost_local => Some(Loss::LocalFields),
+        Held::Proved { .. } => None,
+        Held::Drifted { .. } | Held::Unlisted { .. } | Held::Refused { .. } => Some(Loss::LocalChange),
     }
 }

@@ -4,7 +4,7 @@ use crate::errors::{Fault, Outcome};
 use crate::ledger::REFUSED;
 use crate::panics::Quiet;
 use crate::record::Action;
-use crate::scan::Reader;
+use crate::scan::{Held, Reader};
 use crate::scope::table_named;
 use redb::{ReadableDatabase, ReadableTable};
 use std::collections::BTreeMap;
@@ -141,10 +141,12 @@ impl Core {
                 let kept = lane.kept.contains(&name);
                 let reason = if !kept {
                     "gone from the primary"
-                } else if only_projection(table, &old).unwrap_or(false) {
-                    continue;
-                } else {
+                } else if !only_projection(table, &old).unwrap_or(false) {
                     "left the window with local fields"
+                } else if !matches!(scan.reader.held(table, &name)?, Held::Proved { .. }) {
+                    "left the window with a local change"
+                } else {
+                    continue;
                 };
                 found.push((table, name, old, reason));
                 taken += 1;

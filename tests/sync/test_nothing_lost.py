@@ -1,0 +1,80 @@
+"""What a sync takes out of the cache, and the primary cannot give back, is set aside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from storage_sync import _native
+from storage_sync.cache.set_aside import SetAside
+from storage_sync.config import Settings
+from storage_sync.demo import Demo
+from storage_sync.model import Word
+from storage_sync.operations import sync
+from storage_sync.request import Request
+from tests.independent.projection_check import check
+from tests.independent.redb_reader import RedbFile
+from tests.support import stores
+
+NOW = 1_795_392_000.0
+
+
+def rows(cache: Path, table: str) -> dict[str, bytes]:
+    return {key.decode(): bytes(value) for key, value in RedbFile(cache).rows(table)}
+
+
+def aside(state: Path) -> dict[tuple[str, str], tuple[bytes, str]]:
+    folder = next(state.rglob("set-aside"))
+    with SetAside.open(folder) as store:
+        found = store.rows(limit=1000)
+        return {(row.table, row.key): (value.value, row.reason) for row in found if (value := store.show(row.id))}
+
+
+async def test_what_do_memory_had_otherwise_at_first_contact(tmp_path: Path) -> None:
+    cache, primary = stores.cache("small", tmp_path), stores.primary("small", tmp_path)
+    before = rows(cache, "heuristics")
+    stores.execute(primary, ["UPDATE heuristics SET action_text = action_text || '!'"])
+    settings = Settings(primary=f"file:{primary}", cache=cache, state_dir=tmp_path / "state")
+    outcome = await sync(Request(settings, None))
+    assert outcome.verdict is Word.IN_SYNC, outcome.error
+    assert check(primary, cache).holds()
+    kept = aside(tmp_path / "state")
+    assert before
+    for key, value in before.items():
+        assert kept[("heuristics", key)] == (value, "local change replaced")
+
+
+async def test_what_do_memory_wrote_between_two_syncs(tmp_path: Path) -> None:
+    """Replaced by the primary's row, or gone with its row out of the window: the bytes are kept."""
+    demo = Demo.create(tmp_path, episodes=12, now=int(NOW))
+    settings = Settings(primary=f"file:{demo.primary}", cache=demo.cache, state_dir=demo.state_dir)
+    assert (await sync(Request(settings, None))).verdict is Word.IN_SYNC
+    first = rows(demo.cache, "episodes")
+    stores.execute(demo.primary, ["UPDATE episodes SET task_description = 'now ' || task_description"])
+    assert (await sync(Request(settings, None))).verdict is Word.IN_SYNC
+    generation = 7
+    newest, oldest = (
+        str(stores.select(demo.primary, f"SELECT episode_id FROM episodes ORDER BY start_time {way}, episode_id")[0][0])
+        for way in ("DESC", "ASC")
+    )
+    now = rows(demo.cache, "episodes")
+    changes = [("episodes", key, _native.digest("blake3", now[key]), first[key]) for key in (newest, oldest)]
+    meta = _meta(demo.cache)
+    _native.edit(str(demo.cache), changes, meta, generation, int(NOW * 1000))
+    narrow = msgspec.structs.replace(settings, max_episodes_cache=6)
+    outcome = await sync(Request(narrow, None, flags=frozenset({"allow_shrink"})))
+    assert outcome.verdict is Word.IN_SYNC, outcome.error
+    assert check(demo.primary, demo.cache, window=6).holds()
+    kept = aside(demo.state_dir)
+    assert kept[("episodes", newest)] == (first[newest], "local change replaced")
+    assert kept[("episodes", oldest)] == (first[oldest], "left the window with a local change")
+    assert len([key for table, key in kept if table == "episodes"]) == 2, "rows as the primary has them just leave"
+
+
+def _meta(cache: Path) -> dict[str, bytes]:
+    file = _native.CacheFile.open(str(cache), "read")
+    try:
+        return file.meta()
+    finally:
+        file.close()
