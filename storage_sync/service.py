@@ -75,6 +75,8 @@ class Configuration:
     file: Path | None = None
     views: tuple[Setting, ...] = ()
     again: Callable[[], Configuration] | None = None
+    unattended: bool = False
+    """There is no person to ask: a damaged cache is repaired without one, while the setting `auto_repair` is on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,7 +416,7 @@ class SyncService:
             now = time.time()
             if due is not None and due.at <= now:
                 kind = "sync" if self._board.snapshot.access == "rw" else "verify"
-                self._jobs.put_nowait(_Job(kind, due.reason))
+                self._jobs.put_nowait(_Job(kind, due.reason, self._repairs()))
                 # whatever else was waiting is answered by this run
                 self._past = replace(self._past, manual_at=None, recovered_at=None, last_end=now)
                 continue
@@ -585,6 +587,10 @@ class SyncService:
         settings = self._settings
         return Timing(settings.interval_s, settings.staleness_s, settings.on_start)
 
+    def _repairs(self) -> frozenset[str]:
+        wanted = self._configuration.unattended and self._settings.auto_repair
+        return frozenset({"repair"}) if wanted else frozenset()
+
     def _busy(self) -> bool:
         return self._cancel is not None or not self._jobs.empty()
 
@@ -612,6 +618,10 @@ def _watched(cache: Path, config: Path | None) -> set[Path]:
 
 
 def _work_of(job: _Job) -> Work:
+    if job.kind == "sync" and "repair" in job.flags:
+        from storage_sync.repair.ladder import run_sync_repairing
+
+        return run_sync_repairing
     if job.kind in ("sync", "plan"):
         return run_sync
     if job.kind == "orphans":

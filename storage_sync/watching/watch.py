@@ -95,7 +95,7 @@ class Watcher:
     def __init__(self, configuration: Configuration, token: Token | None, systemd: Systemd, progress: Progress) -> None:
         self._settings = configuration.settings
         again = configuration.again
-        told = replace(configuration, again=self._rereading(again) if again is not None else None)
+        told = replace(configuration, again=self._rereading(again) if again is not None else None, unattended=True)
         self._service = SyncService(told, token=token, publish=self._publish, emit=self._emit)
         self._systemd = systemd
         self._progress = progress

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from storage_sync.demo import Demo
+from tests.cache import processes
 from tests.support import stores
 from tests.support.command import Tool, applied
 from tests.support.sqld import Sqld, free_port
@@ -247,6 +248,48 @@ def test_a_state_change_runs_the_hook_once_with_its_json(tmp_path: Path) -> None
     ]
     assert {one["cache"] for one in notices} == {str(tool.cache)}
     assert "secret" not in seen.read_text()
+
+
+def test_a_cache_that_another_process_holds_is_one_warning_until_it_lets_go(tmp_path: Path) -> None:
+    tool = demo_tool(tmp_path)
+    with watching(tool, "--interval", "0.5") as watch:
+        watch.until(well)
+        position = len(watch.lines)
+        with processes.running(processes.HOLD_REDB, tool.cache, "write"):
+            stores.execute(Path(tool.primary.removeprefix("file:")), ["UPDATE episodes SET task_description = 'held'"])
+            watch.until(said("cache_locked: "), after=position)
+            watch.until(said("exit 6"), after=position)
+        watch.until(said("recovered after"), after=position)
+        assert watch.stop(signal.SIGTERM)[0] == 143
+    assert [line["message"][:14] for line in watch.lines if line["level"] == "warning"] == ["cache_locked: "]
+
+
+def test_a_cache_that_is_damaged_under_it_is_repaired_and_kept(tmp_path: Path) -> None:
+    tool = demo_tool(tmp_path)
+    with watching(tool) as watch:
+        watch.until(well)
+        position = len(watch.lines)
+        with tool.cache.open("r+b") as file:
+            file.truncate(tool.cache.stat().st_size // 2)
+        watch.process.send_signal(signal.SIGUSR1)
+        watch.until(lambda line: line["area"] == "sync" and "exit 0" in line["message"], after=position)
+        assert watch.stop(signal.SIGTERM)[0] == 143
+    assert len(list(tool.cache.parent.glob("cache.redb.corrupt-*"))) == 1
+    assert applied(tool.sync()) == {}
+
+
+def test_a_damaged_cache_is_left_alone_when_the_settings_say_so(tmp_path: Path) -> None:
+    tool = demo_tool(tmp_path, STORAGE_SYNC_AUTO_REPAIR="false")
+    with watching(tool) as watch:
+        watch.until(well)
+        position = len(watch.lines)
+        with tool.cache.open("r+b") as file:
+            file.truncate(tool.cache.stat().st_size // 2)
+        watch.process.send_signal(signal.SIGUSR1)
+        watch.until(said("cache_damaged: "), after=position)
+        before = tool.cache.read_bytes()
+        assert watch.stop(signal.SIGTERM)[0] == 143
+    assert tool.cache.read_bytes() == before
 
 
 # ------------------------------------------------------------------------------- F12: a primary that flaps
