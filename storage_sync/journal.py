@@ -39,6 +39,8 @@ class Journal:
             fetch_s=outcome.seconds.fetch,
             retries=outcome.transfer.retries,
         )
+        for rung in rungs(outcome):
+            self._history.count("repairs", rung)
         return summary
 
     def ping(self, at: float, milliseconds: float | None) -> None:
@@ -77,6 +79,14 @@ def summarise(outcome: Outcome, run: Run) -> RunSummary:
         bytes_received=outcome.transfer.bytes_received,
         requests=outcome.transfer.requests,
     )
+
+
+def rungs(outcome: Outcome) -> tuple[str, ...]:
+    """Rungs of the repair ladder that were climbed to a good end."""
+    ladder = outcome.extra.get("ladder")
+    if outcome.error is not None or not isinstance(ladder, list):
+        return ()
+    return tuple(str(step["rung"]) for step in ladder if step["rung"] != "none")
 
 
 def phases(outcome: Outcome) -> tuple[tuple[str, float], ...]:

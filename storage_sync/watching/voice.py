@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from storage_sync.journal import rungs
 from storage_sync.model import Event, LogLine, Outcome, RunEnded
 from storage_sync.picture import sentence
 from storage_sync.watching.condition import Change
@@ -121,5 +122,6 @@ class Voice:
 def summary(outcome: Outcome) -> str:
     """The one line about a run that ended."""
     told = sentence(outcome.command, outcome)
+    repaired = "; repaired: " + ", ".join(rungs(outcome)) if rungs(outcome) else ""
     sent = f"{outcome.transfer.requests} requests, {outcome.transfer.bytes_received:,} bytes"
-    return f"{told}; exit {outcome.exit_code}, {outcome.seconds.total:.2f} s, {sent}"
+    return f"{told}{repaired}; exit {outcome.exit_code}, {outcome.seconds.total:.2f} s, {sent}"

@@ -266,14 +266,17 @@ def test_a_cache_that_another_process_holds_is_one_warning_until_it_lets_go(tmp_
 
 def test_a_cache_that_is_damaged_under_it_is_repaired_and_kept(tmp_path: Path) -> None:
     tool = demo_tool(tmp_path)
-    with watching(tool) as watch:
+    target = tmp_path / "storage_sync.prom"
+    with watching(tool, "--metrics-file", str(target)) as watch:
         watch.until(well)
         position = len(watch.lines)
         with tool.cache.open("r+b") as file:
             file.truncate(tool.cache.stat().st_size // 2)
         watch.process.send_signal(signal.SIGUSR1)
-        watch.until(lambda line: line["area"] == "sync" and "exit 0" in line["message"], after=position)
+        healed = watch.until(lambda line: line["area"] == "sync" and "exit 0" in line["message"], after=position)
+        assert "; repaired: rebuild;" in healed["message"]
         assert watch.stop(signal.SIGTERM)[0] == 143
+    assert 'storage_sync_repairs_total{kind="rebuild"} 1.0' in target.read_text()
     assert len(list(tool.cache.parent.glob("cache.redb.corrupt-*"))) == 1
     assert applied(tool.sync()) == {}
 
