@@ -30,8 +30,7 @@ CREATE TABLE IF NOT EXISTS runs (
     generation INTEGER NOT NULL,
     at         REAL NOT NULL,
     whole      INTEGER NOT NULL,
-    file       TEXT,
-    pending    INTEGER NOT NULL
+    file       TEXT
 );
 CREATE TABLE IF NOT EXISTS steps (
     run    INTEGER NOT NULL REFERENCES runs (seq) ON DELETE CASCADE,
@@ -44,7 +43,7 @@ CREATE INDEX IF NOT EXISTS steps_run ON steps (run);
 """
 _RUN = """
 SELECT id, kind, generation, at, whole, file, count(steps.run), coalesce(sum(length(before)), 0)
-FROM runs LEFT JOIN steps ON steps.run = runs.seq WHERE pending = 0
+FROM runs LEFT JOIN steps ON steps.run = runs.seq WHERE generation <= ?
 """
 
 
@@ -108,16 +107,20 @@ class UndoLog:
         at: float,
         steps: Iterable[Step] = (),
         *,
+        live: int,
         file: str | None = None,
-        pending: bool = True,
         keep_bytes: int = KEEP_BYTES,
     ) -> bool:
-        """Remember a run, pending until its commit; False when its rows are too many bytes to be kept."""
+        """Remember a run before its commit of `generation`; False when its rows are too many bytes to be kept.
+
+        `live`: generation of the cache now, under the lease: what was written down for a later one never came and goes.
+        """
         with self._writing() as connection:
-            connection.execute("DELETE FROM runs WHERE id = ?", (run_id,))
+            connection.execute("DELETE FROM runs WHERE id = ? OR generation > ?", (run_id, live))
+            self._prune(connection, live)
             seq = connection.execute(
-                "INSERT INTO runs (id, kind, generation, at, whole, file, pending) VALUES (?, ?, ?, ?, 1, ?, ?)",
-                (run_id, kind, generation, at, file, int(pending)),
+                "INSERT INTO runs (id, kind, generation, at, whole, file) VALUES (?, ?, ?, ?, 1, ?)",
+                (run_id, kind, generation, at, file),
             ).lastrowid
             held = 0
             for step in steps:
@@ -131,22 +134,10 @@ class UndoLog:
                 )
         return True
 
-    def confirm(self, run_id: str) -> None:
-        """The commit of this run is durable; the oldest runs beyond the bounds go."""
-        with self._writing() as connection:
-            connection.execute("UPDATE runs SET pending = 0 WHERE id = ?", (run_id,))
-            self._prune(connection)
-
-    def settle(self, live_generation: int) -> None:
-        """Pending runs whose generation the cache reached are confirmed, the others dropped; under the lease."""
-        with self._writing() as connection:
-            connection.execute("UPDATE runs SET pending = 0 WHERE pending = 1 AND generation <= ?", (live_generation,))
-            connection.execute("DELETE FROM runs WHERE pending = 1")
-
-    def runs(self) -> list[UndoRun]:
-        """What can be taken back, newest first."""
+    def runs(self, live: int) -> list[UndoRun]:
+        """What can be taken back of a cache of generation `live`, newest first."""
         with _explained(self._path):
-            found = self._connection.execute(_RUN + " GROUP BY runs.seq ORDER BY runs.seq DESC").fetchall()
+            found = self._connection.execute(_RUN + " GROUP BY runs.seq ORDER BY runs.seq DESC", (live,)).fetchall()
         return [
             UndoRun(run_id, kind, generation, at, bool(whole), file, rows, size)
             for run_id, kind, generation, at, whole, file, rows, size in found
@@ -167,11 +158,12 @@ class UndoLog:
         with self._writing() as connection:
             connection.execute("DELETE FROM runs WHERE id = ?", (run_id,))
 
-    def _prune(self, connection: sqlite3.Connection) -> None:
+    def _prune(self, connection: sqlite3.Connection, live: int) -> None:
+        """Make room for one more run."""
         held = 0
-        for place, run in enumerate(self.runs()):
+        for place, run in enumerate(self.runs(live), 1):
             held += run.bytes
-            if place >= KEEP_RUNS or (place and held > KEEP_BYTES):
+            if place >= KEEP_RUNS or held > KEEP_BYTES:
                 connection.execute("DELETE FROM runs WHERE id = ?", (run.id,))
 
     @contextmanager

@@ -139,7 +139,7 @@ async def _commit(context: Context, look: Look, checkpoint: Checkpoint, intent: 
     ]
     aside = await session.on_cache_thread(put_aside, context, leaving, generation, now)
     steps = [Step(one.table, one.key, one.before, digest(one.after)) for one in intent.changes]
-    await session.on_cache_thread(undo.remember, context, generation, now, steps)
+    await session.on_cache_thread(undo.remember, context, look.generation, generation, now, steps)
     context.tracker.step(Phase.COMMIT)
     meta = {META_KEY: encode_checkpoint(replace(checkpoint, generation=generation))}
     changes = [(one.table, one.key, digest(one.before), one.after) for one in intent.changes]
@@ -150,7 +150,6 @@ async def _commit(context: Context, look: Look, checkpoint: Checkpoint, intent: 
     draft.seconds = replace(draft.seconds, apply=time.time() - now, lock=applied.lock_seconds)
     if aside:
         await session.on_cache_thread(confirm_aside, context, generation)
-    await session.on_cache_thread(undo.confirm, context)
     if intent.spent:
         await session.on_cache_thread(_discard, context, intent.spent)
     return generation

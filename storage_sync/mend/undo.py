@@ -56,7 +56,8 @@ async def run_undo(context: Context, run_id: str | None) -> Outcome:
     """
     require_write_access(context)
     require_state(context)
-    run = await context.session.on_cache_thread(_find, context, run_id)
+    async with looked(context.session, context.tracker, context.draft, writing=False, locked_ok=True) as look:
+        run = await context.session.on_cache_thread(_find, context, run_id, look.generation)
     if run.file is not None:
         return await _put_file_back(context, run, run.file)
 
@@ -69,8 +70,8 @@ async def run_undo(context: Context, run_id: str | None) -> Outcome:
     return outcome
 
 
-def _find(context: Context, run_id: str | None) -> UndoRun:
-    runs = _runs(context)
+def _find(context: Context, run_id: str | None, live: int) -> UndoRun:
+    runs = _runs(context, live)
     found = next((run for run in runs if run_id in (None, run.id)), None)
     if found is not None:
         return found
@@ -80,12 +81,12 @@ def _find(context: Context, run_id: str | None) -> UndoRun:
     raise UsageError(f"run {run_id} cannot be undone; these can: {known}", hint="storage-sync quarantine list")
 
 
-def _runs(context: Context) -> list[UndoRun]:
+def _runs(context: Context, live: int) -> list[UndoRun]:
     folder = context.session.state.folder
     if not (folder / FILE_NAME).exists():
         return []
     with UndoLog.open(folder, create=False) as log:
-        return log.runs()
+        return log.runs(live)
 
 
 def _forget(context: Context, run_id: str) -> None:

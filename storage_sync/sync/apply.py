@@ -43,7 +43,9 @@ async def apply(context: Context, compared: Compared) -> tuple[int, _native.Appl
     meta = {META_KEY: encode_checkpoint(_checkpoint(context, compared, generation, now))}
     aside = await session.on_cache_thread(_set_aside, context, compared, generation, now)
     if not look.sibling:
-        await session.on_cache_thread(undo.remember, context, generation, now, undo.of_staging(compared))
+        await session.on_cache_thread(
+            undo.remember, context, look.generation, generation, now, undo.of_staging(compared)
+        )
     context.tracker.step(Phase.COMMIT)
     if look.sibling:
         applied, scan = await _publish(context, compared, meta, generation, now)
@@ -51,8 +53,6 @@ async def apply(context: Context, compared: Compared) -> tuple[int, _native.Appl
         applied, scan = await _in_place(context, compared, meta, generation, now), None
     if aside:
         await session.on_cache_thread(confirm_aside, context, generation)
-    if not look.sibling:
-        await session.on_cache_thread(undo.confirm, context)
     return generation, applied, scan
 
 
@@ -62,7 +62,6 @@ def settle(context: Context, live_generation: int) -> None:
     if state.usable and state.set_aside.is_dir():
         with SetAside.open(state.set_aside) as store:
             store.settle(live_generation)
-    undo.settle(context, live_generation)
 
 
 # ---------------------------------------------------------------------------------------------- in place

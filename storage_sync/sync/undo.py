@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from storage_sync import _native
-from storage_sync.cache.undo_log import FILE_NAME, Step, UndoLog
+from storage_sync.cache.undo_log import Step, UndoLog
 from storage_sync.errors import LocalIO
 from storage_sync.sync.compare import Compared
 from storage_sync.sync.context import PAGE, Context
@@ -38,27 +38,16 @@ def of_staging(compared: Compared) -> Iterator[Step]:
                 yield Step(table, key, value, None)
 
 
-def remember(context: Context, generation: int, now: float, steps: Iterable[Step]) -> None:
-    """Before the commit of `generation`; `now` in UTC epoch seconds."""
+def remember(context: Context, live: int, generation: int, now: float, steps: Iterable[Step]) -> None:
+    """Before the commit of `generation` to a cache of generation `live`; `now` in UTC epoch seconds."""
     run = context.tracker.run
-    _write(context, lambda log: log.put(run.id, run.kind, generation, now, steps))
+    _write(context, lambda log: log.put(run.id, run.kind, generation, now, steps, live=live))
 
 
 def remember_file(context: Context, generation: int, now: float, kept: str) -> None:
     """After a whole file was replaced; the old one is kept at `kept`."""
     run = context.tracker.run
-    _write(context, lambda log: log.put(run.id, run.kind, generation, now, file=kept, pending=False))
-
-
-def confirm(context: Context) -> None:
-    """The commit of this run is durable."""
-    _write(context, lambda log: log.confirm(context.tracker.run.id))
-
-
-def settle(context: Context, live_generation: int) -> None:
-    """What a killed run left pending."""
-    if (context.session.state.folder / FILE_NAME).exists():
-        _write(context, lambda log: log.settle(live_generation))
+    _write(context, lambda log: log.put(run.id, run.kind, generation, now, live=generation, file=kept))
 
 
 def _write(context: Context, work: Callable[[UndoLog], object]) -> None:

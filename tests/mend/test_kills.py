@@ -66,6 +66,7 @@ def test_a_killed_undo(stores: Stores, moment: str) -> None:
     after = stores.rows()
     killed(stores, moment, "undo", "--yes")
     assert stores.rows() == (before if moment == "after" else after)
+    assert stores.json("undo", "--plan")[0] == 0
     document = stores.sync()
     assert document["proof"]["generation"] == stores.generation
     assert {key for key in after if key not in stores.rows()} == set()

@@ -119,25 +119,23 @@ def test_undo_of_a_damaged_kept_file_changes_nothing(stores: Stores) -> None:
 
 
 def test_the_log_is_bounded(stores: Stores) -> None:
-    folder = stores.cache.parent
-    with UndoLog.open(folder) as log:
-        assert not log.put("big", "sync", 2, 0.0, [Step("episodes", "a", b"x" * 11, None)], keep_bytes=10)
-        log.confirm("big")
-        (run,) = log.runs()
+    with UndoLog.open(stores.cache.parent) as log:
+        assert not log.put("big", "sync", 2, 0.0, [Step("episodes", "a", b"x" * 11, None)], live=1, keep_bytes=10)
+        (run,) = log.runs(2)
         assert (run.whole, run.rows) == (False, 0)
         for number in range(KEEP_RUNS + 3):
-            log.put(f"r{number}", "sync", 3 + number, 0.0, [Step("episodes", "a", None, b"")])
-            log.confirm(f"r{number}")
-        assert [run.id for run in log.runs()][:2] == ["r12", "r11"]
-        assert len(log.runs()) == KEEP_RUNS
+            log.put(f"r{number}", "sync", 3 + number, 0.0, [Step("episodes", "a", None, b"")], live=2 + number)
+        assert [run.id for run in log.runs(99)][:2] == ["r12", "r11"]
+        assert len(log.runs(99)) == KEEP_RUNS
 
 
 def test_a_killed_run_is_only_undone_when_it_committed(stores: Stores) -> None:
     with UndoLog.open(stores.cache.parent) as log:
-        log.put("came", "sync", 5, 0.0)
-        log.put("never", "sync", 6, 0.0)
-        log.settle(5)
-        assert [run.id for run in log.runs()] == ["came"]
+        log.put("came", "sync", 5, 0.0, live=4)
+        log.put("never", "sync", 6, 0.0, live=5)
+        assert [run.id for run in log.runs(5)] == ["came"]
+        log.put("next", "sync", 6, 0.0, live=5)
+        assert [run.id for run in log.runs(6)] == ["next", "came"]
 
 
 def test_a_run_too_large_for_the_log_gives_back_what_was_set_aside(stores: Stores) -> None:
