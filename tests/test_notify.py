@@ -9,9 +9,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -21,48 +19,17 @@ from storage_sync.errors import ConfigError
 from storage_sync.model import Word
 from storage_sync.watching.condition import Change, Condition
 from tests.support.faulty import Faulty, reply
+from tests.support.listener import Listener
 
 WELL = Condition("ok", "in sync", since=100.0)
 DOWN = Condition("primary_unavailable", "connection refused", "try later", 3, 110.0, 4)
 SECRET_URL = "https://hooks.example.org/services/T0/B0/very-secret"
 
 
-class Listener:
-    """A web server that remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.heard: list[tuple[str, str, str, bytes]] = []
-        heard = self.heard
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.do_POST()
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-                heard.append((self.command, self.path, self.headers.get("Content-Type", ""), body))
-                self.send_response(204)
-                self.end_headers()
-
-            def log_message(self, *arguments: object) -> None:
-                """Nothing goes to standard error."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/hook/secret"
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
-
-
 @pytest.fixture
 def listener() -> Iterator[Listener]:
-    made = Listener()
-    yield made
-    made.close()
+    with Listener() as made:
+        yield made
 
 
 def notice(settings: Settings) -> notify.Notice:

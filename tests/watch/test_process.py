@@ -23,6 +23,7 @@ from storage_sync.demo import Demo
 from tests.cache import processes
 from tests.support import stores
 from tests.support.command import Tool, applied
+from tests.support.listener import Listener
 from tests.support.sqld import Sqld, free_port
 
 LIMIT_S = 30.0
@@ -225,14 +226,19 @@ def test_what_is_missing_is_said_at_once(tmp_path: Path) -> None:
     assert json.loads(out)["error"]["code"] == "config"
 
 
-def test_a_state_change_runs_the_hook_once_with_its_json(tmp_path: Path) -> None:
+def test_a_change_runs_the_hook_once_and_only_a_proof_is_a_heartbeat(tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     hook = tmp_path / "hook"
     hook.write_text(f"#!/bin/sh\ncat >> {seen}\necho >> {seen}\n")
     hook.chmod(0o755)
-    with Sqld(stores.primary("small", tmp_path / "p")) as server:
+    with Sqld(stores.primary("small", tmp_path / "p")) as server, Listener() as listener:
         tool = Tool.at(
-            tmp_path, server.url, STORAGE_SYNC_POLL_S="0.2", STORAGE_SYNC_NOTIFY_COMMAND=str(hook), TURSO_TOKEN="secret"
+            tmp_path,
+            server.url,
+            STORAGE_SYNC_POLL_S="0.2",
+            STORAGE_SYNC_NOTIFY_COMMAND=str(hook),
+            STORAGE_SYNC_HEARTBEAT_URL=listener.url,
+            TURSO_TOKEN="secret",
         )
         with watching(tool) as watch:
             watch.until(well)
@@ -241,6 +247,7 @@ def test_a_state_change_runs_the_hook_once_with_its_json(tmp_path: Path) -> None
             server.start()
             watch.until(said("recovered after"))
             assert watch.stop(signal.SIGTERM)[0] == 143
+    assert len(listener.heard) == len(watch.runs()) >= 2
     notices = [json.loads(text) for text in seen.read_text().splitlines()]
     assert [(one["event"], one["old"], one["new"]) for one in notices] == [
         ("trouble", "ok", "primary_unavailable"),
