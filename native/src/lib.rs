@@ -14,6 +14,7 @@ mod header;
 mod keys;
 mod ledger;
 mod manifest;
+mod memory;
 mod newest;
 mod panics;
 mod record;
@@ -33,6 +34,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     panics::install_hook();
+    memory::tune();
     errors::register(module)?;
     module.add("REDB_VERSION", env!("REDB_VERSION"))?;
     module.add("ENCODING", scope::ENCODING)?;

@@ -31,7 +31,7 @@ pub struct Compared {
     pub settled: Vec<String>,
     /// Those of them that no row of the manifest takes the place of.
     pub settled_lost: u64,
-    /// Snapshot path: every row of the manifest, in key order.
+    /// Snapshot path, against a scan: every row of the manifest, in key order.
     pub listed: KeyList,
     /// Refused at the last proof and unchanged since.
     pub still_refused: u64,
@@ -360,8 +360,8 @@ pub fn complete(
             for group in &mut groups {
                 group.unchanged = rows.mark(rows.lower_bound(&group.key)) == SAME;
             }
+            compared.listed = rows;
         }
-        compared.listed = rows;
         doubled.extend(groups);
         tables.push(compared);
     }

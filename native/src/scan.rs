@@ -4,6 +4,7 @@ use crate::errors::{Fault, Outcome};
 use crate::file::OpenFile;
 use crate::keys::{Bucket, Digest, KeyList, bucket_of, hex_upper};
 use crate::ledger::{CACHE_ONLY, Entry, PROVED, REFUSED, ledger_bounds, ledger_key, value_digest};
+use crate::memory::give_back;
 use crate::newest::Newest;
 use crate::panics::{Quiet, detached};
 use crate::scope::{Scope, ScopeParts, TABLES, bucketize, table_named, table_root};
@@ -340,6 +341,7 @@ impl ScanState {
         }
         vectors.settle();
         let index = judge_index(&transaction, &reader)?;
+        give_back();
         Ok(Self { tables, unowned, vectors, index, reader, _file: Quiet::new(file) })
     }
 

@@ -4,6 +4,7 @@ use crate::apply::Applied;
 use crate::errors::{Fault, Outcome};
 use crate::finish::{Checkpoint, Revisions, write_recommendation_index};
 use crate::ledger::{Entry, REFUSED, ledger_bounds, split_ledger_key};
+use crate::memory::give_back;
 use crate::panics::{Quiet, caught, detached};
 use crate::staging::{Core, Staging};
 use crate::store::STORE_CACHE;
@@ -101,6 +102,7 @@ fn finish(core: &mut Core, checkpoint: &Checkpoint) -> Outcome<Applied> {
     }
     let file = File::open(&path).map_err(|error| Fault::io(error, &path))?;
     file.sync_all().map_err(|error| Fault::io(error, &path))?;
+    give_back();
     Ok(Applied {
         generation: checkpoint.generation,
         commits: 1,

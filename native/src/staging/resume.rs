@@ -25,7 +25,8 @@ impl Core {
             drop(opened);
             return std::fs::remove_file(&self.path).map_err(|error| Fault::io(error, &self.path));
         }
-        let store = Store::start(opened.database, self.layout(), &self.path, self.batch_bytes, &self.progress.durable)?;
+        let store =
+            Store::start(opened.database, self.layout(), &self.path, self.batch_bytes / 2, &self.progress.durable)?;
         store.push(stale)?;
         self.waiting = Waiting::File(store);
         for lane in &mut self.lanes {

@@ -3,6 +3,7 @@
 use crate::errors::{Fault, Outcome};
 use crate::ledger::{Entry, PROVED, REFUSED, refused_key, value_digest};
 use crate::manifest::complete;
+use crate::memory::give_back;
 use crate::record::{Action, Record};
 use crate::scan::ScanState;
 use crate::scope::TABLES;
@@ -30,6 +31,7 @@ impl Core {
             store.settle()?;
         }
         self.sealed = true;
+        give_back();
         Ok(())
     }
 
