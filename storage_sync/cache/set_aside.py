@@ -157,13 +157,15 @@ class SetAside:
             return connection.execute("DELETE FROM rows WHERE pending = 1 AND run_id = ?", (run_id,)).rowcount
 
     def settle(self, live_generation: int | None) -> Settled:
-        """Before a new run: pending entries whose generation the cache reached are confirmed, the others dropped.
+        """Before a new run: entries pending for the very next generation are dropped, all others confirmed.
 
+        The next one never came: what it would have replaced is still in the cache. One that the cache reached, came.
+        One further on came too, or may have, and then the file was lost or replaced: nothing else has these rows.
         Only while the lease is held, and before anything is put by this run.
         """
         with self._writing() as connection:
             confirmed = connection.execute(
-                "UPDATE rows SET pending = 0 WHERE pending = 1 AND generation <= ?", (live_generation or 0,)
+                "UPDATE rows SET pending = 0 WHERE pending = 1 AND generation <> ?", ((live_generation or 0) + 1,)
             ).rowcount
             dropped = connection.execute("DELETE FROM rows WHERE pending = 1").rowcount
         return Settled(confirmed, dropped)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -70,6 +72,23 @@ async def test_what_do_memory_wrote_between_two_syncs(tmp_path: Path) -> None:
     assert kept[("episodes", newest)] == (first[newest], "local change replaced")
     assert kept[("episodes", oldest)] == (first[oldest], "left the window with a local change")
     assert len([key for table, key in kept if table == "episodes"]) == 2, "rows as the primary has them just leave"
+
+
+async def test_what_a_killed_run_took_out_of_a_file_that_is_gone(tmp_path: Path) -> None:
+    """Killed between its commit and the confirmation; then the file was lost: the pending rows are all there is."""
+    demo = Demo.create(tmp_path, episodes=12, now=int(NOW))
+    settings = Settings(primary=f"file:{demo.primary}", cache=demo.cache, state_dir=demo.state_dir)
+    assert (await sync(Request(settings, None))).verdict is Word.IN_SYNC
+    first = "(SELECT min(heuristic_id) FROM heuristics)"
+    stores.execute(demo.primary, [f"DELETE FROM heuristics WHERE heuristic_id = {first}"])
+    assert (await sync(Request(settings, None))).verdict is Word.IN_SYNC
+    kept = aside(demo.state_dir)
+    assert [table for table, _ in kept] == ["heuristics"]
+    with closing(sqlite3.connect(next(demo.state_dir.rglob("rows.db")))) as store, store:
+        store.execute("UPDATE rows SET pending = 1")
+    demo.cache.unlink()
+    assert (await sync(Request(settings, None))).verdict is Word.IN_SYNC
+    assert aside(demo.state_dir) == kept
 
 
 def _meta(cache: Path) -> dict[str, bytes]:
