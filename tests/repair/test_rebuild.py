@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 from storage_sync.demo import generate
@@ -52,6 +54,30 @@ def test_a_build_of_other_settings_is_not_swapped(store: Store) -> None:
     assert fingerprint(store.cache) == before
     assert store.tool.json("rebuild", "--discard", "--yes").document["verdict"] == "IN_SYNC"
     assert not list(store.cache.parent.glob("*.build-*"))
+
+
+DIES_BEFORE_THE_RENAME = """
+import os, signal, sys
+from console.cli.entry import run
+from storage_sync.sync import apply
+apply._swap = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+run(sys.argv[1:])
+"""
+
+
+def test_a_finished_build_without_its_name_is_taken_up_again(tmp_path: Path) -> None:
+    """Killed between the end of the build and its rename: nothing is fetched again but the manifest."""
+    path = tmp_path / "primary.db"
+    generate(path, 6, 300)
+    with Sqld(path) as server:
+        straight = Tool.at(tmp_path / "straight", server.url).sync()
+        tool = Tool.at(tmp_path / "killed", server.url)
+        command = [sys.executable, "-c", DIES_BEFORE_THE_RENAME, "rebuild", "--yes", *tool.arguments]
+        assert subprocess.run(command, env=tool.variables, check=False).returncode == -signal.SIGKILL
+        assert not tool.cache.exists()
+        done = tool.json("rebuild", "--yes").document
+    assert (done["verdict"], done["proof"]["root"]) == ("IN_SYNC", straight["proof"]["root"])
+    assert done["transfer"]["bytes_received"] < straight["transfer"]["bytes_received"] / 4
 
 
 def test_killed_three_times_it_fetches_little_twice(tmp_path: Path) -> None:
