@@ -19,12 +19,14 @@ from pathlib import Path
 from storage_sync import _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, decode_checkpoint, encode_checkpoint
 from storage_sync.cache.identity import real_path
+from storage_sync.cache.kept import kept_files
+from storage_sync.cache.probe import probe_file
 from storage_sync.cache.set_aside import FILE_NAME as ASIDE_NAME
 from storage_sync.cache.set_aside import AsideValue, SetAside
 from storage_sync.cache.space import require_space
 from storage_sync.cache.undo_log import FILE_NAME, Step, UndoLog, UndoRun
 from storage_sync.cache.witness import next_generation
-from storage_sync.errors import CacheDamaged, LocalIO, UsageError
+from storage_sync.errors import GuardStopped, LocalIO, UsageError
 from storage_sync.mend.change import (
     Intent,
     RowChange,
@@ -52,7 +54,7 @@ REASON = "taken back by undo"
 async def run_undo(context: Context, run_id: str | None) -> Outcome:
     """Take back the run of this id, or the newest one that changed the cache.
 
-    UsageError when there is none, CacheDamaged for a kept file that cannot be used; the others of `run_change`.
+    UsageError when there is none, GuardStopped for a kept file that cannot be used; the others of `run_change`.
     """
     require_write_access(context)
     require_state(context)
@@ -172,6 +174,7 @@ def _pages(steps: list[Step]) -> Iterator[list[Step]]:
 async def _put_file_back(context: Context, run: UndoRun, kept: str) -> Outcome:
     """The file that `run` replaced becomes the cache again, with a new generation; the one of now is kept."""
     session, options, draft = context.session, context.options, context.draft
+    await session.on_cache_thread(_require_kept, session.cache_path, kept)
     with ExitStack() as held:
         hold_lease(context, held)
         async with looked(
@@ -224,19 +227,34 @@ def _copied(kept: str, real: str) -> Iterator[str]:
 
 
 def _checkpoint_of(built: str, kept: str) -> Checkpoint:
-    """Of a copy that opens and passes redb's own check; CacheDamaged for any other."""
+    """Of a copy that a child could walk, redb's own check included; GuardStopped for any other."""
+    report = probe_file(built)
+    if report.damage or report.integrity is False:
+        raise _unusable(kept, report.damage or "it is damaged")
     try:
         file = _native.CacheFile.open(built, "write")
         try:
-            sound = file.check_integrity()
             checkpoint, why = decode_checkpoint(file.meta().get(META_KEY))
         finally:
             file.close()
     except _native.NativeError as error:
-        raise CacheDamaged(f"{kept} cannot be put back: {error}", hint="storage-sync sync") from error
-    if not sound or checkpoint is None:
-        raise CacheDamaged(f"{kept} cannot be put back: {why or 'it is damaged'}", hint="storage-sync sync")
+        raise _unusable(kept, str(error)) from error
+    if checkpoint is None:
+        raise _unusable(kept, why)
     return checkpoint
+
+
+def _unusable(kept: str, why: str) -> GuardStopped:
+    return GuardStopped(f"{kept} cannot be put back: {why}; nothing was changed", hint="storage-sync status --check")
+
+
+def _require_kept(cache: str, kept: str) -> None:
+    """GuardStopped for a file that is gone, or that was put aside because it was damaged."""
+    found = next((file for file in kept_files(cache) if file.path == kept), None)
+    if found is None:
+        raise _unusable(kept, "it is not there any more")
+    if found.why == "corrupt":
+        raise _unusable(kept, "it was damaged when it was replaced")
 
 
 def _stamp(built: str, checkpoint: Checkpoint) -> None:

@@ -114,8 +114,10 @@ def test_undo_of_a_damaged_kept_file_changes_nothing(stores: Stores) -> None:
         file.truncate(kept.stat().st_size // 2)
     before = fingerprint(stores.cache)
     code, document = stores.json("undo", "--yes")
-    assert (code, document["error"]["code"]) == (5, "cache_damaged")
+    assert (code, document["error"]["code"]) == (9, "guard")
     assert fingerprint(stores.cache) == before
+    kept.unlink()
+    assert stores.json("undo", "--plan")[0] == 9
 
 
 def test_the_log_is_bounded(stores: Stores) -> None:
@@ -177,3 +179,19 @@ def test_the_log_is_for_its_owner_only(stores: Stores) -> None:
     stores.sync()
     (log,) = stores.cache.parent.glob("**/undo.db")
     assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_undo_of_a_rebuild_puts_the_old_file_back(stores: Stores) -> None:
+    stores.change_primary()
+    before = stores.rows()
+    code, document = stores.json("rebuild", "--yes")
+    assert (code, document["verdict"]) == (7, "IN_SYNC"), document
+    rebuilt, generation = stores.rows(), stores.generation
+    assert rebuilt != before
+    code, document = stores.json("undo", "--yes")
+    assert code == 0, document
+    assert stores.rows() == before
+    assert stores.generation > generation
+    # the primary is asked again and has the last word
+    stores.sync()
+    assert stores.json("status", "--check")[1]["verdict"] == "IN_SYNC"
