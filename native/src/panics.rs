@@ -16,9 +16,17 @@ thread_local! {
 /// The hook belongs to this library's own copy of the standard library; no other extension sees it.
 pub fn install_hook() {
     panic::set_hook(Box::new(|info| {
-        let place = info.location().map(ToString::to_string);
+        let place = info.location().map(|place| format!("{}:{}", within_crate(place.file()), place.line()));
         PLACE.with(|cell| *cell.borrow_mut() = place);
     }));
+}
+
+/// A source path from its crate's name and version on: where the build kept it is nobody's business.
+fn within_crate(path: &str) -> &str {
+    match path.split_once("/registry/src/") {
+        Some((_, inside)) => inside.split_once('/').map_or(inside, |(_, path)| path),
+        None => path,
+    }
 }
 
 /// Run `work` and turn a panic into `Fault::Panic` with place and message.
