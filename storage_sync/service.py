@@ -438,6 +438,7 @@ class SyncService:
     async def _run_job(self, job: _Job) -> None:
         self._cancel = Cancel()
         before = await self._fingerprint()
+        found = read_identity(self._session.cache_path)
         request = Request(
             settings=self._settings_now(),
             token=self._token,
@@ -461,10 +462,10 @@ class SyncService:
             outcome = await perform(self._session, _COMMANDS[job.kind], request, progress, self._cancel, _work_of(job))
         finally:
             self._cancel = None
-        self._after(job, outcome, before)
+        self._after(job, outcome, before, found)
 
-    def _after(self, job: _Job, outcome: Outcome, before: Fingerprint | None) -> None:
-        self._identity = read_identity(self._session.cache_path)
+    def _after(self, job: _Job, outcome: Outcome, before: Fingerprint | None, found: FileIdentity | None) -> None:
+        """`before`, `found`: the primary's fingerprint and the file's identity when the run began."""
         if outcome.proposal is not None:
             self._plans = {outcome.proposal.id: outcome.proposal}
         run = self._board.snapshot.run
@@ -482,11 +483,18 @@ class SyncService:
                 failed=failed,
                 retry_after=None,
             )
+            self._look_again_if_it_changed(outcome.proof.identity if outcome.proof is not None else found)
         self._board.event(RunEnded(outcome.run_id, outcome))
         level = "fail" if outcome.error is not None else "warn" if outcome.warnings else "info"
         self._board.log(level, job.kind, picture.sentence(job.kind, outcome))
         if job.command_id is not None:
             self._answer(job.command_id, outcome)
+
+    def _look_again_if_it_changed(self, seen: FileIdentity | None) -> None:
+        """What happened to the file while a run looked at it is not answered by that run."""
+        self._identity = read_identity(self._session.cache_path)
+        if self._identity != seen:
+            self._past = replace(self._past, file_changed_at=time.time())
 
     def _answer(self, command_id: int, outcome: Outcome) -> None:
         if outcome.proposal is not None:

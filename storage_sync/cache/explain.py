@@ -13,6 +13,8 @@ def explain(error: _native.NativeError) -> StorageSyncError:
             return CacheLocked(f"the cache is held by another process ({error})")
         case _native.UpgradeRequired():
             return VersionMismatch(f"the cache has another file format ({error})")
+        case _native.CommitUnknown():
+            return LocalIO(f"a file could not be written to its end ({error}); the cache keeps its old state")
         case _native.StorageIo() if error.errno is not None:
             return LocalIO(f"a file could not be read or written: {error}")
         case _native.PreviousIo():

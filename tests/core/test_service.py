@@ -208,6 +208,23 @@ async def test_a_cache_that_is_removed_is_built_again(tmp_path: Path) -> None:
     assert demo.cache.exists()
 
 
+async def test_a_file_that_comes_while_a_run_looks_elsewhere_is_looked_at_next(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
+    async with running(settings_of(demo)) as (_, watcher):
+        await watcher.until(proven)
+    kept = demo.cache.rename(tmp_path / "kept.redb")
+    watcher = Watcher()
+
+    def publish(snapshot: Snapshot) -> None:
+        if snapshot.run is not None and snapshot.run.step == "fetch" and kept.exists():
+            kept.rename(demo.cache)
+        watcher.publish(snapshot)
+
+    configuration = Configuration(settings_of(demo, access="read-only"))
+    async with serving(SyncService(configuration, publish=publish, emit=watcher.emit)):
+        await watcher.until(proven)
+
+
 async def test_pausing_stops_the_schedule_and_not_the_operator(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
     async with running(settings_of(demo, interval_s=30.0)) as (service, watcher):
