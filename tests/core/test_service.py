@@ -34,7 +34,7 @@ from storage_sync.model import (
 from storage_sync.service import Configuration, SyncService
 
 NOW = 1_795_392_000.0
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 
 
 class Watcher:
