@@ -22,7 +22,7 @@ RUST_MESSAGE := Rust is not installed. Install it from https://rustup.rs (1.85 o
 	toolchain is fetched through puccinialin by maturin.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build tools test check pytest cargo-test lint format lock bench interop clean
+.PHONY: help run build tools test check pytest cargo-test lint format lock bench faults interop clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / \t/' | expand -t 14
@@ -100,6 +100,10 @@ format: $(STAMPS)/dev  ## ruff format, cargo fmt
 lock: | $(BIN)/python  ## exact pins of everything, from pyproject.toml
 	$(BIN)/python packaging/lock.py requirements.lock
 	$(BIN)/python packaging/lock.py requirements-dev.lock --extra dev
+
+faults: build $(STAMPS)/dev tools  ## damage, kills and a flapping primary at full size; takes long
+	STORAGE_SYNC_FAULTS=full KILL_ROUNDS=200 $(BIN)/python -m pytest --numprocesses $(JOBS) --timeout 7200 \
+		tests/repair tests/faults tests/watch tests/mend $(PYTEST_FLAGS)
 
 bench: build $(STAMPS)/dev tools  ## each figure beside its floor, in one run
 	$(BIN)/python -m benchmarks $(BENCH_FLAGS)

@@ -25,10 +25,13 @@ def main() -> None:
     import asyncio
     import time
     from dataclasses import replace
+    from importlib import import_module
     from pathlib import Path
 
     # what a process has imported by its second run: start-up is a figure of its own
-    from console.cli import main as _command_line  # noqa: F401
+    for name in ("journal", "primary.hrana", "primary.pages"):
+        import_module(f"storage_sync.{name}")
+
     from storage_sync.config import Settings
     from storage_sync.document import to_json
     from storage_sync.model import Outcome
