@@ -5,14 +5,11 @@ from __future__ import annotations
 import statistics
 from dataclasses import replace
 
-from storage_sync.errors import PrimaryRefused, PrimarySchema, StorageSyncError, exit_code_of
-from storage_sync.model import ErrorValue, PrimaryHealth, PrimaryStatus
+from storage_sync.errors import PrimaryRefused, PrimarySchema, StorageSyncError
+from storage_sync.model import PrimaryHealth, PrimaryStatus
+from storage_sync.outcome import error_value
 
 PINGS_KEPT = 60
-
-
-def error_value(error: StorageSyncError) -> ErrorValue:
-    return ErrorValue(error.code, error.message, error.hint, error.retry, exit_code_of(error))
 
 
 def answered(health: PrimaryHealth, milliseconds: float, at: float) -> PrimaryHealth:

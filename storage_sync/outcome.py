@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from storage_sync.errors import StorageSyncError, exit_code_of
+
 TABLES: tuple[str, ...] = (
     "episodes",
     "summaries",
@@ -194,6 +196,11 @@ class ErrorValue:
     hint: str
     retry: bool
     exit_code: int
+
+
+def error_value(error: StorageSyncError) -> ErrorValue:
+    """What a document says of an error."""
+    return ErrorValue(error.code, error.message, error.hint, error.retry, exit_code_of(error))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from storage_sync.cache.states import FileJudgement, error_for
-from storage_sync.health import error_value
 from storage_sync.model import (
     Behind,
     CacheHealth,
@@ -20,6 +19,7 @@ from storage_sync.model import (
     QuarantineView,
     Snapshot,
 )
+from storage_sync.outcome import error_value
 
 INSIDE = frozenset(
     {

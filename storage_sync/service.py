@@ -52,6 +52,7 @@ from storage_sync.model import (
     Word,
 )
 from storage_sync.operations import Work, perform
+from storage_sync.outcome import error_value
 from storage_sync.primary.source import Fingerprint
 from storage_sync.request import Request
 from storage_sync.schedule import Due, Past, Timing, Trigger, after_run, next_run
@@ -542,7 +543,7 @@ class SyncService:
         try:
             judgement = await self._session.on_cache_thread(judge_file, self._session.cache_path)
         except StorageSyncError as error:
-            self._board.update(cache=replace(self._board.snapshot.cache, error=health.error_value(error)))
+            self._board.update(cache=replace(self._board.snapshot.cache, error=error_value(error)))
             return
         lease = lease_holder(self._session.cache_path)
         self._board.update(

@@ -10,7 +10,7 @@ from storage_sync.cache.states import judge_file
 from storage_sync.cache.witness import proof_still_speaks, read_witness
 from storage_sync.config import default_state_dir, state_directory
 from storage_sync.errors import ConfigError, StorageSyncError, exit_code_of
-from storage_sync.outcome import CacheState, ErrorValue, Outcome, Proof, Word
+from storage_sync.outcome import CacheState, Outcome, Proof, Word, error_value
 from storage_sync.request import Request
 
 _EMPTY = frozenset({CacheState.ABSENT, CacheState.EMPTY_FILE, CacheState.INTERRUPTED_CREATE})
@@ -30,7 +30,9 @@ def status_quick(request: Request) -> Outcome:
         witness, why = read_witness(state.folder, cache)
         judgement = judge_file(cache, witnessed=witness is not None)
     except StorageSyncError as failure:
-        return Outcome("status", Word.UNKNOWN, exit_code_of(failure), error=_value(failure), next_action=failure.hint)
+        return Outcome(
+            "status", Word.UNKNOWN, exit_code_of(failure), error=error_value(failure), next_action=failure.hint
+        )
     states = frozenset(judgement.states)
     proof = proof_still_speaks(witness, judgement.identity)
     last = witness.proof if witness is not None else None
@@ -77,7 +79,3 @@ def _verdict(states: frozenset[CacheState], proof: Proof | None, staleness_s: fl
     if proof is not None and now - proof.at <= staleness_s and not states & _LOCKED:
         return Word.IN_SYNC
     return Word.UNKNOWN
-
-
-def _value(error: StorageSyncError) -> ErrorValue:
-    return ErrorValue(error.code, error.message, error.hint, error.retry, exit_code_of(error))

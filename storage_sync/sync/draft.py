@@ -15,7 +15,6 @@ from storage_sync.errors import (
     VersionMismatch,
     exit_code_of,
 )
-from storage_sync.health import error_value
 from storage_sync.model import (
     CacheWrites,
     Check,
@@ -29,6 +28,7 @@ from storage_sync.model import (
     Transfer,
     Word,
 )
+from storage_sync.outcome import error_value
 
 
 class Counters(Protocol):

@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from storage_sync.errors import GuardStopped, exit_code_of
-from storage_sync.model import ErrorValue, Plan, PlanRow, TableChange
+from storage_sync.errors import GuardStopped
+from storage_sync.model import Plan, PlanRow, TableChange
+from storage_sync.outcome import error_value
 
 TYPED_ROWS = 100
 TYPED_SHARE = 0.1
-
-
-def error_value(error: GuardStopped) -> ErrorValue:
-    return ErrorValue(error.code, error.message, error.hint, error.retry, exit_code_of(error))
 
 
 def make_plan(
