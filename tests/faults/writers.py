@@ -1,0 +1,132 @@
+"""Processes that write to a cache as do-memory does, one version of every row at a time.
+
+Run as `python -m tests.faults.writers held|reopened CACHE COUNTER`. The text of each row names the version that it
+belongs to, so that a copy shows by itself whether it is one committed state. COUNTER (8 bytes, little-endian) is the
+last version whose commit returned.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import mmap
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from storage_sync import _native
+from tests.cache.processes import environment
+
+TEXT_FIELD = {"episodes": "task_description", "summaries": "summary_text", "heuristics": "condition"}
+"""Tables that are written, in this order, and the field of their rows that names the version."""
+EVERY = 10_000
+Values = Mapping[str, Mapping[str, str]]
+
+
+class Counter:
+    """A number in a file that two processes share."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            path.write_bytes(bytes(8))
+        with path.open("r+b") as file:
+            self._memory = mmap.mmap(file.fileno(), 8)
+
+    @property
+    def value(self) -> int:
+        return int.from_bytes(self._memory[:8], "little")
+
+    @value.setter
+    def value(self, number: int) -> None:
+        self._memory[:8] = number.to_bytes(8, "little")
+
+
+def texts(cache: str) -> dict[str, dict[str, str]]:
+    """JSON text of every row of the written tables, by table and key."""
+    file = _native.CacheFile.open(cache, "read")
+    try:
+        return {
+            table: {key: _native.decode_value(table, value) for key, value in file.page(table, None, EVERY)}
+            for table in TEXT_FIELD
+        }
+    finally:
+        file.close()
+
+
+def of_version(table: str, text: str, version: int) -> bytes:
+    """The row's bytes with its version in them; the length changes with it, so that pages move."""
+    fields = json.loads(text)
+    fields[TEXT_FIELD[table]] = f"version {version} " + "x" * (version * 37 % 900)
+    return _native.encode_value(table, json.dumps(fields))
+
+
+def version_of(table: str, value: bytes) -> int:
+    """The version that a row belongs to."""
+    return int(str(json.loads(_native.decode_value(table, value))[TEXT_FIELD[table]]).split()[1])
+
+
+def held(cache: str, counter: Counter) -> None:
+    """Hold the file for good and commit table after table: each is one transaction."""
+    values = texts(cache)
+    Path(cache).unlink()
+    writer = _native.Salvage(cache)
+    # that writer takes no lock of its own; do-memory would have this one
+    lock = Path(cache).open("rb")  # noqa: SIM115 - held until the process is killed
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    version = 1
+    while True:
+        for table, rows in values.items():
+            writer.put(table, [(key, of_version(table, text, version)) for key, text in rows.items()])
+        counter.value = version
+        announce(version)
+        version += 1
+
+
+def reopened(cache: str, counter: Counter) -> None:
+    """Open, commit all tables in one transaction, close, again and again."""
+    values = texts(cache)
+    there: dict[tuple[str, str], bytes] = {}
+    file = _native.CacheFile.open(cache, "read")
+    for table in TEXT_FIELD:
+        there |= {(table, key): value for key, value in file.page(table, None, EVERY)}
+    file.close()
+    version = 1
+    while True:
+        rows = {
+            (table, key): of_version(table, text, version)
+            for table, texts_of in values.items()
+            for key, text in texts_of.items()
+        }
+        changes = [(*row, _native.digest("blake3", there[row]), value) for row, value in rows.items()]
+        _native.edit(cache, changes, {}, version, 0)
+        there = rows
+        counter.value = version
+        announce(version)
+        version += 1
+
+
+def announce(version: int) -> None:
+    if version == 1:
+        print("ready", flush=True)
+
+
+@contextmanager
+def writing(how: str, cache: Path, folder: Path) -> Iterator[Counter]:
+    """A process that commits at full speed during the block; what is yielded is its counter."""
+    counter = folder / "counter"
+    known = Counter(counter)
+    command = [sys.executable, "-m", "tests.faults.writers", how, str(cache), str(counter)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(), text=True) as child:
+        try:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+            yield known
+            assert child.poll() is None, "the writer ended by itself"
+        finally:
+            child.kill()
+
+
+if __name__ == "__main__":
+    {"held": held, "reopened": reopened}[sys.argv[1]](sys.argv[2], Counter(Path(sys.argv[3])))
