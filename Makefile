@@ -18,6 +18,7 @@ export PATH CARGO_TARGET_DIR
 
 RUST_SOURCES := $(shell find native -name '*.rs' -not -path '*/target/*') native/Cargo.toml native/codec/Cargo.toml \
 	$(wildcard native/Cargo.lock)
+RECORDER := tests/faults/recorder/Cargo.toml
 RUST_MESSAGE := Rust is not installed. Install it from https://rustup.rs (1.85 or newer); until then a private \
 	toolchain is fetched through puccinialin by maturin.
 
@@ -91,11 +92,14 @@ lint: $(STAMPS)/dev
 	$(BIN)/ruff format --check
 	cargo fmt --manifest-path native/Cargo.toml --all --check
 	cargo clippy $(CARGO_FLAGS) --quiet --manifest-path native/Cargo.toml --workspace --all-targets -- -D warnings
+	cargo fmt --manifest-path $(RECORDER) --check
+	CARGO_TARGET_DIR=target/recorder cargo clippy $(CARGO_FLAGS) --quiet --manifest-path $(RECORDER) -- -D warnings
 
 format: $(STAMPS)/dev  ## ruff format, cargo fmt
 	$(BIN)/ruff check --fix --quiet || true
 	$(BIN)/ruff format
 	cargo fmt --manifest-path native/Cargo.toml --all
+	cargo fmt --manifest-path $(RECORDER)
 
 lock: | $(BIN)/python  ## exact pins of everything, from pyproject.toml
 	$(BIN)/python packaging/lock.py requirements.lock
