@@ -97,7 +97,7 @@ async def picture(shot: Shot) -> str:
 
 
 def _answer(bridge: ScriptedBridge, command: Command) -> None:
-    answers: dict[str, object] = {"make_plan": scenes.plan(), "page": scenes.orphans()}
+    answers: dict[str, object] = {"make_plan": scenes.plan(), "scan": scenes.orphans()}
     if command.kind in answers:
         bridge.post(Answer(command.id, answers[command.kind]))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from storage_sync.model import CoreBeat, Event, LogLine, Snapshot
+from storage_sync.model import CoreBeat, Event, LogLine, Snapshot, StateChanged, Word
 
 LEAST_SECONDS_BETWEEN = 0.1
 
@@ -68,6 +68,18 @@ class Board:
             beat=CoreBeat(old.at, old.doing, old.queue, old.events_total + 1, old.events_dropped),
         )
         self._emit(event)
+
+    def judge(self, word: Word, why: str) -> None:
+        """The verdict is this from now on; a change is an event."""
+        old = self.snapshot.verdict
+        if old is not word:
+            self.update(verdict=word)
+            self.event(StateChanged(old, word, why))
+
+    def unproven(self, why: str) -> None:
+        """What was proven is not known to hold any more."""
+        if self.snapshot.verdict is Word.IN_SYNC:
+            self.judge(Word.UNKNOWN, why)
 
     def log(self, level: str, area: str, text: str) -> None:
         """A line of the activity log; `level` is info, warn or fail."""

@@ -20,7 +20,6 @@ from widgets.facts import Fact, FactList
 from widgets.glyphs import Look, Role
 from widgets.line import Line, muted, plain, toned
 
-PAGE = 10_000
 _COLUMNS = (
     Column(" key", 0),
     Column("reason", 18),
@@ -64,9 +63,7 @@ class OrphansScreen(ListScreen):
         if self._waiting is not None:
             self._desk.forget(self._waiting)
         self._said = "asking the core"
-        self._waiting = self._desk.ask(
-            "page", answered=self._answered, refused=self._refused, list="orphans", first=0, count=PAGE, filter=""
-        )
+        self._waiting = self._desk.ask("scan", answered=self._answered, refused=self._refused)
 
     def _answered(self, value: object) -> None:
         self._said = ""

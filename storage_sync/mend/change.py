@@ -229,6 +229,7 @@ def plan_of(
     lost: tuple[str, ...] = (),
     changes: Mapping[str, TableChange] | None = None,
     content: str = "",
+    level: int = 2,
 ) -> Plan:
     identity = _native.digest("blake3", f"{kind}:{generation}:{root}:{content}".encode()).hex()[:8]
     return Plan(
@@ -241,7 +242,7 @@ def plan_of(
         removes_ratio=0.0,
         takes_s=None,
         lost=lost,
-        level=2,
+        level=level,
     )
 
 

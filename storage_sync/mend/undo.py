@@ -47,6 +47,7 @@ from storage_sync.model import Outcome, Phase, PlanRow
 from storage_sync.sync.apply import put_in_place, settle
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.look import Look, looked
+from storage_sync.sync.plan import REPLACES
 
 REASON = "taken back by undo"
 
@@ -195,7 +196,7 @@ async def _put_file_back(context: Context, run: UndoRun, kept: str) -> Outcome:
                     PlanRow("keep", "keep the file of now beside it", 0, look.judgement.size, "storage-sync undo"),
                 )
                 draft.extra["undone_run"] = run.id
-                propose(context, plan_of("undo", look.generation, now_in.root, rows, content=kept))
+                propose(context, plan_of("undo", look.generation, now_in.root, rows, content=kept, level=REPLACES))
                 if options.plan_only:
                     return draft.outcome()
                 witnessed = look.witness.generation if look.witness is not None else None

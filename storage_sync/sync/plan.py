@@ -11,6 +11,8 @@ from storage_sync.outcome import error_value
 
 TYPED_ROWS = 100
 TYPED_SHARE = 0.1
+REPLACES = 3
+"""Level of a plan that replaces everything, or cannot be taken back."""
 
 
 def make_plan(
@@ -42,9 +44,6 @@ def make_plan(
     if refused_rows:
         rows.insert(3, PlanRow("refuse", "refuse rows that cannot be represented", refused_rows, None, "in quarantine"))
     level = 2 if removed else 1
-    typed = removed > TYPED_ROWS or any(
-        change.remove > TYPED_SHARE * cached.get(table, 0) and change.remove > 0 for table, change in changes.items()
-    )
     identity = hashlib.blake2s(
         f"{generation}:{base_root}:{root}:{inserted}:{updated}:{removed}".encode(), digest_size=2
     )
@@ -60,6 +59,15 @@ def make_plan(
         takes_s=(written + removed) / rows_per_second if rows_per_second else None,
         lost=(),
         level=level,
-        phrase=profile if typed else None,
+        phrase=phrase_for(level, changes, cached, profile),
         refusal=error_value(refusal) if refusal else None,
     )
+
+
+def phrase_for(level: int, changes: Mapping[str, TableChange], cached: Mapping[str, int], profile: str) -> str | None:
+    """What must be typed before a plan may run (`console.md` 2.2): the profile's name, or None for nothing."""
+    removed = sum(change.remove for change in changes.values())
+    large = any(
+        change.remove > TYPED_SHARE * cached.get(table, 0) for table, change in changes.items() if change.remove
+    )
+    return profile if level >= REPLACES or removed > TYPED_ROWS or large else None

@@ -68,7 +68,7 @@ def test_screens_and_dialogs(key: str, size: tuple[int, int], snap_compare: Comp
         await pilot.press(key)
         await settle(app, pilot)
         for command in bridge.asked:
-            if command.kind == "page":
+            if command.kind == "scan":
                 bridge.post(Answer(command.id, scenes.orphans()))
         await settle(app, pilot)
 

@@ -243,7 +243,12 @@ async def test_pausing_stops_the_schedule_and_not_the_operator(tmp_path: Path) -
 async def test_orders_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
     async with running(settings_of(demo, on_start=False)) as (service, watcher):
-        for kind, arguments in (("dance", {}), ("cancel", {}), ("page", {"list": "stars"})):
+        for kind, arguments in (
+            ("dance", {}),
+            ("cancel", {}),
+            ("make_plan", {"kind": "stars"}),
+            ("make_plan", {"kind": "restore", "ids": []}),
+        ):
             refused = await watcher.answer(watcher.ask(service, kind, **arguments))
             assert isinstance(refused, Refused), kind
 

@@ -1,0 +1,42 @@
+"""What happened that makes a run due, and the bell that wakes who waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from dataclasses import replace
+from typing import Any
+
+from storage_sync.schedule import Due, Past, Timing, after_run, next_run
+
+
+class Agenda:
+    """Belongs to the core's loop."""
+
+    def __init__(self) -> None:
+        self.past = Past(started_at=time.time(), jitter=random.uniform(-1, 1), spread=random.random())  # noqa: S311
+        self._bell = asyncio.Event()
+
+    def note(self, **facts: Any) -> None:
+        """Remember facts of `schedule.Past`, and look again at what is due."""
+        self.past = replace(self.past, **facts)
+        self.ring()
+
+    def ring(self) -> None:
+        self._bell.set()
+
+    def quiet(self) -> None:
+        """Only what rings from now on is heard."""
+        self._bell.clear()
+
+    async def heard(self) -> None:
+        await self._bell.wait()
+
+    def next_run(self, timing: Timing) -> Due | None:
+        return next_run(timing, self.past)
+
+    def ended(self, *, proof_at: float | None, failed: bool) -> None:
+        """A run ended now."""
+        fresh = replace(self.past, jitter=random.uniform(-1, 1), spread=random.random())  # noqa: S311
+        self.past = after_run(fresh, ended_at=time.time(), proof_at=proof_at, failed=failed, retry_after=None)

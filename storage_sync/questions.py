@@ -1,0 +1,107 @@
+"""What a front end may ask of the core while it works: answers, never changes (`console.md` 6.2).
+
+A question runs beside the queue of jobs and never waits for a run. A newer one of the same name cancels the older.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+from storage_sync import _native
+from storage_sync.cache.explain import explain
+from storage_sync.cache.statedir import StateDir
+from storage_sync.config import Settings, Token
+from storage_sync.errors import StorageSyncError
+from storage_sync.model import Accepted, Answer, Command, Event, Outcome, Refused, Snapshot
+from storage_sync.operations import Work, perform, quiet
+from storage_sync.request import Request
+from storage_sync.session import Session
+from storage_sync.sync.cancel import Cancel
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question and its surroundings."""
+
+    arguments: Mapping[str, object]
+    settings: Settings
+    token: Token | None
+    state: StateDir
+    snapshot: Snapshot
+    thread: ThreadPoolExecutor
+
+    async def aside(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Run a blocking call on the questions' own thread; the cache thread is the runs'."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.thread, lambda: function(*arguments, **named))
+
+    async def look(self, command: str, work: Work) -> Outcome:
+        """Perform `work` with stores of its own, as a command that changes nothing; StorageSyncError never."""
+        session = Session(self.settings, self.token)
+        request = Request(self.settings, self.token, wait_s=0.0, max_attempts=1, flags=frozenset({"plan"}))
+        try:
+            return await perform(session, command, request, quiet, Cancel(), work)
+        finally:
+            await session.close()
+
+
+Question = Callable[[Asked], Awaitable[object]]
+
+QUESTIONS: Mapping[str, Question] = {}
+
+
+class Questions:
+    """Runs questions; all methods belong to the core's loop."""
+
+    def __init__(self, emit: Callable[[Event], None]) -> None:
+        self._emit = emit
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="questions")
+        self._open: dict[str, asyncio.Task[None]] = {}
+        self.fault: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Fails with an error that no question may end with: a bug, which ends the core."""
+
+    def ask(
+        self, command: Command, *, settings: Settings, token: Token | None, state: StateDir, snapshot: Snapshot
+    ) -> None:
+        """Answered by an event; an older question of the same name is refused."""
+        asked = Asked(command.arguments, settings, token, state, snapshot, self._thread)
+        older = self._open.get(command.kind)
+        if older is not None:
+            older.cancel()
+        self._emit(Accepted(command.id))
+        task = asyncio.create_task(self._answer(command, asked))
+        self._open[command.kind] = task
+        task.add_done_callback(lambda done: self._forget(command.kind, done))
+
+    async def close(self) -> None:
+        for task in self._open.values():
+            task.cancel()
+        await asyncio.gather(*self._open.values(), return_exceptions=True)
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _answer(self, command: Command, asked: Asked) -> None:
+        try:
+            value = await QUESTIONS[command.kind](asked)
+        except asyncio.CancelledError:
+            self._emit(Refused(command.id, "a newer question took its place", ""))
+            raise
+        except _native.NativeError as error:
+            known = explain(error)
+            self._emit(Refused(command.id, known.message, known.hint))
+        except StorageSyncError as error:
+            self._emit(Refused(command.id, error.message, error.hint))
+        else:
+            self._emit(Answer(command.id, value))
+
+    def _forget(self, kind: str, task: asyncio.Task[None]) -> None:
+        if self._open.get(kind) is task:
+            del self._open[kind]
+        if not task.cancelled() and (error := task.exception()) is not None and not self.fault.done():
+            self.fault.set_exception(error)
