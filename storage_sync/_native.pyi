@@ -376,14 +376,15 @@ def edit(
     path: str,
     changes: Sequence[tuple[str, str, bytes | None, bytes | None]],
     meta: Mapping[str, bytes],
-    generation: int,
+    generation: int | None,
     now_ms: int,
 ) -> Applied:
     """One write transaction, durable at once, of single rows: (table, key, whole blake3 of the bytes that are there now
     or None for nothing, bytes to put there or None to remove). `Conflict` when one differs; then nothing is written.
 
     A removed row leaves the ledger unless it is refused there; one that it does not know becomes cache-only. Recommendation
-    index, episode revisions, `meta` and `generation` as in `apply`. DatabaseAlreadyOpen when another process has it."""
+    index, episode revisions, `meta` and `generation` as in `apply`. DatabaseAlreadyOpen when another process has it.
+    Without a generation our own tables stay as they are, as when do-memory writes."""
 
 def detach(path: str) -> Applied:
     """Remove the ledger, the refused rows and the meta table; do-memory's tables stay as they are."""

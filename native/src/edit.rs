@@ -45,9 +45,10 @@ fn settle_entry(
     Ok(())
 }
 
-fn write_rows(transaction: &WriteTransaction, changes: &[Change], now_ms: i64) -> Outcome<Applied> {
+/// `lists`: our ledger follows; do-memory itself leaves it alone.
+fn write_rows(transaction: &WriteTransaction, changes: &[Change], now_ms: i64, lists: bool) -> Outcome<Applied> {
     let mut applied = Applied::default();
-    let mut ledger = transaction.open_table(LEDGER)?;
+    let mut ledger = if lists { Some(transaction.open_table(LEDGER)?) } else { None };
     let keeps_revisions = transaction.list_tables()?.any(|table| table.name() == REVISIONS.name());
     let mut revisions = if keeps_revisions { Some(Revisions::open(transaction, now_ms)?) } else { None };
     for (name, key, before, after) in changes {
@@ -69,7 +70,9 @@ fn write_rows(transaction: &WriteTransaction, changes: &[Change], now_ms: i64) -
                 }
             }
         }
-        settle_entry(&mut ledger, table, key, after.is_some())?;
+        if let Some(ledger) = ledger.as_mut() {
+            settle_entry(ledger, table, key, after.is_some())?;
+        }
         if let Some(revisions) = revisions.as_mut().filter(|_| table == Table::Episodes) {
             if after.is_some() { revisions.stored(key)? } else { revisions.removed(key)? }
         }
@@ -84,22 +87,26 @@ fn open(path: &Path) -> Outcome<Quiet<Database>> {
     Ok(Quiet::new(Builder::new().set_cache_size(EDIT_CACHE).open(path)?))
 }
 
-fn edit_file(path: &Path, changes: &[Change], checkpoint: &Checkpoint) -> Outcome<Applied> {
+fn edit_file(path: &Path, changes: &[Change], checkpoint: Option<&Checkpoint>, now_ms: i64) -> Outcome<Applied> {
     let started = Instant::now();
     let database = open(path)?;
     let transaction = database.begin_write()?;
-    let mut applied = write_rows(&transaction, changes, checkpoint.now_ms)?;
+    let mut applied = write_rows(&transaction, changes, now_ms, checkpoint.is_some())?;
     if changes.iter().any(|change| change.0 == Table::RecommendationSessions.name()) {
         write_recommendation_index(&transaction)?;
     }
-    applied.bytes_written += checkpoint.stamp(&transaction)?;
+    if let Some(checkpoint) = checkpoint {
+        applied.bytes_written += checkpoint.stamp(&transaction)?;
+        applied.generation = checkpoint.generation;
+    }
     let committing = Instant::now();
     transaction.commit()?;
     applied.commit_seconds = committing.elapsed().as_secs_f64();
-    checkpoint.read_back(&Quiet::new(database.begin_read()?))?;
+    if let Some(checkpoint) = checkpoint {
+        checkpoint.read_back(&Quiet::new(database.begin_read()?))?;
+    }
     database.into_inner().close()?;
     applied.commits = 1;
-    applied.generation = checkpoint.generation;
     applied.lock_seconds = started.elapsed().as_secs_f64();
     Ok(applied)
 }
@@ -138,11 +145,11 @@ pub fn edit(
     path: PathBuf,
     changes: Vec<Change>,
     meta: BTreeMap<String, Vec<u8>>,
-    generation: u64,
+    generation: Option<u64>,
     now_ms: i64,
 ) -> PyResult<Applied> {
-    let checkpoint = Checkpoint { meta: meta.into_iter().collect(), generation, now_ms };
-    detached(py, || edit_file(&path, &changes, &checkpoint))
+    let checkpoint = generation.map(|generation| Checkpoint { meta: meta.into_iter().collect(), generation, now_ms });
+    detached(py, || edit_file(&path, &changes, checkpoint.as_ref(), now_ms))
 }
 
 #[pyfunction]
