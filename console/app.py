@@ -15,7 +15,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from console.bindings import bindings
-from console.bridge import Bridge
+from console.bridge import Bridge, Tap
 from console.commands import ConsoleCommands
 from console.desk import Desk
 from console.dialogs.ask import AskDialog, Choice
@@ -478,12 +478,12 @@ def terminal_lives() -> bool:
     return True
 
 
-def run(settings: Settings, plain: bool = False, *, loaded: Loaded | None = None) -> int:
+def run(settings: Settings, plain: bool = False, *, loaded: Loaded | None = None, tap: Tap | None = None) -> int:
     """Open the console on the settings and stay until a person leaves; the exit code.
 
     `loaded` says where each setting came from, and so which token is meant. `plain`: lines of text, no panels.
     """
-    bridge = make_bridge(settings, loaded, os.environ)
+    bridge = make_bridge(settings, loaded, os.environ, tap)
     if plain:
         from console.plain import speak
 

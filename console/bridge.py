@@ -29,6 +29,14 @@ Publish = Callable[[Snapshot], None]
 Emit = Callable[[Event], None]
 
 
+class Tap(Protocol):
+    """Sees in the core's thread all that the core gives (a recorder); it never raises."""
+
+    def snapshot(self, snapshot: Snapshot) -> None: ...
+
+    def event(self, event: Event) -> None: ...
+
+
 class Bridge(Protocol):
     """All that the screens know of the core."""
 
@@ -134,8 +142,10 @@ class ThreadBridge:
         *,
         report_directory: Path | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        tap: Tap | None = None,
     ) -> None:
         self._make_service = make_service
+        self._tap = tap
         self._report_directory = report_directory
         self._monotonic = monotonic
         self._mailbox = Mailbox()
@@ -192,7 +202,7 @@ class ThreadBridge:
         try:
             asyncio.run(self._run())
         except BaseException as error:  # noqa: BLE001 -- a native panic is no Exception, and must not end unseen
-            self._mailbox.post(CoreDied(self._report(error)))
+            self._emit(CoreDied(self._report(error)))
         finally:
             with self._gate:
                 self._dead = True
@@ -201,11 +211,21 @@ class ThreadBridge:
     async def _run(self) -> None:
         heart = asyncio.create_task(self._heart())
         try:
-            service = self._make_service(self._mailbox.put, self._mailbox.post)
+            service = self._make_service(self._publish, self._emit)
             self._open(_Core(asyncio.get_running_loop(), service))
             await service.run()
         finally:
             heart.cancel()
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        self._mailbox.put(snapshot)
+        if self._tap is not None:
+            self._tap.snapshot(snapshot)
+
+    def _emit(self, event: Event) -> None:
+        self._mailbox.post(event)
+        if self._tap is not None:
+            self._tap.event(event)
 
     def _open(self, core: _Core) -> None:
         with self._gate:

@@ -29,6 +29,11 @@ class Journal:
             if len(kept) > self._limit + self._limit // 10:
                 del kept[: len(kept) - self._limit]
 
+    def clear(self) -> None:
+        self.revision += 1
+        for kept in self._by_level.values():
+            kept.clear()
+
     def lines(self, level: str) -> list[LogLine]:
         """The live list of a level; not to be changed."""
         return self._by_level[level]

@@ -15,6 +15,7 @@ HISTORY = "history"
 CONFIG = "config"
 EVERYWHERE = "everywhere"
 LISTS = "lists"
+REPLAY = "replay"
 
 SCREENS: tuple[tuple[str, str, str], ...] = (
     (OVERVIEW, "1", "Overview"),
@@ -121,7 +122,16 @@ KEYS: tuple[Key, ...] = (
     Key("demo", "f2", "F2", "Demo", "leave, and open the demo instead", OVERVIEW, "demo"),
     Key("level", "l", "l", "Level", "what Activity shows: info+, warn+, fail", OVERVIEW, "screen.level"),
     Key("filter", "slash", "/", "Filter", "filter the list by words; esc clears", ORPHANS, "screen.filter", 2),
-    Key("reload", "r", "r", "Reload", "ask for the list again", ORPHANS, "screen.reload", 1),
+    Key("reload", "ctrl+r", "^r", "Reload", "ask for the list again", ORPHANS, "screen.reload", 1),
+    Key("replay.play", "space", "space", "Pause", "stand still, or go on", REPLAY, "play"),
+    Key("replay.step", "full_stop", ".", "Step", "on to the next thing that happened", REPLAY, "step(1)"),
+    Key("replay.back", "comma", ",", "Step back", "back to what happened before", REPLAY, "step(-1)"),
+    Key("replay.on", "right_square_bracket", "]", "On", "on by 10 s", REPLAY, "seek(10)"),
+    Key("replay.rewind", "left_square_bracket", "[", "Back", "back by 10 s", REPLAY, "seek(-10)"),
+    Key("replay.leap", "right_curly_bracket", "}", "Leap", "on by a tenth of the recording", REPLAY, "leap(0.1)"),
+    Key("replay.return", "left_curly_bracket", "{", "Return", "back by a tenth", REPLAY, "leap(-0.1)"),
+    Key("replay.faster", "greater_than_sign", ">", "Faster", "faster", REPLAY, "speed(1)"),
+    Key("replay.slower", "less_than_sign", "<", "Slower", "slower", REPLAY, "speed(-1)"),
     Key("list.move", "up,down,j,k", "↑ ↓ j k", "Move", "move", LISTS, bound=False),
     Key("list.page", "pageup,pagedown,ctrl+u,ctrl+d", "PgUp PgDn", "Page", "move by a page", LISTS, bound=False),
     Key("list.edge", "home,end,g,G", "g G", "First, last", "first and last row", LISTS, bound=False),
@@ -156,6 +166,12 @@ def find(key_id: str) -> Key:
 
 def markdown_table() -> str:
     """The table of the README."""
-    names = {EVERYWHERE: "everywhere", LISTS: "in lists", **{name: title for name, _, title in SCREENS}}
+    names = {
+        EVERYWHERE: "everywhere",
+        LISTS: "in lists",
+        REPLAY: "in a replay",
+        **{name: title for name, _, title in SCREENS},
+    }
     rows = [f"| `{key.shown}` | {key.label.rstrip('…')} | {key.tooltip} | {names[key.where]} |" for key in KEYS]
     return "\n".join(("| Key | Name | What it does | Where |", "|---|---|---|---|", *rows)) + "\n"
+        ("IN A REPLAY", tuple(key for key in KEYS if key.where == REPLAY)),

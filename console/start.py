@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from console.bridge import Bridge, Emit, Publish, ScriptedBridge, Service, ThreadBridge
+from console.bridge import Bridge, Emit, Publish, ScriptedBridge, Service, Tap, ThreadBridge
 from console.themes import PALETTES
 from console.ui import UiSettings
 from storage_sync.model import CacheHealth, CoreBeat, PrimaryHealth, Snapshot
@@ -30,8 +30,10 @@ def ui_settings(settings: Settings) -> UiSettings:
     )
 
 
-def make_bridge(settings: Settings, loaded: Loaded | None, environment: Mapping[str, str]) -> Bridge:
-    """The core in its thread; or, without a primary or a cache path, a picture that says so."""
+def make_bridge(
+    settings: Settings, loaded: Loaded | None, environment: Mapping[str, str], tap: Tap | None = None
+) -> Bridge:
+    """The core in its thread, seen by `tap`; or, without a primary or a cache path, a picture that says so."""
     if not settings.primary or not settings.cache:
         return ScriptedBridge([_unconfigured(settings)], monotonic=time.monotonic)
     from storage_sync.config import read_token
@@ -44,7 +46,7 @@ def make_bridge(settings: Settings, loaded: Loaded | None, environment: Mapping[
 
         return SyncService(configuration_of(settings, loaded, environment), token=token, publish=publish, emit=emit)
 
-    return ThreadBridge(make_service)
+    return ThreadBridge(make_service, tap=tap)
 
 
 def _unconfigured(settings: Settings) -> Snapshot:

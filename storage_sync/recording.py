@@ -58,6 +58,8 @@ RECORDED: Final[Mapping[str, type[Event]]] = {
 """Events that are recorded, by the name that a line has."""
 
 T = TypeVar("T")
+_PULSE = frozenset({"seq", "taken_at", "beat"})
+"""What changes in every picture."""
 _PARTS = tuple(field.name for field in fields(Snapshot))
 
 
@@ -212,6 +214,8 @@ class Recording:
     """Places of lines with a Snapshot or parts of one."""
     wholes: tuple[int, ...]
     """Places of lines with a whole Snapshot."""
+    marks: tuple[int, ...] = ()
+    """Places of lines that say more than that the core is alive: where a person stops who goes step by step."""
     cut: bool = False
 
     @property
@@ -269,6 +273,7 @@ def read(path: Path) -> Recording:
     times: list[float] = []
     pictures: list[int] = []
     wholes: list[int] = []
+    marks: list[int] = []
     for index, data in enumerate(lines[1:]):
         line = _object(data)
         t = line.get("t") if line is not None else None
@@ -280,12 +285,15 @@ def read(path: Path) -> Recording:
         times.append(max(float(t), times[-1] if times else 0.0))
         if isinstance(line.get("full"), dict):
             wholes.append(index)
-        if isinstance(line.get("full") or line.get("parts"), dict):
+        shown = line.get("full") or line.get("parts")
+        if isinstance(shown, dict):
             pictures.append(index)
+        if not isinstance(shown, dict) or shown.keys() - _PULSE:
+            marks.append(index)
     if pictures and (not wholes or wholes[0] != pictures[0]):
         raise UsageError(f"{path}: begins with a part of a picture", hint="the file was changed")
     kept = tuple(lines[1 : len(times) + 1])
-    return Recording(path, at, version, tuple(times), kept, tuple(pictures), tuple(wholes), cut)
+    return Recording(path, at, version, tuple(times), kept, tuple(pictures), tuple(wholes), tuple(marks), cut)
 
 
 def _head(path: Path, data: bytes) -> tuple[float, str]:

@@ -478,9 +478,36 @@ def screenshots(context: click.Context, directory: str) -> Answer:
 
 @storage_sync.command()
 @click.option("--plain", is_flag=True, help="In lines, for screen readers.")
+@click.option("--record", metavar="FILE", help="Record the session there.")
 @click.pass_context
-def tui(context: click.Context, plain: bool) -> Answer:
+def tui(context: click.Context, plain: bool, record: str | None) -> Answer:
     """The console itself."""
     from console.cli import screen
 
-    return screen.console(_begin(context), plain=plain)
+    return screen.console(_begin(context), plain=plain, record=record)
+
+
+@storage_sync.command()
+@click.argument("file", metavar="FILE")
+@click.option("--seconds", type=_SECONDS, metavar="S", help="End after that long; without a screen.")
+@click.pass_context
+def record(context: click.Context, file: str, seconds: float | None) -> Answer:
+    """The console with a recording of it; without a terminal the core alone, until a signal."""
+    from console.cli import recordings, screen
+
+    invocation = _begin(context)
+    if seconds is None and screen.on_terminal() and not invocation.machine:
+        return screen.console(invocation, plain=False, record=file)
+    return recordings.record(invocation, file, seconds=seconds)
+
+
+@storage_sync.command()
+@click.argument("file", metavar="FILE")
+@click.option("--speed", type=click.FloatRange(0.25, 60), default=1.0, show_default=True, metavar="X", help="Speed.")
+@click.option("--at", type=_SECONDS, default=0.0, metavar="S", help="Begin that many seconds after its beginning.")
+@click.pass_context
+def replay(context: click.Context, file: str, speed: float, at: float) -> Answer:
+    """A recording in the console; without a terminal what happened in it."""
+    from console.cli import recordings
+
+    return recordings.replay(_begin(context), file, speed=speed, at=at)

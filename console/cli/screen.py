@@ -15,7 +15,7 @@ from storage_sync.outcome import Outcome, Word
 _OWN_IN_DEMO = ("primary", "cache", "state_dir", "token_file", "token_env")
 
 
-def _ended(command: str, exit_code: int = 0, **extra: object) -> Outcome:
+def ended(command: str, exit_code: int = 0, **extra: object) -> Outcome:
     return Outcome(command=command, verdict=Word.UNKNOWN, exit_code=exit_code, extra=extra)
 
 
@@ -24,15 +24,23 @@ def on_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def console(invocation: Invocation, *, plain: bool) -> Answer:
-    """The console until the operator leaves it."""
+def console(invocation: Invocation, *, plain: bool, record: str | None = None) -> Answer:
+    """The console until the operator leaves it; `record`: the file that gets a recording of it."""
     if not on_terminal() or invocation.machine:
         raise UsageError("the console needs a terminal", hint="storage-sync status works without one")
     from console.app import run
 
     collect_garbage()
     loaded = invocation.loaded()
-    return Answer(_ended("tui", run(loaded.settings, plain=plain, loaded=loaded)), "")
+    if record is None:
+        return Answer(ended("tui", run(loaded.settings, plain=plain, loaded=loaded)), "")
+    from contextlib import closing
+
+    from console.cli.recordings import recorder
+
+    with closing(recorder(invocation, record)) as tape:
+        code = run(loaded.settings, plain=plain, loaded=loaded, tap=tape)
+    return Answer(ended("tui", code, recording={"file": record}), f"Recorded {record}.")
 
 
 def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
@@ -64,7 +72,7 @@ def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
 
             collect_garbage()
             with made.growing():
-                return Answer(_ended("tui", run(loaded.settings, loaded=loaded)), "")
+                return Answer(ended("tui", run(loaded.settings, loaded=loaded)), "")
     except OSError as error:
         raise LocalIO(
             f"the demo's folder cannot be used: {error.strerror}", hint="check TMPDIR and free space"
@@ -98,4 +106,4 @@ def screenshots(invocation: Invocation, directory: str) -> Answer:
         written = [str(path) for path in write_screenshots(target) or sorted(target.iterdir())]
     except OSError as error:
         raise LocalIO(f"{directory}: {error.strerror}") from error
-    return Answer(_ended("screenshots", files=written), "\n".join(written))
+    return Answer(ended("screenshots", files=written), "\n".join(written))

@@ -19,6 +19,8 @@ COMMANDS = [
     "orphans",
     "ping",
     "quarantine",
+    "record",
+    "replay",
     "screenshots",
     "status",
     "sync",

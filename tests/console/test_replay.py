@@ -1,0 +1,216 @@
+"""A recording in the console: the moment that is shown, the keys of the player, and nothing is asked of a core."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from console import scenes
+from console.keys import KEYS, REPLAY
+from console.replay import SPEEDS, Player, ReplayBridge, ReplayConsole
+from console.ui import UiSettings
+from console.verdict import verdict
+from storage_sync import recording
+from storage_sync.model import Event, LogLine, Refused, RunStarted, Snapshot
+from storage_sync.recording import Recorder
+from tests.console.app import live, screen_text, settle
+from widgets.glyphs import UNICODE
+
+CALM = scenes.scene("in_sync").snapshot
+STORY: tuple[tuple[float, Snapshot | Event], ...] = (
+    (0, CALM),
+    (1, LogLine(scenes.NOW + 1, "info", "test", "first words")),
+    (2, replace(CALM, seq=2, beat=replace(CALM.beat, at=2000.0))),
+    (60, scenes.scene("running").snapshot),
+    (60, RunStarted("s-4121", "sync", "manual")),
+    (61, LogLine(scenes.NOW + 61, "warn", "test", "second words")),
+    (120, scenes.scene("damaged").snapshot),
+)
+
+
+class Time:
+    def __init__(self) -> None:
+        self.at = 100.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+def player_of(folder: Path, time: Time, *, compressed: bool = False) -> Player:
+    path = folder / ("story.jsonl.gz" if compressed else "story.jsonl")
+    clock = Time()
+    recorder = Recorder(path, clock=lambda: scenes.NOW, monotonic=clock)
+    for at, one in STORY:
+        clock.at = 100.0 + at
+        if isinstance(one, Snapshot):
+            recorder.snapshot(one)
+        else:
+            recorder.event(one)
+    recorder.close()
+    return Player(recording.read(path), time)
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def player(tmp_path: Path, time: Time) -> Player:
+    return player_of(tmp_path, time)
+
+
+def test_it_plays_at_its_speed_and_ends(player: Player, time: Time) -> None:
+    time.at += 10
+    player.advance()
+    assert player.at == 10
+    player.shift(1)
+    time.at += 10
+    player.advance()
+    assert (player.at, player.now) == (30, scenes.NOW + 30)
+    player.playing = False
+    time.at += 10
+    player.advance()
+    assert player.at == 30
+    player.playing = True
+    time.at += 1000
+    player.advance()
+    assert (player.at, player.ended) == (120, True)
+    for _ in SPEEDS:
+        player.shift(1)
+    assert player.speed == SPEEDS[-1]
+
+
+def test_a_step_goes_to_what_happened_and_leaves_heartbeats_out(player: Player) -> None:
+    seen = []
+    for _ in range(7):
+        player.step(1)
+        seen.append(player.at)
+    assert seen == [1, 60, 61, 120, 120, 120, 120]
+    assert not player.playing
+    player.step(-1)
+    assert player.at == 61
+
+
+def test_the_heart_beats_as_it_did(player: Player, time: Time) -> None:
+    bridge = ReplayBridge(player)
+    time.at += 3
+    shown = bridge.latest()
+    assert shown is not None
+    assert time.at - shown.beat.at == pytest.approx(1.0)
+    player.go(50)
+    shown = bridge.latest()
+    assert shown is not None
+    assert verdict(shown, now=player.now, beat_age=time.at - shown.beat.at).word == "STALLED"
+
+
+def test_events_come_once_and_a_jump_tells_the_log_again(player: Player, time: Time) -> None:
+    bridge = ReplayBridge(player)
+    time.at += 1.5
+    bridge.latest()
+    assert [type(event) for event in bridge.drain()] == [LogLine]
+    assert bridge.drain() == []
+    player.go(61)
+    assert [line.text for line in bridge.rewind()] == ["first words", "second words"]
+    assert bridge.drain() == []
+
+
+def test_nothing_is_asked_of_a_core(player: Player) -> None:
+    bridge = ReplayBridge(player)
+    number = bridge.submit("execute", plan_id="p")
+    refused = bridge.drain()[0]
+    assert isinstance(refused, Refused)
+    assert refused.command_id == number
+    shown = bridge.latest()
+    assert shown is not None
+    assert shown.access == "locked ro"
+
+
+def app_of(player: Player) -> ReplayConsole:
+    return ReplayConsole(player, UiSettings(), glyphs=UNICODE)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30)])
+async def test_the_header_says_that_it_is_a_replay(player: Player, size: tuple[int, int]) -> None:
+    app = app_of(player)
+    async with live(app, size=size):
+        assert "replay 0:00/2:00" in screen_text(app).splitlines()[0]
+        assert "14:32:07Z" in screen_text(app).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("keys", "at", "said"),
+    [
+        (["full_stop"], 1, "paused 0:01/2:00"),
+        (["full_stop", "full_stop"], 60, "paused 1:00/2:00"),
+        (["full_stop", "full_stop", "comma"], 1, "paused 0:01/2:00"),
+        (["right_square_bracket"], 10, "replay 0:10/2:00"),
+        (["right_square_bracket", "right_square_bracket", "left_square_bracket"], 10, "replay 0:10/2:00"),
+        (["right_curly_bracket"], 12, "replay 0:12/2:00"),
+        (["right_curly_bracket", "left_curly_bracket"], 0, "replay 0:00/2:00"),
+        (["greater_than_sign"], 0, "replay 0:00/2:00 x2"),
+        (["less_than_sign"], 0, "replay 0:00/2:00 x0.5"),
+        (["space"], 0, "paused 0:00/2:00"),
+        (["space", "space"], 0, "replay 0:00/2:00"),
+    ],
+)
+async def test_the_keys_of_the_player(player: Player, keys: list[str], at: float, said: str) -> None:
+    app = app_of(player)
+    async with live(app) as pilot:
+        await pilot.press(*keys)
+        await settle(app, pilot)
+        assert player.at == at
+        assert said in screen_text(app).splitlines()[0]
+
+
+async def test_space_at_the_end_begins_again(player: Player, time: Time) -> None:
+    app = app_of(player)
+    async with live(app) as pilot:
+        time.at += 500
+        await settle(app, pilot)
+        assert "ended 2:00/2:00" in screen_text(app)
+        assert "DAMAGED" in screen_text(app)
+        await pilot.press("space")
+        await settle(app, pilot)
+        assert "replay 0:00/2:00" in screen_text(app)
+        assert "IN SYNC" in screen_text(app)
+
+
+async def test_every_key_of_the_player_is_bound() -> None:
+    bound = {binding.id for binding in ReplayConsole.BINDINGS if not isinstance(binding, tuple)}
+    assert bound == {key.id for key in KEYS if key.where == REPLAY}
+
+
+async def test_pictures_log_and_age_are_of_the_moment(player: Player) -> None:
+    app = app_of(player)
+    async with live(app, size=(100, 30)) as pilot:
+        player.go(61)
+        app.action_seek(0)
+        await settle(app, pilot)
+        text = screen_text(app)
+        assert "second words" in text
+        assert "14:33:08Z" in text
+        app.action_seek(-55)
+        await settle(app, pilot)
+        assert "second words" not in screen_text(app)
+        assert "first words" in screen_text(app)
+
+
+async def test_what_would_change_something_is_refused(player: Player) -> None:
+    app = app_of(player)
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        await pilot.press("v")
+        await settle(app, pilot)
+        assert "this is a recording" in screen_text(app)
+
+
+async def test_leaving_asks_nothing_even_while_a_run_is_shown(player: Player) -> None:
+    app = app_of(player)
+    async with live(app) as pilot:
+        player.go(60)
+        await settle(app, pilot)
+        await pilot.press("q")
+        await pilot.pause()
+        assert app.return_value == 0
