@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from storage_sync import _native
+from storage_sync.cache.witness import make_folder
 from storage_sync.errors import LocalIO
 
 FILE_NAME = "rows.db"
@@ -102,7 +103,7 @@ class SetAside:
         path = folder / FILE_NAME
         with _explained(path):
             if create:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_folder(folder)
             mode = "rwc" if create else "rw"
             connection = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False

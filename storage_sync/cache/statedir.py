@@ -9,6 +9,7 @@ from pathlib import Path
 
 from storage_sync import _native
 from storage_sync.cache.identity import real_path
+from storage_sync.cache.witness import make_folder
 
 _OWNER_FILE = "cache.path"
 
@@ -74,13 +75,13 @@ def _owner(folder: Path) -> str | None:
 
 
 def _claim(root: Path, real: str) -> Path:
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(root)
     try:
         descriptor = os.open(root / _OWNER_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         folder = _folder_of(root, real)
         if folder != root:
-            folder.mkdir(mode=0o700, exist_ok=True)
+            make_folder(folder)
         _require_access(folder)
         return folder
     with os.fdopen(descriptor, "wb") as file:
