@@ -246,7 +246,11 @@ def _empty(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | 
 
 def _unclean(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
     states = states_of(snapshot)
-    if not states & {"UNCLEAN", "REPAIRED"}:
+    compared = snapshot.verdict in {Word.STALE, Word.DRIFT} or (
+        snapshot.verdict is Word.IN_SYNC and proof_valid(snapshot, now)
+    )
+    # rows that were compared since say more than how the file was closed
+    if not states & {"UNCLEAN", "REPAIRED"} or compared or snapshot.primary.status is not PrimaryStatus.CONNECTED:
         return None
     what = "was repaired by redb" if "REPAIRED" in states else "was not closed cleanly"
     return Verdict(

@@ -182,7 +182,8 @@ class Pulse:
     async def _look_at_file(self) -> None:
         """States, size, lock and space of the file, from outside."""
         try:
-            judgement = await self._session.on_cache_thread(judge_file, self._session.cache_path)
+            witnessed = self._board.snapshot.cache.acked is not None
+            judgement = await self._session.on_cache_thread(judge_file, self._session.cache_path, witnessed=witnessed)
         except StorageSyncError as error:
             self._board.update(cache=replace(self._board.snapshot.cache, error=error_value(error)))
             return

@@ -74,7 +74,7 @@ def _verdict(states: frozenset[CacheState], proof: Proof | None, staleness_s: fl
         return Word.EMPTY
     if states & _DAMAGED:
         return Word.DAMAGED
-    if CacheState.FOREIGN in states or CacheState.NOT_A_FILE in states:
+    if CacheState.FOREIGN in states:
         return Word.REFUSED
     if proof is not None and now - proof.at <= staleness_s and not states & _LOCKED:
         return Word.IN_SYNC

@@ -126,9 +126,9 @@ def error_of(finding: Finding) -> StorageSyncError | None:
     """The error that one finding of this module stands for, or None for states that stop nothing."""
     hint = finding.next_step or None
     match finding.state:
-        case CacheState.NOT_A_FILE | CacheState.FOREIGN:
+        case CacheState.FOREIGN:
             return CacheForeign(finding.evidence, hint=hint)
-        case CacheState.UNREADABLE | CacheState.READ_ONLY | CacheState.DISK_LOW | CacheState.IO_ERROR:
+        case CacheState.NOT_A_FILE | CacheState.UNREADABLE | CacheState.READ_ONLY | CacheState.DISK_LOW | CacheState.IO_ERROR:
             return LocalIO(finding.evidence, hint=hint)
         case CacheState.TRUNCATED | CacheState.CORRUPT:
             return CacheDamaged(finding.evidence, hint=hint)

@@ -71,7 +71,7 @@ def test_what_is_no_file_is_never_opened(tmp_path: Path) -> None:
             assert judgement.states == (S.NOT_A_FILE,), name
             assert word in judgement.findings[0].evidence
     assert judged(tmp_path / "plain" / "cache.redb") == (S.NOT_A_FILE,)
-    assert code_of(tmp_path) == ("cache_foreign", 5)
+    assert code_of(tmp_path) == ("local_io", 8)
 
 
 def test_a_name_that_no_system_knows(tmp_path: Path) -> None:
