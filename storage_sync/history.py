@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Self
 
+from storage_sync.answers import CheckRun
 from storage_sync.model import Check, CheckStatus, HistoryView, RunSummary, TableChange
 
 VERSION = 1
@@ -258,6 +259,28 @@ class History:
         """The newest pings in milliseconds, newest last; None: that one failed."""
         rows = self._rows("SELECT ms FROM pings ORDER BY at DESC, rowid DESC LIMIT ?", limit)
         return tuple(ms for (ms,) in reversed(rows))
+
+    def timed_pings(self, limit: int = 60) -> tuple[tuple[float, float | None], ...]:
+        """The newest pings with their moments, newest last."""
+        rows = self._rows("SELECT at, ms FROM pings ORDER BY at DESC, rowid DESC LIMIT ?", limit)
+        return tuple((at, ms) for at, ms in reversed(rows))
+
+    def fetch_rates(self) -> dict[str, float]:
+        """Rows fetched a second, of each run that fetched any."""
+        rows = self._rows("SELECT id, rows_fetched / fetch_s FROM runs WHERE rows_fetched > 0 AND fetch_s > 0")
+        return dict(rows)
+
+    def check_runs(self, limit: int = 14) -> tuple[CheckRun, ...]:
+        """How all checks ended in the newest runs that had some, newest first."""
+        rows = self._rows(
+            "SELECT runs.id, kind, started_at, took_s, group_concat(status) FROM runs "
+            "JOIN checks ON checks.run_id = runs.id GROUP BY runs.id ORDER BY started_at DESC, runs.rowid DESC LIMIT ?",
+            limit,
+        )
+        return tuple(
+            CheckRun(run_id, kind, at, took_s, tuple(CheckStatus(status) for status in statuses.split(",")))
+            for run_id, kind, at, took_s, statuses in rows
+        )
 
     def last_run(self, *, successful: bool = False) -> RunSummary | None:
         """The newest run, or the newest that ended well (exit 0 or 7) and asked the primary."""

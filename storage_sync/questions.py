@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
-from storage_sync import _native
+from storage_sync import _native, differences, exports, past
 from storage_sync.cache.explain import explain
 from storage_sync.cache.statedir import StateDir
 from storage_sync.config import Settings, Token
@@ -54,7 +54,13 @@ class Asked:
 
 Question = Callable[[Asked], Awaitable[object]]
 
-QUESTIONS: Mapping[str, Question] = {}
+QUESTIONS: Mapping[str, Question] = {
+    "runs": past.runs,
+    "run_detail": past.run_detail,
+    "check_runs": past.check_runs,
+    "differences": differences.differences,
+    "export_rows": exports.export_rows,
+}
 
 
 class Questions:

@@ -1,0 +1,137 @@
+"""What questions are answered with: frozen values, light enough for the console to import before the core.
+
+Units as in `model.py`: times in UTC epoch seconds, durations in seconds, sizes in bytes, None for unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from storage_sync.model import CheckStatus, RunSummary
+
+# ------------------------------------------------------------------------------------------- history
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """A run that ended. `rate`: rows fetched a second; `proof_age`: how old the proof was when it began."""
+
+    summary: RunSummary
+    rate: float | None = None
+    proof_age: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Newest first. `pings`: (moment, milliseconds or None where it failed), newest last."""
+
+    runs: tuple[PastRun, ...] = ()
+    pings: tuple[tuple[float, float | None], ...] = ()
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetail:
+    """One run as the history keeps it; `document` is what it printed (`cli.md`), empty when none is kept."""
+
+    id: str
+    steps: tuple[tuple[str, float], ...] = ()
+    document: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRun:
+    """How the checks of one run ended."""
+
+    run_id: str
+    kind: str
+    at: float
+    took_s: float
+    statuses: tuple[CheckStatus, ...]
+
+
+# --------------------------------------------------------------------------------------- differences
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDifference:
+    """One field of a row on both sides, as text; None: that side has no such row or field."""
+
+    name: str
+    primary: str | None
+    cache: str | None
+    equal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A row that differs. `kind`: missing (from the cache), differs, or surplus (gone from the primary)."""
+
+    table: str
+    key: str
+    kind: str
+    columns: tuple[ColumnDifference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Rows of one page, table by table and in key order. `total`: of all pages; `more`: there are rows after these."""
+
+    rows: tuple[Difference, ...]
+    total: int
+    more: bool
+    at: float
+    generation: int | None
+    tables: tuple[str, ...] = ()
+
+
+# -------------------------------------------------------------------------------------------- config
+
+
+@dataclass(frozen=True, slots=True)
+class SettingEdit:
+    """A setting to be changed in the file; `value` None takes it out of the file."""
+
+    key: str
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsPreview:
+    """What writing would do. `diff`: lines of a unified diff; `base`: digest of the file that it was made for;
+    `notes`: settings that something else decides all the same."""
+
+    file: str
+    diff: tuple[str, ...]
+    base: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsWritten:
+    file: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PrimaryTried:
+    """The primary answered with these settings."""
+
+    url: str
+    ping_ms: float
+    server: str
+    digest: str | None
+    generation: str
+    token: str
+    """Where the token came from, or '' without one."""
+
+
+# -------------------------------------------------------------------------------------------- export
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    path: str
+    rows: int
+    bytes: int

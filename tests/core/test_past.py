@@ -1,0 +1,106 @@
+"""What the console asks about earlier runs, and what it exports."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from storage_sync.answers import CheckRun, Exported, RunDetail, Runs
+from storage_sync.demo import Demo
+from storage_sync.model import Answer, CheckStatus, Refused, RunSummary, Word
+from storage_sync.past import with_ages
+from tests.core.test_service import NOW, proven, running, settings_of
+
+
+def summary(number: int, started: float, exit_code: int = 0, kind: str = "sync") -> RunSummary:
+    return RunSummary(f"s-{number}", kind, "interval", started, 2.0, 1, 0, 0, exit_code, "IN_SYNC")
+
+
+def test_the_age_of_the_proof_is_since_the_last_good_end() -> None:
+    newest_first = [
+        summary(5, 500.0),
+        summary(4, 400.0, kind="compact"),
+        summary(3, 300.0, exit_code=3),
+        summary(2, 200.0, exit_code=7),
+        summary(1, 100.0),
+    ]
+    found = with_ages(newest_first, {"s-2": 120.0})
+    assert [run.summary for run in found] == newest_first
+    assert [run.proof_age for run in found] == [298.0, 198.0, 98.0, 98.0, None]
+    assert [run.rate for run in found] == [None, None, None, 120.0, None]
+
+
+async def test_runs_their_details_and_their_checks(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
+    async with running(settings_of(demo)) as (service, watcher):
+        await watcher.until(proven)
+        await watcher.answer(watcher.ask(service, "validate", deep=True))
+        answer = await watcher.answer(watcher.ask(service, "runs"))
+        assert isinstance(answer, Answer)
+        assert isinstance(answer.value, Runs)
+        runs = answer.value.runs
+        assert [run.summary.kind for run in runs] == ["verify", "sync"]
+        assert runs[1].rate is not None
+        assert runs[0].proof_age is not None
+        assert answer.value.pings
+        assert answer.value.file.endswith("history.db")
+
+        answer = await watcher.answer(watcher.ask(service, "run_detail", run_id=runs[1].summary.id))
+        assert isinstance(answer, Answer)
+        assert isinstance(answer.value, RunDetail)
+        assert answer.value.document["verdict"] == Word.IN_SYNC
+        assert {"fetch", "apply"} <= {name for name, _ in answer.value.steps}
+
+        answer = await watcher.answer(watcher.ask(service, "check_runs"))
+        assert isinstance(answer, Answer)
+        assert isinstance(answer.value, tuple)
+        newest = answer.value[0]
+        assert isinstance(newest, CheckRun)
+        assert newest.run_id == runs[0].summary.id
+        assert newest.statuses.count(CheckStatus.PASS) == 8
+
+        refused = await watcher.answer(watcher.ask(service, "run_detail", run_id="s-nowhere"))
+        assert isinstance(refused, Refused)
+        assert "s-nowhere" in refused.reason
+
+
+async def test_an_export_is_a_new_file_of_json_lines(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
+    rows = [{"key": "[/b]\x1b[31m名前\ud800", "n": 1}, {"key": "b", "n": None}]
+    async with running(settings_of(demo, access="read-only", on_start=False)) as (service, watcher):
+        paths = []
+        for _ in range(2):
+            answer = await watcher.answer(
+                watcher.ask(service, "export_rows", name="My Runs/../x", rows=rows, folder=str(tmp_path))
+            )
+            assert isinstance(answer, Answer)
+            assert isinstance(answer.value, Exported)
+            paths.append(Path(answer.value.path))
+            assert answer.value.rows == 2
+            assert answer.value.bytes == paths[-1].stat().st_size
+        for reason, shown, folder in (
+            ("nothing to export", [], tmp_path),
+            ("cannot be written", rows, tmp_path / "no"),
+        ):
+            refused = await watcher.answer(watcher.ask(service, "export_rows", rows=shown, folder=str(folder)))
+            assert isinstance(refused, Refused)
+            assert reason in refused.reason
+    assert len(set(paths)) == 2
+    assert all(path.parent == tmp_path for path in paths)
+    assert stat.S_IMODE(paths[0].stat().st_mode) == 0o600
+    assert [json.loads(line) for line in paths[0].read_text().splitlines()] == rows
+
+
+@pytest.mark.parametrize("name", ["runs", "run_detail", "check_runs"])
+async def test_without_a_history_there_is_nothing_to_say(tmp_path: Path, name: str) -> None:
+    demo = Demo.create(tmp_path, episodes=2, now=int(NOW))
+    async with running(settings_of(demo, access="read-only", on_start=False)) as (service, watcher):
+        answer = await watcher.answer(watcher.ask(service, name, run_id="s-1"))
+    if name == "run_detail":
+        assert isinstance(answer, Refused)
+    else:
+        assert isinstance(answer, Answer)
+        assert answer.value == () or (isinstance(answer.value, Runs) and answer.value.runs == ())
