@@ -6,13 +6,13 @@ import os
 import signal
 import sys
 import termios
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual.app import App
 from textual.binding import BindingType
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from console.bindings import bindings
 from console.bridge import Bridge, Tap
@@ -21,7 +21,7 @@ from console.desk import Desk
 from console.dialogs.ask import AskDialog, Choice
 from console.dialogs.help import HelpDialog
 from console.dialogs.log import LogDialog
-from console.dialogs.plan import PlanDialog
+from console.flows.plans import Plans, Wish, live_part
 from console.journal import Journal
 from console.keys import CONFIG, EVERYWHERE, HISTORY, ORPHANS, OVERVIEW, VALIDATION
 from console.screens.base import BaseScreen
@@ -41,7 +41,6 @@ from storage_sync.model import (
     CoreDied,
     Event,
     LogLine,
-    Plan,
     Refused,
     Run,
     RunEnded,
@@ -57,6 +56,8 @@ if TYPE_CHECKING:
     import asyncio
 
     from storage_sync.config import Loaded, Settings
+
+T = TypeVar("T")
 
 TICK_S = 0.25
 IDLE_TICK_S = 0.5
@@ -112,6 +113,7 @@ class Console(App[int]):
         self.clock = clock or Clock()
         self.journal = Journal()
         self.desk = Desk(bridge, self._refused)
+        self.plans = Plans(self, self.action_quarantine)
         self._handle_signals = handle_signals
         self._placeholder = Snapshot(0, self.clock.now(), CoreBeat(self.clock.monotonic()), profile=ui.profile)
         self._live: Frame | None = None
@@ -221,6 +223,7 @@ class Console(App[int]):
             screen.show_body(shown)
         if isinstance(self.screen, LogDialog):
             self.screen.refresh_lines()
+        live_part(self.screen, live)
 
     def _longest(self) -> float:
         return TICK_S if self.running and self.ui.refresh_s <= IDLE_TICK_S else self.ui.refresh_s
@@ -313,38 +316,26 @@ class Console(App[int]):
         self.switch_mode(screen)
         self.call_after_refresh(self.paint, panels=True)
 
+    def show(self, dialog: ModalScreen[T], answered: Callable[[T | None], None] | None = None) -> None:
+        """Open a dialog of a flow."""
+        self.push_screen(dialog, answered)
+
+    def open_plan(self, wish: Wish) -> None:
+        """Plan, consent, run, result: everything that changes the cache goes this way."""
+        self._last_action = wish.kind
+        self.plans.open(wish)
+
     def action_sync(self) -> None:
-        """Ask for a plan, and show it when it comes."""
-        if self.running:
-            self.say("a run is active; x cancels it")
-            return
-        self._last_action = "sync"
-        snapshot = self.snapshot
-        dialog = PlanDialog(self.look, "sync", snapshot.profile, snapshot.access, snapshot.cache.counts)
+        self.open_plan(Wish("sync", "Sync"))
 
-        def made(value: object) -> None:
-            if isinstance(value, Plan):
-                dialog.show_plan(value)
+    def action_repair(self) -> None:
+        self.open_plan(Wish("repair", "Repair"))
 
-        def refused(event: Refused) -> None:
-            safe = self.look.glyphs.is_ascii
-            dialog.show_refusal(fmt.clean(event.reason, ascii_only=safe), fmt.clean(event.hint, ascii_only=safe))
+    def action_rebuild(self) -> None:
+        self.open_plan(Wish("rebuild", "Rebuild"))
 
-        def ask() -> None:
-            number = self.desk.ask("make_plan", answered=made, refused=refused, kind="sync")
-            asked.append(number)
-
-        def chosen(result: tuple[str, str] | None) -> None:
-            for number in asked:
-                self.desk.forget(number)
-            if result is not None:
-                plan_id, phrase = result
-                self.desk.ask("execute", plan_id=plan_id, phrase=phrase)
-                self.action_go(OVERVIEW)
-
-        asked: list[int] = []
-        self.push_screen(dialog, chosen)
-        dialog.call_after_refresh(ask)
+    def action_quarantine(self) -> None:
+        """What was refused, what was set aside, and the runs that can be taken back."""
 
     def action_cancel(self) -> None:
         """Stop the running operation. Nothing is lost by it: proved rows stay staged."""
@@ -482,6 +473,7 @@ def run(settings: Settings, plain: bool = False, *, loaded: Loaded | None = None
     """Open the console on the settings and stay until a person leaves; the exit code.
 
     `loaded` says where each setting came from, and so which token is meant. `plain`: lines of text, no panels.
+    `tap`: a recorder of the session.
     """
     bridge = make_bridge(settings, loaded, os.environ, tap)
     if plain:

@@ -78,6 +78,35 @@ KEYS: tuple[Key, ...] = (
         level=Level.ADD,
     ),
     Key(
+        "repair",
+        "r",
+        "r",
+        "Repair…",
+        "plan a repair, or what finishes one that was stopped",
+        action="repair",
+        footer=4,
+        level=Level.REMOVE,
+        footer_screens=frozenset({OVERVIEW}),
+    ),
+    Key(
+        "rebuild",
+        "R",
+        "R",
+        "Rebuild…",
+        "plan a new cache file beside the old one; an unfinished one is resumed",
+        action="rebuild",
+        level=Level.REPLACE,
+    ),
+    Key(
+        "quarantine",
+        "u",
+        "u",
+        "Quarantine…",
+        "what was refused and set aside, and runs that can be taken back",
+        action="quarantine",
+        level=Level.ADD,
+    ),
+    Key(
         "cancel",
         "x",
         "x",
@@ -117,8 +146,8 @@ KEYS: tuple[Key, ...] = (
     Key("palette", "colon,ctrl+p", ":", "Palette", "command palette", action="command_palette"),
     Key("quit", "q,ctrl+q", "q", "Quit", "quit; asks only during a run that an operator started", action="leave"),
     Key("copy", "ctrl+c", "^c", "Copy", "copies a selection; else says how to quit", bound=False),
-    Key("peek", "p", "p", "Peek", "look at a locked file through a verified private copy", OVERVIEW, "peek", 6),
-    Key("try", "t", "t", "Try now", "ask the primary again now", OVERVIEW, "try_now", 7),
+    Key("peek", "p", "p", "Peek", "look at a locked file through a verified private copy", OVERVIEW, "peek"),
+    Key("try", "t", "t", "Try now", "ask the primary again now", OVERVIEW, "try_now"),
     Key("demo", "f2", "F2", "Demo", "leave, and open the demo instead", OVERVIEW, "demo"),
     Key("level", "l", "l", "Level", "what Activity shows: info+, warn+, fail", OVERVIEW, "screen.level"),
     Key("filter", "slash", "/", "Filter", "filter the list by words; esc clears", ORPHANS, "screen.filter", 2),
@@ -155,6 +184,7 @@ def help_groups(screen: str) -> tuple[tuple[str, tuple[Key, ...]], ...]:
     groups = (
         ("THIS SCREEN", tuple(key for key in KEYS if key.where == screen)),
         ("EVERYWHERE", tuple(key for key in KEYS if key.where == EVERYWHERE)),
+        ("IN A REPLAY", tuple(key for key in KEYS if key.where == REPLAY)),
         ("IN LISTS", tuple(key for key in KEYS if key.where == LISTS)),
     )
     return tuple(group for group in groups if group[1])
@@ -174,4 +204,3 @@ def markdown_table() -> str:
     }
     rows = [f"| `{key.shown}` | {key.label.rstrip('…')} | {key.tooltip} | {names[key.where]} |" for key in KEYS]
     return "\n".join(("| Key | Name | What it does | Where |", "|---|---|---|---|", *rows)) + "\n"
-        ("IN A REPLAY", tuple(key for key in KEYS if key.where == REPLAY)),

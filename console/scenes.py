@@ -515,7 +515,8 @@ def orphans() -> tuple[Orphan, ...]:
 def plan(
     *, removed: int = 424, ratio: float = 0.15, refusal: ErrorValue | None = None, phrase: str | None = None
 ) -> Plan:
-    """A made-up plan of a sync."""
+    """A made-up plan of a sync; one that removes more than 100 rows asks for the profile's name."""
+    typed = "prod-eu" if removed > 100 else None
     return Plan(
         id="p-7f30",
         kind="sync",
@@ -534,7 +535,7 @@ def plan(
         takes_s=6.0,
         lost=(),
         level=2 if removed else 1,
-        phrase=phrase,
+        phrase=phrase or typed,
         refusal=refusal,
     )
 

@@ -1,120 +1,291 @@
-"""The plan before a run: what would change, the safe button in focus, and a typed name for what is large."""
+"""An operation in three steps: the plan with the safe button in focus, the run with live progress, the result."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from enum import Enum
+from typing import ClassVar, Protocol
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
+from console.journal import LEVELS, Journal, draw
 from console.views import plan as words
-from storage_sync.model import Plan
+from console.views import result as end_words
+from console.views.frame import Frame
+from console.views.run import cancel_label, run_lines
+from storage_sync.model import Outcome, Plan, Refused, Snapshot
+from widgets import fmt
+from widgets.choice_row import ChoiceRow, Choices
 from widgets.glyphs import Look
-from widgets.line import muted, plain, to_content
+from widgets.line import Line, fit, plain, to_content
+
+DONE, UNDO, QUARANTINE = "done", "undo", "quarantine"
+"""Results of the dialog: closed or hidden; take the run back; show what was refused."""
+LOG_LINES = 3
 
 
-class PlanDialog(ModalScreen[tuple[str, str] | None]):
-    """Result: the id of the plan to run and what was typed, or None.
+class Driver(Protocol):
+    """Who does what the dialog's buttons say."""
 
-    Opens at once and is filled when the core has made the plan.
-    """
+    def choose(self, index: int) -> None: ...
+
+    def save(self, plan: Plan) -> None: ...
+
+    def execute(self, plan: Plan, phrase: str) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class Step(Enum):
+    """Buttons of each step; the first one is the safe one and gets the focus."""
+
+    WAITING = ("cancel",)
+    PLAN = ("cancel", "save", "run")
+    RUN = ("hide", "stop")
+    RESULT = ("close", "undo", "refused")
+    REFUSED = ("close",)
+
+
+_HINTS = {
+    Step.WAITING: "esc close",
+    Step.PLAN: "enter choose   ctrl+s save plan   esc close",
+    Step.RUN: "x cancel   esc hide   L log   ? help",
+    Step.RESULT: "enter choose   u undo   L log   esc close",
+    Step.REFUSED: "L log   esc close",
+}
+
+
+class PlanDialog(ModalScreen[str]):
+    """Opens at once and is filled when the core has made the plan. Result: `DONE`, `UNDO` or `QUARANTINE`."""
 
     AUTO_FOCUS = "#cancel"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close", show=False),
+        Binding("ctrl+s", "save", "Save plan", show=False),
+        Binding("x", "stop", "Cancel", show=False),
+        Binding("u", "undo", "Undo", show=False),
+        Binding("L", "app.log", "Log", show=False),
+        Binding("question_mark,f1", "app.help", "Help", show=False),
         Binding("left,up", "app.focus_previous", show=False),
         Binding("right,down", "app.focus_next", show=False),
+        Binding("pageup", "scroll(-1)", show=False),
+        Binding("pagedown", "scroll(1)", show=False),
     ]
 
-    def __init__(self, look: Look, kind: str, profile: str, access: str, counts: Mapping[str, int]) -> None:
+    def __init__(self, look: Look, journal: Journal, driver: Driver, name: str, snapshot: Snapshot) -> None:
         super().__init__()
         self.look = look
-        self._kind = kind
-        self._profile = profile
-        self._access = access
-        self._counts = counts
+        self._journal = journal
+        self._driver = driver
+        self._word = name
+        self._profile = snapshot.profile or "default"
+        self._access = snapshot.access
         self._plan: Plan | None = None
-        self._phrase = ""
+        self._outcome: Outcome | None = None
+        self._refused: Refused | None = None
+        self._step = Step.WAITING
+        self._frame: Frame | None = None
+        # held, not looked up: answers may come while the dialog is taken down
+        self.frame = Vertical(classes="dialog", id="plan-frame")
+        self.text = Static(id="plan-text", classes="dialog-text")
+        self.scroller = VerticalScroll(id="plan-scroll", can_focus=False)
+        self.options = ChoiceRow(look, id="options")
+        self.label = Static(id="phrase-label")
+        self.phrase = Input(id="phrase", compact=True)
+        self.buttons = {
+            name: Button(label, id=name, compact=True)
+            for name, label in (
+                ("refused", "Show quarantined"),
+                ("undo", look.glyphs.plain("Undo…")),
+                ("close", "Close"),
+                ("save", "Save plan"),
+                ("cancel", "Cancel"),
+                ("run", "Run"),
+                ("hide", "Hide"),
+                ("stop", "Cancel the run"),
+            )
+        }
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog", id="plan-frame") as frame:
-            frame.border_title = f"{self._kind.capitalize()}: making the plan"
-            yield Static(id="plan-text", classes="dialog-text")
-            yield Static(id="phrase-label")
-            yield Input(id="phrase", compact=True)
+        with self.frame:
+            with self.scroller:
+                yield self.text
+            yield self.options
+            yield self.label
+            yield self.phrase
             with Horizontal(classes="buttons"):
-                yield Button("Cancel", id="cancel", compact=True)
-                yield Button("Run", id="run", compact=True, disabled=True)
+                yield from self.buttons.values()
 
     def on_mount(self) -> None:
-        self.query_one("#phrase", Input).display = False
-        self.query_one("#phrase-label", Static).display = False
-        self._say("The core compares the cache with the primary. Nothing has been changed.")
+        self.options.display = False
+        self.show_waiting()
+
+    # --------------------------------------------------------------------------------------------- steps
+
+    def show_waiting(self) -> None:
+        """The core makes the plan."""
+        self._plan = None
+        self._enter(Step.WAITING, "making the plan")
+
+    def show_options(self, labels: tuple[str, ...]) -> None:
+        """Several ways to do it; the first one is in effect."""
+        clean = tuple(fmt.clean(label, ascii_only=self.look.glyphs.is_ascii) for label in labels)
+        self.options.value = Choices("way".ljust(words.LABELS), clean)
+        self.options.display = len(labels) > 1 and self._step in {Step.WAITING, Step.PLAN}
 
     def show_plan(self, plan: Plan) -> None:
-        """Fill the dialog."""
+        """Step 1."""
         self._plan = plan
-        blocked = words.blocked_by(plan, self._access)
-        self._phrase = "" if blocked else words.phrase_of(plan, self._profile, self._counts)
-        self.query_one("#plan-frame", Vertical).border_title = Text(words.title(plan, self._profile, self.look))
-        label = self.query_one("#phrase-label", Static)
-        asked = (
-            *muted(" confirm   "),
-            *plain(f"type  {self._phrase}"),
-            *muted("   over 100 rows or 10 % of a table go"),
-        )
-        label.update(to_content([(), asked], self.look))
-        label.display = bool(self._phrase)
-        box = self.query_one("#phrase", Input)
-        box.display = bool(self._phrase)
-        button = self.query_one("#run", Button)
-        button.label = Content(words.run_label(plan))
+        self._enter(Step.PLAN, f"step 1 of 3: plan {plan.id}")
+        self.buttons["run"].label = Content(words.run_label(self._word, plan))
         self._enable()
+
+    def show_run(self) -> None:
+        """Step 2."""
+        self._enter(Step.RUN, "step 2 of 3: running")
+
+    def show_result(self, outcome: Outcome) -> None:
+        """Step 3."""
+        self._outcome = outcome
+        self._enter(Step.RESULT, "step 3 of 3: result")
+
+    def show_refusal(self, refused: Refused, what: str) -> None:
+        """The core would not make the plan, or would not run it."""
+        self._refused = refused
+        self._enter(Step.REFUSED, what)
+
+    def show_frame(self, frame: Frame) -> None:
+        """The newest picture, while the dialog is the top screen."""
+        self._frame = frame
+        if self._step is Step.RUN:
+            self._paint()
+
+    def _enter(self, step: Step, title: str) -> None:
+        self._step = step
+        said = fmt.clean(f"{self._word} · {self._profile} · {title}", ascii_only=False)
+        self.frame.border_title = Text(fmt.clean(self.look.glyphs.plain(said), ascii_only=self.look.glyphs.is_ascii))
+        self.frame.border_subtitle = _HINTS[step]
+        shown = self._offered(step)
+        for button_id, button in self.buttons.items():
+            button.display = button_id in shown
+        typed = step is Step.PLAN and bool(self._phrase)
+        self.label.display = self.phrase.display = typed
+        if typed and self._plan is not None:
+            self.label.update(to_content([(), words.phrase_line(self._plan, self.look)], self.look))
+        self.options.display = self.options.display and step in {Step.WAITING, Step.PLAN}
+        if not self.options.has_focus:
+            self.buttons[step.value[0]].focus()
         self._paint()
 
-    def show_refusal(self, reason: str, hint: str) -> None:
-        """The core would not make the plan."""
-        self.query_one("#plan-frame", Vertical).border_title = f"{self._kind.capitalize()}: no plan"
-        self._say(reason, hint)
+    def _offered(self, step: Step) -> frozenset[str]:
+        shown = set(step.value)
+        outcome = self._outcome
+        if outcome is None or not end_words.can_be_undone(outcome):
+            shown.discard("undo")
+        if outcome is None or not end_words.refused_rows(outcome):
+            shown.discard("refused")
+        return frozenset(shown)
 
-    def _say(self, *texts: str) -> None:
-        lines = [plain(texts[0]), *((), *(muted(text) for text in texts[1:] if text))]
-        self.query_one("#plan-text", Static).update(to_content(lines, self.look))
+    @property
+    def _phrase(self) -> str:
+        """What must be typed; empty for nothing, or where typing would not help."""
+        plan = self._plan
+        if plan is None or words.blocked_by(plan, self._access):
+            return ""
+        return plan.phrase or ""
+
+    # ------------------------------------------------------------------------------------------- drawing
 
     def _paint(self) -> None:
-        text = self.query_one("#plan-text", Static)
-        if self._plan is not None and text.size.width > 0:
-            text.update(to_content(words.lines(self._plan, text.size.width, self._access, self.look), self.look))
+        width = self.text.size.width
+        if width > 0:
+            self.text.update(to_content(self._lines(width), self.look))
+
+    def _lines(self, width: int) -> list[Line]:
+        if self._step is Step.PLAN and self._plan is not None:
+            return words.lines(self._plan, width, self._access, self.look)
+        if self._step is Step.RESULT and self._outcome is not None:
+            return end_words.lines(self._outcome, width, self.look)
+        if self._step is Step.REFUSED and self._refused is not None:
+            return end_words.refusal_lines(self._refused, width, self.look)
+        if self._step is Step.RUN and self._frame is not None:
+            return self._progress(self._frame, width)
+        said = "The core takes it up." if self._step is Step.RUN else "The core looks at cache and primary."
+        return [plain(f"{said} Nothing has been changed.")]
+
+    def _progress(self, frame: Frame, width: int) -> list[Line]:
+        label, enabled = cancel_label(frame)
+        stop = self.buttons["stop"]
+        stop.label, stop.disabled = Content(label), not enabled
+        glyphs = self.look.glyphs
+        tail = [fit(draw(line, glyphs), width, glyphs) for line in self._journal.lines(LEVELS[0])[-LOG_LINES:]]
+        return [*run_lines(frame, width), (), *tail]
 
     def _enable(self) -> None:
         if self._plan is None:
             return
-        right = self.query_one("#phrase", Input).value == self._phrase
-        self.query_one("#run", Button).disabled = bool(words.blocked_by(self._plan, self._access)) or not right
+        right = self.phrase.value == self._phrase or not self._phrase
+        self.buttons["run"].disabled = bool(words.blocked_by(self._plan, self._access)) or not right
 
     def on_resize(self, _event: Resize) -> None:
         self.call_after_refresh(self._paint)
+
+    # ------------------------------------------------------------------------------------------- actions
 
     def on_input_changed(self, _event: Input.Changed) -> None:
         self._enable()
 
     def on_input_submitted(self, _event: Input.Submitted) -> None:
-        button = self.query_one("#run", Button)
+        button = self.buttons["run"]
         if not button.disabled:
             button.focus()
 
+    def on_choice_row_chosen(self, event: ChoiceRow.Chosen) -> None:
+        self._driver.choose(event.index)
+
     def on_button_pressed(self, event: Button.Pressed) -> None:
-        if event.button.id == "run" and self._plan is not None:
-            self.dismiss((self._plan.id, self._phrase))
+        match event.button.id:
+            case "run":
+                self._run()
+            case "save":
+                self.action_save()
+            case "stop":
+                self.action_stop()
+            case "undo":
+                self.action_undo()
+            case "refused":
+                self.dismiss(QUARANTINE)
+            case _:
+                self.dismiss(DONE)
+
+    def _run(self) -> None:
+        if self._plan is not None:
+            self._driver.execute(self._plan, self._phrase)
+            self.show_run()
+
+    def action_save(self) -> None:
+        if self._step is Step.PLAN and self._plan is not None:
+            self._driver.save(self._plan)
+
+    def action_stop(self) -> None:
+        if self._step is Step.RUN:
+            self._driver.stop()
+
+    def action_undo(self) -> None:
+        if self._step is Step.RESULT and self.buttons["undo"].display:
+            self.dismiss(UNDO)
+
+    def action_scroll(self, pages: int) -> None:
+        if pages < 0:
+            self.scroller.scroll_page_up(animate=False)
         else:
-            self.dismiss(None)
+            self.scroller.scroll_page_down(animate=False)
 
     def action_close(self) -> None:
-        self.dismiss(None)
+        self.dismiss(DONE)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from storage_sync.model import Plan
 from widgets import fmt
 from widgets.glyphs import Look, Role, Tone
 from widgets.line import Line, Piece, fit, muted, plain
 from widgets.plan_table import PlanStep, PlanTable
 
-PHRASE_ROWS = 100
-PHRASE_SHARE = 0.1
 LABELS = 10
 PRIMARY = "primary"
 """A core may list the primary as a step of its own; it is said once, at the end."""
+_COUNTED = frozenset({"sync"})
+"""Kinds whose plan lists its steps even when they have no rows."""
+_BESIDE = "aside"
+"""Old bytes of rows that another step writes."""
 
 
 def rows_changed(plan: Plan) -> int:
@@ -25,16 +25,11 @@ def rows_removed(plan: Plan) -> int:
     return sum(change.remove for change in plan.changes.values())
 
 
-def phrase_of(plan: Plan, profile: str, counts: Mapping[str, int]) -> str:
-    """What must be typed before the plan may run; empty for nothing (`console.md` 2.2)."""
-    if plan.phrase:
-        return plan.phrase
-    large = any(
-        change.remove > PHRASE_SHARE * counts[table]
-        for table, change in plan.changes.items()
-        if change.remove and counts.get(table)
-    )
-    return (profile or "default") if rows_removed(plan) > PHRASE_ROWS or large or plan.level >= 3 else ""
+def has_work(plan: Plan) -> bool:
+    """Whether running the plan would do anything."""
+    if plan.kind in _COUNTED:
+        return bool(rows_changed(plan))
+    return any(row.step != PRIMARY for row in plan.rows)
 
 
 def blocked_by(plan: Plan, access: str) -> str:
@@ -43,16 +38,14 @@ def blocked_by(plan: Plan, access: str) -> str:
         return "a guard stops it"
     if access != "rw":
         return "look only: W allows writes again"
-    return "" if rows_changed(plan) else "there is nothing to do"
+    return "" if has_work(plan) else "there is nothing to do"
 
 
-def title(plan: Plan, profile: str, look: Look) -> str:
-    words = f"{plan.kind.capitalize()} · {profile or 'default'} · plan {plan.id}"
-    return look.glyphs.plain(fmt.clean(words, ascii_only=look.glyphs.is_ascii))
-
-
-def run_label(plan: Plan) -> str:
-    return f"{plan.kind.capitalize()} {rows_changed(plan):,}" if rows_changed(plan) else plan.kind.capitalize()
+def run_label(name: str, plan: Plan) -> str:
+    """`Repair 1,053`: the rows that it writes and removes, or for other kinds the rows of its steps."""
+    counted = sum(row.rows for row in plan.rows if row.step not in {PRIMARY, _BESIDE})
+    rows = rows_changed(plan) if plan.kind in _COUNTED else counted
+    return f"{name} {rows:,}" if rows else name
 
 
 def lines(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
@@ -65,6 +58,13 @@ def lines(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
         *_facts(plan, width, access, look),
     )
     return [fit(row, width, look.glyphs) for row in rows]
+
+
+def phrase_line(plan: Plan, look: Look) -> Line:
+    """What must be typed, and why."""
+    why = "it replaces what is there" if plan.level >= 3 else "over 100 rows or 10 % of a table go"
+    typed = fmt.clean(plan.phrase or "", ascii_only=look.glyphs.is_ascii)
+    return (*muted(" confirm   "), *plain(f"type  {typed}"), *muted(f"   {why}"))
 
 
 def _steps(plan: Plan, look: Look) -> tuple[PlanStep, ...]:
@@ -83,7 +83,7 @@ def _facts(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
         return fmt.clean(text, ascii_only=look.glyphs.is_ascii)
 
     written = rows_changed(plan) - rows_removed(plan)
-    takes = f"about {fmt.took(plan.takes_s)}" if plan.takes_s else "not known yet" if rows_changed(plan) else "no time"
+    takes = f"about {fmt.took(plan.takes_s)}" if plan.takes_s else "not known yet" if has_work(plan) else "no time"
     generation, root = plan.base
     short_root = clean(root[:8]) or "none"
     facts = [
@@ -93,11 +93,23 @@ def _facts(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
         _fact("takes", plain(takes)),
         _fact("valid", plain(f"for g-{generation}, root {short_root}; refused if either has moved")),
     ]
-    facts.extend(_fact("lost", (Piece(clean(text), Tone.ATTENTION),)) for text in plan.lost)
+    facts.extend(
+        _fact("" if place else "note", (Piece(text, Tone.ATTENTION),))
+        for text_of_loss in plan.lost
+        for place, text in enumerate(_wrapped(clean(text_of_loss), width - LABELS - 1))
+    )
     blocked = blocked_by(plan, access)
     if blocked:
         facts.append(_fact("run", (Piece(f"off: {blocked}", Tone.ATTENTION),)))
     return facts
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """At most two lines; what is longer is cut by the dialog."""
+    if len(text) <= width:
+        return [text]
+    cut = text.rfind(" ", 0, width)
+    return [text[:cut], text[cut + 1 :]] if cut > 0 else [text]
 
 
 def _fact(label: str, value: Line) -> Line:

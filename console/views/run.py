@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from console.verdict import LOCK_STATES, states_of
 from console.views.frame import Frame
+from console.views.top import heartbeat
 from storage_sync.model import PrimaryStatus, Run, StepState
 from widgets import fmt
 from widgets.facts import Fact
 from widgets.glyphs import Role
-from widgets.line import Line, Piece, muted, plain
+from widgets.line import Line, Piece, muted, plain, toned
 from widgets.sync_meter import Progress, Step, SyncMeter
 
 _PATHS = {"in_place": "in place", "sibling": "new file", "staged": "staged"}
 _WRITING = frozenset({"sync", "repair", "rebuild"})
+DIALOG_LINES = 6
 _STEP_ROLES = {
     StepState.WAITING: Role.OFF,
     StepState.RUNNING: Role.RUNNING,
@@ -76,6 +78,29 @@ def _hint(frame: Frame, run: Run) -> Line:
     generation = frame.snapshot.cache.generation
     stays = f", cache stays at g-{generation}" if generation is not None else ""
     return (Piece("x  "), *plain(f"stops and keeps them{stays}"))
+
+
+def run_lines(frame: Frame, width: int) -> list[Line]:
+    """The running operation for a dialog of its own: what it is, how far, what is kept, and the core's heartbeat."""
+    meter = sync_meter(frame)
+    role, core = heartbeat(frame.beat_age)
+    beat: Line = (*muted(" core     "), *toned(role, core, glyphs=frame.look.glyphs))
+    if meter.progress is None:
+        return [plain(" It waits for its turn, or has just ended."), beat]
+    head = (*plain(f" {meter.title}"), *muted(f"   {meter.right}"))
+    return [head, *meter.lines(width, DIALOG_LINES, frame.look), beat]
+
+
+def cancel_label(frame: Frame) -> tuple[str, bool]:
+    """What the cancel button says, and whether it can be pressed."""
+    run = frame.snapshot.run
+    if run is None or run.ended_at is not None:
+        return "Cancel the run", False
+    if run.cancel_asked_at is not None:
+        return frame.label("Cancelling…"), False
+    if not run.cancellable:
+        return "Committing", False
+    return (f"Cancel, keep {run.checkpoint_rows:,}" if run.checkpoint_rows else "Cancel the run"), True
 
 
 def _idle_words(frame: Frame, run: Run | None) -> str:

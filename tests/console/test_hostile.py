@@ -80,6 +80,6 @@ async def test_a_profile_of_markup_can_be_typed() -> None:
     async with live(app, size=(100, 40)) as pilot:
         await pilot.press("s")
         await settle(app, pilot)
-        bridge.post(Answer(bridge.asked[-1].id, scenes.plan()))
+        bridge.post(Answer(bridge.asked[-1].id, scenes.plan(phrase="[/b]")))
         await settle(app, pilot)
         assert "type  [/b]" in screen_text(app)

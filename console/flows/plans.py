@@ -1,0 +1,194 @@
+"""From a wish to its end: plan, consent, run with live progress, result (`console.md` 2.2, 4.7, 4.8).
+
+One at a time. The run outlives its dialog: `esc` hides it, and the key that opened it shows it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from console.dialogs.plan import DONE, QUARANTINE, UNDO, PlanDialog
+from console.flows.stage import Stage
+from console.views.frame import Frame
+from storage_sync.model import Outcome, Plan, Refused
+
+Ended = Callable[[Outcome], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One of several ways to do it. `arguments` are added to those of the wish."""
+
+    label: str
+    arguments: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person wants to be done. `kind`: of `storage_sync.jobs.KINDS`; `name`: as the dialog and its button say
+    it; `options`: the first one is chosen at the start."""
+
+    kind: str
+    name: str
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    options: tuple[Option, ...] = ()
+    ended: Ended | None = None
+    """Called with the outcome when it was done, dialog or not."""
+
+
+class Plans:
+    """All plans of one application. `quarantine`: opens the list of what was refused and set aside."""
+
+    def __init__(self, stage: Stage, quarantine: Callable[[], None]) -> None:
+        self._stage = stage
+        self._quarantine = quarantine
+        self._open: _Flow | None = None
+
+    def open(self, wish: Wish) -> _Flow | None:
+        """Ask for the plan and show it; or show the run that is hidden. None when another run is active."""
+        if self._open is not None and self._open.running:
+            self._open.reopen()
+            return None
+        if self._stage.running:
+            self._stage.say("a run is active; x cancels it")
+            return None
+        self._open = _Flow(self._stage, wish, self._next)
+        self._open.start()
+        return self._open
+
+    def _next(self, step: str, outcome: Outcome | None) -> None:
+        if step == QUARANTINE:
+            self._quarantine()
+        elif step == UNDO and outcome is not None:
+            self.open(undo_of(outcome.run_id))
+
+
+def undo_of(run_id: str | None) -> Wish:
+    """Take back a run, or the newest one that changed the cache."""
+    return Wish("undo", "Undo", {"run_id": run_id})
+
+
+class _Flow:
+    """One wish on its way. `then` is told what was chosen beside its end."""
+
+    def __init__(self, stage: Stage, wish: Wish, then: Callable[[str, Outcome | None], None]) -> None:
+        self._stage = stage
+        self._wish = wish
+        self._then = then
+        self._chosen: Mapping[str, object] = wish.options[0].arguments if wish.options else {}
+        self._dialog: PlanDialog | None = None
+        self._asked: int | None = None
+        self._outcome: Outcome | None = None
+        self.running = False
+
+    # ------------------------------------------------------------------------------------------ dialog
+
+    def start(self) -> None:
+        dialog = self._shown()
+        dialog.call_after_refresh(self._ask)
+        if self._wish.options:
+            dialog.call_after_refresh(self._offer, self._wish.options)
+
+    def reopen(self) -> None:
+        """Show the progress of the run again."""
+        if self._dialog is None:
+            dialog = self._shown()
+            dialog.call_after_refresh(dialog.show_run)
+
+    def offer(self, options: tuple[Option, ...]) -> None:
+        """Other ways to do it, known only now; nothing once it runs."""
+        if self._dialog is not None and not self.running and self._outcome is None:
+            self._wish = Wish(self._wish.kind, self._wish.name, self._wish.arguments, options, self._wish.ended)
+            self._offer(options)
+
+    def _offer(self, options: tuple[Option, ...]) -> None:
+        if self._dialog is not None:
+            self._dialog.show_options(tuple(option.label for option in options))
+
+    def _shown(self) -> PlanDialog:
+        snapshot = self._stage.snapshot
+        dialog = PlanDialog(self._stage.look, self._stage.journal, self, self._wish.name, snapshot)
+        self._dialog = dialog
+        self._stage.show(dialog, self._closed)
+        return dialog
+
+    def _closed(self, step: str | None) -> None:
+        self._dialog = None
+        if not self.running and self._asked is not None:
+            self._stage.desk.forget(self._asked)
+        self._then(step or DONE, self._outcome)
+
+    # -------------------------------------------------------------------------------------------- plan
+
+    def _ask(self) -> None:
+        arguments = {**self._wish.arguments, **self._chosen}
+        self._asked = self._stage.desk.ask(
+            "make_plan", answered=self._planned, refused=self._no_plan, kind=self._wish.kind, **arguments
+        )
+
+    def _planned(self, value: object) -> None:
+        if self._dialog is None:
+            return
+        if isinstance(value, Plan):
+            self._dialog.show_plan(value)
+        elif isinstance(value, Outcome):
+            self._outcome = value
+            self._dialog.show_result(value)
+
+    def _no_plan(self, refused: Refused) -> None:
+        if self._dialog is not None:
+            self._dialog.show_refusal(refused, "no plan")
+
+    def choose(self, index: int) -> None:
+        """Another way to do it: that is another plan."""
+        if self._asked is not None:
+            self._stage.desk.forget(self._asked)
+        self._chosen = self._wish.options[index].arguments
+        if self._dialog is not None:
+            self._dialog.show_waiting()
+        self._ask()
+
+    def save(self, plan: Plan) -> None:
+        """Write the plan to a file, for somebody who decides later."""
+        self._stage.desk.ask("save_plan", answered=self._saved, plan=plan)
+
+    def _saved(self, path: object) -> None:
+        self._stage.say(f"the plan is saved: {path}")
+
+    # --------------------------------------------------------------------------------------------- run
+
+    def execute(self, plan: Plan, phrase: str) -> None:
+        """Run the plan. The core looks again at access, phrase and what the plan was made for."""
+        self.running = True
+        self._asked = self._stage.desk.ask(
+            "execute", answered=self._ended, refused=self._failed, plan_id=plan.id, phrase=phrase
+        )
+
+    def stop(self) -> None:
+        self._stage.desk.ask("cancel")
+
+    def _ended(self, value: object) -> None:
+        self.running = False
+        if not isinstance(value, Outcome):
+            return
+        self._outcome = value
+        if self._wish.ended is not None:
+            self._wish.ended(value)
+        if self._dialog is not None:
+            self._dialog.show_result(value)
+        elif value.error is None:
+            self._stage.say(f"{self._wish.name}: {value.verdict.value.replace('_', ' ')}, exit {value.exit_code}")
+
+    def _failed(self, refused: Refused) -> None:
+        self.running = False
+        if self._dialog is not None:
+            self._dialog.show_refusal(refused, "not done")
+        else:
+            self._stage.say(f"{self._wish.name}: {refused.reason}; {refused.hint}", failed=True)
+
+
+def live_part(dialog: object, frame: Frame) -> None:
+    """Let a dialog that is open draw the newest picture, if it shows one."""
+    if isinstance(dialog, PlanDialog):
+        dialog.show_frame(frame)

@@ -1,0 +1,41 @@
+"""What a flow may use of the application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from textual.screen import ModalScreen
+
+from console.desk import Desk
+from console.journal import Journal
+from storage_sync.model import Snapshot
+from widgets.glyphs import Look
+
+T = TypeVar("T")
+
+
+class Stage(Protocol):
+    """The application, as the flows see it."""
+
+    look: Look
+    desk: Desk
+    journal: Journal
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest picture of the core."""
+        ...
+
+    @property
+    def running(self) -> bool:
+        """Whether an operation runs now."""
+        ...
+
+    def show(self, dialog: ModalScreen[T], answered: Callable[[T | None], None] | None = None) -> None:
+        """Open a dialog; `answered` gets its result."""
+        ...
+
+    def say(self, text: str, *, failed: bool = False) -> None:
+        """A toast."""
+        ...

@@ -1,0 +1,122 @@
+"""How an operation ended, in words: the last step of a plan's dialog."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePath
+
+from storage_sync.model import CheckStatus, Outcome, Refused, TableChange, Word
+from widgets import fmt
+from widgets.glyphs import Look, Role, Tone
+from widgets.line import Line, Piece, fit, muted, plain, toned
+
+LABELS = 11
+MOST_WARNINGS = 3
+
+
+def refused_rows(outcome: Outcome) -> int:
+    """Rows of the primary that the cache could not take."""
+    return sum(count.refused or 0 for count in outcome.counts.values())
+
+
+def can_be_undone(outcome: Outcome) -> bool:
+    """Whether the run changed the cache; the core decides again when it is asked."""
+    changed = outcome.cache_writes.commits > 0 or bool(outcome.extra.get("kept"))
+    return outcome.error is None and bool(outcome.run_id) and changed and outcome.command != "detach"
+
+
+def lines(outcome: Outcome, width: int, look: Look) -> list[Line]:
+    """The body of the dialog at `width` cells."""
+    facts = [*_head(outcome, look), (), *_facts(outcome, look), *_warnings(outcome, look), *_next(outcome, look)]
+    return [fit(line, width, look.glyphs) for line in facts]
+
+
+def refusal_lines(refused: Refused, width: int, look: Look) -> list[Line]:
+    """The core would not do it, or could not."""
+    said = [toned(Role.FAILED, _clean(refused.reason, look), glyphs=look.glyphs)]
+    if refused.hint:
+        said.append(_fact("next", plain(_clean(refused.hint, look))))
+    return [fit(line, width, look.glyphs) for line in said]
+
+
+def _head(outcome: Outcome, look: Look) -> list[Line]:
+    if outcome.error is not None:
+        return [toned(Role.FAILED, _clean(outcome.error.message, look), glyphs=look.glyphs)]
+    word = outcome.verdict.value.replace("_", " ")
+    refused = refused_rows(outcome)
+    noted = f", {fmt.plural(refused, 'row')} refused" if refused else ""
+    role = Role.ATTENTION if refused or outcome.verdict is not Word.IN_SYNC else Role.OK
+    proof = outcome.proof
+    read = f"   g-{proof.generation}, root {_clean(proof.root[:8], look)} read back" if proof is not None else ""
+    return [(*toned(role, f"{word}{noted}", glyphs=look.glyphs), *muted(read))]
+
+
+def _facts(outcome: Outcome, look: Look) -> list[Line]:
+    facts = [_fact("changed", plain(_changed(outcome.applied)))]
+    aside = outcome.extra.get("set_aside")
+    if isinstance(aside, int) and aside:
+        facts.append(_fact("set aside", plain(f"{fmt.plural(aside, 'row')}, u shows and restores them")))
+    refused = refused_rows(outcome)
+    if refused:
+        facts.append(_fact("refused", plain(f"{fmt.plural(refused, 'row')} of the primary, exit {outcome.exit_code}")))
+    kept = sum(count.cache_only or 0 for count in outcome.counts.values())
+    if kept:
+        facts.append(_fact("carried", plain(f"{fmt.plural(kept, 'cache-only row')} kept")))
+    for label, name in (("old file", "kept"), ("back is", "file_restored")):
+        path = outcome.extra.get(name)
+        if isinstance(path, str) and path:
+            facts.append(_fact(label, plain(_clean(PurePath(path).name, look))))
+    staged = outcome.extra.get("staged")
+    if isinstance(staged, Mapping):
+        where = _clean(PurePath(str(staged.get("path", ""))).name, look)
+        facts.append(_fact("staged", plain(f"{where}; R puts it in place once the cache is free")))
+    facts.extend(_purged(outcome.extra.get("purge")))
+    if outcome.checks:
+        facts.append(_fact("validated", _checks(outcome, look)))
+    transfer, took = outcome.transfer, outcome.seconds.total
+    moved = f"{fmt.plural(transfer.requests, 'request')}   {fmt.size(transfer.bytes_received)} received"
+    facts.append(_fact("took", plain(f"{fmt.took(took)}   {moved}")))
+    if can_be_undone(outcome):
+        facts.append(_fact("undo", plain(f"u takes {_clean(outcome.run_id, look)} back")))
+    return facts
+
+
+def _changed(applied: Mapping[str, TableChange]) -> str:
+    written = sum(change.insert + change.update for change in applied.values())
+    removed = sum(change.remove for change in applied.values())
+    return f"{fmt.plural(written, 'row')} written   {removed:,} removed" if written or removed else "no row"
+
+
+def _purged(told: object) -> list[Line]:
+    if not isinstance(told, Mapping) or not isinstance(told.get("removed"), int):
+        return []
+    return [_fact("purged", plain(f"{fmt.plural(told['removed'], 'row')}, for good"))]
+
+
+def _checks(outcome: Outcome, look: Look) -> Line:
+    failed = [check.name for check in outcome.checks if check.status is CheckStatus.FAIL]
+    passed = sum(check.status is CheckStatus.PASS for check in outcome.checks)
+    if failed:
+        return (Piece(f"{passed} ok, failed: {', '.join(_clean(name, look) for name in failed)}", Tone.FAILED),)
+    return plain(f"{fmt.plural(passed, 'check')} ok")
+
+
+def _warnings(outcome: Outcome, look: Look) -> list[Line]:
+    shown = outcome.warnings[:MOST_WARNINGS]
+    more = len(outcome.warnings) - len(shown)
+    said = [_fact("warning", (Piece(_clean(text, look), Tone.ATTENTION),)) for text in shown]
+    return [*said, _fact("", muted(f"and {more} more, L shows them"))] if more else said
+
+
+def _next(outcome: Outcome, look: Look) -> list[Line]:
+    if outcome.error is None or not outcome.error.hint:
+        return []
+    return [_fact("next", plain(_clean(outcome.error.hint, look)))]
+
+
+def _fact(label: str, value: Line) -> Line:
+    return (*muted(f" {label.ljust(LABELS)}"), *value)
+
+
+def _clean(text: str, look: Look) -> str:
+    return fmt.clean(text, ascii_only=look.glyphs.is_ascii)
