@@ -8,8 +8,10 @@ of a folder after that, any first part may be there, in each folder for itself.
 from __future__ import annotations
 
 import enum
+import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -18,6 +20,8 @@ from random import Random
 from tests.support.recorder import Kind, Operation
 
 SECTORS = (512, 4096)
+DULL = 0.9
+"""Share of the dull moments that are passed by."""
 VOLATILE = "-shm"
 """SQLite's shared memory: a map, made anew by whoever opens the file after a crash."""
 
@@ -31,6 +35,17 @@ class Image:
 
     files: Mapping[str, bytes]
     folders: frozenset[str]
+
+    @property
+    def digest(self) -> bytes:
+        """Equal for equal images."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name in sorted(self.folders):
+            digest.update(b"%d %b" % (len(name), os.fsencode(name)))
+        for name, data in sorted(self.files.items()):
+            digest.update(b"%d %d %b" % (len(name), len(data), os.fsencode(name)))
+            digest.update(data)
+        return digest.digest()
 
     def write(self, root: Path) -> None:
         """Lay it down in an empty folder."""
@@ -166,6 +181,58 @@ class Disk:
             folders |= below
             waiting += below
         return Image(files, frozenset(folders))
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One image. `after`: so many operations were done; `sure`: only what was synced by then."""
+
+    after: int
+    loss: Loss
+    image: Image
+    sure: Image
+
+
+def moments(
+    disk: Disk, operations: Sequence[Operation], random: Random, wanted: int, dull: Callable[[Operation], bool]
+) -> Iterator[Moment]:
+    """So many different images of a recording that began with `disk`: before and after each sync, then anywhere.
+
+    `dull`: operations after which fewer images are wanted.
+    """
+    seen: set[bytes] = set()
+    chosen = _boundaries
+    while True:
+        now = deepcopy(disk)
+        for after, operation in enumerate((None, *operations)):
+            if operation is not None:
+                now.do(operation)
+            following = operations[after] if after < len(operations) else None
+            for loss in chosen(operation, following, random, dull):
+                image = now.image(random, loss)
+                if image.digest in seen:
+                    continue
+                seen.add(image.digest)
+                yield Moment(after, loss, image, now.image(random, Loss.ALL))
+                if len(seen) == wanted:
+                    return
+        chosen = _anywhere
+
+
+def _boundaries(
+    before: Operation | None, after: Operation | None, random: Random, dull: Callable[[Operation], bool]
+) -> Sequence[Loss]:
+    syncs = (Kind.SYNC, Kind.SYNC_FOLDER)
+    at_one = before is None or after is None or before.kind in syncs or after.kind in syncs
+    return (Loss.ALL, Loss.NONE) if at_one else ()
+
+
+def _anywhere(
+    before: Operation | None, after: Operation | None, random: Random, dull: Callable[[Operation], bool]
+) -> Sequence[Loss]:
+    if before is not None and dull(before) and random.random() < DULL:
+        return ()
+    return (random.choice((Loss.TAIL, Loss.SUBSET, Loss.TORN)),)
 
 
 def whole(root: Path) -> Image:
