@@ -247,7 +247,11 @@ class Changes:
 class Comparison:
     """The primary's manifest against a scan: which rows must be fetched. Digest path, `sync.md` 3.4."""
 
-    def __init__(self, scope: Scope, scan: Scan | None) -> None: ...
+    def __init__(
+        self, scope: Scope, scan: Scan | None, *, remembers: bool = False, kept: KeptManifest | None = None
+    ) -> None:
+        """`remembers`: a sibling `Staging` stores what came, for a resume. `kept`: what one stored, and was offered
+        as known: buckets that do not come are taken from it."""
     def feed(self, chunk: bytes) -> None:
         """One piece of the body of the manifest's response, cursor lines or a whole pipeline body. StreamError."""
     def finish(self) -> None:
@@ -268,6 +272,16 @@ class Comparison:
         """Hex of the source keys `first` … `first+count-1` of the rows to fetch, in key order."""
     def remove_keys(self, table: str, first: int, count: int) -> list[str]:
         """Cache keys of rows that our ledger lists and the manifest no longer has."""
+
+@final
+class KeptManifest:
+    """What an unfinished build remembers of the manifest that it was made for, and the rows that it has."""
+
+    @staticmethod
+    def read(path: str, identity: bytes, scope: Scope) -> KeptManifest | None:
+        """None when there is no build of this identity that can be read; DatabaseAlreadyOpen when one is at it."""
+    def known_buckets(self, scan: Scan | None, tables: Sequence[str]) -> str:
+        """As `Scan.known_buckets`, this build's buckets before the scan's."""
 
 @final
 class StepSpec:

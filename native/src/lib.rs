@@ -11,6 +11,7 @@ mod errors;
 mod file;
 mod finish;
 mod header;
+mod kept;
 mod keys;
 mod ledger;
 mod manifest;
@@ -47,6 +48,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<scan::Scan>()?;
     module.add_class::<scope::Scope>()?;
     module.add_class::<manifest::Comparison>()?;
+    module.add_class::<kept::KeptManifest>()?;
     module.add_class::<staging::StepSpec>()?;
     module.add_class::<staging::Changes>()?;
     module.add_class::<staging::Staging>()?;

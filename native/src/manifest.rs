@@ -3,6 +3,7 @@
 use crate::body::Body;
 use crate::errors::{Fault, Outcome};
 use crate::file::lock;
+use crate::kept::{Came, KeptManifest, append_row};
 use crate::keys::{Bucket, Digest, KeyList, bucket_of, hex_upper, unhex_digest, unhex_into};
 use crate::ledger::{CACHE_ONLY, Entry, PROVED, REFUSED};
 use crate::panics::detached;
@@ -56,6 +57,8 @@ struct Arriving {
     root: Option<TableRoot>,
     buckets: BTreeMap<Bucket, Digest>,
     rows: KeyList,
+    /// The buckets as they came, where a build shall remember them.
+    came: Option<Vec<(Bucket, Vec<u8>)>>,
 }
 
 struct TableRoot {
@@ -87,7 +90,9 @@ enum State {
 pub struct Comparison {
     scope: ScopeParts,
     scan: Option<Arc<ScanState>>,
+    kept: Option<Py<KeptManifest>>,
     state: Mutex<State>,
+    came: Mutex<Vec<Came>>,
 }
 
 fn shape(message: impl Into<String>) -> Fault {
@@ -131,6 +136,7 @@ impl Arriving {
     ) -> Outcome<()> {
         let mut digests = Vec::new();
         let mut key = Vec::new();
+        let mut came = Vec::new();
         for row in rows.split(|byte| *byte == b',').filter(|row| !row.is_empty()) {
             let cut = row.iter().position(|byte| *byte == b':').ok_or_else(|| shape("a manifest row has no digest"))?;
             let digest = unhex_digest(&row[cut + 1..]).ok_or_else(|| shape("a manifest row has a broken digest"))?;
@@ -139,6 +145,9 @@ impl Arriving {
                 return Err(shape("a manifest row is not in its bucket"));
             }
             digests.push(digest);
+            if self.came.is_some() {
+                append_row(&mut came, &key, &digest);
+            }
             self.rows.push(&key, digest, WANTED);
         }
         if digests.len() as u64 != count {
@@ -155,7 +164,24 @@ impl Arriving {
         if self.buckets.insert(bucket, claimed).is_some() {
             return Err(shape("a bucket came twice"));
         }
+        if let Some(all) = &mut self.came {
+            all.push((bucket, came));
+        }
         Ok(())
+    }
+
+    /// What the server left out because a build remembers it.
+    fn remember(&mut self, kept: &KeptManifest, table: Table) {
+        let (buckets, rows) = (&mut self.buckets, &mut self.rows);
+        let came: Vec<Bucket> = buckets.keys().copied().collect();
+        kept.fill(
+            table,
+            |bucket| came.binary_search(&bucket).is_ok(),
+            |bucket, digest, kept| {
+                buckets.insert(bucket, digest);
+                kept.iter().for_each(|(key, digest)| rows.push(key, *digest, WANTED));
+            },
+        );
     }
 
     fn gone(digest: &Digest) -> bool {
@@ -399,6 +425,11 @@ impl Comparison {
         }
     }
 
+    /// The buckets that came, for the build that shall remember them; empty at the second call.
+    pub fn take_came(&self) -> Vec<Came> {
+        std::mem::take(&mut *lock(&self.came))
+    }
+
     fn counts(&self, of: impl Fn(&Compared) -> u64) -> PyResult<BTreeMap<&'static str, u64>> {
         let manifest = self.manifest()?;
         Ok(self.scope.tables().map(|table| (table.name(), of(manifest.table(table)))).collect())
@@ -408,11 +439,15 @@ impl Comparison {
 #[pymethods]
 impl Comparison {
     #[new]
-    fn new(scope: &Scope, scan: Option<&Scan>) -> Self {
-        let tables = (0..TABLES).map(|_| Arriving::default()).collect();
+    #[pyo3(signature = (scope, scan, *, remembers = false, kept = None))]
+    fn new(scope: &Scope, scan: Option<&Scan>, remembers: bool, kept: Option<Py<KeptManifest>>) -> Self {
+        let arriving = || Arriving { came: remembers.then(Vec::new), ..Arriving::default() };
+        let tables = (0..TABLES).map(|_| arriving()).collect();
         Self {
             scope: scope.parts,
             scan: scan.map(|scan| Arc::clone(&scan.state)),
+            kept,
+            came: Mutex::default(),
             state: Mutex::new(State::Building(Box::new(Building { body: Body::new(), tables }))),
         }
     }
@@ -443,7 +478,12 @@ impl Comparison {
             body.finish(&mut |event| building.take(&self.scope, event))?;
             let mut tables = Vec::with_capacity(TABLES);
             let mut roots = Vec::with_capacity(TABLES);
-            for (table, arriving) in Table::ALL.into_iter().zip(building.tables) {
+            for (table, mut arriving) in Table::ALL.into_iter().zip(building.tables) {
+                let came = arriving.came.take().unwrap_or_default();
+                lock(&self.came).extend(came.into_iter().map(|(bucket, rows)| (table, bucket, rows)));
+                if let Some(kept) = &self.kept {
+                    arriving.remember(kept.get(), table);
+                }
                 let (compared, root) = if self.scope.includes(table) {
                     settle(&self.scope, self.scan.as_deref(), table, arriving)?
                 } else {

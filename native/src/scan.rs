@@ -308,6 +308,11 @@ impl ScanTable {
         self.dirty.binary_search(&bucket).is_ok()
     }
 
+    /// Root of a table that is told in one entry; None for one without rows.
+    pub fn whole_root(&self) -> Option<&str> {
+        (!self.root.is_empty()).then_some(self.root.as_str())
+    }
+
     /// Whether the table is told in one entry: its root.
     pub fn is_whole(&self) -> bool {
         self.dirty.is_empty() && self.matching <= SMALL_TABLE
@@ -575,15 +580,12 @@ impl Scan {
         for name in tables {
             let table = table_named(&name)?;
             let scan = self.state.table_in(patterns, table);
-            let number = table.number();
             if scan.is_whole() {
-                if !scan.root.is_empty() {
-                    parts.push(format!("[{number},\"\",\"{}\"]", scan.root));
-                }
+                parts.extend(scan.whole_root().map(|root| known_table(table, root)));
                 continue;
             }
             for (bucket, digest) in scan.buckets().iter().filter(|(bucket, _)| !scan.is_dirty(*bucket)) {
-                parts.push(format!("[{number},\"{}\",\"{}\"]", bucket.hex(), hex_upper(digest)));
+                parts.push(known_bucket(table, *bucket, digest));
             }
         }
         Ok(format!("[{}]", parts.join(",")))
@@ -614,6 +616,16 @@ impl Scan {
             Ok(keys)
         })
     }
+}
+
+/// One table of the manifest's `:known`.
+pub fn known_table(table: Table, root: &str) -> String {
+    format!("[{},\"\",\"{root}\"]", table.number())
+}
+
+/// One bucket of it.
+pub fn known_bucket(table: Table, bucket: Bucket, digest: &Digest) -> String {
+    format!("[{},\"{}\",\"{}\"]", table.number(), bucket.hex(), hex_upper(digest))
 }
 
 #[pyfunction]

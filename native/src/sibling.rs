@@ -3,6 +3,7 @@
 use crate::apply::Applied;
 use crate::errors::{Fault, Outcome};
 use crate::finish::{Checkpoint, Revisions, write_recommendation_index};
+use crate::kept::MANIFEST;
 use crate::ledger::{Entry, REFUSED, ledger_bounds, split_ledger_key};
 use crate::memory::give_back;
 use crate::panics::{Quiet, caught, detached};
@@ -47,6 +48,7 @@ fn write(transaction: &WriteTransaction, core: &Core, checkpoint: &Checkpoint) -
         meta.insert(META_BUILD, identity.as_slice())?;
     }
     drop(meta);
+    transaction.delete_table(MANIFEST)?;
     Ok(())
 }
 

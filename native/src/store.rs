@@ -65,6 +65,15 @@ pub fn open(path: &Path, layout: Layout, identity: &[u8], resume: bool) -> Outco
     Ok(Opened { database, existed: false })
 }
 
+/// The existing staging file of `identity`; None when there is none, or one of something else.
+pub fn open_of(path: &Path, identity: &[u8]) -> Outcome<Option<Quiet<Database>>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let (database, found) = open_existing(path)?;
+    Ok((found.as_deref() == Some(identity)).then_some(database))
+}
+
 fn restrict(path: &Path) -> Outcome<()> {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(|error| Fault::io(error, path))

@@ -47,6 +47,7 @@ async def run_rebuild(context: Context, *, discard: bool = False, swap: bool = F
 async def bring_anew(context: Context, situation: Situation, *, swap: bool = False) -> Outcome:
     """From an examined cache to a new file with its name and the proof, or to the plan; the lease is held."""
     look = situation.look
+    context = replace(context, options=replace(context.options, rebuilds=True))
     projection = await project(context, look)
     # a cache that nobody stamped is only replaced when it is one of this primary
     await guard_first_contact(context, replace(look, replaces=None))

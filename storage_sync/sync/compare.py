@@ -12,6 +12,7 @@ from pathlib import Path
 from storage_sync import _native
 from storage_sync.cache.identity import real_path
 from storage_sync.errors import GuardStopped, LocalIO
+from storage_sync.model import Phase
 from storage_sync.sync import guard
 from storage_sync.sync.context import CLIENT_DIGEST, PAGE, Context, Projection
 from storage_sync.sync.look import Look
@@ -39,6 +40,7 @@ class Compared:
 async def project(context: Context, look: Look) -> Projection:
     """Ask the primary what it can do; PrimarySchema and its kin when it cannot serve."""
     session = context.session
+    context.tracker.step(Phase.MANIFEST)
     capabilities = await session.source.probe()
     digest = capabilities.digest or CLIENT_DIGEST
     epoch = current_epoch(look, session.source.source_id, session.source.replication_index)
@@ -163,4 +165,5 @@ def target_of(context: Context, look: Look, projection: Projection) -> Target:
         identity=identity,
         batch_rows=session.settings.batch_size,
         resumable=not context.options.plan_only and Path(path).exists(),
+        remembers=context.options.rebuilds and look.sibling and not context.options.plan_only,
     )

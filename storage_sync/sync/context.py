@@ -34,6 +34,8 @@ class Options:
     """Rotten rows of a sound file do not stop the run: it fetches them again."""
     stage_only: bool = False
     """Stop before the new file gets the cache's name."""
+    rebuilds: bool = False
+    """The file is built anew; what it is made for is remembered beside its rows, for a resume."""
     rows_per_second: float | None = None
     """Of earlier runs, for the plan's estimate."""
 

@@ -24,6 +24,10 @@ from storage_sync.sync.progress import Tracker
 T = TypeVar("T")
 ROUNDS = 5
 KEYS_A_REQUEST = 2_000
+FIRST_KEYS = 400
+"""Keys in the first request for a table; the next ones go by what its rows weigh."""
+REQUEST_BYTES = 1_500_000
+"""What one answer should weigh: with what the writer has not made durable yet, a kill repeats less than a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Target:
     batch_rows: int
     resumable: bool
     """A staging file of the same identity is there."""
+    remembers: bool
+    """The manifest comes first, and stays with the staged rows until they are complete (a rebuild)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +95,26 @@ class Stager:
     async def compare(self) -> _native.Comparison:
         """Only the manifest, without fetching a row."""
         self._tracker.step(Phase.MANIFEST)
+        kept = await self._kept_manifest()
         known = "[]"
-        if self._scan is not None:
+        if kept is not None:
+            known = await self._blocking(kept.known_buckets, self._scan, self._scope.tables)
+        elif self._scan is not None:
             known = await self._blocking(self._scan.known_buckets, self._scope.tables)
-        comparison = _native.Comparison(self._scope, self._scan)
+        comparison = _native.Comparison(self._scope, self._scan, remembers=self._target.sibling, kept=kept)
         started = time.monotonic()
         with translated():
             await pump(self._source.manifest(self._scope, known), comparison.feed, self._feed)
             await self._blocking(comparison.finish)
         self._manifest_s += time.monotonic() - started
         return comparison
+
+    async def _kept_manifest(self) -> _native.KeptManifest | None:
+        """What an unfinished build remembers: a resume asks only for what moved since (`sync.md` 4.4, R2)."""
+        target = self._target
+        if not target.sibling:
+            return None
+        return await self._blocking(_native.KeptManifest.read, target.path, target.identity, self._scope)
 
     async def has_manifest(self) -> bool:
         """Whether the primary can digest its own rows."""
@@ -107,7 +123,7 @@ class Stager:
     async def _digest_path_fits(self) -> bool:
         if not await self.has_manifest():
             return False
-        if self._target.resumable:
+        if self._target.resumable or self._target.remembers:
             return True
         return self._scan is not None and any(table.listed or table.refused for table in self._scan.tables.values())
 
@@ -129,13 +145,15 @@ class Stager:
         return self._staged(staging, comparison.root, comparison.primary_rows)
 
     async def _fetch_pending(self, staging: _native.Staging, table: str) -> None:
-        first = 0
-        while keys := staging.pending_keys(table, first, KEYS_A_REQUEST):
+        first, size = 0, FIRST_KEYS
+        while keys := staging.pending_keys(table, first, size):
             first += len(keys)
+            before = self._source.counters.bytes_received
             try:
                 await self._fetch(staging, table, keys, typed=False)
             except UndecodableText:
                 await self._fetch(staging, table, keys, typed=True)
+            size = keys_a_request(len(keys), self._source.counters.bytes_received - before)
 
     async def _fetch(self, staging: _native.Staging, table: str, keys: list[str], *, typed: bool) -> None:
         steps, chunks = self._source.rows(self._scope, table, keys, typed=typed)
@@ -237,6 +255,11 @@ class Stager:
             batch_rows=target.batch_rows,
             identity=target.identity,
         )
+
+
+def keys_a_request(keys: int, weighed: int) -> int:
+    """How many keys to ask for next when the answer to so many weighed so many bytes."""
+    return max(1, min(KEYS_A_REQUEST, REQUEST_BYTES * keys // max(weighed, 1)))
 
 
 @contextlib.contextmanager

@@ -116,6 +116,7 @@ impl Staging {
                 let wanted = manifest.as_ref().map_or(0, |manifest| manifest.table(table).wanted.len());
                 Lane { states: vec![WAITING; wanted], ..Lane::default() }
             });
+            let came = comparison.filter(|_| sibling).map(Comparison::take_came).unwrap_or_default();
             let mut core = Core {
                 scope,
                 scan,
@@ -137,7 +138,7 @@ impl Staging {
                 batch_bytes,
                 identity,
             };
-            core.open()?;
+            core.open(&came)?;
             Ok(core)
         })?;
         Ok(Self { core: Mutex::new(core), progress })

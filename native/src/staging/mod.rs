@@ -206,7 +206,7 @@ impl Core {
     fn spill(&mut self) -> Outcome<()> {
         let opened = store::open(&self.path, self.layout(), &self.identity, false)?;
         let store =
-            Store::start(opened.database, self.layout(), &self.path, self.batch_bytes / 2, &self.progress.durable)?;
+            Store::start(opened.database, self.layout(), &self.path, self.batch_bytes / 4, &self.progress.durable)?;
         if let Waiting::Memory(rows) = std::mem::replace(&mut self.waiting, Waiting::File(store)) {
             self.batch.extend(rows.into_values());
         }

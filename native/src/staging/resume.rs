@@ -1,6 +1,7 @@
 //! What an earlier run staged, if it still proves its digest.
 
 use crate::errors::{Fault, Outcome};
+use crate::kept::{Came, store_buckets};
 use crate::ledger::{PROVED, REFUSED, value_digest};
 use crate::manifest::Manifest;
 use crate::panics::Quiet;
@@ -14,7 +15,8 @@ use super::{Core, DONE, WAITING, Waiting, add, fate_of, forget};
 
 impl Core {
     /// Open what an earlier run staged, if this path can use it.
-    pub(super) fn open(&mut self) -> Outcome<()> {
+    /// `came`: buckets of the manifest that a build remembers for the next resume.
+    pub(super) fn open(&mut self, came: &[Came]) -> Outcome<()> {
         if !self.sibling && !self.path.exists() {
             return Ok(());
         }
@@ -25,8 +27,9 @@ impl Core {
             drop(opened);
             return std::fs::remove_file(&self.path).map_err(|error| Fault::io(error, &self.path));
         }
+        store_buckets(&opened.database, came)?;
         let store =
-            Store::start(opened.database, self.layout(), &self.path, self.batch_bytes / 2, &self.progress.durable)?;
+            Store::start(opened.database, self.layout(), &self.path, self.batch_bytes / 4, &self.progress.durable)?;
         store.push(stale)?;
         self.waiting = Waiting::File(store);
         for lane in &mut self.lanes {
