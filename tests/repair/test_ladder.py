@@ -13,9 +13,9 @@ import pytest
 
 from storage_sync import _native
 from tests.cache.processes import HOLD_REDB, running
-from tests.repair.conftest import CACHE_ONLY, Store, add_cache_only, held
 from tests.support import stores
 from tests.support.command import fingerprint
+from tests.support.proven import CACHE_ONLY, Store, add_cache_only, held
 
 PAGE = 4096
 

@@ -1,0 +1,168 @@
+"""F1: one random bit of a cache is turned over, of one that was closed and of one whose program was killed.
+
+Each flip goes through what every command does first: the file judged from outside, its copy opened in a child, redb's
+own check, and every value hashed. Some go through the commands themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from storage_sync import _native, operations
+from storage_sync.cache.identity import read_identity
+from storage_sync.errors import CacheDamaged
+from storage_sync.model import CacheState, Word
+from storage_sync.outcome import TABLES
+from storage_sync.request import Request
+from storage_sync.session import Session
+from storage_sync.sync.draft import Draft
+from storage_sync.sync.look import looked
+from storage_sync.sync.progress import Tracker
+from tests.support.children import quick_children
+from tests.support.proven import CACHE_ONLY, Store, flip, in_memory
+
+FULL = os.environ.get("STORAGE_SYNC_FAULTS") == "full"
+PARTS = 4
+FLIPS = (30_000 if FULL else 3_000) // PARTS
+"""In each part, of each kind of file."""
+COMMANDS = (1_000 if FULL else 100) // PARTS
+"""Flips in each part that go through the commands, with the children that an operator's tool starts."""
+PATIENCE_S = 7200 if FULL else 900
+HEADER = 320
+FLAGS = 9
+RECOVERY_REQUIRED, TWO_PHASE = 2, 4
+NAMED = 5
+"""Keys that an evidence names at most."""
+HARMLESS = frozenset(
+    {CacheState.CLEAN, CacheState.UNCLEAN, CacheState.REPAIRED, CacheState.LOCAL_DRIFT, CacheState.DISK_LOW}
+)
+Rows = dict[tuple[str, str], bytes]
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Store]:
+    with in_memory() as folder:
+        yield Store(folder)
+
+
+@pytest.fixture(params=["closed", "killed"])
+def whole(request: pytest.FixtureRequest, store: Store) -> bytes:
+    """The bytes that lie at the cache's path: as after its last proof, or as a program leaves them that is killed."""
+    store.restore()
+    data = bytearray(store.whole)
+    if request.param == "killed":
+        data[FLAGS] = data[FLAGS] & ~TWO_PHASE | RECOVERY_REQUIRED
+    store.cache.write_bytes(data)
+    return bytes(data)
+
+
+def rows_of(path: Path) -> Rows | None:
+    """What one reads who asks nobody; None when it does not read to its end."""
+    copy = path.with_suffix(".oracle")
+    _native.copy_file(str(path), str(copy))
+    try:
+        file = _native.CacheFile.open(str(copy), "private")
+        return {(table, key): value for table in TABLES for key, value in file.page(table, None, 100_000)}
+    except _native.NativeError:
+        return None
+    finally:
+        copy.unlink()
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the tool says of a file. `damage`: the sentence that stops every command, '' when there is none."""
+
+    states: frozenset[str]
+    damage: str
+
+    @property
+    def healthy(self) -> bool:
+        return not self.damage and self.states <= HARMLESS
+
+
+async def told(session: Session, *, unseen: bool = False) -> Told:
+    """`unseen`: the file's numbers say that it is the one of the last proof, as they do when the disk itself rots."""
+    draft = Draft("status")
+    tracker = Tracker("f1", "status", "manual", lambda _: None)
+    proven = read_identity(session.cache_path) if unseen else None
+    try:
+        async with looked(session, tracker, draft, writing=False, deep=not unseen, proven=proven):
+            return Told(frozenset(draft.states), "")
+    except CacheDamaged as error:
+        return Told(frozenset(draft.states), error.message)
+
+
+def drawn(name: str, count: int, size: int) -> list[int]:
+    draw = random.Random(name)
+    return [draw.randrange(HEADER * 8, size * 8) for _ in range(count)]
+
+
+def judge(bit: int, said: Told, before: Rows, rows: Rows | None) -> int:
+    """Whether the flip changed what one reads; the tool must have said so, with the keys."""
+    if rows == before:
+        return 0
+    if rows is None:
+        assert not said.healthy, f"bit {bit}: {sorted(said.states)}"
+        return 1
+    changed = [key for (table, key), value in before.items() if rows.get((table, key)) != value]
+    # the ledger has no digest of a row that only the cache holds
+    if changed != [CACHE_ONLY]:
+        assert not said.healthy, f"bit {bit}: {sorted(said.states)}"
+        named = [key for key in changed if key in said.damage]
+        assert len(named) >= min(len(changed), NAMED), f"bit {bit}: {changed} {said}"
+    return 1
+
+
+@pytest.mark.timeout(PATIENCE_S)
+@pytest.mark.parametrize("part", range(PARTS))
+async def test_a_flip_that_changes_a_row_is_found_and_named(store: Store, whole: bytes, part: int) -> None:
+    before = rows_of(store.cache)
+    assert before is not None
+    assert {table for table, _ in before} == set(TABLES)
+    session = Session(store.settings, None)
+    found = 0
+    with quick_children():
+        assert (await told(session)).healthy
+        for bit in drawn(f"flip {part}", FLIPS, len(whole)):
+            flip(store.cache, bit)
+            rows = rows_of(store.cache)
+            found += judge(bit, await told(session), before, rows)
+            judge(bit, await told(session, unseen=True), before, rows)
+            flip(store.cache, bit)
+    await session.close()
+    assert store.cache.read_bytes() == whole, "looking has changed the file"
+    assert found > FLIPS // 10
+
+
+@pytest.mark.timeout(PATIENCE_S)
+@pytest.mark.parametrize("part", range(PARTS))
+async def test_no_command_calls_a_changed_row_proven(store: Store, whole: bytes, part: int) -> None:
+    """With the children that the tool itself starts; what is damaged is healed again."""
+    before = rows_of(store.cache)
+    assert before is not None
+    request = Request(store.settings, None, flags=frozenset({"deep"}))
+    healed = 0
+    for bit in drawn(f"command {part}", COMMANDS, len(whole)):
+        flip(store.cache, bit)
+        rows = rows_of(store.cache)
+        outcome = await operations.verify(request)
+        if rows == before:
+            flip(store.cache, bit)
+            continue
+        assert outcome.verdict is Word.DAMAGED, f"bit {bit}: {outcome.verdict} {outcome.error}"
+        assert (outcome.proof, outcome.exit_code) == (None, 5)
+        outcome = await operations.repair(Request(store.settings, None))
+        assert outcome.verdict is Word.IN_SYNC, f"bit {bit}: {outcome.error}"
+        assert outcome.proof is not None
+        assert outcome.proof.root == store.root
+        healed += 1
+        store.restore()
+        store.cache.write_bytes(whole)
+    assert healed > COMMANDS // 10
