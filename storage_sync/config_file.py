@@ -6,13 +6,13 @@ The reading half is `config.py`; this one needs a parser that keeps comments and
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 
-from storage_sync.config import BY_KEY, FIELDS, Field, convert, nearest, read_file
+from storage_sync.config import BY_KEY, FIELDS, Field, File, convert, nearest, read_file
 from storage_sync.errors import ConfigError
 
 
@@ -30,12 +30,52 @@ def edit(file: Path, key: str, value: object, *, profile: str | None = None) -> 
 
     The value is checked first, the file is replaced in one step and keeps its mode. ConfigError, OSError.
     """
+    replace(file, edited(file, {key: value}, lambda _file, _field: profile))
+
+
+def replace(file: Path, text: str) -> None:
+    """Other text for a file that is there, in one step; it keeps its mode. OSError."""
+    _replace(file, text, file.stat().st_mode & 0o777)
+
+
+def edited(file: Path, values: Mapping[str, object], section: Callable[[File, Field], str | None]) -> str:
+    """The file's text with these settings (by name or by key; None: taken out), each checked first. ConfigError.
+
+    `section`: the profile that a setting is written to; None: the part that all profiles share.
+    """
+    parsed = read_file(file)
+    text = file.read_text("utf-8")
+    document: Any = tomlkit.parse(text)
+    for key, value in values.items():
+        field = field_of(key)
+        _set(document, parsed, key, field, value, section(parsed, field))
+    return str(tomlkit.dumps(document)) if values else text
+
+
+def field_of(key: str) -> Field:
+    """ConfigError for a name that is no setting."""
     field = BY_KEY.get(key)
     if field is None:
         near = nearest(key, list(BY_KEY))
         raise ConfigError(f"unknown setting {key}" + (f"; did you mean {near}?" if near else ""))
-    parsed = read_file(file)
-    document: Any = tomlkit.parse(file.read_text("utf-8"))
+    return field
+
+
+def section_in_effect(profile: str) -> Callable[[File, Field], str | None]:
+    """Where a setting is changed for `profile` and for nobody else: its own part if it has one, unless the setting
+    stands in the shared part only."""
+
+    def section(file: File, field: Field) -> str | None:
+        own = file.profiles.get(profile)
+        names = {field.key, field.name}
+        if own is None or (not names & own.keys() and names & file.common.keys()):
+            return None
+        return profile
+
+    return section
+
+
+def _set(document: Any, parsed: File, key: str, field: Field, value: object, profile: str | None) -> None:
     table = (
         document
         if profile is None
@@ -45,14 +85,13 @@ def edit(file: Path, key: str, value: object, *, profile: str | None = None) -> 
     present = parsed.common if profile is None else parsed.profiles.get(profile, {})
     path = (field.name if field.name in present and field.name != field.key else field.key).split(".")
     if value is not None:
-        checked = convert(field, value, f"{file}: {prefix}{key}", text=isinstance(value, str))
+        checked = convert(field, value, f"{parsed.path}: {prefix}{key}", text=isinstance(value, str))
     for part in path[:-1]:
         table = table.setdefault(part, tomlkit.table())
     if value is None:
         table.pop(path[-1], None)
     else:
         table[path[-1]] = _plain(checked)
-    _replace(file, tomlkit.dumps(document), file.stat().st_mode & 0o777)
 
 
 def template(values: Mapping[str, object]) -> str:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
-from storage_sync import _native, differences, exports, past
+from storage_sync import _native, differences, editing, exports, past
 from storage_sync.cache.explain import explain
 from storage_sync.cache.statedir import StateDir
 from storage_sync.config import Settings, Token
@@ -62,6 +62,11 @@ QUESTIONS: Mapping[str, Question] = {
     "export_rows": exports.export_rows,
 }
 
+    "quarantine": listing.quarantine,
+    "builds": unfinished.builds,
+    "preview_settings": editing.preview_settings,
+    "write_settings": editing.write_settings,
+    "try_primary": editing.try_primary,
 
 class Questions:
     """Runs questions; all methods belong to the core's loop."""
