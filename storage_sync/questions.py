@@ -60,13 +60,11 @@ QUESTIONS: Mapping[str, Question] = {
     "check_runs": past.check_runs,
     "differences": differences.differences,
     "export_rows": exports.export_rows,
-}
-
-    "quarantine": listing.quarantine,
-    "builds": unfinished.builds,
     "preview_settings": editing.preview_settings,
     "write_settings": editing.write_settings,
     "try_primary": editing.try_primary,
+}
+
 
 class Questions:
     """Runs questions; all methods belong to the core's loop."""
