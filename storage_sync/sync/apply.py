@@ -8,20 +8,22 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
 from storage_sync import __version__, _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, TableFacts, decode_checkpoint, encode_checkpoint
+from storage_sync.cache.copy import private_copy
 from storage_sync.cache.holders import describe, lock_holders
-from storage_sync.cache.identity import real_path
+from storage_sync.cache.identity import read_identity, real_path
 from storage_sync.cache.kept import Why, keep_file, prune_kept
 from storage_sync.cache.set_aside import Removed, SetAside
 from storage_sync.cache.space import require_space
 from storage_sync.cache.witness import next_generation, sync_folder
 from storage_sync.errors import CacheDamaged, CacheLocked, LocalIO, StorageSyncError
-from storage_sync.model import Phase
+from storage_sync.model import FileIdentity, Phase
 from storage_sync.sync import undo
 from storage_sync.sync.compare import Compared
 from storage_sync.sync.context import PAGE, Context
@@ -30,8 +32,16 @@ LOCK_POLL_S = 0.05
 Written = TypeVar("Written")
 
 
-async def apply(context: Context, compared: Compared) -> tuple[int, _native.Applied, _native.Scan | None]:
-    """Commit the staged rows; gives the new generation, what was done, and for a sibling the scan that proved it.
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A sibling that has the cache's name: the scan that proved it, and which file it was when it got the name."""
+
+    scan: _native.Scan
+    identity: FileIdentity | None
+
+
+async def apply(context: Context, compared: Compared) -> tuple[int, _native.Applied, Published | None]:
+    """Commit the staged rows; gives the new generation, what was done, and for a sibling how it was published.
 
     Errors: CacheLocked after `wait_s`, LocalIO, CacheDamaged for a sibling that does not hold what was staged;
     `_native.Conflict` when the live file is no longer what was compared. The cache keeps its old state with each.
@@ -48,12 +58,12 @@ async def apply(context: Context, compared: Compared) -> tuple[int, _native.Appl
         )
     context.tracker.step(Phase.COMMIT)
     if look.sibling:
-        applied, scan = await _publish(context, compared, meta, generation, now)
+        applied, published = await _publish(context, compared, meta, generation, now)
     else:
-        applied, scan = await _in_place(context, compared, meta, generation, now), None
+        applied, published = await _in_place(context, compared, meta, generation, now), None
     if aside:
         await session.on_cache_thread(confirm_aside, context, generation)
-    return generation, applied, scan
+    return generation, applied, published
 
 
 def settle(context: Context, live_generation: int) -> None:
@@ -137,12 +147,12 @@ def held(path: str) -> CacheLocked:
 
 async def _publish(
     context: Context, compared: Compared, meta: Mapping[str, bytes], generation: int, now: float
-) -> tuple[_native.Applied, _native.Scan]:
+) -> tuple[_native.Applied, Published]:
     """Complete the sibling, prove it by reading it back, then give it the cache's name."""
     session, staged = context.session, compared.staged
     applied = await session.on_cache_thread(_native.finish_sibling, staged.staging, meta, generation, int(now * 1000))
     context.tracker.step(Phase.READ_BACK)
-    scan = await session.on_cache_thread(_native.prove, staged.path, compared.projection.scope)
+    scan = await session.on_cache_thread(_scan_of_copy, context, staged.path)
     root = await session.on_cache_thread(_native.root_of, scan, compared.projection.scope)
     if root != staged.root or not scan.clean:
         raise CacheDamaged(
@@ -150,7 +160,7 @@ async def _publish(
             hint=f"check the disk; {staged.path} is kept for a look",
         )
 
-    await put_in_place(
+    identity = await put_in_place(
         context,
         staged.path,
         generation,
@@ -158,25 +168,32 @@ async def _publish(
         why=compared.look.replaces or "old",
         keep=compared.look.replaces is not None,
     )
-    return applied, scan
+    return applied, Published(scan, identity)
+
+
+def _scan_of_copy(context: Context, built: str) -> _native.Scan:
+    """Of a private copy, which the scan outlives: one of the file itself would go on locking it as the cache."""
+    with private_copy(built, context.session.state.copies, proven=read_identity(built)) as copy:
+        return copy.scan()
 
 
 async def put_in_place(
     context: Context, built: str, generation: int, now: float, *, keep: bool, why: Why = "old"
-) -> None:
+) -> FileIdentity | None:
     """Give the finished file `built` the cache's name, under the lock of the file that has it (`cache.md` 2.5).
 
-    `keep`: that one stays beside it as `.<why>-<utc>`, and undo knows of it. CacheLocked after `wait_s`, LocalIO.
+    The identity is the one that the file had before anybody else could open it. `keep`: the one that it replaces stays
+    beside it as `.<why>-<utc>`, and undo knows of it. CacheLocked after `wait_s`, LocalIO.
     """
     session = context.session
 
-    async def rename() -> str | None:
+    async def rename() -> tuple[str | None, FileIdentity | None]:
         return await session.on_cache_thread(_swap, built, session.cache_path, why if keep else None, now)
 
     deadline = time.monotonic() + context.options.wait_s
     while True:
         try:
-            kept = await context.cancel.uncancellable(rename)
+            kept, identity = await context.cancel.uncancellable(rename)
             break
         except CacheLocked:
             if time.monotonic() >= deadline:
@@ -185,36 +202,39 @@ async def put_in_place(
     if kept is not None:
         context.draft.extra["kept"] = kept
         await session.on_cache_thread(undo.remember_file, context, generation, now, kept)
+    return identity
 
 
-def _swap(built: str, cache: str, why: Why | None, now: float) -> str | None:
-    """Name of the old file where it is kept."""
+def _swap(built: str, cache: str, why: Why | None, now: float) -> tuple[str | None, FileIdentity | None]:
+    """Name of the old file where it is kept, and the identity of the new one, read while nobody can write to it."""
     real = real_path(cache)
     kept = None
     try:
-        with _old_file_locked(real):
+        with _locked(real), _locked(built):
             if why is not None and Path(real).exists():
                 kept = keep_file(cache, why, now)
                 prune_kept(cache, why)
             Path(built).replace(real)
             sync_folder(Path(real).parent)
+            identity = read_identity(real)
     except BlockingIOError as error:
         raise held(real) from error
     except OSError as error:
         raise LocalIO(f"{real} cannot be put in place: {error.strerror}") from error
-    return kept
+    return kept, identity
 
 
 @contextmanager
-def _old_file_locked(real: str) -> Iterator[None]:
+def _locked(path: str) -> Iterator[None]:
+    """Hold redb's lock of the file at `path`, if there is one; BlockingIOError when another has it."""
     try:
-        descriptor = os.open(real, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         yield
         return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(descriptor).st_ino != Path(real).stat().st_ino:
+        if os.fstat(descriptor).st_ino != Path(path).stat().st_ino:
             raise BlockingIOError(0, "another file was put in its place")
         yield
     finally:

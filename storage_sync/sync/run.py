@@ -145,15 +145,16 @@ def _left_staged(context: Context, comparison: Compared) -> Outcome:
 async def _write(context: Context, comparison: Compared) -> Outcome:
     draft, session = context.draft, context.session
     started = time.monotonic()
-    generation, applied, scan = await apply(context, comparison)
+    generation, applied, published = await apply(context, comparison)
     draft.seconds = replace(draft.seconds, apply=time.monotonic() - started, lock=applied.lock_seconds)
     draft.cache_writes = CacheWrites(applied.commits, applied.bytes_written)
     draft.applied = table_changes(comparison.changes)
-    identity = read_identity(session.cache_path)
     context.tracker.step(Phase.READ_BACK)
-    if scan is not None:
+    if published is not None:
         # the new file was read back before it got its name; nobody could write to it until then
-        return await proven(context, comparison, comparison.look.published(scan, identity), generation)
+        after = comparison.look.published(published.scan, published.identity)
+        return await proven(context, comparison, after, generation)
+    identity = read_identity(session.cache_path)
     async with looked(session, context.tracker, draft, writing=False, proven=identity, follows=True) as after:
         root = (
             await session.on_cache_thread(_native.root_of, after.scan, comparison.projection.scope)
