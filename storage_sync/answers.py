@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from storage_sync.model import CheckStatus, RunSummary
 
@@ -84,6 +85,65 @@ class Differences:
     at: float
     generation: int | None
     tables: tuple[str, ...] = ()
+
+
+# ---------------------------------------------------------------------------------------- quarantine
+
+
+class QuarantineKind(StrEnum):
+    """`RUN`: can be taken back; `ASIDE`: can be restored; `REFUSED`: can be fetched again; `FILE`: an old file kept
+    beside the cache; `HEAD`: a line above those of one kind or run."""
+
+    RUN = "run"
+    ASIDE = "set aside"
+    REFUSED = "refused"
+    FILE = "old file"
+    HEAD = "head"
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineEntry:
+    """One line of the quarantine. `id`: of its kind; a head says its kind in `reason`."""
+
+    kind: QuarantineKind
+    id: str
+    table: str = ""
+    key: str = ""
+    column: str = ""
+    reason: str = ""
+    run_id: str = ""
+    generation: int | None = None
+    at: float | None = None
+    rows: int | None = None
+    bytes: int | None = None
+    digest: str = ""
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinePage:
+    """`entries` from `first` of the `total` that match; the numbers count all, filter or not. `problem`: why the
+    refused rows could not be listed. `matching`: (kind, id) of every row that matches and can be marked."""
+
+    entries: tuple[QuarantineEntry, ...]
+    first: int
+    total: int
+    refused: int
+    aside: int
+    files: int
+    runs: int
+    bytes: int
+    matching: tuple[tuple[QuarantineKind, str], ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedBuild:
+    """A file that a rebuild or a first sync left beside the cache. `bytes`: on disk."""
+
+    path: str
+    bytes: int
+    at: float
 
 
 # -------------------------------------------------------------------------------------------- config

@@ -16,8 +16,10 @@ from storage_sync.cache.explain import explain
 from storage_sync.cache.statedir import StateDir
 from storage_sync.config import Settings, Token
 from storage_sync.errors import StorageSyncError
+from storage_sync.mend import listing
 from storage_sync.model import Accepted, Answer, Command, Event, Outcome, Refused, Snapshot
 from storage_sync.operations import Work, perform, quiet
+from storage_sync.repair import unfinished
 from storage_sync.request import Request
 from storage_sync.session import Session
 from storage_sync.sync.cancel import Cancel
@@ -60,6 +62,8 @@ QUESTIONS: Mapping[str, Question] = {
     "check_runs": past.check_runs,
     "differences": differences.differences,
     "export_rows": exports.export_rows,
+    "quarantine": listing.quarantine,
+    "builds": unfinished.builds,
     "preview_settings": editing.preview_settings,
     "write_settings": editing.write_settings,
     "try_primary": editing.try_primary,

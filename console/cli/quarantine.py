@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from storage_sync.cache.set_aside import AsideRow
     from storage_sync.cache.statedir import StateDir
 
-_PAGE = 500
 _LIMIT = 10_000
 """At most so many of each kind are listed."""
 
@@ -47,50 +45,29 @@ def _state(invocation: Invocation) -> tuple[str, StateDir]:
 
 
 def _refused(invocation: Invocation) -> list[dict[str, object]]:
-    """Refused rows of the primary, in key order; read on a private copy, so that nobody is kept waiting."""
-    from storage_sync.cache.copy import private_copy
-    from storage_sync.cache.witness import read_witness
+    from storage_sync.document import rfc3339
+    from storage_sync.mend.listing import refused_rows
 
     cache, state = _state(invocation)
-    if not Path(cache).exists():
-        return []
-    witness, _ = read_witness(state.folder, cache)
-    proven = witness.proof.identity if witness is not None and witness.proof is not None else None
-    found: list[dict[str, object]] = []
-    with private_copy(cache, state.copies, proven=proven) as copy:
-        after: str | None = None
-        while len(found) < _LIMIT and (page := copy.file.quarantine(after, _PAGE)):
-            after = page[-1][0]
-            for name, text in page:
-                table, _, key = name.partition("\0")
-                if not key:
-                    table, _, key = name.partition("/")
-                found.append({**_told(text), "id": f"{table}/{key}", "table": table, "key": key})
-    return [{name: entry[name] for name in sorted(entry, key=_place)} for entry in found]
-
-
-def _told(text: str) -> dict[str, object]:
-    """What the ledger says of a refused row; its time becomes that of every document."""
-    from storage_sync.document import rfc3339
-
-    entry: dict[str, object] = json.loads(text)
-    seen = entry.get("first_seen")
-    return {**entry, "first_seen": rfc3339(seen / 1000)} if isinstance(seen, int) else entry
-
-
-def _place(name: str) -> tuple[int, str]:
-    order = ("id", "table", "key", "column", "reason")
-    return (order.index(name) if name in order else len(order), name)
+    return [
+        {
+            "id": row.id,
+            "table": row.table,
+            "key": row.key,
+            "column": row.column,
+            "reason": row.reason,
+            "first_seen": rfc3339(row.at) if row.at is not None else None,
+            "source_digest": row.digest,
+        }
+        for row in refused_rows(cache, state, _LIMIT)
+    ]
 
 
 def _set_aside(invocation: Invocation) -> list[dict[str, object]]:
-    from storage_sync.cache.set_aside import FILE_NAME, SetAside
+    from storage_sync.mend.listing import aside_rows
 
     _, state = _state(invocation)
-    if not (state.set_aside / FILE_NAME).exists():
-        return []
-    with SetAside.open(state.set_aside, create=False) as store:
-        return [_aside_json(row) for row in store.rows(limit=_LIMIT)]
+    return [_aside_json(row) for row in sorted(aside_rows(state, _LIMIT), key=lambda row: row.id)]
 
 
 def _aside_json(row: AsideRow) -> dict[str, object]:

@@ -104,8 +104,13 @@ def rebuild_facts(context: Context, look: Look, outcome: Outcome) -> dict[str, o
 
 def builds(context: Context) -> list[str]:
     """Unfinished builds beside the cache, of whatever primary or settings."""
-    real = Path(real_path(context.session.cache_path))
-    return sorted(str(path) for path in real.parent.glob(f"{_escaped(real.name)}.build-*") if path.is_file())
+    return builds_beside(real_path(context.session.cache_path))
+
+
+def builds_beside(real: str) -> list[str]:
+    """The same, by the real path of the cache."""
+    cache = Path(real)
+    return sorted(str(path) for path in cache.parent.glob(f"{_escaped(cache.name)}.build-*") if path.is_file())
 
 
 def discard_builds(context: Context) -> None:
