@@ -83,6 +83,9 @@ def pattern_debug_text(data: bytes) -> str:
 def digest(algorithm: str, data: bytes) -> bytes:
     """Whole digest: `sha3-256`, `sha-256` or `blake3`."""
 
+def title(table: str, data: bytes) -> str | None:
+    """What a person calls a cached episode or pattern, at most 200 characters; None when it does not decode."""
+
 # --------------------------------------------------------------------------------------------- files
 
 @final
@@ -147,11 +150,50 @@ class CacheFile:
         """Rows in key order, strictly after `after`. Tables of another value type give its raw bytes."""
     def quarantine(self, after: str | None, limit: int) -> list[tuple[str, str]]:
         """Refused rows: (`table` NUL `key`, JSON of reason, column, source digest, first seen)."""
+    def embeddings(self, folder: str) -> Embeddings:
+        """Facts of every embedding, the numbers copied into a file in `folder` that has no name any more."""
     def check_integrity(self) -> bool:
         """redb's own check; `private` and `write` only."""
     def scan(self) -> Scan:
         """Hash every value of every table that we know and compare it with the ledger."""
     def close(self) -> None: ...
+
+@final
+class Embeddings:
+    """Every embedding of one moment, by row in key order. Usable from any thread; outlives the file it came from."""
+
+    def __len__(self) -> int: ...
+    @property
+    def keys(self) -> list[str]: ...
+    @property
+    def ends(self) -> bytes:
+        """u64 each: where the octets of a row end, all rows laid one after the other."""
+    @property
+    def norms(self) -> bytes:
+        """f64 each; NaN when the value does not decode or is not finite."""
+    @property
+    def flags(self) -> bytes:
+        """One octet each: 1 decodes, 2 all numbers are finite, 4 one of them is not zero."""
+    @property
+    def owners(self) -> bytes:
+        """One octet each: 0 none by design, 1 episode and 2 pattern in the file, 3 episode and 4 pattern not in it,
+        5 a bare UUID that names neither."""
+    @property
+    def digests(self) -> bytes:
+        """16 octets each: blake3 of the value."""
+    @property
+    def titles(self) -> list[str | None]:
+        """Title of the owner that is in the file; None without one, or when it does not decode."""
+    @property
+    def lone_episodes(self) -> list[tuple[str, str | None]]:
+        """Id and title of the file's episodes that no embedding names, in order."""
+    @property
+    def lone_patterns(self) -> list[tuple[str, str | None]]:
+        """Id and title of the file's patterns that no embedding names, in order."""
+    def value(self, row: int) -> bytes:
+        """The numbers, little-endian f32; the raw value when it does not decode. ValueError for no such row."""
+    def cosines(self, row: int) -> bytes:
+        """f64 each: cosine of every row with this one; NaN for itself, for another dimension, for a broken vector."""
 
 @final
 class ScanTable:

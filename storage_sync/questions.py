@@ -15,6 +15,7 @@ from storage_sync import _native, differences, editing, exports, past
 from storage_sync.cache.explain import explain
 from storage_sync.cache.statedir import StateDir
 from storage_sync.config import Settings, Token
+from storage_sync.embeddings import questions as embeddings
 from storage_sync.errors import StorageSyncError
 from storage_sync.mend import listing
 from storage_sync.model import Accepted, Answer, Command, Event, Outcome, Refused, Snapshot
@@ -63,10 +64,17 @@ QUESTIONS: Mapping[str, Question] = {
     "differences": differences.differences,
     "export_rows": exports.export_rows,
     "quarantine": listing.quarantine,
+    "quarantine_export": listing.quarantine_export,
     "builds": unfinished.builds,
     "preview_settings": editing.preview_settings,
     "write_settings": editing.write_settings,
     "try_primary": editing.try_primary,
+    "orphans_scan": embeddings.scan,
+    "orphans_query": embeddings.query,
+    "orphan_detail": embeddings.detail,
+    "orphan_neighbours": embeddings.neighbours,
+    "orphans_marked": embeddings.marked,
+    "orphans_export": embeddings.export,
 }
 
 

@@ -1,5 +1,6 @@
 //! An open redb file: private copy, shared reading, or exclusive writing.
 
+use crate::embeddings::{self, Embeddings};
 use crate::errors::{Fault, Outcome};
 use crate::ledger::split_ledger_key;
 use crate::panics::{Quiet, detached};
@@ -335,6 +336,10 @@ impl CacheFile {
                 })
                 .collect())
         })
+    }
+
+    fn embeddings(&self, py: Python<'_>, folder: PathBuf) -> PyResult<Embeddings> {
+        self.reading(py, |transaction| Embeddings::read(transaction, &embeddings::place_in(&folder)))
     }
 
     fn check_integrity(&self, py: Python<'_>) -> PyResult<bool> {

@@ -7,6 +7,7 @@ mod apply;
 mod body;
 mod copy;
 mod edit;
+mod embeddings;
 mod errors;
 mod file;
 mod finish;
@@ -44,6 +45,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<copy::CopyInfo>()?;
     module.add_class::<file::TableStat>()?;
     module.add_class::<file::CacheFile>()?;
+    module.add_class::<embeddings::Embeddings>()?;
     module.add_class::<scan::ScanTable>()?;
     module.add_class::<scan::Scan>()?;
     module.add_class::<scope::Scope>()?;
@@ -61,6 +63,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(values::decode_value, module)?)?;
     module.add_function(wrap_pyfunction!(values::pattern_debug_text, module)?)?;
     module.add_function(wrap_pyfunction!(values::digest, module)?)?;
+    module.add_function(wrap_pyfunction!(values::title, module)?)?;
     module.add_function(wrap_pyfunction!(salvage::is_whole, module)?)?;
     module.add_function(wrap_pyfunction!(scan::root_of, module)?)?;
     module.add_function(wrap_pyfunction!(scan::prove, module)?)?;

@@ -50,3 +50,9 @@ pub fn digest<'py>(py: Python<'py>, algorithm: &str, data: &[u8]) -> PyResult<Bo
     let whole = detached(py, || -> Outcome<[u8; 32]> { Ok(algorithm.digest(data)) })?;
     Ok(PyBytes::new(py, &whole))
 }
+
+#[pyfunction]
+pub fn title(py: Python<'_>, table: &str, data: &[u8]) -> PyResult<Option<String>> {
+    let table = table_named(table)?;
+    detached(py, || Ok(storage_sync_codec::title(table, data)))
+}

@@ -17,7 +17,7 @@ pub struct Vectors {
 }
 
 /// The little-endian numbers of a stored embedding; None when it does not decode whole.
-fn numbers(value: &[u8]) -> Option<&[u8]> {
+pub fn numbers(value: &[u8]) -> Option<&[u8]> {
     let mut count: u64 = 0;
     for (index, byte) in value.iter().enumerate().take(10) {
         count |= u64::from(byte & 0x7F).checked_shl(7 * u32::try_from(index).ok()?)?;

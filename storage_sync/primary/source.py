@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import sqlite3
 import threading
 import time
@@ -140,6 +141,12 @@ class Source(Protocol):
 
     async def primary_orphans(self, limit: int) -> tuple[int, list[str]]:
         """Embeddings whose owner is named and not there: how many, and the first cache keys."""
+
+    async def in_window(self, scope: Wanted, episodes: Sequence[str]) -> set[str]:
+        """Those of the episodes, by id, that are among the newest."""
+
+    async def rewritten(self) -> set[str]:
+        """Cache keys of embeddings whose episode was written after them, in the primary's own seconds."""
 
     async def close(self) -> None: ...
 
@@ -352,6 +359,19 @@ class RemoteSource:
         rows = await self._ask(sql, {"size": limit}) if sql is not None else []
         return _orphans(rows)
 
+    async def in_window(self, scope: Wanted, episodes: Sequence[str]) -> set[str]:
+        await self.probe()
+        sql = statements.in_window(projection_of(scope))
+        found: set[str] = set()
+        for first in range(0, len(episodes), KEYS_A_PAGE):
+            some = json.dumps(list(episodes[first : first + KEYS_A_PAGE]))
+            found |= {_string(row[0]) for row in await self._ask(sql, {"ids": some})}
+        return found & set(episodes)
+
+    async def rewritten(self) -> set[str]:
+        sql = statements.rewritten((await self.probe()).schema)
+        return _keys_of(await self._ask(sql, {})) if sql is not None else set()
+
     async def close(self) -> None:
         if self._made is not None:
             await self._made.close()
@@ -430,6 +450,10 @@ class LocalSource:
     @property
     def url(self) -> str:
         return self._address.text
+def _keys_of(rows: Sequence[Sequence[object]]) -> set[str]:
+    return {bytes.fromhex(_string(row[0])).decode("utf-8", "replace") for row in rows}
+
+
 
     @property
     def source_id(self) -> str:
@@ -532,6 +556,20 @@ class LocalSource:
             return await reader.call(function)
         finally:
             await reader.close()
+    async def in_window(self, scope: Wanted, episodes: Sequence[str]) -> set[str]:
+        def read(connection: sqlite3.Connection) -> set[str]:
+            rows = connection.execute(statements.in_window(projection_of(scope)), {"ids": json.dumps(list(episodes))})
+            return {_string(row[0]) for row in rows}
+
+        return await self._call(read)
+
+    async def rewritten(self) -> set[str]:
+        def read(connection: sqlite3.Connection) -> set[str]:
+            sql = statements.rewritten(local.probe(connection).schema)
+            return _keys_of(connection.execute(sql).fetchall()) if sql is not None else set()
+
+        return await self._call(read)
+
 
 
 class _Reader:

@@ -386,3 +386,19 @@ def orphans(schema: Schema) -> str | None:
         f"WITH o(k) AS MATERIALIZED (SELECT {key('embeddings')} FROM {place} WHERE {_ORPHAN})"
         " SELECT (SELECT count(*) FROM o),hex(k) FROM o ORDER BY k LIMIT :size"
     )
+
+
+def in_window(projection: Projection) -> str:
+    """Those of the episodes `:ids` (JSON array of ids) that are inside the window."""
+    return f"WITH {window(projection)} SELECT id FROM w WHERE id IN (SELECT value FROM json_each(:ids))"
+
+
+def rewritten(schema: Schema) -> str | None:
+    """Hex of the source keys of embeddings that were written before their episode was, by the primary's seconds."""
+    owner = f"CASE WHEN x.item_type='episode' THEN x.item_id WHEN {_SCOPED.format('episode')} THEN {_TAIL} END"
+    selects = [
+        f"SELECT hex({key('embeddings')}) FROM {name} x JOIN episodes e ON e.episode_id={owner}"
+        " WHERE e.created_at>x.created_at"
+        for name in schema.embedding_tables
+    ]
+    return " UNION ".join(selects) or None

@@ -2,118 +2,186 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
-import orjson
 
 from storage_sync import _native
+from storage_sync.cache.set_aside import FILE_NAME, SetAside
+from storage_sync.cache.statedir import StateDir
+from storage_sync.embeddings.index import (
+    CODES,
+    USABLE,
+    Found,
+    OrphanIndex,
+    Owner,
+    Remembered,
+    Told,
+    build,
+    commonest_dimension,
+    found_in,
+    judged,
+)
+from storage_sync.embeddings.reason import Reason
 from storage_sync.errors import StorageSyncError
+from storage_sync.history import History
 from storage_sync.model import Orphan, Outcome, Word
 from storage_sync.sync.compare import in_primary
-from storage_sync.sync.context import PAGE, Context
+from storage_sync.sync.context import CLIENT_DIGEST, PAGE, Context
 from storage_sync.sync.look import Look, looked
 
 NAMED = 100_000
 """Rows that one answer names at most."""
+Warn = Callable[[str], None]
 
 
 async def run_orphans(context: Context) -> Outcome:
     """All of them with owner, reason and norm. The primary is asked for the owners; without it the reason stays
     `owner unknown`."""
     draft = context.draft
-    async with looked(context.session, context.tracker, draft, writing=False) as look:
-        draft.verdict = Word.UNKNOWN
-        if look.scan is None or look.copy is None:
-            return draft.outcome()
-        orphaned, keys = await context.session.on_cache_thread(look.scan.orphaned_embeddings, NAMED)
-        dimension = context.session.settings.embedding_dimension
-        bad, bad_keys = await context.session.on_cache_thread(look.scan.bad_vectors, dimension, NAMED)
-        owners = await _owners_in_primary(context, keys)
-        values = await context.session.on_cache_thread(_values, look, [*keys, *bad_keys])
-        without_owner = [_orphan(key, owner_reason(key, owners), owners.get(owner_of(key)[1]), values) for key in keys]
-        seen = set(keys)
-        broken = [_orphan(key, vector_reason(values.get(key)), None, values) for key in bad_keys if key not in seen]
-        draft.orphans = (*without_owner, *broken)
-        rows = look.scan.tables["embeddings"].rows
-        draft.extra["orphan_counts"] = {"orphaned": orphaned, "broken": bad, "embeddings": rows}
-        draft.received(context.session.source.counters)
+    index = await scan_embeddings(context)
+    draft.verdict = Word.UNKNOWN
+    if index is None:
+        return draft.outcome()
+    gone = np.isin(index.owners, (Owner.EPISODE_GONE, Owner.PATTERN_GONE))
+    broken = np.isin(index.reasons, (CODES[Reason.BAD_VALUES], CODES[Reason.WRONG_DIMENSION]))
+    rows = [*np.flatnonzero(gone)[:NAMED].tolist(), *np.flatnonzero(broken & ~gone)[:NAMED].tolist()]
+    draft.orphans = tuple(_orphan(index, row) for row in rows)
+    counts = {"orphaned": int(gone.sum()), "broken": int(broken.sum()), "embeddings": index.total}
+    draft.extra["orphan_counts"] = counts
+    draft.received(context.session.source.counters)
     return draft.outcome()
 
 
-async def _owners_in_primary(context: Context, keys: Iterable[str]) -> dict[str, bool]:
-    """Which owners the primary has; empty when it cannot be asked."""
-    by_kind: dict[str, list[str]] = {"episode": [], "pattern": []}
-    for key in keys:
-        kind, owner = owner_of(key)
-        if kind in by_kind:
-            by_kind[kind].append(owner)
-    found: dict[str, bool] = {}
+async def scan_embeddings(context: Context, *, locked_ok: bool = False) -> OrphanIndex | None:
+    """The index of every embedding in the cache; None when there is no file. Since when each case is known is noted
+    in the history. `locked_ok`: look at a file that another process holds. The errors of `looked`; what the primary
+    does not answer stays unknown."""
+    session, draft = context.session, context.draft
+    async with looked(session, context.tracker, draft, writing=False, locked_ok=locked_ok) as look:
+        if look.copy is None:
+            return None
+        at = time.time()
+        found = await session.on_cache_thread(_read, look, session.state)
+        generation = look.checkpoint.generation if look.checkpoint is not None else None
+    told = await _told(context, found)
+    dimension = session.settings.embedding_dimension
+    remembered = await session.on_cache_thread(_remembered, session.state, found, told, dimension, at, draft.warn)
+    return await session.on_cache_thread(
+        build, found, told, remembered, dimension=dimension, generation=generation, at=at
+    )
+
+
+def _read(look: Look, state: StateDir) -> Found:
+    if look.copy is None:
+        raise ValueError("there is no copy to read")
+    folder = os.fspath(state.copies) if state.copies is not None else tempfile.gettempdir()
+    return found_in(look.copy.file.embeddings(folder))
+
+
+# -------------------------------------------------------------------------------------------- the primary
+
+
+async def _told(context: Context, found: Found) -> Told:
+    """Everything that it takes to say a reason; what was answered before a failure is kept."""
+    told = Told(patterns=context.session.settings.sync_patterns)
     try:
-        for kind, owners in by_kind.items():
-            for first in range(0, len(owners), PAGE):
-                page = owners[first : first + PAGE]
-                there = set(await in_primary(context, f"{kind}s", page))
-                found |= {owner: owner in there for owner in page}
+        owners = await _owners(context, found)
+        told = replace(told, owners=owners, window=frozenset())
+        told = replace(told, window=await _window(context, found, owners))
+        told = replace(told, embeddings=await _embeddings(context, found))
     except StorageSyncError as error:
         context.draft.warn(f"the primary could not be asked for the owners: {error.message}")
-    return found
+        return replace(told, window=told.window or None, problem=error.message)
+    try:
+        return replace(told, newer=frozenset(await context.session.source.rewritten()))
+    except StorageSyncError:
+        # an old schema without the times; then it is not known which texts are newer
+        return told
 
 
-def owner_of(key: str) -> tuple[str, str]:
-    """Kind and id of the owner that a key names; ("none", "") for a key that names none (`projection.md`)."""
-    for kind in ("episode", "pattern"):
-        if key.startswith(f"{kind}_") and len(key) == len(kind) + 37:
-            return kind, key[len(kind) + 1 :]
-        if f":{kind}:" in key[-46:]:
-            return kind, key[-36:]
-    return "none", ""
+async def _owners(context: Context, found: Found) -> frozenset[str]:
+    kinds = (
+        ("episodes", found.owner_ids(Owner.EPISODE, Owner.EPISODE_GONE)),
+        ("patterns", found.owner_ids(Owner.PATTERN, Owner.PATTERN_GONE)),
+    )
+    return frozenset([one for table, ids in kinds for one in await _existing(context, table, ids)])
 
 
-def owner_reason(key: str, owners: Mapping[str, bool]) -> str:
-    """Why it is an orphan, as far as the primary tells."""
-    _, owner = owner_of(key)
-    if owner not in owners:
-        return "owner unknown"
-    return "not cached" if owners[owner] else "owner nowhere"
+async def _window(context: Context, found: Found, owners: frozenset[str]) -> frozenset[str]:
+    """Of the episodes that only the primary has."""
+    ids = [one for one in found.owner_ids(Owner.EPISODE_GONE) if one in owners]
+    if not ids:
+        return frozenset()
+    scope = context.session.scope(CLIENT_DIGEST)
+    return frozenset(await context.session.source.in_window(scope, ids))
 
 
-def vector_reason(value: np.ndarray | None) -> str:
-    """What is wrong with a vector that has an owner."""
-    if value is None or not value.size or not np.isfinite(value).all() or not value.any():
-        return "bad values"
-    return "wrong dimension"
+async def _embeddings(context: Context, found: Found) -> dict[str, bool]:
+    """Which of the rows that may be a case the primary has; healthy ones are not asked for."""
+    attached = np.isin(found.owners, (Owner.EPISODE, Owner.PATTERN))
+    well = attached & (found.flags == USABLE) & (found.dimensions == commonest_dimension(found)) & ~found.twins
+    keys = [found.keys[row] for row in np.flatnonzero(~well).tolist()]
+    there = set(await _existing(context, "embeddings", keys))
+    return {key: key in there for key in keys}
 
 
-def decode(data: bytes) -> np.ndarray:
-    """f32 values of a cached embedding. ValueError when it does not decode."""
-    return np.array(orjson.loads(_native.decode_value("embeddings", data)), dtype="<f4")
-
-
-def _values(look: Look, keys: list[str]) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = {}
-    if look.copy is None:
-        return found
+async def _existing(context: Context, table: str, keys: list[str]) -> list[str]:
+    there: list[str] = []
     for first in range(0, len(keys), PAGE):
-        page = keys[first : first + PAGE]
-        for key, data in zip(page, look.copy.file.get("embeddings", page), strict=True):
-            try:
-                found[key] = decode(data or b"")
-            except ValueError:
-                continue
-    return found
+        there += await in_primary(context, table, keys[first : first + PAGE])
+    return there
 
 
-def _orphan(key: str, reason: str, in_primary_: bool | None, values: Mapping[str, np.ndarray]) -> Orphan:
-    kind, owner = owner_of(key)
-    value = values.get(key)
+# ---------------------------------------------------------------------------------------------- the state
+
+
+def _remembered(state: StateDir, found: Found, told: Told, dimension: int | None, at: float, warn: Warn) -> Remembered:
+    """First sights, expected marks, and titles of owners that were set aside. Blocking."""
+    cases = judged(found, told, dimension) != CODES[Reason.ATTACHED]
+    keys = [found.keys[row] for row in np.flatnonzero(cases).tolist()]
+    if not state.usable:
+        return Remembered()
+    with History.open(state.history, warn) as history:
+        history.see_orphans(keys, at)
+        marks = history.orphan_marks()
+    expected = {key: mark.expected_reason for key, mark in marks.items() if mark.expected_reason is not None}
+    return Remembered({key: mark.first_seen for key, mark in marks.items()}, expected, _titles(state, found))
+
+
+def _titles(state: StateDir, found: Found) -> Mapping[str, tuple[str, str]]:
+    """Titles of owners that are gone from the cache and whose row was set aside, with generation and day."""
+    tables = {"episodes": Owner.EPISODE_GONE, "patterns": Owner.PATTERN_GONE}
+    wanted = {table: set(found.owner_ids(code)) for table, code in tables.items()}
+    titles: dict[str, tuple[str, str]] = {}
+    if not any(wanted.values()) or not (state.set_aside / FILE_NAME).exists():
+        return titles
+    with SetAside.open(state.set_aside, create=False) as store:
+        after = 0
+        while page := store.rows(after, PAGE):
+            after = page[-1].id
+            kept = {row.id: row for row in page if row.key in wanted.get(row.table, ())}
+            for value in store.take(list(kept)) if kept else ():
+                title = _native.title(value.row.table, value.value)
+                if title is not None:
+                    day = time.strftime("%d %b %H:%MZ", time.gmtime(value.row.at)).lstrip("0")
+                    titles[value.row.key] = (title, f"set aside from g-{value.row.generation}, {day}")
+    return titles
+
+
+def _orphan(index: OrphanIndex, number: int) -> Orphan:
+    row = index.row(number)
     return Orphan(
-        key=key,
-        reason=reason,
-        owner_kind=kind,
-        owner_id=owner,
-        in_primary=in_primary_,
-        dimension=int(value.size) if value is not None else None,
-        norm=float(np.linalg.norm(value)) if value is not None and np.isfinite(value).all() else None,
-        bytes=int(value.nbytes) if value is not None else 0,
+        key=row.key,
+        reason=row.reason.value,
+        owner_kind=row.owner_kind,
+        owner_id=row.owner_id,
+        in_primary=row.owner_in_primary,
+        dimension=row.dimension,
+        norm=row.norm,
+        bytes=row.bytes,
     )

@@ -13,6 +13,7 @@ mod legacy;
 mod merge;
 mod payload;
 mod table;
+mod title;
 mod types;
 mod value;
 mod vector;
@@ -25,4 +26,5 @@ pub use inspect::{
 pub use key::{embedding_owner, source_key, Owner};
 pub use merge::{merge, Merged, Refusal};
 pub use table::{Column, Kind, Table};
+pub use title::title;
 pub use value::{SourceRow, Value};

@@ -1,0 +1,220 @@
+"""Which rows of the index, in which order: filter, sort and group (`console.md` 5.2). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from storage_sync.embeddings.index import CODES, REASONS, Bools, Floats, Ints, OrphanIndex, Owner
+from storage_sync.embeddings.reason import Reason
+from storage_sync.embeddings.words import Limit, Term, Wanted, age_limit, limit, parse
+
+Order = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """`rows` and `bytes` of all that are in it, folded or not."""
+
+    name: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """The answer: `order` holds row numbers, and -1 for the first group, -2 for the second, before their rows."""
+
+    index: OrphanIndex
+    wanted: Wanted
+    order: Order
+    groups: tuple[Group, ...]
+    matched: Bools
+    """By row."""
+    rows: int
+    bytes: int
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def at(self, place: int) -> int:
+        """The row at a place of the list; below 0 for a group's head."""
+        return int(self.order[place])
+
+    def group_at(self, place: int) -> Group | None:
+        """The group whose head stands there."""
+        row = self.at(place)
+        return self.groups[-row - 1] if row < 0 else None
+
+    def place_of(self, key: str, near: int = 0) -> int:
+        """Where the row of a key stands now; `near`, within the list, when it is not there."""
+        try:
+            places = np.flatnonzero(self.order == self.index.keys.index(key))
+        except ValueError:
+            places = np.zeros(0, np.int64)
+        return int(places[0]) if len(places) else max(0, min(near, len(self.order) - 1))
+
+
+def select(index: OrphanIndex, wanted: Wanted, now: float) -> View:
+    """`now`: UTC epoch seconds, for ages. UsageError for a filter with a field that there is not."""
+    matched = matching(index, wanted.filter, now)
+    rows = np.flatnonzero(matched)
+    groups = _group_codes(index, wanted.group, rows)
+    order = rows[np.lexsort((*_sort_keys(index, wanted, rows, now), groups))]
+    listed, heads = _grouped(index, wanted, order)
+    return View(
+        index=index,
+        wanted=wanted,
+        order=_frozen(listed.astype(np.int32)),
+        groups=heads,
+        matched=_frozen_mask(matched),
+        rows=len(rows),
+        bytes=int(index.sizes[rows].sum()),
+    )
+
+
+def matching(index: OrphanIndex, text: str, now: float) -> Bools:
+    """Whether each row fits every word. Attached ones only where the filter names that reason."""
+    terms = parse(text)
+    fits: Bools = np.ones(len(index), bool)
+    if not any(term.field == "reason" and not term.inverted and _names_attached(term.wanted) for term in terms):
+        fits &= index.reasons != CODES[Reason.ATTACHED]
+    for term in terms:
+        fits &= _fits(index, term, now) != term.inverted
+    return fits
+
+
+def _names_attached(wanted: str) -> bool:
+    return bool(wanted) and wanted in Reason.ATTACHED.value
+
+
+def _fits(index: OrphanIndex, term: Term, now: float) -> Bools:
+    match term.field:
+        case None:
+            return _in_key(index, term.wanted) | _in_reason(index, term.wanted) | _in_owner(index, term.wanted)
+        case "key":
+            return _in_key(index, term.wanted)
+        case "owner":
+            return _in_owner(index, term.wanted)
+        case "reason":
+            return _in_reason(index, term.wanted)
+        case "dim":
+            return _within(index.dimensions, index.dimensions >= 0, limit(term.wanted))
+        case "norm":
+            return _within(index.norms, ~np.isnan(index.norms), limit(term.wanted))
+        case "bytes":
+            return _within(index.sizes, np.ones(len(index), bool), limit(term.wanted))
+        case "seen":
+            return _within(now - index.first_seen, ~np.isnan(index.first_seen), age_limit(term.wanted))
+        case _:
+            return _expected(index, term.wanted)
+
+
+def _within(values: Ints | Floats, known: Bools, wanted: Limit | None) -> Bools:
+    if wanted is None:
+        return np.zeros(len(values), bool)
+    with np.errstate(invalid="ignore"):
+        if wanted.sign == "<":
+            fits = values < wanted.number
+        else:
+            fits = values > wanted.number if wanted.sign == ">" else values == wanted.number
+    found: Bools = fits & known
+    return found
+
+
+def _in_key(index: OrphanIndex, wanted: str) -> Bools:
+    return _containing(index.lower_keys, wanted)
+
+
+def _in_owner(index: OrphanIndex, wanted: str) -> Bools:
+    """In the kind, the id or the title of the owner."""
+    kinds = np.array([wanted in kind for kind in Owner.KINDS])[index.owners]
+    named = np.isin(index.owners, (Owner.EPISODE, Owner.PATTERN, Owner.EPISODE_GONE, Owner.PATTERN_GONE))
+    ids = named & np.array([wanted in key[-36:] for key in index.lower_keys], bool)
+    found: Bools = kinds | ids | _containing(index.lower_titles, wanted)
+    return found
+
+
+def _in_reason(index: OrphanIndex, wanted: str) -> Bools:
+    found: Bools = np.array([wanted in reason.value for reason in REASONS])[index.reasons]
+    return found
+
+
+def _containing(texts: Sequence[str], wanted: str) -> Bools:
+    return np.array([wanted in text for text in texts], bool)
+
+
+def _expected(index: OrphanIndex, wanted: str) -> Bools:
+    """`yes` and `no`, else part of the note."""
+    found = np.zeros(len(index), bool)
+    rows = [row for row, note in index.expected.items() if wanted in ("yes", "no") or wanted in note.lower()]
+    found[rows] = True
+    return ~found if wanted == "no" else found
+
+
+def _sort_keys(index: OrphanIndex, wanted: Wanted, rows: Ints, now: float) -> list[Ints | Floats]:
+    """For `lexsort`, the last one first in rank; what is not known stays at the end in both directions."""
+    if wanted.sort == "key":
+        return [-rows if wanted.reverse else rows]
+    columns: Mapping[str, Ints | Floats] = {
+        "owner": index.title_ranks,
+        "reason": index.reasons.astype(np.int64),
+        "seen": now - index.first_seen,
+        "dim": index.dimensions,
+        "norm": index.norms,
+        "bytes": index.sizes,
+    }
+    values = columns[wanted.sort][rows]
+    unknown = _unknown(index, wanted.sort, rows, values)
+    signed = np.where(unknown, 0, values).astype(np.float64) * (-1 if wanted.reverse else 1)
+    return [rows, signed, unknown.astype(np.int64)]
+
+
+def _unknown(index: OrphanIndex, sort: str, rows: Ints, values: Ints | Floats) -> Bools:
+    if sort == "owner":
+        return np.array([not index.lower_titles[row] for row in rows.tolist()], bool)
+    found: Bools = np.isnan(values) if sort in ("seen", "norm") else values < 0
+    return found
+
+
+def _group_codes(index: OrphanIndex, group: str, rows: Ints) -> Ints:
+    if group == "reason":
+        return index.reasons[rows].astype(np.int64)
+    if group == "owner":
+        kinds = {kind: place for place, kind in enumerate(("episode", "pattern", "none"))}
+        return np.array([kinds[kind] for kind in Owner.KINDS])[index.owners[rows]]
+    return np.zeros(len(rows), np.int64)
+
+
+def _grouped(index: OrphanIndex, wanted: Wanted, order: Ints) -> tuple[Ints, tuple[Group, ...]]:
+    """The order with heads in it and without the rows of folded groups."""
+    if wanted.group == "none" or not len(order):
+        return order, ()
+    codes = _group_codes(index, wanted.group, order)
+    starts = np.flatnonzero(np.diff(codes, prepend=codes[0] - 1))
+    parts: list[Ints] = []
+    heads: list[Group] = []
+    for number, rows in enumerate(np.split(order, starts[1:])):
+        name = _group_name(index, wanted.group, int(rows[0]))
+        heads.append(Group(name, len(rows), int(index.sizes[rows].sum())))
+        parts.append(np.array([-number - 1]))
+        if name not in wanted.folded:
+            parts.append(rows)
+    return np.concatenate(parts), tuple(heads)
+
+
+def _group_name(index: OrphanIndex, group: str, row: int) -> str:
+    return index.reason(row).value if group == "reason" else Owner.KINDS[int(index.owners[row])]
+
+
+def _frozen(order: Order) -> Order:
+    order.setflags(write=False)
+    return order
+
+
+def _frozen_mask(mask: Bools) -> Bools:
+    mask.setflags(write=False)
+    return mask

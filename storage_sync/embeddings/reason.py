@@ -1,0 +1,33 @@
+"""What can be the matter with an embedding (`console.md` 5.1)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """What is the matter with a row; the first that holds, in this order."""
+
+    OWNER_NOWHERE = "owner nowhere"
+    DELETED_UPSTREAM = "deleted upstream"
+    NOT_IN_WINDOW = "not in window"
+    NOT_CACHED = "not cached"
+    OWNER_UNKNOWN = "owner unknown"
+    BAD_VALUES = "bad values"
+    WRONG_DIMENSION = "wrong dimension"
+    NOT_UPSTREAM = "not upstream"
+    DUPLICATE = "duplicate"
+    TEXT_NEWER = "text newer"
+    MISSING = "missing"
+    ATTACHED = "attached"
+
+
+ORPHANED = (
+    Reason.OWNER_NOWHERE,
+    Reason.DELETED_UPSTREAM,
+    Reason.NOT_IN_WINDOW,
+    Reason.NOT_CACHED,
+    Reason.NOT_UPSTREAM,
+    Reason.OWNER_UNKNOWN,
+)
+ATTENTION = (Reason.DUPLICATE, Reason.TEXT_NEWER, Reason.MISSING)

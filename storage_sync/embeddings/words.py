@@ -1,0 +1,95 @@
+"""What a person asks of the embeddings (`console.md` 5.2). A filter: words, `key:word`, `norm:<0.5`, `!` inverts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from storage_sync.errors import UsageError
+
+TEXTS = ("key", "owner", "reason")
+"""Fields that a bare word is looked for in."""
+NUMBERS = ("dim", "norm", "bytes")
+AGES = ("seen",)
+MARKS = ("expected",)
+FIELDS = (*TEXTS, *NUMBERS, *AGES, *MARKS)
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+SORTS = ("key", "owner", "reason", "seen", "dim", "norm", "bytes")
+GROUPS = ("reason", "owner", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person asked for. `sort` is one of `SORTS`, `group` one of `GROUPS`; `folded`: names of closed groups."""
+
+    filter: str = ""
+    sort: str = "key"
+    reverse: bool = False
+    group: str = "reason"
+    folded: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Marked rows: all that fit a filter when `filter` is not None, and those of `keys` turned round."""
+
+    filter: str | None = None
+    keys: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One word. `field` is None for a bare one; `wanted` is in lower case for texts."""
+
+    field: str | None
+    wanted: str
+    inverted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a number must be: `sign` is <, > or =."""
+
+    sign: str
+    number: float
+
+    def fits(self, value: float) -> bool:
+        if self.sign == "<":
+            return value < self.number
+        return value > self.number if self.sign == ">" else value == self.number
+
+
+def parse(text: str, fields: Sequence[str] = FIELDS) -> tuple[Term, ...]:
+    """UsageError for a field that is not one of `fields`."""
+    return tuple(_term(word, fields) for word in text.split() if word != "!")
+
+
+def _term(word: str, fields: Sequence[str]) -> Term:
+    inverted = word.startswith("!")
+    bare = word.removeprefix("!")
+    name, colon, wanted = bare.partition(":")
+    if colon and name in fields:
+        return Term(name, wanted.lower(), inverted)
+    if colon and name.isidentifier():
+        raise UsageError(f"--filter knows no field {name!r}", hint=f"fields: {', '.join(fields)}")
+    return Term(None, bare.lower(), inverted)
+
+
+def limit(wanted: str) -> Limit | None:
+    """`<0.5`, `>2`, `384`; None for what is no number."""
+    return _limit(wanted, 1.0)
+
+
+def age_limit(wanted: str) -> Limit | None:
+    """Like `limit`, in seconds: `>1d`, `<90m`, `30` (seconds)."""
+    unit = UNITS.get(wanted[-1:])
+    return _limit(wanted if unit is None else wanted[:-1], unit or 1.0)
+
+
+def _limit(wanted: str, unit: float) -> Limit | None:
+    sign = wanted[:1] if wanted[:1] in ("<", ">") else "="
+    try:
+        return Limit(sign, float(wanted.lstrip("<>=")) * unit)
+    except ValueError:
+        return None
