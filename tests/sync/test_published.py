@@ -1,4 +1,4 @@
-"""A new file from its rename on: do-memory may have it at once, and the proof speaks of the file as it was named."""
+"""After the commit do-memory may have the file at once: the proof speaks of the file as it was then."""
 
 from __future__ import annotations
 
@@ -89,3 +89,29 @@ async def test_a_swap_that_was_refused_is_done_again_in_the_same_process(
     assert request_of.settings.cache is not None
     assert check(primary, request_of.settings.cache).holds(exact=True)
     assert len(kept) == 1
+
+
+async def test_a_do_memory_that_opens_the_file_right_after_the_commit_does_not_hide_the_proof(
+    request_of: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading back needs no lock; the commit is durable, so the run must not end as if nothing had happened."""
+    await operations.sync(request_of)
+    primary = Path((request_of.settings.primary or "").removeprefix("file:"))
+    stores.execute(primary, ["UPDATE episodes SET task_description = 'other'"])
+    cache = os.fspath(request_of.settings.cache or "")
+    opened: list[_native.CacheFile] = []
+
+    def then_opened(*arguments: Any) -> _native.Applied:
+        applied = real(*arguments)
+        opened.append(_native.CacheFile.open(cache, "write"))
+        return applied
+
+    real = _native.apply
+    monkeypatch.setattr(_native, "apply", then_opened)
+    outcome = await operations.sync(request_of)
+    for file in opened:
+        file.close()
+    assert (outcome.exit_code, outcome.verdict) == (0, Word.IN_SYNC), outcome.error
+    assert outcome.cache_writes.commits == 1
+    assert request_of.settings.cache is not None
+    assert check(primary, request_of.settings.cache).holds(exact=True)
