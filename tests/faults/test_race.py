@@ -1,0 +1,23 @@
+"""F9 with an opener that behaves as do-memory does; `tests/interop` has the same with the real one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.faults.race import race
+from tests.faults.racers import an_opener
+
+ROUNDS = 1000 if os.environ.get("STORAGE_SYNC_FAULTS") == "full" else 200
+
+
+@pytest.mark.timeout(3600)
+def test_two_tools_and_a_do_memory(tmp_path: Path) -> None:
+    cache = tmp_path / "tool" / "cache.redb"
+    tally = race(tmp_path, an_opener(cache), cache, ROUNDS)
+    assert tally.opened > ROUNDS
+    assert len(tally.rows) > ROUNDS // 10
+    assert len(tally.fractions) > 1
+    assert len(tally.generations) > ROUNDS // 2
