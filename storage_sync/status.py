@@ -9,6 +9,7 @@ from storage_sync.cache.statedir import open_state_dir
 from storage_sync.cache.states import judge_file
 from storage_sync.cache.witness import proof_still_speaks, read_witness
 from storage_sync.config import default_state_dir, state_directory
+from storage_sync.document import rfc3339
 from storage_sync.errors import ConfigError, StorageSyncError, exit_code_of
 from storage_sync.outcome import CacheState, Outcome, Proof, Word, error_value
 from storage_sync.request import Request
@@ -55,7 +56,13 @@ def status_quick(request: Request) -> Outcome:
                 "size": judgement.size,
                 "free_bytes": judgement.free_bytes,
                 "lock": [
-                    {"pid": holder.pid, "command": holder.command, "user": holder.user, "exclusive": holder.exclusive}
+                    {
+                        "pid": holder.pid,
+                        "command": holder.command,
+                        "user": holder.user,
+                        "since": rfc3339(holder.since) if holder.since is not None else None,
+                        "exclusive": holder.exclusive,
+                    }
                     for holder in judgement.holders
                 ],
                 "findings": [

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import importlib
 import os
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 from storage_sync.outcome import LockHolder
 
 _LOCKS = Path("/proc/locks")
+_COMM_OCTETS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +62,22 @@ def parse_locks(text: str) -> list[LockLine]:
 
 
 def describe(holder: LockHolder) -> str:
-    """`do-memory-mcp-server (pid 4711, alice)`, with what is known."""
+    """`do-memory-mcp-server (pid 4711, alice, since 2026-11-23T06:00:00Z)`, with what is known."""
     if holder.pid <= 0:
         return "a process that cannot be named"
-    return f"{holder.command or 'a process'} (pid {holder.pid}{', ' + holder.user if holder.user else ''})"
+    known = [f"pid {holder.pid}"]
+    if holder.user:
+        known.append(holder.user)
+    if holder.since is not None:
+        known.append(f"since {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(holder.since))}")
+    return f"{holder.command or 'a process'} ({', '.join(known)})"
 
 
 def process(pid: int, exclusive: bool) -> LockHolder:
     """A holder by its process id; what `/proc` does not tell stays empty. `since` is when the process started."""
     return LockHolder(
         pid=pid,
-        command=_read(f"/proc/{pid}/comm").strip(),
+        command=_command(pid),
         user=_user(pid),
         since=_started(pid),
         exclusive=exclusive,
@@ -138,6 +145,13 @@ def _read(path: str) -> str:
         return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def _command(pid: int) -> str:
+    """The kernel cuts the name after 15 octets; where the first argument goes on from there it is the whole one."""
+    cut = _read(f"/proc/{pid}/comm").strip()
+    whole = Path(_read(f"/proc/{pid}/cmdline").partition("\0")[0]).name
+    return whole if len(cut.encode()) == _COMM_OCTETS and whole.startswith(cut) else cut
 
 
 def _user(pid: int) -> str:

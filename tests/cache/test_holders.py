@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from storage_sync.cache import holders
 from storage_sync.cache.holders import LockLine, describe, lock_holders, parse_locks
 from storage_sync.model import LockHolder
-from tests.cache.processes import HOLD_REDB, running
+from tests.cache.processes import HOLD_REDB, environment, running
 
 
 def test_the_kernels_list_is_read() -> None:
@@ -44,7 +46,24 @@ def test_a_holder_has_pid_command_user_and_start(cache: Path) -> None:
         assert "python" in holder.command
         assert holder.user
         assert holder.since is not None
-        assert f"(pid {child.pid}, {holder.user})" in describe(holder)
+        assert f"(pid {child.pid}, {holder.user}, since 20" in describe(holder)
+
+
+def test_a_long_name_is_whole(cache: Path, tmp_path: Path) -> None:
+    """`do-memory-mcp-server` has more octets than the kernel keeps of a name."""
+    program = tmp_path / "do-memory-mcp-server"
+    program.symlink_to(sys.executable)
+    code = f"import sys; sys.path[:] = {sys.path!r}\n{HOLD_REDB}"
+    with subprocess.Popen(
+        [program, "-c", code, cache, "write"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()
+    ) as child:
+        try:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"ready\n"
+            (holder,) = lock_holders(str(cache))
+            assert holder.command == "do-memory-mcp-server"
+        finally:
+            child.kill()
 
 
 def test_our_own_lock_is_ours_and_goes_with_it(cache: Path) -> None:
