@@ -30,7 +30,9 @@ def line(figure: Figure) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--largest", type=int, default=100_000, help="no case with more episodes than this")
-    parser.add_argument("--only", choices=["first", "quiet", "few", "lock", "memory", "start", "screen"])
+    parser.add_argument(
+        "--only", choices=["first", "quiet", "few", "lock", "memory", "start", "screen", "keys", "rest"]
+    )
     parser.add_argument("--folder", type=Path, help="keep the generated primaries here for the next time")
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp(prefix="storage-sync-bench-"))
@@ -48,6 +50,8 @@ def main() -> None:
                 "lock": lambda: cases.lock_hold(bench, size, 1_000, 20),
                 "memory": lambda: cases.memory(bench, [n for n in (1_000, 20_000, 100_000) if n <= size]),
                 "start": lambda: cases.start_up(bench, min(size, 1_000)),
+                "keys": lambda: cases.keys(bench, size),
+                "rest": lambda: cases.console_at_rest(bench),
                 "screen": lambda: cases.stall(bench, size),
             }[options.only]()
     finally:

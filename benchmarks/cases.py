@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import floors
+from benchmarks import console, floors
 from benchmarks.recorder import Recorder, fetch
 from storage_sync.demo import generate
 from tests.support import hrana
-from tests.support.command import fingerprint
+from tests.support.command import Tool, fingerprint
 from tests.support.sqld import Sqld
+from tests.support.terminal import Terminal
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REPEATS = 3
@@ -251,6 +252,47 @@ def stall(bench: Bench, episodes: int) -> None:
     bench.add(Figure(case, "p99 of the gaps", p99, "ms", limit=20))
 
 
+def keys(bench: Bench, episodes: int, count: int = 500) -> None:
+    """From a key to what it shows, in a real terminal while a first sync runs."""
+    case = f"keys, {episodes:,} episodes"
+    with served(bench.primary(episodes)) as server:
+        times: list[float] = []
+        while len(times) < count:
+            tool = Tool.at(bench.fresh("keys"), server.url, STORAGE_SYNC_MAX_EPISODES_CACHE=str(episodes))
+            round_ = console.presses_during_a_sync(tool, count - len(times)).times
+            if not round_:
+                raise RuntimeError(f"{episodes} episodes were synced before the first key")
+            times.extend(round_)
+        taken = console.Presses(times)
+    floor = console.presses_of_nothing(bench.fresh("empty"), count)
+    note = f"{len(times)} keys; floor p99 {floor.p99:.1f} ms"
+    bench.add(Figure(case, "key to painted change, p50", taken.p50, "ms", floor.p50))
+    bench.add(Figure(case, "key to painted change, p99", taken.p99, "ms", limit=50, note=note))
+
+
+def console_at_rest(bench: Bench, seconds: float = 60.0) -> None:
+    """What an idle console costs, and how long it takes to its first picture."""
+    folder, empty = bench.fresh("rest"), bench.fresh("empty")
+    with served(bench.primary(1_000)) as server:
+        child(server.url, folder, 1_000)
+        tool = Tool(folder, server.url, folder / "cache.redb")
+        with Terminal(console.console(tool), tool.variables, **console.SIZE) as terminal:
+            terminal.wait_for("IN SYNC")
+            terminal.read_for(5.0)
+            share = console.idle_share(terminal, seconds)
+        painted = console.first_paint(console.console(tool), tool.variables, "Overview", 11)
+    with Terminal(console.FLOOR, console.environment(empty), **console.SIZE) as terminal:
+        terminal.wait_for("screen 1")
+        floor = console.idle_share(terminal, seconds)
+    imported = [sys.executable, "-c", "import textual.app; print('imported')"]
+    nothing = console.first_paint(imported, tool.variables, "imported", 11)
+    drawn = console.first_paint(console.FLOOR, console.environment(empty), "screen 1", 11)
+    note = f"empty application {floor:.2f} %"
+    bench.add(Figure("console", "idle, percent of a core", share, "%", limit=1.0, note=note))
+    note = f"{painted:.0f} ms; import of Textual {nothing:.0f} ms, empty application {drawn:.0f} ms"
+    bench.add(Figure("console", "first picture over the import", painted - nothing, "ms", limit=500, note=note))
+
+
 def run_all(bench: Bench, *, largest: int) -> None:
     """Every case, the small ones first; `largest` bounds the sizes."""
     for episodes, limit in ((1_000, 1.5), (5_000, 1.35), (20_000, 1.3)):
@@ -262,6 +304,8 @@ def run_all(bench: Bench, *, largest: int) -> None:
     memory(bench, [size for size in (1_000, 20_000, 100_000) if size <= largest])
     start_up(bench, 1_000)
     stall(bench, min(20_000, largest))
+    keys(bench, min(20_000, largest))
+    console_at_rest(bench)
 
 
 def machine() -> dict[str, object]:

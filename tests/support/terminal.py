@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -24,6 +25,10 @@ class Terminal:
         self._process = pexpect.spawn(
             command[0], list(command[1:]), env=environment, dimensions=(lines, columns), timeout=10
         )
+
+    @property
+    def pid(self) -> int:
+        return int(self._process.pid)
 
     @property
     def screen(self) -> str:
@@ -52,8 +57,20 @@ class Terminal:
     def wait_for(self, text: str, seconds: float = 60.0) -> str:
         return self.wait(lambda screen: text in screen, seconds)
 
+    def read_for(self, seconds: float) -> bool:
+        """Take what is printed for so long; False as soon as the program has ended."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if not self._read(left):
+                return False
+        return True
+
     def press(self, keys: str) -> None:
         self._process.send(keys)
+
+    def resize(self, columns: int, lines: int) -> None:
+        self._screen.resize(lines, columns)
+        self._process.setwinsize(lines, columns)
 
     def end(self, seconds: float = 30.0) -> int:
         """Wait for the program's end; its exit code."""
@@ -82,4 +99,7 @@ class Terminal:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.close(force=True)
+        if self._process.isalive():
+            self._process.kill(signal.SIGKILL)
+            self._process.wait()
+        self._process.close()
