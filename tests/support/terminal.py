@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -13,17 +14,28 @@ import pyte
 
 
 class Terminal:
-    """`command` on a terminal of this size. `screen` is the text that is visible now."""
+    """`command` on a terminal of this size, in this folder. `screen` is the text that is visible now."""
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], *, columns: int = 110, lines: int = 34
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        columns: int = 110,
+        lines: int = 34,
+        folder: Path | None = None,
     ) -> None:
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
         self.raw = b""
         environment = {**environment, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         self._process = pexpect.spawn(
-            command[0], list(command[1:]), env=environment, dimensions=(lines, columns), timeout=10
+            command[0],
+            list(command[1:]),
+            env=environment,
+            dimensions=(lines, columns),
+            timeout=10,
+            cwd=str(folder) if folder is not None else None,
         )
 
     @property
