@@ -11,14 +11,14 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from storage_sync import _native
-from storage_sync.cache.explain import explain
+from storage_sync.cache.explain import explain, explain_system
 from storage_sync.errors import (
     DeadlineReached,
     Interrupted,
     PrimaryUnavailable,
     StorageSyncError,
 )
-from storage_sync.model import Outcome, Run, Word
+from storage_sync.model import Outcome, Phase, Run, Word
 from storage_sync.request import Request
 from storage_sync.session import Session
 from storage_sync.sync.cancel import Cancel
@@ -226,13 +226,22 @@ async def perform(
                 await asyncio.sleep(_pause(attempt, error.retry_after))
                 attempt += 1
 
+    def where() -> str:
+        asking = tracker.run.step in (Phase.MANIFEST, Phase.FETCH, Phase.GUARD)
+        return f" while the primary was asked ({session.source.url})" if asking else ""
+
     try:
-        async with _deadline(request.deadline, cancel):
+        async with _deadline(request.deadline, cancel, where):
             outcome = await cancel.run(attempts())
     except StorageSyncError as error:
         outcome = draft.outcome(error)
     except _native.NativeError as error:
         outcome = draft.outcome(explain(error))
+    except OSError as error:
+        local = explain_system(error)
+        if local is None:
+            raise
+        outcome = draft.outcome(local)
     outcome = replace(
         outcome,
         transfer=session.transfer_since(earlier, draft.retries),
@@ -249,8 +258,8 @@ def _pause(attempt: int, retry_after: float | None) -> float:
 
 
 @asynccontextmanager
-async def _deadline(seconds: float | None, cancel: Cancel) -> AsyncIterator[None]:
-    """DeadlineReached when the body takes longer; a commit that has begun is finished first."""
+async def _deadline(seconds: float | None, cancel: Cancel, where: Callable[[], str]) -> AsyncIterator[None]:
+    """DeadlineReached when the body takes longer; a commit that has begun is finished first. `where`: what it did."""
     if seconds is None:
         yield
         return
@@ -266,7 +275,7 @@ async def _deadline(seconds: float | None, cancel: Cancel) -> AsyncIterator[None
         yield
     except Interrupted as error:
         if reached:
-            raise DeadlineReached(f"gave up after {seconds:g} s; nothing was changed") from error
+            raise DeadlineReached(f"gave up after {seconds:g} s{where()}; nothing was changed") from error
         raise
     finally:
         timer.cancel()

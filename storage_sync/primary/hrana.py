@@ -41,7 +41,8 @@ from storage_sync.primary.urls import Address
 
 SOCK_CONNECT = 5.0
 SOCK_READ = 15.0
-CLOSE_SECONDS = 2.0
+CLOSE_SECONDS = 0.7
+"""A stream that is not closed ends by itself ten seconds later; a run must be over a second after its deadline."""
 KEEP_ALIVE = 75.0
 """Longer than any poll interval's usual gap, or each poll pays for TCP and TLS again."""
 LEAST_RATE = 1024
@@ -144,9 +145,29 @@ def snapshot_batch(statements: Sequence[Json]) -> Json:
     return {"steps": steps}
 
 
-def values(result: Json) -> list[list[object]]:
-    """Rows of one execute result as plain values (integers as int, blobs as bytes)."""
-    return [list(row.astuple()) for row in _result_set_from_proto(result).rows]
+def values(result: Json, columns: int | None = None, *, rows: int | None = None) -> list[list[object]]:
+    """Rows of one execute result as plain values (integers as int, blobs as bytes).
+
+    PrimaryRefused when it has not so many columns (None: as many as it names), or not so many rows.
+    """
+    answer = _result_set(result)
+    found = [list(row.astuple()) for row in answer.rows]
+    width = len(answer.columns) if columns is None else columns
+    if any(len(row) != width for row in found) or (rows is not None and len(found) != rows):
+        raise wrong_form()
+    return found
+
+
+def _result_set(result: Json) -> libsql_client.ResultSet:
+    try:
+        return _result_set_from_proto(result)
+    except (libsql_client.LibsqlError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        raise wrong_form() from None
+
+
+def wrong_form() -> PrimaryRefused:
+    """For an answer that is none to what was asked."""
+    return PrimaryRefused("the primary sent an answer of the wrong form", hint=NOT_LIBSQL_HINT)
 
 
 class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
@@ -194,9 +215,9 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
         request = {"type": "execute", "stmt": _stmt_to_proto(converted)}
         try:
             (result,) = await self.pipeline([request], read_only=is_read(converted.sql))
+            return _result_set(result)
         except StorageSyncError as error:
             raise _for_client(error) from error
-        return _result_set_from_proto(result)
 
     async def batch(self, stmts: list[libsql_client.InStatement]) -> list[libsql_client.ResultSet]:
         request = {"type": "batch", "batch": _batch_to_proto(stmts)}
@@ -219,7 +240,7 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
         return self._closed
 
     async def close(self) -> None:
-        """End the streams that are still being closed (2 s at most), then the connections."""
+        """End the streams that are still being closed (0.7 s at most), then the connections."""
         if self._closing:
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
@@ -257,7 +278,7 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
                     error = entry["error"]
                     answers.append(error_for(str(error.get("code") or ""), self._clean(str(error["message"]))))
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-            raise self._not_libsql("an answer of the wrong form") from None
+            raise wrong_form() from None
         if len(answers) != count:
             raise self._not_libsql("too few results")
         return answers
@@ -439,7 +460,11 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
         waited, received = 0.0, 0
         while True:
             start = clock()
-            chunk = await response.content.readany()
+            try:
+                chunk = await response.content.readany()
+            except RuntimeError as error:
+                # what aiohttp says of a body whose connection ended after chunks that it could not read
+                raise aiohttp.ClientPayloadError(str(error)) from error
             waited += clock() - start
             if not chunk:
                 return

@@ -15,7 +15,8 @@ import libsql_client
 import pytest
 
 from storage_sync.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, StorageSyncError
-from storage_sync.primary.hrana import HranaHttpClient, execute_request, snapshot_batch, statement
+from storage_sync.primary.hrana import HranaHttpClient, HranaRefused, execute_request, snapshot_batch, statement
+from storage_sync.primary.source import RemoteSource
 from storage_sync.primary.trouble import NoCursor, TooLarge, UndecodableText
 from storage_sync.primary.urls import parse
 from tests.primary.scripted import Answer, Request, Scripted
@@ -115,6 +116,59 @@ async def test_what_a_pipeline_answers(answer: Answer, kind: type[StorageSyncErr
     if answer.status == 429:
         assert isinstance(error, PrimaryUnavailable)
         assert error.retry_after == 7.0
+
+
+TEXT = {"type": "text", "value": "x"}
+
+
+def each(request: Request, *rows: list[Any]) -> Answer:
+    """The same rows to each statement of a pipeline."""
+    result = {"cols": [{"name": "c"}], "rows": list(rows), "affected_row_count": 0, "last_insert_rowid": None}
+    asked = json.loads(request.body)["requests"]
+    results = [{"type": "ok", "response": {"type": "execute", "result": result}} for _ in asked]
+    return Answer(body=(json.dumps({"baton": None, "results": results}).encode(),))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [[]],
+        [[TEXT]],
+        [[TEXT, TEXT], [TEXT, TEXT]],
+        [[TEXT, {"type": "vector"}]],
+        [[TEXT, {"type": "integer", "value": "12x"}]],
+        [[TEXT, {"type": "blob", "base64": "é"}]],
+        [[TEXT, 7]],
+        [7],
+    ],
+)
+async def test_rows_that_are_no_answer_to_a_probe(rows: list[Any]) -> None:
+    async with Scripted(lambda request: each(request, *rows)) as server:
+        source = RemoteSource(parse(server.url), TOKEN, timeout_s=5.0)
+        with pytest.raises(PrimaryRefused, match="wrong form"):
+            await source.probe()
+        await source.close()
+
+
+async def test_a_client_of_the_interface_is_told_so_too() -> None:
+    async with Scripted(lambda request: each(request, [7])) as server, client_of(server.url) as client:
+        with pytest.raises(HranaRefused, match="wrong form"):
+            await client.execute("SELECT 1")
+
+
+async def test_chunks_that_end_in_nothing_are_a_cut_body() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"res\r\nno length\r\n')
+        writer.close()
+
+    broken = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = broken.sockets[0].getsockname()[1]
+    async with broken, client_of(f"http://127.0.0.1:{port}") as client:
+        for ask in (client.pipeline([ONE]), drain(client)):
+            with pytest.raises(StorageSyncError):
+                await ask
 
 
 async def test_nobody_listens() -> None:
