@@ -142,7 +142,7 @@ class Console(App[int]):
             OVERVIEW: OverviewScreen(self.look, self.journal),
             VALIDATION: ValidationScreen(self.look),
             ORPHANS: OrphansScreen(self.look, self.desk),
-            HISTORY: HistoryScreen(self.look),
+            HISTORY: HistoryScreen(self.look, self.desk),
             CONFIG: ConfigScreen(self.look),
         }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from widgets import fmt
 from widgets.glyphs import GlyphSet, Look, Role
@@ -57,25 +58,19 @@ class ChartStack:
 
 
 def blocks(samples: Sequence[float | None], width: int, glyphs: GlyphSet) -> str:
-    """All samples in at most `width` blocks, newest right; a block is the largest of its samples, so spikes stay.
+    """All samples in `width` blocks, newest right; a block is the largest of its samples, so spikes stay.
 
     A block with a failed sample and no other is drawn as failed.
     """
-    return fmt.spark(bucketed(samples, width), min(width, len(samples)), glyphs, failed=glyphs.roles[Role.FAILED][:1])
+    return fmt.spark(bucketed(samples, width), width, glyphs, failed=glyphs.roles[Role.FAILED][:1])
 
 
 def bucketed(samples: Sequence[float | None], width: int) -> list[float | None]:
-    """The samples in at most `width` buckets of equal size; each is its largest sample, None when all failed."""
+    """The samples in at most `width` buckets of about equal size; each is its largest sample, None when all failed."""
     if len(samples) <= width:
         return list(samples)
-    size = -(-len(samples) // width)
-    first = len(samples) % size
-    starts = [0, *range(first, len(samples), size)] if first else list(range(0, len(samples), size))
-    ends = [*starts[1:], len(samples)]
-    return [
-        max((value for value in samples[a:b] if value is not None), default=None)
-        for a, b in zip(starts, ends, strict=True)
-    ]
+    places = [number * len(samples) // width for number in range(width + 1)]
+    return [max((value for value in samples[a:b] if value is not None), default=None) for a, b in pairwise(places)]
 
 
 def quantile(samples: Sequence[float | None], share: float) -> float | None:

@@ -1,96 +1,192 @@
-"""History: what ran, how it ended, and whether it can be resumed."""
+"""History: what ran, how it ended, how fast, and whether it can be resumed (`console.md` 4.10)."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
+from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import Horizontal
 
 from console.bindings import bindings
+from console.desk import Desk
+from console.dialogs.text import TextDialog
 from console.keys import HISTORY
-from console.screens.listing import Column, Listing, ListScreen
+from console.screens.listing import Column
+from console.screens.rows import RowList, RowsScreen
+from console.views import runs as words
 from console.views.frame import Frame
-from storage_sync.model import RunSummary, Word
+from storage_sync.answers import PastRun, RunDetail, Runs
+from storage_sync.model import Refused, Snapshot
 from widgets import fmt
-from widgets.facts import Fact, FactList
-from widgets.glyphs import Role
-from widgets.line import Line, muted, plain, toned
+from widgets.chart import ChartStack
+from widgets.glyphs import Look
+from widgets.line import Line, plain
+from widgets.panel import Panel
+from widgets.virtual_table import VirtualTable
 
 _COLUMNS = (
-    Column(" run", 10),
+    Column(" run", 9),
     Column("started", 13),
     Column("kind", 8, wide=90),
     Column("+new", 6, right=True),
-    Column("~chg", 6, right=True),
+    Column("~chg", 5, right=True),
     Column("-gone", 6, right=True),
+    Column("rows/s", 6, right=True, wide=90),
+    Column("bytes", 9, right=True, wide=110),
     Column("took", 7, right=True),
     Column("exit", 4, right=True, wide=90),
     Column("result", 0),
 )
-_QUIET_EXITS = frozenset({6, 11})
+_FIELDS = frozenset({"id", "kind", "why", "result", "exit", "started"})
+_ORDERS = (
+    ("took", lambda past: (False, past.summary.took_s)),
+    ("rows", lambda past: (False, past.summary.new + past.summary.changed + past.summary.gone)),
+    ("rows/s", lambda past: (past.rate is None, past.rate or 0.0)),
+    ("exit", lambda past: (False, past.summary.exit_code)),
+    ("kind", lambda past: (False, past.summary.kind)),
+)
 
 
-class HistoryScreen(ListScreen):
+class HistoryScreen(RowsScreen):
+    """Asks for all runs when it is shown and when one has ended; until then it shows the newest, which it has."""
+
     name_id = HISTORY
     BINDINGS: ClassVar[list[BindingType]] = bindings(HISTORY)
 
-    def listing(self, frame: Frame) -> Listing:
+    def __init__(self, look: Look, desk: Desk) -> None:
+        super().__init__(look, desk)
+        self.left = Panel(look, id="chart-left", focusable=False)
+        self.right = Panel(look, id="chart-right", focusable=False)
+        self.detail = Panel(look, id="run-detail")
+        self._list: RowList[PastRun] = RowList(words.fields, _FIELDS, _ORDERS)
+        self._runs = Runs()
+        self._seen: object = None
+        self._waiting: int | None = None
+        self._found: RunDetail | None = None
+        self._wanted: str = ""
+        self._detail_asked: int | None = None
+        self._charted: tuple[object, tuple[ChartStack, ChartStack]] = (None, (ChartStack(()), ChartStack(())))
+
+    def compose_body(self) -> ComposeResult:
+        yield self.list_title
+        yield self.table.add_class("first")
+        yield self.box
+        with Horizontal(id="charts"):
+            yield self.left
+            yield self.right
+        yield self.detail
+
+    def rows(self) -> RowList[Any]:
+        return self._list
+
+    def as_row(self, item: PastRun) -> Mapping[str, object]:
+        return words.as_row(item)
+
+    def export_name(self) -> str:
+        return "runs"
+
+    def draw(self, frame: Frame) -> None:
+        self._keep_up(frame.snapshot)
         history = frame.snapshot.history
+        known = len(self._list.items)
         ratio = f"{history.ok_ratio * 100:.1f} % ended proven" if history.ok_ratio is not None else ""
-        return Listing(
-            title=frame.label(f"Runs · {history.runs:,}"),
-            right=ratio,
-            columns=_COLUMNS,
-            rows=tuple(_row(frame, run) for run in history.last),
-            empty="nothing has run yet",
+        shown = f"Runs · {history.runs:,}" if known >= history.runs else f"Runs · {known:,} of {history.runs:,}"
+        empty = "nothing matches the filter; esc clears it" if known else "nothing has run yet"
+        self.draw_list(
+            self.table,
+            self.list_title,
+            (shown, ratio),
+            _COLUMNS,
+            self._list,
+            lambda past: words.row(frame, past),
+            empty=empty,
+        )
+        self.left.value, self.right.value = self._charts(frame)
+        past = self._list.at(self.table.cursor)
+        self._want_detail(past)
+        self.detail.value = words.detail(frame, past, self._found)
+
+    def _charts(self, frame: Frame) -> tuple[ChartStack, ChartStack]:
+        """Made anew only when the runs or the pings are others."""
+        key = (self._list.revision, id(self._runs), frame.look)
+        if self._charted[0] != key:
+            newest_first = sorted(self._list.shown, key=lambda past: -past.summary.started_at)
+            self._charted = (key, words.charts(frame, newest_first, self._runs))
+        return self._charted[1]
+
+    # questions
+
+    def _keep_up(self, snapshot: Snapshot) -> None:
+        seen = (snapshot.history.revision, snapshot.history.runs, snapshot.history.last[:1])
+        if seen == self._seen:
+            return
+        self._seen = seen
+        if not self._list.items:
+            self._list.put(tuple(PastRun(run) for run in snapshot.history.last))
+        if self._waiting is not None:
+            self.desk.forget(self._waiting)
+        self._found = None
+        self._wanted = ""
+        self._waiting = self.desk.ask("runs", answered=self._answered, refused=self._not_now)
+
+    def _answered(self, value: object) -> None:
+        self._waiting = None
+        if isinstance(value, Runs):
+            self._runs = value
+            self._list.put(value.runs)
+            self.redraw()
+
+    def _not_now(self, _refused: Refused) -> None:
+        """The newest runs are in the picture all the same."""
+        self._waiting = None
+        if self.frame is not None:
+            self._list.put(tuple(PastRun(run) for run in self.frame.snapshot.history.last))
+            self.redraw()
+
+    def _want_detail(self, past: PastRun | None) -> None:
+        run_id = past.summary.id if past is not None else ""
+        if not run_id or run_id == self._wanted:
+            return
+        self._wanted = run_id
+        if self._detail_asked is not None:
+            self.desk.forget(self._detail_asked)
+        self._detail_asked = self.desk.ask(
+            "run_detail", answered=self._detailed, refused=self._no_detail, run_id=run_id
         )
 
-    def details(self, frame: Frame, index: int) -> FactList:
-        runs = frame.snapshot.history.last
-        if not 0 <= index < len(runs):
-            return FactList("Run", "", ())
-        return _details(frame, runs[index])
+    def _detailed(self, value: object) -> None:
+        if isinstance(value, RunDetail) and value.id == self._wanted:
+            self._found = value
+            self.redraw()
 
+    def _no_detail(self, _refused: Refused) -> None:
+        """What the list says of it is shown all the same."""
 
-def role_of(run: RunSummary) -> Role:
-    if run.exit_code == 0:
-        return Role.OK
-    if run.exit_code in _QUIET_EXITS:
-        return Role.OFF
-    return Role.ATTENTION if run.exit_code in {1, 7, 10, 130, 143} else Role.FAILED
+    # keys
 
+    def copied(self) -> str:
+        past = self._list.at(self.table.cursor)
+        return past.summary.id if past is not None else ""
 
-def result_words(frame: Frame, result: str) -> str:
-    """How a run ended: a verdict's word as words, anything else as it was said."""
-    return frame.clean(result.replace("_", " ").lower() if result in set(Word) else result)
+    def action_open(self) -> None:
+        """The whole document of the chosen run."""
+        past = self._list.at(self.table.cursor)
+        if past is None:
+            return
+        if self._found is None or self._found.id != past.summary.id or not self._found.document:
+            self.tell("no document of this run is kept")
+            return
+        text = words.document_text(self._found)
+        ascii_only = self.look.glyphs.is_ascii
+        lines: list[Line] = [plain(f" {fmt.clean(line, ascii_only=ascii_only)}") for line in text.splitlines()]
+        title = fmt.clean(past.summary.id, ascii_only=ascii_only)
+        self.app.push_screen(TextDialog(self.look, title, lines, text, self._copied_text))
 
+    def _copied_text(self, text: str) -> None:
+        self.app.copy_to_clipboard(text)
+        self.tell(f"copied {len(text):,} characters")
 
-def _row(frame: Frame, run: RunSummary) -> tuple[Line, ...]:
-    return (
-        plain(f" {frame.clean(run.id)}"),
-        plain(fmt.when(run.started_at)),
-        plain(frame.clean(run.kind)),
-        plain(f"{run.new:,}"),
-        plain(f"{run.changed:,}"),
-        plain(f"{run.gone:,}"),
-        plain(fmt.took(run.took_s)),
-        plain(f"{run.exit_code}"),
-        toned(role_of(run), result_words(frame, run.result), glyphs=frame.look.glyphs),
-    )
-
-
-def _details(frame: Frame, run: RunSummary) -> FactList:
-    rows = run.new + run.changed + run.gone
-    rate = f"{rows / run.took_s:,.0f} rows/s" if rows and run.took_s > 0 else ""
-    after = "not known" if run.generation is None else f"g-{run.generation}"
-    facts = (
-        Fact("started", plain(f"{fmt.when(run.started_at)}"), extra=muted(f"{frame.ago(run.started_at)} ago")),
-        Fact("why", plain(frame.clean(run.trigger))),
-        Fact("rows", plain(f"+{run.new:,}  ~{run.changed:,}  -{run.gone:,}"), extra=muted(rate)),
-        Fact("transfer", plain(f"{fmt.plural(run.requests, 'request')}, {fmt.size(run.bytes_received)} received")),
-        Fact("result", toned(role_of(run), result_words(frame, run.result), glyphs=frame.look.glyphs)),
-        Fact("after", plain(after)),
-        Fact("resume", plain("s goes on where it stopped") if run.resumable else muted("nothing to resume")),
-    )
-    title = f"{frame.clean(run.id)} · {frame.clean(run.kind)}"
-    return FactList(frame.label(title), f"exit {run.exit_code}", facts)
+    def on_virtual_table_chosen(self, _event: VirtualTable.Chosen) -> None:
+        self.action_open()

@@ -433,7 +433,7 @@ async def test_history_shows_a_run() -> None:
         await pilot.pause()
         text = screen_text(app)
         assert "s-4117 · sync" in text
-        assert "s goes on where it stopped" in text
+        assert "r goes on where it stopped" in text
 
 
 async def test_config_shows_origin_and_meaning_and_no_secret() -> None:

@@ -1,0 +1,240 @@
+"""A list of any length with a filter, an order, copy and export; each row is drawn when it is visible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from textual.widgets import Input
+
+from console.desk import Desk
+from console.screens.base import BaseScreen
+from console.screens.listing import Column, table_head, table_row
+from console.views.frame import Frame
+from console.views.matching import matcher
+from storage_sync.answers import Exported
+from storage_sync.model import Refused
+from widgets import fmt
+from widgets.facts import Fact, FactList
+from widgets.glyphs import Look
+from widgets.line import Line
+from widgets.panel import Panel
+from widgets.virtual_table import VirtualTable
+
+T = TypeVar("T")
+SortKey = Callable[[T], tuple[bool, float | str]]
+
+
+class RowList(Generic[T]):
+    """The rows of one table, those that match the filter, in the chosen order. `revision` changes with each of them.
+
+    `fields`: texts of a row, by the names that the filter knows. `orders`: (name, key) of each order; without a
+    chosen one rows stay as they came.
+    """
+
+    def __init__(
+        self,
+        fields: Callable[[T], Mapping[str, str]],
+        names: frozenset[str],
+        orders: Sequence[tuple[str, SortKey[T]]] = (),
+    ) -> None:
+        self._fields = fields
+        self._names = names
+        self._orders = tuple(orders)
+        self._order = 0
+        self._reversed = False
+        self.items: tuple[T, ...] = ()
+        self.shown: tuple[T, ...] = ()
+        self.query = ""
+        self.revision = 0
+
+    def put(self, items: tuple[T, ...]) -> None:
+        """Other rows; equal ones change nothing."""
+        if items != self.items:
+            self.items = items
+            self._arrange()
+
+    def search(self, query: str) -> None:
+        if query != self.query:
+            self.query = query
+            self._arrange()
+
+    def sort(self) -> None:
+        """The next order."""
+        self._order = (self._order + 1) % (len(self._orders) + 1)
+        self._reversed = False
+        self._arrange()
+
+    def reverse(self) -> None:
+        self._reversed = not self._reversed
+        self._arrange()
+
+    @property
+    def order_words(self) -> str:
+        """`sort took ↑`, or nothing for rows as they came."""
+        if not self._order and not self._reversed:
+            return ""
+        name = self._orders[self._order - 1][0] if self._order else "as it came"
+        return f"sort {name} {'↓' if self._reversed else '↑'}"
+
+    def at(self, index: int) -> T | None:
+        return self.shown[index] if 0 <= index < len(self.shown) else None
+
+    def _arrange(self) -> None:
+        keep = matcher(self.query, self._names)
+        found = [item for item in self.items if not self.query or keep(self._fields(item))]
+        if self._order:
+            found.sort(key=self._orders[self._order - 1][1])
+        if self._reversed:
+            found.reverse()
+        self.shown = tuple(found)
+        self.revision += 1
+
+
+class RowsScreen(BaseScreen):
+    """What the lists of the screens have in common: box of the filter, copy, export, and words to the one who asked."""
+
+    def __init__(self, look: Look, desk: Desk) -> None:
+        super().__init__(look)
+        self.desk = desk
+        self.frame: Frame | None = None
+        self.list_title = Panel(look, id="list-title", focusable=False)
+        self.table = VirtualTable(look, id="list")
+        self.box = Input(placeholder="words, field:word; ! inverts; esc clears", compact=True, id="filter")
+        self.box.display = False
+
+    # what a subclass gives
+
+    def rows(self) -> RowList[Any]:
+        """The list that filter, order, copy and export mean now."""
+        raise NotImplementedError
+
+    def as_row(self, item: Any) -> Mapping[str, object]:
+        """One line of an export; plain JSON values."""
+        raise NotImplementedError
+
+    def export_name(self) -> str:
+        return self.name_id
+
+    def draw(self, frame: Frame) -> None:
+        """All panels."""
+        raise NotImplementedError
+
+    # drawing
+
+    def show_body(self, frame: Frame) -> None:
+        self.frame = frame
+        self.draw(frame)
+
+    def redraw(self) -> None:
+        if self.frame is not None:
+            self.draw(self.frame)
+
+    def draw_list(
+        self,
+        table: VirtualTable,
+        title: Panel,
+        head: tuple[str, str],
+        columns: Sequence[Column],
+        rows: RowList[T],
+        cells: Callable[[T], tuple[Line, ...]],
+        *,
+        empty: str,
+        revision: object = None,
+    ) -> None:
+        """One list with its rule. `head`: its title and the right end; `revision`: what else its rows depend on."""
+        glyphs = self.look.glyphs
+        shown = rows.shown
+        table.empty = empty
+
+        def row(index: int, width: int) -> Line:
+            return table_row(columns, cells(shown[index]), width, glyphs)
+
+        table.show(len(shown), row, (rows.revision, revision))
+        place = f"{table.cursor + 1:,}/{len(shown):,}" if shown else ""
+        parts = (f"filter {fmt.clean(rows.query, ascii_only=glyphs.is_ascii)}" if rows.query else "", rows.order_words)
+        right = "   ".join(part for part in (*parts, head[1], place) if part)
+        line = (Fact("", table_head(columns, table.size.width, glyphs)),)
+        title.value = FactList(glyphs.plain(head[0]), glyphs.plain(right), line, labels=-1)
+
+    def on_virtual_table_moved(self, _event: VirtualTable.Moved) -> None:
+        self.redraw()
+
+    # the filter
+
+    def action_filter(self) -> None:
+        self.box.display = True
+        self.box.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        if event.input is self.box:
+            self.rows().search(event.value)
+            self.redraw()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if event.input is self.box:
+            self.list_of_filter().focus()
+
+    def list_of_filter(self) -> VirtualTable:
+        """The table that the filter is about."""
+        return self.table
+
+    def clear_filter(self) -> bool:
+        """Whether there was one."""
+        if not self.box.display:
+            return False
+        self.box.value = ""
+        self.box.display = False
+        self.rows().search("")
+        self.list_of_filter().focus()
+        self.redraw()
+        return True
+
+    def key_escape(self) -> None:
+        if not self.clear_filter():
+            self.back()
+
+    def back(self) -> None:
+        """One step out; the outermost place has none."""
+
+    # order, copy, export
+
+    def action_sort(self) -> None:
+        self.rows().sort()
+        self.redraw()
+
+    def action_reverse(self) -> None:
+        self.rows().reverse()
+        self.redraw()
+
+    def copied(self) -> str:
+        """What `y` copies: the key of the chosen row."""
+        raise NotImplementedError
+
+    def action_copy(self) -> None:
+        text = self.copied()
+        if not text:
+            self.tell("there is nothing to copy")
+            return
+        self.app.copy_to_clipboard(text)
+        self.tell(f"copied {text if len(text) <= 60 else f'{len(text):,} characters'}")
+
+    def action_export(self) -> None:
+        """What is shown, as JSON lines in a new file."""
+        rows = tuple(dict(self.as_row(item)) for item in self.rows().shown)
+        if not rows:
+            self.tell("there is nothing to export")
+            return
+        self.desk.ask("export_rows", answered=self._exported, name=self.export_name(), rows=rows)
+
+    def _exported(self, value: object) -> None:
+        if isinstance(value, Exported):
+            self.tell(f"{fmt.plural(value.rows, 'row')}, {fmt.size(value.bytes)} in {value.path}")
+
+    def tell(self, text: str, *, failed: bool = False) -> None:
+        """A toast; its text may come from outside."""
+        safe = fmt.clean(text, ascii_only=self.look.glyphs.is_ascii)
+        self.notify(safe, severity="error" if failed else "information", markup=False)
+
+    def refused(self, refused: Refused) -> None:
+        self.tell(f"{refused.reason}; {refused.hint}" if refused.hint else refused.reason, failed=True)

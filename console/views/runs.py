@@ -1,0 +1,233 @@
+"""Earlier runs: their rows, their charts, and one of them in detail. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from console.views.frame import Frame
+from storage_sync.answers import PastRun, RunDetail, Runs
+from storage_sync.model import RunSummary, Word
+from widgets import fmt
+from widgets.chart import Chart, ChartStack, quantile
+from widgets.columns import TwoColumns
+from widgets.facts import Fact
+from widgets.glyphs import Role
+from widgets.line import Line, muted, plain, toned
+
+_QUIET_EXITS = frozenset({6, 11})
+_MIDDLING_EXITS = frozenset({1, 7, 10, 130, 143})
+LONGEST_NOTE = 3
+"""Warnings of a run that its panel shows."""
+
+
+def role_of(run: RunSummary) -> Role:
+    if run.exit_code == 0:
+        return Role.OK
+    if run.exit_code in _QUIET_EXITS:
+        return Role.OFF
+    return Role.ATTENTION if run.exit_code in _MIDDLING_EXITS else Role.FAILED
+
+
+def result_words(frame: Frame, run: RunSummary) -> str:
+    """How a run ended: a verdict's or an error's word as words, anything else as it was said."""
+    said = run.result
+    plain_words = said.replace("_", " ").lower() if said in set(Word) or said.replace("_", "").isalpha() else said
+    return frame.clean(plain_words)
+
+
+def row(frame: Frame, past: PastRun) -> tuple[Line, ...]:
+    run = past.summary
+    return (
+        plain(f" {frame.clean(run.id)}"),
+        plain(fmt.when(run.started_at)),
+        plain(frame.clean(run.kind)),
+        plain(f"{run.new:,}"),
+        plain(f"{run.changed:,}"),
+        plain(f"{run.gone:,}"),
+        plain("-" if past.rate is None else f"{past.rate:,.0f}"),
+        plain(fmt.size(run.bytes_received)),
+        plain(fmt.took(run.took_s)),
+        plain(f"{run.exit_code}"),
+        toned(role_of(run), result_words(frame, run), glyphs=frame.look.glyphs),
+    )
+
+
+def fields(past: PastRun) -> Mapping[str, str]:
+    """What the filter looks at."""
+    run = past.summary
+    return {
+        "id": run.id,
+        "kind": run.kind,
+        "why": run.trigger,
+        "result": run.result.replace("_", " "),
+        "exit": f"{run.exit_code}",
+        "started": fmt.when(run.started_at),
+    }
+
+
+def as_row(past: PastRun) -> Mapping[str, object]:
+    """One line of an export."""
+    run = past.summary
+    return {
+        "v": 1,
+        "id": run.id,
+        "kind": run.kind,
+        "trigger": run.trigger,
+        "started_at": run.started_at,
+        "seconds": run.took_s,
+        "insert": run.new,
+        "update": run.changed,
+        "remove": run.gone,
+        "rows_per_second": past.rate,
+        "proof_age_seconds": past.proof_age,
+        "bytes_received": run.bytes_received,
+        "requests": run.requests,
+        "exit_code": run.exit_code,
+        "result": run.result,
+        "resumable": run.resumable,
+        "generation": run.generation,
+    }
+
+
+# -------------------------------------------------------------------------------------------- charts
+
+
+def charts(frame: Frame, shown: Sequence[PastRun], runs: Runs) -> tuple[ChartStack, ChartStack]:
+    """Left: rows a second and duration; right: age of the proof when a run began, and the primary's latency.
+
+    `shown`: newest first, as the list has them; runs that did not end are drawn as failed.
+    """
+    oldest_first = tuple(reversed(shown))
+    bad = {past.summary.id for past in oldest_first if role_of(past.summary) is Role.FAILED}
+    speeds = tuple(
+        past.rate if past.summary.id not in bad else None
+        for past in oldest_first
+        if past.rate or past.summary.id in bad
+    )
+    took = tuple(past.summary.took_s if past.summary.id not in bad else None for past in oldest_first)
+    ages = tuple(past.proof_age for past in oldest_first if past.proof_age is not None)
+    pings = tuple(ms for _, ms in runs.pings)
+    of = f"{len(shown):,} runs"
+    left = (
+        Chart("Rows/s", speeds, _rate_scale(speeds), of),
+        Chart("Duration", took, _scale(took, fmt.took), of),
+    )
+    failed = sum(ms is None for ms in pings)
+    lost = f", {failed:,} failed" if failed else ""
+    right = (
+        Chart("Proof age at start", ages, _scale(ages, fmt.age), of),
+        Chart("Latency", pings, _scale(pings, fmt.milliseconds), f"{len(pings):,} pings{lost}"),
+    )
+    return ChartStack(tuple(_in(frame, chart) for chart in left)), ChartStack(tuple(_in(frame, c) for c in right))
+
+
+def _in(frame: Frame, chart: Chart) -> Chart:
+    return Chart(frame.label(chart.title), chart.samples, chart.scale, frame.label(chart.right))
+
+
+def _rate_scale(samples: Sequence[float | None]) -> tuple[str, ...]:
+    known = [value for value in samples if value is not None]
+    if not known:
+        return ("no run fetched rows",)
+    median = quantile(known, 0.5)
+    words = f"median {median:,.0f}   max {max(known):,.0f}"
+    return (f"min {min(known):,.0f}   {words}", words)
+
+
+def _scale(samples: Sequence[float | None], word: Callable[[float | None], str]) -> tuple[str, ...]:
+    known = [value for value in samples if value is not None]
+    if not known:
+        return ("all of them failed",)
+    p50, p95 = quantile(known, 0.5), quantile(known, 0.95)
+    return (f"p50 {word(p50)}   p95 {word(p95)}   max {word(max(known))}", f"p95 {word(p95)}   max {word(max(known))}")
+
+
+# -------------------------------------------------------------------------------------------- detail
+
+
+def detail(frame: Frame, past: PastRun | None, found: RunDetail | None) -> TwoColumns:
+    """One run: what it did on the left, how and why it ended on the right."""
+    if past is None:
+        return TwoColumns("Run", "", ())
+    run = past.summary
+    title = f"{frame.clean(run.id)} · {frame.clean(run.kind)}"
+    right = f"{'resumable · ' if run.resumable else ''}exit {run.exit_code}"
+    document = found.document if found is not None and found.id == run.id else {}
+    steps = found.steps if found is not None and found.id == run.id else ()
+    did, ended = _did(frame, past, steps, document), _ended(frame, past, document)
+    return TwoColumns(frame.label(title), frame.label(right), did, ended, narrow=_in_order((*ended, *did)))
+
+
+def _in_order(facts: Sequence[Fact]) -> tuple[Fact, ...]:
+    """What matters most first, for a panel that has no room for all."""
+    places = {label: place for place, label in enumerate(_FIRST)}
+    return tuple(sorted(facts, key=lambda fact: places.get(fact.label, len(places))))
+
+
+_FIRST = ("result", "where", "rows", "steps", "resume", "next", "transfer", "proof", "started", "tables", "why")
+
+
+def _did(
+    frame: Frame, past: PastRun, steps: Sequence[tuple[str, float]], document: Mapping[str, object]
+) -> tuple[Fact, ...]:
+    run = past.summary
+    moved = f"+{run.new:,}  ~{run.changed:,}  -{run.gone:,}"
+    rate = f"{past.rate:,.0f} rows/s" if past.rate is not None else ""
+    parts = "   ".join(f"{frame.clean(name)} {fmt.took(seconds)}" for name, seconds in steps if name != "total")
+    tables = "   ".join(_table_words(frame, document))
+    return (
+        Fact("started", plain(fmt.when(run.started_at)), extra=muted(f"{frame.ago(run.started_at)} ago")),
+        Fact("why", plain(frame.clean(run.trigger))),
+        Fact("rows", plain(moved), extra=muted(rate)),
+        *((Fact("tables", plain(tables)),) if tables else ()),
+        Fact("steps", plain(parts) if parts else muted("not recorded"), extra=muted(f"in all {fmt.took(run.took_s)}")),
+        Fact("transfer", plain(f"{fmt.plural(run.requests, 'request')}, {fmt.size(run.bytes_received)} received")),
+    )
+
+
+def _table_words(frame: Frame, document: Mapping[str, object]) -> Iterator[str]:
+    for table, change in _mapping(document.get("applied")).items():
+        counts = _mapping(change)
+        words = [f"{sign}{n:,}" for sign, n in zip("+~-", map(_number, map(counts.get, _CHANGES)), strict=True) if n]
+        if words:
+            yield f"{frame.clean(table)} {' '.join(words)}"
+
+
+_CHANGES = ("insert", "update", "remove")
+
+
+def _ended(frame: Frame, past: PastRun, document: Mapping[str, object]) -> tuple[Fact, ...]:
+    run = past.summary
+    error = _mapping(document.get("error"))
+    warnings = document.get("warnings")
+    notes = [str(one) for one in warnings] if isinstance(warnings, list) else []
+    proof = _mapping(document.get("proof"))
+    root = str(proof.get("root", ""))
+    proved = f"g-{run.generation}" if run.generation is not None else ""
+    age = f"the proof before it was {fmt.age(past.proof_age)} old" if past.proof_age is not None else ""
+    return (
+        Fact("result", toned(role_of(run), result_words(frame, run), glyphs=frame.look.glyphs)),
+        *((Fact("where", plain(frame.clean(str(error["message"])))),) if error.get("message") else ()),
+        *((Fact("next", plain(frame.clean(str(error["hint"])))),) if error.get("hint") else ()),
+        Fact("proof", plain(f"{proved}   root {frame.clean(root[:16])}" if root else proved or "none of this run")),
+        *((Fact("before", muted(age)),) if age else ()),
+        Fact("resume", plain("r goes on where it stopped") if run.resumable else muted("nothing to resume")),
+        *(
+            Fact("note" if not number else "", plain(frame.clean(note)))
+            for number, note in enumerate(notes[:LONGEST_NOTE])
+        ),
+    )
+
+
+def document_text(found: RunDetail) -> str:
+    """The whole document as it was printed, for people."""
+    return json.dumps(found.document, indent=2, ensure_ascii=False)
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,235 @@
+"""History: every run that is remembered, its charts, one in detail, and the keys."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from console import scene_answers, scenes
+from console.app import Console
+from console.bridge import ScriptedBridge
+from console.dialogs.text import TextDialog
+from console.screens.history import HistoryScreen
+from console.views.matching import matcher
+from storage_sync.answers import PastRun, RunDetail, Runs
+from storage_sync.model import Answer, Refused
+from tests.console.app import asked, console, live, screen_text, settle
+from tests.console.rooms import answer_all
+
+NASTY = "[/b][red]x 名前 \x1b[31m\u202eabc"
+
+
+async def opened(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> HistoryScreen:
+    await pilot.press("4")
+    await answered(app, bridge, pilot)
+    assert isinstance(app.screen, HistoryScreen)
+    return app.screen
+
+
+async def answered(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:
+    """Until nothing is left to answer."""
+    done = 0
+    await settle(app, pilot)
+    while done != len(bridge.asked):
+        done = answer_all(bridge, done)
+        await settle(app, pilot)
+
+
+async def test_the_newest_runs_are_there_before_the_core_answers() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("4")
+        await settle(app, pilot)
+        assert "Runs · 7 of 412" in screen_text(app)
+        assert ("runs", {}) in asked(bridge)
+        bridge.post(Refused(bridge.asked[0].id, "the core has no history", ""))
+        await settle(app, pilot)
+        assert "s-4117" in screen_text(app)
+
+
+async def test_all_runs_charts_and_the_chosen_one() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await opened(app, bridge, pilot)
+        text = screen_text(app)
+        for words in ("Runs · 47 of 412", "Rows/s", "Proof age at start", "Duration", "Latency", "2 failed"):
+            assert words in text
+        assert "episodes +9 ~2 -9" in text
+        await pilot.press("j", "j", "j")
+        await answered(app, bridge, pilot)
+        text = screen_text(app)
+        assert "resumable · exit 130" in text
+        assert "cancelled b" in text
+        assert "r goes on where it stopped" in text
+
+
+async def test_a_late_detail_of_another_run_is_dropped() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await opened(app, bridge, pilot)
+        await pilot.press("j")
+        await settle(app, pilot)
+        late = RunDetail("s-4120", (("fetch", 1.0),), {"error": {"message": "of another run"}})
+        bridge.post(Answer(bridge.asked[-1].id, late))
+        await settle(app, pilot)
+        assert "of another run" not in screen_text(app)
+
+
+async def test_a_run_that_ends_asks_again() -> None:
+    app, bridge = console("in_sync")
+    async with live(app) as pilot:
+        await opened(app, bridge, pilot)
+        before = sum(kind == "runs" for kind, _ in asked(bridge))
+        snapshot = scenes.scene("in_sync").snapshot
+        bridge.show(replace(snapshot, seq=2, history=replace(snapshot.history, revision=2, runs=413)))
+        await settle(app, pilot)
+        app.paint(panels=True)
+        assert sum(kind == "runs" for kind, _ in asked(bridge)) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "number"),
+    [("quarantined", 1), ("!quarantined", 46), ("exit:0", 43), ("kind:sync exit:3", 1), ("nothing-like-it", 0)],
+)
+async def test_slash_filters_and_escape_clears(typed: str, number: int) -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        screen = await opened(app, bridge, pilot)
+        await pilot.press("slash", *typed)
+        await settle(app, pilot)
+        assert screen.table.rows == number
+        assert f"filter {typed}" in screen_text(app)
+        await pilot.press("enter")
+        assert screen.table.has_focus
+        await pilot.press("escape")
+        await settle(app, pilot)
+        assert screen.table.rows == 47
+        assert not screen.box.display
+
+
+async def test_o_sorts_by_the_next_column_and_capital_o_the_other_way() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        screen = await opened(app, bridge, pilot)
+        came = [past.summary.id for past in screen.rows().shown]
+        await pilot.press("o")
+        took = [past.summary.took_s for past in screen.rows().shown]
+        assert took == sorted(took)
+        assert "sort took" in screen_text(app)
+        await pilot.press("O")
+        assert [past.summary.took_s for past in screen.rows().shown] == sorted(took, reverse=True)
+        for _ in range(5):
+            await pilot.press("o")
+        assert [past.summary.id for past in screen.rows().shown] == came
+
+
+async def test_y_copies_the_id_and_e_exports_what_is_shown() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        await opened(app, bridge, pilot)
+        await pilot.press("y")
+        assert app.clipboard == "s-4120"
+        await pilot.press("slash", *"exit:3", "enter", "e")
+        await settle(app, pilot)
+        kind, arguments = asked(bridge)[-1]
+        assert kind == "export_rows"
+        rows: Any = arguments["rows"]
+        assert [row["exit_code"] for row in rows] == [3]
+        json.dumps(rows)
+        await answered(app, bridge, pilot)
+        assert "storage-sync-rows" in screen_text(app)
+
+
+async def test_enter_opens_the_document_and_y_copies_it() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await opened(app, bridge, pilot)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, TextDialog)
+        assert '"verdict": "IN_SYNC"' in screen_text(app)
+        await pilot.press("y")
+        assert json.loads(app.clipboard)["verdict"] == "IN_SYNC"
+        await pilot.press("escape")
+        await pilot.pause()
+        assert isinstance(app.screen, HistoryScreen)
+
+
+async def test_without_a_run_there_is_nothing_to_open_copy_or_export() -> None:
+    app, bridge = console("empty")
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        await pilot.press("4")
+        await settle(app, pilot)
+        bridge.post(Answer(bridge.asked[-1].id, Runs()))
+        await settle(app, pilot)
+        assert "nothing has run yet" in screen_text(app)
+        await pilot.press("enter", "y", "e")
+        await settle(app, pilot)
+        assert [kind for kind, _ in asked(bridge)] == ["runs"]
+        assert "nothing to copy" in screen_text(app)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (140, 45)])
+async def test_hostile_values_are_shown_as_they_are(size: tuple[int, int]) -> None:
+    app, bridge = console("in_sync")
+    past = scene_answers.runs().runs[0]
+    bad = PastRun(replace(past.summary, id=NASTY, kind=NASTY, result=NASTY, trigger=NASTY), None, None)
+    document: dict[str, object] = {
+        "error": {"message": NASTY, "hint": NASTY},
+        "warnings": [NASTY],
+        "applied": {NASTY: {"insert": 3}, "episodes": NASTY},
+        "proof": NASTY,
+    }
+    async with live(app, size=size) as pilot:
+        await pilot.press("4")
+        await settle(app, pilot)
+        bridge.post(Answer(bridge.asked[0].id, Runs((bad,), ((1.0, None),), NASTY)))
+        await settle(app, pilot)
+        bridge.post(Answer(bridge.asked[-1].id, RunDetail(NASTY, ((NASTY, 1.0),), document)))
+        await settle(app, pilot)
+        text = screen_text(app)
+        assert "[/b][red]x 名前 \\e[31m" in text
+        assert "\x1b" not in text
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, TextDialog)
+
+
+async def test_five_thousand_runs_are_only_drawn_where_they_are_seen() -> None:
+    app, bridge = console("in_sync")
+    one = scene_answers.runs().runs[0]
+    many = tuple(PastRun(replace(one.summary, id=f"s-{n}", started_at=scenes.NOW - n)) for n in range(5_000))
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("4")
+        await settle(app, pilot)
+        bridge.post(Answer(bridge.asked[0].id, Runs(many)))
+        await settle(app, pilot)
+        await pilot.press("G")
+        await settle(app, pilot)
+        assert "s-4999" in screen_text(app)
+        assert "5,000/5,000" in screen_text(app)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("", True),
+        ("ALPHA", True),
+        ("name:alpha", True),
+        ("kind:alpha", False),
+        ("!beta", False),
+        ("alpha !gamma", True),
+        ("http://x", False),
+        ("!", False),
+        ("kind:", False),
+        ("exit:3", False),
+        ("exit:30", True),
+    ],
+)
+def test_the_words_of_a_filter(text: str, kept: bool) -> None:
+    keep = matcher(text, frozenset({"name", "kind", "exit"}))
+    assert keep({"name": "Alpha", "kind": "beta", "exit": "30"}) is kept
