@@ -1,4 +1,4 @@
-"""A panel: a hairline with a title, and lines below it. The value is frozen; an equal one repaints nothing."""
+"""A panel: a hairline with a title, and lines below it. Only lines that changed are painted again."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from textual.content import Content
+from textual.geometry import Region
 from textual.reactive import reactive
 from textual.widget import Widget
 
@@ -34,19 +35,28 @@ class Panel(Widget, can_focus=True):
     Panel { height: auto; width: 1fr; }
     """
 
-    value: reactive[Paintable | None] = reactive(None)
+    value: reactive[Paintable | None] = reactive(None, repaint=False)
 
     def __init__(self, look: Look, *, id: str | None = None, focusable: bool = True) -> None:  # noqa: A002
         super().__init__(id=id)
         self.look = look
         self.can_focus = focusable
+        self._drawn: list[Line] = []
+
+    def watch_value(self) -> None:
+        drawn = self.painted(self.size.width, self.size.height)
+        if len(drawn) != len(self._drawn):
+            self.refresh()
+        elif rows := [row for row, line in enumerate(drawn) if line != self._drawn[row]]:
+            self.refresh(*(Region(0, row, self.size.width, 1) for row in rows))
 
     def watch_has_focus(self, _focused: bool) -> None:
         super().watch_has_focus(_focused)
         self.refresh()
 
     def render(self) -> Content:
-        return to_content(self.painted(self.size.width, self.size.height), self.look)
+        self._drawn = self.painted(self.size.width, self.size.height)
+        return to_content(self._drawn, self.look)
 
     def painted(self, width: int, height: int) -> list[Line]:
         """The panel's lines at a size; exactly `height` of `width` cells."""
