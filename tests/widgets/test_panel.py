@@ -29,7 +29,7 @@ class Counting(Panel):
 
     asked: list[tuple[int, ...] | None]
 
-    def refresh(  # type: ignore[override]
+    def refresh(
         self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False
     ) -> Counting:
         self.asked = [*getattr(self, "asked", []), tuple(region.y for region in regions) or None]
