@@ -22,6 +22,7 @@ from console.dialogs.ask import AskDialog, Choice
 from console.dialogs.help import HelpDialog
 from console.dialogs.log import LogDialog
 from console.flows.plans import Plans, Wish, live_part
+from console.flows.quarantine import Quarantine
 from console.journal import Journal
 from console.keys import CONFIG, EVERYWHERE, HISTORY, ORPHANS, OVERVIEW, VALIDATION
 from console.screens.base import BaseScreen
@@ -114,6 +115,7 @@ class Console(App[int]):
         self.journal = Journal()
         self.desk = Desk(bridge, self._refused)
         self.plans = Plans(self, self.action_quarantine)
+        self.quarantine = Quarantine(self, self.open_plan)
         self._handle_signals = handle_signals
         self._placeholder = Snapshot(0, self.clock.now(), CoreBeat(self.clock.monotonic()), profile=ui.profile)
         self._live: Frame | None = None
@@ -140,8 +142,8 @@ class Console(App[int]):
     def _screens_by_mode(self) -> Mapping[str, BaseScreen]:
         return {
             OVERVIEW: OverviewScreen(self.look, self.journal),
-            VALIDATION: ValidationScreen(self.look),
-            ORPHANS: OrphansScreen(self.look, self.desk),
+            VALIDATION: ValidationScreen(self.look, self.desk),
+            ORPHANS: OrphansScreen(self.look, self, self.open_plan),
             HISTORY: HistoryScreen(self.look, self.desk),
             CONFIG: ConfigScreen(self.look),
         }
@@ -336,6 +338,8 @@ class Console(App[int]):
 
     def action_quarantine(self) -> None:
         """What was refused, what was set aside, and the runs that can be taken back."""
+        self._last_action = "quarantine"
+        self.quarantine.open()
 
     def action_cancel(self) -> None:
         """Stop the running operation. Nothing is lost by it: proved rows stay staged."""

@@ -16,6 +16,7 @@ CONFIG = "config"
 EVERYWHERE = "everywhere"
 LISTS = "lists"
 REPLAY = "replay"
+QUARANTINE = "quarantine"
 
 SCREENS: tuple[tuple[str, str, str], ...] = (
     (OVERVIEW, "1", "Overview"),
@@ -224,6 +225,28 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("reload", "ctrl+r", "^r", "Scan again", "look at every embedding again", ORPHANS, "screen.reload"),
     Key(
+        "validation.open",
+        "enter",
+        "enter",
+        "Open",
+        "into the check, its rows, their fields; esc goes back",
+        VALIDATION,
+        "screen.open",
+        bound=False,
+    ),
+    Key("validation.copy", "y", "y", "Copy", "copy the check's name, the key or the field", VALIDATION, "screen.copy"),
+    Key("validation.export", "e", "e", "Export", "the rows that differ, as JSON lines", VALIDATION, "screen.export", 6),
+    Key(
+        "validation.filter",
+        "slash",
+        "/",
+        "Filter",
+        "rows: words, kind:missing, field:name",
+        VALIDATION,
+        "screen.filter",
+        7,
+    ),
+    Key(
         "history.open",
         "enter",
         "enter",
@@ -250,6 +273,35 @@ KEYS: tuple[Key, ...] = (
     Key("replay.return", "left_curly_bracket", "{", "Return", "back by a tenth", REPLAY, "leap(-0.1)"),
     Key("replay.faster", "greater_than_sign", ">", "Faster", "faster", REPLAY, "speed(1)"),
     Key("replay.slower", "less_than_sign", "<", "Slower", "slower", REPLAY, "speed(-1)"),
+    Key("aside.mark", "space", "space", "Mark", "mark or unmark the row", QUARANTINE, "screen.mark", 1),
+    Key("aside.all", "a", "a", "All", "mark all that match the filter", QUARANTINE, "screen.mark_all", 2),
+    Key("aside.clear", "A", "A", "Clear marks", "clear the marks", QUARANTINE, "screen.clear_marks"),
+    Key(
+        "aside.open",
+        "enter",
+        "enter",
+        "Restore…",
+        "plan to put the marked rows back, or to take the run back",
+        QUARANTINE,
+        "screen.open",
+        3,
+        level=Level.ADD,
+        bound=False,
+    ),
+    Key("aside.retry", "t", "t", "Retry", "fetch refused rows again and check them", QUARANTINE, "screen.retry", 4),
+    Key(
+        "aside.purge",
+        "D",
+        "D",
+        "Purge…",
+        "plan to forget for good what was set aside long ago",
+        QUARANTINE,
+        "screen.purge",
+        5,
+        level=Level.REPLACE,
+    ),
+    Key("aside.export", "e", "e", "Export", "write what matches to a file, JSON lines", QUARANTINE, "screen.export"),
+    Key("aside.filter", "slash", "/", "Filter", "filter by words; esc clears", QUARANTINE, "screen.filter", 6),
     Key("list.move", "up,down,j,k", "↑ ↓ j k", "Move", "move", LISTS, bound=False),
     Key("list.page", "pageup,pagedown,ctrl+u,ctrl+d", "PgUp PgDn", "Page", "move by a page", LISTS, bound=False),
     Key("list.edge", "home,end,g,G", "g G", "First, last", "first and last row", LISTS, bound=False),
@@ -264,8 +316,15 @@ def footer(screen: str) -> tuple[Key, ...]:
         if key.footer and key.where in {EVERYWHERE, screen} and (not key.footer_screens or screen in key.footer_screens)
     ]
     if screen not in _OPERATE:
-        listed = [key for key in listed if key.where == screen or key.id == "help" or key.id == "sync"]
+        listed = [
+            key for key in listed if key.where == screen or key.id == "help" or (key.id == "sync" and screen != ORPHANS)
+        ]
     return tuple(sorted(listed, key=lambda key: key.footer))
+
+
+def listed(where: str) -> tuple[Key, ...]:
+    """Keys of one place, in the order of its footer and then of the table."""
+    return tuple(sorted((key for key in KEYS if key.where == where), key=lambda key: key.footer or len(KEYS)))
 
 
 def help_groups(screen: str) -> tuple[tuple[str, tuple[Key, ...]], ...]:
@@ -289,6 +348,7 @@ def markdown_table() -> str:
         EVERYWHERE: "everywhere",
         LISTS: "in lists",
         REPLAY: "in a replay",
+        QUARANTINE: "Quarantine",
         **{name: title for name, _, title in SCREENS},
     }
     rows = [f"| `{key.shown}` | {key.label.rstrip('…')} | {key.tooltip} | {names[key.where]} |" for key in KEYS]

@@ -44,7 +44,7 @@ class HelpDialog(ModalScreen[None]):
         self._text = ""
 
     def compose(self) -> ComposeResult:
-        title = next((title for name, _, title in SCREENS if name == self._screen_id), "")
+        title = next((title for name, _, title in SCREENS if name == self._screen_id), self._screen_id.capitalize())
         with Vertical(classes="dialog tall") as frame:
             frame.border_title = self.look.glyphs.plain(f"Help · {title}")
             frame.border_subtitle = "/ search   esc close"

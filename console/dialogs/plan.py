@@ -222,7 +222,10 @@ class PlanDialog(ModalScreen[str]):
     def _progress(self, frame: Frame, width: int) -> list[Line]:
         label, enabled = cancel_label(frame)
         stop = self.buttons["stop"]
-        stop.label, stop.disabled = Content(label), not enabled
+        if str(stop.label) != label:
+            stop.label = Content(label)
+            stop.refresh(layout=True)
+        stop.disabled = not enabled
         glyphs = self.look.glyphs
         tail = [fit(draw(line, glyphs), width, glyphs) for line in self._journal.lines(LEVELS[0])[-LOG_LINES:]]
         return [*run_lines(frame, width), (), *tail]

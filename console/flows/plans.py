@@ -6,11 +6,12 @@ One at a time. The run outlives its dialog: `esc` hides it, and the key that ope
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from console.dialogs.plan import DONE, QUARANTINE, UNDO, PlanDialog
 from console.flows.stage import Stage
 from console.views.frame import Frame
+from storage_sync.answers import Exported
 from storage_sync.model import Outcome, Plan, Refused
 
 Ended = Callable[[Outcome], None]
@@ -151,10 +152,11 @@ class _Flow:
 
     def save(self, plan: Plan) -> None:
         """Write the plan to a file, for somebody who decides later."""
-        self._stage.desk.ask("save_plan", answered=self._saved, plan=plan)
+        self._stage.desk.ask("export_rows", answered=self._saved, name=f"plan-{plan.id}", rows=[asdict(plan)])
 
-    def _saved(self, path: object) -> None:
-        self._stage.say(f"the plan is saved: {path}")
+    def _saved(self, value: object) -> None:
+        if isinstance(value, Exported):
+            self._stage.say(f"the plan is saved as {value.path}")
 
     # --------------------------------------------------------------------------------------------- run
 

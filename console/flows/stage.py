@@ -9,6 +9,7 @@ from textual.screen import ModalScreen
 
 from console.desk import Desk
 from console.journal import Journal
+from console.ui import Clock
 from storage_sync.model import Snapshot
 from widgets.glyphs import Look
 
@@ -21,6 +22,7 @@ class Stage(Protocol):
     look: Look
     desk: Desk
     journal: Journal
+    clock: Clock
 
     @property
     def snapshot(self) -> Snapshot:

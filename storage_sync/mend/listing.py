@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage_sync.answers import QuarantineEntry, QuarantineKind, QuarantinePage
+from storage_sync.answers import Exported, QuarantineEntry, QuarantineKind, QuarantinePage
 from storage_sync.cache.copy import private_copy
 from storage_sync.cache.kept import kept_files
 from storage_sync.cache.set_aside import DAY_S, SetAside
@@ -19,6 +20,7 @@ from storage_sync.cache.undo_log import UndoLog, UndoRun
 from storage_sync.cache.witness import read_witness
 from storage_sync.config import Settings
 from storage_sync.errors import StorageSyncError
+from storage_sync.exports import export_rows
 
 if TYPE_CHECKING:
     from storage_sync.cache.set_aside import AsideRow
@@ -38,6 +40,16 @@ async def quarantine(asked: Asked) -> QuarantinePage:
     count = _number(asked.arguments.get("count"), PAGE, PAGE)
     generation = asked.snapshot.cache.generation
     return await asked.aside(_page, asked.settings, asked.state, generation, text, first, count)
+
+
+async def quarantine_export(asked: Asked) -> Exported:
+    """Every entry that fits `filter`, as JSON lines in a new file in `folder`; UsageError when there is none."""
+    text = str(asked.arguments.get("filter", ""))
+    generation = asked.snapshot.cache.generation
+    page = await asked.aside(_page, asked.settings, asked.state, generation, text, 0, LIMIT * 4)
+    rows = [asdict(entry) for entry in page.entries if entry.kind is not QuarantineKind.HEAD]
+    told = {"name": "quarantine", "rows": rows, "folder": asked.arguments.get("folder")}
+    return await export_rows(replace(asked, arguments=told))
 
 
 def _number(value: object, usual: int, most: int) -> int:

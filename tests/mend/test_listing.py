@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from storage_sync.answers import QuarantineEntry, QuarantineKind, QuarantinePage, UnfinishedBuild
+from storage_sync.answers import Exported, QuarantineEntry, QuarantineKind, QuarantinePage, UnfinishedBuild
 from storage_sync.cache.set_aside import Removed, SetAside
 from storage_sync.cache.statedir import StateDir, open_state_dir
 from storage_sync.config import state_directory
@@ -29,6 +29,14 @@ def state_of(demo: Demo) -> StateDir:
     return open_state_dir(folder, str(demo.cache))
 
 
+def read(path: str) -> str:
+    return Path(path).read_text()
+
+
+def leave_build(demo: Demo) -> None:
+    Path(f"{demo.cache}.build-0123456789ab").write_bytes(b"x" * 10)
+
+
 def of_kind(found: QuarantinePage, kind: QuarantineKind) -> list[QuarantineEntry]:
     return [entry for entry in found.entries if entry.kind is kind]
 
@@ -48,7 +56,7 @@ async def test_runs_rows_files_and_builds_of_a_real_cache(tmp_path: Path) -> Non
         assert isinstance(done.value, Outcome)
         with SetAside.open(state_of(demo).set_aside) as store:
             store.put([Removed("episodes", f"k{n}", b"x" * n, "gone") for n in range(3)], "s-1", 1, NOW, pending=False)
-        Path(f"{demo.cache}.build-0123456789ab").write_bytes(b"x" * 10)
+        leave_build(demo)
         found = await page(service, watcher)
         assert (found.aside, found.refused, found.files, found.problem) == (3, 1, 1, "")
         assert done.value.run_id in {entry.id for entry in of_kind(found, QuarantineKind.RUN)}
@@ -65,6 +73,13 @@ async def test_runs_rows_files_and_builds_of_a_real_cache(tmp_path: Path) -> Non
         assert only.total == 3
         assert [entry.key for entry in only.entries] == ["k0"]
         assert [key for _, key in only.matching] == ["1", "3"]
+        written = await watcher.answer(
+            watcher.ask(service, "quarantine_export", filter="run:s-1", folder=str(tmp_path))
+        )
+        assert isinstance(written, Answer)
+        assert isinstance(written.value, Exported)
+        assert written.value.rows == 3
+        assert '"key": "k0"' in read(written.value.path)
         answer = await watcher.answer(watcher.ask(service, "builds"))
         assert isinstance(answer, Answer)
         assert isinstance(answer.value, tuple)

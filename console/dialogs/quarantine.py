@@ -1,0 +1,256 @@
+"""The quarantine: refused rows, rows set aside, old files, runs that can be taken back (`console.md` 4.9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Protocol
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from console.bindings import bindings
+from console.dialogs.help import HelpDialog
+from console.keys import QUARANTINE, listed
+from console.views import quarantine as words
+from storage_sync.answers import QuarantineEntry, QuarantineKind, QuarantinePage
+from widgets.facts import Fact, FactList
+from widgets.glyphs import Look
+from widgets.key_bar import KeyBar, KeyEntry, Keys
+from widgets.line import Line, to_content
+from widgets.panel import Panel
+from widgets.virtual_table import VirtualTable
+
+PAGE = 500
+Mark = tuple[QuarantineKind, str]
+
+
+class Driver(Protocol):
+    """Who asks the core."""
+
+    def ask(self, text: str, first: int, count: int) -> None: ...
+
+    def restore(self, ids: Sequence[str]) -> None: ...
+
+    def retry(self, ids: Sequence[str]) -> None: ...
+
+    def undo(self, run_id: str) -> None: ...
+
+    def purge(self) -> None: ...
+
+    def export(self, text: str) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+
+class QuarantineDialog(ModalScreen[None]):
+    """Holds the pages that were asked for. Marks stay when the filter changes; `esc` clears the filter, then the
+    marks, then closes."""
+
+    AUTO_FOCUS = "#quarantine-list"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings(QUARANTINE),
+        Binding("escape", "back", "Close", show=False),
+        Binding("question_mark,f1", "help", "Help", show=False),
+        Binding("L", "app.log", "Log", show=False),
+    ]
+
+    def __init__(self, look: Look, driver: Driver, now: Callable[[], float]) -> None:
+        super().__init__()
+        self.look = look
+        self._driver = driver
+        self._now = now
+        self._page: QuarantinePage | None = None
+        self._entries: dict[int, QuarantineEntry] = {}
+        self._asked: int | None = None
+        self._had: set[int] = set()
+        self._marks: set[Mark] = set()
+        self._text = ""
+        self._revision = 0
+        self._said = ""
+        self.head = Panel(look, id="quarantine-title", focusable=False)
+        self.table = VirtualTable(look, id="quarantine-list", empty="nothing is in quarantine")
+        self.below = Static(id="quarantine-marks")
+        self.detail = Panel(look, id="quarantine-detail", focusable=False)
+        self.box = Input(placeholder="words; kind: table: key: reason: run:; ! inverts", compact=True, id="filter")
+        self.keys = KeyBar(look, id="quarantine-keys")
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="quarantine"):
+            yield self.head
+            yield self.table
+            yield self.below
+            yield self.box
+            yield self.detail
+            yield self.keys
+
+    def on_mount(self) -> None:
+        self.box.display = False
+        entries = tuple(KeyEntry(key.shown, key.label, key.action) for key in listed(QUARANTINE) if key.footer)
+        self.keys.value = Keys(entries, KeyEntry("esc", "close", "screen.back"))
+        self.reload()
+
+    # -------------------------------------------------------------------------------------------- pages
+
+    def reload(self) -> None:
+        """Ask again from the first page on."""
+        self._entries.clear()
+        self._asked = None
+        self._had.clear()
+        self._page = None
+        self._ask(0)
+
+    def _ask(self, first: int) -> None:
+        self._asked = first
+        self._driver.ask(self._text, first, PAGE)
+        self._paint()
+
+    def show_page(self, text: str, page: QuarantinePage) -> None:
+        """An answer; one for another filter is late and dropped."""
+        if text != self._text:
+            return
+        self._page = page
+        self._said = page.problem
+        self._asked = None
+        self._had.add(page.first)
+        self._entries.update(enumerate(page.entries, start=page.first))
+        self._paint()
+        self._complete()
+
+    def show_refusal(self, said: str) -> None:
+        """The core could not list them."""
+        self._asked = None
+        self._said = said
+        self._paint()
+
+    def _complete(self) -> None:
+        """Ask for the page that is on the screen, where it is missing; one at a time."""
+        page = self._page
+        if page is None or self._asked is not None:
+            return
+        top = self.table.scroll_offset.y
+        for index in (self.table.cursor, top, top + self.table.size.height - 1):
+            first = index // PAGE * PAGE
+            if 0 <= index < page.total and first not in self._had:
+                self._ask(first)
+                return
+
+    # ------------------------------------------------------------------------------------------ drawing
+
+    def _paint(self) -> None:
+        self._revision += 1
+        page = self._page
+        now = self._now()
+
+        def draw(index: int, width: int) -> Line:
+            entry = self._entries.get(index)
+            marked = entry is not None and (entry.kind, entry.id) in self._marks
+            return words.row(entry, marked=marked, now=now, width=width, look=self.look)
+
+        self.table.empty = "asking the core" if page is None else "nothing matches" if self._text else "nothing is here"
+        self.table.show(page.total if page is not None else 0, draw, self._revision)
+        width = self.table.size.width
+        filtered = f"filter {self._text}" if self._text else "filter none"
+        facts = (Fact("", words.summary(page, self.look)), Fact("", words.head(width, self.look)))
+        self.head.value = FactList(
+            words.title(page, self.look), words.clean_text(filtered, self.look), facts, labels=-1
+        )
+        self._paint_place()
+
+    def _paint_place(self) -> None:
+        total = self._page.total if self._page is not None else 0
+        width = self.table.size.width
+        place = self.table.cursor
+        line = words.marks_line(len(self._marks), place, total, self._said, width, self.look)
+        self.below.update(to_content([line], self.look))
+        self.detail.value = words.detail(self._entries.get(place), self._now(), self.look)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._paint)
+
+    def on_virtual_table_moved(self, _event: VirtualTable.Moved) -> None:
+        self._paint_place()
+        self._complete()
+
+    # ------------------------------------------------------------------------------------------ actions
+
+    @property
+    def _here(self) -> QuarantineEntry | None:
+        return self._entries.get(self.table.cursor)
+
+    def _chosen(self, kind: QuarantineKind) -> list[str]:
+        """Ids of the marked ones of a kind, or of the one under the cursor."""
+        marked = sorted(found for marked_kind, found in self._marks if marked_kind is kind)
+        here = self._here
+        return marked or ([here.id] if here is not None and here.kind is kind else [])
+
+    def on_virtual_table_chosen(self, _event: VirtualTable.Chosen) -> None:
+        here = self._here
+        if here is None or here.kind is QuarantineKind.HEAD:
+            return
+        if here.kind is QuarantineKind.RUN:
+            self._driver.undo(here.id)
+        elif here.kind is QuarantineKind.ASIDE:
+            self._driver.restore(self._chosen(QuarantineKind.ASIDE))
+        elif here.kind is QuarantineKind.REFUSED:
+            self._driver.say("t fetches refused rows again; the primary is never written")
+        else:
+            self._driver.say("a run that is listed above puts its old file back")
+
+    def action_mark(self) -> None:
+        here = self._here
+        if here is not None and here.kind in (QuarantineKind.ASIDE, QuarantineKind.REFUSED):
+            self._marks ^= {(here.kind, here.id)}
+            self._paint()
+        self.table.action_move(1)
+
+    def action_mark_all(self) -> None:
+        """Every row that matches the filter, on this page or not."""
+        if self._page is not None:
+            self._marks |= set(self._page.matching)
+            self._paint()
+
+    def action_clear_marks(self) -> None:
+        self._marks.clear()
+        self._paint()
+
+    def action_retry(self) -> None:
+        ids = self._chosen(QuarantineKind.REFUSED)
+        if ids:
+            self._driver.retry(ids)
+        else:
+            self._driver.say("t is for refused rows: mark one, or stand on it")
+
+    def action_purge(self) -> None:
+        self._driver.purge()
+
+    def action_export(self) -> None:
+        self._driver.export(self._text)
+
+    def action_filter(self) -> None:
+        self.box.display = True
+        self.box.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        if event.value != self._text:
+            self._text = event.value
+            self.reload()
+
+    def on_input_submitted(self, _event: Input.Submitted) -> None:
+        self.table.focus()
+
+    def action_back(self) -> None:
+        """Out of the filter, then of the marks, then of the dialog."""
+        if self.box.display:
+            self.box.display = False
+            self.box.value = ""
+            self.table.focus()
+        elif self._marks:
+            self.action_clear_marks()
+        else:
+            self.dismiss(None)
+
+    def action_help(self) -> None:
+        self.app.push_screen(HelpDialog(self.look, QUARANTINE))

@@ -1,0 +1,363 @@
+"""What the Orphans screen asks the core, and what it holds of the answers (`console.md` 5.2-5.4).
+
+The index and each view of it are frozen values; marks are a stored filter and single keys, never a list of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from console.desk import OnAnswer
+from console.flows.plans import Wish
+from console.flows.stage import Stage
+from storage_sync.answers import Exported
+from storage_sync.embeddings.reason import CAN_LEAVE
+from storage_sync.embeddings.words import GROUPS, SORTS, Marks, Wanted
+from storage_sync.model import Outcome, Refused
+from widgets import fmt
+
+if TYPE_CHECKING:
+    from storage_sync.embeddings.detail import Detail, Neighbours
+    from storage_sync.embeddings.index import Bools, OrphanIndex, Row
+    from storage_sync.embeddings.query import View
+    from storage_sync.embeddings.questions import Marked
+
+REST_S = 0.1
+"""How long the cursor rests before what lies near a row is computed."""
+
+
+class Orphans:
+    """`plan` opens the dialog of a plan; `changed` is called when there is something else to draw."""
+
+    def __init__(self, stage: Stage, plan: Callable[[Wish], object], changed: Callable[[], None]) -> None:
+        self._stage = stage
+        self._plan = plan
+        self._changed = changed
+        self._open: dict[str, int] = {}
+        self._mask: Bools | None = None
+        self._found: Bools | None = None
+        self._wanted_number: int | None = None
+        self._moved_at = 0.0
+        self.index: OrphanIndex | None = None
+        self.view: View | None = None
+        self.wanted = Wanted()
+        self.marks = Marks()
+        self.marked = 0
+        """How many rows are."""
+        self.detail: Detail | None = None
+        self.near: Neighbours | None = None
+        self.said = "not scanned yet"
+        self.revision = 0
+        """Another one for each answer and each mark."""
+
+    # ----------------------------------------------------------------------------------------- asking
+
+    def _ask(self, kind: str, answered: OnAnswer, **arguments: object) -> None:
+        """A newer question of one kind takes the place of the older."""
+        self._forget(kind)
+
+        def done(value: object) -> None:
+            self._open.pop(kind, None)
+            answered(value)
+
+        def refused(answer: Refused) -> None:
+            self._open.pop(kind, None)
+            self._refused(kind, answer)
+
+        self._open[kind] = self._stage.desk.ask(kind, answered=done, refused=refused, **arguments)
+
+    def _forget(self, kind: str) -> None:
+        older = self._open.pop(kind, None)
+        if older is not None:
+            self._stage.desk.forget(older)
+
+    def _refused(self, kind: str, refused: Refused) -> None:
+        text = f"{refused.reason}; {refused.hint}" if refused.hint else refused.reason
+        if kind in ("orphans_scan", "orphans_query"):
+            self.said = text
+        else:
+            self._stage.say(text, failed=True)
+        self._show()
+
+    def _show(self) -> None:
+        self.revision += 1
+        self._changed()
+
+    @property
+    def busy(self) -> bool:
+        """A new order is on its way; what is drawn is the old one."""
+        return "orphans_query" in self._open
+
+    # ------------------------------------------------------------------------------------ scan and query
+
+    def scan(self) -> None:
+        """Look at every embedding again."""
+        self.said = "scanning…"
+        self._ask("orphans_scan", self._scanned)
+        self._show()
+
+    def _scanned(self, value: Any) -> None:
+        if value is None:
+            self.said, self.index, self.view = "there is no cache file", None, None
+            self._show()
+            return
+        self.index = value
+        self._query()
+
+    def want(self, **changes: object) -> None:
+        """Another filter, order or grouping."""
+        self.wanted = replace(self.wanted, **changes)  # type: ignore[arg-type]
+        self._query()
+
+    def _query(self) -> None:
+        if self.index is None:
+            self._show()
+            return
+        self.said = "sorting…"
+        self._ask("orphans_query", self._ordered, index=self.index, wanted=self.wanted)
+        self._show()
+
+    def _ordered(self, value: Any) -> None:
+        view: View = value
+        older = self.view
+        self.view, self.said = view, ""
+        if self.wanted.filter.strip():
+            self._found = view.matched
+        if older is None or older.index is not view.index:
+            self._found = view.matched if self.wanted.filter.strip() else None
+            self.detail = self.near = None
+            self._mark_again()
+        self._show()
+
+    def sort(self) -> None:
+        place = (SORTS.index(self.wanted.sort) + 1) % len(SORTS)
+        self.want(sort=SORTS[place], reverse=False)
+
+    def group(self) -> None:
+        self.want(group=GROUPS[(GROUPS.index(self.wanted.group) + 1) % len(GROUPS)], folded=frozenset())
+
+    def fold(self, name: str) -> None:
+        """Close an open group, open a closed one."""
+        self.want(folded=self.wanted.folded ^ {name})
+
+    def number_at(self, place: int) -> int | None:
+        """Row of the index at a place of the list; None for a group's head and beyond the end."""
+        view = self.view
+        if view is None or not 0 <= place < len(view) or view.at(place) < 0:
+            return None
+        return view.at(place)
+
+    def next_match(self, place: int, step: int) -> int | None:
+        """Where the next row stands that fits the last filter, round the end; None when there is no other."""
+        view = self.view
+        if view is None:
+            return None
+        many = len(view)
+        for distance in range(1, many + 1):
+            there = (place + step * distance) % many
+            row = view.at(there)
+            if row >= 0 and (self._found is None or bool(self._found[row])):
+                return there
+        return None
+
+    # ------------------------------------------------------------------------------------------- detail
+
+    def look_at(self, number: int | None) -> None:
+        """The cursor is on another row: its facts are asked for, one question at a time."""
+        if number == self._wanted_number and (self.detail is None or self._is_of_index(self.detail)):
+            return
+        self._wanted_number = number
+        self._moved_at = self._stage.clock.monotonic()
+        self._forget("orphan_neighbours")
+        self.near = None
+        if number is None:
+            self.detail = None
+        elif "orphan_detail" not in self._open:
+            self._ask_detail(number)
+
+    def _is_of_index(self, detail: Detail) -> bool:
+        return self.index is not None and detail.revision == self.index.revision
+
+    def _ask_detail(self, number: int) -> None:
+        self._ask("orphan_detail", self._detailed, index=self.index, number=number)
+
+    def _detailed(self, value: Any) -> None:
+        detail: Detail = value
+        wanted = self._wanted_number
+        if wanted is None or self.index is None:
+            return
+        if detail.number != wanted or not self._is_of_index(detail):
+            self._ask_detail(wanted)
+            return
+        self.detail = detail
+        self._show()
+
+    def rest(self) -> None:
+        """Called by the application's timer: once the cursor rests, ask for what lies near."""
+        detail = self.detail
+        rested = self._stage.clock.monotonic() - self._moved_at >= REST_S
+        waiting = self.near is not None or "orphan_neighbours" in self._open
+        if detail is not None and detail.number == self._wanted_number and rested and not waiting:
+            self._ask("orphan_neighbours", self._neighboured, index=self.index, number=detail.number)
+
+    def _neighboured(self, value: Any) -> None:
+        near: Neighbours = value
+        if self.detail is not None and (near.number, near.revision) == (self.detail.number, self.detail.revision):
+            self.near = near
+            self._show()
+
+    # -------------------------------------------------------------------------------------------- marks
+
+    def is_marked(self, number: int) -> bool:
+        """Whether the row is marked."""
+        index = self.index
+        if index is None:
+            return False
+        by_filter = self._mask is not None and bool(self._mask[number])
+        return by_filter != (index.keys[number] in self.marks.keys)
+
+    def mark(self, number: int) -> None:
+        """Mark, or unmark."""
+        if self.index is not None:
+            self.marked += -1 if self.is_marked(number) else 1
+            self.marks = replace(self.marks, keys=self.marks.keys ^ {self.index.keys[number]})
+            self._show()
+
+    def mark_all(self) -> None:
+        """Everything that fits the filter now, as the filter itself."""
+        if self.view is not None and not self.busy:
+            self.marks = Marks(self.wanted.filter)
+            self._mask, self.marked = self.view.matched, self.view.rows
+            self._show()
+
+    def clear_marks(self) -> bool:
+        """Whether there were any."""
+        had = self.marks != Marks()
+        self.marks, self._mask, self.marked = Marks(), None, 0
+        if had:
+            self._show()
+        return had
+
+    def _mark_again(self) -> None:
+        """Another index: keys that are gone lose their mark, the stored filter is asked anew."""
+        if self.index is None or self.marks == Marks():
+            return
+        before = self.marked
+
+        def resolved(value: Any) -> None:
+            marked: Marked = value
+            self.marks = Marks(keys=frozenset(marked.keys))
+            self._mask, self.marked = None, len(marked.keys)
+            if self.marked != before:
+                self._stage.say(f"{before:,} were marked, {self.marked:,} are now")
+            self._show()
+
+        self._ask("orphans_marked", resolved, index=self.index, marks=self.marks)
+
+    # ------------------------------------------------------------------------------------------ actions
+
+    def chosen(self, number: int | None) -> Marks:
+        """What an action is about: the marks, else the row under the cursor."""
+        if self.marks != Marks() or number is None or self.index is None:
+            return self.marks
+        return Marks(keys=frozenset({self.index.keys[number]}))
+
+    def set_aside(self, number: int | None) -> None:
+        """Plan to take what is chosen out of the cache."""
+        self._with_keys(number, lambda keys: Wish("set_aside", "Set aside", {"keys": keys}, ended=self._ended))
+
+    def _with_keys(self, number: int | None, wish: Callable[[list[str]], Wish]) -> None:
+        index = self.index
+        if index is None or self.chosen(number) == Marks():
+            self._stage.say("nothing is chosen; space marks a row")
+            return
+
+        def resolved(value: Any) -> None:
+            keys = self._leaving(index, value)
+            if keys:
+                self._plan(wish(keys))
+
+        self._ask("orphans_marked", resolved, index=index, marks=self.chosen(number))
+
+    def _leaving(self, index: OrphanIndex, marked: Marked) -> list[str]:
+        """Keys that may be set aside; it is said when that is not all of them."""
+        pairs = zip(marked.numbers, marked.keys, strict=True)
+        keys = [key for number, key in pairs if index.reason(number) in CAN_LEAVE]
+        left = len(marked.keys) - len(keys)
+        if left:
+            self._stage.say(f"{fmt.plural(left, 'row')} left out: their owner is there, or there is nothing to take")
+        elif not keys:
+            self._stage.say("nothing of it is there any more")
+        return keys
+
+    def _ended(self, outcome: Outcome) -> None:
+        """The cache is another one: marks were for the old one."""
+        if outcome.error is None:
+            self.clear_marks()
+        self.scan()
+
+    def reattach(self, number: int | None) -> None:
+        """Plan the sync that fetches the owner, where the primary has it in the window."""
+        detail = self.detail
+        if number is None or detail is None or detail.number != number:
+            self._stage.say("nothing is chosen")
+        elif detail.reattach:
+            self._stage.say(f"re-attach is not possible: {detail.reattach}")
+        else:
+            self._plan(Wish("sync", "Re-attach by a sync", ended=self._ended))
+
+    def expected_row(self, number: int | None) -> Row | None:
+        """The row that `i` is about when only one is."""
+        index = self.index
+        return index.row(number) if index is not None and number is not None and self.marks == Marks() else None
+
+    def expect(self, number: int | None, note: str | None) -> None:
+        """Mark what is chosen as expected with a note; None takes that back."""
+        index = self.index
+        if index is None or self.chosen(number) == Marks():
+            self._stage.say("nothing is chosen; space marks a row")
+            return
+
+        def resolved(value: Any) -> None:
+            keys = self._leaving(index, value)
+            if not keys:
+                return
+            if note is None:
+                self._stage.desk.ask("unexpect", answered=self._expected, refused=self._not_done, keys=keys)
+            else:
+                self._stage.desk.ask("expect", answered=self._expected, refused=self._not_done, keys=keys, note=note)
+
+        self._ask("orphans_marked", resolved, index=index, marks=self.chosen(number))
+
+    def _expected(self, value: object) -> None:
+        told = value.extra.get("expected", value.extra.get("unexpected")) if isinstance(value, Outcome) else None
+        many = len(told) if isinstance(told, list) else 0
+        word = "not expected any more" if isinstance(value, Outcome) and "unexpected" in value.extra else "expected"
+        self._stage.say(f"{fmt.plural(many, 'row')} {word}")
+        self.clear_marks()
+        self.scan()
+
+    def _not_done(self, refused: Refused) -> None:
+        self._stage.say(f"{refused.reason}; {refused.hint}" if refused.hint else refused.reason, failed=True)
+
+    def export(self, path: str, *, vectors: bool) -> None:
+        """Write what is marked, else all that is shown."""
+        if self.index is None:
+            self._stage.say("nothing was scanned yet")
+            return
+        self._ask(
+            "orphans_export",
+            self._exported,
+            index=self.index,
+            wanted=self.wanted,
+            marks=self.marks,
+            path=path,
+            vectors=vectors,
+        )
+
+    def _exported(self, value: object) -> None:
+        if isinstance(value, Exported):
+            said = f"{fmt.plural(value.rows, 'row')}, {fmt.size(value.bytes)} in {value.path}"
+            self._stage.say(said)

@@ -1,0 +1,91 @@
+"""Rows that were refused or set aside, and runs to take back: the list, and a plan for what is brought back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from console.dialogs.quarantine import QuarantineDialog
+from console.flows.plans import Wish, undo_of
+from console.flows.stage import Stage
+from storage_sync.answers import Exported, QuarantinePage
+from storage_sync.model import Outcome, Refused
+
+
+class Quarantine:
+    """`plan`: opens the dialog of a plan."""
+
+    def __init__(self, stage: Stage, plan: Callable[[Wish], object]) -> None:
+        self._stage = stage
+        self._plan = plan
+        self._dialog: QuarantineDialog | None = None
+        self._waiting: int | None = None
+
+    def open(self) -> None:
+        """Show the list; or nothing more, when it is open."""
+        if self._dialog is None:
+            self._dialog = QuarantineDialog(self._stage.look, self, self._stage.clock.now)
+            self._stage.show(self._dialog, self._closed)
+
+    def _closed(self, _: None) -> None:
+        self._dialog = None
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._waiting is not None:
+            self._stage.desk.forget(self._waiting)
+            self._waiting = None
+
+    # ---------------------------------------------------------------------------------- what it asks for
+
+    def ask(self, text: str, first: int, count: int) -> None:
+        """A page; only the newest question is waited for."""
+        self._forget()
+
+        def answered(value: object) -> None:
+            if self._dialog is not None and isinstance(value, QuarantinePage):
+                self._dialog.show_page(text, value)
+
+        self._waiting = self._stage.desk.ask(
+            "quarantine", answered=answered, refused=self._not_listed, filter=text, first=first, count=count
+        )
+
+    def _not_listed(self, refused: Refused) -> None:
+        if self._dialog is not None:
+            self._dialog.show_refusal(f"{refused.reason}; {refused.hint}" if refused.hint else refused.reason)
+
+    def restore(self, ids: Sequence[str]) -> None:
+        self._plan(Wish("restore", "Restore", {"ids": [int(one) for one in ids]}, ended=self._changed))
+
+    def undo(self, run_id: str) -> None:
+        wish = undo_of(run_id)
+        self._plan(Wish(wish.kind, wish.name, wish.arguments, ended=self._changed))
+
+    def purge(self) -> None:
+        self._plan(Wish("purge", "Purge", ended=self._changed))
+
+    def _changed(self, _: Outcome) -> None:
+        if self._dialog is not None:
+            self._dialog.reload()
+
+    def retry(self, ids: Sequence[str]) -> None:
+        """Fetch refused rows again: nothing is asked first, a sync does the same by itself."""
+        self._stage.say(f"fetching {len(ids):,} refused rows again")
+        self._stage.desk.ask("retry", answered=self._retried, ids=list(ids))
+
+    def _retried(self, value: object) -> None:
+        told = value.extra.get("retried") if isinstance(value, Outcome) else None
+        if isinstance(told, dict):
+            accepted, still = len(told.get("accepted", ())), len(told.get("refused", ()))
+            self._stage.say(f"{accepted:,} accepted now, {still:,} still refused")
+        if self._dialog is not None:
+            self._dialog.reload()
+
+    def export(self, text: str) -> None:
+        self._stage.desk.ask("quarantine_export", answered=self._exported, filter=text)
+
+    def _exported(self, value: object) -> None:
+        if isinstance(value, Exported):
+            self._stage.say(f"{value.rows:,} rows in {value.path}")
+
+    def say(self, text: str) -> None:
+        self._stage.say(text)

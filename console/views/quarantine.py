@@ -1,0 +1,171 @@
+"""The quarantine in words: one row, the details of one, and what there is in all (`console.md` 4.9)."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from console.screens.listing import Column, table_head, table_row
+from storage_sync.answers import QuarantineEntry, QuarantineKind, QuarantinePage
+from widgets import fmt
+from widgets.facts import Fact, FactList
+from widgets.glyphs import Look, Role, Tone
+from widgets.line import Line, Piece, fit, muted, plain, toned
+
+COLUMNS = (
+    Column("  table", 15),
+    Column("key", 0),
+    Column("kind", 9),
+    Column("reason", 26, wide=96),
+    Column("when", 8),
+    Column("bytes", 9, right=True),
+)
+_HEADS = {
+    QuarantineKind.RUN: "runs that can be taken back",
+    QuarantineKind.ASIDE: "set aside by",
+    QuarantineKind.REFUSED: "refused, from the primary",
+    QuarantineKind.FILE: "old files beside the cache",
+}
+
+
+def head(width: int, look: Look) -> Line:
+    return table_head(COLUMNS, width, look.glyphs)
+
+
+def row(entry: QuarantineEntry | None, *, marked: bool, now: float, width: int, look: Look) -> Line:
+    """One line of the list; None: its page is on the way."""
+    if entry is None:
+        return muted(f"   {look.glyphs.ellipsis}")
+    if entry.kind is QuarantineKind.HEAD:
+        return _head_row(entry, look)
+    mark = Piece(f"{look.glyphs.mark if marked else ' '} ", Tone.ACCENT)
+    cells = (
+        (mark, Piece(clean_text(entry.table or "-", look))),
+        plain(_name(entry, look)),
+        muted(str(entry.kind)),
+        plain(clean_text(entry.reason, look)),
+        muted(fmt.age(None if entry.at is None else now - entry.at) if entry.at is not None else "-"),
+        plain(fmt.count(entry.bytes) if entry.bytes is not None else "-"),
+    )
+    return table_row(COLUMNS, cells, width, look.glyphs)
+
+
+def _name(entry: QuarantineEntry, look: Look) -> str:
+    if entry.kind is QuarantineKind.RUN:
+        return clean_text(f"{entry.id} {entry.reason}", look)
+    if entry.kind is QuarantineKind.FILE:
+        return clean_text(PurePath(entry.id).name, look)
+    return fmt.short_key(clean_text(entry.key, look), look.glyphs)
+
+
+def _head_row(entry: QuarantineEntry, look: Look) -> Line:
+    kind = QuarantineKind(entry.reason)
+    run = f" {entry.run_id}" if entry.run_id else ""
+    dated = f" · {fmt.when(entry.at)}" if entry.run_id and entry.at is not None else ""
+    size = f" · {fmt.size(entry.bytes)}" if entry.bytes else ""
+    said = look.glyphs.plain(f"{_HEADS[kind]}{clean_text(run, look)}{dated} · {entry.rows or 0:,}{size}")
+    return (Piece(f" {look.glyphs.opened} ", Tone.MUTED), Piece(said, Tone.STRONG))
+
+
+def summary(page: QuarantinePage | None, look: Look) -> Line:
+    """How much there is of each kind, filter or not."""
+    if page is None:
+        return muted(" asking the core")
+    glyphs = look.glyphs
+    refused = Role.ATTENTION if page.refused else Role.OFF
+    parts: list[Line] = [
+        toned(refused, f"refused {page.refused:,}, from the primary", glyphs=glyphs),
+        toned(Role.OFF, f"set aside {page.aside:,}", glyphs=glyphs),
+        toned(Role.OFF, f"old files {page.files:,}", glyphs=glyphs),
+        toned(Role.OFF, f"runs {page.runs:,}", glyphs=glyphs),
+    ]
+    pieces: list[Piece] = [Piece(" ")]
+    for part in parts:
+        pieces.extend((*part, Piece("   ")))
+    return tuple(pieces)
+
+
+def title(page: QuarantinePage | None, look: Look) -> str:
+    amount = f" · {page.aside + page.refused:,} rows · {fmt.size(page.bytes)}" if page is not None else ""
+    return look.glyphs.plain(f"Quarantine{amount}")
+
+
+def detail(entry: QuarantineEntry | None, now: float, look: Look) -> FactList:
+    """What one entry is, what can be done with it, and what comes of it."""
+    if entry is None or entry.kind is QuarantineKind.HEAD:
+        return FactList("", "", ())
+    titles = {
+        QuarantineKind.RUN: f"run {entry.id}",
+        QuarantineKind.FILE: PurePath(entry.id).name,
+    }
+    name = clean_text(titles.get(entry.kind, f"{entry.table} · {entry.key}"), look)
+    facts = {
+        QuarantineKind.RUN: _run,
+        QuarantineKind.ASIDE: _aside,
+        QuarantineKind.REFUSED: _refused,
+        QuarantineKind.FILE: _file,
+    }[entry.kind](entry, now, look)
+    return FactList(look.glyphs.plain(name), str(entry.kind), facts, labels=10)
+
+
+def _aside(entry: QuarantineEntry, now: float, look: Look) -> tuple[Fact, ...]:
+    size = fmt.count(entry.bytes)
+    left = entry.expires_at - now if entry.expires_at is not None else None
+    expiry = (
+        "may be purged now, with D" if left is not None and left <= 0 else f"in {fmt.age(left)}; D purges what is old"
+    )
+    return (
+        Fact(
+            "was",
+            plain(f"taken out for g-{entry.generation} by {clean_text(entry.run_id, look)}, {fmt.when(entry.at)}"),
+        ),
+        Fact("why", plain(clean_text(entry.reason, look))),
+        Fact("restore", plain(f"enter writes the same {size} bytes back; digest {entry.digest[:8]} is checked first")),
+        Fact("after", plain("a row that the primary asks for is replaced again by the next sync")),
+        Fact("expires", plain(expiry)),
+    )
+
+
+def _refused(entry: QuarantineEntry, now: float, look: Look) -> tuple[Fact, ...]:
+    since = f"since {fmt.when(entry.at)}" if entry.at is not None else "not known since when"
+    return (
+        Fact("why", plain(clean_text(entry.reason, look))),
+        Fact("column", plain(clean_text(entry.column, look) or "-")),
+        Fact("seen", plain(since)),
+        Fact("retry", plain("t fetches and checks it again; the primary keeps it as it is")),
+        Fact("counts", plain("cached and refused rows together are those of the primary")),
+    )
+
+
+def _run(entry: QuarantineEntry, now: float, look: Look) -> tuple[Fact, ...]:
+    kept = (
+        f"{fmt.plural(entry.rows or 0, 'row')}, {fmt.size(entry.bytes)}"
+        if not entry.key
+        else clean_text(entry.key, look)
+    )
+    return (
+        Fact("did", plain(f"{clean_text(entry.reason, look)}, g-{entry.generation}, {fmt.when(entry.at)}")),
+        Fact("kept", plain(kept)),
+        Fact("undo", plain("enter plans it; rows that changed since stay as they are")),
+    )
+
+
+def _file(entry: QuarantineEntry, now: float, look: Look) -> tuple[Fact, ...]:
+    why = "it was damaged, and is kept to be looked at" if entry.reason == "corrupt" else "a rebuild replaced it"
+    return (
+        Fact("path", plain(clean_text(entry.id, look))),
+        Fact("size", plain(fmt.size(entry.bytes))),
+        Fact("why", plain(why)),
+        Fact("back", plain("the undo of the run that replaced it, where that run is listed above")),
+    )
+
+
+def marks_line(marked: int, place: int, total: int, problem: str, width: int, look: Look) -> Line:
+    """Below the list."""
+    left = f" {marked:,} marked" if marked else ""
+    wrong = (Piece(f"   {clean_text(problem, look)}", Tone.ATTENTION),) if problem else ()
+    right = f"{place + 1:,}/{total:,} " if total else ""
+    return (*fit((*plain(left), *wrong), max(0, width - len(right)), look.glyphs), *muted(right))
+
+
+def clean_text(text: str, look: Look) -> str:
+    return fmt.clean(text, ascii_only=look.glyphs.is_ascii)

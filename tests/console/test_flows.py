@@ -1,0 +1,505 @@
+"""Plans from the wish to the result, and the quarantine: each key, each way out, each refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Button, Input
+
+from console import scenes
+from console.app import Console
+from console.bridge import ScriptedBridge
+from console.dialogs.help import HelpDialog
+from console.dialogs.log import LogDialog
+from console.dialogs.plan import PlanDialog
+from console.dialogs.quarantine import QuarantineDialog
+from console.scenes import Scene
+from storage_sync.answers import Exported, QuarantineEntry, QuarantineKind, QuarantinePage
+from storage_sync.model import (
+    Answer,
+    CacheWrites,
+    Check,
+    CheckStatus,
+    ErrorValue,
+    Outcome,
+    Plan,
+    PlanRow,
+    Refused,
+    TableChange,
+    TableCounts,
+    Word,
+)
+from tests.console.app import asked, console, live, screen_text, settle
+
+HOSTILE = "[/b][red]x 名前 \x1b[31m"
+
+
+def scene_of(name: str, **changes: object) -> Scene:
+    scene = scenes.scene(name)
+    return replace(scene, snapshot=replace(scene.snapshot, **changes))  # type: ignore[arg-type]
+
+
+def plan_of(kind: str = "repair", *, phrase: str | None = None, level: int = 2, rows: int = 5) -> Plan:
+    steps = (
+        PlanRow("fetch", "fetch and replace rows", rows, 6_246, "undo"),
+        PlanRow("aside", "set the damaged bytes aside", rows, None, "restorable"),
+        PlanRow("primary", "primary", 0, 0, "never written"),
+    )
+    return replace(scenes.plan(removed=0), id="p-7f31", kind=kind, rows=steps, level=level, phrase=phrase)
+
+
+def outcome_of(**changes: object) -> Outcome:
+    proof = scenes.scene("in_sync").snapshot.freshness.proof
+    done = Outcome(
+        "repair",
+        Word.IN_SYNC,
+        7,
+        run_id="s-4122",
+        proof=proof,
+        applied={"episodes": TableChange(update=5)},
+        counts={"episodes": TableCounts(cache=1000, cache_only=7, refused=1)},
+        cache_writes=CacheWrites(1, 65_536),
+        checks=(Check("episode_count", CheckStatus.PASS, 1, 1),),
+        warnings=(HOSTILE,),
+        extra={"kept": "/var/lib/cache.redb.corrupt-20260902T143331Z"},
+    )
+    return replace(done, **changes)  # type: ignore[arg-type]
+
+
+def latest(bridge: ScriptedBridge, kind: str) -> tuple[int, Mapping[str, object]]:
+    """Number and arguments of the newest question of a kind."""
+    command = next(command for command in reversed(bridge.asked) if command.kind == kind)
+    return command.id, command.arguments
+
+
+async def answer(app: Console, bridge: ScriptedBridge, pilot: Pilot[int], kind: str, value: object) -> None:
+    bridge.post(Answer(latest(bridge, kind)[0], value))
+    await settle(app, pilot)
+
+
+async def refuse(app: Console, bridge: ScriptedBridge, pilot: Pilot[int], kind: str) -> None:
+    bridge.post(Refused(latest(bridge, kind)[0], f"no {HOSTILE}", "look again"))
+    await settle(app, pilot)
+
+
+async def shown(app: Console, bridge: ScriptedBridge, pilot: Pilot[int], key: str, plan: Plan) -> PlanDialog:
+    await pilot.press(key)
+    await pilot.pause()
+    await answer(app, bridge, pilot, "make_plan", plan)
+    assert isinstance(app.screen, PlanDialog)
+    return app.screen
+
+
+async def started(app: Console, bridge: ScriptedBridge, pilot: Pilot[int], key: str = "r") -> PlanDialog:
+    dialog = await shown(app, bridge, pilot, key, plan_of())
+    await pilot.press("right", "enter")
+    await pilot.pause()
+    assert latest(bridge, "execute")[1] == {"plan_id": "p-7f31", "phrase": ""}
+    run = scenes.scene("running").snapshot.run
+    bridge.show(replace(scenes.scene("running").snapshot, seq=9, run=run))
+    await settle(app, pilot)
+    return dialog
+
+
+# ------------------------------------------------------------------------------------------------ plan
+
+
+@pytest.mark.parametrize(
+    ("key", "kind", "name"), [("s", "sync", "Sync"), ("r", "repair", "Repair"), ("R", "rebuild", "Rebuild")]
+)
+async def test_a_key_makes_a_plan_and_the_safe_button_has_the_focus(key: str, kind: str, name: str) -> None:
+    app, bridge = console("damaged")
+    async with live(app, size=(100, 30)) as pilot:
+        dialog = await shown(app, bridge, pilot, key, plan_of(kind))
+        assert latest(bridge, "make_plan")[1]["kind"] == kind
+        assert dialog.focused is not None
+        assert dialog.focused.id == "cancel"
+        text = screen_text(app)
+        assert f"{name} · prod-eu · step 1 of 3: plan p-7f31" in text
+        assert "never written" in text
+        await pilot.press("enter")
+        await pilot.pause()
+        assert not isinstance(app.screen, PlanDialog)
+        assert "execute" not in [kind for kind, _ in asked(bridge)]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30)])
+async def test_a_rebuild_runs_only_with_the_typed_name(size: tuple[int, int]) -> None:
+    app, bridge = console("damaged")
+    async with live(app, size=size) as pilot:
+        dialog = await shown(app, bridge, pilot, "R", plan_of("rebuild", phrase="prod-eu", level=3))
+        button = dialog.query_one("#run", Button)
+        assert button.disabled
+        assert "it replaces what is there" in screen_text(app)
+        dialog.query_one("#phrase", Input).focus()
+        await pilot.press(*"prod-e", "enter", "enter")
+        assert button.disabled
+        await pilot.press("u", "enter")
+        assert not button.disabled
+        assert button.has_focus
+        await pilot.press("enter")
+        assert latest(bridge, "execute")[1] == {"plan_id": "p-7f31", "phrase": "prod-eu"}
+
+
+async def test_a_console_that_looks_only_makes_and_saves_plans_and_runs_none() -> None:
+    app, bridge = console(scene_of("damaged", access="ro"))
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        dialog = await shown(app, bridge, pilot, "R", plan_of("rebuild", phrase="prod-eu", level=3))
+        assert dialog.query_one("#run", Button).disabled
+        assert not dialog.query_one("#phrase", Input).display
+        assert "off: look only: W allows writes again" in screen_text(app)
+        await pilot.press("ctrl+s")
+        arguments = latest(bridge, "export_rows")[1]
+        assert arguments["name"] == "plan-p-7f31"
+        (row,) = arguments["rows"]  # type: ignore[misc]
+        assert row["id"] == "p-7f31"
+        assert row["rows"][0]["text"] == "fetch and replace rows"
+        await answer(app, bridge, pilot, "export_rows", Exported("/home/me/plan.jsonl", 1, 900))
+        assert "/home/me/plan.jsonl" in screen_text(app)
+        await pilot.click("#save")
+        assert [kind for kind, _ in asked(bridge)].count("export_rows") == 2
+
+
+async def test_what_needs_no_plan_is_its_own_result() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("r")
+        await pilot.pause()
+        await answer(app, bridge, pilot, "make_plan", Outcome("repair", Word.IN_SYNC, 0, run_id="s-1"))
+        text = screen_text(app)
+        assert "step 3 of 3: result" in text
+        assert "✓ IN SYNC" in text
+        assert "no row" in text
+        assert "Undo" not in text
+
+
+async def test_a_plan_that_is_refused_says_why_and_what_next() -> None:
+    app, bridge = console("damaged")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("r")
+        await pilot.pause()
+        await refuse(app, bridge, pilot, "make_plan")
+        text = screen_text(app)
+        assert "no [/b][red]x 名前 \\e[31m" in text
+        assert "look again" in text
+        await pilot.press("enter")
+        assert not isinstance(app.screen, PlanDialog)
+
+
+# ------------------------------------------------------------------------------------------------- run
+
+
+async def test_the_run_is_watched_in_the_dialog_and_hidden_with_esc() -> None:
+    app, bridge = console("damaged")
+    async with live(app, size=(100, 30)) as pilot:
+        await started(app, bridge, pilot)
+        text = screen_text(app)
+        for said in ("step 2 of 3: running", "60 %", "362 / 603 rows", "● fetch", "ETA", "core", "Cancel, keep 300"):
+            assert said in text
+        await pilot.press("escape")
+        await settle(app, pilot)
+        assert not isinstance(app.screen, PlanDialog)
+        assert "sync 60 %" in screen_text(app).splitlines()[0]
+        await pilot.press("s")
+        await settle(app, pilot)
+        assert "step 2 of 3: running" in screen_text(app)
+        assert [kind for kind, _ in asked(bridge)].count("make_plan") == 1
+
+
+@pytest.mark.parametrize("way", ["key", "button"])
+async def test_the_run_is_cancelled_in_the_dialog(way: str) -> None:
+    app, bridge = console("damaged")
+    async with live(app, size=(100, 30)) as pilot:
+        await started(app, bridge, pilot)
+        if way == "key":
+            await pilot.press("x")
+        else:
+            await pilot.click("#stop")
+        assert asked(bridge)[-1] == ("cancel", {})
+        await refuse(app, bridge, pilot, "execute")
+        text = screen_text(app)
+        assert "not done" in text
+        assert "no [/b][red]x" in text
+
+
+async def test_the_cancel_button_is_off_during_the_commit() -> None:
+    app, bridge = console("damaged")
+    async with live(app, size=(100, 30)) as pilot:
+        dialog = await started(app, bridge, pilot)
+        snapshot = scenes.scene("running").snapshot
+        assert snapshot.run is not None
+        bridge.show(replace(snapshot, seq=10, run=replace(snapshot.run, cancellable=False)))
+        await settle(app, pilot)
+        assert dialog.query_one("#stop", Button).disabled
+        assert "Committing" in screen_text(app)
+
+
+async def test_log_and_help_open_over_the_dialog() -> None:
+    app, bridge = console("damaged")
+    async with live(app, size=(100, 30)) as pilot:
+        await started(app, bridge, pilot)
+        await pilot.press("L")
+        await pilot.pause()
+        assert isinstance(app.screen, LogDialog)
+        await pilot.press("escape", "question_mark")
+        await pilot.pause()
+        assert isinstance(app.screen, HelpDialog)
+
+
+# ---------------------------------------------------------------------------------------------- result
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (140, 45)])
+async def test_the_result_says_what_was_done_and_how_to_take_it_back(size: tuple[int, int]) -> None:
+    app, bridge = console("damaged")
+    async with live(app, size=size) as pilot:
+        await started(app, bridge, pilot)
+        await answer(app, bridge, pilot, "execute", outcome_of())
+        text = screen_text(app)
+        for said in (
+            "step 3 of 3: result",
+            "▲ IN SYNC, 1 row refused",
+            "5 rows written   0 removed",
+            "7 cache-only rows kept",
+            "cache.redb.corrupt-20260902T143331Z",
+            "1 check ok",
+            "[/b][red]x 名前 \\e[31m",
+            "u takes s-4122 back",
+            "Show quarantined",
+            "Undo…",
+            "Close",
+        ):
+            assert said in text, said
+        assert app.screen.focused is not None
+        assert app.screen.focused.id == "close"
+        await pilot.press("enter")
+        await pilot.pause()
+        assert not isinstance(app.screen, PlanDialog)
+
+
+@pytest.mark.parametrize("way", ["u", "#undo"])
+async def test_a_run_is_taken_back_through_a_plan_of_its_own(way: str) -> None:
+    app, bridge = console("damaged")
+    async with live(app, size=(100, 30)) as pilot:
+        await started(app, bridge, pilot)
+        bridge.show(replace(scenes.scene("in_sync").snapshot, seq=20))
+        await answer(app, bridge, pilot, "execute", outcome_of())
+        if way == "u":
+            await pilot.press("u")
+        else:
+            await pilot.click(way)
+        await settle(app, pilot)
+        assert latest(bridge, "make_plan")[1] == {"kind": "undo", "run_id": "s-4122"}
+        assert "Undo · prod-eu · making the plan" in screen_text(app)
+
+
+async def test_refused_rows_are_shown_from_the_result() -> None:
+    app, bridge = console("damaged")
+    async with live(app, size=(100, 30)) as pilot:
+        await started(app, bridge, pilot)
+        await answer(app, bridge, pilot, "execute", outcome_of())
+        await pilot.click("#refused")
+        await settle(app, pilot)
+        assert isinstance(app.screen, QuarantineDialog)
+
+
+async def test_a_hidden_run_tells_its_end() -> None:
+    app, bridge = console("damaged")
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        await started(app, bridge, pilot)
+        await pilot.press("escape")
+        await answer(app, bridge, pilot, "execute", outcome_of())
+        assert "Repair: IN SYNC, exit 7" in screen_text(app)
+
+
+async def test_a_failed_run_offers_no_undo() -> None:
+    app, bridge = console("damaged")
+    error = ErrorValue("cache_locked", HOSTILE, "try later", True, 6)
+    async with live(app, size=(100, 30)) as pilot:
+        await started(app, bridge, pilot)
+        await answer(app, bridge, pilot, "execute", outcome_of(error=error, counts={}))
+        text = screen_text(app)
+        assert "✗ [/b][red]x 名前 \\e[31m" in text
+        assert "try later" in text
+        assert "Undo…" not in text
+
+
+# ------------------------------------------------------------------------------------------ quarantine
+
+RUN = QuarantineEntry(QuarantineKind.RUN, "s-4121", reason="repair", run_id="s-4121", at=scenes.NOW - 60, rows=5)
+ASIDE = tuple(
+    QuarantineEntry(
+        QuarantineKind.ASIDE,
+        f"{number}",
+        table="embeddings",
+        key=f"episode_{number}{HOSTILE}",
+        reason="orphan: owner nowhere",
+        run_id="s-4119",
+        generation=4120,
+        at=scenes.NOW - 300,
+        bytes=1538,
+        digest="51aa02",
+        expires_at=scenes.NOW + 86400,
+    )
+    for number in range(1, 4)
+)
+REFUSED = QuarantineEntry(
+    QuarantineKind.REFUSED, "patterns/88c0", table="patterns", key="88c0", column="context", reason=HOSTILE
+)
+FILE = QuarantineEntry(QuarantineKind.FILE, "/var/lib/cache.redb.old-20260902T143331Z", reason="old", bytes=9_000)
+
+
+def head(entry: QuarantineEntry, rows: int) -> QuarantineEntry:
+    return QuarantineEntry(QuarantineKind.HEAD, f"{entry.kind}", reason=str(entry.kind), run_id=entry.run_id, rows=rows)
+
+
+def page_of(first: int = 0, total: int | None = None) -> QuarantinePage:
+    entries = (head(RUN, 1), RUN, head(ASIDE[0], 3), *ASIDE, head(REFUSED, 1), REFUSED, head(FILE, 1), FILE)
+    matching = tuple((entry.kind, entry.id) for entry in (*ASIDE, REFUSED))
+    return QuarantinePage(entries, first, total or len(entries), 1, 3, 1, 1, 4614, matching)
+
+
+async def quarantine(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> QuarantineDialog:
+    await pilot.press("u")
+    await settle(app, pilot)
+    await answer(app, bridge, pilot, "quarantine", page_of())
+    assert isinstance(app.screen, QuarantineDialog)
+    return app.screen
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (140, 45)])
+async def test_the_quarantine_lists_runs_rows_and_files(size: tuple[int, int]) -> None:
+    app, bridge = console("quarantined")
+    async with live(app, size=size) as pilot:
+        await quarantine(app, bridge, pilot)
+        assert latest(bridge, "quarantine")[1] == {"filter": "", "first": 0, "count": 500}
+        text = screen_text(app)
+        for said in ("refused 1, from the primary", "set aside 3", "s-4121 repair", "runs that can be taken back"):
+            assert said in text, said
+        assert "[/b]" in text
+        await pilot.press("j", "j", "j")
+        await pilot.pause()
+        assert "enter writes the same 1,538 bytes back" in screen_text(app)
+        assert all(len(line) <= size[0] for line in screen_text(app).splitlines())
+
+
+async def test_rows_are_marked_and_restored_through_a_plan() -> None:
+    app, bridge = console("quarantined")
+    async with live(app, size=(100, 30)) as pilot:
+        await quarantine(app, bridge, pilot)
+        await pilot.press("j", "j", "j", "space", "space")
+        await pilot.pause()
+        assert "2 marked" in screen_text(app)
+        await pilot.press("enter")
+        await settle(app, pilot)
+        assert latest(bridge, "make_plan")[1] == {"kind": "restore", "ids": [1, 2]}
+        await answer(app, bridge, pilot, "make_plan", plan_of("quarantine", level=1))
+        assert "Restore · prod-eu" in screen_text(app)
+        assert "Restore 5" in screen_text(app)
+        await pilot.press("right", "enter")
+        await answer(app, bridge, pilot, "execute", outcome_of(command="quarantine", counts={}))
+        await pilot.press("enter")
+        await settle(app, pilot)
+        assert isinstance(app.screen, QuarantineDialog)
+        assert [kind for kind, _ in asked(bridge)].count("quarantine") == 2
+
+
+async def test_all_that_match_are_marked_and_the_marks_cleared() -> None:
+    app, bridge = console("quarantined")
+    async with live(app, size=(100, 30)) as pilot:
+        await quarantine(app, bridge, pilot)
+        await pilot.press("a")
+        await pilot.pause()
+        assert "4 marked" in screen_text(app)
+        await pilot.press("A")
+        await pilot.pause()
+        assert "marked" not in screen_text(app)
+        await pilot.press("a", "escape")
+        await pilot.pause()
+        assert "marked" not in screen_text(app)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert not isinstance(app.screen, QuarantineDialog)
+
+
+async def test_enter_on_a_run_plans_its_undo() -> None:
+    app, bridge = console("quarantined")
+    async with live(app, size=(100, 30)) as pilot:
+        await quarantine(app, bridge, pilot)
+        await pilot.press("j", "enter")
+        await settle(app, pilot)
+        assert latest(bridge, "make_plan")[1] == {"kind": "undo", "run_id": "s-4121"}
+
+
+async def test_refused_rows_are_fetched_again() -> None:
+    app, bridge = console("quarantined")
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        await quarantine(app, bridge, pilot)
+        await pilot.press("t")
+        assert "retry" not in [kind for kind, _ in asked(bridge)]
+        await pilot.press(*"jjjjjjj", "t")
+        assert latest(bridge, "retry")[1] == {"ids": ["patterns/88c0"]}
+        done = outcome_of(extra={"retried": {"accepted": ["patterns/88c0"], "refused": []}})
+        await answer(app, bridge, pilot, "retry", done)
+        assert "1 accepted now, 0 still refused" in screen_text(app)
+        assert [kind for kind, _ in asked(bridge)].count("quarantine") == 2
+        await pilot.press("enter")
+        assert asked(bridge)[-1][0] != "make_plan"
+
+
+async def test_a_purge_is_typed() -> None:
+    app, bridge = console("quarantined")
+    async with live(app, size=(100, 30)) as pilot:
+        await quarantine(app, bridge, pilot)
+        await pilot.press("D")
+        await settle(app, pilot)
+        assert latest(bridge, "make_plan")[1] == {"kind": "purge"}
+        await answer(app, bridge, pilot, "make_plan", plan_of("quarantine", phrase="prod-eu", level=3))
+        assert app.screen.query_one("#run", Button).disabled
+
+
+async def test_the_list_is_filtered_by_the_core_and_exported() -> None:
+    app, bridge = console("quarantined")
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        await quarantine(app, bridge, pilot)
+        await pilot.press("slash", *"rot", "enter")
+        await pilot.pause()
+        assert latest(bridge, "quarantine")[1] == {"filter": "rot", "first": 0, "count": 500}
+        await answer(app, bridge, pilot, "quarantine", QuarantinePage((), 0, 0, 1, 3, 1, 1, 4614))
+        assert "nothing matches" in screen_text(app)
+        await pilot.press("e")
+        assert latest(bridge, "quarantine_export")[1] == {"filter": "rot"}
+        await answer(app, bridge, pilot, "quarantine_export", Exported("/home/me/q.jsonl", 2, 100))
+        assert "2 rows in /home/me/q.jsonl" in screen_text(app)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert latest(bridge, "quarantine")[1]["filter"] == ""
+
+
+async def test_pages_are_asked_for_when_they_are_looked_at() -> None:
+    app, bridge = console("quarantined")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("u")
+        await settle(app, pilot)
+        await answer(app, bridge, pilot, "quarantine", page_of(total=2_000))
+        await pilot.press("G")
+        await settle(app, pilot)
+        assert latest(bridge, "quarantine")[1]["first"] == 1_500
+        assert [kind for kind, _ in asked(bridge)].count("quarantine") == 2
+        await answer(app, bridge, pilot, "quarantine", page_of(first=1_500, total=2_000))
+        assert isinstance(app.screen, QuarantineDialog)
+
+
+async def test_a_list_that_cannot_be_read_says_why() -> None:
+    app, bridge = console("quarantined")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("u")
+        await settle(app, pilot)
+        await refuse(app, bridge, pilot, "quarantine")
+        assert "no [/b][red]x" in screen_text(app)
+        await pilot.press("question_mark")
+        await pilot.pause()
+        assert "plan to put the marked rows back" in screen_text(app)
