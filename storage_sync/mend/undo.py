@@ -44,10 +44,11 @@ from storage_sync.mend.change import (
     stamped,
 )
 from storage_sync.model import Outcome, Phase, PlanRow
-from storage_sync.sync.apply import put_in_place, settle
+from storage_sync.sync.apply import UNDO_BUILD, put_in_place, settle
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.look import Look, looked
 from storage_sync.sync.plan import REPLACES
+from storage_sync.sync.run import in_rounds
 
 REASON = "taken back by undo"
 
@@ -62,7 +63,7 @@ async def run_undo(context: Context, run_id: str | None) -> Outcome:
     async with looked(context.session, context.tracker, context.draft, writing=False, locked_ok=True) as look:
         run = await context.session.on_cache_thread(_find, context, run_id, look.generation)
     if run.file is not None:
-        return await _put_file_back(context, run, run.file)
+        return await _file_undone(context, run, run.file)
 
     async def prepare(look: Look) -> Intent:
         return await context.session.on_cache_thread(_intent, context, look, run)
@@ -172,56 +173,60 @@ def _pages(steps: list[Step]) -> Iterator[list[Step]]:
 # ------------------------------------------------------------------------------------------------- file
 
 
-async def _put_file_back(context: Context, run: UndoRun, kept: str) -> Outcome:
+async def _file_undone(context: Context, run: UndoRun, kept: str) -> Outcome:
     """The file that `run` replaced becomes the cache again, with a new generation; the one of now is kept."""
-    session, options, draft = context.session, context.options, context.draft
-    await session.on_cache_thread(_require_kept, session.cache_path, kept)
+    await context.session.on_cache_thread(_require_kept, context.session.cache_path, kept)
     with ExitStack() as held:
         hold_lease(context, held)
-        async with looked(
-            session,
-            context.tracker,
-            draft,
-            writing=not options.plan_only,
-            wait_s=options.wait_s,
-            locked_ok=options.plan_only,
-        ) as look:
-            now_in = stamped(look)
-            if not options.plan_only:
-                await session.on_cache_thread(settle, context, look.generation)
-            with _copied(kept, real_path(session.cache_path)) as built:
-                checkpoint = await session.on_cache_thread(_checkpoint_of, built, kept)
-                rows = (
-                    PlanRow("file", f"put {kept} back", 0, None, "undo it again"),
-                    PlanRow("keep", "keep the file of now beside it", 0, look.judgement.size, "storage-sync undo"),
-                )
-                draft.extra["undone_run"] = run.id
-                propose(context, plan_of("undo", look.generation, now_in.root, rows, content=kept, level=REPLACES))
-                if options.plan_only:
-                    return draft.outcome()
-                witnessed = look.witness.generation if look.witness is not None else None
-                generation = next_generation(look.generation, witnessed)
-                checkpoint = replace(checkpoint, generation=generation)
-                await session.on_cache_thread(_stamp, built, checkpoint)
-                context.tracker.step(Phase.COMMIT)
-                await put_in_place(context, built, generation, time.time(), keep=True)
-        await acknowledge(context, checkpoint, look.witness)
-        await session.on_cache_thread(_forget, context, run.id)
-        outcome = await judged_after(context)
+        return await in_rounds(context, lambda: _put_file_back(context, run, kept))
+
+
+async def _put_file_back(context: Context, run: UndoRun, kept: str) -> Outcome:
+    session, options, draft = context.session, context.options, context.draft
+    async with looked(
+        session,
+        context.tracker,
+        draft,
+        writing=not options.plan_only,
+        wait_s=options.wait_s,
+        locked_ok=options.plan_only,
+    ) as look:
+        now_in = stamped(look)
+        if not options.plan_only:
+            await session.on_cache_thread(settle, context, look.generation)
+        with _copied(kept, real_path(session.cache_path)) as built:
+            checkpoint = await session.on_cache_thread(_checkpoint_of, built, kept)
+            rows = (
+                PlanRow("file", f"put {kept} back", 0, None, "undo it again"),
+                PlanRow("keep", "keep the file of now beside it", 0, look.judgement.size, "storage-sync undo"),
+            )
+            draft.extra["undone_run"] = run.id
+            propose(context, plan_of("undo", look.generation, now_in.root, rows, content=kept, level=REPLACES))
+            if options.plan_only:
+                return draft.outcome()
+            witnessed = look.witness.generation if look.witness is not None else None
+            generation = next_generation(look.generation, witnessed)
+            checkpoint = replace(checkpoint, generation=generation)
+            await session.on_cache_thread(_stamp, built, checkpoint)
+            context.tracker.step(Phase.COMMIT)
+            await put_in_place(context, built, look, generation, time.time(), keep=True)
+    await acknowledge(context, checkpoint, look.witness)
+    await session.on_cache_thread(_forget, context, run.id)
+    outcome = await judged_after(context)
     return replace(outcome, extra={**outcome.extra, "file_restored": kept})
 
 
 @contextmanager
 def _copied(kept: str, real: str) -> Iterator[str]:
     """A copy of the kept file beside the cache, gone at the end unless it was renamed. LocalIO."""
-    built = f"{real}.build-undo"
+    built = real + UNDO_BUILD
     try:
-        require_space(str(Path(real).parent), 2 * Path(kept).stat().st_size)
-        shutil.copyfile(kept, built)
-        os.chmod(built, Path(real).stat().st_mode & 0o777)  # noqa: PTH101 - symmetrical with stat
-    except OSError as error:
-        raise LocalIO(f"{kept} cannot be put back: {error.strerror}") from error
-    try:
+        try:
+            require_space(str(Path(real).parent), 2 * Path(kept).stat().st_size)
+            shutil.copyfile(kept, built)
+            os.chmod(built, Path(real).stat().st_mode & 0o777)  # noqa: PTH101 - symmetrical with stat
+        except OSError as error:
+            raise LocalIO(f"{kept} cannot be put back: {error.strerror}") from error
         yield built
     finally:
         Path(built).unlink(missing_ok=True)

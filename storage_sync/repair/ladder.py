@@ -17,7 +17,7 @@ from storage_sync.repair.rebuild import bring_anew, rebuild_facts, rescue_json
 from storage_sync.repair.situation import Rung, Situation, examined
 from storage_sync.sync.apply import held
 from storage_sync.sync.context import Context
-from storage_sync.sync.run import in_rounds, leased, run_sync
+from storage_sync.sync.run import in_rounds, leased, run_sync, synced
 
 TRIES = 3
 """How often the cache is examined again after a rung: opening it may show more than its copy did."""
@@ -29,10 +29,14 @@ async def run_repair(context: Context, *, no_rebuild: bool = False) -> Outcome:
     Raises the StorageSyncError that stopped it: CacheDamaged when only a rebuild helps and `no_rebuild` forbids it.
     """
     with leased(context):
-        for _ in range(TRIES):
-            outcome = await _climb(context, no_rebuild)
-            if outcome is not None:
-                return outcome
+        return await in_rounds(context, lambda: _healed(context, no_rebuild))
+
+
+async def _healed(context: Context, no_rebuild: bool) -> Outcome:
+    for _ in range(TRIES):
+        outcome = await _climb(context, no_rebuild)
+        if outcome is not None:
+            return outcome
     raise CacheDamaged("the cache was damaged again each time it was opened; is the disk sound?")
 
 
@@ -56,7 +60,7 @@ async def _climb(context: Context, no_rebuild: bool) -> Outcome | None:
         if situation.rung is Rung.OPEN and "opened" not in draft.extra:
             await _let_redb_repair(context)
             return None
-    return await in_rounds(replace(context, options=replace(context.options, heals=situation.rung is Rung.REFETCH)))
+    return await synced(replace(context, options=replace(context.options, heals=situation.rung is Rung.REFETCH)))
 
 
 async def _rebuild(context: Context, situation: Situation, no_rebuild: bool) -> Outcome:
@@ -82,7 +86,7 @@ async def _planned(context: Context, situation: Situation) -> Outcome:
 
 
 async def _compared(context: Context) -> Outcome:
-    return await in_rounds(replace(context, options=replace(context.options, heals=True)))
+    return await synced(replace(context, options=replace(context.options, heals=True)))
 
 
 async def _let_redb_repair(context: Context) -> None:

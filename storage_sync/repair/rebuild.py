@@ -21,7 +21,7 @@ from storage_sync.sync.apply import held, settle
 from storage_sync.sync.compare import guard_first_contact, project, target_of
 from storage_sync.sync.context import Context
 from storage_sync.sync.look import LOCKED, Look
-from storage_sync.sync.run import bring, leased
+from storage_sync.sync.run import bring, in_rounds, leased
 
 SPARE_BYTES = 4 << 20
 """Room for a first batch where nothing tells how large the new file will be."""
@@ -34,14 +34,18 @@ async def run_rebuild(context: Context, *, discard: bool = False, swap: bool = F
     is no build of this primary and these settings. With `stage_only` the file may be held by another process.
     """
     with leased(context):
-        async with examined(context, "rebuild", locked_ok=context.options.stage_only) as situation:
-            climbed(context.draft.extra, situation)
-            anew = replace(situation, rung=Rung.REBUILD, look=_replacing(situation.look))
-            if context.options.plan_only:
-                return await _planned(context, anew)
-            if discard:
-                discard_builds(context)
-            return await bring_anew(context, anew, swap=swap)
+        return await in_rounds(context, lambda: _rebuilt(context, discard, swap))
+
+
+async def _rebuilt(context: Context, discard: bool, swap: bool) -> Outcome:
+    async with examined(context, "rebuild", locked_ok=context.options.stage_only) as situation:
+        climbed(context.draft.extra, situation)
+        anew = replace(situation, rung=Rung.REBUILD, look=_replacing(situation.look))
+        if context.options.plan_only:
+            return await _planned(context, anew)
+        if discard:
+            discard_builds(context)
+        return await bring_anew(context, anew, swap=swap)
 
 
 async def bring_anew(context: Context, situation: Situation, *, swap: bool = False) -> Outcome:

@@ -7,7 +7,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -27,8 +27,11 @@ from storage_sync.model import FileIdentity, Phase
 from storage_sync.sync import undo
 from storage_sync.sync.compare import Compared
 from storage_sync.sync.context import PAGE, Context
+from storage_sync.sync.look import Look
 
 LOCK_POLL_S = 0.05
+UNDO_BUILD = ".build-undo"
+"""Suffix of the file that an undo makes beside the cache."""
 Written = TypeVar("Written")
 
 
@@ -67,7 +70,9 @@ async def apply(context: Context, compared: Compared) -> tuple[int, _native.Appl
 
 
 def settle(context: Context, live_generation: int) -> None:
-    """What an earlier run left pending: kept when its commit came, dropped when it did not. Blocking."""
+    """What an earlier run left pending: kept when its commit came, else dropped. Blocking; the lease is held."""
+    with suppress(OSError):  # nobody reads it; the next run tries again
+        Path(real_path(context.session.cache_path) + UNDO_BUILD).unlink(missing_ok=True)
     state = context.session.state
     if state.usable and state.set_aside.is_dir():
         with SetAside.open(state.set_aside) as store:
@@ -163,6 +168,7 @@ async def _publish(
     identity = await put_in_place(
         context,
         staged.path,
+        compared.look,
         generation,
         now,
         why=compared.look.replaces or "old",
@@ -178,17 +184,18 @@ def _scan_of_copy(context: Context, built: str) -> _native.Scan:
 
 
 async def put_in_place(
-    context: Context, built: str, generation: int, now: float, *, keep: bool, why: Why = "old"
+    context: Context, built: str, look: Look, generation: int, now: float, *, keep: bool, why: Why = "old"
 ) -> FileIdentity | None:
     """Give the finished file `built` the cache's name, under the lock of the file that has it (`cache.md` 2.5).
 
-    The identity is the one that the file had before anybody else could open it. `keep`: the one that it replaces stays
-    beside it as `.<why>-<utc>`, and undo knows of it. CacheLocked after `wait_s`, LocalIO.
+    `look`: what `built` was made of. The identity is the one that the file had before anybody else could open it.
+    `keep`: the one that it replaces stays beside it as `.<why>-<utc>`, and undo knows of it. CacheLocked after
+    `wait_s`, LocalIO; `_native.Conflict` when the file is no longer the one that was looked at (I11).
     """
     session = context.session
 
     async def rename() -> tuple[str | None, FileIdentity | None]:
-        return await session.on_cache_thread(_swap, built, session.cache_path, why if keep else None, now)
+        return await session.on_cache_thread(_swap, built, session.cache_path, look, why if keep else None, now)
 
     deadline = time.monotonic() + context.options.wait_s
     while True:
@@ -205,12 +212,14 @@ async def put_in_place(
     return identity
 
 
-def _swap(built: str, cache: str, why: Why | None, now: float) -> tuple[str | None, FileIdentity | None]:
+def _swap(built: str, cache: str, look: Look, why: Why | None, now: float) -> tuple[str | None, FileIdentity | None]:
     """Name of the old file where it is kept, and the identity of the new one, read while nobody can write to it."""
     real = real_path(cache)
     kept = None
     try:
         with _locked(real), _locked(built):
+            if not _is_what_was_seen(real, look):
+                raise _native.Conflict(f"{real} is no longer what the new file was made of")
             if why is not None and Path(real).exists():
                 kept = keep_file(cache, why, now)
                 prune_kept(cache, why)
@@ -222,6 +231,16 @@ def _swap(built: str, cache: str, why: Why | None, now: float) -> tuple[str | No
     except OSError as error:
         raise LocalIO(f"{real} cannot be put in place: {error.strerror}") from error
     return kept, identity
+
+
+def _is_what_was_seen(real: str, look: Look) -> bool:
+    """Whether nobody wrote to the file since; each commit and each close of redb moves its header."""
+    if look.copy is None:
+        return read_identity(real) == look.judgement.identity
+    try:
+        return _native.read_header(real).raw == look.copy.header.raw
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
@@ -37,7 +37,7 @@ async def run_sync(context: Context) -> Outcome:
     Raises the StorageSyncError that stopped it; the context's draft then holds what was learned until then.
     """
     with leased(context):
-        return await in_rounds(context)
+        return await synced(context)
 
 
 @contextmanager
@@ -57,11 +57,16 @@ def leased(context: Context) -> Iterator[None]:
         yield
 
 
-async def in_rounds(context: Context) -> Outcome:
-    """The sync itself, again whenever somebody wrote to the cache meanwhile; the lease is held unless it is a plan."""
+async def synced(context: Context) -> Outcome:
+    """The sync itself; the lease is held unless it is a plan."""
+    return await in_rounds(context, lambda: _attempt(context))
+
+
+async def in_rounds(context: Context, attempt: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    """`attempt` again whenever somebody wrote to the cache meanwhile; CacheLocked when that does not end."""
     for _ in range(ROUNDS):
         try:
-            return await _attempt(context)
+            return await attempt()
         except (_native.Conflict, _Moved):
             context.draft.warn("the cache was written to while it was being synced, so it was compared again")
     raise CacheLocked(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import pytest
 
 from storage_sync import _native, operations
 from storage_sync.cache.identity import read_identity
+from storage_sync.cache.kept import kept_files
 from storage_sync.cache.witness import read_witness
 from storage_sync.config import Settings
 from storage_sync.errors import CacheLocked
+from storage_sync.mend import undo
 from storage_sync.model import Outcome, Word
 from storage_sync.request import Request
 from storage_sync.status import status_quick
@@ -20,8 +24,10 @@ from storage_sync.sync import apply, run
 from storage_sync.sync.prove import proven
 from tests.independent.projection_check import check
 from tests.support import stores
+from tests.support.faulty import void
 
 KEY = "ffffffff-0000-4000-8000-00000000000f"
+OTHER = "ffffffff-0000-4000-8000-00000000000e"
 
 
 @pytest.fixture
@@ -31,13 +37,13 @@ def request_of(tmp_path: Path) -> Request:
     return Request(settings, None, wait_s=0.0)
 
 
-def add_row(cache: str) -> None:
+def add_row(cache: str, key: str = KEY) -> None:
     """As do-memory does it: it must get the file for itself."""
     file = _native.CacheFile.open(cache, "write")
     ((old, value),) = file.page("heuristics", None, 1)
     file.close()
-    text = _native.decode_value("heuristics", value).replace(old, KEY)
-    _native.edit(cache, [("heuristics", KEY, None, _native.encode_value("heuristics", text))], {}, None, 0)
+    text = _native.decode_value("heuristics", value).replace(old, key)
+    _native.edit(cache, [("heuristics", key, None, _native.encode_value("heuristics", text))], {}, None, 0)
 
 
 @pytest.mark.parametrize("command", ["sync", "rebuild"])
@@ -115,3 +121,98 @@ async def test_a_do_memory_that_opens_the_file_right_after_the_commit_does_not_h
     assert outcome.cache_writes.commits == 1
     assert request_of.settings.cache is not None
     assert check(primary, request_of.settings.cache).holds(exact=True)
+
+
+def once(work: Callable[[], None], real: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with `work` done before its first call."""
+    left = [work]
+
+    def called(*arguments: Any) -> Any:
+        if left:
+            left.pop()()
+        return real(*arguments)
+
+    return called
+
+
+async def test_what_do_memory_writes_while_the_new_file_is_built_is_in_it(
+    request_of: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I11 for a file that is replaced as a whole: it must still be the one that the new one was made of."""
+    await operations.sync(request_of)
+    cache = os.fspath(request_of.settings.cache or "")
+    add_row(cache)
+    monkeypatch.setattr(_native, "finish_sibling", once(lambda: add_row(cache, OTHER), _native.finish_sibling))
+    outcome = await operations.rebuild(request_of)
+    assert (outcome.exit_code, outcome.verdict) == (0, Word.IN_SYNC), outcome.error
+    assert any("written to" in warning for warning in outcome.warnings)
+    file = _native.CacheFile.open(cache, "read")
+    assert None not in file.get("heuristics", [KEY, OTHER])
+    file.close()
+    assert outcome.counts["heuristics"].cache_only == 2
+    assert len(list(Path(cache).parent.glob("cache.redb.old-*"))) == 1
+
+
+async def test_a_cache_that_do_memory_makes_during_a_first_sync_is_taken_over(
+    request_of: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = request_of.settings.cache
+    assert cache is not None
+    made = stores.cache("v47-small", tmp_path / "made")
+    add_row(str(made))
+    monkeypatch.setattr(_native, "finish_sibling", once(lambda: void(made.rename(cache)), _native.finish_sibling))
+    outcome = await operations.sync(request_of)
+    assert (outcome.exit_code, outcome.verdict) == (0, Word.IN_SYNC), outcome.error
+    file = _native.CacheFile.open(str(cache), "read")
+    assert None not in file.get("heuristics", [KEY])
+    file.close()
+    assert kept_files(str(cache)) == []
+
+
+async def test_an_undo_puts_no_file_over_what_do_memory_has_just_written(
+    request_of: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file of now is kept with it."""
+    await operations.sync(request_of)
+    cache = os.fspath(request_of.settings.cache or "")
+    await operations.rebuild(request_of)
+    monkeypatch.setattr(undo, "_stamp", once(lambda: add_row(cache), undo._stamp))
+    outcome = await operations.mend("undo", request_of, lambda context: undo.run_undo(context, None))
+    assert (outcome.exit_code, outcome.error) == (0, None)
+    newest = next(file for file in kept_files(cache) if file.why == "old")
+    file = _native.CacheFile.open(newest.path, "read")
+    assert None not in file.get("heuristics", [KEY])
+    file.close()
+    assert any("written to" in warning for warning in outcome.warnings)
+    assert not list(Path(cache).parent.glob("*.build-*"))
+
+
+def leave_half_a_copy(request_of: Request) -> str:
+    left = Path(f"{request_of.settings.cache}.build-undo")
+    left.write_bytes(b"half a copy")
+    return left.name
+
+
+def names_beside(request_of: Request) -> set[str]:
+    return {path.name for path in Path(str(request_of.settings.cache)).parent.iterdir()}
+
+
+async def test_what_a_killed_undo_left_goes_with_the_next_run(request_of: Request) -> None:
+    await operations.sync(request_of)
+    left = leave_half_a_copy(request_of)
+    assert left in names_beside(request_of)
+    await operations.sync(request_of)
+    assert left not in names_beside(request_of)
+
+
+async def test_an_undo_without_room_leaves_nothing(request_of: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: str, target: str) -> None:
+        Path(target).write_bytes(Path(source).read_bytes()[:4096])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    await operations.sync(request_of)
+    await operations.rebuild(request_of)
+    monkeypatch.setattr("storage_sync.mend.undo.shutil.copyfile", full)
+    outcome = await operations.mend("undo", request_of, lambda context: undo.run_undo(context, None))
+    assert outcome.exit_code == 8
+    assert not [name for name in names_beside(request_of) if ".build-" in name]
