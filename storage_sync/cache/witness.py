@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,10 +82,12 @@ def proof_still_speaks(witness: Witness | None, identity: FileIdentity | None) -
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write beside, sync, rename, sync the folder; mode 0600. LocalIO."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write beside, sync, rename, sync the folder; mode 0600. For one writer at a time: it holds the lease. LocalIO."""
+    beside = path.with_name(f".{path.name}.new")
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        # what a killed run left, perhaps another user's
+        beside.unlink(missing_ok=True)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
@@ -92,7 +95,8 @@ def replace_file(path: Path, data: bytes) -> None:
         beside.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise LocalIO(f"{path} cannot be written: {error.strerror}") from error
 
 
