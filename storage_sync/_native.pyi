@@ -210,11 +210,13 @@ class ScanTable:
     """Listed, but the bytes hash to something else and do not decode, or hold another id than their key (BIT_ROT)."""
     absent: int
     """Listed, but not in the file."""
+    altered: int
+    """Seen at the last proof as cache-only, and since then rewritten, removed or damaged."""
     undecodable: int
     """Not listed and not decodable."""
     payload_bytes: int
     differing_keys: list[str]
-    """At most 20 of the drifted, rotten and absent."""
+    """At most 20 of the drifted, rotten, absent and altered."""
     root: str
     """Hex: table root over the ledger's source digests (32 digits). Only meaningful with the same digest algorithm."""
 
@@ -229,6 +231,9 @@ class Scan:
         Of that only `rows`, `drifted` and `differing_keys` (episodes) are told: it must name each episode's newest
         session, by (time, session id), among all sessions of the file, and no other episode.
         """
+    @property
+    def altered(self) -> int:
+        """`altered` of all tables. What do-memory did to its own rows is no difference from the primary."""
     @property
     def index_drifted(self) -> int:
         """`drifted` of the derived index: entries that are wrong, missing or too many. An apply mends them."""

@@ -2,6 +2,7 @@
 
 use crate::errors::{Fault, Outcome};
 use crate::finish::{Checkpoint, Revisions, write_recommendation_index};
+use crate::keys::Digest;
 use crate::ledger::{CACHE_ONLY, Entry, ledger_key, value_digest};
 use crate::panics::{Quiet, detached};
 use crate::record::{Action, Record};
@@ -43,10 +44,13 @@ impl Applied {
     }
 }
 
+/// Keys with the digests of their bytes, and keys alone.
+type Seen = (Vec<(String, Digest)>, Vec<String>);
+
 /// What an apply needs beside the records; gathered before the live file is opened.
 struct Side {
-    /// By table: keys to list as cache-only, and keys whose such entry has no row any more.
-    seen: Vec<(Vec<String>, Vec<String>)>,
+    /// By table: rows to list as cache-only, and keys whose such entry has no row any more.
+    seen: Vec<Seen>,
 }
 
 impl Side {
@@ -57,8 +61,15 @@ impl Side {
             if let Some(scan) = core.scan.as_ref().filter(|_| core.scope.includes(table)) {
                 scan.reader.join(table, |key, entry, value| {
                     match (entry, value) {
-                        (None, Some(_)) => fresh.push(key.to_owned()),
+                        (None, Some(value)) => fresh.push((key.to_owned(), value_digest(value))),
+                        (Some(entry), Some(value))
+                            if entry.flag == CACHE_ONLY && entry.value != value_digest(value) =>
+                        {
+                            fresh.push((key.to_owned(), value_digest(value)));
+                        }
                         (Some(entry), None) if entry.flag == CACHE_ONLY => stale.push(key.to_owned()),
+                        // An entry that says nothing.
+                        (None, None) => stale.push(key.to_owned()),
                         _ => {}
                     }
                     Ok(())
@@ -160,7 +171,7 @@ fn apply_table(
     transaction: &WriteTransaction,
     target: &mut Target<'_>,
     table: Table,
-    side: &(Vec<String>, Vec<String>),
+    side: &Seen,
     now_ms: i64,
 ) -> Outcome<()> {
     let compared = core.require_complete()?.table(table);
@@ -168,8 +179,8 @@ fn apply_table(
     for name in side.1.iter().chain(&compared.settled) {
         target.unlist(table, name)?;
     }
-    for name in &side.0 {
-        target.list(table, name, &Entry::cache_only())?;
+    for (name, value) in &side.0 {
+        target.list(table, name, &Entry::cache_only(*value))?;
     }
     for index in 0..compared.gone.len() {
         let name = compared.gone.key_text(index);

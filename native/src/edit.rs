@@ -3,7 +3,7 @@
 use crate::apply::Applied;
 use crate::errors::{Fault, Outcome};
 use crate::finish::{Checkpoint, Revisions, write_recommendation_index};
-use crate::ledger::{Entry, REFUSED, ledger_key};
+use crate::ledger::{CACHE_ONLY, Entry, REFUSED, ledger_key, value_digest};
 use crate::panics::{Quiet, detached};
 use crate::tables::{LEDGER, META, QUARANTINE, REVISIONS, byte_table};
 use pyo3::prelude::*;
@@ -24,22 +24,22 @@ fn table_of(name: &str) -> Outcome<Table> {
 }
 
 /// A removed row leaves the ledger, but not what is known of a refused one; a row that the ledger does not know is
-/// listed as cache-only.
+/// listed as cache-only, and such a one by its new bytes.
 fn settle_entry(
     ledger: &mut redb::Table<'_, &'static str, &'static [u8]>,
     table: Table,
     key: &str,
-    stays: bool,
+    after: Option<&[u8]>,
 ) -> Outcome<()> {
     let name = ledger_key(table.name(), key);
     let flag = ledger.get(name.as_str())?.and_then(|entry| Entry::decode(entry.value()).map(|entry| entry.flag));
-    match (flag, stays) {
-        (Some(REFUSED), _) | (Some(_), true) => {}
-        (_, false) => {
-            ledger.remove(name.as_str())?;
+    match (flag, after) {
+        (None | Some(CACHE_ONLY), Some(value)) => {
+            ledger.insert(name.as_str(), Entry::cache_only(value_digest(value)).encode().as_slice())?;
         }
-        (None, true) => {
-            ledger.insert(name.as_str(), Entry::cache_only().encode().as_slice())?;
+        (Some(REFUSED), _) | (Some(_), Some(_)) => {}
+        (_, None) => {
+            ledger.remove(name.as_str())?;
         }
     }
     Ok(())
@@ -71,7 +71,7 @@ fn write_rows(transaction: &WriteTransaction, changes: &[Change], now_ms: i64, l
             }
         }
         if let Some(ledger) = ledger.as_mut() {
-            settle_entry(ledger, table, key, after.is_some())?;
+            settle_entry(ledger, table, key, after.as_deref())?;
         }
         if let Some(revisions) = revisions.as_mut().filter(|_| table == Table::Episodes) {
             if after.is_some() { revisions.stored(key)? } else { revisions.removed(key)? }

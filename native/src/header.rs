@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 pub const HEADER_BYTES: usize = 320;
 const MAGIC: [u8; 9] = [b'r', b'e', b'd', b'b', 0x1A, 0x0A, 0xA9, 0x0D, 0x0A];
 const RECOVERY_REQUIRED: u8 = 2;
+/// redb repairs such a file too when it opens it, and does not open it for reading alone.
+const PRIMARY_UNFLUSHED: u8 = 8;
 const TWO_PHASE: u8 = 4;
 const SLOTS: [usize; 2] = [64, 192];
 const SLOT_CHECKED: usize = 112;
@@ -118,7 +120,7 @@ fn parse(raw: Vec<u8>, length: u64) -> Header {
     Header {
         length,
         magic: kind_of(&raw),
-        recovery_required: flags & RECOVERY_REQUIRED != 0,
+        recovery_required: flags & (RECOVERY_REQUIRED | PRIMARY_UNFLUSHED) != 0,
         two_phase: flags & TWO_PHASE != 0,
         page_size: u32_at(&raw, 12),
         format_versions: (version(0), version(1)),

@@ -13,7 +13,7 @@ pub struct Entry<'a> {
     pub flag: u8,
     /// Digest of the primary's row; zeros for cache-only rows.
     pub source: Digest,
-    /// Digest of the stored bytes; zeros for refused rows.
+    /// Digest of the stored bytes, of a cache-only row as it was last seen; zeros for refused rows.
     pub value: Digest,
     /// Source key of a refused row, which need not be UTF-8.
     pub raw_key: &'a [u8],
@@ -35,8 +35,13 @@ impl<'a> Entry<'a> {
         Self { flag: REFUSED, source, value: [0; 16], raw_key }
     }
 
-    pub fn cache_only() -> Self {
-        Self { flag: CACHE_ONLY, source: [0; 16], value: [0; 16], raw_key: &[] }
+    pub fn cache_only(value: Digest) -> Self {
+        Self { flag: CACHE_ONLY, source: [0; 16], value, raw_key: &[] }
+    }
+
+    /// Whether the bytes are those that the entry was made of; zeros, as older files have them, tell nothing.
+    pub fn is_of(&self, value: &[u8]) -> bool {
+        self.value == [0; 16] && self.flag == CACHE_ONLY || value_digest(value) == self.value
     }
 
     /// None for bytes that are no entry; such a row counts as not listed.

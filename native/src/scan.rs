@@ -116,6 +116,20 @@ impl Reader {
         self.algorithm == Some(algorithm)
     }
 
+    /// What a ledger entry says. That a row was refused is only believed where the reason is kept, for the same row of
+    /// the primary; else the row counts as not listed, so that it is asked for again.
+    fn listed<'a>(&self, ledger_key: &str, entry: &'a [u8]) -> Outcome<Option<Entry<'a>>> {
+        let Some(entry) = Entry::decode(entry) else { return Ok(None) };
+        if entry.flag != REFUSED {
+            return Ok(Some(entry));
+        }
+        let Some(quarantine) = &self.quarantine else { return Ok(None) };
+        let Some(kept) = ReadableTable::get(quarantine, ledger_key)? else { return Ok(None) };
+        let told = serde_json::from_slice::<serde_json::Value>(kept.value()).ok();
+        let source = told.as_ref().and_then(|told| told.get("source_digest")?.as_str());
+        Ok(Some(entry).filter(|entry| source == Some(hex_upper(&entry.source).as_str())))
+    }
+
     /// Column and reason of a row that was refused before.
     pub fn refusal(&self, table: Table, name: &str) -> Outcome<(String, String)> {
         let Some(quarantine) = &self.quarantine else { return Ok(Default::default()) };
@@ -129,11 +143,15 @@ impl Reader {
 
     pub fn held(&self, table: Table, key: &str) -> Outcome<Held> {
         let value = self.value(table, key)?;
-        let listed = match &self.ledger {
-            Some(ledger) => ReadableTable::get(ledger, ledger_key(table.name(), key).as_str())?,
+        let name = ledger_key(table.name(), key);
+        let found = match &self.ledger {
+            Some(ledger) => ReadableTable::get(ledger, name.as_str())?,
             None => None,
         };
-        let entry = listed.as_ref().and_then(|guard| Entry::decode(guard.value()));
+        let entry = match &found {
+            Some(guard) => self.listed(&name, guard.value())?,
+            None => None,
+        };
         Ok(match (entry, value) {
             (Some(entry), value) if entry.flag == REFUSED => Held::Refused { source: entry.source, value },
             (_, None) => Held::Nothing,
@@ -193,7 +211,7 @@ impl Reader {
                 }
             } else if let Some((key, listed)) = &entry {
                 let value = if order == Ordering::Equal { row.as_ref().map(|row| row.1.value()) } else { None };
-                visit(&key.value()[skip..], Entry::decode(listed.value()), value)?;
+                visit(&key.value()[skip..], self.listed(key.value(), listed.value())?, value)?;
             }
             if order != Ordering::Greater {
                 row = step(&mut rows)?;
@@ -209,7 +227,7 @@ impl Reader {
         let skip = table.name().len() + 1;
         let mut entries = self.ledger_range(table)?;
         while let Some((key, listed)) = step(&mut entries)? {
-            if let Some(entry) = Entry::decode(listed.value()) {
+            if let Some(entry) = self.listed(key.value(), listed.value())? {
                 visit(&key.value()[skip..], entry)?;
             }
         }
@@ -243,6 +261,8 @@ pub struct ScanTable {
     #[pyo3(get)]
     absent: u64,
     #[pyo3(get)]
+    altered: u64,
+    #[pyo3(get)]
     undecodable: u64,
     #[pyo3(get)]
     payload_bytes: u64,
@@ -267,6 +287,21 @@ impl ScanTable {
 }
 
 impl ScanTable {
+    /// Count a row that only the cache holds and that was seen before.
+    fn see_cache_only(&mut self, table: Table, key: &str, entry: &Entry<'_>, value: Option<&[u8]>) {
+        self.see_unlisted(table, key, value);
+        if value.is_none_or(|value| !entry.is_of(value)) {
+            self.altered += 1;
+            self.name(key);
+        }
+    }
+
+    fn name(&mut self, key: &str) {
+        if self.differing_keys.len() < NAMED {
+            self.differing_keys.push(key.to_owned());
+        }
+    }
+
     fn see_unlisted(&mut self, table: Table, key: &str, value: Option<&[u8]>) {
         if let Some(value) = value {
             self.cache_only += 1;
@@ -283,9 +318,7 @@ impl ScanTable {
             Some(value) if check_value(table, key, value) == ValueState::Whole => self.drifted += 1,
             Some(_) => self.rotten += 1,
         }
-        if self.differing_keys.len() < NAMED {
-            self.differing_keys.push(key.to_owned());
-        }
+        self.name(key);
         self.dirty.push(bucket_of(key.as_bytes()));
         false
     }
@@ -422,8 +455,9 @@ fn judge(reader: &Reader, table: Table, vectors: &mut Vectors) -> Outcome<(ScanT
                 vectors.see_embedding(key, value);
             }
         }
-        match entry.filter(|entry| entry.flag != CACHE_ONLY) {
+        match entry {
             None => scan.see_unlisted(table, key, value),
+            Some(entry) if entry.flag == CACHE_ONLY => scan.see_cache_only(table, key, &entry, value),
             Some(entry) if entry.flag == REFUSED => {
                 scan.refused += 1;
                 // A row of that key which is in the file all the same was not written by us.
@@ -539,6 +573,11 @@ impl Scan {
     fn clean(&self) -> bool {
         let tables = self.state.tables.iter().chain([&self.state.index]);
         tables.into_iter().all(|table| table.drifted + table.rotten + table.absent == 0)
+    }
+
+    #[getter]
+    fn altered(&self) -> u64 {
+        self.state.tables.iter().map(|table| table.altered).sum()
     }
 
     #[getter]

@@ -175,7 +175,7 @@ fn write_rows(transaction: &WriteTransaction, records: &[Record]) -> Outcome<()>
                 }
                 Action::Carry(value) => {
                     rows.insert(name, value.as_slice())?;
-                    ledger.insert(listed.as_str(), Entry::cache_only().encode().as_slice())?;
+                    ledger.insert(listed.as_str(), Entry::cache_only(value_digest(value)).encode().as_slice())?;
                 }
                 Action::Relist => {}
                 Action::Refuse { raw_key, column, reason } => {

@@ -218,7 +218,8 @@ def _judge_rot(scan: _native.Scan | None, sound: bool) -> Finding | None:
     if scan is None:
         return None
     tables = scan.tables
-    rotten = {name: table.rotten + (0 if sound else table.drifted + table.absent) for name, table in tables.items()}
+    differing = {name: table.drifted + table.absent + table.altered for name, table in tables.items()}
+    rotten = {name: table.rotten + (0 if sound else differing[name]) for name, table in tables.items()}
     if not any(rotten.values()):
         return None
     return _rot(f"stored bytes are not the ones that were proven ({_counts(rotten)})", _keys(tables, rotten))

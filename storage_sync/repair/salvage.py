@@ -1,8 +1,8 @@
 """From a damaged file to one that holds the rows which can be trusted (`sync.md` 4.1 and 4.2).
 
-Only rows that the ledger lists are taken over, and only when they are what it says: the bytes of a proved row hash to
-what was proven, a cache-only row decodes whole and holds the id that its key names. Everything else that could be
-read waits to be set aside.
+Only rows that the ledger lists are taken over, and only when they are what it says: the bytes hash to what was proven,
+or of a cache-only row to what was there at the last proof, and they decode whole and hold the id that their key names.
+Everything else that could be read waits to be set aside.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from storage_sync import _native
+from storage_sync.cache.copy import private_folder
 from storage_sync.cache.set_aside import Removed
 from storage_sync.cache.waiting import Cancelled
 from storage_sync.outcome import TABLES
@@ -27,6 +27,8 @@ _ASIDE = "storage_sync_aside"
 _STAGING_KEYS = frozenset({"staging", "build"})
 _PROVED, _REFUSED, _CACHE_ONLY = 1, 2, 3
 _VALUE_DIGEST = slice(17, 33)
+_NOT_TAKEN = bytes(16)
+"""In place of the digest of a cache-only row, in files of earlier versions."""
 _PAGE = 500
 
 
@@ -84,10 +86,7 @@ def rescued(cache: str, folder: Path | None, cancelled: Cancelled | None = None)
 
     `folder`: where private copies go (`StateDir.copies`). LocalIO, Interrupted.
     """
-    if folder is not None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="rescue-", dir=folder) as name:
-        place = Path(name)
+    with private_folder(folder) as place:
         best = _Collector(place / "empty.redb")
         for number, copy in enumerate(mended_copies(cache, place)):
             collector = _Collector(place / f"rows-{number}.redb")
@@ -168,4 +167,6 @@ class _Collector:
 def _trusted(table: str, key: str, value: bytes, entry: bytes) -> bool:
     if entry[0] not in (_PROVED, _CACHE_ONLY) or not _native.is_whole(table, key, value):
         return False
-    return entry[0] == _CACHE_ONLY or _native.digest("blake3", value)[:16] == entry[_VALUE_DIGEST]
+    if entry[0] == _CACHE_ONLY and entry[_VALUE_DIGEST] == _NOT_TAKEN:
+        return True
+    return _native.digest("blake3", value)[:16] == entry[_VALUE_DIGEST]

@@ -143,7 +143,7 @@ async def looked(
             tracker.step(Phase.HASH)
         scan = await session.on_cache_thread(copy.scan)
         report = copy.probe
-        if report is None and (deep or not scan.clean):
+        if report is None and (deep or scan.altered or not scan.clean):
             # differing bytes are do-memory's work only in a file whose pages are sound
             report = await session.on_cache_thread(
                 examine, session.cache_path, session.state.copies, cancelled=given_up

@@ -72,6 +72,7 @@ class Row:
     drifted: int = 0
     rotten: int = 0
     absent: int = 0
+    altered: int = 0
     undecodable: int = 0
     differing_keys: tuple[str, ...] = ()
 
@@ -245,6 +246,16 @@ def test_in_a_damaged_file_every_difference_is_rot() -> None:
     assert judgement.states == (S.BIT_ROT,)
     assert "2 episodes" in judgement.findings[0].evidence
     assert "1 patterns" in judgement.findings[0].evidence
+
+
+def test_a_row_of_the_cache_alone_is_rot_only_in_a_damaged_file() -> None:
+    """do-memory may do with its own rows what it likes."""
+    scan = Scan({"episodes": Row(altered=1, differing_keys=("own",))})
+    assert judged(File(), scan=scan).findings == ()
+    (finding,) = judged(File(), scan=scan, sound=False).findings
+    assert finding.state == S.BIT_ROT
+    assert "1 episodes" in finding.evidence
+    assert "own" in finding.evidence
 
 
 def test_damage_that_no_listed_row_shows_is_damage_all_the_same() -> None:

@@ -114,6 +114,14 @@ def quick_children() -> Iterator[None]:
             forker.wait()
 
 
+@contextmanager
+def own_children() -> Iterator[None]:
+    """For the body, children start as an operator's tool starts them, also inside `quick_children`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess, "Popen", _Popen)
+        yield
+
+
 # In the process that forks
 
 
