@@ -10,6 +10,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from storage_sync.operations import sync
 from storage_sync.request import Request
 from tests.independent.projection_check import check
 from tests.support import hrana, network, stores
-from tests.support.command import fingerprint
+from tests.support.command import Tool, fingerprint
 from tests.support.network import answer
 from tests.support.relay import Exchange, Fault, Relay, Script
 from tests.support.sqld import Sqld
@@ -40,6 +41,10 @@ AMPLE_S = 120.0
 IMPATIENT_S = 2.0
 """Longest wait for one request where the fault hangs once."""
 ATTEMPTS = 10
+ABREAST = 4
+"""Commands at a time."""
+COMMAND_DEADLINE_S = 6
+PATIENCE_S = 120
 WINDOW = 10
 SMALLER = (
     "DELETE FROM episodes WHERE rowid > 12",
@@ -353,3 +358,134 @@ def told(outcome: Outcome, hit: list[bool]) -> Iterator[str]:
         yield f"the document says {document}"
     if outcome.error is not None and any(hit) and "primary" not in outcome.error.message:
         yield f"the message does not name the primary: {outcome.error.message}"
+
+
+# ------------------------------------------------------------------------------ the server itself goes, or goes back
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A server of its own, which may be killed, and a proven cache of it."""
+
+    server: Sqld
+    lane: Lane
+
+    def at(self, number: int, act: Callable[[], None]) -> None:
+        """Let `act` happen to the server before it answers the request of this number."""
+
+        def fault(exchange: Exchange) -> None:
+            act()
+            with suppress(OSError):
+                exchange.send(exchange.ask())
+                return
+            exchange.end()
+
+        self.lane.relay.play(self.lane.script(fault, number, number))
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Alone]:
+    with Sqld(stores.primary("small", tmp_path)) as server, Relay(server.port) as relay:
+        hrana.execute(server.url, SMALLER)
+        lane = Lane(tmp_path / "lane", relay)
+        lane.empty()
+        assert gathered(lane.sync())[0].verdict is Word.IN_SYNC
+        yield Alone(server, lane)
+
+
+@pytest.mark.parametrize("number", range(1, LATER_REQUESTS + 1))
+@pytest.mark.parametrize("kill", [False, True], ids=["stopped", "killed"])
+def test_a_server_that_ends_between_two_requests(alone: Alone, number: int, kill: bool, tmp_path: Path) -> None:
+    server, lane = alone.server, alone.lane
+    for moves in range(2):
+        Bench(server, tmp_path, [], [], moves=moves).move()
+    old = fingerprint(lane.cache)
+    alone.at(number, lambda: server.stop(kill=kill))
+    (outcome,) = gathered(lane.sync())
+    assert lane.hit, "the run was over before"
+    assert (outcome.exit_code, fingerprint(lane.cache)) == (3, old), outcome.error
+    assert not list(told(outcome, lane.hit))
+    server.start()
+    lane.relay.play()
+    (again,) = gathered(lane.sync())
+    if kill and again.exit_code == 9:
+        # sqld numbers its log anew after a kill, which from here is what a restore looks like (sync.md I7)
+        again = asyncio.run(sync(Request(lane.settings(), None, flags=frozenset({"adopt"}))))
+    assert (again.verdict, again.exit_code) == (Word.IN_SYNC, 0), again.error
+    assert check(stores.quiet_copy(server.database, tmp_path / "copy"), lane.cache, window=WINDOW).holds(exact=True)
+
+
+def test_a_server_that_is_back_before_the_next_try(alone: Alone, tmp_path: Path) -> None:
+    server, lane = alone.server, alone.lane
+    hrana.execute(server.url, ["UPDATE episodes SET task_description = 'again'"])
+    alone.at(2, server.restart)
+    (outcome,) = gathered(lane.sync())
+    assert (outcome.verdict, outcome.exit_code) == (Word.IN_SYNC, 0), outcome.error
+    assert check(stores.quiet_copy(server.database, tmp_path / "copy"), lane.cache, window=WINDOW).holds(exact=True)
+
+
+@pytest.mark.parametrize("number", range(1, LATER_REQUESTS + 1))
+def test_a_server_that_goes_back_to_an_older_copy(alone: Alone, number: int, tmp_path: Path) -> None:
+    """It is one of its two states that is proven, or nothing is said; a mixture never."""
+    server, lane = alone.server, alone.lane
+    server.stop()
+    older = stores.quiet_copy(server.database, tmp_path / "older")
+    server.start()
+    for moves in range(4):
+        Bench(server, tmp_path, [], [], moves=moves).move()
+    newer = stores.quiet_copy(server.database, tmp_path / "newer")
+    old = fingerprint(lane.cache)
+
+    def restore() -> None:
+        server.stop(kill=True)
+        server.replace(older)
+        server.start()
+
+    alone.at(number, restore)
+    (outcome,) = gathered(lane.sync())
+    assert lane.hit, "the run was over before"
+    assert not list(told(outcome, lane.hit))
+    states = [check(state, lane.cache, window=WINDOW).holds(exact=True) for state in (older, newer)]
+    if outcome.exit_code == 0:
+        assert outcome.verdict is Word.IN_SYNC
+        assert states.count(True) == 1
+    else:
+        assert (outcome.exit_code in (3, 9), fingerprint(lane.cache)) == (True, old), outcome.error
+    lane.relay.play()
+    (again,) = gathered(lane.sync())
+    if again.exit_code == 9:
+        # the primary's history went back: taking that on is a decision (sync.md I7)
+        assert again.verdict is Word.REFUSED
+        again = asyncio.run(sync(Request(lane.settings(), None, flags=frozenset({"adopt"}))))
+    assert again.verdict is Word.IN_SYNC, again.error
+    assert check(older, lane.cache, window=WINDOW).holds(exact=True)
+
+
+# -------------------------------------------------------------------------------------------- the command itself
+
+
+def test_the_command_says_it_in_one_document(bench: Bench) -> None:
+    """What the cases above see inside one process, seen from outside: exit code, document, standard error."""
+    bench.move()
+    names = list(KINDS)[::2]
+    waves = [names[first : first + ABREAST] for first in range(0, len(names), ABREAST)]
+    for wave in waves:
+        lanes = bench.later[: len(wave)]
+        before = [fingerprint(lane.cache) for lane in lanes]
+        for lane, name in zip(lanes, wave, strict=True):
+            lane.relay.play(lane.script(KINDS[name].fault, 2, float("inf")))
+        tools = [Tool.at(lane.folder, lane.relay.url, TURSO_AUTH_TOKEN=TOKEN) for lane in lanes]
+        words = ("--window", str(WINDOW), "--deadline", str(COMMAND_DEADLINE_S), "--json")
+        running = [tool.start("sync", *words) for tool in tools]
+        ends = [(*process.communicate(timeout=PATIENCE_S), process.returncode) for process in running]
+        for name, lane, old, (out, err, code) in zip(wave, lanes, before, ends, strict=True):
+            error = json.loads(out)["error"]
+            allowed = KINDS[name].lasting if any(lane.hit) else WELL
+            assert code in allowed, f"{name}: {code} {error}"
+            assert TOKEN not in out + err, name
+            assert "Traceback" not in err, f"{name}: {err}"
+            assert code == 0 or fingerprint(lane.cache) == old, name
+        for lane in lanes:
+            lane.relay.play()
+        assert {run.verdict for run in gathered(*(lane.sync() for lane in lanes))} == {Word.IN_SYNC}
+        bench.move()
