@@ -23,7 +23,7 @@ RUST_MESSAGE := Rust is not installed. Install it from https://rustup.rs (1.85 o
 	toolchain is fetched through puccinialin by maturin.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build tools test check pytest cargo-test lint format lock bench faults interop clean
+.PHONY: help run build tools test check pytest cargo-test lint format lock bench faults interop interop-server clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / \t/' | expand -t 14
@@ -118,6 +118,17 @@ interop: build $(STAMPS)/dev tools  ## the real do-memory crates read what we wr
 		--manifest-path tests/interop/program/Cargo.toml
 	INTEROP_BIN="$(CACHE)/interop-$(INTEROP_KEY)/release/interop" \
 		$(BIN)/python -m pytest --interop -m interop tests/interop $(PYTEST_FLAGS)
+
+SERVER_VERSION := 0.1.47
+SERVER := $(CACHE)/server-$(SERVER_VERSION)
+$(SERVER)/bin/do-memory-mcp-server:
+	CARGO_TARGET_DIR="$(SERVER)/build" cargo install do-memory-mcp --version =$(SERVER_VERSION) --locked --quiet \
+		--bin do-memory-mcp-server --root "$(SERVER)" $(CARGO_FLAGS)
+	rm -rf "$(SERVER)/build"
+
+interop-server: build $(STAMPS)/dev $(SERVER)/bin/do-memory-mcp-server  ## do-memory's own server has the cache
+	SERVER_BIN="$(SERVER)/bin/do-memory-mcp-server" \
+		$(BIN)/python -m pytest --interop -m server tests/interop/test_server.py $(PYTEST_FLAGS)
 
 clean:  ## remove what was built
 	rm -rf $(VENV) target native/target build dist .tools .pytest_cache .mypy_cache .ruff_cache benchmarks/results

@@ -12,14 +12,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_report_header(config: pytest.Config) -> str | None:
     if config.getoption("--interop"):
         return None
-    return "interop tests are deselected: `make interop` builds the real do-memory crates and runs them"
+    return (
+        "interop tests are deselected: `make interop` and `make interop-server` build the real do-memory and run them"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--interop"):
         return
-    chosen = [item for item in items if item.get_closest_marker("interop") is None]
-    left = [item for item in items if item.get_closest_marker("interop") is not None]
+    chosen = [item for item in items if not _real(item)]
+    left = [item for item in items if _real(item)]
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = chosen
+
+
+def _real(item: pytest.Item) -> bool:
+    """Whether it needs a program made of the real do-memory crates."""
+    return any(item.get_closest_marker(name) is not None for name in ("interop", "server"))
