@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from textual.widgets import Input
@@ -15,9 +16,8 @@ from console.views.matching import matcher
 from storage_sync.answers import Exported
 from storage_sync.model import Refused
 from widgets import fmt
-from widgets.facts import Fact, FactList
 from widgets.glyphs import Look
-from widgets.line import Line
+from widgets.line import Line, Piece
 from widgets.panel import Panel
 from widgets.virtual_table import VirtualTable
 
@@ -91,6 +91,18 @@ class RowList(Generic[T]):
         self.revision += 1
 
 
+@dataclass(frozen=True, slots=True)
+class ListHead:
+    """The rule of a list and the names of its columns; as wide as the list."""
+
+    title: str
+    right: str
+    columns: tuple[Column, ...]
+
+    def lines(self, width: int, height: int, look: Look) -> Sequence[Line]:
+        return [(Piece(" "), *table_head(self.columns, width - 1, look.glyphs))]
+
+
 class RowsScreen(BaseScreen):
     """What the lists of the screens have in common: box of the filter, copy, export, and words to the one who asked."""
 
@@ -154,8 +166,7 @@ class RowsScreen(BaseScreen):
         place = f"{table.cursor + 1:,}/{len(shown):,}" if shown else ""
         parts = (f"filter {fmt.clean(rows.query, ascii_only=glyphs.is_ascii)}" if rows.query else "", rows.order_words)
         right = "   ".join(part for part in (*parts, head[1], place) if part)
-        line = (Fact("", table_head(columns, table.size.width, glyphs)),)
-        title.value = FactList(glyphs.plain(head[0]), glyphs.plain(right), line, labels=-1)
+        title.value = ListHead(glyphs.plain(head[0]), glyphs.plain(right), tuple(columns))
 
     def on_virtual_table_moved(self, _event: VirtualTable.Moved) -> None:
         self.redraw()

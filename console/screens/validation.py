@@ -1,63 +1,346 @@
-"""Validation: which check failed, expected against actual, and which keys."""
+"""Validation: which check failed, expected against actual, which keys, which field (`console.md` 4.4).
+
+`enter` goes from the check to its keys and on to the fields of one; `esc` goes back.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
+from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import Container, Vertical
 
 from console.bindings import bindings
+from console.desk import Desk
+from console.dialogs.text import TextDialog
 from console.keys import VALIDATION
-from console.screens.listing import Column, Listing, ListScreen
+from console.screens.listing import Column
+from console.screens.rows import RowList, RowsScreen
 from console.views import checks
+from console.views import differences as words
 from console.views.frame import Frame
-from storage_sync.model import CheckResult, CheckStatus
+from storage_sync.answers import CheckRun, ColumnDifference, Difference, Differences
+from storage_sync.model import CheckResult, CheckStatus, Refused
 from widgets import fmt
 from widgets.facts import Fact, FactList
-from widgets.glyphs import Role, Tone
+from widgets.glyphs import Look, Role, Tone
 from widgets.line import Line, Piece, muted, plain, toned
+from widgets.panel import Panel
+from widgets.virtual_table import VirtualTable
 
 _COLUMNS = (
-    Column("  check", 28),
+    Column(" check", 27),
     Column("actual", 12, right=True),
-    Column("expected", 12, right=True),
-    Column("age", 6, right=True, wide=64),
+    Column("expected", 12, right=True, wide=56),
+    Column("age", 5, right=True),
     Column("", 0, wide=72),
 )
+_NARROW = (Column(" check", 24), Column("actual", 0, right=True), Column("age", 5, right=True))
+_KEYS = (Column(" key", 22), Column("table", 12, wide=44), Column("what", 0))
+_FIELDS = (Column(" field", 18), Column("primary", 0), Column("cache", 0))
+_FILTERED = frozenset({"key", "table", "kind", "field", "text"})
+_CHECKS, _ROWS, _SIDES = range(3)
+_ELSEWHERE = frozenset({"orphaned_embeddings", "embedding_vectors"})
+"""Checks whose rows the Orphans screen shows."""
 
 
-class ValidationScreen(ListScreen):
+class ValidationScreen(RowsScreen):
+    """Compares rows only when somebody asks which ones; what it was told holds until the check ran again."""
+
     name_id = VALIDATION
     BINDINGS: ClassVar[list[BindingType]] = bindings(VALIDATION)
 
-    def listing(self, frame: Frame) -> Listing:
+    def __init__(self, look: Look, desk: Desk) -> None:
+        super().__init__(look, desk)
+        self.detail = Panel(look, id="check-detail", focusable=False)
+        self.digests = Panel(look, id="digests", focusable=False)
+        self.identity = Panel(look, id="identity", focusable=False)
+        self.past = Panel(look, id="check-runs", focusable=False)
+        self.keys_title = Panel(look, id="keys-title", focusable=False)
+        self.keys = VirtualTable(look, id="keys-list")
+        self.sides_title = Panel(look, id="sides-title", focusable=False)
+        self.sides = VirtualTable(look, id="sides-list")
+        self._keys: RowList[Difference] = RowList(words.fields, _FILTERED)
+        self._level = _CHECKS
+        self._shown: tuple[str, float] | None = None
+        self._found: Differences | None = None
+        self._said = ""
+        self._waiting: int | None = None
+        self._past: tuple[CheckRun, ...] = ()
+        self._seen: object = None
+
+    def compose_body(self) -> ComposeResult:
+        with Container(id="check-panes"):
+            with Vertical(id="check-left"):
+                yield self.list_title
+                yield self.table.add_class("first")
+                yield self.digests
+                yield self.identity
+                yield self.past
+            with Vertical(id="check-right"):
+                yield self.detail
+                with Vertical(id="keys-pane"):
+                    yield self.keys_title
+                    yield self.keys
+                    yield self.box
+                with Vertical(id="sides-pane"):
+                    yield self.sides_title
+                    yield self.sides
+
+    # what the list of the filter is: the keys
+
+    def rows(self) -> RowList[Any]:
+        return self._keys
+
+    def as_row(self, item: Difference) -> Mapping[str, object]:
+        return words.as_row(item)
+
+    def export_name(self) -> str:
+        return "differences"
+
+    def list_of_filter(self) -> VirtualTable:
+        return self.keys
+
+    # drawing
+
+    def draw(self, frame: Frame) -> None:
+        self._keep_up(frame)
         results = checks.ordered(frame)
+        self._draw_checks(frame, results)
+        result = self._chosen(frame)
+        self._follow(result)
+        self.detail.value = _details(frame, result) if result is not None else FactList("Check", "", ())
+        self.digests.value = words.tables(frame)
+        self.identity.value = words.identity(frame)
+        self.past.value = words.check_runs(frame, self._past)
+        self._draw_keys(frame, result)
+        self._draw_sides(frame)
+
+    def _draw_checks(self, frame: Frame, results: list[CheckResult]) -> None:
         generation = frame.snapshot.cache.generation
-        return Listing(
-            title=frame.label(f"Checks · {len(results)}"),
-            right=f"g-{generation}" if generation is not None else "",
-            columns=_COLUMNS,
-            rows=tuple(_row(frame, result) for result in results),
+        running = words.progress(frame, frame.snapshot.run)
+        right = frame.clean(running) or (f"g-{generation}" if generation is not None else "")
+        listed: RowList[CheckResult] = RowList(lambda _: {}, frozenset())
+        listed.put(tuple(results))
+        columns = _NARROW if self.table.size.width < 50 else _COLUMNS
+        ages = tuple(fmt.short_age(frame.now - result.at) for result in results)
+        self.draw_list(
+            self.table,
+            self.list_title,
+            (f"Checks · {len(results)}", right),
+            columns,
+            listed,
+            lambda result: _row(frame, result, narrow=columns is _NARROW),
             empty="no check has run yet; v runs them",
+            revision=(results, ages, columns),
         )
 
-    def details(self, frame: Frame, index: int) -> FactList:
+    def _draw_keys(self, frame: Frame, result: CheckResult | None) -> None:
+        found = self._found
+        known = len(self._keys.items)
+        total = found.total if found is not None else known
+        asked = f"compared {frame.ago(found.at)} ago" if found is not None else ""
+        name = f"Rows that differ · {total:,}" if found is not None else f"Keys · {known:,}"
+        empty = self._said or ("nothing matches the filter; esc clears it" if known else _nothing(result))
+        self.draw_list(
+            self.keys,
+            self.keys_title,
+            (name, frame.clean(self._said) or asked),
+            _KEYS,
+            self._keys,
+            lambda difference: words.row(frame, difference),
+            empty=frame.clean(empty),
+        )
+
+    def _draw_sides(self, frame: Frame) -> None:
+        difference = self._keys.at(self.keys.cursor)
+        columns = difference.columns if difference is not None else ()
+        listed: RowList[ColumnDifference] = RowList(lambda _: {}, frozenset())
+        listed.put(columns)
+        glyphs = self.look.glyphs
+        title = f"{difference.table} {fmt.short_key(difference.key, glyphs)}" if difference is not None else "Row"
+        self.draw_list(
+            self.sides,
+            self.sides_title,
+            (frame.clean(title.strip()), words.verdict_words(difference)),
+            _FIELDS,
+            listed,
+            lambda column: words.side(frame, column),
+            empty="enter on a check compares its rows",
+            revision=(difference.table, difference.key, len(columns)) if difference is not None else None,
+        )
+
+    # what is known
+
+    def _keep_up(self, frame: Frame) -> None:
+        """Earlier runs of the checks, asked again when a run has ended."""
+        seen = (frame.snapshot.history.revision, frame.snapshot.history.runs)
+        if seen != self._seen:
+            self._seen = seen
+            self.desk.ask("check_runs", answered=self._remembered, refused=self._not_now)
+
+    def _remembered(self, value: object) -> None:
+        if isinstance(value, tuple):
+            self._past = tuple(run for run in value if isinstance(run, CheckRun))
+            self.redraw()
+
+    def _not_now(self, _refused: Refused) -> None:
+        """What was remembered before stays."""
+
+    def _chosen(self, frame: Frame) -> CheckResult | None:
         results = checks.ordered(frame)
-        if not 0 <= index < len(results):
-            return FactList("Check", "", ())
-        return _details(frame, results[index])
+        return results[self.table.cursor] if 0 <= self.table.cursor < len(results) else None
+
+    def _follow(self, result: CheckResult | None) -> None:
+        """Another check, or the same one after it ran again: what was compared for it is no longer said."""
+        shown = (result.check.name, result.at) if result is not None else None
+        if shown == self._shown:
+            return
+        self._shown = shown
+        self._found = None
+        self._said = ""
+        self._forget()
+        self._keys.put(tuple(Difference("", key, "") for key in result.check.keys) if result is not None else ())
+
+    def _forget(self) -> None:
+        if self._waiting is not None:
+            self.desk.forget(self._waiting)
+            self._waiting = None
+
+    def _compare(self, name: str, after: Difference | None = None) -> None:
+        self._forget()
+        self._said = "comparing…" if after is None else "comparing the next rows…"
+        self._waiting = self.desk.ask(
+            "differences",
+            answered=self._compared,
+            refused=self._not_compared,
+            tables=words.TABLES_OF[name],
+            after=after,
+        )
+        self.redraw()
+
+    def _compared(self, value: object) -> None:
+        self._waiting = None
+        self._said = ""
+        if not isinstance(value, Differences):
+            self._said = "the core gave an answer of another shape"
+        elif self._found is not None and self._found.more:
+            self._keys.put((*self._keys.items, *value.rows))
+            self._found = value
+        else:
+            self._keys.put(value.rows)
+            self._found = value
+        self.redraw()
+
+    def _not_compared(self, refused: Refused) -> None:
+        self._waiting = None
+        self._said = "not compared" if self._keys.items else refused.reason
+        self.refused(refused)
+        self.redraw()
+
+    # walking
+
+    def on_virtual_table_moved(self, event: VirtualTable.Moved) -> None:
+        if event.table is self.table and self._level != _CHECKS and self.table.has_focus:
+            self._level = _CHECKS
+            self._mark_level()
+        if event.table is self.keys:
+            self.sides.cursor = 0
+            self._more(event.index)
+        self.redraw()
+
+    def _more(self, index: int) -> None:
+        """The next page, when the cursor is on the last row that is known."""
+        found = self._found
+        last = index == len(self._keys.shown) - 1
+        if found is not None and found.more and last and self._waiting is None and self._shown is not None:
+            self._compare(self._shown[0], self._keys.items[-1])
+
+    def on_virtual_table_chosen(self, event: VirtualTable.Chosen) -> None:
+        if event.table is self.table:
+            self._into_keys()
+        elif event.table is self.keys:
+            self._go(_SIDES)
+        else:
+            self._open_side(event.index)
+
+    def _into_keys(self) -> None:
+        if self._shown is None:
+            return
+        name = self._shown[0]
+        if name in _ELSEWHERE:
+            self.tell("3 Orphans shows these rows, and what can be done")
+        if name in words.TABLES_OF and self._found is None and self._waiting is None:
+            self._compare(name)
+        self._go(_ROWS)
+
+    def _open_side(self, index: int) -> None:
+        difference = self._keys.at(self.keys.cursor)
+        if self.frame is None or difference is None or not 0 <= index < len(difference.columns):
+            return
+        lines, text = words.whole(self.frame, difference.columns[index])
+        title = self.frame.clean(f"{difference.table} {difference.key}")
+        self.app.push_screen(TextDialog(self.look, title, lines, text, self._copied_text))
+
+    def _copied_text(self, text: str) -> None:
+        self.app.copy_to_clipboard(text)
+        self.tell(f"copied {len(text):,} characters")
+
+    def action_open(self) -> None:
+        """One step in, from wherever the focus is."""
+        focused = self.focused
+        (focused if isinstance(focused, VirtualTable) else self.table).action_choose()
+
+    def action_filter(self) -> None:
+        if self._level == _CHECKS:
+            self._into_keys()
+        super().action_filter()
+
+    def back(self) -> None:
+        if self._level > _CHECKS:
+            self._go(self._level - 1)
+
+    def _go(self, level: int) -> None:
+        self._level = level
+        self._mark_level()
+        (self.table, self.keys, self.sides)[level].focus()
+        self.call_after_refresh(self.redraw)
+
+    def _mark_level(self) -> None:
+        self.set_class(self._level == _ROWS, "-rows")
+        self.set_class(self._level == _SIDES, "-sides")
+
+    def copied(self) -> str:
+        if self.sides.has_focus:
+            difference = self._keys.at(self.keys.cursor)
+            if difference is not None and self.sides.cursor < len(difference.columns):
+                column = difference.columns[self.sides.cursor]
+                return f"{column.name}: {column.primary} | {column.cache}"
+        if self.keys.has_focus:
+            difference = self._keys.at(self.keys.cursor)
+            return difference.key if difference is not None else ""
+        return self._shown[0] if self._shown is not None else ""
 
 
-def _row(frame: Frame, result: CheckResult) -> tuple[Line, ...]:
+def _nothing(result: CheckResult | None) -> str:
+    if result is None or result.check.status is not CheckStatus.FAIL:
+        return "no key is named"
+    return "enter compares the rows"
+
+
+def _row(frame: Frame, result: CheckResult, *, narrow: bool) -> tuple[Line, ...]:
     role = checks.role_of(frame, result)
-    label, _ = checks.words(frame, result.check.name)
-    return (
-        toned(role, label, glyphs=frame.look.glyphs),
-        plain(_value(frame, result.check.actual)),
-        plain(_value(frame, result.check.expected)),
-        muted(fmt.short_age(frame.now - result.at)),
-        muted(frame.clean(result.check.detail)),
-    )
+    label, short = checks.words(frame, result.check.name)
+    age = muted(fmt.short_age(frame.now - result.at))
+    mark = toned(role, short if narrow else label, glyphs=frame.look.glyphs)
+    actual, expected = _value(frame, result.check.actual), _value(frame, result.check.expected)
+    if narrow:
+        numbers = isinstance(result.check.actual, int) and actual != expected
+        both = f"{actual} / {expected}" if numbers else actual
+        return (mark, plain(both), age)
+    return (mark, plain(actual), plain(expected), age, muted(frame.clean(result.check.detail)))
 
 
 def _value(frame: Frame, value: int | str | None) -> str:
@@ -70,27 +353,30 @@ def _details(frame: Frame, result: CheckResult) -> FactList:
     check, glyphs = result.check, frame.look.glyphs
     role = checks.role_of(frame, result)
     label, _ = checks.words(frame, check.name)
+    difference = _difference(check.expected, check.actual)
+    value = f"{_value(frame, check.actual)} of {_value(frame, check.expected)} expected"
+    run = frame.snapshot.run
+    at_work = run is not None and run.ended_at is None
     facts = [
-        Fact("name", plain(frame.clean(check.name)), extra=muted("in documents and metrics")),
-        Fact("result", toned(role, _status_words(role, check.status), glyphs=glyphs)),
+        Fact("means", plain(words.explained(frame, result))),
+        Fact("result", toned(role, _status_words(role, check.status), glyphs=glyphs), extra=muted(difference)),
+        Fact("actual", plain(value)),
         Fact("says", plain(frame.clean(check.detail) or "-")),
-        Fact("expected", plain(_value(frame, check.expected)), extra=_difference(check.expected, check.actual)),
-        Fact("actual", plain(_value(frame, check.actual))),
         Fact("checked", plain(f"{frame.ago(result.at)} ago, took {fmt.took(check.seconds)}, of the {result.subject}")),
-        Fact("last runs", _recent(frame, result)),
-        *(Fact("keys" if not place else "", plain(frame.clean(key))) for place, key in enumerate(check.keys)),
+        Fact("last runs", _recent(frame, result), extra=muted(f"name {frame.clean(check.name)}")),
+        *((Fact("now", words.steps(frame, run)),) if run is not None and at_work else ()),
     ]
-    return FactList(label, frame.clean(check.status.value), tuple(facts))
+    return FactList(label, frame.clean(check.status.value), tuple(facts), labels=10)
 
 
 def _status_words(role: Role, status: CheckStatus) -> str:
     return f"unknown now; was {status.value}" if role is Role.UNKNOWN else status.value
 
 
-def _difference(expected: int | str | None, actual: int | str | None) -> Line:
+def _difference(expected: int | str | None, actual: int | str | None) -> str:
     if isinstance(expected, int) and isinstance(actual, int) and expected != actual:
-        return muted(f"difference {actual - expected:+,}")
-    return ()
+        return f"difference {actual - expected:+,}"
+    return ""
 
 
 def _recent(frame: Frame, result: CheckResult) -> Line:

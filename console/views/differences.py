@@ -1,0 +1,213 @@
+"""Rows that differ and both sides of one; the state of each table; earlier runs of the checks. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from console.views import checks
+from console.views.frame import Frame
+from storage_sync.answers import CheckRun, ColumnDifference, Difference
+from storage_sync.model import TABLES, CheckResult, CheckStatus, Run, StepState
+from widgets import fmt
+from widgets.facts import Fact, FactList
+from widgets.glyphs import Role, Tone
+from widgets.line import Line, Piece, muted, plain, toned
+
+TABLES_OF: Mapping[str, tuple[str, ...]] = {
+    "episode_count": ("episodes",),
+    "latest_episodes": ("episodes",),
+    "pattern_counts": ("patterns", "heuristics"),
+    "content_digests": TABLES,
+}
+"""Checks whose rows can be compared, and the tables that they are about."""
+
+EXPLAINED: Mapping[str, str] = {
+    "episode_count": "as many episodes as the window says",
+    "latest_episodes": "newest by start_time, then id, are here",
+    "pattern_counts": "patterns and heuristics as in the primary",
+    "orphaned_embeddings": "each has its episode or pattern",
+    "content_digests": "each row's bytes equal the primary's row",
+    "embedding_vectors": "declared dimension, finite, not zero",
+    "cache_integrity": "redb's own check of a copy is clean",
+    "schema_version": "what do-memory expects is stamped",
+}
+_KIND_ROLES = {"missing": Role.FAILED, "differs": Role.ATTENTION, "surplus": Role.OFF}
+_KIND_WORDS = {"missing": "missing from the cache", "differs": "differs", "surplus": "gone from the primary"}
+
+
+# --------------------------------------------------------------------------------------------- rows
+
+
+def row(frame: Frame, difference: Difference) -> tuple[Line, ...]:
+    role = _KIND_ROLES.get(difference.kind, Role.NONE)
+    key = fmt.short_key(difference.key, frame.look.glyphs)
+    what = difference.kind if difference.kind != "differs" else ", ".join(changed(difference)) or "differs"
+    return (
+        (Piece(f" {frame.clean(key)}"),),
+        plain(frame.clean(difference.table)),
+        toned(role, frame.clean(what), glyphs=frame.look.glyphs) if what else (),
+    )
+
+
+def changed(difference: Difference) -> list[str]:
+    """Names of the fields that differ."""
+    return [column.name for column in difference.columns if not column.equal]
+
+
+def fields(difference: Difference) -> Mapping[str, str]:
+    """What the filter looks at."""
+    return {
+        "key": difference.key,
+        "table": difference.table,
+        "kind": difference.kind,
+        "field": " ".join(changed(difference)),
+        "text": " ".join(f"{column.primary or ''} {column.cache or ''}" for column in difference.columns),
+    }
+
+
+def as_row(difference: Difference) -> Mapping[str, object]:
+    """One line of an export."""
+    return {
+        "v": 1,
+        "table": difference.table,
+        "key": difference.key,
+        "kind": difference.kind,
+        "columns": [
+            {"name": column.name, "primary": column.primary, "cache": column.cache}
+            for column in difference.columns
+            if not column.equal
+        ],
+    }
+
+
+def side(frame: Frame, column: ColumnDifference) -> tuple[Line, ...]:
+    """One field: its name, the primary's text, the cache's."""
+    tone = Tone.MUTED if column.equal else Tone.PLAIN
+    name = Piece(f" {frame.clean(column.name)}", Tone.MUTED)
+    return ((name,), _text(frame, column.primary, tone), _text(frame, column.cache, tone))
+
+
+def _text(frame: Frame, text: str | None, tone: Tone) -> Line:
+    return (Piece("absent", Tone.ATTENTION),) if text is None else (Piece(frame.clean(text), tone),)
+
+
+def whole(frame: Frame, column: ColumnDifference) -> tuple[list[Line], str]:
+    """Both sides of one field in full, as lines and as text."""
+    lines: list[Line] = [plain(f" {frame.clean(column.name)}"), ()]
+    for name, text in (("primary", column.primary), ("cache", column.cache)):
+        lines.append(muted(f" {name}"))
+        lines.extend(plain(f"   {frame.clean(part)}") for part in _wrapped("absent" if text is None else text))
+        lines.append(())
+    return lines, f"primary: {column.primary}\ncache: {column.cache}"
+
+
+def _wrapped(text: str, width: int = 72) -> list[str]:
+    return [part[at : at + width] for part in text.splitlines() for at in range(0, max(1, len(part)), width)] or [""]
+
+
+def verdict_words(difference: Difference | None) -> str:
+    return "" if difference is None else _KIND_WORDS.get(difference.kind, "")
+
+
+# ------------------------------------------------------------------------------------------- panels
+
+
+def tables(frame: Frame) -> FactList:
+    """Each table: its rows, and how many of them differ from the primary's."""
+    snapshot = frame.snapshot
+    fresh = snapshot.freshness
+    known = next((one for one in snapshot.checks if one.check.name == "content_digests"), None)
+    sure = known is not None and checks.role_of(frame, known) in {Role.OK, Role.FAILED}
+    facts = []
+    for table in TABLES:
+        behind = fresh.behind.get(table)
+        rows = snapshot.cache.counts.get(table)
+        number = behind.new + behind.changed + behind.gone if behind is not None else 0
+        if not rows and not number:
+            continue
+        role = Role.FAILED if number else Role.OK if sure else Role.UNKNOWN
+        said = f"{number:,} differ" if number else "equal" if sure else "not compared"
+        mark = toned(role, f"{fmt.count(rows):>7} rows   {said}", glyphs=frame.look.glyphs)
+        facts.append(Fact(frame.clean(_short_table(table)), mark))
+    right = f"{frame.ago(known.at)} ago" if known is not None else "not compared yet"
+    return FactList("Content digests", right, tuple(facts), labels=15)
+
+
+def _short_table(table: str) -> str:
+    short = {"recommendation_sessions": "rec. sessions", "recommendation_feedback": "rec. feedback"}
+    return short.get(table, "episode links" if table == "episode_pattern_relationships" else table)
+
+
+def identity(frame: Frame) -> FactList:
+    """Witness, source, and what the cache holds that the primary never had."""
+    snapshot = frame.snapshot
+    glyphs, cache, proof = frame.look.glyphs, snapshot.cache, snapshot.freshness.proof
+    if cache.generation is None or cache.acked is None:
+        witness = toned(Role.UNKNOWN, "not known", glyphs=glyphs)
+    else:
+        same = cache.generation == cache.acked
+        words = f"g-{cache.acked} {'=' if same else 'is not'} g-{cache.generation}"
+        witness = toned(Role.OK if same else Role.ATTENTION, words, glyphs=glyphs)
+    if proof is None or not snapshot.primary.source_id:
+        source = toned(Role.UNKNOWN, "not known", glyphs=glyphs)
+    elif proof.source_id == snapshot.primary.source_id:
+        source = toned(Role.OK, f"unchanged, epoch {proof.epoch}", glyphs=glyphs)
+    else:
+        source = toned(Role.FAILED, "another primary", glyphs=glyphs)
+    only = "   ".join(f"{frame.clean(table)} {rows:,}" for table, rows in snapshot.freshness.cache_only.items() if rows)
+    root = f"{frame.clean(proof.root[:12])}" if proof is not None else "no proof yet"
+    return FactList(
+        "File and identity",
+        f"root {root}" if proof is not None else root,
+        (
+            Fact("witness", witness),
+            Fact("source", source),
+            Fact("cache-only", muted(only or "none"), extra=muted("kept, not compared") if only else ()),
+        ),
+        labels=12,
+    )
+
+
+def check_runs(frame: Frame, runs: Sequence[CheckRun]) -> FactList:
+    """The newest runs of the checks, each with how many passed and failed."""
+    facts = tuple(Fact("", _check_run(frame, run)) for run in runs)
+    return FactList("Last runs", f"{len(runs)}" if runs else "none is remembered", facts, labels=-1)
+
+
+def _check_run(frame: Frame, run: CheckRun) -> Line:
+    glyphs = frame.look.glyphs.roles
+    line: list[Piece] = [Piece(f" {fmt.clock(run.at)}  {frame.clean(run.kind):<7} {fmt.took(run.took_s):>7}  ")]
+    words = ((CheckStatus.PASS, Role.OK), (CheckStatus.FAIL, Role.FAILED), (CheckStatus.UNKNOWN, Role.UNKNOWN))
+    for status, role in words:
+        number = run.statuses.count(status)
+        if number:
+            line.extend((Piece(f" {glyphs[role]}", Tone(role.value)), Piece(f"{number}")))
+    skipped = run.statuses.count(CheckStatus.SKIPPED)
+    return (*line, Piece(f"  {skipped} skipped", Tone.MUTED)) if skipped else tuple(line)
+
+
+def progress(frame: Frame, run: Run | None) -> str:
+    """Where a running check is, for the rule of the list; empty while none runs."""
+    if run is None or run.ended_at is not None:
+        return ""
+    done = f" {fmt.percent(run.done, run.total)}" if run.total else ""
+    return f"{run.kind} {run.step}{done}, {fmt.took(max(0.0, frame.now - run.started_at))}"
+
+
+def steps(frame: Frame, run: Run) -> Line:
+    """A running operation in steps: how many are done, the one at work, how many wait."""
+    glyphs = frame.look.glyphs
+    states = [state for _, state in run.steps]
+    done, waiting = states.count(StepState.DONE), states.count(StepState.WAITING)
+    rows = f" {run.done:,} of {run.total:,}" if run.total else ""
+    return (
+        Piece(f"{glyphs.roles[Role.OK]} ", Tone.OK),
+        Piece(f"{done} done  "),
+        Piece(f"{glyphs.roles[Role.RUNNING]} ", Tone.RUNNING),
+        Piece(f"{frame.clean(run.kind)} {frame.clean(run.step)}{rows}  "),
+        Piece(f"{glyphs.roles[Role.OFF]} {waiting} to go", Tone.MUTED),
+    )
+
+
+def explained(frame: Frame, result: CheckResult) -> str:
+    return EXPLAINED.get(result.check.name, frame.clean(result.check.detail))
