@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 from storage_sync.config import Settings
+from storage_sync.model import Advice
 
 if TYPE_CHECKING:
     from storage_sync.history import History
@@ -65,19 +66,6 @@ class Figures:
     def full_fetch_s(self) -> float | None:
         """How long it takes to fetch every row."""
         return self.rows / self.rows_per_s if self.rows and self.rows_per_s else None
-
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """Another value for one setting, and what it is worth."""
-
-    setting: str
-    now: int
-    suggested: int
-    saves_s: float
-    """Seconds of each run that the sentence speaks of."""
-    saves_bytes: int
-    text: str
 
 
 def advise(figures: Figures) -> tuple[Advice, ...]:
@@ -184,7 +172,7 @@ def figures_of(book: History, settings: Settings) -> Figures:
     )
 
 
-def to_json(figures: Figures) -> list[dict[str, object]]:
+def to_json(found: Iterable[Advice]) -> list[dict[str, object]]:
     """`advice` of the document; an empty list says that nothing would be won."""
     return [
         {
@@ -195,7 +183,7 @@ def to_json(figures: Figures) -> list[dict[str, object]]:
             "saves_bytes": advice.saves_bytes,
             "text": advice.text,
         }
-        for advice in advise(figures)
+        for advice in found
     ]
 
 

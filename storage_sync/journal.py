@@ -10,7 +10,7 @@ from storage_sync.cache.statedir import StateDir
 from storage_sync.config import Settings
 from storage_sync.document import to_json
 from storage_sync.history import History
-from storage_sync.model import CheckStatus, HistoryView, Outcome, Run, RunSummary
+from storage_sync.model import Advice, CheckStatus, HistoryView, Outcome, Run, RunSummary
 
 
 class Journal:
@@ -53,9 +53,9 @@ class Journal:
     def view(self) -> HistoryView:
         return self._history.view()
 
-    def advice(self, settings: Settings) -> list[dict[str, object]]:
-        """What another window or batch would win, as the document has it (S17)."""
-        return advice.to_json(advice.figures_of(self._history, settings))
+    def advice(self, settings: Settings) -> tuple[Advice, ...]:
+        """What another window or batch would win (S17). Blocking: history and file are looked at."""
+        return advice.advise(advice.figures_of(self._history, settings))
 
     def rows_per_second(self) -> float | None:
         return self._history.medians().rows_per_s

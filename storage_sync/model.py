@@ -281,6 +281,19 @@ class QuarantineView:
 
 
 @dataclass(frozen=True, slots=True)
+class Advice:
+    """Another value for one setting, and what it is worth."""
+
+    setting: str
+    now: int
+    suggested: int
+    saves_s: float
+    """Seconds of each run that the sentence speaks of."""
+    saves_bytes: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """All that a front end draws, at one moment. Latest wins."""
 
@@ -302,6 +315,8 @@ class Snapshot:
     history: HistoryView = HistoryView()
     config: ConfigView = ConfigView()
     plan: Plan | None = None
+    advice: tuple[Advice, ...] = ()
+    """What would make syncs cheaper, from the figures of the last ones (S17)."""
     error: ErrorValue | None = None
 
 

@@ -190,6 +190,7 @@ async def _one_shot(
 
 def _recorded(session: Session, outcome: Outcome, run: Run) -> Outcome:
     """The outcome, remembered in the history; a history that cannot be written is a warning."""
+    from storage_sync.advice import to_json
     from storage_sync.journal import Journal
 
     if session.settings.cache is None or not session.state.usable:
@@ -199,7 +200,7 @@ def _recorded(session: Session, outcome: Outcome, run: Run) -> Outcome:
     with Journal.open(session.state, warnings.append) as journal:
         journal.record(outcome, run)
         if outcome.command == "sync" and outcome.error is None:
-            extra["advice"] = journal.advice(session.settings)
+            extra["advice"] = to_json(journal.advice(session.settings))
     return replace(outcome, extra=extra, warnings=(*outcome.warnings, *warnings))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from storage_sync.cache.states import FileJudgement, error_for
@@ -16,6 +16,7 @@ from storage_sync.model import (
     LockHolder,
     LockState,
     Outcome,
+    Peek,
     QuarantineView,
     Snapshot,
 )
@@ -73,7 +74,7 @@ def after(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> S
     return replace(
         snapshot,
         freshness=freshness_after(snapshot.freshness, outcome, now),
-        cache=cache_after(snapshot.cache, outcome),
+        cache=cache_after(snapshot.cache, outcome, now),
         checks=checks_after(snapshot, outcome, recent, now),
         states=outcome.states or snapshot.states,
         quarantine=QuarantineView(refused) if outcome.counts else snapshot.quarantine,
@@ -97,19 +98,53 @@ def freshness_after(freshness: Freshness, outcome: Outcome, now: float) -> Fresh
     )
 
 
-def cache_after(cache: CacheHealth, outcome: Outcome) -> CacheHealth:
+def cache_after(cache: CacheHealth, outcome: Outcome, now: float) -> CacheHealth:
+    cache = _checked(cache, outcome, now)
     if outcome.counts:
         cache = replace(cache, counts={table: count.cache or 0 for table, count in outcome.counts.items()})
     if outcome.proof is not None:
         generation = outcome.proof.generation
-        cache = replace(cache, generation=generation, acked=max(generation, cache.acked or 0), schema=4)
+        cache = replace(cache, generation=generation, acked=max(generation, cache.acked or 0), schema=4, peek=None)
     payload = outcome.extra.get("payload_bytes")
     return replace(cache, payload=payload) if isinstance(payload, int) else cache
 
 
+def _checked(cache: CacheHealth, outcome: Outcome, now: float) -> CacheHealth:
+    """What redb's own check said, where it was asked for."""
+    asked = (CheckStatus.PASS, CheckStatus.FAIL)
+    found = next((one for one in outcome.checks if one.name == "cache_integrity" and one.status in asked), None)
+    return replace(cache, integrity=found, integrity_at=now) if found is not None else cache
+
+
+def peeked(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> Snapshot:
+    """The picture after a look at a copy: facts of the copy, and no verdict (`console.md` 4.3)."""
+    told = outcome.extra.get("peek")
+    if not isinstance(told, Mapping):
+        return snapshot
+    generation = told.get("generation")
+    generation = generation if isinstance(generation, int) else None
+    peek = Peek(
+        now - _figure(told, "copy_age_seconds"), _figure(told, "copy_seconds") * 1000, int(_figure(told, "attempts"))
+    )
+    made = {one.name: CheckResult(one, now, generation, "copy", recent(one.name)) for one in outcome.checks}
+    kept = tuple(result for result in snapshot.checks if result.check.name not in made)
+    return replace(
+        snapshot,
+        cache=replace(cache_after(snapshot.cache, outcome, now), peek=peek, generation=generation),
+        checks=(*made.values(), *kept),
+        states=outcome.states or snapshot.states,
+    )
+
+
+def _figure(told: Mapping[str, object], name: str) -> float:
+    value = told.get(name)
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
 def checks_after(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> tuple[CheckResult, ...]:
     generation = outcome.proof.generation if outcome.proof is not None else snapshot.cache.generation
-    made = tuple(CheckResult(check, now, generation, "file", recent(check.name)) for check in outcome.checks)
+    subject = "file" if snapshot.cache.holder is None else "copy"
+    made = tuple(CheckResult(check, now, generation, subject, recent(check.name)) for check in outcome.checks)
     return made or snapshot.checks
 
 

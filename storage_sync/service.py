@@ -445,6 +445,11 @@ class SyncService:
         kind = KINDS[job.kind]
         if self._journal is not None:
             self._board.update(history=self._journal.view())
+            if job.kind == "sync" and not job.plans:
+                self._board.update(advice=self._journal.advice(self._settings))
+        if job.kind == "peek":
+            recent = self._journal.recent if self._journal is not None else _nothing_recent
+            self._board.show(picture.peeked(self._board.snapshot, outcome, recent, time.time()))
         if kind.judges or (kind.writes and not job.plans):
             recent = self._journal.recent if self._journal is not None else _nothing_recent
             self._board.show(picture.after(self._board.snapshot, outcome, recent, time.time()))
@@ -456,11 +461,15 @@ class SyncService:
         self._board.update(freshness=replace(freshness, trend=(*freshness.trend, age)[-TREND_KEPT:]))
 
     def _show_next(self, due: Due | None) -> None:
-        freshness = self._board.snapshot.freshness
+        """A console that looks only compares where another one syncs."""
+        snapshot = self._board.snapshot
+        at = due.at if due is not None else None
+        writes = snapshot.access == "rw"
         self._board.update(
             freshness=replace(
-                freshness,
-                next_sync_at=due.at if due is not None else None,
+                snapshot.freshness,
+                next_compare_at=None if writes else at,
+                next_sync_at=at if writes else None,
                 next_sync_reason=str(due.reason) if due is not None else "",
             )
         )

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from storage_sync import operations
-from storage_sync.advice import Advice, Figures, advise, figures_of, to_json
+from storage_sync.advice import Figures, advise, figures_of, to_json
 from storage_sync.config import Settings
 from storage_sync.demo import Demo
 from storage_sync.history import History
-from storage_sync.model import CheckStatus, RunSummary
+from storage_sync.model import Advice, CheckStatus, RunSummary
 from storage_sync.request import Request
 
 CALM = Figures(
@@ -111,7 +111,7 @@ def test_figures_come_from_the_history(tmp_path: Path) -> None:
     assert (figures.episodes, figures.rows, figures.cache_bytes) == (800, 1000, 1000)
     assert (figures.quiet_run_s, figures.moved_rows, figures.requests) == (2.0, 60, 4)
     assert (figures.rows_per_s, figures.ping_ms) == (120.0, 12.0)
-    (told,) = to_json(figures)
+    (told,) = to_json(advise(figures))
     assert (told["setting"], told["suggested"]) == ("max_episodes_cache", 400)
 
 
@@ -133,4 +133,4 @@ async def test_a_sync_and_the_doctor_say_it(tmp_path: Path) -> None:
 
 def test_an_empty_history_advises_nothing(tmp_path: Path) -> None:
     with History.open(tmp_path / "history.db", lambda why: None) as book:
-        assert to_json(figures_of(book, Settings())) == []
+        assert to_json(advise(figures_of(book, Settings()))) == []

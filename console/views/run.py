@@ -132,7 +132,23 @@ def _idle_facts(frame: Frame) -> tuple[Fact, ...]:
         facts.append(Fact("note", plain(note)))
     elif snapshot.error is not None:
         facts.append(Fact("error", plain(frame.clean(snapshot.error.message))))
+    else:
+        facts.extend(_advice(frame))
     return tuple(facts)
+
+
+def _advice(frame: Frame) -> list[Fact]:
+    """What would make the next syncs cheaper, and by what figures (S17)."""
+    return [
+        Fact(
+            "advice",
+            plain(
+                f"{frame.clean(one.setting)} = {one.suggested:,}, now {one.now:,}, saves {fmt.took(one.saves_s)} a run"
+            ),
+            extra=muted(frame.clean(one.text)),
+        )
+        for one in frame.snapshot.advice
+    ]
 
 
 def _why_idle(frame: Frame) -> Fact:

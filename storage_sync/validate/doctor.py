@@ -80,9 +80,9 @@ async def _advice(context: Context) -> tuple[str, str]:
     """A slow setting stops no sync, so whatever is found passes (S17)."""
     if context.session.settings.cache is None:
         return "measured runs", "no cache is set, so nothing was measured"
-    found = await asyncio.to_thread(_figures, context)
+    found = advice.advise(await asyncio.to_thread(_figures, context))
     context.draft.extra["advice"] = advice.to_json(found)
-    told = [one.text for one in advice.advise(found)]
+    told = [one.text for one in found]
     return "a window and a batch that suit this primary", "; ".join(told) or "another window or batch would win little"
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from msgspec.structs import replace as replace_settings
 
 from storage_sync import notify
-from storage_sync.advice import Advice, advise, figures_of
+from storage_sync.advice import advise, figures_of
 from storage_sync.cache.statedir import open_state_dir
 from storage_sync.config import Settings, Token, state_directory
 from storage_sync.errors import ConfigError, Interrupted
@@ -27,6 +27,7 @@ from storage_sync.facts import facts_of, seen_now
 from storage_sync.history import History
 from storage_sync.metrics import Facts, render, write_textfile
 from storage_sync.model import (
+    Advice,
     Command,
     ErrorValue,
     Event,
