@@ -9,9 +9,10 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,15 +145,42 @@ def sweep(folder: Path) -> list[str]:
             continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for left in folder.glob(f"{lock.stem}*.redb"):
-                left.unlink(missing_ok=True)
-                gone.append(left.name)
-            lock.unlink(missing_ok=True)
+            gone += _remove(folder, lock.stem)
         except OSError:
             continue
         finally:
             os.close(descriptor)
     return gone
+
+
+def _remove(folder: Path, stem: str) -> list[str]:
+    """All that was made under a claimed name, its lock last; gives the names."""
+    lock = folder / f"{stem}.lock"
+    gone = []
+    for left in folder.glob(f"{stem}*"):
+        if left == lock:
+            continue
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink(missing_ok=True)
+        gone.append(left.name)
+    lock.unlink(missing_ok=True)
+    return gone
+
+
+@contextmanager
+def private_folder(folder: Path | None) -> Iterator[Path]:
+    """A folder of its own in `folder` (None: a temporary one), gone at the end; a later run sweeps a dead one's."""
+    with _workplace(folder) as place:
+        sweep(place)
+        with _name(place) as target:
+            made = Path(target).with_suffix(".folder")
+            try:
+                made.mkdir(mode=0o700)
+            except OSError as error:
+                raise LocalIO(f"{made} cannot be made: {error.strerror}") from error
+            yield made
 
 
 @contextmanager
@@ -175,10 +203,10 @@ def _name(folder: Path) -> Iterator[str]:
     try:
         yield str(folder / f"{stem}.redb")
     finally:
-        for left in folder.glob(f"{stem}*.redb"):
-            left.unlink(missing_ok=True)
-        (folder / f"{stem}.lock").unlink(missing_ok=True)
         os.close(descriptor)
+        # What cannot be removed now, the next run sweeps: nobody holds its lock any more.
+        with suppress(OSError):
+            _remove(folder, stem)
 
 
 def _claim(folder: Path) -> tuple[str, int]:
@@ -217,7 +245,8 @@ def _probe(target: str, folder: Path, timeout_s: float, cancelled: Cancelled | N
     second = folder / f"{Path(target).stem}-probe.redb"
     _copy(target, str(second))
     report = probe_file(str(second), timeout_s=timeout_s, cancelled=cancelled)
-    second.unlink()
+    with suppress(OSError):
+        second.unlink()
     return report
 
 

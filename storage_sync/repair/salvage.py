@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from storage_sync import _native
+from storage_sync.cache.copy import private_folder
 from storage_sync.cache.set_aside import Removed
 from storage_sync.cache.waiting import Cancelled
 from storage_sync.outcome import TABLES
@@ -86,10 +86,7 @@ def rescued(cache: str, folder: Path | None, cancelled: Cancelled | None = None)
 
     `folder`: where private copies go (`StateDir.copies`). LocalIO, Interrupted.
     """
-    if folder is not None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="rescue-", dir=folder) as name:
-        place = Path(name)
+    with private_folder(folder) as place:
         best = _Collector(place / "empty.redb")
         for number, copy in enumerate(mended_copies(cache, place)):
             collector = _Collector(place / f"rows-{number}.redb")

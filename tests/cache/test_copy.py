@@ -188,6 +188,30 @@ def test_leftovers_of_dead_runs_go_those_of_living_ones_stay(cache: Path, folder
     assert list(folder.iterdir()) == []
 
 
+KEEPING_A_FOLDER = """
+import sys
+from pathlib import Path
+from storage_sync.cache.copy import private_folder
+with private_folder(Path(sys.argv[2])) as place:
+    (place / "rows.redb").write_bytes(b"rows")
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_dead_runs_folder_is_swept(cache: Path, folder: Path) -> None:
+    with running(KEEPING_A_FOLDER, cache, folder) as living:
+        with running(KEEPING_A_FOLDER, cache, folder) as dead:
+            os.kill(dead.pid, signal.SIGKILL)
+            dead.wait()
+        assert [name.split("-")[0] for name in sweep(folder)] == [str(dead.pid)]
+        assert [path.read_bytes() for path in folder.glob("*.folder/rows.redb")] == [b"rows"]
+        assert living.stdin is not None
+        living.stdin.close()
+        living.wait()
+    assert list(folder.iterdir()) == []
+
+
 def test_two_runs_at_once(cache: Path, folder: Path) -> None:
     with private_copy(str(cache), folder) as one, private_copy(str(cache), folder) as two:
         assert one.path != two.path
