@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS rows (
     at         REAL NOT NULL,
     pending    INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS spent (id INTEGER PRIMARY KEY, generation INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS rows_pending ON rows (pending, generation);
 """
 _LIST = "SELECT id, tbl, key, reason, run_id, generation, at, pending, digest, length(value) FROM rows"
@@ -162,6 +163,7 @@ class SetAside:
 
         The next one never came: what it would have replaced is still in the cache. One that the cache reached, came.
         One further on came too, or may have, and then the file was lost or replaced: nothing else has these rows.
+        Rows that a restore spent go when its generation came.
         Only while the lease is held, and before anything is put by this run.
         """
         with self._writing() as connection:
@@ -169,6 +171,10 @@ class SetAside:
                 "UPDATE rows SET pending = 0 WHERE pending = 1 AND generation <> ?", ((live_generation or 0) + 1,)
             ).rowcount
             dropped = connection.execute("DELETE FROM rows WHERE pending = 1").rowcount
+            connection.execute(
+                "DELETE FROM rows WHERE id IN (SELECT id FROM spent WHERE generation <= ?)", (live_generation or 0,)
+            )
+            connection.execute("DELETE FROM spent")
         return Settled(confirmed, dropped)
 
     def rows(self, after: int = 0, limit: int = 100, *, pending: bool = False) -> list[AsideRow]:
@@ -209,9 +215,16 @@ class SetAside:
             ).fetchall()
         return [row_id for (row_id,) in found]
 
+    def spend(self, ids: Sequence[int], generation: int) -> None:
+        """The commit of this generation puts these rows back: they go with `discard`, or with the next `settle`."""
+        with self._writing() as connection:
+            rows = [(row_id, generation) for row_id in ids]
+            connection.executemany("INSERT OR REPLACE INTO spent (id, generation) VALUES (?, ?)", rows)
+
     def discard(self, ids: Sequence[int]) -> int:
         """Remove rows that were restored, or that an operator gives up."""
         with self._writing() as connection:
+            connection.executemany("DELETE FROM spent WHERE id = ?", ((row_id,) for row_id in ids))
             return connection.executemany("DELETE FROM rows WHERE id = ?", ((row_id,) for row_id in ids)).rowcount
 
     def purge(self, days: float, now: float) -> int:

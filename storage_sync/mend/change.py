@@ -138,6 +138,8 @@ async def _commit(context: Context, look: Look, checkpoint: Checkpoint, intent: 
         if change.before is not None and change.reason
     ]
     aside = await session.on_cache_thread(put_aside, context, leaving, generation, now)
+    if intent.spent:
+        await session.on_cache_thread(_spend, context, intent.spent, generation)
     steps = [Step(one.table, one.key, one.before, digest(one.after)) for one in intent.changes]
     await session.on_cache_thread(undo.remember, context, look.generation, generation, now, steps)
     context.tracker.step(Phase.COMMIT)
@@ -153,6 +155,11 @@ async def _commit(context: Context, look: Look, checkpoint: Checkpoint, intent: 
     if intent.spent:
         await session.on_cache_thread(_discard, context, intent.spent)
     return generation
+
+
+def _spend(context: Context, ids: Sequence[int], generation: int) -> None:
+    with SetAside.open(context.session.state.set_aside) as store:
+        store.spend(ids, generation)
 
 
 def _discard(context: Context, ids: Sequence[int]) -> None:

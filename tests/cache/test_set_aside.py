@@ -67,6 +67,19 @@ def test_the_next_run_settles_what_a_kill_left(store: SetAside) -> None:
     assert store.settle(8) == Settled(0, 0)
 
 
+def test_what_a_restore_spent_goes_once_its_commit_came(store: SetAside) -> None:
+    store.put(ROWS, "run", 8, 0.0, pending=False)
+    store.spend([1, 2], 9)
+    store.settle(8)
+    assert [row.id for row in store.rows()] == [1, 2, 3], "its commit never came"
+    store.settle(9)
+    assert [row.id for row in store.rows()] == [1, 2, 3], "another run's generation is none of its"
+    store.spend([1, 2], 10)
+    assert len(store.rows()) == 3
+    store.settle(10)
+    assert [row.id for row in store.rows()] == [3]
+
+
 def test_a_lost_cache_drops_what_was_pending(store: SetAside) -> None:
     store.put(ROWS, "run", 1, 0.0)
     assert store.settle(None) == Settled(0, 3)
