@@ -107,6 +107,7 @@ def seconds_json(seconds: Seconds) -> dict[str, object]:
         "apply": round(seconds.apply, 4),
         "total": round(seconds.total, 4),
         "lock": round(seconds.lock, 4),
+        "lock_wait": round(seconds.lock_wait, 4),
     }
 
 

@@ -38,6 +38,7 @@ class Journal:
             rows_fetched=run.done,
             fetch_s=outcome.seconds.fetch,
             retries=outcome.transfer.retries,
+            requests_by_code=outcome.transfer.by_code,
         )
         for rung in rungs(outcome):
             self._history.count("repairs", rung)

@@ -37,7 +37,7 @@ class Facts:
     last_attempt_at: float | None = None
     last_exit_code: int | None = None
     lag_s: float | None = None
-    """How far the newest episode of the cache is behind that of the primary."""
+    """Since the primary was seen to have moved on from what is proven; 0 while in sync."""
     proof_age_s: float | None = None
     generation: int | None = None
     counts: Mapping[str, TableCounts] = field(default_factory=dict)
@@ -83,7 +83,7 @@ def _gauges(facts: Facts) -> Iterator[Metric]:
         ("last_success_timestamp_seconds", "End of the last run that ended well.", facts.last_success_at),
         ("last_attempt_timestamp_seconds", "End of the last run.", facts.last_attempt_at),
         ("last_exit_code", "Exit code of the last run.", facts.last_exit_code),
-        ("lag_seconds", "Age of the newest primary state that is not in the cache.", facts.lag_s),
+        ("lag_seconds", "Time since the primary was seen to have moved on from what is proven.", facts.lag_s),
         ("in_sync", "1 when the cache is proven equal to the primary.", in_sync),
         ("proof_age_seconds", "Age of the last proof.", facts.proof_age_s),
         ("generation", "Generation of the cache.", facts.generation),
@@ -121,7 +121,7 @@ def _counters(facts: Facts) -> Iterator[Metric]:
         ("changes", "changes", ("table", "op"), "Rows written to the cache."),
         ("runs", "runs", ("result",), "Runs by how they ended."),
         ("fetch_bytes", "bytes", (), "Body bytes received from the primary."),
-        ("requests", "requests", ("code",), "HTTP requests by status."),
+        ("requests", "requests", ("code",), "HTTP requests by status; none: no answer came."),
         ("retries", "retries", (), "Requests that were tried again."),
         ("repairs", "repairs", ("kind",), "Repairs by rung of the ladder."),
         ("rollbacks_detected", "rollbacks", (), "Times the cache was found to have gone back."),

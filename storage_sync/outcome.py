@@ -165,6 +165,8 @@ class Transfer:
     requests: int = 0
     bytes_received: int = 0
     retries: int = 0
+    by_code: Mapping[str, int] = field(default_factory=dict)
+    """Requests by HTTP status, `none` where no answer came; one that nobody waits for any more may be missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,8 @@ class Seconds:
     total: float = 0.0
     lock: float = 0.0
     """How long redb's lock was held on the live file."""
+    lock_wait: float = 0.0
+    """How long another process kept us from it."""
 
 
 @dataclass(frozen=True, slots=True)

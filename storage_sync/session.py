@@ -79,6 +79,11 @@ class Session:
             now.requests - earlier.requests,
             now.bytes_received - earlier.bytes_received,
             now.retries - earlier.retries + retries,
+            {
+                code: count - earlier.by_code.get(code, 0)
+                for code, count in now.by_code.items()
+                if count > earlier.by_code.get(code, 0)
+            },
         )
 
     async def on_cache_thread(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:

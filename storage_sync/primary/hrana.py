@@ -10,9 +10,10 @@ import asyncio
 import re
 import ssl
 import zlib
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
 import aiohttp
@@ -53,6 +54,8 @@ PIECE = 1 << 20
 """Most bytes that one step of decompression gives."""
 TAIL = 4096
 FAILURES_BEFORE_NEW_SESSION = 3
+NO_ANSWER = "none"
+"""Instead of a status, of a request that got none."""
 
 Json = dict[str, Any]
 
@@ -69,13 +72,8 @@ class Counters:
     requests: int = 0
     bytes_received: int = 0
     retries: int = 0
-
-    def since(self, earlier: Counters) -> Counters:
-        return Counters(
-            self.requests - earlier.requests,
-            self.bytes_received - earlier.bytes_received,
-            self.retries - earlier.retries,
-        )
+    by_code: Mapping[str, int] = field(default_factory=dict)
+    """Requests by HTTP status, `none` where no answer came."""
 
 
 class _ForClient(libsql_client.LibsqlError):  # type: ignore[misc]
@@ -188,6 +186,7 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
         self._requests = 0
         self._bytes = 0
         self._retries = 0
+        self._by_code: Counter[str] = Counter()
         self._closing: set[asyncio.Task[None]] = set()
         self.replication_index: int | None = None
         """Newest one that an answer carried; None where the server sends none."""
@@ -199,7 +198,7 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
 
     @property
     def counters(self) -> Counters:
-        return Counters(self._requests, self._bytes, self._retries)
+        return Counters(self._requests, self._bytes, self._retries, dict(self._by_code))
 
     @property
     def has_cursor(self) -> bool:
@@ -426,11 +425,13 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
         )
         if not counted:
             self._requests += 1
+        code = NO_ANSWER
         try:
             session = self._open_session()
             async with session.post(
                 self._address.base + path, data=payload, headers=headers, timeout=limits, allow_redirects=False
             ) as response:
+                code = str(response.status)
                 try:
                     if response.status != 200:
                         await self._refuse(response, path)
@@ -452,6 +453,8 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
             self._failed()
             cut = isinstance(error, aiohttp.ClientPayloadError)
             raise _Lost(self._lost(error), transient=_is_transient(error), cut=cut) from error
+        finally:
+            self._by_code[code] += 1
         self._failures = 0
 
     async def _read(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:

@@ -17,10 +17,10 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -71,6 +71,8 @@ class Counters:
     requests: int = 0
     bytes_received: int = 0
     retries: int = 0
+    by_code: Mapping[str, int] = field(default_factory=dict)
+    """Requests by HTTP status, `none` where no answer came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,9 @@ class RemoteSource:
     @property
     def counters(self) -> Counters:
         made = self._made.counters if self._made is not None else None
-        return Counters(made.requests, made.bytes_received, made.retries) if made is not None else Counters()
+        if made is None:
+            return Counters()
+        return Counters(made.requests, made.bytes_received, made.retries, made.by_code)
 
     @property
     def replication_index(self) -> int | None:

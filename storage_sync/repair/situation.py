@@ -71,7 +71,7 @@ async def examined(context: Context, purpose: Purpose, *, locked_ok: bool = Fals
     witness, why = read_witness(session.state.folder, session.cache_path)
     if why:
         draft.warn(why)
-    judgement = await unlocked(session, witness, 0.0 if locked_ok else options.wait_s)
+    judgement = await unlocked(session, draft, witness, 0.0 if locked_ok else options.wait_s)
     draft.states = tuple(str(state) for state in judgement.states)
     skipped = _DAMAGED_OUTSIDE | _OTHER_FORMAT | frozenset(LOCKED if locked_ok else ())
     for finding in judgement.findings:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import os
 import time
@@ -29,7 +28,6 @@ from storage_sync.sync.compare import Compared
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.look import Look
 
-LOCK_POLL_S = 0.05
 UNDO_BUILD = ".build-undo"
 """Suffix of the file that an undo makes beside the cache."""
 Written = TypeVar("Written")
@@ -111,7 +109,7 @@ async def on_live_file(context: Context, path: str, generation: int | None, writ
         except _native.DatabaseAlreadyOpen as error:
             if time.monotonic() >= deadline:
                 raise held(path) from error
-            await asyncio.sleep(LOCK_POLL_S)
+            await context.draft.wait_for_lock()
         except _native.CommitUnknown as error:
             raise await session.on_cache_thread(_after_unknown, path, generation, error) from error
         except _native.Corrupted as error:
@@ -205,7 +203,7 @@ async def put_in_place(
         except CacheLocked:
             if time.monotonic() >= deadline:
                 raise
-            await asyncio.sleep(LOCK_POLL_S)
+            await context.draft.wait_for_lock()
     if kept is not None:
         context.draft.extra["kept"] = kept
         await session.on_cache_thread(undo.remember_file, context, generation, now, kept)

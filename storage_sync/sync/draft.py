@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from storage_sync.errors import (
@@ -29,6 +31,8 @@ from storage_sync.model import (
     Word,
 )
 from storage_sync.outcome import error_value
+
+LOCK_POLL_S = 0.05
 
 
 class Counters(Protocol):
@@ -68,6 +72,12 @@ class Draft:
         """Said once, however often it happens."""
         if text not in self.warnings:
             self.warnings.append(text)
+
+    async def wait_for_lock(self) -> None:
+        """A moment, while another process holds the cache; it counts as waiting."""
+        started = time.monotonic()
+        await asyncio.sleep(LOCK_POLL_S)
+        self.seconds = replace(self.seconds, lock_wait=self.seconds.lock_wait + time.monotonic() - started)
 
     def received(self, counters: Counters) -> None:
         """Requests and bytes since the command began."""

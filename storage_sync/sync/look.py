@@ -26,7 +26,6 @@ from storage_sync.sync.draft import Draft
 from storage_sync.sync.progress import Tracker
 from storage_sync.validate.checks import KEYS_SHOWN, FileFacts
 
-LOCK_POLL_S = 0.05
 ALL_KEYS = 1_000_000
 LOCKED = (CacheState.LOCKED_EXCLUSIVE, CacheState.LOCKED_SHARED)
 _ONLY_FOR_WRITERS = (CacheState.READ_ONLY, CacheState.DISK_LOW)
@@ -122,7 +121,7 @@ async def looked(
     witness, why = read_witness(session.state.folder, session.cache_path)
     if why:
         draft.warn(why)
-    judgement = await unlocked(session, witness, 0.0 if locked_ok else wait_s)
+    judgement = await unlocked(session, draft, witness, 0.0 if locked_ok else wait_s)
     draft.states = tuple(str(state) for state in judgement.states)
     _raise_for(judgement, passed=(() if writing else _ONLY_FOR_WRITERS) + (LOCKED if locked_ok else ()))
     if not judgement.openable:
@@ -165,14 +164,14 @@ async def looked(
         await asyncio.shield(session.on_cache_thread(stack.close))
 
 
-async def unlocked(session: Session, witness: Witness | None, wait_s: float) -> FileJudgement:
+async def unlocked(session: Session, draft: Draft, witness: Witness | None, wait_s: float) -> FileJudgement:
     """Judge the file once nobody holds it, or as it is after `wait_s` seconds."""
     deadline = time.monotonic() + wait_s
     while True:
         judgement = await session.on_cache_thread(judge_file, session.cache_path, witnessed=witness is not None)
         if judgement.finding(*LOCKED) is None or time.monotonic() >= deadline:
             return judgement
-        await asyncio.sleep(LOCK_POLL_S)
+        await draft.wait_for_lock()
 
 
 def _raise_for(judgement: FileJudgement, *, passed: tuple[CacheState, ...]) -> None:
