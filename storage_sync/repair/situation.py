@@ -147,6 +147,9 @@ def _of_content(look: Look, purpose: Purpose) -> Situation:
     unclean = look.judgement.finding(CacheState.UNCLEAN)
     if unclean is not None:
         return Situation(Rung.OPEN, unclean.evidence, look)
+    if look.copy is not None and look.copy.repaired:
+        why = "its header is not that of a closed file: redb repairs it whenever it is opened"
+        return Situation(Rung.OPEN, why, look)
     header = look.copy.header if look.copy is not None else None
     if header is not None and header.length > header.layout_length:
         longer = f"the file has {header.length - header.layout_length:,} bytes more than its layout"

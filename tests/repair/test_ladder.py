@@ -214,3 +214,14 @@ def test_a_locked_file_is_left_alone(store: Store) -> None:
         result = store.tool.json("repair", "--yes", "--wait", "0.2")
     assert (result.exit_code, result.document["error"]["code"]) == (6, "cache_locked")
     assert fingerprint(store.cache) == before
+
+
+def test_a_header_that_redb_repairs_each_time_is_put_right(store: Store) -> None:
+    """The mark of a clean close is gone, the one of a program that was killed is not there: no rows are at stake."""
+    flip(store.cache, 9, 2)
+    plan = store.tool.json("repair", "--plan").document
+    assert [rung["rung"] for rung in plan["ladder"]] == ["open"]
+    healed = store.tool.json("repair", "--yes").document
+    assert (healed["verdict"], healed["proof"]["root"]) == ("IN_SYNC", store.root)
+    assert held(store.cache, "heuristics", CACHE_ONLY) is not None
+    assert not store.kept_files("corrupt")
