@@ -35,7 +35,8 @@ class Desk:
 
     def forget(self, number: int) -> None:
         """The answer is not wanted any more; a late one is dropped."""
-        self._waiting.pop(number, None)
+        if number in self._waiting:
+            self._waiting[number] = _Waiting(None, _drop)
 
     def hear(self, event: Event) -> bool:
         """Route an event that answers a question; whether it was one."""
@@ -51,3 +52,7 @@ class Desk:
             (waiting.refused if waiting is not None else self._on_refused)(event)
             return True
         return False
+
+
+def _drop(_: Refused) -> None:
+    """Nobody waits for it any more."""

@@ -22,7 +22,6 @@ from storage_sync.model import (
     LockHolder,
     LockState,
     LogLine,
-    Orphan,
     Peek,
     Phase,
     Plan,
@@ -54,7 +53,6 @@ class Scene:
     snapshot: Snapshot
     events: tuple[Event, ...] = ()
     beat_age: float = 0.4
-    orphans: tuple[Orphan, ...] = ()
 
 
 def scene(name: str) -> Scene:
@@ -489,27 +487,7 @@ def _hostile() -> Scene:
         config=ConfigView((Setting(_HOSTILE, _HOSTILE, _HOSTILE, _HOSTILE, _HOSTILE),), _HOSTILE, NOW),
         error=ErrorValue("internal", _HOSTILE, _HOSTILE, False, 70),
     )
-    return Scene(
-        hostile, _log((1, "fail", _HOSTILE, _HOSTILE), (0, "info", "[/b]", "[red]x")), orphans=(_orphan(_HOSTILE),)
-    )
-
-
-def _orphan(key: str) -> Orphan:
-    return Orphan(key, "owner nowhere", "episode", key.removeprefix("episode_"), False, 384, 1.0, 1538)
-
-
-def orphans() -> tuple[Orphan, ...]:
-    """A made-up list for the Orphans screen."""
-    owners = (
-        "7c1e02aa-41d3-4b5e-9c77-d1f00e5a90bd",
-        "7c1e9f10-0b6c-4b8e-8d35-50d1a6b112c4",
-        "8102fe6d-92c7-4f7a-bb5e-6f6c0b11c05a",
-        "a90022ce-6c71-4d0b-a0f8-4c3f4a8e0f4b",
-    )
-    reasons = ("owner nowhere", "owner nowhere", "owner nowhere", "deleted upstream")
-    return tuple(
-        replace(_orphan(f"episode_{owner}"), reason=reason) for owner, reason in zip(owners, reasons, strict=True)
-    )
+    return Scene(hostile, _log((1, "fail", _HOSTILE, _HOSTILE), (0, "info", "[/b]", "[red]x")))
 
 
 def plan(

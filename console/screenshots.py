@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from console import scenes
+from console import orphan_scene, scenes
 from console.app import Console
 from console.bridge import ScriptedBridge
 from console.ui import Clock, UiSettings
@@ -88,18 +88,23 @@ async def picture(shot: Shot) -> str:
         for key in shot.keys:
             await pilot.press(key)
             await pilot.pause()
-        for command in bridge.asked:
-            _answer(bridge, command)
-        app.tick()
-        await pilot.pause()
+        answered = 0
+        while answered < len(bridge.asked):
+            # an answer may be the reason of the next question
+            for command in bridge.asked[answered:]:
+                answered += 1
+                _answer(bridge, command)
+            app.tick()
+            await pilot.pause()
         svg = app.export_screenshot(title="Storage Sync", simplify=True)
     return _stable(svg)
 
 
 def _answer(bridge: ScriptedBridge, command: Command) -> None:
-    answers: dict[str, object] = {"make_plan": scenes.plan(), "scan": scenes.orphans()}
-    if command.kind in answers:
-        bridge.post(Answer(command.id, answers[command.kind]))
+    if command.kind == "make_plan":
+        bridge.post(Answer(command.id, scenes.plan()))
+    elif command.kind in orphan_scene.KINDS:
+        bridge.post(Answer(command.id, orphan_scene.answer(command.kind, command.arguments)))
 
 
 def _stable(svg: str) -> str:

@@ -229,6 +229,15 @@ class History:
             )
         )
 
+    def unexpect_orphans(self, keys: Iterable[str]) -> None:
+        """Take the marks back; since when the rows are known stays."""
+        rows = [(key,) for key in keys]
+        self._write(
+            lambda db: db.executemany(
+                "UPDATE orphans SET expected_reason = NULL, expected_at = NULL WHERE key = ?", rows
+            )
+        )
+
     # --------------------------------------------------------------------------------------- reading
 
     def runs(self, since: float | None = None, limit: int = 100) -> tuple[RunSummary, ...]:

@@ -189,6 +189,17 @@ def _expect(arguments: Arguments) -> Work:
     return work
 
 
+def _unexpect(arguments: Arguments) -> Work:
+    from storage_sync.mend.orphans import run_unexpect
+
+    keys = _texts(arguments, "keys")
+
+    async def work(context: Context) -> Outcome:
+        return await run_unexpect(context, keys)
+
+    return work
+
+
 def _detach(_: Arguments) -> Work:
     from storage_sync.mend.detach import run_detach
 
@@ -226,6 +237,7 @@ KINDS: Mapping[str, Kind] = {
     "compact": Kind("compact", _compact, planned=True, writes=True),
     "retry": Kind("quarantine", _retry, writes=True, judges=True),
     "expect": Kind("orphans", _expect),
+    "unexpect": Kind("orphans", _unexpect),
     "verify": Kind("verify", _verify, judges=True),
     "peek": Kind("peek", _peek),
     "scan": Kind("orphans", _scan),

@@ -171,6 +171,7 @@ class SyncService:
             "peek": lambda command: self._queue_for(command, Job("peek", Trigger.MANUAL)),
             "scan": lambda command: self._queue_for(command, Job("scan", Trigger.MANUAL)),
             "expect": lambda command: self._queue_for(command, Job("expect", Trigger.MANUAL)),
+            "unexpect": lambda command: self._queue_for(command, Job("unexpect", Trigger.MANUAL)),
             "retry": self._on_retry,
             "cancel": self._on_cancel,
             "pause": self._on_pause,

@@ -38,6 +38,7 @@ class Orphans:
         self._open: dict[str, int] = {}
         self._mask: Bools | None = None
         self._found: Bools | None = None
+        self._marks_all = False
         self._wanted_number: int | None = None
         self._moved_at = 0.0
         self.index: OrphanIndex | None = None
@@ -123,6 +124,8 @@ class Orphans:
         view: View = value
         older = self.view
         self.view, self.said = view, ""
+        if self._marks_all:
+            self.mark_all()
         if self.wanted.filter.strip():
             self._found = view.matched
         if older is None or older.index is not view.index:
@@ -220,13 +223,14 @@ class Orphans:
 
     def mark(self, number: int) -> None:
         """Mark, or unmark."""
-        if self.index is not None:
+        if self.index is not None and self._still():
             self.marked += -1 if self.is_marked(number) else 1
             self.marks = replace(self.marks, keys=self.marks.keys ^ {self.index.keys[number]})
             self._show()
 
     def mark_all(self) -> None:
-        """Everything that fits the filter now, as the filter itself."""
+        """Everything that fits the filter, as the filter itself; once the answer to it is here."""
+        self._marks_all = self.busy
         if self.view is not None and not self.busy:
             self.marks = Marks(self.wanted.filter)
             self._mask, self.marked = self.view.matched, self.view.rows
@@ -258,6 +262,12 @@ class Orphans:
 
     # ------------------------------------------------------------------------------------------ actions
 
+    def _still(self) -> bool:
+        """Whether the list stands still; else it is said that it does not, and nothing is done."""
+        if self.busy:
+            self._stage.say("the list is being sorted; once more, please")
+        return not self.busy
+
     def chosen(self, number: int | None) -> Marks:
         """What an action is about: the marks, else the row under the cursor."""
         if self.marks != Marks() or number is None or self.index is None:
@@ -270,6 +280,8 @@ class Orphans:
 
     def _with_keys(self, number: int | None, wish: Callable[[list[str]], Wish]) -> None:
         index = self.index
+        if not self._still():
+            return
         if index is None or self.chosen(number) == Marks():
             self._stage.say("nothing is chosen; space marks a row")
             return
@@ -316,6 +328,8 @@ class Orphans:
     def expect(self, number: int | None, note: str | None) -> None:
         """Mark what is chosen as expected with a note; None takes that back."""
         index = self.index
+        if not self._still():
+            return
         if index is None or self.chosen(number) == Marks():
             self._stage.say("nothing is chosen; space marks a row")
             return

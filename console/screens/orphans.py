@@ -1,175 +1,287 @@
-"""Orphans: which embeddings have no owner, and why. The list is asked from the core in one page."""
+"""Orphans: which embeddings have no owner or no valid vector, why, and what can be done (`console.md` 4.5, 5)."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from console.bindings import bindings
-from console.desk import Desk
+from console.dialogs.ask import AskDialog, Choice
+from console.dialogs.note import NoteDialog
+from console.dialogs.vector import VectorDialog
+from console.flows.orphans import Orphans
+from console.flows.plans import Wish
+from console.flows.stage import Stage
 from console.keys import ORPHANS
-from console.screens.listing import Column, Listing, ListScreen
+from console.screens.base import BaseScreen
+from console.views import orphan_detail as facts
+from console.views import orphans as words
 from console.views.frame import Frame
-from storage_sync.model import CheckStatus, Orphan, Outcome, Refused
-from widgets import fmt
-from widgets.facts import Fact, FactList
-from widgets.glyphs import Look, Role
-from widgets.line import Line, muted, plain, toned
-
-_COLUMNS = (
-    Column(" key", 0),
-    Column("reason", 18),
-    Column("in primary", 10),
-    Column("dim", 6, right=True),
-    Column("norm", 6, right=True),
-    Column("bytes", 7, right=True, wide=90),
-)
-_YES = {True: "yes", False: "no", None: fmt.UNKNOWN}
+from widgets.glyphs import Look
+from widgets.line import Line, muted, plain, to_content
+from widgets.panel import Panel
+from widgets.vector_view import VectorView
+from widgets.virtual_table import VirtualTable
 
 
-class OrphansScreen(ListScreen):
-    """Asks when it is shown first, on `r`, and when a new proof was made."""
+class OrphansScreen(BaseScreen):
+    """Scans when it is shown first, on `^r`, and after what it changed. `plan` opens the dialog of a plan."""
 
     name_id = ORPHANS
     BINDINGS: ClassVar[list[BindingType]] = bindings(ORPHANS)
 
-    def __init__(self, look: Look, desk: Desk) -> None:
+    def __init__(self, look: Look, stage: Stage, plan: Callable[[Wish], object]) -> None:
         super().__init__(look)
-        self._desk = desk
-        self._asked: object = None
-        self._waiting: int | None = None
-        self._found: tuple[Orphan, ...] | None = None
-        self._said = ""
-        self._filter = ""
-        self._shown: tuple[Orphan, ...] = ()
-        self.box = Input(placeholder="words; ! inverts; esc clears", compact=True, id="filter")
-
-    def compose_below_list(self) -> ComposeResult:
+        self._stage = stage
+        self._flow = Orphans(stage, plan, self._changed)
+        self._frame: Frame | None = None
+        self._key = ""
+        self._leading = False
+        self.list_title = Panel(look, id="orphans-title", focusable=False)
+        self.table = VirtualTable(look, id="orphans-list")
+        self.box = Input(placeholder="words, reason:…, norm:<0.5, seen:>1d; ! inverts", compact=True, id="filter")
         self.box.display = False
+        self.foot = Static(id="orphans-foot")
+        self.detail = Panel(look, id="orphan-detail")
+
+    def compose_body(self) -> ComposeResult:
+        yield self.list_title
+        yield self.table.add_class("first")
         yield self.box
+        yield self.foot
+        yield self.detail
+
+    # drawing
 
     def show_body(self, frame: Frame) -> None:
-        key = (frame.snapshot.cache.generation, frame.snapshot.freshness.proof)
-        if key != self._asked:
-            self._asked = key
-            self._ask()
-        super().show_body(frame)
+        first = self._frame is None
+        self._frame = frame
+        if first:
+            self._leading = True
+            self._flow.scan()
+        self._draw()
 
-    def _ask(self) -> None:
-        if self._waiting is not None:
-            self._desk.forget(self._waiting)
-        self._said = "asking the core"
-        self._waiting = self._desk.ask("scan", answered=self._answered, refused=self._refused)
+    def show_top(self, frame: Frame, live: Frame, disabled: frozenset[str]) -> None:
+        super().show_top(frame, live, disabled)
+        # at every tick of the application's timer, however seldom the panels are drawn
+        self._flow.rest()
 
-    def _answered(self, value: object) -> None:
-        self._said = ""
-        self._found = rows_of(value)
-        if self._found is None:
-            self._said = "the core gave an answer of another shape"
-        self._repaint()
+    def _changed(self) -> None:
+        view = self._flow.view
+        if view is not None and not self._flow.busy and self._leading:
+            self._leading = False
+            self.table.show(len(view), self._line, self._revision())
+            self.table.cursor = view.place_of(self._key, self.table.cursor) if self._key else view.first
+        self._draw()
 
-    def _refused(self, refused: Refused) -> None:
-        self._said = f"{refused.reason}; {refused.hint}" if refused.hint else refused.reason
-        self._repaint()
+    def _revision(self) -> object:
+        frame = self._frame
+        minute = None if frame is None else int(frame.now // 60)
+        return (self._flow.revision, self._flow.busy, minute)
 
-    def _repaint(self) -> None:
-        if self._frame is not None:
-            super().show_body(self._frame)
+    def _draw(self) -> None:
+        frame, flow = self._frame, self._flow
+        if frame is None or not self.is_mounted:
+            return
+        width = self.table.size.width
+        view = flow.view
+        self.table.empty = self._empty(frame)
+        self.table.show(len(view) if view is not None else 0, self._line, self._revision())
+        flow.look_at(flow.number_at(self.table.cursor))
+        self.list_title.value = words.title(frame, flow.index, flow.wanted, flow.said, width)
+        top, height = self.table.scroll_offset.y, self.table.size.height
+        self.foot.update(to_content([words.foot(frame, view, flow.marked, top, height, width)], self.look))
+        self.detail.value = self._picture(frame)
 
-    def listing(self, frame: Frame) -> Listing:
-        keep = matcher(self._filter)
-        self._shown = tuple(row for row in self._found or () if keep(row))
-        total = len(self._found or ())
-        filtered = f"filter {frame.clean(self._filter)}" if self._filter else "filter none"
-        empty = self._said or ("nothing matches the filter; esc clears it" if total else _nothing(frame))
-        found = f" · {total:,}" if self._found is not None else ""
-        return Listing(
-            title=frame.label(f"Embeddings without an owner{found}"),
-            right=filtered,
-            columns=_COLUMNS,
-            rows=tuple(_row(frame, row) for row in self._shown),
-            empty=frame.clean(empty),
-        )
+    def _picture(self, frame: Frame) -> VectorView:
+        flow = self._flow
+        if flow.detail is not None and flow.number_at(self.table.cursor) is not None:
+            return facts.picture(frame, flow.detail, flow.near, _kept_days(frame))
+        group = flow.view.group_at(self.table.cursor) if flow.view is not None and len(flow.view) else None
+        return facts.nothing(f"group of {group.rows:,}; enter folds it" if group is not None else "")
 
-    def details(self, frame: Frame, index: int) -> FactList:
-        if not 0 <= index < len(self._shown):
-            return FactList("Embedding", "", ())
-        return _details(frame, self._shown[index])
+    def _empty(self, frame: Frame) -> str:
+        flow = self._flow
+        if flow.index is None or flow.said:
+            return frame.clean(flow.said)
+        if flow.wanted.filter.strip():
+            return "nothing matches the filter; esc clears it"
+        return "nothing is the matter with any embedding; reason:attached lists the healthy ones"
+
+    def _line(self, index: int, width: int) -> Line:
+        frame, flow = self._frame, self._flow
+        view = flow.view
+        if frame is None or view is None or index >= len(view):
+            return ()
+        group = view.group_at(index)
+        if group is not None:
+            return words.group_line(frame, group, group.name in view.wanted.folded)
+        number = view.at(index)
+        return words.row_line(frame, view.index.row(number), flow.is_marked(number), width, dimmed=flow.busy)
+
+    def on_virtual_table_moved(self, event: VirtualTable.Moved) -> None:
+        number = self._flow.number_at(event.index)
+        if number is not None and self._flow.index is not None and not self._leading:
+            self._key = self._flow.index.keys[number]
+        self._draw()
+
+    # what is asked for
+
+    def _want(self, **changes: object) -> None:
+        self._leading = True
+        self._flow.want(**changes)
 
     def action_reload(self) -> None:
-        self._ask()
-        self._repaint()
+        self._leading = True
+        self._flow.scan()
+
+    def action_sort(self) -> None:
+        self._leading = True
+        self._flow.sort()
+
+    def action_reverse(self) -> None:
+        self._want(reverse=not self._flow.wanted.reverse)
+
+    def action_group(self) -> None:
+        self._leading = True
+        self._flow.group()
 
     def action_filter(self) -> None:
         self.box.display = True
         self.box.focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        self._filter = event.value
-        self._repaint()
+        if event.value != self._flow.wanted.filter:
+            self._want(filter=event.value)
 
     def on_input_submitted(self, _event: Input.Submitted) -> None:
         self.table.focus()
 
     def key_escape(self) -> None:
-        self.box.value = ""
-        self.box.display = False
-        self.table.focus()
+        """Clears the filter first, then the marks."""
+        if self.box.display or self._flow.wanted.filter:
+            self.box.value = ""
+            self.box.display = False
+            self.table.focus()
+            if self._flow.wanted.filter:
+                self._want(filter="")
+        else:
+            self._flow.clear_marks()
+
+    def action_match(self, step: int) -> None:
+        place = self._flow.next_match(self.table.cursor, step)
+        if place is None:
+            self._stage.say("there is no match")
+        else:
+            self.table.cursor = place
+
+    def on_virtual_table_chosen(self, event: VirtualTable.Chosen) -> None:
+        """A group's head folds; a row opens all its numbers."""
+        view = self._flow.view
+        group = view.group_at(event.index) if view is not None and event.index < len(view) else None
+        if group is not None:
+            self._flow.fold(group.name)
+            return
+        detail = self._flow.detail
+        if detail is None or detail.number != self._flow.number_at(event.index) or self._frame is None:
+            self._stage.say("its facts are on their way")
+        elif detail.values:
+            title = self._frame.clean(detail.row.key)
+            self._stage.show(VectorDialog(self.look, title, detail.values, whole=detail.vector is not None))
+        else:
+            self._stage.say("there is no vector in the cache")
+
+    # marks and actions
+
+    @property
+    def _number(self) -> int | None:
+        return self._flow.number_at(self.table.cursor)
+
+    def action_mark(self) -> None:
+        number = self._number
+        if number is not None:
+            self._flow.mark(number)
+            self.table.action_move(1)
+
+    def action_mark_all(self) -> None:
+        self._flow.mark_all()
+
+    def action_clear_marks(self) -> None:
+        self._flow.clear_marks()
+
+    def action_set_aside(self) -> None:
+        self._flow.set_aside(self._number)
+
+    def action_reattach(self) -> None:
+        self._flow.reattach(self._number)
+
+    def action_expect(self) -> None:
+        """Asks for a note; of one row that is expected already, takes the mark back."""
+        number = self._number
+        if self._flow.busy:
+            self._flow.expect(number, None)
+            return
+        row = self._flow.expected_row(number)
+        if row is not None and row.expected is not None:
+            self._flow.expect(number, None)
+            return
+        many = self._flow.marked or 1
+
+        def noted(note: str | None) -> None:
+            if note is not None:
+                self._flow.expect(number, note)
+
+        lines = (
+            plain(f"{many:,} of the embeddings will count as expected."),
+            muted("The check counts them aside. Nothing in the cache changes; i takes it back."),
+        )
+        self._stage.show(NoteDialog(self.look, "Expected", lines, "note", "Mark"), noted)
+
+    def action_export(self) -> None:
+        """Asks for the file, then whether the numbers go along."""
+        flow = self._flow
+        if flow.view is None:
+            self._stage.say("nothing was scanned yet")
+            return
+        many = flow.marked or flow.view.rows
+        lines = (plain(f"{many:,} rows as JSON lines, {'the marked ones' if flow.marked else 'all that is shown'}."),)
+        name = f"orphans-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(self._stage.clock.now()))}.jsonl"
+
+        def named(path: str | None) -> None:
+            if path:
+                self._ask_for_vectors(path)
+
+        self._stage.show(NoteDialog(self.look, "Export", lines, "file", "Next", value=name), named)
+
+    def _ask_for_vectors(self, path: str) -> None:
+        choices = (Choice("stay", "Not at all"), Choice("facts", "Facts only"), Choice("vectors", "With vectors"))
+
+        def answered(choice: str | None) -> None:
+            if choice in ("facts", "vectors"):
+                self._flow.export(path, vectors=choice == "vectors")
+
+        lines = (plain("Write the numbers of each vector too?"), muted("They are most of the size."))
+        self._stage.show(AskDialog(self.look, "Export", lines, choices), answered)
+
+    def action_copy(self) -> None:
+        """The key under the cursor, by the terminal's own clipboard (OSC 52)."""
+        number = self._number
+        if number is None or self._flow.index is None:
+            self._stage.say("there is nothing to copy")
+            return
+        key = self._flow.index.keys[number]
+        self.app.copy_to_clipboard(key)
+        self._stage.say(f"copied {key}; where the terminal takes no copy, e writes a file")
 
 
-def rows_of(value: object) -> tuple[Orphan, ...] | None:
-    """Rows of the core's answer: an outcome with orphans, or the rows themselves; None for any other shape."""
-    rows = value.orphans if isinstance(value, Outcome) else value
-    if isinstance(rows, tuple | list) and all(isinstance(row, Orphan) for row in rows):
-        return tuple(rows)
-    return None
-
-
-def matcher(text: str) -> Callable[[Orphan], bool]:
-    """A row matches when every word is in its key, reason or owner; `!word` when it is not."""
-    words = text.lower().split()
-
-    def keep(row: Orphan) -> bool:
-        field = f"{row.key} {row.reason} {row.owner_kind} {row.owner_id}".lower()
-        return all((word[1:] not in field) if word.startswith("!") and word[1:] else word in field for word in words)
-
-    return keep
-
-
-def _nothing(frame: Frame) -> str:
-    for result in frame.snapshot.checks:
-        if result.check.name == "orphaned_embeddings":
-            if result.check.status is CheckStatus.PASS:
-                return "every embedding has its owner"
-            return f"the check said {result.check.actual}, {frame.ago(result.at)} ago; r asks again"
-    return "no embedding was checked yet; v runs the checks"
-
-
-def _row(frame: Frame, row: Orphan) -> tuple[Line, ...]:
-    key = fmt.short_key(row.key, frame.look.glyphs)
-    return (
-        plain(f" {frame.clean(key)}"),
-        plain(frame.clean(row.reason)),
-        plain(_YES[row.in_primary]),
-        plain(fmt.count(row.dimension)),
-        plain(fmt.UNKNOWN if row.norm is None else f"{row.norm:.3f}"),
-        plain(f"{row.bytes:,}"),
-    )
-
-
-def _details(frame: Frame, row: Orphan) -> FactList:
-    owner = f"{frame.clean(row.owner_kind)} {frame.clean(row.owner_id)}" if row.owner_id else "none by design"
-    role = Role.UNKNOWN if row.in_primary is None else Role.OK if row.in_primary else Role.FAILED
-    vector = f"{fmt.count(row.dimension)} x f32, {row.bytes:,} B"
-    facts = (
-        Fact("key", plain(frame.clean(row.key))),
-        Fact("reason", plain(frame.clean(row.reason))),
-        Fact("owner", plain(owner)),
-        Fact("in primary", toned(role, _YES[row.in_primary], glyphs=frame.look.glyphs)),
-        Fact("vector", plain(vector), extra=muted("norm unknown" if row.norm is None else f"norm {row.norm:.3f}")),
-    )
-    return FactList("Embedding", f"orphaned: {frame.clean(row.reason)}", facts)
+def _kept_days(frame: Frame) -> str:
+    """How long rows set aside are kept, as the configuration says; '' when it does not."""
+    for setting in frame.snapshot.config.settings:
+        if setting.key == "quarantine_days":
+            return frame.clean(setting.value)
+    return ""

@@ -49,6 +49,12 @@ class View:
         row = self.at(place)
         return self.groups[-row - 1] if row < 0 else None
 
+    @property
+    def first(self) -> int:
+        """Where the first row stands."""
+        rows = np.flatnonzero(self.order >= 0)
+        return int(rows[0]) if len(rows) else 0
+
     def place_of(self, key: str, near: int = 0) -> int:
         """Where the row of a key stands now; `near`, within the list, when it is not there."""
         try:

@@ -31,3 +31,13 @@ ORPHANED = (
     Reason.OWNER_UNKNOWN,
 )
 ATTENTION = (Reason.DUPLICATE, Reason.TEXT_NEWER, Reason.MISSING)
+CAN_LEAVE = (
+    Reason.OWNER_NOWHERE,
+    Reason.NOT_IN_WINDOW,
+    Reason.NOT_CACHED,
+    Reason.OWNER_UNKNOWN,
+    Reason.BAD_VALUES,
+    Reason.WRONG_DIMENSION,
+    Reason.NOT_UPSTREAM,
+)
+"""Cases that an operator may set aside or expect; the others are somebody's vectors, or none at all."""

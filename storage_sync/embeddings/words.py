@@ -72,7 +72,7 @@ def _term(word: str, fields: Sequence[str]) -> Term:
     if colon and name in fields:
         return Term(name, wanted.lower(), inverted)
     if colon and name.isidentifier():
-        raise UsageError(f"--filter knows no field {name!r}", hint=f"fields: {', '.join(fields)}")
+        raise UsageError(f"the filter knows no field {name!r}", hint=f"fields: {', '.join(fields)}")
     return Term(None, bare.lower(), inverted)
 
 

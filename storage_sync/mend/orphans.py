@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 from storage_sync.cache.statedir import StateDir
 from storage_sync.errors import LocalIO, UsageError
@@ -17,10 +19,12 @@ from storage_sync.validate.orphans import NAMED
 TABLE = "embeddings"
 REASON = "orphan"
 BROKEN = "broken vector"
+RAW = "vector without an owner"
+_OWNED = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 
 
 async def run_set_aside(context: Context, keys: Sequence[str]) -> Outcome:
-    """Take these orphans and broken vectors out of the cache, into the rows set aside.
+    """Take these orphans, broken vectors and cache-only vectors without an owner out of the cache, and set them aside.
 
     UsageError when a key is neither; the others of `run_change`.
     """
@@ -34,13 +38,14 @@ async def run_set_aside(context: Context, keys: Sequence[str]) -> Outcome:
 def _intent(context: Context, look: Look, keys: Sequence[str]) -> Intent:
     orphaned, broken = _broken(context, look)
     wanted = sorted(set(keys))
-    _require_broken(wanted, orphaned | broken)
+    _require_broken(wanted, orphaned | broken | _raw(look, wanted))
     changes = []
     for first in range(0, len(wanted), PAGE):
         page = wanted[first : first + PAGE]
         for key, value in zip(page, current(look, TABLE, page), strict=True):
             if value is not None:
-                changes.append(RowChange(TABLE, key, value, None, REASON if key in orphaned else BROKEN))
+                reason = REASON if key in orphaned else BROKEN if key in broken else RAW
+                changes.append(RowChange(TABLE, key, value, None, reason))
     rows = tuple(
         PlanRow(
             "set-aside",
@@ -49,7 +54,7 @@ def _intent(context: Context, look: Look, keys: Sequence[str]) -> Intent:
             sum(sizes),
             "storage-sync undo, or quarantine restore: the same bytes",
         )
-        for reason in (REASON, BROKEN)
+        for reason in (REASON, BROKEN, RAW)
         if (sizes := [len(one.before or b"") for one in changes if one.reason == reason])
     )
     return Intent("orphans", tuple(changes), rows, lost=_returning(look, changes))
@@ -72,6 +77,14 @@ def _broken(context: Context, look: Look) -> tuple[set[str], set[str]]:
     return set(orphaned), set(broken)
 
 
+def _raw(look: Look, wanted: Sequence[str]) -> set[str]:
+    """Those that no proven manifest gave us and whose key names no owner."""
+    keys = [key for key in wanted if _OWNED.search(key) is None]
+    values = zip(keys, current(look, TABLE, keys), strict=True)
+    rows = {key: value for key, value in values if value is not None}
+    return set(rows) - proved_by_ledger(look, TABLE, rows)
+
+
 def _require_broken(wanted: Sequence[str], known: Collection[str]) -> None:
     strange = [key for key in wanted if key not in known]
     if strange:
@@ -87,17 +100,38 @@ async def run_expect(context: Context, keys: Sequence[str], note: str) -> Outcom
     session = context.session
     async with looked(session, context.tracker, context.draft, writing=False, locked_ok=True) as look:
         orphaned, broken = await session.on_cache_thread(_broken, context, look)
-        _require_broken(sorted(set(keys)), orphaned | broken)
+        raw = await session.on_cache_thread(_raw, look, sorted(set(keys)))
+        _require_broken(sorted(set(keys)), orphaned | broken | raw)
     await session.on_cache_thread(_mark, session.state, sorted(set(keys)), note)
     context.draft.extra["expected"] = sorted(set(keys))
     return context.draft.outcome()
 
 
+async def run_unexpect(context: Context, keys: Sequence[str]) -> Outcome:
+    """Take such marks back, whatever the rows are by now. The cache is not touched."""
+    wanted = sorted(set(keys))
+    await context.session.on_cache_thread(_unmark, context.session.state, wanted)
+    context.draft.extra["unexpected"] = wanted
+    return context.draft.outcome()
+
+
+def _unmark(state: StateDir, keys: Sequence[str]) -> None:
+    with _marks(state) as history:
+        history.unexpect_orphans(keys)
+
+
 def _mark(state: StateDir, keys: Sequence[str], note: str) -> None:
+    with _marks(state) as history:
+        history.expect_orphans(keys, note, time.time())
+
+
+@contextmanager
+def _marks(state: StateDir) -> Iterator[History]:
+    """The history, where marks are kept; LocalIO when it cannot be written."""
     if not state.usable:
         raise LocalIO(state.problem, hint="give a folder that can be written with --state-dir")
     said: list[str] = []
     with History.open(state.history, said.append) as history:
-        history.expect_orphans(keys, note, time.time())
+        yield history
     if said:
         raise LocalIO(said[0])

@@ -9,11 +9,13 @@ from contextlib import asynccontextmanager
 
 from textual.pilot import Pilot
 
-from console import scenes
+from console import orphan_scene, scenes
 from console.app import Console
 from console.bridge import ScriptedBridge
 from console.scenes import Scene
 from console.ui import Clock, UiSettings
+from storage_sync.embeddings.index import OrphanIndex
+from storage_sync.model import Answer
 from widgets.glyphs import UNICODE, GlyphSet
 
 
@@ -76,6 +78,20 @@ async def settle(app: Console, pilot: Pilot[int]) -> None:
     await pilot.pause()
     app.tick()
     await pilot.pause()
+
+
+async def answer_orphans(
+    app: Console, bridge: ScriptedBridge, pilot: Pilot[int], made: OrphanIndex | None = None
+) -> None:
+    """Answer what is asked about embeddings, and what is asked because of it, until nothing is open."""
+    await settle(app, pilot)
+    told: set[int] = getattr(bridge, "told", set())
+    bridge.told = told  # type: ignore[attr-defined]
+    while open_ := [one for one in bridge.asked if one.kind in orphan_scene.KINDS and one.id not in told]:
+        for command in open_:
+            told.add(command.id)
+            bridge.post(Answer(command.id, orphan_scene.answer(command.kind, command.arguments, made)))
+        await settle(app, pilot)
 
 
 def asked(bridge: ScriptedBridge) -> list[tuple[str, dict[str, object]]]:

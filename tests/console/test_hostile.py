@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from console import scenes
+from console import orphan_scene, scenes
 from console.scenes import Scene
-from storage_sync.model import Answer, LogLine, Outcome, Plan, PlanRow, Refused, Word
-from tests.console.app import console, live, screen_text, settle
+from storage_sync.model import Answer, LogLine, Plan, PlanRow, Refused
+from tests.console.app import answer_orphans, console, live, screen_text, settle
 from widgets.glyphs import ASCII, UNICODE, GlyphSet
 
 HOSTILE = scenes.scene("hostile")
@@ -32,9 +32,10 @@ async def test_screens_show_it_as_it_is(key: str, glyphs: GlyphSet, size: tuple[
         await pilot.press(key)
         await settle(app, pilot)
         if key == "3":
-            outcome = Outcome("orphans", Word.UNKNOWN, 0, orphans=HOSTILE.orphans)
-            bridge.post(Answer(bridge.asked[-1].id, outcome))
-            await settle(app, pilot)
+            made = orphan_scene.index(keys=(TEXT, "[/b]", "[red]x"), title=TEXT)
+            await answer_orphans(app, bridge, pilot, made)
+            await pilot.press("slash", *"reason:nowhere", "enter", "G")
+            await answer_orphans(app, bridge, pilot, made)
         text = screen_text(app)
         assert_harmless(text)
         assert "[/b]" in text

@@ -391,41 +391,6 @@ async def test_validation_walks_the_checks() -> None:
         assert "difference -212" in text
 
 
-async def test_orphans_are_asked_once_for_a_proof_and_filtered() -> None:
-    app, bridge = console("in_sync")
-    async with live(app, size=(100, 30)) as pilot:
-        await pilot.press("3")
-        await settle(app, pilot)
-        await settle(app, pilot)
-        pages = [arguments for kind, arguments in asked(bridge) if kind == "scan"]
-        assert len(pages) == 1
-        outcome = Outcome("orphans", Word.UNKNOWN, 0, orphans=scenes.orphans())
-        bridge.post(Answer(bridge.asked[-1].id, outcome))
-        await settle(app, pilot)
-        assert "Embeddings without an owner · 4" in screen_text(app)
-        await pilot.press("slash", *"upstream", "enter")
-        await pilot.pause()
-        text = screen_text(app)
-        assert "a90022ce…0f4b" in text
-        assert "7c1e02aa…90bd" not in text
-        await pilot.press("escape")
-        await pilot.pause()
-        assert "7c1e02aa…90bd" in screen_text(app)
-
-
-async def test_orphans_say_why_there_is_no_list() -> None:
-    app, bridge = console("in_sync")
-    async with live(app, size=(100, 30)) as pilot:
-        await pilot.press("3")
-        await settle(app, pilot)
-        bridge.post(Refused(bridge.asked[-1].id, "the cache is locked", "p peeks"))
-        await settle(app, pilot)
-        assert "the cache is locked; p peeks" in screen_text(app)
-        await pilot.press("ctrl+r")
-        await pilot.pause()
-        assert len(bridge.asked) == 2
-
-
 async def test_history_shows_a_run() -> None:
     app, _ = console("in_sync")
     async with live(app, size=(100, 30)) as pilot:

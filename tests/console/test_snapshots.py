@@ -10,8 +10,8 @@ from textual.pilot import Pilot
 from console import scenes
 from console.app import Console
 from storage_sync.model import Answer
-from tests.console.app import console, settle
-from widgets.glyphs import ASCII
+from tests.console.app import FakeClock, answer_orphans, console, settle
+from widgets.glyphs import ASCII, UNICODE, GlyphSet
 
 Compare = Callable[..., bool]
 SIZES = [(80, 24), (100, 30), (140, 45)]
@@ -67,9 +67,50 @@ def test_screens_and_dialogs(key: str, size: tuple[int, int], snap_compare: Comp
         await settle(app, pilot)
         await pilot.press(key)
         await settle(app, pilot)
-        for command in bridge.asked:
-            if command.kind == "scan":
-                bridge.post(Answer(command.id, scenes.orphans()))
+        await answer_orphans(app, bridge, pilot)
+
+    assert snap_compare(app, terminal_size=size, run_before=open_it)
+
+
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_orphans(size: tuple[int, int], glyphs: GlyphSet, snap_compare: Compare) -> None:
+    clock = FakeClock(0.4)
+    app, bridge = console("in_sync", glyphs=glyphs, clock=clock)
+
+    async def chosen(pilot: Pilot[int]) -> None:
+        await pilot.press("3")
+        await answer_orphans(app, bridge, pilot)
+        await pilot.press("space", "space", "k")
+        await answer_orphans(app, bridge, pilot)
+        clock.move(0.5)
+        await answer_orphans(app, bridge, pilot)
+
+    assert snap_compare(app, terminal_size=size, run_before=chosen)
+
+
+@pytest.mark.parametrize("theme", ["calm-light", "calm-cvd"])
+def test_orphans_in_other_colours(theme: str, snap_compare: Compare) -> None:
+    app, bridge = console("in_sync", theme=theme)
+
+    async def folded(pilot: Pilot[int]) -> None:
+        await pilot.press("3")
+        await answer_orphans(app, bridge, pilot)
+        await pilot.press("k", "enter", "slash", *"!reason:missing", "enter")
+        await answer_orphans(app, bridge, pilot)
+
+    assert snap_compare(app, terminal_size=(100, 30), run_before=folded)
+
+
+@pytest.mark.parametrize("key", ["enter", "i", "e"])
+@pytest.mark.parametrize("size", [(80, 24), (100, 30)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_dialogs_of_orphans(key: str, size: tuple[int, int], snap_compare: Compare) -> None:
+    app, bridge = console("in_sync")
+
+    async def open_it(pilot: Pilot[int]) -> None:
+        await pilot.press("3")
+        await answer_orphans(app, bridge, pilot)
+        await pilot.press(key)
         await settle(app, pilot)
 
     assert snap_compare(app, terminal_size=size, run_before=open_it)

@@ -12,7 +12,7 @@ from storage_sync.model import Answer, Outcome, Plan, Refused, TableChange
 from storage_sync.service import SyncService
 from tests.core.test_service import NOW, Watcher, proven, running, settings_of
 
-LOOKS = {"verify", "peek", "scan", "expect", "retry"}
+LOOKS = {"verify", "peek", "scan", "expect", "unexpect", "retry"}
 
 
 async def planned(service: SyncService, watcher: Watcher, kind: str, **arguments: object) -> Plan:

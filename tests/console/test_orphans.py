@@ -1,0 +1,363 @@
+"""The Orphans screen: each of its keys, what it asks, what it shows (`console.md` 5)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from console import orphan_scene
+from console.app import Console
+from console.bridge import ScriptedBridge
+from console.dialogs.ask import AskDialog
+from console.dialogs.note import NoteDialog
+from console.dialogs.plan import PlanDialog
+from console.dialogs.vector import VectorDialog
+from storage_sync.embeddings.index import OrphanIndex
+from storage_sync.embeddings.words import Marks, Wanted
+from storage_sync.model import Answer, Outcome, Refused, Word
+from tests.console.app import FakeClock, answer_orphans, asked, console, live, screen_text, settle
+
+FIRST = "7c1e02aa…90bd"
+UPSTREAM = "a90022ce…0f4b"
+
+
+@dataclass
+class Shown:
+    """The screen, scanned."""
+
+    app: Console
+    bridge: ScriptedBridge
+    pilot: Pilot[int]
+    clock: FakeClock
+
+    @property
+    def text(self) -> str:
+        return screen_text(self.app)
+
+    async def press(self, *keys: str) -> str:
+        await self.pilot.press(*keys)
+        await self.answer()
+        return self.text
+
+    async def answer(self, made: OrphanIndex | None = None) -> None:
+        await answer_orphans(self.app, self.bridge, self.pilot, made)
+
+    def questions(self, kind: str) -> list[dict[str, object]]:
+        return [arguments for name, arguments in asked(self.bridge) if name == kind]
+
+    def wanted(self) -> Wanted:
+        found = self.questions("orphans_query")[-1]["wanted"]
+        assert isinstance(found, Wanted)
+        return found
+
+
+@asynccontextmanager
+async def shown(size: tuple[int, int] = (100, 30), scene: str = "in_sync") -> AsyncIterator[Shown]:
+    clock = FakeClock(0.4)
+    app, bridge = console(scene, clock=clock)
+    async with live(app, size=size, notifications=True) as pilot:
+        await pilot.press("3")
+        here = Shown(app, bridge, pilot, clock)
+        await here.answer()
+        yield here
+
+
+async def test_it_scans_once_and_shows_groups_counts_and_facts() -> None:
+    async with shown() as here:
+        assert len(here.questions("orphans_scan")) == 1
+        text = here.text
+        assert "owner nowhere · 20 · 30.0 KiB" in text
+        assert "orphaned 25" in text
+        assert FIRST in text
+        assert "episode 'Retry policy for S3 uploads'" in text
+        assert "likely eviction" in text
+        assert "384 x f32, 1,536 B" in text
+        assert "48 means of 8 values" in text
+        assert "384 values, 14 buckets" in text
+        assert "l not possible: no owner upstream" in text
+        await here.press("2", "3")
+        assert len(here.questions("orphans_scan")) == 1
+
+
+async def test_neighbours_are_asked_for_once_the_cursor_rests() -> None:
+    async with shown() as here:
+        assert "computing…" in here.text
+        assert here.questions("orphan_neighbours") == []
+        here.clock.move(0.2)
+        await here.answer()
+        assert "0.981" in here.text
+        assert "Retry policy for GCS uploads" in here.text
+        await here.press("j", "j")
+        assert "0.981" not in here.text
+        assert len(here.questions("orphan_neighbours")) == 1
+
+
+async def test_a_late_answer_about_another_row_is_dropped() -> None:
+    async with shown() as here:
+        before = len(here.questions("orphan_detail"))
+        await here.pilot.press("j", "j", "j")
+        await here.pilot.pause()
+        waiting = here.questions("orphan_detail")[before:]
+        assert len(waiting) == 1, "one question at a time"
+        await here.answer()
+        numbers = [arguments["number"] for arguments in here.questions("orphan_detail")]
+        assert len(numbers) == before + 2
+        assert "episode_90000000-1111" not in here.text.splitlines()[15]
+        assert "title unknown" in here.text
+
+
+async def test_the_filter_asks_and_esc_clears_it_before_the_marks() -> None:
+    async with shown() as here:
+        await here.press("space")
+        assert "1 marked" in here.text
+        text = await here.press("slash", *"reason:upstream")
+        assert here.wanted().filter == "reason:upstream"
+        assert UPSTREAM in text
+        assert FIRST not in text
+        assert isinstance(here.app.focused, Input)
+        await here.press("enter")
+        assert here.app.focused is not None
+        assert here.app.focused.id == "orphans-list"
+        text = await here.press("escape")
+        assert here.wanted().filter == ""
+        assert "1 marked" in text
+        text = await here.press("escape")
+        assert "nothing marked" in text
+
+
+async def test_while_a_new_order_is_made_the_old_one_stays_and_says_so() -> None:
+    async with shown() as here:
+        await here.pilot.press("o")
+        await here.pilot.pause()
+        assert "sorting…" in here.text
+        assert FIRST in here.text
+        await here.answer()
+        assert "sorting…" not in here.text
+        assert "sort owner" in here.text
+
+
+async def test_a_filter_that_cannot_be_understood_is_said() -> None:
+    async with shown() as here:
+        await here.pilot.press("slash", *"colour:red")
+        await here.pilot.pause()
+        here.bridge.post(Refused(here.bridge.asked[-1].id, "the filter knows no field 'colour'", "fields: key"))
+        await settle(here.app, here.pilot)
+        assert "knows no field 'colour'" in here.text
+
+
+async def test_sort_reverse_and_group() -> None:
+    async with shown() as here:
+        await here.press("o")
+        assert (here.wanted().sort, here.wanted().reverse) == ("owner", False)
+        await here.press("O")
+        assert (here.wanted().sort, here.wanted().reverse) == ("owner", True)
+        await here.press("o")
+        assert (here.wanted().sort, here.wanted().reverse) == ("reason", False)
+        text = await here.press("b")
+        assert here.wanted().group == "owner"
+        assert "episode ·" in text
+        await here.press("b")
+        assert here.wanted().group == "none"
+        await here.press("b")
+        assert here.wanted().group == "reason"
+
+
+async def test_enter_folds_a_group() -> None:
+    async with shown() as here:
+        await here.press("k")
+        assert "group of 20; enter folds it" in here.text
+        text = await here.press("enter")
+        assert here.wanted().folded == frozenset({"owner nowhere"})
+        assert FIRST not in text
+        text = await here.press("enter")
+        assert here.wanted().folded == frozenset()
+
+
+async def test_the_cursor_stays_on_its_row_when_the_order_changes() -> None:
+    async with shown() as here:
+        await here.press("j", "j")
+        assert "episode_8102fe6d-92c7" in here.text
+        await here.press("O")
+        assert "episode_8102fe6d-92c7" in here.text
+
+
+async def test_enter_shows_every_number_in_hex_and_decimal() -> None:
+    async with shown() as here:
+        await here.press("enter")
+        assert isinstance(here.app.screen, VectorDialog)
+        text = here.text
+        assert "384 x f32" in text
+        number = orphan_scene.values(0)
+        assert number[:4][::-1].hex()[:1] in text
+        await here.press("escape")
+        assert not isinstance(here.app.screen, VectorDialog)
+
+
+async def test_marks_are_a_filter_and_single_rows() -> None:
+    async with shown() as here:
+        await here.press("slash", *"reason:nowhere", "enter", "a")
+        assert "20 marked" in here.text
+        await here.press("space")
+        assert "19 marked" in here.text
+        await here.press("escape")
+        await here.press("d")
+        marks = here.questions("orphans_marked")[-1]["marks"]
+        assert isinstance(marks, Marks)
+        assert marks.filter == "reason:nowhere"
+        assert len(marks.keys) == 1
+        plan = here.questions("make_plan")[-1]
+        assert plan["kind"] == "set_aside"
+        keys = plan["keys"]
+        assert isinstance(keys, list)
+        assert len(keys) == 19
+        await here.press("escape", "A")
+        assert "nothing marked" in here.text
+
+
+async def test_d_is_about_the_row_under_the_cursor_without_marks() -> None:
+    async with shown() as here:
+        await here.press("d")
+        assert isinstance(here.app.screen, PlanDialog)
+        assert here.questions("make_plan")[-1]["keys"] == ["episode_7c1e02aa-41d3-4b5e-9c77-d1f00e5a90bd"]
+
+
+async def test_d_leaves_out_what_has_its_owner_and_says_so() -> None:
+    async with shown() as here:
+        await here.press("slash", *"reason:missing", "enter", "a")
+        await here.press("d")
+        assert here.questions("make_plan") == []
+        assert "4 rows left out" in here.text
+
+
+async def test_nothing_is_chosen_while_the_list_is_being_sorted() -> None:
+    async with shown() as here:
+        for key in ("d", "i", "space"):
+            await here.pilot.press("o", key)
+            await here.pilot.pause()
+            assert "the list is being sorted" in here.text
+            await here.pilot.press("escape")
+            await here.answer()
+        assert here.questions("make_plan") == here.questions("orphans_marked") == []
+
+
+async def test_after_a_run_it_scans_again_without_marks() -> None:
+    async with shown() as here:
+        await here.press("space", "d")
+        here.app.pop_screen()
+        wish_ended = Outcome("orphans", Word.UNKNOWN, 0, run_id="s-9")
+        flow = here.app.plans._open
+        assert flow is not None
+        flow._ended(wish_ended)
+        await here.answer()
+        assert len(here.questions("orphans_scan")) == 2
+        assert "nothing marked" in here.text
+
+
+async def test_l_plans_a_sync_only_where_the_owner_can_be_fetched() -> None:
+    async with shown() as here:
+        await here.press("l")
+        assert here.questions("make_plan") == []
+        assert "re-attach is not possible: no owner upstream" in here.text
+        await here.press("slash", *"reason:cached", "enter", "g", "j")
+        assert "l re-attach" in here.text
+        await here.press("l")
+        assert here.questions("make_plan")[-1]["kind"] == "sync"
+
+
+async def test_i_asks_for_a_note_and_takes_the_mark_back() -> None:
+    async with shown() as here:
+        await here.press("i")
+        assert isinstance(here.app.screen, NoteDialog)
+        await here.press(*"why", "enter", "enter")
+        told = here.questions("expect")[-1]
+        assert told == {"keys": ["episode_7c1e02aa-41d3-4b5e-9c77-d1f00e5a90bd"], "note": "why"}
+        done = Outcome("orphans", Word.UNKNOWN, 0, extra={"expected": told["keys"]})
+        here.bridge.post(Answer(here.bridge.asked[-1].id, done))
+        await here.answer()
+        assert "1 row expected" in here.text
+        assert len(here.questions("orphans_scan")) == 2
+        await here.press("slash", *"expected:yes", "enter")
+        await here.press("g", "j")
+        await here.press("i")
+        assert here.questions("unexpect")[-1] == {"keys": ["legacy-note-17"]}
+
+
+async def test_i_can_be_left_without_a_note() -> None:
+    async with shown() as here:
+        await here.press("i", "escape")
+        assert here.questions("expect") == []
+        await here.press("i", *"x", "shift+tab", "escape")
+        assert here.questions("expect") == []
+
+
+async def test_e_asks_for_a_file_and_whether_vectors_go_along() -> None:
+    async with shown() as here:
+        await here.press("e")
+        assert isinstance(here.app.screen, NoteDialog)
+        box = here.app.screen.query_one(Input)
+        assert box.value == "orphans-20260902T143207Z.jsonl"
+        box.value = "here.jsonl"
+        await here.press("enter", "enter")
+        assert isinstance(here.app.screen, AskDialog)
+        await here.press("right", "right", "enter")
+        told = here.questions("orphans_export")[-1]
+        assert (told["path"], told["vectors"], told["marks"]) == ("here.jsonl", True, Marks())
+        assert "28 rows, 12.1 KiB in here.jsonl" in here.text
+
+
+async def test_y_copies_the_key() -> None:
+    async with shown() as here:
+        await here.press("y")
+        assert here.app.clipboard == "episode_7c1e02aa-41d3-4b5e-9c77-d1f00e5a90bd"
+        await here.press("k", "y")
+        assert "there is nothing to copy" in here.text
+
+
+async def test_n_goes_to_the_next_row_that_fits_the_last_filter() -> None:
+    async with shown() as here:
+        await here.press("slash", *"reason:upstream", "enter")
+        await here.press("escape")
+        await here.press("g", "n")
+        assert "episode_a90022ce-6c71" in here.text
+        await here.press("n", "n")
+        assert "legacy-note-17" in here.text.splitlines()[16]
+        await here.press("N")
+        assert "episode_a911d0c7-88e0" in here.text
+
+
+async def test_why_there_is_no_list_is_said() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("3")
+        await settle(app, pilot)
+        bridge.post(Refused(bridge.asked[-1].id, "the cache is damaged", "r plans a repair"))
+        await settle(app, pilot)
+        assert "the cache is damaged; r plans a repair" in screen_text(app)
+        await pilot.press("ctrl+r")
+        await settle(app, pilot)
+        assert [kind for kind, _ in asked(bridge)] == ["orphans_scan"] * 2
+        bridge.post(Answer(bridge.asked[-1].id, None))
+        await settle(app, pilot)
+        assert "there is no cache file" in screen_text(app)
+
+
+async def test_keys_before_the_first_answer_do_nothing() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        await pilot.press("3", "space", "a", "A", "d", "l", "i", "escape", "e", "y", "b", "o", "O", "n", "N", "enter")
+        await settle(app, pilot)
+        assert {kind for kind, _ in asked(bridge)} == {"orphans_scan"}
+
+
+async def test_another_scan_keeps_marks_of_rows_that_are_still_there() -> None:
+    async with shown() as here:
+        await here.press("space", "space")
+        made = orphan_scene.index(keys=("episode_ffffffff-0000-4000-8000-000000000001",))
+        await here.pilot.press("ctrl+r")
+        await here.answer(made)
+        assert "2 marked" in here.text
+        assert len(here.questions("orphans_marked")) == 1

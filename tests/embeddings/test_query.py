@@ -1,0 +1,222 @@
+"""Filter, order and groups against a model that loops over rows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from console import orphan_scene
+from console.cli.core import matches
+from console.scenes import NOW
+from storage_sync.embeddings.index import REASONS, OrphanIndex, Row
+from storage_sync.embeddings.query import matching, select
+from storage_sync.embeddings.questions import resolve
+from storage_sync.embeddings.reason import Reason
+from storage_sync.embeddings.words import GROUPS, SORTS, Marks, Wanted, age_limit, limit, parse
+from storage_sync.errors import UsageError
+from storage_sync.model import Orphan
+
+MADE = orphan_scene.index()
+ROWS = [MADE.row(number) for number in range(len(MADE))]
+
+WORDS = st.sampled_from(
+    (
+        "episode",
+        "7c1e",
+        "retry",
+        "Policy",
+        "nowhere",
+        "legacy",
+        "none",
+        "zzz",
+        ":",
+        *("reason:owner", "reason:attached", "reason:missing", "owner:pattern", "owner:retry", "key:b0b0", "key:NOTE"),
+        *("dim:384", "dim:>384", "dim:<x", "norm:>1", "norm:<1", "bytes:1536", "bytes:0"),
+        *("seen:>1d", "seen:<1d", "seen:>3d", "expected:yes", "expected:no", "expected:plug"),
+    )
+)
+FILTERS = st.lists(st.tuples(st.booleans(), WORDS), max_size=3).map(
+    lambda parts: " ".join(("!" if inverted else "") + word for inverted, word in parts)
+)
+
+
+def number_fits(value: float | None, wanted: str, unit: float = 1.0) -> bool:
+    try:
+        bound = float(wanted.lstrip("<>=")) * unit
+    except ValueError:
+        return False
+    if value is None:
+        return False
+    return value < bound if wanted[0] == "<" else value > bound if wanted[0] == ">" else value == bound
+
+
+def word_fits(row: Row, word: str) -> bool:
+    name, _, rest = word.partition(":")
+    rest = rest.lower()
+    owner = (row.owner_kind, row.owner_id, (row.title or "").lower())
+    match name:
+        case "key":
+            return rest in row.key.lower()
+        case "owner":
+            return any(rest in text for text in owner)
+        case "reason":
+            return rest in row.reason.value
+        case "dim":
+            return number_fits(row.dimension, rest)
+        case "norm":
+            return number_fits(row.norm, rest)
+        case "bytes":
+            return number_fits(row.bytes, rest)
+        case "seen":
+            age = None if row.first_seen is None else NOW - row.first_seen
+            return number_fits(age, rest[:-1], 86400.0)
+        case "expected":
+            if rest in ("yes", "no"):
+                return (row.expected is not None) == (rest == "yes")
+            return row.expected is not None and rest in row.expected.lower()
+    word = word.lower()
+    return any(word in text for text in (row.key.lower(), row.reason.value, *owner))
+
+
+def fits(row: Row, text: str) -> bool:
+    words = [(word.startswith("!"), word.removeprefix("!")) for word in text.split()]
+    named = any(
+        not inverted and word.startswith("reason:") and word[7:] and word[7:] in "attached" for inverted, word in words
+    )
+    if row.reason is Reason.ATTACHED and not named:
+        return False
+    return all(word_fits(row, word) != inverted for inverted, word in words)
+
+
+@settings(max_examples=150, deadline=None)
+@given(FILTERS)
+def test_the_filter_is_that_of_a_loop(text: str) -> None:
+    expected = [fits(row, text) for row in ROWS]
+    assert matching(MADE, text, NOW).tolist() == expected
+
+
+def sort_value(row: Row, sort: str) -> float | str | None:
+    return {
+        "owner": None if row.title is None else row.title.lower(),
+        "reason": REASONS.index(row.reason),
+        "seen": None if row.first_seen is None else NOW - row.first_seen,
+        "dim": row.dimension,
+        "norm": row.norm,
+        "bytes": row.bytes,
+    }[sort]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    FILTERS,
+    st.sampled_from(SORTS),
+    st.booleans(),
+    st.sampled_from(GROUPS),
+    st.sets(st.sampled_from([*REASONS, "episode"])),
+)
+def test_order_and_groups_are_those_of_a_loop(
+    text: str, sort: str, reverse: bool, group: str, folded: set[str]
+) -> None:
+    view = select(MADE, Wanted(text, sort, reverse, group, frozenset(str(name) for name in folded)), NOW)
+    wanted = [number for number, row in enumerate(ROWS) if fits(row, text)]
+    assert (view.rows, view.bytes) == (len(wanted), sum(ROWS[number].bytes for number in wanted))
+    assert sum(one.rows for one in view.groups) == (0 if group == "none" else len(wanted))
+    shown: list[int] = []
+    current = None
+    for place in range(len(view)):
+        head = view.group_at(place)
+        if head is not None:
+            current = head.name
+            continue
+        row = ROWS[view.at(place)]
+        assert group == "none" or current == (row.reason.value if group == "reason" else row.owner_kind)
+        shown.append(view.at(place))
+    closed = {
+        number for number in wanted
+        if group != "none" and (ROWS[number].reason.value if group == "reason" else ROWS[number].owner_kind) in folded
+    }  # fmt: skip
+    assert sorted(shown) == [number for number in wanted if number not in closed]
+    for name in {one.name for one in view.groups} or {""}:
+        part = [n for n in shown if group == "none" or name in (ROWS[n].reason.value, ROWS[n].owner_kind)]
+        if sort == "key":
+            assert part == sorted(part, reverse=reverse)
+            continue
+        values = [sort_value(ROWS[number], sort) for number in part]
+        known = [value for value in values if value is not None]
+        assert values == known + [None] * (len(values) - len(known)), "what is not known comes last"
+        assert known == sorted(known, reverse=reverse)
+
+
+def test_the_command_line_filters_the_same() -> None:
+    def as_orphan(row: Row) -> Orphan:
+        told = (row.owner_kind, row.owner_id, row.owner_in_primary, row.dimension, row.norm, row.bytes)
+        return Orphan(row.key, row.reason.value, *told)
+
+    index = replace(MADE, lower_titles=("",) * len(MADE))
+    for text in ("episode", "!7c1e", "reason:nowhere", "norm:<1 dim:384", "key:b0b0 owner:episode", "bytes:>0"):
+        expected = [matches(as_orphan(row), text) and row.reason is not Reason.ATTACHED for row in ROWS]
+        assert matching(index, text, NOW).tolist() == expected, text
+
+
+def test_a_field_that_there_is_not() -> None:
+    with pytest.raises(UsageError, match="colour"):
+        select(MADE, Wanted("colour:red"), NOW)
+    assert parse("!") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "fitting", "other"),
+    [("<0.5", 0.4, 0.5), (">2", 3, 2), ("384", 384, 383), ("=1", 1, 2)],
+)
+def test_limits(text: str, fitting: float, other: float) -> None:
+    found = limit(text)
+    assert found is not None
+    assert (found.fits(fitting), found.fits(other)) == (True, False)
+    assert limit("<x") is limit("") is None
+
+
+def test_ages_have_units() -> None:
+    found = [age_limit(text) for text in (">1d", "<90m", "30", ">2h", "<1w", "5s")]
+    assert [(one.sign, one.number) for one in found if one] == [
+        (">", 86400), ("<", 5400), ("=", 30), (">", 7200), ("<", 604800), ("=", 5),
+    ]  # fmt: skip
+    assert age_limit(">d") is None
+
+
+def test_places_of_rows() -> None:
+    view = select(MADE, Wanted(), NOW)
+    assert view.group_at(0) is not None
+    assert view.first == 1
+    key = MADE.keys[view.at(3)]
+    assert view.place_of(key) == 3
+    assert view.place_of("absent", 2) == 2
+    assert view.place_of("absent", 10_000) == len(view) - 1
+    assert select(MADE, Wanted("zzz"), NOW).place_of(key) == 0
+    with pytest.raises(ValueError, match="read-only"):
+        view.order[0] = 1
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.none() | FILTERS, st.sets(st.integers(0, len(ROWS) - 1), max_size=4))
+def test_marks_are_a_filter_with_rows_turned_round(text: str | None, turned: set[int]) -> None:
+    keys = frozenset({MADE.keys[number] for number in turned} | {"gone"})
+    found = resolve(MADE, Marks(text, keys), NOW)
+    by_filter = {number for number, row in enumerate(ROWS) if text is not None and fits(row, text)}
+    expected = sorted(by_filter ^ turned)
+    assert list(found.numbers) == expected
+    assert found.keys == tuple(MADE.keys[number] for number in expected)
+    assert found.bytes == sum(ROWS[number].bytes for number in expected)
+    assert sum(one.rows for one in found.reasons.values()) == len(expected)
+
+
+def test_a_scene_has_every_reason_but_one() -> None:
+    assert set(MADE.counts) == set(REASONS) - {Reason.OWNER_UNKNOWN}
+    assert sum(one.rows for one in MADE.counts.values()) == len(MADE)
+    assert isinstance(MADE, OrphanIndex)
+    assert not math.isnan(MADE.norms[0])
+    assert np.isnan(MADE.norms[-1])
