@@ -21,8 +21,10 @@ from console.desk import Desk
 from console.dialogs.ask import AskDialog, Choice
 from console.dialogs.help import HelpDialog
 from console.dialogs.log import LogDialog
+from console.flows.adopt import adopt
 from console.flows.plans import Plans, Wish, live_part
 from console.flows.quarantine import Quarantine
+from console.flows.sync import peek, rebuild, sync
 from console.journal import Journal
 from console.keys import CONFIG, EVERYWHERE, HISTORY, ORPHANS, OVERVIEW, VALIDATION
 from console.screens.base import BaseScreen
@@ -31,10 +33,10 @@ from console.screens.orphans import OrphansScreen
 from console.screens.overview import OverviewScreen
 from console.screens.settings import ConfigScreen
 from console.screens.validation import ValidationScreen
-from console.start import make_bridge, ui_settings
+from console.start import make_bridge, ui_in_effect, ui_settings
 from console.themes import PALETTES, themes
 from console.ui import REFRESH_STEPS, Clock, UiSettings
-from console.verdict import verdict
+from console.verdict import adoptable, verdict
 from console.views.frame import Frame
 from storage_sync.model import (
     ConfigChanged,
@@ -145,7 +147,7 @@ class Console(App[int]):
             VALIDATION: ValidationScreen(self.look, self.desk),
             ORPHANS: OrphansScreen(self.look, self, self.open_plan),
             HISTORY: HistoryScreen(self.look, self.desk),
-            CONFIG: ConfigScreen(self.look),
+            CONFIG: ConfigScreen(self.look, self.desk),
         }
 
     def _first(self) -> None:
@@ -246,8 +248,15 @@ class Console(App[int]):
             self._run_ended(event)
         elif isinstance(event, ConfigChanged):
             self.say(f"configuration changed: {', '.join(event.keys)}")
+            if "ui" in event.keys:
+                self._apply_ui()
         elif isinstance(event, CoreDied):
             self._core_died(event)
+
+    def _apply_ui(self) -> None:
+        """What the configuration says of the screen, as far as it can change while the screen is there."""
+        self.ui = ui_in_effect(self.ui, self.snapshot.config)
+        self.theme = self.ui.theme
 
     def _run_ended(self, event: RunEnded) -> None:
         outcome = event.outcome
@@ -302,6 +311,8 @@ class Console(App[int]):
             off.add("cancel")
         if self.snapshot.access != "rw":
             off.add("pause")
+        if not adoptable(self.snapshot):
+            off.add("adopt")
         return frozenset(off)
 
     # -------------------------------------------------------------------------------------- actions
@@ -328,13 +339,19 @@ class Console(App[int]):
         self.plans.open(wish)
 
     def action_sync(self) -> None:
-        self.open_plan(Wish("sync", "Sync"))
+        self._last_action = "sync"
+        sync(self, self.plans)
 
     def action_repair(self) -> None:
         self.open_plan(Wish("repair", "Repair"))
 
     def action_rebuild(self) -> None:
-        self.open_plan(Wish("rebuild", "Rebuild"))
+        self._last_action = "rebuild"
+        rebuild(self, self.plans)
+
+    def action_adopt(self) -> None:
+        self._last_action = "adopt"
+        adopt(self, self.plans)
 
     def action_quarantine(self) -> None:
         """What was refused, what was set aside, and the runs that can be taken back."""
@@ -361,7 +378,7 @@ class Console(App[int]):
         self.desk.ask("validate", deep=True)
 
     def action_peek(self) -> None:
-        self.desk.ask("peek")
+        peek(self)
 
     def action_try_now(self) -> None:
         self.desk.ask("try_now")

@@ -136,18 +136,32 @@ def _refused(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         sentence = snapshot.error.message
     else:
         sentence = "A guard stopped the sync. Nothing was changed (exit code 9)."
-    hint = snapshot.error.hint if snapshot.error is not None and snapshot.error.hint else ""
     return Verdict(
         "REFUSED",
         Role.FAILED,
         (sentence, "A guard stopped the sync."),
-        (
-            *((f"{hint}; 5 shows which primary is set.",) if hint else ()),
-            "5 shows which URL is set and where it came from.",
-        ),
+        (*_refused_next(snapshot),),
         "5",
         9,
     )
+
+
+def adoptable(snapshot: Snapshot) -> bool:
+    """Whether adopting the primary is what a guard asks for; its own hint names the consent that lifts it."""
+    states = states_of(snapshot)
+    if "FOREIGN" in states:
+        return False
+    return "WRONG_SOURCE" in states or (snapshot.error is not None and "--adopt" in snapshot.error.hint)
+
+
+def _refused_next(snapshot: Snapshot) -> tuple[str, ...]:
+    if adoptable(snapshot):
+        return (
+            "5 shows which URL is set and where it came from; A adopts this primary, typed.",
+            "5 shows the URL; A adopts this primary.",
+        )
+    hint = snapshot.error.hint if snapshot.error is not None else ""
+    return (*((f"{hint}; 5 shows which primary is set.",) if hint else ()), "5 shows which URL is set.")
 
 
 def _damaged(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
@@ -162,10 +176,10 @@ def _damaged(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         Role.FAILED,
         (*said, f"The cache file is {what}. {last_proof(snapshot, now)}.", f"The cache is {what}."),
         (
-            "storage-sync sync --repair mends it from the primary; the damaged file is kept.",
-            "storage-sync sync --repair mends it.",
+            "r plans a repair, R a new file from the primary; the damaged file is kept.",
+            "r repairs, R rebuilds.",
         ),
-        "",
+        "r",
         5,
     )
 
@@ -180,7 +194,7 @@ def _wrong_version(snapshot: Snapshot, now: float, beat_age: float | None) -> Ve
         step = "install a newer storage-sync."
     else:
         sentence = f"The cache is of another version ({_words(named[0])}); do-memory would wipe or refuse it."
-        step = "a rebuild makes a new file beside it; 5 shows which file this is."
+        step = "R plans a new file beside it; 5 shows which file this is."
     return Verdict("WRONG VERSION", Role.FAILED, (sentence, "The cache is of another version."), (step,), "5", 12)
 
 
@@ -216,7 +230,10 @@ def _locked(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict |
         "LOCKED",
         Role.OFF,
         (f"{who}. Normal: it is the application.", f"{who}."),
-        (f"p looks through a copy. To write: stop {pid}; t tries again now.", "p looks through a copy; t tries now."),
+        (
+            f"p looks through a copy. To write: stop {pid}, or s waits or stages.",
+            "p looks through a copy; s waits or stages.",
+        ),
         "p",
         6,
     )

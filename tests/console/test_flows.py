@@ -17,8 +17,9 @@ from console.dialogs.log import LogDialog
 from console.dialogs.plan import PlanDialog
 from console.dialogs.quarantine import QuarantineDialog
 from console.scenes import Scene
-from storage_sync.answers import Exported, QuarantineEntry, QuarantineKind, QuarantinePage
+from storage_sync.answers import Exported, QuarantineEntry, QuarantineKind, QuarantinePage, UnfinishedBuild
 from storage_sync.model import (
+    Advice,
     Answer,
     CacheWrites,
     Check,
@@ -504,3 +505,127 @@ async def test_a_list_that_cannot_be_read_says_why() -> None:
         await pilot.press("question_mark")
         await pilot.pause()
         assert "plan to put the marked rows back" in screen_text(app)
+
+
+# ------------------------------------------------------------------- locked, refused, unfinished builds
+
+
+@pytest.mark.parametrize(
+    ("presses", "plan"),
+    [
+        (("enter",), None),
+        (("escape",), None),
+        (("right", "enter"), {"kind": "sync"}),
+        (("right", "right", "enter"), {"kind": "rebuild", "staged": True}),
+    ],
+)
+async def test_s_on_a_held_file_says_who_and_asks_which_way(
+    presses: tuple[str, ...], plan: Mapping[str, object] | None
+) -> None:
+    scene = scenes.scene("locked")
+    assert scene.snapshot.cache.holder is not None
+    holder = replace(scene.snapshot.cache.holder, command=HOSTILE)
+    scene = replace(scene, snapshot=replace(scene.snapshot, cache=replace(scene.snapshot.cache, holder=holder)))
+    app, bridge = console(scene)
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("s")
+        await settle(app, pilot)
+        text = screen_text(app)
+        assert "[/b][red]x 名前 \\e[31m, pid 2231, holds the cache for 3d 04h" in text
+        assert "never taken" in text
+        await pilot.press(*presses)
+        await settle(app, pilot)
+        plans = [dict(arguments) for kind, arguments in asked(bridge) if kind == "make_plan"]
+        assert plans == ([plan] if plan is not None else [])
+
+
+async def test_a_rebuild_of_a_held_file_is_staged() -> None:
+    app, bridge = console("locked")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("R")
+        await settle(app, pilot)
+        assert latest(bridge, "make_plan")[1] == {"kind": "rebuild", "staged": True}
+        assert "Stage · prod-eu" in screen_text(app)
+
+
+async def test_p_looks_through_a_copy() -> None:
+    app, bridge = console("locked")
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        await pilot.press("p")
+        checks = (Check("episode_count", CheckStatus.FAIL, 2, 1), Check("schema_version", CheckStatus.PASS, 4, 4))
+        await answer(app, bridge, pilot, "peek", Outcome("peek", Word.UNKNOWN, 0, checks=checks))
+        text = screen_text(app)
+        assert "of a copy: failed: episode_count" in text
+        assert "of the copy" in text
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30)])
+async def test_an_unfinished_build_is_resumed_or_thrown_away(size: tuple[int, int]) -> None:
+    app, bridge = console("damaged")
+    async with live(app, size=size) as pilot:
+        dialog = await shown(app, bridge, pilot, "R", plan_of("rebuild", phrase="prod-eu", level=3))
+        build = UnfinishedBuild("/var/lib/cache.redb.build-b7f3a", 6_186_598, scenes.NOW - 3 * 3600)
+        await answer(app, bridge, pilot, "builds", (build,))
+        text = screen_text(app)
+        assert "(o) resume 5.9 MiB, 3h 00m old" in text
+        assert "( ) start over instead" in text
+        assert "Cancel" in text
+        dialog.options.focus()
+        await pilot.press("right")
+        await settle(app, pilot)
+        assert latest(bridge, "make_plan")[1] == {"kind": "rebuild", "discard": True}
+        again = replace(plan_of("rebuild", phrase="prod-eu", level=3), id="p-other")
+        await answer(app, bridge, pilot, "make_plan", again)
+        text = screen_text(app)
+        assert "(o) start over instead" in text
+        assert "plan p-other" in text
+        await pilot.click("#options", offset=(15, 0))
+        await settle(app, pilot)
+        assert latest(bridge, "make_plan")[1] == {"kind": "rebuild"}
+
+
+async def test_no_build_offers_no_choice() -> None:
+    app, bridge = console("damaged")
+    async with live(app, size=(100, 30)) as pilot:
+        dialog = await shown(app, bridge, pilot, "R", plan_of("rebuild", phrase="prod-eu", level=3))
+        await answer(app, bridge, pilot, "builds", ())
+        assert not dialog.options.display
+
+
+async def test_adopting_is_for_a_refused_primary_and_typed() -> None:
+    app, bridge = console(scene_of("refused", states=("WRONG_SOURCE",)))
+    async with live(app, size=(100, 30)) as pilot:
+        assert "A adopts this primary" in screen_text(app)
+        dialog = await shown(app, bridge, pilot, "A", plan_of("sync", phrase="prod-eu", level=3))
+        assert latest(bridge, "make_plan")[1] == {"kind": "adopt"}
+        assert "Adopt · prod-eu" in screen_text(app)
+        assert dialog.query_one("#run", Button).disabled
+
+
+@pytest.mark.parametrize("state", ["in_sync", "damaged", "locked"])
+async def test_adopting_anything_else_is_not_offered(state: str) -> None:
+    app, bridge = console(state)
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        await pilot.press("A")
+        await settle(app, pilot)
+        assert asked(bridge) == []
+        assert "A adopts another primary" in screen_text(app)
+
+
+async def test_a_shrinking_sync_is_no_case_for_adopting() -> None:
+    error = ErrorValue("guard", "too many rows", "sync --allow-shrink removes them", False, 9)
+    app, bridge = console(scene_of("in_sync", verdict=Word.REFUSED, error=error))
+    async with live(app, size=(100, 30)) as pilot:
+        text = screen_text(app)
+        assert "sync --allow-shrink removes them" in text
+        assert "A adopts" not in text
+        await pilot.press("A")
+        assert asked(bridge) == []
+
+
+async def test_advice_is_in_the_sync_panel() -> None:
+    advice = Advice("max_episodes_cache", 1000, 400, 2.0, 0, HOSTILE)
+    app, _ = console(scene_of("in_sync", advice=(advice,)))
+    async with live(app, size=(140, 45)) as pilot:
+        await pilot.pause()
+        assert "max_episodes_cache = 400, now 1,000, saves 2.0 s a run" in screen_text(app)

@@ -1,0 +1,15 @@
+"""Take on another primary: only where this one is refused, and always typed."""
+
+from __future__ import annotations
+
+from console.flows.plans import Plans, Wish
+from console.flows.stage import Stage
+from console.verdict import adoptable
+
+
+def adopt(stage: Stage, plans: Plans) -> None:
+    """Plan to build the cache anew from the primary that is set."""
+    if adoptable(stage.snapshot):
+        plans.open(Wish("adopt", "Adopt"))
+    else:
+        stage.say("A adopts another primary, and is only for one that is refused")

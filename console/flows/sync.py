@@ -1,0 +1,96 @@
+"""Sync and rebuild by an operator; where another process holds the file, what can be done (`console.md` 4.3)."""
+
+from __future__ import annotations
+
+from console.dialogs.ask import AskDialog, Choice
+from console.flows.plans import Option, Plans, Wish
+from console.flows.stage import Stage
+from console.verdict import LOCK_STATES, states_of
+from storage_sync.answers import UnfinishedBuild
+from storage_sync.model import CheckStatus, Outcome
+from widgets import fmt
+from widgets.line import Line, muted, plain
+
+WAIT, STAGE = "wait", "stage"
+SYNC = Wish("sync", "Sync")
+STAGED = Wish("rebuild", "Stage", {"staged": True})
+
+
+def is_locked(stage: Stage) -> bool:
+    """Whether another process holds the file."""
+    return bool(states_of(stage.snapshot) & set(LOCK_STATES))
+
+
+def sync(stage: Stage, plans: Plans) -> None:
+    """Plan a sync; of a file that is held, ask first which way."""
+    if is_locked(stage) and not stage.running:
+        ask_way(stage, plans)
+    else:
+        plans.open(SYNC)
+
+
+def rebuild(stage: Stage, plans: Plans) -> None:
+    """Plan a new file. One that was begun is offered to be resumed; under a held file it is only staged."""
+    if is_locked(stage):
+        plans.open(STAGED)
+        return
+    flow = plans.open(Wish("rebuild", "Rebuild"))
+    if flow is None:
+        return
+
+    def answered(found: object) -> None:
+        if isinstance(found, tuple) and found and isinstance(found[0], UnfinishedBuild):
+            flow.offer(resume_options(found[0], stage.clock.now()))
+
+    stage.desk.ask("builds", answered=answered)
+
+
+def resume_options(build: UnfinishedBuild, now: float) -> tuple[Option, ...]:
+    """Go on with what was built, or throw it away."""
+    size = fmt.size(build.bytes)
+    return (
+        Option(f"resume {size}, {fmt.age(now - build.at)} old"),
+        Option("start over instead", {"discard": True}),
+    )
+
+
+def ask_way(stage: Stage, plans: Plans) -> None:
+    """Who holds the file, and the two ways on; taking the lock away is none of them."""
+
+    def answered(choice: str | None) -> None:
+        if choice == WAIT:
+            plans.open(SYNC)
+        elif choice == STAGE:
+            plans.open(STAGED)
+
+    choices = (Choice("stay", "Cancel"), Choice(WAIT, "Sync when free"), Choice(STAGE, "Stage now"))
+    stage.show(AskDialog(stage.look, "Locked", _who(stage), choices), answered)
+
+
+def _who(stage: Stage) -> tuple[Line, ...]:
+    holder, ascii_only = stage.snapshot.cache.holder, stage.look.glyphs.is_ascii
+    if holder is None:
+        held = "Another process holds the cache."
+    else:
+        since = f" for {fmt.age(stage.clock.now() - holder.since)}" if holder.since is not None else ""
+        command = fmt.clean(holder.command, ascii_only=ascii_only)
+        held = f"{command}, pid {holder.pid}, holds the cache{since}. Normal: it is the application."
+    return (
+        plain(held),
+        (),
+        muted("Sync when free: plans it now; the run waits 5 s for the lock, then the timer tries again."),
+        muted("Stage now: builds the new file beside it. R puts it in place once the cache is free."),
+        muted("p looks at the file through a copy. The lock is never taken from anyone."),
+    )
+
+
+def peek(stage: Stage) -> None:
+    """Look at the file through a verified private copy."""
+
+    def answered(value: object) -> None:
+        if isinstance(value, Outcome):
+            failed = [check.name for check in value.checks if check.status is CheckStatus.FAIL]
+            found = f"failed: {', '.join(failed)}" if failed else f"{fmt.plural(len(value.checks), 'check')} pass"
+            stage.say(f"of a copy: {found}; whether it is in sync only a run can prove")
+
+    stage.desk.ask("peek", answered=answered)
