@@ -111,7 +111,7 @@ async def on_live_file(context: Context, path: str, generation: int | None, writ
                 raise held(path) from error
             await context.draft.wait_for_lock()
         except _native.CommitUnknown as error:
-            raise await session.on_cache_thread(_after_unknown, path, generation, error) from error
+            raise await session.on_cache_thread(_after_unknown, context, path, generation, error) from error
         except _native.Corrupted as error:
             raise CacheDamaged(
                 f"redb found damage while the cache was written ({error}); nothing was committed"
@@ -120,15 +120,23 @@ async def on_live_file(context: Context, path: str, generation: int | None, writ
             raise LocalIO(f"the cache could not be written ({error}); it keeps its old state") from error
 
 
-def _after_unknown(path: str, generation: int | None, error: _native.CommitUnknown) -> StorageSyncError:
-    """A commit that returned an error may be durable all the same (`cache.md` 2.4): the generation tells."""
+def _after_unknown(
+    context: Context, path: str, generation: int | None, error: _native.CommitUnknown
+) -> StorageSyncError:
+    """A commit that returned an error may be durable all the same (`cache.md` 2.4): the generation tells.
+
+    It is read from a copy, since another process may have the file by now.
+    """
     if generation is None:
         return LocalIO(f"the commit returned an error ({error})", hint="look at the disk, then run it again")
-    file = _native.CacheFile.open(path, "write")
     try:
-        durable = _generation(file.meta()) == generation
-    finally:
-        file.close()
+        with private_copy(path, context.session.state.copies) as copy:
+            durable = _generation(copy.file.meta()) == generation
+    except (StorageSyncError, _native.NativeError) as unreadable:
+        return LocalIO(
+            f"the commit returned an error ({error}), and whether it is durable cannot be read: {unreadable}",
+            hint="look at the disk, then storage-sync status --check",
+        )
     state = "it is durable all the same" if durable else "the cache keeps its old state"
     return LocalIO(f"the commit returned an error ({error}); {state}", hint="look at the disk, then sync again")
 

@@ -1,0 +1,47 @@
+"""A commit that returned an error may be durable all the same: the file tells, whoever has it by then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storage_sync import _native, operations
+from storage_sync.config import Settings
+from storage_sync.model import Word
+from storage_sync.request import Request
+from tests.support import stores
+
+
+@pytest.mark.parametrize("durable", [True, False], ids=["durable", "lost"])
+@pytest.mark.parametrize("held", [True, False], ids=["held", "free"])
+async def test_the_file_tells(durable: bool, held: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    primary = stores.primary("v47-small", tmp_path / "primary")
+    cache = tmp_path / "cache.redb"
+    settings = Settings(primary=f"file:{primary}", cache=cache, state_dir=tmp_path / "state")
+    request = Request(settings, None, wait_s=0.0)
+    await operations.sync(request)
+    stores.execute(primary, ["UPDATE episodes SET task_description = 'other'"])
+    opened: list[_native.CacheFile] = []
+    real = _native.apply
+
+    def fails(*arguments: Any) -> None:
+        if durable:
+            real(*arguments)
+        if held:
+            opened.append(_native.CacheFile.open(str(cache), "write"))
+        raise _native.CommitUnknown("the disk said no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_native, "apply", fails)
+        outcome = await operations.sync(request)
+    for file in opened:
+        file.close()
+    assert outcome.exit_code == 8
+    assert outcome.error is not None
+    assert "the disk said no" in outcome.error.message
+    assert ("durable all the same" if durable else "keeps its old state") in outcome.error.message
+    again = await operations.sync(request)
+    assert (again.exit_code, again.verdict) == (0, Word.IN_SYNC), again.error
+    assert again.cache_writes.commits == (0 if durable else 1)
