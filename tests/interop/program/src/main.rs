@@ -3,6 +3,9 @@
 //! `interop cache FILE`: every row of a redb file, through `RedbStorage`; a pattern gives a second line of the
 //! table `pattern_dumps` with its Debug text. `interop primary FILE`: rows of a libSQL file, through `TursoStorage`.
 //! `interop write FILE`: store one episode in a redb file, open it again and read the episode back.
+//! `interop opener FILE`: race for the file, as `tests/faults/racers.py` describes it (see `opener.rs`).
+
+mod opener;
 
 use std::io::Write;
 use std::path::Path;
@@ -165,7 +168,8 @@ async fn main() -> Result<()> {
         ["cache", path] => cache(Path::new(path), &mut out).await?,
         ["primary", path] => primary(Path::new(path), &mut out).await?,
         ["write", path] => write(Path::new(path), &mut out).await?,
-        _ => bail!("usage: interop cache|primary|write FILE"),
+        ["opener", path] => opener::run(Path::new(path), &mut out).await?,
+        _ => bail!("usage: interop cache|primary|write|opener FILE"),
     }
     out.flush().context("standard output")
 }
