@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from console.bridge import Bridge, Emit, Publish, ScriptedBridge, Service, Tap, ThreadBridge
 from console.themes import PALETTES
 from console.ui import UiSettings
-from storage_sync.model import CacheHealth, CoreBeat, PrimaryHealth, Snapshot
+from storage_sync.model import CacheHealth, ConfigView, CoreBeat, PrimaryHealth, Snapshot
 
 if TYPE_CHECKING:
     from storage_sync.config import Loaded, Settings
@@ -19,15 +20,28 @@ if TYPE_CHECKING:
 def ui_settings(settings: Settings) -> UiSettings:
     """The screen's part of the settings."""
     ui = settings.ui
-    known = {palette.name for palette in PALETTES}
-    theme = {"auto": UiSettings().theme, "textual-ansi": "textual-ansi"}.get(ui.theme, ui.theme)
     return UiSettings(
-        theme=theme if theme in known or theme == "textual-ansi" else UiSettings().theme,
+        theme=_theme(ui.theme),
         refresh_s=ui.refresh,
         glyphs=ui.glyphs,
         profile=settings.profile,
         keymap=dict(ui.keymap),
     )
+
+
+def ui_in_effect(ui: UiSettings, config: ConfigView) -> UiSettings:
+    """The same after the configuration was read again: theme and interval; the rest needs a restart."""
+    values = {setting.key: setting.value for setting in config.settings}
+    try:
+        refresh_s = float(values.get("ui.refresh", ""))
+    except ValueError:
+        refresh_s = ui.refresh_s
+    return replace(ui, theme=_theme(values.get("ui.theme", ui.theme)), refresh_s=refresh_s)
+
+
+def _theme(name: str) -> str:
+    known = {palette.name for palette in PALETTES} | {"textual-ansi"}
+    return name if name in known else UiSettings().theme
 
 
 def make_bridge(

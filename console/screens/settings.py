@@ -1,59 +1,210 @@
-"""Config: each value, where it came from, and when a change takes effect. Nothing is edited here yet."""
+"""Config: each value, its origin, when a change takes effect; edited, previewed, written (`console.md` 4.11)."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
+from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.widgets import Input
 
 from console.bindings import bindings
+from console.desk import Desk
+from console.dialogs.ask import AskDialog, Choice
 from console.keys import CONFIG
-from console.screens.listing import Column, Listing, ListScreen
+from console.screens.listing import Column
+from console.screens.rows import RowList, RowsScreen
+from console.themes import PALETTES
+from console.views import settings as words
 from console.views.frame import Frame
-from storage_sync.model import Setting
+from storage_sync.answers import PrimaryTried, SettingEdit, SettingsPreview, SettingsWritten
+from storage_sync.model import Refused, Setting
 from widgets import fmt
-from widgets.facts import Fact, FactList
-from widgets.line import Line, Piece, muted, plain
+from widgets.glyphs import Look
+from widgets.panel import Panel
+from widgets.virtual_table import VirtualTable
 
-_COLUMNS = (Column(" key", 24), Column("value", 0), Column("from", 22), Column("applies", 15, wide=90))
+_COLUMNS = (Column(" key", 24), Column("value", 0), Column("from", 24), Column("applies", 15, wide=90))
+_FIELDS = frozenset({"key", "value", "from", "applies"})
 
 
-class ConfigScreen(ListScreen):
+class ConfigScreen(RowsScreen):
+    """Edits wait here until `w` has shown what they would do to the file. The core reads the file again by itself."""
+
     name_id = CONFIG
     BINDINGS: ClassVar[list[BindingType]] = bindings(CONFIG)
 
-    def listing(self, frame: Frame) -> Listing:
+    def __init__(self, look: Look, desk: Desk) -> None:
+        super().__init__(look, desk)
+        self.detail = Panel(look, id="setting", focusable=False)
+        self.entry = Input(compact=True, id="setting-entry")
+        self.entry.display = False
+        self._list: RowList[Setting] = RowList(words.fields, _FIELDS)
+        self._edits: dict[str, str] = {}
+        self._editing: str | None = None
+        self._wrong = ""
+        self._tried = ""
+
+    def compose_body(self) -> ComposeResult:
+        yield self.list_title
+        yield self.table.add_class("first")
+        yield self.box
+        yield self.entry
+        yield self.detail
+
+    def rows(self) -> RowList[Any]:
+        return self._list
+
+    def as_row(self, item: Setting) -> Mapping[str, object]:
+        return words.as_row(item)
+
+    def export_name(self) -> str:
+        return "settings"
+
+    def draw(self, frame: Frame) -> None:
         config = frame.snapshot.config
+        self._list.put(config.settings)
+        number = len(self._edits)
+        unsaved = f" · {number} unsaved" if number else ""
         loaded = f" · loaded {fmt.clock(config.loaded_at)}" if config.loaded_at is not None else ""
-        return Listing(
-            title="Effective configuration",
-            right=frame.label(f"{frame.clean(config.file) or 'no file'}{loaded}"),
-            columns=_COLUMNS,
-            rows=tuple(_row(frame, setting) for setting in config.settings),
-            empty=frame.clean(config.error) or "no setting is known yet",
+        known = bool(self._list.items)
+        self.draw_list(
+            self.table,
+            self.list_title,
+            (f"Configuration{unsaved}", f"{frame.clean(config.file) or 'no file'}{loaded}"),
+            _COLUMNS,
+            self._list,
+            lambda setting: words.row(frame, setting, self._edits.get(setting.key)),
+            empty="nothing matches the filter; esc clears it" if known else "no setting is known yet",
+            revision=tuple(self._edits.items()),
         )
+        setting = self._list.at(self.table.cursor)
+        edit = self._edits.get(setting.key) if setting is not None else None
+        self.detail.value = words.detail(frame, setting, edit, wrong=self._wrong, tried=self._tried)
 
-    def details(self, frame: Frame, index: int) -> FactList:
-        config = frame.snapshot.config
-        facts: list[Fact] = []
-        title = "Setting"
-        if 0 <= index < len(config.settings):
-            setting = config.settings[index]
-            title = frame.clean(setting.key)
-            facts = [
-                Fact("means", plain(frame.clean(setting.help) or "-")),
-                Fact("value", plain(frame.clean(setting.value)), extra=muted(f"from {frame.clean(setting.origin)}")),
-                Fact("a change", plain(f"applies: {frame.clean(setting.applies)}")),
-            ]
-        if config.error:
-            facts.append(Fact("error", plain(frame.clean(config.error))))
-        return FactList(title, "", tuple(facts))
+    # editing
 
+    def action_open(self) -> None:
+        """Edit the chosen setting."""
+        setting = self._list.at(self.table.cursor)
+        if setting is None:
+            return
+        why = words.not_editable(setting)
+        if why:
+            self.tell(why)
+            return
+        self._editing = setting.key
+        self._wrong = ""
+        self.entry.value = self._edits.get(setting.key, words.entry_text(setting))
+        self.entry.display = True
+        self.entry.focus()
+        self.redraw()
 
-def _row(frame: Frame, setting: Setting) -> tuple[Line, ...]:
-    return (
-        (Piece(f" {frame.clean(setting.key)}"),),
-        plain(frame.clean(setting.value)),
-        muted(frame.clean(setting.origin)),
-        muted(frame.clean(setting.applies)),
-    )
+    def on_virtual_table_chosen(self, _event: VirtualTable.Chosen) -> None:
+        self.action_open()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if event.input is not self.entry:
+            super().on_input_submitted(event)
+        elif self._editing is not None:
+            self._take(self._editing, event.value.strip())
+
+    def _take(self, key: str, text: str) -> None:
+        """Keep what was typed when it fits; else say what is allowed, and stay."""
+        self._wrong = words.wrong(key, text)
+        if not self._wrong:
+            setting = next((one for one in self._list.items if one.key == key), None)
+            if setting is not None and text == words.entry_text(setting):
+                self._edits.pop(key, None)
+            else:
+                self._edits[key] = text
+            self._end_entry()
+        self.redraw()
+
+    def _end_entry(self) -> None:
+        self._editing = None
+        self._wrong = ""
+        self.entry.display = False
+        self.table.focus()
+
+    def key_escape(self) -> None:
+        if self._editing is not None:
+            self._end_entry()
+            self.redraw()
+        else:
+            self.clear_filter()
+
+    def action_reset(self) -> None:
+        """Back to the value that is in effect."""
+        setting = self._list.at(self.table.cursor)
+        if setting is not None and self._edits.pop(setting.key, None) is not None:
+            self.redraw()
+        else:
+            self.tell("this setting was not edited")
+
+    def action_next_theme(self) -> None:
+        """Show the next theme now; `w` keeps it."""
+        names = [palette.name for palette in PALETTES]
+        place = names.index(self.app.theme) + 1 if self.app.theme in names else 0
+        self.app.theme = names[place % len(names)]
+        self._edits["ui.theme"] = self.app.theme
+        self.redraw()
+
+    # writing
+
+    def _as_edits(self) -> tuple[SettingEdit, ...]:
+        return tuple(SettingEdit(key, text or None) for key, text in self._edits.items())
+
+    def action_write(self) -> None:
+        """Ask what the file would say, and show it before anything is written."""
+        if not self._edits:
+            self.tell("nothing was edited; enter edits a setting")
+            return
+        edits = self._as_edits()
+        self.desk.ask("preview_settings", answered=lambda value: self._previewed(edits, value), edits=edits)
+
+    def _previewed(self, edits: tuple[SettingEdit, ...], value: object) -> None:
+        if not isinstance(value, SettingsPreview) or self.frame is None:
+            return
+        lines = words.preview(self.frame, value)
+        choices = (Choice("cancel", "Cancel"), Choice("write", f"Write {fmt.plural(len(edits), 'setting')}"))
+
+        def answered(choice: str | None) -> None:
+            if choice == "write":
+                self.desk.ask("write_settings", answered=self._written, edits=edits, base=value.base)
+
+        self.app.push_screen(AskDialog(self.look, "Write the configuration", lines, choices), answered)
+
+    def _written(self, value: object) -> None:
+        if not isinstance(value, SettingsWritten):
+            return
+        for key in value.keys:
+            self._edits.pop(key, None)
+        self.desk.ask("reload", refused=self._not_reloaded)
+        self.tell(f"wrote {', '.join(value.keys)} to {value.file}")
+        self.redraw()
+
+    def _not_reloaded(self, _refused: Refused) -> None:
+        """The core watches the file and reads it when it sees the change."""
+
+    # the connection
+
+    def action_connect(self) -> None:
+        """Whether the primary answers with what is in effect, unsaved edits included."""
+        self._tried = "asking the primary…"
+        self.desk.ask("try_primary", answered=self._connected, refused=self._unconnected, edits=self._as_edits())
+        self.redraw()
+
+    def _connected(self, value: object) -> None:
+        if isinstance(value, PrimaryTried):
+            self._tried = words.tried(value)
+            self.redraw()
+
+    def _unconnected(self, refused: Refused) -> None:
+        self._tried = f"no: {refused.reason}"
+        self.redraw()
+
+    def copied(self) -> str:
+        setting = self._list.at(self.table.cursor)
+        return f"{setting.key} = {setting.value}" if setting is not None else ""
