@@ -2,7 +2,8 @@
 
 Two paths, one result. Where the server can digest, a manifest names the rows that differ and only those are
 fetched by key. Otherwise, and for a first sync, every expected row arrives in one read transaction and the
-digests are made here. Both end in a sealed `Staging` whose root speaks of one instant of the primary.
+digests are made here. A rebuild asks for the manifest even where nothing is there yet: its build remembers it, so
+that a resume asks only for what moved. Both end in a sealed `Staging` whose root speaks of one instant of the primary.
 """
 
 from __future__ import annotations
