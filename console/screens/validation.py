@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -42,6 +43,8 @@ _KEYS = (Column(" key", 22), Column("table", 12, wide=44), Column("what", 0))
 _FIELDS = (Column(" field", 18), Column("primary", 0), Column("cache", 0))
 _FILTERED = frozenset({"key", "table", "kind", "field", "text"})
 _CHECKS, _ROWS, _SIDES = range(3)
+SAID_WIDTH = 40
+"""Cells of one line of what a check says."""
 _ELSEWHERE = frozenset({"orphaned_embeddings", "embedding_vectors"})
 """Checks whose rows the Orphans screen shows."""
 
@@ -361,12 +364,18 @@ def _details(frame: Frame, result: CheckResult) -> FactList:
         Fact("means", plain(words.explained(frame, result))),
         Fact("result", toned(role, _status_words(role, check.status), glyphs=glyphs), extra=muted(difference)),
         Fact("actual", plain(value)),
-        Fact("says", plain(frame.clean(check.detail) or "-")),
+        *(Fact("" if place else "says", plain(part)) for place, part in enumerate(_says(frame, check.detail))),
         Fact("checked", plain(f"{frame.ago(result.at)} ago, took {fmt.took(check.seconds)}, of the {result.subject}")),
         Fact("last runs", _recent(frame, result), extra=muted(f"name {frame.clean(check.name)}")),
         *((Fact("now", words.steps(frame, run)),) if run is not None and at_work else ()),
     ]
     return FactList(label, frame.clean(check.status.value), tuple(facts), labels=10)
+
+
+def _says(frame: Frame, detail: str) -> list[str]:
+    """The check's sentence on at most two lines."""
+    text = frame.clean(detail) or "-"
+    return textwrap.wrap(text, SAID_WIDTH, max_lines=2, placeholder=frame.look.glyphs.ellipsis) or ["-"]
 
 
 def _status_words(role: Role, status: CheckStatus) -> str:
