@@ -336,7 +336,8 @@ class StepSpec:
 
     def __init__(self, table: str | None, *, typed: bool = False, counts: bool = False) -> None:
         """`typed`: each column comes as two, `typeof(c)` and `CAST(c AS BLOB)` (text that is not UTF-8).
-        `counts`: rows are (table name, rows of its source table) and fill `Staging.primary_rows`."""
+        `counts`: rows are (table name, rows of its source table) and fill `Staging.primary_rows`; a third column says
+        how many rows of the table are in the answer, or `Staging.seal` raises StreamError."""
 
 @final
 class Staging:

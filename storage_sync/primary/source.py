@@ -279,7 +279,7 @@ class RemoteSource:
         from storage_sync._native import StepSpec
 
         schema, projection = self._schema(), projection_of(scope)
-        reads: list[tuple[str | None, str]] = [(None, statements.counts(projection, schema))]
+        reads: list[tuple[str | None, str]] = [(None, statements.counts(projection, schema, announcing=True))]
         for table in projection.tables:
             sql = statements.snapshot(table, projection, schema, typed=typed)
             if sql is not None:

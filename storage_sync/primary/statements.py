@@ -271,9 +271,19 @@ def manifest(projection: Projection, schema: Schema, digest: str) -> str:
 # --------------------------------------------------------------------------------------------------- rows
 
 
-def counts(projection: Projection, schema: Schema) -> str:
-    """(cache table, rows of its source table) for each table of the projection."""
-    return " UNION ALL ".join(f"SELECT '{table}',{row_count(table, schema)}" for table in projection.tables)
+def counts(projection: Projection, schema: Schema, *, announcing: bool = False) -> str:
+    """(cache table, rows of its source table) for each table of the projection; `announcing`: and expected rows."""
+    selects = []
+    for table in projection.tables:
+        place = relation(table, schema)
+        columns = [f"'{table}'", row_count(table, schema)]
+        if announcing and place is not None:
+            columns.append(f"(SELECT count(*) FROM {place} WHERE {expected(table, projection, schema)})")
+        elif announcing:
+            columns.append("0")
+        selects.append("SELECT " + ",".join(columns))
+    window_first = f"WITH {window(projection)} " if announcing else ""
+    return window_first + " UNION ALL ".join(selects)
 
 
 def snapshot(

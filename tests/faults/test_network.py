@@ -11,7 +11,7 @@ import json
 import shutil
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -140,6 +140,9 @@ KINDS = {
     "response twice": Kind(network.twice, WELL | UNAVAILABLE | REFUSED, WELL | REFUSED),
     "a column less": edited(network.a_column_less),
     "a column more": edited(network.a_column_more),
+    # found where it matters; a fetched row may come twice, and a row that the primary still has be set aside
+    "a row less": replace(edited(network.a_row_less), lasting=WELL | UNAVAILABLE | REFUSED),
+    "a row twice": replace(edited(network.a_row_twice), lasting=WELL | UNAVAILABLE | REFUSED),
     "numbers too large": edited(network.cells(network.too_large)),
     "not a number": edited(network.cells(network.not_a_number)),
     "cells of no type": edited(network.cells(network.of_no_type)),

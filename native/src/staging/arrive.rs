@@ -53,12 +53,16 @@ impl Core {
     }
 
     pub(super) fn source_count(&mut self, columns: &[Value<'_>]) -> Outcome<()> {
-        let [Value::Text(name), Value::Integer(count)] = columns else {
-            return Err(Fault::stream("shape", "a count row is not (table name, rows)"));
+        let (name, count, announced) = match columns {
+            [Value::Text(name), Value::Integer(count)] => (name, count, None),
+            [Value::Text(name), Value::Integer(count), Value::Integer(rows)] => (name, count, Some(rows)),
+            _ => return Err(Fault::stream("shape", "a count row is not (table name, rows, expected rows)")),
         };
         let table = std::str::from_utf8(name).ok().and_then(Table::from_name);
         if let (Some(table), Ok(count)) = (table, u64::try_from(*count)) {
-            self.lane(table).primary_rows = Some(count);
+            let lane = self.lane(table);
+            lane.primary_rows = Some(count);
+            lane.announced = announced.and_then(|rows| u64::try_from(*rows).ok());
         }
         Ok(())
     }

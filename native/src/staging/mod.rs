@@ -89,6 +89,8 @@ struct Lane {
     /// Rows that are not, or not so, in the manifest.
     strangers: KeyList,
     primary_rows: Option<u64>,
+    /// Snapshot path: rows that the primary has counted for this answer, where it was asked.
+    announced: Option<u64>,
     /// Removed rows that the primary still has outside the window.
     kept: BTreeSet<String>,
 }

@@ -38,7 +38,12 @@ impl Core {
     /// Snapshot path: the rows that arrived are the manifest.
     pub(super) fn make_manifest(&mut self) -> Outcome<()> {
         let mut arrived = Vec::with_capacity(TABLES);
-        for lane in &mut self.lanes {
+        for (table, lane) in Table::ALL.into_iter().zip(&mut self.lanes) {
+            let rows = lane.arrived.len() as u64;
+            if let Some(announced) = lane.announced.filter(|announced| *announced != rows) {
+                let message = format!("{rows} rows of {} arrived, and it has {announced}", table.name());
+                return Err(Fault::stream("truncated", message));
+            }
             arrived.push((std::mem::take(&mut lane.arrived), lane.primary_rows));
         }
         let (manifest, doubled) = complete(self.scope, self.scan.as_deref(), arrived)?;
