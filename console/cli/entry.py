@@ -87,10 +87,20 @@ def _answer(invocation: Invocation, call: Callable[[], object]) -> Answer | None
     except StorageSyncError as error:
         return _failed(invocation, error.code, exit_code_of(error), error.message, error.hint, retry=error.retry)
     except Exception as error:  # noqa: BLE001 - the last handler: a bug must still end with a document and a report
+        local = _local(error)
+        if local is not None:
+            return _failed(invocation, local.code, exit_code_of(local), local.message, local.hint, retry=local.retry)
         report = _write_report(invocation, error)
         place = f"; the report is {report}" if report else ""
         kind = type(error).__name__
         return _failed(invocation, "internal", 70, f"internal error ({kind}){place}", "this is a bug; please report it")
+
+
+def _local(error: Exception) -> StorageSyncError | None:
+    """Trouble of this machine before or after the command's own work, such as no descriptor for the loop."""
+    from storage_sync.cache.explain import explain_system
+
+    return explain_system(error) if isinstance(error, OSError) else None
 
 
 def _command_of(error: click.UsageError) -> str | None:

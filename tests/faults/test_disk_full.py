@@ -1,61 +1,192 @@
-"""No room for the next byte, at growing sizes: exit 8 and the old state, or the new one proven."""
+"""F5: no room, no right, no descriptor: exit 8 and the old state, or the new one proven; and in sync once there is."""
 
 from __future__ import annotations
 
-import resource
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from storage_sync.demo import Demo
+from tests.cache.processes import NOBODY
 from tests.independent.projection_check import check
 from tests.support import stores
-from tests.support.command import Tool
+from tests.support.command import REPOSITORY, Result, Tool, fingerprint
+from tests.support.forks import forks
 
-NOW = 1_795_392_000
-KIB = 1024
-
-
-def limited(kib: int) -> dict[str, object]:
-    """For a child whose files may not grow above this."""
-    return {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (kib * KIB, kib * KIB))}
+MOVE = ["UPDATE episodes SET reflection = NULL, task_description = 'x' || task_description"]
+NAMESPACE = ["unshare", "--map-root-user", "--mount"]
 
 
-def judge(demo: Demo, tool: Tool, kib: int, old: Path | None) -> None:
-    """`old`: the primary as it was when the cache was proven, None when there is no cache."""
-    result = tool.json("sync", **limited(kib))
-    if result.exit_code == 0:
-        assert check(demo.primary, tool.cache).holds(exact=True)
-        return
-    assert result.exit_code == 8, result.stdout
+def may_mount() -> bool:
+    """Whether this machine lets us mount a file system of our own."""
+    try:
+        return subprocess.run([*NAMESPACE, "true"], check=False, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+LIMITS = ["rlimit", "tmpfs"] if may_mount() else ["rlimit"]
+
+
+class Moved:
+    """A proven cache whose primary has moved on since; `fresh`: none yet."""
+
+    def __init__(self, folder: Path, *, fresh: bool = False) -> None:
+        self.primary = stores.primary("small", folder / "primary")
+        self.tool = Tool.at(folder / "tool", f"file:{self.primary}")
+        self.old: Path | None = None
+        if not fresh:
+            self.tool.sync()
+            self.old = stores.quiet_copy(self.primary, folder / "old")
+            stores.execute(self.primary, MOVE)
+
+    def judge(self, exit_code: int, cache: Path, what: str) -> None:
+        """Exit 8 and a state, or exit 0 and the new one."""
+        assert exit_code in (0, 8), what
+        new = cache.exists() and check(self.primary, cache).holds()
+        if exit_code == 0 or not cache.exists():
+            assert new or (exit_code == 8 and self.old is None), what
+        else:
+            assert new or (self.old is not None and check(self.old, cache).holds()), what
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize("command", ["in place", "first", "rebuild"])
+def test_the_disk_ends_at_any_64_kib(command: str, limit: str, tmp_path: Path) -> None:
+    moved = Moved(tmp_path, fresh=command == "first")
+    saved = tmp_path / "saved"
+    shutil.copytree(moved.tool.folder, saved)
+    arguments = [limit, moved.tool.folder, saved, moved.primary, "rebuild" if command == "rebuild" else "sync"]
+    prefix = NAMESPACE if limit == "tmpfs" else []
+    done = subprocess.run(
+        [*prefix, sys.executable, "-m", "tests.faults.small_disk", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    tries: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
+    for one in tries:
+        first, again = one["first"], one["again"]
+        moved.judge(first["exit"], tmp_path / f"first-{one['size']}", str(one))
+        if first["exit"] == 8:
+            assert first["error"] == "local_io", one
+        assert sum(".build-" in name for name in first["files"]) <= 1, one
+        assert not any(name.endswith((".new", "-probe.redb")) for name in first["files"]), one
+        assert (again["exit"], again["verdict"]) == (0, "IN_SYNC"), one
+        assert check(moved.primary, tmp_path / f"again-{one['size']}").holds(), one
+        assert not any(".build-" in name for name in again["files"]), one
+    ended = [one["first"]["exit"] for one in tries]
+    assert ended[-1] == 0
+    assert ended.count(8) >= 4, ended
+
+
+@pytest.mark.timeout(600)
+def test_no_descriptor_is_left(tmp_path: Path) -> None:
+    """From any call on that needs one."""
+    moved = Moved(tmp_path)
+    saved = tmp_path / "saved"
+    shutil.copytree(moved.tool.folder, saved)
+    ended = []
+    with forks(moved.tool) as forked:
+        for number in range(3, 64):
+            shutil.rmtree(moved.tool.folder)
+            shutil.copytree(saved, moved.tool.folder)
+            result = forked.record(moved.tool, "sync", "--json", descriptors=number).result
+            ended.append(result.exit_code)
+            moved.judge(result.exit_code, moved.tool.cache, f"{number}: {result.stdout} {result.stderr}")
+            again = forked.record(moved.tool, "sync", "--json").result
+            assert (again.exit_code, again.document["verdict"]) == (0, "IN_SYNC"), f"{number}: {again.stdout}"
+            if result.exit_code == 0:
+                break
+    assert ended[-1] == 0
+    assert ended.count(8) >= 4, ended
+
+
+def read_only_mount(tool: Tool) -> Result:
+    """The tool's folder lies on a file system that nothing can be written to."""
+    folder = str(tool.folder)
+    script = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && cd "$0" && exec "$@"'
+    command = [*NAMESPACE, "sh", "-c", script, folder, sys.executable, "-m", "console", "sync", "--json"]
+    done = subprocess.run([*command, *tool.arguments], env=tool.variables, capture_output=True, text=True, check=False)
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def read_only_folder(tool: Tool) -> Result:
+    """The folder and all in it may be read, and not be written."""
+    paths = [tool.folder, *tool.folder.rglob("*")]
+    for path in paths:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        return as_nobody(tool)
+    finally:
+        for path in paths:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def unreadable_cache(tool: Tool) -> Result:
+    """The folder may be written, and the cache not even be read."""
+    tool.cache.chmod(0o000)
+    try:
+        return as_nobody(tool)
+    finally:
+        tool.cache.chmod(0o644)
+
+
+DROP = f"""
+import os, sys
+from console.cli import commands, entry
+from storage_sync import operations, journal
+from storage_sync.sync import run
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid({NOBODY})
+    os.setuid({NOBODY})
+sys.exit(entry.run(sys.argv[1:]))
+"""
+
+
+def as_nobody(tool: Tool) -> Result:
+    """The command of a user who does not own the files; a test run without rights keeps its own."""
+    command = [sys.executable, "-c", DROP, "sync", "--json", *tool.arguments]
+    done = subprocess.run(command, env=tool.variables, capture_output=True, text=True, check=False)
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+WAYS: dict[str, Callable[[Tool], Result]] = {
+    **({"read-only mount": read_only_mount} if "tmpfs" in LIMITS else {}),
+    "read-only folder": read_only_folder,
+    "unreadable cache": unreadable_cache,
+}
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Below a folder that everybody may enter, unlike `tmp_path`."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_may_not_be_written_stays_as_it_is(way: str, open_folder: Path) -> None:
+    moved = Moved(open_folder)
+    for path in open_folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    before = {path: fingerprint(path) for path in moved.tool.folder.rglob("*") if path.is_file()}
+    result = WAYS[way](moved.tool)
+    assert result.exit_code == 8, result.stdout + result.stderr
     assert result.document["error"]["code"] == "local_io"
     assert result.document["next_action"]
-    if old is None:
-        assert not tool.cache.exists()
-    else:
-        # redb marks the file as open before it knows that there is no room: the rows are what counts
-        assert check(old, tool.cache).holds(exact=True)
-
-
-@pytest.mark.parametrize("kib", [128, 640, 1200])
-def test_a_first_sync(kib: int, tmp_path: Path) -> None:
-    demo = Demo.create(tmp_path, episodes=150, now=NOW)
-    tool = Tool.at(tmp_path / "tool", f"file:{demo.primary}")
-    judge(demo, tool, kib, None)
-    tool.sync()
-    assert check(demo.primary, tool.cache).holds(exact=True)
-    assert sorted(path.name for path in tool.cache.parent.glob("cache.redb*")) == ["cache.redb", "cache.redb.lock"]
-
-
-@pytest.mark.parametrize("more", [-1000, -256, 0, 256])
-def test_in_place(more: int, tmp_path: Path) -> None:
-    """`more`: KiB beyond the cache's size that there are."""
-    demo = Demo.create(tmp_path, episodes=150, now=NOW)
-    tool = Tool.at(tmp_path / "tool", f"file:{demo.primary}")
-    tool.sync()
-    old = stores.quiet_copy(demo.primary, tmp_path / "old")
-    stores.execute(demo.primary, ["UPDATE episodes SET reflection = NULL, task_description = 'x' || task_description"])
-    judge(demo, tool, tool.cache.stat().st_size // KIB + more, old)
-    tool.sync()
-    assert check(demo.primary, tool.cache).holds(exact=True)
-    assert sorted(path.name for path in tool.cache.parent.glob("cache.redb*")) == ["cache.redb", "cache.redb.lock"]
+    assert fingerprint(moved.tool.cache) == before[moved.tool.cache]
+    assert moved.tool.sync()["verdict"] == "IN_SYNC"
+    assert check(moved.primary, moved.tool.cache).holds(exact=True)

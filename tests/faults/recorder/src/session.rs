@@ -3,8 +3,8 @@
 use crate::record::{Kind, Record, write_all};
 use libc::{c_char, c_int};
 use std::ffi::CStr;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Out of the way of a program that counts its descriptors.
 const LOG_DESCRIPTOR: c_int = 200;
@@ -34,7 +34,7 @@ pub struct Session {
     span: Span,
 }
 
-static SESSION: OnceLock<Option<Session>> = OnceLock::new();
+static SESSION: AtomicPtr<Session> = AtomicPtr::new(std::ptr::null_mut());
 static ORDER: Mutex<()> = Mutex::new(());
 
 #[used]
@@ -42,16 +42,24 @@ static ORDER: Mutex<()> = Mutex::new(());
 static START: extern "C" fn() = start;
 
 extern "C" fn start() {
-    let _ = SESSION.set(Session::from_environment());
+    recorder_restart();
+}
+
+/// Begin the recording that the environment asks for now, if it does: for a process that was forked for it.
+#[unsafe(no_mangle)]
+extern "C" fn recorder_restart() {
+    let found = Session::from_environment().map_or(std::ptr::null_mut(), |session| Box::into_raw(Box::new(session)));
+    SESSION.store(found, Ordering::SeqCst);
 }
 
 /// The recording, once the program has been set up; None where there is nothing to record.
 pub fn session() -> Option<&'static Session> {
-    SESSION.get()?.as_ref()
+    // SAFETY: null, or from a box that is never freed.
+    unsafe { SESSION.load(Ordering::SeqCst).as_ref() }
 }
 
 fn variable(name: &CStr) -> Option<&'static [u8]> {
-    // SAFETY: the name is NUL-terminated; nobody changes the environment while the program is being loaded.
+    // SAFETY: the name is NUL-terminated; nobody changes the environment while this is being set up.
     let value: *const c_char = unsafe { libc::getenv(name.as_ptr()) };
     if value.is_null() {
         return None;
