@@ -61,6 +61,11 @@ def parse_locks(text: str) -> list[LockLine]:
     return found
 
 
+def open_elsewhere(descriptor: int) -> set[int]:
+    """Other processes that have the file of this descriptor open, locked or not, as far as we may look."""
+    return _openers(os.fstat(descriptor), (pid for pid in _pids() if pid != os.getpid()))
+
+
 def describe(holder: LockHolder) -> str:
     """`do-memory-mcp-server (pid 4711, alice, since 2026-11-23T06:00:00Z)`, with what is known."""
     if holder.pid <= 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from typing import TypeVar
 from storage_sync import __version__, _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, TableFacts, decode_checkpoint, encode_checkpoint
 from storage_sync.cache.copy import private_copy
-from storage_sync.cache.holders import describe, lock_holders
+from storage_sync.cache.holders import describe, lock_holders, open_elsewhere
 from storage_sync.cache.identity import read_identity, real_path
 from storage_sync.cache.kept import Why, keep_file, prune_kept
 from storage_sync.cache.set_aside import Removed, SetAside
@@ -28,6 +29,8 @@ from storage_sync.sync.compare import Compared
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.look import Look
 
+LET_GO_S, LET_GO_POLL_S = 2.0, 0.01
+"""How long a swap waits for those that opened the old file; a reader without a lock may keep it for good."""
 UNDO_BUILD = ".build-undo"
 """Suffix of the file that an undo makes beside the cache."""
 Written = TypeVar("Written")
@@ -223,15 +226,18 @@ def _swap(built: str, cache: str, look: Look, why: Why | None, now: float) -> tu
     real = real_path(cache)
     kept = None
     try:
-        with _locked(real), _locked(built):
-            if not _is_what_was_seen(real, look):
-                raise _native.Conflict(f"{real} is no longer what the new file was made of")
-            if why is not None and Path(real).exists():
-                kept = keep_file(cache, why, now)
-                prune_kept(cache, why)
-            Path(built).replace(real)
-            sync_folder(Path(real).parent)
-            identity = read_identity(real)
+        with _locked(real) as old:
+            with _locked(built):
+                if not _is_what_was_seen(real, look):
+                    raise _native.Conflict(f"{real} is no longer what the new file was made of")
+                if why is not None and Path(real).exists():
+                    kept = keep_file(cache, why, now)
+                    prune_kept(cache, why)
+                Path(built).replace(real)
+                sync_folder(Path(real).parent)
+                identity = read_identity(real)
+            if old is not None:
+                _until_let_go(old)
     except BlockingIOError as error:
         raise held(real) from error
     except OSError as error:
@@ -249,19 +255,30 @@ def _is_what_was_seen(real: str, look: Look) -> bool:
         return False
 
 
+def _until_let_go(old: int) -> None:
+    """Keep the lock of the replaced file until all who opened it under its old name were refused.
+
+    redb opens first and locks then: whoever was put to sleep in between would live on in a file that is not the cache.
+    """
+    deadline = time.monotonic() + LET_GO_S
+    waiting = threading.Event()
+    while open_elsewhere(old) and time.monotonic() < deadline:
+        waiting.wait(LET_GO_POLL_S)
+
+
 @contextmanager
-def _locked(path: str) -> Iterator[None]:
+def _locked(path: str) -> Iterator[int | None]:
     """Hold redb's lock of the file at `path`, if there is one; BlockingIOError when another has it."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        yield
+        yield None
         return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(descriptor).st_ino != Path(path).stat().st_ino:
             raise BlockingIOError(0, "another file was put in its place")
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

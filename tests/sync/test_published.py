@@ -22,6 +22,7 @@ from storage_sync.request import Request
 from storage_sync.status import status_quick
 from storage_sync.sync import apply, run
 from storage_sync.sync.prove import proven
+from tests.cache.processes import running
 from tests.independent.projection_check import check
 from tests.support import stores
 from tests.support.faulty import void
@@ -216,3 +217,29 @@ async def test_an_undo_without_room_leaves_nothing(request_of: Request, monkeypa
     outcome = await operations.mend("undo", request_of, lambda context: undo.run_undo(context, None))
     assert outcome.exit_code == 8
     assert not [name for name in names_beside(request_of) if ".build-" in name]
+
+
+BETWEEN_OPEN_AND_LOCK = """
+import fcntl, os, sys, threading
+descriptor = os.open(sys.argv[1], os.O_RDWR)
+print("ready", flush=True)
+while os.stat(sys.argv[1]).st_ino == os.fstat(descriptor).st_ino:
+    threading.Event().wait(0.002)
+threading.Event().wait(0.3)
+try:
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    print("locked", flush=True)
+except BlockingIOError:
+    print("refused", flush=True)
+os.close(descriptor)
+sys.stdin.read()
+"""
+
+
+async def test_who_was_about_to_lock_the_old_file_is_refused(request_of: Request) -> None:
+    """A do-memory that was put to sleep between its open and its lock must not live on in a file without a name."""
+    await operations.sync(request_of)
+    with running(BETWEEN_OPEN_AND_LOCK, request_of.settings.cache) as child:
+        assert (await operations.rebuild(request_of)).exit_code == 0
+        assert child.stdout is not None
+        assert child.stdout.readline() == "refused\n"
