@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from storage_sync.demo import Demo
+from tests.support.command import Tool
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / "packaging"
 SERVICES = ("storage-sync.service", "storage-sync-once.service")
@@ -49,9 +52,24 @@ def stand_in(folder: Path, text: str) -> Path:
 def test_the_long_running_unit_keeps_the_contract() -> None:
     service = unit("storage-sync.service")["Service"]
     assert (service["Type"], service["RestartPreventExitStatus"]) == ("notify", "2 4 9 12")
-    assert service["SuccessExitStatus"].startswith("0 11")
+    assert service["SuccessExitStatus"] == "0 11 143"
     assert int(service["WatchdogSec"]) >= 30
     assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
+
+
+def test_stopping_the_long_running_unit_is_no_failure(tmp_path: Path) -> None:
+    """`systemctl stop` sends SIGTERM: the code that `watch` then ends with must be among those that are well."""
+    demo = Demo.create(tmp_path, episodes=5)
+    tool = Tool.at(tmp_path, f"file:{demo.primary}", demo.cache)
+    with tool.start("watch", "--log-format", "json") as process:
+        assert process.stderr is not None
+        assert any('"in sync"' in line for line in process.stderr)
+        process.terminate()
+        process.communicate(timeout=60)
+    service = unit("storage-sync.service")["Service"]
+    assert service.get("KillSignal", "SIGTERM") == "SIGTERM"
+    assert str(process.returncode) in service["SuccessExitStatus"].split()
+    assert str(process.returncode) not in service["RestartPreventExitStatus"].split()
 
 
 def test_the_one_shot_unit_and_its_timer_keep_the_contract() -> None:

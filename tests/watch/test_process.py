@@ -304,11 +304,13 @@ def test_a_damaged_cache_is_left_alone_when_the_settings_say_so(tmp_path: Path) 
 
 # ------------------------------------------------------------------------------- F12: a primary that flaps
 
-FLAPS = 60 if os.environ.get("STORAGE_SYNC_FAULTS") == "full" else 9
+FLAPS = 120 if os.environ.get("STORAGE_SYNC_FAULTS") == "full" else 60
+"""Each takes some 0.6 s, so the larger number is more than a minute."""
 WARM_UP = 3
 GROWTH_BYTES = 6 * 1024 * 1024
 
 
+@pytest.mark.timeout(1200)
 def test_a_flapping_primary_costs_one_warning_a_change_and_nothing_else(tmp_path: Path) -> None:
     with Sqld(stores.primary("small", tmp_path / "p"), port=free_port()) as server:
         tool = Tool.at(tmp_path, server.url, STORAGE_SYNC_POLL_S="0.15")
