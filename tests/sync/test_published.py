@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -243,3 +244,52 @@ async def test_who_was_about_to_lock_the_old_file_is_refused(request_of: Request
         assert (await operations.rebuild(request_of)).exit_code == 0
         assert child.stdout is not None
         assert child.stdout.readline() == "refused\n"
+
+
+def rows_of(cache: str, table: str) -> dict[str, bytes]:
+    file = _native.CacheFile.open(cache, "read")
+    try:
+        return dict(file.page(table, None, 10_000))
+    finally:
+        file.close()
+
+
+def put(cache: str, table: str, key: str, value: bytes | None) -> None:
+    """As do-memory does it: our tables stay as they are."""
+    before = rows_of(cache, table).get(key)
+    digest = None if before is None else _native.digest("blake3", before)
+    _native.edit(cache, [(table, key, digest, value)], {}, None, 0)
+
+
+async def test_what_do_memory_did_after_the_new_file_was_prepared_is_in_it(request_of: Request) -> None:
+    """Rows of its own that came, changed and went, and what only the cache holds of a row of the primary."""
+    cache = os.fspath(request_of.settings.cache or "")
+    changed, gone = KEY, OTHER
+    fresh = "ffffffff-0000-4000-8000-00000000000d"
+    await operations.sync(request_of)
+    for key in (changed, gone):
+        add_row(cache, key)
+    staged = Request(request_of.settings, None, wait_s=0.0, flags=frozenset({"staged"}))
+    assert (await operations.rebuild(staged)).error is None
+
+    add_row(cache, fresh)
+    text = _native.decode_value("heuristics", rows_of(cache, "heuristics")[changed])
+    other = _native.encode_value("heuristics", json.dumps({**json.loads(text), "condition": "other"}))
+    put(cache, "heuristics", changed, other)
+    put(cache, "heuristics", gone, None)
+    episode, value = next(iter(rows_of(cache, "episodes").items()))
+    fields = json.loads(_native.decode_value("episodes", value))
+    start = f"{fields['start_time'][:19]}.000321Z"
+    moved = _native.encode_value("episodes", json.dumps({**fields, "start_time": start}))
+    put(cache, "episodes", episode, moved)
+
+    swap = Request(request_of.settings, None, wait_s=0.0, flags=frozenset({"swap"}))
+    outcome = await operations.rebuild(swap)
+    assert (outcome.exit_code, outcome.verdict) == (0, Word.IN_SYNC), outcome.error
+    heuristics = rows_of(cache, "heuristics")
+    assert heuristics[changed] == other
+    assert fresh in heuristics
+    assert gone not in heuristics
+    assert rows_of(cache, "episodes")[episode] == moved
+    assert outcome.counts["heuristics"].cache_only == 2
+    assert (await operations.sync(request_of)).cache_writes.commits == 0
