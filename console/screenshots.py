@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from console import orphan_scene, scenes
+from console import orphan_scene, scene_answers, scenes
 from console.app import Console
 from console.bridge import ScriptedBridge
 from console.ui import Clock, UiSettings
@@ -44,9 +44,9 @@ def shots() -> tuple[Shot, ...]:
         if state in MAIN_STATES or (width, height) == (100, 30)
     )
     others = (
-        ("validation", "running", ("2",)),
+        ("validation", "stale", ("2", "j", "enter", "j", "enter")),
         ("orphans", "running", ("3",)),
-        ("history", "in_sync", ("4",)),
+        ("history", "in_sync", ("4", "j", "j", "j")),
         ("config", "in_sync", ("5",)),
         ("sync-plan", "stale", ("s",)),
         ("help", "in_sync", ("question_mark",)),
@@ -105,6 +105,8 @@ def _answer(bridge: ScriptedBridge, command: Command) -> None:
         bridge.post(Answer(command.id, scenes.plan()))
     elif command.kind in orphan_scene.KINDS:
         bridge.post(Answer(command.id, orphan_scene.answer(command.kind, command.arguments)))
+    elif (value := scene_answers.answer(command.kind, command.arguments)) is not None:
+        bridge.post(Answer(command.id, value))
 
 
 def _stable(svg: str) -> str:

@@ -26,6 +26,8 @@ from widgets.panel import Panel
 from widgets.virtual_table import VirtualTable
 
 _COLUMNS = (Column(" key", 24), Column("value", 0), Column("from", 24), Column("applies", 15, wide=90))
+WIDE = 100
+"""Cells from which there is room for the whole path of the file."""
 _FIELDS = frozenset({"key", "value", "from", "applies"})
 
 
@@ -69,10 +71,12 @@ class ConfigScreen(RowsScreen):
         unsaved = f" · {number} unsaved" if number else ""
         loaded = f" · loaded {fmt.clock(config.loaded_at)}" if config.loaded_at is not None else ""
         known = bool(self._list.items)
+        file = frame.clean(config.file) or "no file"
+        right = f"{file}{loaded}" if self.table.size.width >= WIDE else file.rpartition("/")[2]
         self.draw_list(
             self.table,
             self.list_title,
-            (f"Configuration{unsaved}", f"{frame.clean(config.file) or 'no file'}{loaded}"),
+            (f"Configuration{unsaved}", right),
             _COLUMNS,
             self._list,
             lambda setting: words.row(frame, setting, self._edits.get(setting.key)),

@@ -31,6 +31,8 @@ EXPLAINED: Mapping[str, str] = {
     "cache_integrity": "redb's own check of a copy is clean",
     "schema_version": "what do-memory expects is stamped",
 }
+SAME_SHOWN = 6
+"""Characters that are shown of what is the same on both sides, before the first that differs."""
 _KIND_ROLES = {"missing": Role.FAILED, "differs": Role.ATTENTION, "surplus": Role.OFF}
 _KIND_WORDS = {"missing": "missing from the cache", "differs": "differs", "surplus": "gone from the primary"}
 
@@ -84,11 +86,24 @@ def side(frame: Frame, column: ColumnDifference) -> tuple[Line, ...]:
     """One field: its name, the primary's text, the cache's."""
     tone = Tone.MUTED if column.equal else Tone.PLAIN
     name = Piece(f" {frame.clean(column.name)}", Tone.MUTED)
-    return ((name,), _text(frame, column.primary, tone), _text(frame, column.cache, tone))
+    cut = _same_before(column)
+    return ((name,), _text(frame, column.primary, tone, cut), _text(frame, column.cache, tone, cut))
 
 
-def _text(frame: Frame, text: str | None, tone: Tone) -> Line:
-    return (Piece("absent", Tone.ATTENTION),) if text is None else (Piece(frame.clean(text), tone),)
+def _same_before(column: ColumnDifference) -> int:
+    """Characters that both sides begin with and that would only push the difference out of sight."""
+    if column.equal or column.primary is None or column.cache is None:
+        return 0
+    one, two = column.primary, column.cache
+    same = next((place for place, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+    return same - SAME_SHOWN if same > 2 * SAME_SHOWN else 0
+
+
+def _text(frame: Frame, text: str | None, tone: Tone, cut: int) -> Line:
+    if text is None:
+        return (Piece("absent", Tone.ATTENTION),)
+    start = (Piece(frame.look.glyphs.ellipsis, Tone.MUTED),) if cut else ()
+    return (*start, Piece(frame.clean(text[cut:]), tone))
 
 
 def whole(frame: Frame, column: ColumnDifference) -> tuple[list[Line], str]:

@@ -13,8 +13,9 @@ from widgets.facts import Fact, FactList
 from widgets.glyphs import Role, Tone
 from widgets.line import Line, Piece, muted, plain, toned
 
-DIFF_LINES = 14
+DIFF_LINES = 10
 """Lines of a diff that a dialog shows."""
+NOTES = 3
 NOT_SET = "not set"
 _SECRET = frozenset({"notify.url", "notify.heartbeat_url"})
 """Settings whose value is never shown whole, and so is typed anew."""
@@ -114,7 +115,9 @@ def preview(frame: Frame, value: SettingsPreview) -> list[Line]:
     left = len(value.diff) - DIFF_LINES
     if left > 0:
         lines.append(muted(f" and {fmt.plural(left, 'line')} more"))
-    return [*lines, (), *(muted(f" {frame.clean(note)}") for note in value.notes)]
+    notes = [muted(f" {frame.clean(note)}") for note in value.notes[:NOTES]]
+    unsaid = len(value.notes) - NOTES
+    return [*lines, (), *notes, *((muted(f" and {fmt.plural(unsaid, 'setting')} more"),) if unsaid > 0 else ())]
 
 
 def tried(value: PrimaryTried) -> str:

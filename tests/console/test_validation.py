@@ -64,7 +64,7 @@ async def test_enter_walks_in_and_escape_walks_out(size: tuple[int, int]) -> Non
         assert screen.sides.has_focus
         text = screen_text(app)
         assert "episodes 0c41be77…91aa" in text
-        for words in ("primary", "cache", "reward", "0.91", "0.74"):
+        for words in ("primary", "cache", "reward", "0.91", "0.74", "…config with"):
             assert words in text
 
         await pilot.press("enter")
