@@ -22,6 +22,7 @@ from console.dialogs.ask import AskDialog, Choice
 from console.dialogs.help import HelpDialog
 from console.dialogs.log import LogDialog
 from console.flows.adopt import adopt
+from console.flows.first_run import FirstRun
 from console.flows.plans import Plans, Wish, live_part
 from console.flows.quarantine import Quarantine
 from console.flows.sync import peek, rebuild, sync
@@ -33,7 +34,7 @@ from console.screens.orphans import OrphansScreen
 from console.screens.overview import OverviewScreen
 from console.screens.settings import ConfigScreen
 from console.screens.validation import ValidationScreen
-from console.start import make_bridge, ui_in_effect, ui_settings
+from console.start import is_configured, make_bridge, place_of, setup_form, ui_in_effect, ui_settings
 from console.themes import PALETTES, themes
 from console.ui import REFRESH_STEPS, Clock, UiSettings
 from console.verdict import adoptable, verdict
@@ -58,6 +59,7 @@ from widgets.tab_row import TabRow
 if TYPE_CHECKING:
     import asyncio
 
+    from storage_sync.answers import SetupForm
     from storage_sync.config import Loaded, Settings
 
 T = TypeVar("T")
@@ -68,8 +70,12 @@ LATE_S = 0.25
 LEAVE_S = 2.0
 """Longest wait for the core when the console leaves."""
 MANUAL = "manual"
+SET_UP = -2
+"""Result of the application when a configuration was saved: it starts again with that."""
 DEMO_ASKED = -1
 """Result of the application when a person asked for the demo; never an exit code."""
+REPLAY_ASKED = -3
+"""Result of the application when a person asked for a recording, `Console.replay_file`."""
 
 
 class Console(App[int]):
@@ -101,6 +107,7 @@ class Console(App[int]):
         glyphs: GlyphSet | None = None,
         environment: Mapping[str, str] | None = None,
         handle_signals: bool = False,
+        setup: tuple[SetupForm, str] | None = None,
     ) -> None:
         super().__init__()
         environment = os.environ if environment is None else environment
@@ -118,6 +125,7 @@ class Console(App[int]):
         self.desk = Desk(bridge, self._refused)
         self.plans = Plans(self, self.action_quarantine)
         self.quarantine = Quarantine(self, self.open_plan)
+        self.first_run = FirstRun(self, *setup, self._set_up, self.action_demo) if setup is not None else None
         self._handle_signals = handle_signals
         self._placeholder = Snapshot(0, self.clock.now(), CoreBeat(self.clock.monotonic()), profile=ui.profile)
         self._live: Frame | None = None
@@ -127,6 +135,7 @@ class Console(App[int]):
         self._drawn_at: float | None = None
         self._last_action = "start"
         self._leaving_after_run = False
+        self.replay_file = ""
 
     # ------------------------------------------------------------------------------- start and timer
 
@@ -146,7 +155,7 @@ class Console(App[int]):
             OVERVIEW: OverviewScreen(self.look, self.journal),
             VALIDATION: ValidationScreen(self.look, self.desk),
             ORPHANS: OrphansScreen(self.look, self, self.open_plan),
-            HISTORY: HistoryScreen(self.look, self.desk),
+            HISTORY: HistoryScreen(self.look, self.desk, self.replay),
             CONFIG: ConfigScreen(self.look, self.desk),
         }
 
@@ -154,6 +163,8 @@ class Console(App[int]):
         """After the first paint: only now the core is imported, in its own thread."""
         self.bridge.start()
         self.tick()
+        if self.first_run is not None:
+            self.first_run.open()
 
     def _catch_signals(self) -> None:
         import asyncio
@@ -340,7 +351,14 @@ class Console(App[int]):
 
     def action_sync(self) -> None:
         self._last_action = "sync"
-        sync(self, self.plans)
+        if self.first_run is not None:
+            self.first_run.open()
+        else:
+            sync(self, self.plans)
+
+    def _set_up(self) -> None:
+        """There is a configuration now: start again with it."""
+        self.exit(SET_UP)
 
     def action_repair(self) -> None:
         self.open_plan(Wish("repair", "Repair"))
@@ -444,6 +462,14 @@ class Console(App[int]):
     def action_log(self) -> None:
         self.push_screen(LogDialog(self.look, self.journal))
 
+    def replay(self, file: str) -> None:
+        """Leave, and open the recording instead."""
+        if self.running:
+            self.say("a run is active; x cancels it")
+            return
+        self.replay_file = file
+        self.exit(REPLAY_ASKED)
+
     def action_demo(self) -> None:
         """Leave, and start the demo instead."""
         self.exit(DEMO_ASKED)
@@ -494,18 +520,24 @@ def run(settings: Settings, plain: bool = False, *, loaded: Loaded | None = None
     """Open the console on the settings and stay until a person leaves; the exit code.
 
     `loaded` says where each setting came from, and so which token is meant. `plain`: lines of text, no panels.
-    `tap`: a recorder of the session.
+    `tap`: a recorder of the session. Without a primary or a cache a form asks for them, and then it starts.
     """
     bridge = make_bridge(settings, loaded, os.environ, tap)
     if plain:
         from console.plain import speak
 
         return speak(bridge, sys.stdout)
-    app = Console(bridge, ui_settings(settings), handle_signals=True)
+    setup = None if is_configured(settings) else (setup_form(settings), str(place_of(loaded, os.environ)))
+    app = Console(bridge, ui_settings(settings), handle_signals=True, setup=setup)
     result = app.run()
     bridge.stop(LEAVE_S)
-    if result == DEMO_ASKED:
+    if result == SET_UP:
+        from storage_sync.config import load
+
+        fresh = loaded.again(os.environ) if loaded is not None else load(None, None, {}, os.environ, required=False)
+        return run(fresh.settings, loaded=fresh, tap=tap)
+    if result in {DEMO_ASKED, REPLAY_ASKED}:
         from console.cli import main
 
-        return main(["demo"])
+        return main(["demo"] if result == DEMO_ASKED else ["replay", "--", app.replay_file])
     return app.return_code or 0 if result is None else result

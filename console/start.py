@@ -6,11 +6,13 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from console.bridge import Bridge, Emit, Publish, ScriptedBridge, Service, Tap, ThreadBridge
+from console.bridge import Bridge, Emit, Publish, Service, Tap, ThreadBridge
 from console.themes import PALETTES
 from console.ui import UiSettings
+from storage_sync.answers import SetupForm
 from storage_sync.model import CacheHealth, ConfigView, CoreBeat, PrimaryHealth, Snapshot
 
 if TYPE_CHECKING:
@@ -48,8 +50,8 @@ def make_bridge(
     settings: Settings, loaded: Loaded | None, environment: Mapping[str, str], tap: Tap | None = None
 ) -> Bridge:
     """The core in its thread, seen by `tap`; or, without a primary or a cache path, a picture that says so."""
-    if not settings.primary or not settings.cache:
-        return ScriptedBridge([_unconfigured(settings)], monotonic=time.monotonic)
+    if not is_configured(settings):
+        return _first_run_bridge(settings, loaded, environment)
     from storage_sync.config import read_token
 
     token = read_token(loaded, environment) if loaded is not None else None
@@ -61,6 +63,45 @@ def make_bridge(
         return SyncService(configuration_of(settings, loaded, environment), token=token, publish=publish, emit=emit)
 
     return ThreadBridge(make_service, tap=tap)
+
+
+def is_configured(settings: Settings) -> bool:
+    """Whether there is something to sync."""
+    return bool(settings.primary and settings.cache)
+
+
+def setup_form(settings: Settings) -> SetupForm:
+    """What is known of a configuration that lacks something."""
+    return SetupForm(
+        primary=settings.primary or "",
+        token_env=settings.token_env or "TURSO_AUTH_TOKEN",
+        token_file=os.fspath(settings.token_file) if settings.token_file is not None else "",
+        cache=os.fspath(settings.cache) if settings.cache is not None else "",
+        profile=settings.profile,
+        look_only=settings.access == "read-only",
+    )
+
+
+def place_of(loaded: Loaded | None, environment: Mapping[str, str]) -> Path:
+    """Where the configuration is, or will be."""
+    from storage_sync.config import default_file
+
+    named = loaded.asked[0] if loaded is not None else None
+    found = loaded.file if loaded is not None else None
+    given = environment.get("STORAGE_SYNC_CONFIG")
+    return found or named or (Path(given) if given else default_file())
+
+
+def _first_run_bridge(settings: Settings, loaded: Loaded | None, environment: Mapping[str, str]) -> Bridge:
+    """A core that only tries and saves a configuration."""
+
+    def make_service(publish: Publish, emit: Emit) -> Service:
+        from storage_sync.first_run import FirstRunService, Surroundings
+
+        surroundings = Surroundings(place_of(loaded, environment), environment)
+        return FirstRunService(_unconfigured(settings), surroundings, publish, emit)
+
+    return ThreadBridge(make_service)
 
 
 def _unconfigured(settings: Settings) -> Snapshot:

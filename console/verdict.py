@@ -111,8 +111,8 @@ def _no_config(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdic
         "NO CONFIG",
         Role.OFF,
         (reason, "No configuration."),
-        ("storage-sync config init writes one; F2 starts the demo.", "F2 starts the demo."),
-        "F2",
+        ("s sets it up; F2 starts the demo.",),
+        "s",
         2,
     )
 

@@ -146,6 +146,47 @@ class UnfinishedBuild:
     at: float
 
 
+# ----------------------------------------------------------------------------------------- first run
+
+
+@dataclass(frozen=True, slots=True)
+class SetupForm:
+    """What a person typed at the first start. `token_file`, where it is not empty, goes before `token_env`."""
+
+    primary: str = ""
+    token_env: str = ""
+    token_file: str = ""
+    cache: str = ""
+    profile: str = "default"
+    look_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SetupFinding:
+    """`entry`: primary, token or cache; `role`: ok, attention, failed or off; `text` may quote what was typed."""
+
+    entry: str
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetupTried:
+    """How the entries of a form fared."""
+
+    form: SetupForm
+    findings: tuple[SetupFinding, ...]
+
+    @property
+    def usable(self) -> bool:
+        return not any(finding.role == "failed" for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class SetupSaved:
+    file: str
+
+
 # -------------------------------------------------------------------------------------------- config
 
 

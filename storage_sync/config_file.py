@@ -127,12 +127,21 @@ def convert_plain(field: Field, value: object) -> Any:
     return _plain(convert(field, value, "value", text=isinstance(value, str)))
 
 
-def init(file: Path, values: Mapping[str, object]) -> None:
-    """Write a new configuration, readable by its owner alone. ConfigError when there is one already."""
+def init(file: Path, values: Mapping[str, object], profile: str = "default") -> None:
+    """Write a new configuration, readable by its owner alone. ConfigError when there is one already.
+
+    `profile`: in effect when nobody says otherwise; its own part of the file is empty.
+    """
     if file.exists():
         raise ConfigError(f"{file} exists already", hint="edit it, or give another place with --config")
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _replace(file, template(values), 0o600)
+    text = template(values)
+    if profile != "default":
+        document: Any = tomlkit.parse(template({**values, "profile": profile}))
+        document["profiles"] = tomlkit.table(True)
+        document["profiles"][profile] = tomlkit.table()
+        text = tomlkit.dumps(document)
+    _replace(file, text, 0o600)
 
 
 def _replace(file: Path, text: str, mode: int) -> None:

@@ -15,6 +15,8 @@ from widgets.sync_meter import Progress, Step, SyncMeter
 _PATHS = {"in_place": "in place", "sibling": "new file", "staged": "staged"}
 _WRITING = frozenset({"sync", "repair", "rebuild"})
 DIALOG_LINES = 6
+WIDE = 86
+"""Cells from which the line of figures has room for the remaining time."""
 _STEP_ROLES = {
     StepState.WAITING: Role.OFF,
     StepState.RUNNING: Role.RUNNING,
@@ -87,7 +89,8 @@ def run_lines(frame: Frame, width: int) -> list[Line]:
     beat: Line = (*muted(" core     "), *toned(role, core, glyphs=frame.look.glyphs))
     if meter.progress is None:
         return [plain(" It waits for its turn, or has just ended."), beat]
-    head = (*plain(f" {meter.title}"), *muted(f"   {meter.right}"))
+    eta = f"   ETA {meter.progress.eta}" if width < WIDE else ""
+    head = (*plain(f" {meter.title}"), *muted(f"   {meter.right}"), *plain(eta))
     return [head, *meter.lines(width, DIALOG_LINES, frame.look), beat]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from console import scenes
 from console.bridge import ScriptedBridge, ThreadBridge
 from console.plain import news, state_lines
-from console.start import make_bridge, ui_settings
+from console.start import is_configured, make_bridge, ui_settings
 from console.verdict import verdict
 from storage_sync.config import Settings, Ui
 from storage_sync.model import CoreDied, LogLine
@@ -16,10 +16,16 @@ from storage_sync.model import CoreDied, LogLine
 
 def test_without_a_primary_nothing_is_opened() -> None:
     for settings in (Settings(), Settings(primary="file:x.db"), Settings(cache=Path("cache.redb"))):
+        assert not is_configured(settings)
         bridge = make_bridge(settings, None, {})
-        assert isinstance(bridge, ScriptedBridge)
+        bridge.start()
+        try:
+            while bridge.latest() is None:
+                assert bridge.drain() == []
+        finally:
+            assert bridge.stop(30)
         found = verdict(bridge.latest(), now=scenes.NOW, beat_age=0)
-        assert (found.word, found.key) == ("NO CONFIG", "F2")
+        assert (found.word, found.key) == ("NO CONFIG", "s")
 
 
 def test_with_both_the_core_gets_a_thread() -> None:

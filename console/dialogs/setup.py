@@ -1,0 +1,188 @@
+"""The first start without a configuration: a form, each entry tried before it is saved, or the demo (4.12)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, Static
+
+from storage_sync.answers import SetupForm, SetupTried
+from widgets import fmt
+from widgets.choice_row import ChoiceRow, Choices
+from widgets.glyphs import Look, Role
+from widgets.line import Line, muted, plain, to_content, toned
+
+LABELS = 10
+_ENTRIES = (
+    ("primary", "Primary", "libsql://, https:// or file:"),
+    ("token", "Token", "name of the variable, or path of the file"),
+    ("cache", "Cache", "path of do-memory's redb file"),
+    ("profile", "Profile", "a name for this pair; it is typed to confirm"),
+)
+
+
+class Driver(Protocol):
+    """Who asks the core."""
+
+    def test(self, form: SetupForm) -> None: ...
+
+    def save(self, form: SetupForm) -> None: ...
+
+    def demo(self) -> None: ...
+
+
+class SetupDialog(ModalScreen[None]):
+    """Saving needs a test of exactly what is typed; a primary that is down may be saved all the same, and says so."""
+
+    AUTO_FOCUS = "#primary"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "Close", show=False),
+        Binding("f1", "app.help", "Help", show=False),
+        Binding("f2", "demo", "Demo", show=False),
+        Binding("ctrl+s", "save", "Save", show=False),
+        Binding("ctrl+q", "app.leave", "Quit", show=False),
+        Binding("up", "app.focus_previous", show=False),
+        Binding("down", "app.focus_next", show=False),
+    ]
+
+    def __init__(self, look: Look, driver: Driver, form: SetupForm, place: str) -> None:
+        super().__init__()
+        self.look = look
+        self._driver = driver
+        self._tried: SetupTried | None = None
+        self._said = ""
+        self._place = place
+        token = form.token_file or form.token_env
+        values = {"primary": form.primary, "token": token, "cache": form.cache, "profile": form.profile}
+        self.inputs = {
+            name: Input(values[name], placeholder=hint, id=name, compact=True, select_on_focus=False)
+            for name, _, hint in _ENTRIES
+        }
+        self.source = ChoiceRow(look, id="token-source")
+        self.source.value = Choices(" " * LABELS, ("environment variable", "file"), 1 if form.token_file else 0)
+        self.access = ChoiceRow(look, id="access")
+        labels = ("sync by itself", "look only (W switches later)")
+        self.access.value = Choices("Access".ljust(LABELS), labels, int(form.look_only))
+        self.findings = Static(id="findings")
+        self.buttons = {
+            name: Button(label, id=name, compact=True)
+            for name, label in (("demo", "Try the demo"), ("test", "Test"), ("save", "Save and start"))
+        }
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog", id="setup-frame") as frame:
+            frame.border_title = "Set up"
+            frame.border_subtitle = "enter test   F2 demo   F1 help   ^q quit"
+            for name, label, _ in _ENTRIES:
+                with Horizontal(classes="entry"):
+                    yield Static(Content(f" {label}"), classes="entry-label")
+                    yield self.inputs[name]
+                if name == "token":
+                    yield self.source
+            yield self.access
+            yield self.findings
+            with Horizontal(classes="buttons"):
+                yield from self.buttons.values()
+
+    def on_mount(self) -> None:
+        self._paint()
+
+    # ----------------------------------------------------------------------------------------- answers
+
+    def show_tried(self, tried: SetupTried) -> None:
+        """How the entries fared; of an earlier form it says nothing any more."""
+        if tried.form == self.form:
+            self._tried, self._said = tried, ""
+            self._paint()
+            self.buttons["save" if tried.usable else "test"].focus()
+
+    def show_refusal(self, said: str) -> None:
+        self._said = said
+        self._paint()
+
+    @property
+    def form(self) -> SetupForm:
+        """What is typed now."""
+        values = {name: box.value.strip() for name, box in self.inputs.items()}
+        from_file = self.source.value is not None and self.source.value.chosen == 1
+        return SetupForm(
+            primary=values["primary"],
+            token_env="" if from_file else values["token"],
+            token_file=values["token"] if from_file else "",
+            cache=values["cache"],
+            profile=values["profile"] or "default",
+            look_only=self.access.value is not None and self.access.value.chosen == 1,
+        )
+
+    def _paint(self) -> None:
+        tried = self._tried
+        lines: list[Line] = [()]
+        if self._said:
+            lines.append(toned(Role.FAILED, self._clean(self._said), glyphs=self.look.glyphs))
+        elif tried is None:
+            lines.append(muted(" Nothing is opened until you test. Nothing is saved before a test."))
+        else:
+            lines.extend(
+                (*muted(f" {finding.entry.ljust(LABELS)}"), *self._finding(finding.role, finding.text))
+                for finding in tried.findings
+            )
+        place = self._clean(self._place)
+        lines.append((*muted(f" {'saves to'.ljust(LABELS)}"), *plain(place), *muted("   mode 0600, token not stored")))
+        self.findings.update(to_content(lines, self.look))
+        save = self.buttons["save"]
+        save.disabled = tried is None
+        save.label = "Save and start" if tried is None or tried.usable else "Save all the same"
+        save.refresh(layout=True)
+
+    def _finding(self, role: str, text: str) -> Line:
+        return toned(Role(role), self._clean(text), glyphs=self.look.glyphs)
+
+    def _clean(self, text: str) -> str:
+        return fmt.clean(text, ascii_only=self.look.glyphs.is_ascii)
+
+    # ----------------------------------------------------------------------------------------- actions
+
+    def on_input_changed(self, _event: Input.Changed) -> None:
+        self._changed()
+
+    def on_choice_row_chosen(self, _event: ChoiceRow.Chosen) -> None:
+        self._changed()
+
+    def _changed(self) -> None:
+        """A test is of what was typed then."""
+        if self._tried is not None and self._tried.form != self.form:
+            self._tried = None
+            self._paint()
+
+    def on_input_submitted(self, _event: Input.Submitted) -> None:
+        self._test()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        match event.button.id:
+            case "demo":
+                self._driver.demo()
+            case "test":
+                self._test()
+            case "save":
+                self.action_save()
+
+    def _test(self) -> None:
+        self._said = ""
+        self._tried = None
+        self._paint()
+        self._driver.test(self.form)
+
+    def action_save(self) -> None:
+        if self._tried is not None:
+            self._driver.save(self._tried.form)
+
+    def action_demo(self) -> None:
+        self._driver.demo()
+
+    def action_close(self) -> None:
+        self.dismiss(None)

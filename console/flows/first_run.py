@@ -1,0 +1,63 @@
+"""No configuration yet: the form, its tests, and what is done once it is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from console.dialogs.setup import SetupDialog
+from console.flows.stage import Stage
+from storage_sync.answers import SetupForm, SetupSaved, SetupTried
+from storage_sync.model import Refused
+
+
+class FirstRun:
+    """`form`: what is known already; `saved`: starts with the new configuration; `demo`: opens the demo instead."""
+
+    def __init__(
+        self, stage: Stage, form: SetupForm, place: str, saved: Callable[[], None], demo: Callable[[], None]
+    ) -> None:
+        self._stage = stage
+        self._form = form
+        self._place = place
+        self._saved = saved
+        self._demo = demo
+        self._dialog: SetupDialog | None = None
+        self._waiting: int | None = None
+
+    def open(self) -> None:
+        """Show the form; what was typed earlier is still there."""
+        if self._dialog is None:
+            self._dialog = SetupDialog(self._stage.look, self, self._form, self._place)
+            self._stage.show(self._dialog, self._closed)
+
+    def _closed(self, _: None) -> None:
+        if self._dialog is not None:
+            self._form = self._dialog.form
+        self._dialog = None
+
+    def test(self, form: SetupForm) -> None:
+        """Try each entry; only the newest test counts."""
+        if self._waiting is not None:
+            self._stage.desk.forget(self._waiting)
+
+        def answered(value: object) -> None:
+            if self._dialog is not None and isinstance(value, SetupTried):
+                self._dialog.show_tried(value)
+
+        self._waiting = self._stage.desk.ask("try_settings", answered=answered, refused=self._refused, form=form)
+
+    def save(self, form: SetupForm) -> None:
+        """Write the file, and start with it."""
+
+        def answered(value: object) -> None:
+            if isinstance(value, SetupSaved):
+                self._saved()
+
+        self._stage.desk.ask("save_settings", answered=answered, refused=self._refused, form=form)
+
+    def demo(self) -> None:
+        self._demo()
+
+    def _refused(self, refused: Refused) -> None:
+        if self._dialog is not None:
+            self._dialog.show_refusal(f"{refused.reason}; {refused.hint}" if refused.hint else refused.reason)
