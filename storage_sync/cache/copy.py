@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage_sync import _native
-from storage_sync.cache.identity import read_identity, real_path
+from storage_sync.cache.identity import await_tick, read_identity, real_path
 from storage_sync.cache.probe import TIMEOUT_S, ProbeReport, probe_file
 from storage_sync.cache.space import require_space
 from storage_sync.cache.states import Finding
@@ -88,6 +88,7 @@ def private_copy(
         identity = read_identity(real)
         if identity is not None:
             require_space(str(place), 2 * identity.size)
+            await_tick(identity)
         with _name(place) as target:
             info = _copy(real, target)
             report = None

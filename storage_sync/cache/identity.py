@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from storage_sync.outcome import FileIdentity
 
+_STAMPING_CLOCK = 5
+"""CLOCK_REALTIME_COARSE of linux/time.h, which the module `time` does not name."""
+_LONGEST_TICK_MS = 20
 NETWORK_KINDS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "ncpfs", "beegfs", "virtiofs"}
 )
@@ -44,6 +49,19 @@ def read_identity(path: str) -> FileIdentity | None:
         return identity_of(Path(path).stat())
     except (OSError, ValueError):
         return None
+
+
+def await_tick(identity: FileIdentity) -> None:
+    """Wait until a write would give the file another time stamp than `identity` has. Blocking, some milliseconds.
+
+    Kernels before 6.13 stamp files by a clock that ticks a hundred to a thousand times a second: of two writes within a
+    tick the second would not be seen. A stamp from the future is not waited for.
+    """
+    pause = threading.Event()
+    for _ in range(_LONGEST_TICK_MS):
+        if time.clock_gettime_ns(_STAMPING_CLOCK) > identity.mtime_ns:
+            return
+        pause.wait(0.001)
 
 
 def real_path(path: str) -> str:

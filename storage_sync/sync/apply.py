@@ -17,7 +17,7 @@ from storage_sync import __version__, _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, TableFacts, decode_checkpoint, encode_checkpoint
 from storage_sync.cache.copy import private_copy
 from storage_sync.cache.holders import describe, lock_holders, open_elsewhere
-from storage_sync.cache.identity import read_identity, real_path
+from storage_sync.cache.identity import await_tick, read_identity, real_path
 from storage_sync.cache.kept import Why, keep_file, prune_kept
 from storage_sync.cache.set_aside import Removed, SetAside
 from storage_sync.cache.space import require_space
@@ -236,6 +236,8 @@ def _swap(built: str, cache: str, look: Look, why: Why | None, now: float) -> tu
                 Path(built).replace(real)
                 sync_folder(Path(real).parent)
                 identity = read_identity(real)
+                if identity is not None:
+                    await_tick(identity)
             if old is not None:
                 _until_let_go(old)
     except BlockingIOError as error:

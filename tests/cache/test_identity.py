@@ -7,9 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from storage_sync.cache.identity import file_system_of, is_network, match_mount, read_identity, real_path
+from storage_sync.cache.identity import (
+    await_tick,
+    file_system_of,
+    is_network,
+    match_mount,
+    read_identity,
+    real_path,
+)
 from storage_sync.cache.space import free_space, require_space
 from storage_sync.errors import LocalIO
+from storage_sync.model import FileIdentity
 
 MOUNTS = """/dev/vda / ext4 rw 0 0
 server:/x /srv/nfs\\040share nfs4 rw 0 0
@@ -66,3 +74,32 @@ def test_room_is_asked_where_the_file_will_be(tmp_path: Path) -> None:
     require_space(absent, 1)
     with pytest.raises(LocalIO, match="bytes are needed"):
         require_space(absent, 1 << 62)
+
+
+@pytest.mark.parametrize(
+    ("ahead_ns", "looks"),
+    [(-1, 1), (0, 2), (3_999_999, 2), (10**12, 20)],
+    ids=["older", "this tick", "finer than the clock", "from the future"],
+)
+def test_a_later_write_gets_a_later_stamp(ahead_ns: int, looks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock ticks every 4 ms; what was stamped within this tick is looked at in the next one."""
+    ticks = [10**18 + number * 4_000_000 for number in range(100)]
+    told: list[int] = []
+
+    def clock(_: int) -> int:
+        told.append(ticks[len(told)])
+        return told[-1]
+
+    monkeypatch.setattr("storage_sync.cache.identity.time.clock_gettime_ns", clock)
+    await_tick(FileIdentity(1, 2, 3, mtime_ns=ticks[0] + ahead_ns, ctime_ns=0))
+    assert len(told) == looks
+
+
+def test_the_clock_is_the_one_that_stamps_files(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"1")
+    first = read_identity(str(file))
+    assert first is not None
+    await_tick(first)
+    file.write_bytes(b"2")
+    assert read_identity(str(file)) != first
