@@ -132,15 +132,13 @@ def facts_of(made: OrphanIndex, number: int) -> Detail:
 
 
 def near(made: OrphanIndex, number: int) -> Neighbours:
-    return Neighbours(
-        made.revision,
-        number,
-        (
-            Neighbour(f"episode_{_healthy(3)}", 0.981, "Retry policy for GCS uploads", Reason.ATTACHED),
-            Neighbour(_GONE[1][0], 0.944, "Tune HNSW build parameters", Reason.OWNER_NOWHERE),
-            Neighbour(_GONE[3][0], 0.937, None, Reason.OWNER_NOWHERE),
-        ),
+    found = (
+        Neighbour(f"episode_{_healthy(3)}", 0.981, "Retry policy for GCS uploads", Reason.ATTACHED),
+        Neighbour(_GONE[1][0], 0.944, "Tune HNSW build parameters", Reason.OWNER_NOWHERE),
+        Neighbour(_GONE[3][0], 0.937, None, Reason.OWNER_NOWHERE),
+        Neighbour(f"episode_{_healthy(9)}", 0.912, "Profile the import path", Reason.ATTACHED),
     )
+    return Neighbours(made.revision, number, tuple(one for one in found if one.key != made.keys[number]))
 
 
 def answer(kind: str, arguments: Mapping[str, object], made: OrphanIndex | None = None) -> object:

@@ -73,7 +73,7 @@ def blocks(values: Sequence[float | None], glyphs: GlyphSet, least: float) -> st
     return "".join(block(value) for value in values)
 
 
-CELL = 30
+CELL = 32
 """Cells of one number: its place, its octets, its decimal."""
 
 
@@ -95,5 +95,5 @@ def number_line(values: bytes, index: int, width: int) -> Line:
         (number,) = struct.unpack_from("<f", values, place * 4)
         octets = values[place * 4 : place * 4 + 4][::-1].hex()
         decimal = f"{number:.7g}"
-        pieces += [*muted(f"{place:>6}  "), *plain(octets), *plain(f"  {decimal:<13} "[: CELL - 16])]
+        pieces += [*muted(f"{place:>6}  "), *plain(octets), *plain(f"  {decimal:<13} ")]
     return tuple(pieces)

@@ -153,7 +153,8 @@ class OrphansScreen(BaseScreen):
 
     def action_filter(self) -> None:
         self.box.display = True
-        self.box.focus()
+        # at once: what is typed next belongs into the box
+        self.set_focus(self.box)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         if event.value != self._flow.wanted.filter:

@@ -109,6 +109,8 @@ class OrphanIndex:
     lower_keys: tuple[str, ...] = ()
     lower_titles: tuple[str, ...] = ()
     """'' for an unknown one. Both are what a filter looks into."""
+    titled: Bools = field(default_factory=lambda: np.zeros(0, bool))
+    """Rows with a title."""
     title_ranks: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     """Place of each row when sorted by title."""
 
@@ -360,6 +362,7 @@ def build(
         counts=tallies,
         lower_keys=tuple(key if key.islower() else key.lower() for key in found.keys),
         lower_titles=tuple("" if title is None else title.lower() for title in titles),
+        titled=_frozen(np.array([bool(title) for title in titles], bool)),
         title_ranks=_frozen(_ranks(titles)),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,11 +85,14 @@ def select(index: OrphanIndex, wanted: Wanted, now: float) -> View:
 def matching(index: OrphanIndex, text: str, now: float) -> Bools:
     """Whether each row fits every word. Attached ones only where the filter names that reason."""
     terms = parse(text)
-    fits: Bools = np.ones(len(index), bool)
+    rows = np.arange(len(index))
     if not any(term.field == "reason" and not term.inverted and _names_attached(term.wanted) for term in terms):
-        fits &= index.reasons != CODES[Reason.ATTACHED]
-    for term in terms:
-        fits &= _fits(index, term, now) != term.inverted
+        rows = np.flatnonzero(index.reasons != CODES[Reason.ATTACHED])
+    # numbers first: they leave fewer rows whose texts are looked into
+    for term in sorted(terms, key=lambda term: term.field in (None, "key", "owner")):
+        rows = rows[_fits(index, term, rows, now) != term.inverted]
+    fits = np.zeros(len(index), bool)
+    fits[rows] = True
     return fits
 
 
@@ -97,26 +100,30 @@ def _names_attached(wanted: str) -> bool:
     return bool(wanted) and wanted in Reason.ATTACHED.value
 
 
-def _fits(index: OrphanIndex, term: Term, now: float) -> Bools:
+def _fits(index: OrphanIndex, term: Term, rows: Ints, now: float) -> Bools:
+    """For each of these rows."""
+    wanted = term.wanted
     match term.field:
         case None:
-            return _in_key(index, term.wanted) | _in_reason(index, term.wanted) | _in_owner(index, term.wanted)
+            keys = _in_key(index, wanted, rows)
+            return keys | _in_reason(index, wanted, rows) | _in_owner(index, wanted, rows, keys)
         case "key":
-            return _in_key(index, term.wanted)
+            return _in_key(index, wanted, rows)
         case "owner":
-            return _in_owner(index, term.wanted)
+            return _in_owner(index, wanted, rows, _in_key(index, wanted, rows))
         case "reason":
-            return _in_reason(index, term.wanted)
+            return _in_reason(index, wanted, rows)
         case "dim":
-            return _within(index.dimensions, index.dimensions >= 0, limit(term.wanted))
+            return _within(index.dimensions[rows], index.dimensions[rows] >= 0, limit(wanted))
         case "norm":
-            return _within(index.norms, ~np.isnan(index.norms), limit(term.wanted))
+            return _within(index.norms[rows], ~np.isnan(index.norms[rows]), limit(wanted))
         case "bytes":
-            return _within(index.sizes, np.ones(len(index), bool), limit(term.wanted))
+            return _within(index.sizes[rows], np.ones(len(rows), bool), limit(wanted))
         case "seen":
-            return _within(now - index.first_seen, ~np.isnan(index.first_seen), age_limit(term.wanted))
+            ages = now - index.first_seen[rows]
+            return _within(ages, ~np.isnan(ages), age_limit(wanted))
         case _:
-            return _expected(index, term.wanted)
+            return _expected(index, wanted)[rows]
 
 
 def _within(values: Ints | Floats, known: Bools, wanted: Limit | None) -> Bools:
@@ -131,26 +138,26 @@ def _within(values: Ints | Floats, known: Bools, wanted: Limit | None) -> Bools:
     return found
 
 
-def _in_key(index: OrphanIndex, wanted: str) -> Bools:
-    return _containing(index.lower_keys, wanted)
+def _in_key(index: OrphanIndex, wanted: str, rows: Ints) -> Bools:
+    keys = index.lower_keys
+    return np.array([wanted in keys[row] for row in rows.tolist()], bool)
 
 
-def _in_owner(index: OrphanIndex, wanted: str) -> Bools:
-    """In the kind, the id or the title of the owner."""
-    kinds = np.array([wanted in kind for kind in Owner.KINDS])[index.owners]
-    named = np.isin(index.owners, (Owner.EPISODE, Owner.PATTERN, Owner.EPISODE_GONE, Owner.PATTERN_GONE))
-    ids = named & np.array([wanted in key[-36:] for key in index.lower_keys], bool)
-    found: Bools = kinds | ids | _containing(index.lower_titles, wanted)
+def _in_owner(index: OrphanIndex, wanted: str, rows: Ints, in_key: Bools) -> Bools:
+    """In the kind, the id or the title of the owner; the id is the end of the key."""
+    found: Bools = np.array([wanted in kind for kind in Owner.KINDS])[index.owners[rows]]
+    named = np.isin(index.owners[rows], (Owner.EPISODE, Owner.PATTERN, Owner.EPISODE_GONE, Owner.PATTERN_GONE))
+    for place in np.flatnonzero(named & in_key & ~found).tolist():
+        found[place] = wanted in index.lower_keys[int(rows[place])][-36:]
+    titles = index.lower_titles
+    for place in np.flatnonzero(index.titled[rows] & ~found).tolist():
+        found[place] = wanted in titles[int(rows[place])]
     return found
 
 
-def _in_reason(index: OrphanIndex, wanted: str) -> Bools:
-    found: Bools = np.array([wanted in reason.value for reason in REASONS])[index.reasons]
+def _in_reason(index: OrphanIndex, wanted: str, rows: Ints) -> Bools:
+    found: Bools = np.array([wanted in reason.value for reason in REASONS])[index.reasons[rows]]
     return found
-
-
-def _containing(texts: Sequence[str], wanted: str) -> Bools:
-    return np.array([wanted in text for text in texts], bool)
 
 
 def _expected(index: OrphanIndex, wanted: str) -> Bools:
@@ -181,7 +188,7 @@ def _sort_keys(index: OrphanIndex, wanted: Wanted, rows: Ints, now: float) -> li
 
 def _unknown(index: OrphanIndex, sort: str, rows: Ints, values: Ints | Floats) -> Bools:
     if sort == "owner":
-        return np.array([not index.lower_titles[row] for row in rows.tolist()], bool)
+        return ~index.titled[rows]
     found: Bools = np.isnan(values) if sort in ("seen", "norm") else values < 0
     return found
 

@@ -157,7 +157,7 @@ def test_the_command_line_filters_the_same() -> None:
         told = (row.owner_kind, row.owner_id, row.owner_in_primary, row.dimension, row.norm, row.bytes)
         return Orphan(row.key, row.reason.value, *told)
 
-    index = replace(MADE, lower_titles=("",) * len(MADE))
+    index = replace(MADE, lower_titles=("",) * len(MADE), titled=np.zeros(len(MADE), bool))
     for text in ("episode", "!7c1e", "reason:nowhere", "norm:<1 dim:384", "key:b0b0 owner:episode", "bytes:>0"):
         expected = [matches(as_orphan(row), text) and row.reason is not Reason.ATTACHED for row in ROWS]
         assert matching(index, text, NOW).tolist() == expected, text

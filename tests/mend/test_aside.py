@@ -147,3 +147,21 @@ def test_purge_forgets_only_what_is_old(stores: Stores) -> None:
     }
     assert stores.json("quarantine", "purge", "--yes", "--read-only")[1]["purge"]["removed"] == many
     assert stores.json("quarantine")[1]["set_aside"] == []
+
+
+def test_a_vector_without_an_owner_is_taken_only_when_no_primary_vouches_for_it(stores: Stores) -> None:
+    value = next(value for (table, _), value in stores.rows().items() if table == "embeddings")
+    note = ("embeddings", "note-17", None, value)
+    _native.edit(str(stores.cache), [note], {}, stores.generation, NOW * 1000)
+    proven = "query:authentication"
+    assert ("embeddings", proven) in stores.rows()
+    code, document = stores.json("orphans", "quarantine", proven, "--yes")
+    assert (code, document["error"]["code"]) == (2, "usage")
+    before = stores.rows()
+    code, document = stores.json("orphans", "quarantine", "note-17", "--yes")
+    assert code == 0
+    assert set(before) - set(stores.rows()) == {("embeddings", "note-17")}
+    (aside,) = stores.json("quarantine")[1]["set_aside"]
+    assert aside["reason"] == "vector without an owner"
+    assert stores.json("undo", document["run_id"], "--yes")[0] == 0
+    assert stores.rows() == before
