@@ -1,60 +1,159 @@
-"""SIGKILL at random moments of a sync: the old state or the new one, nothing lost, and the next run finishes."""
+"""SIGKILL at random moments of syncs and rebuilds: the old state or the new one, and the next run finishes."""
 
 from __future__ import annotations
 
+import json
 import os
-import subprocess
+import shutil
+import time
 from pathlib import Path
 from random import Random
 
+import pytest
+
+from storage_sync import _native, operations
 from storage_sync.cache.set_aside import SetAside
-from storage_sync.demo import Demo
+from storage_sync.config import Settings
+from storage_sync.demo import generate
+from storage_sync.model import Outcome, Phase, Run, Word
+from storage_sync.request import Request
+from tests.faults.looping import Told, looping
 from tests.independent.projection_check import check
 from tests.independent.redb_reader import RedbFile
 from tests.support import stores
-from tests.support.command import Tool
+from tests.support.sqld import Sqld
 
-NOW = 1_795_392_000
-ROUNDS = int(os.environ.get("KILL_ROUNDS", "8"))
-LONGEST_S = 0.9
+FULL = os.environ.get("STORAGE_SYNC_FAULTS") == "full"
+ROUNDS = 1_600 if FULL else 160
+SERVED = 400 if FULL else 40
+"""Further rounds, each a first rebuild from a server."""
+ROWS = 1_100
+"""Of its primary, about."""
+LIVES = 4.0
+"""A process lives up to so many times as long as a rebuild takes."""
 FIRST = "(SELECT min(heuristic_id) FROM heuristics)"
 
 
-def heuristics(cache: Path) -> dict[str, bytes]:
-    return {key.decode(): bytes(value) for key, value in RedbFile(cache).rows("heuristics")}
+class Place:
+    """A cache with its state folder."""
 
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder = folder
+        self.cache = folder / "cache.redb"
+        self.state = folder / "state"
+        self.request = Request(Settings(primary=url, cache=self.cache, state_dir=self.state, batch_size=10), None)
+        folder.mkdir(parents=True)
+        self._copy = folder.with_suffix(".redb")
 
-def set_aside(state: Path) -> dict[str, bytes]:
-    with SetAside.open(next(state.rglob("set-aside"))) as store:
-        return {row.key: value.value for row in store.rows(limit=1000) if (value := store.show(row.id)) is not None}
-
-
-def test_it_is_the_old_state_or_the_new_one(tmp_path: Path) -> None:
-    random = Random(7)
-    demo = Demo.create(tmp_path, episodes=3 * ROUNDS + 60, now=NOW)
-    tool = Tool.at(tmp_path / "tool", f"file:{demo.primary}")
-    tool.sync()
-    had = heuristics(tool.cache)
-    for number in range(ROUNDS):
-        old = stores.quiet_copy(demo.primary, tmp_path / "old")
-        stores.execute(
-            demo.primary,
-            [
-                f"DELETE FROM heuristics WHERE heuristic_id = {FIRST}",
-                f"UPDATE episodes SET task_description = '{number}' || task_description WHERE rowid % 3 = {number % 3}",
-            ],
-        )
-        process = tool.start("sync", "--json")
+    def opened(self) -> Path:
+        """A copy of the cache as do-memory finds it, whose redb puts a killed commit away when it opens the file."""
+        shutil.copyfile(self.cache, self._copy)
+        file = _native.CacheFile.open(str(self._copy), "private")
         try:
-            process.wait(random.uniform(0.05, LONGEST_S))
-        except subprocess.TimeoutExpired:
-            process.kill()
-        process.communicate()
-        states = [check(primary, tool.cache).holds(exact=True) for primary in (old, demo.primary)]
+            assert file.check_integrity()
+            assert int(file.meta()["generation"]) >= self.acknowledged()
+        finally:
+            file.close()
+        return self._copy
+
+    def acknowledged(self) -> int:
+        witness = self.state / "acked.json"
+        return int(json.loads(witness.read_bytes())["generation"]) if witness.exists() else 0
+
+    def heuristics(self) -> dict[str, bytes]:
+        return {key.decode(): bytes(value) for key, value in RedbFile(self.opened()).rows("heuristics")}
+
+    def set_aside(self) -> list[tuple[str, bytes]]:
+        if not (self.state / "set-aside").is_dir():
+            return []
+        with SetAside.open(self.state / "set-aside") as store:
+            shown = [(row.key, store.show(row.id)) for row in store.rows(limit=10_000)]
+        return sorted((key, one.value) for key, one in shown if one is not None)
+
+    async def sync(self) -> Outcome:
+        outcome = await operations.sync(self.request)
+        assert (outcome.error, outcome.exit_code, outcome.verdict) == (None, 0, Word.IN_SYNC)
+        return outcome
+
+
+async def seconds_of_a_rebuild(place: Place) -> float:
+    """At the speed of this machine, which says nothing but how the moments of the kills are spread."""
+    started = time.monotonic()
+    outcome = await operations.rebuild(place.request)
+    assert outcome.verdict is Word.IN_SYNC
+    return time.monotonic() - started
+
+
+@pytest.mark.timeout(7200 if FULL else 1200)
+async def test_it_is_the_old_state_or_the_new_one(tmp_path: Path) -> None:
+    random = Random(7)
+    primary = tmp_path / "primary.db"
+    generate(primary, 7, 60, patterns=ROUNDS // 4 + 10, step_bytes=300)
+    place = Place(tmp_path / "tool", f"file:{primary}")
+    longest = LIVES * await seconds_of_a_rebuild(place)
+    had = place.heuristics()
+    seen = [0, 0]
+    for number in range(ROUNDS):
+        old = stores.quiet_copy(primary, tmp_path / "old")
+        changed = f"UPDATE episodes SET task_description = '{number}' || task_type WHERE rowid % 3 = {number % 3}"
+        gone = [f"DELETE FROM heuristics WHERE heuristic_id = {FIRST}"] if number % 4 == 0 else []
+        stores.execute(primary, [*gone, changed])
+        with looping(place.request, number, random.uniform(0, longest)):
+            copy = place.opened()
+        states = [check(one, copy).holds(exact=True) for one in (old, primary)]
         assert states.count(True) == 1, f"round {number}: {states}"
-        tool.sync()
-        assert check(demo.primary, tool.cache).holds(exact=True), f"round {number}"
-        left = heuristics(tool.cache)
-        gone = {key: value for key, value in had.items() if key not in left}
-        assert set_aside(tmp_path / "tool" / "state") == gone, f"round {number}: each once, with its bytes"
-    assert sorted(path.name for path in tool.cache.parent.glob("cache.redb*")) == ["cache.redb", "cache.redb.lock"]
+        seen[states.index(True)] += 1
+        await place.sync()
+        assert check(primary, place.opened()).holds(exact=True), f"round {number}"
+        left = place.heuristics()
+        lost = sorted((key, value) for key, value in had.items() if key not in left)
+        assert place.set_aside() == lost, f"round {number}: each once, with its bytes"
+        assert not list((place.state / "copies").glob("*")), f"round {number}"
+    print(f"{ROUNDS} kills: {seen[0]} times the old state, {seen[1]} times the new one")
+    assert min(seen) >= ROUNDS // 20, "the moments are not spread over a run"
+    builds = await operations.rebuild(place.request)
+    assert builds.verdict is Word.IN_SYNC
+    assert not list(place.folder.glob("*.build-*"))
+
+
+@pytest.mark.timeout(7200 if FULL else 1200)
+async def test_what_was_durable_is_not_fetched_again(tmp_path: Path) -> None:
+    """A first rebuild from a server: the next run takes up every row that was said to be durable."""
+    random = Random(8)
+    primary = tmp_path / "primary.db"
+    generate(primary, 8, 400, step_bytes=300)
+    with Sqld(primary) as server:
+        longest = await seconds_of_a_rebuild(Place(tmp_path / "measured", server.url))
+        taken_up = durable = 0
+        for number in range(SERVED):
+            place = Place(tmp_path / "tool", server.url)
+            rows, more = random.randrange(ROWS), random.uniform(0, longest / 4)
+            with looping(place.request, number, more, rows=rows) as told:
+                resumed = await finished(place, told)
+            taken_up += resumed > 0
+            durable += told.rows > 0
+            assert check(primary, place.opened()).holds(exact=True), f"round {number}"
+            assert not list(place.folder.glob("*.build-*")), f"round {number}"
+            shutil.rmtree(place.folder)
+    print(f"{SERVED} kills: {durable} after rows were told to be durable, {taken_up} builds taken up")
+    assert min(durable, taken_up) >= SERVED // 10, "the moments are not spread over a run"
+
+
+async def finished(place: Place, told: Told) -> int:
+    """Rows that a rebuild took up from the killed one; none when the new file had its name by then."""
+    in_place = place.cache.exists()
+    if in_place:
+        place.opened()
+    fetching: list[int] = []
+
+    def look(run: Run) -> None:
+        if run.step == Phase.FETCH and run.total is not None:
+            fetching.append(run.done)
+
+    outcome = await operations.rebuild(place.request, look)
+    assert (outcome.error, outcome.exit_code, outcome.verdict) == (None, 0, Word.IN_SYNC)
+    if in_place:
+        return 0
+    resumed = fetching[0] if fetching else 0
+    assert resumed >= told.rows
+    return resumed

@@ -33,7 +33,7 @@ from tests.support.recorder import Kind, Operation
 from tests.support.sqld import Sqld
 
 FULL = os.environ.get("STORAGE_SYNC_FAULTS") == "full"
-SAMPLE = 6
+SAMPLE = 4
 """Further places of each command, beside the last one of each step."""
 ORPHAN = "episode_00000000-0000-4000-8000-00000000000f"
 FIRST = "(SELECT min(heuristic_id) FROM heuristics)"
