@@ -106,7 +106,7 @@ lock: | $(BIN)/python  ## exact pins of everything, from pyproject.toml
 	$(BIN)/python packaging/lock.py requirements-dev.lock --extra dev
 
 faults: build $(STAMPS)/dev tools  ## damage, kills and a flapping primary at full size; takes long
-	STORAGE_SYNC_FAULTS=full KILL_ROUNDS=200 $(BIN)/python -m pytest --numprocesses $(JOBS) --timeout 7200 \
+	STORAGE_SYNC_FAULTS=full $(BIN)/python -m pytest --numprocesses $(JOBS) --timeout 7200 \
 		tests/repair tests/faults tests/watch tests/mend $(PYTEST_FLAGS)
 
 bench: build $(STAMPS)/dev tools  ## each figure beside its floor, in one run
