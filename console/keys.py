@@ -273,6 +273,7 @@ KEYS: tuple[Key, ...] = (
         "history.export", "e", "e", "Export", "what is shown, as JSON lines in a new file", HISTORY, "screen.export", 4
     ),
     Key("history.filter", "slash", "/", "Filter", "words, kind:word, exit:3; ! inverts", HISTORY, "screen.filter", 6),
+    Key("history.replay", "w", "w", "Replay…", "leave, and look at a recorded session", HISTORY, "screen.replay", 5),
     Key("history.sort", "o", "o", "Sort", "by the next column", HISTORY, "screen.sort"),
     Key("history.reverse", "O", "O", "Reverse", "the other way round", HISTORY, "screen.reverse"),
     Key(

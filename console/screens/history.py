@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -11,6 +12,7 @@ from textual.containers import Horizontal
 
 from console.bindings import bindings
 from console.desk import Desk
+from console.dialogs.note import NoteDialog
 from console.dialogs.text import TextDialog
 from console.keys import HISTORY
 from console.screens.listing import Column
@@ -22,7 +24,7 @@ from storage_sync.model import Refused, Snapshot
 from widgets import fmt
 from widgets.chart import ChartStack
 from widgets.glyphs import Look
-from widgets.line import Line, plain
+from widgets.line import Line, muted, plain
 from widgets.panel import Panel
 from widgets.virtual_table import VirtualTable
 
@@ -55,8 +57,10 @@ class HistoryScreen(RowsScreen):
     name_id = HISTORY
     BINDINGS: ClassVar[list[BindingType]] = bindings(HISTORY)
 
-    def __init__(self, look: Look, desk: Desk) -> None:
+    def __init__(self, look: Look, desk: Desk, replay: Callable[[str], None]) -> None:
+        """`replay`: leaves for the recording in a file."""
         super().__init__(look, desk)
+        self._replay = replay
         self.left = Panel(look, id="chart-left", focusable=False)
         self.right = Panel(look, id="chart-right", focusable=False)
         self.detail = Panel(look, id="run-detail")
@@ -183,6 +187,24 @@ class HistoryScreen(RowsScreen):
         lines: list[Line] = [plain(f" {fmt.clean(line, ascii_only=ascii_only)}") for line in text.splitlines()]
         title = fmt.clean(past.summary.id, ascii_only=ascii_only)
         self.app.push_screen(TextDialog(self.look, title, lines, text, self._copied_text))
+
+    def action_replay(self) -> None:
+        """Ask for the file of a recording and leave for it."""
+        lines = (
+            plain("Leave this console and look at a recorded session."),
+            muted("storage-sync record FILE, or tui --record FILE, makes one."),
+        )
+        label = "FILE.jsonl or FILE.jsonl.gz"
+        self.app.push_screen(NoteDialog(self.look, "Replay", lines, label, "Replay"), self._chosen_file)
+
+    def _chosen_file(self, file: str | None) -> None:
+        if not file:
+            return
+        path = Path(file).expanduser()
+        if path.is_file():
+            self._replay(str(path))
+        else:
+            self.tell(f"there is no file {path}", failed=True)
 
     def _copied_text(self, text: str) -> None:
         self.app.copy_to_clipboard(text)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from console import scene_answers, scenes
-from console.app import Console
+from console.app import REPLAY_ASKED, Console
 from console.bridge import ScriptedBridge
+from console.dialogs.note import NoteDialog
 from console.dialogs.text import TextDialog
 from console.screens.history import HistoryScreen
 from console.views.matching import matcher
@@ -171,6 +174,43 @@ async def test_without_a_run_there_is_nothing_to_open_copy_or_export() -> None:
         await settle(app, pilot)
         assert [kind for kind, _ in asked(bridge)] == ["runs"]
         assert "nothing to copy" in screen_text(app)
+
+
+async def test_w_leaves_for_a_recording_that_is_there(tmp_path: Path) -> None:
+    file = tmp_path / "[b]session.jsonl"
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        await opened(app, bridge, pilot)
+        for text in ("", str(file)):
+            await pilot.press("w")
+            await pilot.pause()
+            assert isinstance(app.screen, NoteDialog)
+            app.screen.query_one(Input).value = text
+            await pilot.press("enter", "enter")
+            await pilot.pause()
+            assert isinstance(app.screen, HistoryScreen)
+        assert "there is no file" in screen_text(app)
+        file.touch()
+        await pilot.press("w")
+        await pilot.pause()
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.replay_file == ""
+        await pilot.press("w")
+        await pilot.pause()
+        app.screen.query_one(Input).value = str(file)
+        await pilot.press("enter", "enter")
+        await pilot.pause()
+        assert (app.return_value, app.replay_file) == (REPLAY_ASKED, str(file))
+
+
+async def test_w_waits_for_a_run() -> None:
+    app, _ = console("running")
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        app.replay("session.jsonl")
+        await pilot.pause()
+        assert "a run is active" in screen_text(app)
+        assert app.return_value is None
 
 
 @pytest.mark.parametrize("size", [(80, 24), (100, 30), (140, 45)])

@@ -340,12 +340,12 @@ async def test_help_is_of_the_screen_and_searchable(key: str) -> None:
         await pilot.press("3", key)
         await pilot.pause()
         assert isinstance(app.screen, HelpDialog)
-        assert "ask for the list again" in screen_text(app)
+        assert "look at every embedding again" in screen_text(app)
         await pilot.press("slash", *"quarantine")
         await pilot.pause()
         text = screen_text(app)
         assert "rows refused" in text
-        assert "ask for the list again" not in text
+        assert "look at every embedding again" not in text
         await pilot.press("escape")
         await pilot.pause()
         assert not isinstance(app.screen, HelpDialog)
