@@ -1,4 +1,4 @@
-"""F10: the power goes at any moment of a sync, a rebuild or a swap; what the disk may then hold is judged."""
+"""F10: the power goes at any moment of a sync, a rebuild, a swap or a repair; what the disk may hold is judged."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ EACH = 12
 CACHE, WITNESS = "cache.redb", "state/acked.json"
 SET_ASIDE = "state/set-aside/rows.db"
 STORES = (SET_ASIDE, "state/undo.db", "state/history.db")
+PAGES_LOST = slice(200_704, 208_896)
 MOVE = [
     "DELETE FROM heuristics WHERE heuristic_id = (SELECT min(heuristic_id) FROM heuristics)",
     "UPDATE episodes SET task_description = 'x' || task_description WHERE rowid % 2 = 0",
@@ -80,8 +81,10 @@ class Recorded:
             add_cache_only(self.tool.cache)
             self.tool.sync("--full")
         prepare(self.tool, primary)
+        self._before = None if fresh else self.tool.cache.read_bytes()
         self._old = None if fresh else self._copied()
-        self._builds = words[0] == "rebuild"
+        self._acked = 0 if fresh else _acknowledged(whole(self.tool.folder))
+        self._command = words[0]
         self._disk = Disk(self.tool.folder)
         recording = recorder.record(self.tool, *words, "--json")
         assert recording.result.exit_code == 0, recording.result.stdout + recording.result.stderr
@@ -111,12 +114,14 @@ class Recorded:
     def problem(self, moment: Moment) -> str:
         """'' unless an acknowledged state or a row is lost, states are mixed, or a file cannot be opened."""
         files = moment.image.files
-        acknowledged = max(_acknowledged(moment.sure), self._old.generation if self._old is not None else 0)
+        acknowledged = max(_acknowledged(moment.sure), self._acked)
         broken = [name for name in STORES if name in files and self._kept_in(files, name) is None]
         if broken:
             return f"cannot be opened: {broken}"
         if CACHE not in files:
             return "the cache is gone" if acknowledged else ""
+        if files[CACHE] == self._before and acknowledged == _acknowledged(moment.image) == self._acked:
+            return ""
         found = self._state(files[CACHE])
         if found is None or found not in (self._old, self._new):
             return "cannot be opened" if found is None else "neither the old state nor the new one"
@@ -156,13 +161,15 @@ class Recorded:
     async def problem_of_next_run(self, moment: Moment, *, again: bool) -> str:
         """'' when the tool, finding this image, ends in sync without being asked for anything, with every row once.
 
-        `again`: a rebuild, else a sync, which leaves a build that nobody finished for the next rebuild.
+        `again`: a rebuild, else a sync, which leaves a build that nobody finished for the next rebuild. After a
+        repair that was cut short the tool asks for a repair.
         """
         shutil.rmtree(self.tool.folder)
         self.tool.folder.mkdir()
         moment.image.write(self.tool.folder)
         settings = Settings(primary=self.tool.primary, cache=self.tool.cache, state_dir=self.tool.folder / "state")
-        outcome = await (operations.rebuild if again else operations.sync)(Request(settings, None))
+        command = operations.repair if self._command == "repair" else operations.rebuild if again else operations.sync
+        outcome = await command(Request(settings, None))
         if outcome.error is not None or (outcome.exit_code, outcome.verdict) != (0, Word.IN_SYNC):
             return f"the next run: {outcome.verdict} {outcome.error} {outcome.states}"
         found = self._copied()
@@ -171,8 +178,7 @@ class Recorded:
         kept = whole(self.tool.folder).files
         if sorted(self._kept_in(kept, SET_ASIDE) or []) != self._gone:
             return "the next run: not each row that is gone is set aside once"
-        builds = self._builds and not again
-        usual = (".old-", ".build-") if builds else (".old-",)
+        usual = [".old-", ".corrupt-", *([] if again or self._command == "sync" else [".build-"])]
         left = [name for name in kept if name.startswith(CACHE) and not any(part in name for part in usual)]
         return "" if sorted(left) == [CACHE, f"{CACHE}.lock"] else f"the next run: leaves {left}"
 
@@ -197,10 +203,18 @@ def staged(tool: Tool, primary: Path) -> None:
     assert tool.json("rebuild", "--staged", "--yes").exit_code == 0
 
 
+def damaged(tool: Tool, primary: Path) -> None:
+    data = bytearray(tool.cache.read_bytes())
+    data[PAGES_LOST] = bytes(PAGES_LOST.stop - PAGES_LOST.start)
+    tool.cache.write_bytes(data)
+    assert tool.json("status").document["verdict"] != Word.IN_SYNC
+
+
 RECORDINGS: dict[str, Callable[[Path], Recorded]] = {
     "in place": lambda folder: Recorded(folder, moved, "sync"),
     "first": lambda folder: Recorded(folder, unchanged, "sync", fresh=True),
     "rebuild": lambda folder: Recorded(folder, moved, "rebuild", "--yes"),
+    "repair": lambda folder: Recorded(folder, damaged, "repair", "--yes"),
     "swap": lambda folder: Recorded(folder, staged, "rebuild", "--swap", "--yes"),
 }
 
