@@ -17,6 +17,7 @@ import json
 import sqlite3
 import struct
 import sys
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -111,9 +112,10 @@ def integer(row: Row, column: str) -> int:
 
 def single(row: Row, column: str) -> int:
     value = row[column]
-    if not isinstance(value, int | float):
-        raise Refused(f"{column}: a number is needed")
-    return rt.bits_of(float(value))
+    # libSQL gives do-memory a real from a REAL alone
+    if not isinstance(value, float):
+        raise Refused(f"{column}: a real is needed")
+    return rt.bits_of(value + 0.0)  # a REAL column knows no sign of zero
 
 
 def plain_uuid(row: Row, column: str) -> str:
@@ -129,20 +131,29 @@ def looks_like_uuid(value: str) -> bool:
 
 
 def parsed(row: Row, column: str, kind: rt.Kind) -> Any:
-    source = expand(text(row, column)) if column in ("patterns", "heuristics", "metadata") else text(row, column)
+    packed = "task_type" in row and column in ("patterns", "heuristics", "metadata")
+    source = expand(text(row, column)) if packed else text(row, column)
     try:
-        return kind.from_json(json.loads(source, parse_constant=_no_constant))
+        return kind.from_json(rt.read_json(source))
     except (Unreadable, ValueError, RecursionError) as error:
         raise Refused(f"{column}: {error}") from error
 
 
-def _no_constant(word: str) -> Any:
-    raise ValueError(f"{word} is no JSON")
-
-
 def expand(value: str) -> str:
     """The text behind a `__compressed__:` form (gzip and lz4)."""
-    return value if not value.startswith("__compressed__:") else unpack(value).decode()
+    if not value.startswith("__compressed__:"):
+        return value
+    try:
+        return _unpacked(value).decode()
+    except UnicodeDecodeError as error:
+        raise Refused(f"what is compressed there is no text: {error}") from error
+
+
+def _unpacked(value: str) -> bytes:
+    try:
+        return unpack(value)
+    except (ValueError, OSError, EOFError, IndexError, zlib.error) as error:
+        raise Refused(f"what is compressed there cannot be read: {error}") from error
 
 
 def unpack(value: str) -> bytes:
@@ -150,7 +161,10 @@ def unpack(value: str) -> bytes:
     _, algorithm, size = head.split(":")
     packed = base64.b64decode(body)
     if algorithm == "gzip":
-        return gzip.decompress(packed)
+        data = gzip.decompress(packed)
+        if len(data) != int(size):
+            raise Refused("the compressed text has another size than it says")
+        return data
     if algorithm == "lz4":
         return lz4_block(packed, int(size))
     raise Refused(f"compression {algorithm} is not known here")
@@ -203,18 +217,23 @@ def reward(row: Row) -> Any:
     if row["reward"] is None or text(row, "reward") == "null":
         return None
     try:
-        value = json.loads(text(row, "reward"))
-    except ValueError as error:
+        value = rt.read_json(text(row, "reward"))
+    except (ValueError, RecursionError) as error:
         raise Refused(f"reward: {error}") from error
-    if isinstance(value, dict) and "abstention_score" not in value:
-        return None
-    return parsed(row, "reward", rt.REWARD)
+    if not isinstance(value, dict) or "abstention_score" in value:
+        return parsed(row, "reward", rt.REWARD)
+    value["abstention_score"] = 0.0
+    try:
+        rt.REWARD.from_json(value)
+    except Unreadable as error:
+        raise Refused(f"reward: {error}") from error
+    return None
 
 
 def steps(row: Row) -> Any:
     """Steps, with the key `parameters` of old rows read as `parameters_json`."""
     try:
-        value = json.loads(text(row, "steps"), parse_constant=_no_constant)
+        value = rt.read_json(text(row, "steps"))
         for step in value if isinstance(value, list) else []:
             if isinstance(step, dict) and "parameters" in step and "parameters_json" not in step:
                 step["parameters_json"] = json.dumps(step["parameters"], ensure_ascii=False, separators=(",", ":"))
@@ -232,9 +251,15 @@ def relation(row: Row) -> str:
 
 def floats(row: Row, column: str) -> list[int]:
     blob = row[column]
-    if not isinstance(blob, bytes) or len(blob) % 4:
+    if not isinstance(blob, bytes):
         raise Refused(f"{column}: no list of f32")
-    return [part[0] for part in struct.iter_unpack("<I", blob)]
+    return _words(blob, column)
+
+
+def _words(data: bytes, column: str) -> list[int]:
+    if len(data) % 4:
+        raise Refused(f"{column}: no list of f32")
+    return [part[0] for part in struct.iter_unpack("<I", data)]
 
 
 def byte(row: Row, column: str) -> int:
@@ -362,9 +387,11 @@ def from_pattern(row: Row) -> str:
 
 
 def from_embedding(row: Row) -> list[int]:
+    if "\0" in text(row, "item_id"):
+        raise Refused("item_id: a zero byte in a key")
     written = text(row, "embedding_data")
     if written.startswith("__compressed__:"):
-        values = [part[0] for part in struct.iter_unpack("<I", unpack(written))]
+        values = _words(_unpacked(written), "embedding_data")
     else:
         values = parsed(row, "embedding_data", rt.EMBEDDING)
     if not values or any(bits & 0x7F800000 == 0x7F800000 for bits in values):

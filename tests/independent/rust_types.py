@@ -9,17 +9,19 @@ Layouts: `formats.md` 3.1 and 3.2.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 import re
 import struct
 import unicodedata
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?([Zz]|[+-]\d\d:\d\d)")
+RFC3339 = re.compile(r"(\d{4}|[+-]\d{5,6})(-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?([Zz]|[+-]\d\d:\d\d)")
 
 
 class Unreadable(ValueError):
@@ -161,12 +163,15 @@ def parse_time(text: str) -> tuple[int, int]:
     match = RFC3339.fullmatch(text)
     if match is None:
         raise Unreadable(f"{text!r} is no time")
-    date, clock, fraction, zone = match.groups()
+    year, date, clock, fraction, zone = match.groups()
+    # the calendar repeats itself after 400 years; Python's ends with the year 9999
+    cycles, rest = divmod(int(year) - 2000, 400)
     try:
-        moment = dt.datetime.fromisoformat(f"{date}T{clock}{'+00:00' if zone in 'Zz' else zone}")
+        moment = dt.datetime.fromisoformat(f"{2000 + rest}{date}T{clock}{'+00:00' if zone in 'Zz' else zone}")
     except ValueError as error:
         raise Unreadable(str(error)) from error
-    return int((moment - EPOCH).total_seconds()), int((fraction or "0").ljust(9, "0"))
+    seconds = int((moment - EPOCH).total_seconds()) + cycles * 146_097 * 86_400
+    return seconds, int((fraction or "0").ljust(9, "0"))
 
 
 def debug_time(value: tuple[int, int]) -> str:
@@ -184,7 +189,15 @@ def _uuid_bytes(reader: Reader) -> str:
     return str(uuid.UUID(bytes=reader.take(16)))
 
 
+UUID_TEXT = re.compile(
+    r"[0-9a-f]{32}|(?:urn:uuid:)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\{[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}",
+    re.IGNORECASE | re.ASCII,
+)
+
+
 def _json_uuid(value: Any) -> str:
+    if not UUID_TEXT.fullmatch(_json_text(value)):
+        raise Unreadable(f"{value!r} is no UUID")
     try:
         return str(uuid.UUID(_json_text(value)))
     except ValueError as error:
@@ -271,6 +284,28 @@ class Field:
     alias: str | None = None
 
 
+class Object(dict[str, Any]):
+    """A JSON object; `twice`: keys that stand in it more than once, which a map takes and a struct does not."""
+
+    twice: frozenset[str] = frozenset()
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Object:
+    found = Object(pairs)
+    if len(found) != len(pairs):
+        found.twice = frozenset(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+    return found
+
+
+def _constant(word: str) -> Any:
+    raise Unreadable(f"{word} is no JSON")
+
+
+def read_json(text: str) -> Any:
+    """A JSON text as Rust's reader takes it. Unreadable, ValueError, RecursionError."""
+    return json.loads(text, parse_constant=_constant, object_pairs_hook=_object)
+
+
 def struct_of(name: str, *fields: Field | tuple[str, Kind]) -> Kind:
     listed = [field if isinstance(field, Field) else Field(*field) for field in fields]
 
@@ -288,6 +323,8 @@ def struct_of(name: str, *fields: Field | tuple[str, Kind]) -> Kind:
     def from_json(value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise Unreadable(f"{value!r} is no {name}")
+        if isinstance(value, Object) and (twice := value.twice & {field.name for field in listed}):
+            raise Unreadable(f"{sorted(twice)} twice in {name}")
         return {field.name: pick(field, value) for field in listed}
 
     def debug(value: Mapping[str, Any]) -> str:

@@ -376,3 +376,14 @@ def test_an_in_place_staging_resumes_what_still_fits(tmp_path: Path) -> None:
     second.discard()
     assert not Path(stage).exists()
     assert root_in(cache) == primary.root(scope())
+
+
+def test_a_zero_byte_in_the_key_of_an_embedding_is_refused_each_time(tmp_path: Path, primary: Primary) -> None:
+    """Names of refused rows end at a zero byte: such a key could not be told from that of a doubled row."""
+    cache = tmp_path / "cache.redb"
+    primary.rows["embeddings"].append(embedding("a\0b"))
+    journey.build(primary, cache)
+    staging = journey.prepared(primary, cache)
+    assert journey.written(staging) == {"embeddings": (0, 0, 0, 0, 1)}
+    assert staging.refused(None, 9) == [("embeddings", "x'610062'", "item_id", "a zero byte in a key")]
+    assert root_in(cache) == primary.root(scope())

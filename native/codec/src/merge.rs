@@ -333,7 +333,9 @@ impl<'a> Merge<'a> for ProceduralMemory<'a> {
 }
 
 fn embedding(columns: Columns<'_>, row: &SourceRow, cached: Option<&[u8]>) -> Fits<Merged> {
-    columns.text(0)?;
+    if columns.text(0)?.contains('\0') {
+        return columns.refuse(0, "a zero byte in a key");
+    }
     match columns.text(1)? {
         "episode" | "pattern" | "embedding" => {}
         other => return columns.refuse(1, format!("unknown kind of item `{other}`")),
