@@ -70,17 +70,19 @@ def _rows(situation: Situation, outcome: Outcome, facts: Mapping[str, object]) -
             return [PlanRow("fetch", "fetch and replace rows", fetched, staged, "undo"), rotten, never]
     rebuild = facts.get("rebuild")
     numbers = rebuild if isinstance(rebuild, dict) else {}
+    # a file that was damaged is never put back
+    back = "no" if situation.damaged else "undo"
     rows = [
-        PlanRow("carry", "carry over rows that prove themselves", int(numbers.get("carried_rows", 0)), None, "undo"),
-        PlanRow("keep", "carry over cache-only rows", int(numbers.get("cache_only_rows", 0)), None, "undo"),
-        PlanRow("fetch", "fetch rows", fetched, staged, "undo"),
+        PlanRow("carry", "carry over rows that prove themselves", int(numbers.get("carried_rows", 0)), None, back),
+        PlanRow("keep", "carry over cache-only rows", int(numbers.get("cache_only_rows", 0)), None, back),
+        PlanRow("fetch", "fetch rows", fetched, staged, back),
     ]
     if situation.rescue is not None:
         aside = sum(table.aside for table in situation.rescue.tables.values())
         rows.append(PlanRow("aside", "set aside rows that nothing vouches for", aside, None, "restorable"))
     if situation.look.replaces is not None:
         kept = f"keep the old file as <name>.{situation.look.replaces}-<time>"
-        rows.append(PlanRow("file", kept, 0, size, "undo puts it back"))
+        rows.append(PlanRow("file", kept, 0, size, "it stays there" if situation.damaged else "undo puts it back"))
     return [*rows, never]
 
 

@@ -93,6 +93,7 @@ def test_damage_is_named_planned_and_healed(store: Store, damage: Callable[[Path
     assert (plan.exit_code, plan.document["verdict"], plan.document["proof"]) == (0, "DAMAGED", None), plan.stdout
     assert [rung["rung"] for rung in plan.document["ladder"]] == ["rebuild"]
     assert plan.document["next_action"] == "storage-sync repair --yes"
+    assert not any("undo" in step["undo"] for step in plan.document["steps"]), "a damaged file is never put back"
     assert fingerprint(store.cache) == before
     assert not store.kept_files("corrupt")
 
@@ -111,6 +112,7 @@ def test_damage_is_named_planned_and_healed(store: Store, damage: Callable[[Path
         assert healed["rescued"]["tables"]["heuristics"]["cache_only"] == 1
     assert store.tool.json("verify", "--deep").exit_code == 0
     assert store.tool.sync()["cache_writes"]["commits"] == 0
+    assert store.tool.json("undo", "--yes").exit_code == 9
 
 
 def test_a_rolled_back_file_is_healed_and_loses_no_generation(store: Store, tmp_path: Path) -> None:
