@@ -1,0 +1,86 @@
+"""Pictures of the dialogs of the flows; a changed cell fails. The clock stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+from textual.pilot import Pilot
+
+from console import scenes
+from console.app import Console
+from console.bridge import ScriptedBridge
+from storage_sync.answers import SetupFinding, UnfinishedBuild
+from storage_sync.model import Answer
+from tests.console.app import console, settle
+from tests.console.test_flows import answer, outcome_of, plan_of, quarantine, shown, started
+from tests.console.test_setup import tried, unconfigured
+from widgets.glyphs import ASCII, UNICODE, GlyphSet
+
+Compare = Callable[..., bool]
+Scene = Callable[[Console, ScriptedBridge, Pilot[int]], Awaitable[object]]
+SIZES = [(80, 24), (100, 30), (140, 45)]
+
+
+async def _rebuild(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:
+    await shown(app, bridge, pilot, "R", plan_of("rebuild", phrase="prod-eu", level=3))
+    build = UnfinishedBuild("/var/lib/cache.redb.build-b7f3a", 6_186_598, scenes.NOW - 3 * 3600)
+    await answer(app, bridge, pilot, "builds", (build,))
+
+
+async def _result(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:
+    await started(app, bridge, pilot)
+    await answer(app, bridge, pilot, "execute", outcome_of())
+
+
+async def _quarantine(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:
+    await quarantine(app, bridge, pilot)
+    await pilot.press("j", "j", "j", "space")
+
+
+async def _locked(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:
+    await pilot.press("s")
+
+
+SCENES: dict[str, tuple[str, Scene]] = {
+    "rebuild": ("damaged", _rebuild),
+    "run": ("damaged", started),
+    "result": ("damaged", _result),
+    "quarantine": ("quarantined", _quarantine),
+    "locked": ("locked", _locked),
+}
+
+
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("name", sorted(SCENES))
+def test_flows(name: str, size: tuple[int, int], glyphs: GlyphSet, snap_compare: Compare) -> None:
+    state, play = SCENES[name]
+    app, bridge = console(state, glyphs=glyphs)
+
+    async def open_it(pilot: Pilot[int]) -> None:
+        await settle(app, pilot)
+        await play(app, bridge, pilot)
+        await settle(app, pilot)
+
+    assert snap_compare(app, terminal_size=size, run_before=open_it)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_setup(size: tuple[int, int], snap_compare: Compare) -> None:
+    app, bridge = unconfigured()
+    found = (
+        SetupFinding("token", "ok", "set, hidden, from env TURSO_AUTH_TOKEN"),
+        SetupFinding("primary", "ok", "answers in 44 ms, token accepted"),
+        SetupFinding("primary", "attention", "no digest functions: comparing reads every row"),
+        SetupFinding("cache", "off", "exists, 10,276,045 bytes, held by pid 2231 do-memory-mcp-server (normal)"),
+    )
+
+    async def open_it(pilot: Pilot[int]) -> None:
+        await settle(app, pilot)
+        await pilot.press("enter")
+        bridge.post(Answer(bridge.asked[-1].id, replace(tried(*found))))
+        await settle(app, pilot)
+
+    assert snap_compare(app, terminal_size=size, run_before=open_it)
