@@ -48,11 +48,14 @@ def fetch(primary: Primary, staging: _native.Staging, wanted: _native.Scope | No
             staging.end()
 
 
-def snapshot(primary: Primary, staging: _native.Staging, wanted: _native.Scope | None = None) -> None:
-    """All rows in one response."""
+def snapshot(
+    primary: Primary, staging: _native.Staging, wanted: _native.Scope | None = None, *, announced: int | None = None
+) -> None:
+    """All rows in one response; `announced`: it says that there are so many more than there are."""
     tables = (wanted or scope()).tables
     staging.begin([*(_native.StepSpec(table) for table in tables), _native.StepSpec(None, counts=True)])
-    counts = [(table, len(primary.rows.get(table, []))) for table in tables]
+    found = [(table, len(primary.rows.get(table, []))) for table in tables]
+    counts = [(table, rows) if announced is None else (table, rows, rows + announced) for table, rows in found]
     for piece in pieces(cursor([*(primary.select(table) for table in tables), counts])):
         staging.feed(piece)
     staging.end()

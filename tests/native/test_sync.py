@@ -109,6 +109,20 @@ def test_all_forms_of_an_answer_give_the_same_root(tmp_path: Path, primary: Prim
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.parametrize("announced", [-1, 0, 1])
+def test_a_read_of_everything_has_as_many_rows_as_it_says(primary: Primary, tmp_path: Path, announced: int) -> None:
+    staging = _native.Staging(scope(), None, None, path=str(tmp_path / "s"), sibling=False, identity=b"one")
+    journey.snapshot(primary, staging, announced=announced)
+    if announced:
+        with pytest.raises(_native.StreamError) as caught:
+            staging.seal()
+        assert caught.value.code == "truncated"
+    else:
+        staging.seal()
+        assert staging.root == primary.root(scope())
+    staging.discard()
+
+
 def test_bad_rows_are_refused_once_and_heal(tmp_path: Path, primary: Primary) -> None:
     cache = tmp_path / "cache.redb"
     journey.build(primary, cache)
