@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--largest", type=int, default=100_000, help="no case with more episodes than this")
     parser.add_argument(
-        "--only", choices=["first", "quiet", "few", "lock", "memory", "start", "screen", "keys", "rest"]
+        "--only", choices=["first", "quiet", "few", "lock", "memory", "start", "screen", "keys", "rest", "orphans"]
     )
     parser.add_argument("--folder", type=Path, help="keep the generated primaries here for the next time")
     options = parser.parse_args()
@@ -53,6 +53,7 @@ def main() -> None:
                 "keys": lambda: cases.keys(bench, size),
                 "rest": lambda: cases.console_at_rest(bench),
                 "screen": lambda: cases.stall(bench, size),
+                "orphans": lambda: cases.orphans(bench, size),
             }[options.only]()
     finally:
         if options.folder is None:

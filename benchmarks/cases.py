@@ -252,6 +252,18 @@ def stall(bench: Bench, episodes: int) -> None:
     bench.add(Figure(case, "p99 of the gaps", p99, "ms", limit=20))
 
 
+def orphans(bench: Bench, rows: int) -> None:
+    """A list of so many embeddings: its order after each key of a filter, a page of it, what lies near one."""
+    from benchmarks import orphans as measured
+
+    case = f"orphans, {rows:,} rows"
+    index, seconds = measured.index_of(measured.make(bench.fresh("orphans"), rows))
+    bench.add(Figure(case, "read and judge all", seconds, "s"))
+    bench.add(Figure(case, "filter keystroke, median", statistics.median(measured.typing(index)), "ms", limit=100))
+    bench.add(Figure(case, "page down, median", statistics.median(measured.pages(index)), "ms", limit=16))
+    bench.add(Figure(case, "nearest of one", measured.nearest(index), "ms"))
+
+
 def keys(bench: Bench, episodes: int, count: int = 500) -> None:
     """From a key to what it shows, in a real terminal while a first sync runs."""
     case = f"keys, {episodes:,} episodes"
@@ -306,6 +318,7 @@ def run_all(bench: Bench, *, largest: int) -> None:
     stall(bench, min(20_000, largest))
     keys(bench, min(20_000, largest))
     console_at_rest(bench)
+    orphans(bench, largest)
 
 
 def machine() -> dict[str, object]:

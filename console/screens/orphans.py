@@ -28,9 +28,15 @@ from widgets.panel import Panel
 from widgets.vector_view import VectorView
 from widgets.virtual_table import VirtualTable
 
+_NEVER = object()
+"""No generation at all: not even that of a cache that has none."""
+
 
 class OrphansScreen(BaseScreen):
-    """Scans when it is shown first, on `^r`, and after what it changed. `plan` opens the dialog of a plan."""
+    """Scans when it is shown first, on `^r`, and when the cache is of another generation.
+
+    `plan` opens the dialog of a plan.
+    """
 
     name_id = ORPHANS
     BINDINGS: ClassVar[list[BindingType]] = bindings(ORPHANS)
@@ -40,6 +46,7 @@ class OrphansScreen(BaseScreen):
         self._stage = stage
         self._flow = Orphans(stage, plan, self._changed)
         self._frame: Frame | None = None
+        self._generation: int | object | None = _NEVER
         self._key = ""
         self._leading = False
         self.list_title = Panel(look, id="orphans-title", focusable=False)
@@ -59,11 +66,12 @@ class OrphansScreen(BaseScreen):
     # drawing
 
     def show_body(self, frame: Frame) -> None:
-        first = self._frame is None
         self._frame = frame
-        if first:
-            self._leading = True
-            self._flow.scan()
+        generation = frame.snapshot.cache.generation
+        if generation != self._generation:
+            # the first one, or somebody changed the cache: a sync, a plan, an undo
+            self._generation = generation
+            self.action_reload()
         self._draw()
 
     def show_top(self, frame: Frame, live: Frame, disabled: frozenset[str]) -> None:

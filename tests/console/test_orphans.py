@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -343,6 +343,19 @@ async def test_why_there_is_no_list_is_said() -> None:
         bridge.post(Answer(bridge.asked[-1].id, None))
         await settle(app, pilot)
         assert "there is no cache file" in screen_text(app)
+
+
+async def test_another_generation_is_scanned_again() -> None:
+    async with shown() as here:
+        snapshot = here.app.snapshot
+        changed = replace(snapshot, seq=snapshot.seq + 1, cache=replace(snapshot.cache, generation=4121))
+        here.bridge.show(changed)
+        here.clock.move(0.6)
+        await here.answer()
+        assert len(here.questions("orphans_scan")) == 2
+        here.clock.move(0.6)
+        await here.answer()
+        assert len(here.questions("orphans_scan")) == 2
 
 
 async def test_keys_before_the_first_answer_do_nothing() -> None:
