@@ -12,15 +12,14 @@ from pathlib import Path
 
 from storage_sync.cache.identity import real_path
 from storage_sync.cache.space import free_space, require_space
-from storage_sync.cache.states import judge_file
-from storage_sync.errors import CacheLocked, GuardStopped, LocalIO
+from storage_sync.errors import GuardStopped, LocalIO
 from storage_sync.model import Outcome, Word
 from storage_sync.repair.plans import climbed, planned
 from storage_sync.repair.situation import Rung, Situation, examined
-from storage_sync.sync.apply import held, settle
+from storage_sync.sync.apply import settle
 from storage_sync.sync.compare import guard_first_contact, project, target_of
 from storage_sync.sync.context import Context
-from storage_sync.sync.look import LOCKED, Look
+from storage_sync.sync.look import Look
 from storage_sync.sync.run import bring, in_rounds, leased
 
 SPARE_BYTES = 4 << 20
@@ -154,10 +153,6 @@ def _require_build(context: Context, path: str) -> None:
             f"no build of this primary and these settings waits to be put in place{known}",
             hint="storage-sync rebuild --staged prepares one",
         )
-    judgement = judge_file(context.session.cache_path)
-    if judgement.finding(*LOCKED) is not None:
-        locked: CacheLocked = held(judgement.real_path)
-        raise locked
 
 
 def _needed(look: Look) -> int:

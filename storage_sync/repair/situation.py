@@ -112,6 +112,7 @@ async def _sound_look(context: Context, locked_ok: bool) -> AsyncIterator[Look]:
         context.tracker,
         context.draft,
         writing=writing,
+        wait_s=context.options.wait_s,
         deep=True,
         locked_ok=locked_ok,
         tolerated=_HEALABLE,

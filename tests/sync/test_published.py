@@ -19,9 +19,11 @@ from storage_sync.config import Settings
 from storage_sync.errors import CacheLocked
 from storage_sync.mend import undo
 from storage_sync.model import Outcome, Word
+from storage_sync.repair import situation
 from storage_sync.request import Request
 from storage_sync.status import status_quick
-from storage_sync.sync import apply, run
+from storage_sync.sync import apply, look, run
+from storage_sync.sync.draft import Draft
 from storage_sync.sync.prove import proven
 from tests.cache.processes import running
 from tests.independent.projection_check import check
@@ -293,3 +295,30 @@ async def test_what_do_memory_did_after_the_new_file_was_prepared_is_in_it(reque
     assert rows_of(cache, "episodes")[episode] == moved
     assert outcome.counts["heuristics"].cache_only == 2
     assert (await operations.sync(request_of)).cache_writes.commits == 0
+
+
+@pytest.mark.parametrize("flag", ["full", "swap"])
+async def test_a_rebuild_waits_for_a_do_memory_that_comes_while_it_looks(
+    flag: str, request_of: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits whenever it meets the lock, not only at its start."""
+    await operations.sync(request_of)
+    staged = Request(request_of.settings, None, wait_s=0.0, flags=frozenset({"staged"}))
+    assert (await operations.rebuild(staged)).error is None
+    opened: list[_native.CacheFile] = []
+    judge, wait = look.unlocked, Draft.wait_for_lock
+
+    async def then_opened(*arguments: Any) -> Any:
+        judgement = await judge(*arguments)
+        opened.append(_native.CacheFile.open(str(request_of.settings.cache), "write"))
+        return judgement
+
+    async def then_closed(draft: Draft) -> None:
+        while opened:
+            opened.pop().close()
+        await wait(draft)
+
+    monkeypatch.setattr(situation, "unlocked", then_opened)
+    monkeypatch.setattr(Draft, "wait_for_lock", then_closed)
+    outcome = await operations.rebuild(Request(request_of.settings, None, wait_s=60.0, flags=frozenset({flag})))
+    assert (outcome.exit_code, outcome.verdict) == (0, Word.IN_SYNC), outcome.error
