@@ -39,6 +39,8 @@ class Orphans:
         self._mask: Bools | None = None
         self._found: Bools | None = None
         self._marks_all = False
+        self._marking = False
+        self._fresh: OrphanIndex | None = None
         self._wanted_number: int | None = None
         self._moved_at = 0.0
         self.index: OrphanIndex | None = None
@@ -76,6 +78,7 @@ class Orphans:
 
     def _refused(self, kind: str, refused: Refused) -> None:
         text = f"{refused.reason}; {refused.hint}" if refused.hint else refused.reason
+        self._marking = False
         if kind in ("orphans_scan", "orphans_query"):
             self.said = text
         else:
@@ -88,8 +91,8 @@ class Orphans:
 
     @property
     def busy(self) -> bool:
-        """A new order is on its way; what is drawn is the old one."""
-        return "orphans_query" in self._open
+        """A new order is on its way, or what the marks mean now; what is drawn is the old one."""
+        return "orphans_query" in self._open or self._marking
 
     # ------------------------------------------------------------------------------------ scan and query
 
@@ -101,10 +104,10 @@ class Orphans:
 
     def _scanned(self, value: Any) -> None:
         if value is None:
-            self.said, self.index, self.view = "there is no cache file", None, None
+            self.said, self.index, self.view, self._fresh = "there is no cache file", None, None, None
             self._show()
             return
-        self.index = value
+        self._fresh = value
         self._query()
 
     def want(self, **changes: object) -> None:
@@ -113,25 +116,28 @@ class Orphans:
         self._query()
 
     def _query(self) -> None:
-        if self.index is None:
+        index = self._fresh or self.index
+        if index is None:
             self._show()
             return
         self.said = "sorting…"
-        self._ask("orphans_query", self._ordered, index=self.index, wanted=self.wanted)
+        self._ask("orphans_query", self._ordered, index=index, wanted=self.wanted)
         self._show()
 
     def _ordered(self, value: Any) -> None:
         view: View = value
-        older = self.view
-        self.view, self.said = view, ""
+        changed = self.index is not view.index
+        self.index, self.view, self.said = view.index, view, ""
+        if view.index is self._fresh:
+            self._fresh = None
+        if self.wanted.filter.strip() or changed:
+            self._found = view.matched if self.wanted.filter.strip() else None
+        if changed:
+            # row numbers are those of another index now
+            self.detail = self.near = self._wanted_number = None
+            self._mark_again()
         if self._marks_all:
             self.mark_all()
-        if self.wanted.filter.strip():
-            self._found = view.matched
-        if older is None or older.index is not view.index:
-            self._found = view.matched if self.wanted.filter.strip() else None
-            self.detail = self.near = None
-            self._mark_again()
         self._show()
 
     def sort(self) -> None:
@@ -248,17 +254,18 @@ class Orphans:
         """Another index: keys that are gone lose their mark, the stored filter is asked anew."""
         if self.index is None or self.marks == Marks():
             return
-        before = self.marked
+        before, marks = self.marked, self.marks
+        self.marks, self._mask, self.marked, self._marking = Marks(), None, 0, True
 
         def resolved(value: Any) -> None:
             marked: Marked = value
             self.marks = Marks(keys=frozenset(marked.keys))
-            self._mask, self.marked = None, len(marked.keys)
+            self.marked, self._marking = len(marked.keys), False
             if self.marked != before:
                 self._stage.say(f"{before:,} were marked, {self.marked:,} are now")
             self._show()
 
-        self._ask("orphans_marked", resolved, index=self.index, marks=self.marks)
+        self._ask("orphans_marked", resolved, index=self.index, marks=marks)
 
     # ------------------------------------------------------------------------------------------ actions
 

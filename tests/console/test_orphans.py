@@ -17,10 +17,27 @@ from console.dialogs.note import NoteDialog
 from console.dialogs.plan import PlanDialog
 from console.dialogs.vector import VectorDialog
 from storage_sync.embeddings.index import OrphanIndex
+from storage_sync.embeddings.reason import Reason
 from storage_sync.embeddings.words import Marks, Wanted
 from storage_sync.model import Answer, Outcome, Refused, Word
 from tests.console.app import FakeClock, answer_orphans, asked, console, live, screen_text, settle
 
+_COLUMNS = (
+    "keys",
+    "reasons",
+    "owners",
+    "dimensions",
+    "norms",
+    "sizes",
+    "first_seen",
+    "titles",
+    "owners_in_primary",
+    "in_primary",
+    "lower_keys",
+    "lower_titles",
+    "titled",
+    "title_ranks",
+)
 FIRST = "7c1e02aa…90bd"
 UPSTREAM = "a90022ce…0f4b"
 
@@ -374,3 +391,20 @@ async def test_another_scan_keeps_marks_of_rows_that_are_still_there() -> None:
         await here.answer(made)
         assert "2 marked" in here.text
         assert len(here.questions("orphans_marked")) == 1
+        assert "Benchmark postcard decode'" in here.text, "facts of the new index"
+
+
+async def test_a_smaller_list_takes_the_place_of_a_larger_one() -> None:
+    async with shown() as here:
+        await here.press("slash", *"reason:nowhere", "enter")
+        await here.press("a")
+        await here.press("escape")
+        await here.press("G")
+        made = orphan_scene.index()
+        few = replace(made, **{name: getattr(made, name)[:40] for name in _COLUMNS}, expected={})
+        await here.pilot.press("ctrl+r")
+        await here.answer(few)
+        assert "20 were marked, " in here.text
+        marked = sum(few.reason(row) is Reason.OWNER_NOWHERE for row in range(len(few)))
+        assert f"{marked} marked" in here.text
+        assert "likely" in here.text or "group of" in here.text

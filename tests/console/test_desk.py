@@ -1,0 +1,40 @@
+"""Who hears an answer, and who a refusal."""
+
+from __future__ import annotations
+
+from console.bridge import ScriptedBridge
+from console.desk import Desk
+from storage_sync.model import Accepted, Answer, Refused
+
+
+def test_answers_and_refusals_reach_the_one_who_asked() -> None:
+    unheard: list[Refused] = []
+    heard: list[object] = []
+    desk = Desk(ScriptedBridge(), unheard.append)
+    first = desk.ask("one", answered=heard.append, refused=heard.append)
+    second = desk.ask("two", answered=heard.append, refused=heard.append)
+    third = desk.ask("three")
+    refused = Refused(second, "no", "")
+    assert desk.hear(Accepted(first))
+    assert desk.hear(Answer(first, "yes"))
+    assert desk.hear(refused)
+    assert heard == ["yes", refused]
+    assert desk.hear(Refused(third, "no", ""))
+    assert [one.command_id for one in unheard] == [third]
+
+
+def test_what_is_forgotten_is_dropped_whatever_it_becomes() -> None:
+    unheard: list[Refused] = []
+    heard: list[object] = []
+    desk = Desk(ScriptedBridge(), unheard.append)
+    for ending in (Answer, Refused):
+        number = desk.ask("one", answered=heard.append, refused=heard.append)
+        desk.forget(number)
+        desk.forget(number)
+        event = Answer(number, "late") if ending is Answer else Refused(number, "a newer question took its place", "")
+        assert desk.hear(event)
+    assert heard == []
+    assert unheard == []
+    desk.forget(99)
+    assert desk.hear(Refused(99, "never asked", ""))
+    assert [one.command_id for one in unheard] == [99]
