@@ -15,6 +15,8 @@ from storage_sync.answers import Exported
 from storage_sync.model import Outcome, Plan, Refused
 
 Ended = Callable[[Outcome], None]
+MANUAL = "manual"
+"""Trigger of a run that an operator started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,17 @@ class Plans:
         self._quarantine = quarantine
         self._open: _Flow | None = None
 
-    def open(self, wish: Wish) -> _Flow | None:
-        """Ask for the plan and show it; or show the run that is hidden. None when another run is active."""
+    def open(self, wish: Wish, *, follows: bool = False) -> _Flow | None:
+        """Ask for the plan and show it; or show the run that is hidden. None when an operator's run is active.
+
+        A timer's run is short and is waited for by the core. `follows`: on the run that has just ended, whatever the
+        newest picture says.
+        """
         if self._open is not None and self._open.running:
             self._open.reopen()
             return None
-        if self._stage.running:
+        run = self._stage.snapshot.run
+        if not follows and self._stage.running and run is not None and run.trigger == MANUAL:
             self._stage.say("a run is active; x cancels it")
             return None
         self._open = _Flow(self._stage, wish, self._next)
@@ -62,7 +69,7 @@ class Plans:
         if step == QUARANTINE:
             self._quarantine()
         elif step == UNDO and outcome is not None:
-            self.open(undo_of(outcome.run_id))
+            self.open(undo_of(outcome.run_id), follows=True)
 
 
 def undo_of(run_id: str | None) -> Wish:

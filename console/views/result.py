@@ -21,8 +21,11 @@ def refused_rows(outcome: Outcome) -> int:
 
 def can_be_undone(outcome: Outcome) -> bool:
     """Whether the run changed the cache; the core decides again when it is asked."""
-    changed = outcome.cache_writes.commits > 0 or bool(outcome.extra.get("kept"))
-    return outcome.error is None and bool(outcome.run_id) and changed and outcome.command != "detach"
+    kept = str(outcome.extra.get("kept") or "")
+    changed = outcome.cache_writes.commits > 0 or bool(kept)
+    # a file that was damaged is kept to be looked at, and is never the cache again
+    possible = outcome.command != "detach" and ".corrupt-" not in PurePath(kept).name
+    return outcome.error is None and bool(outcome.run_id) and changed and possible
 
 
 def lines(outcome: Outcome, width: int, look: Look) -> list[Line]:

@@ -65,7 +65,7 @@ def outcome_of(**changes: object) -> Outcome:
         cache_writes=CacheWrites(1, 65_536),
         checks=(Check("episode_count", CheckStatus.PASS, 1, 1),),
         warnings=(HOSTILE,),
-        extra={"kept": "/var/lib/cache.redb.corrupt-20260902T143331Z"},
+        extra={"kept": "/var/lib/cache.redb.old-20260902T143331Z"},
     )
     return replace(done, **changes)  # type: ignore[arg-type]
 
@@ -266,7 +266,7 @@ async def test_the_result_says_what_was_done_and_how_to_take_it_back(size: tuple
             "▲ IN SYNC, 1 row refused",
             "5 rows written   0 removed",
             "7 cache-only rows kept",
-            "cache.redb.corrupt-20260902T143331Z",
+            "cache.redb.old-20260902T143331Z",
             "1 check ok",
             "[/b][red]x 名前 \\e[31m",
             "u takes s-4122 back",
@@ -287,7 +287,6 @@ async def test_a_run_is_taken_back_through_a_plan_of_its_own(way: str) -> None:
     app, bridge = console("damaged")
     async with live(app, size=(100, 30)) as pilot:
         await started(app, bridge, pilot)
-        bridge.show(replace(scenes.scene("in_sync").snapshot, seq=20))
         await answer(app, bridge, pilot, "execute", outcome_of())
         if way == "u":
             await pilot.press("u")
@@ -315,6 +314,20 @@ async def test_a_hidden_run_tells_its_end() -> None:
         await pilot.press("escape")
         await answer(app, bridge, pilot, "execute", outcome_of())
         assert "Repair: IN SYNC, exit 7" in screen_text(app)
+
+
+async def test_a_damaged_old_file_is_kept_and_never_put_back() -> None:
+    app, bridge = console("damaged")
+    async with live(app, size=(100, 30)) as pilot:
+        await started(app, bridge, pilot)
+        extra = {"kept": "/var/lib/cache.redb.corrupt-20260902T143331Z"}
+        await answer(app, bridge, pilot, "execute", outcome_of(extra=extra))
+        text = screen_text(app)
+        assert "cache.redb.corrupt-20260902T143331Z" in text
+        assert "Undo…" not in text
+        await pilot.press("u")
+        await settle(app, pilot)
+        assert [kind for kind, _ in asked(bridge)].count("make_plan") == 1
 
 
 async def test_a_failed_run_offers_no_undo() -> None:
