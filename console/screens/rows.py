@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from rich.cells import cell_len
 from textual.widgets import Input
 
 from console.desk import Desk
@@ -22,6 +23,10 @@ from widgets.panel import Panel
 from widgets.virtual_table import VirtualTable
 
 T = TypeVar("T")
+RULE = 8
+"""Cells of a list's rule that are neither its title nor what stands at its right end."""
+UNMEASURED = 100
+GAP = "   "
 SortKey = Callable[[T], tuple[bool, float | str]]
 
 
@@ -89,6 +94,15 @@ class RowList(Generic[T]):
             found.reverse()
         self.shown = tuple(found)
         self.revision += 1
+
+
+def what_fits(parts: Sequence[str], first: Sequence[str], room: int) -> str:
+    """As many of the parts as fit in `room` cells, in their order; those of `first` go before others."""
+    kept: set[str] = set()
+    for part in first:
+        if part and sum(cell_len(one) + len(GAP) for one in (*kept, part)) <= room:
+            kept.add(part)
+    return GAP.join(part for part in parts if part in kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +178,9 @@ class RowsScreen(BaseScreen):
 
         table.show(len(shown), row, (rows.revision, revision))
         place = f"{table.cursor + 1:,}/{len(shown):,}" if shown else ""
-        parts = (f"filter {fmt.clean(rows.query, ascii_only=glyphs.is_ascii)}" if rows.query else "", rows.order_words)
-        right = "   ".join(part for part in (*parts, head[1], place) if part)
+        query = f"filter {fmt.clean(rows.query, ascii_only=glyphs.is_ascii)}" if rows.query else ""
+        room = (title.size.width or UNMEASURED) - cell_len(head[0]) - RULE
+        right = what_fits((query, rows.order_words, head[1], place), (place, query, rows.order_words, head[1]), room)
         title.value = ListHead(glyphs.plain(head[0]), glyphs.plain(right), tuple(columns))
 
     def on_virtual_table_moved(self, _event: VirtualTable.Moved) -> None:

@@ -17,6 +17,7 @@ from console.bridge import ScriptedBridge
 from console.dialogs.note import NoteDialog
 from console.dialogs.text import TextDialog
 from console.screens.history import HistoryScreen
+from console.screens.rows import what_fits
 from console.views.matching import matcher
 from storage_sync.answers import PastRun, RunDetail, Runs
 from storage_sync.model import Answer, Refused
@@ -252,6 +253,15 @@ async def test_five_thousand_runs_are_only_drawn_where_they_are_seen() -> None:
         await settle(app, pilot)
         assert "s-4999" in screen_text(app)
         assert "5,000/5,000" in screen_text(app)
+
+
+@pytest.mark.parametrize(
+    ("room", "shown"),
+    [(60, "filter x   sort took   a/long/path   1/2"), (30, "filter x   sort took   1/2"), (8, "1/2"), (2, "")],
+)
+def test_the_place_in_a_list_is_the_last_to_give_way(room: int, shown: str) -> None:
+    parts = ("filter x", "sort took", "a/long/path", "1/2")
+    assert what_fits(parts, (parts[3], parts[0], parts[1], parts[2]), room) == shown
 
 
 @pytest.mark.parametrize(
