@@ -93,7 +93,8 @@ class UndoLog:
             with _explained(path):
                 connection.execute("PRAGMA busy_timeout = 5000")
                 connection.execute("PRAGMA foreign_keys = ON")
-                connection.execute("PRAGMA synchronous = NORMAL")
+                # a log that a power cut has torn would not open again: no later run could be taken back
+                connection.execute("PRAGMA synchronous = FULL")
                 connection.executescript(_SCHEMA)
             yield UndoLog(connection, path)
         finally:
