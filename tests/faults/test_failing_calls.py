@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,11 +19,11 @@ from tests.support.proven import add_cache_only
 from tests.support.recorder import Fault, Kind, Operation, Recording
 
 FULL = os.environ.get("STORAGE_SYNC_FAULTS") == "full"
-DULL = 1 if FULL else 12
-"""Of private copies and the history, which nothing depends on, one call in so many is tried."""
+DULL = 1 if FULL else 16
+"""Of private copies, the history and what undo needs, on which no state depends, one call in so many is tried."""
 PAGE = 4096
-PAGES = 1 if FULL else 3
-"""Of the pages of the cache, of a build and of what undo needs, one in so many: less than 64 KiB lie between two."""
+PAGES = 1 if FULL else 4
+"""Of the pages of the cache and of a build, one in so many: less than 64 KiB lie between two."""
 MOVE = [
     "DELETE FROM heuristics WHERE heuristic_id = (SELECT min(heuristic_id) FROM heuristics)",
     "UPDATE episodes SET task_description = 'x' || task_description WHERE rowid % 2 = 0",
@@ -78,7 +78,7 @@ class Trials:
         self._judge(recording.result, what)
         # where nothing can be removed, nothing is
         if fault.span != "onwards":
-            self._judge_leftovers(what)
+            self._judge_leftovers(what, self._not_removed(recording, failed))
         again = self._run(None).result
         assert (again.exit_code, again.document["verdict"]) == (0, "IN_SYNC"), f"{what}\nthen {again.stdout}"
         assert self._rows() == self._new, what
@@ -97,8 +97,15 @@ class Trials:
             assert result.document["next_action"], what
             assert rows in (self._old, self._new), what
 
-    def _judge_leftovers(self, what: str) -> None:
-        left = _names(self.tool) - self._usual
+    def _not_removed(self, recording: Recording, failed: Sequence[int]) -> frozenset[str]:
+        """Private copies whose own removal failed, with their lock: the next run sweeps them."""
+        unlinked = (one for one in recording.operations if one.number in failed and one.kind is Kind.UNLINK)
+        stems = [one.name.partition(".")[0] for one in unlinked]
+        kept = [stem for stem in stems if stem.startswith("state/copies/")]
+        return frozenset(name for name in _names(self.tool) if name.partition(".")[0] in kept)
+
+    def _judge_leftovers(self, what: str, not_removed: frozenset[str]) -> None:
+        left = _names(self.tool) - self._usual - not_removed
         builds = {name for name in left if name.startswith("cache.redb.build-")}
         assert len(builds) <= 1, what
         assert left == builds, f"{what}: left {sorted(left)}"
@@ -113,7 +120,7 @@ class Trials:
 
 
 def _dull(operation: Operation) -> bool:
-    return operation.name.startswith(("state/copies/", "state/history.db", "cache.redb.lock"))
+    return operation.name.startswith(("state/copies/", "state/history.db", UNDO, "cache.redb.lock"))
 
 
 def _told(recording: Recording) -> str:
@@ -155,7 +162,7 @@ def test_the_disk_is_full_from_any_write_on(trials: Trials) -> None:
 
 @pytest.mark.timeout(3600)
 def test_any_call_may_fail(trials: Trials) -> None:
-    for number in trials.numbers(frozenset(Kind)):
+    for number in trials.numbers(frozenset(Kind))[:: 1 if FULL else 3]:
         trials.fail(Fault(number, errno.EIO))
     assert trials.outcomes.get(8, 0) > 5, trials.outcomes
 
