@@ -18,13 +18,13 @@ from console.bindings import bindings
 from console.bridge import Bridge, Tap
 from console.commands import ConsoleCommands
 from console.desk import Desk
-from console.dialogs.ask import AskDialog, Choice
 from console.dialogs.help import HelpDialog
 from console.dialogs.log import LogDialog
 from console.flows.adopt import adopt
 from console.flows.first_run import FirstRun
 from console.flows.plans import Plans, Wish, live_part
 from console.flows.quarantine import Quarantine
+from console.flows.questions import ask_after_death, ask_for_writes, ask_to_leave
 from console.flows.sync import peek, rebuild, sync
 from console.journal import Journal
 from console.keys import CONFIG, EVERYWHERE, HISTORY, ORPHANS, OVERVIEW, VALIDATION
@@ -53,7 +53,6 @@ from storage_sync.model import (
 from widgets import fmt
 from widgets.glyphs import GlyphSet, Look, choose
 from widgets.key_bar import KeyBar
-from widgets.line import muted, plain
 from widgets.tab_row import TabRow
 
 if TYPE_CHECKING:
@@ -280,14 +279,7 @@ class Console(App[int]):
     def _core_died(self, event: CoreDied) -> None:
         self.journal.add(LogLine(self.clock.now(), "fail", "core", f"the sync core has ended: {event.report}"))
 
-        def answered(choice: str | None) -> None:
-            if choice == "quit":
-                self.exit(70)
-
-        safe = fmt.clean(event.report, ascii_only=self.look.glyphs.is_ascii)
-        lines = (plain("The sync core has ended. Nothing is being synced."), muted(safe))
-        choices = (Choice("stay", "Stay and look"), Choice("quit", "Quit"))
-        self.push_screen(AskDialog(self.look, "Core ended", lines, choices), answered)
+        ask_after_death(self, event.report, lambda: self.exit(70))
 
     def _refused(self, refused: Refused) -> None:
         self.say(f"{refused.reason}; {refused.hint}" if refused.hint else refused.reason, failed=True)
@@ -418,21 +410,7 @@ class Console(App[int]):
         elif access == "rw":
             self.desk.ask("set_access", access="ro")
         else:
-            self._ask_for_writes()
-
-    def _ask_for_writes(self) -> None:
-        lines = (
-            plain("Allow this console to write the cache again?"),
-            muted("Syncs start by themselves then: on a timer, and when the primary has moved."),
-            muted("The primary is never written."),
-        )
-        choices = (Choice("stay", "Look only"), Choice("write", "Allow writes"))
-
-        def answered(choice: str | None) -> None:
-            if choice == "write":
-                self.desk.ask("set_access", access="rw")
-
-        self.push_screen(AskDialog(self.look, "Allow writes", lines, choices), answered)
+            ask_for_writes(self)
 
     def action_freeze(self) -> None:
         """Freeze the picture, not the core; heartbeat, clock and verdict go on."""
@@ -483,28 +461,10 @@ class Console(App[int]):
             self.desk.ask("cancel")
             self.exit(0)
         else:
-            self._ask_to_leave(run)
+            ask_to_leave(self, run, lambda: self.exit(0), self._wait_for_the_end)
 
-    def _ask_to_leave(self, run: Run) -> None:
-        lines = (
-            plain(f"{run.id} is running: {fmt.percent(run.done, run.total)} of its rows."),
-            muted("Cancelling keeps the proved rows staged and leaves the cache as it is."),
-        )
-        choices = (
-            Choice("stay", "Stay"),
-            Choice("wait", "Quit when it ends"),
-            Choice("cancel", "Cancel and quit"),
-        )
-
-        def answered(choice: str | None) -> None:
-            if choice == "cancel":
-                self.desk.ask("cancel")
-                self.exit(0)
-            elif choice == "wait":
-                self._leaving_after_run = True
-                self.say(f"leaving when {run.id} ends")
-
-        self.push_screen(AskDialog(self.look, "Quit", lines, choices), answered)
+    def _wait_for_the_end(self) -> None:
+        self._leaving_after_run = True
 
 
 def terminal_lives() -> bool:

@@ -13,6 +13,9 @@ from storage_sync.answers import (
     Exported,
     PastRun,
     PrimaryTried,
+    QuarantineEntry,
+    QuarantineKind,
+    QuarantinePage,
     RunDetail,
     Runs,
     SettingEdit,
@@ -37,6 +40,10 @@ def answer(kind: str, arguments: Mapping[str, object]) -> object | None:
             return run_detail(str(arguments.get("run_id", "")))
         case "check_runs":
             return check_runs()
+        case "quarantine":
+            return quarantine()
+        case "builds":
+            return ()
         case "differences":
             return differences()
         case "preview_settings" | "write_settings":
@@ -144,4 +151,51 @@ def _settings(kind: str, arguments: Mapping[str, object]) -> object:
         ("@@ -12,5 +12,5 @@", " # how often", *lines, " "),
         "9f3a",
         tuple(f"{edit.key} applies: now" for edit in edits),
+    )
+
+
+def quarantine() -> QuarantinePage:
+    """A run to take back, three rows of two kinds, an old file."""
+    run = QuarantineEntry(
+        QuarantineKind.RUN, "s-4119", reason="repair", run_id="s-4119", generation=4119, at=NOW - 3_660, rows=3
+    )
+    aside = tuple(
+        QuarantineEntry(
+            QuarantineKind.ASIDE,
+            f"{number}",
+            table="embeddings",
+            key=f"episode_{key}",
+            reason="orphan: owner nowhere",
+            run_id="s-4118",
+            generation=4118,
+            at=NOW - 7_200,
+            bytes=1_538,
+            digest="51aa9c02",
+            expires_at=NOW + 30 * 86_400,
+        )
+        for number, key in enumerate(_KEYS[:2], start=1)
+    )
+    refused = QuarantineEntry(
+        QuarantineKind.REFUSED,
+        f"patterns/{_KEYS[2]}",
+        table="patterns",
+        key=_KEYS[2],
+        column="context",
+        reason="malformed JSON, column 212",
+        at=NOW - 4_320,
+    )
+    file = QuarantineEntry(
+        QuarantineKind.FILE, "/var/lib/do-memory/cache.redb.old-20260829T090204Z", reason="old", bytes=10_276_045
+    )
+    groups = ((run,), aside, (refused,), (file,))
+    entries = tuple(entry for group in groups for entry in (_head(group), *group))
+    return QuarantinePage(entries, 0, len(entries), 1, 2, 1, 1, 3_076)
+
+
+def _head(group: tuple[QuarantineEntry, ...]) -> QuarantineEntry:
+    first = group[0]
+    run_id = first.run_id if first.kind is QuarantineKind.ASIDE else ""
+    size = sum(entry.bytes or 0 for entry in group)
+    return QuarantineEntry(
+        QuarantineKind.HEAD, first.kind, reason=first.kind, run_id=run_id, at=first.at, rows=len(group), bytes=size
     )

@@ -49,6 +49,8 @@ def shots() -> tuple[Shot, ...]:
         ("history", "in_sync", ("4", "j", "j", "j")),
         ("config", "in_sync", ("5",)),
         ("sync-plan", "stale", ("s",)),
+        ("quarantine", "quarantined", ("u",)),
+        ("locked-sync", "locked", ("s",)),
         ("help", "in_sync", ("question_mark",)),
         ("quit", "running", ("q",)),
         ("log", "running", ("L",)),

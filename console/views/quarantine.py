@@ -17,13 +17,20 @@ COLUMNS = (
     Column("kind", 9),
     Column("reason", 26, wide=96),
     Column("when", 8),
-    Column("bytes", 9, right=True),
+    Column("bytes", 11, right=True),
 )
 _HEADS = {
     QuarantineKind.RUN: "runs that can be taken back",
     QuarantineKind.ASIDE: "set aside by",
     QuarantineKind.REFUSED: "refused, from the primary",
     QuarantineKind.FILE: "old files beside the cache",
+}
+
+_MEANINGS = {
+    QuarantineKind.RUN: "enter on a run plans to take it back",
+    QuarantineKind.ASIDE: "rows that left the cache and that the primary cannot give back; enter restores",
+    QuarantineKind.REFUSED: "rows that do-memory could not read; they stay in the primary; t fetches them again",
+    QuarantineKind.FILE: "what a rebuild or a repair replaced; the newest of each kind are kept",
 }
 
 
@@ -91,8 +98,11 @@ def title(page: QuarantinePage | None, look: Look) -> str:
 
 def detail(entry: QuarantineEntry | None, now: float, look: Look) -> FactList:
     """What one entry is, what can be done with it, and what comes of it."""
-    if entry is None or entry.kind is QuarantineKind.HEAD:
+    if entry is None:
         return FactList("", "", ())
+    if entry.kind is QuarantineKind.HEAD:
+        kind = QuarantineKind(entry.reason)
+        return FactList(_HEADS[kind].removesuffix(" by"), str(kind), (Fact("", muted(_MEANINGS[kind])),), labels=0)
     titles = {
         QuarantineKind.RUN: f"run {entry.id}",
         QuarantineKind.FILE: PurePath(entry.id).name,
