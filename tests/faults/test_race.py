@@ -17,7 +17,7 @@ ROUNDS = 1000 if os.environ.get("STORAGE_SYNC_FAULTS") == "full" else 200
 def test_two_tools_and_a_do_memory(tmp_path: Path) -> None:
     cache = tmp_path / "tool" / "cache.redb"
     tally = race(tmp_path, an_opener(cache), cache, ROUNDS)
-    assert tally.opened > ROUNDS // 2
-    assert len(tally.rows) > ROUNDS // 10
+    assert tally.opened > ROUNDS // 4
+    assert len(tally.rows) > ROUNDS // 40
     assert len(tally.fractions) > 1
     assert len(tally.generations) > ROUNDS // 2

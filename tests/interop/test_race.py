@@ -19,7 +19,7 @@ def test_two_tools_and_the_real_do_memory(tmp_path: Path) -> None:
     assert binary, "`make interop` builds the program and sets INTEROP_BIN"
     cache = tmp_path / "tool" / "cache.redb"
     tally = race(tmp_path, [binary, "opener", str(cache)], cache, ROUNDS)
-    assert tally.opened > ROUNDS // 2
-    assert len(tally.rows) > ROUNDS // 10
+    assert tally.opened > ROUNDS // 4
+    assert len(tally.rows) > ROUNDS // 40
     assert len(tally.fractions) > 1
     assert len(tally.generations) > ROUNDS // 2

@@ -17,9 +17,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// In one round, each with a write at most: as many as a run of ours puts up with.
-const MOST_OPENS: usize = 2;
+const MOST_OPENS: usize = 1;
 const EPISODES: usize = 4;
-const LONGEST_GAP_MS: u64 = 200;
+const LONGEST_GAP_MS: u64 = 100;
 
 #[repr(C)]
 #[derive(Default)]
