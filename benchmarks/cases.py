@@ -288,12 +288,12 @@ def console_at_rest(bench: Bench, seconds: float = 60.0) -> None:
     with served(bench.primary(1_000)) as server:
         child(server.url, folder, 1_000)
         tool = Tool(folder, server.url, folder / "cache.redb")
-        with Terminal(console.console(tool), tool.variables, **console.SIZE) as terminal:
+        with Terminal(console.console(tool), tool.variables, columns=console.COLUMNS, lines=console.LINES) as terminal:
             terminal.wait_for("IN SYNC")
             terminal.read_for(5.0)
             share = console.idle_share(terminal, seconds)
         painted = console.first_paint(console.console(tool), tool.variables, "Overview", 11)
-    with Terminal(console.FLOOR, console.environment(empty), **console.SIZE) as terminal:
+    with Terminal(console.FLOOR, console.environment(empty), columns=console.COLUMNS, lines=console.LINES) as terminal:
         terminal.wait_for("screen 1")
         floor = console.idle_share(terminal, seconds)
     imported = [sys.executable, "-c", "import textual.app; print('imported')"]

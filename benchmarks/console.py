@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.support.command import REPOSITORY, Tool
 from tests.support.terminal import Terminal
 
-SIZE = {"columns": 100, "lines": 30}
+COLUMNS, LINES = 100, 30
 SCREENS = (("2", "Checks"), ("3", "Embeddings"), ("4", "Runs"), ("5", "Effective configuration"), ("1", "Activity"))
 """A key and words that only its screen shows."""
 FLOOR = [sys.executable, "-m", "benchmarks.empty"]
@@ -68,7 +68,7 @@ def presses(
 
 def presses_during_a_sync(tool: Tool, count: int) -> Presses:
     """While a first sync runs: the header says so on every screen."""
-    with Terminal(console(tool), tool.variables, **SIZE) as terminal:
+    with Terminal(console(tool), tool.variables, columns=COLUMNS, lines=LINES) as terminal:
         terminal.wait(_syncing, START_S)
         return presses(terminal, SCREENS, count, _syncing)
 
@@ -79,7 +79,7 @@ def _syncing(screen: str) -> bool:
 
 def presses_of_nothing(folder: Path, count: int) -> Presses:
     screens = [(key, f"screen {key}") for key, _ in SCREENS]
-    with Terminal(FLOOR, environment(folder), **SIZE) as terminal:
+    with Terminal(FLOOR, environment(folder), columns=COLUMNS, lines=LINES) as terminal:
         terminal.wait_for("screen 1", START_S)
         taken = presses(terminal, screens, count)
         terminal.press("q")
@@ -92,7 +92,7 @@ def first_paint(command: Sequence[str], variables: dict[str, str], words: str, t
     taken = []
     for _ in range(times):
         started = time.perf_counter()
-        with Terminal(command, variables, **SIZE) as terminal:
+        with Terminal(command, variables, columns=COLUMNS, lines=LINES) as terminal:
             terminal.wait_for(words, START_S)
             taken.append((time.perf_counter() - started) * 1000)
     return statistics.median(taken)

@@ -122,12 +122,6 @@ def _peek(_: Arguments) -> Work:
     return run_peek
 
 
-def _scan(_: Arguments) -> Work:
-    from storage_sync.validate.orphans import run_orphans
-
-    return run_orphans
-
-
 def _undo(arguments: Arguments) -> Work:
     from storage_sync.mend.undo import run_undo
 
@@ -240,6 +234,5 @@ KINDS: Mapping[str, Kind] = {
     "unexpect": Kind("orphans", _unexpect),
     "verify": Kind("verify", _verify, judges=True),
     "peek": Kind("peek", _peek),
-    "scan": Kind("orphans", _scan),
 }
 """By the name that `make_plan` and the queue know."""

@@ -169,7 +169,6 @@ class SyncService:
             "compare": lambda command: self._queue_for(command, Job("verify", Trigger.MANUAL)),
             "validate": lambda command: self._queue_for(command, Job("verify", Trigger.MANUAL)),
             "peek": lambda command: self._queue_for(command, Job("peek", Trigger.MANUAL)),
-            "scan": lambda command: self._queue_for(command, Job("scan", Trigger.MANUAL)),
             "expect": lambda command: self._queue_for(command, Job("expect", Trigger.MANUAL)),
             "unexpect": lambda command: self._queue_for(command, Job("unexpect", Trigger.MANUAL)),
             "retry": self._on_retry,

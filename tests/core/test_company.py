@@ -69,7 +69,7 @@ async def test_orders_during_a_run_wait_their_turn(tmp_path: Path) -> None:
                 ("sync_now", {}),
                 ("validate", {}),
                 ("make_plan", {"kind": "sync"}),
-                ("scan", {}),
+                ("peek", {}),
                 ("sync_now", {}),
                 ("compare", {}),
             )
