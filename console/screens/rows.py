@@ -23,7 +23,7 @@ from widgets.panel import Panel
 from widgets.virtual_table import VirtualTable
 
 T = TypeVar("T")
-RULE = 8
+RULE = 6
 """Cells of a list's rule that are neither its title nor what stands at its right end."""
 UNMEASURED = 100
 GAP = "   "
@@ -100,7 +100,7 @@ def what_fits(parts: Sequence[str], first: Sequence[str], room: int) -> str:
     """As many of the parts as fit in `room` cells, in their order; those of `first` go before others."""
     kept: set[str] = set()
     for part in first:
-        if part and sum(cell_len(one) + len(GAP) for one in (*kept, part)) <= room:
+        if part and sum(cell_len(one) + len(GAP) for one in (*kept, part)) - len(GAP) <= room:
             kept.add(part)
     return GAP.join(part for part in parts if part in kept)
 

@@ -214,7 +214,7 @@ class ValidationScreen(RowsScreen):
 
     def _compare(self, name: str, after: Difference | None = None) -> None:
         self._forget()
-        self._said = "comparing…" if after is None else "comparing the next rows…"
+        self._said = "comparing…"
         self._waiting = self.desk.ask(
             "differences",
             answered=self._compared,
@@ -364,10 +364,10 @@ def _details(frame: Frame, result: CheckResult) -> FactList:
         Fact("means", plain(words.explained(frame, result))),
         Fact("result", toned(role, _status_words(role, check.status), glyphs=glyphs), extra=muted(difference)),
         Fact("actual", plain(value)),
+        *((Fact("now", words.steps(frame, run)),) if run is not None and at_work else ()),
         *(Fact("" if place else "says", plain(part)) for place, part in enumerate(_says(frame, check.detail))),
         Fact("checked", plain(f"{frame.ago(result.at)} ago, took {fmt.took(check.seconds)}, of the {result.subject}")),
         Fact("last runs", _recent(frame, result), extra=muted(f"name {frame.clean(check.name)}")),
-        *((Fact("now", words.steps(frame, run)),) if run is not None and at_work else ()),
     ]
     return FactList(label, frame.clean(check.status.value), tuple(facts), labels=10)
 

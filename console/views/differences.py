@@ -34,7 +34,7 @@ EXPLAINED: Mapping[str, str] = {
 SAME_SHOWN = 6
 """Characters that are shown of what is the same on both sides, before the first that differs."""
 _KIND_ROLES = {"missing": Role.FAILED, "differs": Role.ATTENTION, "surplus": Role.OFF}
-_KIND_WORDS = {"missing": "missing from the cache", "differs": "differs", "surplus": "gone from the primary"}
+_KIND_WORDS = {"missing": "not in the cache", "differs": "differs", "surplus": "not in the primary"}
 
 
 # --------------------------------------------------------------------------------------------- rows

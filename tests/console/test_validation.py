@@ -84,11 +84,11 @@ async def test_missing_and_gone_rows_say_which_side_has_them() -> None:
     async with live(app, size=(100, 30)) as pilot:
         await opened(app, pilot, "j", "enter")
         await answered(app, bridge, pilot)
-        assert "missing from the cache" in screen_text(app)
+        assert "not in the cache" in screen_text(app)
         assert "absent" in screen_text(app)
         await pilot.press("j", "j")
         await answered(app, bridge, pilot)
-        assert "gone from the primary" in screen_text(app)
+        assert "not in the primary" in screen_text(app)
 
 
 async def test_the_tables_of_a_check() -> None:
@@ -117,7 +117,7 @@ async def test_pages_are_asked_when_the_end_is_reached() -> None:
         await pilot.press("j")
         await settle(app, pilot)
         assert compares(bridge)[-1] == {"tables": ("episodes",), "after": rows[1]}
-        assert "comparing the next rows" in screen_text(app)
+        assert "comparing" in screen_text(app)
         bridge.post(Answer(bridge.asked[-1].id, Differences(rows[2:], 4, False, scenes.NOW, 1, ("episodes",))))
         await settle(app, pilot)
         assert screen.keys.rows == 4
