@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from storage_sync.errors import CacheDamaged, CacheLocked, LocalIO, VersionMisma
 from storage_sync.outcome import CacheState, FileIdentity
 
 COPY_ATTEMPTS = 5
+COPY_PAUSES_S = (0.01, 0.02, 0.04, 0.08)
+"""Between so many attempts each: an open, a commit or a close writes the header several times within milliseconds."""
 
 
 class DamagedCopy(CacheDamaged):
@@ -233,12 +236,17 @@ def _holds(descriptor: int, lock: Path) -> bool:
 
 
 def _copy(source: str, target: str) -> _native.CopyInfo:
-    try:
-        return _native.copy_file(source, target, COPY_ATTEMPTS)
-    except BlockingIOError as error:
-        raise CacheLocked(f"{source} changed during each of {COPY_ATTEMPTS} copies; it is being written to") from error
-    except OSError as error:
-        raise LocalIO(f"{source} cannot be copied: {error.strerror or error}") from error
+    pauses = iter(COPY_PAUSES_S)
+    while True:
+        try:
+            return _native.copy_file(source, target, COPY_ATTEMPTS)
+        except BlockingIOError as error:
+            pause = next(pauses, None)
+            if pause is None:
+                raise CacheLocked(f"{source} changed during each copy; it is being written to") from error
+            threading.Event().wait(pause)
+        except OSError as error:
+            raise LocalIO(f"{source} cannot be copied: {error.strerror or error}") from error
 
 
 def _probe(target: str, folder: Path, timeout_s: float, cancelled: Cancelled | None) -> ProbeReport:

@@ -236,3 +236,18 @@ except LocalIO as error:
     open_folder.chmod(0o555)
     assert "cannot be made" in as_nobody(code, target, open_folder / "copies")
     open_folder.chmod(0o755)
+
+
+def test_a_burst_of_writes_is_waited_out(cache: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One open writes the header several times: that is over after some milliseconds."""
+    real, left = _native.copy_file, [BlockingIOError()] * 3
+
+    def busy(source: str, target: str, attempts: int = 5) -> _native.CopyInfo:
+        if left:
+            raise left.pop()
+        return real(source, target, attempts)
+
+    monkeypatch.setattr(_native, "copy_file", busy)
+    with private_copy(str(cache), folder, proven=read_identity(str(cache))) as copy:
+        assert copy.file.schema_version() == 4
+    assert not left
