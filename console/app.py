@@ -66,6 +66,8 @@ T = TypeVar("T")
 TICK_S = 0.25
 IDLE_TICK_S = 0.5
 LATE_S = 0.25
+AGES_S = 1.0
+"""Ages are shown in seconds: nothing else is new while the core rests."""
 LEAVE_S = 2.0
 """Longest wait for the core when the console leaves."""
 MANUAL = "manual"
@@ -75,6 +77,9 @@ DEMO_ASKED = -1
 """Result of the application when a person asked for the demo; never an exit code."""
 REPLAY_ASKED = -3
 """Result of the application when a person asked for a recording, `Console.replay_file`."""
+
+
+_NO_BEAT = CoreBeat(0.0)
 
 
 class Console(App[int]):
@@ -132,6 +137,7 @@ class Console(App[int]):
         self._started_at = self.clock.monotonic()
         self._ticked_at: float | None = None
         self._drawn_at: float | None = None
+        self._drawn: Snapshot | None = None
         self._last_action = "start"
         self._leaving_after_run = False
         self.replay_file = ""
@@ -231,16 +237,21 @@ class Console(App[int]):
         shown = live if self._frozen is None else replace(live, snapshot=self._frozen, now=self._frozen.taken_at)
         screen.show_top(shown, live, self._disabled())
         moment = self.clock.monotonic()
-        due = self._drawn_at is None or moment - self._drawn_at >= min(self.ui.refresh_s, self._longest()) - TICK_S / 2
+        due = self._drawn_at is None or moment - self._drawn_at >= self._rest(live.snapshot) - TICK_S / 2
         if panels or (due and not live.stalled) or self._drawn_at is None:
             self._drawn_at = moment
+            self._drawn = _facts(live.snapshot)
             screen.show_body(shown)
         if isinstance(self.screen, LogDialog):
             self.screen.refresh_lines()
         live_part(self.screen, live)
 
-    def _longest(self) -> float:
-        return TICK_S if self.running and self.ui.refresh_s <= IDLE_TICK_S else self.ui.refresh_s
+    def _rest(self, snapshot: Snapshot) -> float:
+        """Seconds between two pictures of the panels: less during a run, more while only ages change."""
+        wanted = self.ui.refresh_s
+        if self.running:
+            return TICK_S if wanted <= IDLE_TICK_S else wanted
+        return wanted if _facts(snapshot) != self._drawn else max(wanted, AGES_S)
 
     def _base_screen(self) -> BaseScreen | None:
         stack = self.screen_stack
@@ -465,6 +476,11 @@ class Console(App[int]):
 
     def _wait_for_the_end(self) -> None:
         self._leaving_after_run = True
+
+
+def _facts(snapshot: Snapshot) -> Snapshot:
+    """The snapshot without what is new in each one."""
+    return replace(snapshot, seq=0, taken_at=0.0, beat=_NO_BEAT)
 
 
 def terminal_lives() -> bool:
