@@ -140,6 +140,7 @@ class Console(App[int]):
         self._drawn: Snapshot | None = None
         self._last_action = "start"
         self._leaving_after_run = False
+        self._ended_run = ""
         self.replay_file = ""
 
     # ------------------------------------------------------------------------------- start and timer
@@ -280,6 +281,7 @@ class Console(App[int]):
         self.theme = self.ui.theme
 
     def _run_ended(self, event: RunEnded) -> None:
+        self._ended_run = event.run_id
         outcome = event.outcome
         said = f"{event.run_id} {outcome.verdict.value.replace('_', ' ')}, exit {outcome.exit_code}"
         if outcome.error is not None:
@@ -309,9 +311,9 @@ class Console(App[int]):
 
     @property
     def run_now(self) -> Run | None:
-        """The running operation."""
+        """The running operation; the picture may still show one whose end was heard already."""
         run = self.snapshot.run
-        return run if run is not None and run.ended_at is None else None
+        return run if run is not None and run.ended_at is None and run.id != self._ended_run else None
 
     @property
     def running(self) -> bool:

@@ -66,7 +66,7 @@ class PlanDialog(ModalScreen[str]):
 
     AUTO_FOCUS = "#cancel"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "close", "Close", show=False),
+        Binding("escape,q", "close", "Close", show=False),
         Binding("ctrl+s", "save", "Save plan", show=False),
         Binding("x", "stop", "Cancel", show=False),
         Binding("u", "undo", "Undo", show=False),

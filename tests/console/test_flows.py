@@ -29,6 +29,7 @@ from storage_sync.model import (
     Plan,
     PlanRow,
     Refused,
+    RunEnded,
     TableChange,
     TableCounts,
     Word,
@@ -237,6 +238,22 @@ async def test_the_cancel_button_is_off_during_the_commit() -> None:
         await settle(app, pilot)
         assert dialog.query_one("#stop", Button).disabled
         assert "Committing" in screen_text(app)
+
+
+async def test_a_run_whose_end_was_heard_is_over_whatever_the_picture_shows() -> None:
+    app, bridge = console("running")
+    async with live(app, size=(100, 30)) as pilot:
+        states = [app.running]
+        bridge.post(RunEnded("s-4121", outcome_of()))
+        await settle(app, pilot)
+        states.append(app.running)
+        assert states == [True, False]
+        await pilot.press("r")
+        await pilot.pause()
+        assert isinstance(app.screen, PlanDialog)
+        await pilot.press("q")
+        await pilot.pause()
+        assert not isinstance(app.screen, PlanDialog)
 
 
 async def test_log_and_help_open_over_the_dialog() -> None:

@@ -63,7 +63,9 @@ def test_panels_live_cancel_plan_and_proof(live: Live, tmp_path: Path) -> None:
         assert fingerprint(live.tool.cache) == live.proven, "a plan changes nothing"
         terminal.press("\t")
         terminal.press("\r")
-        terminal.wait(lambda screen: "IN SYNC" in screen and "g-2" in screen)
+        terminal.wait(lambda screen: "step 3 of 3: result" in screen and "IN SYNC" in screen and "g-2" in screen)
+        terminal.press("q")
+        terminal.wait(lambda screen: "step 3 of 3" not in screen)
         terminal.press("q")
         assert terminal.end() == 0
         assert terminal.left_clean()
