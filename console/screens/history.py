@@ -15,9 +15,9 @@ from console.desk import Desk
 from console.dialogs.note import NoteDialog
 from console.dialogs.text import TextDialog
 from console.keys import HISTORY
-from console.screens.listing import Column
 from console.screens.rows import RowList, RowsScreen
 from console.views import runs as words
+from console.views.columns import Column
 from console.views.frame import Frame
 from storage_sync.answers import PastRun, RunDetail, Runs
 from storage_sync.model import Refused, Snapshot

@@ -11,7 +11,7 @@ from textual.widgets import Input
 
 from console.desk import Desk
 from console.screens.base import BaseScreen
-from console.screens.listing import Column, table_head, table_row
+from console.views.columns import Column, table_head, table_row
 from console.views.frame import Frame
 from console.views.matching import matcher
 from storage_sync.answers import Exported

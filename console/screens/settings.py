@@ -13,10 +13,10 @@ from console.bindings import bindings
 from console.desk import Desk
 from console.dialogs.ask import AskDialog, Choice
 from console.keys import CONFIG
-from console.screens.listing import Column
 from console.screens.rows import RowList, RowsScreen
 from console.themes import PALETTES
 from console.views import settings as words
+from console.views.columns import Column
 from console.views.frame import Frame
 from storage_sync.answers import PrimaryTried, SettingEdit, SettingsPreview, SettingsWritten
 from storage_sync.model import Refused, Setting

@@ -17,10 +17,10 @@ from console.bindings import bindings
 from console.desk import Desk
 from console.dialogs.text import TextDialog
 from console.keys import VALIDATION
-from console.screens.listing import Column
 from console.screens.rows import RowList, RowsScreen
 from console.views import checks
 from console.views import differences as words
+from console.views.columns import Column
 from console.views.frame import Frame
 from storage_sync.answers import CheckRun, ColumnDifference, Difference, Differences
 from storage_sync.model import CheckResult, CheckStatus, Refused

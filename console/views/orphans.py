@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from console.screens.listing import Column, table_head, table_row
+from console.views.columns import Column, table_head, table_row
 from console.views.frame import Frame
 from storage_sync.embeddings.reason import ATTENTION, ORPHANED, Reason
 from widgets import fmt

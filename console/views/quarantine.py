@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from console.screens.listing import Column, table_head, table_row
+from console.views.columns import Column, table_head, table_row
 from storage_sync.answers import QuarantineEntry, QuarantineKind, QuarantinePage
 from widgets import fmt
 from widgets.facts import Fact, FactList
