@@ -64,7 +64,7 @@ def test_without_a_terminal_it_records_until_a_signal(tool: Tool) -> None:
     file = tool.folder / "session.jsonl"
     with tool.start("record", str(file), "--json") as process:
         with Terminal(["tail", "-n", "+1", "-F", str(file)], tool.variables, columns=200) as seen:
-            seen.wait_for('"event":"RunEnded"')
+            seen.wait(lambda _: b'"event":"RunEnded"' in file.read_bytes() if file.exists() else False)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
