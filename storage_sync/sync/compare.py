@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from storage_sync import _native
+from storage_sync.cache.copy import private_folder
 from storage_sync.cache.identity import real_path
 from storage_sync.errors import GuardStopped, LocalIO
 from storage_sync.model import Phase
@@ -63,9 +64,15 @@ async def compared(context: Context, look: Look, projection: Projection) -> Asyn
 
     Rows staged for a commit in place go when the body ends well, and stay for a resume when it does not.
     """
+    with _private_place(context) as place:
+        async with _staged(context, look, projection, target_of(context, look, projection, place)) as comparison:
+            yield comparison
+
+
+@asynccontextmanager
+async def _staged(context: Context, look: Look, projection: Projection, target: Target) -> AsyncIterator[Compared]:
     session, draft = context.session, context.draft
     started = time.monotonic()
-    target = target_of(context, look, projection)
     context.tracker.path("sibling" if target.sibling else "in_place")
     stager = Stager(session.source, projection.scope, look.scan, target, context.tracker, session.on_cache_thread)
     try:
@@ -137,8 +144,24 @@ async def _guard_source(context: Context, look: Look, projection: Projection, st
         raise error
 
 
-def target_of(context: Context, look: Look, projection: Projection) -> Target:
-    """Where the rows of this run wait; the name says source, epoch and configuration."""
+@contextmanager
+def _private_place(context: Context) -> Iterator[Path | None]:
+    """Where the rows of a plan wait, nobody's after it; None for a run that commits. LocalIO."""
+    if not context.options.plan_only:
+        yield None
+        return
+    state = context.session.state
+    if state.copies is None:
+        raise LocalIO(state.problem, hint="give a folder that can be written with --state-dir")
+    with private_folder(state.copies) as place:
+        yield place
+
+
+def target_of(context: Context, look: Look, projection: Projection, place: Path | None = None) -> Target:
+    """Where the rows of this run wait: in the `place` of a plan, or beside the cache, where a later run finds them.
+
+    The name beside the cache says source, epoch and configuration.
+    """
     session = context.session
     what = (
         session.source.source_id,
@@ -150,20 +173,13 @@ def target_of(context: Context, look: Look, projection: Projection) -> Target:
         look.sibling,
     )
     identity = _native.digest("sha-256", repr(what).encode())
-    name = identity.hex()[:12]
-    if context.options.plan_only:
-        folder = session.state.copies
-        if folder is None:
-            raise LocalIO(session.state.problem, hint="give a folder that can be written with --state-dir")
-        folder.mkdir(mode=0o700, exist_ok=True)
-        path = os.fspath(folder / f"plan-{os.getpid()}-{name}.redb")
-    else:
-        path = f"{real_path(session.cache_path)}.build-{name}"
+    beside = f"{real_path(session.cache_path)}.build-{identity.hex()[:12]}"
+    path = beside if place is None else os.fspath(place / "plan.redb")
     return Target(
         path=path,
-        sibling=look.sibling and not context.options.plan_only,
+        sibling=look.sibling and place is None,
         identity=identity,
         batch_rows=session.settings.batch_size,
-        resumable=not context.options.plan_only and Path(path).exists(),
-        remembers=context.options.rebuilds and look.sibling and not context.options.plan_only,
+        resumable=place is None and Path(path).exists(),
+        remembers=context.options.rebuilds and look.sibling and place is None,
     )

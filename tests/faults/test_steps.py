@@ -197,6 +197,7 @@ def synced_anew(stage: Stage) -> None:
 
 SCENES = {
     "sync": Scene(("sync",), prepare=moved, thorough=True),
+    "plan": Scene(("sync", "--plan"), prepare=moved, thorough=True),
     "first sync": Scene(("sync",), fresh=True),
     "rebuild": Scene(("rebuild", "--yes"), ("rebuild", "sync"), prepare=moved),
     "resume": Scene(("rebuild", "--yes"), ("rebuild", "sync"), fresh=True, prepare=half_built, served=True),
