@@ -58,8 +58,14 @@ def leave(terminal: Terminal, text: str) -> None:
 def type_name_and_run(terminal: Terminal) -> None:
     """Into the field before the buttons, then on to the run button and press it."""
     see(terminal, "type  default")
-    for keys in ("\x1b[D", "\x1b[D", "default", "\r", "\r"):
+    for keys in ("\x1b[D", "\x1b[D", "default"):
         terminal.press(keys)
+    # in the header, in the title, beside the field and in it
+    typed = terminal.wait(lambda screen: screen.count("default") >= 4)
+    terminal.press("\r")
+    # the clock goes on: the enter was heard, and the run button has the focus
+    terminal.wait(lambda screen: screen.splitlines()[0] != typed.splitlines()[0])
+    terminal.press("\r")
 
 
 def test_a_damaged_file_is_repaired_and_rebuilt_and_taken_back(damaged: Live, tmp_path: Path) -> None:
