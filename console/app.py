@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import termios
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, TypeVar
@@ -140,7 +141,7 @@ class Console(App[int]):
         self._drawn: Snapshot | None = None
         self._last_action = "start"
         self._leaving_after_run = False
-        self._ended_run = ""
+        self._ended_runs: deque[str] = deque(maxlen=8)
         self.replay_file = ""
 
     # ------------------------------------------------------------------------------- start and timer
@@ -281,7 +282,7 @@ class Console(App[int]):
         self.theme = self.ui.theme
 
     def _run_ended(self, event: RunEnded) -> None:
-        self._ended_run = event.run_id
+        self._ended_runs.append(event.run_id)
         outcome = event.outcome
         said = f"{event.run_id} {outcome.verdict.value.replace('_', ' ')}, exit {outcome.exit_code}"
         if outcome.error is not None:
@@ -313,7 +314,7 @@ class Console(App[int]):
     def run_now(self) -> Run | None:
         """The running operation; the picture may still show one whose end was heard already."""
         run = self.snapshot.run
-        return run if run is not None and run.ended_at is None and run.id != self._ended_run else None
+        return run if run is not None and run.ended_at is None and run.id not in self._ended_runs else None
 
     @property
     def running(self) -> bool:
