@@ -128,7 +128,13 @@ def error_of(finding: Finding) -> StorageSyncError | None:
     match finding.state:
         case CacheState.FOREIGN:
             return CacheForeign(finding.evidence, hint=hint)
-        case CacheState.NOT_A_FILE | CacheState.UNREADABLE | CacheState.READ_ONLY | CacheState.DISK_LOW | CacheState.IO_ERROR:
+        case (
+            CacheState.NOT_A_FILE
+            | CacheState.UNREADABLE
+            | CacheState.READ_ONLY
+            | CacheState.DISK_LOW
+            | CacheState.IO_ERROR
+        ):
             return LocalIO(finding.evidence, hint=hint)
         case CacheState.TRUNCATED | CacheState.CORRUPT:
             return CacheDamaged(finding.evidence, hint=hint)
