@@ -56,13 +56,6 @@ class Figures:
     """Of the same."""
 
     @property
-    def batch_fill(self) -> float | None:
-        """How full the batches of a usual sync are, from 0 to 1."""
-        if not self.moved_rows:
-            return None
-        return self.moved_rows / (math.ceil(self.moved_rows / self.batch_size) * self.batch_size)
-
-    @property
     def full_fetch_s(self) -> float | None:
         """How long it takes to fetch every row."""
         return self.rows / self.rows_per_s if self.rows and self.rows_per_s else None

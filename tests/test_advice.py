@@ -86,12 +86,6 @@ def test_rows_that_come_as_one_stream_gain_nothing_from_a_larger_batch() -> None
     assert advise(replace(CALM, moved_rows=5000, requests=3, ping_ms=100.0, rows_per_s=800.0)) == ()
 
 
-def test_how_full_the_batches_are() -> None:
-    assert CALM.batch_fill == pytest.approx(0.4)
-    assert replace(CALM, moved_rows=150).batch_fill == pytest.approx(0.75)
-    assert replace(CALM, moved_rows=None).batch_fill is None
-
-
 def run(name: str, at: float, new: int, took: float, requests: int) -> RunSummary:
     return RunSummary(name, "sync", "interval", at, took, new, 0, 0, 0, "IN_SYNC", requests=requests)
 

@@ -51,7 +51,7 @@ class Freshness:
             return paint_fact(Fact("behind", value), width, look, LABELS)
         total = self.behind
         words = (" new", " changed", " gone") if width >= WIDE else ("", "", " rows")
-        numbers = _numbers(total, width, look.glyphs, words)
+        numbers = _numbers(total, width, words)
         return paint_fact(Fact("behind", numbers), width, look, LABELS)
 
     def _tables(self, room: int, width: int, glyphs: GlyphSet) -> list[Line]:
@@ -67,10 +67,10 @@ class Freshness:
 
 
 def _lag(row: Lag, width: int, glyphs: GlyphSet) -> Line:
-    return (*cell(f"  {row.name}", LABELS + 1, glyphs, tone=Tone.MUTED), *_numbers(row, width, glyphs, ("", "", "")))
+    return (*cell(f"  {row.name}", LABELS + 1, glyphs, tone=Tone.MUTED), *_numbers(row, width, ("", "", "")))
 
 
-def _numbers(row: Lag, width: int, glyphs: GlyphSet, words: tuple[str, str, str]) -> Line:
+def _numbers(row: Lag, width: int, words: tuple[str, str, str]) -> Line:
     """The three counts in columns; the words behind them take the columns' gaps."""
     gaps = (0, 4, 11) if width >= WIDE else (0, 0, 0)
     numbers = (fmt.signed(row.new, "+"), fmt.signed(row.changed, "~"), fmt.signed(row.gone, "-"))

@@ -73,9 +73,6 @@ class GlyphSet:
     up: str
     down: str
     edge: str
-    edge_close: str
-    border: str
-    """Name of the border that dialogs use."""
 
     @property
     def is_ascii(self) -> bool:
@@ -117,8 +114,6 @@ UNICODE = GlyphSet(
     up="↑",
     down="↓",
     edge="▏",
-    edge_close="▏",
-    border="round",
 )
 
 ASCII = GlyphSet(
@@ -148,8 +143,6 @@ ASCII = GlyphSet(
     up="^",
     down="v",
     edge="[",
-    edge_close="]",
-    border="ascii",
 )
 
 _ASCII_LABELS = str.maketrans(

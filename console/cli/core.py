@@ -5,14 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from console.cli.invocation import Answer, Invocation
 from storage_sync.errors import GuardStopped, UsageError
 from storage_sync.outcome import Orphan, Outcome, Word
-
-if TYPE_CHECKING:
-    from storage_sync.request import Request
 
 _NAGIOS = {
     Word.IN_SYNC: 0,
@@ -98,7 +95,7 @@ def nagios_line(outcome: Outcome, code: int, now: float) -> str:
 
 def ping(invocation: Invocation) -> Answer:
     request = invocation.request(cache=False)
-    return _asked(invocation, request, lambda core, progress, cancel: core.ping(request, progress, cancel))
+    return _asked(invocation, lambda core, progress, cancel: core.ping(request, progress, cancel))
 
 
 def sync(
@@ -107,33 +104,29 @@ def sync(
     request = invocation.request(*flags, wait_s=wait_s, deadline=deadline, max_attempts=max_attempts)
     if request.settings.access == "read-only" and "plan" not in flags:
         raise GuardStopped("--read-only: sync would write the cache", hint="storage-sync sync --plan works")
-    return _asked(invocation, request, lambda core, progress, cancel: core.sync(request, progress, cancel))
+    return _asked(invocation, lambda core, progress, cancel: core.sync(request, progress, cancel))
 
 
 def verify(
     invocation: Invocation, flags: Sequence[str], *, wait_s: float, deadline: float | None, max_attempts: int
 ) -> Answer:
     request = invocation.request(*flags, wait_s=wait_s, deadline=deadline, max_attempts=max_attempts)
-    return _asked(invocation, request, lambda core, progress, cancel: core.verify(request, progress, cancel))
+    return _asked(invocation, lambda core, progress, cancel: core.verify(request, progress, cancel))
 
 
 def diff(
     invocation: Invocation, flags: Sequence[str], *, wait_s: float, deadline: float | None, max_attempts: int
 ) -> Answer:
     request = invocation.request(*flags, wait_s=wait_s, deadline=deadline, max_attempts=max_attempts)
-    return _asked(invocation, request, lambda core, progress, cancel: core.diff(request, progress, cancel))
+    return _asked(invocation, lambda core, progress, cancel: core.diff(request, progress, cancel))
 
 
 def doctor(invocation: Invocation) -> Answer:
     request = invocation.request(primary=False, cache=False)
-    return _asked(invocation, request, lambda core, progress, cancel: core.doctor(request, progress, cancel))
+    return _asked(invocation, lambda core, progress, cancel: core.doctor(request, progress, cancel))
 
 
-def _asked(
-    invocation: Invocation,
-    request: Request,
-    call: Callable[[Any, Any, Any], Coroutine[object, object, Outcome]],
-) -> Answer:
+def _asked(invocation: Invocation, call: Callable[[Any, Any, Any], Coroutine[object, object, Outcome]]) -> Answer:
     """Run one of the core's operations in a loop of its own."""
     from console.cli.running import run_core
 
@@ -191,7 +184,7 @@ def orphan(invocation: Invocation, key: str) -> Answer:
 
 def _orphans(invocation: Invocation) -> Outcome:
     request = invocation.request()
-    answer = _asked(invocation, request, lambda core, progress, cancel: core.orphans(request, progress, cancel))
+    answer = _asked(invocation, lambda core, progress, cancel: core.orphans(request, progress, cancel))
     return answer.outcome
 
 

@@ -25,10 +25,10 @@ def recorder(invocation: Invocation, file: str) -> Recorder:
     if loaded.settings.primary is None or loaded.settings.cache is None:
         raise UsageError("there is nothing to record yet", hint="storage-sync config init names a primary and a cache")
     invocation.token()
-    return Recorder(Path(file), secrets=invocation.secrets, warn=lambda text: _warn(invocation, text))
+    return Recorder(Path(file), secrets=invocation.secrets, warn=_warn)
 
 
-def _warn(invocation: Invocation, text: str) -> None:
+def _warn(text: str) -> None:
     import logging
 
     logging.getLogger("storage_sync.recording").warning(text)

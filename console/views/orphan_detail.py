@@ -42,7 +42,7 @@ def picture(frame: Frame, detail: Detail, near: Neighbours | None, days: str) ->
             Fact("owner", _owner(frame, detail)),
             Fact("vector", plain(_vector_short(detail))),
         ),
-        tail=(*_nearest(frame, near, detail), *_twins(frame, detail)),
+        tail=(*_nearest(frame, near), *_twins(frame, detail)),
         means=means,
         count=vector.count if vector is not None else 0,
         histogram=vector.histogram if vector is not None else (),
@@ -102,7 +102,7 @@ def _number(value: float | None) -> str:
     return fmt.UNKNOWN if value is None else f"{value:.3f}" if abs(value) < 1e4 else f"{value:.3g}"
 
 
-def _nearest(frame: Frame, near: Neighbours | None, detail: Detail) -> tuple[Fact, ...]:
+def _nearest(frame: Frame, near: Neighbours | None) -> tuple[Fact, ...]:
     if near is None:
         return (Fact("nearest", muted(frame.label("computing…"))),)
     if not near.nearest:

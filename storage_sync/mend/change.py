@@ -15,7 +15,7 @@ from storage_sync.cache.set_aside import Removed, SetAside
 from storage_sync.cache.space import require_space
 from storage_sync.cache.undo_log import Step
 from storage_sync.cache.witness import Witness, next_generation, write_witness
-from storage_sync.errors import CacheLocked, ConfigError, GuardStopped, LocalIO
+from storage_sync.errors import CacheLocked, GuardStopped, LocalIO
 from storage_sync.model import CacheWrites, Outcome, Phase, Plan, PlanRow, TableChange, Word
 from storage_sync.sync import undo
 from storage_sync.sync.apply import confirm_aside, on_live_file, put_aside, settle
@@ -194,13 +194,13 @@ async def judged_after(context: Context) -> Outcome:
     """Say what the file is now, without the primary: DRIFT when it is not what was proven, else UNKNOWN."""
     draft = context.draft
     async with looked(context.session, context.tracker, draft, writing=False, follows=True, locked_ok=True) as after:
-        holds = after.scan is not None and after.scan.clean and _root(context, after) == stamped(after).root
+        holds = after.scan is not None and after.scan.clean and _root(after) == stamped(after).root
     draft.verdict = Word.UNKNOWN if holds else Word.DRIFT
     draft.next_action = "storage-sync status --check" if holds else "storage-sync sync"
     return draft.outcome()
 
 
-def _root(context: Context, look: Look) -> str | None:
+def _root(look: Look) -> str | None:
     checkpoint = stamped(look)
     scope = _native.Scope(
         digest=checkpoint.digest,
@@ -290,9 +290,3 @@ def require_state(context: Context) -> None:
     state = context.session.state
     if not state.usable:
         raise LocalIO(state.problem, hint="give a folder that can be written with --state-dir")
-
-
-def require_keys(keys: Sequence[str], what: str) -> None:
-    """ConfigError for an empty list."""
-    if not keys:
-        raise ConfigError(f"no {what} is named", hint="name at least one")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from storage_sync.errors import PrimaryRefused, PrimarySchema
+from storage_sync.errors import PrimaryRefused
 from storage_sync.primary import schema as schema_module
 from storage_sync.primary.schema import REVISION_TABLE, Schema, names_to_look_for
 
@@ -40,8 +40,6 @@ class Capabilities:
     """As seen in the probe; None where the server sends none."""
     access: str = "unknown"
     """`read-only` for a file that we opened so; a token's rights cannot be told without writing."""
-    rtt_hint: float = 0.0
-    """Seconds that the probe took."""
 
     @property
     def generation(self) -> str:
@@ -110,8 +108,3 @@ def read_probe(cell: object) -> tuple[Schema, str, bool | None]:
         revisions=REVISION_TABLE in tables,
     )
     return schema, f"SQLite {version}", None if keys is None else bool(keys)
-
-
-def not_a_database(shown: str) -> PrimarySchema:
-    """For a `file:` primary that SQLite cannot read."""
-    return PrimarySchema(f"{shown} is not a SQLite database")

@@ -211,7 +211,7 @@ def _next_size(rows: Sequence[Row]) -> int:
 def by_keys(
     connection: sqlite3.Connection, table: str, schema: Schema, keys: Sequence[str], form: Form
 ) -> Iterator[list[Row]]:
-    """Rows of given source keys (hex); `plain` is the form of `Staging.feed_rows` (`statements.stock_by_keys`)."""
+    """Rows of given source keys (hex), in batches (`statements.stock_by_keys`)."""
     for first in range(0, len(keys), KEYS_A_STATEMENT):
         some = keys[first : first + KEYS_A_STATEMENT]
         sql = statements.stock_by_keys(table, schema, len(some), form)

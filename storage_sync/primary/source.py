@@ -226,7 +226,6 @@ class RemoteSource:
     async def _probe(self) -> Capabilities:
         from storage_sync.primary.hrana import execute_request, values
 
-        start = time.perf_counter()
         probes = digest_probes()
         requests = [execute_request(sql) for sql in probes]
         requests.append(execute_request(SCHEMA_PROBE, probe_arguments()))
@@ -242,7 +241,6 @@ class RemoteSource:
             server=server,
             foreign_keys=foreign_keys,
             replication_index=self.client.replication_index,
-            rtt_hint=time.perf_counter() - start,
         )
 
     async def ping(self) -> float:
@@ -541,10 +539,6 @@ class LocalSource:
         finally:
             # a cursor that is left to the collector would be closed after its connection
             await reader.close(first=getattr(batches, "close", None))
-
-    async def local_rows_of(self, table: str, keys: Sequence[str]) -> list[local.Row]:
-        """Rows of given keys for `Staging.feed_rows`, in the window or not."""
-        return await self._by_keys(table, keys, "plain")
 
     async def digests(self, table: str, keys: Sequence[str], digest: str) -> dict[str, str]:
         rows = await self._by_keys(table, keys, "typed")

@@ -26,7 +26,7 @@ LONG_CELL = 65_536
 OVERSIZE = "oversize:"
 """Of a row of more octets than the first, texts above the second travel as a blob of the third and their length."""
 
-Form = Literal["key", "plain", "typed"]
+Form = Literal["key", "typed"]
 
 _UUID = (
     "(length({0})=36 AND {0} NOT GLOB '*[^0-9a-f-]*' AND length(replace({0},'-',''))=32"
@@ -79,7 +79,7 @@ def key(table: str) -> str:
 def expected(table: str, projection: Projection, schema: Schema) -> str:
     """Which rows `x` the projection holds, as a condition; needs `w`."""
     if table == "embeddings":
-        return _expected_embedding(projection, schema)
+        return _expected_embedding(projection)
     # A unary plus keeps an index out: two IN lists on one index would multiply into a product of seeks.
     inside = "x.{} IN (SELECT id FROM w)"
     return {
@@ -98,7 +98,7 @@ def expected(table: str, projection: Projection, schema: Schema) -> str:
     }.get(table, "1")
 
 
-def _expected_embedding(projection: Projection, schema: Schema) -> str:
+def _expected_embedding(projection: Projection) -> str:
     """Owner expected, or none by design (`projection.md`); rows of an unknown item_type are expected and refused."""
     episode = "{} IN (SELECT id FROM w)"
     pattern = "{} IN (SELECT pattern_id FROM patterns)" if projection.patterns else "0"
@@ -353,15 +353,14 @@ def _among(table: str, schema: Schema, columns: str) -> str | None:
 def stock_by_keys(table: str, schema: Schema, count: int, form: Form) -> str | None:
     """For stock SQLite: rows of `count` source keys, which are given as blobs in positional parameters.
 
-    `key`: hex of the key alone; `plain`: the select list; `typed`: hex of the key, then the typed select list.
+    `key`: hex of the key alone; `typed`: hex of the key, then the typed select list.
     """
     place = relation(table, schema)
     if place is None:
         return None
     shown = f"hex({key(table)})"
-    if form != "key":
-        columns = select_list(table, schema, typed=form == "typed", stock=True)
-        shown = columns if form == "plain" else f"{shown},{columns}"
+    if form == "typed":
+        shown = f"{shown},{select_list(table, schema, typed=True, stock=True)}"
     keys = ",".join(f"?{number},CAST(?{number} AS TEXT)" for number in range(1, count + 1))
     return f"SELECT {shown} FROM {place} WHERE ({key(table)}) IN ({keys})"
 

@@ -33,7 +33,6 @@ class Tracker:
         self._clock = clock
         self._monotonic = monotonic
         self._samples: deque[tuple[float, int]] = deque(maxlen=_RATE_SAMPLES + 1)
-        self._first_rows = 0
         self.run = Run(
             id=run_id,
             kind=kind,
@@ -62,7 +61,6 @@ class Tracker:
     def expect(self, total: int | None, *, done: int = 0, batch_rows: int = 0) -> None:
         """How many rows will arrive; `done` of them are there already (a resume)."""
         self._samples.clear()
-        self._first_rows = done
         batches = -(-total // batch_rows) if total is not None and batch_rows else None
         self.run = replace(self.run, total=total, done=done, batches=batches)
         self._publish()

@@ -54,7 +54,6 @@ class FileFacts:
     vectors: int
     bad_vectors: int
     bad_vector_keys: tuple[str, ...]
-    damaged_keys: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -79,11 +78,6 @@ def all_checks(
         _digests(tables, why_unknown),
         _vectors(scope, file),
     )
-
-
-def unknown_checks(why: str) -> tuple[Check, ...]:
-    """Nothing could be looked at."""
-    return tuple(Check(name, CheckStatus.UNKNOWN, None, None, why) for name in CHECK_NAMES)
 
 
 def _integrity(file: FileFacts) -> Check:

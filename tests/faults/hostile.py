@@ -33,8 +33,6 @@ SOURCES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "embeddings": ("embeddings", ("embedding_id", "item_id")),
 }
 """Cache table to the primary's table and its columns that must differ from row to row."""
-OWNERS = {"summaries": "episode_id", "recommendation_feedback": "session_id"}
-"""Tables whose key is the key of another row, which must be there for a row to be expected."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import json
 import mmap
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from tests.cache.processes import environment
 TEXT_FIELD = {"episodes": "task_description", "summaries": "summary_text", "heuristics": "condition"}
 """Tables that are written, in this order, and the field of their rows that names the version."""
 EVERY = 10_000
-Values = Mapping[str, Mapping[str, str]]
 
 
 class Counter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -28,9 +28,6 @@ class Wanted:
             for table in TABLES
             if (self.patterns or table not in PATTERN_TABLES) and (self.embeddings or table != "embeddings")
         ]
-
-    def but(self, **changes: object) -> Wanted:
-        return replace(self, **changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")

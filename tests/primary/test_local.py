@@ -87,7 +87,6 @@ async def test_the_same_digests_as_a_server(copy_of: Callable[[str], Path]) -> N
             keys = list(entries)
             assert await source.existing(table, [*keys, "00"]) == set(keys)
             assert await source.digests(table, keys, "sha3-256") == entries
-            assert len(await source.local_rows_of(table, keys)) == len(keys)
 
 
 async def test_rows_have_the_form_of_a_fetch(copy_of: Callable[[str], Path]) -> None:
