@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 
 from storage_sync import _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, encode_checkpoint
 from storage_sync.cache.identity import real_path
-from storage_sync.cache.lease import Lease
 from storage_sync.cache.set_aside import Removed, SetAside
 from storage_sync.cache.space import require_space
 from storage_sync.cache.undo_log import Step
 from storage_sync.cache.witness import Witness, next_generation, write_witness
-from storage_sync.errors import CacheLocked, GuardStopped, LocalIO
+from storage_sync.errors import GuardStopped, LocalIO
 from storage_sync.model import CacheWrites, Outcome, Phase, Plan, PlanRow, TableChange, Word
 from storage_sync.sync import undo
 from storage_sync.sync.apply import confirm_aside, on_live_file, put_aside, settle
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.look import Look, looked
+from storage_sync.sync.run import in_rounds, leased
 
-ROUNDS = 5
-"""How often a plan is made again because the live file changed meanwhile (I11)."""
 LEDGER = "storage_sync_digest"
 _PROVED, _VALUE = 1, slice(17, 33)
 
@@ -66,32 +64,22 @@ async def run_change(context: Context, prepare: Prepare) -> Outcome:
 
     GuardStopped for read-only, an unstamped cache or an outdated plan; CacheLocked, LocalIO, CacheDamaged.
     """
-    require_write_access(context)
-    with ExitStack() as held:
-        hold_lease(context, held)
-        for _ in range(ROUNDS):
-            try:
-                return await _attempt(context, prepare)
-            except _native.Conflict:
-                context.draft.warn("the cache was written to meanwhile, so the plan was made again")
-    raise CacheLocked(
-        f"the cache changed during each of {ROUNDS} tries: another process writes to it all the time",
-        hint="stop the writer for a moment, or try again later",
+    with leased(context):
+        return await in_rounds(context, lambda: _attempt(context, prepare))
+
+
+def looked_to_change(context: Context, *, deep: bool = False) -> AbstractAsyncContextManager[Look]:
+    """A look at what is about to be changed, as `looked`; for a plan a locked or read-only file will do."""
+    options = context.options
+    return looked(
+        context.session,
+        context.tracker,
+        context.draft,
+        writing=not options.plan_only,
+        wait_s=options.wait_s,
+        deep=deep,
+        locked_ok=options.plan_only,
     )
-
-
-def require_write_access(context: Context) -> None:
-    """GuardStopped when the cache may not be written and more than a plan is asked for."""
-    if context.session.settings.access == "read-only" and not context.options.plan_only:
-        raise GuardStopped("the cache may not be written (read-only)", hint="leave out --read-only; --plan works")
-
-
-def hold_lease(context: Context, held: ExitStack) -> None:
-    """Our lease until `held` closes; a plan needs none. LeaseHeld, LocalIO."""
-    context.tracker.step(Phase.LEASE)
-    if not context.options.plan_only:
-        lock_ok = context.session.settings.lock_ok
-        held.enter_context(Lease.acquire(context.session.cache_path, context.tracker.run.id, lock_ok=lock_ok))
 
 
 def stamped(look: Look) -> Checkpoint:
@@ -103,14 +91,7 @@ def stamped(look: Look) -> Checkpoint:
 
 async def _attempt(context: Context, prepare: Prepare) -> Outcome:
     options, draft, session = context.options, context.draft, context.session
-    async with looked(
-        session,
-        context.tracker,
-        draft,
-        writing=not options.plan_only,
-        wait_s=options.wait_s,
-        locked_ok=options.plan_only,
-    ) as look:
+    async with looked_to_change(context) as look:
         checkpoint = stamped(look)
         if not options.plan_only:
             await session.on_cache_thread(settle, context, look.generation)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
 from storage_sync import _native
 from storage_sync.cache.identity import real_path
 from storage_sync.cache.space import require_space
 from storage_sync.cache.witness import forget_witness, write_witness
 from storage_sync.errors import CacheDamaged, GuardStopped
-from storage_sync.mend.change import hold_lease, plan_of, propose, require_write_access
+from storage_sync.mend.change import looked_to_change, plan_of, propose
 from storage_sync.model import CacheState, CacheWrites, Outcome, PlanRow
 from storage_sync.sync.apply import on_live_file, settle
 from storage_sync.sync.context import Context
-from storage_sync.sync.look import Look, looked
+from storage_sync.sync.look import Look
+from storage_sync.sync.run import leased
 
 OURS = ("storage_sync_meta", "storage_sync_digest", "storage_sync_quarantine")
 
@@ -23,19 +22,10 @@ async def run_detach(context: Context) -> Outcome:
 
     GuardStopped for read-only, CacheLocked, LocalIO, CacheDamaged.
     """
-    require_write_access(context)
     session, options, draft = context.session, context.options, context.draft
     path = real_path(session.cache_path)
-    with ExitStack() as held:
-        hold_lease(context, held)
-        async with looked(
-            session,
-            context.tracker,
-            draft,
-            writing=not options.plan_only,
-            wait_s=options.wait_s,
-            locked_ok=options.plan_only,
-        ) as look:
+    with leased(context):
+        async with looked_to_change(context) as look:
             rows = await session.on_cache_thread(_ours, look)
             base = look.checkpoint.root if look.checkpoint is not None else ""
             lost = ("which rows came from the primary: the next sync takes the cache over anew",) if rows else ()
@@ -73,20 +63,10 @@ def _ours(look: Look) -> tuple[PlanRow, ...]:
 
 async def run_compact(context: Context) -> Outcome:
     """redb's compaction, under the lease and the lock; the content stays the same. Errors as for `run_detach`."""
-    require_write_access(context)
     session, options, draft = context.session, context.options, context.draft
     path = real_path(session.cache_path)
-    with ExitStack() as held:
-        hold_lease(context, held)
-        async with looked(
-            session,
-            context.tracker,
-            draft,
-            writing=not options.plan_only,
-            wait_s=options.wait_s,
-            locked_ok=options.plan_only,
-            deep=True,
-        ) as look:
+    with leased(context):
+        async with looked_to_change(context, deep=True) as look:
             if look.scan is None:
                 raise GuardStopped("there is no cache to compact", hint="storage-sync sync makes one")
             if look.integrity is False:

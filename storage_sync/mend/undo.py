@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -33,13 +33,12 @@ from storage_sync.mend.change import (
     acknowledge,
     current,
     digest,
-    hold_lease,
     judged_after,
+    looked_to_change,
     plan_of,
     propose,
     proved_by_ledger,
     require_state,
-    require_write_access,
     run_change,
     stamped,
 )
@@ -48,7 +47,7 @@ from storage_sync.sync.apply import UNDO_BUILD, put_in_place, settle
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.look import Look, looked
 from storage_sync.sync.plan import REPLACES
-from storage_sync.sync.run import in_rounds
+from storage_sync.sync.run import in_rounds, leased, require_write_access
 
 REASON = "taken back by undo"
 
@@ -176,21 +175,13 @@ def _pages(steps: list[Step]) -> Iterator[list[Step]]:
 async def _file_undone(context: Context, run: UndoRun, kept: str) -> Outcome:
     """The file that `run` replaced becomes the cache again, with a new generation; the one of now is kept."""
     await context.session.on_cache_thread(_require_kept, context.session.cache_path, kept)
-    with ExitStack() as held:
-        hold_lease(context, held)
+    with leased(context):
         return await in_rounds(context, lambda: _put_file_back(context, run, kept))
 
 
 async def _put_file_back(context: Context, run: UndoRun, kept: str) -> Outcome:
     session, options, draft = context.session, context.options, context.draft
-    async with looked(
-        session,
-        context.tracker,
-        draft,
-        writing=not options.plan_only,
-        wait_s=options.wait_s,
-        locked_ok=options.plan_only,
-    ) as look:
+    async with looked_to_change(context) as look:
         now_in = stamped(look)
         if not options.plan_only:
             await session.on_cache_thread(settle, context, look.generation)

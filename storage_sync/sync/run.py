@@ -43,18 +43,23 @@ async def run_sync(context: Context) -> Outcome:
 @contextmanager
 def leased(context: Context) -> Iterator[None]:
     """Hold the lease for a run that may write; GuardStopped when the cache may not be written. A plan needs neither."""
-    session, options = context.session, context.options
-    if session.settings.access == "read-only" and not options.plan_only:
+    require_write_access(context)
+    session = context.session
+    with ExitStack() as held:
+        context.tracker.step(Phase.LEASE)
+        if not context.options.plan_only:
+            lock_ok = session.settings.lock_ok
+            held.enter_context(Lease.acquire(session.cache_path, context.tracker.run.id, lock_ok=lock_ok))
+        yield
+
+
+def require_write_access(context: Context) -> None:
+    """GuardStopped when the cache may not be written and more than a plan is asked for."""
+    if context.session.settings.access == "read-only" and not context.options.plan_only:
         raise GuardStopped(
             "the cache may not be written (read-only)",
             hint=f"leave out --read-only; {context.draft.command} --plan works with it",
         )
-    with ExitStack() as held:
-        context.tracker.step(Phase.LEASE)
-        if not options.plan_only:
-            lock_ok = session.settings.lock_ok
-            held.enter_context(Lease.acquire(session.cache_path, context.tracker.run.id, lock_ok=lock_ok))
-        yield
 
 
 async def synced(context: Context) -> Outcome:
@@ -68,7 +73,7 @@ async def in_rounds(context: Context, attempt: Callable[[], Awaitable[Outcome]])
         try:
             return await attempt()
         except (_native.Conflict, _Moved):
-            context.draft.warn("the cache was written to while it was being synced, so it was compared again")
+            context.draft.warn("the cache was written to meanwhile, so it was compared again")
     raise CacheLocked(
         f"the cache changed during each of {ROUNDS} tries: another process writes to it all the time",
         hint="stop the writer for a moment, or try again later",
