@@ -105,9 +105,9 @@ lock: | $(BIN)/python  ## exact pins of everything, from pyproject.toml
 	$(BIN)/python packaging/lock.py requirements.lock
 	$(BIN)/python packaging/lock.py requirements-dev.lock --extra dev
 
-faults: build $(STAMPS)/dev tools  ## damage, kills and a flapping primary at full size; takes long
+faults: build $(STAMPS)/dev tools  ## what breaks, at full size: damage, kills, power, races, network, a monkey
 	STORAGE_SYNC_FAULTS=full $(BIN)/python -m pytest --numprocesses $(JOBS) --timeout 7200 \
-		tests/repair tests/faults tests/watch tests/mend $(PYTEST_FLAGS)
+		tests/faults tests/watch tests/end_to_end/test_monkey.py $(PYTEST_FLAGS)
 
 bench: build $(STAMPS)/dev tools  ## each figure beside its floor, in one run
 	$(BIN)/python -m benchmarks $(BENCH_FLAGS)

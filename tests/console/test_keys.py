@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from console.bindings import bindings
@@ -77,10 +79,11 @@ def test_bindings_carry_their_ids_for_a_keymap() -> None:
     assert {"sync", "quit", "help"} <= ids
 
 
-def test_the_readme_table_has_a_row_for_each_key() -> None:
+def test_the_readme_has_the_table_of_keys() -> None:
     table = markdown_table()
     assert len(table.splitlines()) == len(KEYS) + 2
     assert find("sync").tooltip in table
+    assert table in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
 def test_keys_that_the_verdict_names_exist() -> None:
