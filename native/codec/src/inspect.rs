@@ -41,43 +41,28 @@ pub(crate) trait Stored<'a>: Serialize + Deserialize<'a> {
 /// Run one expression for the cached type of a table other than `embeddings`.
 macro_rules! for_type {
     ($table:expr, $type:ident => $body:expr, embeddings => $vector:expr) => {
+        for_type!(
+            $table, $type => $body, embeddings => $vector;
+            Episodes: Episode,
+            Summaries: EpisodeSummary,
+            Relationships: EpisodeRelationship,
+            RecommendationSessions: RecommendationSession,
+            RecommendationFeedback: RecommendationFeedback,
+            Patterns: Pattern,
+            Heuristics: Heuristic,
+            Procedural: ProceduralMemory,
+            EpisodePatternRelationships: EpisodePatternRelationship,
+        )
+    };
+    (
+        $table:expr, $type:ident => $body:expr, embeddings => $vector:expr;
+        $($variant:ident: $cached:ident,)+
+    ) => {
         match $table {
-            Table::Episodes => {
-                type $type<'a> = Episode<'a>;
+            $(Table::$variant => {
+                type $type<'a> = $cached<'a>;
                 $body
-            }
-            Table::Summaries => {
-                type $type<'a> = EpisodeSummary<'a>;
-                $body
-            }
-            Table::Relationships => {
-                type $type<'a> = EpisodeRelationship<'a>;
-                $body
-            }
-            Table::RecommendationSessions => {
-                type $type<'a> = RecommendationSession<'a>;
-                $body
-            }
-            Table::RecommendationFeedback => {
-                type $type<'a> = RecommendationFeedback<'a>;
-                $body
-            }
-            Table::Patterns => {
-                type $type<'a> = Pattern<'a>;
-                $body
-            }
-            Table::Heuristics => {
-                type $type<'a> = Heuristic<'a>;
-                $body
-            }
-            Table::Procedural => {
-                type $type<'a> = ProceduralMemory<'a>;
-                $body
-            }
-            Table::EpisodePatternRelationships => {
-                type $type<'a> = EpisodePatternRelationship<'a>;
-                $body
-            }
+            })+
             Table::Embeddings => $vector,
         }
     };
