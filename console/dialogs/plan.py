@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.events import Resize
+from textual.events import Key, Resize
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
@@ -97,7 +97,7 @@ class PlanDialog(ModalScreen[str]):
         self.scroller = VerticalScroll(id="plan-scroll", can_focus=False)
         self.options = ChoiceRow(look, id="options")
         self.label = Static(id="phrase-label")
-        self.phrase = Input(id="phrase", compact=True)
+        self.phrase = Input(id="phrase", compact=True, select_on_focus=False)
         self.buttons = {
             name: Button(label, id=name, compact=True)
             for name, label in (
@@ -240,6 +240,14 @@ class PlanDialog(ModalScreen[str]):
         self.call_after_refresh(self._paint)
 
     # ------------------------------------------------------------------------------------------- actions
+
+    def on_key(self, event: Key) -> None:
+        """A name that is typed while a button has the focus goes where it belongs."""
+        if self.phrase.display and not self.phrase.has_focus and event.is_printable and event.character is not None:
+            event.stop()
+            event.prevent_default()
+            self.phrase.focus()
+            self.phrase.insert_text_at_cursor(event.character)
 
     def on_input_changed(self, _event: Input.Changed) -> None:
         self._enable()

@@ -188,6 +188,19 @@ async def test_a_large_removal_needs_the_profile_name(size: tuple[int, int]) -> 
         assert asked(bridge)[-1] == ("execute", {"plan_id": "p-7f30", "phrase": "prod-eu"})
 
 
+@pytest.mark.parametrize("name", ["prod-eu", "qux", "Lux?", "x"])
+async def test_a_name_is_typed_at_once_and_no_letter_of_it_is_a_key(name: str) -> None:
+    app, bridge = console("stale")
+    async with live(app, size=(80, 24)) as pilot:
+        dialog = await open_plan(app, bridge, pilot, scenes.plan(removed=424, phrase=name))
+        assert app.focused is dialog.query_one("#cancel", Button)
+        await pilot.press(*name)
+        assert dialog.query_one("#phrase", Input).value == name
+        await pilot.press("enter", "enter")
+        await pilot.pause()
+        assert asked(bridge)[-1] == ("execute", {"plan_id": "p-7f30", "phrase": name})
+
+
 async def test_whatever_the_core_wants_typed_must_be_typed() -> None:
     app, bridge = console("stale")
     async with live(app, size=(100, 30)) as pilot:
