@@ -32,8 +32,10 @@ from tests.independent.redb_reader import RedbFile
 from tests.support import hrana, stores
 from tests.support.sqld import Sqld
 
-SYNCS = 1_000 if os.environ.get("STORAGE_SYNC_FAULTS") == "full" else 100
-PERIOD_S = 0.01
+FULL = os.environ.get("STORAGE_SYNC_FAULTS") == "full"
+SYNCS = 1_000 if FULL else 100
+PERIOD_S = 0.01 if FULL else 0.04
+"""Between two transactions of nine writes each: 225 writes a second, for 100 are wanted."""
 WINDOW = 24
 LIVES = 20
 """Transactions after which an episode that one of them inserted is deleted."""

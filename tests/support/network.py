@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from tests.support.relay import Exchange, Fault, Reply
+from tests.support.relay import Exchange, Fault, Relay, Reply
 
 Rows = list[list[dict[str, Any]]]
 BYTE_PAUSE_S = 1.0
@@ -23,6 +23,17 @@ def is_close(exchange: Exchange) -> bool:
 
 
 # ------------------------------------------------------------------------------------- the connection
+
+
+def last_before(shut: Callable[[Relay], None]) -> Fault:
+    """The server's answer and the end of its connection; the next one meets a closed door."""
+
+    def fault(exchange: Exchange) -> None:
+        reply = exchange.ask()
+        shut(exchange.relay)
+        exchange.send(reply, close=True)
+
+    return fault
 
 
 def no_answer(exchange: Exchange) -> None:

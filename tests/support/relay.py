@@ -150,8 +150,9 @@ class Relay:
         self.listen()
 
     def refuse(self) -> None:
-        """Connections are refused from now on; open ones stay."""
+        """Connections are refused from now on; open ones stay, and so does our claim to the port."""
         self._close_listener()
+        self._listener = self._bind(self._own_port)
 
     def stall(self) -> None:
         """Connections are not made and not refused from now on: the queue of the socket is full."""
@@ -169,7 +170,7 @@ class Relay:
 
     def listen(self) -> None:
         """Take connections, again if they were refused or stalled."""
-        if self._listener.fileno() >= 0 and not self._fillers:
+        if not self._fillers and self._listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             return
         self._close_listener()
         self._listener = self._listen(BACKLOG, self._own_port)
@@ -177,10 +178,14 @@ class Relay:
 
     # ----------------------------------------------------------------------------------------- inside
 
+    def _bind(self, port: int) -> socket.socket:
+        bound = socket.socket()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", port))
+        return bound
+
     def _listen(self, backlog: int, port: int) -> socket.socket:
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
+        listener = self._bind(port)
         listener.listen(backlog)
         return listener
 
