@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from storage_sync.schedule import Due, Past, Timing, after_run, next_run
+from storage_sync.schedule import Due, Past, Timing, Trigger, after_run, next_run
 
 
 class Agenda:
@@ -17,6 +17,7 @@ class Agenda:
     def __init__(self) -> None:
         self.past = Past(started_at=time.time(), jitter=random.uniform(-1, 1), spread=random.random())  # noqa: S311
         self._bell = asyncio.Event()
+        self._held_until = float("-inf")
 
     def note(self, **facts: Any) -> None:
         """Remember facts of `schedule.Past`, and look again at what is due."""
@@ -33,8 +34,16 @@ class Agenda:
     async def heard(self) -> None:
         await self._bell.wait()
 
+    def hold(self, until: float) -> None:
+        """Nothing but a wish of a person is due before this moment; a moment in the past lets go."""
+        self._held_until = until
+        self.ring()
+
     def next_run(self, timing: Timing) -> Due | None:
-        return next_run(timing, self.past)
+        due = next_run(timing, self.past)
+        if due is None or due.reason is Trigger.MANUAL:
+            return due
+        return replace(due, at=max(due.at, self._held_until))
 
     def ended(self, *, proof_at: float | None, failed: bool) -> None:
         """A run ended now."""

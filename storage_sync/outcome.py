@@ -249,6 +249,8 @@ class Plan:
     phrase: str | None = None
     refusal: ErrorValue | None = None
     """Why a guard would stop it, if one would."""
+    gone: int = 0
+    """Rows that would leave because the primary no longer has them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ from storage_sync.session import Session
 from storage_sync.sync.cancel import Cancel
 
 BEAT_S = 0.5
+PLAN_READ_S = 120.0
+"""So long the timer's runs wait while a person reads a plan: each of them would make it void."""
 TREND_EVERY_S = 10.0
 TREND_KEPT = 60
 
@@ -166,6 +168,7 @@ class SyncService:
             "sync_now": self._on_sync_now,
             "make_plan": self._on_make_plan,
             "execute": self._on_execute,
+            "drop_plan": self._on_drop_plan,
             "compare": lambda command: self._queue_for(command, Job("verify", Trigger.MANUAL)),
             "validate": lambda command: self._queue_for(command, Job("verify", Trigger.MANUAL)),
             "peek": lambda command: self._queue_for(command, Job("peek", Trigger.MANUAL)),
@@ -216,6 +219,12 @@ class SyncService:
         if phrase is not None and command.arguments.get("phrase") != phrase:
             raise GuardStopped(f"this plan needs the typed name {phrase!r}", hint="type it")
         self._queue_for(command, job)
+
+    def _on_drop_plan(self, command: Command) -> None:
+        """It is not being read any more."""
+        self._plans = {}
+        self._agenda.hold(0.0)
+        self._board.event(Accepted(command.id))
 
     def _on_retry(self, command: Command) -> None:
         self._require_write(command)
@@ -375,13 +384,16 @@ class SyncService:
             plan = weighed(job.kind, outcome.proposal, snapshot.cache.counts, snapshot.profile)
             outcome = replace(outcome, proposal=plan)
             self._plans = {plan.id: replace(job, flags=job.flags - {"plan"}, plan=plan)}
+            self._agenda.hold(time.time() + PLAN_READ_S)
+        elif job.plan is not None:
+            self._agenda.hold(0.0)
         run = self._board.snapshot.run
         if self._journal is not None and run is not None and job.remembered:
             self._journal.record(outcome, run)
         self._show(job, outcome)
         if outcome.proof is not None:
             self._pulse.proven(before)
-        if kind.judges and not job.plans:
+        if kind.judges and not job.plans and not _outdated(job, outcome):
             self._agenda.ended(
                 proof_at=outcome.proof.at if outcome.proof is not None else None,
                 failed=outcome.error is not None and outcome.error.code not in ("interrupted", "guard"),
@@ -450,7 +462,7 @@ class SyncService:
         if job.kind == "peek":
             recent = self._journal.recent if self._journal is not None else _nothing_recent
             self._board.show(picture.peeked(self._board.snapshot, outcome, recent, time.time()))
-        if kind.judges or (kind.writes and not job.plans):
+        if (kind.judges or (kind.writes and not job.plans)) and not _outdated(job, outcome):
             recent = self._journal.recent if self._journal is not None else _nothing_recent
             self._board.show(picture.after(self._board.snapshot, outcome, recent, time.time()))
             self._board.judge(outcome.verdict, picture.sentence("plan" if job.plans else job.kind, outcome))
@@ -499,6 +511,11 @@ class SyncService:
 
 
 _NEEDS_RESTART = ("profile", "primary", "token_file", "token_env", "cache", "state_dir", "timeout_s")
+
+
+def _outdated(job: Job, outcome: Outcome) -> bool:
+    """The plan did not fit any more: that says something about the plan, nothing about the cache."""
+    return job.plan is not None and outcome.error is not None and outcome.error.code == "guard"
 
 
 def _nothing_recent(check: str) -> tuple[CheckStatus, ...]:

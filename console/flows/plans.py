@@ -125,6 +125,8 @@ class _Flow:
         self._dialog = None
         if not self.running and self._asked is not None:
             self._stage.desk.forget(self._asked)
+            if self._outcome is None:
+                self._stage.desk.ask("drop_plan")
         self._then(step or DONE, self._outcome)
 
     # -------------------------------------------------------------------------------------------- plan

@@ -28,6 +28,7 @@ def make_plan(
     profile: str,
     refusal: GuardStopped | None,
     refused_rows: int,
+    gone: int,
 ) -> Plan:
     """The sync's plan. `cached`: rows of each table now; `generation`, `base_root`: what it was made for."""
     inserted = sum(change.insert for change in changes.values())
@@ -61,6 +62,7 @@ def make_plan(
         level=level,
         phrase=phrase_for(level, changes, cached, profile),
         refusal=error_value(refusal) if refusal else None,
+        gone=gone,
     )
 
 

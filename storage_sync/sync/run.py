@@ -125,10 +125,10 @@ async def _decide(context: Context, comparison: Compared) -> Outcome:
     facts = _shrink_facts(comparison, await _only_left_the_window(context, comparison))
     refusal = guard.shrink_error(facts, context.options.consent, context.session.settings.max_removal_ratio)
     if context.options.plan_only:
-        draft.proposal = _proposal(context, comparison, refusal, guard.removal_ratio(facts))
+        draft.proposal = _proposal(context, comparison, refusal, facts)
     if refusal is not None:
         raise refusal
-    _refuse_outdated_plan(context, comparison)
+    _refuse_outdated_plan(context, comparison, facts.removals)
     if context.options.plan_only:
         return await _planned(context, comparison)
     if _must_write(context, comparison):
@@ -233,15 +233,23 @@ def _base(look: Look) -> tuple[int, str]:
     return look.generation, look.checkpoint.root if look.checkpoint is not None else ""
 
 
-def _refuse_outdated_plan(context: Context, comparison: Compared) -> None:
+def _refuse_outdated_plan(context: Context, comparison: Compared, gone: int) -> None:
+    """The cache must be what the plan was made for. The primary may have moved on, or a busy one would let no plan
+    pass; but not so that more rows go for good than were agreed to."""
     plan = context.options.expected_plan
-    if plan is not None and (plan.base != _base(comparison.look) or plan.root != comparison.staged.root):
+    if plan is None:
+        return
+    if plan.base != _base(comparison.look):
+        raise GuardStopped("the cache moved since this plan was made; nothing was changed", hint="make a new plan")
+    if plan.root != comparison.staged.root and gone > plan.gone:
         raise GuardStopped(
-            "the cache or the primary moved since this plan was made; nothing was changed", hint="make a new plan"
+            f"the primary moved since this plan was made: {gone:,} rows would go instead of {plan.gone:,}; nothing was "
+            "changed",
+            hint="make a new plan",
         )
 
 
-def _proposal(context: Context, comparison: Compared, refusal: GuardStopped | None, ratio: float) -> Plan:
+def _proposal(context: Context, comparison: Compared, refusal: GuardStopped | None, facts: guard.Facts) -> Plan:
     look = comparison.look
     tables = look.scan.tables if look.scan is not None else {}
     generation, base_root = _base(look)
@@ -252,11 +260,12 @@ def _proposal(context: Context, comparison: Compared, refusal: GuardStopped | No
         base_root=base_root,
         root=comparison.staged.root,
         staged_bytes=comparison.staged.staging.staged_bytes,
-        removes_ratio=ratio,
+        removes_ratio=guard.removal_ratio(facts),
         rows_per_second=context.options.rows_per_second,
         profile=context.session.settings.profile,
         refusal=refusal,
         refused_rows=sum(one.refused for one in comparison.changes.values()),
+        gone=facts.removals,
     )
 
 

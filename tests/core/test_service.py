@@ -32,6 +32,7 @@ from storage_sync.model import (
     Word,
 )
 from storage_sync.service import Configuration, SyncService
+from tests.support import stores
 
 NOW = 1_795_392_000.0
 LIMIT_S = 120.0
@@ -144,7 +145,7 @@ async def test_a_quiet_primary_is_not_synced_again(tmp_path: Path) -> None:
     assert [event.trigger for event in watcher.events if isinstance(event, RunStarted)] == ["start", "manual"]
 
 
-async def test_a_plan_is_read_then_executed_and_an_old_one_is_refused(tmp_path: Path) -> None:
+async def test_a_plan_is_read_then_executed_though_the_primary_grows(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=20, now=int(NOW))
     async with running(settings_of(demo, on_start=False)) as (service, watcher):
         first = await watcher.answer(watcher.ask(service, "make_plan", kind="sync"))
@@ -153,19 +154,53 @@ async def test_a_plan_is_read_then_executed_and_an_old_one_is_refused(tmp_path: 
         assert first.value.changes["episodes"].insert == 20
         assert not demo.cache.exists()
         demo.grow(1, NOW)
-        late = await watcher.answer(watcher.ask(service, "execute", plan_id=first.value.id))
-        assert isinstance(late, Refused)
-        assert "moved" in late.reason
-        assert not demo.cache.exists()
-        second = await watcher.answer(watcher.ask(service, "make_plan", kind="sync"))
-        assert isinstance(second, Answer)
-        assert isinstance(second.value, Plan)
-        done = await watcher.answer(watcher.ask(service, "execute", plan_id=second.value.id))
+        done = await watcher.answer(watcher.ask(service, "execute", plan_id=first.value.id))
         assert isinstance(done, Answer)
         assert isinstance(done.value, Outcome)
         assert done.value.verdict is Word.IN_SYNC
-        gone = await watcher.answer(watcher.ask(service, "execute", plan_id="p-none"))
-        assert isinstance(gone, Refused)
+        assert done.value.applied["episodes"].insert == 21
+        unknown = await watcher.answer(watcher.ask(service, "execute", plan_id="p-none"))
+        assert isinstance(unknown, Refused)
+
+
+async def test_a_plan_is_void_when_more_would_go_or_the_cache_moved(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=20, now=int(NOW))
+    async with running(settings_of(demo)) as (service, watcher):
+        await watcher.until(proven)
+        watcher.ask(service, "pause", paused=True)
+        before = demo.cache.read_bytes()
+        agreed = await watcher.answer(watcher.ask(service, "make_plan", kind="rebuild"))
+        assert isinstance(agreed, Answer)
+        stores.execute(demo.primary, ["DELETE FROM episodes WHERE rowid = 1"])
+        late = await watcher.answer(
+            watcher.ask(service, "execute", plan_id=agreed.value.id, phrase="default")  # type: ignore[attr-defined]
+        )
+        assert isinstance(late, Refused)
+        assert "would go" in late.reason
+        assert demo.cache.read_bytes() == before
+        assert watcher.snapshots[-1].verdict is not Word.REFUSED, "the plan is void, the cache is what it was"
+        assert watcher.snapshots[-1].error is None
+        again = await watcher.answer(watcher.ask(service, "make_plan", kind="sync"))
+        assert isinstance(again, Answer)
+        await watcher.answer(watcher.ask(service, "sync_now"))
+        late = await watcher.answer(
+            watcher.ask(service, "execute", plan_id=again.value.id, phrase="default")  # type: ignore[attr-defined]
+        )
+        assert isinstance(late, Refused)
+        assert "the cache moved" in late.reason
+
+
+async def test_the_timer_waits_while_a_plan_is_read(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    async with running(settings_of(demo, interval_s=1.0)) as (service, watcher):
+        await watcher.until(proven)
+        answer = await watcher.answer(watcher.ask(service, "make_plan", kind="rebuild"))
+        assert isinstance(answer, Answer)
+        held = await watcher.until(lambda now: (now.freshness.next_sync_at or 0.0) > now.taken_at + 60.0)
+        assert held.verdict is Word.IN_SYNC
+        runs = sum(isinstance(event, RunStarted) for event in watcher.events)
+        watcher.ask(service, "drop_plan")
+        await watcher.until(lambda _: sum(isinstance(event, RunStarted) for event in watcher.events) > runs)
 
 
 async def test_read_only_looks_and_never_writes(tmp_path: Path) -> None:
