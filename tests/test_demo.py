@@ -187,7 +187,7 @@ def test_texts_are_written_as_rust_debugs_them() -> None:
     assert debug_text('a"b\\c\nd\té') == '"a\\"b\\\\c\\nd\\té"'
 
 
-def test_identities_are_version_four(tmp_path: Path) -> None:
+def test_identities_are_version_four() -> None:
     with closing(sqlite3.connect(":memory:")) as db:
         writer = Writer(db, 1)
         for _ in range(50):

@@ -170,7 +170,7 @@ def test_what_is_no_store_is_local_io_and_stays_as_it_is(tmp_path: Path) -> None
     assert not (tmp_path / "none").exists()
 
 
-def test_a_full_disk_is_local_io_and_leaves_the_rest(store: SetAside, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_local_io_and_leaves_the_rest(store: SetAside) -> None:
     store.put(ROWS[:1], "run", 1, 0.0)
     limit = store._connection.execute("PRAGMA page_count").fetchone()[0]
     store._connection.execute(f"PRAGMA max_page_count = {limit}")

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from textual.pilot import Pilot
+
 from console import scene_answers
+from console.app import Console
 from console.bridge import ScriptedBridge
 from storage_sync.model import Answer, Command, Refused
+from tests.console.app import settle
+
+
+async def answered(app: Console, bridge: ScriptedBridge, pilot: Pilot[int], done: int = 0) -> int:
+    """Answer from the `done`th question on until nothing is asked any more; how many there were."""
+    await settle(app, pilot)
+    while done != len(bridge.asked):
+        done = answer_all(bridge, done)
+        await settle(app, pilot)
+    return done
 
 
 def answer_all(bridge: ScriptedBridge, done: int = 0) -> int:

@@ -22,7 +22,7 @@ from console.views.matching import matcher
 from storage_sync.answers import PastRun, RunDetail, Runs
 from storage_sync.model import Answer, Refused
 from tests.console.app import asked, console, live, screen_text, settle
-from tests.console.rooms import answer_all
+from tests.console.rooms import answered
 
 NASTY = "[/b][red]x 名前 \x1b[31m\u202eabc"
 
@@ -32,15 +32,6 @@ async def opened(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> His
     await answered(app, bridge, pilot)
     assert isinstance(app.screen, HistoryScreen)
     return app.screen
-
-
-async def answered(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:
-    """Until nothing is left to answer."""
-    done = 0
-    await settle(app, pilot)
-    while done != len(bridge.asked):
-        done = answer_all(bridge, done)
-        await settle(app, pilot)
 
 
 async def test_the_newest_runs_are_there_before_the_core_answers() -> None:

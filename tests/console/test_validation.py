@@ -16,8 +16,8 @@ from console.dialogs.text import TextDialog
 from console.screens.validation import ValidationScreen
 from storage_sync.answers import ColumnDifference, Difference, Differences
 from storage_sync.model import Answer, Refused
+from tests.console import rooms
 from tests.console.app import asked, console, live, screen_text, settle
-from tests.console.rooms import answer_all
 
 NASTY = "[/b][red]x 名前 \x1b[31m\u202eabc"
 SIZES = [(80, 24), (100, 30), (140, 45)]
@@ -31,11 +31,7 @@ async def opened(app: Console, pilot: Pilot[int], *keys: str) -> ValidationScree
 
 
 async def answered(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:
-    done = 0
-    await settle(app, pilot)
-    while done != len(bridge.asked):
-        done = answer_all(bridge, done)
-        await settle(app, pilot)
+    await rooms.answered(app, bridge, pilot)
     app.paint(panels=True)
     await pilot.pause()
 

@@ -91,7 +91,7 @@ def test_detail_of_a_row(tmp_path: Path) -> None:
         detail(index, len(index))
 
 
-def test_every_reason_says_why(tmp_path: Path) -> None:
+def test_every_reason_says_why() -> None:
     from console import orphan_scene
 
     made = orphan_scene.index()

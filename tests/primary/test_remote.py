@@ -106,7 +106,7 @@ async def test_a_cursor_and_a_pipeline_give_the_same_rows(originals: Callable[[s
         await source.close()
 
 
-async def test_old_schemas_and_strangers(copy_of: Callable[[str], Path], tmp_path: Path) -> None:
+async def test_old_schemas_and_strangers(copy_of: Callable[[str], Path]) -> None:
     path = copy_of("cli")
     with closing(sqlite3.connect(path)) as db:
         for name in ("procedural_memory", "episode_tags", "recommendation_sessions", "episode_summaries"):

@@ -6,7 +6,8 @@ import socketserver
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+
+from tests.support.loopback import Loopback
 
 Answer = Callable[[socketserver.StreamRequestHandler], None]
 
@@ -33,7 +34,7 @@ def void(_: object) -> None:
     """Take a result that nobody needs."""
 
 
-class Faulty:
+class Faulty(Loopback):
     """The server; `url` while it is entered. A hanging answer ends when the server does."""
 
     def __init__(self, answer: Answer | None) -> None:
@@ -55,21 +56,14 @@ class Faulty:
             def handle_error(self, request: object, client_address: object) -> None:
                 """A client that left early is what these tests are about."""
 
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        super().__init__(Server(("127.0.0.1", 0), Handler))
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+        return self.address
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
+        super().__exit__(kind, value, trace)
