@@ -55,7 +55,7 @@ async def test_runs_rows_files_and_builds_of_a_real_cache(tmp_path: Path) -> Non
         assert isinstance(done, Answer)
         assert isinstance(done.value, Outcome)
         with SetAside.open(state_of(demo).set_aside) as store:
-            store.put([Removed("episodes", f"k{n}", b"x" * n, "gone") for n in range(3)], "s-1", 1, NOW, pending=False)
+            store.put([Removed("episodes", f"k{n}", b"x" * n, "gone") for n in range(3)], "s-x", 1, NOW, pending=False)
         leave_build(demo)
         found = await page(service, watcher)
         assert (found.aside, found.refused, found.files, found.problem) == (3, 1, 1, "")
@@ -69,12 +69,12 @@ async def test_runs_rows_files_and_builds_of_a_real_cache(tmp_path: Path) -> Non
         assert found.total == len(heads) + found.runs + 3 + 1 + 1
         only = await page(service, watcher, filter="kind:aside !epis", first=1, count=1)
         assert (only.total, only.first, len(only.entries)) == (0, 1, 0)
-        only = await page(service, watcher, filter="run:s-1 !k1", first=1, count=1)
+        only = await page(service, watcher, filter="run:s-x !k1", first=1, count=1)
         assert only.total == 3
         assert [entry.key for entry in only.entries] == ["k0"]
         assert [key for _, key in only.matching] == ["1", "3"]
         written = await watcher.answer(
-            watcher.ask(service, "quarantine_export", filter="run:s-1", folder=str(tmp_path))
+            watcher.ask(service, "quarantine_export", filter="run:s-x", folder=str(tmp_path))
         )
         assert isinstance(written, Answer)
         assert isinstance(written.value, Exported)
@@ -93,7 +93,7 @@ async def test_a_damaged_cache_hides_nothing_that_was_set_aside(tmp_path: Path) 
         await watcher.until(proven)
         watcher.ask(service, "pause", paused=True)
         with SetAside.open(state_of(demo).set_aside) as store:
-            store.put([Removed("episodes", "k", b"x", "gone")], "s-1", 1, NOW, pending=False)
+            store.put([Removed("episodes", "k", b"x", "gone")], "s-x", 1, NOW, pending=False)
         content = bytearray(demo.cache.read_bytes())
         content[4096:] = bytes(len(content) - 4096)
         demo.cache.write_bytes(content)
@@ -111,8 +111,8 @@ def test_rows_of_the_newest_run_come_first(tmp_path: Path) -> None:
 
 
 def test_filters() -> None:
-    entry = QuarantineEntry(QuarantineKind.ASIDE, "7", table="episodes", key="Key [/b]", reason="bit rot", run_id="s-1")
-    for text in ("", "rot", "key:[/b]", "ROT table:epi", "!patterns", "run:s-1", "kind:set"):
+    entry = QuarantineEntry(QuarantineKind.ASIDE, "7", table="episodes", key="Key [/b]", reason="bit rot", run_id="s-x")
+    for text in ("", "rot", "key:[/b]", "ROT table:epi", "!patterns", "run:s-x", "kind:set"):
         assert matches(entry, text), text
     for text in ("!rot", "table:patterns", "rot nothing", "!key:key", "kind:refused"):
         assert not matches(entry, text), text
