@@ -142,7 +142,7 @@ async def test_a_plan_is_shown_with_cancel_in_focus() -> None:
         assert str(dialog.query_one("#run", Button).label) == "Sync 603"
         await pilot.press("enter")
         await pilot.pause()
-        assert [kind for kind, _ in asked(bridge)] == ["make_plan"]
+        assert [kind for kind, _ in asked(bridge)] == ["make_plan", "drop_plan"]
         assert not isinstance(app.screen, PlanDialog)
 
 
