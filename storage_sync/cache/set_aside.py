@@ -6,7 +6,6 @@ the generation of that commit, and confirmed after it; `settle` of the next run 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +13,15 @@ from itertools import islice
 from pathlib import Path
 
 from storage_sync import _native
+from storage_sync.cache.database import Database, Words
 from storage_sync.cache.witness import make_folder
-from storage_sync.errors import LocalIO
 
 FILE_NAME = "rows.db"
 DAY_S = 86400.0
 
+_WORDS = Words(
+    "the rows set aside", hint="check the state folder and its free space; a damaged rows.db can be moved away"
+)
 _BATCH = 500
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS rows (
@@ -93,37 +95,26 @@ class Settled:
 class SetAside:
     """The open store. All methods raise LocalIO when the store cannot be read or written."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._connection = connection
-        self._path = path
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     @staticmethod
     @contextmanager
     def open(folder: Path, *, create: bool = True) -> Iterator[SetAside]:
         """The store in `folder` (`StateDir.set_aside`), for the body of a `with`."""
         path = folder / FILE_NAME
-        with _explained(path):
+        with _WORDS.explain(path):
             if create:
                 make_folder(folder)
-            mode = "rwc" if create else "rw"
-            connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
-            )
-        try:
-            with _explained(path):
-                connection.execute("PRAGMA busy_timeout = 5000")
-                # EXTRA is FULL and a sync of the folder after the journal is gone: only then is a commit durable.
-                connection.execute("PRAGMA synchronous = EXTRA")
-                connection.executescript(_SCHEMA)
-            yield SetAside(connection, path)
-        finally:
-            connection.close()
+        # EXTRA is FULL and a sync of the folder after the journal is gone: only then is a commit durable.
+        with Database.open(path, _SCHEMA, _WORDS, synchronous="EXTRA", create=create) as database:
+            yield SetAside(database)
 
     def put(self, rows: Iterable[Removed], run_id: str, generation: int, at: float, *, pending: bool = True) -> int:
         """Add rows, all or none, durable on return; gives their number. Memory: one batch of them."""
         added = 0
         source = iter(rows)
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             while batch := list(islice(source, _BATCH)):
                 connection.executemany(
                     "INSERT INTO rows (tbl, key, value, digest, reason, run_id, generation, at, pending)"
@@ -148,14 +139,14 @@ class SetAside:
 
     def confirm(self, run_id: str, generation: int) -> int:
         """The commit of this run and generation is durable: its entries count from now on."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             return connection.execute(
                 "UPDATE rows SET pending = 0 WHERE pending = 1 AND run_id = ? AND generation = ?", (run_id, generation)
             ).rowcount
 
     def drop(self, run_id: str) -> int:
         """This run will not commit: its pending entries go."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             return connection.execute("DELETE FROM rows WHERE pending = 1 AND run_id = ?", (run_id,)).rowcount
 
     def settle(self, live_generation: int | None) -> Settled:
@@ -166,7 +157,7 @@ class SetAside:
         Rows that a restore spent go when its generation came.
         Only while the lease is held, and before anything is put by this run.
         """
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             confirmed = connection.execute(
                 "UPDATE rows SET pending = 0 WHERE pending = 1 AND generation <> ?", ((live_generation or 0) + 1,)
             ).rowcount
@@ -179,16 +170,16 @@ class SetAside:
 
     def rows(self, after: int = 0, limit: int = 100, *, pending: bool = False) -> list[AsideRow]:
         """At most `limit` rows with an id above `after`, in that order; those still pending only when asked for."""
-        with _explained(self._path):
-            found = self._connection.execute(
+        with self._database.reading() as connection:
+            found = connection.execute(
                 _LIST + " WHERE id > ? AND pending <= ? ORDER BY id LIMIT ?",
                 (after, int(pending), limit),
             ).fetchall()
         return [_row(fields) for fields in found]
 
     def totals(self) -> AsideTotals:
-        with _explained(self._path):
-            rows, size = self._connection.execute(
+        with self._database.reading() as connection:
+            rows, size = connection.execute(
                 "SELECT count(*), coalesce(sum(length(value)), 0) FROM rows WHERE pending = 0"
             ).fetchone()
         return AsideTotals(rows, size)
@@ -199,51 +190,38 @@ class SetAside:
 
     def take(self, ids: Sequence[int]) -> list[AsideValue]:
         """Confirmed rows with their bytes, for a restore; they stay here until `discard`, after its commit."""
-        with _explained(self._path):
+        with self._database.reading() as connection:
             found = [
                 fields
                 for row_id in ids
-                for fields in self._connection.execute(_TAKE + " WHERE id = ? AND pending = 0", (row_id,))
+                for fields in connection.execute(_TAKE + " WHERE id = ? AND pending = 0", (row_id,))
             ]
         return [_value(_row(fields[:-1]), fields[-1]) for fields in found]
 
     def of_run(self, run_id: str) -> list[int]:
         """Ids of what one run set aside, for its undo."""
-        with _explained(self._path):
-            found = self._connection.execute(
+        with self._database.reading() as connection:
+            found = connection.execute(
                 "SELECT id FROM rows WHERE run_id = ? AND pending = 0 ORDER BY id", (run_id,)
             ).fetchall()
         return [row_id for (row_id,) in found]
 
     def spend(self, ids: Sequence[int], generation: int) -> None:
         """The commit of this generation puts these rows back: they go with `discard`, or with the next `settle`."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             rows = [(row_id, generation) for row_id in ids]
             connection.executemany("INSERT OR REPLACE INTO spent (id, generation) VALUES (?, ?)", rows)
 
     def discard(self, ids: Sequence[int]) -> int:
         """Remove rows that were restored, or that an operator gives up."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.executemany("DELETE FROM spent WHERE id = ?", ((row_id,) for row_id in ids))
             return connection.executemany("DELETE FROM rows WHERE id = ?", ((row_id,) for row_id in ids)).rowcount
 
     def purge(self, days: float, now: float) -> int:
         """Remove confirmed rows that are older than `days`; `now` in UTC epoch seconds."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             return connection.execute("DELETE FROM rows WHERE pending = 0 AND at < ?", (now - days * DAY_S,)).rowcount
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with _explained(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-            except BaseException:
-                # A full disk may have ended the transaction already; the first error is the one to tell.
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
 
 
 def digest_of(value: bytes) -> str:
@@ -258,14 +236,3 @@ def _row(fields: tuple[int, str, str, str, str, int, float, int, str, int]) -> A
 
 def _value(row: AsideRow, value: bytes) -> AsideValue:
     return AsideValue(row, value, digest_of(value) == row.digest)
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise LocalIO(
-            f"the rows set aside ({path}) cannot be read or written: {error}",
-            hint="check the state folder and its free space; a damaged rows.db can be moved away",
-        ) from error

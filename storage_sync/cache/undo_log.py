@@ -15,13 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage_sync.errors import LocalIO
+from storage_sync.cache.database import Database, Words
 
 FILE_NAME = "undo.db"
 KEEP_RUNS = 10
 KEEP_BYTES = 64 << 20
 """Bytes of one run that are kept, and of all runs together."""
 
+_WORDS = Words("what undo needs")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
     seq        INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -75,30 +76,21 @@ class UndoRun:
 class UndoLog:
     """The open log. All methods raise LocalIO when it cannot be read or written."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._connection = connection
-        self._path = path
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     @staticmethod
     @contextmanager
     def open(folder: Path, *, create: bool = True) -> Iterator[UndoLog]:
         """The log in `folder` (`StateDir.folder`), for the body of a `with`."""
         path = folder / FILE_NAME
-        with _explained(path):
+        with _WORDS.explain(path):
             if create:
                 # values of rows lie here: for nobody else's eyes, whatever the folder allows
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
-        try:
-            with _explained(path):
-                connection.execute("PRAGMA busy_timeout = 5000")
-                connection.execute("PRAGMA foreign_keys = ON")
-                # a log that a power cut has torn would not open again: no later run could be taken back
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.executescript(_SCHEMA)
-            yield UndoLog(connection, path)
-        finally:
-            connection.close()
+        # a log that a power cut has torn would not open again: no later run could be taken back
+        with Database.open(path, _SCHEMA, _WORDS, synchronous="FULL") as database:
+            yield UndoLog(database)
 
     def put(
         self,
@@ -116,7 +108,7 @@ class UndoLog:
 
         `live`: generation of the cache now, under the lease: what was written down for a later one never came and goes.
         """
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute("DELETE FROM runs WHERE id = ? OR generation > ?", (run_id, live))
             self._prune(connection, live)
             seq = connection.execute(
@@ -137,8 +129,8 @@ class UndoLog:
 
     def runs(self, live: int) -> list[UndoRun]:
         """What can be taken back of a cache of generation `live`, newest first."""
-        with _explained(self._path):
-            found = self._connection.execute(_RUN + " GROUP BY runs.seq ORDER BY runs.seq DESC", (live,)).fetchall()
+        with self._database.reading() as connection:
+            found = connection.execute(_RUN + " GROUP BY runs.seq ORDER BY runs.seq DESC", (live,)).fetchall()
         return [
             UndoRun(run_id, kind, generation, at, bool(whole), file, rows, size)
             for run_id, kind, generation, at, whole, file, rows, size in found
@@ -146,8 +138,8 @@ class UndoLog:
 
     def steps(self, run_id: str) -> list[Step]:
         """What one run changed; at most `KEEP_BYTES` of values."""
-        with _explained(self._path):
-            found = self._connection.execute(
+        with self._database.reading() as connection:
+            found = connection.execute(
                 "SELECT tbl, key, before, after FROM steps JOIN runs ON steps.run = runs.seq WHERE runs.id = ?"
                 " ORDER BY tbl, key",
                 (run_id,),
@@ -156,7 +148,7 @@ class UndoLog:
 
     def forget(self, run_id: str) -> None:
         """This run was taken back."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute("DELETE FROM runs WHERE id = ?", (run_id,))
 
     def _prune(self, connection: sqlite3.Connection, live: int) -> None:
@@ -166,23 +158,3 @@ class UndoLog:
             held += run.bytes
             if place >= KEEP_RUNS or held > KEEP_BYTES:
                 connection.execute("DELETE FROM runs WHERE id = ?", (run.id,))
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with _explained(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise LocalIO(f"what undo needs ({path}) cannot be read or written: {error}") from error

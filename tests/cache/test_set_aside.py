@@ -172,8 +172,9 @@ def test_what_is_no_store_is_local_io_and_stays_as_it_is(tmp_path: Path) -> None
 
 def test_a_full_disk_is_local_io_and_leaves_the_rest(store: SetAside) -> None:
     store.put(ROWS[:1], "run", 1, 0.0)
-    limit = store._connection.execute("PRAGMA page_count").fetchone()[0]
-    store._connection.execute(f"PRAGMA max_page_count = {limit}")
+    with store._database.reading() as connection:
+        limit = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {limit}")
     big = [Removed("episodes", str(number), bytes(5000), "r") for number in range(100)]
     with pytest.raises(LocalIO, match="full"):
         store.put(big, "run", 1, 0.0)
