@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from textual.content import Content
 from textual.reactive import reactive
-from textual.widget import Widget
 
+from widgets.band import Band
 from widgets.glyphs import Look, Role, Tone
-from widgets.line import Line, Piece, spread, to_content, width_of
+from widgets.line import Line, Piece, spread, width_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +24,15 @@ class HeaderText:
     clock: str
 
 
-class Header(Widget):
+class Header(Band):
     DEFAULT_CSS = """
     Header { height: 1; width: 1fr; dock: none; }
     """
 
     value: reactive[HeaderText | None] = reactive(None)
 
-    def __init__(self, look: Look, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.look = look
-
-    def render(self) -> Content:
-        if self.value is None:
-            return Content("")
-        return to_content([paint(self.value, self.size.width, self.look)], self.look)
+    def painted(self) -> list[Line]:
+        return [] if self.value is None else [paint(self.value, self.size.width, self.look)]
 
 
 def paint(value: HeaderText, width: int, look: Look) -> Line:

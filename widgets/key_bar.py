@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from textual.content import Content
 from textual.events import Click
 from textual.message import Message
 from textual.reactive import reactive
-from textual.widget import Widget
 
+from widgets.band import Band, Span, under
 from widgets.glyphs import Look, Tone
-from widgets.line import Line, Piece, spread, to_content
+from widgets.line import Line, Piece, spread
 
 GAP = 2
 
@@ -35,7 +34,7 @@ class Keys:
     hint: KeyEntry | None = None
 
 
-class KeyBar(Widget):
+class KeyBar(Band):
     DEFAULT_CSS = """
     KeyBar { height: 1; width: 1fr; }
     """
@@ -49,22 +48,15 @@ class KeyBar(Widget):
             super().__init__()
             self.action = action
 
-    def __init__(self, look: Look, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.look = look
-
-    def render(self) -> Content:
-        if self.value is None:
-            return Content("")
-        return to_content([paint(self.value, self.size.width, self.look)], self.look)
+    def painted(self) -> list[Line]:
+        return [] if self.value is None else [paint(self.value, self.size.width, self.look)]
 
     def on_click(self, event: Click) -> None:
         if self.value is None:
             return
-        for entry, start, end in spans(self.value, self.size.width, self.look):
-            if start <= event.x < end and entry.enabled:
-                self.post_message(self.Pressed(entry.action))
-                return
+        entry = under(spans(self.value, self.size.width, self.look), event.x)
+        if entry is not None and entry.enabled:
+            self.post_message(self.Pressed(entry.action))
 
 
 def _width(entry: KeyEntry, look: Look) -> int:
@@ -84,10 +76,10 @@ def _that_fit(entries: tuple[KeyEntry, ...], room: int, look: Look) -> tuple[Key
     return ()
 
 
-def spans(value: Keys, width: int, look: Look) -> list[tuple[KeyEntry, int, int]]:
+def spans(value: Keys, width: int, look: Look) -> list[Span[KeyEntry]]:
     """What is drawn where: (entry, first cell, cell after the last)."""
     room = width - _hint_width(value, look) - 1
-    places: list[tuple[KeyEntry, int, int]] = []
+    places: list[Span[KeyEntry]] = []
     at = 1
     for entry in _that_fit(value.entries, room, look):
         places.append((entry, at, at + _width(entry, look)))

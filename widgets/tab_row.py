@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from textual.content import Content
 from textual.events import Click
 from textual.message import Message
 from textual.reactive import reactive
-from textual.widget import Widget
 
+from widgets.band import Band, Span, under
 from widgets.glyphs import Look, Role, Tone
-from widgets.line import Line, Piece, fit, to_content
+from widgets.line import Line, Piece, fit
 
 WIDE = 100
 
@@ -34,7 +33,7 @@ class Tabs:
     active: str
 
 
-class TabRow(Widget):
+class TabRow(Band):
     """One row, and a second one with a rule under the active name where the screen is high enough."""
 
     DEFAULT_CSS = """
@@ -50,22 +49,15 @@ class TabRow(Widget):
             super().__init__()
             self.tab = tab
 
-    def __init__(self, look: Look, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.look = look
-
-    def render(self) -> Content:
-        if self.value is None:
-            return Content("")
-        return to_content(paint(self.value, self.size.width, self.size.height, self.look), self.look)
+    def painted(self) -> list[Line]:
+        return [] if self.value is None else paint(self.value, self.size.width, self.size.height, self.look)
 
     def on_click(self, event: Click) -> None:
         if self.value is None:
             return
-        for tab, start, end in spans(self.value, self.size.width, self.look):
-            if start <= event.x < end:
-                self.post_message(self.Chosen(tab))
-                return
+        tab = under(spans(self.value, self.size.width, self.look), event.x)
+        if tab is not None:
+            self.post_message(self.Chosen(tab))
 
 
 def _label(tab: Tab, look: Look) -> str:
@@ -73,10 +65,10 @@ def _label(tab: Tab, look: Look) -> str:
     return f"{tab.key} {tab.name}{badge}"
 
 
-def spans(value: Tabs, width: int, look: Look) -> list[tuple[str, int, int]]:
+def spans(value: Tabs, width: int, look: Look) -> list[Span[str]]:
     """Where each tab is drawn: (id, first cell, cell after the last)."""
     gap = 4 if width >= WIDE else 2
-    places: list[tuple[str, int, int]] = []
+    places: list[Span[str]] = []
     at = 1
     for tab in value.tabs:
         end = at + cell_len(_label(tab, look))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from textual.content import Content
 from textual.reactive import reactive
-from textual.widget import Widget
 
+from widgets.band import Band
 from widgets.glyphs import Look, Role, Tone
-from widgets.line import Line, Piece, first_that_fits, fit, to_content
+from widgets.line import Line, Piece, first_that_fits, fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,7 @@ class VerdictText:
     next: tuple[str, ...]
 
 
-class VerdictLine(Widget):
+class VerdictLine(Band):
     """Always two rows high."""
 
     DEFAULT_CSS = """
@@ -31,14 +30,8 @@ class VerdictLine(Widget):
 
     value: reactive[VerdictText | None] = reactive(None)
 
-    def __init__(self, look: Look, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.look = look
-
-    def render(self) -> Content:
-        if self.value is None:
-            return Content("")
-        return to_content(paint(self.value, self.size.width, self.look), self.look)
+    def painted(self) -> list[Line]:
+        return [] if self.value is None else paint(self.value, self.size.width, self.look)
 
 
 def paint(value: VerdictText, width: int, look: Look) -> list[Line]:
