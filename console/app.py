@@ -40,6 +40,7 @@ from console.themes import PALETTES, themes
 from console.ui import REFRESH_STEPS, Clock, UiSettings
 from console.verdict import adoptable, verdict
 from console.views.frame import Frame
+from console.zoom import toggle_zoom
 from storage_sync.model import (
     ConfigChanged,
     CoreBeat,
@@ -438,6 +439,11 @@ class Console(App[int]):
         place = max(0, min(len(REFRESH_STEPS) - 1, place + step))
         self.ui = replace(self.ui, refresh_s=REFRESH_STEPS[place])
         self.say(f"panels are drawn every {self.ui.refresh_s:g} s")
+
+    def action_zoom(self) -> None:
+        """The panel in focus alone; once more brings the others back."""
+        if isinstance(self.screen, BaseScreen):
+            toggle_zoom(self.screen.query_one("#body"), self.focused)
 
     def action_theme(self) -> None:
         names = [palette.name for palette in PALETTES]
