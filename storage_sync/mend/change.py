@@ -13,13 +13,14 @@ from storage_sync.cache.identity import real_path
 from storage_sync.cache.set_aside import Removed, SetAside
 from storage_sync.cache.space import require_space
 from storage_sync.cache.undo_log import Step
-from storage_sync.cache.witness import Witness, next_generation, write_witness
+from storage_sync.cache.witness import Witness, next_generation
 from storage_sync.errors import GuardStopped, LocalIO
 from storage_sync.model import CacheWrites, Outcome, Phase, Plan, PlanRow, TableChange, Word
 from storage_sync.sync import undo
 from storage_sync.sync.apply import confirm_aside, on_live_file, put_aside, settle
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.look import Look, looked
+from storage_sync.sync.prove import acknowledged
 from storage_sync.sync.run import in_rounds, leased
 
 LEDGER = "storage_sync_digest"
@@ -155,11 +156,6 @@ def digest(value: bytes | None) -> bytes | None:
 
 async def acknowledge(context: Context, checkpoint: Checkpoint, before: Witness | None) -> None:
     """Raise the witness to the generation of `checkpoint`; the last proof stays, it names the file that it was of."""
-    context.tracker.step(Phase.WITNESS)
-    state = context.session.state
-    if not state.usable:
-        context.draft.warn(f"no witness was written: {state.problem}")
-        return
     witness = Witness(
         path=real_path(context.session.cache_path),
         generation=checkpoint.generation,
@@ -168,7 +164,7 @@ async def acknowledge(context: Context, checkpoint: Checkpoint, before: Witness 
         at=time.time(),
         proof=before.proof if before is not None else None,
     )
-    await context.session.on_cache_thread(write_witness, state.folder, witness)
+    await acknowledged(context, witness)
 
 
 async def judged_after(context: Context) -> Outcome:

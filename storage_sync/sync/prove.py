@@ -123,11 +123,6 @@ async def _outside_if_told(context: Context, look: Look) -> tuple[dict[str, int]
 async def _acknowledge(
     context: Context, proof: Proof, unlisted: Mapping[str, int], beyond: Mapping[str, int] | None
 ) -> None:
-    context.tracker.step(Phase.WITNESS)
-    state = context.session.state
-    if not state.usable:
-        context.draft.warn(f"no witness was written: {state.problem}")
-        return
     witness = Witness(
         path=real_path(context.session.cache_path),
         generation=proof.generation,
@@ -140,6 +135,16 @@ async def _acknowledge(
         unlisted=unlisted if beyond is not None else {},
         beyond=beyond or {},
     )
+    await acknowledged(context, witness)
+
+
+async def acknowledged(context: Context, witness: Witness) -> None:
+    """Write the witness; a warning where the state folder cannot be used."""
+    context.tracker.step(Phase.WITNESS)
+    state = context.session.state
+    if not state.usable:
+        context.draft.warn(f"no witness was written: {state.problem}")
+        return
     await context.session.on_cache_thread(write_witness, state.folder, witness)
 
 
