@@ -48,9 +48,6 @@ class Ui(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Literal["auto", "unicode", "ascii"],
         Meta(description="Signs beside each state; auto is ascii without a UTF-8 terminal.", extra=_NOW),
     ] = "auto"
-    units: Annotated[
-        Literal["iec", "si"], Meta(description="Sizes in powers of 1024 (KiB) or of 1000 (kB).", extra=_NOW)
-    ] = "iec"
     keymap: Annotated[
         dict[str, str], Meta(description="Other keys for the console's actions, by the action's id.", extra=_RESTART)
     ] = msgspec.field(default_factory=dict)
@@ -114,7 +111,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = True
     interval_s: Annotated[Seconds, Meta(description="Time between two scheduled syncs.", extra=_NOW)] = 300.0
     staleness_s: Annotated[Seconds, Meta(description="Age from which a proof is too old.", extra=_NOW)] = 900.0
-    audit_s: Annotated[Seconds, Meta(description="Time between two comparisons of every row.", extra=_NOW)] = 21_600.0
+    audit_s: Annotated[
+        Seconds,
+        Meta(
+            description="Longest time without a comparison of every row; each sync is one, so nothing waits for it.",
+            extra=_NOW,
+        ),
+    ] = 21_600.0
     max_removal_ratio: Annotated[
         float,
         Meta(ge=0, le=1, description="Largest part of a table that one sync may remove without consent.", extra=_NEXT),
