@@ -92,7 +92,8 @@ def index(*, keys: tuple[str, ...] = (), title: str | None = None) -> OrphanInde
     seen = {key: NOW - days * _DAY for key, _, days in (*gone, *_UPSTREAM)}
     seen |= dict.fromkeys(_RAW, NOW - 11.1 * _DAY)
     titles = {key[-36:]: (text, "set aside from g-3988, 30 Aug 10:17Z") for key, text, _ in gone if text is not None}
-    remembered = Remembered(seen, {_RAW[0]: "kept by the notes plug-in"}, titles)
+    expected = {_RAW[0]: "kept by the notes plug-in", _OUTSIDE[0]: "older than the window, on purpose"}
+    remembered = Remembered(seen, expected, titles)
     made = build(found, told, remembered, dimension=DIMENSION, generation=GENERATION, at=NOW - 4)
     return replace(made, vectors=None)
 

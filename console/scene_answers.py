@@ -22,7 +22,17 @@ from storage_sync.answers import (
     SettingsPreview,
     SettingsWritten,
 )
-from storage_sync.model import CheckStatus, RunSummary
+from storage_sync.model import (
+    CacheWrites,
+    CheckStatus,
+    Outcome,
+    RunSummary,
+    Seconds,
+    TableChange,
+    TableCounts,
+    Transfer,
+    Word,
+)
 
 _KEYS = (
     "7f3a91c2-5b0e-4c11-9a77-2d10e0f34d18",
@@ -145,12 +155,32 @@ def _settings(kind: str, arguments: Mapping[str, object]) -> object:
     file = "~/.config/storage-sync/config.toml"
     if kind == "write_settings":
         return SettingsWritten(file, tuple(edit.key for edit in edits))
-    lines = [line for edit in edits for line in (f"-{edit.key} = …", f"+{edit.key} = {edit.value}")]
+    was = {setting.key: setting for setting in scene("in_sync").snapshot.config.settings}
+    lines = [line for edit in edits for line in (f"-{edit.key} = {was[edit.key].value}", f"+{edit.key} = {edit.value}")]
     return SettingsPreview(
         file,
         ("@@ -12,5 +12,5 @@", " # how often", *lines, " "),
         "9f3a",
-        tuple(f"{edit.key} applies: now" for edit in edits),
+        tuple(f"{edit.key} applies: {was[edit.key].applies}" for edit in edits),
+    )
+
+
+def outcome() -> Outcome:
+    """A repair that ended well."""
+    fresh = scene("in_sync").snapshot.freshness
+    checks = tuple(result.check for result in scene("in_sync").snapshot.checks)
+    return Outcome(
+        "repair",
+        Word.IN_SYNC,
+        0,
+        run_id="s-4122",
+        proof=fresh.proof,
+        applied={"episodes": TableChange(update=3), "embeddings": TableChange(remove=23)},
+        counts={"episodes": TableCounts(cache=1000, cache_only=7)},
+        transfer=Transfer(requests=4, bytes_received=79_872),
+        cache_writes=CacheWrites(1, 65_536),
+        seconds=Seconds(total=6.2),
+        checks=checks,
     )
 
 

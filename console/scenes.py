@@ -401,7 +401,15 @@ def _damaged() -> Scene:
         verdict=Word.DAMAGED,
         states=("CORRUPT",),
         cache=cache,
-        freshness=replace(base.snapshot.freshness, proof=_proof(724), next_sync_at=None),
+        freshness=replace(
+            base.snapshot.freshness,
+            proof=_proof(724),
+            exact=False,
+            as_of=None,
+            cache_only={},
+            next_compare_at=None,
+            next_sync_at=None,
+        ),
         checks=(_check("cache_integrity", CheckStatus.FAIL, "clean", "corrupted", 19, detail=error.message),),
         error=error,
     )
@@ -426,7 +434,11 @@ def _empty() -> Scene:
 def _refused() -> Scene:
     base = _in_sync()
     error = ErrorValue(
-        "guard", "the sync would remove 424 of 603 rows (70 %); the limit is 50 %", "sync --plan shows them", False, 9
+        "guard",
+        "424 of 603 proven rows would be removed, more than the limit of 50%; nothing was changed",
+        "sync --plan lists them; sync --allow-shrink removes them",
+        False,
+        9,
     )
     snapshot = replace(base.snapshot, verdict=Word.REFUSED, states=("CLEAN",), error=error)
     return Scene(snapshot, _log((12, "fail", "guard", error.message)))
@@ -507,9 +519,9 @@ def plan(
         },
         rows=(
             PlanRow("1", "fetch new and changed rows", 603, 3_565_158, "replaced bytes set aside"),
-            PlanRow("2", "remove rows gone upstream", removed, 2_411_724, "set aside, 30 days"),
+            PlanRow("2", "remove rows gone upstream", removed, removed * 5_688, "set aside, 30 days"),
         ),
-        removes_ratio=ratio,
+        removes_ratio=ratio if removed else 0.0,
         takes_s=6.0,
         lost=(),
         level=2 if removed else 1,

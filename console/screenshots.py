@@ -10,12 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from console import orphan_scene, scene_answers, scenes
+from textual.pilot import Pilot
+
+from console import orphan_scene, scene_answers, scene_plans, scenes
 from console.app import Console
 from console.bridge import ScriptedBridge
 from console.ui import Clock, UiSettings
+from storage_sync.answers import SetupForm
 from storage_sync.model import Answer, Command
-from widgets.glyphs import UNICODE, GlyphSet
+from widgets.glyphs import ASCII, UNICODE, GlyphSet
 
 MAIN_STATES = ("running", "primary_down", "locked", "in_sync", "damaged", "empty")
 """States that are drawn at every size; the others at 100x30 only."""
@@ -32,6 +35,10 @@ class Shot:
     keys: tuple[str, ...] = ()
     theme: str = "calm-dark"
     glyphs: GlyphSet = UNICODE
+    ends: bool = False
+    """Whether the run that the keys start ends before the picture is taken."""
+    form: bool = False
+    """Whether the first start asks for its settings."""
 
 
 def shots() -> tuple[Shot, ...]:
@@ -45,22 +52,31 @@ def shots() -> tuple[Shot, ...]:
     )
     others = (
         ("validation", "stale", ("2", "j", "enter", "j", "enter")),
-        ("orphans", "running", ("3",)),
+        ("orphans", "stale", ("3",)),
         ("history", "in_sync", ("4", "j", "j", "j")),
         ("config", "in_sync", ("5",)),
         ("sync-plan", "stale", ("s",)),
+        ("repair-plan", "damaged", ("r",)),
+        ("repair-running", "damaged", ("r", "right", "enter")),
+        ("rebuild-plan", "damaged", ("R",)),
         ("quarantine", "quarantined", ("u",)),
         ("locked-sync", "locked", ("s",)),
         ("help", "in_sync", ("question_mark",)),
         ("quit", "running", ("q",)),
+        ("palette", "running", ("ctrl+p",)),
         ("log", "running", ("L",)),
+    )
+    more = (
+        Shot("repair-result-100x30", "damaged", (100, 30), ("r", "right", "enter"), ends=True),
+        Shot("first-run-100x30", "no_config", (100, 30), form=True),
     )
     screens = tuple(Shot(f"{name}-100x30", scene, (100, 30), keys) for name, scene, keys in others)
     themed = tuple(
         Shot(f"overview-{theme.removeprefix('calm-')}-100x30", "running", (100, 30), theme=theme)
         for theme in ("calm-light", "calm-cvd")
     )
-    return (*overviews, *screens, *themed)
+    plain = (Shot("overview-ascii-100x30", "running", (100, 30), glyphs=ASCII),)
+    return (*overviews, *screens, *more, *themed, *plain)
 
 
 def write_screenshots(directory: Path, names: Iterable[str] | None = None) -> list[Path]:
@@ -82,33 +98,69 @@ def write_screenshots(directory: Path, names: Iterable[str] | None = None) -> li
 async def picture(shot: Shot) -> str:
     """The SVG of one shot. The same shot gives the same bytes."""
     scene = scenes.scene(shot.scene)
-    bridge = ScriptedBridge([scene.snapshot], scene.events)
-    clock = Clock(lambda: scenes.NOW, lambda: scenes.BEAT + scene.beat_age)
-    app = Console(bridge, UiSettings(theme=shot.theme), clock=clock, glyphs=shot.glyphs, environment={})
+    stage = _Stage(shot, ScriptedBridge([scene.snapshot], scene.events))
+    moment = scenes.BEAT + scene.beat_age
+    # keys are pressed a little earlier: when the picture is taken the cursor has rested
+    now = [moment - RESTED_S]
+    app = Console(
+        stage.bridge,
+        UiSettings(theme=shot.theme),
+        clock=Clock(lambda: scenes.NOW, lambda: now[0]),
+        glyphs=shot.glyphs,
+        environment={},
+        setup=(_FORM, "~/.config/storage-sync/config.toml") if shot.form else None,
+    )
     async with app.run_test(size=shot.size) as pilot:
-        await pilot.pause()
+        await stage.settle(app, pilot)
         for key in shot.keys:
             await pilot.press(key)
-            await pilot.pause()
-        answered = 0
-        while answered < len(bridge.asked):
-            # an answer may be the reason of the next question
-            for command in bridge.asked[answered:]:
-                answered += 1
-                _answer(bridge, command)
-            app.tick()
-            await pilot.pause()
+            await app.workers.wait_for_complete()
+            await stage.settle(app, pilot)
+        now[0] = moment
+        await stage.settle(app, pilot)
+        app.paint(panels=True)
+        await pilot.pause()
         svg = app.export_screenshot(title="Storage Sync", simplify=True)
     return _stable(svg)
 
 
-def _answer(bridge: ScriptedBridge, command: Command) -> None:
-    if command.kind == "make_plan":
-        bridge.post(Answer(command.id, scenes.plan()))
-    elif command.kind in orphan_scene.KINDS:
-        bridge.post(Answer(command.id, orphan_scene.answer(command.kind, command.arguments)))
-    elif (value := scene_answers.answer(command.kind, command.arguments)) is not None:
-        bridge.post(Answer(command.id, value))
+RESTED_S = 0.3
+_FORM = SetupForm("libsql://memory-prod.turso.io", "TURSO_AUTH_TOKEN", "", "/var/lib/do-memory/cache.redb", "prod-eu")
+
+
+class _Stage:
+    """A made-up core that answers what the console asks, each question once."""
+
+    def __init__(self, shot: Shot, bridge: ScriptedBridge) -> None:
+        self.bridge = bridge
+        self._shot = shot
+        self._answered = 0
+
+    async def settle(self, app: Console, pilot: Pilot[int]) -> None:
+        """Until nothing is open: an answer may be the reason of the next question."""
+        await pilot.pause()
+        app.tick()
+        await pilot.pause()
+        while self._answered < len(self.bridge.asked):
+            command = self.bridge.asked[self._answered]
+            self._answered += 1
+            self._answer(command)
+            app.tick()
+            await pilot.pause()
+
+    def _answer(self, command: Command) -> None:
+        kind, arguments = command.kind, command.arguments
+        if kind == "execute" and not self._shot.ends:
+            self.bridge.show(scene_plans.repairing())
+        elif kind == "execute":
+            self.bridge.show(scene_plans.repaired())
+            self.bridge.post(Answer(command.id, scene_answers.outcome()))
+        elif kind == "make_plan":
+            self.bridge.post(Answer(command.id, scene_plans.plan_of(str(arguments.get("kind", "sync")))))
+        elif kind in orphan_scene.KINDS:
+            self.bridge.post(Answer(command.id, orphan_scene.answer(kind, arguments)))
+        elif (value := scene_answers.answer(kind, arguments)) is not None:
+            self.bridge.post(Answer(command.id, value))
 
 
 def _stable(svg: str) -> str:

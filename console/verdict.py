@@ -288,7 +288,7 @@ def _auth(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | N
     return Verdict(
         "AUTH",
         Role.FAILED,
-        (f"{said}  {last_proof(snapshot, now)}.", said),
+        (f"{said.rstrip('.')}. {last_proof(snapshot, now)}.", said),
         ("5 shows the URL and where the token came from; t tries again now.", "5 shows URL and token; t tries now."),
         "5",
         4,

@@ -29,7 +29,7 @@ def clean(text: str, *, ascii_only: bool = False) -> str:
     """Data made harmless: C0, C1, bidi marks and other invisible characters become visible escapes."""
     visible = _HIDDEN.sub(_escape, text[:LONGEST])
     if ascii_only:
-        return visible.encode("ascii", "backslashreplace").decode("ascii")
+        return visible.replace("…", "...").encode("ascii", "backslashreplace").decode("ascii")
     return visible
 
 

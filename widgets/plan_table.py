@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
+
 from widgets import fmt
 from widgets.glyphs import GlyphSet, Look, Tone
 from widgets.line import Line, Piece, cell
 
-STEP, TEXT, ROWS, BYTES, UNDO = 4, 32, 8, 11, 24
+STEP, LEAST_TEXT, GAP = 4, 20, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +32,25 @@ class PlanTable:
     right: str = ""
 
     def lines(self, width: int, height: int, look: Look) -> Sequence[Line]:
-        glyphs = look.glyphs
-        text = max(20, min(TEXT, width - STEP - ROWS - BYTES - UNDO))
-        head = _row("", "step", "rows", "bytes", "undo", text, glyphs, Tone.MUTED)
-        return [head, *(_step(step, text, glyphs) for step in self.steps)]
+        """Each column is as wide as its widest value; the text gives way where there is no room."""
+        cells = [("", "step", "rows", "bytes", "undo"), *(_cells(step) for step in self.steps)]
+        text, rows, amount, undo = (max(cell_len(row[place]) for row in cells) for place in range(1, 5))
+        text = max(LEAST_TEXT, min(text, width - STEP - rows - amount - undo - 3 * GAP))
+        widths = (text, rows + GAP, amount + GAP)
+        return [_row(row, widths, look.glyphs, Tone.PLAIN if place else Tone.MUTED) for place, row in enumerate(cells)]
 
 
-def _step(step: PlanStep, text: int, glyphs: GlyphSet) -> Line:
+def _cells(step: PlanStep) -> tuple[str, str, str, str, str]:
     amount = "-" if step.bytes is None else fmt.size(step.bytes)
-    return _row(step.step, step.text, fmt.count(step.rows), amount, step.undo, text, glyphs, Tone.PLAIN)
+    return (step.step, step.text, fmt.count(step.rows), amount, step.undo)
 
 
-def _row(step: str, text: str, rows: str, amount: str, undo: str, width: int, glyphs: GlyphSet, tone: Tone) -> Line:
+def _row(cells: tuple[str, str, str, str, str], widths: tuple[int, int, int], glyphs: GlyphSet, tone: Tone) -> Line:
+    step, text, rows, amount, undo = cells
     return (
         *cell(f" {step}", STEP, glyphs, tone=Tone.MUTED),
-        *cell(text, width, glyphs, tone=tone),
-        *cell(rows, ROWS, glyphs, right=True, tone=tone),
-        *cell(amount, BYTES, glyphs, right=True, tone=tone),
-        Piece(f"  {undo}", Tone.MUTED),
+        *cell(text, widths[0], glyphs, tone=tone),
+        *cell(rows, widths[1], glyphs, right=True, tone=tone),
+        *cell(amount, widths[2], glyphs, right=True, tone=tone),
+        Piece(f"{' ' * GAP}{undo}", Tone.MUTED),
     )

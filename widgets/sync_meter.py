@@ -34,6 +34,7 @@ class Progress:
     eta: str
     kept: Line
     hint: Line
+    hint_short: Line = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class SyncMeter:
         if height <= 2:
             return [_bar(run, width, look.glyphs), _steps(run, width, look.glyphs, tail=f"ETA {run.eta}")]
         figures = [_bar(run, width, look.glyphs), _steps(run, width, look.glyphs), _figures(run, width, look.glyphs)]
-        return [*figures, spread((Piece(" "), *run.kept), (*run.hint, Piece(" ")), width, look.glyphs)][:height]
+        return [*figures, _kept(run, width, look.glyphs)][:height]
 
 
 def _bar(run: Progress, width: int, glyphs: GlyphSet) -> Line:
@@ -86,5 +87,18 @@ def _figures(run: Progress, width: int, glyphs: GlyphSet) -> Line:
     parts: list[tuple[str, str]] = [("rows/s", f"{spark} {run.rate.rjust(8)}"), ("bytes", run.bytes), ("ETA", run.eta)]
     pieces: list[Piece] = []
     for label, value in parts:
-        pieces.extend((Piece(f" {label}  ", Tone.MUTED), Piece(f"{value}    ")))
+        part = (Piece(f" {label}  ", Tone.MUTED), Piece(value))
+        gap = (Piece("    "),) if pieces else ()
+        # a figure that does not fit is left out whole
+        if pieces and width_of((*pieces, *gap, *part)) > width:
+            break
+        pieces.extend((*gap, *part))
     return fit(tuple(pieces), width, glyphs)
+
+
+def _kept(run: Progress, width: int, glyphs: GlyphSet) -> Line:
+    """What is kept and what a cancel does; the shorter wording where both do not fit."""
+    kept = (Piece(" "), *run.kept)
+    roomy = width_of(kept) + width_of(run.hint) + 3 <= width
+    hint = run.hint if roomy or not run.hint_short else run.hint_short
+    return spread(kept, (Piece("  "), *hint, Piece(" ")), width, glyphs)

@@ -94,6 +94,6 @@ def number_line(values: bytes, index: int, width: int) -> Line:
     for place in range(index * many, min((index + 1) * many, len(values) // 4)):
         (number,) = struct.unpack_from("<f", values, place * 4)
         octets = values[place * 4 : place * 4 + 4][::-1].hex()
-        decimal = f"{number:.7g}"
-        pieces += [*muted(f"{place:>6}  "), *plain(octets), *plain(f"  {decimal:<13} ")]
+        decimal = f"{number: .7g}"
+        pieces += [*muted(f"{place:>6}  "), *plain(octets), *plain(f" {decimal:<14} ")]
     return tuple(pieces)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import ClassVar, Protocol
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
@@ -24,6 +27,10 @@ _ENTRIES = (
     ("cache", "Cache", "path of do-memory's redb file"),
     ("profile", "Profile", "a name for this pair; it is typed to confirm"),
 )
+
+
+def _labelled(label: str, value: Line) -> Line:
+    return (*muted(f" {label.ljust(LABELS)}"), *value)
 
 
 class Driver(Protocol):
@@ -92,6 +99,9 @@ class SetupDialog(ModalScreen[None]):
     def on_mount(self) -> None:
         self._paint()
 
+    def on_resize(self, _event: Resize) -> None:
+        self.call_after_refresh(self._paint)
+
     # ----------------------------------------------------------------------------------------- answers
 
     def show_tried(self, tried: SetupTried) -> None:
@@ -127,20 +137,34 @@ class SetupDialog(ModalScreen[None]):
         elif tried is None:
             lines.append(muted(" Nothing is opened until you test. Nothing is saved before a test."))
         else:
-            lines.extend(
-                (*muted(f" {finding.entry.ljust(LABELS)}"), *self._finding(finding.role, finding.text))
-                for finding in tried.findings
-            )
+            for finding in tried.findings:
+                first, *rest = self._wrapped(finding.text)
+                lines.append(_labelled(finding.entry, toned(Role(finding.role), first, glyphs=self.look.glyphs)))
+                lines.extend(_labelled("", plain(f"{' ' * self._mark}{text}")) for text in rest)
         place = self._clean(self._place)
-        lines.append((*muted(f" {'saves to'.ljust(LABELS)}"), *plain(place), *muted("   mode 0600, token not stored")))
+        saved, how = _labelled("saves to", plain(place)), "mode 0600, token not stored"
+        if cell_len(place) + 3 + len(how) <= self._room:
+            lines.append((*saved, *muted(f"   {how}")))
+        else:
+            lines.extend((saved, _labelled("", muted(how))))
         self.findings.update(to_content(lines, self.look))
         save = self.buttons["save"]
         save.disabled = tried is None
         save.label = "Save and start" if tried is None or tried.usable else "Save all the same"
         save.refresh(layout=True)
 
-    def _finding(self, role: str, text: str) -> Line:
-        return toned(Role(role), self._clean(text), glyphs=self.look.glyphs)
+    @property
+    def _mark(self) -> int:
+        """Cells of a glyph and the blank behind it."""
+        return self.look.glyphs.role_width + 1
+
+    def _wrapped(self, text: str) -> list[str]:
+        return textwrap.wrap(self._clean(text), self._room - self._mark, break_on_hyphens=False) or [""]
+
+    @property
+    def _room(self) -> int:
+        """Cells right of the labels."""
+        return max(self.findings.size.width - LABELS - 1, 4 * LABELS)
 
     def _clean(self, text: str) -> str:
         return fmt.clean(text, ascii_only=self.look.glyphs.is_ascii)

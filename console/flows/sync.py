@@ -80,7 +80,7 @@ def _who(stage: Stage) -> tuple[Line, ...]:
         (),
         muted("Sync when free: plans it now; the run waits 5 s for the lock, then the timer tries again."),
         muted("Stage now: builds the new file beside it. R puts it in place once the cache is free."),
-        muted("p looks at the file through a copy. The lock is never taken from anyone."),
+        muted("Cancel and press p to look through a copy. The lock is never taken from anyone."),
     )
 
 

@@ -22,6 +22,7 @@ from console.screens.base import BaseScreen
 from console.views import orphan_detail as facts
 from console.views import orphans as words
 from console.views.frame import Frame
+from widgets import fmt
 from widgets.glyphs import Look
 from widgets.line import Line, muted, plain, to_content
 from widgets.panel import Panel
@@ -246,7 +247,7 @@ class OrphansScreen(BaseScreen):
                 self._flow.expect(number, note)
 
         lines = (
-            plain(f"{many:,} of the embeddings will count as expected."),
+            plain(f"{fmt.plural(many, 'embedding')} will count as expected."),
             muted("The check counts them aside. Nothing in the cache changes; i takes it back."),
         )
         self._stage.show(NoteDialog(self.look, "Expected", lines, "note", "Mark"), noted)
@@ -258,7 +259,11 @@ class OrphansScreen(BaseScreen):
             self._stage.say("nothing was scanned yet")
             return
         many = flow.marked or flow.view.rows
-        lines = (plain(f"{many:,} rows as JSON lines, {'the marked ones' if flow.marked else 'all that is shown'}."),)
+        lines = (
+            plain(
+                f"{fmt.plural(many, 'row')} as JSON lines, {'the marked ones' if flow.marked else 'all that is shown'}."
+            ),
+        )
         name = f"orphans-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(self._stage.clock.now()))}.jsonl"
 
         def named(path: str | None) -> None:

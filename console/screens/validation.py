@@ -357,7 +357,9 @@ def _details(frame: Frame, result: CheckResult) -> FactList:
     role = checks.role_of(frame, result)
     label, _ = checks.words(frame, check.name)
     difference = _difference(check.expected, check.actual)
-    value = f"{_value(frame, check.actual)} of {_value(frame, check.expected)} expected"
+    counted = isinstance(check.actual, int) and isinstance(check.expected, int)
+    actual, expected = _value(frame, check.actual), _value(frame, check.expected)
+    value = f"{actual} of {expected} expected" if counted else f"{actual}; {expected} expected"
     run = frame.snapshot.run
     at_work = run is not None and run.ended_at is None
     facts = [

@@ -76,6 +76,7 @@ def counts(frame: Frame, index: OrphanIndex, width: int) -> Line:
         return muted("0 embeddings in the cache; nothing to check")
     entries: list[tuple[Role, str, str, int]] = []
     orphaned = sum(index.counts[reason].rows for reason in ORPHANED if reason in index.counts)
+    orphaned -= sum(index.reason(row) in ORPHANED for row in index.expected)
     if orphaned:
         entries.append((Role.FAILED, "orphaned", "orphaned", orphaned))
     for reason, short in _SHORT.items():
@@ -88,18 +89,20 @@ def counts(frame: Frame, index: OrphanIndex, width: int) -> Line:
     long = _joined(_chip(frame, role, f"{name} {many:,}") for role, name, _, many in entries)
     if width_of(long) <= width - 2:
         return long
-    return _joined(_chip(frame, role, f"{short} {many:,}") for role, _, short, many in entries)
+    brief = [_chip(frame, role, f"{short} {many:,}") for role, _, short, many in entries]
+    line = _joined(brief)
+    return line if width_of(line) <= width - 2 else _joined(brief, gap=1)
 
 
 def _chip(frame: Frame, role: Role, text: str) -> Line:
     return (Piece(frame.look.glyphs.roles[role], Tone(role.value)), Piece(f" {text}"))
 
 
-def _joined(parts: Iterable[Line]) -> Line:
+def _joined(parts: Iterable[Line], gap: int = 3) -> Line:
     pieces: list[Piece] = []
     for part in parts:
         if pieces:
-            pieces.append(Piece("   "))
+            pieces.append(Piece(" " * gap))
         pieces.extend(part)
     return tuple(pieces)
 

@@ -91,7 +91,7 @@ def _facts(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
         *(_fact("" if place else "tables", plain(text)) for place, text in enumerate(_tables(plan, width))),
         _fact("guard", _guard(plan, look)),
         _fact("takes", plain(takes)),
-        _fact("valid", plain(f"for g-{generation}, root {short_root}; void if the cache moves or more rows go")),
+        _fact("valid", plain(f"for g-{generation}, root {short_root}; void if it moves or more rows go")),
     ]
     facts.extend(
         _fact("" if place else "note", (Piece(text, Tone.ATTENTION),))

@@ -107,7 +107,8 @@ def detail(entry: QuarantineEntry | None, now: float, look: Look) -> FactList:
         QuarantineKind.RUN: f"run {entry.id}",
         QuarantineKind.FILE: PurePath(entry.id).name,
     }
-    name = clean_text(titles.get(entry.kind, f"{entry.table} · {entry.key}"), look)
+    row = look.glyphs.plain(" · ").join((clean_text(entry.table, look), clean_text(entry.key, look)))
+    name = clean_text(titles[entry.kind], look) if entry.kind in titles else row
     facts = {
         QuarantineKind.RUN: _run,
         QuarantineKind.ASIDE: _aside,

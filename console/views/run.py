@@ -50,6 +50,7 @@ def _running(frame: Frame, run: Run) -> SyncMeter:
             eta=fmt.tenths(run.eta_s),
             kept=_kept(run),
             hint=_hint(frame, run),
+            hint_short=_hint_short(run),
         ),
     )
 
@@ -80,6 +81,10 @@ def _hint(frame: Frame, run: Run) -> Line:
     generation = frame.snapshot.cache.generation
     stays = f", cache stays at g-{generation}" if generation is not None else ""
     return (Piece("x  "), *plain(f"stops and keeps them{stays}"))
+
+
+def _hint_short(run: Run) -> Line:
+    return plain("x  stops and keeps them") if run.cancellable and run.cancel_asked_at is None else ()
 
 
 def run_lines(frame: Frame, width: int) -> list[Line]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from console.keys import SCREENS, footer
+import re
+
+from console.keys import KEYS, OVERVIEW, SCREENS, footer
 from console.verdict import STALLED_AFTER_S, Verdict
+from console.views import checks
 from console.views.frame import Frame
-from storage_sync.model import CheckStatus, Run, Snapshot
+from storage_sync.model import CheckStatus, Run
 from widgets import fmt
 from widgets.glyphs import Look, Role
 from widgets.header import HeaderText
@@ -50,34 +53,47 @@ def running_words(run: Run | None) -> str:
     return f"{run.kind} {fmt.percent(run.done, run.total)}" if run.total else f"{run.kind} {run.step}".rstrip()
 
 
-def verdict_text(verdict: Verdict, clean: Look) -> VerdictText:
-    """The verdict's wordings made harmless: they quote messages and names from outside."""
+def verdict_text(verdict: Verdict, clean: Look, screen: str) -> VerdictText:
+    """The verdict's wordings made harmless: they quote messages and names from outside.
+
+    A key that only Overview has is named with the way to it.
+    """
 
     def safe(texts: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(fmt.clean(text, ascii_only=clean.glyphs.is_ascii) for text in texts)
 
-    return VerdictText(verdict.role, verdict.word, safe(verdict.sentence), safe(verdict.next))
+    following = tuple(text if screen == OVERVIEW else _with_the_way(text) for text in safe(verdict.next))
+    return VerdictText(verdict.role, verdict.word, safe(verdict.sentence), following)
 
 
-def tabs(snapshot: Snapshot, active: str) -> Tabs:
-    badges = {"validation": _check_badge(snapshot), "orphans": _orphan_badge(snapshot)}
+_LETTER = re.compile(r"(?<!\S)([a-z])(?= )")
+_ON_OVERVIEW = frozenset(key.shown for key in KEYS if key.where == OVERVIEW)
+
+
+def _with_the_way(text: str) -> str:
+    return f"on 1: {text}" if _ON_OVERVIEW & set(_LETTER.findall(text)) else text
+
+
+def tabs(frame: Frame, active: str) -> Tabs:
+    """A badge counts as its screen does: what is too old is not known any more."""
+    badges = {"validation": _check_badge(frame), "orphans": _orphan_badge(frame)}
     return Tabs(
         tuple(Tab(name, key, title, *badges.get(name, (Role.NONE, ""))) for name, key, title in SCREENS), active
     )
 
 
-def _check_badge(snapshot: Snapshot) -> tuple[Role, str]:
-    for status, role in ((CheckStatus.FAIL, Role.FAILED), (CheckStatus.UNKNOWN, Role.UNKNOWN)):
-        number = sum(result.check.status is status for result in snapshot.checks)
-        if number:
-            return role, f"{number}"
+def _check_badge(frame: Frame) -> tuple[Role, str]:
+    roles = [checks.role_of(frame, result) for result in frame.snapshot.checks]
+    for role in (Role.FAILED, Role.UNKNOWN):
+        if role in roles:
+            return role, f"{roles.count(role)}"
     return Role.NONE, ""
 
 
-def _orphan_badge(snapshot: Snapshot) -> tuple[Role, str]:
-    for result in snapshot.checks:
+def _orphan_badge(frame: Frame) -> tuple[Role, str]:
+    for result in frame.snapshot.checks:
         if result.check.name == "orphaned_embeddings" and result.check.status is CheckStatus.FAIL:
-            return Role.FAILED, f"{result.check.actual}"
+            return checks.role_of(frame, result), f"{result.check.actual}"
     return Role.NONE, ""
 
 

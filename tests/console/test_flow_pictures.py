@@ -14,13 +14,11 @@ from console.bridge import ScriptedBridge
 from storage_sync.answers import SetupFinding, UnfinishedBuild
 from storage_sync.model import Answer
 from tests.console.app import console, settle
+from tests.console.pictures import LOOKS, Compare, dressed, each_look, each_size
 from tests.console.test_flows import answer, outcome_of, plan_of, quarantine, shown, started
 from tests.console.test_setup import tried, unconfigured
-from widgets.glyphs import ASCII, UNICODE, GlyphSet
 
-Compare = Callable[..., bool]
 Scene = Callable[[Console, ScriptedBridge, Pilot[int]], Awaitable[object]]
-SIZES = [(80, 24), (100, 30), (140, 45)]
 
 
 async def _rebuild(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:
@@ -52,35 +50,52 @@ SCENES: dict[str, tuple[str, Scene]] = {
 }
 
 
-@pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("name", sorted(SCENES))
-def test_flows(name: str, size: tuple[int, int], glyphs: GlyphSet, snap_compare: Compare) -> None:
-    state, play = SCENES[name]
-    app, bridge = console(state, glyphs=glyphs)
-
+def _played(app: Console, bridge: ScriptedBridge, play: Scene) -> Callable[[Pilot[int]], Awaitable[None]]:
     async def open_it(pilot: Pilot[int]) -> None:
         await settle(app, pilot)
         await play(app, bridge, pilot)
         await settle(app, pilot)
 
-    assert snap_compare(app, terminal_size=size, run_before=open_it)
+    return open_it
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-def test_setup(size: tuple[int, int], snap_compare: Compare) -> None:
-    app, bridge = unconfigured()
+@each_size()
+@pytest.mark.parametrize("name", sorted(SCENES))
+def test_flows(name: str, size: tuple[int, int], snap_compare: Compare) -> None:
+    state, play = SCENES[name]
+    app, bridge = console(state)
+    assert snap_compare(app, terminal_size=size, run_before=_played(app, bridge, play))
+
+
+@each_look()
+@pytest.mark.parametrize("name", sorted(SCENES))
+def test_flows_in_other_looks(name: str, look: str, snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+    state, play = SCENES[name]
+    app, bridge = dressed(look, state, monkeypatch)
+    assert snap_compare(app, terminal_size=(100, 30), run_before=_played(app, bridge, play))
+
+
+async def _tested(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:
     found = (
         SetupFinding("token", "ok", "set, hidden, from env TURSO_AUTH_TOKEN"),
         SetupFinding("primary", "ok", "answers in 44 ms, token accepted"),
         SetupFinding("primary", "attention", "no digest functions: comparing reads every row"),
         SetupFinding("cache", "off", "exists, 10,276,045 bytes, held by pid 2231 do-memory-mcp-server (normal)"),
     )
+    await pilot.press("enter")
+    bridge.post(Answer(bridge.asked[-1].id, replace(tried(*found))))
 
-    async def open_it(pilot: Pilot[int]) -> None:
-        await settle(app, pilot)
-        await pilot.press("enter")
-        bridge.post(Answer(bridge.asked[-1].id, replace(tried(*found))))
-        await settle(app, pilot)
 
-    assert snap_compare(app, terminal_size=size, run_before=open_it)
+@each_size()
+def test_setup(size: tuple[int, int], snap_compare: Compare) -> None:
+    app, bridge = unconfigured()
+    assert snap_compare(app, terminal_size=size, run_before=_played(app, bridge, _tested))
+
+
+@each_look()
+def test_setup_in_other_looks(look: str, snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+    dress = LOOKS[look]
+    if not dress.colour:
+        monkeypatch.setenv("NO_COLOR", "1")
+    app, bridge = unconfigured(glyphs=dress.glyphs, theme=dress.theme)
+    assert snap_compare(app, terminal_size=(80, 24), run_before=_played(app, bridge, _tested))

@@ -88,7 +88,8 @@ async def test_it_scans_once_and_shows_groups_counts_and_facts() -> None:
         assert len(here.questions("orphans_scan")) == 1
         text = here.text
         assert "owner nowhere · 20 · 30.0 KiB" in text
-        assert "orphaned 25" in text
+        assert "orphaned 23" in text
+        assert "expected 2" in text
         assert FIRST in text
         assert "episode 'Retry policy for S3 uploads'" in text
         assert "likely eviction" in text
@@ -300,7 +301,7 @@ async def test_i_asks_for_a_note_and_takes_the_mark_back() -> None:
         await here.press("slash", *"expected:yes", "enter")
         await here.press("g", "j")
         await here.press("i")
-        assert here.questions("unexpect")[-1] == {"keys": ["legacy-note-17"]}
+        assert here.questions("unexpect")[-1] == {"keys": ["episode_b0b0a9e4-1c55-4b5a-9a3e-0e7c1a2b3c4d"]}
 
 
 async def test_i_can_be_left_without_a_note() -> None:

@@ -9,12 +9,12 @@ from textual.pilot import Pilot
 
 from console.app import Console
 from console.bridge import ScriptedBridge
+from storage_sync.answers import Runs
+from storage_sync.model import Answer
 from tests.console.app import console, settle
+from tests.console.pictures import Compare, dressed, each_look, each_size
 from tests.console.rooms import answer_all
-from widgets.glyphs import ASCII, UNICODE, GlyphSet
 
-Compare = Callable[..., bool]
-SIZES = [(80, 24), (100, 30), (140, 45)]
 STATES: dict[str, tuple[str, tuple[str, ...]]] = {
     "checks": ("stale", ("2", "j")),
     "rows": ("stale", ("2", "j", "enter", "j")),
@@ -45,7 +45,7 @@ def pressed(app: Console, bridge: ScriptedBridge, keys: tuple[str, ...]) -> Call
     return press
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@each_size()
 @pytest.mark.parametrize("state", STATES)
 def test_states(state: str, size: tuple[int, int], snap_compare: Compare) -> None:
     scene, keys = STATES[state]
@@ -53,22 +53,31 @@ def test_states(state: str, size: tuple[int, int], snap_compare: Compare) -> Non
     assert snap_compare(app, terminal_size=size, run_before=pressed(app, bridge, keys))
 
 
-@pytest.mark.parametrize("state", ["sides", "stopped-run", "writing"])
-@pytest.mark.parametrize(
-    ("theme", "glyphs", "colour"),
-    [
-        ("calm-light", UNICODE, True),
-        ("calm-cvd", UNICODE, True),
-        ("calm-dark", ASCII, True),
-        ("calm-dark", UNICODE, False),
-    ],
-    ids=["light", "cvd", "ascii", "no-colour"],
-)
-def test_looks(
-    state: str, theme: str, glyphs: GlyphSet, colour: bool, snap_compare: Compare, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not colour:
-        monkeypatch.setenv("NO_COLOR", "1")
+@pytest.mark.parametrize("state", ["primary_down", "locked", "damaged", "empty"])
+def test_degraded(state: str, snap_compare: Compare) -> None:
+    app, bridge = console(state)
+    assert snap_compare(app, terminal_size=(80, 24), run_before=pressed(app, bridge, ("2",)))
+
+
+def test_no_run_yet(snap_compare: Compare) -> None:
+    app, bridge = console("empty")
+
+    async def opened(pilot: Pilot[int]) -> None:
+        await settle(app, pilot)
+        await pilot.press("4")
+        await settle(app, pilot)
+        assert bridge.asked[-1].kind == "runs"
+        bridge.post(Answer(bridge.asked[-1].id, Runs((), (), "~/.local/state/storage-sync/history.db")))
+        await settle(app, pilot)
+        app.paint(panels=True)
+        await pilot.pause()
+
+    assert snap_compare(app, terminal_size=(80, 24), run_before=opened)
+
+
+@each_look()
+@pytest.mark.parametrize("state", ["sides", "stopped-run", "editing", "writing"])
+def test_looks(state: str, look: str, snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
     scene, keys = STATES[state]
-    app, bridge = console(scene, theme=theme, glyphs=glyphs)
+    app, bridge = dressed(look, scene, monkeypatch)
     assert snap_compare(app, terminal_size=(100, 30), run_before=pressed(app, bridge, keys))

@@ -29,10 +29,12 @@ SECRET = "s3cr3t-token-of-a-test"
 FORM = SetupForm("libsql://memory.turso.io", "TURSO_AUTH_TOKEN", "", "/var/lib/cache.redb", "prod-eu")
 
 
-def unconfigured(form: SetupForm = FORM, glyphs: GlyphSet = UNICODE) -> tuple[Console, ScriptedBridge]:
+def unconfigured(
+    form: SetupForm = FORM, glyphs: GlyphSet = UNICODE, theme: str = "calm-dark"
+) -> tuple[Console, ScriptedBridge]:
     none = scene("no_config")
     bridge = ScriptedBridge([none.snapshot])
-    ui = console()[0].ui
+    ui = console(theme=theme)[0].ui
     app = Console(
         bridge, ui, clock=FakeClock(0.4).clock, glyphs=glyphs, environment={}, setup=(form, f"/home/me/{HOSTILE}")
     )

@@ -1,21 +1,23 @@
-"""Pictures of the Overview and of every dialog; a changed cell fails. The clock stands still."""
+"""Pictures of Overview in every state, of Orphans and of the dialogs; a changed cell fails. The clock stands still."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from textual.pilot import Pilot
 
 from console import scenes
 from console.app import Console
-from storage_sync.model import Answer
+from console.bridge import ScriptedBridge
+from storage_sync.model import Answer, Refused
 from tests.console.app import FakeClock, answer_orphans, console, settle
-from widgets.glyphs import ASCII, UNICODE, GlyphSet
+from tests.console.pictures import Compare, dressed, each_look, each_size
 
-Compare = Callable[..., bool]
-SIZES = [(80, 24), (100, 30), (140, 45)]
-STATES = ["running", "primary_down", "locked", "in_sync", "damaged", "empty"]
+Played = Callable[[Pilot[int]], Awaitable[None]]
+STATES = tuple(name for name in scenes.NAMES if name != "hostile")
+DIALOGS = {"help": "question_mark", "log": "L", "quit": "q", "palette": "ctrl+p"}
+ORPHAN_DIALOGS = {"numbers": "enter", "expected": "i"}
 
 
 async def _drawn(pilot: Pilot[int]) -> None:
@@ -23,109 +25,114 @@ async def _drawn(pilot: Pilot[int]) -> None:
     await settle(pilot.app, pilot)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@each_size()
 @pytest.mark.parametrize("state", STATES)
 def test_overview(state: str, size: tuple[int, int], snap_compare: Compare) -> None:
     app, _ = console(state)
     assert snap_compare(app, terminal_size=size, run_before=_drawn)
 
 
-@pytest.mark.parametrize("state", ["refused", "auth", "quarantined", "stalled", "no_config"])
-def test_other_states(state: str, snap_compare: Compare) -> None:
-    app, _ = console(state)
-    assert snap_compare(app, terminal_size=(100, 30), run_before=_drawn)
-
-
-@pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize("theme", ["calm-light", "calm-cvd"])
-def test_themes(state: str, theme: str, snap_compare: Compare) -> None:
-    app, _ = console(state, theme=theme)
-    assert snap_compare(app, terminal_size=(100, 30), run_before=_drawn)
-
-
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@each_look()
 @pytest.mark.parametrize("state", ["running", "primary_down"])
-def test_ascii(state: str, size: tuple[int, int], snap_compare: Compare) -> None:
-    app, _ = console(state, glyphs=ASCII)
-    assert snap_compare(app, terminal_size=size, run_before=_drawn)
-
-
-@pytest.mark.parametrize("state", STATES)
-def test_without_colour(state: str, snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    app, _ = console(state)
-    assert app.look.no_color
+def test_overview_in_other_looks(state: str, look: str, snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+    app, _ = dressed(look, state, monkeypatch)
     assert snap_compare(app, terminal_size=(100, 30), run_before=_drawn)
 
 
-@pytest.mark.parametrize("key", ["2", "3", "4", "5", "question_mark", "L", "q"])
-@pytest.mark.parametrize("size", [(80, 24), (100, 30)], ids=lambda size: f"{size[0]}x{size[1]}")
-def test_screens_and_dialogs(key: str, size: tuple[int, int], snap_compare: Compare) -> None:
-    app, bridge = console("running")
-
+def _pressed(app: Console, key: str) -> Played:
     async def open_it(pilot: Pilot[int]) -> None:
         await settle(app, pilot)
         await pilot.press(key)
+        await app.workers.wait_for_complete()
         await settle(app, pilot)
-        await answer_orphans(app, bridge, pilot)
 
-    assert snap_compare(app, terminal_size=size, run_before=open_it)
+    return open_it
 
 
-@pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-def test_orphans(size: tuple[int, int], glyphs: GlyphSet, snap_compare: Compare) -> None:
-    clock = FakeClock(0.4)
-    app, bridge = console("in_sync", glyphs=glyphs, clock=clock)
+@each_size()
+@pytest.mark.parametrize("name", DIALOGS)
+def test_dialogs(name: str, size: tuple[int, int], snap_compare: Compare) -> None:
+    app, _ = console("running")
+    assert snap_compare(app, terminal_size=size, run_before=_pressed(app, DIALOGS[name]))
 
-    async def chosen(pilot: Pilot[int]) -> None:
+
+@each_look()
+@pytest.mark.parametrize("name", ["help", "palette"])
+def test_dialogs_in_other_looks(name: str, look: str, snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+    app, _ = dressed(look, "running", monkeypatch)
+    assert snap_compare(app, terminal_size=(80, 24), run_before=_pressed(app, DIALOGS[name]))
+
+
+def _orphans(app: Console, bridge: ScriptedBridge, clock: FakeClock, keys: tuple[str, ...] = ()) -> Played:
+    """The cursor rests, so the nearest are known; then more keys."""
+
+    async def play(pilot: Pilot[int]) -> None:
         await pilot.press("3")
         await answer_orphans(app, bridge, pilot)
         await pilot.press("space", "space", "k")
         await answer_orphans(app, bridge, pilot)
         clock.move(0.5)
         await answer_orphans(app, bridge, pilot)
+        await pilot.press(*keys)
+        await answer_orphans(app, bridge, pilot)
 
-    assert snap_compare(app, terminal_size=size, run_before=chosen)
+    return play
 
 
-@pytest.mark.parametrize("theme", ["calm-light", "calm-cvd"])
-def test_orphans_in_other_colours(theme: str, snap_compare: Compare) -> None:
-    app, bridge = console("in_sync", theme=theme)
+@each_size()
+def test_orphans(size: tuple[int, int], snap_compare: Compare) -> None:
+    clock = FakeClock(0.4)
+    app, bridge = console("stale", clock=clock)
+    assert snap_compare(app, terminal_size=size, run_before=_orphans(app, bridge, clock))
 
-    async def folded(pilot: Pilot[int]) -> None:
+
+@each_look()
+def test_orphans_in_other_looks(look: str, snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock(0.4)
+    app, bridge = dressed(look, "stale", monkeypatch, clock)
+    filtered = ("slash", *"!reason:missing", "enter")
+    assert snap_compare(app, terminal_size=(100, 30), run_before=_orphans(app, bridge, clock, filtered))
+
+
+def test_orphans_that_cannot_be_looked_at(snap_compare: Compare) -> None:
+    app, bridge = console("locked")
+
+    async def refused(pilot: Pilot[int]) -> None:
         await pilot.press("3")
-        await answer_orphans(app, bridge, pilot)
-        await pilot.press("k", "enter", "slash", *"!reason:missing", "enter")
-        await answer_orphans(app, bridge, pilot)
-
-    assert snap_compare(app, terminal_size=(100, 30), run_before=folded)
-
-
-@pytest.mark.parametrize("key", ["enter", "i", "e"])
-@pytest.mark.parametrize("size", [(80, 24), (100, 30)], ids=lambda size: f"{size[0]}x{size[1]}")
-def test_dialogs_of_orphans(key: str, size: tuple[int, int], snap_compare: Compare) -> None:
-    app, bridge = console("in_sync")
-
-    async def open_it(pilot: Pilot[int]) -> None:
-        await pilot.press("3")
-        await answer_orphans(app, bridge, pilot)
-        await pilot.press(key)
+        await settle(app, pilot)
+        assert bridge.asked[-1].kind == "orphans_scan"
+        bridge.post(Refused(bridge.asked[-1].id, "pid 2231 holds the cache", "p looks through a copy"))
         await settle(app, pilot)
 
-    assert snap_compare(app, terminal_size=size, run_before=open_it)
+    assert snap_compare(app, terminal_size=(80, 24), run_before=refused)
 
 
-@pytest.mark.parametrize("removed", [0, 424])
-@pytest.mark.parametrize("size", [(80, 24), (100, 30)], ids=lambda size: f"{size[0]}x{size[1]}")
-def test_the_plan(removed: int, size: tuple[int, int], snap_compare: Compare) -> None:
+@each_size()
+@pytest.mark.parametrize("name", ORPHAN_DIALOGS)
+def test_dialogs_of_orphans(name: str, size: tuple[int, int], snap_compare: Compare) -> None:
+    clock = FakeClock(0.4)
+    app, bridge = console("stale", clock=clock)
+    played = _orphans(app, bridge, clock, (ORPHAN_DIALOGS[name],))
+    assert snap_compare(app, terminal_size=size, run_before=played)
+
+
+@each_look()
+def test_the_numbers_in_other_looks(look: str, snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock(0.4)
+    app, bridge = dressed(look, "stale", monkeypatch, clock)
+    played = _orphans(app, bridge, clock, ("enter",))
+    assert snap_compare(app, terminal_size=(80, 24), run_before=played)
+
+
+@each_size()
+def test_the_plan(size: tuple[int, int], snap_compare: Compare) -> None:
     app, bridge = console("stale")
 
     async def open_it(pilot: Pilot[int]) -> None:
         await settle(app, pilot)
         await pilot.press("s")
         await settle(app, pilot)
-        bridge.post(Answer(bridge.asked[-1].id, scenes.plan(removed=removed)))
+        bridge.post(Answer(bridge.asked[-1].id, scenes.plan(removed=424)))
         await settle(app, pilot)
 
     assert snap_compare(app, terminal_size=size, run_before=open_it)

@@ -99,7 +99,7 @@ def test_no_config() -> None:
 def test_a_guard_says_what_stopped_it() -> None:
     found = judge(scenes.scene("refused").snapshot)
     assert (found.word, found.exit_code) == ("REFUSED", 9)
-    assert "70 %" in found.sentence[0]
+    assert "424 of 603" in found.sentence[0]
 
 
 def test_what_only_matters_to_a_writer_does_not_stop_a_reader() -> None:

@@ -70,7 +70,7 @@ def test_every_number_in_hex_and_decimal() -> None:
     text = "".join(text_of(number_line(values, index, 80)) for index in range(3))
     for place, number in enumerate(numbers):
         assert f"{place:>6}  {struct.pack('>f', number).hex()}" in text
-    for decimal in ("1 ", "-1.234567e-38 ", "nan ", "inf ", "0.1 "):
-        assert f"  {decimal}" in text
+    for decimal in (" 1 ", "-1.234567e-38 ", " nan ", " inf ", " 0.1 "):
+        assert f" {decimal}" in text
     assert number_rows(b"", 80) == 0
     assert across(10) == 1

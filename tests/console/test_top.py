@@ -1,0 +1,37 @@
+"""What stands above every screen: badges that agree with their screens, and keys that work where they are named."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.console.app import console, live, screen_text
+
+
+@pytest.mark.parametrize(
+    ("state", "badges"),
+    [("running", ("2 Validation ✗3", "3 Orphans ?23")), ("primary_down", ("2 Validation ?7", "3 Orphans"))],
+)
+async def test_a_badge_counts_what_is_too_old_as_unknown(state: str, badges: tuple[str, str]) -> None:
+    app, _ = console(state)
+    async with live(app) as pilot:
+        await pilot.pause()
+        tabs = screen_text(app).splitlines()[1]
+        assert f"{badges[0]}  {badges[1]}  4 History" in tabs
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("locked", "p looks through a copy"),
+        ("primary_down", "retry 7 in 21 s, or t tries now"),
+        ("damaged", "r repairs"),
+    ],
+)
+async def test_a_key_of_overview_is_named_with_the_way_to_it(state: str, said: str) -> None:
+    app, _ = console(state)
+    way = "" if state == "damaged" else "on 1: "
+    async with live(app) as pilot:
+        assert f"next       {said}" in screen_text(app)
+        await pilot.press("5")
+        await pilot.pause()
+        assert f"next       {way}{said}" in screen_text(app)
