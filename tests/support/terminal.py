@@ -28,7 +28,9 @@ class Terminal:
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
         self.raw = b""
-        environment = {**environment, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        # these two would outrank the size of the terminal; the runner of parallel tests sets them
+        sized = {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")}
+        environment = {**sized, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         self._process = pexpect.spawn(
             command[0],
             list(command[1:]),
