@@ -30,7 +30,10 @@ SERVED = 400 if FULL else 40
 ROWS = 1_100
 """Of its primary, about."""
 LIVES = 4.0
-"""A process lives up to so many times as long as a rebuild takes."""
+"""At first a process lives up to so many times as long as one rebuild took."""
+EARLIER = 0.85
+LATER = 1.35
+"""What a kill that came late, or early, does to the longest life: a third of the kills come early, at any speed."""
 FIRST = "(SELECT min(heuristic_id) FROM heuristics)"
 
 
@@ -76,8 +79,22 @@ class Place:
         return outcome
 
 
+class Moments:
+    """Random moments from 0 to `longest_s`, which follows how the kills fell, for no machine keeps its speed."""
+
+    def __init__(self, seed: int, longest_s: float) -> None:
+        self.random = Random(seed)
+        self._longest_s = longest_s
+
+    def next_s(self) -> float:
+        return self.random.uniform(0, self._longest_s)
+
+    def fell(self, *, late: bool) -> None:
+        self._longest_s *= EARLIER if late else LATER
+
+
 async def seconds_of_a_rebuild(place: Place) -> float:
-    """At the speed of this machine, which says nothing but how the moments of the kills are spread."""
+    """At the speed of this machine now: where `Moments` begin."""
     started = time.monotonic()
     outcome = await operations.rebuild(place.request)
     assert outcome.verdict is Word.IN_SYNC
@@ -86,11 +103,10 @@ async def seconds_of_a_rebuild(place: Place) -> float:
 
 @pytest.mark.timeout(7200 if FULL else 1200)
 async def test_it_is_the_old_state_or_the_new_one(tmp_path: Path) -> None:
-    random = Random(7)
     primary = tmp_path / "primary.db"
     generate(primary, 7, 60, patterns=ROUNDS // 4 + 10, step_bytes=300)
     place = Place(tmp_path / "tool", f"file:{primary}")
-    longest = LIVES * await seconds_of_a_rebuild(place)
+    moments = Moments(7, LIVES * await seconds_of_a_rebuild(place))
     had = place.heuristics()
     seen = [0, 0]
     for number in range(ROUNDS):
@@ -98,11 +114,12 @@ async def test_it_is_the_old_state_or_the_new_one(tmp_path: Path) -> None:
         changed = f"UPDATE episodes SET task_description = '{number}' || task_type WHERE rowid % 3 = {number % 3}"
         gone = [f"DELETE FROM heuristics WHERE heuristic_id = {FIRST}"] if number % 4 == 0 else []
         stores.execute(primary, [*gone, changed])
-        with looping(place.request, number, random.uniform(0, longest)):
+        with looping(place.request, number, moments.next_s()):
             copy = place.opened()
         states = [check(one, copy).holds(exact=True) for one in (old, primary)]
         assert states.count(True) == 1, f"round {number}: {states}"
         seen[states.index(True)] += 1
+        moments.fell(late=states[1])
         await place.sync()
         assert check(primary, place.opened()).holds(exact=True), f"round {number}"
         left = place.heuristics()
@@ -119,18 +136,18 @@ async def test_it_is_the_old_state_or_the_new_one(tmp_path: Path) -> None:
 @pytest.mark.timeout(7200 if FULL else 1200)
 async def test_what_was_durable_is_not_fetched_again(tmp_path: Path) -> None:
     """A first rebuild from a server: the next run takes up every row that was said to be durable."""
-    random = Random(8)
     primary = tmp_path / "primary.db"
     generate(primary, 8, 400, step_bytes=300)
     with Sqld(primary) as server:
-        longest = await seconds_of_a_rebuild(Place(tmp_path / "measured", server.url))
+        moments = Moments(8, await seconds_of_a_rebuild(Place(tmp_path / "measured", server.url)) / 4)
         taken_up = durable = 0
         for number in range(SERVED):
             place = Place(tmp_path / "tool", server.url)
-            rows, more = random.randrange(ROWS), random.uniform(0, longest / 4)
+            rows, more = moments.random.randrange(ROWS), moments.next_s()
             with looping(place.request, number, more, rows=rows) as told:
                 resumed = await finished(place, told)
             taken_up += resumed > 0
+            moments.fell(late=resumed == 0)
             durable += told.rows > 0
             assert check(primary, place.opened()).holds(exact=True), f"round {number}"
             assert not list(place.folder.glob("*.build-*")), f"round {number}"
