@@ -17,6 +17,7 @@ from statistics import median
 from typing import Any, Self
 
 from storage_sync.answers import CheckRun
+from storage_sync.cache.database import transaction
 from storage_sync.model import Check, CheckStatus, HistoryView, RunSummary, TableChange
 
 VERSION = 1
@@ -333,13 +334,8 @@ class History:
     def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
         with self._lock:
             try:
-                self._db.execute("BEGIN IMMEDIATE")
-                try:
+                with transaction(self._db):
                     work(self._db)
-                except BaseException:
-                    self._db.execute("ROLLBACK")
-                    raise
-                self._db.execute("COMMIT")
                 self._revision += 1
             except sqlite3.Error as error:
                 self._warn(f"the history {self.path} cannot be written ({error})")

@@ -19,11 +19,9 @@ from storage_sync.embeddings import questions as embeddings
 from storage_sync.errors import StorageSyncError
 from storage_sync.mend import listing
 from storage_sync.model import Accepted, Answer, Command, Event, Outcome, Refused, Snapshot
-from storage_sync.operations import Work, perform, quiet
+from storage_sync.operations import Work, mend
 from storage_sync.repair import unfinished
 from storage_sync.request import Request
-from storage_sync.session import Session
-from storage_sync.sync.cancel import Cancel
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -47,12 +45,8 @@ class Asked:
 
     async def look(self, command: str, work: Work) -> Outcome:
         """Perform `work` with stores of its own, as a command that changes nothing; StorageSyncError never."""
-        session = Session(self.settings, self.token)
         request = Request(self.settings, self.token, wait_s=0.0, max_attempts=1, flags=frozenset({"plan"}))
-        try:
-            return await perform(session, command, request, quiet, Cancel(), work)
-        finally:
-            await session.close()
+        return await mend(command, request, work)
 
 
 Question = Callable[[Asked], Awaitable[object]]
