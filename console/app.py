@@ -240,21 +240,22 @@ class Console(App[int]):
         shown = live if self._frozen is None else replace(live, snapshot=self._frozen, now=self._frozen.taken_at)
         screen.show_top(shown, live, self._disabled())
         moment = self.clock.monotonic()
-        due = self._drawn_at is None or moment - self._drawn_at >= self._rest(live.snapshot) - TICK_S / 2
+        facts = _facts(live.snapshot)
+        due = self._drawn_at is None or moment - self._drawn_at >= self._rest(facts) - TICK_S / 2
         if panels or (due and not live.stalled) or self._drawn_at is None:
             self._drawn_at = moment
-            self._drawn = _facts(live.snapshot)
+            self._drawn = facts
             screen.show_body(shown)
         if isinstance(self.screen, LogDialog):
             self.screen.refresh_lines()
         live_part(self.screen, live)
 
-    def _rest(self, snapshot: Snapshot) -> float:
+    def _rest(self, facts: Snapshot) -> float:
         """Seconds between two pictures of the panels: less during a run, more while only ages change."""
         wanted = self.ui.refresh_s
         if self.running:
             return TICK_S if wanted <= IDLE_TICK_S else wanted
-        return wanted if _facts(snapshot) != self._drawn else max(wanted, AGES_S)
+        return wanted if facts != self._drawn else max(wanted, AGES_S)
 
     def _base_screen(self) -> BaseScreen | None:
         stack = self.screen_stack

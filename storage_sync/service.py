@@ -459,11 +459,10 @@ class SyncService:
             self._board.update(history=self._journal.view())
             if job.kind == "sync" and not job.plans:
                 self._board.update(advice=self._journal.advice(self._settings))
+        recent = self._journal.recent if self._journal is not None else _nothing_recent
         if job.kind == "peek":
-            recent = self._journal.recent if self._journal is not None else _nothing_recent
             self._board.show(picture.peeked(self._board.snapshot, outcome, recent, time.time()))
         if (kind.judges or (kind.writes and not job.plans)) and not _outdated(job, outcome):
-            recent = self._journal.recent if self._journal is not None else _nothing_recent
             self._board.show(picture.after(self._board.snapshot, outcome, recent, time.time()))
             self._board.judge(outcome.verdict, picture.sentence("plan" if job.plans else job.kind, outcome))
 
