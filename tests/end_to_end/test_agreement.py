@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -23,6 +22,7 @@ from tests.core.test_service import Watcher
 from tests.core.test_service import running as serving
 from tests.support import stores
 from tests.support.command import Tool
+from tests.support.loopback import Loopback
 
 WORDS = {
     "IN SYNC": "IN_SYNC",
@@ -31,8 +31,6 @@ WORDS = {
     **dict.fromkeys(("NO ACCESS", "LOCKED", "UNCLEAN", "AUTH"), "UNKNOWN"),
 }
 """The words of the screen refine the seven of the documents."""
-FORMAT = 0x40 + 4
-"""Where a commit slot says its file format; the first page is what a program looks at first."""
 
 
 class Stage:
@@ -150,13 +148,8 @@ def refusing(stage: Stage) -> None:
         def log_message(self, *arguments: object) -> None:
             """Nothing goes to standard error."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    stage.held.callback(thread.join, 5)
-    stage.held.callback(server.server_close)
-    stage.held.callback(server.shutdown)
-    stage.tool = Tool(stage.tool.folder, f"http://127.0.0.1:{server.server_address[1]}", stage.tool.cache)
+    server = stage.held.enter_context(Loopback(ThreadingHTTPServer(("127.0.0.1", 0), Handler)))
+    stage.tool = Tool(stage.tool.folder, server.address, stage.tool.cache)
 
 
 def nothing(stage: Stage) -> None:
