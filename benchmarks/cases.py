@@ -102,7 +102,7 @@ def first_sync(bench: Bench, episodes: int, limit: float) -> None:
     with served(bench.primary(episodes)) as server:
         with Recorder(server.port) as recorder:
             folder = bench.fresh("recorded")
-            child(recorder.url, folder, episodes)
+            child(recorder.address, folder, episodes)
         asked = [one for one in recorder.asked if one.repeatable]
         rows = bench.folder / "rows.bin"
         floors.dump(folder / "cache.redb", rows)
@@ -151,7 +151,7 @@ def _digest_seconds(server: Sqld, folder: Path, episodes: int) -> float:
         copy = folder.parent / "quiet-recorded"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(folder, copy)
-        told = child(recorder.url, copy, episodes, times=1)
+        told = child(recorder.address, copy, episodes, times=1)
         assert told["runs"]
     manifests = [one for one in recorder.asked if one.repeatable and b"known" in one.body]
     return fetch(server.port, manifests[:1])[0]

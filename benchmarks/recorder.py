@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import http.client
-import threading
 import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
+
+from tests.support.loopback import Loopback
 
 PIECE = 1 << 18
 
@@ -28,7 +27,7 @@ class Asked:
         return b'"baton":null' in self.body.replace(b" ", b"") or b'"baton"' not in self.body
 
 
-class Recorder:
+class Recorder(Loopback):
     """Relays to 127.0.0.1:`port` and keeps each request in `asked`."""
 
     def __init__(self, port: int) -> None:
@@ -60,23 +59,7 @@ class Recorder:
             def log_message(self, *_: object) -> None:
                 """Nothing is printed."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
 
 
 def fetch(port: int, asked: list[Asked]) -> tuple[float, int]:
