@@ -11,13 +11,15 @@ from storage_sync.errors import GuardStopped, UsageError
 from storage_sync.outcome import Outcome
 
 if TYPE_CHECKING:
-    from storage_sync.operations import Work
     from storage_sync.request import Request
 
 
-def _run(invocation: Invocation, request: Request, work: Work) -> Outcome:
-    """One operation of the core in a loop of its own."""
+def _run(invocation: Invocation, request: Request, kind: str, **arguments: object) -> Outcome:
+    """One operation of the core in a loop of its own; `kind`: one of `storage_sync.jobs.KINDS`."""
     from console.cli.running import run_core
+    from storage_sync.jobs import KINDS
+
+    work = KINDS[kind].work(arguments)
 
     async def operation(progress: Any, cancel: Any) -> Outcome:
         from storage_sync import operations
@@ -27,28 +29,22 @@ def _run(invocation: Invocation, request: Request, work: Work) -> Outcome:
     return run_core(invocation, operation)
 
 
-def _requests(invocation: Invocation, *, primary: bool, wait_s: float) -> Callable[..., Request]:
-    def make(*flags: str) -> Request:
-        return invocation.request(*flags, primary=primary, wait_s=wait_s)
-
-    return make
-
-
 def _changed(
     invocation: Invocation,
-    work: Work,
+    kind: str,
     *,
     plan_only: bool,
     yes: bool,
-    wait_s: float = 5.0,
     done: Callable[[Outcome], str],
+    wait_s: float = 5.0,
     writes_cache: bool = True,
+    **arguments: object,
 ) -> Answer:
     """With consent; for people the plan where only that was asked for, else one sentence."""
     outcome = with_consent(
         invocation,
-        _requests(invocation, primary=False, wait_s=wait_s),
-        lambda request: _run(invocation, request, work),
+        lambda *flags: invocation.request(*flags, primary=False, wait_s=wait_s),
+        lambda request: _run(invocation, request, kind, **arguments),
         plan_only=plan_only,
         yes=yes,
         writes_cache=writes_cache,
@@ -71,27 +67,17 @@ def _rows(outcome: Outcome) -> str:
 
 
 def undo(invocation: Invocation, run_id: str | None, *, plan_only: bool, yes: bool, wait_s: float) -> Answer:
-    async def work(context: Any) -> Outcome:
-        from storage_sync.mend.undo import run_undo
-
-        return await run_undo(context, run_id)
-
     def told(outcome: Outcome) -> str:
         kept = outcome.extra.get("file_restored")
         return f"{kept} is the cache again." if kept else _rows(outcome)
 
-    return _changed(invocation, work, plan_only=plan_only, yes=yes, wait_s=wait_s, done=told)
+    return _changed(invocation, "undo", plan_only=plan_only, yes=yes, done=told, wait_s=wait_s, run_id=run_id)
 
 
 def restore(invocation: Invocation, ids: Sequence[str], *, plan_only: bool, yes: bool) -> Answer:
     numbers = [_number(text) for text in ids]
 
-    async def work(context: Any) -> Outcome:
-        from storage_sync.mend.aside import run_restore
-
-        return await run_restore(context, numbers)
-
-    return _changed(invocation, work, plan_only=plan_only, yes=yes, done=_rows)
+    return _changed(invocation, "restore", plan_only=plan_only, yes=yes, done=_rows, ids=numbers)
 
 
 def _number(text: str) -> int:
@@ -103,16 +89,11 @@ def _number(text: str) -> int:
 
 
 def purge(invocation: Invocation, *, plan_only: bool, yes: bool) -> Answer:
-    async def work(context: Any) -> Outcome:
-        from storage_sync.mend.aside import run_purge
-
-        return await run_purge(context)
-
     def told(outcome: Outcome) -> str:
         found = outcome.extra.get("purge")
         return f"{found['removed'] if isinstance(found, dict) else 0} old rows forgotten."
 
-    return _changed(invocation, work, plan_only=plan_only, yes=yes, done=told, writes_cache=False)
+    return _changed(invocation, "purge", plan_only=plan_only, yes=yes, done=told, writes_cache=False)
 
 
 def retry(invocation: Invocation, ids: Sequence[str], *, wait_s: float) -> Answer:
@@ -120,12 +101,7 @@ def retry(invocation: Invocation, ids: Sequence[str], *, wait_s: float) -> Answe
     if request.settings.access == "read-only":
         raise GuardStopped("--read-only: a retry writes the cache", hint="storage-sync quarantine list works with it")
 
-    async def work(context: Any) -> Outcome:
-        from storage_sync.mend.aside import run_retry
-
-        return await run_retry(context, ids)
-
-    outcome = _run(invocation, request, work)
+    outcome = _run(invocation, request, "retry", ids=ids)
     told = outcome.extra.get("retried")
     if outcome.error is not None or not isinstance(told, dict):
         return Answer(outcome)
@@ -134,21 +110,11 @@ def retry(invocation: Invocation, ids: Sequence[str], *, wait_s: float) -> Answe
 
 
 def set_orphans_aside(invocation: Invocation, keys: Sequence[str], *, plan_only: bool, yes: bool) -> Answer:
-    async def work(context: Any) -> Outcome:
-        from storage_sync.mend.orphans import run_set_aside
-
-        return await run_set_aside(context, keys)
-
-    return _changed(invocation, work, plan_only=plan_only, yes=yes, done=_rows)
+    return _changed(invocation, "set_aside", plan_only=plan_only, yes=yes, done=_rows, keys=keys)
 
 
 def expect_orphans(invocation: Invocation, keys: Sequence[str], note: str) -> Answer:
-    async def work(context: Any) -> Outcome:
-        from storage_sync.mend.orphans import run_expect
-
-        return await run_expect(context, keys, note)
-
-    outcome = _run(invocation, invocation.request(primary=False), work)
+    outcome = _run(invocation, invocation.request(primary=False), "expect", keys=keys, note=note)
     if outcome.error is not None:
         return Answer(outcome)
     many = len(set(keys))
@@ -156,14 +122,9 @@ def expect_orphans(invocation: Invocation, keys: Sequence[str], note: str) -> An
 
 
 def detach(invocation: Invocation, *, plan_only: bool, yes: bool, wait_s: float) -> Answer:
-    async def work(context: Any) -> Outcome:
-        from storage_sync.mend.detach import run_detach
-
-        return await run_detach(context)
-
     return _changed(
         invocation,
-        work,
+        "detach",
         plan_only=plan_only,
         yes=yes,
         wait_s=wait_s,
@@ -176,12 +137,7 @@ def compact(invocation: Invocation, *, plan_only: bool, wait_s: float) -> Answer
     if request.settings.access == "read-only" and not plan_only:
         raise GuardStopped("--read-only: compact would write the cache", hint="compact --plan works")
 
-    async def work(context: Any) -> Outcome:
-        from storage_sync.mend.detach import run_compact
-
-        return await run_compact(context)
-
-    outcome = _run(invocation, request, work)
+    outcome = _run(invocation, request, "compact")
     told = outcome.extra.get("compact")
     if outcome.error is not None or not isinstance(told, dict):
         return Answer(outcome)
@@ -194,12 +150,7 @@ def compact(invocation: Invocation, *, plan_only: bool, wait_s: float) -> Answer
 
 
 def peek(invocation: Invocation) -> Answer:
-    async def work(context: Any) -> Outcome:
-        from storage_sync.mend.peek import run_peek
-
-        return await run_peek(context)
-
-    outcome = _run(invocation, invocation.request("plan", primary=False), work)
+    outcome = _run(invocation, invocation.request("plan", primary=False), "peek")
     told = outcome.extra.get("peek")
     if outcome.error is not None or not isinstance(told, dict):
         return Answer(outcome)
