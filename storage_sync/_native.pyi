@@ -315,10 +315,6 @@ class Comparison:
     def to_fetch(self) -> dict[str, int]: ...
     @property
     def to_remove(self) -> dict[str, int]: ...
-    def fetch_keys(self, table: str, first: int, count: int) -> list[str]:
-        """Hex of the source keys `first` … `first+count-1` of the rows to fetch, in key order."""
-    def remove_keys(self, table: str, first: int, count: int) -> list[str]:
-        """Cache keys of rows that our ledger lists and the manifest no longer has."""
 
 @final
 class KeptManifest:
@@ -422,7 +418,6 @@ class Applied:
     commits: int
     lock_seconds: float
     """How long redb's lock was held on the live file."""
-    commit_seconds: float
     bytes_written: int
     """Growth-independent: value and ledger bytes put into the transaction."""
     rows_written: int

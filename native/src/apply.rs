@@ -28,7 +28,6 @@ pub struct Applied {
     pub generation: u64,
     pub commits: u64,
     pub lock_seconds: f64,
-    pub commit_seconds: f64,
     pub bytes_written: u64,
     pub rows_written: u64,
     pub rows_removed: u64,
@@ -208,9 +207,7 @@ fn write(core: &Core, database: &Database, checkpoint: &Checkpoint, side: &Side)
         write_recommendation_index(&transaction)?;
     }
     applied.bytes_written += checkpoint.write(&transaction, &core.scope)?;
-    let started = Instant::now();
     transaction.commit()?;
-    applied.commit_seconds = started.elapsed().as_secs_f64();
     applied.commits = 1;
     Ok(applied)
 }

@@ -4,11 +4,11 @@ use crate::body::Body;
 use crate::errors::{Fault, Outcome};
 use crate::file::lock;
 use crate::kept::{Came, KeptManifest, append_row};
-use crate::keys::{Bucket, Digest, KeyList, bucket_of, hex_upper, unhex_digest, unhex_into};
+use crate::keys::{Bucket, Digest, KeyList, bucket_of, unhex_digest, unhex_into};
 use crate::ledger::{CACHE_ONLY, Entry, PROVED, REFUSED};
 use crate::panics::detached;
 use crate::scan::{Held, Scan, ScanState};
-use crate::scope::{Scope, ScopeParts, TABLES, bucket_digest, bucketize, table_named, table_root};
+use crate::scope::{Scope, ScopeParts, TABLES, bucket_digest, bucketize, table_root};
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -521,19 +521,5 @@ impl Comparison {
     #[getter]
     fn to_remove(&self) -> PyResult<BTreeMap<&'static str, u64>> {
         self.counts(|table| table.gone.len() as u64)
-    }
-
-    fn fetch_keys(&self, table: &str, first: usize, count: usize) -> PyResult<Vec<String>> {
-        let manifest = self.manifest()?;
-        let wanted = &manifest.table(table_named(table)?).wanted;
-        let last = first.saturating_add(count).min(wanted.len());
-        Ok((first.min(last)..last).map(|index| hex_upper(&wanted.key(index))).collect())
-    }
-
-    fn remove_keys(&self, table: &str, first: usize, count: usize) -> PyResult<Vec<String>> {
-        let manifest = self.manifest()?;
-        let gone = &manifest.table(table_named(table)?).gone;
-        let last = first.saturating_add(count).min(gone.len());
-        Ok((first.min(last)..last).map(|index| gone.key_text(index)).collect())
     }
 }

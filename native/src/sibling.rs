@@ -14,7 +14,6 @@ use pyo3::prelude::*;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, WriteTransaction};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::time::Instant;
 use storage_sync_codec::Table;
 
 /// A file of more than this many times its payload is worth a compaction.
@@ -82,14 +81,10 @@ fn finish(core: &mut Core, checkpoint: &Checkpoint) -> Outcome<Applied> {
     }
     let rows_written = Table::ALL.into_iter().map(|table| core.written(table)).sum();
     let bytes_written = core.staged_bytes();
-    let commit_seconds = {
-        core.store()?.settle()?;
-        let transaction = core.database()?.begin_write()?;
-        write(&transaction, core, checkpoint)?;
-        let committing = Instant::now();
-        transaction.commit()?;
-        committing.elapsed().as_secs_f64()
-    };
+    core.store()?.settle()?;
+    let transaction = core.database()?.begin_write()?;
+    write(&transaction, core, checkpoint)?;
+    transaction.commit()?;
     core.remember()?;
     let path = core.store()?.path.clone();
     let database = core.store()?.take()?;
@@ -109,7 +104,6 @@ fn finish(core: &mut Core, checkpoint: &Checkpoint) -> Outcome<Applied> {
         generation: checkpoint.generation,
         commits: 1,
         lock_seconds: 0.0,
-        commit_seconds,
         bytes_written,
         rows_written,
         rows_removed: 0,
