@@ -154,11 +154,21 @@ def adoptable(snapshot: Snapshot) -> bool:
     return "WRONG_SOURCE" in states or (snapshot.error is not None and "--adopt" in snapshot.error.hint)
 
 
+def _shrinks(snapshot: Snapshot) -> bool:
+    """Whether a consent to remove rows is what a guard asks for."""
+    return snapshot.error is not None and "--allow-shrink" in snapshot.error.hint
+
+
 def _refused_next(snapshot: Snapshot) -> tuple[str, ...]:
     if adoptable(snapshot):
         return (
             "5 shows which URL is set and where it came from; A adopts this primary, typed.",
             "5 shows the URL; A adopts this primary.",
+        )
+    if _shrinks(snapshot):
+        return (
+            "5 shows which primary is set; s plans the sync and can let these rows go, typed.",
+            "5 shows the primary; s can let them go, typed.",
         )
     hint = snapshot.error.hint if snapshot.error is not None else ""
     return (*((f"{hint}; 5 shows which primary is set.",) if hint else ()), "5 shows which URL is set.")

@@ -14,7 +14,7 @@ from storage_sync.model import Outcome, Plan
 from storage_sync.operations import Work
 from storage_sync.schedule import Trigger
 from storage_sync.sync.context import Context
-from storage_sync.sync.plan import phrase_for
+from storage_sync.sync.plan import ALLOW_SHRINK, REPLACES, phrase_for
 
 Arguments = Mapping[str, object]
 
@@ -63,7 +63,7 @@ class Job:
 def request_flags(job: Job) -> frozenset[str]:
     """For the request: what only looks compares as a plan does."""
     kind = KINDS[job.kind]
-    chosen = frozenset(name for name in ("discard", "staged", "swap") if job.arguments.get(name))
+    chosen = frozenset(name for name in ("discard", "staged", "swap", ALLOW_SHRINK) if job.arguments.get(name))
     flags = job.flags | kind.flags | chosen
     return flags if kind.planned or kind.writes else flags | {"plan"}
 
@@ -77,10 +77,12 @@ def work_of(job: Job) -> Work:
     return KINDS[job.kind].work(job.arguments)
 
 
-def weighed(kind: str, plan: Plan, cached: Mapping[str, int], profile: str) -> Plan:
-    """The plan with what must be typed before it may run. `cached`: rows of each table now."""
-    level = max(plan.level, KINDS[kind].level)
-    return replace(plan, level=level, phrase=plan.phrase or phrase_for(level, plan.changes, cached, profile))
+def weighed(job: Job, plan: Plan, cached: Mapping[str, int], profile: str) -> Plan:
+    """The plan that `job` made, with what must be typed before it may run. `cached`: rows of each table now."""
+    given = bool(job.arguments.get(ALLOW_SHRINK))
+    level = max(plan.level, KINDS[job.kind].level, REPLACES if given else 0)
+    phrase = plan.phrase or phrase_for(level, plan.changes, cached, profile)
+    return replace(plan, level=level, phrase=phrase, consent=ALLOW_SHRINK if given else plan.consent)
 
 
 # ------------------------------------------------------------------------------------------------ works

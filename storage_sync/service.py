@@ -381,7 +381,7 @@ class SyncService:
         kind = KINDS[job.kind]
         if job.plans and outcome.proposal is not None:
             snapshot = self._board.snapshot
-            plan = weighed(job.kind, outcome.proposal, snapshot.cache.counts, snapshot.profile)
+            plan = weighed(job, outcome.proposal, snapshot.cache.counts, snapshot.profile)
             outcome = replace(outcome, proposal=plan)
             self._plans = {plan.id: replace(job, flags=job.flags - {"plan"}, plan=plan)}
             self._agenda.hold(time.time() + PLAN_READ_S)

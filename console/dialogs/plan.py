@@ -133,10 +133,10 @@ class PlanDialog(ModalScreen[str]):
         self._plan = None
         self._enter(Step.WAITING, "making the plan")
 
-    def show_options(self, labels: tuple[str, ...]) -> None:
-        """Several ways to do it; the first one is in effect."""
+    def show_options(self, labels: tuple[str, ...], chosen: int = 0) -> None:
+        """Several ways to do it, and which one is in effect."""
         clean = tuple(fmt.clean(label, ascii_only=self.look.glyphs.is_ascii) for label in labels)
-        self.options.value = Choices("way".ljust(words.LABELS), clean)
+        self.options.value = Choices("way".ljust(words.LABELS), clean, chosen)
         self.options.display = len(labels) > 1 and self._step in {Step.WAITING, Step.PLAN}
 
     def show_plan(self, plan: Plan) -> None:

@@ -13,6 +13,7 @@ from console.flows.stage import Stage
 from console.views.frame import Frame
 from storage_sync.answers import Exported
 from storage_sync.model import Outcome, Plan, Refused
+from widgets import fmt
 
 Ended = Callable[[Outcome], None]
 MANUAL = "manual"
@@ -84,7 +85,9 @@ class _Flow:
         self._stage = stage
         self._wish = wish
         self._then = then
-        self._chosen: Mapping[str, object] = wish.options[0].arguments if wish.options else {}
+        self._options = wish.options
+        self._consent: Option | None = None
+        self._chosen = 0
         self._dialog: PlanDialog | None = None
         self._asked: int | None = None
         self._outcome: Outcome | None = None
@@ -95,8 +98,7 @@ class _Flow:
     def start(self) -> None:
         dialog = self._shown()
         dialog.call_after_refresh(self._ask)
-        if self._wish.options:
-            dialog.call_after_refresh(self._offer, self._wish.options)
+        dialog.call_after_refresh(self._offer)
 
     def reopen(self) -> None:
         """Show the progress of the run again."""
@@ -106,13 +108,20 @@ class _Flow:
 
     def offer(self, options: tuple[Option, ...]) -> None:
         """Other ways to do it, known only now; nothing once it runs."""
-        if self._dialog is not None and not self.running and self._outcome is None:
-            self._wish = Wish(self._wish.kind, self._wish.name, self._wish.arguments, options, self._wish.ended)
-            self._offer(options)
+        if self._dialog is not None and not self.running and self._outcome is None and self._consent is None:
+            self._options = options
+            self._offer()
 
-    def _offer(self, options: tuple[Option, ...]) -> None:
+    def _offer(self) -> None:
         if self._dialog is not None:
-            self._dialog.show_options(tuple(option.label for option in options))
+            self._dialog.show_options(tuple(option.label for option in self._options), self._chosen)
+
+    def _offer_consent(self, plan: Plan) -> None:
+        """What passes the guard that stops this plan: never in effect before it is chosen, and typed then."""
+        if plan.refusal is not None and plan.consent and self._consent is None:
+            self._consent = Option(f"remove {fmt.plural(plan.gone, 'row')} all the same", {plan.consent: True})
+            self._options = (*(self._options or (Option("keep them"),)), self._consent)
+            self._offer()
 
     def _shown(self) -> PlanDialog:
         snapshot = self._stage.snapshot
@@ -132,7 +141,8 @@ class _Flow:
     # -------------------------------------------------------------------------------------------- plan
 
     def _ask(self) -> None:
-        arguments = {**self._wish.arguments, **self._chosen}
+        chosen = self._options[self._chosen].arguments if self._options else {}
+        arguments = {**self._wish.arguments, **chosen}
         self._asked = self._stage.desk.ask(
             "make_plan", answered=self._planned, refused=self._no_plan, kind=self._wish.kind, **arguments
         )
@@ -142,6 +152,7 @@ class _Flow:
             return
         if isinstance(value, Plan):
             self._dialog.show_plan(value)
+            self._offer_consent(value)
         elif isinstance(value, Outcome):
             self._outcome = value
             self._dialog.show_result(value)
@@ -154,7 +165,7 @@ class _Flow:
         """Another way to do it: that is another plan."""
         if self._asked is not None:
             self._stage.desk.forget(self._asked)
-        self._chosen = self._wish.options[index].arguments
+        self._chosen = index
         if self._dialog is not None:
             self._dialog.show_waiting()
         self._ask()

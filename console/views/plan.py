@@ -62,7 +62,9 @@ def lines(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
 
 def phrase_line(plan: Plan, look: Look) -> Line:
     """What must be typed, and why."""
-    why = "it replaces what is there" if plan.level >= 3 else "over 100 rows or 10 % of a table go"
+    why = "over 100 rows or 10 % of a table go"
+    if plan.level >= 3:
+        why = "rows go that the primary has no more" if plan.consent else "it replaces what is there"
     typed = fmt.clean(plan.phrase or "", ascii_only=look.glyphs.is_ascii)
     return (*muted(" confirm   "), *plain(f"type  {typed}"), *muted(f"   {why}"))
 
@@ -89,7 +91,7 @@ def _facts(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
     facts = [
         _fact("total", plain(f"{written:,} written   {rows_removed(plan):,} removed   1 transaction")),
         *(_fact("" if place else "tables", plain(text)) for place, text in enumerate(_tables(plan, width))),
-        _fact("guard", _guard(plan, look)),
+        *(_fact("" if place else "guard", text) for place, text in enumerate(_guard(plan, width, look))),
         _fact("takes", plain(takes)),
         _fact("valid", plain(f"for g-{generation}, root {short_root}; void if it moves or more rows go")),
     ]
@@ -133,10 +135,12 @@ def _tables(plan: Plan, width: int) -> list[str]:
     return packed if parts else ["no row changes"]
 
 
-def _guard(plan: Plan, look: Look) -> Line:
+def _guard(plan: Plan, width: int, look: Look) -> list[Line]:
     mark = look.glyphs.roles
-    if plan.refusal is not None:
-        said = fmt.clean(f"{plan.refusal.message}; {plan.refusal.hint}", ascii_only=look.glyphs.is_ascii)
-        return (Piece(f"{mark[Role.FAILED]} ", Tone.FAILED), Piece(said))
-    share = f"removes {plan.removes_ratio * 100:.0f} % of the rows in the cache; passes"
-    return (Piece(f"{mark[Role.OK]} ", Tone.OK), Piece(share))
+    if plan.refusal is None:
+        passes = "by consent" if plan.consent else "passes"
+        share = f"removes {plan.removes_ratio * 100:.0f} % of the rows in the cache; {passes}"
+        return [(Piece(f"{mark[Role.OK]} ", Tone.OK), Piece(share))]
+    said = plan.refusal.message if plan.consent else f"{plan.refusal.message}; {plan.refusal.hint}"
+    first, *more = _wrapped(fmt.clean(said, ascii_only=look.glyphs.is_ascii), width - LABELS - 3)
+    return [(Piece(f"{mark[Role.FAILED]} ", Tone.FAILED), Piece(first)), *(plain(f"  {text}") for text in more)]

@@ -13,6 +13,8 @@ TYPED_ROWS = 100
 TYPED_SHARE = 0.1
 REPLACES = 3
 """Level of a plan that replaces everything, or cannot be taken back."""
+ALLOW_SHRINK = "allow_shrink"
+"""Flag of a request: the consent that lifts the guard against a primary that holds far fewer rows."""
 
 
 def make_plan(
@@ -62,6 +64,7 @@ def make_plan(
         level=level,
         phrase=phrase_for(level, changes, cached, profile),
         refusal=error_value(refusal) if refusal else None,
+        consent=ALLOW_SHRINK if refusal else "",
         gone=gone,
     )
 

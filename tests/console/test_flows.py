@@ -642,15 +642,67 @@ async def test_adopting_anything_else_is_not_offered(state: str) -> None:
         assert "A adopts another primary" in screen_text(app)
 
 
+GUARDED = ErrorValue(
+    "guard",
+    "820 of 1,000 proven rows would be removed, more than the limit of 50%; nothing was changed",
+    "sync --plan lists them; sync --allow-shrink removes them",
+    False,
+    9,
+)
+
+
 async def test_a_shrinking_sync_is_no_case_for_adopting() -> None:
-    error = ErrorValue("guard", "too many rows", "sync --allow-shrink removes them", False, 9)
-    app, bridge = console(scene_of("in_sync", verdict=Word.REFUSED, error=error))
+    app, bridge = console(scene_of("in_sync", verdict=Word.REFUSED, error=GUARDED))
     async with live(app, size=(100, 30)) as pilot:
         text = screen_text(app)
-        assert "sync --allow-shrink removes them" in text
+        assert "s plans the sync and can let these rows go, typed" in text
         assert "A adopts" not in text
         await pilot.press("A")
         assert asked(bridge) == []
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30)])
+async def test_rows_that_a_guard_keeps_go_only_when_that_is_chosen_and_typed(size: tuple[int, int]) -> None:
+    app, bridge = console(scene_of("in_sync", verdict=Word.REFUSED, error=GUARDED))
+    stopped = replace(scenes.plan(removed=820, ratio=0.82), refusal=GUARDED, consent="allow_shrink", gone=820)
+    async with live(app, size=size) as pilot:
+        dialog = await shown(app, bridge, pilot, "s", stopped)
+        text = screen_text(app)
+        assert "(o) keep them   ( ) remove 820 rows all the same" in text
+        assert "820 of 1,000 proven rows would be removed" in text
+        assert dialog.focused is not None
+        assert dialog.focused.id == "cancel"
+        assert dialog.query_one("#run", Button).disabled
+        assert not dialog.phrase.display
+        dialog.options.focus()
+        await pilot.press("right")
+        await settle(app, pilot)
+        assert latest(bridge, "make_plan")[1] == {"kind": "sync", "allow_shrink": True}
+        passed = replace(stopped, id="p-7f99", refusal=None, level=3, phrase="prod-eu")
+        await answer(app, bridge, pilot, "make_plan", passed)
+        text = screen_text(app)
+        assert "( ) keep them   (o) remove 820 rows all the same" in text
+        assert "removes 82 % of the rows in the cache; by consent" in text
+        assert "rows go that the primary has no more" in text
+        assert dialog.query_one("#run", Button).disabled
+        dialog.phrase.focus()
+        await pilot.press(*"prod-eu", "enter", "enter")
+        assert latest(bridge, "execute")[1] == {"plan_id": "p-7f99", "phrase": "prod-eu"}
+        await refuse(app, bridge, pilot, "execute")
+        assert "not done" in screen_text(app)
+
+
+async def test_a_consent_of_which_no_plan_is_made_changes_nothing() -> None:
+    app, bridge = console("in_sync")
+    stopped = replace(scenes.plan(removed=820, ratio=0.82), refusal=GUARDED, consent="allow_shrink", gone=820)
+    async with live(app, size=(100, 30)) as pilot:
+        dialog = await shown(app, bridge, pilot, "s", stopped)
+        dialog.options.focus()
+        await pilot.press("right")
+        await settle(app, pilot)
+        await refuse(app, bridge, pilot, "make_plan")
+        assert "no plan" in screen_text(app)
+        assert "execute" not in [kind for kind, _ in asked(bridge)]
 
 
 async def test_advice_is_in_the_sync_panel() -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from storage_sync.demo import Demo
-from storage_sync.jobs import KINDS, weighed
+from storage_sync.jobs import KINDS, Job, weighed
 from storage_sync.model import Answer, Outcome, Plan, Refused, TableChange
+from storage_sync.schedule import Trigger
 from storage_sync.service import SyncService
 from tests.core.test_service import NOW, Watcher, proven, running, settings_of
+from tests.support import stores
 
 LOOKS = {"verify", "peek", "expect", "unexpect", "retry"}
 
@@ -85,4 +87,30 @@ def test_every_kind_is_a_plan_or_a_look() -> None:
 def test_what_must_be_typed(removed: int, level: int, phrase: str | None) -> None:
     changes = {"episodes": TableChange(remove=removed)} if removed else {}
     plan = Plan("p-1", "undo", (1, ""), "", changes, (), 0.0, None, (), level)
-    assert weighed("undo", plan, {"episodes": 2_000}, "prod").phrase == phrase
+    assert weighed(Job("undo", Trigger.MANUAL), plan, {"episodes": 2_000}, "prod").phrase == phrase
+
+
+@pytest.mark.parametrize("kind", ["sync", "rebuild"])
+async def test_rows_that_a_guard_keeps_go_only_by_a_typed_plan_of_their_own(tmp_path: Path, kind: str) -> None:
+    demo = Demo.create(tmp_path, episodes=20, now=int(NOW))
+    async with running(settings_of(demo, interval_s=1.0)) as (service, watcher):
+        await watcher.until(proven)
+        before = demo.cache.read_bytes()
+        stores.execute(demo.primary, ["DELETE FROM episodes"])
+        stopped = await planned(service, watcher, kind)
+        assert stopped.refusal is not None
+        assert stopped.consent == "allow_shrink"
+        refused = await watcher.answer(watcher.ask(service, "execute", plan_id=stopped.id, phrase=stopped.phrase))
+        assert isinstance(refused, Refused)
+        assert demo.cache.read_bytes() == before
+        plan = await planned(service, watcher, kind, **{stopped.consent: True})
+        assert (plan.refusal, plan.consent, plan.level, plan.phrase) == (None, "allow_shrink", 3, "default")
+        assert plan.changes["episodes"].remove == 20
+        assert plan.gone >= 20
+        untyped = await watcher.answer(watcher.ask(service, "execute", plan_id=plan.id, phrase=""))
+        assert isinstance(untyped, Refused)
+        assert demo.cache.read_bytes() == before
+        done = await executed(service, watcher, plan)
+        assert done.proof is not None
+        assert done.counts["episodes"].cache == 0
+        await planned(service, watcher, "undo", run_id=done.run_id)
