@@ -32,10 +32,12 @@ class CheckList:
     title: str
     right: str
     rows: tuple[CheckRow, ...]
+    empty: str = ""
+    """What is said where there is no row."""
 
     def lines(self, width: int, height: int, look: Look) -> Sequence[Line]:
         if not self.rows:
-            return [muted(" no check has run yet; v runs them")]
+            return [muted(f" {self.empty}")]
         with_summary = height > min(5, len(self.rows))
         room = height - 1 if with_summary else height
         lines = [_row(row, width, look.glyphs) for row in self.rows[:room]]

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.content import Content
 from textual.events import Click
 from textual.message import Message
 from textual.reactive import reactive
-from textual.widget import Widget
 
-from widgets.glyphs import Look, Tone
-from widgets.line import Line, Piece, fit, muted, to_content, width_of
+from widgets.glyphs import Tone
+from widgets.line import Line, Piece, fit, muted, width_of
+from widgets.painted import Painted
 
 GAP = 3
 
@@ -27,7 +26,7 @@ class Choices:
     chosen: int = 0
 
 
-class ChoiceRow(Widget, can_focus=True):
+class ChoiceRow(Painted, can_focus=True):
     """Arrow keys, space, enter and clicks choose."""
 
     DEFAULT_CSS = """
@@ -38,7 +37,7 @@ class ChoiceRow(Widget, can_focus=True):
         Binding("left", "choose(-1)", show=False),
     ]
 
-    value: reactive[Choices | None] = reactive(None)
+    value: reactive[Choices | None] = reactive(None, repaint=False)
 
     class Chosen(Message):
         """Another one is in effect."""
@@ -52,17 +51,11 @@ class ChoiceRow(Widget, can_focus=True):
         def control(self) -> ChoiceRow:
             return self.row
 
-    def __init__(self, look: Look, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.look = look
+    def watch_value(self) -> None:
+        self.repaint()
 
-    def watch_has_focus(self, _focused: bool) -> None:
-        super().watch_has_focus(_focused)
-        self.refresh()
-
-    def render(self) -> Content:
-        line = () if self.value is None else self._line(self.value)
-        return to_content([fit(line, self.size.width, self.look.glyphs)], self.look)
+    def painted(self, width: int, _height: int) -> list[Line]:
+        return [] if self.value is None else [fit(self._line(self.value), width, self.look.glyphs)]
 
     def action_choose(self, step: int) -> None:
         """The next one, round and round."""

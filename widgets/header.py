@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from textual.reactive import reactive
 
-from widgets.band import Band
 from widgets.glyphs import Look, Role, Tone
 from widgets.line import Line, Piece, spread, width_of
+from widgets.painted import Painted
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +24,18 @@ class HeaderText:
     clock: str
 
 
-class Header(Band):
+class Header(Painted):
     DEFAULT_CSS = """
     Header { height: 1; width: 1fr; dock: none; }
     """
 
-    value: reactive[HeaderText | None] = reactive(None)
+    value: reactive[HeaderText | None] = reactive(None, repaint=False)
 
-    def painted(self) -> list[Line]:
-        return [] if self.value is None else [paint(self.value, self.size.width, self.look)]
+    def watch_value(self) -> None:
+        self.repaint()
+
+    def painted(self, width: int, height: int) -> list[Line]:
+        return [] if self.value is None else [paint(self.value, width, self.look)]
 
 
 def paint(value: HeaderText, width: int, look: Look) -> Line:

@@ -9,9 +9,10 @@ from textual.events import Click
 from textual.message import Message
 from textual.reactive import reactive
 
-from widgets.band import Band, Span, under
 from widgets.glyphs import Look, Tone
 from widgets.line import Line, Piece, spread
+from widgets.painted import Painted
+from widgets.spans import Span, under
 
 GAP = 2
 
@@ -34,12 +35,12 @@ class Keys:
     hint: KeyEntry | None = None
 
 
-class KeyBar(Band):
+class KeyBar(Painted):
     DEFAULT_CSS = """
     KeyBar { height: 1; width: 1fr; }
     """
 
-    value: reactive[Keys | None] = reactive(None)
+    value: reactive[Keys | None] = reactive(None, repaint=False)
 
     class Pressed(Message):
         """An entry was clicked."""
@@ -48,8 +49,11 @@ class KeyBar(Band):
             super().__init__()
             self.action = action
 
-    def painted(self) -> list[Line]:
-        return [] if self.value is None else [paint(self.value, self.size.width, self.look)]
+    def watch_value(self) -> None:
+        self.repaint()
+
+    def painted(self, width: int, height: int) -> list[Line]:
+        return [] if self.value is None else [paint(self.value, width, self.look)]
 
     def on_click(self, event: Click) -> None:
         if self.value is None:

@@ -1,17 +1,15 @@
-"""A panel: a hairline with a title, and lines below it. Only lines that changed are painted again."""
+"""A panel: a hairline with a title, and lines below it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from textual.content import Content
-from textual.geometry import Region
 from textual.reactive import reactive
-from textual.widget import Widget
 
 from widgets.glyphs import Look
-from widgets.line import Line, fit, rule, to_content
+from widgets.line import Line, fit, rule
+from widgets.painted import Painted
 
 
 class Paintable(Protocol):
@@ -28,7 +26,7 @@ class Paintable(Protocol):
         ...
 
 
-class Panel(Widget, can_focus=True):
+class Panel(Painted, can_focus=True):
     """Draws any `Paintable` at the panel's own size."""
 
     DEFAULT_CSS = """
@@ -38,25 +36,11 @@ class Panel(Widget, can_focus=True):
     value: reactive[Paintable | None] = reactive(None, repaint=False)
 
     def __init__(self, look: Look, *, id: str | None = None, focusable: bool = True) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.look = look
+        super().__init__(look, id=id)
         self.can_focus = focusable
-        self._drawn: list[Line] = []
 
     def watch_value(self) -> None:
-        drawn = self.painted(self.size.width, self.size.height)
-        if len(drawn) != len(self._drawn):
-            self.refresh()
-        elif rows := [row for row, line in enumerate(drawn) if line != self._drawn[row]]:
-            self.refresh(*(Region(0, row, self.size.width, 1) for row in rows))
-
-    def watch_has_focus(self, _focused: bool) -> None:
-        super().watch_has_focus(_focused)
-        self.refresh()
-
-    def render(self) -> Content:
-        self._drawn = self.painted(self.size.width, self.size.height)
-        return to_content(self._drawn, self.look)
+        self.repaint()
 
     def painted(self, width: int, height: int) -> list[Line]:
         """The panel's lines at a size; exactly `height` of `width` cells."""

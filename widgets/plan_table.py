@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from rich.cells import cell_len
 
@@ -11,7 +13,9 @@ from widgets import fmt
 from widgets.glyphs import GlyphSet, Look, Tone
 from widgets.line import Line, Piece, cell
 
-STEP, LEAST_TEXT, GAP = 4, 20, 2
+STEP, GAP = 4, 2
+UNDO_SHARE = 3
+"""How a step is undone takes at most this part of the width that both wordings have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +36,16 @@ class PlanTable:
     right: str = ""
 
     def lines(self, width: int, height: int, look: Look) -> Sequence[Line]:
-        """Each column is as wide as its widest value; the text gives way where there is no room."""
+        """Each column is as wide as its widest value; where there is no room, both wordings go on below."""
         cells = [("", "step", "rows", "bytes", "undo"), *(_cells(step) for step in self.steps)]
         text, rows, amount, undo = (max(cell_len(row[place]) for row in cells) for place in range(1, 5))
-        text = max(LEAST_TEXT, min(text, width - STEP - rows - amount - undo - 3 * GAP))
-        widths = (text, rows + GAP, amount + GAP)
-        return [_row(row, widths, look.glyphs, Tone.PLAIN if place else Tone.MUTED) for place, row in enumerate(cells)]
+        room = max(UNDO_SHARE, width - STEP - rows - amount - 3 * GAP)
+        if text + undo > room:
+            undo = min(undo, max(room - text, room // UNDO_SHARE))
+            text = room - undo
+        widths = (text, rows + GAP, amount + GAP, undo)
+        tones = (Tone.MUTED, *(Tone.PLAIN for _ in self.steps))
+        return [line for row, tone in zip(cells, tones, strict=True) for line in _row(row, widths, look.glyphs, tone)]
 
 
 def _cells(step: PlanStep) -> tuple[str, str, str, str, str]:
@@ -45,12 +53,18 @@ def _cells(step: PlanStep) -> tuple[str, str, str, str, str]:
     return (step.step, step.text, fmt.count(step.rows), amount, step.undo)
 
 
-def _row(cells: tuple[str, str, str, str, str], widths: tuple[int, int, int], glyphs: GlyphSet, tone: Tone) -> Line:
+def _row(
+    cells: tuple[str, str, str, str, str], widths: tuple[int, int, int, int], glyphs: GlyphSet, tone: Tone
+) -> list[Line]:
     step, text, rows, amount, undo = cells
-    return (
-        *cell(f" {step}", STEP, glyphs, tone=Tone.MUTED),
-        *cell(text, widths[0], glyphs, tone=tone),
-        *cell(rows, widths[1], glyphs, right=True, tone=tone),
-        *cell(amount, widths[2], glyphs, right=True, tone=tone),
-        Piece(f"{' ' * GAP}{undo}", Tone.MUTED),
-    )
+    parts = zip_longest(textwrap.wrap(text, widths[0]) or [""], textwrap.wrap(undo, widths[3]), fillvalue="")
+    return [
+        (
+            *cell("" if place else f" {step}", STEP, glyphs, tone=Tone.MUTED),
+            *cell(said, widths[0], glyphs, tone=tone),
+            *cell("" if place else rows, widths[1], glyphs, right=True, tone=tone),
+            *cell("" if place else amount, widths[2], glyphs, right=True, tone=tone),
+            Piece(f"{' ' * GAP}{back}", Tone.MUTED),
+        )
+        for place, (said, back) in enumerate(parts)
+    ]

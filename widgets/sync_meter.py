@@ -73,12 +73,14 @@ def _steps(run: Progress, width: int, glyphs: GlyphSet, tail: str = "") -> Line:
 
 def _step_line(steps: tuple[Step, ...], glyphs: GlyphSet, *, skip_done_names: bool) -> Line:
     pieces: list[Piece] = [Piece(" ")]
+    done = sum(step.role is Role.OK for step in steps)
+    if skip_done_names and done:
+        pieces.extend((Piece(glyphs.roles[Role.OK], Tone.OK), Piece(f" {done} done ")))
     for step in steps:
-        pieces.append(Piece(glyphs.roles[step.role], Tone(step.role.value)))
-        if not (skip_done_names and step.role is Role.OK):
-            pieces.append(Piece(f" {step.name} ", Tone.MUTED if step.role is Role.OFF else Tone.PLAIN))
-        elif glyphs.role_width > 1:
-            pieces.append(Piece(" "))
+        if skip_done_names and step.role is Role.OK:
+            continue
+        tone = Tone.MUTED if step.role is Role.OFF else Tone.PLAIN
+        pieces.extend((Piece(glyphs.roles[step.role], Tone(step.role.value)), Piece(f" {step.name} ", tone)))
     return tuple(pieces)
 
 
@@ -87,8 +89,8 @@ def _figures(run: Progress, width: int, glyphs: GlyphSet) -> Line:
     parts: list[tuple[str, str]] = [("rows/s", f"{spark} {run.rate.rjust(8)}"), ("bytes", run.bytes), ("ETA", run.eta)]
     pieces: list[Piece] = []
     for label, value in parts:
-        part = (Piece(f" {label}  ", Tone.MUTED), Piece(value))
-        gap = (Piece("    "),) if pieces else ()
+        part = (Piece(f" {label}  " if pieces else f" {label.ljust(LABELS)}", Tone.MUTED), Piece(value))
+        gap = (Piece("   "),) if pieces else ()
         # a figure that does not fit is left out whole
         if pieces and width_of((*pieces, *gap, *part)) > width:
             break

@@ -9,9 +9,10 @@ from textual.events import Click
 from textual.message import Message
 from textual.reactive import reactive
 
-from widgets.band import Band, Span, under
 from widgets.glyphs import Look, Role, Tone
 from widgets.line import Line, Piece, fit
+from widgets.painted import Painted
+from widgets.spans import Span, under
 
 WIDE = 100
 
@@ -33,14 +34,14 @@ class Tabs:
     active: str
 
 
-class TabRow(Band):
+class TabRow(Painted):
     """One row, and a second one with a rule under the active name where the screen is high enough."""
 
     DEFAULT_CSS = """
     TabRow { height: 1; width: 1fr; }
     """
 
-    value: reactive[Tabs | None] = reactive(None)
+    value: reactive[Tabs | None] = reactive(None, repaint=False)
 
     class Chosen(Message):
         """A tab was clicked."""
@@ -49,8 +50,11 @@ class TabRow(Band):
             super().__init__()
             self.tab = tab
 
-    def painted(self) -> list[Line]:
-        return [] if self.value is None else paint(self.value, self.size.width, self.size.height, self.look)
+    def watch_value(self) -> None:
+        self.repaint()
+
+    def painted(self, width: int, height: int) -> list[Line]:
+        return [] if self.value is None else paint(self.value, width, height, self.look)
 
     def on_click(self, event: Click) -> None:
         if self.value is None:

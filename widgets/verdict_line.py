@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from textual.reactive import reactive
 
-from widgets.band import Band
 from widgets.glyphs import Look, Role, Tone
 from widgets.line import Line, Piece, first_that_fits, fit
+from widgets.painted import Painted
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +21,20 @@ class VerdictText:
     next: tuple[str, ...]
 
 
-class VerdictLine(Band):
+class VerdictLine(Painted):
     """Always two rows high."""
 
     DEFAULT_CSS = """
     VerdictLine { height: 2; width: 1fr; }
     """
 
-    value: reactive[VerdictText | None] = reactive(None)
+    value: reactive[VerdictText | None] = reactive(None, repaint=False)
 
-    def painted(self) -> list[Line]:
-        return [] if self.value is None else paint(self.value, self.size.width, self.look)
+    def watch_value(self) -> None:
+        self.repaint()
+
+    def painted(self, width: int, height: int) -> list[Line]:
+        return [] if self.value is None else paint(self.value, width, self.look)
 
 
 def paint(value: VerdictText, width: int, look: Look) -> list[Line]:

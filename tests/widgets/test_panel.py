@@ -50,8 +50,8 @@ class Room(App[None]):
         (("a", "b"), []),
         (("a", "c"), [(2,)]),
         (("c", "c"), [(1, 2)]),
-        (("a",), [None]),
-        (("a", "b", "hidden", "below"), [None]),
+        (("a",), [(2,)]),
+        (("a", "b", "hidden", "below"), [(3,)]),
     ],
 )
 async def test_only_changed_lines_are_painted(rows: tuple[str, ...], asked: list[tuple[int, ...] | None]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from widgets.check_list import CheckList, CheckRow
@@ -100,7 +102,7 @@ def test_checks_on_a_narrow_panel_leave_out_ages() -> None:
 
 
 def test_no_check_yet_is_said() -> None:
-    assert "no check has run yet" in texts(CheckList("", "", ()).lines(39, 5, LOOK))[0]
+    assert texts(CheckList("", "", (), "nothing yet").lines(39, 5, LOOK)) == [" nothing yet"]
 
 
 def meter() -> SyncMeter:
@@ -165,6 +167,30 @@ def test_a_plan_shows_rows_bytes_and_undo() -> None:
     assert "603" in shown[1]
     assert "3.4 MiB" in shown[1]
     assert shown[2].endswith("never written")
+
+
+@pytest.mark.parametrize("width", [60, 70, 88, 130])
+def test_a_plan_keeps_each_of_its_words(width: int) -> None:
+    text = "remove rows gone from the window or the primary"
+    undo = "replaced bytes set aside where only the cache had them"
+    shown = texts(PlanTable((PlanStep("1", text, 424, 2_411_724, undo),)).lines(width, 9, LOOK))
+    assert all(len(line) <= width for line in shown)
+    assert sorted(" ".join(shown[1:]).split()) == sorted(f"1 {text} 424 2.3 MiB {undo}".split())
+
+
+def test_a_meter_counts_the_steps_whose_names_have_no_room() -> None:
+    names = ("lease", "copy", "hash", "manifest", "fetch", "guard", "commit", "read-back", "witness", "history")
+    steps = tuple(Step(name, Role.OK if at < 4 else Role.OFF) for at, name in enumerate(names))
+    run = meter().progress
+    assert run is not None
+    low = texts(SyncMeter("Sync", "", replace(run, steps=steps)).lines(80, 2, LOOK))
+    assert low[1].startswith(" ✓ 4 done ○ fetch ○ guard ○ commit ○ read-back ○ witness ○ history")
+
+
+def test_the_figures_of_a_meter_begin_in_one_column() -> None:
+    shown = texts(meter().lines(98, 4, LOOK))
+    assert shown[2].index("rows/s") == 1
+    assert shown[2][1:10] == "rows/s   "
 
 
 def test_fact_lists_are_cut_to_their_height() -> None:

@@ -1,0 +1,80 @@
+"""A widget that draws lines: only those that changed are styled and sent to the terminal again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby, zip_longest
+from operator import attrgetter
+
+from rich.segment import Segment
+from rich.style import Style as RichStyle
+from textual.content import Content
+from textual.geometry import Region, Size
+from textual.strip import Strip
+from textual.style import Style
+from textual.widget import Widget
+
+from widgets.glyphs import Look, Tone
+from widgets.line import Line, to_content
+
+
+class Painted(Widget):
+    """A subclass says in `painted` what is drawn, and calls `repaint` when that may have changed."""
+
+    def __init__(self, look: Look, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.look = look
+        self._drawn: list[Line] = []
+        self._drawn_at = Size(0, 0)
+        self._tones: dict[tuple[Style, Tone], RichStyle] = {}
+
+    def painted(self, width: int, height: int) -> list[Line]:
+        """At most `height` lines of `width` cells; none while there is nothing to draw."""
+        raise NotImplementedError
+
+    def repaint(self) -> None:
+        """Draw the lines that are other than those on the screen."""
+        before, before_at = self._drawn, self._drawn_at
+        self._paint()
+        if before_at != self._drawn_at:
+            self.refresh()
+        elif rows := [row for row, (old, new) in enumerate(zip_longest(before, self._drawn)) if old != new]:
+            self.refresh(*(Region(0, row, self.size.width, 1) for row in rows))
+
+    def watch_has_focus(self, focused: bool) -> None:
+        super().watch_has_focus(focused)
+        self.repaint()
+
+    def notify_style_update(self) -> None:
+        self._tones.clear()
+        super().notify_style_update()
+
+    def render(self) -> Content:
+        """All of it as content: what a selection is taken from."""
+        return to_content(self.painted(*self.size), self.look)
+
+    def render_line(self, y: int) -> Strip:
+        if self.text_selection is not None:
+            return super().render_line(y)
+        if self._drawn_at != self.size:
+            self._paint()
+        base = self.visual_style
+        if y >= len(self._drawn):
+            return Strip.blank(self.size.width, base.rich_style)
+        return Strip(self._segments(self._drawn[y], base)).apply_offsets(0, y)
+
+    def _paint(self) -> None:
+        self._drawn_at = self.size
+        self._drawn = self.painted(*self.size)
+
+    def _segments(self, line: Line, base: Style) -> Iterable[Segment]:
+        for tone, pieces in groupby(line, key=attrgetter("tone")):
+            yield Segment("".join(piece.text for piece in pieces), self._styled(base, tone))
+
+    def _styled(self, base: Style, tone: Tone) -> RichStyle:
+        key = (base, tone)
+        if key not in self._tones:
+            named = self.look.style(tone)
+            own = self.app.stylesheet.parse_style(named) if named else Style()
+            self._tones[key] = (base + own).rich_style
+        return self._tones[key]
