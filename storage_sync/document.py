@@ -287,11 +287,6 @@ def _is_number(text: str) -> bool:
     return text in ("", "?") or text.replace(",", "").replace(".", "", 1).replace("-", "", 1).isdigit()
 
 
-def human(outcome: Outcome, width: int = 80, colour: bool = False) -> str:
-    """What a person reads: tables, then a sentence, the proof and the next step."""
-    return "\n\n".join(part for part in (report(outcome, width, colour), notes(outcome, width, colour)) if part)
-
-
 def report(outcome: Outcome, width: int = 80, colour: bool = False) -> str:
     """The facts, for standard output: tables, verdict and proof. Empty when the command failed before it had any."""
     blocks = [

@@ -97,15 +97,6 @@ class CacheLocked(StorageSyncError):
     default_hint = "wait with --wait SECONDS, or look through a copy with storage-sync peek"
 
 
-class PartialWork(StorageSyncError):
-    """The work did not finish and can be resumed."""
-
-    code = "partial"
-    exit_code = 7
-    retry = True
-    default_hint = "run the command again: it resumes"
-
-
 class RowsRefused(StorageSyncError):
     """Rows of the primary were refused and the caller asked for that to be an error (`--strict`)."""
 

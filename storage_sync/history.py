@@ -57,8 +57,6 @@ class Medians:
     """Middle values over the newest successful runs and pings; None while there are none."""
 
     rows_per_s: float | None = None
-    bytes_per_s: float | None = None
-    run_s: float | None = None
     ping_ms: float | None = None
 
 
@@ -302,15 +300,13 @@ class History:
     def medians(self, last: int = 15) -> Medians:
         """Middle speed of the newest successful runs that moved rows, and the middle ping."""
         rows = self._rows(
-            "SELECT rows_fetched, fetch_s, bytes_received, took_s FROM runs "
+            "SELECT rows_fetched, fetch_s FROM runs "
             "WHERE exit_code IN (0, 7) AND rows_fetched > 0 AND fetch_s > 0 ORDER BY started_at DESC LIMIT ?",
             last,
         )
         pings = [ms for ms in self.pings() if ms is not None]
         return Medians(
             rows_per_s=median(row[0] / row[1] for row in rows) if rows else None,
-            bytes_per_s=median(row[2] / row[1] for row in rows) if rows else None,
-            run_s=median(row[3] for row in rows) if rows else None,
             ping_ms=median(pings) if pings else None,
         )
 

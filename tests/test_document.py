@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage_sync import __version__
-from storage_sync.document import clean, human, notes, progress_line, report, rfc3339, sentence, table, to_json
+from storage_sync.document import clean, notes, progress_line, report, rfc3339, sentence, table, to_json
 from storage_sync.model import (
     CacheWrites,
     Check,
@@ -146,12 +146,12 @@ def test_progress_line() -> None:
 
 
 def test_a_person_reads_sentence_proof_and_next_step() -> None:
-    text = human(IN_SYNC)
+    text = report(IN_SYNC)
     assert "IN_SYNC: The cache equals the primary. 3 new, 1 changed, 0 gone. (CLEAN)" in text
     assert "proof: root abababababababab… by sha3-256, generation 7, 2026-11-22T10:00:00Z" in text
     assert "took 0.31 s, 3 requests, 79.3 KiB received" in text
     assert "\x1b" not in text
-    assert "next: storage-sync quarantine list" in human(REFUSED_ROWS)
+    assert "next: storage-sync quarantine list" in notes(REFUSED_ROWS)
     assert sentence(REFUSED_ROWS).endswith("1 row of the primary refused.")
 
 
@@ -170,7 +170,7 @@ def test_an_error_is_said_beside_the_facts() -> None:
 
 
 def test_colours_only_when_asked() -> None:
-    assert "\x1b[32mIN_SYNC\x1b[0m" in human(IN_SYNC, colour=True)
+    assert "\x1b[32mIN_SYNC\x1b[0m" in report(IN_SYNC, colour=True)
 
 
 def test_tables_are_aligned_and_cut() -> None:
@@ -183,4 +183,4 @@ def test_data_cannot_steer_the_terminal() -> None:
     hostile = "a\x1b[31mb\u202ec\x07\nd\u2066名前[/b]"
     assert clean(hostile) == "a�[31mb�c� d�名前[/b]"
     outcome = Outcome("sync", Word.UNKNOWN, 3, warnings=(hostile,), next_action=hostile)
-    assert not set("\x1b\x07\u202e\u2066") & set(human(outcome))
+    assert not set("\x1b\x07\u202e\u2066") & set(report(outcome) + notes(outcome))

@@ -144,11 +144,6 @@ class SetAside:
                 "UPDATE rows SET pending = 0 WHERE pending = 1 AND run_id = ? AND generation = ?", (run_id, generation)
             ).rowcount
 
-    def drop(self, run_id: str) -> int:
-        """This run will not commit: its pending entries go."""
-        with self._database.writing() as connection:
-            return connection.execute("DELETE FROM rows WHERE pending = 1 AND run_id = ?", (run_id,)).rowcount
-
     def settle(self, live_generation: int | None) -> Settled:
         """Before a new run: entries pending for the very next generation are dropped, all others confirmed.
 

@@ -141,9 +141,6 @@ class Source(Protocol):
     async def existing(self, table: str, keys: Sequence[str]) -> set[str]:
         """Those of the keys that exist, in the window or not."""
 
-    async def primary_orphans(self, limit: int) -> tuple[int, list[str]]:
-        """Embeddings whose owner is named and not there: how many, and the first cache keys."""
-
     async def in_window(self, scope: Wanted, episodes: Sequence[str]) -> set[str]:
         """Those of the episodes, by id, that are among the newest."""
 
@@ -356,11 +353,6 @@ class RemoteSource:
             found |= {_string(key) for (key,) in await self._ask(sql or "", {"keys": some}, 1)}
         return _only(keys, found)
 
-    async def primary_orphans(self, limit: int) -> tuple[int, list[str]]:
-        sql = statements.orphans((await self.probe()).schema)
-        rows = await self._ask(sql, {"size": limit}, 2) if sql is not None else []
-        return _orphans(rows)
-
     async def in_window(self, scope: Wanted, episodes: Sequence[str]) -> set[str]:
         await self.probe()
         sql = statements.in_window(projection_of(scope))
@@ -420,16 +412,6 @@ def _only(asked: Sequence[str], found: Found) -> Found:
     if not set(found) <= set(asked):
         raise PrimaryRefused("the primary sent rows that were not asked for", hint=NOT_LIBSQL_HINT)
     return found
-
-
-def _orphans(rows: Sequence[Sequence[object]]) -> tuple[int, list[str]]:
-    if not rows:
-        return 0, []
-    try:
-        keys = [bytes.fromhex(_string(row[1])).decode("utf-8", "replace") for row in rows]
-        return int(_string(rows[0][0])), keys
-    except ValueError:
-        raise PrimaryRefused("the primary's answer about orphans cannot be read", hint=NOT_LIBSQL_HINT) from None
 
 
 def _string(value: object) -> str:
@@ -546,13 +528,6 @@ class LocalSource:
 
     async def existing(self, table: str, keys: Sequence[str]) -> set[str]:
         return {_string(row[0]) for row in await self._by_keys(table, keys, "key")}
-
-    async def primary_orphans(self, limit: int) -> tuple[int, list[str]]:
-        def read(connection: sqlite3.Connection) -> list[local.Row]:
-            sql = statements.orphans(local.probe(connection).schema)
-            return connection.execute(sql, {"size": limit}).fetchall() if sql is not None else []
-
-        return _orphans(await self._call(read))
 
     async def in_window(self, scope: Wanted, episodes: Sequence[str]) -> set[str]:
         def read(connection: sqlite3.Connection) -> set[str]:

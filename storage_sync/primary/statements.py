@@ -116,17 +116,6 @@ def _expected_embedding(projection: Projection) -> str:
     )
 
 
-_ORPHAN = (
-    "CASE"
-    " WHEN x.item_type='episode' THEN x.item_id NOT IN (SELECT episode_id FROM episodes)"
-    " WHEN x.item_type='pattern' THEN x.item_id NOT IN (SELECT pattern_id FROM patterns)"
-    " WHEN x.item_type<>'embedding' THEN 0"
-    f" WHEN {_SCOPED.format('episode')} THEN {_TAIL} NOT IN (SELECT episode_id FROM episodes)"
-    f" WHEN {_SCOPED.format('pattern')} THEN {_TAIL} NOT IN (SELECT pattern_id FROM patterns)"
-    " ELSE 0 END"
-)
-
-
 def column(table: str, name: str, schema: Schema) -> str:
     """One column of `x`, or what its absence means in an old schema."""
     place = (SOURCES[table].name, name)
@@ -365,7 +354,7 @@ def stock_by_keys(table: str, schema: Schema, count: int, form: Form) -> str | N
     return f"SELECT {shown} FROM {place} WHERE ({key(table)}) IN ({keys})"
 
 
-# --------------------------------------------------------------------------------------- hints and orphans
+# --------------------------------------------------------------------------------------- hints
 
 
 def fingerprint(schema: Schema) -> str:
@@ -384,17 +373,6 @@ def fingerprint(schema: Schema) -> str:
     if schema.revisions:
         values.append("(SELECT max(modified_at_ms) FROM episode_revisions)")
     return "SELECT " + ",".join(values)
-
-
-def orphans(schema: Schema) -> str | None:
-    """(orphans in all, hex of the source key) of embeddings whose named owner is not there; `:size` rows at most."""
-    place = relation("embeddings", schema)
-    if place is None:
-        return None
-    return (
-        f"WITH o(k) AS MATERIALIZED (SELECT {key('embeddings')} FROM {place} WHERE {_ORPHAN})"
-        " SELECT (SELECT count(*) FROM o),hex(k) FROM o ORDER BY k LIMIT :size"
-    )
 
 
 def in_window(projection: Projection) -> str:

@@ -9,16 +9,6 @@ from storage_sync.model import PATTERN_TABLES, Check, CheckStatus
 
 KEYS_SHOWN = 20
 SCHEMA_VERSION = 4
-CHECK_NAMES: tuple[str, ...] = (
-    "cache_integrity",
-    "schema_version",
-    "episode_count",
-    "latest_episodes",
-    "pattern_counts",
-    "orphaned_embeddings",
-    "content_digests",
-    "embedding_vectors",
-)
 WARN_ONLY: frozenset[str] = frozenset({"orphaned_embeddings", "embedding_vectors"})
 """A failure of these does not touch a sync's verdict."""
 

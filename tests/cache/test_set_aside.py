@@ -85,13 +85,6 @@ def test_a_lost_cache_drops_what_was_pending(store: SetAside) -> None:
     assert store.settle(None) == Settled(0, 3)
 
 
-def test_a_run_that_gives_up_takes_its_own_back(store: SetAside) -> None:
-    store.put(ROWS[:1], "one", 8, 0.0)
-    store.put(ROWS[1:], "two", 8, 0.0)
-    assert store.drop("two") == 2
-    assert [row.run_id for row in store.rows(pending=True)] == ["one"]
-
-
 def test_pages_and_runs(store: SetAside) -> None:
     many = [Removed("episodes", str(number), b"x", "r") for number in range(1200)]
     store.put(iter(many), "run", 1, 0.0, pending=False)

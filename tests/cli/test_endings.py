@@ -27,7 +27,6 @@ TABLE = [
     (errors.CacheDamaged, "cache_damaged", 5),
     (errors.CacheForeign, "cache_foreign", 5),
     (errors.CacheLocked, "cache_locked", 6),
-    (errors.PartialWork, "partial", 7),
     (errors.RowsRefused, "partial", 7),
     (errors.LocalIO, "local_io", 8),
     (errors.GuardStopped, "guard", 9),

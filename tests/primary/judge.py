@@ -128,14 +128,6 @@ class Judge:
             roots[number] = (len(rows), str(len(self._rows[number])), half(text.encode()) if text else "")
         return Manifest(roots, buckets)
 
-    def orphans(self) -> set[bytes]:
-        found = set()
-        for row in self._rows[9]:
-            owner = self._owner(row)
-            if owner is not None and owner[1] not in self._ids(0 if owner[0] == "episode" else 5):
-                found.add(self._key(9, row))
-        return found
-
     def _ids(self, number: int) -> set[bytes]:
         first = TABLES[number][1].split()[0]
         return {raw(row[first]) for row in self._rows[number]}

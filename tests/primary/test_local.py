@@ -66,7 +66,6 @@ async def test_every_expected_row_and_every_count(name: str, copy_of: Callable[[
     if name == "small":
         assert source.counts["relationships"] == 14
         assert (await source.fingerprint()).values.count(29) >= 2, "embeddings, which stock SQLite takes for none"
-    assert await source.primary_orphans(5) == (0, [])
     assert hashlib.sha256(path.read_bytes()).digest() == before
 
 
@@ -114,16 +113,6 @@ def plain(cell: object) -> object:
         except ValueError:
             return cell
     return cell
-
-
-async def test_orphans_of_the_primary(copy_of: Callable[[str], Path]) -> None:
-    path = copy_of("small")
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("UPDATE embeddings SET item_id='99999999-9999-4999-8999-999999999999' WHERE item_type='episode'")
-        db.commit()
-    count, keys = await source_of(path).primary_orphans(3)
-    assert count == 14
-    assert keys == ["episode_99999999-9999-4999-8999-999999999999"] * 3
 
 
 async def test_rows_that_are_still_in_the_log(copy_of: Callable[[str], Path]) -> None:
