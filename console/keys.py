@@ -388,6 +388,10 @@ def help_groups(screen: str) -> tuple[tuple[str, tuple[Key, ...]], ...]:
     return tuple(group for group in groups if group[1])
 
 
+def find(key_id: str) -> Key:
+    return next(key for key in KEYS if key.id == key_id)
+
+
 def markdown_table() -> str:
     """The table of the README."""
     names = {
