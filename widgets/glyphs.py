@@ -68,7 +68,6 @@ class GlyphSet:
     sparks: str
     rule: str
     rule_active: str
-    middle: str
     ellipsis: str
     up: str
     down: str
@@ -109,7 +108,6 @@ UNICODE = GlyphSet(
     sparks="▁▂▃▄▅▆▇█",
     rule="─",
     rule_active="━",
-    middle="·",
     ellipsis="…",
     up="↑",
     down="↓",
@@ -138,7 +136,6 @@ ASCII = GlyphSet(
     sparks=".:-=+*#@",
     rule="-",
     rule_active="=",
-    middle=".",
     ellipsis="...",
     up="^",
     down="v",

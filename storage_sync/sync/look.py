@@ -211,7 +211,6 @@ def file_facts(look: Look, dimension: int | None, expected: Collection[str] = ()
     wrong = look.content.finding(CacheState.WRONG_TYPES) if look.content is not None else None
     return FileFacts(
         schema=look.schema,
-        has_rows=any(table.rows for table in tables.values()),
         integrity=look.integrity,
         wrong_tables=(wrong.evidence,) if wrong is not None else (),
         orphans=orphans,

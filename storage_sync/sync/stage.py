@@ -52,7 +52,6 @@ class Staged:
     staging: _native.Staging
     root: str
     path: str
-    rounds: int
     primary: Mapping[str, int]
     """Rows of each source table, by cache table."""
     manifest_s: float
@@ -177,7 +176,7 @@ class Stager:
         return self._staged(staging, staging.root, staging.primary_rows)
 
     def _staged(self, staging: _native.Staging, root: str, primary: Mapping[str, int]) -> Staged:
-        return Staged(staging, root, self._target.path, self._round, dict(primary), self._manifest_s)
+        return Staged(staging, root, self._target.path, dict(primary), self._manifest_s)
 
     async def _sealed(self, receive: Callable[[_native.Staging], Awaitable[None]]) -> _native.Staging:
         """A staging of its own, filled by `receive`."""

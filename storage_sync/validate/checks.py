@@ -34,7 +34,6 @@ class FileFacts:
     """What the file alone says."""
 
     schema: int | None
-    has_rows: bool
     integrity: bool | None
     """redb's own check on a private copy; None: not run."""
     wrong_tables: tuple[str, ...]

@@ -23,7 +23,6 @@ NAMES = (
 SCOPE = CheckScope(window=1000, patterns=True, embeddings=True)
 FILE = FileFacts(
     schema=4,
-    has_rows=True,
     integrity=True,
     wrong_tables=(),
     orphans=0,
