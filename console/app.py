@@ -28,6 +28,7 @@ from console.flows.quarantine import Quarantine
 from console.flows.questions import ask_after_death, ask_for_writes, ask_to_leave
 from console.flows.sync import peek, rebuild, sync
 from console.journal import Journal
+from console.keymap import keymap
 from console.keys import CONFIG, EVERYWHERE, HISTORY, ORPHANS, OVERVIEW, VALIDATION
 from console.screens.base import BaseScreen
 from console.screens.history import HistoryScreen
@@ -121,13 +122,17 @@ class Console(App[int]):
         for theme in themes():
             self.register_theme(theme)
         self.theme = ui.theme
-        if ui.keymap:
-            self.set_keymap(dict(ui.keymap))
+        moved = keymap(ui.keymap)
+        self.set_keymap(dict(moved.keys))
+        self.key_table = moved.table
         self.look = Look(glyphs or choose(ui.glyphs, environment, encoding), no_color=self.no_color)
         self.ui = ui
         self.bridge = bridge
         self.clock = clock or Clock()
         self.journal = Journal()
+        for said in moved.problems:
+            self.journal.add(LogLine(self.clock.now(), "warn", "config", f"ui.keymap: {said}"))
+        self._moved_keys = moved.moved
         self.desk = Desk(bridge, self._refused)
         self.plans = Plans(self, self.action_quarantine)
         self.quarantine = Quarantine(self, self.open_plan)
@@ -234,6 +239,7 @@ class Console(App[int]):
     def paint(self, *, panels: bool | None = None) -> None:
         """Draw the active screen; panels only as often as `ui.refresh` says, or when `panels` is true."""
         live = self._live
+            table=self.key_table,
         screen = self._base_screen()
         if live is None or screen is None:
             return
@@ -455,8 +461,9 @@ class Console(App[int]):
         self.theme = name
 
     def action_help(self) -> None:
-        notes = () if self.snapshot.access == "rw" else ("this console looks only: W allows writes again",)
-        self.push_screen(HelpDialog(self.look, self.current_mode, notes))
+        access = () if self.snapshot.access == "rw" else ("this console looks only: W allows writes again",)
+        notes = (*access, *(f"ui.keymap: {said}" for said in self._moved_keys))
+        self.push_screen(HelpDialog(self.look, self.current_mode, notes, self.key_table))
 
     def action_log(self) -> None:
         self.push_screen(LogDialog(self.look, self.journal))

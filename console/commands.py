@@ -17,7 +17,7 @@ class ConsoleCommands(Provider):
         """(what is shown, explanation, action)."""
         here = getattr(self.screen, "name_id", "")
         titles = {name: title for name, _, title in SCREENS}
-        for key in KEYS:
+        for key in getattr(self.app, "key_table", KEYS):
             if not key.bound or key.id in {"palette", "help"} or key.where not in {EVERYWHERE, here}:
                 continue
             prefix = "Go to: " if key.id.startswith("screen.") else f"{titles[here]}: " if key.where == here else ""

@@ -358,11 +358,11 @@ KEYS: tuple[Key, ...] = (
 )
 
 
-def footer(screen: str) -> tuple[Key, ...]:
+def footer(screen: str, table: tuple[Key, ...] = KEYS) -> tuple[Key, ...]:
     """Keys that the footer of a screen lists, in order."""
     listed = [
         key
-        for key in KEYS
+        for key in table
         if key.footer and key.where in {EVERYWHERE, screen} and (not key.footer_screens or screen in key.footer_screens)
     ]
     if screen not in _OPERATE:
@@ -372,18 +372,18 @@ def footer(screen: str) -> tuple[Key, ...]:
     return tuple(sorted(listed, key=lambda key: key.footer))
 
 
-def listed(where: str) -> tuple[Key, ...]:
+def listed(where: str, table: tuple[Key, ...] = KEYS) -> tuple[Key, ...]:
     """Keys of one place, in the order of its footer and then of the table."""
-    return tuple(sorted((key for key in KEYS if key.where == where), key=lambda key: key.footer or len(KEYS)))
+    return tuple(sorted((key for key in table if key.where == where), key=lambda key: key.footer or len(KEYS)))
 
 
-def help_groups(screen: str) -> tuple[tuple[str, tuple[Key, ...]], ...]:
+def help_groups(screen: str, table: tuple[Key, ...] = KEYS) -> tuple[tuple[str, tuple[Key, ...]], ...]:
     """(heading, keys) for the help of one screen."""
     groups = (
-        ("THIS SCREEN", tuple(key for key in KEYS if key.where == screen)),
-        ("EVERYWHERE", tuple(key for key in KEYS if key.where == EVERYWHERE)),
-        ("IN A REPLAY", tuple(key for key in KEYS if key.where == REPLAY)),
-        ("IN LISTS", tuple(key for key in KEYS if key.where == LISTS)),
+        ("THIS SCREEN", tuple(key for key in table if key.where == screen)),
+        ("EVERYWHERE", tuple(key for key in table if key.where == EVERYWHERE)),
+        ("IN A REPLAY", tuple(key for key in table if key.where == REPLAY)),
+        ("IN LISTS", tuple(key for key in table if key.where == LISTS)),
     )
     return tuple(group for group in groups if group[1])
 

@@ -10,7 +10,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
-from console.keys import SCREENS, help_groups
+from console.keys import KEYS, SCREENS, Key, help_groups
 from widgets.glyphs import Look, Tone
 from widgets.line import Line, Piece, cell, muted, plain
 from widgets.virtual_table import VirtualTable
@@ -36,11 +36,12 @@ class HelpDialog(ModalScreen[None]):
         Binding("slash", "search", "Search", show=False),
     ]
 
-    def __init__(self, look: Look, screen: str, notes: tuple[str, ...] = ()) -> None:
+    def __init__(self, look: Look, screen: str, notes: tuple[str, ...] = (), table: tuple[Key, ...] = KEYS) -> None:
         super().__init__()
         self.look = look
         self._screen_id = screen
         self._notes = notes
+        self._table = table
         self._text = ""
 
     def compose(self) -> ComposeResult:
@@ -56,7 +57,7 @@ class HelpDialog(ModalScreen[None]):
         self._fill()
 
     def _fill(self) -> None:
-        lines = help_lines(self._screen_id, self._notes, self._text, self.look)
+        lines = help_lines(self._screen_id, self._notes, self._text, self.look, self._table)
 
         def row(index: int, _width: int) -> Line:
             return lines[index]
@@ -79,13 +80,14 @@ class HelpDialog(ModalScreen[None]):
         self.dismiss(None)
 
 
-def help_lines(screen: str, notes: tuple[str, ...], text: str, look: Look) -> list[Line]:
+def help_lines(screen: str, notes: tuple[str, ...], text: str, look: Look, table: tuple[Key, ...] = KEYS) -> list[Line]:
     """All lines that match `text`, under their headings."""
     glyphs = look.glyphs
     wanted = text.lower()
     lines: list[Line] = []
     groups: list[tuple[str, list[tuple[str, str]]]] = [
-        (heading, [(glyphs.plain(key.shown), key.tooltip) for key in keys]) for heading, keys in help_groups(screen)
+        (heading, [(glyphs.plain(key.shown), key.tooltip) for key in keys])
+        for heading, keys in help_groups(screen, table)
     ]
     groups.append(("WORDS", list(WORDS)))
     if notes:

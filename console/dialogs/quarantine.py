@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 
 from console.bindings import bindings
 from console.dialogs.help import HelpDialog
-from console.keys import QUARANTINE, listed
+from console.keys import KEYS, QUARANTINE, Key, listed
 from console.views import quarantine as words
 from storage_sync.answers import QuarantineEntry, QuarantineKind, QuarantinePage
 from widgets.facts import Fact, FactList
@@ -57,9 +57,10 @@ class QuarantineDialog(ModalScreen[None]):
         Binding("L", "app.log", "Log", show=False),
     ]
 
-    def __init__(self, look: Look, driver: Driver, now: Callable[[], float]) -> None:
+    def __init__(self, look: Look, driver: Driver, now: Callable[[], float], table: tuple[Key, ...] = KEYS) -> None:
         super().__init__()
         self.look = look
+        self._key_table = table
         self._driver = driver
         self._now = now
         self._page: QuarantinePage | None = None
@@ -88,7 +89,8 @@ class QuarantineDialog(ModalScreen[None]):
 
     def on_mount(self) -> None:
         self.box.display = False
-        entries = tuple(KeyEntry(key.shown, key.label, key.action) for key in listed(QUARANTINE) if key.footer)
+        shown = listed(QUARANTINE, self._key_table)
+        entries = tuple(KeyEntry(key.shown, key.label, key.action) for key in shown if key.footer)
         self.keys.value = Keys(entries, KeyEntry("esc", "close", "screen.back"))
         self.reload()
 
@@ -253,4 +255,4 @@ class QuarantineDialog(ModalScreen[None]):
             self.dismiss(None)
 
     def action_help(self) -> None:
-        self.app.push_screen(HelpDialog(self.look, QUARANTINE))
+        self.app.push_screen(HelpDialog(self.look, QUARANTINE, table=self._key_table))

@@ -23,7 +23,7 @@ class Quarantine:
     def open(self) -> None:
         """Show the list; or nothing more, when it is open."""
         if self._dialog is None:
-            self._dialog = QuarantineDialog(self._stage.look, self, self._stage.clock.now)
+            self._dialog = QuarantineDialog(self._stage.look, self, self._stage.clock.now, self._stage.key_table)
             self._stage.show(self._dialog, self._closed)
 
     def _closed(self, _: None) -> None:

@@ -9,6 +9,7 @@ from textual.screen import ModalScreen
 
 from console.desk import Desk
 from console.journal import Journal
+from console.keys import Key
 from console.ui import Clock
 from storage_sync.model import Snapshot
 from widgets.glyphs import Look
@@ -23,6 +24,7 @@ class Stage(Protocol):
     desk: Desk
     journal: Journal
     clock: Clock
+    key_table: tuple[Key, ...]
 
     @property
     def snapshot(self) -> Snapshot:

@@ -47,8 +47,8 @@ class BaseScreen(Screen[None]):
         """What is drawn at every tick, frozen or not: `live` is the newest frame."""
         self.top_row.value = top.header(live)
         self.tab_row.value = top.tabs(frame, self.name_id)
-        self.verdict_line.value = top.verdict_text(live.verdict, self.look, self.name_id)
-        self.key_bar.value = top.keys(self.name_id, disabled)
+        self.verdict_line.value = top.verdict_text(live.verdict, self.look, self.name_id, live.table)
+        self.key_bar.value = top.keys(self.name_id, disabled, live.table)
         self.set_class(live.stalled, "-stalled")
 
     def show_body(self, frame: Frame) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from console.keys import KEYS, Key
 from console.verdict import STALLED_AFTER_S, Verdict
 from storage_sync.model import Snapshot
 from widgets import fmt
@@ -20,6 +21,8 @@ class Frame:
     beat_age: float | None
     look: Look
     frozen: bool = False
+    table: tuple[Key, ...] = KEYS
+    """The keys in effect."""
 
     def clean(self, text: str) -> str:
         """Data from outside, made harmless for this terminal."""

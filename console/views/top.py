@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from console.keys import KEYS, OVERVIEW, SCREENS, footer
+from console.keys import EVERYWHERE, KEYS, OVERVIEW, SCREENS, Key, footer
 from console.verdict import STALLED_AFTER_S, Verdict
 from console.views import checks
 from console.views.frame import Frame
@@ -53,7 +53,7 @@ def running_words(run: Run | None) -> str:
     return f"{run.kind} {fmt.percent(run.done, run.total)}" if run.total else f"{run.kind} {run.step}".rstrip()
 
 
-def verdict_text(verdict: Verdict, clean: Look, screen: str) -> VerdictText:
+def verdict_text(verdict: Verdict, clean: Look, screen: str, table: tuple[Key, ...] = KEYS) -> VerdictText:
     """The verdict's wordings made harmless: they quote messages and names from outside.
 
     A key that only Overview has is named with the way to it.
@@ -63,15 +63,25 @@ def verdict_text(verdict: Verdict, clean: Look, screen: str) -> VerdictText:
         return tuple(fmt.clean(text, ascii_only=clean.glyphs.is_ascii) for text in texts)
 
     following = tuple(text if screen == OVERVIEW else _with_the_way(text) for text in safe(verdict.next))
+    following = tuple(_moved(text, table) for text in following)
     return VerdictText(verdict.role, verdict.word, safe(verdict.sentence), following)
 
 
 _LETTER = re.compile(r"(?<!\S)([a-z])(?= )")
+_WORD = re.compile(r"(?<!\S)(?<!\d )(\S+)(?= )")
+_NAMED = frozenset({EVERYWHERE, OVERVIEW})
+"""Places whose keys a verdict names."""
 _ON_OVERVIEW = frozenset(key.shown for key in KEYS if key.where == OVERVIEW)
 
 
 def _with_the_way(text: str) -> str:
     return f"on 1: {text}" if _ON_OVERVIEW & set(_LETTER.findall(text)) else text
+
+
+def _moved(text: str, table: tuple[Key, ...]) -> str:
+    """The same with the keys that an operator moved."""
+    names = {own.shown: key.shown for key, own in zip(table, KEYS, strict=True) if key != own and own.where in _NAMED}
+    return _WORD.sub(lambda found: names.get(found[1], found[1]), text) if names else text
 
 
 def tabs(frame: Frame, active: str) -> Tabs:
@@ -97,7 +107,9 @@ def _orphan_badge(frame: Frame) -> tuple[Role, str]:
     return Role.NONE, ""
 
 
-def keys(screen: str, disabled: frozenset[str]) -> Keys:
+def keys(screen: str, disabled: frozenset[str], table: tuple[Key, ...] = KEYS) -> Keys:
     """Footer of one screen; `disabled`: ids of keys that do nothing now."""
-    entries = tuple(KeyEntry(key.shown, key.label, key.action, key.id not in disabled) for key in footer(screen))
-    return Keys(entries, KeyEntry("^p", "palette", "command_palette"))
+    listed = footer(screen, table)
+    entries = tuple(KeyEntry(key.shown, key.label, key.action, key.id not in disabled) for key in listed)
+    palette = next((key.shown for key in table if key.id == "palette" and key not in KEYS), "^p")
+    return Keys(entries, KeyEntry(palette, "palette", "command_palette"))
