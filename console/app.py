@@ -144,7 +144,8 @@ class Console(App[int]):
         self._started_at = self.clock.monotonic()
         self._ticked_at: float | None = None
         self._drawn_at: float | None = None
-        self._drawn: Snapshot | None = None
+        self._drawn: tuple[Snapshot, frozenset[str]] | None = None
+        self._topped: tuple[Snapshot, frozenset[str]] | None = None
         self._last_action = "start"
         self._leaving_after_run = False
         self._ended_runs: deque[str] = deque(maxlen=8)
@@ -237,27 +238,32 @@ class Console(App[int]):
         )
 
     def paint(self, *, panels: bool | None = None) -> None:
-        """Draw the active screen; panels only as often as `ui.refresh` says, or when `panels` is true."""
+        """Draw the active screen's panels as often as `ui.refresh` says, or now when `panels` is true.
+
+        Its top does not wait for them when something has happened, nor when the core stands still.
+        """
         live = self._live
-            table=self.key_table,
         screen = self._base_screen()
         if live is None or screen is None:
             return
         shown = live if self._frozen is None else replace(live, snapshot=self._frozen, now=self._frozen.taken_at)
-        screen.show_top(shown, live, self._disabled())
+        disabled = self._disabled()
+        drawn = (_facts(live.snapshot), disabled)
         moment = self.clock.monotonic()
-        facts = _facts(live.snapshot)
-        due = self._drawn_at is None or moment - self._drawn_at >= self._rest(facts) - TICK_S / 2
-        if panels or (due and not live.stalled) or self._drawn_at is None:
+        due = panels or self._drawn_at is None or moment - self._drawn_at >= self._rest(drawn) - TICK_S / 2
+        if due or live.stalled or drawn != self._topped:
+            self._topped = drawn
+            screen.show_top(shown, live, disabled)
+        if panels or self._drawn_at is None or (due and not live.stalled):
             self._drawn_at = moment
-            self._drawn = facts
+            self._drawn = drawn
             screen.show_body(shown)
         if isinstance(self.screen, LogDialog):
             self.screen.refresh_lines()
         live_part(self.screen, live)
 
-    def _rest(self, facts: Snapshot) -> float:
-        """Seconds between two pictures of the panels: less during a run, more while only ages change."""
+    def _rest(self, facts: tuple[Snapshot, frozenset[str]]) -> float:
+        """Seconds between two pictures: less during a run, more while only ages change."""
         wanted = self.ui.refresh_s
         if self.running:
             return TICK_S if wanted <= IDLE_TICK_S else wanted
