@@ -141,7 +141,7 @@ def _refused(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         Role.FAILED,
         (sentence, "A guard stopped the sync."),
         (*_refused_next(snapshot),),
-        "5",
+        "2" if _went_back(snapshot) else "5",
         9,
     )
 
@@ -159,7 +159,17 @@ def _shrinks(snapshot: Snapshot) -> bool:
     return snapshot.error is not None and "--allow-shrink" in snapshot.error.hint
 
 
+def _went_back(snapshot: Snapshot) -> bool:
+    """Whether it is the primary that was set all along, with another log."""
+    return snapshot.error is not None and "storage-sync diff" in snapshot.error.hint
+
+
 def _refused_next(snapshot: Snapshot) -> tuple[str, ...]:
+    if _went_back(snapshot):
+        return (
+            "v compares the rows, 2 shows them: a crash takes none, a restore may. A adopts, typed.",
+            "v compares, 2 shows the rows; A adopts this primary.",
+        )
     if adoptable(snapshot):
         return (
             "5 shows which URL is set and where it came from; A adopts this primary, typed.",
