@@ -13,7 +13,7 @@ from storage_sync import _native
 from storage_sync.answers import ColumnDifference, Difference, Differences
 from storage_sync.errors import StorageSyncError
 from storage_sync.model import TABLES, Outcome
-from storage_sync.sync.compare import Compared, compared, project, source_guard
+from storage_sync.sync.compare import Compared, compared, looking, project, refusal_of
 from storage_sync.sync.context import Context
 from storage_sync.sync.look import looked
 
@@ -55,10 +55,8 @@ async def differences(asked: Asked) -> Differences:
     async def work(context: Context) -> Outcome:
         async with looked(context.session, context.tracker, context.draft, writing=False, locked_ok=True) as look:
             projection = await project(context, look)
-            async with compared(context, look, projection) as comparison:
-                wrong_source = source_guard(context, look, projection, comparison.staged.root)
-                if wrong_source is not None:
-                    raise wrong_source
+            async with compared(looking(context, look), look, projection) as comparison:
+                await refusal_of(context, comparison)
                 rows = await context.session.on_cache_thread(page, comparison, tables, place, limit + 1)
                 total = sum(
                     change.insert + change.update + change.remove

@@ -71,8 +71,10 @@ def lock_state(judgement: FileJudgement, ours: bool) -> LockState:
 def after(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> Snapshot:
     """The picture after an operation ended; what it did not look at stays as it was, with its age."""
     refused = sum(count.refused or 0 for count in outcome.counts.values())
+    proof = outcome.proof
     return replace(
         snapshot,
+        primary=replace(snapshot.primary, epoch=proof.epoch) if proof is not None else snapshot.primary,
         freshness=freshness_after(snapshot.freshness, outcome, now),
         cache=cache_after(snapshot.cache, outcome, now),
         checks=checks_after(snapshot, outcome, recent, now),

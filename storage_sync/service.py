@@ -55,6 +55,7 @@ from storage_sync.request import Request
 from storage_sync.schedule import Due, Timing, Trigger
 from storage_sync.session import Session
 from storage_sync.sync.cancel import Cancel
+from storage_sync.sync.plan import ADOPT
 
 BEAT_S = 0.5
 PLAN_READ_S = 120.0
@@ -448,6 +449,7 @@ class SyncService:
         self._agenda.note(proof_at=proof.at if proof is not None else None)
         self._board.update(
             freshness=replace(self._board.snapshot.freshness, proof=proof),
+            primary=replace(self._board.snapshot.primary, epoch=proof.epoch if proof is not None else 0),
             cache=replace(self._board.snapshot.cache, acked=witness.generation if witness is not None else None),
             history=self._journal.view() if self._journal is not None else self._board.snapshot.history,
         )
@@ -462,7 +464,8 @@ class SyncService:
         recent = self._journal.recent if self._journal is not None else _nothing_recent
         if job.kind == "peek":
             self._board.show(picture.peeked(self._board.snapshot, outcome, recent, time.time()))
-        if (kind.judges or (kind.writes and not job.plans)) and not _outdated(job, outcome):
+        judges = kind.judges and not (job.plans and job.kind == ADOPT)
+        if (judges or (kind.writes and not job.plans)) and not _outdated(job, outcome):
             self._board.show(picture.after(self._board.snapshot, outcome, recent, time.time()))
             self._board.judge(outcome.verdict, picture.sentence("plan" if job.plans else job.kind, outcome))
 

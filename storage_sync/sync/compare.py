@@ -134,12 +134,39 @@ def source_guard(context: Context, look: Look, projection: Projection, root: str
     )
 
 
+def looking(context: Context, look: Look) -> Context:
+    """For what changes nothing: rows of the same primary are compared whatever became of its log, which is then for
+    `refusal_of` to say."""
+    return replace(context, options=replace(context.options, adopt=True)) if _same_source(context, look) else context
+
+
+async def refusal_of(context: Context, comparison: Compared) -> GuardStopped | None:
+    """Why a sync would not take on what was compared, when its primary's log went back; a wrong source is raised."""
+    look, staging = comparison.look, comparison.staged.staging
+    error = source_guard(context, look, comparison.projection, comparison.staged.root)
+    if error is None:
+        return None
+    if not _same_source(context, look):
+        raise error
+    changes = comparison.changes
+    leaving = {table: staging.removals(table, None, one.remove) for table, one in changes.items() if one.remove}
+    gone = sum([len(keys) - len(await in_primary(context, table, keys)) for table, keys in leaving.items()])
+    return guard.stepped_back(sum(one.insert + one.update for one in changes.values()), gone)
+
+
+def _same_source(context: Context, look: Look) -> bool:
+    return look.checkpoint is not None and look.checkpoint.source_id == context.session.source.source_id
+
+
 async def _guard_source(context: Context, look: Look, projection: Projection, stager: Stager) -> None:
     """Ask for the manifest alone before rows of what may be a wrong primary are fetched."""
     if source_guard(context, look, projection, root="") is None or not await stager.has_manifest():
         return
     comparison = await stager.compare()
     error = source_guard(context, look, projection, comparison.root)
+    if error is not None and _same_source(context, look):
+        leaving = sum(comparison.to_remove.values())
+        raise guard.stepped_back(sum(comparison.to_fetch.values()), leaving, exact=not leaving)
     if error is not None:
         raise error
 

@@ -43,9 +43,17 @@ def source_error(
             "this cache was built from another primary; nothing was changed",
             hint="check the URL (storage-sync config show); sync --adopt builds the cache anew from this primary",
         )
+    return stepped_back()
+
+
+def stepped_back(differ: int | None = None, gone: int = 0, *, exact: bool = True) -> GuardStopped:
+    """The primary's log began anew. `differ`: rows that it has otherwise, where it was asked; `gone`: those that it has
+    no longer, or at most when not `exact`. They are all that tells a crash from a restore."""
+    rows = f": {differ:,} rows differ, {'' if exact else 'up to '}{gone:,} are gone" if differ is not None else ""
     return GuardStopped(
-        "the primary went back to an earlier state since the last proof; nothing was changed",
-        hint="if the restore was meant, sync --adopt builds the cache anew from it",
+        f"the primary's log went back{rows}; nothing was changed",
+        hint="a crash of its server takes no rows, a restore may: storage-sync diff names them; "
+        "sync --adopt builds the cache anew",
     )
 
 

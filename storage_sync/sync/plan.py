@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 from storage_sync.errors import GuardStopped
 from storage_sync.model import Plan, PlanRow, TableChange
@@ -11,6 +12,7 @@ from storage_sync.outcome import error_value
 
 TYPED_ROWS = 100
 TYPED_SHARE = 0.1
+ADOPT = "adopt"
 REPLACES = 3
 """Level of a plan that replaces everything, or cannot be taken back."""
 ALLOW_SHRINK = "allow_shrink"
@@ -67,6 +69,20 @@ def make_plan(
         consent=ALLOW_SHRINK if refusal else "",
         gone=gone,
     )
+
+
+def adoption(plan: Plan, *, rows: int, cache_only: int, size: int | None, rows_per_second: float | None) -> Plan:
+    """`plan`, which says what differs, for a cache that is built anew of `rows`: nothing is carried over, and the old
+    file, which alone holds what only the cache had, stays beside it."""
+    left = [f"{plan.gone:,} rows that the primary has no longer stay in the old file only"] if plan.gone else []
+    left += [f"{cache_only:,} rows that only the cache has stay in the old file only"] if cache_only else []
+    steps = (
+        PlanRow("fetch", "build a new file of all rows", rows, None, "undo puts the old one back"),
+        PlanRow("file", "keep the old file as <name>.old-<time>", 0, size, "it stays there"),
+        *(row for row in plan.rows if row.step in ("refuse", "primary")),
+    )
+    takes = rows / rows_per_second if rows_per_second else None
+    return replace(plan, kind=ADOPT, rows=steps, lost=(*left, *plan.lost), takes_s=takes, level=REPLACES)
 
 
 def phrase_for(level: int, changes: Mapping[str, TableChange], cached: Mapping[str, int], profile: str) -> str | None:

@@ -14,11 +14,20 @@ from storage_sync.errors import CacheDamaged, CacheLocked, GuardStopped
 from storage_sync.model import CacheState, CacheWrites, Outcome, Phase, Plan, Word
 from storage_sync.sync import guard
 from storage_sync.sync.apply import apply, settle
-from storage_sync.sync.compare import Compared, compared, guard_first_contact, in_primary, project, source_guard
+from storage_sync.sync.compare import (
+    Compared,
+    compared,
+    guard_first_contact,
+    in_primary,
+    looking,
+    project,
+    refusal_of,
+    source_guard,
+)
 from storage_sync.sync.context import PAGE, Context, Projection
 from storage_sync.sync.counts import pending_facts, table_changes, writes
 from storage_sync.sync.look import Look, looked, without_rows
-from storage_sync.sync.plan import make_plan
+from storage_sync.sync.plan import ADOPT, adoption, make_plan
 from storage_sync.sync.prove import count, make_proof, not_proven, outside, proven
 
 HEALED_IN_PLACE = frozenset({CacheState.BIT_ROT})
@@ -95,9 +104,13 @@ async def _attempt(context: Context) -> Outcome:
         projection = await project(context, look)
         if not options.plan_only:
             await context.session.on_cache_thread(settle, context, look.generation)
-        if _adopts(context, look, projection):
-            return await bring(context, without_rows(look), projection)
-        return await bring(context, look, projection)
+        if not _adopts(context, look, projection):
+            return await bring(context, look, projection)
+        if options.plan_only:
+            # told as what differs from the cache, since that is what an operator has to decide about
+            return _adoption(context, look, await bring(context, look, projection))
+        _refuse_moved_cache(context, look)
+        return await bring(context, without_rows(look), projection)
 
 
 def _adopts(context: Context, look: Look, projection: Projection) -> bool:
@@ -111,21 +124,23 @@ def _adopts(context: Context, look: Look, projection: Projection) -> bool:
 async def bring(context: Context, look: Look, projection: Projection) -> Outcome:
     """From a look at the cache to the proof, or to the plan; the lease is held unless it is one."""
     await guard_first_contact(context, look)
-    async with compared(context, look, projection) as comparison:
+    async with compared(
+        looking(context, look) if context.options.plan_only else context, look, projection
+    ) as comparison:
         return await _decide(context, comparison)
 
 
 async def _decide(context: Context, comparison: Compared) -> Outcome:
-    look, staged, draft = comparison.look, comparison.staged, context.draft
+    look, draft = comparison.look, context.draft
     context.tracker.step(Phase.GUARD)
     draft.plan = table_changes(comparison.changes)
-    wrong_source = source_guard(context, look, comparison.projection, staged.root)
-    if wrong_source is not None:
-        raise wrong_source
+    stepped_back = await refusal_of(context, comparison)
     facts = _shrink_facts(comparison, await _only_left_the_window(context, comparison))
-    refusal = guard.shrink_error(facts, context.options.consent, context.session.settings.max_removal_ratio)
+    shrinks = guard.shrink_error(facts, context.options.consent, context.session.settings.max_removal_ratio)
+    refusal = stepped_back or shrinks
     if context.options.plan_only:
-        draft.proposal = _proposal(context, comparison, refusal, facts)
+        proposal = _proposal(context, comparison, refusal, facts)
+        draft.proposal = replace(proposal, consent="") if stepped_back is not None else proposal
     if refusal is not None:
         raise refusal
     _refuse_outdated_plan(context, comparison, facts.removals)
@@ -239,14 +254,36 @@ def _refuse_outdated_plan(context: Context, comparison: Compared, gone: int) -> 
     plan = context.options.expected_plan
     if plan is None:
         return
-    if plan.base != _base(comparison.look):
-        raise GuardStopped("the cache moved since this plan was made; nothing was changed", hint="make a new plan")
+    if plan.kind != ADOPT:
+        _refuse_moved_cache(context, comparison.look)
     if plan.root != comparison.staged.root and gone > plan.gone:
         raise GuardStopped(
             f"the primary moved since this plan was made: {gone:,} rows would go instead of {plan.gone:,}; nothing was "
             "changed",
             hint="make a new plan",
         )
+
+
+def _refuse_moved_cache(context: Context, look: Look) -> None:
+    plan = context.options.expected_plan
+    if plan is not None and plan.base != _base(look):
+        raise GuardStopped("the cache moved since this plan was made; nothing was changed", hint="make a new plan")
+
+
+def _adoption(context: Context, look: Look, outcome: Outcome) -> Outcome:
+    """The plan of a sync that builds the cache anew, from what differs between the cache and its new primary."""
+    plan = outcome.proposal
+    if plan is None:
+        return outcome
+    tables = look.scan.tables.values() if look.scan is not None else ()
+    adopted = adoption(
+        plan,
+        rows=sum((count.expected or 0) - (count.refused or 0) for count in outcome.counts.values()),
+        cache_only=sum(table.cache_only for table in tables),
+        size=look.judgement.size,
+        rows_per_second=context.options.rows_per_second,
+    )
+    return replace(outcome, proposal=adopted, next_action="storage-sync sync --adopt")
 
 
 def _proposal(context: Context, comparison: Compared, refusal: GuardStopped | None, facts: guard.Facts) -> Plan:

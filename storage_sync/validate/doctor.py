@@ -12,6 +12,7 @@ from storage_sync.cache.witness import read_witness
 from storage_sync.errors import StorageSyncError, exit_code_of
 from storage_sync.history import History
 from storage_sync.model import Check, CheckStatus, Outcome, Word
+from storage_sync.sync.compare import compared, looking, project, refusal_of, source_guard
 from storage_sync.sync.context import Context
 from storage_sync.sync.look import looked
 
@@ -76,6 +77,20 @@ async def _primary(context: Context) -> tuple[str, str]:
     )
 
 
+async def _source(context: Context) -> tuple[str, str]:
+    """GuardStopped where a sync would be: rows are compared only when there is a doubt."""
+    async with looked(context.session, context.tracker, context.draft, writing=False) as look:
+        if look.checkpoint is None:
+            return "the primary of the last proof", "nothing was proven yet"
+        projection = await project(context, look)
+        if source_guard(context, look, projection, root="") is not None:
+            async with compared(looking(context, look), look, projection) as comparison:
+                refusal = await refusal_of(context, comparison)
+                if refusal is not None:
+                    raise refusal
+    return "the primary of the last proof", f"the same, epoch {projection.epoch}"
+
+
 async def _advice(context: Context) -> tuple[str, str]:
     """A slow setting stops no sync, so whatever is found passes (S17)."""
     if context.session.settings.cache is None:
@@ -98,5 +113,6 @@ _PARTS: tuple[tuple[str, Part], ...] = (
     ("cache_file", _file),
     ("cache_content", _content),
     ("primary", _primary),
+    ("source", _source),
     ("advice", _advice),
 )

@@ -11,7 +11,7 @@ import orjson
 from storage_sync import _native
 from storage_sync.errors import StorageSyncError, exit_code_of
 from storage_sync.model import CheckStatus, Outcome, Word
-from storage_sync.sync.compare import Compared, compared, project, source_guard
+from storage_sync.sync.compare import Compared, compared, looking, project, refusal_of
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.counts import pending_facts, table_changes
 from storage_sync.sync.look import Look, looked, marked_file_facts
@@ -33,21 +33,22 @@ async def run_verify(context: Context, *, deep: bool) -> Outcome:
         file = await context.session.on_cache_thread(marked_file_facts, context.session, look)
         try:
             projection = await project(context, look)
-            async with compared(context, look, projection) as comparison:
-                wrong_source = source_guard(context, look, projection, comparison.staged.root)
-                if wrong_source is not None:
-                    raise wrong_source
+            async with compared(looking(context, look), look, projection) as comparison:
+                refusal = await refusal_of(context, comparison)
                 facts = pending_facts(comparison.changes, comparison.primary)
                 draft.plan = table_changes(comparison.changes)
                 draft.counts = count(look.scan, facts, *await outside(context, look))
                 draft.checks = all_checks(check_scope(context), file, facts)
-                _judge(context, comparison)
+                if refusal is None:
+                    _judge(context, comparison)
         except StorageSyncError as error:
             draft.received(context.session.source.counters)
             draft.checks = all_checks(check_scope(context), file, None, error.message)
             draft.exit_code = exit_code_of(error)
             return draft.outcome(error)
         draft.received(context.session.source.counters)
+    if refusal is not None:
+        return draft.outcome(refusal)
     failed = [check.name for check in draft.checks if check.status is CheckStatus.FAIL]
     if failed:
         draft.exit_code = 1
@@ -76,15 +77,16 @@ async def run_diff(context: Context, *, keys_only: bool) -> Outcome:
     draft = context.draft
     async with looked(context.session, context.tracker, draft, writing=False) as look:
         projection = await project(context, look)
-        async with compared(context, look, projection) as comparison:
-            wrong_source = source_guard(context, look, projection, comparison.staged.root)
-            if wrong_source is not None:
-                raise wrong_source
+        async with compared(looking(context, look), look, projection) as comparison:
+            refusal = await refusal_of(context, comparison)
             draft.plan = table_changes(comparison.changes)
             differences = await _differences(context, comparison, keys_only=keys_only)
             draft.extra["differences"] = differences
-            _judge(context, comparison)
+            if refusal is None:
+                _judge(context, comparison)
         draft.received(context.session.source.counters)
+    if refusal is not None:
+        return draft.outcome(refusal)
     if draft.verdict is not Word.IN_SYNC:
         draft.exit_code = 1
     return draft.outcome()
