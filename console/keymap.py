@@ -24,7 +24,7 @@ _SHOWN = {name: name for name in ("space", "enter", "tab", "up", "down")} | {"ba
 
 @dataclass(frozen=True, slots=True)
 class Keymap:
-    """`keys`: id to Textual's names of what holds. `table`: every key as it is now. `problems`: why the rest does not."""
+    """`keys`: id to Textual's names of what holds. `table`: every key as it is now. `problems`: what does not hold."""
 
     keys: Mapping[str, str]
     table: tuple[Key, ...]

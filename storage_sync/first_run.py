@@ -115,7 +115,8 @@ async def try_form(form: SetupForm, surroundings: Surroundings) -> SetupTried:
         findings.append(found)
     if loaded is not None:
         findings.extend(await _try_primary(loaded.settings, token))
-    findings.append(await asyncio.to_thread(_try_cache, form.cache))
+    if form.cache:
+        findings.append(await asyncio.to_thread(_try_cache, form.cache))
     return SetupTried(form, tuple(findings))
 
 
@@ -149,7 +150,8 @@ def _entry_of(message: str) -> str:
 
 
 def _failed(entry: str, error: StorageSyncError) -> SetupFinding:
-    return SetupFinding(entry, "failed", f"{error.message}; {error.hint}" if error.hint else error.message)
+    said = error.message.removeprefix(f"{entry}: ")
+    return SetupFinding(entry, "failed", f"{said}; {error.hint}" if error.hint else said)
 
 
 def _token_of(loaded: Loaded, environment: Mapping[str, str]) -> tuple[Token | None, SetupFinding]:
@@ -194,8 +196,6 @@ async def _try_primary(settings: Settings, token: Token | None) -> list[SetupFin
 
 def _try_cache(path: str) -> SetupFinding:
     """From outside, without a lock. Blocking."""
-    if not path:
-        return SetupFinding("cache", "failed", "no path is given")
     file = Path(path).expanduser()
     try:
         judgement = judge_file(os.fspath(file))
@@ -227,9 +227,12 @@ def _told_cache(file: Path, judgement: FileJudgement) -> SetupFinding:
 def save_form(form: SetupForm, surroundings: Surroundings) -> SetupSaved:
     """Write the configuration, mode 0600; one that is there keeps what the form does not name. Blocking.
 
-    ConfigError when an entry does not fit, LocalIO when the file cannot be written.
+    ConfigError when an entry does not fit or its token cannot be read, because the console could not start with
+    that; LocalIO when the file cannot be written.
     """
-    _loaded(form, surroundings)
+    loaded = _loaded(form, surroundings)
+    if not _is_file(form.primary):
+        config.read_token(loaded, surroundings.environment)
     values = {name: str(value) for name, value in _typed(form).items()}
     profile = form.profile.strip() or "default"
     file = surroundings.file

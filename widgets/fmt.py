@@ -19,14 +19,18 @@ LONGEST = 4096
 """Characters of one datum that are looked at; nothing on a screen is wider."""
 
 _HIDDEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
-    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\u20e3\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff"
+    "\U000e0000-\U000e0fff]"
 )
 _NAMES = {"\t": "\\t", "\n": "\\n", "\r": "\\r", "\x1b": "\\e"}
 
 
 def clean(text: str, *, ascii_only: bool = False) -> str:
-    """Data made harmless: C0, C1, bidi marks and other invisible characters become visible escapes."""
+    """Data made harmless: C0, C1, bidi marks and other invisible characters become visible escapes.
+
+    So do signs that one terminal joins with their neighbour and another does not: the columns behind them would move.
+    """
     visible = _HIDDEN.sub(_escape, text[:LONGEST])
     if ascii_only:
         return visible.replace("…", "...").encode("ascii", "backslashreplace").decode("ascii")

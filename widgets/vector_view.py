@@ -12,6 +12,8 @@ from widgets.glyphs import GlyphSet, Look
 from widgets.line import Line, Piece, muted, plain
 
 LABELS = 10
+KEPT = 2
+"""Lines of a list below its first that stay, whatever is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,21 @@ class VectorView:
     """At the foot, whatever is left out above it."""
 
     def lines(self, width: int, height: int, look: Look) -> Sequence[Line]:
-        """The whole picture where it fits, else `short` and as much of the tail as has room."""
-        whole = [*self.facts, *self._pictures(look.glyphs), *self.tail]
+        """The whole picture where it fits, maybe with a shorter list; else `short` and the tail that has room."""
         room = max(0, height - len(self.last))
-        chosen = whole if len(whole) <= room else [*self.short, *self.tail]
+        whole = [*self.facts, *self._pictures(look.glyphs)]
+        tail = self._tail(room - len(whole))
+        chosen = [*whole, *tail] if len(whole) + len(tail) <= room else [*self.short, *self.tail]
         return [paint_fact(fact, width, look, LABELS) for fact in (*chosen[:room], *self.last)]
+
+    def _tail(self, room: int) -> tuple[Fact, ...]:
+        """The tail, in so many lines where leaving out some without a label of their own makes it fit."""
+        over = len(self.tail) - room
+        more = [place for place, fact in enumerate(self.tail) if not fact.label][KEPT:]
+        if not 0 < over <= len(more):
+            return self.tail
+        gone = set(more[-over:])
+        return tuple(fact for place, fact in enumerate(self.tail) if place not in gone)
 
     def _pictures(self, glyphs: GlyphSet) -> list[Fact]:
         if not self.means:

@@ -29,11 +29,9 @@ def storage_sync(context: click.Context) -> Answer | None:
     invocation = context.find_object(Invocation) or Invocation()
     if context.invoked_subcommand is not None:
         return None
-    import sys
+    from console.cli import screen
 
-    if sys.stdout.isatty() and sys.stdin.isatty() and not invocation.machine:
-        from console.cli import screen
-
+    if screen.on_terminal() and not invocation.machine:
         invocation.command = "tui"
         return screen.console(invocation, plain=False)
     from console.cli import core

@@ -20,13 +20,13 @@ def ended(command: str, exit_code: int = 0, **extra: object) -> Outcome:
 
 
 def on_terminal() -> bool:
-    """Whether a console can be opened here."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    """Whether a console can be opened here: it reads standard input, and draws on standard error."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()
 
 
 def console(invocation: Invocation, *, plain: bool, record: str | None = None) -> Answer:
     """The console until the operator leaves it; `record`: the file that gets a recording of it."""
-    if not on_terminal() or invocation.machine:
+    if invocation.machine or not (plain or on_terminal()):
         raise UsageError("the console needs a terminal", hint="storage-sync status works without one")
     from console.app import run
 

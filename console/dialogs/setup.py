@@ -63,6 +63,7 @@ class SetupDialog(ModalScreen[None]):
         self._driver = driver
         self._tried: SetupTried | None = None
         self._said = ""
+        self._testing = False
         self._place = place
         token = form.token_file or form.token_env
         values = {"primary": form.primary, "token": token, "cache": form.cache, "profile": form.profile}
@@ -107,12 +108,12 @@ class SetupDialog(ModalScreen[None]):
     def show_tried(self, tried: SetupTried) -> None:
         """How the entries fared; of an earlier form it says nothing any more."""
         if tried.form == self.form:
-            self._tried, self._said = tried, ""
+            self._tried, self._said, self._testing = tried, "", False
             self._paint()
             self.buttons["save" if tried.usable else "test"].focus()
 
     def show_refusal(self, said: str) -> None:
-        self._said = said
+        self._said, self._testing = said, False
         self._paint()
 
     @property
@@ -134,6 +135,9 @@ class SetupDialog(ModalScreen[None]):
         lines: list[Line] = [()]
         if self._said:
             lines.append(toned(Role.FAILED, self._clean(self._said), glyphs=self.look.glyphs))
+        elif self._testing:
+            text = self.look.glyphs.plain("testing… a primary that does not answer takes a while")
+            lines.append((*muted(" "), *toned(Role.RUNNING, text, glyphs=self.look.glyphs)))
         elif tried is None:
             lines.append(muted(" Nothing is opened until you test. Nothing is saved before a test."))
         else:
@@ -179,8 +183,8 @@ class SetupDialog(ModalScreen[None]):
 
     def _changed(self) -> None:
         """A test is of what was typed then."""
-        if self._tried is not None and self._tried.form != self.form:
-            self._tried = None
+        if self._testing or (self._tried is not None and self._tried.form != self.form):
+            self._tried, self._testing = None, False
             self._paint()
 
     def on_input_submitted(self, _event: Input.Submitted) -> None:
@@ -196,7 +200,7 @@ class SetupDialog(ModalScreen[None]):
                 self.action_save()
 
     def _test(self) -> None:
-        self._said = ""
+        self._said, self._testing = "", True
         self._tried = None
         self._paint()
         self._driver.test(self.form)

@@ -9,7 +9,7 @@ from console.views.orphans import role_of
 from widgets import fmt
 from widgets.facts import Fact
 from widgets.glyphs import Tone
-from widgets.line import Line, Piece, muted, plain, toned
+from widgets.line import Line, Piece, cell, muted, plain, toned
 from widgets.vector_view import VectorView
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def picture(frame: Frame, detail: Detail, near: Neighbours | None, days: str) ->
         count=vector.count if vector is not None else 0,
         histogram=vector.histogram if vector is not None else (),
         bound=vector.bound if vector is not None else 0.0,
-        last=(Fact("actions", plain(_actions(detail, days)), short=plain(_actions_short(detail, days))),),
+        last=(Fact("actions", plain(_actions(frame, detail, days)), short=plain(_actions_short(frame, detail, days))),),
     )
 
 
@@ -116,9 +116,9 @@ def _neighbour(frame: Frame, one: Neighbour) -> Line:
     glyphs = frame.look.glyphs
     key = fmt.short_key(frame.clean(one.key), glyphs)
     text = "title unknown" if one.title is None else frame.clean(one.title)
-    head = f"{one.cosine:.3f}  {key:<24.40}  "
+    head = (Piece(f"{one.cosine:.3f}  "), *cell(key, 24, glyphs), Piece("  "))
     mark = toned(role_of(one.reason), frame.clean(one.reason.value), glyphs=glyphs)
-    return (Piece(head), *mark, Piece(f"  {text}", Tone.MUTED if one.title is None else Tone.PLAIN))
+    return (*head, *mark, Piece(f"  {text}", Tone.MUTED if one.title is None else Tone.PLAIN))
 
 
 def _twins(frame: Frame, detail: Detail) -> tuple[Fact, ...]:
@@ -128,21 +128,21 @@ def _twins(frame: Frame, detail: Detail) -> tuple[Fact, ...]:
     return (Fact("same as", plain(keys)),)
 
 
-def _actions(detail: Detail, days: str) -> str:
+def _actions(frame: Frame, detail: Detail, days: str) -> str:
     kept = f" for {days} days" if days else ""
     aside = f"d set aside, undo with u{kept}" if detail.row.in_cache else "nothing to set aside"
     again = "l re-attach" if not detail.reattach else f"l not possible: {detail.reattach}"
-    return f"{aside}    {again}    {_expected(detail)}"
+    return f"{aside}    {again}    {_expected(frame, detail)}"
 
 
-def _actions_short(detail: Detail, days: str) -> str:
+def _actions_short(frame: Frame, detail: Detail, days: str) -> str:
     kept = f" (undo {days} days)" if days else ""
     aside = f"d set aside{kept}" if detail.row.in_cache else "nothing to set aside"
-    return f"{aside}   {'l re-attach' if not detail.reattach else 'l not possible'}   {_expected(detail)}"
+    return f"{aside}   {'l re-attach' if not detail.reattach else 'l not possible'}   {_expected(frame, detail)}"
 
 
-def _expected(detail: Detail) -> str:
+def _expected(frame: Frame, detail: Detail) -> str:
     note = detail.row.expected
     if note is None:
         return "i expected"
-    return f"expected: {fmt.clean(note)}" if note else "expected; i takes it back"
+    return f"expected: {frame.clean(note)}" if note else "expected; i takes it back"

@@ -57,10 +57,12 @@ async def test_entries_are_tried_before_they_are_saved(size: tuple[int, int], gl
         assert asked(bridge) == []
         await pilot.press("enter")
         assert asked(bridge) == [("try_settings", {"form": FORM})]
+        assert "testing" in screen_text(app)
         ok, bad = SetupFinding("primary", "ok", f"answers {HOSTILE}"), SetupFinding("cache", "off", "held by pid 1")
         bridge.post(Answer(bridge.asked[-1].id, tried(ok, bad)))
         await settle(app, pilot)
         text = screen_text(app)
+        assert "testing" not in text
         assert "[/b][red]x" in text
         assert "held by pid 1" in text
         assert "mode 0600" in text
@@ -242,9 +244,14 @@ def test_a_file_that_is_there_keeps_what_the_form_does_not_name(tmp_path: Path) 
 
 def test_what_does_not_fit_is_not_saved(tmp_path: Path) -> None:
     place = surroundings(tmp_path)
-    with pytest.raises(ConfigError):
-        save_form(SetupForm("ftp://x", cache="/c"), place)
-    assert not place.file.exists()
+    for form in (
+        SetupForm("ftp://x", cache="/c"),
+        SetupForm("https://x.test", "NOT_SET_HERE", cache="/c"),
+        SetupForm("https://x.test", token_file="/nowhere/token", cache="/c"),
+    ):
+        with pytest.raises(ConfigError):
+            save_form(form, place)
+        assert not place.file.exists(), "the console could not start with it"
     blocked = Surroundings(Path("/proc/none/config.toml"), {})
     with pytest.raises(LocalIO):
         save_form(SetupForm("https://x.test", cache="/c"), blocked)

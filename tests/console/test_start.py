@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from console import scenes
 from console.bridge import ScriptedBridge, ThreadBridge
+from console.cli import screen
 from console.plain import news, state_lines
 from console.start import is_configured, make_bridge, ui_settings
 from console.verdict import verdict
@@ -56,3 +61,13 @@ def test_news_are_the_log_and_the_end_of_the_core() -> None:
     lines, died = news(bridge)
     assert lines == ["14:32:07Z warn sync: one", "the sync core has ended: boom"]
     assert died
+
+
+@pytest.mark.parametrize("elsewhere", ["stdin", "stdout", "stderr"])
+def test_the_console_needs_a_terminal_on_each_side(monkeypatch: pytest.MonkeyPatch, elsewhere: str) -> None:
+    """It reads standard input and draws on standard error; `status` is what is printed on standard output."""
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, SimpleNamespace(isatty=lambda name=name: name != elsewhere))
+    assert not screen.on_terminal()
+    monkeypatch.setattr(sys, elsewhere, SimpleNamespace(isatty=lambda: True))
+    assert screen.on_terminal()

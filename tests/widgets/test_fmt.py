@@ -121,3 +121,17 @@ def test_sparks_keep_the_newest() -> None:
 @given(st.lists(st.one_of(st.none(), st.floats()), max_size=30), st.integers(0, 40))
 def test_sparks_have_their_width(samples: list[float | None], width: int) -> None:
     assert cell_len(fmt.spark(samples, width, ASCII, failed="x")) == width
+
+
+@pytest.mark.parametrize(
+    "text", ["🇩🇪", "👍🏽", "1\u20e3", "👨\u200d👩", "\u3164", "\u034f", "\uffa0", "\u2800", "🏳\ufe0f"]
+)
+def test_what_terminals_join_or_hide_is_written_out(text: str) -> None:
+    shown = fmt.clean(text)
+    assert "\\u" in shown.lower()
+    assert cell_len(shown) == sum(cell_len(character) for character in shown)
+
+
+@pytest.mark.parametrize("text", ["名前", "e\u0301", "ﾊﾝｶｸ", "שלום", "नमस्ते", "👍", "…"])
+def test_what_people_write_is_left_alone(text: str) -> None:
+    assert fmt.clean(text) == text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
 
@@ -74,3 +75,14 @@ def test_every_number_in_hex_and_decimal() -> None:
         assert f" {decimal}" in text
     assert number_rows(b"", 80) == 0
     assert across(10) == 1
+
+
+def test_the_rest_of_a_list_gives_way_before_the_reason_does() -> None:
+    nearest = tuple(Fact("nearest" if not place else "", plain(f"n{place}")) for place in range(5))
+    view = replace(VIEW, tail=(*nearest, Fact("same as", plain("twin"))))
+    whole = [text_of(line).strip() for line in view.lines(60, 11, Look())]
+    assert len(whole) == 11
+    for height in (10, 9):
+        lines = [text_of(line).strip() for line in view.lines(60, height, Look())]
+        assert [line for line in whole if line not in lines] == ["n4", "n3"][: 11 - height][::-1]
+    assert text_of(view.lines(60, 8, Look())[0]).strip() == "found in  short"
