@@ -175,7 +175,7 @@ class Console(App[int]):
 
     def _first(self) -> None:
         """After the first paint: only now the core is imported, in its own thread."""
-        self.bridge.start()
+        self.bridge.start(lambda: self.call_later(self._listen))
         self.tick()
         if self.first_run is not None:
             self.first_run.open()
@@ -220,9 +220,13 @@ class Console(App[int]):
         self._ticked_at = self.clock.monotonic()
         snapshot = self.bridge.latest()
         self._live = self._frame(snapshot)
+        self._listen()
+        self.paint()
+
+    def _listen(self) -> None:
+        """Hear what the core said: at each tick, and as soon as it has answered."""
         for event in self.bridge.drain():
             self._hear(event)
-        self.paint()
 
     def _frame(self, snapshot: Snapshot | None) -> Frame:
         moment = self.clock.monotonic()

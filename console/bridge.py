@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from storage_sync.model import Command, CoreBeat, CoreDied, Event, LogLine, Refused, Snapshot
+from storage_sync.model import Answer, Command, CoreBeat, CoreDied, Event, LogLine, Refused, Snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 EVENTS_KEPT = 5000
 LINES_A_TICK = 50
 BEAT_S = 0.5
+
+ANSWERS = (Answer, Refused)
 
 Publish = Callable[[Snapshot], None]
 Emit = Callable[[Event], None]
@@ -40,8 +42,8 @@ class Tap(Protocol):
 class Bridge(Protocol):
     """All that the screens know of the core."""
 
-    def start(self) -> None:
-        """Start the core; returns at once."""
+    def start(self, answered: Callable[[], None] | None = None) -> None:
+        """Start the core; returns at once. `answered` is called in this thread's loop when `drain` has an answer."""
         ...
 
     def latest(self) -> Snapshot | None:
@@ -157,9 +159,14 @@ class ThreadBridge:
         self._dead = False
         self._beat_at: float | None = None
         self._last_id = 0
+        self._answered: Callable[[], None] | None = None
+        self._asking: asyncio.AbstractEventLoop | None = None
+        self._told = False
 
-    def start(self) -> None:
+    def start(self, answered: Callable[[], None] | None = None) -> None:
         if self._thread is None:
+            if answered is not None:
+                self._answered, self._asking = answered, asyncio.get_running_loop()
             self._beat_at = self._monotonic()
             self._thread = threading.Thread(target=self._work, name="sync-core", daemon=True)
             self._thread.start()
@@ -224,8 +231,18 @@ class ThreadBridge:
 
     def _emit(self, event: Event) -> None:
         self._mailbox.post(event)
+        if self._asking is not None and isinstance(event, ANSWERS) and not self._told:
+            self._told = True
+            with suppress(RuntimeError):  # the console has left
+                self._asking.call_soon_threadsafe(self._tell)
         if self._tap is not None:
             self._tap.event(event)
+
+    def _tell(self) -> None:
+        """In the loop that asks: several answers at once are told once."""
+        self._told = False
+        if self._answered is not None:
+            self._answered()
 
     def _open(self, core: _Core) -> None:
         with self._gate:
@@ -268,11 +285,13 @@ class ScriptedBridge:
         self.started = False
         self.stopped = False
         self.asked: list[Command] = []
+        self._answered: Callable[[], None] | None = None
         for event in events:
             self._mailbox.post(event)
 
-    def start(self) -> None:
+    def start(self, answered: Callable[[], None] | None = None) -> None:
         self.started = True
+        self._answered = answered
 
     def latest(self) -> Snapshot | None:
         """The next snapshot of the script; the last one stays. With a clock its heart beats by itself."""
@@ -288,6 +307,8 @@ class ScriptedBridge:
 
     def post(self, event: Event) -> None:
         self._mailbox.post(event)
+        if self._answered is not None and isinstance(event, ANSWERS):
+            self._answered()
 
     def drain(self) -> list[Event]:
         return self._mailbox.take()

@@ -93,7 +93,7 @@ class Questions:
         self._emit(Accepted(command.id))
         task = asyncio.create_task(self._answer(command, asked))
         self._open[command.kind] = task
-        task.add_done_callback(lambda done: self._forget(command.kind, done))
+        task.add_done_callback(lambda done: self._ended(command, done))
 
     async def close(self) -> None:
         for task in self._open.values():
@@ -104,9 +104,6 @@ class Questions:
     async def _answer(self, command: Command, asked: Asked) -> None:
         try:
             value = await QUESTIONS[command.kind](asked)
-        except asyncio.CancelledError:
-            self._emit(Refused(command.id, "a newer question took its place", ""))
-            raise
         except _native.NativeError as error:
             known = explain(error)
             self._emit(Refused(command.id, known.message, known.hint))
@@ -115,8 +112,11 @@ class Questions:
         else:
             self._emit(Answer(command.id, value))
 
-    def _forget(self, kind: str, task: asyncio.Task[None]) -> None:
-        if self._open.get(kind) is task:
-            del self._open[kind]
+    def _ended(self, command: Command, task: asyncio.Task[None]) -> None:
+        if self._open.get(command.kind) is task:
+            del self._open[command.kind]
+        if task.cancelled():
+            # said here: one that is cancelled before its first step never runs
+            self._emit(Refused(command.id, "a newer question took its place", ""))
         if not task.cancelled() and (error := task.exception()) is not None and not self.fault.done():
             self.fault.set_exception(error)

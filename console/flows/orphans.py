@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from storage_sync.embeddings.query import View
     from storage_sync.embeddings.questions import Marked
 
-REST_S = 0.1
-"""How long the cursor rests before what lies near a row is computed."""
-
 
 class Orphans:
     """`plan` opens the dialog of a plan; `changed` is called when there is something else to draw."""
@@ -42,7 +39,6 @@ class Orphans:
         self._marking = False
         self._fresh: OrphanIndex | None = None
         self._wanted_number: int | None = None
-        self._moved_at = 0.0
         self.index: OrphanIndex | None = None
         self.view: View | None = None
         self.wanted = Wanted()
@@ -178,12 +174,14 @@ class Orphans:
         if number == self._wanted_number and (self.detail is None or self._is_of_index(self.detail)):
             return
         self._wanted_number = number
-        self._moved_at = self._stage.clock.monotonic()
         self._forget("orphan_neighbours")
         self.near = None
         if number is None:
             self.detail = None
-        elif "orphan_detail" not in self._open:
+            return
+        # the core waits with it until the cursor rests: the next question takes the place of this one
+        self._ask("orphan_neighbours", self._neighboured, index=self.index, number=number)
+        if "orphan_detail" not in self._open:
             self._ask_detail(number)
 
     def _is_of_index(self, detail: Detail) -> bool:
@@ -203,17 +201,9 @@ class Orphans:
         self.detail = detail
         self._show()
 
-    def rest(self) -> None:
-        """Called by the application's timer: once the cursor rests, ask for what lies near."""
-        detail = self.detail
-        rested = self._stage.clock.monotonic() - self._moved_at >= REST_S
-        waiting = self.near is not None or "orphan_neighbours" in self._open
-        if detail is not None and detail.number == self._wanted_number and rested and not waiting:
-            self._ask("orphan_neighbours", self._neighboured, index=self.index, number=detail.number)
-
     def _neighboured(self, value: Any) -> None:
         near: Neighbours = value
-        if self.detail is not None and (near.number, near.revision) == (self.detail.number, self.detail.revision):
+        if self.index is not None and (near.number, near.revision) == (self._wanted_number, self.index.revision):
             self.near = near
             self._show()
 

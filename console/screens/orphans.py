@@ -75,11 +75,6 @@ class OrphansScreen(BaseScreen):
             self.action_reload()
         self._draw()
 
-    def show_top(self, frame: Frame, live: Frame, disabled: frozenset[str]) -> None:
-        super().show_top(frame, live, disabled)
-        # at every tick of the application's timer, however seldom the panels are drawn
-        self._flow.rest()
-
     def _changed(self) -> None:
         view = self._flow.view
         if view is not None and not self._flow.busy and self._leading:

@@ -5,6 +5,7 @@ The index is a frozen value that the asker holds and gives along; nothing here r
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from storage_sync.model import Outcome
     from storage_sync.questions import Asked
     from storage_sync.sync.context import Context
+
+
+REST_S = 0.1
+"""So long a cursor rests on a row before what lies near it is computed (`console.md` 5.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +72,12 @@ async def detail(asked: Asked) -> Detail:
 
 
 async def neighbours(asked: Asked) -> Neighbours:
-    """The nearest of the row `number`."""
+    """The nearest of the row `number`, once nothing else is asked for `REST_S`: every vector is read for it."""
     from storage_sync.embeddings.detail import neighbours as nearest
 
-    return await asked.aside(nearest, _index(asked), _number(asked))
+    index, number = _index(asked), _number(asked)
+    await asyncio.sleep(REST_S)
+    return await asked.aside(nearest, index, number)
 
 
 async def marked(asked: Asked) -> Marked:

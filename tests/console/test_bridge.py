@@ -13,7 +13,7 @@ import pytest
 from console import scenes
 from console.bridge import EVENTS_KEPT, LINES_A_TICK, Emit, Mailbox, Publish, ScriptedBridge, ThreadBridge
 from console.verdict import verdict
-from storage_sync.model import Accepted, Command, CoreDied, LogLine, Refused
+from storage_sync.model import Accepted, Answer, Command, CoreDied, Event, LogLine, Refused
 
 SNAPSHOT = scenes.scene("in_sync").snapshot
 WAIT_S = 20.0
@@ -104,6 +104,42 @@ def test_commands_reach_the_core_in_order_even_before_it_is_there() -> None:
     assert dict(core.commands[1].arguments) == {"kind": "sync"}
     assert started.bridge.drain() == [Accepted(first), Accepted(second)]
     assert started.bridge.stop(WAIT_S)
+
+
+async def test_an_answer_is_told_at_once_and_in_the_loop_that_asked() -> None:
+    heard: list[tuple[threading.Thread, list[Event]]] = []
+    told = asyncio.Event()
+
+    def speak(core: Core) -> None:
+        for number in range(3):
+            core.emit(line(number))
+            core.emit(Answer(number, "yes"))
+
+    started = Started(speak)
+
+    def answered() -> None:
+        heard.append((threading.current_thread(), started.bridge.drain()))
+        told.set()
+
+    started.bridge.start(answered)
+    numbers: set[int] = set()
+    async with asyncio.timeout(WAIT_S):
+        while len(numbers) < 3:
+            await told.wait()
+            told.clear()
+            numbers = {event.command_id for _, events in heard for event in events if isinstance(event, Answer)}
+    assert {thread for thread, _ in heard} == {threading.current_thread()}
+    assert started.bridge.stop(WAIT_S)
+
+
+def test_a_line_alone_tells_nobody() -> None:
+    called: list[str] = []
+    bridge = ScriptedBridge([SNAPSHOT])
+    bridge.start(lambda: called.append("told"))
+    bridge.post(line(1))
+    assert called == []
+    bridge.post(Refused(1, "no", ""))
+    assert called == ["told"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("boom"), KeyboardInterrupt("native panic"), SystemExit(3)])

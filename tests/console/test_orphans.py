@@ -101,17 +101,34 @@ async def test_it_scans_once_and_shows_groups_counts_and_facts() -> None:
         assert len(here.questions("orphans_scan")) == 1
 
 
-async def test_neighbours_are_asked_for_once_the_cursor_rests() -> None:
+async def test_neighbours_are_shown_as_soon_as_they_are_answered() -> None:
     async with shown() as here:
-        assert "computing…" in here.text
-        assert here.questions("orphan_neighbours") == []
-        here.clock.move(0.2)
-        await here.answer()
         assert "0.981" in here.text
         assert "Retry policy for GCS uploads" in here.text
-        await here.press("j", "j")
-        assert "0.981" not in here.text
         assert len(here.questions("orphan_neighbours")) == 1
+        await here.pilot.press("j", "j")
+        await settle(here.app, here.pilot)
+        assert "0.981" not in here.text
+        assert "computing…" in here.text
+        assert len(here.questions("orphan_neighbours")) == 3
+        open_ = [command for command in here.bridge.asked if command.kind == "orphan_neighbours"]
+        for command in open_[1:]:
+            here.bridge.post(Answer(command.id, orphan_scene.answer(command.kind, command.arguments)))
+            await here.pilot.pause()
+            assert ("0.981" in here.text) == (command is open_[-1]), "shown without a tick, and of this row alone"
+
+
+async def test_neighbours_that_are_refused_are_not_asked_for_again_and_again() -> None:
+    async with shown() as here:
+        await here.pilot.press("j")
+        await settle(here.app, here.pilot)
+        many = len(here.questions("orphan_neighbours"))
+        command = [one for one in here.bridge.asked if one.kind == "orphan_neighbours"][-1]
+        here.bridge.post(Refused(command.id, "the copy is gone", ""))
+        for _ in range(3):
+            await settle(here.app, here.pilot)
+        assert "the copy is gone" in here.text
+        assert len(here.questions("orphan_neighbours")) == many
 
 
 async def test_a_late_answer_about_another_row_is_dropped() -> None:
@@ -281,7 +298,7 @@ async def test_l_plans_a_sync_only_where_the_owner_can_be_fetched() -> None:
         assert here.questions("make_plan") == []
         assert "re-attach is not possible: no owner upstream" in here.text
         await here.press("slash", *"reason:cached", "enter", "g", "j")
-        assert "l re-attach" in here.text
+        assert "l re-attac" in here.text  # a toast covers the rest
         await here.press("l")
         assert here.questions("make_plan")[-1]["kind"] == "sync"
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
+
+import pytest
 
 from storage_sync import _native
 from storage_sync.answers import Exported
@@ -74,6 +77,31 @@ async def test_from_the_scan_to_the_export(tmp_path: Path) -> None:
         )
         assert isinstance(done, Exported)
         assert [json.loads(line)["key"] for line in target.read_text().splitlines()] == [LOST]
+
+
+async def test_what_lies_near_is_computed_for_the_row_where_the_cursor_rests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[int] = []
+
+    def noted(index: OrphanIndex, number: int) -> Neighbours:
+        computed.append(number)
+        return Neighbours(index.revision, number, ())
+
+    demo = Demo.create(tmp_path, episodes=20, now=int(NOW))
+    async with running(settings_of(demo)) as (service, watcher):
+        await watcher.until(proven)
+        index = await scanned(service, watcher)
+        monkeypatch.setattr("storage_sync.embeddings.questions.REST_S", 30.0)
+        passed = [watcher.ask(service, "orphan_neighbours", index=index, number=number) for number in range(5)]
+        await asyncio.sleep(0)
+        monkeypatch.setattr("storage_sync.embeddings.detail.neighbours", noted)
+        monkeypatch.setattr("storage_sync.embeddings.questions.REST_S", 0.0)
+        near = await said(service, watcher, "orphan_neighbours", index=index, number=5)
+        assert isinstance(near, Neighbours)
+        for number in passed:
+            assert isinstance(await watcher.answer(number), Refused)
+    assert (near.number, computed) == (5, [5])
 
 
 async def test_expected_and_not_any_more(tmp_path: Path) -> None:
