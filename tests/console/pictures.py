@@ -9,7 +9,7 @@ import pytest
 
 from console.app import Console
 from console.bridge import ScriptedBridge
-from tests.console.app import FakeClock, console
+from tests.console.app import console
 from widgets.glyphs import ASCII, UNICODE, GlyphSet
 
 Compare = Callable[..., bool]
@@ -41,13 +41,11 @@ def each_look() -> pytest.MarkDecorator:
     return pytest.mark.parametrize("look", LOOKS)
 
 
-def dressed(
-    look: str, state: str, monkeypatch: pytest.MonkeyPatch, clock: FakeClock | None = None
-) -> tuple[Console, ScriptedBridge]:
+def dressed(look: str, state: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Console, ScriptedBridge]:
     """The console on a scene in one of `LOOKS`."""
     dress = LOOKS[look]
     if not dress.colour:
         monkeypatch.setenv("NO_COLOR", "1")
-    app, bridge = console(state, theme=dress.theme, glyphs=dress.glyphs, clock=clock)
+    app, bridge = console(state, theme=dress.theme, glyphs=dress.glyphs)
     assert app.look.no_color is not dress.colour
     return app, bridge

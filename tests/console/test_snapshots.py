@@ -11,7 +11,7 @@ from console import scenes
 from console.app import Console
 from console.bridge import ScriptedBridge
 from storage_sync.model import Answer, Refused
-from tests.console.app import FakeClock, answer_orphans, console, settle
+from tests.console.app import answer_orphans, console, settle
 from tests.console.pictures import Compare, dressed, each_look, each_size
 
 Played = Callable[[Pilot[int]], Awaitable[None]]
@@ -63,15 +63,13 @@ def test_dialogs_in_other_looks(name: str, look: str, snap_compare: Compare, mon
     assert snap_compare(app, terminal_size=(80, 24), run_before=_pressed(app, DIALOGS[name]))
 
 
-def _orphans(app: Console, bridge: ScriptedBridge, clock: FakeClock, keys: tuple[str, ...] = ()) -> Played:
-    """The cursor rests, so the nearest are known; then more keys."""
+def _orphans(app: Console, bridge: ScriptedBridge, keys: tuple[str, ...] = ()) -> Played:
+    """Two rows are marked; then more keys."""
 
     async def play(pilot: Pilot[int]) -> None:
         await pilot.press("3")
         await answer_orphans(app, bridge, pilot)
         await pilot.press("space", "space", "k")
-        await answer_orphans(app, bridge, pilot)
-        clock.move(0.5)
         await answer_orphans(app, bridge, pilot)
         await pilot.press(*keys)
         await answer_orphans(app, bridge, pilot)
@@ -81,17 +79,15 @@ def _orphans(app: Console, bridge: ScriptedBridge, clock: FakeClock, keys: tuple
 
 @each_size()
 def test_orphans(size: tuple[int, int], snap_compare: Compare) -> None:
-    clock = FakeClock(0.4)
-    app, bridge = console("stale", clock=clock)
-    assert snap_compare(app, terminal_size=size, run_before=_orphans(app, bridge, clock))
+    app, bridge = console("stale")
+    assert snap_compare(app, terminal_size=size, run_before=_orphans(app, bridge))
 
 
 @each_look()
 def test_orphans_in_other_looks(look: str, snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = FakeClock(0.4)
-    app, bridge = dressed(look, "stale", monkeypatch, clock)
+    app, bridge = dressed(look, "stale", monkeypatch)
     filtered = ("slash", *"!reason:missing", "enter")
-    assert snap_compare(app, terminal_size=(100, 30), run_before=_orphans(app, bridge, clock, filtered))
+    assert snap_compare(app, terminal_size=(100, 30), run_before=_orphans(app, bridge, filtered))
 
 
 def test_orphans_that_cannot_be_looked_at(snap_compare: Compare) -> None:
@@ -110,17 +106,15 @@ def test_orphans_that_cannot_be_looked_at(snap_compare: Compare) -> None:
 @each_size()
 @pytest.mark.parametrize("name", ORPHAN_DIALOGS)
 def test_dialogs_of_orphans(name: str, size: tuple[int, int], snap_compare: Compare) -> None:
-    clock = FakeClock(0.4)
-    app, bridge = console("stale", clock=clock)
-    played = _orphans(app, bridge, clock, (ORPHAN_DIALOGS[name],))
+    app, bridge = console("stale")
+    played = _orphans(app, bridge, (ORPHAN_DIALOGS[name],))
     assert snap_compare(app, terminal_size=size, run_before=played)
 
 
 @each_look()
 def test_the_numbers_in_other_looks(look: str, snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = FakeClock(0.4)
-    app, bridge = dressed(look, "stale", monkeypatch, clock)
-    played = _orphans(app, bridge, clock, ("enter",))
+    app, bridge = dressed(look, "stale", monkeypatch)
+    played = _orphans(app, bridge, ("enter",))
     assert snap_compare(app, terminal_size=(80, 24), run_before=played)
 
 
