@@ -52,6 +52,8 @@ EMBEDDING_TABLES = (
 )
 PATTERN_TABLES = frozenset({"patterns", "heuristics", "procedural", "episode_pattern_relationships"})
 MAX_EMBEDDING_BYTES = 1_000_000
+EXPONENT = 0x7F800000
+"""Of an f32; all ones: not finite."""
 
 Row = Mapping[str, Any]
 
@@ -259,7 +261,7 @@ def floats(row: Row, column: str) -> list[int]:
 def _words(data: bytes, column: str) -> list[int]:
     if len(data) % 4:
         raise Refused(f"{column}: no list of f32")
-    return [part[0] for part in struct.iter_unpack("<I", data)]
+    return list(struct.unpack(f"<{len(data) // 4}I", data))
 
 
 def byte(row: Row, column: str) -> int:
@@ -394,7 +396,7 @@ def from_embedding(row: Row) -> list[int]:
         values = _words(_unpacked(written), "embedding_data")
     else:
         values = parsed(row, "embedding_data", rt.EMBEDDING)
-    if not values or any(bits & 0x7F800000 == 0x7F800000 for bits in values):
+    if not values or EXPONENT in map(EXPONENT.__and__, values):
         raise Refused("embedding_data: empty or not finite")
     if integer(row, "dimension") != len(values):
         raise Refused(f"dimension: {len(values)} values")

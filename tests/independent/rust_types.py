@@ -261,6 +261,28 @@ def many(inner: Kind) -> Kind:
     )
 
 
+_SINGLES = many(F32)
+
+
+def _vector(reader: Reader) -> list[int]:
+    count = reader.varint()
+    return list(struct.unpack(f"<{count}I", reader.take(4 * count)))
+
+
+def _json_vector(value: Any) -> list[int]:
+    if isinstance(value, list) and set(map(type, value)) <= {int, float}:
+        try:
+            return list(struct.unpack(f"<{len(value)}I", struct.pack(f"<{len(value)}f", *value)))
+        except (OverflowError, struct.error):
+            pass  # a number beyond f32: one by one
+    result: list[int] = _SINGLES.from_json(value)
+    return result
+
+
+VECTOR = Kind(_vector, _json_vector, _SINGLES.debug)
+"""`many(F32)`, taken in one go: it is most of what a cache holds."""
+
+
 def _json_map(value: Any) -> dict[str, str]:
     if not isinstance(value, dict):
         raise Unreadable(f"{value!r} is no map")
@@ -301,9 +323,12 @@ def _constant(word: str) -> Any:
     raise Unreadable(f"{word} is no JSON")
 
 
+_JSON = json.JSONDecoder(parse_constant=_constant, object_pairs_hook=_object)
+
+
 def read_json(text: str) -> Any:
     """A JSON text as Rust's reader takes it. Unreadable, ValueError, RecursionError."""
-    return json.loads(text, parse_constant=_constant, object_pairs_hook=_object)
+    return _JSON.decode(text)
 
 
 def struct_of(name: str, *fields: Field | tuple[str, Kind]) -> Kind:
@@ -556,7 +581,7 @@ SUMMARY = struct_of(
     ("summary_text", TEXT),
     ("key_concepts", many(TEXT)),
     ("key_steps", many(TEXT)),
-    ("summary_embedding", option(many(F32))),
+    ("summary_embedding", option(VECTOR)),
     ("created_at", TIME),
 )
 RELATION_NAMES = ("parent_child", "depends_on", "follows", "related_to", "blocks", "duplicates", "references")
@@ -623,7 +648,7 @@ FEEDBACK = struct_of(
     ("outcome", OUTCOME),
     ("agent_rating", option(F32)),
 )
-EMBEDDING = many(F32)
+EMBEDDING = VECTOR
 
 CACHED: Mapping[str, Kind] = {
     "episodes": EPISODE,

@@ -114,6 +114,22 @@ def test_debug_form_of_f32(value: float, text: str) -> None:
     assert rt.debug_f32(rt.bits_of(value)) == text
 
 
+@pytest.mark.parametrize("text", ["[]", "[0.1, 7, -0.0, 1e-46, 3.5e38]", "[1, -1e39]", "[0.5, true]", '["1"]', "7"])
+def test_a_vector_is_a_list_of_f32(text: str) -> None:
+    one_by_one, value = rt.many(rt.F32), rt.read_json(text)
+    try:
+        wanted = one_by_one.from_json(value)
+    except rt.Unreadable:
+        with pytest.raises(rt.Unreadable):
+            rt.VECTOR.from_json(value)
+        return
+    assert rt.VECTOR.from_json(value) == wanted
+    data = bytes([len(wanted)]) + b"".join(bits.to_bytes(4, "little") for bits in wanted)
+    assert rt.VECTOR.whole(data) == one_by_one.whole(data) == wanted
+    with pytest.raises(rt.Unreadable, match="end early"):
+        rt.VECTOR.whole(b"\x03" + data[1:9])
+
+
 def test_golden_samples_decode() -> None:
     """Only the samples of cached types; the others are parts of them."""
     path = stores.FIXTURES / "golden" / "postcard.jsonl"
