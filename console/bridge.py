@@ -42,7 +42,7 @@ class Tap(Protocol):
 class Bridge(Protocol):
     """All that the screens know of the core."""
 
-    def start(self, answered: Callable[[], None] | None = None) -> None:
+    def start(self, answered: Callable[[], object] | None = None) -> None:
         """Start the core; returns at once. `answered` is called in this thread's loop when `drain` has an answer."""
         ...
 
@@ -159,11 +159,11 @@ class ThreadBridge:
         self._dead = False
         self._beat_at: float | None = None
         self._last_id = 0
-        self._answered: Callable[[], None] | None = None
+        self._answered: Callable[[], object] | None = None
         self._asking: asyncio.AbstractEventLoop | None = None
         self._told = False
 
-    def start(self, answered: Callable[[], None] | None = None) -> None:
+    def start(self, answered: Callable[[], object] | None = None) -> None:
         if self._thread is None:
             if answered is not None:
                 self._answered, self._asking = answered, asyncio.get_running_loop()
@@ -285,11 +285,11 @@ class ScriptedBridge:
         self.started = False
         self.stopped = False
         self.asked: list[Command] = []
-        self._answered: Callable[[], None] | None = None
+        self._answered: Callable[[], object] | None = None
         for event in events:
             self._mailbox.post(event)
 
-    def start(self, answered: Callable[[], None] | None = None) -> None:
+    def start(self, answered: Callable[[], object] | None = None) -> None:
         self.started = True
         self._answered = answered
 

@@ -88,7 +88,7 @@ class ReplayBridge:
         self._last_id = 0
         self._shown: tuple[int, tuple[Snapshot, float] | None] = (-1, None)
 
-    def start(self, answered: Callable[[], None] | None = None) -> None:
+    def start(self, answered: Callable[[], object] | None = None) -> None:
         """Nothing has to be started."""
 
     def latest(self) -> Snapshot | None:
