@@ -30,6 +30,7 @@ from console.flows.sync import peek, rebuild, sync
 from console.journal import Journal
 from console.keymap import keymap
 from console.keys import CONFIG, EVERYWHERE, HISTORY, ORPHANS, OVERVIEW, VALIDATION
+from console.off import off, why_only_looking
 from console.screens.base import BaseScreen
 from console.screens.history import HistoryScreen
 from console.screens.orphans import OrphansScreen
@@ -39,7 +40,7 @@ from console.screens.validation import ValidationScreen
 from console.start import is_configured, make_bridge, place_of, setup_form, ui_in_effect, ui_settings
 from console.themes import PALETTES, themes
 from console.ui import REFRESH_STEPS, Clock, UiSettings
-from console.verdict import adoptable, verdict
+from console.verdict import verdict
 from console.views.frame import Frame
 from console.zoom import toggle_zoom
 from storage_sync.model import (
@@ -88,6 +89,8 @@ _NO_BEAT = CoreBeat(0.0)
 class Console(App[int]):
     """Draws a bridge. `glyphs`: a set to use whatever the terminal says (pictures, tests)."""
 
+    PLACES: ClassVar[tuple[str, ...]] = (EVERYWHERE,)
+    """Places of the key table whose keys work on every screen."""
     CSS_PATH = "console.tcss"
     TITLE = "Storage Sync"
     COMMANDS = {ConsoleCommands}  # noqa: RUF012 -- the type is Textual's
@@ -239,6 +242,7 @@ class Console(App[int]):
             beat_age=None if snapshot is None and beat_age < IDLE_TICK_S * 3 else beat_age,
             look=self.look,
             frozen=self._frozen is not None,
+            table=self.key_table,
         )
 
     def paint(self, *, panels: bool | None = None) -> None:
@@ -310,7 +314,9 @@ class Console(App[int]):
 
     def _core_died(self, event: CoreDied) -> None:
         self.journal.add(LogLine(self.clock.now(), "fail", "core", f"the sync core has ended: {event.report}"))
-
+        if self.run_now is not None:
+            self._ended_runs.append(self.run_now.id)
+        self.desk.give_up()
         ask_after_death(self, event.report, lambda: self.exit(70))
 
     def _refused(self, refused: Refused) -> None:
@@ -340,15 +346,19 @@ class Console(App[int]):
 
     def _disabled(self) -> frozenset[str]:
         """Ids of keys that do nothing now; their footer entries are greyed."""
-        off: set[str] = set()
-        run = self.run_now
-        if run is None or not run.cancellable:
-            off.add("cancel")
-        if self.snapshot.access != "rw":
-            off.add("pause")
-        if not adoptable(self.snapshot):
-            off.add("adopt")
-        return frozenset(off)
+        return frozenset(self.off)
+
+    @property
+    def off(self) -> Mapping[str, str]:
+        """Keys that do nothing now, by their id, and why."""
+        return off(self.snapshot, self.run_now)
+
+    def _is_off(self, key_id: str) -> bool:
+        """Whether a key does nothing now; it is said why."""
+        why = self.off.get(key_id)
+        if why is not None:
+            self.say(why)
+        return why is not None
 
     # -------------------------------------------------------------------------------------- actions
 
@@ -402,12 +412,7 @@ class Console(App[int]):
 
     def action_cancel(self) -> None:
         """Stop the running operation. Nothing is lost by it: proved rows stay staged."""
-        run = self.run_now
-        if run is None:
-            self.say("nothing is running")
-        elif not run.cancellable:
-            self.say("committing, ends in under 1 s")
-        else:
+        if not self._is_off("cancel"):
             self._last_action = "cancel"
             self.desk.ask("cancel")
 
@@ -427,8 +432,7 @@ class Console(App[int]):
 
     def action_pause(self) -> None:
         """Pause or resume the scheduled syncs."""
-        if self.snapshot.access != "rw":
-            self.say("look only: no sync is scheduled; W allows writes again")
+        if self._is_off("pause"):
             return
         paused = not self.snapshot.paused
         self.desk.ask("pause", paused=paused)
@@ -436,10 +440,9 @@ class Console(App[int]):
 
     def action_access(self) -> None:
         """Look only at once; allowing writes again is a question."""
-        access = self.snapshot.access
-        if access == "locked ro":
-            self.say("this console was started to look only", failed=True)
-        elif access == "rw":
+        if self._is_off("access"):
+            return
+        if self.snapshot.access == "rw":
             self.desk.ask("set_access", access="ro")
         else:
             ask_for_writes(self)
@@ -471,8 +474,8 @@ class Console(App[int]):
         self.theme = name
 
     def action_help(self) -> None:
-        access = () if self.snapshot.access == "rw" else ("this console looks only: W allows writes again",)
-        notes = (*access, *(f"ui.keymap: {said}" for said in self._moved_keys))
+        why = why_only_looking(self.snapshot.access)
+        notes = (*((f"look only: {why}",) if why else ()), *(f"ui.keymap: {said}" for said in self._moved_keys))
         self.push_screen(HelpDialog(self.look, self.current_mode, notes, self.key_table))
 
     def action_log(self) -> None:
@@ -480,15 +483,19 @@ class Console(App[int]):
 
     def replay(self, file: str) -> None:
         """Leave, and open the recording instead."""
-        if self.running:
-            self.say("a run is active; x cancels it")
+        if self._is_off("history.replay"):
             return
         self.replay_file = file
         self.exit(REPLAY_ASKED)
 
     def action_demo(self) -> None:
         """Leave, and start the demo instead."""
-        self.exit(DEMO_ASKED)
+        if not self._is_off("demo"):
+            self.exit(DEMO_ASKED)
+
+    def action_help_quit(self) -> None:
+        """`ctrl+c` where nothing is selected."""
+        self.say("q quits; to copy, select with the mouse first")
 
     def action_leave(self) -> None:
         """Quit; asks only during a run that an operator started."""
@@ -539,6 +546,11 @@ def run(settings: Settings, plain: bool = False, *, loaded: Loaded | None = None
 
         fresh = loaded.again(os.environ) if loaded is not None else load(None, None, {}, os.environ, required=False)
         return run(fresh.settings, loaded=fresh, tap=tap)
+    return follow(app, result)
+
+
+def follow(app: Console, result: int | None) -> int:
+    """Open what a person left the console for, or nothing; the exit code."""
     if result in {DEMO_ASKED, REPLAY_ASKED}:
         from console.cli import main
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
@@ -14,14 +14,17 @@ class ConsoleCommands(Provider):
     """Keys of this screen and of every screen; typed text is matched against name and explanation."""
 
     def _entries(self) -> Iterator[tuple[str, str, str]]:
-        """(what is shown, explanation, action)."""
+        """(what is shown, explanation or why it does nothing now, action)."""
         here = getattr(self.screen, "name_id", "")
+        places = getattr(self.app, "PLACES", (EVERYWHERE,))
+        off: Mapping[str, str] = getattr(self.app, "off", {})
         titles = {name: title for name, _, title in SCREENS}
         for key in getattr(self.app, "key_table", KEYS):
-            if not key.bound or key.id in {"palette", "help"} or key.where not in {EVERYWHERE, here}:
+            if not key.action or key.id == "palette" or key.where not in {*places, here}:
                 continue
             prefix = "Go to: " if key.id.startswith("screen.") else f"{titles[here]}: " if key.where == here else ""
-            yield f"{prefix}{key.label.rstrip('…')}", f"{key.shown}   {key.tooltip}", key.action
+            said = f"off: {off[key.id]}" if key.id in off else key.tooltip
+            yield f"{prefix}{key.label.rstrip('…')}", f"{key.shown}   {said}", key.action
         for palette in PALETTES:
             yield f"Theme: {palette.name}", "colours", f"set_theme('{palette.name}')"
 

@@ -11,6 +11,7 @@ from storage_sync.model import Accepted, Answer, Event, Refused
 OnAnswer = Callable[[object], None]
 OnRefused = Callable[[Refused], None]
 
+CORE_ENDED = "the sync core has ended before it answered"
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
@@ -39,6 +40,13 @@ class Desk:
             self._waiting[number] = _Waiting(None, _drop)
 
     def hear(self, event: Event) -> bool:
+    def give_up(self) -> None:
+        """Nobody will answer any more: say so to everyone who waits."""
+        waiting, self._waiting = self._waiting, {}
+        for number, one in waiting.items():
+            if one.answered is not None:
+                one.refused(Refused(number, CORE_ENDED, "q quits; start the console again"))
+
         """Route an event that answers a question; whether it was one."""
         if isinstance(event, Accepted):
             return True

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
 from textual.binding import BindingType
 
-from console.app import Console
+from console.app import Console, follow
 from console.bindings import bindings
-from console.keys import REPLAY
+from console.keys import EVERYWHERE, REPLAY
 from console.ui import Clock, UiSettings
 from storage_sync.model import Event, LogLine, Refused, Snapshot
 from storage_sync.recording import Recording
 from widgets.glyphs import GlyphSet
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+NO_CORE = "this is a recording; there is no core to ask"
+_ASK_THE_CORE = (
+    *("validate", "validate.deep", "sync", "repair", "rebuild", "quarantine", "cancel", "pause", "access"),
+    *("peek", "try", "adopt", "config.write", "config.connect"),
+)
+"""Keys that a recording cannot serve."""
 LINES_AFTER_A_LEAP = 1_000
 """Log lines that are told again where a person jumps to."""
 
@@ -128,7 +134,7 @@ class ReplayBridge:
 
     def submit(self, kind: str, /, **arguments: object) -> int:
         self._last_id += 1
-        self._refused.append(Refused(self._last_id, "this is a recording; there is no core to ask", ""))
+        self._refused.append(Refused(self._last_id, NO_CORE, ""))
         return self._last_id
 
     def stop(self, timeout: float) -> bool:
@@ -138,6 +144,7 @@ class ReplayBridge:
 class ReplayConsole(Console):
     """The console on a recording; its clock is the recording's."""
 
+    PLACES: ClassVar[tuple[str, ...]] = (EVERYWHERE, REPLAY)
     BINDINGS: ClassVar[list[BindingType]] = bindings(REPLAY)
 
     def __init__(
@@ -152,6 +159,10 @@ class ReplayConsole(Console):
         self._replay = ReplayBridge(player)
         clock = Clock(lambda: player.now, player.monotonic)
         super().__init__(self._replay, ui, clock=clock, glyphs=glyphs, handle_signals=handle_signals)
+
+    @property
+    def off(self) -> Mapping[str, str]:
+        return dict.fromkeys(_ASK_THE_CORE, NO_CORE)
 
     def action_play(self) -> None:
         """Stand still or go on; at the end, from the beginning."""
@@ -205,4 +216,5 @@ def play(recording: Recording, ui: UiSettings, speed: float, at: float) -> int:
     player = Player(recording)
     player.speed = min(SPEEDS, key=lambda known: abs(known - speed))
     player.go(at)
-    return ReplayConsole(player, ui, handle_signals=True).run() or 0
+    app = ReplayConsole(player, ui, handle_signals=True)
+    return follow(app, app.run())

@@ -285,7 +285,7 @@ class PlanDialog(ModalScreen[str]):
             self._driver.save(self._plan)
 
     def action_stop(self) -> None:
-        if self._step is Step.RUN:
+        if self._step is Step.RUN and not self.buttons["stop"].disabled:
             self._driver.stop()
 
     def action_undo(self) -> None:

@@ -189,6 +189,10 @@ class QuarantineDialog(ModalScreen[None]):
         return marked or ([here.id] if here is not None and here.kind is kind else [])
 
     def on_virtual_table_chosen(self, _event: VirtualTable.Chosen) -> None:
+        self.action_open()
+
+    def action_open(self) -> None:
+        """What can be done with the row under the cursor."""
         here = self._here
         if here is None or here.kind is QuarantineKind.HEAD:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from console.flows.plans import Plans, Wish
 from console.flows.stage import Stage
+from console.off import NOT_REFUSED
 from console.verdict import adoptable
 
 
@@ -12,4 +13,4 @@ def adopt(stage: Stage, plans: Plans) -> None:
     if adoptable(stage.snapshot):
         plans.open(Wish("adopt", "Adopt"))
     else:
-        stage.say("A adopts another primary, and is only for one that is refused")
+        stage.say(NOT_REFUSED)

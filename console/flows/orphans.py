@@ -271,6 +271,10 @@ class Orphans:
             return self.marks
         return Marks(keys=frozenset({self.index.keys[number]}))
 
+    def has_chosen(self, number: int | None) -> bool:
+        """Whether an action would be about any row."""
+        return self.chosen(number) != Marks()
+
     def set_aside(self, number: int | None) -> None:
         """Plan to take what is chosen out of the cache."""
         self._with_keys(number, lambda keys: Wish("set_aside", "Set aside", {"keys": keys}, ended=self._ended))
@@ -279,7 +283,7 @@ class Orphans:
         index = self.index
         if not self._still():
             return
-        if index is None or self.chosen(number) == Marks():
+        if index is None or not self.has_chosen(number):
             self._stage.say("nothing is chosen; space marks a row")
             return
 
@@ -327,7 +331,7 @@ class Orphans:
         index = self.index
         if not self._still():
             return
-        if index is None or self.chosen(number) == Marks():
+        if index is None or not self.has_chosen(number):
             self._stage.say("nothing is chosen; space marks a row")
             return
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 
+from console.desk import CORE_ENDED
 from console.dialogs.plan import DONE, QUARANTINE, UNDO, PlanDialog
 from console.flows.stage import Stage
 from console.views.frame import Frame
@@ -205,7 +206,7 @@ class _Flow:
     def _failed(self, refused: Refused) -> None:
         self.running = False
         if self._dialog is not None:
-            self._dialog.show_refusal(refused, "not done")
+            self._dialog.show_refusal(refused, "no answer" if refused.reason == CORE_ENDED else "not done")
         else:
             self._stage.say(f"{self._wish.name}: {refused.reason}; {refused.hint}", failed=True)
 

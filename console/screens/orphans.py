@@ -185,6 +185,10 @@ class OrphansScreen(BaseScreen):
         else:
             self.table.cursor = place
 
+    def action_open(self) -> None:
+        """As `enter` on the list."""
+        self.table.action_choose()
+
     def on_virtual_table_chosen(self, event: VirtualTable.Chosen) -> None:
         """A group's head folds; a row opens all its numbers."""
         view = self._flow.view
@@ -228,7 +232,7 @@ class OrphansScreen(BaseScreen):
     def action_expect(self) -> None:
         """Asks for a note; of one row that is expected already, takes the mark back."""
         number = self._number
-        if self._flow.busy:
+        if self._flow.busy or not self._flow.has_chosen(number):
             self._flow.expect(number, None)
             return
         row = self._flow.expected_row(number)

@@ -30,7 +30,7 @@ def header(frame: Frame) -> HeaderText:
     return HeaderText(
         product=PRODUCT,
         profile=frame.clean(snapshot.profile) or "default",
-        run=running_words(snapshot.run),
+        run=frame.clean(running_words(snapshot.run)),
         flags=tuple(flags),
         core_role=role,
         core=core,
