@@ -53,8 +53,9 @@ class SetupDialog(ModalScreen[None]):
         Binding("f2", "demo", "Demo", show=False),
         Binding("ctrl+s", "save", "Save", show=False),
         Binding("ctrl+q", "app.leave", "Quit", show=False),
-        Binding("up", "app.focus_previous", show=False),
-        Binding("down", "app.focus_next", show=False),
+        # first of all, so that what is typed right behind them does not still reach the entry before
+        Binding("up,shift+tab", "app.focus_previous", show=False, priority=True),
+        Binding("down,tab", "app.focus_next", show=False, priority=True),
     ]
 
     def __init__(self, look: Look, driver: Driver, form: SetupForm, place: str) -> None:
