@@ -410,6 +410,9 @@ def sentence(outcome: Outcome) -> str:
     for change in outcome.applied.values():
         done = [done[0] + change.insert, done[1] + change.update, done[2] + change.remove]
     told = _SENTENCES[outcome.verdict]
+    age = outcome.extra.get("proof_age_seconds")
+    if outcome.verdict is Word.IN_SYNC and isinstance(age, int | float):
+        told = f"In sync at the last proof, {age:.0f} s ago."
     if any(done):
         told += f" {number(done[0])} new, {number(done[1])} changed, {number(done[2])} gone."
     refused = sum(counts.refused or 0 for counts in outcome.counts.values())

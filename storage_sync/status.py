@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 from storage_sync.cache.statedir import open_state_dir
 from storage_sync.cache.states import judge_file
@@ -17,6 +18,7 @@ from storage_sync.request import Request
 _EMPTY = frozenset({CacheState.ABSENT, CacheState.EMPTY_FILE, CacheState.INTERRUPTED_CREATE})
 _DAMAGED = frozenset({CacheState.TRUNCATED, CacheState.CORRUPT, CacheState.FORMAT_OLD, CacheState.FORMAT_NEW})
 _LOCKED = frozenset({CacheState.LOCKED_EXCLUSIVE, CacheState.LOCKED_SHARED})
+_AGAINST = frozenset({Word.STALE, Word.DRIFT, Word.DAMAGED, Word.REFUSED})
 
 
 def status_quick(request: Request) -> Outcome:
@@ -37,7 +39,8 @@ def status_quick(request: Request) -> Outcome:
     states = frozenset(judgement.states)
     proof = proof_still_speaks(witness, judgement.identity)
     last = witness.proof if witness is not None else None
-    verdict = _verdict(states, proof, settings.staleness_s, time.time())
+    against = _said_since(state.history, proof) if proof is not None else ""
+    verdict = _verdict(states, proof if not against else None, settings.staleness_s, time.time())
     warnings = tuple(finding.evidence for finding in judgement.findings if finding.state in _DAMAGED | _LOCKED)
     next_action = next((finding.next_step for finding in judgement.findings if finding.next_step), None)
     if verdict is Word.UNKNOWN and next_action is None:
@@ -48,7 +51,7 @@ def status_quick(request: Request) -> Outcome:
         0,
         states=tuple(str(state) for state in judgement.states),
         proof=last,
-        warnings=(*warnings, *((why,) if why else ())),
+        warnings=(*warnings, *(text for text in (why, against) if text)),
         next_action=next_action,
         extra={
             "cache": {
@@ -71,9 +74,25 @@ def status_quick(request: Request) -> Outcome:
                 ],
             },
             "proof_age_seconds": round(time.time() - last.at, 1) if last is not None else None,
-            "proof_holds": proof is not None,
+            "proof_holds": proof is not None and not against,
         },
     )
+
+
+def _said_since(history: Path, proof: Proof) -> str:
+    """What a later run found against this proof; empty when none did, or when none is remembered."""
+    if not history.exists():
+        return ""
+    from storage_sync.history import History
+
+    with History.open(history, lambda _: None, read_only=True) as book:
+        for run in book.runs(proof.at):
+            verdict = (book.document(run.id) or {}).get("verdict")
+            if verdict in _AGAINST:
+                return f"a {run.kind} after the last proof ended with {verdict}: {run.result}"
+            if verdict == Word.IN_SYNC:
+                break
+    return ""
 
 
 def _verdict(states: frozenset[CacheState], proof: Proof | None, staleness_s: float, now: float) -> Word:

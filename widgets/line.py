@@ -95,7 +95,10 @@ def rule(title: str, right: str, width: int, look: Look, *, focused: bool = Fals
     glyphs = look.glyphs
     line_tone = Tone.ACCENT if focused else Tone.MUTED
     title_tone = Tone.ACCENT if focused else Tone.STRONG
-    end: Line = (Piece(f" {right} ", Tone.MUTED), Piece(glyphs.rule, line_tone)) if right else EMPTY
+    # the state gives way to the title, but not to more than half of the line
+    spare = width - 4 - min(cell_len(title) + 2, width // 2)
+    shown = text_of(fit(plain(right), spare, glyphs)) if cell_len(right) > spare > 0 else right
+    end: Line = (Piece(f" {shown} ", Tone.MUTED), Piece(glyphs.rule, line_tone)) if right else EMPTY
     room = max(0, width - 1 - width_of(end))
     head = (Piece(glyphs.rule, line_tone), *_shorten((Piece(f" {title} ", title_tone),), room, glyphs))
     gap = width - width_of(head) - width_of(end)

@@ -165,8 +165,9 @@ async def _guard_source(context: Context, look: Look, projection: Projection, st
     comparison = await stager.compare()
     error = source_guard(context, look, projection, comparison.root)
     if error is not None and _same_source(context, look):
-        leaving = sum(comparison.to_remove.values())
-        raise guard.stepped_back(sum(comparison.to_fetch.values()), leaving, exact=not leaving)
+        # a row to fetch may be one that is refused, and one to remove may only have left the window
+        differ, gone = sum(comparison.to_fetch.values()), sum(comparison.to_remove.values())
+        raise guard.stepped_back(differ, gone, exact=False)
     if error is not None:
         raise error
 

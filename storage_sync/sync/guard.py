@@ -48,8 +48,8 @@ def source_error(
 
 def stepped_back(differ: int | None = None, gone: int = 0, *, exact: bool = True) -> GuardStopped:
     """The primary's log began anew. `differ`: rows that it has otherwise, where it was asked; `gone`: those that it has
-    no longer, or at most when not `exact`. They are all that tells a crash from a restore."""
-    rows = f": {differ:,} rows differ, {'' if exact else 'up to '}{gone:,} are gone" if differ is not None else ""
+    no longer; both at most when not `exact`. They are all that tells a crash from a restore."""
+    rows = f": {'' if exact else 'up to '}{differ:,} rows differ, {gone:,} are gone" if differ is not None else ""
     return GuardStopped(
         f"the primary's log went back{rows}; nothing was changed",
         hint="a crash of its server takes no rows, a restore may: storage-sync diff names them; "

@@ -90,12 +90,11 @@ def restore(place: Place) -> None:
 def test_which_rows_differ_tells_a_crash_from_a_restore(place: Place, restored: bool) -> None:
     (restore if restored else crash)(place)
     before = fingerprint(place.tool.cache)
-    told = "0 rows differ, up to 2 are gone" if restored else "3 rows differ, 0 are gone"
-    exact = told.replace("up to ", "")
+    exact = "0 rows differ, 2 are gone" if restored else "3 rows differ, 0 are gone"
 
     refused = place.tool.json("sync")
     assert (refused.exit_code, refused.document["verdict"]) == (9, "REFUSED")
-    assert told in refused.document["error"]["message"]
+    assert f"up to {exact}" in refused.document["error"]["message"]
 
     for words in (("diff", "--keys"), ("verify",), ("status", "--check"), ("sync", "--plan")):
         looked = place.tool.json(*words)
@@ -109,6 +108,10 @@ def test_which_rows_differ_tells_a_crash_from_a_restore(place: Place, restored: 
     if restored:
         assert [row["key"] for row in rows] == list(NEWER)
     assert fingerprint(place.tool.cache) == before
+
+    status = place.tool.json("status").document
+    assert (status["verdict"], status["next_action"]) == ("UNKNOWN", "storage-sync status --check")
+    assert any("ended with REFUSED" in text for text in status["warnings"])
 
 
 def test_what_differs_is_also_printed(place: Place) -> None:
@@ -149,7 +152,7 @@ async def test_the_console_keeps_the_way_out_open(place: Place) -> None:
         assert adoptable(refused)
         shown = verdict(refused, now=time.time(), beat_age=0.0)
         assert (shown.word, shown.exit_code, shown.key) == ("REFUSED", 9, "2")
-        assert "went back: 0 rows differ, up to 2 are gone" in shown.sentence[0]
+        assert "went back: up to 0 rows differ, 2 are gone" in shown.sentence[0]
         plan = await _planned(watcher, service)
         assert plan.phrase is not None
         assert any("2 rows that the primary has no longer" in text for text in plan.lost)

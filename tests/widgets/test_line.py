@@ -29,6 +29,17 @@ def test_a_rule_keeps_its_width(title: str, right: str, width: int) -> None:
     assert width_of(rule(title, right, width, Look())) == width
 
 
+def test_a_long_state_leaves_the_title_in_its_rule() -> None:
+    """The reason of a run that was stopped is longer than a panel of 40 or 80 cells."""
+    for width in (40, 80):
+        shown = text_of(
+            rule("Sync", "idle · last s-1 the log went back: 5 rows differ, 0 are gone; nothing", width, Look())
+        )
+        assert shown.startswith("─ Sync ")
+        assert "idle" in shown
+        assert "…" in shown or width == 80
+
+
 def test_what_is_cut_says_so() -> None:
     assert text_of(fit(plain("abcdef"), 4, UNICODE)) == "abc…"
     assert text_of(fit(plain("abcdefgh"), 6, ASCII)) == "abc..."
