@@ -12,17 +12,21 @@ from pathlib import Path
 from storage_sync import health, picture
 from storage_sync.agenda import Agenda
 from storage_sync.board import Board
+from storage_sync.cache.holders import is_listed
 from storage_sync.cache.identity import read_identity
 from storage_sync.cache.lease import lease_holder
 from storage_sync.cache.states import judge_file
 from storage_sync.config import Settings
 from storage_sync.errors import StorageSyncError
-from storage_sync.model import FileChanged, FileIdentity, PrimaryStatus, Word
+from storage_sync.model import CacheHealth, FileChanged, FileIdentity, LockState, PrimaryStatus, Word
 from storage_sync.outcome import error_value
 from storage_sync.primary.source import Fingerprint
 from storage_sync.session import Session
 
 FORCED_POLL_MS = 2_000
+LOCK_S = 0.5
+"""Time between two looks at the kernel's list of locks while somebody else holds the file."""
+HELD = (LockState.OTHER, LockState.SHARED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Ears:
 
 
 class Pulse:
-    """Two loops that belong to the core's: `ping` and `watch`."""
+    """Three loops that belong to the core's: `ping`, `watch` and `locks`."""
 
     def __init__(
         self,
@@ -179,6 +183,22 @@ class Pulse:
         self._board.unproven("the cache file changed")
         self._agenda.note(file_changed_at=time.time())
 
+    async def locks(self) -> None:
+        """Notice at once that a held file is free, without a lock of our own (`cache.md` 2.5)."""
+        while True:
+            await asyncio.sleep(LOCK_S)
+            if self._board.snapshot.cache.lock in HELD and not await asyncio.to_thread(
+                is_listed, self._session.cache_path
+            ):
+                await self._look_at_file()
+
+    def _note_lock(self, before: CacheHealth, after: CacheHealth) -> None:
+        """What failed because of the lock is tried again when it is gone."""
+        if before.lock in HELD and after.lock is LockState.FREE:
+            self._board.log("info", "cache", "nobody else holds the file any more")
+            if self._agenda.past.failures:
+                self._agenda.note(recovered_at=time.time())
+
     async def _look_at_file(self) -> None:
         """States, size, lock and space of the file, from outside."""
         try:
@@ -188,12 +208,13 @@ class Pulse:
             self._board.update(cache=replace(self._board.snapshot.cache, error=error_value(error)))
             return
         lease = lease_holder(self._session.cache_path)
-        self._board.update(
-            cache=picture.from_outside(
-                self._board.snapshot,
-                judgement,
-                ours=self._ears.committing(),
-                lease=lease if lease is not None and lease.pid != os.getpid() else None,
-                now=time.time(),
-            )
+        before = self._board.snapshot.cache
+        after = picture.from_outside(
+            self._board.snapshot,
+            judgement,
+            ours=self._ears.committing(),
+            lease=lease if lease is not None and lease.pid != os.getpid() else None,
+            now=time.time(),
         )
+        self._board.update(cache=after)
+        self._note_lock(before, after)

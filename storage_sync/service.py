@@ -23,7 +23,7 @@ from storage_sync.board import Board
 from storage_sync.cache.identity import read_identity
 from storage_sync.cache.witness import read_witness
 from storage_sync.config import Settings, Token
-from storage_sync.errors import ConfigError, GuardStopped, StorageSyncError, UsageError
+from storage_sync.errors import CacheLocked, ConfigError, GuardStopped, StorageSyncError, UsageError
 from storage_sync.jobs import KINDS, Job, request_flags, weighed, work_of
 from storage_sync.journal import Journal
 from storage_sync.model import (
@@ -119,7 +119,14 @@ class SyncService:
             self._recall()
             tasks = [
                 asyncio.create_task(loop())
-                for loop in (self._beat, self._pulse.ping, self._pulse.watch, self._schedule, self._work)
+                for loop in (
+                    self._beat,
+                    self._pulse.ping,
+                    self._pulse.watch,
+                    self._pulse.locks,
+                    self._schedule,
+                    self._work,
+                )
             ]
             stopped = asyncio.create_task(self._stop.wait())
             fault = self._questions.fault
@@ -401,6 +408,9 @@ class SyncService:
             )
         if not job.plans and (kind.judges or kind.writes):
             self._look_again_if_it_changed(outcome.proof.identity if outcome.proof is not None else found)
+        if outcome.error is not None and outcome.error.code == CacheLocked.code:
+            # who holds it is seen now, and so when that ends
+            self._pulse.ping_now()
         self._board.event(RunEnded(outcome.run_id, outcome))
         level = "fail" if outcome.error is not None else "warn" if outcome.warnings else "info"
         self._board.log(level, kind.command, picture.sentence("plan" if job.plans else job.kind, outcome))

@@ -46,6 +46,15 @@ def lock_holders(path: str) -> tuple[LockHolder, ...]:
     return _merge(_resolve(lines_of_file, status))
 
 
+def is_listed(path: str) -> bool:
+    """Whether the kernel's list may name the file: one read, and no lock. True where that cannot be told."""
+    try:
+        inode = Path(path).stat().st_ino
+        return any(line.inode == inode for line in parse_locks(_LOCKS.read_text(encoding="utf-8", errors="replace")))
+    except (OSError, ValueError):
+        return True
+
+
 def parse_locks(text: str) -> list[LockLine]:
     """Held locks of `/proc/locks` text; lines of processes that only wait (`->`) and leases are left out."""
     found = []

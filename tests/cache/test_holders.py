@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from storage_sync.cache import holders
-from storage_sync.cache.holders import LockLine, describe, lock_holders, parse_locks
+from storage_sync.cache.holders import LockLine, describe, is_listed, lock_holders, parse_locks
 from storage_sync.model import LockHolder
 from tests.cache.processes import HOLD_REDB, environment, running
 
@@ -76,9 +76,18 @@ def test_our_own_lock_is_ours_and_goes_with_it(cache: Path) -> None:
 
 def test_a_lock_ends_with_its_process(cache: Path) -> None:
     with running(HOLD_REDB, cache, "write") as child:
+        assert is_listed(str(cache))
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         assert lock_holders(str(cache)) == ()
+        assert not is_listed(str(cache))
+
+
+def test_without_a_list_a_file_counts_as_listed(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is to be disturbed by looking often."""
+    assert not is_listed(str(cache))
+    monkeypatch.setattr(holders, "_LOCKS", Path("/nowhere"))
+    assert is_listed(str(cache))
 
 
 def test_a_lock_of_an_open_file_finds_the_process(cache: Path) -> None:

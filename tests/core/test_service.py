@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
+import pytest
 
+from storage_sync import schedule
 from storage_sync.config import Settings
 from storage_sync.demo import Demo
 from storage_sync.errors import ConfigError
@@ -21,6 +23,7 @@ from storage_sync.model import (
     Command,
     ConfigChanged,
     Event,
+    LockState,
     LogLine,
     Outcome,
     Plan,
@@ -32,6 +35,7 @@ from storage_sync.model import (
     Word,
 )
 from storage_sync.service import Configuration, SyncService
+from tests.cache import processes
 from tests.support import stores
 
 NOW = 1_795_392_000.0
@@ -258,6 +262,28 @@ async def test_a_file_that_comes_while_a_run_looks_elsewhere_is_looked_at_next(t
     configuration = Configuration(settings_of(demo, access="read-only"))
     async with serving(SyncService(configuration, publish=publish, emit=watcher.emit)):
         await watcher.until(proven)
+
+
+async def test_a_sync_follows_as_soon_as_the_file_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not when the timer would have tried again."""
+    for bound in ("BACKOFF_FIRST_S", "BACKOFF_MOST_S"):
+        monkeypatch.setattr(schedule, bound, 36_000.0)
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    async with running(settings_of(demo, poll_s=3600.0, on_start=False)) as (service, watcher):
+        await watcher.answer(watcher.ask(service, "sync_now"))
+        await watcher.until(proven)
+        with processes.running(processes.HOLD_REDB, demo.cache, "write") as holder:
+            demo.grow(1, NOW)
+            watcher.ask(service, "ping")
+            held = await watcher.until(lambda now: now.cache.lock is LockState.OTHER)
+            assert held.cache.holder is not None
+            assert held.cache.holder.pid == holder.pid
+            refused = await watcher.answer(watcher.ask(service, "sync_now"))
+            assert isinstance(refused, Refused)
+        ended = len(watcher.events)
+        await watcher.until(lambda now: proven(now) and now.cache.lock is LockState.FREE)
+        follow = [event.trigger for event in watcher.events[ended:] if isinstance(event, RunStarted)]
+        assert follow == ["recovery"]
 
 
 async def test_pausing_stops_the_schedule_and_not_the_operator(tmp_path: Path) -> None:
