@@ -10,8 +10,8 @@ from storage_sync.model import Accepted, Answer, Event, Refused
 
 OnAnswer = Callable[[object], None]
 OnRefused = Callable[[Refused], None]
-
 CORE_ENDED = "the sync core has ended before it answered"
+
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
@@ -39,7 +39,6 @@ class Desk:
         if number in self._waiting:
             self._waiting[number] = _Waiting(None, _drop)
 
-    def hear(self, event: Event) -> bool:
     def give_up(self) -> None:
         """Nobody will answer any more: say so to everyone who waits."""
         waiting, self._waiting = self._waiting, {}
@@ -47,6 +46,7 @@ class Desk:
             if one.answered is not None:
                 one.refused(Refused(number, CORE_ENDED, "q quits; start the console again"))
 
+    def hear(self, event: Event) -> bool:
         """Route an event that answers a question; whether it was one."""
         if isinstance(event, Accepted):
             return True
