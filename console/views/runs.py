@@ -212,12 +212,25 @@ def _ended(frame: Frame, past: PastRun, document: Mapping[str, object]) -> tuple
         *((Fact("next", plain(frame.clean(str(error["hint"])))),) if error.get("hint") else ()),
         Fact("proof", plain(f"{proved}   root {frame.clean(root[:16])}" if root else proved or "none of this run")),
         *((Fact("before", muted(age)),) if age else ()),
-        Fact("resume", plain("r goes on where it stopped") if run.resumable else muted("nothing to resume")),
+        Fact("resume", _resume(frame, run)),
         *(
             Fact("note" if not number else "", plain(frame.clean(note)))
             for number, note in enumerate(notes[:LONGEST_NOTE])
         ),
     )
+
+
+_RESUMED_BY = {"repair": "r", "rebuild": "R"}
+"""Kinds of runs that a sync does not go on with."""
+
+
+def _resume(frame: Frame, run: RunSummary) -> Line:
+    """What of it is still of use: a later run that proved the cache had it, or needed it no more."""
+    if not run.resumable:
+        return muted("nothing to resume")
+    if any(later.started_at > run.started_at and later.generation is not None for later in frame.snapshot.history.last):
+        return muted("nothing: a later run proved the cache")
+    return plain(f"{_RESUMED_BY.get(run.kind, 's')} goes on where it stopped")
 
 
 def document_text(found: RunDetail) -> str:

@@ -59,7 +59,26 @@ async def test_all_runs_charts_and_the_chosen_one() -> None:
         text = screen_text(app)
         assert "resumable · exit 130" in text
         assert "cancelled b" in text
-        assert "r goes on where it stopped" in text
+        assert "nothing: a later run proved the cache" in text
+
+
+@pytest.mark.parametrize(("kind", "key"), [("sync", "s"), ("repair", "r"), ("rebuild", "R")])
+async def test_the_key_that_goes_on_with_a_run_does_so(kind: str, key: str) -> None:
+    shown = scenes.scene("in_sync")
+    newest = shown.snapshot.history.last[0]
+    stopped = replace(
+        newest, id="s-9", kind=kind, started_at=newest.started_at + 60, exit_code=130, resumable=True, generation=None
+    )
+    history = replace(shown.snapshot.history, last=(stopped, *shown.snapshot.history.last))
+    app, bridge = console(replace(shown, snapshot=replace(shown.snapshot, history=history)))
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("4")
+        await settle(app, pilot)
+        assert f"{key} goes on where it stopped" in screen_text(app)
+        await pilot.press(key)
+        await pilot.pause()
+        plans = [arguments["kind"] for name, arguments in asked(bridge) if name == "make_plan"]
+        assert plans == [kind]
 
 
 async def test_a_late_detail_of_another_run_is_dropped() -> None:
