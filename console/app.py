@@ -509,7 +509,10 @@ class Console(App[int]):
             ask_to_leave(self, run, lambda: self.exit(0), self._wait_for_the_end)
 
     def _wait_for_the_end(self) -> None:
+        """Leave with the run; at once where it ended while the question was open."""
         self._leaving_after_run = True
+        if not self.running:
+            self.exit(0)
 
 
 def _facts(snapshot: Snapshot) -> Snapshot:

@@ -29,8 +29,9 @@ def ask_for_writes(stage: Stage) -> None:
 
 def ask_to_leave(stage: Stage, run: Run, leave: Callable[[], None], wait: Callable[[], None]) -> None:
     """During a run that an operator started. `leave`: at once; `wait`: when it ends."""
+    name = fmt.clean(run.id, ascii_only=stage.look.glyphs.is_ascii)
     lines = (
-        plain(f"{run.id} is running: {fmt.percent(run.done, run.total)} of its rows."),
+        plain(f"{name} is running: {fmt.percent(run.done, run.total)} of its rows."),
         muted("Cancelling keeps the proved rows staged and leaves the cache as it is."),
     )
     choices = (Choice("stay", "Stay"), Choice("wait", "Quit when it ends"), Choice("cancel", "Cancel and quit"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from console.off import why_only_looking
 from storage_sync.model import Plan
 from widgets import fmt
 from widgets.glyphs import Look, Role, Tone
@@ -36,8 +37,9 @@ def blocked_by(plan: Plan, access: str) -> str:
     """Why the run button is off; empty when it may be pressed."""
     if plan.refusal is not None:
         return "a guard stops it"
-    if access != "rw":
-        return "look only: W allows writes again"
+    looking = why_only_looking(access)
+    if looking:
+        return f"look only: {looking}"
     return "" if has_work(plan) else "there is nothing to do"
 
 

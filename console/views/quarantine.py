@@ -119,7 +119,7 @@ def detail(entry: QuarantineEntry | None, now: float, look: Look) -> FactList:
 
 
 def _aside(entry: QuarantineEntry, now: float, look: Look) -> tuple[Fact, ...]:
-    size = fmt.count(entry.bytes)
+    size, digest = fmt.count(entry.bytes), clean_text(entry.digest[:8], look)
     left = entry.expires_at - now if entry.expires_at is not None else None
     expiry = (
         "may be purged now, with D" if left is not None and left <= 0 else f"in {fmt.age(left)}; D purges what is old"
@@ -130,7 +130,7 @@ def _aside(entry: QuarantineEntry, now: float, look: Look) -> tuple[Fact, ...]:
             plain(f"taken out for g-{entry.generation} by {clean_text(entry.run_id, look)}, {fmt.when(entry.at)}"),
         ),
         Fact("why", plain(clean_text(entry.reason, look))),
-        Fact("restore", plain(f"enter writes the same {size} bytes back; digest {entry.digest[:8]} is checked first")),
+        Fact("restore", plain(f"enter writes the same {size} bytes back; digest {digest} is checked first")),
         Fact("after", plain("a row that the primary asks for is replaced again by the next sync")),
         Fact("expires", plain(expiry)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from console.off import why_only_looking
 from console.verdict import LOCK_STATES, states_of
 from console.views.frame import Frame
 from console.views.top import heartbeat
@@ -169,7 +170,7 @@ def _why_idle(frame: Frame) -> Fact:
         tries = fmt.plural(snapshot.primary.retries, "attempt")
         return Fact("no run", plain(f"paused until the primary answers ({tries} failed)"))
     if snapshot.access != "rw":
-        return Fact("no run", plain("look only: this console writes nothing; W allows writes again"))
+        return Fact("no run", plain(f"look only: {why_only_looking(snapshot.access)}"))
     if snapshot.paused:
         return Fact("no run", plain("scheduled syncs are paused; P resumes, s plans one now"))
     at = snapshot.freshness.next_sync_at
