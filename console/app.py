@@ -151,6 +151,8 @@ class Console(App[int]):
         self._topped: tuple[Snapshot, frozenset[str]] | None = None
         self._last_action = "start"
         self._leaving_after_run = False
+        self._last_failure = ""
+        """Why the last run failed; a timer's run that fails again says nothing new."""
         self._ended_runs: deque[str] = deque(maxlen=8)
         self.replay_file = ""
 
@@ -307,8 +309,10 @@ class Console(App[int]):
         self._ended_runs.append(event.run_id)
         outcome = event.outcome
         said = f"{event.run_id} {outcome.verdict.value.replace('_', ' ')}, exit {outcome.exit_code}"
-        if outcome.error is not None:
-            self.say(f"{said}: {outcome.error.message}", failed=True)
+        failure = outcome.error.message if outcome.error is not None else ""
+        if failure and failure != self._last_failure:
+            self.say(f"{said}: {failure}", failed=True)
+        self._last_failure = failure
         if self._leaving_after_run:
             self.exit(0)
 

@@ -404,7 +404,7 @@ class SyncService:
         if kind.judges and not job.plans and not _outdated(job, outcome):
             self._agenda.ended(
                 proof_at=outcome.proof.at if outcome.proof is not None else None,
-                failed=outcome.error is not None and outcome.error.code not in ("interrupted", "guard"),
+                failed=outcome.error is not None and outcome.error.code not in _LASTING,
             )
         if not job.plans and (kind.judges or kind.writes):
             self._look_again_if_it_changed(outcome.proof.identity if outcome.proof is not None else found)
@@ -523,6 +523,10 @@ class SyncService:
 
 
 _NEEDS_RESTART = ("profile", "primary", "token_file", "token_env", "cache", "state_dir", "timeout_s")
+
+
+_LASTING = frozenset({"interrupted", "guard", "cache_damaged", "cache_foreign", "version_mismatch"})
+"""Ends that another try would only repeat, until somebody decides or the file is another one."""
 
 
 def _outdated(job: Job, outcome: Outcome) -> bool:

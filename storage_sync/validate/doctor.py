@@ -29,7 +29,10 @@ async def run_doctor(context: Context) -> Outcome:
             expected, actual = await part(context)
             checks.append(Check(name, CheckStatus.PASS, expected, actual))
         except StorageSyncError as error:
-            checks.append(Check(name, CheckStatus.FAIL, None, error.code, f"{error.message}; next: {error.hint}"))
+            said = f"{error.message}; next: {error.hint}"
+            if any(check.detail == said for check in checks):
+                continue
+            checks.append(Check(name, CheckStatus.FAIL, None, error.code, said))
             draft.exit_code = draft.exit_code or exit_code_of(error)
             draft.next_action = draft.next_action or error.hint
     draft.checks = tuple(checks)

@@ -536,6 +536,10 @@ async def test_a_failed_run_says_so() -> None:
         bridge.post(RunEnded("s-1", Outcome("sync", Word.REFUSED, 9, error=error)))
         await settle(app, pilot)
         assert "[red]everything" in screen_text(app)
+        bridge.post(RunEnded("s-2", Outcome("sync", Word.REFUSED, 9, error=error)))
+        await settle(app, pilot)
+        assert "s-1 REFUSED" in screen_text(app)
+        assert "s-2 REFUSED" not in screen_text(app)
 
 
 async def test_a_keymap_of_the_config_moves_a_key() -> None:

@@ -247,6 +247,23 @@ async def test_a_cache_that_is_removed_is_built_again(tmp_path: Path) -> None:
     assert demo.cache.exists()
 
 
+async def test_a_damaged_cache_is_not_tried_again_and_again(tmp_path: Path) -> None:
+    """Another try only finds the same: the next one is the interval's, or when the file is another one."""
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    async with running(settings_of(demo)) as (_, watcher):
+        await watcher.until(proven)
+    sound = demo.cache.read_bytes()
+    demo.cache.write_bytes(sound[:4096] + bytes(len(sound) - 4096))
+    async with running(settings_of(demo)) as (_, watcher):
+        damaged = await watcher.until(
+            lambda now: now.verdict is Word.DAMAGED and now.run is not None and now.run.ended_at is not None
+        )
+        later = await watcher.until(lambda now: now.seq > damaged.seq and now.freshness.next_sync_at is not None)
+        assert later.freshness.next_sync_reason in ("interval", "staleness")
+        demo.cache.write_bytes(sound)
+        assert (await watcher.until(proven)).freshness.proof is not None
+
+
 async def test_a_file_that_comes_while_a_run_looks_elsewhere_is_looked_at_next(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
     async with running(settings_of(demo)) as (_, watcher):
