@@ -17,7 +17,7 @@ from storage_sync.cache.statedir import StateDir, open_state_dir
 from storage_sync.config import Settings, Token, state_directory
 from storage_sync.errors import ConfigError
 from storage_sync.model import Transfer
-from storage_sync.primary.source import Counters, Source, connect
+from storage_sync.primary.source import Source, connect
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -68,11 +68,11 @@ class Session:
             embeddings=self.settings.sync_embeddings,
         )
 
-    def counters(self) -> Counters:
+    def counters(self) -> Transfer:
         """Of the source so far; zeros before it was first used."""
-        return self._source.counters if self._source is not None else Counters()
+        return self._source.counters if self._source is not None else Transfer()
 
-    def transfer_since(self, earlier: Counters, retries: int) -> Transfer:
+    def transfer_since(self, earlier: Transfer, retries: int) -> Transfer:
         """What was sent and received since `earlier`; `retries`: whole tries that were made again."""
         now = self.counters()
         return Transfer(

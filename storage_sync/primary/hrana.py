@@ -13,7 +13,6 @@ import zlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
 import aiohttp
@@ -28,6 +27,7 @@ from libsql_client.hrana.convert import (
 )
 
 from storage_sync.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, StorageSyncError
+from storage_sync.outcome import Transfer
 from storage_sync.primary.trouble import (
     NOT_LIBSQL_HINT,
     NoCursor,
@@ -63,17 +63,6 @@ _INDEX = re.compile(rb'"replication_index":\s*"?(\d+)')
 _READS = re.compile(r"\s*(select|explain|pragma|values|with)\b", re.IGNORECASE)
 _WRITES = re.compile(r"\b(insert|update|delete|replace|create|drop|alter)\b", re.IGNORECASE)
 _TRANSIENT = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError, BrokenPipeError)
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """Of one client since it was made: HTTP requests (probes and closes included), body bytes before decompression."""
-
-    requests: int = 0
-    bytes_received: int = 0
-    retries: int = 0
-    by_code: Mapping[str, int] = field(default_factory=dict)
-    """Requests by HTTP status, `none` where no answer came."""
 
 
 class _ForClient(libsql_client.LibsqlError):  # type: ignore[misc]
@@ -197,8 +186,9 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
         return f"HranaHttpClient({self._address.text!r})"
 
     @property
-    def counters(self) -> Counters:
-        return Counters(self._requests, self._bytes, self._retries, dict(self._by_code))
+    def counters(self) -> Transfer:
+        """Since the client was made."""
+        return Transfer(self._requests, self._bytes, self._retries, dict(self._by_code))
 
     @property
     def has_cursor(self) -> bool:

@@ -17,14 +17,15 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from storage_sync.errors import InternalError, PrimaryRefused, StorageSyncError
+from storage_sync.outcome import Transfer
 from storage_sync.primary import local, statements
 from storage_sync.primary.capabilities import (
     SCHEMA_PROBE,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Capabilities",
-    "Counters",
     "Fingerprint",
     "LocalSource",
     "RemoteSource",
@@ -62,17 +62,6 @@ KEYS_A_PAGE = 2000
 SMALL_BODY = 1 << 14
 STEPS_A_LOOK = 20_000
 """Steps of SQLite's machine between two looks at whether to go on: well below a millisecond."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """Since the source was made: HTTP requests (probes and closes included), body bytes before decompression."""
-
-    requests: int = 0
-    bytes_received: int = 0
-    retries: int = 0
-    by_code: Mapping[str, int] = field(default_factory=dict)
-    """Requests by HTTP status, `none` where no answer came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +95,8 @@ class Source(Protocol):
         """`sync.md` 4.1."""
 
     @property
-    def counters(self) -> Counters: ...
+    def counters(self) -> Transfer:
+        """Since the source was made; zeros for a file."""
 
     @property
     def replication_index(self) -> int | None:
@@ -200,11 +190,8 @@ class RemoteSource:
         return self._made
 
     @property
-    def counters(self) -> Counters:
-        made = self._made.counters if self._made is not None else None
-        if made is None:
-            return Counters()
-        return Counters(made.requests, made.bytes_received, made.retries, made.by_code)
+    def counters(self) -> Transfer:
+        return self._made.counters if self._made is not None else Transfer()
 
     @property
     def replication_index(self) -> int | None:
@@ -464,8 +451,8 @@ class LocalSource:
         return self._address.path
 
     @property
-    def counters(self) -> Counters:
-        return Counters()
+    def counters(self) -> Transfer:
+        return Transfer()
 
     @property
     def replication_index(self) -> int | None:

@@ -75,11 +75,8 @@ async def _staged(context: Context, look: Look, projection: Projection, target: 
     started = time.monotonic()
     context.tracker.path("sibling" if target.sibling else "in_place")
     stager = Stager(session.source, projection.scope, look.scan, target, context.tracker, session.on_cache_thread)
-    try:
-        await _guard_source(context, look, projection, stager)
-        staged = await stager.run(full=context.options.full)
-    finally:
-        draft.received(session.source.counters)
+    await _guard_source(context, look, projection, stager)
+    staged = await stager.run(full=context.options.full)
     spent = time.monotonic() - started
     draft.seconds = replace(draft.seconds, manifest=staged.manifest_s, fetch=max(spent - staged.manifest_s, 0.0))
     # what a run did not get into the cache stays for the next one; a sibling has the cache's name by then, or waits

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from storage_sync.errors import (
     CacheDamaged,
@@ -27,21 +26,11 @@ from storage_sync.model import (
     Seconds,
     TableChange,
     TableCounts,
-    Transfer,
     Word,
 )
 from storage_sync.outcome import error_value
 
 LOCK_POLL_S = 0.05
-
-
-class Counters(Protocol):
-    @property
-    def requests(self) -> int: ...
-    @property
-    def bytes_received(self) -> int: ...
-    @property
-    def retries(self) -> int: ...
 
 
 @dataclass(slots=True)
@@ -57,7 +46,6 @@ class Draft:
     counts: Mapping[str, TableCounts] = field(default_factory=dict)
     plan: Mapping[str, TableChange] = field(default_factory=dict)
     applied: Mapping[str, TableChange] = field(default_factory=dict)
-    transfer: Transfer = field(default_factory=Transfer)
     retries: int = 0
     cache_writes: CacheWrites = field(default_factory=CacheWrites)
     seconds: Seconds = field(default_factory=Seconds)
@@ -79,10 +67,6 @@ class Draft:
         await asyncio.sleep(LOCK_POLL_S)
         self.seconds = replace(self.seconds, lock_wait=self.seconds.lock_wait + time.monotonic() - started)
 
-    def received(self, counters: Counters) -> None:
-        """Requests and bytes since the command began."""
-        self.transfer = Transfer(counters.requests, counters.bytes_received, counters.retries + self.retries)
-
     def outcome(self, error: StorageSyncError | None = None) -> Outcome:
         """The end. An error decides verdict, exit code and next step unless something stronger was said."""
         verdict, exit_code, next_action = self.verdict, self.exit_code, self.next_action
@@ -100,7 +84,6 @@ class Draft:
             counts=self.counts,
             plan=self.plan,
             applied=self.applied,
-            transfer=self.transfer,
             cache_writes=self.cache_writes,
             seconds=self.seconds,
             checks=self.checks,

@@ -47,7 +47,6 @@ async def proven(context: Context, compared: Compared, look: Look, generation: i
         draft.warn(f"{refused:,} rows of the primary were refused; storage-sync quarantine list names them")
         if context.options.strict:
             raise RowsRefused(f"{refused:,} rows of the primary were refused (--strict)")
-    draft.received(context.session.source.counters)
     return draft.outcome()
 
 

@@ -163,7 +163,6 @@ def _left_staged(context: Context, comparison: Compared) -> Outcome:
         "bytes": staged.staging.staged_bytes,
     }
     draft.next_action = "storage-sync rebuild --swap"
-    draft.received(context.session.source.counters)
     return draft.outcome()
 
 
@@ -310,7 +309,6 @@ async def _planned(context: Context, comparison: Compared) -> Outcome:
     look, draft = comparison.look, context.draft
     facts = pending_facts(comparison.changes, comparison.primary)
     draft.counts = count(look.scan, facts, *await outside(context, look))
-    draft.received(context.session.source.counters)
     if look.replaces != "corrupt" and not _differs(context, comparison):
         draft.verdict = Word.IN_SYNC
         draft.proof = make_proof(context, comparison, look.generation, look.identity)

@@ -53,7 +53,6 @@ async def run_orphans(context: Context) -> Outcome:
     draft.orphans = tuple(_orphan(index, row) for row in rows)
     counts = {"orphaned": int(gone.sum()), "broken": int(broken.sum()), "embeddings": index.total}
     draft.extra["orphan_counts"] = counts
-    draft.received(context.session.source.counters)
     return draft.outcome()
 
 

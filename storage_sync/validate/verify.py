@@ -42,11 +42,9 @@ async def run_verify(context: Context, *, deep: bool) -> Outcome:
                 if refusal is None:
                     _judge(context, comparison)
         except StorageSyncError as error:
-            draft.received(context.session.source.counters)
             draft.checks = all_checks(check_scope(context), file, None, error.message)
             draft.exit_code = exit_code_of(error)
             return draft.outcome(error)
-        draft.received(context.session.source.counters)
     if refusal is not None:
         return draft.outcome(refusal)
     failed = [check.name for check in draft.checks if check.status is CheckStatus.FAIL]
@@ -84,7 +82,6 @@ async def run_diff(context: Context, *, keys_only: bool) -> Outcome:
             draft.extra["differences"] = differences
             if refusal is None:
                 _judge(context, comparison)
-        draft.received(context.session.source.counters)
     if refusal is not None:
         return draft.outcome(refusal)
     if draft.verdict is not Word.IN_SYNC:
