@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,7 +39,7 @@ class Time:
         return self.at
 
 
-def player_of(folder: Path, time: Time, *, compressed: bool = False) -> Player:
+def player_of(folder: Path, time: Callable[[], float], *, compressed: bool = False) -> Player:
     path = folder / ("story.jsonl.gz" if compressed else "story.jsonl")
     clock = Time()
     recorder = Recorder(path, clock=lambda: scenes.NOW, monotonic=clock)

@@ -1,0 +1,220 @@
+"""One key pressed on the real console over a scripted core: what was asked because of it, and what is visible then."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+from textual.pilot import Pilot
+from textual.widgets._toast import Toast
+
+from console import orphan_scene, scene_answers, scenes
+from console.app import Console
+from console.bridge import ScriptedBridge
+from console.keys import KEYS
+from console.scenes import Scene
+from storage_sync.embeddings.index import OrphanIndex
+from storage_sync.model import Answer, Event, Plan, Refused
+from tests.console.app import FakeClock, console, live, screen_text, settle
+from widgets.key_bar import KeyBar
+
+Asked = tuple[str, Mapping[str, object]]
+LOOKS = frozenset({"runs", "run_detail", "check_runs", "quarantine", "builds", "drop_plan", *orphan_scene.KINDS})
+"""Questions that a screen asks by itself; a path names those that it is about."""
+SILENT = object()
+"""An answer that does not come."""
+
+
+@dataclass(frozen=True, slots=True)
+class No:
+    """The core refuses."""
+
+    reason: str
+    hint: str = "look again"
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """`key`: id in the key table, '' where another thing is pressed; `go`: pressed before, and no part of it.
+
+    `answers` of the core; `then`: those from the press on.
+    What is asked of the core is exactly `asks` (beside `LOOKS` that are not named in it). `shows` is visible after it
+    and was not before; `hides` the other way round; `top`: class of the screen that is on top then; `focus`: id of the
+    widget that has it; `leaves`: result of the application; `greyed`: whether the footer's entry was grey before.
+    `becomes`: what `look` gives after it, and did not before.
+    """
+
+    key: str
+    when: str
+    press: tuple[str, ...]
+    go: tuple[str, ...] = ()
+    scene: str | Scene = "stale"
+    answers: Mapping[str, object] = field(default_factory=dict)
+    then: Mapping[str, object] = field(default_factory=dict)
+    asks: tuple[Asked, ...] = ()
+    shows: tuple[str, ...] = ()
+    hides: tuple[str, ...] = ()
+    top: str = ""
+    focus: str = ""
+    leaves: int | None = None
+    greyed: bool | None = None
+    look: Callable[[Console], object] | None = None
+    becomes: object = None
+    events: tuple[Event, ...] = ()
+    size: tuple[int, int] = (100, 30)
+    make: Callable[[FakeClock], tuple[Console, ScriptedBridge]] | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.key or 'beside'}: {self.when}"
+
+    @property
+    def says_something(self) -> bool:
+        """Whether the path claims an effect at all."""
+        claims = (self.asks, self.shows, self.hides, self.top, self.focus, self.look)
+        return any(claims) or self.leaves is not None
+
+
+def scene_of(name: str, **changes: object) -> Scene:
+    """A scene with some facts of its snapshot changed."""
+    scene = scenes.scene(name)
+    return replace(scene, snapshot=replace(scene.snapshot, **changes))  # type: ignore[arg-type]
+
+
+@cache
+def embeddings() -> OrphanIndex:
+    """The made-up list, made once."""
+    return orphan_scene.index()
+
+
+@dataclass(slots=True)
+class Here:
+    """The console, and a core that answers from the scenes and from what the path says."""
+
+    app: Console
+    bridge: ScriptedBridge
+    pilot: Pilot[int]
+    clock: FakeClock
+    answers: Mapping[str, object]
+    told: int = 0
+
+    @property
+    def text(self) -> str:
+        """What is visible, and under it each toast, whole and after `›`."""
+        said = [f"› {toast.render()}" for toast in self.app.screen.query(Toast)]
+        return "\n".join((screen_text(self.app), *said))
+
+    @property
+    def top(self) -> str:
+        return type(self.app.screen).__name__
+
+    @property
+    def focus(self) -> str | None:
+        return self.app.focused.id if self.app.focused is not None else None
+
+    async def press(self, *keys: str) -> str:
+        """Press, hear every answer to each, draw; what is visible then. `click #id` and `words …` are no keys."""
+        for key in keys:
+            if key.startswith("click "):
+                await self.pilot.click(key.removeprefix("click "))
+            elif key.startswith("words "):
+                await self.pilot.press(*key.removeprefix("words "))
+            else:
+                await self.pilot.press(key)
+            await self.answer()
+        return self.text if self.app.is_running else ""
+
+    async def answer(self) -> None:
+        """Answer what is asked, and what is asked because of it."""
+        if not self.app.is_running:
+            return
+        await settle(self.app, self.pilot)
+        while self.told < len(self.bridge.asked):
+            command = self.bridge.asked[self.told]
+            self.told += 1
+            value = self.value(command.kind, command.arguments)
+            if value is not SILENT:
+                no = value if isinstance(value, No) else None
+                event = Answer(command.id, value) if no is None else Refused(command.id, no.reason, no.hint)
+                self.bridge.post(event)
+                await settle(self.app, self.pilot)
+
+    def value(self, kind: str, arguments: Mapping[str, object]) -> object:
+        if kind in self.answers:
+            given = self.answers[kind]
+            return given(arguments) if callable(given) else given
+        if kind in orphan_scene.KINDS:
+            return orphan_scene.answer(kind, arguments, embeddings())
+        found = scene_answers.answer(kind, arguments)
+        return SILENT if found is None else found
+
+    def asked(self, since: int, named: Sequence[Asked] = ()) -> list[Asked]:
+        """What was asked, without the looks that nobody named."""
+        kinds = {kind for kind, _ in named}
+        asked = [(command.kind, dict(command.arguments)) for command in self.bridge.asked[since:]]
+        return [one for one in asked if one[0] not in LOOKS or one[0] in kinds]
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[Here]:
+    """The console where the path begins."""
+    clock = FakeClock(scenes.scene(path.scene).beat_age if isinstance(path.scene, str) else path.scene.beat_age)
+    app, bridge = path.make(clock) if path.make is not None else console(path.scene, clock=clock)
+    async with live(app, size=path.size, notifications=True) as pilot:
+        here = Here(app, bridge, pilot, clock, path.answers)
+        await here.press(*path.go)
+        for event in path.events:
+            bridge.post(event)
+        if path.events:
+            await here.answer()
+        yield here
+
+
+async def walk(path: Path) -> None:
+    """Press it, and look."""
+    async with opened(path) as here:
+        app = here.app
+        before, seen = here.text, path.look(app) if path.look is not None else None
+        since = len(here.bridge.asked)
+        if path.greyed is not None:
+            assert is_grey(app, path.key) is path.greyed
+        here.answers = {**path.answers, **path.then}
+        after = await here.press(*path.press)
+        assert here.asked(since, path.asks) == list(path.asks)
+        if path.leaves is not None:
+            assert not app.is_running
+        else:
+            assert app.is_running
+            check_screen(path, before, after)
+            assert path.top in ("", here.top)
+            assert path.focus in ("", here.focus)
+        if path.look is not None:
+            assert seen != path.becomes, "it was so before"
+            assert path.look(app) == path.becomes
+    if path.leaves is not None:
+        assert app.return_value == path.leaves
+
+
+def check_screen(path: Path, before: str, after: str) -> None:
+    for words in path.shows:
+        assert words not in before, f"{words!r} was there before"
+        assert words in after, f"{words!r} is not there:\n{after}"
+    for words in path.hides:
+        assert words in before, f"{words!r} was not there before"
+        assert words not in after, f"{words!r} is still there"
+
+
+def is_grey(app: Console, key_id: str) -> bool:
+    """Whether the footer shows the key as one that does nothing now."""
+    action = next(key.action for key in KEYS if key.id == key_id)
+    value = app.screen.query_one(KeyBar).value
+    assert value is not None
+    entry = next(entry for entry in value.entries if entry.action == action)
+    return not entry.enabled
+
+
+def plan_for(**changes: object) -> Plan:
+    """A plan that needs no phrase."""
+    return replace(scenes.plan(removed=0), **changes)  # type: ignore[arg-type]

@@ -1,0 +1,978 @@
+"""Each key of the table, on the real console: what it does, and each way in which it does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path as File
+from tempfile import TemporaryDirectory
+from unittest.mock import ANY
+
+import pytest
+from textual.widgets._toast import Toast
+
+from console import scene_answers, scenes
+from console.app import DEMO_ASKED, REPLAY_ASKED, Console
+from console.bridge import ScriptedBridge
+from console.keys import KEYS, SCREENS
+from console.replay import ReplayConsole
+from console.ui import UiSettings
+from storage_sync.answers import Exported, QuarantineKind, Runs, SettingEdit
+from storage_sync.model import (
+    Check,
+    CheckStatus,
+    HistoryView,
+    Outcome,
+    Word,
+)
+from tests.console.app import FakeClock
+from tests.console.paths import LOOKS, SILENT, No, Path, plan_for, scene_of, walk
+from tests.console.test_replay import player_of
+from tests.console.test_setup import unconfigured
+from widgets.glyphs import UNICODE
+from widgets.panel import Panel
+from widgets.vector_view import VectorView
+
+RUNNING = scenes.scene("running").snapshot.run
+assert RUNNING is not None
+COMMITTING = scene_of("running", run=replace(RUNNING, cancellable=False))
+TIMED = scene_of("running", run=replace(RUNNING, trigger="interval"))
+LOOKING, MAY_ONLY_LOOK = scene_of("stale", access="ro"), scene_of("stale", access="locked ro")
+PAUSED = scene_of("stale", paused=True)
+OTHER_PRIMARY = scene_of("refused", states=("WRONG_SOURCE",))
+NO_CHECKS = scene_of("in_sync", checks=())
+NO_RUNS = scene_of("in_sync", history=HistoryView())
+ROOM = No("the core has no room", "ask again")
+SAID = "the core has no room; ask again"
+ACTIVE = "a run is active; x cancels it"
+PLANNED = {"make_plan": plan_for()}
+
+
+def rows(*paths: Path) -> tuple[Path, ...]:
+    return paths
+
+
+def refresh(app: Console) -> float:
+    return app.ui.refresh_s
+
+
+def clipboard(app: Console) -> str:
+    return app.clipboard
+
+
+EMPTY = {"runs": Runs()}
+QUARANTINE = scene_answers.quarantine()
+MATCHING = {
+    "quarantine": replace(QUARANTINE, matching=((QuarantineKind.ASIDE, "1"), (QuarantineKind.ASIDE, "2"))),
+}
+UNREFUSED = {"pause", "access", "quit", "config.export", "validation.filter", "orphans.reattach"}
+"""Keys whose refusal goes the way of another one's: a toast, a list that is not there, a plan that is not made."""
+
+
+def says(app: Console) -> bool:
+    return bool(app.screen.query(Toast))
+
+
+def profile(app: Console) -> str:
+    return app.snapshot.profile
+
+
+def replayed(clock: FakeClock) -> tuple[Console, ScriptedBridge]:
+    """A recording of two minutes; nothing is asked of a core, so the bridge beside it hears nothing."""
+    with TemporaryDirectory() as folder:
+        player = player_of(File(folder), clock.monotonic)
+    return ReplayConsole(player, UiSettings(), glyphs=UNICODE), ScriptedBridge()
+
+
+def orphan(app: Console) -> str:
+    """Key of the row whose facts are shown."""
+    value = app.screen.query_one("#orphan-detail", Panel).value
+    assert isinstance(value, VectorView)
+    return value.title
+
+
+def setup(_clock: FakeClock) -> tuple[Console, ScriptedBridge]:
+    return unconfigured()
+
+
+def suspends(clock: FakeClock) -> tuple[Console, ScriptedBridge]:
+    """No process is stopped in a test: what would stop it says so."""
+    from tests.console.app import console
+
+    app, bridge = console("stale", clock=clock)
+    app.action_suspend_process = lambda: app.say("suspended")  # type: ignore[method-assign]
+    return app, bridge
+
+
+def plans(key: str, press: str, kind: str, name: str) -> tuple[Path, ...]:
+    """What every key that plans has in common."""
+    return rows(
+        Path(
+            key,
+            "shows the plan",
+            (press,),
+            answers=PLANNED,
+            asks=(("make_plan", {"kind": kind}),),
+            shows=(f"{name} · prod-eu · step 1 of 3: plan p-7f30", "never written"),
+            top="PlanDialog",
+            focus="cancel",
+        ),
+        Path(
+            key,
+            "the core refuses",
+            (press,),
+            answers={"make_plan": ROOM},
+            asks=(("make_plan", {"kind": kind}),),
+            shows=("no plan", "the core has no room", "ask again"),
+            focus="close",
+        ),
+        Path(key, "a run of an operator is going on", (press,), scene="running", shows=(ACTIVE,), top="OverviewScreen"),
+        Path(
+            key,
+            "the core does not answer",
+            (press,),
+            scene="stalled",
+            answers={"make_plan": SILENT},
+            asks=(("make_plan", {"kind": kind}),),
+            shows=(f"{name} · prod-eu · making the plan",),
+            focus="cancel",
+        ),
+        Path(
+            key,
+            "nothing is to be done",
+            (press,),
+            scene="in_sync",
+            answers={"make_plan": Outcome(kind, Word.IN_SYNC, 0, run_id="s-1")},
+            asks=(("make_plan", {"kind": kind}),),
+            shows=("step 3 of 3: result", "no row"),
+            focus="close",
+        ),
+        Path(
+            key,
+            "look only: planned, and not run",
+            (press,),
+            scene=LOOKING,
+            answers=PLANNED,
+            asks=(("make_plan", {"kind": kind}),),
+            shows=("off: look only: W allows writes again",),
+        ),
+        Path(
+            key,
+            "started to look only: planned, and not run",
+            (press,),
+            scene=MAY_ONLY_LOOK,
+            answers=PLANNED,
+            asks=(("make_plan", {"kind": kind}),),
+            shows=("off: look only: this console was started to look only",),
+        ),
+        Path(
+            key,
+            "a timer's run is waited for",
+            (press,),
+            scene=TIMED,
+            answers=PLANNED,
+            asks=(("make_plan", {"kind": kind}),),
+            top="PlanDialog",
+        ),
+        Path(
+            key,
+            "left before it was run",
+            ("escape",),
+            go=(press,),
+            answers=PLANNED,
+            asks=(("drop_plan", {}),),
+            hides=("plan p-7f30",),
+            top="OverviewScreen",
+        ),
+        Path(
+            key,
+            "left before it was made",
+            ("escape",),
+            go=(press,),
+            answers={"make_plan": SILENT},
+            asks=(("drop_plan", {}),),
+            hides=("making the plan",),
+        ),
+    )
+
+
+SCREEN_WORDS = {
+    "overview": "Turso · primary",
+    "validation": "─ Checks · 8",
+    "orphans": "─ Embeddings · 1,3",
+    "history": "─ Runs ·",
+    "config": "─ Configuration",
+}
+OPERATE = rows(
+    *(
+        Path(f"screen.{name}", "goes there", (key,), go=("5" if key != "5" else "1",), shows=(SCREEN_WORDS[name],))
+        for name, key, _ in SCREENS
+    ),
+    Path("panel.next", "the next panel has the focus", ("tab",), focus="primary"),
+    Path("panel.next", "back", ("shift+tab",), go=("tab", "tab"), focus="primary"),
+    Path("validate", "asks for the quick ones", ("v",), asks=(("validate", {"deep": False}),)),
+    Path(
+        "validate",
+        "the core refuses",
+        ("v",),
+        answers={"validate": ROOM},
+        asks=(("validate", {"deep": False}),),
+        shows=(SAID,),
+    ),
+    Path("validate.deep", "asks for all", ("V",), asks=(("validate", {"deep": True}),)),
+    Path(
+        "validate.deep",
+        "the core refuses",
+        ("V",),
+        answers={"validate": ROOM},
+        asks=(("validate", {"deep": True}),),
+        shows=(SAID,),
+    ),
+    *plans("sync", "s", "sync", "Sync"),
+    Path(
+        "sync",
+        "the file is held",
+        ("s",),
+        scene="locked",
+        shows=("holds the cache for 3d 04h", "Stage now"),
+        top="AskDialog",
+        focus="stay",
+    ),
+    Path("sync", "nothing is set up", ("s",), go=("escape",), make=setup, shows=("Set up",), top="SetupDialog"),
+    *plans("repair", "r", "repair", "Repair")[:3],
+    *plans("rebuild", "R", "rebuild", "Rebuild")[:3],
+    Path(
+        "rebuild",
+        "the file is held: staged",
+        ("R",),
+        scene="locked",
+        answers=PLANNED,
+        asks=(("make_plan", {"kind": "rebuild", "staged": True}),),
+        shows=("Stage · prod-eu",),
+    ),
+    Path(
+        "quarantine",
+        "lists what is in it",
+        ("u",),
+        asks=(("quarantine", {"filter": "", "first": 0, "count": 500}),),
+        shows=("runs that can be taken back", "s-4119 repair"),
+        top="QuarantineDialog",
+    ),
+    Path("quarantine", "the core refuses", ("u",), answers={"quarantine": ROOM}, shows=("the core has no room",)),
+    Path("quarantine", "during a run", ("u",), scene="running", shows=("set aside by",), top="QuarantineDialog"),
+    Path("cancel", "stops the run", ("x",), scene="running", asks=(("cancel", {}),), greyed=False),
+    Path("cancel", "nothing is running", ("x",), shows=("nothing is running",), greyed=True),
+    Path(
+        "cancel",
+        "not during the commit",
+        ("x",),
+        scene=COMMITTING,
+        shows=("› committing, ends in under 1 s",),
+        greyed=True,
+    ),
+    Path(
+        "cancel",
+        "the core refuses",
+        ("x",),
+        scene="running",
+        answers={"cancel": ROOM},
+        asks=(("cancel", {}),),
+        shows=(SAID,),
+    ),
+    Path("freeze", "says so", ("f",), shows=("frozen",)),
+    Path("freeze", "goes on again", ("f",), go=("f",), hides=("frozen",)),
+    Path(
+        "pause",
+        "pauses the timer",
+        ("P",),
+        asks=(("pause", {"paused": True}),),
+        shows=("scheduled syncs are paused; P resumes them",),
+    ),
+    Path(
+        "pause",
+        "resumes it",
+        ("P",),
+        scene=PAUSED,
+        asks=(("pause", {"paused": False}),),
+        shows=("scheduled syncs go on",),
+    ),
+    Path("pause", "look only", ("P",), scene=LOOKING, shows=("› no sync is scheduled; W allows writes again",)),
+    Path(
+        "pause",
+        "started to look only",
+        ("P",),
+        scene=MAY_ONLY_LOOK,
+        shows=("no sync is scheduled; this console was started to look only",),
+    ),
+    Path("access", "looks only at once", ("W",), asks=(("set_access", {"access": "ro"}),)),
+    Path("access", "asks before it writes", ("W",), scene=LOOKING, top="AskDialog", focus="stay"),
+    Path(
+        "access",
+        "started to look only",
+        ("W",),
+        scene=MAY_ONLY_LOOK,
+        shows=("› this console was started to look only",),
+    ),
+    Path("slower", "panels are drawn less often", ("minus",), look=refresh, becomes=1.0, shows=("every 1 s",)),
+    Path("faster", "panels are drawn more often", ("plus",), look=refresh, becomes=0.25, shows=("every 0.25 s",)),
+    Path("zoom", "the panel alone", ("z",), go=("tab",), hides=("Freshness", "redb · cache")),
+    Path("zoom", "and back", ("z",), go=("tab", "z"), shows=("Freshness", "redb · cache")),
+    Path("log", "all lines", ("L",), shows=("Log: info+, 1 lines",), top="LogDialog"),
+    Path("theme", "the next one", ("T",), look=lambda app: app.theme, becomes="calm-light"),
+    Path("theme", "round again", ("T",), go=("T", "T"), look=lambda app: app.theme, becomes="calm-dark"),
+    Path("help", "of the screen", ("question_mark",), shows=("Help · Overview",), top="HelpDialog"),
+    Path("help", "by its other key", ("f1",), go=("4",), shows=("Help · History",), top="HelpDialog"),
+    Path("palette", "opens", ("colon",), top="CommandPalette"),
+    Path("palette", "by its other key", ("ctrl+p",), go=("2",), top="CommandPalette"),
+    Path("quit", "leaves", ("q",), leaves=0),
+    Path("quit", "by its other key", ("ctrl+q",), leaves=0),
+    Path("quit", "stops a timer's sync", ("q",), scene=TIMED, asks=(("cancel", {}),), leaves=0),
+    Path("quit", "asks during a run of an operator", ("q",), scene="running", top="AskDialog", focus="stay"),
+    Path("suspend", "to the shell", ("ctrl+z",), make=suspends, shows=("suspended",)),
+    Path("copy", "nothing is selected: how to quit", ("ctrl+c",), shows=("› q quits",)),
+)
+OVER = rows(
+    Path("peek", "looks at a copy", ("p",), asks=(("peek", {}),)),
+    Path(
+        "peek",
+        "what the copy says",
+        ("p",),
+        scene="locked",
+        answers={"peek": Outcome("peek", Word.UNKNOWN, 0, checks=(Check("schema_version", CheckStatus.PASS, 4, 4),))},
+        asks=(("peek", {}),),
+        shows=("of a copy: 1 check pass",),
+    ),
+    Path("peek", "the core refuses", ("p",), answers={"peek": ROOM}, asks=(("peek", {}),), shows=(SAID,)),
+    Path("try", "asks the primary", ("t",), scene="primary_down", asks=(("try_now", {}),)),
+    Path("try", "the core refuses", ("t",), answers={"try_now": ROOM}, asks=(("try_now", {}),), shows=(SAID,)),
+    Path("demo", "leaves for it", ("f2",), leaves=DEMO_ASKED),
+    Path("demo", "not during a run", ("f2",), scene="running", shows=(ACTIVE,)),
+    Path(
+        "adopt",
+        "plans it for a refused primary",
+        ("A",),
+        scene=OTHER_PRIMARY,
+        answers={"make_plan": plan_for(level=3, phrase="prod-eu")},
+        asks=(("make_plan", {"kind": "adopt"}),),
+        shows=("Adopt · prod-eu", "type  prod-eu"),
+        focus="cancel",
+    ),
+    Path(
+        "adopt",
+        "the core refuses",
+        ("A",),
+        scene=OTHER_PRIMARY,
+        answers={"make_plan": ROOM},
+        asks=(("make_plan", {"kind": "adopt"}),),
+        shows=("no plan", "the core has no room"),
+    ),
+    Path("adopt", "any other primary", ("A",), shows=("A adopts another primary",)),
+    Path("level", "less is shown", ("l",), shows=("warn+",)),
+    Path("level", "round again", ("l",), go=("l", "l"), shows=("info+",)),
+)
+SORTING = {"orphans_query": SILENT}
+BUSY = "the list is being sorted; once more, please"
+FIRST = "7c1e02aa…90bd"
+KEY = "episode_7c1e02aa-41d3-4b5e-9c77-d1f00e5a90bd"
+ORPHAN = rows(
+    Path("orphans.mark", "the row", ("space",), go=("3",), shows=("1 marked",)),
+    Path("orphans.mark", "takes the mark back", ("space",), go=("3", "space", "k"), hides=("1 marked",)),
+    Path("orphans.mark", "not while it is sorted", ("ctrl+r", "space"), go=("3",), then=SORTING, shows=(BUSY,)),
+    Path("orphans.all", "marks what fits", ("a",), go=("3", "slash", "words reason:dim", "enter"), shows=("2 marked",)),
+    Path("orphans.clear", "all marks", ("A",), go=("3", "a"), shows=("nothing marked",)),
+    Path(
+        "orphans.aside",
+        "plans it for the row",
+        ("d",),
+        go=("3",),
+        answers=PLANNED,
+        asks=(("make_plan", {"kind": "set_aside", "keys": [KEY]}),),
+        shows=("Set aside · prod-eu",),
+        focus="cancel",
+    ),
+    Path("orphans.aside", "nothing is chosen", ("d",), go=("3", "g"), shows=("nothing is chosen; space marks a row",)),
+    Path(
+        "orphans.aside",
+        "nothing was scanned",
+        ("d",),
+        go=("3",),
+        answers={"orphans_scan": ROOM},
+        shows=("› nothing is chosen",),
+    ),
+    Path("orphans.aside", "not while it is sorted", ("ctrl+r", "d"), go=("3",), then=SORTING, shows=(BUSY,)),
+    Path(
+        "orphans.aside",
+        "what has its owner stays",
+        ("d",),
+        go=("3", "slash", "words reason:newer", "enter", "a"),
+        shows=("31 rows left out: their owner is there",),
+    ),
+    Path(
+        "orphans.aside",
+        "the core refuses",
+        ("d",),
+        go=("3",),
+        answers={"make_plan": ROOM},
+        asks=(("make_plan", {"kind": "set_aside", "keys": [KEY]}),),
+        shows=("no plan", "the core has no room"),
+    ),
+    Path(
+        "orphans.aside",
+        "the core cannot say what is marked",
+        ("d",),
+        go=("3",),
+        answers={"orphans_marked": ROOM},
+        shows=(SAID,),
+    ),
+    Path(
+        "orphans.aside",
+        "a run is going on",
+        ("d",),
+        go=("3",),
+        scene="running",
+        shows=(ACTIVE,),
+        top="OrphansScreen",
+    ),
+    Path("orphans.reattach", "no owner upstream", ("l",), go=("3",), shows=("re-attach is not possible",)),
+    Path("orphans.reattach", "nothing is chosen", ("l",), go=("3", "g"), shows=("nothing is chosen",)),
+    Path(
+        "orphans.reattach",
+        "plans a sync",
+        ("l",),
+        go=("3", "slash", "words c4c4a9e4", "enter", "j"),
+        answers=PLANNED,
+        asks=(("make_plan", {"kind": "sync"}),),
+        shows=("Re-attach by a sync · prod-eu",),
+    ),
+    Path("filter", "the box", ("slash",), go=("3",), focus="filter", shows=("words, reason:",)),
+    Path("filter", "what fits", ("words legacy", "enter"), go=("3", "slash"), hides=(FIRST,), focus="orphans-list"),
+    Path(
+        "filter",
+        "nothing fits",
+        ("words qqqq",),
+        go=("3", "slash"),
+        shows=("nothing matches the filter; esc clears it",),
+    ),
+    Path("filter", "esc clears it", ("escape",), go=("3", "slash", "words qqqq"), shows=(FIRST,), focus="orphans-list"),
+    Path("orphans.expect", "asks for a note", ("i",), go=("3",), top="NoteDialog", shows=("will count as expected",)),
+    Path(
+        "orphans.expect",
+        "with the note",
+        ("words why", "enter", "enter"),
+        go=("3", "i"),
+        answers={"expect": Outcome("orphans", Word.DRIFT, 0, extra={"expected": [KEY]})},
+        asks=(("expect", {"keys": [KEY], "note": "why"}),),
+        shows=("1 row expected",),
+    ),
+    Path("orphans.expect", "left", ("escape",), go=("3", "i"), hides=("will count as expected",)),
+    Path(
+        "orphans.expect",
+        "the core refuses",
+        ("words why", "enter", "enter"),
+        go=("3", "i"),
+        answers={"expect": ROOM},
+        asks=(("expect", {"keys": [KEY], "note": "why"}),),
+        shows=(SAID,),
+    ),
+    Path(
+        "orphans.expect",
+        "takes it back",
+        ("i",),
+        go=("3", "slash", "words legacy", "enter", "j"),
+        answers={"unexpect": Outcome("orphans", Word.DRIFT, 0, extra={"unexpected": ["legacy-note-17"]})},
+        asks=(("unexpect", {"keys": ["legacy-note-17"]}),),
+        shows=("1 row not expected any more",),
+    ),
+    Path("orphans.expect", "nothing is chosen", ("i",), go=("3", "g"), shows=("nothing is chosen; space marks a row",)),
+    Path("orphans.expect", "not while it is sorted", ("ctrl+r", "i"), go=("3",), then=SORTING, shows=(BUSY,)),
+    Path("orphans.export", "asks for the file", ("e",), go=("3",), top="NoteDialog", shows=("as JSON lines",)),
+    Path(
+        "orphans.export",
+        "says where it is",
+        ("right", "enter"),
+        go=("3", "e", "enter", "enter"),
+        shows=("28 rows, 12.1 KiB in orphans-20260902T143207Z.jsonl",),
+        top="OrphansScreen",
+    ),
+    Path(
+        "orphans.export",
+        "the core refuses",
+        ("right", "enter"),
+        go=("3", "e", "enter", "enter"),
+        answers={"orphans_export": ROOM},
+        shows=(SAID,),
+    ),
+    Path(
+        "orphans.export",
+        "nothing was scanned",
+        ("e",),
+        go=("3",),
+        answers={"orphans_scan": ROOM},
+        shows=("nothing was scanned yet",),
+    ),
+    Path("orphans.copy", "the key", ("y",), go=("3",), look=clipboard, becomes=KEY, shows=("copied episode_7c1e",)),
+    Path("orphans.copy", "nothing is there", ("y",), go=("3", "g"), shows=("there is nothing to copy",)),
+    Path("orphans.group", "by owner", ("b",), go=("3",), shows=("group owner",)),
+    Path("orphans.sort", "the next order", ("o",), go=("3",), hides=("sort key",)),
+    Path("orphans.reverse", "the other way", ("O",), go=("3",), shows=("↓",)),
+    Path(
+        "orphans.next",
+        "goes to it",
+        ("n",),
+        go=("3",),
+        look=orphan,
+        becomes="episode_7c1e9f10-0b6c-4b8e-8d35-50d1a6b112c4",
+    ),
+    Path("orphans.next", "there is none", ("n",), go=("3", "slash", "words qq", "enter"), shows=("there is no match",)),
+    Path("orphans.previous", "goes to it", ("N",), go=("3", "n"), look=orphan, becomes=KEY),
+    Path(
+        "orphans.previous",
+        "there is none",
+        ("N",),
+        go=("3", "slash", "words qq", "enter"),
+        shows=("there is no match",),
+    ),
+    Path("orphans.open", "all numbers", ("enter",), go=("3",), shows=("384 x f32   g G",), top="VectorDialog"),
+    Path("orphans.open", "folds the group", ("enter",), go=("3", "g"), hides=(FIRST,)),
+    Path(
+        "orphans.open",
+        "its facts are not here",
+        ("enter",),
+        go=("3",),
+        answers={"orphan_detail": SILENT},
+        shows=("its facts are on their way",),
+    ),
+    Path("reload", "scans again", ("ctrl+r",), go=("3",), asks=(("orphans_scan", {}),)),
+    Path("reload", "the core refuses", ("ctrl+r",), go=("3",), then={"orphans_scan": ROOM}, shows=(SAID,)),
+)
+CHECKED = ("2", "j")
+COMPARES = ("differences", {"tables": ("episodes",), "after": None})
+WRITES = ("export_rows", ANY)
+VALIDATE = rows(
+    Path(
+        "validation.open",
+        "into the rows",
+        ("enter",),
+        go=CHECKED,
+        asks=(COMPARES,),
+        shows=("Rows that differ · 3",),
+        focus="keys-list",
+    ),
+    Path("validation.open", "into the fields", ("enter",), go=(*CHECKED, "enter", "j"), focus="sides-list"),
+    Path(
+        "validation.open",
+        "one field, both sides whole",
+        ("enter",),
+        go=(*CHECKED, "enter", "j", "enter"),
+        top="TextDialog",
+        shows=("y copy   g G first, last   esc close",),
+    ),
+    Path("validation.open", "esc goes back", ("escape",), go=(*CHECKED, "enter"), focus="list"),
+    Path(
+        "validation.open",
+        "the core refuses",
+        ("enter",),
+        go=CHECKED,
+        answers={"differences": ROOM},
+        asks=(COMPARES,),
+        shows=(SAID,),
+    ),
+    Path("validation.open", "no check has run", ("enter",), go=("2",), scene=NO_CHECKS, focus="list"),
+    Path("validation.copy", "the check", ("y",), go=CHECKED, look=clipboard, becomes="latest_episodes"),
+    Path(
+        "validation.copy", "nothing is there", ("y",), go=("2",), scene=NO_CHECKS, shows=("there is nothing to copy",)
+    ),
+    Path(
+        "validation.export",
+        "says where it is",
+        ("e",),
+        go=(*CHECKED, "enter"),
+        asks=(WRITES,),
+        shows=("3 rows, 1.5 KiB in",),
+    ),
+    Path(
+        "validation.export",
+        "nothing is there",
+        ("e",),
+        go=("2",),
+        scene=NO_CHECKS,
+        shows=("there is nothing to export",),
+    ),
+    Path(
+        "validation.export",
+        "the core refuses",
+        ("e",),
+        go=(*CHECKED, "enter"),
+        answers={"export_rows": ROOM},
+        asks=(WRITES,),
+        shows=(SAID,),
+    ),
+    Path(
+        "validation.filter",
+        "what fits",
+        ("slash", "words kind:surplus", "enter"),
+        go=CHECKED,
+        asks=(COMPARES,),
+        shows=("filter kind:surplus", "1/1"),
+        focus="keys-list",
+    ),
+    Path(
+        "validation.filter",
+        "nothing fits, and esc clears it",
+        ("escape",),
+        go=(*CHECKED, "slash", "words qqqq"),
+        hides=("nothing matches the filter",),
+        focus="keys-list",
+    ),
+)
+SAVED = "storage-sync-rows-20260902T143207Z.jsonl"
+PAST = rows(
+    Path("history.open", "the whole document", ("enter",), go=("4",), top="TextDialog", shows=('"exit_code": 0',)),
+    Path(
+        "history.open",
+        "none is kept",
+        ("enter",),
+        go=("4",),
+        answers={"run_detail": ROOM},
+        shows=("no document of this run is kept",),
+    ),
+    Path("history.copy", "the id", ("y",), go=("4",), look=clipboard, becomes="s-4120", shows=("› copied s-4120",)),
+    Path(
+        "history.copy", "nothing is there", ("y",), go=("4",), scene=NO_RUNS, answers=EMPTY, shows=("nothing to copy",)
+    ),
+    Path("history.export", "says where it is", ("e",), go=("4",), asks=(WRITES,), shows=(SAVED,)),
+    Path(
+        "history.export", "none is there", ("e",), go=("4",), scene=NO_RUNS, answers=EMPTY, shows=("nothing to export",)
+    ),
+    Path(
+        "history.export",
+        "the core refuses",
+        ("e",),
+        go=("4",),
+        answers={"export_rows": ROOM},
+        asks=(WRITES,),
+        shows=(SAID,),
+    ),
+    Path("history.filter", "what fits", ("slash", "words exit:130", "enter"), go=("4",), shows=("1/1",), focus="list"),
+    Path(
+        "history.filter",
+        "esc clears it",
+        ("escape",),
+        go=("4", "slash", "words exit:130"),
+        hides=("1/1",),
+        focus="list",
+    ),
+    Path("history.replay", "asks for the file", ("w",), go=("4",), top="NoteDialog", shows=("FILE.jsonl",)),
+    Path(
+        "history.replay",
+        "there is no such file",
+        ("words nowhere", "enter", "enter"),
+        go=("4", "w"),
+        shows=("there is no file nowhere",),
+        top="HistoryScreen",
+    ),
+    Path(
+        "history.replay", "leaves for it", (f"words {__file__}", "enter", "enter"), go=("4", "w"), leaves=REPLAY_ASKED
+    ),
+    Path(
+        "history.replay",
+        "not during a run",
+        (f"words {__file__}", "enter", "enter"),
+        go=("4", "w"),
+        scene="running",
+        shows=(ACTIVE,),
+    ),
+    Path("history.sort", "the next order", ("o",), go=("4",), shows=("sort took ↑",)),
+    Path("history.reverse", "the other way", ("O",), go=("4",), shows=("sort as it came ↓",)),
+)
+ACCESS = ("5", "j")
+BATCH = ("5", *"jjjjjj")
+EDITED = (*BATCH, "enter", "backspace", "backspace", "backspace", "words 250", "enter")
+EDITS = {"edits": (SettingEdit("batch_size", "250"),)}
+SET = rows(
+    Path("config.open", "edits", ("enter",), go=BATCH, focus="setting-entry"),
+    Path("config.open", "keeps what fits", EDITED[len(BATCH) :], go=BATCH, shows=("1 unsaved",), focus="list"),
+    Path(
+        "config.open",
+        "says what does not fit",
+        ("words x", "enter"),
+        go=(*BATCH, "enter"),
+        shows=("not taken",),
+        focus="setting-entry",
+    ),
+    Path(
+        "config.open",
+        "esc leaves it",
+        ("escape",),
+        go=(*BATCH, "enter", "words x", "enter"),
+        hides=("not taken",),
+        focus="list",
+    ),
+    Path("config.open", "not here", ("enter",), go=("5", *"jjj"), look=says, becomes=True),
+    Path("config.reset", "the value in effect", ("backspace",), go=EDITED, hides=("1 unsaved",)),
+    Path("config.reset", "it was not edited", ("backspace",), go=BATCH, shows=("this setting was not edited",)),
+    Path(
+        "config.write",
+        "shows the file first",
+        ("w",),
+        go=EDITED,
+        asks=(("preview_settings", EDITS),),
+        shows=("+batch_size = 250", "Write 1 setting"),
+        top="AskDialog",
+        focus="cancel",
+    ),
+    Path("config.write", "nothing was edited", ("w",), go=BATCH, shows=("nothing was edited; enter edits a setting",)),
+    Path(
+        "config.write",
+        "the core refuses",
+        ("w",),
+        go=EDITED,
+        answers={"preview_settings": ROOM},
+        asks=(("preview_settings", EDITS),),
+        shows=(SAID,),
+    ),
+    Path(
+        "config.connect",
+        "says what answered",
+        ("c",),
+        go=("5",),
+        asks=(("try_primary", {"edits": ()}),),
+        shows=("44 ms",),
+    ),
+    Path(
+        "config.connect",
+        "the core refuses",
+        ("c",),
+        go=("5",),
+        answers={"try_primary": ROOM},
+        asks=(("try_primary", {"edits": ()}),),
+        shows=("no: the core has no room",),
+    ),
+    Path(
+        "config.theme",
+        "shown, and kept by w",
+        ("t",),
+        go=("5",),
+        look=lambda app: app.theme,
+        becomes="calm-light",
+        shows=("1 unsaved",),
+    ),
+    Path("config.copy", "setting and value", ("y",), go=BATCH, look=clipboard, becomes="batch_size = 100"),
+    Path(
+        "config.copy",
+        "nothing is there",
+        ("y",),
+        go=("5", "slash", "words qqqq", "enter"),
+        shows=("there is nothing to copy",),
+    ),
+    Path("config.export", "says where it is", ("e",), go=("5",), asks=(WRITES,), shows=(SAVED,)),
+    Path(
+        "config.export",
+        "nothing is there",
+        ("e",),
+        go=("5", "slash", "words qqqq", "enter"),
+        shows=("there is nothing to export",),
+    ),
+    Path(
+        "config.filter",
+        "what fits",
+        ("slash", "words key:batch", "enter"),
+        go=("5",),
+        shows=("filter key:batch",),
+        focus="list",
+    ),
+    Path("config.filter", "esc clears it", ("escape",), go=("5", "slash", "words qqqq"), hides=("nothing matches",)),
+)
+ASIDE = ("u", "j", "j", "j")
+REFUSED_ROW = ("u", *"jjjjjj")
+RETRIED = Outcome("quarantine", Word.IN_SYNC, 0, extra={"retried": {"accepted": ["x"], "refused": []}})
+BAD = "patterns/e2d00f1b-1f6c-45f2-9f0e-7703c1b66c03"
+LISTED = ("quarantine", {"filter": "", "first": 0, "count": 500})
+KEPT = rows(
+    Path("aside.mark", "the row", ("space",), go=ASIDE, shows=("1 marked",)),
+    Path("aside.mark", "takes the mark back", ("space",), go=(*ASIDE, "space", "k"), hides=("1 marked",)),
+    Path("aside.all", "marks what fits", ("a",), go=("u",), answers=MATCHING, shows=("2 marked",)),
+    Path("aside.clear", "all marks", ("A",), go=(*ASIDE, "space"), hides=("1 marked",)),
+    Path(
+        "aside.open",
+        "plans to put the row back",
+        ("enter",),
+        go=ASIDE,
+        answers=PLANNED,
+        asks=(("make_plan", {"kind": "restore", "ids": [1]}),),
+        shows=("Restore · prod-eu",),
+        focus="cancel",
+    ),
+    Path(
+        "aside.open",
+        "plans to take the run back",
+        ("enter",),
+        go=("u", "j"),
+        answers=PLANNED,
+        asks=(("make_plan", {"kind": "undo", "run_id": "s-4119"}),),
+        shows=("Undo · prod-eu",),
+    ),
+    Path(
+        "aside.open",
+        "the core refuses",
+        ("enter",),
+        go=ASIDE,
+        answers={"make_plan": ROOM},
+        asks=(("make_plan", {"kind": "restore", "ids": [1]}),),
+        shows=("no plan", "the core has no room"),
+    ),
+    Path(
+        "aside.open",
+        "a run is going on",
+        ("enter",),
+        go=ASIDE,
+        scene="running",
+        shows=(ACTIVE,),
+        top="QuarantineDialog",
+    ),
+    Path("aside.open", "a refused row", ("enter",), go=REFUSED_ROW, shows=("t fetches refused rows again",)),
+    Path("aside.open", "an old file", ("enter",), go=("u", "G"), shows=("a run that is listed above puts its old",)),
+    Path(
+        "aside.retry",
+        "fetches it",
+        ("t",),
+        go=REFUSED_ROW,
+        answers={"retry": RETRIED},
+        asks=(("retry", {"ids": [BAD]}), LISTED),
+        shows=("1 accepted now, 0 still refused",),
+    ),
+    Path(
+        "aside.retry",
+        "the core refuses",
+        ("t",),
+        go=REFUSED_ROW,
+        answers={"retry": ROOM},
+        asks=(("retry", {"ids": [BAD]}),),
+        shows=(SAID,),
+    ),
+    Path("aside.retry", "no refused row", ("t",), go=ASIDE, shows=("t is for refused rows: mark one, or stand on it",)),
+    Path(
+        "aside.purge",
+        "plans it",
+        ("D",),
+        go=("u",),
+        answers={"make_plan": plan_for(level=3, phrase="prod-eu")},
+        asks=(("make_plan", {"kind": "purge"}),),
+        shows=("Purge · prod-eu", "type  prod-eu"),
+        focus="cancel",
+    ),
+    Path(
+        "aside.purge",
+        "the core refuses",
+        ("D",),
+        go=("u",),
+        answers={"make_plan": ROOM},
+        asks=(("make_plan", {"kind": "purge"}),),
+        shows=("no plan",),
+    ),
+    Path(
+        "aside.export",
+        "says where it is",
+        ("e",),
+        go=("u",),
+        answers={"quarantine_export": Exported("/home/me/q.jsonl", 2, 100)},
+        asks=(("quarantine_export", {"filter": ""}),),
+        shows=("2 rows in /home/me/q.jsonl",),
+    ),
+    Path(
+        "aside.export",
+        "the core refuses",
+        ("e",),
+        go=("u",),
+        answers={"quarantine_export": ROOM},
+        asks=(("quarantine_export", {"filter": ""}),),
+        shows=(SAID,),
+    ),
+    Path(
+        "aside.filter",
+        "asks the core",
+        ("slash", "x", "enter"),
+        go=("u",),
+        asks=(("quarantine", {"filter": "x", "first": 0, "count": 500}),),
+        focus="quarantine-list",
+    ),
+    Path(
+        "aside.filter",
+        "esc clears it",
+        ("escape",),
+        go=("u", "slash", "x"),
+        asks=(LISTED,),
+        shows=("filter none",),
+        focus="quarantine-list",
+    ),
+)
+LIST = rows(
+    *(Path("list.move", f"down by {key}", (key,), go=("4",), shows=("2/47",)) for key in ("down", "j")),
+    *(Path("list.move", f"up by {key}", (key,), go=("4", "j", "j"), shows=("2/47",)) for key in ("up", "k")),
+    *(Path("list.page", f"on by {key}", (key,), go=("4",), hides=(" 1/47",)) for key in ("pagedown", "ctrl+d")),
+    *(
+        Path("list.page", f"back by {key}", (key,), go=("4", "pagedown"), shows=(" 1/47",))
+        for key in ("pageup", "ctrl+u")
+    ),
+    *(Path("list.edge", f"the last by {key}", (key,), go=("4",), shows=("47/47",)) for key in ("end", "G")),
+    *(Path("list.edge", f"the first by {key}", (key,), go=("4", "G"), shows=(" 1/47",)) for key in ("home", "g")),
+)
+NO_CORE = "› this is a recording; there is no core to ask"
+
+
+def told(key: str, when: str, press: tuple[str, ...], said: str, go: tuple[str, ...] = ()) -> Path:
+    return Path(key, when, press, go=go, make=replayed, look=profile, becomes=said)
+
+
+PLAYER = rows(
+    told("replay.play", "stands still", ("space",), "paused 0:00/2:00  prod-eu"),
+    told("replay.play", "goes on", ("space",), "replay 0:00/2:00  prod-eu", go=("space",)),
+    told("replay.step", "to what happened", ("full_stop",), "paused 0:01/2:00  prod-eu"),
+    told("replay.back", "to what was before", ("comma",), "paused 0:01/2:00  prod-eu", go=("full_stop", "full_stop")),
+    told("replay.on", "10 s", ("right_square_bracket",), "replay 0:10/2:00  prod-eu"),
+    told("replay.rewind", "10 s", ("left_square_bracket",), "replay 0:00/2:00  prod-eu", go=("right_square_bracket",)),
+    told("replay.leap", "a tenth", ("right_curly_bracket",), "replay 0:12/2:00  prod-eu"),
+    told("replay.return", "a tenth", ("left_curly_bracket",), "replay 0:00/2:00  prod-eu", go=("right_curly_bracket",)),
+    told("replay.faster", "twice", ("greater_than_sign",), "replay 0:00/2:00 x2  prod-eu"),
+    told("replay.slower", "half", ("less_than_sign",), "replay 0:00/2:00 x0.5  prod-eu"),
+    Path("validate", "in a recording", ("v",), make=replayed, shows=(NO_CORE,), greyed=True),
+    Path("sync", "in a recording", ("s",), make=replayed, shows=("no plan",), greyed=True),
+    Path(
+        "cancel",
+        "in a recording",
+        ("x",),
+        go=("right_curly_bracket",) * 6,
+        make=replayed,
+        shows=(NO_CORE,),
+        greyed=True,
+    ),
+    Path("pause", "in a recording", ("P",), make=replayed, shows=(NO_CORE,)),
+    Path("access", "in a recording", ("W",), make=replayed, shows=(NO_CORE,)),
+    Path("demo", "in a recording", ("f2",), go=("right_curly_bracket",) * 6, make=replayed, leaves=DEMO_ASKED),
+    Path("quit", "in a recording", ("q",), go=("right_curly_bracket",) * 6, make=replayed, leaves=0),
+)
+PATHS = (*OPERATE, *OVER, *ORPHAN, *VALIDATE, *PAST, *SET, *KEPT, *LIST, *PLAYER)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
+async def test_path(path: Path) -> None:
+    await walk(path)
+
+
+def test_every_key_has_its_paths() -> None:
+    """A key without a row, or one of its names that no row presses, is not tested."""
+    pressed = {key.id: {name for path in PATHS if path.key == key.id for name in path.press} for key in KEYS}
+    for key in KEYS:
+        missing = set(key.keys.split(",")) - pressed[key.id]
+        assert not missing, f"no path presses {missing} for {key.id}"
+
+
+def test_every_path_claims_an_effect() -> None:
+    names = [path.name for path in PATHS]
+    assert len(set(names)) == len(names)
+    assert [path.name for path in PATHS if not path.says_something] == []
+
+
+def test_what_asks_the_core_is_also_refused_by_it() -> None:
+    refused = {path.key for path in PATHS if ROOM in (*path.answers.values(), *path.then.values())}
+    asking = {path.key for path in PATHS if any(kind not in LOOKS for kind, _ in path.asks)}
+    assert asking - refused == UNREFUSED
