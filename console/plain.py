@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
+from collections.abc import Mapping
 from typing import TextIO
 
 from console.bridge import Bridge
 from console.verdict import verdict
-from console.views.top import running_words
-from storage_sync.model import CoreDied, LogLine, Snapshot
+from storage_sync.model import CoreDied, LogLine, Run, Snapshot
 from widgets import fmt
+from widgets.glyphs import choose
 
 EVERY_S = 1.0
+_COMMANDS = {
+    "s": "sync",
+    "u": "quarantine list",
+    "r": "repair",
+    "R": "rebuild",
+    "2": "verify",
+    "V": "verify --deep",
+    "A": "sync --adopt",
+    "p": "peek",
+    "t": "ping",
+    "5": "config check",
+}
+"""What to type where the console has a key: there are none here."""
 
 
 def speak(bridge: Bridge, out: TextIO) -> int:
     """Say verdict, progress and log as lines until SIGINT or SIGTERM; the exit code."""
     try:
         return asyncio.run(_speak(bridge, out))
+    except BrokenPipeError:
+        # nobody is left to speak to; Python would complain once more when it closes the stream at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        return 0
     finally:
         bridge.stop(2.0)
 
@@ -30,13 +49,14 @@ async def _speak(bridge: Bridge, out: TextIO) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, asked.set)
-    said: tuple[str, ...] = ()
+    ascii_only = choose("auto", {}, out.encoding or "").is_ascii
+    said: Mapping[str, str] = {}
     while not asked.is_set():
         lines, died = news(bridge)
         state = state_lines(bridge.latest(), time.time(), time.monotonic())
-        fresh = [text for text in state if text not in said]
+        fresh = [text for what, text in state.items() if what not in said]
         said = state
-        out.writelines(f"{fmt.clean(text)}\n" for text in (*lines, *fresh))
+        out.writelines(f"{fmt.clean(text, ascii_only=ascii_only)}\n" for text in (*lines, *fresh))
         out.flush()
         if died:
             return 70
@@ -61,17 +81,29 @@ def news(bridge: Bridge) -> tuple[list[str], bool]:
     return lines, died
 
 
-def state_lines(snapshot: Snapshot | None, now: float, moment: float) -> tuple[str, ...]:
-    """What stands now, without ages that would change every second."""
+def state_lines(snapshot: Snapshot | None, now: float, moment: float) -> Mapping[str, str]:
+    """What stands now, and how it is said; ages and each percent would be news in every second, so they are none."""
     if snapshot is None:
-        return ("the sync core is starting",)
+        return {"starting": "the sync core is starting"}
     found = verdict(snapshot, now=now, beat_age=moment - snapshot.beat.at)
-    lines = [f"verdict: {found.word}", f"primary: {snapshot.primary.status.value}"]
-    states = " ".join(state.value for state in snapshot.cache.states)
-    lines.append(f"cache: {states.lower().replace('_', ' ') or 'not seen yet'}")
-    running = running_words(snapshot.run)
-    if running:
-        lines.append(f"running: {running}")
+    command = "config init" if found.word == "NO CONFIG" else _COMMANDS.get(found.key)
+    following = f" Next: storage-sync {command}." if command else ""
+    states = " ".join(state.value for state in snapshot.cache.states).lower().replace("_", " ")
     failed = [result.check.name for result in snapshot.checks if result.check.status == "fail"]
-    lines.append(f"checks: {', '.join(failed)} failed" if failed else f"checks: {len(snapshot.checks)}, none failed")
-    return tuple(lines)
+    checks = f"{', '.join(failed)} failed" if failed else "none failed" if snapshot.checks else "none made yet"
+    stands = (
+        f"primary: {snapshot.primary.status.value}",
+        f"cache: {states or 'not seen yet'}",
+        f"running: {_progress(snapshot.run)}",
+        f"checks: {checks}",
+    )
+    return {f"verdict: {found.word}": f"verdict: {found.word}. {found.sentence[0]}{following}"} | {
+        text: text for text in stands
+    }
+
+
+def _progress(run: Run | None) -> str:
+    """The running operation, in steps of ten percent."""
+    if run is None or run.ended_at is not None:
+        return "nothing"
+    return f"{run.kind}, {run.done * 10 // run.total * 10} %" if run.total else run.kind

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from console import scenes
 from console.bridge import ScriptedBridge, ThreadBridge
 from console.cli import screen
-from console.plain import news, state_lines
+from console.plain import news, speak, state_lines
 from console.start import is_configured, make_bridge, ui_settings
 from console.verdict import verdict
 from storage_sync.config import Settings, Ui
@@ -50,10 +52,32 @@ def test_lines_say_what_stands_without_what_changes_each_second() -> None:
     snapshot = scenes.scene("running").snapshot
     first = state_lines(snapshot, scenes.NOW, scenes.BEAT)
     assert "verdict: STALE" in first
-    assert "running: sync 60 %" in first
+    assert "running: sync, 60 %" in first
     assert any("latest_episodes" in text for text in first)
-    assert state_lines(replace(snapshot, taken_at=scenes.NOW + 1), scenes.NOW + 1, scenes.BEAT + 1) == first
-    assert state_lines(None, 0, 0) == ("the sync core is starting",)
+    later = state_lines(replace(snapshot, taken_at=scenes.NOW + 1), scenes.NOW + 1, scenes.BEAT + 1)
+    assert later.keys() == first.keys()
+    assert list(state_lines(None, 0, 0).values()) == ["the sync core is starting"]
+
+
+@pytest.mark.parametrize("name", scenes.NAMES)
+def test_every_state_is_a_sentence_with_a_command_and_no_key(name: str) -> None:
+    scene = scenes.scene(name)
+    found = verdict(scene.snapshot, now=scenes.NOW, beat_age=0)
+    said = state_lines(scene.snapshot, scenes.NOW, scene.snapshot.beat.at)[f"verdict: {found.word}"]
+    assert said.startswith(f"verdict: {found.word}. {found.sentence[0]}")
+    assert ("Next: storage-sync " in said) == (found.key not in {"", "L"})
+
+
+def test_lines_fit_the_encoding_of_their_reader() -> None:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="latin-1")
+    bridge = ScriptedBridge(events=[LogLine(scenes.NOW, "warn", "sync", "名前\x1b[31m [/b] …"), CoreDied("boom")])
+    assert speak(bridge, out) == 70
+    assert raw.getvalue().decode("ascii").splitlines() == [
+        "14:32:07Z warn sync: \\u540d\\u524d\\e[31m [/b] ...",
+        "the sync core has ended: boom",
+        "the sync core is starting",
+    ]
 
 
 def test_news_are_the_log_and_the_end_of_the_core() -> None:
@@ -71,3 +95,10 @@ def test_the_console_needs_a_terminal_on_each_side(monkeypatch: pytest.MonkeyPat
     assert not screen.on_terminal()
     monkeypatch.setattr(sys, elsewhere, SimpleNamespace(isatty=lambda: True))
     assert screen.on_terminal()
+
+
+def test_lines_end_when_their_reader_has_gone() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w", encoding="utf-8") as out:
+        assert speak(ScriptedBridge(events=[LogLine(scenes.NOW, "info", "sync", "one")]), out) == 0
