@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import click
 
-from console.cli.invocation import Answer, Invocation
+from console.cli.invocation import Answer, Invocation, Limits
 from console.cli.options import Group, setting_option
 from storage_sync import __version__
 
@@ -40,30 +42,38 @@ def storage_sync(context: click.Context) -> Answer | None:
     return core.status(invocation, check=False, max_age=None, nagios=False)
 
 
-def _run_options(command: Any) -> Any:
-    """How long and how often a one-shot command tries."""
-    options = (
-        click.option("--wait", type=_SECONDS, default=5.0, metavar="S", show_default=True, help="Wait for a lock."),
-        click.option("--deadline", type=_SECONDS, metavar="S", help="Give up after that long."),
-        click.option(
-            "--max-attempts", type=click.IntRange(1), default=3, metavar="N", show_default=True, help="Tries."
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+def _limits(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Options of how long and how often a command tries; it is called with them as `limits`."""
+
+    def limited(command: Any) -> Any:
+        @wraps(command)
+        def with_limits(*given: Any, **named: Any) -> Any:
+            told = {name: named.pop(name) for name in ("wait_s", "deadline", "max_attempts") if name in named}
+            return command(*given, limits=Limits(**told), **named)
+
+        made: Any = with_limits
+        for option in reversed(options):
+            made = option(made)
+        return made
+
+    return limited
+
+
+_WAIT = click.option(
+    "--wait", "wait_s", type=_SECONDS, default=5.0, metavar="S", show_default=True, help="Wait for a lock."
+)
+_wait_option = _limits(_WAIT)
+_run_options = _limits(
+    _WAIT,
+    click.option("--deadline", type=_SECONDS, metavar="S", help="Give up after that long."),
+    click.option("--max-attempts", type=click.IntRange(1), default=3, metavar="N", show_default=True, help="Tries."),
+)
 
 
 def _consent_options(command: Any) -> Any:
     """A plan to look at, and consent without a question."""
     command = click.option("--yes", is_flag=True, help="Do it without asking.")(command)
     return click.option("--plan", "plan_only", is_flag=True, help="Only say what would change.")(command)
-
-
-def _wait_option(command: Any) -> Any:
-    return click.option(
-        "--wait", "wait_s", type=_SECONDS, default=5.0, metavar="S", show_default=True, help="Wait for a lock."
-    )(command)
 
 
 @storage_sync.command()
@@ -106,16 +116,14 @@ def ping(context: click.Context) -> Answer:
 def sync(
     context: click.Context,
     /,
-    wait: float,
-    deadline: float | None,
-    max_attempts: int,
+    limits: Limits,
     **switches: Any,
 ) -> Answer:
     """Bring the cache to the primary's state and prove it."""
     from console.cli import core
 
     flags = [name for name, on in switches.items() if on]
-    return core.sync(_begin(context), flags, wait_s=wait, deadline=deadline, max_attempts=max_attempts)
+    return core.sync(_begin(context), flags, limits)
 
 
 @storage_sync.command()
@@ -136,24 +144,24 @@ def watch(context: click.Context, listen: str | None) -> Answer:
 @click.option("--deep", "depth", flag_value="deep", help="Also redb's own check and every vector.")
 @_run_options
 @click.pass_context
-def verify(context: click.Context, depth: str, wait: float, deadline: float | None, max_attempts: int) -> Answer:
+def verify(context: click.Context, depth: str, limits: Limits) -> Answer:
     """Check the cache against the primary; changes nothing."""
     from console.cli import core
 
     flags = ["deep"] if depth == "deep" else []
-    return core.verify(_begin(context), flags, wait_s=wait, deadline=deadline, max_attempts=max_attempts)
+    return core.verify(_begin(context), flags, limits)
 
 
 @storage_sync.command()
 @click.option("--keys", is_flag=True, help="Name every key.")
 @_run_options
 @click.pass_context
-def diff(context: click.Context, keys: bool, wait: float, deadline: float | None, max_attempts: int) -> Answer:
+def diff(context: click.Context, keys: bool, limits: Limits) -> Answer:
     """Which rows differ, by column; changes nothing."""
     from console.cli import core
 
     flags = ["keys"] if keys else []
-    return core.diff(_begin(context), flags, wait_s=wait, deadline=deadline, max_attempts=max_attempts)
+    return core.diff(_begin(context), flags, limits)
 
 
 # ------------------------------------------------------------------------------------------- orphans
@@ -256,11 +264,11 @@ def quarantine_show(context: click.Context, identity: str) -> Answer:
 @click.argument("identities", metavar="ID…", nargs=-1, required=True)
 @_wait_option
 @click.pass_context
-def quarantine_retry(context: click.Context, identities: tuple[str, ...], wait_s: float) -> Answer:
+def quarantine_retry(context: click.Context, identities: tuple[str, ...], limits: Limits) -> Answer:
     """Fetch refused rows again, by a full sync."""
     from console.cli import mending
 
-    return mending.retry(_begin(context), identities, wait_s=wait_s)
+    return mending.retry(_begin(context), identities, limits=limits)
 
 
 @quarantine.command("restore")
@@ -294,15 +302,12 @@ def repair(
     plan_only: bool,
     yes: bool,
     no_rebuild: bool,
-    wait: float,
-    deadline: float | None,
-    max_attempts: int,
+    limits: Limits,
 ) -> Answer:
     """Heal a damaged cache: let redb mend it, fetch rows again, or build it anew."""
     from console.cli import healing
 
     flags = ["no_rebuild"] if no_rebuild else []
-    limits = healing.Limits(wait, deadline, max_attempts)
     return healing.repair(_begin(context), flags, plan_only=plan_only, yes=yes, limits=limits)
 
 
@@ -318,16 +323,13 @@ def rebuild(
     /,
     plan_only: bool,
     yes: bool,
-    wait: float,
-    deadline: float | None,
-    max_attempts: int,
+    limits: Limits,
     **switches: Any,
 ) -> Answer:
     """Build a new cache beside the old one, prove it, then swap; resumes an earlier one."""
     from console.cli import healing
 
     flags = [name for name, on in switches.items() if on]
-    limits = healing.Limits(wait, deadline, max_attempts)
     return healing.rebuild(_begin(context), flags, plan_only=plan_only, yes=yes, limits=limits)
 
 
@@ -336,22 +338,22 @@ def rebuild(
 @_consent_options
 @_wait_option
 @click.pass_context
-def undo(context: click.Context, run_id: str | None, plan_only: bool, yes: bool, wait_s: float) -> Answer:
+def undo(context: click.Context, run_id: str | None, plan_only: bool, yes: bool, limits: Limits) -> Answer:
     """Take back the last run that changed the cache, or the named one."""
     from console.cli import mending
 
-    return mending.undo(_begin(context), run_id, plan_only=plan_only, yes=yes, wait_s=wait_s)
+    return mending.undo(_begin(context), run_id, plan_only=plan_only, yes=yes, limits=limits)
 
 
 @storage_sync.command()
 @_consent_options
 @_wait_option
 @click.pass_context
-def detach(context: click.Context, plan_only: bool, yes: bool, wait_s: float) -> Answer:
+def detach(context: click.Context, plan_only: bool, yes: bool, limits: Limits) -> Answer:
     """Remove what this tool has put into the cache; do-memory's rows stay."""
     from console.cli import mending
 
-    return mending.detach(_begin(context), plan_only=plan_only, yes=yes, wait_s=wait_s)
+    return mending.detach(_begin(context), plan_only=plan_only, yes=yes, limits=limits)
 
 
 @storage_sync.command()
@@ -367,11 +369,11 @@ def peek(context: click.Context) -> Answer:
 @click.option("--plan", "plan_only", is_flag=True, help="Only say what there is to gain.")
 @_wait_option
 @click.pass_context
-def compact(context: click.Context, plan_only: bool, wait_s: float) -> Answer:
+def compact(context: click.Context, plan_only: bool, limits: Limits) -> Answer:
     """Give the cache's empty room back to the disk."""
     from console.cli import mending
 
-    return mending.compact(_begin(context), plan_only=plan_only, wait_s=wait_s)
+    return mending.compact(_begin(context), plan_only=plan_only, limits=limits)
 
 
 # ----------------------------------------------------------------------------------- what is on disk

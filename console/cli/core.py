@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from console.cli.invocation import Answer, Invocation
+from console.cli.invocation import Answer, Invocation, Limits
 from storage_sync.errors import GuardStopped, UsageError
 from storage_sync.outcome import Orphan, Outcome, Word
 
@@ -98,26 +98,20 @@ def ping(invocation: Invocation) -> Answer:
     return _asked(invocation, lambda core, progress, cancel: core.ping(request, progress, cancel))
 
 
-def sync(
-    invocation: Invocation, flags: Sequence[str], *, wait_s: float, deadline: float | None, max_attempts: int
-) -> Answer:
-    request = invocation.request(*flags, wait_s=wait_s, deadline=deadline, max_attempts=max_attempts)
+def sync(invocation: Invocation, flags: Sequence[str], limits: Limits) -> Answer:
+    request = invocation.request(*flags, limits=limits)
     if request.settings.access == "read-only" and "plan" not in flags:
         raise GuardStopped("--read-only: sync would write the cache", hint="storage-sync sync --plan works")
     return _asked(invocation, lambda core, progress, cancel: core.sync(request, progress, cancel))
 
 
-def verify(
-    invocation: Invocation, flags: Sequence[str], *, wait_s: float, deadline: float | None, max_attempts: int
-) -> Answer:
-    request = invocation.request(*flags, wait_s=wait_s, deadline=deadline, max_attempts=max_attempts)
+def verify(invocation: Invocation, flags: Sequence[str], limits: Limits) -> Answer:
+    request = invocation.request(*flags, limits=limits)
     return _asked(invocation, lambda core, progress, cancel: core.verify(request, progress, cancel))
 
 
-def diff(
-    invocation: Invocation, flags: Sequence[str], *, wait_s: float, deadline: float | None, max_attempts: int
-) -> Answer:
-    request = invocation.request(*flags, wait_s=wait_s, deadline=deadline, max_attempts=max_attempts)
+def diff(invocation: Invocation, flags: Sequence[str], limits: Limits) -> Answer:
+    request = invocation.request(*flags, limits=limits)
     return _asked(invocation, lambda core, progress, cancel: core.diff(request, progress, cancel))
 
 

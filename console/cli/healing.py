@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from console.cli.consent import plan_text, with_consent
-from console.cli.invocation import Answer, Invocation
+from console.cli.invocation import Answer, Invocation, Limits
 from storage_sync.errors import GuardStopped, UsageError
 from storage_sync.outcome import Outcome
 
 if TYPE_CHECKING:
     from storage_sync.request import Request
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long and how often one command tries."""
-
-    wait_s: float
-    deadline: float | None
-    max_attempts: int
 
 
 def repair(invocation: Invocation, flags: Sequence[str], *, plan_only: bool, yes: bool, limits: Limits) -> Answer:
@@ -36,9 +27,7 @@ def rebuild(invocation: Invocation, flags: Sequence[str], *, plan_only: bool, ye
 
 def _run(invocation: Invocation, name: str, flags: Sequence[str], plan_only: bool, yes: bool, limits: Limits) -> Answer:
     def request(*more: str) -> Request:
-        return invocation.request(
-            *flags, *more, wait_s=limits.wait_s, deadline=limits.deadline, max_attempts=limits.max_attempts
-        )
+        return invocation.request(*flags, *more, limits=limits)
 
     def run(asked: Request) -> Outcome:
         # The primary may move between question and work: the work brings what it is then.

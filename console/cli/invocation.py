@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     from storage_sync.request import Request
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long, in seconds, and how often one command tries."""
+
+    wait_s: float = 5.0
+    deadline: float | None = None
+    max_attempts: int = 3
+
+
+USUAL = Limits()
+
+
 @dataclass(slots=True)
 class Invocation:
     """Filled while the line is parsed; the settings are read when a command first asks for them."""
@@ -72,15 +84,7 @@ class Invocation:
             return (*loaded.warnings, f"the token file {token_file} can be read by others; chmod 600 it")
         return loaded.warnings
 
-    def request(
-        self,
-        *flags: str,
-        deadline: float | None = None,
-        wait_s: float = 5.0,
-        max_attempts: int = 3,
-        primary: bool = True,
-        cache: bool = True,
-    ) -> Request:
+    def request(self, *flags: str, limits: Limits = USUAL, primary: bool = True, cache: bool = True) -> Request:
         """The request of one command; ConfigError when it needs a primary or a cache and none is named."""
         from storage_sync.errors import ConfigError
         from storage_sync.request import Request
@@ -99,7 +103,7 @@ class Invocation:
                 "storage-sync demo needs neither",
             )
         token = self.token() if primary and not str(settings.primary).lower().startswith("file:") else None
-        return Request(settings, token, deadline, wait_s, max_attempts, frozenset(flags))
+        return Request(settings, token, limits.deadline, limits.wait_s, limits.max_attempts, frozenset(flags))
 
     def colour(self, stream: object = None) -> bool:
         """Whether that stream (default: standard output) is a terminal that may have colours."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from console.cli.consent import plan_text, with_consent, work_of
-from console.cli.invocation import Answer, Invocation
+from console.cli.invocation import USUAL, Answer, Invocation, Limits
 from storage_sync.errors import GuardStopped, UsageError
 from storage_sync.outcome import Outcome
 
@@ -36,14 +36,14 @@ def _changed(
     plan_only: bool,
     yes: bool,
     done: Callable[[Outcome], str],
-    wait_s: float = 5.0,
+    limits: Limits = USUAL,
     writes_cache: bool = True,
     **arguments: object,
 ) -> Answer:
     """With consent; for people the plan where only that was asked for, else one sentence."""
     outcome = with_consent(
         invocation,
-        lambda *flags: invocation.request(*flags, primary=False, wait_s=wait_s),
+        lambda *flags: invocation.request(*flags, limits=limits, primary=False),
         lambda request: _run(invocation, request, kind, **arguments),
         plan_only=plan_only,
         yes=yes,
@@ -66,12 +66,12 @@ def _rows(outcome: Outcome) -> str:
     return f"{told}; storage-sync undo {outcome.run_id} takes it back."
 
 
-def undo(invocation: Invocation, run_id: str | None, *, plan_only: bool, yes: bool, wait_s: float) -> Answer:
+def undo(invocation: Invocation, run_id: str | None, *, plan_only: bool, yes: bool, limits: Limits) -> Answer:
     def told(outcome: Outcome) -> str:
         kept = outcome.extra.get("file_restored")
         return f"{kept} is the cache again." if kept else _rows(outcome)
 
-    return _changed(invocation, "undo", plan_only=plan_only, yes=yes, done=told, wait_s=wait_s, run_id=run_id)
+    return _changed(invocation, "undo", plan_only=plan_only, yes=yes, done=told, limits=limits, run_id=run_id)
 
 
 def restore(invocation: Invocation, ids: Sequence[str], *, plan_only: bool, yes: bool) -> Answer:
@@ -96,8 +96,8 @@ def purge(invocation: Invocation, *, plan_only: bool, yes: bool) -> Answer:
     return _changed(invocation, "purge", plan_only=plan_only, yes=yes, done=told, writes_cache=False)
 
 
-def retry(invocation: Invocation, ids: Sequence[str], *, wait_s: float) -> Answer:
-    request = invocation.request(wait_s=wait_s)
+def retry(invocation: Invocation, ids: Sequence[str], *, limits: Limits) -> Answer:
+    request = invocation.request(limits=limits)
     if request.settings.access == "read-only":
         raise GuardStopped("--read-only: a retry writes the cache", hint="storage-sync quarantine list works with it")
 
@@ -121,19 +121,19 @@ def expect_orphans(invocation: Invocation, keys: Sequence[str], note: str) -> An
     return Answer(outcome, f"{many} embedding{'' if many == 1 else 's'} expected from now on.")
 
 
-def detach(invocation: Invocation, *, plan_only: bool, yes: bool, wait_s: float) -> Answer:
+def detach(invocation: Invocation, *, plan_only: bool, yes: bool, limits: Limits) -> Answer:
     return _changed(
         invocation,
         "detach",
         plan_only=plan_only,
         yes=yes,
-        wait_s=wait_s,
+        limits=limits,
         done=lambda _: "Nothing of this tool is left in the cache; do-memory's rows are as they were.",
     )
 
 
-def compact(invocation: Invocation, *, plan_only: bool, wait_s: float) -> Answer:
-    request = invocation.request(*(["plan"] if plan_only else []), primary=False, wait_s=wait_s)
+def compact(invocation: Invocation, *, plan_only: bool, limits: Limits) -> Answer:
+    request = invocation.request(*(["plan"] if plan_only else []), limits=limits, primary=False)
     if request.settings.access == "read-only" and not plan_only:
         raise GuardStopped("--read-only: compact would write the cache", hint="compact --plan works")
 
