@@ -349,7 +349,7 @@ def _range(meta: Meta) -> str:
 
 
 def _decode(kind: type, value: Any) -> Any:
-    if kind is Path and isinstance(value, (str, Path)) and str(value):
+    if kind is Path and isinstance(value, (str, Path)) and str(value) and b"\0" not in os.fsencode(value):
         return Path(value).expanduser()
     raise ValueError("expected a path")
 

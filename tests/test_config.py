@@ -138,6 +138,7 @@ def test_both_spellings_are_understood(file: Path) -> None:
         ("interval_s = 0\n", ["interval_s is 0", "above 0"]),
         ("[primary]\nurl = 5\n", ["line 2", "primary.url", "libsql://"]),
         ("[ui]\nthema = 'x'\n", ["line 2", "unknown setting ui.thema", "ui.theme"]),
+        ('[cache]\npath = "a\\u0000b"\n', ["line 2", "cache.path is 'a\\x00b'", "a path"]),
         ("= 5\n", ["line 1", "is not TOML"]),
         ("a = 1\na = 2\n", ["is not TOML"]),
         ("[profiles.x]\nbatch_sise = 5\n", ["line 2", "unknown setting batch_sise"]),
@@ -151,6 +152,12 @@ def test_a_bad_file_names_place_key_and_allowed_values(file: Path, text: str, pa
     for part in [str(file), *parts]:
         assert part in caught.value.message
     assert caught.value.exit_code == 2
+
+
+def test_a_path_that_the_system_cannot_write_is_none() -> None:
+    """As `é` where names are ASCII: a lone surrogate is that under every locale."""
+    with pytest.raises(ConfigError, match=r"--cache.*a path"):
+        load(None, None, {"cache": "a\ud800"}, {}, required=False)
 
 
 def test_a_named_file_must_be_there(tmp_path: Path) -> None:

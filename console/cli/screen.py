@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -21,13 +22,13 @@ def ended(command: str, exit_code: int = 0, **extra: object) -> Outcome:
 
 def on_terminal() -> bool:
     """Whether a console can be opened here: it reads standard input, and draws on standard error."""
-    return sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()
+    return os.environ.get("TERM") != "dumb" and all(one.isatty() for one in (sys.stdin, sys.stdout, sys.stderr))
 
 
 def console(invocation: Invocation, *, plain: bool, record: str | None = None) -> Answer:
     """The console until the operator leaves it; `record`: the file that gets a recording of it."""
     if invocation.machine or not (plain or on_terminal()):
-        raise UsageError("the console needs a terminal", hint="storage-sync status works without one")
+        raise UsageError("the console needs a terminal", hint="storage-sync status and tui --plain work without one")
     from console.app import run
 
     collect_garbage()

@@ -90,11 +90,14 @@ def test_news_are_the_log_and_the_end_of_the_core() -> None:
 @pytest.mark.parametrize("elsewhere", ["stdin", "stdout", "stderr"])
 def test_the_console_needs_a_terminal_on_each_side(monkeypatch: pytest.MonkeyPatch, elsewhere: str) -> None:
     """It reads standard input and draws on standard error; `status` is what is printed on standard output."""
+    monkeypatch.setenv("TERM", "xterm")
     for name in ("stdin", "stdout", "stderr"):
         monkeypatch.setattr(sys, name, SimpleNamespace(isatty=lambda name=name: name != elsewhere))
     assert not screen.on_terminal()
     monkeypatch.setattr(sys, elsewhere, SimpleNamespace(isatty=lambda: True))
     assert screen.on_terminal()
+    monkeypatch.setenv("TERM", "dumb")
+    assert not screen.on_terminal()
 
 
 def test_lines_end_when_their_reader_has_gone() -> None:
