@@ -277,9 +277,12 @@ class Orphans:
 
     def set_aside(self, number: int | None) -> None:
         """Plan to take what is chosen out of the cache."""
-        self._with_keys(number, lambda keys: Wish("set_aside", "Set aside", {"keys": keys}, ended=self._ended))
+        self._with_keys(
+            number, lambda keys: self._plan(Wish("set_aside", "Set aside", {"keys": keys}, ended=self._ended))
+        )
 
-    def _with_keys(self, number: int | None, wish: Callable[[list[str]], Wish]) -> None:
+    def _with_keys(self, number: int | None, act: Callable[[list[str]], object]) -> None:
+        """`act` with the keys of what is chosen, once the core has named them; with none of them nothing happens."""
         index = self.index
         if not self._still():
             return
@@ -290,7 +293,7 @@ class Orphans:
         def resolved(value: Any) -> None:
             keys = self._leaving(index, value)
             if keys:
-                self._plan(wish(keys))
+                act(keys)
 
         self._ask("orphans_marked", resolved, index=index, marks=self.chosen(number))
 
@@ -328,23 +331,14 @@ class Orphans:
 
     def expect(self, number: int | None, note: str | None) -> None:
         """Mark what is chosen as expected with a note; None takes that back."""
-        index = self.index
-        if not self._still():
-            return
-        if index is None or not self.has_chosen(number):
-            self._stage.say("nothing is chosen; space marks a row")
-            return
 
-        def resolved(value: Any) -> None:
-            keys = self._leaving(index, value)
-            if not keys:
-                return
+        def mark(keys: list[str]) -> None:
             if note is None:
                 self._stage.desk.ask("unexpect", answered=self._expected, refused=self._not_done, keys=keys)
             else:
                 self._stage.desk.ask("expect", answered=self._expected, refused=self._not_done, keys=keys, note=note)
 
-        self._ask("orphans_marked", resolved, index=index, marks=self.chosen(number))
+        self._with_keys(number, mark)
 
     def _expected(self, value: object) -> None:
         told = value.extra.get("expected", value.extra.get("unexpected")) if isinstance(value, Outcome) else None
