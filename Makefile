@@ -19,6 +19,7 @@ export PATH CARGO_TARGET_DIR
 RUST_SOURCES := $(shell find native -name '*.rs' -not -path '*/target/*') native/Cargo.toml native/codec/Cargo.toml \
 	$(wildcard native/Cargo.lock)
 RECORDER := tests/faults/recorder/Cargo.toml
+CRATES := native/Cargo.toml $(RECORDER) benchmarks/floor/Cargo.toml tests/interop/program/Cargo.toml
 RUST_MESSAGE := Rust is not installed. Install it from https://rustup.rs (1.85 or newer); until then a private \
 	toolchain is fetched through puccinialin by maturin.
 
@@ -90,16 +91,14 @@ cargo-test:  ## tests of the Rust crates
 lint: $(STAMPS)/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	cargo fmt --manifest-path native/Cargo.toml --all --check
+	for crate in $(CRATES); do cargo fmt --manifest-path $$crate --all --check || exit 1; done
 	cargo clippy $(CARGO_FLAGS) --quiet --manifest-path native/Cargo.toml --workspace --all-targets -- -D warnings
-	cargo fmt --manifest-path $(RECORDER) --check
 	CARGO_TARGET_DIR=target/recorder cargo clippy $(CARGO_FLAGS) --quiet --manifest-path $(RECORDER) -- -D warnings
 
 format: $(STAMPS)/dev  ## ruff format, cargo fmt
 	$(BIN)/ruff check --fix --quiet || true
 	$(BIN)/ruff format
-	cargo fmt --manifest-path native/Cargo.toml --all
-	cargo fmt --manifest-path $(RECORDER)
+	for crate in $(CRATES); do cargo fmt --manifest-path $$crate --all || exit 1; done
 
 lock: | $(BIN)/python  ## exact pins of everything, from pyproject.toml
 	$(BIN)/python packaging/lock.py requirements.lock

@@ -7,18 +7,14 @@ use std::error::Error;
 use std::fs;
 use std::time::Instant;
 
-use redb::{
-    Database, ReadOnlyDatabase, ReadableDatabase, ReadableTable, TableDefinition, TableHandle,
-};
+use redb::{Database, ReadOnlyDatabase, ReadableDatabase, ReadableTable, TableDefinition, TableHandle};
 
 const CACHE_BYTES: usize = 16 << 20;
 
 fn insert(rows: &str, target: &str) -> Result<f64, Box<dyn Error>> {
     let data = fs::read(rows)?;
     let started = Instant::now();
-    let database = Database::builder()
-        .set_cache_size(CACHE_BYTES)
-        .create(target)?;
+    let database = Database::builder().set_cache_size(CACHE_BYTES).create(target)?;
     let transaction = database.begin_write()?;
     let mut at = 0;
     let mut open: Option<(String, redb::Table<'_, &str, &[u8]>)> = None;
@@ -26,8 +22,7 @@ fn insert(rows: &str, target: &str) -> Result<f64, Box<dyn Error>> {
         let mut parts: [&[u8]; 3] = [&[]; 3];
         let mut body = at + 12;
         for (index, part) in parts.iter_mut().enumerate() {
-            let length =
-                u32::from_le_bytes(data[at + 4 * index..at + 4 * index + 4].try_into()?) as usize;
+            let length = u32::from_le_bytes(data[at + 4 * index..at + 4 * index + 4].try_into()?) as usize;
             *part = &data[body..body + length];
             body += length;
         }
@@ -59,12 +54,7 @@ fn scan(path: &str) -> Result<f64, Box<dyn Error>> {
             continue;
         };
         for row in table.iter()? {
-            bytes += row?
-                .1
-                .value()
-                .iter()
-                .map(|byte| u64::from(*byte))
-                .sum::<u64>();
+            bytes += row?.1.value().iter().map(|byte| u64::from(*byte)).sum::<u64>();
         }
     }
     std::hint::black_box(bytes);

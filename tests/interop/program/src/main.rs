@@ -19,12 +19,7 @@ use uuid::Uuid;
 
 const EVERY: RedbQuery = RedbQuery { limit: None };
 
-fn line(
-    out: &mut impl Write,
-    table: &str,
-    key: impl ToString,
-    value: &impl Serialize,
-) -> Result<()> {
+fn line(out: &mut impl Write, table: &str, key: impl ToString, value: &impl Serialize) -> Result<()> {
     let row = serde_json::json!({"table": table, "key": key.to_string(), "value": value});
     writeln!(out, "{row}").context("standard output")
 }
@@ -62,18 +57,10 @@ async fn cache(path: &Path, out: &mut impl Write) -> Result<()> {
         line(out, "recommendation_sessions", session.session_id, &session)?;
     }
     for feedback in store.list_recommendation_feedback().await? {
-        line(
-            out,
-            "recommendation_feedback",
-            feedback.session_id,
-            &feedback,
-        )?;
+        line(out, "recommendation_feedback", feedback.session_id, &feedback)?;
     }
     for key in store.list_embedding_ids().await? {
-        let vector = store
-            .get_embedding(&key)
-            .await?
-            .context("a listed embedding is there")?;
+        let vector = store.get_embedding(&key).await?.context("a listed embedding is there")?;
         line(out, "embeddings", key, &vector)?;
     }
     Ok(())
@@ -92,10 +79,7 @@ async fn ids(store: &TursoStorage, sql: &str) -> Result<Vec<Uuid>> {
 async fn primary(path: &Path, out: &mut impl Write) -> Result<()> {
     let store = TursoStorage::new_local(path).await?;
     for id in ids(&store, "SELECT episode_id FROM episodes").await? {
-        let episode = store
-            .get_episode(id)
-            .await?
-            .context("a listed episode is there")?;
+        let episode = store.get_episode(id).await?.context("a listed episode is there")?;
         line(out, "episodes", id, &episode)?;
     }
     for id in ids(&store, "SELECT heuristic_id FROM heuristics").await? {
@@ -105,28 +89,13 @@ async fn primary(path: &Path, out: &mut impl Write) -> Result<()> {
         line(out, "procedural", id, &store.get_procedural(id).await?)?;
     }
     for id in ids(&store, "SELECT relationship_id FROM episode_relationships").await? {
-        line(
-            out,
-            "relationships",
-            id,
-            &store.get_relationship_by_id(id).await?,
-        )?;
+        line(out, "relationships", id, &store.get_relationship_by_id(id).await?)?;
     }
     for id in ids(&store, "SELECT session_id FROM recommendation_sessions").await? {
-        line(
-            out,
-            "recommendation_sessions",
-            id,
-            &store.get_recommendation_session(id).await?,
-        )?;
+        line(out, "recommendation_sessions", id, &store.get_recommendation_session(id).await?)?;
     }
     for id in ids(&store, "SELECT session_id FROM recommendation_feedback").await? {
-        line(
-            out,
-            "recommendation_feedback",
-            id,
-            &store.get_recommendation_feedback(id).await?,
-        )?;
+        line(out, "recommendation_feedback", id, &store.get_recommendation_feedback(id).await?)?;
     }
     Ok(())
 }
@@ -139,24 +108,14 @@ async fn write(path: &Path, out: &mut impl Write) -> Result<()> {
         domain: "interop".into(),
         tags: vec!["written-by-do-memory".into()],
     };
-    let episode = Episode::new(
-        "Written by do-memory beside our ledger".into(),
-        context,
-        TaskType::Testing,
-    );
+    let episode = Episode::new("Written by do-memory beside our ledger".into(), context, TaskType::Testing);
     {
         let store = RedbStorage::new(path).await?;
         store.store_episode(&episode).await?;
     }
     let store = RedbStorage::new(path).await?;
-    let read = store
-        .get_episode(episode.episode_id)
-        .await?
-        .context("the stored episode is there")?;
-    ensure!(
-        serde_json::to_value(&read)? == serde_json::to_value(&episode)?,
-        "the episode read back differs"
-    );
+    let read = store.get_episode(episode.episode_id).await?.context("the stored episode is there")?;
+    ensure!(serde_json::to_value(&read)? == serde_json::to_value(&episode)?, "the episode read back differs");
     line(out, "episodes", read.episode_id, &read)
 }
 

@@ -61,10 +61,7 @@ struct Opener<'p> {
 impl Opener<'_> {
     /// Pseudo-random and below `limit`.
     fn draw(&mut self, limit: u64) -> u64 {
-        self.seed = self
-            .seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.seed >> 33) % limit
     }
 
@@ -96,29 +93,17 @@ impl Opener<'_> {
         if self.draw(10) < 3 {
             let heuristic = Heuristic::new(format!("seen {}", self.number), "look".into(), 0.5);
             store.store_heuristic(&heuristic).await?;
-            self.told.rows.insert(
-                heuristic.heuristic_id.to_string(),
-                serde_json::to_string(&heuristic)?,
-            );
+            self.told.rows.insert(heuristic.heuristic_id.to_string(), serde_json::to_string(&heuristic)?);
             return Ok(());
         }
         let place = self.draw(EPISODES as u64) as usize;
-        let mut fields =
-            serde_json::to_value(episodes.get(place).context("the cache has episodes")?)?;
-        let start = fields["start_time"]
-            .as_str()
-            .context("an episode has a start")?;
-        let moved = format!(
-            "{}.{:06}Z",
-            start.get(..19).context("a start has seconds")?,
-            self.number
-        );
+        let mut fields = serde_json::to_value(episodes.get(place).context("the cache has episodes")?)?;
+        let start = fields["start_time"].as_str().context("an episode has a start")?;
+        let moved = format!("{}.{:06}Z", start.get(..19).context("a start has seconds")?, self.number);
         fields["start_time"] = Value::String(moved);
         let episode: Episode = serde_json::from_value(fields)?;
         store.store_episode(&episode).await?;
-        self.told
-            .fractions
-            .insert(episode.episode_id.to_string(), self.number);
+        self.told.fractions.insert(episode.episode_id.to_string(), self.number);
         Ok(())
     }
 
@@ -144,12 +129,7 @@ pub async fn run(path: &Path, out: &mut impl Write) -> Result<()> {
             }
         }
     });
-    let mut opener = Opener {
-        path,
-        seed: 9,
-        number: 0,
-        told: Told::default(),
-    };
+    let mut opener = Opener { path, seed: 9, number: 0, told: Told::default() };
     writeln!(out, "\"ready\"")?;
     out.flush()?;
     while let Ok(line) = lines.recv() {
@@ -159,11 +139,7 @@ pub async fn run(path: &Path, out: &mut impl Write) -> Result<()> {
         if !opener.round(&lines).await? {
             lines.recv().context("stop")?;
         }
-        writeln!(
-            out,
-            "{}",
-            serde_json::to_string(&std::mem::take(&mut opener.told))?
-        )?;
+        writeln!(out, "{}", serde_json::to_string(&std::mem::take(&mut opener.told))?)?;
         out.flush()?;
     }
     Ok(())
