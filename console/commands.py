@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from console.keys import EVERYWHERE, KEYS, SCREENS
+from console.keys import EVERYWHERE, KEYS, REPLAY, SCREENS
 from console.themes import PALETTES
 
 
@@ -18,11 +18,11 @@ class ConsoleCommands(Provider):
         here = getattr(self.screen, "name_id", "")
         places = getattr(self.app, "PLACES", (EVERYWHERE,))
         off: Mapping[str, str] = getattr(self.app, "off", {})
-        titles = {name: title for name, _, title in SCREENS}
+        titles = {REPLAY: "Replay: ", **{name: f"{title}: " for name, _, title in SCREENS}}
         for key in getattr(self.app, "key_table", KEYS):
             if not key.action or key.id == "palette" or key.where not in {*places, here}:
                 continue
-            prefix = "Go to: " if key.id.startswith("screen.") else f"{titles[here]}: " if key.where == here else ""
+            prefix = "Go to: " if key.id.startswith("screen.") else titles.get(key.where, "")
             said = f"off: {off[key.id]}" if key.id in off else key.tooltip
             yield f"{prefix}{key.label.rstrip('…')}", f"{key.shown}   {said}", key.action
         for palette in PALETTES:

@@ -1,0 +1,127 @@
+"""The palette: every command of the place exactly once, each one works, and what is off says why."""
+
+from __future__ import annotations
+
+import pytest
+from textual.command import DiscoveryHit
+from textual.widgets._toast import Toast
+
+from console.app import Console
+from console.bridge import ScriptedBridge
+from console.commands import ConsoleCommands
+from console.keys import EVERYWHERE, KEYS, REPLAY, SCREENS
+from console.scenes import Scene
+from console.themes import PALETTES
+from tests.console.app import FakeClock, console
+from tests.console.paths import Asked, Here, No, Path, opened, plan_for
+from tests.console.test_key_paths import MAY_ONLY_LOOK, OTHER_PRIMARY, replayed
+
+NAMES = [name for name, _, _ in SCREENS]
+PREFIX = {REPLAY: "Replay: ", **{name: f"{title}: " for name, _, title in SCREENS}}
+ROOM = No("the core has no room", "ask again")
+
+
+async def entries(app: Console) -> list[DiscoveryHit]:
+    return [hit async for hit in ConsoleCommands(app.screen).discover() if isinstance(hit, DiscoveryHit)]
+
+
+def place(name: str) -> tuple[str, ...]:
+    return (next(key for screen, key, _ in SCREENS if screen == name),)
+
+
+@pytest.mark.parametrize("where", [*NAMES, REPLAY])
+async def test_every_command_of_the_place_is_there_once(where: str) -> None:
+    make = replayed if where == REPLAY else None
+    go = () if where == REPLAY else place(where)
+    async with opened(Path("", "palette", (), go=go, make=make)) as here:
+        found = await entries(here.app)
+        here_too = {EVERYWHERE, REPLAY, "overview"} if where == REPLAY else {EVERYWHERE, where}
+        keys = [key for key in KEYS if key.action and key.id != "palette" and key.where in here_too]
+        assert len(found) == len(keys) + len(PALETTES)
+        assert len({str(hit.display) for hit in found}) == len(found)
+        for key in keys:
+            said = [str(hit.display) for hit in found if str(hit.help).startswith(f"{key.shown}   ")]
+            assert [name for name in said if name.endswith(key.label.rstrip("…"))], key.id
+
+
+def state(here: Here) -> tuple[object, ...]:
+    """All that a command may change."""
+    app = here.app
+    toasts = [str(toast.render()) for toast in app.screen.query(Toast)]
+    return (len(here.bridge.asked), toasts, app.screen, app.focused, app.theme, app.ui, app.clipboard, here.text)
+
+
+@pytest.mark.parametrize("where", [*NAMES, REPLAY])
+async def test_every_command_of_the_palette_does_something(where: str) -> None:
+    """Those of every screen on the first one, those of a screen on it, where something is marked or refused."""
+    left: list[object] = []
+
+    def make(clock: FakeClock) -> tuple[Console, ScriptedBridge]:
+        app, bridge = replayed(clock) if where == REPLAY else console(OTHER_PRIMARY, clock=clock)
+        app.exit = lambda *result, **_: left.append(result)  # type: ignore[method-assign]
+        app.action_suspend_process = lambda: left.append("suspended")  # type: ignore[method-assign]
+        return app, bridge
+
+    go = () if where == REPLAY else place(where)
+    async with opened(
+        Path("", "walk", (), go=go, make=make, answers={"make_plan": plan_for(), "expect": ROOM})
+    ) as here:
+        app = here.app
+        base = app.screen
+        for hit in await entries(app):
+            if where != NAMES[0] and not str(hit.display).startswith(PREFIX[where]):
+                continue
+            await here.press("space" if where == "orphans" else "j")
+            before, gone = state(here), len(left)
+            await hit.command()
+            await here.answer()
+            moved = str(hit.display) == "Go to: Overview" or state(here) != before or len(left) > gone
+            assert moved, f"{hit.display} did nothing on {where}"
+            if str(hit.display) == "Zoom":
+                await hit.command()
+            for _ in range(4):
+                if app.screen is not base:
+                    await here.press("escape")
+            if app.screen is not base:
+                await here.press(*go)
+            await here.press("escape", "escape")
+            app.clear_notifications()
+            app.copy_to_clipboard("")
+            await here.answer()
+            assert app.screen is base
+
+
+@pytest.mark.parametrize(
+    ("scene", "key", "said"),
+    [
+        ("in_sync", "Cancel", "x   off: nothing is running"),
+        ("running", "Demo", "F2   off: a run is active; x cancels it"),
+        ("in_sync", "Adopt", "A   off: A adopts another primary, and is only for one that is refused"),
+        (MAY_ONLY_LOOK, "Pause syncs", "P   off: no sync is scheduled; this console was started to look only"),
+        (MAY_ONLY_LOOK, "Look only", "W   off: this console was started to look only"),
+    ],
+)
+async def test_what_is_off_says_why_and_the_key_says_the_same(scene: str | Scene, key: str, said: str) -> None:
+    async with opened(Path("", "off", (), scene=scene)) as here:
+        hit = next(hit for hit in await entries(here.app) if str(hit.display).endswith(key))
+        assert str(hit.help) == said
+        since = len(here.bridge.asked)
+        await hit.command()
+        await here.answer()
+        assert here.asked(since) == []
+        assert f"› {said.partition('off: ')[2]}" in here.text
+
+
+@pytest.mark.parametrize(
+    ("typed", "asks", "shows"),
+    [("validate all", [("validate", {"deep": True})], ""), ("nothing is running", [], "› nothing is running")],
+)
+async def test_it_is_searched_by_name_and_by_what_is_said(typed: str, asks: list[Asked], shows: str) -> None:
+    async with opened(Path("", "typed", (), go=("colon",))) as here:
+        await here.pilot.press(*typed)
+        await here.app.workers.wait_for_complete()
+        await here.pilot.press("enter")
+        await here.app.workers.wait_for_complete()
+        await here.answer()
+        assert here.asked(0) == asks
+        assert shows in here.text
