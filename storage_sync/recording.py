@@ -45,6 +45,10 @@ from storage_sync.model import (
 )
 
 VERSION: Final = 1
+LONGEST_S: Final = 1e9
+"""Seconds of a recording: some thirty years."""
+LATEST: Final = 1e11
+"""Epoch seconds that a clock can show, with all of a recording behind them."""
 FULL_EVERY: Final = 100
 LARGEST: Final = 256 * 1024 * 1024
 """Bytes of lines, before compression, after which a recording ends."""
@@ -276,13 +280,13 @@ def read(path: Path) -> Recording:
     marks: list[int] = []
     for index, data in enumerate(lines[1:]):
         line = _object(data)
-        t = line.get("t") if line is not None else None
-        if line is None or not isinstance(t, int | float):
+        t = _number(line, "t", LONGEST_S)
+        if line is None or t is None:
             if index == len(lines) - 2:
                 cut = True
                 break
             raise UsageError(f"{path}, line {index + 2}: is no line of a recording", hint="the file was changed")
-        times.append(max(float(t), times[-1] if times else 0.0))
+        times.append(max(t, times[-1] if times else 0.0))
         if isinstance(line.get("full"), dict):
             wholes.append(index)
         shown = line.get("full") or line.get("parts")
@@ -302,14 +306,19 @@ def _head(path: Path, data: bytes) -> tuple[float, str]:
         raise UsageError(f"{path} is not a recording", hint="storage-sync record FILE makes one")
     if head[_HEAD] != VERSION:
         raise UsageError(f"{path} is a recording of form {head[_HEAD]!r}; this version reads {VERSION}", hint="upgrade")
-    at = head.get("at")
-    return float(at) if isinstance(at, int | float) else 0.0, str(head.get("version", ""))
+    return _number(head, "at", LATEST) or 0.0, str(head.get("version", ""))
+
+
+def _number(line: Mapping[str, object] | None, name: str, limit: float) -> float | None:
+    """A number of a line below this size; None when there is none, such as NaN."""
+    value = line.get(name) if line is not None else None
+    return float(value) if isinstance(value, int | float) and abs(value) < limit else None
 
 
 def _object(data: bytes) -> dict[str, object] | None:
     try:
         value = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -293,6 +293,11 @@ def test_a_full_disk_ends_the_recording_and_nothing_else(name: str, tmp_path: Pa
         (b'{"storage_sync_recording": 2}\n', "form 2"),
         (b'{"storage_sync_recording": 1}\nnonsense\n{"t":1}\n', "line 2"),
         (b'{"storage_sync_recording": 1}\n{"t":0,"parts":{"seq":1}}\n', "part of a picture"),
+        (b'{"storage_sync_recording": 1}\n{"t":NaN}\n{"t":1}\n', "line 2"),
+        (b'{"storage_sync_recording": 1}\n{"t":-Infinity}\n{"t":1}\n', "line 2"),
+        (b'{"storage_sync_recording": 1}\n{"t":1e308}\n{"t":1}\n', "line 2"),
+        (b'{"storage_sync_recording": 1}\n{"t":1' + b"0" * 400 + b'}\n{"t":1}\n', "line 2"),
+        (b'{"storage_sync_recording": 1}\n' + b"[" * 100_000 + b'\n{"t":1}\n', "line 2"),
     ],
 )
 def test_what_is_no_recording(content: bytes, said: str, tmp_path: Path) -> None:
@@ -300,6 +305,13 @@ def test_what_is_no_recording(content: bytes, said: str, tmp_path: Path) -> None
     path.write_bytes(content)
     with pytest.raises(UsageError, match=said):
         recording.read(path)
+
+
+@pytest.mark.parametrize("at", [b"1e300", b"NaN", b'"x"', b"null"])
+def test_a_beginning_that_no_clock_shows_is_none(at: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(b'{"storage_sync_recording": 1, "at": ' + at + b'}\n{"t":1}\n')
+    assert (recording.read(path).at, recording.read(path).seconds) == (0.0, 1.0)
 
 
 def test_a_line_of_another_shape_is_named(tmp_path: Path) -> None:
