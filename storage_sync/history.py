@@ -75,9 +75,12 @@ OFFLINE = frozenset({"undo", "orphans", "quarantine", "detach", "compact"})
 class History:
     """One open history. Safe to call from several threads; close it with `close` or a `with` block."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, warn: Callable[[str], None], *, on_disk: bool = False
+    ) -> None:
         self.path = path
         self._db = connection
+        self._on_disk = on_disk
         self._warn = warn
         self._lock = threading.Lock()
         self._revision = 0
@@ -92,7 +95,7 @@ class History:
             return cls(path, _read_only(path, warn), warn)
         for attempt in range(2):
             try:
-                return cls(path, _connect(path), warn)
+                return cls(path, _connect(path), warn, on_disk=True)
             except (sqlite3.OperationalError, OSError) as error:
                 warn(f"the history {path} cannot be opened ({error}); this run is not remembered")
                 break
@@ -329,12 +332,28 @@ class History:
 
     def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
         with self._lock:
+            self._put_back()
             try:
                 with transaction(self._db):
                     work(self._db)
                 self._revision += 1
             except sqlite3.Error as error:
                 self._warn(f"the history {self.path} cannot be written ({error})")
+
+    def _put_back(self) -> None:
+        """Write what is known to a new file where somebody removed the old one; once, if that cannot be done."""
+        if not self._on_disk or self.path.exists():
+            return
+        try:
+            fresh = _connect(self.path)
+            self._db.backup(fresh)
+        except (sqlite3.Error, OSError) as error:
+            self._on_disk = False
+            self._warn(f"the history {self.path} was removed and cannot be put back ({error})")
+            return
+        self._db.close()
+        self._db = fresh
+        self._warn(f"the history {self.path} was removed; what it held was put back")
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 from pathlib import Path
@@ -161,6 +162,31 @@ def test_a_place_that_cannot_be_used_is_a_warning(tmp_path: Path, warnings: Warn
         assert len(book.runs()) == 1
     assert len(warnings) == 1
     assert "not remembered" in warnings[0]
+
+
+def test_a_removed_history_is_put_back(tmp_path: Path, warnings: Warnings) -> None:
+    """The state folder went while the console was open: what it knew comes back with the next run."""
+    path = tmp_path / "state" / "history.db"
+    with History.open(path, warnings.append) as book:
+        book.record_run(run(1))
+        shutil.rmtree(path.parent)
+        book.record_run(run(2))
+        assert book.runs() == (run(2), run(1))
+    with History.open(path, warnings.append) as book:
+        assert book.runs() == (run(2), run(1))
+    assert len(warnings) == 1
+    assert "put back" in warnings[0]
+
+
+def test_a_removed_history_that_cannot_be_put_back_is_one_warning(tmp_path: Path, warnings: Warnings) -> None:
+    path = tmp_path / "state" / "history.db"
+    with History.open(path, warnings.append) as book:
+        shutil.rmtree(path.parent)
+        path.parent.write_text("a file in its place")
+        for number in range(3):
+            book.record_run(run(number))
+        assert len(book.runs()) == 3
+    assert len(warnings) == 1
 
 
 def test_a_newer_history_is_left_alone(tmp_path: Path, warnings: Warnings) -> None:
