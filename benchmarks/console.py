@@ -19,7 +19,7 @@ from tests.support.command import REPOSITORY, Tool
 from tests.support.terminal import Terminal
 
 COLUMNS, LINES = 100, 30
-SCREENS = (("2", "Checks"), ("3", "Embeddings"), ("4", "Runs"), ("5", "Effective configuration"), ("1", "Activity"))
+SCREENS = (("2", "─ Checks"), ("3", "─ Embeddings"), ("4", "─ Runs"), ("5", "─ Configuration"), ("1", "─ Activity"))
 """A key and words that only its screen shows."""
 FLOOR = [sys.executable, "-m", "benchmarks.empty"]
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -143,6 +143,7 @@ class Console(App[int]):
         self._handle_signals = handle_signals
         self._placeholder = Snapshot(0, self.clock.now(), CoreBeat(self.clock.monotonic()), profile=ui.profile)
         self._live: Frame | None = None
+        self._styled_with: dict[str, str] = {}
         self._frozen: Snapshot | None = None
         self._started_at = self.clock.monotonic()
         self._ticked_at: float | None = None
@@ -168,6 +169,15 @@ class Console(App[int]):
             self._catch_signals()
         self.set_interval(TICK_S, self._on_timer)
         self.call_after_refresh(self._first)
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Textual asks at the first visit of a screen too: only another theme is worth parsing every rule again."""
+        variables = self.get_css_variables()
+        if variables == self._styled_with:
+            self.stylesheet.update(self.screen, animate=animate)
+            return
+        super().refresh_css(animate)
+        self._styled_with = variables
 
     def _screens_by_mode(self) -> Mapping[str, BaseScreen]:
         return {

@@ -39,6 +39,8 @@ class Terminal:
             timeout=10,
             cwd=str(folder) if folder is not None else None,
         )
+        # pexpect would wait 50 ms before each key, for programs that switch their echo off
+        self._process.delaybeforesend = None
 
     @property
     def pid(self) -> int:
