@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual.app import App
 from textual.binding import BindingType
+from textual.events import Key
 from textual.screen import ModalScreen, Screen
 
 from console.bindings import bindings
@@ -375,6 +376,13 @@ class Console(App[int]):
         return why is not None
 
     # -------------------------------------------------------------------------------------- actions
+
+    def on_key(self, event: Key) -> None:
+        """A letter that was on its way to a list when a prompt opened belongs to the prompt; it is no command."""
+        focused = self.focused
+        if focused is not None and focused.check_consume_key(event.key, event.character):
+            event.prevent_default()
+            focused.post_message(Key(event.key, event.character))
 
     def on_tab_row_chosen(self, event: TabRow.Chosen) -> None:
         self.action_go(event.tab)

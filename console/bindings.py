@@ -6,12 +6,23 @@ from textual.binding import Binding, BindingType
 
 from console.keys import EVERYWHERE, KEYS
 
+OPENS_BOX = "screen.filter"
+"""Done before the next key is looked at: what was typed in the same burst belongs into the box."""
+
 
 def bindings(where: str) -> list[BindingType]:
     """Bindings of the application (`EVERYWHERE`) or of one screen; their ids allow a keymap."""
     scope = "" if where == EVERYWHERE else "app."
     return [
-        Binding(key.keys, _scoped(key.action, scope), key.label, show=False, id=key.id, tooltip=key.tooltip)
+        Binding(
+            key.keys,
+            _scoped(key.action, scope),
+            key.label,
+            show=False,
+            id=key.id,
+            tooltip=key.tooltip,
+            priority=key.action == OPENS_BOX,
+        )
         for key in KEYS
         if key.where == where and key.bound
     ]

@@ -33,7 +33,7 @@ class HelpDialog(ModalScreen[None]):
     AUTO_FOCUS = "#help-list"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,question_mark,f1,q", "close", "Close", show=False),
-        Binding("slash", "search", "Search", show=False),
+        Binding("slash", "search", "Search", show=False, priority=True),
     ]
 
     def __init__(self, look: Look, screen: str, notes: tuple[str, ...] = (), table: tuple[Key, ...] = KEYS) -> None:
@@ -74,7 +74,8 @@ class HelpDialog(ModalScreen[None]):
     def action_search(self) -> None:
         box = self.query_one("#help-search", Input)
         box.display = True
-        box.focus()
+        # at once: what is typed next belongs into the box
+        self.set_focus(box)
 
     def action_close(self) -> None:
         self.dismiss(None)

@@ -243,7 +243,7 @@ class PlanDialog(ModalScreen[str]):
 
     def on_key(self, event: Key) -> None:
         """A name that is typed while a button has the focus goes where it belongs."""
-        if self.phrase.display and not self.phrase.has_focus and event.is_printable and event.character is not None:
+        if self.phrase.display and event.is_printable and event.character is not None:
             event.stop()
             event.prevent_default()
             self.phrase.focus()

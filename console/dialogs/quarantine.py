@@ -237,7 +237,8 @@ class QuarantineDialog(ModalScreen[None]):
 
     def action_filter(self) -> None:
         self.box.display = True
-        self.box.focus()
+        # at once: what is typed next belongs into the box
+        self.set_focus(self.box)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         if event.value != self._text:

@@ -190,7 +190,8 @@ class RowsScreen(BaseScreen):
 
     def action_filter(self) -> None:
         self.box.display = True
-        self.box.focus()
+        # at once: what is typed next belongs into the box
+        self.set_focus(self.box)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         if event.input is self.box:

@@ -269,7 +269,7 @@ class ValidationScreen(RowsScreen):
         else:
             self._open_side(event.index)
 
-    def _into_keys(self) -> None:
+    def _into_keys(self, *, focus: bool = True) -> None:
         if self._shown is None:
             return
         name = self._shown[0]
@@ -277,7 +277,7 @@ class ValidationScreen(RowsScreen):
             self.tell("3 Orphans shows these rows, and what can be done")
         if name in words.TABLES_OF and self._found is None and self._waiting is None:
             self._compare(name)
-        self._go(_ROWS)
+        self._go(_ROWS, focus=focus)
 
     def _open_side(self, index: int) -> None:
         difference = self._keys.at(self.keys.cursor)
@@ -298,17 +298,18 @@ class ValidationScreen(RowsScreen):
 
     def action_filter(self) -> None:
         if self._level == _CHECKS:
-            self._into_keys()
+            self._into_keys(focus=False)
         super().action_filter()
 
     def back(self) -> None:
         if self._level > _CHECKS:
             self._go(self._level - 1)
 
-    def _go(self, level: int) -> None:
+    def _go(self, level: int, *, focus: bool = True) -> None:
         self._level = level
         self._mark_level()
-        (self.table, self.keys, self.sides)[level].focus()
+        if focus:
+            (self.table, self.keys, self.sides)[level].focus()
         self.call_after_refresh(self.redraw)
 
     def _mark_level(self) -> None:

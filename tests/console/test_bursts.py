@@ -1,0 +1,77 @@
+"""What is typed in one burst with the key that opens a prompt belongs to the prompt, and never to the list."""
+
+from __future__ import annotations
+
+import pytest
+from textual import events
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from console.app import Console
+from console.bridge import ScriptedBridge
+from console.dialogs.note import NoteDialog
+from console.dialogs.plan import PlanDialog
+from tests.console.app import answer_orphans, asked, console, live, settle
+
+COMMANDS = "sRvVPWq1dA"
+"""Letters that are commands everywhere or on a list."""
+NAMES = {"/": "slash", "-": "minus"}
+"""Textual's names of signs that are not their own name."""
+
+
+async def burst(app: Console, pilot: Pilot[int], signs: str) -> None:
+    """As a terminal gives what it reads at once: all of it before any of it is handled."""
+    for sign in signs:
+        app.post_message(events.Key(NAMES.get(sign, sign), sign))
+    await pilot.pause()
+    await settle(app, pilot)
+
+
+def commands(bridge: ScriptedBridge) -> list[str]:
+    return [kind for kind, _ in asked(bridge) if kind in {"make_plan", "validate", "pause", "set_access"}]
+
+
+@pytest.mark.parametrize("screen", ["2", "3", "4", "5"])
+async def test_a_filter_typed_at_once_is_a_filter(screen: str) -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press(screen)
+        await answer_orphans(app, bridge, pilot)
+        await burst(app, pilot, f"/{COMMANDS}")
+        assert app.screen.query_one("#filter", Input).value == COMMANDS
+        assert app.current_mode == {"2": "validation", "3": "orphans", "4": "history", "5": "config"}[screen]
+        assert commands(bridge) == []
+        assert app.is_running
+
+
+@pytest.mark.parametrize(("key", "box"), [("u", "#filter"), ("question_mark", "#help-search")])
+async def test_a_filter_of_a_dialog_typed_at_once_is_a_filter(key: str, box: str) -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press(key)
+        await settle(app, pilot)
+        dialog = app.screen
+        await burst(app, pilot, "/DtqA")
+        assert app.screen is dialog
+        assert dialog.query_one(box, Input).value == "DtqA"
+        assert commands(bridge) == []
+
+
+async def test_a_note_typed_at_once_is_a_note() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("3")
+        await answer_orphans(app, bridge, pilot)
+        await pilot.press("j")
+        await burst(app, pilot, f"i{COMMANDS}")
+        assert isinstance(app.screen, NoteDialog)
+        assert commands(bridge) == []
+        assert app.screen.query_one("#note", Input).value == COMMANDS
+
+
+async def test_a_name_typed_at_once_with_its_key_starts_nothing() -> None:
+    app, bridge = console("damaged")
+    async with live(app, size=(100, 30)) as pilot:
+        await burst(app, pilot, "Rprod-eu")
+        assert isinstance(app.screen, PlanDialog)
+        assert commands(bridge) == ["make_plan"]
