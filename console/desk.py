@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from console.bridge import Bridge
+from console.hints import in_keys
 from storage_sync.model import Accepted, Answer, Event, Refused
 
 OnAnswer = Callable[[object], None]
@@ -57,7 +58,7 @@ class Desk:
             return True
         if isinstance(event, Refused):
             waiting = self._waiting.pop(event.command_id, None)
-            (waiting.refused if waiting is not None else self._on_refused)(event)
+            (waiting.refused if waiting is not None else self._on_refused)(replace(event, hint=in_keys(event.hint)))
             return True
         return False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from console.scene_plans import FETCHED, repaired
 from console.scenes import GENERATION, NOW, scene
 from storage_sync.answers import (
     CheckRun,
@@ -28,7 +29,6 @@ from storage_sync.model import (
     Outcome,
     RunSummary,
     Seconds,
-    TableChange,
     TableCounts,
     Transfer,
     Word,
@@ -117,7 +117,7 @@ def run_detail(run_id: str) -> RunDetail:
 def check_runs() -> tuple[CheckRun, ...]:
     ok, bad, skipped = CheckStatus.PASS, CheckStatus.FAIL, CheckStatus.SKIPPED
     return (
-        CheckRun("s-4122", "verify", NOW - 17, 0.061, (ok, ok, ok, bad, bad, bad, bad, skipped)),
+        CheckRun("s-4122", "verify", NOW - 17, 0.061, (ok, bad, bad, skipped, bad, skipped, skipped, ok)),
         CheckRun("s-4120", "sync", NOW - 722, 0.058, (ok,) * 7 + (skipped,)),
         CheckRun("s-4110", "verify", NOW - 11_463, 0.402, (ok,) * 7 + (bad,)),
     )
@@ -167,20 +167,20 @@ def _settings(kind: str, arguments: Mapping[str, object]) -> object:
 
 def outcome() -> Outcome:
     """A repair that ended well."""
-    fresh = scene("in_sync").snapshot.freshness
     checks = tuple(result.check for result in scene("in_sync").snapshot.checks)
     return Outcome(
         "repair",
         Word.IN_SYNC,
         0,
         run_id="s-4122",
-        proof=fresh.proof,
-        applied={"episodes": TableChange(update=3), "embeddings": TableChange(remove=23)},
+        proof=repaired().freshness.proof,
+        applied=FETCHED,
         counts={"episodes": TableCounts(cache=1000, cache_only=7)},
-        transfer=Transfer(requests=4, bytes_received=79_872),
-        cache_writes=CacheWrites(1, 65_536),
-        seconds=Seconds(total=6.2),
+        transfer=Transfer(requests=19, bytes_received=8_974_336),
+        cache_writes=CacheWrites(1, 10_276_045),
+        seconds=Seconds(total=14.2),
         checks=checks,
+        extra={"kept": "/var/lib/do-memory/cache.redb.corrupt-20260902T143207Z"},
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from console.scene_settings import settings
 from storage_sync.model import (
     TABLES,
     Behind,
@@ -171,12 +172,14 @@ def _checks_failed() -> tuple[CheckResult, ...]:
 
 def _history() -> HistoryView:
     def run(
-        number: int, age_s: float, kind: str, rows: tuple[int, int, int], took: float, exit_code: int, said: str
-    ) -> RunSummary:
+        number: int, age_s: float, kind: str, rows: tuple[int, int, int], took: float, exit_code: int, said: str,
+        fetched: int = 0,
+    ) -> RunSummary:  # fmt: skip
+        moved = sum(rows) + fetched
         return RunSummary(
             f"s-{number}", kind, "interval", NOW - age_s, took, *rows, exit_code, said,
-            resumable=exit_code in {7, 130}, generation=number,
-            bytes_received=sum(rows) * 5600 + 900, requests=2 + sum(rows) // 100,
+            resumable=fetched > 0, generation=number if exit_code in {0, 7} else None,
+            bytes_received=moved * 5600 + 900, requests=2 + moved // 100,
         )  # fmt: skip
 
     return HistoryView(
@@ -184,35 +187,15 @@ def _history() -> HistoryView:
         runs=412,
         ok_ratio=0.988,
         last=(
-            run(4120, 724, "sync", (12, 3, 12), 1.2, 0, "in sync"),
-            run(4119, 3725, "sync", (0, 3, 0), 0.4, 0, "in sync"),
-            run(4118, 4324, "sync", (9, 1, 9), 1.1, 7, "1 quarantined"),
-            run(4117, 11_463, "sync", (1700, 0, 0), 16.4, 130, "stopped at 59 %"),
-            run(4116, 12_125, "sync", (0, 0, 0), 30.0, 3, "primary timeout"),
-            run(4115, 13_324, "sync", (0, 0, 0), 0.1, 6, "locked, pid 2231"),
-            run(4114, 13_925, "sync", (0, 0, 0), 0.1, 0, "nothing to do"),
+            run(4120, 724, "sync", (12, 3, 12), 1.2, 0, "IN_SYNC"),
+            run(4119, 3725, "sync", (0, 3, 0), 0.4, 0, "IN_SYNC"),
+            run(4118, 4324, "sync", (9, 1, 9), 1.1, 7, "IN_SYNC"),
+            run(4117, 11_463, "sync", (0, 0, 0), 16.4, 130, "interrupted", fetched=1700),
+            run(4116, 12_125, "sync", (0, 0, 0), 30.0, 3, "primary_unavailable"),
+            run(4115, 13_324, "sync", (0, 0, 0), 0.1, 6, "cache_locked"),
+            run(4114, 13_925, "sync", (0, 0, 0), 0.1, 0, "IN_SYNC"),
         ),
     )
-
-
-def _config() -> ConfigView:
-    rows = (
-        ("profile", "prod-eu", "--profile", "restart", "Name of the set of settings in use."),
-        ("access", "read-write", "default", "W, this run", "Whether this tool may write the cache."),
-        ("primary", "libsql://memory-prod.turso.io", "file, line 4", "restart", "URL of the primary."),
-        ("token", "set", "env TURSO_AUTH_TOKEN", "restart", "Where the token comes from; it is never shown."),
-        ("cache", "/var/lib/do-memory/cache.redb", "file, line 8", "restart", "Path of the cache file."),
-        ("max_episodes_cache", "1,000", "default", "next full sync", "How many of the newest episodes are cached."),
-        ("batch_size", "100", "default", "next sync", "Rows in one batch."),
-        ("sync_patterns", "true", "default", "next full sync", "Whether patterns and what belongs to them are synced."),
-        ("sync_embeddings", "true", "file, line 13", "next full sync", "Whether embeddings are synced."),
-        ("interval_s", "600", "file, line 14", "now", "Seconds between two compares."),
-        ("max_removal_ratio", "0.5", "default", "next plan", "Share of rows that one sync may remove."),
-        ("staleness_s", "300", "file, line 17", "now", "Age from which a proof is too old."),
-        ("ui.refresh", "0.5 s", "default", "now", "How often the picture is redrawn."),
-        ("ui.theme", "calm-dark", "default", "now", "Colours."),
-    )
-    return ConfigView(tuple(Setting(*row) for row in rows), "~/.config/storage-sync/config.toml", NOW - 1796)
 
 
 def _log(*lines: tuple[float, str, str, str]) -> tuple[Event, ...]:
@@ -243,7 +226,7 @@ def _in_sync() -> Scene:
         ),
         checks=_checks_ok(),
         history=_history(),
-        config=_config(),
+        config=settings(NOW - 1796),
     )
     events = _log(
         (725, "info", "sync", "s-4120 started: 15 to fetch, 12 to remove"),
@@ -364,8 +347,9 @@ def _locked() -> Scene:
         integrity_at=NOW - 130,
         peek=Peek(NOW - 130, 14, 1),
     )
-    checks = tuple(replace(result, subject="copy") for result in (*_checks_ok(130)[:1], *_checks_ok(130)[2:]))
-    missing = replace(_check("latest_episodes", CheckStatus.FAIL, 1000, 997, 130), subject="copy")
+    ok, fail = _checks_ok(130), CheckStatus.FAIL
+    missing = _check("latest_episodes", fail, 1000, 997, 130, detail="3 of the 1,000 newest are not in the cache")
+    differ = _check("content_digests", fail, "5 of 5 equal", "4 of 5 equal", 130, detail="7 rows differ")
     snapshot = replace(
         base.snapshot,
         access="ro",
@@ -373,9 +357,13 @@ def _locked() -> Scene:
         states=("LOCKED_EXCLUSIVE",),
         cache=cache,
         freshness=replace(
-            base.snapshot.freshness, proof=_proof(130), behind={"episodes": Behind(3, 1, 3)}, next_sync_at=NOW + 473
+            base.snapshot.freshness,
+            proof=_proof(130),
+            behind={"episodes": Behind(3, 1, 3)},
+            as_of=NOW - 130,
+            next_sync_at=NOW + 473,
         ),
-        checks=(checks[0], missing, *checks[1:]),
+        checks=tuple(replace(one, subject="copy") for one in (ok[0], missing, *ok[2:4], differ, *ok[5:])),
     )
     events = _log(
         (130, "info", "peek", "copy 9.8 MiB in 14 ms, header equal before and after"),
@@ -435,12 +423,24 @@ def _refused() -> Scene:
     base = _in_sync()
     error = ErrorValue(
         "guard",
-        "424 of 603 proven rows would be removed, more than the limit of 50%; nothing was changed",
+        "1,700 of 2,880 proven rows would be removed, more than the limit of 50%; nothing was changed",
         "sync --plan lists them; sync --allow-shrink removes them",
         False,
         9,
     )
-    snapshot = replace(base.snapshot, verdict=Word.REFUSED, states=("CLEAN",), error=error)
+    ok, fail = _checks_ok(12), CheckStatus.FAIL
+    counted = _check("episode_count", fail, 100, 1000, 12, detail="900 episodes more than the primary has")
+    patterns = _check("pattern_counts", fail, 112, 412, 12, detail="300 patterns more than the primary has")
+    differ = _check("content_digests", fail, "5 of 5 equal", "2 of 5 equal", 12, detail="1,700 rows differ")
+    behind = {"episodes": Behind(0, 0, 900), "patterns": Behind(0, 0, 300), "embeddings": Behind(0, 0, 500)}
+    snapshot = replace(
+        base.snapshot,
+        verdict=Word.REFUSED,
+        states=("CLEAN", "STALE"),
+        freshness=replace(base.snapshot.freshness, proof=_proof(612), behind=behind, as_of=NOW - 12),
+        checks=(counted, _check("latest_episodes", CheckStatus.PASS, 100, 100, 12), patterns, ok[3], differ, *ok[5:]),
+        error=error,
+    )
     return Scene(snapshot, _log((12, "fail", "guard", error.message)))
 
 
@@ -458,7 +458,7 @@ def _auth() -> Scene:
 
 def _quarantined() -> Scene:
     base = _in_sync()
-    snapshot = replace(base.snapshot, quarantine=QuarantineView(refused=3, aside=25, bytes=51_814))
+    snapshot = replace(base.snapshot, quarantine=QuarantineView(refused=1, aside=2, bytes=3_076))
     return Scene(snapshot, (*base.events, *_log((3, "warn", "sync", "pattern 88c0de17…3b1f refused: malformed JSON"))))
 
 
@@ -518,8 +518,14 @@ def plan(
             "embeddings": TableChange(221, 0, max(0, removed - 212)),
         },
         rows=(
-            PlanRow("1", "fetch new and changed rows", 603, 3_565_158, "replaced bytes set aside"),
-            PlanRow("2", "remove rows gone upstream", removed, removed * 5_688, "set aside, 30 days"),
+            PlanRow("fetch", "fetch new rows", 442, 3_565_158, "removed again by undo"),
+            PlanRow(
+                "replace", "replace changed rows", 161, None, "replaced bytes set aside where only the cache had them"
+            ),
+            PlanRow(
+                "remove", "remove rows gone from the window or the primary", removed, None, "set aside, restorable"
+            ),
+            PlanRow("primary", "primary", 0, 0, "never written"),
         ),
         removes_ratio=ratio if removed else 0.0,
         takes_s=6.0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from console.hints import in_keys
 from storage_sync.model import CheckStatus, LockState, PrimaryStatus, Snapshot, Word
 from widgets import fmt
 from widgets.glyphs import Role
@@ -14,6 +15,7 @@ WARN_ONLY_CHECKS = frozenset({"orphaned_embeddings", "embedding_vectors"})
 """Checks that say nothing about the proof (`cli.md`, verdict)."""
 
 DAMAGED_STATES = ("CORRUPT", "TRUNCATED", "BIT_ROT", "ROLLED_BACK", "WRONG_TYPES")
+_BROKEN = {"BIT_ROT": "damaged: rows are not what was proven", "WRONG_TYPES": "damaged: its tables are of other types"}
 VERSION_STATES = ("FORMAT_OLD", "FORMAT_NEW", "WRONG_SCHEMA")
 ACCESS_STATES = ("NOT_A_FILE", "UNREADABLE", "IO_ERROR")
 WRITE_STATES = ("READ_ONLY", "DISK_LOW")
@@ -87,6 +89,7 @@ def _stalled(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
     if beat_age is None or beat_age <= STALLED_AFTER_S:
         return None
     since = fmt.clock(snapshot.taken_at)
+    running = snapshot.run is not None and snapshot.run.ended_at is None
     return Verdict(
         "STALLED",
         Role.UNKNOWN,
@@ -95,8 +98,8 @@ def _stalled(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
             f"The core has not answered for {fmt.age(beat_age)}; numbers are from {since}.",
         ),
         (
-            "wait, or L shows its last log lines. x asks it to stop; q leaves without waiting.",
-            "wait; L log, x stop, q quit.",
+            f"wait, or L shows its last log lines. {'x asks it to stop; ' if running else ''}q leaves without waiting.",
+            f"wait; L log, {'x stop, ' if running else ''}q quit.",
         ),
         "L",
     )
@@ -139,7 +142,7 @@ def _refused(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
     return Verdict(
         "REFUSED",
         Role.FAILED,
-        (sentence, "A guard stopped the sync."),
+        (sentence, *(f"{sentence.partition(mark)[0]}." for mark in ("; ", ", ")), "A guard stopped the sync."),
         (*_refused_next(snapshot),),
         "2" if _went_back(snapshot) else "5",
         9,
@@ -180,7 +183,7 @@ def _refused_next(snapshot: Snapshot) -> tuple[str, ...]:
             "5 shows which primary is set; s plans the sync and can let these rows go, typed.",
             "5 shows the primary; s can let them go, typed.",
         )
-    hint = snapshot.error.hint if snapshot.error is not None else ""
+    hint = in_keys(snapshot.error.hint) if snapshot.error is not None else ""
     return (*((f"{hint}; 5 shows which primary is set.",) if hint else ()), "5 shows which URL is set.")
 
 
@@ -188,7 +191,7 @@ def _damaged(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
     named = [state for state in DAMAGED_STATES if state in states_of(snapshot)]
     if not named and (snapshot.verdict is not Word.DAMAGED or states_of(snapshot) & set(VERSION_STATES)):
         return None
-    what = _words(named[0]) if named else "damaged"
+    what = _BROKEN.get(named[0], _words(named[0])) if named else "damaged"
     cause = snapshot.cache.error.message if snapshot.cache.error is not None else ""
     said = (f"The cache file is {what}: {cause}",) if cause else ()
     return Verdict(
@@ -197,6 +200,7 @@ def _damaged(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         (*said, f"The cache file is {what}. {last_proof(snapshot, now)}.", f"The cache is {what}."),
         (
             "r plans a repair, R a new file from the primary; the damaged file is kept.",
+            "r plans a repair, R a rebuild; the damaged file is kept.",
             "r repairs, R rebuilds.",
         ),
         "r",
@@ -412,13 +416,6 @@ def _stale(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | 
 
 
 def _stale_next(snapshot: Snapshot, now: float) -> tuple[str, ...]:
-    run = snapshot.run
-    if run is not None and run.ended_at is None:
-        about = f", about {fmt.took(run.eta_s)}" if run.eta_s is not None else ""
-        return (
-            f"let {run.id} finish{about}; it proves the cache again when it commits.",
-            f"let {run.id} finish{about}.",
-        )
     at = snapshot.freshness.next_sync_at
     by_itself = f"; the next one starts by itself in {fmt.age(at - now)}" if at is not None and at > now else ""
     return (f"s syncs now{by_itself}.", "s syncs now.")
@@ -429,24 +426,21 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         return None
     proof = snapshot.freshness.proof
     refused = snapshot.quarantine.refused
-    extra = f"; {fmt.plural(refused, 'row')} quarantined" if refused else ""
+    extra = f"; {fmt.plural(refused, 'row')} refused" if refused else ""
     warned = [result.check.name for result in snapshot.checks if result.check.status is CheckStatus.FAIL]
     if warned:
-        extra += f"; {fmt.plural(len(warned), 'check')} warns, see 2"
+        extra += f"; {fmt.plural(len(warned), 'check')} warn{'s' if len(warned) == 1 else ''}, see 2"
     generation = f", g-{proof.generation}" if proof is not None else ""
     age = fmt.age(now - proof.at) if proof is not None else fmt.UNKNOWN
     at = snapshot.freshness.next_compare_at or snapshot.freshness.next_sync_at
-    step = (
-        f"nothing to do; it is compared again in {fmt.age(at - now)}."
-        if at is not None and at > now
-        else "nothing to do."
-    )
+    step = "u shows what was refused" if refused else "nothing to do"
+    again = f"; it is compared again in {fmt.age(at - now)}" if at is not None and at > now else ""
     return Verdict(
         "IN SYNC",
         Role.ATTENTION if refused else Role.OK,
         (f"The cache equals the primary{extra}. Proved {age} ago{generation}.", f"Proved {age} ago{extra}."),
-        (step, "nothing to do."),
-        "",
+        (f"{step}{again}.", f"{step}."),
+        "u" if refused else "",
         7 if refused else 0,
     )
 
@@ -497,7 +491,23 @@ def _with_notes(found: Verdict, snapshot: Snapshot) -> Verdict:
     if found.word != "PARTIAL" and "PARTIAL" in states_of(snapshot):
         build_note = "; a build can be resumed"
     wordings = tuple(_noted(text, run_note + build_note) for text in found.sentence)
-    return replace(found, sentence=(*wordings, found.sentence[-1].replace("{run}", "")))
+    said = replace(found, sentence=(*wordings, found.sentence[-1].replace("{run}", "")))
+    run = snapshot.run
+    if run is None or run.ended_at is not None or found.word not in _HEALED_BY.get(run.kind, ()):
+        return said
+    about = f", about {fmt.took(run.eta_s)}" if run.eta_s is not None else ""
+    end = f"let {run.id} finish{about}"
+    return replace(said, next=(f"{end}; it proves the cache again when it commits.", f"{end}."), key="")
+
+
+_BEHIND = ("STALE", "DRIFT", "EMPTY", "PARTIAL")
+_HEALED_BY = {
+    "sync": _BEHIND,
+    "repair": (*_BEHIND, "DAMAGED", "WRONG VERSION"),
+    "rebuild": (*_BEHIND, "DAMAGED", "WRONG VERSION"),
+}
+WRITING = frozenset({"sync", "repair", "rebuild"})
+"""Kinds of runs that end with a proof."""
 
 
 def _noted(text: str, note: str) -> str:

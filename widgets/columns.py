@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from widgets.facts import Fact, paint_fact
+from widgets.facts import Fact, paint_facts
 from widgets.glyphs import Look
-from widgets.line import Line, fit
+from widgets.line import EMPTY, Line, Piece, fit
 
+GAP = 1
 WIDE = 90
 """Cells from which there are two columns."""
 
@@ -28,11 +29,9 @@ class TwoColumns:
     def lines(self, width: int, height: int, look: Look) -> Sequence[Line]:
         if width < WIDE:
             facts = self.narrow or (*self.first, *self.second)
-            return [paint_fact(fact, width, look, self.labels) for fact in facts[:height]]
+            return paint_facts(facts, width, look, self.labels)[:height]
         half = width // 2
-        found: list[Line] = []
-        for left, right in zip_longest(self.first, self.second):
-            one = paint_fact(left, half, look, self.labels) if left is not None else ()
-            two = paint_fact(right, width - half, look, self.labels) if right is not None else ()
-            found.append((*fit(one, half, look.glyphs), *two))
-        return found[:height]
+        first = paint_facts(self.first, half - GAP, look, self.labels)
+        second = paint_facts(self.second, width - half, look, self.labels)
+        pairs = zip_longest(first, second, fillvalue=EMPTY)
+        return [(*fit(one, half - GAP, look.glyphs), Piece(" " * GAP), *two) for one, two in pairs][:height]

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from widgets import fmt
 from widgets.glyphs import GlyphSet, Look, Role
-from widgets.line import EMPTY, Line, Piece, muted, plain, width_of
+from widgets.line import EMPTY, Line, Piece, muted, plain, text_of, width_of
 
 WIDE = 44
 """Cells from which a card uses its wider label column."""
 SPARK_MOST = 17
 SPARK_LEAST = 6
 GAP = 3
+MOST_LINES = 2
+"""Lines of a fact that is shown whole; what is longer still ends in an ellipsis."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
     """One labelled line. `extra` and `spark` are left out, in that order of reluctance, where they do not fit.
 
-    `spark`: samples, newest last, None failed. `short`: wording for a narrow card.
+    `spark`: samples, newest last, None failed. `short`: wording for a narrow card. `whole`: what does not fit goes on
+    below, in the tone of its first piece.
     """
 
     label: str
@@ -28,6 +32,7 @@ class Fact:
     extra: Line = EMPTY
     spark: tuple[float | None, ...] | None = None
     short: Line | None = None
+    whole: bool = False
 
 
 def label_width(width: int) -> int:
@@ -56,6 +61,25 @@ def paint_fact(fact: Fact, width: int, look: Look, labels: int | None = None) ->
     return (*head, *body, *plain(" " * GAP), *_spark(fact.spark, min(left, SPARK_MOST), look.glyphs))
 
 
+def paint_facts(facts: Iterable[Fact], width: int, look: Look, labels: int) -> list[Line]:
+    """The facts one below the other."""
+    return [paint_fact(part, width, look, labels) for fact in facts for part in _parts(fact, width - labels - 1, look)]
+
+
+def _parts(fact: Fact, room: int, look: Look) -> Iterable[Fact]:
+    if not fact.whole or width_of(fact.value) <= room or room <= 0:
+        return (fact,)
+    # what stands between wide gaps stays together
+    said, gap, tied = text_of(fact.value), " " * GAP, "\N{NO-BREAK SPACE}"
+    if gap in said:
+        said = gap.join(part.replace(" ", tied) for part in said.split(gap))
+    texts = textwrap.wrap(said, room, max_lines=MOST_LINES, placeholder=look.glyphs.ellipsis)
+    tone = fact.value[0].tone
+    return [
+        Fact("" if place else fact.label, (Piece(text.replace(tied, " "), tone),)) for place, text in enumerate(texts)
+    ]
+
+
 def _beside(value: Line, extra: Line) -> Line:
     gap = max(GAP, 11 - width_of(value))
     return (*value, Piece(" " * gap), *extra)
@@ -76,4 +100,4 @@ class FactList:
     labels: int = 12
 
     def lines(self, width: int, height: int, look: Look) -> Sequence[Line]:
-        return [paint_fact(fact, width, look, self.labels) for fact in self.facts[:height]]
+        return paint_facts(self.facts, width, look, self.labels)[:height]

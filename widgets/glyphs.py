@@ -139,7 +139,7 @@ ASCII = GlyphSet(
     ellipsis="...",
     up="^",
     down="v",
-    edge="[",
+    edge="|",
 )
 
 _ASCII_LABELS = str.maketrans(

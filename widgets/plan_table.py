@@ -14,7 +14,7 @@ from widgets.glyphs import GlyphSet, Look, Tone
 from widgets.line import Line, Piece, cell
 
 STEP, GAP = 4, 2
-UNDO_SHARE = 3
+UNDO_SHARE = 2
 """How a step is undone takes at most this part of the width that both wordings have."""
 
 

@@ -99,8 +99,8 @@ def _figures(run: Progress, width: int, glyphs: GlyphSet) -> Line:
 
 
 def _kept(run: Progress, width: int, glyphs: GlyphSet) -> Line:
-    """What is kept and what a cancel does; the shorter wording where both do not fit."""
+    """What is kept and what a cancel does: the shorter wording where both do not fit, then what is kept alone."""
     kept = (Piece(" "), *run.kept)
-    roomy = width_of(kept) + width_of(run.hint) + 3 <= width
-    hint = run.hint if roomy or not run.hint_short else run.hint_short
+    room = width - width_of(kept) - 3
+    hint = next((words for words in (run.hint, run.hint_short) if words and width_of(words) <= room), ())
     return spread(kept, (Piece("  "), *hint, Piece(" ")), width, glyphs)

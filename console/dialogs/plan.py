@@ -28,6 +28,9 @@ from widgets.line import Line, fit, plain, to_content
 DONE, UNDO, QUARANTINE = "done", "undo", "quarantine"
 """Results of the dialog: closed or hidden; take the run back; show what was refused."""
 LOG_LINES = 3
+BORDER = 2
+PHRASE_ROWS = 3
+"""Rows of a dialog: its frame; a blank, what must be typed, the box for it."""
 
 
 class Driver(Protocol):
@@ -97,11 +100,12 @@ class PlanDialog(ModalScreen[str]):
         self.scroller = VerticalScroll(id="plan-scroll", can_focus=False)
         self.options = ChoiceRow(look, id="options")
         self.label = Static(id="phrase-label")
+        self.row = Horizontal(classes="buttons")
         self.phrase = Input(id="phrase", compact=True, select_on_focus=False)
         self.buttons = {
             name: Button(label, id=name, compact=True)
             for name, label in (
-                ("refused", "Show quarantined"),
+                ("refused", "Show refused"),
                 ("undo", look.glyphs.plain("Undo…")),
                 ("close", "Close"),
                 ("save", "Save plan"),
@@ -119,11 +123,12 @@ class PlanDialog(ModalScreen[str]):
             yield self.options
             yield self.label
             yield self.phrase
-            with Horizontal(classes="buttons"):
+            with self.row:
                 yield from self.buttons.values()
 
     def on_mount(self) -> None:
         self.options.display = False
+        self.watch(self.scroller, "show_vertical_scrollbar", self._hint)
         self.show_waiting()
 
     # --------------------------------------------------------------------------------------------- steps
@@ -138,6 +143,7 @@ class PlanDialog(ModalScreen[str]):
         clean = tuple(fmt.clean(label, ascii_only=self.look.glyphs.is_ascii) for label in labels)
         self.options.value = Choices("way".ljust(words.LABELS), clean, chosen)
         self.options.display = len(labels) > 1 and self._step in {Step.WAITING, Step.PLAN}
+        self._leave_room()
 
     def show_plan(self, plan: Plan) -> None:
         """Step 1."""
@@ -170,7 +176,7 @@ class PlanDialog(ModalScreen[str]):
         self._step = step
         said = fmt.clean(f"{self._word} · {self._profile} · {title}", ascii_only=False)
         self.frame.border_title = Text(fmt.clean(self.look.glyphs.plain(said), ascii_only=self.look.glyphs.is_ascii))
-        self.frame.border_subtitle = _HINTS[step]
+        self._hint()
         shown = self._offered(step)
         for button_id, button in self.buttons.items():
             button.display = button_id in shown
@@ -206,6 +212,16 @@ class PlanDialog(ModalScreen[str]):
         width = self.text.size.width
         if width > 0:
             self.text.update(to_content(self._lines(width), self.look))
+            self._leave_room()
+
+    def _leave_room(self) -> None:
+        """The text takes what the rows below it leave: options, what is to be typed, buttons."""
+        below = self.options.display + PHRASE_ROWS * self.label.display + 1 + self.row.styles.padding.height
+        self.scroller.styles.max_height = max(1, self.size.height - BORDER - below)
+
+    def _hint(self) -> None:
+        more = "PgDn more   " if self.scroller.show_vertical_scrollbar else ""
+        self.frame.border_subtitle = f"{more}{_HINTS[self._step]}"
 
     def _lines(self, width: int) -> list[Line]:
         if self._step is Step.PLAN and self._plan is not None:

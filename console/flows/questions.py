@@ -32,7 +32,7 @@ def ask_to_leave(stage: Stage, run: Run, leave: Callable[[], None], wait: Callab
     name = fmt.clean(run.id, ascii_only=stage.look.glyphs.is_ascii)
     lines = (
         plain(f"{name} is running: {fmt.percent(run.done, run.total)} of its rows."),
-        muted("Cancelling keeps the proved rows staged and leaves the cache as it is."),
+        muted("Cancelling keeps the proved rows staged; the cache stays as is."),
     )
     choices = (Choice("stay", "Stay"), Choice("wait", "Quit when it ends"), Choice("cancel", "Cancel and quit"))
 

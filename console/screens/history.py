@@ -35,7 +35,7 @@ _COLUMNS = (
     Column("+new", 6, right=True),
     Column("~chg", 5, right=True),
     Column("-gone", 6, right=True),
-    Column("rows/s", 6, right=True, wide=90),
+    Column("rows/s", 6, right=True, wide=110),
     Column("bytes", 9, right=True, wide=110),
     Column("took", 7, right=True),
     Column("exit", 4, right=True, wide=90),

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -36,15 +35,13 @@ _COLUMNS = (
     Column("actual", 12, right=True),
     Column("expected", 12, right=True, wide=56),
     Column("age", 5, right=True),
-    Column("", 0, wide=72),
+    Column("", 0, wide=98),
 )
 _NARROW = (Column(" check", 24), Column("actual", 0, right=True), Column("age", 5, right=True))
-_KEYS = (Column(" key", 22), Column("table", 12, wide=44), Column("what", 0))
+_KEYS = (Column(" key", 22), Column("table", 12, wide=60), Column("what", 0))
 _FIELDS = (Column(" field", 18), Column("primary", 0), Column("cache", 0))
 _FILTERED = frozenset({"key", "table", "kind", "field", "text"})
 _CHECKS, _ROWS, _SIDES = range(3)
-SAID_WIDTH = 40
-"""Cells of one line of what a check says."""
 _ELSEWHERE = frozenset({"orphaned_embeddings", "embedding_vectors"})
 """Checks whose rows the Orphans screen shows."""
 
@@ -114,7 +111,7 @@ class ValidationScreen(RowsScreen):
         self._draw_checks(frame, results)
         result = self._chosen(frame)
         self._follow(result)
-        self.detail.value = _details(frame, result) if result is not None else FactList("Check", "", ())
+        self.detail.value = _details(frame, result) if result else FactList("Check", "", ())
         self.digests.value = words.tables(frame)
         self.identity.value = words.identity(frame)
         self.past.value = words.check_runs(frame, self._past)
@@ -136,7 +133,7 @@ class ValidationScreen(RowsScreen):
             columns,
             listed,
             lambda result: _row(frame, result, narrow=columns is _NARROW),
-            empty="no check has run yet; v runs them",
+            empty=checks.none_yet(frame),
             revision=(results, ages, columns),
         )
 
@@ -340,6 +337,8 @@ def _row(frame: Frame, result: CheckResult, *, narrow: bool) -> tuple[Line, ...]
     age = muted(fmt.short_age(frame.now - result.at))
     mark = toned(role, short if narrow else label, glyphs=frame.look.glyphs)
     actual, expected = _value(frame, result.check.actual), _value(frame, result.check.expected)
+    if result.check.status is CheckStatus.SKIPPED:
+        actual = "skipped"
     if narrow:
         numbers = isinstance(result.check.actual, int) and actual != expected
         both = f"{actual} / {expected}" if numbers else actual
@@ -361,24 +360,25 @@ def _details(frame: Frame, result: CheckResult) -> FactList:
     counted = isinstance(check.actual, int) and isinstance(check.expected, int)
     actual, expected = _value(frame, check.actual), _value(frame, check.expected)
     value = f"{actual} of {expected} expected" if counted else f"{actual}; {expected} expected"
+    if check.status is CheckStatus.SKIPPED:
+        value = "not run"
     run = frame.snapshot.run
     at_work = run is not None and run.ended_at is None
     facts = [
         Fact("means", plain(words.explained(frame, result))),
         Fact("result", toned(role, _status_words(role, check.status), glyphs=glyphs), extra=muted(difference)),
         Fact("actual", plain(value)),
-        *((Fact("now", words.steps(frame, run)),) if run is not None and at_work else ()),
-        *(Fact("" if place else "says", plain(part)) for place, part in enumerate(_says(frame, check.detail))),
+        *(
+            (Fact("now", words.steps(frame, run), short=words.steps(frame, run, rows=False)),)
+            if run is not None and at_work
+            else ()
+        ),
+        Fact("says", plain(frame.clean(check.detail) or "-"), whole=True),
         Fact("checked", plain(f"{frame.ago(result.at)} ago, took {fmt.took(check.seconds)}, of the {result.subject}")),
         Fact("last runs", _recent(frame, result), extra=muted(f"name {frame.clean(check.name)}")),
     ]
-    return FactList(label, frame.clean(check.status.value), tuple(facts), labels=10)
-
-
-def _says(frame: Frame, detail: str) -> list[str]:
-    """The check's sentence on at most two lines."""
-    text = frame.clean(detail) or "-"
-    return textwrap.wrap(text, SAID_WIDTH, max_lines=2, placeholder=frame.look.glyphs.ellipsis) or ["-"]
+    said = "unknown" if role is Role.UNKNOWN else check.status.value
+    return FactList(label, said, tuple(facts), labels=10)
 
 
 def _status_words(role: Role, status: CheckStatus) -> str:

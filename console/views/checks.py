@@ -13,7 +13,7 @@ ORDER: tuple[tuple[str, str, str], ...] = (
     ("episode_count", "episode count matches", "episode count matches"),
     ("latest_episodes", "latest episodes present", "latest episodes"),
     ("pattern_counts", "pattern counts consistent", "pattern counts"),
-    ("orphaned_embeddings", "no orphaned embeddings", "no orphaned embeddings"),
+    ("orphaned_embeddings", "no orphaned embeddings", "no orphans"),
     ("content_digests", "content digests", "content digests"),
     ("embedding_vectors", "embedding vectors valid", "vectors valid"),
     ("cache_integrity", "cache integrity", "cache integrity"),
@@ -56,7 +56,14 @@ def check_list(frame: Frame) -> CheckList:
         title=frame.label("Validation · of the copy") if copy else "Validation",
         right=right,
         rows=tuple(check_row(frame, result) for result in results),
+        empty=none_yet(frame),
     )
+
+
+def none_yet(frame: Frame) -> str:
+    """Why there is no result, and what makes one."""
+    said = {"NO CONFIG": "nothing to check: no cache is set", "EMPTY": "nothing to check; s builds the cache"}
+    return said.get(frame.verdict.word, "no check has run yet; v runs them")
 
 
 def words(frame: Frame, name: str) -> tuple[str, str]:

@@ -209,17 +209,17 @@ def progress(frame: Frame, run: Run | None) -> str:
     return f"{run.kind} {run.step}{done}, {fmt.took(max(0.0, frame.now - run.started_at))}"
 
 
-def steps(frame: Frame, run: Run) -> Line:
+def steps(frame: Frame, run: Run, *, rows: bool = True) -> Line:
     """A running operation in steps: how many are done, the one at work, how many wait."""
     glyphs = frame.look.glyphs
     states = [state for _, state in run.steps]
     done, waiting = states.count(StepState.DONE), states.count(StepState.WAITING)
-    rows = f" {run.done:,} of {run.total:,}" if run.total else ""
+    counted = f" {run.done:,} of {run.total:,}" if run.total and rows else ""
     return (
         Piece(f"{glyphs.roles[Role.OK]} ", Tone.OK),
         Piece(f"{done} done  "),
         Piece(f"{glyphs.roles[Role.RUNNING]} ", Tone.RUNNING),
-        Piece(f"{frame.clean(run.kind)} {frame.clean(run.step)}{rows}  "),
+        Piece(f"{frame.clean(run.kind)} {frame.clean(run.step)}{counted}  "),
         Piece(f"{glyphs.roles[Role.OFF]} {waiting} to go", Tone.MUTED),
     )
 

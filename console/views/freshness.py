@@ -76,7 +76,7 @@ def _behind_note(frame: Frame) -> str:
     if _known(frame):
         return f"{'exact' if fresh.exact else 'at least'}, {frame.ago(fresh.as_of)} ago"
     if fresh.as_of is None:
-        return "not compared yet"
+        return "not compared yet" if fresh.proof is None else "not known now"
     since = frame.snapshot.primary.unreachable_since
     return f"not known since {fmt.clock(fresh.as_of if since is None else since)}"
 

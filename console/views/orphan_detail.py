@@ -33,13 +33,13 @@ def picture(frame: Frame, detail: Detail, near: Neighbours | None, days: str) ->
         right=frame.clean(row.reason.value),
         facts=(
             Fact("found in", plain(_found(row))),
-            Fact("owner", _owner(frame, detail)),
+            _owner(frame, detail),
             Fact("why", plain(frame.clean(detail.why))),
             Fact("vector", plain(_vector(detail))),
         ),
         short=(
             Fact("found in", plain(_found_short(row))),
-            Fact("owner", _owner(frame, detail)),
+            _owner(frame, detail),
             Fact("vector", plain(_vector_short(detail))),
         ),
         tail=(*_nearest(frame, near), *_twins(frame, detail)),
@@ -67,16 +67,14 @@ def _owner_in(row: Row, there: bool | None) -> str:
     return _YES[there] if row.owner_id else "none"
 
 
-def _owner(frame: Frame, detail: Detail) -> Line:
+def _owner(frame: Frame, detail: Detail) -> Fact:
     row = detail.row
     if not row.owner_id:
-        return muted("none by design: the key names no episode and no pattern")
+        return Fact("owner", muted("none by design: the key names no episode and no pattern"))
     if row.title is None:
-        return (Piece(f"{row.owner_kind} {frame.clean(row.owner_id)}"), Piece(", title unknown", Tone.MUTED))
-    return (
-        Piece(f"{row.owner_kind} '{frame.clean(row.title)}'"),
-        Piece(f" ({frame.clean(detail.title_from)})", Tone.MUTED),
-    )
+        return Fact("owner", plain(f"{row.owner_kind} {frame.clean(row.owner_id)}"), extra=muted("title unknown"))
+    title = plain(f"{row.owner_kind} '{frame.clean(row.title)}'")
+    return Fact("owner", title, extra=muted(f"({frame.clean(detail.title_from)})"))
 
 
 def _vector(detail: Detail) -> str:

@@ -50,7 +50,8 @@ def title(frame: Frame, index: OrphanIndex | None, wanted: Wanted, said: str, wi
     """The rule above the list, the counts, the head of the columns."""
     head = Fact("", table_head(COLUMNS, width, frame.look.glyphs))
     if index is None:
-        return FactList("Embeddings", frame.clean(said), (Fact("", ()), head), labels=-1)
+        # the list itself says why it is empty
+        return FactList("Embeddings", "", (Fact("", ()), head), labels=-1)
     generation = f", g-{index.generation}" if index.generation is not None else ""
     texts = (
         f"Embeddings · {index.total:,} · scanned {frame.ago(index.scanned_at)} ago{generation}",

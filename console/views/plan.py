@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from console.hints import in_keys
 from console.off import why_only_looking
 from storage_sync.model import Plan
 from widgets import fmt
@@ -76,13 +77,15 @@ def _steps(plan: Plan, look: Look) -> tuple[PlanStep, ...]:
         return fmt.clean(text, ascii_only=look.glyphs.is_ascii)
 
     listed = tuple(
-        PlanStep(f"{number}", clean(row.text), row.rows, row.bytes, clean(row.undo))
+        PlanStep(f"{number}", clean(row.text), row.rows, row.bytes, clean(in_keys(row.undo)))
         for number, row in enumerate((row for row in plan.rows if row.step != PRIMARY), start=1)
     )
     return (*listed, PlanStep("-", PRIMARY, 0, 0, "never written"))
 
 
 def _facts(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
+    """What stops it and what is lost come first: where rows are few, the rest has to be scrolled to."""
+
     def clean(text: str) -> str:
         return fmt.clean(text, ascii_only=look.glyphs.is_ascii)
 
@@ -90,22 +93,21 @@ def _facts(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
     takes = f"about {fmt.took(plan.takes_s)}" if plan.takes_s else "not known yet" if has_work(plan) else "no time"
     generation, root = plan.base
     short_root = clean(root[:8]) or "none"
-    facts = [
-        _fact("total", plain(f"{written:,} written   {rows_removed(plan):,} removed   1 transaction")),
-        *(_fact("" if place else "tables", plain(text)) for place, text in enumerate(_tables(plan, width))),
-        *(_fact("" if place else "guard", text) for place, text in enumerate(_guard(plan, width, look))),
-        _fact("takes", plain(takes)),
-        _fact("valid", plain(f"for g-{generation}, root {short_root}; void if it moves or more rows go")),
-    ]
-    facts.extend(
+    lost = [
         _fact("" if place else "note", (Piece(text, Tone.ATTENTION),))
         for text_of_loss in plan.lost
         for place, text in enumerate(_wrapped(clean(text_of_loss), width - LABELS - 1))
-    )
+    ]
     blocked = blocked_by(plan, access)
-    if blocked:
-        facts.append(_fact("run", (Piece(f"off: {blocked}", Tone.ATTENTION),)))
-    return facts
+    return [
+        *((_fact("run", (Piece(f"off: {blocked}", Tone.ATTENTION),)),) if blocked else ()),
+        *lost,
+        _fact("total", plain(f"{written:,} written   {rows_removed(plan):,} removed   1 transaction")),
+        *(_fact("" if place else "guard", text) for place, text in enumerate(_guard(plan, width, look))),
+        *(_fact("" if place else "tables", plain(text)) for place, text in enumerate(_tables(plan, width))),
+        _fact("takes", plain(takes)),
+        _fact("valid", plain(f"for g-{generation}, root {short_root}; void if it moves or more rows go")),
+    ]
 
 
 def _wrapped(text: str, width: int) -> list[str]:
@@ -143,6 +145,6 @@ def _guard(plan: Plan, width: int, look: Look) -> list[Line]:
         passes = "by consent" if plan.consent else "passes"
         share = f"removes {plan.removes_ratio * 100:.0f} % of the rows in the cache; {passes}"
         return [(Piece(f"{mark[Role.OK]} ", Tone.OK), Piece(share))]
-    said = plan.refusal.message if plan.consent else f"{plan.refusal.message}; {plan.refusal.hint}"
+    said = plan.refusal.message if plan.consent else f"{plan.refusal.message}; {in_keys(plan.refusal.hint)}"
     first, *more = _wrapped(fmt.clean(said, ascii_only=look.glyphs.is_ascii), width - LABELS - 3)
     return [(Piece(f"{mark[Role.FAILED]} ", Tone.FAILED), Piece(first)), *(plain(f"  {text}") for text in more)]

@@ -12,12 +12,12 @@ from widgets.glyphs import Look, Role, Tone
 from widgets.line import Line, Piece, fit, muted, plain, toned
 
 COLUMNS = (
-    Column("  table", 15),
+    Column("  table", 12),
     Column("key", 0),
     Column("kind", 9),
-    Column("reason", 26, wide=96),
-    Column("when", 8),
-    Column("bytes", 11, right=True),
+    Column("reason", 24, wide=96),
+    Column("age", 7, right=True),
+    Column("bytes", 10, right=True),
 )
 _HEADS = {
     QuarantineKind.RUN: "runs that can be taken back",
@@ -130,7 +130,10 @@ def _aside(entry: QuarantineEntry, now: float, look: Look) -> tuple[Fact, ...]:
             plain(f"taken out for g-{entry.generation} by {clean_text(entry.run_id, look)}, {fmt.when(entry.at)}"),
         ),
         Fact("why", plain(clean_text(entry.reason, look))),
-        Fact("restore", plain(f"enter writes the same {size} bytes back; digest {digest} is checked first")),
+        Fact(
+            "restore",
+            plain(f"enter writes the same {size} bytes back, digest {digest} checked first"),
+        ),
         Fact("after", plain("a row that the primary asks for is replaced again by the next sync")),
         Fact("expires", plain(expiry)),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import PurePath
 
+from console.hints import in_keys
 from storage_sync.model import CheckStatus, Outcome, Refused, TableChange, Word
 from widgets import fmt
 from widgets.glyphs import Look, Role, Tone
@@ -114,7 +115,7 @@ def _warnings(outcome: Outcome, look: Look) -> list[Line]:
 def _next(outcome: Outcome, look: Look) -> list[Line]:
     if outcome.error is None or not outcome.error.hint:
         return []
-    return [_fact("next", plain(_clean(outcome.error.hint, look)))]
+    return [_fact("next", plain(_clean(in_keys(outcome.error.hint), look)))]
 
 
 def _fact(label: str, value: Line) -> Line:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from console.off import why_only_looking
-from console.verdict import LOCK_STATES, states_of
+from console.verdict import LOCK_STATES, WRITING, states_of
 from console.views.frame import Frame
 from console.views.top import heartbeat
 from storage_sync.model import PrimaryStatus, Run, StepState
@@ -14,7 +14,6 @@ from widgets.line import Line, Piece, muted, plain, toned
 from widgets.sync_meter import Progress, Step, SyncMeter
 
 _PATHS = {"in_place": "in place", "sibling": "new file", "staged": "staged"}
-_WRITING = frozenset({"sync", "repair", "rebuild"})
 DIALOG_LINES = 6
 WIDE = 86
 """Cells from which the line of figures has room for the remaining time."""
@@ -85,7 +84,7 @@ def _hint(frame: Frame, run: Run) -> Line:
 
 
 def _hint_short(run: Run) -> Line:
-    return plain("x  stops and keeps them") if run.cancellable and run.cancel_asked_at is None else ()
+    return plain("x  stops, keeps them") if run.cancellable and run.cancel_asked_at is None else ()
 
 
 def run_lines(frame: Frame, width: int) -> list[Line]:
@@ -113,6 +112,8 @@ def cancel_label(frame: Frame) -> tuple[str, bool]:
 
 
 def _idle_words(frame: Frame, run: Run | None) -> str:
+    if frame.verdict.word == "NO CONFIG":
+        return "idle"
     if states_of(frame.snapshot) & set(LOCK_STATES):
         return "waiting for the lock"
     state = "paused" if frame.snapshot.paused else "idle"
@@ -121,9 +122,9 @@ def _idle_words(frame: Frame, run: Run | None) -> str:
 
 def _last_words(frame: Frame, run: Run | None) -> str:
     """The last run that could write; a look at the cache is no run here."""
-    if run is not None and run.ended_at is not None and run.kind in _WRITING:
+    if run is not None and run.ended_at is not None and run.kind in WRITING:
         return f"last {_ended(frame, run.id, run.result)}, {frame.ago(run.ended_at)} ago"
-    last = next((past for past in frame.snapshot.history.last if past.kind in _WRITING), None)
+    last = next((past for past in frame.snapshot.history.last if past.kind in WRITING), None)
     if last is None:
         return "no run yet"
     return f"last {_ended(frame, last.id, last.result)}, {frame.ago(last.started_at + last.took_s)} ago"
@@ -140,7 +141,8 @@ def _idle_facts(frame: Frame) -> tuple[Fact, ...]:
         note = "taking the lock from the application, or a swap under it, is never offered"
         facts.append(Fact("note", plain(note)))
     elif snapshot.error is not None:
-        facts.append(Fact("error", plain(frame.clean(snapshot.error.message))))
+        said = frame.clean(snapshot.error.message)
+        facts.append(Fact("error", plain(said), short=plain(said.partition("; ")[0])))
     else:
         facts.extend(_advice(frame))
     return tuple(facts)
@@ -162,6 +164,10 @@ def _advice(frame: Frame) -> list[Fact]:
 
 def _why_idle(frame: Frame) -> Fact:
     snapshot = frame.snapshot
+    if frame.verdict.word == "NO CONFIG":
+        return Fact("no run", plain("nothing is set up; s asks for what it needs"))
+    if frame.verdict.word == "DAMAGED":
+        return Fact("no run", plain("not on a damaged cache; r plans a repair"))
     if states_of(snapshot) & set(LOCK_STATES):
         holder = snapshot.cache.holder
         who = f"pid {holder.pid} runs" if holder is not None else "another process holds the file"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from console.hints import in_keys
 from console.views.frame import Frame
 from storage_sync.answers import PastRun, RunDetail, Runs
 from storage_sync.model import RunSummary, Word
@@ -17,6 +18,8 @@ from widgets.line import Line, muted, plain, toned
 
 _QUIET_EXITS = frozenset({6, 11})
 _MIDDLING_EXITS = frozenset({1, 7, 10, 130, 143})
+PARTLY = 7
+"""Exit code of a run that was proved and had to refuse rows."""
 LONGEST_NOTE = 3
 """Warnings of a run that its panel shows."""
 
@@ -33,7 +36,12 @@ def result_words(frame: Frame, run: RunSummary) -> str:
     """How a run ended: a verdict's or an error's word as words, anything else as it was said."""
     said = run.result
     plain_words = said.replace("_", " ").lower() if said in set(Word) or said.replace("_", "").isalpha() else said
-    return frame.clean(plain_words)
+    return frame.clean(f"{plain_words}{_left_over(run)}")
+
+
+def _left_over(run: RunSummary) -> str:
+    """What a proved run had to leave."""
+    return ", refusals" if run.exit_code == PARTLY and run.result in set(Word) else ""
 
 
 def row(frame: Frame, past: PastRun) -> tuple[Line, ...]:
@@ -60,7 +68,7 @@ def fields(past: PastRun) -> Mapping[str, str]:
         "id": run.id,
         "kind": run.kind,
         "why": run.trigger,
-        "result": run.result.replace("_", " "),
+        "result": f"{run.result.replace('_', ' ')}{_left_over(run)}",
         "exit": f"{run.exit_code}",
         "started": fmt.when(run.started_at),
     }
@@ -152,7 +160,7 @@ def detail(frame: Frame, past: PastRun | None, found: RunDetail | None) -> TwoCo
         return TwoColumns("Run", "", ())
     run = past.summary
     title = f"{frame.clean(run.id)} · {frame.clean(run.kind)}"
-    right = f"{'resumable · ' if run.resumable else ''}exit {run.exit_code}"
+    right = f"{'resumable · ' if run.resumable and not _overtaken(frame, run) else ''}exit {run.exit_code}"
     document = found.document if found is not None and found.id == run.id else {}
     steps = found.steps if found is not None and found.id == run.id else ()
     did, ended = _did(frame, past, steps, document), _ended(frame, past, document)
@@ -180,8 +188,13 @@ def _did(
         Fact("started", plain(fmt.when(run.started_at)), extra=muted(f"{frame.ago(run.started_at)} ago")),
         Fact("why", plain(frame.clean(run.trigger))),
         Fact("rows", plain(moved), extra=muted(rate)),
-        *((Fact("tables", plain(tables)),) if tables else ()),
-        Fact("steps", plain(parts) if parts else muted("not recorded"), extra=muted(f"in all {fmt.took(run.took_s)}")),
+        *((Fact("tables", plain(tables), whole=True),) if tables else ()),
+        Fact(
+            "steps",
+            plain(parts) if parts else muted("not recorded"),
+            extra=muted(f"in all {fmt.took(run.took_s)}"),
+            whole=True,
+        ),
         Fact("transfer", plain(f"{fmt.plural(run.requests, 'request')}, {fmt.size(run.bytes_received)} received")),
     )
 
@@ -200,6 +213,7 @@ _CHANGES = ("insert", "update", "remove")
 def _ended(frame: Frame, past: PastRun, document: Mapping[str, object]) -> tuple[Fact, ...]:
     run = past.summary
     error = _mapping(document.get("error"))
+    hint = str(error.get("hint") or "")
     warnings = document.get("warnings")
     notes = [str(one) for one in warnings] if isinstance(warnings, list) else []
     proof = _mapping(document.get("proof"))
@@ -208,13 +222,17 @@ def _ended(frame: Frame, past: PastRun, document: Mapping[str, object]) -> tuple
     age = f"the proof before it was {fmt.age(past.proof_age)} old" if past.proof_age is not None else ""
     return (
         Fact("result", toned(role_of(run), result_words(frame, run), glyphs=frame.look.glyphs)),
-        *((Fact("where", plain(frame.clean(str(error["message"])))),) if error.get("message") else ()),
-        *((Fact("next", plain(frame.clean(str(error["hint"])))),) if error.get("hint") else ()),
+        *((Fact("where", plain(frame.clean(str(error["message"]))), whole=True),) if error.get("message") else ()),
+        *(
+            (Fact("next", plain(frame.clean(in_keys(hint))), whole=True),)
+            if hint and not _overtaken(frame, run)
+            else ()
+        ),
         Fact("proof", plain(f"{proved}   root {frame.clean(root[:16])}" if root else proved or "none of this run")),
         *((Fact("before", muted(age)),) if age else ()),
         Fact("resume", _resume(frame, run)),
         *(
-            Fact("note" if not number else "", plain(frame.clean(note)))
+            Fact("note" if not number else "", plain(frame.clean(note)), whole=True)
             for number, note in enumerate(notes[:LONGEST_NOTE])
         ),
     )
@@ -228,9 +246,16 @@ def _resume(frame: Frame, run: RunSummary) -> Line:
     """What of it is still of use: a later run that proved the cache had it, or needed it no more."""
     if not run.resumable:
         return muted("nothing to resume")
-    if any(later.started_at > run.started_at and later.generation is not None for later in frame.snapshot.history.last):
+    if _overtaken(frame, run):
         return muted("nothing: a later run proved the cache")
     return plain(f"{_RESUMED_BY.get(run.kind, 's')} goes on where it stopped")
+
+
+def _overtaken(frame: Frame, run: RunSummary) -> bool:
+    """Whether a later run proved the cache: what this one asked for is done."""
+    return any(
+        later.started_at > run.started_at and later.generation is not None for later in frame.snapshot.history.last
+    )
 
 
 def document_text(found: RunDetail) -> str:

@@ -140,6 +140,9 @@ def _path_places(frame: Frame, path: str) -> tuple[str, ...]:
 
 def _size(frame: Frame) -> Fact:
     cache = frame.snapshot.cache
+    if cache.size is None:
+        absent = CacheState.ABSENT in cache.states
+        return Fact("size", muted("no file") if absent else toned(Role.UNKNOWN, "not known", glyphs=frame.look.glyphs))
     payload: Line = (*muted("payload "), *plain(fmt.size(cache.payload)))
     return Fact("size", plain(fmt.size(cache.size)), extra=payload)
 
@@ -147,6 +150,8 @@ def _size(frame: Frame) -> Fact:
 def _lock(frame: Frame) -> Fact:
     cache, glyphs = frame.snapshot.cache, frame.look.glyphs
     holder = cache.holder
+    if not cache.path:
+        return Fact("lock", toned(Role.UNKNOWN, "not known", glyphs=glyphs))
     if cache.lock is LockState.OURS:
         run = frame.snapshot.run
         extra = muted(f"{run.id} since {fmt.clock(run.started_at)}") if run is not None else ()
@@ -192,6 +197,7 @@ def _copy(frame: Frame) -> Fact:
     if cache.peek is not None:
         took = f"{fmt.plural(cache.peek.attempts, 'attempt')}, {cache.peek.took_ms:,.0f} ms"
         return Fact("copy", plain(f"{frame.ago(cache.peek.copied_at)} old"), extra=muted(took))
-    schema = fmt.UNKNOWN if cache.schema is None else f"{cache.schema}"
+    if cache.schema is None:
+        return Fact("schema", toned(Role.UNKNOWN, "not known", glyphs=frame.look.glyphs))
     looked = muted(f"looked at {frame.ago(cache.looked_at)} ago") if cache.looked_at is not None else ()
-    return Fact("schema", plain(schema), extra=looked)
+    return Fact("schema", plain(f"{cache.schema}"), extra=looked)

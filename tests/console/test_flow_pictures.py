@@ -8,28 +8,62 @@ from dataclasses import replace
 import pytest
 from textual.pilot import Pilot
 
-from console import scenes
+from console import scene_plans, scenes
 from console.app import Console
 from console.bridge import ScriptedBridge
 from storage_sync.answers import SetupFinding, UnfinishedBuild
-from storage_sync.model import Answer
+from storage_sync.model import (
+    Answer,
+    CacheWrites,
+    Outcome,
+    QuarantineView,
+    Seconds,
+    TableCounts,
+    Transfer,
+    Word,
+)
 from tests.console.app import console, settle
 from tests.console.pictures import LOOKS, Compare, dressed, each_look, each_size
-from tests.console.test_flows import answer, outcome_of, plan_of, quarantine, shown, started
+from tests.console.test_flows import HOSTILE, answer, quarantine, shown
 from tests.console.test_setup import tried, unconfigured
 
 Scene = Callable[[Console, ScriptedBridge, Pilot[int]], Awaitable[object]]
 
 
 async def _rebuild(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:
-    await shown(app, bridge, pilot, "R", plan_of("rebuild", phrase="prod-eu", level=3))
+    await shown(app, bridge, pilot, "R", scene_plans.plan_of("rebuild"))
     build = UnfinishedBuild("/var/lib/cache.redb.build-b7f3a", 6_186_598, scenes.NOW - 3 * 3600)
     await answer(app, bridge, pilot, "builds", (build,))
 
 
+async def _run(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:
+    await shown(app, bridge, pilot, "r", scene_plans.plan_of("repair"))
+    await pilot.press("right", "enter")
+    bridge.show(scene_plans.repairing())
+
+
 async def _result(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:
-    await started(app, bridge, pilot)
-    await answer(app, bridge, pilot, "execute", outcome_of())
+    """A sync that had to refuse a row; what it says comes from outside."""
+    await shown(app, bridge, pilot, "s", scenes.plan(removed=0))
+    await pilot.press("right", "enter")
+    await settle(app, pilot)
+    after = scene_plans.repaired()
+    bridge.show(replace(after, quarantine=QuarantineView(refused=1)))
+    done = Outcome(
+        "sync",
+        Word.IN_SYNC,
+        7,
+        run_id="s-4122",
+        proof=after.freshness.proof,
+        applied=scenes.plan(removed=0).changes,
+        counts={"patterns": TableCounts(cache=411, refused=1), "episodes": TableCounts(cache=1000, cache_only=7)},
+        transfer=Transfer(requests=8, bytes_received=3_627_622),
+        cache_writes=CacheWrites(1, 3_565_158),
+        seconds=Seconds(total=5.9),
+        checks=tuple(result.check for result in after.checks),
+        warnings=(f"pattern 88c0 refused: {HOSTILE}",),
+    )
+    await answer(app, bridge, pilot, "execute", done)
 
 
 async def _quarantine(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:
@@ -43,8 +77,8 @@ async def _locked(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> No
 
 SCENES: dict[str, tuple[str, Scene]] = {
     "rebuild": ("damaged", _rebuild),
-    "run": ("damaged", started),
-    "result": ("damaged", _result),
+    "run": ("damaged", _run),
+    "result": ("stale", _result),
     "quarantine": ("quarantined", _quarantine),
     "locked": ("locked", _locked),
 }

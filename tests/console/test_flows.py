@@ -9,7 +9,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Button, Input
 
-from console import scenes
+from console import scene_plans, scenes
 from console.app import Console
 from console.bridge import ScriptedBridge
 from console.dialogs.help import HelpDialog
@@ -126,6 +126,21 @@ async def test_a_key_makes_a_plan_and_the_safe_button_has_the_focus(key: str, ki
         await pilot.pause()
         assert not isinstance(app.screen, PlanDialog)
         assert "execute" not in [kind for kind, _ in asked(bridge)]
+
+
+async def test_a_plan_that_is_longer_than_the_terminal_says_so_and_shows_first_what_is_lost() -> None:
+    app, bridge = console("damaged")
+    async with live(app) as pilot:
+        await shown(app, bridge, pilot, "R", scene_plans.plan_of("rebuild"))
+        await pilot.pause()
+        text = screen_text(app)
+        assert "PgDn more" in text
+        assert "no row can be read out of the damaged file" in text
+        assert "never written" in text
+        assert "void if it moves" not in text
+        await pilot.press("pagedown")
+        await pilot.pause()
+        assert "void if it moves" in screen_text(app)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (100, 30)])
@@ -287,7 +302,7 @@ async def test_the_result_says_what_was_done_and_how_to_take_it_back(size: tuple
             "1 check ok",
             "[/b][red]x 名前 \\e[31m",
             "u takes s-4122 back",
-            "Show quarantined",
+            "Show refused",
             "Undo…",
             "Close",
         ):

@@ -57,8 +57,11 @@ async def test_all_runs_charts_and_the_chosen_one() -> None:
         await pilot.press("j", "j", "j")
         await answered(app, bridge, pilot)
         text = screen_text(app)
-        assert "resumable · exit 130" in text
-        assert "cancelled b" in text
+        assert "exit 130" in text
+        assert "cancelled by" in text
+        assert "the operator; the cache is unchanged" in text
+        assert "resumable" not in text
+        assert "run it again" not in text
         assert "nothing: a later run proved the cache" in text
 
 
@@ -75,6 +78,7 @@ async def test_the_key_that_goes_on_with_a_run_does_so(kind: str, key: str) -> N
         await pilot.press("4")
         await settle(app, pilot)
         assert f"{key} goes on where it stopped" in screen_text(app)
+        assert "resumable · exit 130" in screen_text(app)
         await pilot.press(key)
         await pilot.pause()
         plans = [arguments["kind"] for name, arguments in asked(bridge) if name == "make_plan"]
@@ -107,7 +111,7 @@ async def test_a_run_that_ends_asks_again() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "number"),
-    [("quarantined", 1), ("!quarantined", 46), ("exit:0", 43), ("kind:sync exit:3", 1), ("nothing-like-it", 0)],
+    [("refusals", 1), ("!refusals", 46), ("exit:0", 43), ("kind:sync exit:3", 1), ("nothing-like-it", 0)],
 )
 async def test_slash_filters_and_escape_clears(typed: str, number: int) -> None:
     app, bridge = console("in_sync")

@@ -411,7 +411,7 @@ async def test_history_shows_a_run() -> None:
         await pilot.pause()
         text = screen_text(app)
         assert "s-4117 · sync" in text
-        assert "r goes on where it stopped" in text
+        assert "nothing: a later run proved the cache" in text
 
 
 async def test_config_shows_origin_and_meaning_and_no_secret() -> None:

@@ -24,7 +24,7 @@ async def test_a_badge_counts_what_is_too_old_as_unknown(state: str, badges: tup
     [
         ("locked", "p looks through a copy"),
         ("primary_down", "retry 7 in 21 s, or t tries now"),
-        ("damaged", "r repairs"),
+        ("damaged", "r plans a repair"),
     ],
 )
 async def test_a_key_of_overview_is_named_with_the_way_to_it(state: str, said: str) -> None:

@@ -237,4 +237,4 @@ async def test_without_a_check_there_is_nothing_to_walk_into() -> None:
         screen = await opened(app, pilot, "enter", "y", "e")
         assert compares(bridge) == []
         assert screen.table.has_focus
-        assert "no check has run yet" in screen_text(app)
+        assert "nothing to check; s builds the cache" in screen_text(app)

@@ -99,7 +99,7 @@ def test_no_config() -> None:
 def test_a_guard_says_what_stopped_it() -> None:
     found = judge(scenes.scene("refused").snapshot)
     assert (found.word, found.exit_code) == ("REFUSED", 9)
-    assert "424 of 603" in found.sentence[0]
+    assert "1,700 of 2,880" in found.sentence[0]
 
 
 def test_what_only_matters_to_a_writer_does_not_stop_a_reader() -> None:
@@ -195,7 +195,7 @@ def test_in_sync_is_green_only_with_nothing_refused() -> None:
     assert (judge(GOOD).word, judge(GOOD).role, judge(GOOD).exit_code) == ("IN SYNC", Role.OK, 0)
     found = judge(replace(GOOD, quarantine=QuarantineView(refused=3)))
     assert (found.word, found.role, found.exit_code) == ("IN SYNC", Role.ATTENTION, 7)
-    assert "3 rows quarantined" in found.sentence[0]
+    assert "3 rows refused" in found.sentence[0]
 
 
 @pytest.mark.parametrize("name", scenes.NAMES)
@@ -238,6 +238,25 @@ def test_damaged_without_a_named_state() -> None:
     assert judge(with_states(word=Word.DAMAGED)).word == "DAMAGED"
     assert judge(with_states(CacheState.FORMAT_OLD, word=Word.DAMAGED)).word == "WRONG VERSION"
     assert judge(with_states(word=Word.EMPTY)).word == "EMPTY"
+
+
+@pytest.mark.parametrize("name", ["damaged", "empty", "stale"])
+def test_while_a_run_heals_it_the_next_step_is_to_wait(name: str) -> None:
+    snapshot, run = scenes.scene(name).snapshot, scenes.scene("running").snapshot.run
+    assert run is not None
+    assert judge(replace(snapshot, run=replace(run, kind="repair"))).next[-1] == "let s-4121 finish, about 2.0 s."
+    assert judge(replace(snapshot, run=replace(run, kind="verify"))).next == judge(snapshot).next
+
+
+def test_a_stalled_core_is_only_asked_to_stop_what_runs() -> None:
+    assert all("x " not in text for text in judge(GOOD, 3.0).next)
+    assert all("x " in text for text in judge(scenes.scene("running").snapshot, 3.0).next)
+
+
+def test_what_was_refused_is_one_key_away() -> None:
+    found = judge(replace(GOOD, quarantine=QuarantineView(refused=1)))
+    assert found.next[0].startswith("u shows what was refused; ")
+    assert judge(GOOD).next[0].startswith("nothing to do; ")
 
 
 def test_every_verdict_has_words_and_a_next_step() -> None:

@@ -193,6 +193,16 @@ def test_the_figures_of_a_meter_begin_in_one_column() -> None:
     assert shown[2][1:10] == "rows/s   "
 
 
+@pytest.mark.parametrize("look", [Look(UNICODE), Look(ASCII)])
+def test_a_fact_that_is_shown_whole_goes_on_below(look: Look) -> None:
+    words = "episodes +9 ~2 -9   embeddings +3 ~1 -3"
+    facts = FactList("x", "", (Fact("tables", plain(words), whole=True), Fact("next", plain("s"))), labels=10)
+    assert texts(facts.lines(50, 9, look)) == [f" tables    {words}", " next      s"]
+    low = texts(facts.lines(44, 9, look))
+    assert low == [" tables    episodes +9 ~2 -9", "           embeddings +3 ~1 -3", " next      s"]
+    assert texts(facts.lines(25, 9, look))[1].endswith(look.glyphs.ellipsis)
+
+
 def test_fact_lists_are_cut_to_their_height() -> None:
     facts = FactList("x", "", tuple(Fact(f"f{number}", plain("v")) for number in range(9)))
     assert len(list(facts.lines(40, 3, LOOK))) == 3
