@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
@@ -14,6 +14,7 @@ from console.app import Console, follow
 from console.bindings import bindings
 from console.keys import EVERYWHERE, REPLAY
 from console.ui import Clock, UiSettings
+from storage_sync.errors import StorageSyncError
 from storage_sync.model import Event, LogLine, Refused, Snapshot
 from storage_sync.recording import Recording
 from widgets.glyphs import GlyphSet
@@ -103,7 +104,7 @@ class ReplayBridge:
         player.advance()
         place = player.recording.place(player.at)
         if place != self._shown[0]:
-            self._shown = (place, player.recording.picture(place))
+            self._shown = (place, self._picture(place))
         found = self._shown[1]
         if found is None:
             return None
@@ -115,10 +116,31 @@ class ReplayBridge:
             access="locked ro",
         )
 
+    def _picture(self, place: int) -> tuple[Snapshot, float] | None:
+        """The picture there; where its line cannot be read, the one before stays and nothing moves on by itself."""
+        try:
+            return self.player.recording.picture(place)
+        except StorageSyncError as error:
+            self.player.playing = False
+            self._unreadable(error)
+            return self._shown[1]
+
+    def _events(self, first: int, end: int) -> Iterator[Event]:
+        """Events of these lines; one that cannot be read is said, and the others are told."""
+        for index in range(max(0, first), end):
+            try:
+                yield from (event for _, event in self.player.recording.events(index, index + 1))
+            except StorageSyncError as error:
+                self._unreadable(error)
+
+    def _unreadable(self, error: StorageSyncError) -> None:
+        self._refused.append(LogLine(self.player.now, "fail", "replay", error.message))
+        self._refused.append(Refused(0, error.message, error.hint))
+
     def drain(self) -> list[Event]:
         """What was said since the last call; after a jump the log up to there."""
         end = self.player.recording.place(self.player.at)
-        told = [event for _, event in self.player.recording.events(self._told, end)]
+        told = list(self._events(self._told, end))
         self._told = end
         told.extend(self._refused)
         self._refused.clear()
@@ -129,7 +151,7 @@ class ReplayBridge:
         end = self.player.recording.place(self.player.at)
         self._told = end
         lines: deque[LogLine] = deque(maxlen=LINES_AFTER_A_LEAP)
-        lines.extend(event for _, event in self.player.recording.events(0, end) if isinstance(event, LogLine))
+        lines.extend(event for event in self._events(0, end) if isinstance(event, LogLine))
         return list(lines)
 
     def submit(self, kind: str, /, **arguments: object) -> int:

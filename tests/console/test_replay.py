@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -215,3 +216,26 @@ async def test_leaving_asks_nothing_even_while_a_run_is_shown(player: Player) ->
         await pilot.press("q")
         await pilot.pause()
         assert app.return_value == 0
+
+
+async def test_a_line_that_cannot_be_read_is_named_and_the_rest_is_shown(tmp_path: Path, time: Time) -> None:
+    file = player_of(tmp_path, time).recording.path
+    head, first, *rest = file.read_text().splitlines()
+    bad = json.dumps({"t": 4.5, "event": "StateChanged", "value": {"old": "[/b]", "new": 5, "reason": ""}})
+    worse = json.dumps({"t": 4.6, "parts": {"access": ["\x1b[31m"]}})
+    before = [line for line in rest if json.loads(line)["t"] < 4.5]
+    file.write_text("\n".join((head, first, *before, bad, worse)) + "\n")
+    player = Player(recording.read(file), time)
+    app = app_of(player)
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        shown = app.snapshot.cache
+        player.go(player.recording.seconds)
+        await settle(app, pilot)
+        assert app.snapshot.cache == shown
+        assert not player.playing
+        text = screen_text(app)
+        number = len(before) + 3
+        assert f"line {number}" in text
+        assert f"line {number + 1}" in text
+        await pilot.press("left_square_bracket", "4", "q")
+    assert app.return_value == 0
