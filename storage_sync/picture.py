@@ -102,6 +102,9 @@ def freshness_after(freshness: Freshness, outcome: Outcome, now: float) -> Fresh
 
 def cache_after(cache: CacheHealth, outcome: Outcome, now: float) -> CacheHealth:
     cache = _checked(cache, outcome, now)
+    if outcome.states:
+        inside = tuple(CacheState(state) for state in outcome.states if state in INSIDE)
+        cache = replace(cache, states=(*(state for state in cache.states if state not in INSIDE), *inside))
     if outcome.counts:
         cache = replace(cache, counts={table: count.cache or 0 for table, count in outcome.counts.items()})
     if outcome.proof is not None:

@@ -55,6 +55,7 @@ from storage_sync.request import Request
 from storage_sync.schedule import Due, Timing, Trigger
 from storage_sync.session import Session
 from storage_sync.sync.cancel import Cancel
+from storage_sync.sync.context import Context
 from storage_sync.sync.plan import ADOPT
 
 BEAT_S = 0.5
@@ -355,7 +356,7 @@ class SyncService:
 
     async def _run_job(self, job: Job) -> None:
         self._cancel = Cancel()
-        before = await self._pulse.fingerprint()
+        before: Fingerprint | None = None
         found = read_identity(self._session.cache_path)
         request = Request(
             settings=self._settings_now(),
@@ -378,8 +379,14 @@ class SyncService:
                 self._board.log("info", kind.command, f"{run.id} {title} started ({run.trigger})")
             self._board.update(run=run)
 
+        async def work(context: Context) -> Outcome:
+            nonlocal before
+            # part of the run: a primary that does not answer holds it up, and a person can stop it
+            before = await self._pulse.fingerprint()
+            return await work_of(job)(context)
+
         try:
-            outcome = await perform(self._session, kind.command, request, progress, self._cancel, work_of(job))
+            outcome = await perform(self._session, kind.command, request, progress, self._cancel, work)
         finally:
             self._cancel = None
         self._after(job, outcome, before, found)
@@ -475,7 +482,7 @@ class SyncService:
         if job.kind == "peek":
             self._board.show(picture.peeked(self._board.snapshot, outcome, recent, time.time()))
         judges = kind.judges and not (job.plans and job.kind == ADOPT)
-        if (judges or (kind.writes and not job.plans)) and not _outdated(job, outcome):
+        if (judges or (kind.writes and not job.plans)) and not _says_nothing(job, outcome):
             self._board.show(picture.after(self._board.snapshot, outcome, recent, time.time()))
             self._board.judge(outcome.verdict, picture.sentence("plan" if job.plans else job.kind, outcome))
 
@@ -532,6 +539,12 @@ _LASTING = frozenset({"interrupted", "guard", "cache_damaged", "cache_foreign", 
 def _outdated(job: Job, outcome: Outcome) -> bool:
     """The plan did not fit any more: that says something about the plan, nothing about the cache."""
     return job.plan is not None and outcome.error is not None and outcome.error.code == "guard"
+
+
+def _says_nothing(job: Job, outcome: Outcome) -> bool:
+    """Whether what was known of the cache still stands: it was not looked at to the end, or not for its own sake."""
+    stopped = outcome.error is not None and outcome.error.code in ("interrupted", "lease_held")
+    return stopped or _outdated(job, outcome)
 
 
 def _nothing_recent(check: str) -> tuple[CheckStatus, ...]:

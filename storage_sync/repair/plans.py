@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from storage_sync.model import Outcome, PlanRow
+from storage_sync.model import Outcome, Plan, PlanRow
 from storage_sync.repair.situation import Rung, Situation
 
 _NAMES = {
@@ -37,9 +37,20 @@ def planned(situation: Situation, outcome: Outcome, facts: Mapping[str, object])
     lost = _lost(situation)
     proposal = outcome.proposal
     if proposal is not None:
-        proposal = replace(proposal, kind=outcome.command, rows=rows, lost=(situation.why, *lost), level=2)
+        takes = _takes(proposal, rows)
+        proposal = replace(
+            proposal, kind=outcome.command, rows=rows, lost=(situation.why, *lost), level=2, takes_s=takes
+        )
     extra = {**outcome.extra, **facts, "steps": steps, "lost": list(lost)}
     return replace(outcome, proposal=proposal, extra=extra, next_action=f"storage-sync {outcome.command} --yes")
+
+
+def _takes(proposal: Plan, rows: Sequence[PlanRow]) -> float | None:
+    """The estimate of a sync is for the rows that it changes; here all rows are written, carried over or fetched."""
+    changed = sum(change.insert + change.update + change.remove for change in proposal.changes.values())
+    if proposal.takes_s is None or not changed:
+        return None
+    return proposal.takes_s * sum(row.rows for row in rows if row.step in ("carry", "keep", "fetch")) / changed
 
 
 def _lost(situation: Situation) -> tuple[str, ...]:

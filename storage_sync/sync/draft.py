@@ -17,6 +17,7 @@ from storage_sync.errors import (
     exit_code_of,
 )
 from storage_sync.model import (
+    CacheState,
     CacheWrites,
     Check,
     Orphan,
@@ -31,6 +32,7 @@ from storage_sync.model import (
 from storage_sync.outcome import error_value
 
 LOCK_POLL_S = 0.05
+_DAMAGED = frozenset({"TRUNCATED", "CORRUPT", "ROLLED_BACK", "WRONG_TYPES", "BIT_ROT"})
 
 
 @dataclass(slots=True)
@@ -74,6 +76,9 @@ class Draft:
             verdict = verdict_of(error, self.verdict)
             exit_code = exit_code_of(error)
             next_action = next_action or error.hint
+            if isinstance(error, CacheDamaged) and not _DAMAGED.intersection(self.states):
+                # from outside the file looked well; it was found by reading it
+                self.states = (*(state for state in self.states if state != CacheState.CLEAN), CacheState.CORRUPT)
         return Outcome(
             command=self.command,
             verdict=verdict,

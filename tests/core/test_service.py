@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from storage_sync import schedule
 from storage_sync.config import Settings
-from storage_sync.demo import Demo
+from storage_sync.demo import Demo, generate
 from storage_sync.errors import ConfigError
 from storage_sync.model import (
     Accepted,
@@ -37,6 +39,7 @@ from storage_sync.model import (
 from storage_sync.service import Configuration, SyncService
 from tests.cache import processes
 from tests.support import stores
+from tests.support.sqld import Sqld
 
 NOW = 1_795_392_000.0
 LIMIT_S = 120.0
@@ -247,6 +250,26 @@ async def test_a_cache_that_is_removed_is_built_again(tmp_path: Path) -> None:
     assert demo.cache.exists()
 
 
+async def test_a_run_that_waits_for_a_silent_primary_is_stopped_at_once(tmp_path: Path) -> None:
+    """And says nothing about the cache: what was proven before stands."""
+    generate(tmp_path / "primary.db", 7, 10)
+    with Sqld(tmp_path / "primary.db") as server:
+        settings = Settings(primary=server.url, cache=tmp_path / "cache.redb", state_dir=tmp_path / "state", poll_s=60)
+        async with running(settings) as (service, watcher):
+            before = await watcher.until(proven)
+            os.kill(server.pid, signal.SIGSTOP)
+            asked = watcher.ask(service, "sync_now")
+            first = before.run.id if before.run is not None else ""
+            await watcher.until(lambda now: now.run is not None and now.run.id != first)
+            stopped = watcher.ask(service, "cancel")
+            answer = await watcher.answer(asked)
+            assert isinstance(answer, Refused)
+            assert "cancelled by the operator" in answer.reason
+            assert await watcher.heard(lambda event: isinstance(event, Accepted) and event.command_id == stopped)
+            after = await watcher.until(lambda now: now.run is not None and now.run.ended_at is not None)
+            assert (after.verdict, after.freshness.proof) == (Word.IN_SYNC, before.freshness.proof)
+
+
 async def test_a_damaged_cache_is_not_tried_again_and_again(tmp_path: Path) -> None:
     """Another try only finds the same: the next one is the interval's, or when the file is another one."""
     demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
@@ -258,6 +281,7 @@ async def test_a_damaged_cache_is_not_tried_again_and_again(tmp_path: Path) -> N
         damaged = await watcher.until(
             lambda now: now.verdict is Word.DAMAGED and now.run is not None and now.run.ended_at is not None
         )
+        assert CacheState.CORRUPT in damaged.cache.states
         later = await watcher.until(lambda now: now.seq > damaged.seq and now.freshness.next_sync_at is not None)
         assert later.freshness.next_sync_reason in ("interval", "staleness")
         demo.cache.write_bytes(sound)
