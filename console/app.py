@@ -166,6 +166,8 @@ class Console(App[int]):
         for name, screen in self._screens_by_mode().items():
             self.add_mode(name, lambda screen=screen: screen)  # type: ignore[misc]
         self.switch_mode(OVERVIEW)
+        # whoever had the terminal meanwhile has drawn over all of it
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh())
         if self._handle_signals:
             self._catch_signals()
         self.set_interval(TICK_S, self._on_timer)

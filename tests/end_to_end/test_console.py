@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,18 +30,24 @@ class Live:
     proven: str | None
 
     def console(self, columns: int = 110, lines: int = 34) -> Terminal:
-        command = [sys.executable, "-m", "console", "tui", *self.tool.arguments]
-        return Terminal(command, self.tool.variables, columns=columns, lines=lines)
+        return Terminal(self.tool.line("tui"), self.tool.variables, columns=columns, lines=lines)
+
+
+@contextmanager
+def moved_on(folder: Path) -> Iterator[Live]:
+    """The same with nothing held."""
+    with Sqld(stores.primary("small", folder)) as server, Relay(server.port) as relay:
+        tool = Tool.at(folder / "tool", relay.url)
+        tool.sync()
+        hrana.execute(server.url, ["UPDATE episodes SET task_description = 'moved ' || task_description"])
+        yield Live(server, relay, tool, fingerprint(tool.cache))
 
 
 @pytest.fixture
 def live(tmp_path: Path) -> Iterator[Live]:
-    with Sqld(stores.primary("small", tmp_path)) as server, Relay(server.port) as relay:
-        tool = Tool.at(tmp_path / "tool", relay.url)
-        tool.sync()
-        hrana.execute(server.url, ["UPDATE episodes SET task_description = 'moved ' || task_description"])
-        relay.hold()
-        yield Live(server, relay, tool, fingerprint(tool.cache))
+    with moved_on(tmp_path) as live:
+        live.relay.hold()
+        yield live
 
 
 def test_panels_live_cancel_plan_and_proof(live: Live, tmp_path: Path) -> None:
@@ -113,3 +120,12 @@ def test_demo_without_a_terminal_prints_the_document(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert '"verdict":"IN_SYNC"' in out.replace(" ", "")
+
+
+def test_all_of_the_screen_is_there_again_after_the_shell(tmp_path: Path) -> None:
+    with moved_on(tmp_path) as live, live.console() as terminal:
+        terminal.wait_for("IN SYNC")
+        terminal.suspend()
+        assert "Overview" not in terminal.screen
+        terminal.resume()
+        terminal.wait(lambda screen: all(text in screen for text in ("1 Overview", "IN SYNC", "Freshness", "? Help")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -87,6 +88,21 @@ class Terminal:
     def resize(self, columns: int, lines: int) -> None:
         self._screen.resize(lines, columns)
         self._process.setwinsize(lines, columns)
+
+    def suspend(self) -> None:
+        """As ctrl+z and then other work in the same terminal, which leaves nothing of the screen."""
+        os.kill(self.pid, signal.SIGTSTP)
+        state = Path(f"/proc/{self.pid}/stat")
+        deadline = time.monotonic() + 30.0
+        while state.read_text().rpartition(") ")[2][0] != "T":
+            assert time.monotonic() < deadline, "it does not stop"
+            self._read(0.05)
+        while self._read(0.05) and self.raw.rfind(b"\x1b[?1049l") < self.raw.rfind(b"\x1b[?1049h"):
+            assert time.monotonic() < deadline, "it does not leave the screen"
+        self._screen.reset()
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
 
     def end(self, seconds: float = 30.0) -> int:
         """Wait for the program's end; its exit code."""
