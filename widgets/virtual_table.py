@@ -126,6 +126,9 @@ class VirtualTable(ScrollView, can_focus=True):
             mark = self.look.glyphs.cursor
             tone = Tone.ACCENT if self.has_focus else Tone.MUTED
             line = (Piece(mark, tone), *_without_first_cell(line))
+            if self.look.no_color and self.has_focus:
+                # the row is reversed: shades of its text would be shades of its ground
+                line = tuple(Piece(piece.text) for piece in line)
         return self._strip(line, width, base + self._cursor_style() if chosen else base)
 
     def _cursor_style(self) -> Style:

@@ -22,6 +22,7 @@ from console.views.run import cancel_label, run_lines
 from storage_sync.model import Outcome, Plan, Refused, Snapshot
 from widgets import fmt
 from widgets.choice_row import ChoiceRow, Choices
+from widgets.entry import Entry
 from widgets.glyphs import Look
 from widgets.line import Line, fit, plain, to_content
 
@@ -101,7 +102,7 @@ class PlanDialog(ModalScreen[str]):
         self.options = ChoiceRow(look, id="options")
         self.label = Static(id="phrase-label")
         self.row = Horizontal(classes="buttons")
-        self.phrase = Input(id="phrase", compact=True, select_on_focus=False)
+        self.phrase = Entry(id="phrase", compact=True, select_on_focus=False)
         self.buttons = {
             name: Button(label, id=name, compact=True)
             for name, label in (
@@ -176,10 +177,10 @@ class PlanDialog(ModalScreen[str]):
         self._step = step
         said = fmt.clean(f"{self._word} · {self._profile} · {title}", ascii_only=False)
         self.frame.border_title = Text(fmt.clean(self.look.glyphs.plain(said), ascii_only=self.look.glyphs.is_ascii))
-        self._hint()
         shown = self._offered(step)
         for button_id, button in self.buttons.items():
             button.display = button_id in shown
+        self._hint()
         typed = step is Step.PLAN and bool(self._phrase)
         self.label.display = self.phrase.display = typed
         if typed and self._plan is not None:
@@ -221,7 +222,8 @@ class PlanDialog(ModalScreen[str]):
 
     def _hint(self) -> None:
         more = "PgDn more   " if self.scroller.show_vertical_scrollbar else ""
-        self.frame.border_subtitle = f"{more}{_HINTS[self._step]}"
+        keys = _HINTS[self._step] if self.buttons["undo"].display else _HINTS[self._step].replace("u undo   ", "")
+        self.frame.border_subtitle = f"{more}{keys}"
 
     def _lines(self, width: int) -> list[Line]:
         if self._step is Step.PLAN and self._plan is not None:
@@ -249,7 +251,8 @@ class PlanDialog(ModalScreen[str]):
     def _enable(self) -> None:
         if self._plan is None:
             return
-        right = self.phrase.value == self._phrase or not self._phrase
+        shown = fmt.clean(self._phrase, ascii_only=self.look.glyphs.is_ascii)
+        right = not self._phrase or self.phrase.value in {self._phrase, shown}
         self.buttons["run"].disabled = bool(words.blocked_by(self._plan, self._access)) or not right
 
     def on_resize(self, _event: Resize) -> None:

@@ -83,8 +83,8 @@ def check_row(frame: Frame, result: CheckResult) -> CheckRow:
     role = role_of(frame, result)
     age = fmt.short_age(frame.now - result.at)
     if result.check.status is CheckStatus.SKIPPED:
-        reason = frame.clean(result.check.detail) or "skipped"
-        return CheckRow(role, long, short, (reason, "skipped"), "")
+        reason = frame.clean(result.check.detail)
+        return CheckRow(role, long, short, (f"skipped ({reason})", "skipped") if reason else ("skipped",), "")
     if role is Role.UNKNOWN:
         was = _was(frame, result)
         return CheckRow(role, long, short, (f"was {was}, {frame.ago(result.at)} ago", f"{was}, {age} ago", was), "")

@@ -356,6 +356,7 @@ async def test_a_damaged_old_file_is_kept_and_never_put_back() -> None:
         await answer(app, bridge, pilot, "execute", outcome_of(extra=extra))
         text = screen_text(app)
         assert "cache.redb.corrupt-20260902T143331Z" in text
+        assert "u undo" not in text
         assert "Undo…" not in text
         await pilot.press("u")
         await settle(app, pilot)
