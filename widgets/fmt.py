@@ -37,6 +37,11 @@ def clean(text: str, *, ascii_only: bool = False) -> str:
     return visible
 
 
+def without_hidden(text: str) -> str:
+    """The text without the characters that `clean` would escape."""
+    return _HIDDEN.sub("", text)
+
+
 def _escape(match: re.Match[str]) -> str:
     character = match.group()
     if character in _NAMES:

@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from console.keys import KEYS, SCREENS, Key, help_groups
+from widgets.entry import Entry
 from widgets.glyphs import Look, Tone
 from widgets.line import Line, Piece, cell, muted, plain
 from widgets.virtual_table import VirtualTable
@@ -49,7 +50,7 @@ class HelpDialog(ModalScreen[None]):
         with Vertical(classes="dialog tall") as frame:
             frame.border_title = self.look.glyphs.plain(f"Help · {title}")
             frame.border_subtitle = "/ search   esc close"
-            yield Input(placeholder="search", id="help-search", compact=True)
+            yield Entry(placeholder="search", id="help-search", compact=True)
             yield VirtualTable(self.look, id="help-list", cursor=False, empty="no key or word matches")
 
     def on_mount(self) -> None:

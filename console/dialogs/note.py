@@ -11,6 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
+from widgets.entry import Entry
 from widgets.glyphs import Look
 from widgets.line import Line, to_content
 
@@ -36,7 +37,7 @@ class NoteDialog(ModalScreen[str | None]):
         with Vertical(classes="dialog small") as frame:
             frame.border_title = self.look.glyphs.plain(self._title)
             yield Static(to_content(self._lines, self.look), classes="dialog-text")
-            yield Input(self._value, placeholder=self._label, compact=True, id="note", max_length=1000)
+            yield Entry(self._value, placeholder=self._label, compact=True, id="note", max_length=1000)
             with Horizontal(classes="buttons"):
                 yield Button("Cancel", id="cancel", compact=True)
                 yield Button(self._button, id="ok", compact=True)

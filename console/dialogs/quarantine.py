@@ -16,6 +16,7 @@ from console.dialogs.help import HelpDialog
 from console.keys import KEYS, QUARANTINE, Key, listed
 from console.views import quarantine as words
 from storage_sync.answers import QuarantineEntry, QuarantineKind, QuarantinePage
+from widgets.entry import Entry
 from widgets.facts import Fact, FactList
 from widgets.glyphs import Look
 from widgets.key_bar import KeyBar, KeyEntry, Keys
@@ -75,7 +76,7 @@ class QuarantineDialog(ModalScreen[None]):
         self.table = VirtualTable(look, id="quarantine-list", empty="nothing is in quarantine")
         self.below = Static(id="quarantine-marks")
         self.detail = Panel(look, id="quarantine-detail", focusable=False)
-        self.box = Input(placeholder="words; kind: table: key: reason: run:; ! inverts", compact=True, id="filter")
+        self.box = Entry(placeholder="words; kind: table: key: reason: run:; ! inverts", compact=True, id="filter")
         self.keys = KeyBar(look, id="quarantine-keys")
 
     def compose(self) -> ComposeResult:

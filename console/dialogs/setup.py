@@ -17,6 +17,7 @@ from textual.widgets import Button, Input, Static
 from storage_sync.answers import SetupForm, SetupTried
 from widgets import fmt
 from widgets.choice_row import ChoiceRow, Choices
+from widgets.entry import Entry
 from widgets.glyphs import Look, Role
 from widgets.line import Line, muted, plain, to_content, toned
 
@@ -69,7 +70,7 @@ class SetupDialog(ModalScreen[None]):
         token = form.token_file or form.token_env
         values = {"primary": form.primary, "token": token, "cache": form.cache, "profile": form.profile}
         self.inputs = {
-            name: Input(values[name], placeholder=hint, id=name, compact=True, select_on_focus=False)
+            name: Entry(values[name], placeholder=hint, id=name, compact=True, select_on_focus=False)
             for name, _, hint in _ENTRIES
         }
         self.source = ChoiceRow(look, id="token-source")

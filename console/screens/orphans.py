@@ -23,6 +23,7 @@ from console.views import orphan_detail as facts
 from console.views import orphans as words
 from console.views.frame import Frame
 from widgets import fmt
+from widgets.entry import Entry
 from widgets.glyphs import Look
 from widgets.line import Line, muted, plain, to_content
 from widgets.panel import Panel
@@ -52,7 +53,7 @@ class OrphansScreen(BaseScreen):
         self._leading = False
         self.list_title = Panel(look, id="orphans-title", focusable=False)
         self.table = VirtualTable(look, id="orphans-list")
-        self.box = Input(placeholder="words, reason:…, norm:<0.5, seen:>1d; ! inverts", compact=True, id="filter")
+        self.box = Entry(placeholder="words, reason:…, norm:<0.5, seen:>1d; ! inverts", compact=True, id="filter")
         self.box.display = False
         self.foot = Static(id="orphans-foot")
         self.detail = Panel(look, id="orphan-detail")

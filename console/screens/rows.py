@@ -17,6 +17,7 @@ from console.views.matching import matcher
 from storage_sync.answers import Exported
 from storage_sync.model import Refused
 from widgets import fmt
+from widgets.entry import Entry
 from widgets.glyphs import Look
 from widgets.line import Line, Piece
 from widgets.panel import Panel
@@ -126,7 +127,7 @@ class RowsScreen(BaseScreen):
         self.frame: Frame | None = None
         self.list_title = Panel(look, id="list-title", focusable=False)
         self.table = VirtualTable(look, id="list")
-        self.box = Input(placeholder="words, field:word; ! inverts; esc clears", compact=True, id="filter")
+        self.box = Entry(placeholder="words, field:word; ! inverts; esc clears", compact=True, id="filter")
         self.box.display = False
 
     # what a subclass gives

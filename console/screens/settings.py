@@ -21,6 +21,7 @@ from console.views.frame import Frame
 from storage_sync.answers import PrimaryTried, SettingEdit, SettingsPreview, SettingsWritten
 from storage_sync.model import Refused, Setting
 from widgets import fmt
+from widgets.entry import Entry
 from widgets.glyphs import Look
 from widgets.panel import Panel
 from widgets.virtual_table import VirtualTable
@@ -40,7 +41,7 @@ class ConfigScreen(RowsScreen):
     def __init__(self, look: Look, desk: Desk) -> None:
         super().__init__(look, desk)
         self.detail = Panel(look, id="setting", focusable=False)
-        self.entry = Input(compact=True, id="setting-entry")
+        self.entry = Entry(compact=True, id="setting-entry")
         self.entry.display = False
         self._list: RowList[Setting] = RowList(words.fields, _FIELDS)
         self._edits: dict[str, str] = {}

@@ -74,7 +74,15 @@ def _owner(frame: Frame, detail: Detail) -> Fact:
     if row.title is None:
         return Fact("owner", plain(f"{row.owner_kind} {frame.clean(row.owner_id)}"), extra=muted("title unknown"))
     title = plain(f"{row.owner_kind} '{frame.clean(row.title)}'")
-    return Fact("owner", title, extra=muted(f"({frame.clean(detail.title_from)})"))
+    return Fact("owner", title, extra=muted(f"({frame.clean(detail.title_from)}){_label(frame, row)}"))
+
+
+def _label(frame: Frame, row: Row) -> str:
+    if row.label is None:
+        return ""
+    domain, tags = row.label
+    said = "   ".join(part for part in (domain and f"domain {domain}", tags and f"tags {', '.join(tags)}") if part)
+    return f"   {frame.clean(said)}"
 
 
 def _vector(detail: Detail) -> str:
@@ -129,7 +137,7 @@ def _twins(frame: Frame, detail: Detail) -> tuple[Fact, ...]:
 def _actions(frame: Frame, detail: Detail, days: str) -> str:
     kept = f" for {days} days" if days else ""
     aside = f"d set aside, undo with u{kept}" if detail.row.in_cache else "nothing to set aside"
-    again = "l re-attach" if not detail.reattach else f"l not possible: {detail.reattach}"
+    again = "l re-attach" if not detail.reattach else f"l not possible: {frame.clean(detail.reattach)}"
     return f"{aside}    {again}    {_expected(frame, detail)}"
 
 

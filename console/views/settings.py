@@ -83,6 +83,8 @@ def not_editable(setting: Setting) -> str:
         return f"{setting.key} is a table: edit the file"
     if setting.key not in BY_KEY:
         return "the token is never stored here; name its file or its variable"
+    if fmt.clean(setting.value) != setting.value:
+        return "its value has characters that cannot be typed, or is too long: edit the file"
     return ""
 
 

@@ -56,7 +56,7 @@ def _auth(frame: Frame) -> Fact:
     if primary.status is PrimaryStatus.UNREACHABLE and primary.auth == "accepted":
         value = toned(Role.UNKNOWN, f"last accepted{since}", glyphs=glyphs)
     elif primary.auth in {"accepted", "none needed"}:
-        value = toned(Role.OK, f"{primary.auth}{since}", glyphs=glyphs)
+        value = toned(Role.OK, f"{frame.clean(primary.auth)}{since}", glyphs=glyphs)
     elif primary.auth == "refused":
         value = toned(Role.FAILED, f"refused{since}", glyphs=glyphs)
     else:
@@ -154,7 +154,7 @@ def _lock(frame: Frame) -> Fact:
         return Fact("lock", toned(Role.UNKNOWN, "not known", glyphs=glyphs))
     if cache.lock is LockState.OURS:
         run = frame.snapshot.run
-        extra = muted(f"{run.id} since {fmt.clock(run.started_at)}") if run is not None else ()
+        extra = muted(f"{frame.clean(run.id)} since {fmt.clock(run.started_at)}") if run is not None else ()
         return Fact("lock", toned(Role.RUNNING, "ours", glyphs=glyphs), extra=extra)
     if cache.lock is LockState.FREE:
         lease = cache.lease_holder
