@@ -317,10 +317,15 @@ def _number(line: Mapping[str, object] | None, name: str, limit: float) -> float
 
 def _object(data: bytes) -> dict[str, object] | None:
     try:
-        value = json.loads(data)
+        value = json.loads(data, parse_constant=_no_number)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _no_number(name: str) -> float:
+    """`NaN` and `Infinity`, which no recorder writes."""
+    raise ValueError(name)
 
 
 def _lines(path: Path) -> tuple[list[bytes], bool]:

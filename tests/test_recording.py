@@ -294,6 +294,7 @@ def test_a_full_disk_ends_the_recording_and_nothing_else(name: str, tmp_path: Pa
         (b'{"storage_sync_recording": 1}\nnonsense\n{"t":1}\n', "line 2"),
         (b'{"storage_sync_recording": 1}\n{"t":0,"parts":{"seq":1}}\n', "part of a picture"),
         (b'{"storage_sync_recording": 1}\n{"t":NaN}\n{"t":1}\n', "line 2"),
+        (b'{"storage_sync_recording": 1}\n{"t":0,"full":{"taken_at":NaN}}\n{"t":1}\n', "line 2"),
         (b'{"storage_sync_recording": 1}\n{"t":-Infinity}\n{"t":1}\n', "line 2"),
         (b'{"storage_sync_recording": 1}\n{"t":1e308}\n{"t":1}\n', "line 2"),
         (b'{"storage_sync_recording": 1}\n{"t":1' + b"0" * 400 + b'}\n{"t":1}\n', "line 2"),
@@ -307,7 +308,7 @@ def test_what_is_no_recording(content: bytes, said: str, tmp_path: Path) -> None
         recording.read(path)
 
 
-@pytest.mark.parametrize("at", [b"1e300", b"NaN", b'"x"', b"null"])
+@pytest.mark.parametrize("at", [b"1e300", b"-1e300", b'"x"', b"null"])
 def test_a_beginning_that_no_clock_shows_is_none(at: bytes, tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     path.write_bytes(b'{"storage_sync_recording": 1, "at": ' + at + b'}\n{"t":1}\n')
