@@ -61,3 +61,9 @@ def decode_checkpoint(data: bytes | None) -> tuple[Checkpoint | None, str]:
         return msgspec.json.decode(data, type=Checkpoint), ""
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return None, f"the checkpoint cannot be read: {error}"
+
+
+def stamped_generation(meta: Mapping[str, bytes]) -> int | None:
+    """Of the file with this meta table; None where nobody stamped it, or the stamp cannot be read."""
+    checkpoint, _ = decode_checkpoint(meta.get(META_KEY))
+    return checkpoint.generation if checkpoint is not None else None

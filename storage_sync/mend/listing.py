@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage_sync.answers import Exported, QuarantineEntry, QuarantineKind, QuarantinePage
+from storage_sync.cache.checkpoint import stamped_generation
 from storage_sync.cache.copy import private_copy
 from storage_sync.cache.kept import kept_files
 from storage_sync.cache.set_aside import DAY_S, SetAside
@@ -63,12 +64,14 @@ def _page(
     cache = str(settings.cache)
     problem = ""
     try:
-        refused = refused_rows(cache, state)
+        refused, stamped = _of_file(cache, state, LIMIT)
     except StorageSyncError as error:
         # what is set aside does not depend on the file, and is wanted most when the file is damaged
-        refused, problem = [], error.message
+        refused, stamped, problem = [], None, error.message
     aside = [_of_row(row, settings.quarantine_days) for row in aside_rows(state)]
-    runs = [_of_run(run) for run in undoable(state, _ANY_GENERATION if generation is None else generation)]
+    # a run that has just ended is in the file before the picture tells of it
+    live = next((known for known in (stamped, generation) if known is not None), _ANY_GENERATION)
+    runs = [_of_run(run) for run in undoable(state, live)]
     files = [
         QuarantineEntry(QuarantineKind.FILE, file.path, bytes=file.bytes, reason=file.why) for file in kept_files(cache)
     ]
@@ -144,8 +147,13 @@ def refused_rows(cache: str, state: StateDir, limit: int = LIMIT) -> list[Quaran
 
     DamagedCopy, CacheLocked (it kept moving), LocalIO.
     """
+    return _of_file(cache, state, limit)[0]
+
+
+def _of_file(cache: str, state: StateDir, limit: int) -> tuple[list[QuarantineEntry], int | None]:
+    """Refused rows, and the generation that is stamped on the file."""
     if not Path(cache).exists():
-        return []
+        return [], None
     witness, _ = read_witness(state.folder, cache)
     proven = witness.proof.identity if witness is not None and witness.proof is not None else None
     found: list[QuarantineEntry] = []
@@ -154,7 +162,7 @@ def refused_rows(cache: str, state: StateDir, limit: int = LIMIT) -> list[Quaran
         while len(found) < limit and (page := copy.file.quarantine(after, PAGE)):
             after = page[-1][0]
             found.extend(_of_ledger(name, text) for name, text in page)
-    return found
+        return found, stamped_generation(copy.file.meta())
 
 
 def _of_ledger(name: str, text: str) -> QuarantineEntry:

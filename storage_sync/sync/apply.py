@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from storage_sync import __version__, _native
-from storage_sync.cache.checkpoint import META_KEY, Checkpoint, TableFacts, decode_checkpoint, encode_checkpoint
+from storage_sync.cache.checkpoint import META_KEY, Checkpoint, TableFacts, encode_checkpoint, stamped_generation
 from storage_sync.cache.copy import private_copy
 from storage_sync.cache.holders import describe, lock_holders, open_elsewhere
 from storage_sync.cache.identity import await_tick, read_identity, real_path
@@ -134,7 +134,7 @@ def _after_unknown(
         return LocalIO(f"the commit returned an error ({error})", hint="look at the disk, then run it again")
     try:
         with private_copy(path, context.session.state.copies) as copy:
-            durable = _generation(copy.file.meta()) == generation
+            durable = stamped_generation(copy.file.meta()) == generation
     except (StorageSyncError, _native.NativeError) as unreadable:
         return LocalIO(
             f"the commit returned an error ({error}), and whether it is durable cannot be read: {unreadable}",
@@ -142,11 +142,6 @@ def _after_unknown(
         )
     state = "it is durable all the same" if durable else "the cache keeps its old state"
     return LocalIO(f"the commit returned an error ({error}); {state}", hint="look at the disk, then sync again")
-
-
-def _generation(meta: Mapping[str, bytes]) -> int | None:
-    checkpoint, _ = decode_checkpoint(meta.get(META_KEY))
-    return checkpoint.generation if checkpoint is not None else None
 
 
 def held(path: str) -> CacheLocked:

@@ -33,7 +33,7 @@ def lose(cache: Path) -> None:
     _native.edit(str(cache), [("embeddings", LOST, None, value)], {}, generation, int(NOW * 1000))
 
 
-async def said(service: SyncService, watcher: Watcher, kind: str, **arguments: object) -> object:
+async def said(service: SyncService, watcher: Watcher, kind: str, /, **arguments: object) -> object:
     answer = await watcher.answer(watcher.ask(service, kind, **arguments))
     assert isinstance(answer, Answer), answer
     return answer.value

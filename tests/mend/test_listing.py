@@ -14,6 +14,7 @@ from storage_sync.mend.listing import aside_rows, matches
 from storage_sync.model import Answer, Outcome, Plan
 from storage_sync.service import SyncService
 from tests.core.test_service import NOW, Watcher, proven, running, settings_of
+from tests.embeddings.test_questions import LOST, lose, said
 
 
 async def page(service: SyncService, watcher: Watcher, **arguments: object) -> QuarantinePage:
@@ -85,6 +86,20 @@ async def test_runs_rows_files_and_builds_of_a_real_cache(tmp_path: Path) -> Non
         assert isinstance(answer.value, tuple)
         assert [type(one) for one in answer.value] == [UnfinishedBuild]
         assert answer.value[0].bytes == 10
+
+
+async def test_a_run_can_be_taken_back_as_soon_as_it_has_ended(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
+    async with running(settings_of(demo)) as (service, watcher):
+        await watcher.until(proven)
+        watcher.ask(service, "pause", paused=True)
+        lose(demo.cache)
+        plan = await said(service, watcher, "make_plan", kind="set_aside", keys=[LOST])
+        assert isinstance(plan, Plan)
+        done = await said(service, watcher, "execute", plan_id=plan.id, phrase=plan.phrase or "")
+        assert isinstance(done, Outcome)
+        found = await page(service, watcher)
+        assert done.run_id in {entry.id for entry in of_kind(found, QuarantineKind.RUN)}
 
 
 async def test_a_damaged_cache_hides_nothing_that_was_set_aside(tmp_path: Path) -> None:
