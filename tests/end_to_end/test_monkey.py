@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import statistics
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,8 +54,8 @@ def resident_mib(pid: int) -> float:
 
 def test_a_monkey_at_the_keys(life: Life) -> None:
     chance = random.Random(20_260_901)
-    command = [sys.executable, "-m", "console", "tui", *life.tool.arguments]
     memory = []
+    command = life.tool.line("tui")
     with Terminal(command, life.tool.variables, columns=100, lines=30, folder=life.tool.folder) as terminal:
         terminal.wait_for("IN SYNC")
         for number in range(ROUNDS):

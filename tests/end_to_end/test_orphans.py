@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
@@ -40,8 +39,7 @@ def test_find_an_orphan_see_its_neighbours_set_it_aside_and_undo(tmp_path: Path)
         tool = Tool.at(tmp_path / "tool", server.url)
         tool.sync()
         before = orphaned(tool.cache)
-        command = [sys.executable, "-m", "console", "tui", *tool.arguments]
-        with Terminal(command, tool.variables, columns=110, lines=40) as terminal:
+        with Terminal(tool.line("tui"), tool.variables, columns=110, lines=40) as terminal:
             terminal.wait_for("IN SYNC")
             terminal.press("3")
             terminal.wait_for(SHORT)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,7 @@ def tool(tmp_path: Path) -> Tool:
 
 
 def on_terminal(tool: Tool, *words: str) -> Terminal:
-    return Terminal([sys.executable, "-m", "console", *words, *tool.arguments], tool.variables)
+    return Terminal(tool.line(*words), tool.variables)
 
 
 def ended_runs(read: Recording) -> list[Word]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.test_console import HELD_S, Live
+from tests.end_to_end.test_console import HELD_S, Live, moved_on
 from tests.independent.projection_check import check
-from tests.support import hrana, stores
-from tests.support.command import Tool, fingerprint
-from tests.support.relay import Relay
-from tests.support.sqld import Sqld
+from tests.support import stores
+from tests.support.command import fingerprint
 from tests.support.terminal import Terminal
 
 PAGE = 4096
@@ -23,17 +21,14 @@ PAGE = 4096
 @pytest.fixture
 def damaged(tmp_path: Path) -> Iterator[Live]:
     """A proven cache that lost its second half, and a primary that has moved since."""
-    with Sqld(stores.primary("small", tmp_path)) as server, Relay(server.port) as relay:
-        tool = Tool.at(tmp_path / "tool", relay.url)
-        tool.sync()
-        hrana.execute(server.url, ["UPDATE episodes SET task_description = 'moved ' || task_description"])
-        os.truncate(tool.cache, tool.cache.stat().st_size // 2 // PAGE * PAGE)
-        yield Live(server, relay, tool, fingerprint(tool.cache))
+    with moved_on(tmp_path) as live:
+        cache = live.tool.cache
+        os.truncate(cache, cache.stat().st_size // 2 // PAGE * PAGE)
+        yield replace(live, proven=fingerprint(cache))
 
 
 def console(live: Live, columns: int = 100, lines: int = 30) -> Terminal:
-    command = [sys.executable, "-m", "console", "tui", *live.tool.arguments, "--timeout", "200"]
-    return Terminal(command, live.tool.variables, columns=columns, lines=lines)
+    return Terminal(live.tool.line("tui", "--timeout", "200"), live.tool.variables, columns=columns, lines=lines)
 
 
 def kept(live: Live, why: str) -> list[Path]:

@@ -58,6 +58,10 @@ class Tool:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(prefixes)}
         return {**kept, "HOME": str(self.folder), "NO_COLOR": "1", "PYTHONPATH": str(REPOSITORY), **self.environment}
 
+    def line(self, *words: str) -> list[str]:
+        """The whole command line, for a terminal."""
+        return [sys.executable, "-m", "console", *words, *self.arguments]
+
     def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
         """The running process; the caller waits for it."""
         return self.start_bare(*words, *self.arguments, **options)
