@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import sys
 from collections.abc import Sequence
 
 
@@ -10,9 +12,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (default: the process's own) and return its exit code."""
     # What is imported now stays for good: looking for garbage among it would cost a sixth of a start.
     gc.disable()
+    _stand_in_for_closed_streams()
     from console.cli.entry import run
 
     code = run(arguments)
     # The interpreter collects several times while it ends; there is nothing that could be worth it.
     gc.freeze()
     return code
+
+
+def _stand_in_for_closed_streams() -> None:
+    """Give nothing to read and nowhere to write where a caller closed 0, 1 or 2: the next file that is opened would
+    get the number, and a message of a library would be written into the cache."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 (for good)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ import click
 from console.cli import output
 from console.cli.invocation import Answer, Invocation
 from console.cli.options import typed_json
-from storage_sync.errors import StorageSyncError, exit_code_of
+from storage_sync.errors import LocalIO, StorageSyncError, exit_code_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +31,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
         answer = _answer(invocation, lambda: _parse_and_call(invocation))
     if answer is None:
         return 0
-    output.print_answer(invocation, answer)
+    try:
+        output.print_answer(invocation, answer)
+    except LocalIO as error:
+        # what the run did is done; that nobody can read it is an end of its own
+        with contextlib.suppress(LocalIO):
+            output.write(sys.stderr, f"error: {error.message}")
+        return answer.outcome.exit_code or error.exit_code
     return answer.outcome.exit_code
 
 

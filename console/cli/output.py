@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, TextIO
 
 from console.cli.invocation import Answer, Invocation
@@ -36,13 +37,26 @@ def width_of(stream: TextIO) -> int:
 
 
 def write(stream: TextIO, text: str) -> None:
-    """Write whole lines; a reader that has gone away is no error."""
+    """Write whole lines; a reader that has gone away is no error. LocalIO where they cannot be written."""
+    encoding = (stream.encoding or "").lower().replace("-", "")
+    if isinstance(stream, TextIOWrapper) and encoding != "utf8":
+        # a document is UTF-8 whatever the locale; a terminal is shown what it can show
+        stream.reconfigure(errors="replace") if stream.isatty() else stream.reconfigure(encoding="utf-8")
     try:
         stream.write(text if text.endswith("\n") or not text else text + "\n")
         stream.flush()
     except BrokenPipeError:
         # Python would complain once more when it closes the stream at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _drop(stream)
+    except OSError as error:
+        _drop(stream)
+        from storage_sync.errors import LocalIO
+
+        raise LocalIO(f"the output cannot be written: {error.strerror}") from None
+
+
+def _drop(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def json_text(document: Mapping[str, object], *, indent: bool) -> str:

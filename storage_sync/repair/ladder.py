@@ -60,7 +60,11 @@ async def _climb(context: Context, no_rebuild: bool) -> Outcome | None:
         if situation.rung is Rung.OPEN and "opened" not in draft.extra:
             await _let_redb_repair(context)
             return None
-    return await synced(replace(context, options=replace(context.options, heals=situation.rung is Rung.REFETCH)))
+    outcome = await synced(replace(context, options=replace(context.options, heals=situation.rung is Rung.REFETCH)))
+    if outcome.proposal is None or situation.rung is not Rung.NONE:
+        return outcome
+    told = (f"{situation.why}; this is what a sync would do", *outcome.proposal.lost)
+    return replace(outcome, proposal=replace(outcome.proposal, lost=told))
 
 
 async def _rebuild(context: Context, situation: Situation, no_rebuild: bool) -> Outcome:

@@ -41,7 +41,7 @@ async def _rebuilt(context: Context, discard: bool, swap: bool) -> Outcome:
         climbed(context.draft.extra, situation)
         anew = replace(situation, rung=Rung.REBUILD, look=_replacing(situation.look))
         if context.options.plan_only:
-            return await _planned(context, anew)
+            return await _planned(context, anew, swap)
         if discard:
             discard_builds(context)
         return await bring_anew(context, anew, swap=swap)
@@ -54,11 +54,11 @@ async def bring_anew(context: Context, situation: Situation, *, swap: bool = Fal
     projection = await project(context, look)
     # a cache that nobody stamped is only replaced when it is one of this primary
     await guard_first_contact(context, replace(look, replaces=None))
+    path = target_of(context, look, projection).path
+    if swap:
+        _require_build(context, path)
     if not context.options.plan_only:
         await context.session.on_cache_thread(settle, context, _reached(look))
-        path = target_of(context, look, projection).path
-        if swap:
-            _require_build(context, path)
         _require_space(context, look, path)
         if situation.rescue is not None:
             context.draft.extra["rescued"] = rescue_json(situation)
@@ -129,8 +129,8 @@ def _escaped(name: str) -> str:
     return "".join(f"[{sign}]" if sign in "[*?" else sign for sign in name)
 
 
-async def _planned(context: Context, situation: Situation) -> Outcome:
-    outcome = await bring_anew(context, situation)
+async def _planned(context: Context, situation: Situation, swap: bool) -> Outcome:
+    outcome = await bring_anew(context, situation, swap=swap)
     facts = rebuild_facts(context, situation.look, outcome)
     if situation.rescue is not None:
         facts["rescued"] = rescue_json(situation)

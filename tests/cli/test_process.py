@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import stores
 from tests.support.command import Tool
 
 FORBIDDEN = (
@@ -70,6 +71,38 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
         process.stdout.close()
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
+
+
+def shell(tool: Tool, redirections: str, *words: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """The command as a shell starts it with these redirections."""
+    command = ["sh", "-c", f'exec "$@" {redirections}', "sh", sys.executable, "-m", "console", *words, *tool.arguments]
+    variables = {**tool.variables, **environment}
+    return subprocess.run(command, env=variables, capture_output=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_never_get_the_number_of_a_file(tmp_path: Path, closed: str) -> None:
+    tool = tool_at(tmp_path, f"file:{stores.primary('cli', tmp_path)}")
+    done = shell(tool, closed, "sync")
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
+    assert tool.json("verify", "--deep").exit_code == 0
+
+
+def test_output_that_cannot_be_written_is_an_end_of_its_own(tmp_path: Path) -> None:
+    done = shell(tool_at(tmp_path), "> /dev/full", "keys")
+    assert done.returncode == 8
+    assert done.stderr.decode().splitlines() == ["error: the output cannot be written: No space left on device"]
+
+
+def test_a_locale_without_the_signs_is_no_error(tmp_path: Path) -> None:
+    """An old locale: people read what it has, documents are UTF-8."""
+    tool = tool_at(tmp_path, f"file:{stores.primary('cli', tmp_path)}")
+    old = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    assert shell(tool, "", "sync", **old).returncode == 0
+    shown = shell(tool, "", "verify", **old)
+    assert (shown.returncode, b"Traceback" in shown.stderr) == (0, False), shown.stderr
+    document = json.loads(shell(tool, "", "keys", "--json", **old).stdout.decode("utf-8"))
+    assert "…" in json.dumps(document, ensure_ascii=False)
 
 
 # ------------------------------------------------------------------------------------------- signals
