@@ -906,13 +906,10 @@ KEPT = rows(
     ),
 )
 LIST = rows(
-    *(Path("list.move", f"down by {key}", (key,), go=("4",), shows=("2/47",)) for key in ("down", "j")),
-    *(Path("list.move", f"up by {key}", (key,), go=("4", "j", "j"), shows=("2/47",)) for key in ("up", "k")),
+    Path("list.move", "down", ("down", "j"), go=("4",), shows=("3/47",)),
+    Path("list.move", "up", ("up", "k"), go=("4", "j", "j"), shows=("1/47",)),
     *(Path("list.page", f"on by {key}", (key,), go=("4",), hides=(" 1/47",)) for key in ("pagedown", "ctrl+d")),
-    *(
-        Path("list.page", f"back by {key}", (key,), go=("4", "pagedown"), shows=(" 1/47",))
-        for key in ("pageup", "ctrl+u")
-    ),
+    Path("list.page", "back", ("pageup", "ctrl+u"), go=("4", "pagedown", "pagedown"), shows=(" 1/47",)),
     *(Path("list.edge", f"the last by {key}", (key,), go=("4",), shows=("47/47",)) for key in ("end", "G")),
     *(Path("list.edge", f"the first by {key}", (key,), go=("4", "G"), shows=(" 1/47",)) for key in ("home", "g")),
 )

@@ -1,0 +1,207 @@
+"""Every text of every value that the core gives, made hostile: shown as it is, and nothing on the screen breaks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from enum import Enum
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from textual.events import Paste
+from textual.widgets import Input
+from textual.widgets._toast import Toast
+
+from console import orphan_scene, scene_answers, scenes
+from console.app import Console
+from console.bridge import ScriptedBridge
+from console.scenes import Scene
+from storage_sync.answers import Exported, PrimaryTried, SettingsPreview, SettingsWritten, SetupFinding, SetupTried
+from storage_sync.model import Advice, CoreDied, ErrorValue, LogLine, Outcome, Refused, RunEnded, Word
+from tests.console.app import FakeClock, console
+from tests.console.paths import Here, No, Path, opened, plan_for
+from tests.console.test_flows import outcome_of
+from tests.console.test_setup import unconfigured
+from widgets import fmt
+from widgets.glyphs import ASCII, UNICODE, GlyphSet
+
+BASE = "\x1b[31m\x00\x9b2J\u202e\u200b[/b][red]x"
+JOINED = "e\u0301\u200d\u2066\U0001f469\u200d\U0001f680\u3164\ufeff\ud800\u034f\U000e0041"
+CASES = {
+    "short, on a large terminal": (BASE, UNICODE, (140, 45)),
+    "long, in ASCII": (f"{BASE} {'w' * 100_000}", ASCII, (80, 24)),
+    "wide and joined": (JOINED + BASE + "名前" * 500, UNICODE, (100, 30)),
+}
+OURS = frozenset(
+    {
+        "Snapshot.access",
+        "Snapshot.states",
+        "CheckResult.subject",
+        "LogLine.level",
+        "PlanRow.step",
+        "SetupFinding.entry",
+        "SetupFinding.role",
+        "Row.owner_kind",
+        "Check.name",
+        "Setting.key",
+        "SettingEdit.key",
+    }
+)
+"""Texts that are words of this tool, and that its code compares."""
+RAW = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+
+
+@dataclass(slots=True)
+class Stain:
+    """Makes texts hostile, each with the number of its field in front: `[f7]`, which markup would swallow."""
+
+    tail: str
+    numbers: dict[str, int] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+
+    def text(self, place: str) -> str:
+        return f"[f{self.numbers.setdefault(place, len(self.numbers))}]{self.tail}"
+
+    def on(self, value: Any, place: str = "") -> Any:
+        """The same value with every text in it replaced."""
+        if isinstance(value, Enum) or place in OURS:
+            return value
+        if isinstance(value, str):
+            return self.text(place) if value else value
+        if is_dataclass(value) and not isinstance(value, type):
+            name = type(value).__name__
+            made = {one.name: self.on(getattr(value, one.name), f"{name}.{one.name}") for one in fields(value)}
+            return replace(value, **made)
+        if isinstance(value, tuple | list):
+            return type(value)(self.on(one, place) for one in value)
+        if isinstance(value, Mapping):
+            return {key: self.on(one, place) for key, one in value.items()}
+        return value
+
+    def look(self, here: Here) -> None:
+        """Nothing raw, every row exactly as wide as the screen; which fields are seen is remembered."""
+        screen = here.app.screen
+        width, height = here.app.size
+        rows = [strip.text for strip in screen._compositor.render_strips()]
+        assert len(rows) == height
+        for row in rows:
+            assert RAW.search(row) is None, ascii(row)
+            assert cell_len(row) == width, ascii(row)
+        toasts = (str(toast.render()) for toast in screen.query(Toast))
+        text = "\n".join((*rows, *toasts))
+        by_number = {number: place for place, number in self.numbers.items()}
+        self.seen |= {by_number[int(number)] for number in re.findall(r"\[f(\d+)\]", text)}
+
+
+def scenes_of(stain: Stain) -> Iterator[Scene]:
+    """States whose panels differ."""
+    error = ErrorValue("internal", "message", "hint", False, 70)
+    advice = (Advice("setting", 1, 2, 3.0, 4, "text"),)
+    for name in ("running", "locked", "primary_down", "damaged", "refused", "auth", "quarantined"):
+        scene = scenes.scene(name)
+        lines = tuple(event for event in scene.events if isinstance(event, LogLine))
+        yield Scene(stain.on(replace(scene.snapshot, error=error)), tuple(stain.on(line) for line in lines))
+    calm = scenes.scene("in_sync").snapshot
+    yield Scene(stain.on(replace(calm, advice=advice, config=replace(calm.config, error="broken"))))
+
+
+def answers(stain: Stain) -> dict[str, object]:
+    """What each question is answered with, as bad as it can be."""
+    kinds = ("runs", "check_runs", "differences")
+    made: dict[str, object] = {kind: stain.on(scene_answers.answer(kind, {})) for kind in kinds}
+    page = scene_answers.quarantine()
+    made["quarantine"] = replace(stain.on(page), matching=page.matching)
+    made["try_primary"] = stain.on(PrimaryTried("url", 1.0, "server", "digest", "generation", "token"))
+    made["preview_settings"] = stain.on(SettingsPreview("file", ("-a", "+b"), "base", ("note",)))
+    made["write_settings"] = stain.on(SettingsWritten("file", ("key",)))
+    made["export_rows"] = made["quarantine_export"] = stain.on(Exported("path", 1, 2))
+    made["make_plan"] = replace(stain.on(plan_for(lost=("a",))), phrase=None)
+    made["execute"] = stain.on(outcome_of(run_id="s"))
+    finding = (SetupFinding("cache", "failed", "text"),)
+    made["try_settings"] = lambda given: SetupTried(given["form"], stain.on(finding))
+    made["save_settings"] = stain.on(No("reason", "hint"))
+    made["run_detail"] = lambda given: replace(stain.on(scene_answers.run_detail("s-4117")), id=given["run_id"])
+    for kind in ("orphan_detail", "orphan_neighbours"):
+        made[kind] = bad_rows(stain, kind)
+    made["orphans_scan"] = lambda _: bad_index(stain)
+    return made
+
+
+def bad_index(stain: Stain) -> object:
+    return orphan_scene.index(keys=(stain.text("OrphanIndex.keys"),), title=stain.text("OrphanIndex.titles"))
+
+
+def bad_rows(stain: Stain, kind: str) -> Callable[[Mapping[str, object]], object]:
+    return lambda arguments: stain.on(orphan_scene.answer(kind, arguments))
+
+
+WALKS = (
+    ("2", "j", "enter", "j", "enter", "enter"),
+    ("3", "slash", "words nowhere", "enter", "G", "k", "enter", "escape", "e"),
+    ("4", "j", "enter", "escape", "e"),
+    ("5", "c", "j", "enter", "t", "w", "right", "enter"),
+    ("u", *"jjjjjjjjj", "e"),
+    ("s", "right", "enter"),
+    ("L",),
+)
+NOT_DRAWN = {
+    *("CheckRun.run_id", "CoreBeat.doing", "Differences.tables", "ErrorValue.code", "LockHolder.user"),
+    *("Outcome.command", "Plan.kind", "Plan.root", "Proof.digest", "Proof.source_id", "RunDetail.id", "Run.step"),
+    *("PrimaryHealth.digest_function", "PrimaryHealth.generation", "PrimaryHealth.source_id", "Runs.file"),
+    *("PrimaryHealth.auth", "PrimaryHealth.token_origin", "SettingsPreview.base"),
+    *("No.hint", "No.reason"),
+    *("Outcome.extra", "PrimaryTried.generation", "PrimaryTried.token", "Run.trigger"),
+}
+"""Fields that no screen shows, that another test shows, or whose place is taken by hostile neighbours."""
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_every_text_is_shown_as_it_is(case: str) -> None:
+    tail, glyphs, size = CASES[case]
+    stain = Stain(tail)
+    failed = Outcome("sync", Word.DRIFT, 1, error=ErrorValue("code", "message", "hint", False, 1))
+    for scene in scenes_of(stain):
+        async with opened(Path("", "state", (), make=on(scene, glyphs), size=size)) as here:
+            stain.look(here)
+    stale = scenes.scene("stale").snapshot
+    calm = Scene(stain.on(replace(stale, config=replace(stale.config, error="broken"))))
+    async with opened(Path("", "events", (), make=on(calm, glyphs), size=size)) as here:
+        for event in (RunEnded("s", stain.on(failed)), stain.on(Refused(0, "a", "b")), stain.on(CoreDied("report"))):
+            here.bridge.post(event)
+            await here.answer()
+            stain.look(here)
+    for keys in WALKS:
+        async with opened(Path("", "walk", (), make=on(calm, glyphs), answers=answers(stain), size=size)) as here:
+            for key in keys:
+                await here.press(key)
+                stain.look(here)
+    if size == (140, 45):
+        assert set(stain.numbers) - stain.seen == NOT_DRAWN
+
+
+async def test_a_form_with_hostile_findings_stays_a_form() -> None:
+    stain = Stain(BASE)
+    async with opened(Path("", "form", (), make=lambda _: unconfigured(), answers=answers(stain))) as here:
+        await here.press("enter")
+        stain.look(here)
+        await here.press("ctrl+s")
+        stain.look(here)
+    assert {"SetupFinding.text", "No.reason"} <= stain.seen
+
+
+@pytest.mark.parametrize("go", [("3", "slash"), ("5", *"jjjjjj", "enter"), ("u", "slash"), ("question_mark", "slash")])
+async def test_what_is_pasted_is_seen_or_is_not_there(go: tuple[str, ...]) -> None:
+    async with opened(Path("", "paste", (), go=go)) as here:
+        box = here.app.focused
+        assert isinstance(box, Input)
+        box.post_message(Paste(f"{BASE}{JOINED}"))
+        await here.answer()
+        assert "[/b][red]x" in box.value
+        assert fmt.clean(box.value) == box.value
+        Stain("").look(here)
+
+
+def on(scene: Scene, glyphs: GlyphSet) -> Callable[[FakeClock], tuple[Console, ScriptedBridge]]:
+    return lambda clock: console(scene, clock=clock, glyphs=glyphs)
