@@ -109,6 +109,8 @@ class SyncService:
         self._cancel: Cancel | None = None
         self._plans: dict[str, Job] = {}
         """The newest plan and the job that executes it."""
+        self._dropped = 0
+        """Plans that were asked for before this command have no reader."""
         self._journal: Journal | None = None
 
     # ------------------------------------------------------------------------------------------ the face
@@ -230,8 +232,9 @@ class SyncService:
         self._queue_for(command, job)
 
     def _on_drop_plan(self, command: Command) -> None:
-        """It is not being read any more."""
+        """It is not being read any more; one that is still being made will not be."""
         self._plans = {}
+        self._dropped = command.id
         self._agenda.hold(0.0)
         self._board.event(Accepted(command.id))
 
@@ -398,8 +401,9 @@ class SyncService:
             snapshot = self._board.snapshot
             plan = weighed(job, outcome.proposal, snapshot.cache.counts, snapshot.profile)
             outcome = replace(outcome, proposal=plan)
-            self._plans = {plan.id: replace(job, flags=job.flags - {"plan"}, plan=plan)}
-            self._agenda.hold(time.time() + PLAN_READ_S)
+            if job.command_id is None or job.command_id > self._dropped:
+                self._plans = {plan.id: replace(job, flags=job.flags - {"plan"}, plan=plan)}
+                self._agenda.hold(time.time() + PLAN_READ_S)
         elif job.plan is not None:
             self._agenda.hold(0.0)
         run = self._board.snapshot.run

@@ -222,6 +222,7 @@ class Stager:
         with translated():
             await pump(chunks, staging.feed, feed)
             await self._blocking(staging.end)
+        self._report(staging)
 
     async def _feed(self, sink: Callable[[bytes], None], chunk: bytes) -> None:
         await self._call(sink, chunk)

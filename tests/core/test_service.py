@@ -210,6 +210,22 @@ async def test_the_timer_waits_while_a_plan_is_read(tmp_path: Path) -> None:
         await watcher.until(lambda _: sum(isinstance(event, RunStarted) for event in watcher.events) > runs)
 
 
+async def test_the_timer_does_not_wait_for_a_plan_that_was_left_before_it_came(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    async with running(settings_of(demo, interval_s=1.0)) as (service, watcher):
+        await watcher.until(proven)
+        asked = watcher.ask(service, "make_plan", kind="rebuild")
+        watcher.ask(service, "drop_plan")
+        answer = await watcher.answer(asked)
+        assert isinstance(answer, Answer)
+        assert isinstance(answer.value, Plan)
+        runs = sum(isinstance(event, RunStarted) for event in watcher.events)
+        await watcher.until(lambda _: sum(isinstance(event, RunStarted) for event in watcher.events) > runs)
+        late = await watcher.answer(watcher.ask(service, "execute", plan_id=answer.value.id, phrase="default"))
+        assert isinstance(late, Refused)
+        assert "not known any more" in late.reason
+
+
 async def test_read_only_looks_and_never_writes(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
     async with running(settings_of(demo, access="read-only")) as (service, watcher):
