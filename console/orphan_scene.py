@@ -81,6 +81,8 @@ def index(*, keys: tuple[str, ...] = (), title: str | None = None) -> OrphanInde
         sizes=sizes,
         titles=(*(row[2] for row in rows), *(text for _, text in lone)),
         twins=twins,
+        labels=(("web", ("async", "retry")), ("ci", ())),
+        labelled=np.array([(number, 0) for number in healthy] + [(number, 1) for number in range(total, many)]),
     )
     upstream = {key[-36:] for key in all_keys} - {key[-36:] for key, _, _ in (*gone, *_UPSTREAM)}
     told = Told(
@@ -93,7 +95,8 @@ def index(*, keys: tuple[str, ...] = (), title: str | None = None) -> OrphanInde
     seen |= dict.fromkeys(_RAW, NOW - 11.1 * _DAY)
     titles = {key[-36:]: (text, "set aside from g-3988, 30 Aug 10:17Z") for key, text, _ in gone if text is not None}
     expected = {_RAW[0]: "kept by the notes plug-in", _OUTSIDE[0]: "older than the window, on purpose"}
-    remembered = Remembered(seen, expected, titles)
+    labels = {_GONE[0][0][-36:]: ("storage", ("aws", "s3"))}
+    remembered = Remembered(seen, expected, titles, labels)
     made = build(found, told, remembered, dimension=DIMENSION, generation=GENERATION, at=NOW - 4)
     return replace(made, vectors=None)
 

@@ -86,6 +86,9 @@ def digest(algorithm: str, data: bytes) -> bytes:
 def title(table: str, data: bytes) -> str | None:
     """What a person calls a cached episode or pattern, at most 200 characters; None when it does not decode."""
 
+def label(table: str, data: bytes) -> tuple[str, list[str]] | None:
+    """Domain and tags of a cached episode or pattern, tags in order; None without them or when it does not decode."""
+
 # --------------------------------------------------------------------------------------------- files
 
 @final
@@ -185,11 +188,17 @@ class Embeddings:
     def titles(self) -> list[str | None]:
         """Title of the owner that is in the file; None without one, or when it does not decode."""
     @property
-    def lone_episodes(self) -> list[tuple[str, str | None]]:
-        """Id and title of the file's episodes that no embedding names, in order."""
+    def labels(self) -> list[tuple[str, list[str]]]:
+        """Domain and tags of owners that are in the file; each pair once."""
     @property
-    def lone_patterns(self) -> list[tuple[str, str | None]]:
-        """Id and title of the file's patterns that no embedding names, in order."""
+    def labelled(self) -> bytes:
+        """Two u32 each: a row whose owner has a label, and the label's place; in row order, others left out."""
+    @property
+    def lone_episodes(self) -> list[tuple[str, str | None, int | None]]:
+        """Id, title and place of the label of the file's episodes that no embedding names, in order."""
+    @property
+    def lone_patterns(self) -> list[tuple[str, str | None, int | None]]:
+        """Id, title and place of the label of the file's patterns that no embedding names, in order."""
     def value(self, row: int) -> bytes:
         """The numbers, little-endian f32; the raw value when it does not decode. ValueError for no such row."""
     def cosines(self, row: int) -> bytes:

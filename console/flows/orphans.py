@@ -5,7 +5,7 @@ The index and each view of it are frozen values; marks are a stored filter and s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,8 @@ class Orphans:
         self._changed = changed
         self._open: dict[str, int] = {}
         self._mask: Bools | None = None
+        self._masks: Mapping[object, Bools] = {}
+        self._turned: set[int] = set()
         self._found: Bools | None = None
         self._marks_all = False
         self._marking = False
@@ -211,16 +213,14 @@ class Orphans:
 
     def is_marked(self, number: int) -> bool:
         """Whether the row is marked."""
-        index = self.index
-        if index is None:
-            return False
-        by_filter = self._mask is not None and bool(self._mask[number])
-        return by_filter != (index.keys[number] in self.marks.keys)
+        by_query = self._mask is not None and bool(self._mask[number])
+        return by_query != (number in self._turned)
 
     def mark(self, number: int) -> None:
         """Mark, or unmark."""
         if self.index is not None and self._still():
             self.marked += -1 if self.is_marked(number) else 1
+            self._turned ^= {number}
             self.marks = replace(self.marks, keys=self.marks.keys ^ {self.index.keys[number]})
             self._show()
 
@@ -228,16 +228,38 @@ class Orphans:
         """Everything that fits the filter, as the filter itself; once the answer to it is here."""
         self._marks_all = self.busy
         if self.view is not None and not self.busy:
-            self.marks = Marks(self.wanted.filter)
-            self._mask, self.marked = self.view.matched, self.view.rows
-            self._show()
+            self._put_marks(Marks(self.wanted.filter), {None: self.view.matched}, set())
+
+    def mark_group(self, name: str) -> None:
+        """Mark what the filter leaves of a group, as a question too; once more unmarks it."""
+        index, view = self.index, self.view
+        if index is None or view is None or not self._still():
+            return
+        group = (view.wanted.filter, view.wanted.group, name)
+        inside = view.members(name)
+        masks = {key: mask for key, mask in self._masks.items() if key != group}
+        if group not in self.marks.groups:
+            masks[group] = inside
+        turned = {number for number in self._turned if not inside[number]}
+        marks = Marks(
+            self.marks.filter, frozenset(index.keys[number] for number in turned), self.marks.groups ^ {group}
+        )
+        self._put_marks(marks, masks, turned)
+
+    def _put_marks(self, marks: Marks, masks: Mapping[object, Bools], turned: set[int]) -> None:
+        self.marks, self._masks, self._turned = marks, masks, turned
+        self._mask = None
+        for mask in masks.values():
+            self._mask = mask if self._mask is None else self._mask | mask
+        held = 0 if self._mask is None else int(self._mask.sum())
+        self.marked = held + sum(-1 if self._mask is not None and self._mask[number] else 1 for number in turned)
+        self._show()
 
     def clear_marks(self) -> bool:
         """Whether there were any."""
         had = self.marks != Marks()
-        self.marks, self._mask, self.marked = Marks(), None, 0
         if had:
-            self._show()
+            self._put_marks(Marks(), {}, set())
         return had
 
     def _mark_again(self) -> None:
@@ -245,15 +267,15 @@ class Orphans:
         if self.index is None or self.marks == Marks():
             return
         before, marks = self.marked, self.marks
-        self.marks, self._mask, self.marked, self._marking = Marks(), None, 0, True
+        self._marking = True
+        self._put_marks(Marks(), {}, set())
 
         def resolved(value: Any) -> None:
             marked: Marked = value
-            self.marks = Marks(keys=frozenset(marked.keys))
-            self.marked, self._marking = len(marked.keys), False
+            self._marking = False
+            self._put_marks(Marks(keys=frozenset(marked.keys)), {}, set(marked.numbers))
             if self.marked != before:
                 self._stage.say(f"{before:,} were marked, {self.marked:,} are now")
-            self._show()
 
         self._ask("orphans_marked", resolved, index=self.index, marks=marks)
 

@@ -30,6 +30,7 @@ from widgets.panel import Panel
 from widgets.vector_view import VectorView
 from widgets.virtual_table import VirtualTable
 
+_FILTER = "words, reason:…, domain:…, tag:…, norm:<0.5, seen:>1d; ! inverts"
 _NEVER = object()
 """No generation at all: not even that of a cache that has none."""
 
@@ -53,7 +54,7 @@ class OrphansScreen(BaseScreen):
         self._leading = False
         self.list_title = Panel(look, id="orphans-title", focusable=False)
         self.table = VirtualTable(look, id="orphans-list")
-        self.box = Entry(placeholder="words, reason:…, norm:<0.5, seen:>1d; ! inverts", compact=True, id="filter")
+        self.box = Entry(placeholder=_FILTER, compact=True, id="filter")
         self.box.display = False
         self.foot = Static(id="orphans-foot")
         self.detail = Panel(look, id="orphan-detail")
@@ -108,7 +109,7 @@ class OrphansScreen(BaseScreen):
         if flow.detail is not None and flow.number_at(self.table.cursor) is not None:
             return facts.picture(frame, flow.detail, flow.near, _kept_days(frame))
         group = flow.view.group_at(self.table.cursor) if flow.view is not None and len(flow.view) else None
-        return facts.nothing(f"group of {group.rows:,}; enter folds it" if group is not None else "")
+        return facts.nothing(f"group of {group.rows:,}; enter folds it, space marks it" if group is not None else "")
 
     def _empty(self, frame: Frame) -> str:
         flow = self._flow
@@ -213,10 +214,13 @@ class OrphansScreen(BaseScreen):
         return self._flow.number_at(self.table.cursor)
 
     def action_mark(self) -> None:
-        number = self._number
+        """A row; on a group's head all of it that the filter leaves."""
+        number, view = self._number, self._flow.view
         if number is not None:
             self._flow.mark(number)
             self.table.action_move(1)
+        elif view is not None and len(view) and (group := view.group_at(self.table.cursor)) is not None:
+            self._flow.mark_group(group.name)
 
     def action_mark_all(self) -> None:
         self._flow.mark_all()

@@ -34,6 +34,7 @@ def picture(frame: Frame, detail: Detail, near: Neighbours | None, days: str) ->
         facts=(
             Fact("found in", plain(_found(row))),
             _owner(frame, detail),
+            *_filed(frame, row),
             Fact("why", plain(frame.clean(detail.why))),
             Fact("vector", plain(_vector(detail))),
         ),
@@ -74,15 +75,15 @@ def _owner(frame: Frame, detail: Detail) -> Fact:
     if row.title is None:
         return Fact("owner", plain(f"{row.owner_kind} {frame.clean(row.owner_id)}"), extra=muted("title unknown"))
     title = plain(f"{row.owner_kind} '{frame.clean(row.title)}'")
-    return Fact("owner", title, extra=muted(f"({frame.clean(detail.title_from)}){_label(frame, row)}"))
+    return Fact("owner", title, extra=muted(f"({frame.clean(detail.title_from)})"))
 
 
-def _label(frame: Frame, row: Row) -> str:
+def _filed(frame: Frame, row: Row) -> tuple[Fact, ...]:
+    """Domain and tags of the owner, where they are known."""
     if row.label is None:
-        return ""
+        return ()
     domain, tags = row.label
-    said = "   ".join(part for part in (domain and f"domain {domain}", tags and f"tags {', '.join(tags)}") if part)
-    return f"   {frame.clean(said)}"
+    return (Fact("domain", plain(frame.clean(domain or "none")), extra=muted(frame.clean(", ".join(tags)))),)
 
 
 def _vector(detail: Detail) -> str:

@@ -8,15 +8,18 @@ use crate::vectors::numbers;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use redb::ReadTransaction;
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions, remove_file};
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use storage_sync_codec::{Owner, Table, embedding_owner, title};
+use storage_sync_codec::{Owner, Table, embedding_owner, label, title};
 
 type Id = [u8; 16];
-/// Ids and titles.
-type Lone = Vec<(String, Option<String>)>;
+/// Ids, titles, and the places of their labels.
+type Lone = Vec<(String, Option<String>, Option<u32>)>;
+/// Domain and tags.
+type Label = (String, Vec<String>);
 
 /// The value decodes; all its numbers are finite; one of them is not zero.
 const DECODES: u8 = 1;
@@ -71,16 +74,39 @@ impl Owners {
         }
     }
 
-    /// Id and title of those that no embedding names.
-    fn lone(&self) -> Outcome<Lone> {
+    /// Those that no embedding names.
+    fn lone(&self, labels: &mut Labels) -> Outcome<Lone> {
         let pairs = self.ids.iter().zip(&self.named);
         let ids = pairs.filter(|(_, named)| !**named).map(|(id, _)| uuid_text(id));
-        ids.map(|id| self.title(&id).map(|title| (id, title))).collect()
+        ids.map(|id| self.words(&id, labels).map(|(title, label)| (id, title, label))).collect()
     }
 
-    fn title(&self, id: &str) -> Outcome<Option<String>> {
-        let Some(rows) = &self.rows else { return Ok(None) };
-        Ok(rows.get(id)?.and_then(|value| title(self.kind, value.value())))
+    /// Title and the place of the label.
+    fn words(&self, id: &str, labels: &mut Labels) -> Outcome<(Option<String>, Option<u32>)> {
+        let Some(found) = self.rows.as_ref().map(|rows| rows.get(id)).transpose()?.flatten() else {
+            return Ok((None, None));
+        };
+        let value = found.value();
+        Ok((title(self.kind, value), label(self.kind, value).map(|label| labels.place(label))))
+    }
+}
+
+/// Each label once: many owners have the same.
+#[derive(Default)]
+struct Labels {
+    all: Vec<Label>,
+    places: HashMap<Label, u32>,
+}
+
+impl Labels {
+    fn place(&mut self, label: Label) -> u32 {
+        if let Some(place) = self.places.get(&label) {
+            return *place;
+        }
+        let place = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+        self.all.push(label.clone());
+        self.places.insert(label, place);
+        place
     }
 }
 
@@ -107,6 +133,8 @@ struct Columns {
     norms: Vec<f64>,
     digests: Vec<u8>,
     titles: Vec<Option<String>>,
+    /// Rows whose owner has a label, and its place; the others take no room.
+    labelled: Vec<(u32, u32)>,
 }
 
 /// Every embedding of one moment. The numbers are read back from a file that has no name any more.
@@ -116,6 +144,7 @@ pub struct Embeddings {
     columns: Columns,
     lone_episodes: Lone,
     lone_patterns: Lone,
+    labels: Vec<Label>,
 }
 
 fn nameless(path: &Path) -> Outcome<File> {
@@ -169,6 +198,7 @@ fn fill(
     file: &File,
     episodes: &mut Owners,
     patterns: &mut Owners,
+    labels: &mut Labels,
 ) -> Outcome<()> {
     let unwritten = |error| Fault::Io(error, "the inspected vectors".to_owned());
     let mut writer = BufWriter::with_capacity(CHUNK, file);
@@ -190,11 +220,15 @@ fn fill(
         columns.norms.push(norm);
         let owner = owned(key, episodes, patterns);
         columns.owners.push(owner as u8);
-        columns.titles.push(match owner {
-            Owned::Episode => episodes.title(tail(key))?,
-            Owned::Pattern => patterns.title(tail(key))?,
-            _ => None,
-        });
+        let (title, label) = match owner {
+            Owned::Episode => episodes.words(tail(key), labels)?,
+            Owned::Pattern => patterns.words(tail(key), labels)?,
+            _ => (None, None),
+        };
+        if let (Some(label), Ok(row)) = (label, u32::try_from(columns.keys.len())) {
+            columns.labelled.push((row, label));
+        }
+        columns.titles.push(title);
         columns.digests.extend_from_slice(&blake3::hash(value).as_bytes()[..16]);
         columns.keys.push(key.to_owned());
     }
@@ -207,10 +241,13 @@ impl Embeddings {
         let mut episodes = Owners::read(transaction, Table::Episodes)?;
         let mut patterns = Owners::read(transaction, Table::Patterns)?;
         let mut columns = Columns::default();
+        let mut labels = Labels::default();
         if let Some(rows) = open_if(transaction, byte_table(Table::Embeddings.name()))? {
-            fill(&mut columns, &rows, &file, &mut episodes, &mut patterns)?;
+            fill(&mut columns, &rows, &file, &mut episodes, &mut patterns, &mut labels)?;
         }
-        Ok(Self { file, columns, lone_episodes: episodes.lone()?, lone_patterns: patterns.lone()? })
+        let lone_episodes = episodes.lone(&mut labels)?;
+        let lone_patterns = patterns.lone(&mut labels)?;
+        Ok(Self { file, columns, lone_episodes, lone_patterns, labels: labels.all })
     }
 
     fn place(&self, row: usize) -> Outcome<(u64, usize)> {
@@ -316,6 +353,17 @@ impl Embeddings {
     #[getter]
     fn titles(&self) -> Vec<Option<&str>> {
         self.columns.titles.iter().map(Option::as_deref).collect()
+    }
+
+    #[getter]
+    fn labels(&self) -> Vec<Label> {
+        self.labels.clone()
+    }
+
+    #[getter]
+    fn labelled<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let pairs = self.columns.labelled.iter().flat_map(|(row, label)| [row.to_le_bytes(), label.to_le_bytes()]);
+        PyBytes::new(py, &pairs.flatten().collect::<Vec<u8>>())
     }
 
     #[getter]

@@ -64,6 +64,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(values::pattern_debug_text, module)?)?;
     module.add_function(wrap_pyfunction!(values::digest, module)?)?;
     module.add_function(wrap_pyfunction!(values::title, module)?)?;
+    module.add_function(wrap_pyfunction!(values::label, module)?)?;
     module.add_function(wrap_pyfunction!(salvage::is_whole, module)?)?;
     module.add_function(wrap_pyfunction!(scan::root_of, module)?)?;
     module.add_function(wrap_pyfunction!(scan::prove, module)?)?;

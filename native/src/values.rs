@@ -56,3 +56,9 @@ pub fn title(py: Python<'_>, table: &str, data: &[u8]) -> PyResult<Option<String
     let table = table_named(table)?;
     detached(py, || Ok(storage_sync_codec::title(table, data)))
 }
+
+#[pyfunction]
+pub fn label(py: Python<'_>, table: &str, data: &[u8]) -> PyResult<Option<(String, Vec<String>)>> {
+    let table = table_named(table)?;
+    detached(py, || Ok(storage_sync_codec::label(table, data)))
+}

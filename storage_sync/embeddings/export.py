@@ -55,6 +55,8 @@ def lines(index: OrphanIndex, rows: Sequence[int], *, vectors: bool, near: bool)
                     "kind": row.owner_kind,
                     "id": row.owner_id,
                     "text": row.title,
+                    "domain": row.label[0] if row.label is not None else None,
+                    "tags": row.label[1] if row.label is not None else None,
                     "in_cache": row.owner_in_cache,
                     "in_primary": row.owner_in_primary,
                 },

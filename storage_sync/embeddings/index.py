@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -17,6 +18,8 @@ Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
+Label = tuple[str, tuple[str, ...]]
+"""Domain and tags of an owner."""
 Cell = TypeVar("Cell", bound=np.generic)
 
 DECODES, FINITE, NON_ZERO = 1, 2, 4
@@ -68,6 +71,12 @@ class Row:
     first_seen: float | None
     expected: str | None
     """Why an operator expects it."""
+    label: Label | None = None
+    """Of the owner, last known."""
+
+
+def _no_labels() -> Ints:
+    return np.zeros((0, 2), np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +122,10 @@ class OrphanIndex:
     """Rows with a title."""
     title_ranks: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     """Place of each row when sorted by title."""
+    labels: tuple[Label, ...] = ()
+    """Each once."""
+    labelled: Ints = field(default_factory=_no_labels)
+    """Pairs in row order: a row whose owner's label is known, and its place in `labels`. No column: most have none."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -123,6 +136,19 @@ class OrphanIndex:
     def owner_id(self, row: int) -> str:
         """'' without an owner."""
         return self.keys[row][-UUID_LENGTH:] if int(self.owners[row]) in _NAMED else ""
+
+    def label(self, row: int) -> Label | None:
+        """None for an unknown one."""
+        # not `searchsorted`: it copies a column of another integer type
+        place = bisect_left(self.labelled[:, 0], row)
+        there = place < len(self.labelled) and int(self.labelled[place, 0]) == row
+        return self.labels[int(self.labelled[place, 1])] if there else None
+
+    def label_places(self) -> npt.NDArray[np.int32]:
+        """Of every row, its place in `labels`; -1 for an unknown one."""
+        places = np.full(len(self), -1, np.int32)
+        places[self.labelled[:, 0]] = self.labelled[:, 1]
+        return places
 
     def row(self, row: int) -> Row:
         """IndexError for no such row."""
@@ -143,6 +169,7 @@ class OrphanIndex:
             bytes=int(self.sizes[row]),
             first_seen=seen if seen == seen else None,
             expected=self.expected.get(row),
+            label=self.label(row),
         )
 
 
@@ -167,6 +194,9 @@ class Found:
     titles: tuple[str | None, ...]
     twins: Bools
     """Rows whose bytes another row has too, or whose owner the row of a bare key has too."""
+    labels: tuple[Label, ...] = ()
+    labelled: Ints = field(default_factory=_no_labels)
+    """As in `OrphanIndex`."""
 
     @property
     def total(self) -> int:
@@ -196,20 +226,28 @@ def found_in(vectors: _native.Embeddings) -> Found:
     more = len(lone)
     return Found(
         vectors=vectors,
-        keys=(*keys, *(key for key, _, _ in lone)),
-        owners=_frozen(np.concatenate([owners, np.array([code for _, code, _ in lone], np.uint8)])),
+        keys=(*keys, *(key for key, _, _, _ in lone)),
+        owners=_frozen(np.concatenate([owners, np.array([code for _, code, _, _ in lone], np.uint8)])),
         flags=_frozen(np.concatenate([flags, np.full(more, USABLE, np.uint8)])),
         dimensions=_frozen(np.concatenate([np.where(flags & DECODES, sizes // 4, -1), np.full(more, -1)])),
         norms=_frozen(np.concatenate([np.frombuffer(vectors.norms, "<f8"), np.full(more, np.nan)])),
         sizes=_frozen(np.concatenate([sizes, np.zeros(more, np.int64)])),
-        titles=(*vectors.titles, *(title for _, _, title in lone)),
+        titles=(*vectors.titles, *(title for _, _, title, _ in lone)),
+        labels=tuple((domain, tuple(tags)) for domain, tags in vectors.labels),
+        labelled=_frozen(_labelled(vectors.labelled, len(keys), [label for _, _, _, label in lone])),
         twins=_frozen(np.concatenate([_twins(vectors, owners, keys), np.zeros(more, bool)])),
     )
 
 
+def _labelled(here: bytes, total: int, lone: list[int | None]) -> Ints:
+    missing = [(total + row, place) for row, place in enumerate(lone) if place is not None]
+    pairs = np.frombuffer(here, "<u4").reshape(-1, 2).astype(np.int32)
+    return np.concatenate([pairs, np.array(missing, np.int32).reshape(-1, 2)])
+
+
 def _lone(
-    keys: list[str], owners: Bytes, code: int, ids: list[tuple[str, str | None]]
-) -> list[tuple[str, int, str | None]]:
+    keys: list[str], owners: Bytes, code: int, ids: list[tuple[str, str | None, int | None]]
+) -> list[tuple[str, int, str | None, int | None]]:
     """Keys that the embeddings of these owners would have, by the commonest form among their kind; none of a kind
     that has no embedding at all."""
     rows = np.flatnonzero(owners == code).tolist()
@@ -220,7 +258,7 @@ def _lone(
         form = keys[row][:-UUID_LENGTH]
         forms[form] = forms.get(form, 0) + 1
     form = max(forms, key=lambda one: (forms[one], one))
-    return [(form + identity, code, title) for identity, title in ids]
+    return [(form + identity, code, title, label) for identity, title, label in ids]
 
 
 def _twins(vectors: _native.Embeddings, owners: Bytes, keys: list[str]) -> Bools:
@@ -264,11 +302,13 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What the state folder knows. `first_seen` and `expected` by key; `titles`: owner id to title and its origin."""
+    """What the state folder knows. `first_seen` and `expected` by key; `titles`: owner id to title and its origin;
+    `labels`: owner id to label."""
 
     first_seen: Mapping[str, float] = field(default_factory=dict)
     expected: Mapping[str, str] = field(default_factory=dict)
     titles: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    labels: Mapping[str, Label] = field(default_factory=dict)
 
 
 def judged(found: Found, told: Told, dimension: int | None) -> Bytes:
@@ -323,10 +363,15 @@ def build(
     reasons = judged(found, told, dimension)
     many = len(found.keys)
     titles, origins = list(found.titles), {}
+    places = {label: place for place, label in enumerate(found.labels)}
+    labelled: list[tuple[int, int]] = []
     for row in np.flatnonzero(np.isin(found.owners, (Owner.EPISODE_GONE, Owner.PATTERN_GONE))).tolist():
         known = remembered.titles.get(found.keys[row][-UUID_LENGTH:])
         if known is not None:
             titles[row], origins[row] = known
+        label = remembered.labels.get(found.keys[row][-UUID_LENGTH:])
+        if label is not None:
+            labelled.append((row, places.setdefault(label, len(places))))
     seen = np.fromiter((remembered.first_seen.get(key, np.nan) for key in found.keys), np.float64, many)
     marked = {row: note for row, key in enumerate(found.keys) if (note := remembered.expected.get(key)) is not None}
     fetched = reasons == CODES[Reason.NOT_CACHED]
@@ -364,7 +409,15 @@ def build(
         lower_titles=tuple("" if title is None else title.lower() for title in titles),
         titled=_frozen(np.array([bool(title) for title in titles], bool)),
         title_ranks=_frozen(_ranks(titles)),
+        labels=tuple(places),
+        labelled=_frozen(_in_row_order(found.labelled, labelled)),
     )
+
+
+def _in_row_order(pairs: Ints, more: list[tuple[int, int]]) -> Ints:
+    every = np.concatenate([pairs, np.array(more, pairs.dtype).reshape(-1, 2)])
+    found: Ints = every[np.argsort(every[:, 0], kind="stable")]
+    return found
 
 
 def _ranks(titles: list[str | None]) -> Ints:

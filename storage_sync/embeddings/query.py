@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from storage_sync.embeddings.index import CODES, REASONS, Bools, Floats, Ints, OrphanIndex, Owner
+from storage_sync.embeddings.index import CODES, REASONS, Bools, Floats, Ints, Label, OrphanIndex, Owner
 from storage_sync.embeddings.reason import Reason
-from storage_sync.embeddings.words import Limit, Term, Wanted, age_limit, limit, parse
+from storage_sync.embeddings.words import LABELS, Limit, Term, Wanted, age_limit, limit, parse
 
 Order = npt.NDArray[np.int32]
 
@@ -48,6 +48,10 @@ class View:
         """The group whose head stands there."""
         row = self.at(place)
         return self.groups[-row - 1] if row < 0 else None
+
+    def members(self, name: str) -> Bools:
+        """Whether each row of the index is in the group of this name, folded or not."""
+        return _frozen_mask(self.matched & in_group(self.index, self.wanted.group, name))
 
     @property
     def first(self) -> int:
@@ -113,6 +117,12 @@ def _fits(index: OrphanIndex, term: Term, rows: Ints, now: float) -> Bools:
             return _in_owner(index, wanted, rows, _in_key(index, wanted, rows))
         case "reason":
             return _in_reason(index, wanted, rows)
+        case "domain":
+            return _in_label(index, rows, lambda label: label is not None and wanted in label[0].lower())
+        case "tag":
+            return _in_label(
+                index, rows, lambda label: any(wanted in tag.lower() for tag in (label[1] if label else ()))
+            )
         case "dim":
             return _within(index.dimensions[rows], index.dimensions[rows] >= 0, limit(wanted))
         case "norm":
@@ -152,6 +162,13 @@ def _in_owner(index: OrphanIndex, wanted: str, rows: Ints, in_key: Bools) -> Boo
     titles = index.lower_titles
     for place in np.flatnonzero(index.titled[rows] & ~found).tolist():
         found[place] = wanted in titles[int(rows[place])]
+    return found
+
+
+def _in_label(index: OrphanIndex, rows: Ints, fits: Callable[[Label | None], bool]) -> Bools:
+    """Each label is looked into once; an unknown one is None, and the last here."""
+    fitting = np.array([fits(label) for label in (*index.labels, None)])
+    found: Bools = fitting[index.label_places()[rows]]
     return found
 
 
@@ -199,7 +216,20 @@ def _group_codes(index: OrphanIndex, group: str, rows: Ints) -> Ints:
     if group == "owner":
         kinds = {kind: place for place, kind in enumerate(("episode", "pattern", "none"))}
         return np.array([kinds[kind] for kind in Owner.KINDS])[index.owners[rows]]
+    if group in LABELS:
+        ranks = {name: rank for rank, name in enumerate(sorted({label_name(group, label) for label in index.labels}))}
+        # an unknown one is the last here, and the last of the list
+        by_place = np.array([*(ranks[label_name(group, label)] for label in index.labels), len(ranks)])
+        codes: Ints = by_place[index.label_places()[rows]]
+        return codes
     return np.zeros(len(rows), np.int64)
+
+
+def label_name(group: str, label: Label | None) -> str:
+    """The name of a group by domain or by tags."""
+    if label is None:
+        return f"{group} unknown"
+    return (label[0] if group == "domain" else ", ".join(label[1])) or f"no {group}"
 
 
 def _grouped(index: OrphanIndex, wanted: Wanted, order: Ints) -> tuple[Ints, tuple[Group, ...]]:
@@ -220,7 +250,18 @@ def _grouped(index: OrphanIndex, wanted: Wanted, order: Ints) -> tuple[Ints, tup
 
 
 def _group_name(index: OrphanIndex, group: str, row: int) -> str:
+    if group in LABELS:
+        return label_name(group, index.label(row))
     return index.reason(row).value if group == "reason" else Owner.KINDS[int(index.owners[row])]
+
+
+def in_group(index: OrphanIndex, group: str, name: str) -> Bools:
+    """Whether each row is in the group of this name, whatever the filter."""
+    if group in LABELS:
+        return _in_label(index, np.arange(len(index)), lambda label: label_name(group, label) == name)
+    names = [reason.value for reason in REASONS] if group == "reason" else Owner.KINDS
+    found: Bools = np.array([one == name for one in names])[index.reasons if group == "reason" else index.owners]
+    return found
 
 
 def _frozen(order: Order) -> Order:

@@ -91,7 +91,7 @@ async def export(asked: Asked) -> Exported:
 
     index, marks, with_vectors = _index(asked), _marks(asked), bool(asked.arguments.get("vectors"))
     rows: Callable[[], list[int]]
-    if marks.filter is None and not marks.keys:
+    if marks == Marks():
         wanted = _wanted(asked)
         rows = lambda: _shown(index, wanted)  # noqa: E731
     else:
@@ -105,9 +105,11 @@ def resolve(index: OrphanIndex, marks: Marks, now: float) -> Marked:
     import numpy as np
 
     from storage_sync.embeddings.index import Tally
-    from storage_sync.embeddings.query import matching
+    from storage_sync.embeddings.query import in_group, matching
 
     mask = matching(index, marks.filter, now) if marks.filter is not None else np.zeros(len(index), bool)
+    for text, group, name in marks.groups:
+        mask = mask | (matching(index, text, now) & in_group(index, group, name))
     if marks.keys:
         mask = mask ^ np.array([key in marks.keys for key in index.keys], bool)
     numbers = np.flatnonzero(mask)

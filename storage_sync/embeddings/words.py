@@ -12,11 +12,14 @@ TEXTS = ("key", "owner", "reason")
 NUMBERS = ("dim", "norm", "bytes")
 AGES = ("seen",)
 MARKS = ("expected",)
-FIELDS = (*TEXTS, *NUMBERS, *AGES, *MARKS)
+OWNERS = ("domain", "tag")
+"""Of the owner, where they are known."""
+FIELDS = (*TEXTS, *OWNERS, *NUMBERS, *AGES, *MARKS)
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 SORTS = ("key", "owner", "reason", "seen", "dim", "norm", "bytes")
-GROUPS = ("reason", "owner", "none")
+LABELS = ("domain", "tags")
+GROUPS = ("reason", "owner", *LABELS, "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +35,12 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Marked rows: all that fit a filter when `filter` is not None, and those of `keys` turned round."""
+    """Marked rows: all that fit a filter when `filter` is not None, those of `groups` (filter, grouping, name), and
+    those of `keys` turned round."""
 
     filter: str | None = None
     keys: frozenset[str] = frozenset()
+    groups: frozenset[tuple[str, str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

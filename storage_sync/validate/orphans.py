@@ -17,6 +17,7 @@ from storage_sync.embeddings.index import (
     CODES,
     USABLE,
     Found,
+    Label,
     OrphanIndex,
     Owner,
     Remembered,
@@ -149,16 +150,18 @@ def _remembered(state: StateDir, found: Found, told: Told, dimension: int | None
         history.see_orphans(keys, at)
         marks = history.orphan_marks()
     expected = {key: mark.expected_reason for key, mark in marks.items() if mark.expected_reason is not None}
-    return Remembered({key: mark.first_seen for key, mark in marks.items()}, expected, _titles(state, found))
+    return Remembered({key: mark.first_seen for key, mark in marks.items()}, expected, *_words(state, found))
 
 
-def _titles(state: StateDir, found: Found) -> Mapping[str, tuple[str, str]]:
-    """Titles of owners that are gone from the cache and whose row was set aside, with generation and day."""
+def _words(state: StateDir, found: Found) -> tuple[Mapping[str, tuple[str, str]], Mapping[str, Label]]:
+    """Titles, with generation and day, and labels of owners that are gone from the cache and whose row was set
+    aside."""
     tables = {"episodes": Owner.EPISODE_GONE, "patterns": Owner.PATTERN_GONE}
     wanted = {table: set(found.owner_ids(code)) for table, code in tables.items()}
     titles: dict[str, tuple[str, str]] = {}
+    labels: dict[str, Label] = {}
     if not any(wanted.values()) or not (state.set_aside / FILE_NAME).exists():
-        return titles
+        return titles, labels
     with SetAside.open(state.set_aside, create=False) as store:
         after = 0
         while page := store.rows(after, PAGE):
@@ -169,7 +172,10 @@ def _titles(state: StateDir, found: Found) -> Mapping[str, tuple[str, str]]:
                 if title is not None:
                     day = time.strftime("%d %b %H:%MZ", time.gmtime(value.row.at)).lstrip("0")
                     titles[value.row.key] = (title, f"set aside from g-{value.row.generation}, {day}")
-    return titles
+                label = _native.label(value.row.table, value.value)
+                if label is not None:
+                    labels[value.row.key] = (label[0], tuple(label[1]))
+    return titles, labels
 
 
 def _orphan(index: OrphanIndex, number: int) -> Orphan:

@@ -196,9 +196,60 @@ async def test_sort_reverse_and_group() -> None:
         assert here.wanted().group == "owner"
         assert "episode ·" in text
         await here.press("b")
+        assert here.wanted().group == "domain"
+        assert "- ci · 4 ·" in await here.press("g")
+        await here.press("b")
+        assert here.wanted().group == "tags"
+        assert "- async, retry · 40 ·" in await here.press("g")
+        await here.press("b")
         assert here.wanted().group == "none"
         await here.press("b")
         assert here.wanted().group == "reason"
+
+
+async def test_space_marks_a_group_and_once_more_unmarks_it() -> None:
+    async with shown() as here:
+        await here.press("j", "space", "g")
+        assert "1 marked" in here.text
+        assert "space marks it" in here.text
+        text = await here.press("space")
+        assert "20 marked" in text, "the one that was marked stays so"
+        await here.press("enter")
+        text = await here.press("space")
+        assert "nothing marked" in text, "folded or not"
+        await here.press("space")
+        await here.press("enter")
+        await here.press("j", "space")
+        assert "19 marked" in here.text
+        await here.press("d")
+        resolved = here.questions("orphans_marked")[-1]["marks"]
+        assert isinstance(resolved, Marks)
+        assert resolved.groups == {("", "reason", "owner nowhere")}
+        assert len(resolved.keys) == 1
+        (plan,) = here.questions("make_plan")
+        keys = plan["keys"]
+        assert isinstance(keys, list)
+        assert len(keys) == 19
+
+
+async def test_groups_of_two_filters_are_marked_together() -> None:
+    async with shown() as here:
+        await here.press("slash", *"reason:upstream", "enter")
+        await here.press("g", "space")
+        assert "2 marked" in here.text
+        await here.press("escape")
+        await here.press("b", "b")
+        await here.press("g", "space")
+        assert "6 marked" in here.text, "and the four of the first domain"
+        await here.press("A")
+        assert "nothing marked" in here.text
+
+
+async def test_what_is_known_of_an_owner_is_shown() -> None:
+    async with shown() as here:
+        assert "domain    storage    aws, s3" in here.text
+        await here.press("slash", *"domain:stor tag:s3", "enter")
+        assert "owner nowhere · 1 ·" in here.text
 
 
 async def test_enter_folds_a_group() -> None:

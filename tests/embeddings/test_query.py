@@ -37,12 +37,16 @@ WORDS = st.sampled_from(
         ":",
         *("reason:owner", "reason:attached", "reason:missing", "owner:pattern", "owner:retry", "key:b0b0", "key:NOTE"),
         *("dim:384", "dim:>384", "dim:<x", "norm:>1", "norm:<1", "bytes:1536", "bytes:0"),
+        *("domain:web", "domain:STO", "domain:", "tag:async", "tag:S3", "tag:zzz"),
         *("seen:>1d", "seen:<1d", "seen:>3d", "expected:yes", "expected:no", "expected:plug"),
     )
 )
 FILTERS = st.lists(st.tuples(st.booleans(), WORDS), max_size=3).map(
     lambda parts: " ".join(("!" if inverted else "") + word for inverted, word in parts)
 )
+
+
+GROUPED = (("reason", "owner nowhere"), ("owner", "pattern"), ("domain", "web"), ("tags", "no tags"))
 
 
 def number_fits(value: float | None, wanted: str, unit: float = 1.0) -> bool:
@@ -66,6 +70,10 @@ def word_fits(row: Row, word: str) -> bool:
             return any(rest in text for text in owner)
         case "reason":
             return rest in row.reason.value
+        case "domain":
+            return row.label is not None and rest in row.label[0].lower()
+        case "tag":
+            return row.label is not None and any(rest in tag.lower() for tag in row.label[1])
         case "dim":
             return number_fits(row.dimension, rest)
         case "norm":
@@ -100,6 +108,13 @@ def test_the_filter_is_that_of_a_loop(text: str) -> None:
     assert matching(MADE, text, NOW).tolist() == expected
 
 
+def group_of(row: Row, group: str) -> str:
+    known = {"domain": "domain unknown", "tags": "tags unknown"}
+    if row.label is not None:
+        known = {"domain": row.label[0] or "no domain", "tags": ", ".join(row.label[1]) or "no tags"}
+    return {"reason": row.reason.value, "owner": row.owner_kind, **known}[group]
+
+
 def sort_value(row: Row, sort: str) -> float | str | None:
     return {
         "owner": None if row.title is None else row.title.lower(),
@@ -117,7 +132,7 @@ def sort_value(row: Row, sort: str) -> float | str | None:
     st.sampled_from(SORTS),
     st.booleans(),
     st.sampled_from(GROUPS),
-    st.sets(st.sampled_from([*REASONS, "episode"])),
+    st.sets(st.sampled_from([*REASONS, "episode", "web", "domain unknown", "async, retry", "no tags"])),
 )
 def test_order_and_groups_are_those_of_a_loop(
     text: str, sort: str, reverse: bool, group: str, folded: set[str]
@@ -134,15 +149,15 @@ def test_order_and_groups_are_those_of_a_loop(
             current = head.name
             continue
         row = ROWS[view.at(place)]
-        assert group == "none" or current == (row.reason.value if group == "reason" else row.owner_kind)
+        assert group == "none" or current == group_of(row, group)
         shown.append(view.at(place))
-    closed = {
-        number for number in wanted
-        if group != "none" and (ROWS[number].reason.value if group == "reason" else ROWS[number].owner_kind) in folded
-    }  # fmt: skip
+    closed = {number for number in wanted if group != "none" and group_of(ROWS[number], group) in folded}
     assert sorted(shown) == [number for number in wanted if number not in closed]
     for name in {one.name for one in view.groups} or {""}:
-        part = [n for n in shown if group == "none" or name in (ROWS[n].reason.value, ROWS[n].owner_kind)]
+        part = [n for n in shown if group == "none" or name == group_of(ROWS[n], group)]
+        if group != "none":
+            members = [number for number in wanted if group_of(ROWS[number], group) == name]
+            assert np.flatnonzero(view.members(name)).tolist() == members, "folded or not"
         if sort == "key":
             assert part == sorted(part, reverse=reverse)
             continue
@@ -202,11 +217,27 @@ def test_places_of_rows() -> None:
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.none() | FILTERS, st.sets(st.integers(0, len(ROWS) - 1), max_size=4))
-def test_marks_are_a_filter_with_rows_turned_round(text: str | None, turned: set[int]) -> None:
+@given(
+    st.none() | FILTERS,
+    st.sets(st.integers(0, len(ROWS) - 1), max_size=4),
+    st.sets(
+        st.tuples(
+            FILTERS,
+            st.sampled_from(
+                (("reason", "owner nowhere"), ("owner", "pattern"), ("domain", "web"), ("tags", "no tags"))
+            ),
+        ),
+        max_size=2,
+    ),
+)
+def test_marks_are_filters_and_groups_with_rows_turned_round(
+    text: str | None, turned: set[int], groups: set[tuple[str, tuple[str, str]]]
+) -> None:
     keys = frozenset({MADE.keys[number] for number in turned} | {"gone"})
-    found = resolve(MADE, Marks(text, keys), NOW)
+    found = resolve(MADE, Marks(text, keys, frozenset((one, *group) for one, group in groups)), NOW)
     by_filter = {number for number, row in enumerate(ROWS) if text is not None and fits(row, text)}
+    for one, (group, name) in groups:
+        by_filter |= {n for n, row in enumerate(ROWS) if fits(row, one) and group_of(row, group) == name}
     expected = sorted(by_filter ^ turned)
     assert list(found.numbers) == expected
     assert found.keys == tuple(MADE.keys[number] for number in expected)

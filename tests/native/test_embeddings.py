@@ -33,8 +33,8 @@ def test_columns_of_what_do_memory_wrote(tmp_path: Path) -> None:
     here = episodes | patterns
     assert [owner in (1, 2) for owner in found.owners] == [key[-36:] in here for key in found.keys]
     named = {key[-36:] for key in found.keys}
-    assert [one for one, _ in found.lone_episodes] == sorted(episodes - named)
-    assert [one for one, _ in found.lone_patterns] == sorted(patterns - named)
+    assert [one for one, _, _ in found.lone_episodes] == sorted(episodes - named)
+    assert [one for one, _, _ in found.lone_patterns] == sorted(patterns - named)
     for row, key in enumerate(found.keys):
         numbers = found.value(row)
         assert numbers == rows[key][-len(numbers) :]
@@ -68,6 +68,32 @@ def _json_text(text: str) -> str:
     import json
 
     return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def test_labels_are_the_domains_and_tags_of_the_owners(tmp_path: Path) -> None:
+    cache = stores.cache("v47-small", tmp_path)
+    file = _native.CacheFile.open(str(cache), "read")
+    found = file.embeddings(str(tmp_path))
+    owners = {key: ("episodes", data) for key, data in file.page("episodes", None, 10_000)}
+    owners |= {key: ("patterns", data) for key, data in file.page("patterns", None, 10_000)}
+    file.close()
+    told = {key: _native.label(table, data) for key, (table, data) in owners.items()}
+    assert len({repr(label) for label in found.labels}) == len(found.labels) > 0
+    pairs = list(struct.iter_unpack("<II", found.labelled))
+    assert [row for row, _ in pairs] == sorted(row for row, key in enumerate(found.keys) if told.get(key[-36:]))
+    assert all(found.labels[label] == told[found.keys[row][-36:]] for row, label in pairs)
+    for key, _, label in (*found.lone_episodes, *found.lone_patterns):
+        assert (found.labels[label] if label is not None else None) == told[key]
+    for table, data in owners.values():
+        filed = _native.label(table, data)
+        if table == "episodes":
+            text = _native.decode_value(table, data)
+            assert filed is not None
+            assert all(_json_text(word) in text for word in (filed[0], *filed[1]))
+            assert filed[1] == sorted(set(filed[1]))
+    assert any(label[1] for label in found.labels), "some owner has tags"
+    assert _native.label("episodes", b"\x00") is None
+    assert _native.label("heuristics", b"") is None
 
 
 def test_flags_norms_and_owners(tmp_path: Path) -> None:

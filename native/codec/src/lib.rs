@@ -26,5 +26,5 @@ pub use inspect::{
 pub use key::{embedding_owner, source_key, Owner};
 pub use merge::{merge, Merged, Refusal};
 pub use table::{Column, Kind, Table};
-pub use title::title;
+pub use title::{label, title};
 pub use value::{SourceRow, Value};

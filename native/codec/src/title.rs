@@ -1,7 +1,7 @@
-//! What a person calls an episode or a pattern.
+//! What a person calls an episode or a pattern, and files it under.
 
 use crate::table::Table;
-use crate::types::{Pattern, Str, TaskType};
+use crate::types::{Episode, Pattern, Str, TaskContext, TaskType};
 use uuid::Uuid;
 
 /// Characters of a title that are kept.
@@ -17,6 +17,31 @@ pub fn title(table: Table, data: &[u8]) -> Option<String> {
         Table::Patterns => postcard::from_bytes::<Pattern>(data).ok().map(|pattern| cut(&of_pattern(&pattern))),
         _ => None,
     }
+}
+
+/// Domain and tags of a cached episode or pattern, in order and each tag once; None without a context, for other
+/// tables and for undecodable values.
+pub fn label(table: Table, data: &[u8]) -> Option<(String, Vec<String>)> {
+    match table {
+        Table::Episodes => {
+            let episode = postcard::from_bytes::<Episode>(data).ok()?;
+            Some(labelled(&episode.context, &episode.tags))
+        }
+        Table::Patterns => match postcard::from_bytes::<Pattern>(data).ok()? {
+            Pattern::ToolSequence { context, .. }
+            | Pattern::DecisionPoint { context, .. }
+            | Pattern::ErrorRecovery { context, .. } => Some(labelled(&context, &[])),
+            Pattern::ContextPattern { .. } => None,
+        },
+        _ => None,
+    }
+}
+
+fn labelled(context: &TaskContext, more: &[Str]) -> (String, Vec<String>) {
+    let mut tags: Vec<String> = context.tags.iter().chain(more).map(|tag| cut(tag)).collect();
+    tags.sort_unstable();
+    tags.dedup();
+    (cut(&context.domain), tags)
 }
 
 fn of_pattern(pattern: &Pattern) -> String {
