@@ -109,25 +109,6 @@ async def started(app: Console, bridge: ScriptedBridge, pilot: Pilot[int], key: 
 # ------------------------------------------------------------------------------------------------ plan
 
 
-@pytest.mark.parametrize(
-    ("key", "kind", "name"), [("s", "sync", "Sync"), ("r", "repair", "Repair"), ("R", "rebuild", "Rebuild")]
-)
-async def test_a_key_makes_a_plan_and_the_safe_button_has_the_focus(key: str, kind: str, name: str) -> None:
-    app, bridge = console("damaged")
-    async with live(app, size=(100, 30)) as pilot:
-        dialog = await shown(app, bridge, pilot, key, plan_of(kind))
-        assert latest(bridge, "make_plan")[1]["kind"] == kind
-        assert dialog.focused is not None
-        assert dialog.focused.id == "cancel"
-        text = screen_text(app)
-        assert f"{name} · prod-eu · step 1 of 3: plan p-7f31" in text
-        assert "never written" in text
-        await pilot.press("enter")
-        await pilot.pause()
-        assert not isinstance(app.screen, PlanDialog)
-        assert "execute" not in [kind for kind, _ in asked(bridge)]
-
-
 async def test_a_plan_that_is_longer_than_the_terminal_says_so_and_shows_first_what_is_lost() -> None:
     app, bridge = console("damaged")
     async with live(app) as pilot:
@@ -181,19 +162,6 @@ async def test_a_console_that_looks_only_makes_and_saves_plans_and_runs_none() -
         assert [kind for kind, _ in asked(bridge)].count("export_rows") == 2
 
 
-async def test_what_needs_no_plan_is_its_own_result() -> None:
-    app, bridge = console("in_sync")
-    async with live(app, size=(100, 30)) as pilot:
-        await pilot.press("r")
-        await pilot.pause()
-        await answer(app, bridge, pilot, "make_plan", Outcome("repair", Word.IN_SYNC, 0, run_id="s-1"))
-        text = screen_text(app)
-        assert "step 3 of 3: result" in text
-        assert "✓ IN SYNC" in text
-        assert "no row" in text
-        assert "Undo" not in text
-
-
 async def test_a_plan_that_is_refused_says_why_and_what_next() -> None:
     app, bridge = console("damaged")
     async with live(app, size=(100, 30)) as pilot:
@@ -225,34 +193,6 @@ async def test_the_run_is_watched_in_the_dialog_and_hidden_with_esc() -> None:
         await settle(app, pilot)
         assert "step 2 of 3: running" in screen_text(app)
         assert [kind for kind, _ in asked(bridge)].count("make_plan") == 1
-
-
-@pytest.mark.parametrize("way", ["key", "button"])
-async def test_the_run_is_cancelled_in_the_dialog(way: str) -> None:
-    app, bridge = console("damaged")
-    async with live(app, size=(100, 30)) as pilot:
-        await started(app, bridge, pilot)
-        if way == "key":
-            await pilot.press("x")
-        else:
-            await pilot.click("#stop")
-        assert asked(bridge)[-1] == ("cancel", {})
-        await refuse(app, bridge, pilot, "execute")
-        text = screen_text(app)
-        assert "not done" in text
-        assert "no [/b][red]x" in text
-
-
-async def test_the_cancel_button_is_off_during_the_commit() -> None:
-    app, bridge = console("damaged")
-    async with live(app, size=(100, 30)) as pilot:
-        dialog = await started(app, bridge, pilot)
-        snapshot = scenes.scene("running").snapshot
-        assert snapshot.run is not None
-        bridge.show(replace(snapshot, seq=10, run=replace(snapshot.run, cancellable=False)))
-        await settle(app, pilot)
-        assert dialog.query_one("#stop", Button).disabled
-        assert "Committing" in screen_text(app)
 
 
 async def test_a_run_whose_end_was_heard_is_over_whatever_the_picture_shows() -> None:
@@ -312,31 +252,6 @@ async def test_the_result_says_what_was_done_and_how_to_take_it_back(size: tuple
         await pilot.press("enter")
         await pilot.pause()
         assert not isinstance(app.screen, PlanDialog)
-
-
-@pytest.mark.parametrize("way", ["u", "#undo"])
-async def test_a_run_is_taken_back_through_a_plan_of_its_own(way: str) -> None:
-    app, bridge = console("damaged")
-    async with live(app, size=(100, 30)) as pilot:
-        await started(app, bridge, pilot)
-        await answer(app, bridge, pilot, "execute", outcome_of())
-        if way == "u":
-            await pilot.press("u")
-        else:
-            await pilot.click(way)
-        await settle(app, pilot)
-        assert latest(bridge, "make_plan")[1] == {"kind": "undo", "run_id": "s-4122"}
-        assert "Undo · prod-eu · making the plan" in screen_text(app)
-
-
-async def test_refused_rows_are_shown_from_the_result() -> None:
-    app, bridge = console("damaged")
-    async with live(app, size=(100, 30)) as pilot:
-        await started(app, bridge, pilot)
-        await answer(app, bridge, pilot, "execute", outcome_of())
-        await pilot.click("#refused")
-        await settle(app, pilot)
-        assert isinstance(app.screen, QuarantineDialog)
 
 
 async def test_a_hidden_run_tells_its_end() -> None:
@@ -473,15 +388,6 @@ async def test_all_that_match_are_marked_and_the_marks_cleared() -> None:
         assert not isinstance(app.screen, QuarantineDialog)
 
 
-async def test_enter_on_a_run_plans_its_undo() -> None:
-    app, bridge = console("quarantined")
-    async with live(app, size=(100, 30)) as pilot:
-        await quarantine(app, bridge, pilot)
-        await pilot.press("j", "enter")
-        await settle(app, pilot)
-        assert latest(bridge, "make_plan")[1] == {"kind": "undo", "run_id": "s-4121"}
-
-
 async def test_refused_rows_are_fetched_again() -> None:
     app, bridge = console("quarantined")
     async with live(app, size=(100, 30), notifications=True) as pilot:
@@ -496,17 +402,6 @@ async def test_refused_rows_are_fetched_again() -> None:
         assert [kind for kind, _ in asked(bridge)].count("quarantine") == 2
         await pilot.press("enter")
         assert asked(bridge)[-1][0] != "make_plan"
-
-
-async def test_a_purge_is_typed() -> None:
-    app, bridge = console("quarantined")
-    async with live(app, size=(100, 30)) as pilot:
-        await quarantine(app, bridge, pilot)
-        await pilot.press("D")
-        await settle(app, pilot)
-        assert latest(bridge, "make_plan")[1] == {"kind": "purge"}
-        await answer(app, bridge, pilot, "make_plan", plan_of("quarantine", phrase="prod-eu", level=3))
-        assert app.screen.query_one("#run", Button).disabled
 
 
 async def test_the_list_is_filtered_by_the_core_and_exported() -> None:
@@ -585,15 +480,6 @@ async def test_s_on_a_held_file_says_who_and_asks_which_way(
         assert plans == ([plan] if plan is not None else [])
 
 
-async def test_a_rebuild_of_a_held_file_is_staged() -> None:
-    app, bridge = console("locked")
-    async with live(app, size=(100, 30)) as pilot:
-        await pilot.press("R")
-        await settle(app, pilot)
-        assert latest(bridge, "make_plan")[1] == {"kind": "rebuild", "staged": True}
-        assert "Stage · prod-eu" in screen_text(app)
-
-
 async def test_p_looks_through_a_copy() -> None:
     app, bridge = console("locked")
     async with live(app, size=(100, 30), notifications=True) as pilot:
@@ -636,26 +522,6 @@ async def test_no_build_offers_no_choice() -> None:
         dialog = await shown(app, bridge, pilot, "R", plan_of("rebuild", phrase="prod-eu", level=3))
         await answer(app, bridge, pilot, "builds", ())
         assert not dialog.options.display
-
-
-async def test_adopting_is_for_a_refused_primary_and_typed() -> None:
-    app, bridge = console(scene_of("refused", states=("WRONG_SOURCE",)))
-    async with live(app, size=(100, 30)) as pilot:
-        assert "A adopts this primary" in screen_text(app)
-        dialog = await shown(app, bridge, pilot, "A", plan_of("sync", phrase="prod-eu", level=3))
-        assert latest(bridge, "make_plan")[1] == {"kind": "adopt"}
-        assert "Adopt · prod-eu" in screen_text(app)
-        assert dialog.query_one("#run", Button).disabled
-
-
-@pytest.mark.parametrize("state", ["in_sync", "damaged", "locked"])
-async def test_adopting_anything_else_is_not_offered(state: str) -> None:
-    app, bridge = console(state)
-    async with live(app, size=(100, 30), notifications=True) as pilot:
-        await pilot.press("A")
-        await settle(app, pilot)
-        assert asked(bridge) == []
-        assert "A adopts another primary" in screen_text(app)
 
 
 GUARDED = ErrorValue(

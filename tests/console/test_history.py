@@ -177,20 +177,6 @@ async def test_enter_opens_the_document_and_y_copies_it() -> None:
         assert isinstance(app.screen, HistoryScreen)
 
 
-async def test_without_a_run_there_is_nothing_to_open_copy_or_export() -> None:
-    app, bridge = console("empty")
-    async with live(app, size=(100, 30), notifications=True) as pilot:
-        await pilot.press("4")
-        await settle(app, pilot)
-        bridge.post(Answer(bridge.asked[-1].id, Runs()))
-        await settle(app, pilot)
-        assert "nothing has run yet" in screen_text(app)
-        await pilot.press("enter", "y", "e")
-        await settle(app, pilot)
-        assert [kind for kind, _ in asked(bridge)] == ["runs"]
-        assert "nothing to copy" in screen_text(app)
-
-
 async def test_w_leaves_for_a_recording_that_is_there(tmp_path: Path) -> None:
     file = tmp_path / "[b]session.jsonl"
     app, bridge = console("in_sync")
@@ -217,15 +203,6 @@ async def test_w_leaves_for_a_recording_that_is_there(tmp_path: Path) -> None:
         await pilot.press("enter", "enter")
         await pilot.pause()
         assert (app.return_value, app.replay_file) == (REPLAY_ASKED, str(file))
-
-
-async def test_w_waits_for_a_run() -> None:
-    app, _ = console("running")
-    async with live(app, size=(100, 30), notifications=True) as pilot:
-        app.replay("session.jsonl")
-        await pilot.pause()
-        assert "a run is active" in screen_text(app)
-        assert app.return_value is None
 
 
 @pytest.mark.parametrize("size", [(80, 24), (100, 30), (140, 45)])

@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from textual.widgets import Button, Input
 
 from console import scenes
-from console.app import DEMO_ASKED, Console
+from console.app import Console
 from console.bridge import ScriptedBridge
 from console.dialogs.ask import AskDialog
 from console.dialogs.help import HelpDialog
@@ -19,12 +19,10 @@ from console.keys import SCREENS
 from console.scenes import Scene
 from storage_sync.model import (
     Answer,
-    CoreDied,
     ErrorValue,
     LogLine,
     Outcome,
     Plan,
-    Refused,
     RunEnded,
     Snapshot,
     Word,
@@ -42,53 +40,6 @@ GUARD = ErrorValue("guard", "would remove 70 %", "look first", False, 9)
 def scene_of(name: str, **changes: object) -> Scene:
     scene = scenes.scene(name)
     return replace(scene, snapshot=replace(scene.snapshot, **changes))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("key", "expected"),
-    [
-        ("v", ("validate", {"deep": False})),
-        ("V", ("validate", {"deep": True})),
-        ("p", ("peek", {})),
-        ("t", ("try_now", {})),
-        ("P", ("pause", {"paused": True})),
-        ("W", ("set_access", {"access": "ro"})),
-        ("s", ("make_plan", {"kind": "sync"})),
-    ],
-)
-async def test_a_key_asks_the_core(key: str, expected: tuple[str, dict[str, object]]) -> None:
-    app, bridge = console("stale")
-    async with live(app) as pilot:
-        await pilot.press(key)
-        await pilot.pause()
-        assert asked(bridge) == [expected]
-
-
-async def test_x_cancels_a_run_at_once() -> None:
-    app, bridge = console("running")
-    async with live(app) as pilot:
-        await pilot.press("x")
-        assert asked(bridge) == [("cancel", {})]
-
-
-async def test_x_says_when_there_is_nothing_to_cancel() -> None:
-    app, bridge = console("in_sync")
-    async with live(app, notifications=True) as pilot:
-        await pilot.press("x")
-        await pilot.pause()
-        assert asked(bridge) == []
-        assert "nothing is running" in screen_text(app)
-
-
-async def test_x_is_refused_during_the_commit() -> None:
-    running = scenes.scene("running")
-    assert running.snapshot.run is not None
-    app, bridge = console(scene_of("running", run=replace(running.snapshot.run, cancellable=False)))
-    async with live(app, notifications=True) as pilot:
-        await pilot.press("x")
-        await pilot.pause()
-        assert asked(bridge) == []
-        assert "committing" in screen_text(app)
 
 
 @pytest.mark.parametrize(("name", "key", "title"), SCREENS)
@@ -157,15 +108,6 @@ async def test_enter_on_the_run_button_runs_that_plan() -> None:
         assert "step 2 of 3: running" in screen_text(app)
 
 
-async def test_a_click_on_the_run_button_runs() -> None:
-    app, bridge = console("stale")
-    async with live(app, size=(100, 30)) as pilot:
-        await open_plan(app, bridge, pilot)
-        await pilot.click("#run")
-        await pilot.pause()
-        assert asked(bridge)[-1][0] == "execute"
-
-
 @pytest.mark.parametrize("size", [(80, 24), (100, 30)])
 async def test_a_large_removal_needs_the_profile_name(size: tuple[int, int]) -> None:
     app, bridge = console("stale")
@@ -201,13 +143,6 @@ async def test_a_name_is_typed_at_once_and_no_letter_of_it_is_a_key(name: str) -
         assert asked(bridge)[-1] == ("execute", {"plan_id": "p-7f30", "phrase": name})
 
 
-async def test_whatever_the_core_wants_typed_must_be_typed() -> None:
-    app, bridge = console("stale")
-    async with live(app, size=(100, 30)) as pilot:
-        dialog = await open_plan(app, bridge, pilot, scenes.plan(removed=6, phrase="prod-eu"))
-        assert dialog.query_one("#run", Button).disabled
-
-
 @pytest.mark.parametrize(
     ("plan", "access", "why"),
     [
@@ -228,18 +163,6 @@ async def test_what_may_not_run_says_why(plan: Plan, access: str, why: str) -> N
         assert why in screen_text(app)
 
 
-async def test_no_plan_is_explained() -> None:
-    app, bridge = console("stale")
-    async with live(app, size=(100, 30)) as pilot:
-        await pilot.press("s")
-        await pilot.pause()
-        bridge.post(Refused(bridge.asked[-1].id, "the primary does not answer", "t tries again"))
-        await settle(app, pilot)
-        text = screen_text(app)
-        assert "the primary does not answer" in text
-        assert "t tries again" in text
-
-
 async def test_a_late_plan_of_a_closed_dialog_is_dropped() -> None:
     app, bridge = console("stale")
     async with live(app) as pilot:
@@ -250,18 +173,6 @@ async def test_a_late_plan_of_a_closed_dialog_is_dropped() -> None:
         bridge.post(Answer(number, scenes.plan()))
         await settle(app, pilot)
         assert not isinstance(app.screen, PlanDialog)
-
-
-async def test_a_dialog_survives_a_resize() -> None:
-    app, bridge = console("stale")
-    async with live(app, size=(120, 40)) as pilot:
-        await open_plan(app, bridge, pilot, scenes.plan())
-        await pilot.resize_terminal(80, 24)
-        await pilot.pause()
-        text = screen_text(app)
-        assert "Cancel" in text
-        assert "Sync 1,027" in text
-        assert "confirm" in text
 
 
 async def test_a_second_sync_is_not_planned_during_a_run() -> None:
@@ -287,13 +198,6 @@ async def test_allowing_writes_is_a_question() -> None:
         await pilot.press("W", "right", "enter")
         await pilot.pause()
         assert asked(bridge) == [("set_access", {"access": "rw"})]
-
-
-async def test_a_console_that_may_only_look_stays_so() -> None:
-    app, bridge = console(scene_of("in_sync", access="locked ro"))
-    async with live(app) as pilot:
-        await pilot.press("W", "P")
-        assert asked(bridge) == []
 
 
 async def test_f_freezes_the_picture_and_not_the_core() -> None:
@@ -331,16 +235,6 @@ async def test_panels_keep_their_pace_and_the_verdict_does_not_wait() -> None:
         text = screen_text(app)
         assert "DAMAGED" in text
         assert "✓ clean" in text
-
-
-async def test_t_walks_the_themes() -> None:
-    app, _ = console()
-    async with live(app) as pilot:
-        names = []
-        for _ in range(3):
-            await pilot.press("T")
-            names.append(app.theme)
-        assert names == ["calm-light", "calm-cvd", "calm-dark"]
 
 
 # ----------------------------------------------------------------------------------- help, log, lists
@@ -424,53 +318,7 @@ async def test_config_shows_origin_and_meaning_and_no_secret() -> None:
         assert "env TURSO_AUTH_TOKEN" in text
 
 
-@pytest.mark.parametrize("keys", [("colon",), ("ctrl+p",)])
-async def test_the_palette_runs_keys(keys: tuple[str, ...]) -> None:
-    app, bridge = console("stale")
-    async with live(app, size=(100, 30)) as pilot:
-        await pilot.press(*keys)
-        await pilot.press(*"validate all")
-        await app.workers.wait_for_complete()
-        await pilot.press("enter")
-        await app.workers.wait_for_complete()
-        await pilot.pause()
-        assert asked(bridge) == [("validate", {"deep": True})]
-
-
 # --------------------------------------------------------------------------------------------- leaving
-
-
-@pytest.mark.parametrize("key", ["q", "ctrl+q"])
-async def test_q_leaves_at_once_when_nothing_runs(key: str) -> None:
-    app, _ = console("in_sync")
-    async with live(app) as pilot:
-        await pilot.press(key)
-    assert app.return_value == 0
-
-
-async def test_q_cancels_a_timers_sync_and_leaves() -> None:
-    run = replace(scenes.scene("running").snapshot.run, trigger="interval")  # type: ignore[type-var]
-    app, bridge = console(scene_of("running", run=run))
-    async with live(app) as pilot:
-        await pilot.press("q")
-    assert app.return_value == 0
-    assert asked(bridge) == [("cancel", {})]
-
-
-async def test_q_asks_during_a_run_that_an_operator_started() -> None:
-    app, bridge = console("running")
-    async with live(app) as pilot:
-        await pilot.press("q")
-        await pilot.pause()
-        assert isinstance(app.screen, AskDialog)
-        await pilot.press("enter")
-        await pilot.pause()
-        assert app.is_running
-        assert asked(bridge) == []
-        await pilot.press("q", "right", "right", "enter")
-        await pilot.pause()
-    assert app.return_value == 0
-    assert asked(bridge) == [("cancel", {})]
 
 
 async def test_quit_may_wait_for_the_run() -> None:
@@ -482,24 +330,6 @@ async def test_quit_may_wait_for_the_run() -> None:
         bridge.post(RunEnded("s-4121", Outcome("sync", Word.IN_SYNC, 0)))
         await settle(app, pilot)
     assert app.return_value == 0
-
-
-async def test_a_dead_core_offers_to_look_or_to_leave() -> None:
-    app, bridge = console("in_sync")
-    async with live(app, size=(100, 30)) as pilot:
-        bridge.post(CoreDied("/var/lib/report [/b]"))
-        await settle(app, pilot)
-        assert "/var/lib/report [/b]" in screen_text(app)
-        await pilot.press("right", "enter")
-        await pilot.pause()
-    assert app.return_value == 70
-
-
-async def test_f2_leaves_for_the_demo() -> None:
-    app, _ = console("no_config")
-    async with live(app) as pilot:
-        await pilot.press("f2")
-    assert app.return_value == DEMO_ASKED
 
 
 # ------------------------------------------------------------------------------- sizes, events, keymap

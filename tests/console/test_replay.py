@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from console import scenes
-from console.keys import KEYS, REPLAY
 from console.replay import SPEEDS, Player, ReplayBridge, ReplayConsole
 from console.ui import UiSettings
 from console.verdict import verdict
@@ -142,31 +141,6 @@ async def test_the_header_says_that_it_is_a_replay(player: Player, size: tuple[i
         assert "14:32:07Z" in screen_text(app).splitlines()[0]
 
 
-@pytest.mark.parametrize(
-    ("keys", "at", "said"),
-    [
-        (["full_stop"], 1, "paused 0:01/2:00"),
-        (["full_stop", "full_stop"], 60, "paused 1:00/2:00"),
-        (["full_stop", "full_stop", "comma"], 1, "paused 0:01/2:00"),
-        (["right_square_bracket"], 10, "replay 0:10/2:00"),
-        (["right_square_bracket", "right_square_bracket", "left_square_bracket"], 10, "replay 0:10/2:00"),
-        (["right_curly_bracket"], 12, "replay 0:12/2:00"),
-        (["right_curly_bracket", "left_curly_bracket"], 0, "replay 0:00/2:00"),
-        (["greater_than_sign"], 0, "replay 0:00/2:00 x2"),
-        (["less_than_sign"], 0, "replay 0:00/2:00 x0.5"),
-        (["space"], 0, "paused 0:00/2:00"),
-        (["space", "space"], 0, "replay 0:00/2:00"),
-    ],
-)
-async def test_the_keys_of_the_player(player: Player, keys: list[str], at: float, said: str) -> None:
-    app = app_of(player)
-    async with live(app) as pilot:
-        await pilot.press(*keys)
-        await settle(app, pilot)
-        assert player.at == at
-        assert said in screen_text(app).splitlines()[0]
-
-
 async def test_space_at_the_end_begins_again(player: Player, time: Time) -> None:
     app = app_of(player)
     async with live(app) as pilot:
@@ -178,11 +152,6 @@ async def test_space_at_the_end_begins_again(player: Player, time: Time) -> None
         await settle(app, pilot)
         assert "replay 0:00/2:00" in screen_text(app)
         assert "IN SYNC" in screen_text(app)
-
-
-async def test_every_key_of_the_player_is_bound() -> None:
-    bound = {binding.id for binding in ReplayConsole.BINDINGS if not isinstance(binding, tuple)}
-    assert bound == {key.id for key in KEYS if key.where == REPLAY}
 
 
 async def test_pictures_log_and_age_are_of_the_moment(player: Player) -> None:
@@ -198,14 +167,6 @@ async def test_pictures_log_and_age_are_of_the_moment(player: Player) -> None:
         await settle(app, pilot)
         assert "second words" not in screen_text(app)
         assert "first words" in screen_text(app)
-
-
-async def test_what_would_change_something_is_refused(player: Player) -> None:
-    app = app_of(player)
-    async with live(app, size=(100, 30), notifications=True) as pilot:
-        await pilot.press("v")
-        await settle(app, pilot)
-        assert "this is a recording" in screen_text(app)
 
 
 async def test_leaving_asks_nothing_even_while_a_run_is_shown(player: Player) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Button
 
-from console.app import DEMO_ASKED, SET_UP, Console
+from console.app import SET_UP, Console
 from console.bridge import ScriptedBridge, ThreadBridge
 from console.dialogs.setup import SetupDialog
 from console.scenes import scene
@@ -135,17 +135,6 @@ async def test_token_and_access_are_chosen() -> None:
         assert dialog.form.token_file == "TURSO_AUTH_TOKEN"
         assert dialog.form.token_env == ""
         assert dialog.form.look_only
-
-
-@pytest.mark.parametrize("way", ["f2", "#demo"])
-async def test_the_demo_instead(way: str) -> None:
-    app, _ = unconfigured()
-    async with live(app, size=(100, 30)) as pilot:
-        if way == "f2":
-            await pilot.press(way)
-        else:
-            await pilot.click(way)
-    assert app.return_value == DEMO_ASKED
 
 
 async def test_a_closed_form_is_opened_again_with_what_was_typed() -> None:
