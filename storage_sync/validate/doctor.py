@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from storage_sync import __version__, _native, advice
 from storage_sync.cache.identity import file_system_of
-from storage_sync.cache.states import judge_file
+from storage_sync.cache.states import error_for, judge_file
 from storage_sync.cache.witness import read_witness
 from storage_sync.errors import StorageSyncError, exit_code_of
 from storage_sync.history import History
@@ -57,11 +57,16 @@ async def _state_folder(context: Context) -> tuple[str, str]:
 
 
 async def _file(context: Context) -> tuple[str, str]:
-    judgement = await context.session.on_cache_thread(judge_file, context.session.cache_path)
+    session = context.session
+    witness, _ = read_witness(session.state.folder, session.cache_path)
+    judgement = await session.on_cache_thread(judge_file, session.cache_path, witnessed=witness is not None)
     system = file_system_of(judgement.real_path)
     if system.network:
         context.draft.warn(f"the cache is on a network file system ({system.kind}); its locks may not hold")
-    return "a file that can be read", ", ".join(str(state) for state in judgement.states) or "nothing odd"
+    error = error_for(judgement, writing=session.settings.access != "read-only")
+    if error is not None:
+        raise error
+    return "a file that a sync may change", ", ".join(str(state) for state in judgement.states) or "nothing odd"
 
 
 async def _content(context: Context) -> tuple[str, str]:
