@@ -230,15 +230,22 @@ def _no_access(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdic
         return None
     cache = snapshot.cache
     said = cache.error.message if cache.error is not None else f"{_words(named[0])}: {cache.path}"
-    free = f"{fmt.size(cache.disk_free)} free. " if cache.disk_free is not None and named[0] == "DISK_LOW" else ""
+    short = _UNWRITABLE.get(named[0], f"The cache file is {_words(named[0])}")
+    step = "check the path and its owner; 5 shows the path."
+    if named[0] == "DISK_LOW":
+        free = f"{fmt.size(cache.disk_free)} free: " if cache.disk_free is not None else ""
+        step = f"{free}make room on its disk; 5 shows the path."
     return Verdict(
         "NO ACCESS",
         Role.FAILED,
-        (f"{said[:1].upper()}{said[1:]}", f"The cache file is {_words(named[0])}."),
-        (f"{free}check the path, its owner and the free space; 5 shows the path.",),
+        (f"{said[:1].upper()}{said[1:]}", f"{short}. {last_proof(snapshot, now)}.", f"{short}."),
+        (step,),
         "5",
         8,
     )
+
+
+_UNWRITABLE = {"DISK_LOW": "Too little disk space for a run", "READ_ONLY": "The cache cannot be written"}
 
 
 def _locked(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
