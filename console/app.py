@@ -73,6 +73,8 @@ IDLE_TICK_S = 0.5
 LATE_S = 0.25
 AGES_S = 1.0
 """Ages are shown in seconds: nothing else is new while the core rests."""
+TOAST_MOST = 200
+"""Characters of a toast: a long message must not hide the screen behind it."""
 LEAVE_S = 2.0
 """Longest wait for the core when the console leaves."""
 MANUAL = "manual"
@@ -342,6 +344,8 @@ class Console(App[int]):
     def say(self, text: str, *, failed: bool = False) -> None:
         """A toast: the answer to a key just pressed. Its text may come from outside."""
         safe = fmt.clean(text, ascii_only=self.look.glyphs.is_ascii)
+        if len(safe) > TOAST_MOST:
+            safe = f"{safe[:TOAST_MOST]}{self.look.glyphs.ellipsis}"
         self.notify(safe, severity="error" if failed else "information", markup=False)
 
     # --------------------------------------------------------------------------------------- facts

@@ -84,3 +84,15 @@ async def test_a_profile_of_markup_can_be_typed() -> None:
         bridge.post(Answer(bridge.asked[-1].id, scenes.plan(phrase="[/b]")))
         await settle(app, pilot)
         assert "type  [/b]" in screen_text(app)
+
+
+async def test_a_long_answer_does_not_hide_the_screen() -> None:
+    app, bridge = console("stale")
+    async with live(app, notifications=True) as pilot:
+        for number in (98, 99):
+            bridge.post(Refused(number, f"answers 500: {TEXT}{'A' * 5000}", ""))
+        await settle(app, pilot)
+        text = screen_text(app)
+        assert text.count("answers 500") == 2
+        assert "STALE" in text
+        assert sum("AAAA" in line for line in text.splitlines()) < 12
