@@ -9,6 +9,8 @@ from widgets.line import Line, Piece, cell
 
 LINES_KEPT = 10_000
 LEVELS = ("info", "warn", "fail")
+HEAD = 25
+"""Cells before the text of a line: time, level, area."""
 _TONES = {"info": Tone.MUTED, "warn": Tone.ATTENTION, "fail": Tone.FAILED}
 
 

@@ -7,9 +7,10 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
+from textual.events import Resize
 from textual.widgets import Input
 
+from console.dialogs.dialog import Dialog
 from console.keys import KEYS, SCREENS, Key, help_groups
 from widgets.entry import Entry
 from widgets.glyphs import Look, Tone
@@ -30,7 +31,7 @@ WORDS: tuple[tuple[str, str], ...] = (
 )
 
 
-class HelpDialog(ModalScreen[None]):
+class HelpDialog(Dialog[None]):
     AUTO_FOCUS = "#help-list"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,question_mark,f1,q", "close", "Close", show=False),
@@ -44,18 +45,27 @@ class HelpDialog(ModalScreen[None]):
         self._notes = notes
         self._table = table
         self._text = ""
+        self.frame = Vertical(classes="dialog tall")
+        self.list = VirtualTable(look, id="help-list", cursor=False, empty="no key or word matches")
 
     def compose(self) -> ComposeResult:
         title = next((title for name, _, title in SCREENS if name == self._screen_id), self._screen_id.capitalize())
-        with Vertical(classes="dialog tall") as frame:
+        with self.frame as frame:
             frame.border_title = self.look.glyphs.plain(f"Help · {title}")
-            frame.border_subtitle = "/ search   esc close"
             yield Entry(placeholder="search", id="help-search", compact=True)
-            yield VirtualTable(self.look, id="help-list", cursor=False, empty="no key or word matches")
+            yield self.list
 
     def on_mount(self) -> None:
         self.query_one("#help-search", Input).display = False
         self._fill()
+        self.watch(self.list, "scroll_y", self._hint)
+
+    def on_resize(self, _event: Resize) -> None:
+        self.call_after_refresh(self._hint)
+
+    def _hint(self) -> None:
+        more = "PgDn more   " if self.list.scroll_y < self.list.max_scroll_y else ""
+        self.frame.border_subtitle = f"{more}/ search   esc close"
 
     def _fill(self) -> None:
         lines = help_lines(self._screen_id, self._notes, self._text, self.look, self._table)
@@ -63,14 +73,15 @@ class HelpDialog(ModalScreen[None]):
         def row(index: int, _width: int) -> Line:
             return lines[index]
 
-        self.query_one("#help-list", VirtualTable).show(len(lines), row, self._text)
+        self.list.show(len(lines), row, self._text)
+        self.call_after_refresh(self._hint)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self._text = event.value
         self._fill()
 
     def on_input_submitted(self, _event: Input.Submitted) -> None:
-        self.query_one("#help-list", VirtualTable).focus()
+        self.list.focus()
 
     def action_search(self) -> None:
         box = self.query_one("#help-search", Input)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
+from textual.events import Resize
 
-from console.journal import LEVELS, Journal, draw
+from console.dialogs.dialog import Dialog
+from console.journal import HEAD, LEVELS, Journal, draw
+from widgets.fmt import LONGEST
 from widgets.glyphs import Look
-from widgets.line import Line
+from widgets.line import Line, Piece
 from widgets.virtual_table import VirtualTable
 
 
-class LogDialog(ModalScreen[None]):
+class LogDialog(Dialog[None]):
     AUTO_FOCUS = "#all-lines"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,L,q", "close", "Close", show=False),
@@ -35,17 +39,23 @@ class LogDialog(ModalScreen[None]):
         with self.frame:
             yield self.table
 
-    def on_mount(self) -> None:
-        self.refresh_lines()
+    def on_resize(self, _event: Resize) -> None:
+        """Also before it is drawn first."""
+        self.call_after_refresh(self.refresh_lines)
 
     def refresh_lines(self) -> None:
-        """Show what has come since."""
+        """Show what has come since; what is too long for one row goes on below it."""
         lines = self._journal.lines(self._level)
+        width = self.table.size.width
+        room = width - HEAD if width > HEAD else LONGEST
+        rows = [(line, place, part) for line in lines for place, part in enumerate(_parts(line.text, room))]
 
         def row(index: int, _width: int) -> Line:
-            return draw(lines[index], self.look.glyphs)
+            line, place, part = rows[index]
+            drawn = draw(replace(line, text=part), self.look.glyphs)
+            return (Piece(" " * HEAD), *drawn[-1:]) if place else drawn
 
-        self.table.show(len(lines), row, (self._journal.revision, self._level))
+        self.table.show(len(rows), row, (self._journal.revision, self._level, room))
         self.frame.border_title = f"Log: {self._level}{'+' if self._level != LEVELS[-1] else ''}, {len(lines):,} lines"
 
     def action_level(self) -> None:
@@ -54,3 +64,13 @@ class LogDialog(ModalScreen[None]):
 
     def action_close(self) -> None:
         self.dismiss(None)
+
+
+def _parts(text: str, room: int) -> Iterator[str]:
+    """The text in parts of at most `room` characters, cut between words where there are any."""
+    while len(text) > room:
+        cut = text.rfind(" ", 1, room + 1)
+        cut = cut if cut > 0 else room
+        yield text[:cut]
+        text = text[cut:].removeprefix(" ")
+    yield text

@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 from console import scenes
 from console.app import Console
 from console.bridge import ScriptedBridge
+from storage_sync.errors import CacheLocked
 from storage_sync.model import Answer, Refused
 from tests.console.app import answer_orphans, console, settle
 from tests.console.pictures import Compare, dressed, each_look, each_size
@@ -97,7 +98,7 @@ def test_orphans_that_cannot_be_looked_at(snap_compare: Compare) -> None:
         await pilot.press("3")
         await settle(app, pilot)
         assert bridge.asked[-1].kind == "orphans_scan"
-        bridge.post(Refused(bridge.asked[-1].id, "pid 2231 holds the cache", "p looks through a copy"))
+        bridge.post(Refused(bridge.asked[-1].id, "pid 2231 holds the cache", CacheLocked.default_hint))
         await settle(app, pilot)
 
     assert snap_compare(app, terminal_size=(80, 24), run_before=refused)
