@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from textual.app import App
 from textual.binding import BindingType
 from textual.events import Key
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 
 from console.bindings import bindings
 from console.bridge import Bridge, Tap
 from console.commands import ConsoleCommands
 from console.desk import Desk
+from console.dialogs.dialog import Dialog
 from console.dialogs.help import HelpDialog
 from console.dialogs.log import LogDialog
 from console.flows.adopt import adopt
@@ -402,7 +403,7 @@ class Console(App[int]):
         self.switch_mode(screen)
         self.call_after_refresh(self.paint, panels=True)
 
-    def show(self, dialog: ModalScreen[T], answered: Callable[[T | None], None] | None = None) -> None:
+    def show(self, dialog: Dialog[T], answered: Callable[[T | None], None] | None = None) -> None:
         """Open a dialog of a flow."""
         self.push_screen(dialog, answered)
 

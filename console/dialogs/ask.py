@@ -9,9 +9,9 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
+from console.dialogs.dialog import Dialog
 from widgets.glyphs import Look
 from widgets.line import Line, to_content
 
@@ -24,7 +24,7 @@ class Choice:
     label: str
 
 
-class AskDialog(ModalScreen[str]):
+class AskDialog(Dialog[str]):
     """Result: the id of the choice; `esc` gives the first one's."""
 
     AUTO_FOCUS = "Button"

@@ -8,15 +8,15 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
+from console.dialogs.dialog import Dialog
 from widgets.entry import Entry
 from widgets.glyphs import Look
 from widgets.line import Line, to_content
 
 
-class NoteDialog(ModalScreen[str | None]):
+class NoteDialog(Dialog[str | None]):
     """Result: what was typed, or None. `value` stands in the box at the start; Cancel has the focus without one."""
 
     AUTO_FOCUS = "#note"

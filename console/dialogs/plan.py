@@ -11,9 +11,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.events import Key, Resize
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
+from console.dialogs.dialog import Dialog
 from console.journal import LEVELS, Journal, draw
 from console.views import plan as words
 from console.views import result as end_words
@@ -65,7 +65,7 @@ _HINTS = {
 }
 
 
-class PlanDialog(ModalScreen[str]):
+class PlanDialog(Dialog[str]):
     """Opens at once and is filled when the core has made the plan. Result: `DONE`, `UNDO` or `QUARANTINE`."""
 
     AUTO_FOCUS = "#cancel"

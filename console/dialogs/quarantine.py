@@ -8,10 +8,10 @@ from typing import ClassVar, Protocol
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from console.bindings import bindings
+from console.dialogs.dialog import Dialog
 from console.dialogs.help import HelpDialog
 from console.keys import KEYS, QUARANTINE, Key, listed
 from console.views import quarantine as words
@@ -46,7 +46,7 @@ class Driver(Protocol):
     def say(self, text: str) -> None: ...
 
 
-class QuarantineDialog(ModalScreen[None]):
+class QuarantineDialog(Dialog[None]):
     """Holds the pages that were asked for. Marks stay when the filter changes; `esc` clears the filter, then the
     marks, then closes."""
 

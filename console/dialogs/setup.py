@@ -11,9 +11,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.events import Resize
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
+from console.dialogs.dialog import Dialog
 from storage_sync.answers import SetupForm, SetupTried
 from widgets import fmt
 from widgets.choice_row import ChoiceRow, Choices
@@ -44,7 +44,7 @@ class Driver(Protocol):
     def demo(self) -> None: ...
 
 
-class SetupDialog(ModalScreen[None]):
+class SetupDialog(Dialog[None]):
     """Saving needs a test of exactly what is typed; a primary that is down may be saved all the same, and says so."""
 
     AUTO_FOCUS = "#primary"

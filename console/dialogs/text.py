@@ -9,14 +9,14 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 
+from console.dialogs.dialog import Dialog
 from widgets.glyphs import Look
 from widgets.line import Line
 from widgets.virtual_table import VirtualTable
 
 
-class TextDialog(ModalScreen[None]):
+class TextDialog(Dialog[None]):
     """`lines` are clean; `plain` is what `y` copies."""
 
     AUTO_FOCUS = "#text-lines"

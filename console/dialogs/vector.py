@@ -9,8 +9,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.events import Resize
-from textual.screen import ModalScreen
 
+from console.dialogs.dialog import Dialog
 from widgets.glyphs import Look
 from widgets.line import Line, muted, plain
 from widgets.vector_view import number_line, number_rows
@@ -19,7 +19,7 @@ from widgets.virtual_table import VirtualTable
 OCTETS = 16
 
 
-class VectorDialog(ModalScreen[None]):
+class VectorDialog(Dialog[None]):
     """`title` is clean. `whole`: the octets are f32 numbers, little-endian."""
 
     AUTO_FOCUS = "#numbers"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from textual.screen import ModalScreen
-
 from console.desk import Desk
+from console.dialogs.dialog import Dialog
 from console.journal import Journal
 from console.keys import Key
 from console.ui import Clock
@@ -36,7 +35,7 @@ class Stage(Protocol):
         """Whether an operation runs now."""
         ...
 
-    def show(self, dialog: ModalScreen[T], answered: Callable[[T | None], None] | None = None) -> None:
+    def show(self, dialog: Dialog[T], answered: Callable[[T | None], None] | None = None) -> None:
         """Open a dialog; `answered` gets its result."""
         ...
 

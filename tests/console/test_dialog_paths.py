@@ -11,12 +11,12 @@ from pathlib import Path as File
 from unittest.mock import ANY
 
 import pytest
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input
 
 import console
 from console import dialogs, scenes
 from console.app import DEMO_ASKED, SET_UP
+from console.dialogs import dialog
 from console.dialogs.plan import PlanDialog
 from storage_sync.answers import Exported, SetupSaved, SetupTried
 from storage_sync.model import Answer, CoreDied, Outcome, RunEnded, Snapshot, Word
@@ -342,7 +342,7 @@ def test_every_dialog_and_every_button_has_its_paths() -> None:
         name
         for place in pkgutil.iter_modules(dialogs.__path__, "console.dialogs.")
         for name, found in inspect.getmembers(importlib.import_module(place.name), inspect.isclass)
-        if issubclass(found, ModalScreen) and found.__module__ == place.name
+        if issubclass(found, dialog.Dialog) and found is not dialog.Dialog and found.__module__ == place.name
     }
     assert classes == {dialog.top for dialog in DIALOGS}
     opened_with = re.compile(r'(?<!class )\b(?:AskDialog|NoteDialog)\([^"]*?"([^"]+)"')
