@@ -10,16 +10,20 @@ import numpy as np
 import orjson
 
 from storage_sync.answers import Exported
+from storage_sync.cache.waiting import Cancelled
 from storage_sync.embeddings.detail import neighbours
 from storage_sync.embeddings.index import OrphanIndex
-from storage_sync.errors import LocalIO, UsageError
+from storage_sync.errors import Interrupted, LocalIO, UsageError
 
 WITH_NEIGHBOURS = 100
 """Rows up to which each line names the nearest ones too: every row costs a walk over all vectors."""
 
 
-def export(index: OrphanIndex, rows: Sequence[int], path: str, *, vectors: bool) -> Exported:
-    """Write one line a row to a new file, mode 0600. UsageError when something is there, LocalIO. Blocking."""
+def export(
+    index: OrphanIndex, rows: Sequence[int], path: str, *, vectors: bool, cancelled: Cancelled | None = None
+) -> Exported:
+    """Write one line a row to a new file, mode 0600. UsageError when something is there, LocalIO, Interrupted; then
+    there is no file. Blocking."""
     target = Path(path).expanduser()
     if not path.strip() or target.is_dir():
         raise UsageError("no file was named", hint="type a path")
@@ -29,6 +33,8 @@ def export(index: OrphanIndex, rows: Sequence[int], path: str, *, vectors: bool)
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as out:
             for line in lines(index, rows, vectors=vectors, near=near):
+                if cancelled is not None and cancelled.is_set():
+                    raise Interrupted("the export was given up; no file was written")
                 out.write(line)
             size = out.tell()
         # a link, not a rename: what is there already stays
@@ -86,4 +92,7 @@ def _vector(index: OrphanIndex, number: int) -> list[float | None] | None:
     if index.vectors is None or not row.in_cache or row.dimension is None:
         return None
     numbers = np.frombuffer(index.vectors.value(number), "<f4")
-    return [float(number) if np.isfinite(number) else None for number in numbers]
+    values: list[float | None] = numbers.tolist()
+    for place in np.flatnonzero(~np.isfinite(numbers)).tolist():
+        values[place] = None
+    return values

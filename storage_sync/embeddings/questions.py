@@ -6,6 +6,7 @@ The index is a frozen value that the asker holds and gives along; nothing here r
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,7 +87,10 @@ async def marked(asked: Asked) -> Marked:
 
 
 async def export(asked: Asked) -> Exported:
-    """Write to `path` what is marked, or without marks all that `wanted` shows; `vectors`: with their numbers."""
+    """Write to `path` what is marked, or without marks all that `wanted` shows; `vectors`: with their numbers.
+
+    On a thread of its own: other questions do not wait for it. Given up with the question.
+    """
     from storage_sync.embeddings.export import export as write
 
     index, marks, with_vectors = _index(asked), _marks(asked), bool(asked.arguments.get("vectors"))
@@ -96,8 +100,11 @@ async def export(asked: Asked) -> Exported:
         rows = lambda: _shown(index, wanted)  # noqa: E731
     else:
         rows = lambda: list(resolve(index, marks, time.time()).numbers)  # noqa: E731
-    path = str(asked.arguments.get("path", ""))
-    return await asked.aside(lambda: write(index, rows(), path, vectors=with_vectors))
+    path, cancelled = str(asked.arguments.get("path", "")), threading.Event()
+    try:
+        return await asyncio.to_thread(lambda: write(index, rows(), path, vectors=with_vectors, cancelled=cancelled))
+    finally:
+        cancelled.set()
 
 
 def resolve(index: OrphanIndex, marks: Marks, now: float) -> Marked:

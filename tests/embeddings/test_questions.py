@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,10 @@ def lose(cache: Path) -> None:
     generation = int(file.meta()["generation"])
     file.close()
     _native.edit(str(cache), [("embeddings", LOST, None, value)], {}, generation, int(NOW * 1000))
+
+
+def written(folder: Path) -> list[Path]:
+    return list(folder.glob("one.jsonl*"))
 
 
 async def said(service: SyncService, watcher: Watcher, kind: str, /, **arguments: object) -> object:
@@ -77,6 +83,36 @@ async def test_from_the_scan_to_the_export(tmp_path: Path) -> None:
         )
         assert isinstance(done, Exported)
         assert [json.loads(line)["key"] for line in target.read_text().splitlines()] == [LOST]
+
+
+async def test_a_long_export_holds_nothing_up_and_leaves_no_file_when_it_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def endless(*_: object, **__: object) -> Iterator[bytes]:
+        try:
+            while True:
+                begun.set()
+                yield b"{}\n"
+        finally:
+            ended.set()
+
+    demo = Demo.create(tmp_path, episodes=20, now=int(NOW))
+    monkeypatch.setattr("storage_sync.embeddings.export.lines", endless)
+    async with running(settings_of(demo)) as (service, watcher):
+        await watcher.until(proven)
+        index = await scanned(service, watcher)
+        first = watcher.ask(service, "orphans_export", index=index, path=str(tmp_path / "one.jsonl"))
+        await asyncio.to_thread(begun.wait, 60.0)
+        assert isinstance(await said(service, watcher, "orphans_query", index=index), View)
+        second = watcher.ask(service, "orphans_export", index=index, path="")
+        for number in (first, second):
+            assert isinstance(await watcher.answer(number), Refused)
+        assert await asyncio.to_thread(ended.wait, 60.0)
+        async with asyncio.timeout(60.0):
+            while written(tmp_path):
+                await asyncio.sleep(0.01)
 
 
 async def test_what_lies_near_is_computed_for_the_row_where_the_cursor_rests(
