@@ -14,10 +14,10 @@ import pytest
 from tests.support import hrana, stores
 from tests.support.command import Tool
 from tests.support.relay import Relay
+from tests.support.size import FULL
 from tests.support.sqld import Sqld
 from tests.support.terminal import Terminal
 
-FULL = os.environ.get("STORAGE_SYNC_FAULTS") == "full"
 ROUNDS = 3_000 if FULL else 120
 """A round is a handful of keys and 0.2 s of looking: ten minutes at full size."""
 LOOK_S = 0.2

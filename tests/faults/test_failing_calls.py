@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,8 +16,8 @@ from tests.support.command import Result, Tool
 from tests.support.forks import Forks, forks
 from tests.support.proven import add_cache_only
 from tests.support.recorder import Fault, Kind, Operation, Recording
+from tests.support.size import FULL
 
-FULL = os.environ.get("STORAGE_SYNC_FAULTS") == "full"
 DULL = 1 if FULL else 16
 """Of private copies, the history and what undo needs, on which no state depends, one call in so many is tried."""
 PAGE = 4096

@@ -7,7 +7,6 @@ own check, and every value hashed. Some go through the commands themselves.
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 from collections.abc import Iterator
@@ -29,8 +28,8 @@ from storage_sync.sync.look import looked
 from storage_sync.sync.progress import Tracker
 from tests.support.children import quick_children
 from tests.support.proven import CACHE_ONLY, Store, flip, held, in_memory
+from tests.support.size import FULL
 
-FULL = os.environ.get("STORAGE_SYNC_FAULTS") == "full"
 PARTS = 4
 FLIPS = (30_000 if FULL else 3_000) // PARTS
 """In each part, of each kind of file."""

@@ -17,8 +17,8 @@ from storage_sync.status import status_quick
 from tests.independent.redb_reader import NotReadable, RedbFile
 from tests.support.children import own_children, quick_children
 from tests.support.proven import CACHE_ONLY, Store, flip, held, in_memory
+from tests.support.size import FULL
 
-FULL = os.environ.get("STORAGE_SYNC_FAULTS") == "full"
 PATIENCE_S = 3600
 PARTS = 8
 OWN_CHILDREN = 1 if FULL else 16

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from pathlib import Path
 
@@ -11,9 +10,9 @@ import pytest
 from tests.faults.hostile import KINDS, SOURCES, Hostile, fuzzed
 from tests.independent.projection_check import check
 from tests.support.command import Tool
+from tests.support.size import FULL
 from tests.support.sqld import Sqld
 
-FULL = os.environ.get("STORAGE_SYNC_FAULTS") == "full"
 WINDOW = 100_000
 BATCH = 1_000
 BATCHES = 60 if FULL else 5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from pathlib import Path
@@ -21,9 +20,9 @@ from tests.faults.looping import Told, looping
 from tests.independent.projection_check import check
 from tests.independent.redb_reader import RedbFile
 from tests.support import stores
+from tests.support.size import FULL
 from tests.support.sqld import Sqld
 
-FULL = os.environ.get("STORAGE_SYNC_FAULTS") == "full"
 ROUNDS = 1_600 if FULL else 160
 SERVED = 400 if FULL else 40
 """Further rounds, each a first rebuild from a server."""

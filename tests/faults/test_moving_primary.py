@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 import threading
 import time
@@ -30,9 +29,9 @@ from storage_sync.request import Request
 from tests.independent.projection_check import check
 from tests.independent.redb_reader import RedbFile
 from tests.support import hrana, stores
+from tests.support.size import FULL
 from tests.support.sqld import Sqld
 
-FULL = os.environ.get("STORAGE_SYNC_FAULTS") == "full"
 SYNCS = 1_000 if FULL else 100
 PERIOD_S = 0.01 if FULL else 0.03
 """Between two transactions of seven writes each: 230 writes a second, for 100 are wanted."""

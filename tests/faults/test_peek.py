@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,8 @@ from storage_sync.model import CheckStatus, Word
 from storage_sync.request import Request
 from tests.faults.writers import EVERY, TEXT_FIELD, version_of, writing
 from tests.support import stores
+from tests.support.size import FULL
 
-FULL = os.environ.get("STORAGE_SYNC_FAULTS") == "full"
 ROUNDS = 2500 if FULL else 250
 """For each of the two writers."""
 WHOLE_PEEKS = ROUNDS // 10

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -24,8 +23,8 @@ from tests.support.command import Tool
 from tests.support.disk import Disk, Image, Moment, moments, whole
 from tests.support.proven import add_cache_only
 from tests.support.recorder import Operation
+from tests.support.size import FULL
 
-FULL = os.environ.get("STORAGE_SYNC_FAULTS") == "full"
 IMAGES = 12_500 if FULL else 1_250
 """Different ones of each recording."""
 EACH = 12

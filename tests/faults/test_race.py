@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from tests.faults.race import race
 from tests.faults.racers import an_opener
+from tests.support.size import FULL
 
-ROUNDS = 1000 if os.environ.get("STORAGE_SYNC_FAULTS") == "full" else 200
+ROUNDS = 1000 if FULL else 200
 
 
 @pytest.mark.timeout(3600)

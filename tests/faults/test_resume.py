@@ -5,7 +5,6 @@ Bytes are those that a relay in front of the server handed over, with what a dyi
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from tests.independent.projection_check import check
 from tests.support import stores
 from tests.support.command import Tool
 from tests.support.counting import CountingRelay
+from tests.support.size import FULL
 from tests.support.sqld import Sqld
 
-FULL = os.environ.get("STORAGE_SYNC_FAULTS") == "full"
 EPISODES = 7_000 if FULL else 1_000
 """About three rows each with their embeddings and summaries."""
 ROWS = 20_000 if FULL else 2_000

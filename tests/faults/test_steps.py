@@ -30,9 +30,9 @@ from tests.support import recorder, stores
 from tests.support.command import Tool
 from tests.support.proven import CACHE_ONLY, add_cache_only
 from tests.support.recorder import Kind, Operation
+from tests.support.size import FULL
 from tests.support.sqld import Sqld
 
-FULL = os.environ.get("STORAGE_SYNC_FAULTS") == "full"
 SAMPLE = 4
 """Further places of each command, beside the last one of each step."""
 ORPHAN = "episode_00000000-0000-4000-8000-00000000000f"

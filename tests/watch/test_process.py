@@ -24,6 +24,7 @@ from tests.cache import processes
 from tests.support import stores
 from tests.support.command import Tool, applied
 from tests.support.listener import Listener
+from tests.support.size import FULL
 from tests.support.sqld import Sqld, free_port
 
 LIMIT_S = 30.0
@@ -304,7 +305,7 @@ def test_a_damaged_cache_is_left_alone_when_the_settings_say_so(tmp_path: Path) 
 
 # ------------------------------------------------------------------------------- F12: a primary that flaps
 
-FLAPS = 120 if os.environ.get("STORAGE_SYNC_FAULTS") == "full" else 60
+FLAPS = 120 if FULL else 60
 """Each takes some 0.6 s, so the larger number is more than a minute."""
 WARM_UP = 3
 GROWTH_BYTES = 6 * 1024 * 1024
