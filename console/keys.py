@@ -132,7 +132,7 @@ KEYS: tuple[Key, ...] = (
         "V",
         "V",
         "Validate all",
-        "run all checks, every vector and redb's own too",
+        "run all checks, the deep ones too: every vector, redb's own",
         action="validate_deep",
         footer=4,
         footer_screens=frozenset({VALIDATION}),

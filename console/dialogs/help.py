@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -29,6 +30,12 @@ WORDS: tuple[tuple[str, str], ...] = (
     ("cache-only", "rows that the primary never had; kept and counted"),
     ("orphan", "an embedding whose owner is not there"),
 )
+
+NAMES = 12
+"""Cells of a key's name."""
+BEFORE = NAMES + 3
+"""Cells before an explanation."""
+WIDE = 200
 
 
 class HelpDialog(Dialog[None]):
@@ -61,19 +68,20 @@ class HelpDialog(Dialog[None]):
         self.watch(self.list, "scroll_y", self._hint)
 
     def on_resize(self, _event: Resize) -> None:
-        self.call_after_refresh(self._hint)
+        self.call_after_refresh(self._fill)
 
     def _hint(self) -> None:
         more = "PgDn more   " if self.list.scroll_y < self.list.max_scroll_y else ""
         self.frame.border_subtitle = f"{more}/ search   esc close"
 
     def _fill(self) -> None:
-        lines = help_lines(self._screen_id, self._notes, self._text, self.look, self._table)
+        room = self.list.size.width - BEFORE if self.list.size.width else WIDE
+        lines = help_lines(self._screen_id, self._notes, self._text, self.look, self._table, room)
 
         def row(index: int, _width: int) -> Line:
             return lines[index]
 
-        self.list.show(len(lines), row, self._text)
+        self.list.show(len(lines), row, (self._text, room))
         self.call_after_refresh(self._hint)
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -93,8 +101,15 @@ class HelpDialog(Dialog[None]):
         self.dismiss(None)
 
 
-def help_lines(screen: str, notes: tuple[str, ...], text: str, look: Look, table: tuple[Key, ...] = KEYS) -> list[Line]:
-    """All lines that match `text`, under their headings."""
+def help_lines(
+    screen: str,
+    notes: tuple[str, ...],
+    text: str,
+    look: Look,
+    table: tuple[Key, ...] = KEYS,
+    room: int = WIDE,
+) -> list[Line]:
+    """All lines that match `text`, under their headings; an explanation goes on below after `room` cells."""
     glyphs = look.glyphs
     wanted = text.lower()
     lines: list[Line] = []
@@ -109,9 +124,11 @@ def help_lines(screen: str, notes: tuple[str, ...], text: str, look: Look, table
         matching = [(name, said) for name, said in rows if wanted in f"{name} {said}".lower()]
         if matching:
             lines.extend(((), (Piece(f"  {heading}", Tone.STRONG),)))
-            lines.extend(_row(name, said, look) for name, said in matching)
+            lines.extend(line for name, said in matching for line in _rows(name, said, look, room))
     return lines
 
 
-def _row(name: str, said: str, look: Look) -> Line:
-    return (*muted("  "), *cell(name, 12, look.glyphs, tone=Tone.ACCENT), *plain(f" {look.glyphs.plain(said)}"))
+def _rows(name: str, said: str, look: Look, room: int) -> list[Line]:
+    first, *rest = textwrap.wrap(look.glyphs.plain(said), max(room, NAMES)) or [""]
+    head: Line = (*muted("  "), *cell(name, NAMES, look.glyphs, tone=Tone.ACCENT), *plain(f" {first}"))
+    return [head, *(plain(f"{' ' * BEFORE}{text}") for text in rest)]

@@ -55,6 +55,17 @@ def test_help_lists_every_key_of_the_screen(screen: str) -> None:
             assert key.tooltip in text
 
 
+@pytest.mark.parametrize("screen", NAMES)
+def test_help_is_whole_on_a_small_terminal(screen: str) -> None:
+    lines = [text_of(line) for line in help_lines(screen, ("n" * 9 + " word" * 30,), "", Look(), room=56)]
+    assert max(len(line) for line in lines) <= 56 + 15
+    told = " ".join(" ".join(line.split()) for line in lines)
+    for _, keys in help_groups(screen):
+        for key in keys:
+            assert key.tooltip in told
+    assert " word" * 30 in told
+
+
 def test_help_is_searched() -> None:
     found = [text_of(line) for line in help_lines("overview", (), "heartbeat xyz", Look())]
     assert found == []
