@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from textual.command import DiscoveryHit
+from textual.widgets import Input
 from textual.widgets._toast import Toast
 
 from console.app import Console
@@ -14,7 +15,8 @@ from console.scenes import Scene
 from console.themes import PALETTES
 from tests.console.app import FakeClock, console
 from tests.console.paths import Asked, Here, No, Path, opened, plan_for
-from tests.console.test_key_paths import MAY_ONLY_LOOK, OTHER_PRIMARY, replayed
+from tests.console.test_key_paths import MATCHING, MAY_ONLY_LOOK, OTHER_PRIMARY, replayed
+from widgets.key_bar import KeyBar, spans
 
 NAMES = [name for name, _, _ in SCREENS]
 PREFIX = {REPLAY: "Replay: ", **{name: f"{title}: " for name, _, title in SCREENS}}
@@ -125,3 +127,70 @@ async def test_it_is_searched_by_name_and_by_what_is_said(typed: str, asks: list
         await here.answer()
         assert here.asked(0) == asks
         assert shows in here.text
+
+
+# ---------------------------------------------------------------- the same by a click in the footer, and on each screen
+
+
+@pytest.mark.parametrize("where", [*NAMES, "quarantine"])
+async def test_every_entry_of_the_footer_is_its_key(where: str) -> None:
+    go = ("u", "j", "j", "j") if where == "quarantine" else place(where)
+    answers = {"make_plan": plan_for(), "expect": ROOM, **MATCHING}
+    async with opened(Path("", "click", (), go=go, answers=answers, size=(140, 45))) as here:
+        app = here.app
+        base = app.screen
+        bar = base.query_one(KeyBar)
+        assert bar.value is not None
+        places = [place for place in spans(bar.value, bar.size.width, app.look) if place[0].enabled]
+        assert len(places) == sum(entry.enabled for entry in bar.value.entries) + 1
+        for entry, first, _ in places:
+            before = state(here)
+            await here.pilot.click(bar, offset=(first, 0))
+            await here.answer()
+            assert state(here) != before, f"{entry.label} did nothing on {where}"
+            if entry.key == "esc" and app.screen is not base:
+                return
+            for _ in range(3):
+                if app.screen is not base or isinstance(app.focused, Input):
+                    await here.press("escape")
+            app.clear_notifications()
+            await here.answer()
+            assert app.screen is base
+
+
+EVERYWHERE_TOO: tuple[tuple[str, tuple[Asked, ...], str, str], ...] = (
+    ("v", (("validate", {"deep": False}),), "", ""),
+    ("V", (("validate", {"deep": True}),), "", ""),
+    ("s", (("make_plan", {"kind": "sync"}),), "PlanDialog", ""),
+    ("r", (("make_plan", {"kind": "repair"}),), "PlanDialog", ""),
+    ("R", (("make_plan", {"kind": "rebuild"}),), "PlanDialog", ""),
+    ("u", (), "QuarantineDialog", ""),
+    ("x", (), "", "› nothing is running"),
+    ("P", (("pause", {"paused": True}),), "", "› scheduled syncs are paused"),
+    ("W", (("set_access", {"access": "ro"}),), "", ""),
+    ("minus", (), "", "› panels are drawn every 1 s"),
+    ("plus", (), "", "› panels are drawn every 0.5 s"),
+    ("L", (), "LogDialog", ""),
+    ("question_mark", (), "HelpDialog", ""),
+    ("colon", (), "CommandPalette", ""),
+    ("f", (), "", "frozen"),
+    ("ctrl+c", (), "", "› q quits"),
+)
+
+
+@pytest.mark.parametrize("where", NAMES[1:])
+async def test_what_works_everywhere_works_here(where: str) -> None:
+    async with opened(Path("", "here", (), go=place(where), answers={"make_plan": plan_for()})) as here:
+        base = here.top
+        for key, asks, top, shows in EVERYWHERE_TOO:
+            assert not shows or shows not in here.text
+            since = len(here.bridge.asked)
+            text = await here.press(key)
+            assert here.asked(since) == list(asks), key
+            assert here.top == (top or base), key
+            assert shows in text, key
+            if top:
+                await here.press("escape")
+            here.app.clear_notifications()
+            await here.answer()
+            assert here.top == base
