@@ -301,7 +301,7 @@ def report(outcome: Outcome, width: int = 80, colour: bool = False) -> str:
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
-def notes(outcome: Outcome, width: int = 80, colour: bool = False, *, quiet: bool = False) -> str:
+def notes(outcome: Outcome, colour: bool = False, *, quiet: bool = False) -> str:
     """What is said beside the facts, for standard error: warnings, error, next step; `quiet`: errors only."""
     lines = [] if quiet else [f"{paint('warning', '33', colour)}: {clean(text)}" for text in outcome.warnings]
     if outcome.error is not None:

@@ -90,7 +90,7 @@ def print_answer(invocation: Invocation, answer: Answer) -> None:
         data = document.report(outcome, width_of(sys.stdout), invocation.colour())
     if data:
         write(sys.stdout, redacted(data, invocation.secrets))
-    notes = document.notes(outcome, width_of(sys.stderr), invocation.colour(sys.stderr), quiet=invocation.quiet)
+    notes = document.notes(outcome, invocation.colour(sys.stderr), quiet=invocation.quiet)
     if notes:
         write(sys.stderr, redacted(notes, invocation.secrets))
 
