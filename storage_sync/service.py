@@ -410,7 +410,9 @@ class SyncService:
         if self._journal is not None and run is not None and job.remembered:
             self._journal.record(outcome, run)
         self._show(job, outcome)
-        if outcome.proof is not None:
+        lasting = outcome.error is not None and outcome.error.code in _LASTING and not _says_nothing(job, outcome)
+        if outcome.proof is not None or (lasting and kind.judges):
+            # what was refused once is looked at again when it moves on, not because it is still there
             self._pulse.proven(before)
         if kind.judges and not job.plans and not _outdated(job, outcome):
             self._agenda.ended(

@@ -286,6 +286,25 @@ async def test_a_run_that_waits_for_a_silent_primary_is_stopped_at_once(tmp_path
             assert (after.verdict, after.freshness.proof) == (Word.IN_SYNC, before.freshness.proof)
 
 
+async def test_a_primary_that_was_refused_is_compared_again_when_it_moves(tmp_path: Path) -> None:
+    """Not because it is still what was refused: that would be a run every few seconds."""
+    demo = Demo.create(tmp_path, episodes=20, now=int(NOW))
+    async with running(settings_of(demo, staleness_s=86_400.0)) as (_, watcher):
+        await watcher.until(proven)
+        stores.execute(
+            demo.primary, ["ALTER TABLE episodes RENAME TO away", "CREATE TABLE episodes AS SELECT * FROM away LIMIT 0"]
+        )
+        refused = await watcher.until(lambda now: now.verdict is Word.REFUSED and now.run is not None)
+        for _ in range(3):
+            asked = watcher.snapshots[-1].primary.next_at
+            later = await watcher.until(lambda now, asked=asked: now.primary.next_at != asked)  # type: ignore[misc]
+        assert later.run is not None
+        assert later.run.id == refused.run.id  # type: ignore[union-attr]
+        assert later.freshness.next_sync_reason == "interval"
+        stores.execute(demo.primary, ["DROP TABLE episodes", "ALTER TABLE away RENAME TO episodes"])
+        await watcher.until(proven)
+
+
 async def test_a_damaged_cache_is_not_tried_again_and_again(tmp_path: Path) -> None:
     """Another try only finds the same: the next one is the interval's, or when the file is another one."""
     demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
