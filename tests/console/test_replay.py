@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from console import scenes
-from console.replay import SPEEDS, Player, ReplayBridge, ReplayConsole
+from console.app import DEMO_ASKED, REPLAY_ASKED
+from console.replay import SPEEDS, Player, ReplayBridge, ReplayConsole, play
 from console.ui import UiSettings
 from console.verdict import verdict
 from storage_sync import recording
@@ -200,3 +201,25 @@ async def test_a_line_that_cannot_be_read_is_named_and_the_rest_is_shown(tmp_pat
         assert f"line {number + 1}" in text
         await pilot.press("left_square_bracket", "4", "q")
     assert app.return_value == 0
+
+
+@pytest.mark.parametrize(
+    ("result", "opened"), [(DEMO_ASKED, ["demo"]), (REPLAY_ASKED, ["replay", "--", "other.jsonl"])]
+)
+def test_a_recording_is_left_for_what_was_asked(
+    player: Player, monkeypatch: pytest.MonkeyPatch, result: int, opened: list[str]
+) -> None:
+    commands: list[list[str]] = []
+
+    def left(app: ReplayConsole) -> int:
+        app.replay_file = "other.jsonl"
+        return result
+
+    def main(arguments: list[str]) -> int:
+        commands.append(arguments)
+        return 5
+
+    monkeypatch.setattr(ReplayConsole, "run", left)
+    monkeypatch.setattr("console.cli.main", main)
+    assert play(player.recording, UiSettings(), 1.0, 0.0) == 5
+    assert commands == [opened]
