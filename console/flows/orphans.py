@@ -227,8 +227,12 @@ class Orphans:
     def mark_all(self) -> None:
         """Everything that fits the filter, as the filter itself; once the answer to it is here."""
         self._marks_all = self.busy
-        if self.view is not None and not self.busy:
-            self._put_marks(Marks(self.wanted.filter), {None: self.view.matched}, set())
+        if self.view is None or self.busy:
+            return
+        if not self.view.matched.any():
+            self._stage.say("nothing matches the filter")
+            return
+        self._put_marks(Marks(self.wanted.filter), {None: self.view.matched}, set())
 
     def mark_group(self, name: str) -> None:
         """Mark what the filter leaves of a group, as a question too; once more unmarks it."""

@@ -304,6 +304,14 @@ async def test_marks_are_a_filter_and_single_rows() -> None:
         assert "nothing marked" in here.text
 
 
+async def test_a_marks_nothing_where_nothing_matches() -> None:
+    async with shown() as here:
+        await here.press("slash", *"no such words", "enter", "a", "d")
+        assert "nothing marked" in here.text
+        assert not here.questions("orphans_marked")
+        assert not here.questions("make_plan")
+
+
 async def test_d_is_about_the_row_under_the_cursor_without_marks() -> None:
     async with shown() as here:
         await here.press("d")
