@@ -55,6 +55,11 @@ def states_of(snapshot: Snapshot) -> frozenset[str]:
     return frozenset(snapshot.states) | {state.value for state in snapshot.cache.states}
 
 
+def is_damaged(snapshot: Snapshot) -> bool:
+    """Whether the file is not what was proven: what was known of its rows was of another one."""
+    return bool(states_of(snapshot) & set(DAMAGED_STATES))
+
+
 def proof_valid(snapshot: Snapshot, now: float) -> bool:
     """A proof holds for its source, its epoch and `max_age_s`."""
     proof = snapshot.freshness.proof

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console.verdict import LOCK_STATES, states_of
+from console.verdict import LOCK_STATES, is_damaged, states_of
 from console.views.frame import Frame
 from storage_sync.model import CheckResult, CheckStatus
 from widgets import fmt
@@ -75,6 +75,9 @@ def words(frame: Frame, name: str) -> tuple[str, str]:
 
 def role_of(frame: Frame, result: CheckResult) -> Role:
     role = _ROLES[result.check.status]
+    if role is Role.OK and is_damaged(frame.snapshot):
+        # no check passes a damaged file: this one was made of what was there before
+        return Role.UNKNOWN
     return Role.UNKNOWN if role in {Role.OK, Role.FAILED} and expired(frame, result) else role
 
 

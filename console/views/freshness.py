@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console.verdict import LOCK_STATES, states_of
+from console.verdict import LOCK_STATES, is_damaged, states_of
 from console.views.frame import Frame
 from storage_sync.model import TABLES, PrimaryStatus
 from widgets import fmt
@@ -52,7 +52,8 @@ def _proof(frame: Frame, copy: bool) -> Fact:
 
 def _known(frame: Frame) -> bool:
     fresh = frame.snapshot.freshness
-    return fresh.as_of is not None and frame.snapshot.primary.status is PrimaryStatus.CONNECTED
+    connected = frame.snapshot.primary.status is PrimaryStatus.CONNECTED
+    return fresh.as_of is not None and connected and not is_damaged(frame.snapshot)
 
 
 def _behind(frame: Frame) -> Lag | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from urllib.parse import urlsplit
 
-from console.verdict import ACCESS_STATES, DAMAGED_STATES, EMPTY_STATES, VERSION_STATES, WRITE_STATES
+from console.verdict import ACCESS_STATES, DAMAGED_STATES, EMPTY_STATES, VERSION_STATES, WRITE_STATES, is_damaged
 from console.views.frame import Frame
 from storage_sync.model import CacheState, CheckStatus, LockState, PrimaryHealth, PrimaryStatus
 from widgets import fmt
@@ -181,7 +181,9 @@ def _integrity(frame: Frame) -> Fact:
 
 def _state(frame: Frame) -> Fact:
     cache = frame.snapshot.cache
-    if cache.generation is None:
+    if cache.acked is not None and (cache.generation is None or is_damaged(frame.snapshot)):
+        value = toned(Role.UNKNOWN, f"witness g-{cache.acked}", glyphs=frame.look.glyphs)
+    elif cache.generation is None:
         value = plain("no generation of ours yet")
     elif cache.acked == cache.generation:
         value = plain(f"g-{cache.generation} = witness")

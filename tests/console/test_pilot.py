@@ -19,6 +19,7 @@ from console.keys import SCREENS
 from console.scenes import Scene
 from storage_sync.model import (
     Answer,
+    CacheState,
     ErrorValue,
     LogLine,
     Outcome,
@@ -370,6 +371,21 @@ async def test_a_failed_run_says_so() -> None:
         await settle(app, pilot)
         assert "s-1 REFUSED" in screen_text(app)
         assert "s-2 REFUSED" not in screen_text(app)
+
+
+async def test_no_check_of_a_damaged_file_is_green() -> None:
+    """The file went back in time: what passed, and the rows behind, were of the one before."""
+    good = scenes.scene("in_sync").snapshot
+    states = (CacheState.CLEAN, CacheState.ROLLED_BACK)
+    app, _ = console(scene_of("in_sync", verdict=Word.DAMAGED, cache=replace(good.cache, states=states)))
+    async with live(app, size=(120, 40)) as pilot:
+        await pilot.pause()
+        text = screen_text(app)
+        assert "DAMAGED" in text
+        assert "✓ content digests" not in text
+        assert "? content digests" in text
+        assert "= witness" not in text
+        assert "? not known" in text
 
 
 async def test_a_keymap_of_the_config_moves_a_key() -> None:
