@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import groupby, zip_longest
-from operator import attrgetter
+from itertools import zip_longest
 
-from rich.segment import Segment
-from rich.style import Style as RichStyle
 from textual.content import Content
 from textual.geometry import Region, Size
 from textual.strip import Strip
-from textual.style import Style
 from textual.widget import Widget
 
-from widgets.glyphs import Look, Tone
+from widgets.glyphs import Look
 from widgets.line import Line, to_content
+from widgets.tones import Tones
 
 
 class Painted(Widget):
@@ -26,7 +22,7 @@ class Painted(Widget):
         self.look = look
         self._drawn: list[Line] = []
         self._drawn_at = Size(0, 0)
-        self._tones: dict[tuple[Style, Tone], RichStyle] = {}
+        self._tones = Tones(self, look)
 
     def painted(self, width: int, height: int) -> list[Line]:
         """At most `height` lines of `width` cells; none while there is nothing to draw."""
@@ -46,7 +42,7 @@ class Painted(Widget):
         self.repaint()
 
     def notify_style_update(self) -> None:
-        self._tones.clear()
+        self._tones.forget()
         super().notify_style_update()
 
     def render(self) -> Content:
@@ -58,23 +54,10 @@ class Painted(Widget):
             return super().render_line(y)
         if self._drawn_at != self.size:
             self._paint()
-        base = self.visual_style
         if y >= len(self._drawn):
-            return Strip.blank(self.size.width, base.rich_style)
-        return Strip(self._segments(self._drawn[y], base)).apply_offsets(0, y)
+            return Strip.blank(self.size.width, self.visual_style.rich_style)
+        return Strip(self._tones.segments(self._drawn[y])).apply_offsets(0, y)
 
     def _paint(self) -> None:
         self._drawn_at = self.size
         self._drawn = self.painted(*self.size)
-
-    def _segments(self, line: Line, base: Style) -> Iterable[Segment]:
-        for tone, pieces in groupby(line, key=attrgetter("tone")):
-            yield Segment("".join(piece.text for piece in pieces), self._styled(base, tone))
-
-    def _styled(self, base: Style, tone: Tone) -> RichStyle:
-        key = (base, tone)
-        if key not in self._tones:
-            named = self.look.style(tone)
-            own = self.app.stylesheet.parse_style(named) if named else Style()
-            self._tones[key] = (base + own).rich_style
-        return self._tones[key]

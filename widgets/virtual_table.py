@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.events import Click, Resize
@@ -17,6 +16,7 @@ from textual.strip import Strip
 
 from widgets.glyphs import Look, Tone
 from widgets.line import Line, Piece, fit
+from widgets.tones import NOTHING, Tones
 
 DrawRow = Callable[[int, int], Line]
 """(row number, width in cells) -> the row's line."""
@@ -29,21 +29,9 @@ def _empty(_index: int, _width: int) -> Line:
 class VirtualTable(ScrollView, can_focus=True):
     """`cursor`: whether a row can be chosen. `follow`: stay at the end while rows are appended (a log)."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"virtual-table--{tone.value}" for tone in Tone} | {
-        "virtual-table--cursor"
-    }
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"virtual-table--cursor"}
     DEFAULT_CSS = """
     VirtualTable { height: 1fr; width: 1fr; scrollbar-size: 0 0; }
-    VirtualTable > .virtual-table--ok { color: $text-success; }
-    VirtualTable > .virtual-table--attention { color: $text-warning; }
-    VirtualTable > .virtual-table--failed { color: $text-error; }
-    VirtualTable > .virtual-table--unknown { color: $text-muted; text-style: bold; }
-    VirtualTable > .virtual-table--running { color: $text-primary; }
-    VirtualTable > .virtual-table--off { color: $text-muted; }
-    VirtualTable > .virtual-table--none { color: $text-muted; }
-    VirtualTable > .virtual-table--muted { color: $text-muted; }
-    VirtualTable > .virtual-table--strong { text-style: bold; }
-    VirtualTable > .virtual-table--accent { color: $text-accent; text-style: bold; }
     VirtualTable > .virtual-table--cursor { background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -84,6 +72,7 @@ class VirtualTable(ScrollView, can_focus=True):
     ) -> None:
         super().__init__(id=id)
         self.look = look
+        self._tones = Tones(self, look)
         self.has_cursor = cursor
         self.follow = follow
         self.following = follow
@@ -115,11 +104,10 @@ class VirtualTable(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         index = self.scroll_offset.y + y
-        base = self.rich_style
         if self.rows == 0 and y == 0 and self.empty:
-            return self._strip((Piece(f" {self.empty}", Tone.MUTED),), width, base)
+            return self._strip((Piece(f" {self.empty}", Tone.MUTED),), width)
         if not 0 <= index < self.rows:
-            return Strip.blank(width, base)
+            return Strip.blank(width, self.rich_style)
         chosen = self.has_cursor and index == self.cursor
         line = self._draw(index, width)
         if chosen:
@@ -129,7 +117,7 @@ class VirtualTable(ScrollView, can_focus=True):
             if self.look.no_color and self.has_focus:
                 # the row is reversed: shades of its text would be shades of its ground
                 line = tuple(Piece(piece.text) for piece in line)
-        return self._strip(line, width, base + self._cursor_style() if chosen else base)
+        return self._strip(line, width, self._cursor_style() if chosen else NOTHING)
 
     def _cursor_style(self) -> Style:
         if self.look.no_color:
@@ -137,14 +125,12 @@ class VirtualTable(ScrollView, can_focus=True):
         background = self.get_component_rich_style("virtual-table--cursor").bgcolor
         return Style(bgcolor=background)
 
-    def _strip(self, line: Line, width: int, base: Style) -> Strip:
-        pieces = fit(line, width, self.look.glyphs)
-        segments = [Segment(piece.text, base + self._tone(piece.tone)) for piece in pieces if piece.text]
-        return Strip(segments, width)
+    def _strip(self, line: Line, width: int, over: Style = NOTHING) -> Strip:
+        return Strip(self._tones.segments(fit(line, width, self.look.glyphs), over), width)
 
-    def _tone(self, tone: Tone) -> Style:
-        style = self.get_component_rich_style(f"virtual-table--{tone.value}", partial=True)
-        return style + Style(bold=True) if self.look.no_color and tone is Tone.FAILED else style
+    def notify_style_update(self) -> None:
+        self._tones.forget()
+        super().notify_style_update()
 
     def watch_cursor(self, _old: int, new: int) -> None:
         if self.rows:
