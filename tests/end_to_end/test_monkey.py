@@ -52,6 +52,7 @@ def resident_mib(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+@pytest.mark.timeout(3600 if FULL else 180)
 def test_a_monkey_at_the_keys(life: Life) -> None:
     chance = random.Random(20_260_901)
     memory = []
