@@ -106,7 +106,8 @@ lock: | $(BIN)/python  ## exact pins of everything, from pyproject.toml
 
 faults: build $(STAMPS)/dev tools  ## what breaks, at full size: damage, kills, power, races, network, a monkey
 	STORAGE_SYNC_FAULTS=full $(BIN)/python -m pytest --numprocesses $(JOBS) --timeout 7200 \
-		tests/faults tests/watch tests/end_to_end/test_monkey.py $(PYTEST_FLAGS)
+		tests/faults tests/watch tests/end_to_end/test_monkey.py tests/console/test_dialog_paths.py \
+		tests/console/test_hostile_fields.py tests/console/test_palette.py $(PYTEST_FLAGS)
 
 bench: build $(STAMPS)/dev tools  ## each figure beside its floor, in one run
 	$(BIN)/python -m benchmarks $(BENCH_FLAGS)

@@ -16,6 +16,7 @@ from console.themes import PALETTES
 from tests.console.app import FakeClock, console
 from tests.console.paths import Asked, Here, No, Path, opened, plan_for
 from tests.console.test_key_paths import MATCHING, MAY_ONLY_LOOK, OTHER_PRIMARY, replayed
+from tests.support.size import FULL
 from widgets.key_bar import KeyBar, spans
 
 NAMES = [name for name, _, _ in SCREENS]
@@ -178,7 +179,7 @@ EVERYWHERE_TOO: tuple[tuple[str, tuple[Asked, ...], str, str], ...] = (
 )
 
 
-@pytest.mark.parametrize("where", NAMES[1:])
+@pytest.mark.parametrize("where", NAMES[1:] if FULL else NAMES[-1:])
 async def test_what_works_everywhere_works_here(where: str) -> None:
     async with opened(Path("", "here", (), go=place(where), answers={"make_plan": plan_for()})) as here:
         base = here.top
