@@ -17,7 +17,7 @@ from textual.events import Key
 from textual.screen import Screen
 
 from console.bindings import bindings
-from console.bridge import Bridge, Tap
+from console.bridge import Bridge
 from console.commands import ConsoleCommands
 from console.desk import Desk
 from console.dialogs.dialog import Dialog
@@ -39,7 +39,7 @@ from console.screens.orphans import OrphansScreen
 from console.screens.overview import OverviewScreen
 from console.screens.settings import ConfigScreen
 from console.screens.validation import ValidationScreen
-from console.start import is_configured, make_bridge, place_of, setup_form, ui_in_effect, ui_settings
+from console.start import ui_in_effect
 from console.themes import PALETTES, themes
 from console.ui import REFRESH_STEPS, Clock, UiSettings
 from console.verdict import verdict
@@ -65,7 +65,6 @@ if TYPE_CHECKING:
     import asyncio
 
     from storage_sync.answers import SetupForm
-    from storage_sync.config import Loaded, Settings
 
 T = TypeVar("T")
 
@@ -556,35 +555,3 @@ def terminal_lives() -> bool:
     except (termios.error, OSError, ValueError):
         return False
     return True
-
-
-def run(settings: Settings, plain: bool = False, *, loaded: Loaded | None = None, tap: Tap | None = None) -> int:
-    """Open the console on the settings and stay until a person leaves; the exit code.
-
-    `loaded` says where each setting came from, and so which token is meant. `plain`: lines of text, no panels.
-    `tap`: a recorder of the session. Without a primary or a cache a form asks for them, and then it starts.
-    """
-    bridge = make_bridge(settings, loaded, os.environ, tap)
-    if plain:
-        from console.plain import speak
-
-        return speak(bridge, sys.stdout)
-    setup = None if is_configured(settings) else (setup_form(settings), str(place_of(loaded, os.environ)))
-    app = Console(bridge, ui_settings(settings), handle_signals=True, setup=setup)
-    result = app.run()
-    bridge.stop(LEAVE_S)
-    if result == SET_UP:
-        from storage_sync.config import load
-
-        fresh = loaded.again(os.environ) if loaded is not None else load(None, None, {}, os.environ, required=False)
-        return run(fresh.settings, loaded=fresh, tap=tap)
-    return follow(app, result)
-
-
-def follow(app: Console, result: int | None) -> int:
-    """Open what a person left the console for, or nothing; the exit code."""
-    if result in {DEMO_ASKED, REPLAY_ASKED}:
-        from console.cli import main
-
-        return main(["demo"] if result == DEMO_ASKED else ["replay", "--", app.replay_file])
-    return app.return_code or 0 if result is None else result

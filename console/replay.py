@@ -10,9 +10,10 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
-from console.app import Console, follow
+from console.app import Console
 from console.bindings import bindings
 from console.keys import EVERYWHERE, REPLAY
+from console.opening import follow
 from console.ui import Clock, UiSettings
 from storage_sync.errors import StorageSyncError
 from storage_sync.model import Event, LogLine, Refused, Snapshot

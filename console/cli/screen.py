@@ -29,7 +29,7 @@ def console(invocation: Invocation, *, plain: bool, record: str | None = None) -
     """The console until the operator leaves it; `record`: the file that gets a recording of it."""
     if invocation.machine or not (plain or on_terminal()):
         raise UsageError("the console needs a terminal", hint="storage-sync status and tui --plain work without one")
-    from console.app import run
+    from console.opening import run
 
     collect_garbage()
     loaded = invocation.loaded()
@@ -69,7 +69,7 @@ def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
                 return Answer(
                     outcome, None if invocation.machine else json_text(to_json(outcome), indent=False), raw=True
                 )
-            from console.app import run
+            from console.opening import run
 
             collect_garbage()
             with made.growing():

@@ -1,0 +1,46 @@
+"""Opening the console, and what a person left it for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from console.app import DEMO_ASKED, LEAVE_S, REPLAY_ASKED, SET_UP, Console
+from console.start import is_configured, make_bridge, place_of, setup_form, ui_settings
+
+if TYPE_CHECKING:
+    from console.bridge import Tap
+    from storage_sync.config import Loaded, Settings
+
+
+def run(settings: Settings, plain: bool = False, *, loaded: Loaded | None = None, tap: Tap | None = None) -> int:
+    """Open the console on the settings and stay until a person leaves; the exit code.
+
+    `loaded` says where each setting came from, and so which token is meant. `plain`: lines of text, no panels.
+    `tap`: a recorder of the session. Without a primary or a cache a form asks for them, and then it starts.
+    """
+    bridge = make_bridge(settings, loaded, os.environ, tap)
+    if plain:
+        from console.plain import speak
+
+        return speak(bridge, sys.stdout)
+    setup = None if is_configured(settings) else (setup_form(settings), str(place_of(loaded, os.environ)))
+    app = Console(bridge, ui_settings(settings), handle_signals=True, setup=setup)
+    result = app.run()
+    bridge.stop(LEAVE_S)
+    if result == SET_UP:
+        from storage_sync.config import load
+
+        fresh = loaded.again(os.environ) if loaded is not None else load(None, None, {}, os.environ, required=False)
+        return run(fresh.settings, loaded=fresh, tap=tap)
+    return follow(app, result)
+
+
+def follow(app: Console, result: int | None) -> int:
+    """Open what a person left the console for, or nothing; the exit code."""
+    if result in {DEMO_ASKED, REPLAY_ASKED}:
+        from console.cli import main
+
+        return main(["demo"] if result == DEMO_ASKED else ["replay", "--", app.replay_file])
+    return app.return_code or 0 if result is None else result
