@@ -95,15 +95,16 @@ class ReplayBridge:
         self._refused: deque[Event] = deque()
         self._last_id = 0
         self._shown: tuple[int, tuple[Snapshot, float] | None] = (-1, None)
+        self._first = player.recording.pictures[0] + 1 if player.recording.pictures else 0
 
     def start(self, answered: Callable[[], object] | None = None) -> None:
         """Nothing has to be started."""
 
     def latest(self) -> Snapshot | None:
-        """The picture of this moment; its heart beats as it did then."""
+        """The picture of this moment, the first one before it came; its heart beats as it did then."""
         player = self.player
         player.advance()
-        place = player.recording.place(player.at)
+        place = max(player.recording.place(player.at), self._first)
         if place != self._shown[0]:
             self._shown = (place, self._picture(place))
         found = self._shown[1]
@@ -112,7 +113,7 @@ class ReplayBridge:
         snapshot, came = found
         return replace(
             snapshot,
-            beat=replace(snapshot.beat, at=player.monotonic() - (player.at - came)),
+            beat=replace(snapshot.beat, at=player.monotonic() - max(0.0, player.at - came)),
             profile=f"{player.words}  {snapshot.profile or 'default'}",
             access="locked ro",
         )

@@ -40,9 +40,10 @@ class Time:
         return self.at
 
 
-def player_of(folder: Path, time: Callable[[], float], *, compressed: bool = False) -> Player:
+def player_of(folder: Path, time: Callable[[], float], *, compressed: bool = False, begins: float = 100.0) -> Player:
     path = folder / ("story.jsonl.gz" if compressed else "story.jsonl")
     clock = Time()
+    clock.at = begins
     recorder = Recorder(path, clock=lambda: scenes.NOW, monotonic=clock)
     for at, one in STORY:
         clock.at = 100.0 + at
@@ -106,6 +107,16 @@ def test_the_heart_beats_as_it_did(player: Player, time: Time) -> None:
     shown = bridge.latest()
     assert shown is not None
     assert verdict(shown, now=player.now, beat_age=time.at - shown.beat.at).word == "STALLED"
+
+
+def test_before_the_first_picture_it_is_shown_and_no_core_is_said_to_stand_still(tmp_path: Path, time: Time) -> None:
+    player = player_of(tmp_path, time, begins=97.0)
+    player.playing = False
+    time.at += 60
+    shown = ReplayBridge(player).latest()
+    assert shown is not None
+    assert player.at == 0
+    assert verdict(shown, now=player.now, beat_age=time.at - shown.beat.at).word == "IN SYNC"
 
 
 def test_events_come_once_and_a_jump_tells_the_log_again(player: Player, time: Time) -> None:
