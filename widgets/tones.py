@@ -38,6 +38,6 @@ class Tones:
         key = (base, tone)
         if key not in self._styles:
             named = self._look.style(tone)
-            own = self._widget.app.stylesheet.parse_style(named) if named else Style()
+            own = Style.parse(named) if named else Style()
             self._styles[key] = (base + own).rich_style
         return self._styles[key]
