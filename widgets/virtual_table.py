@@ -58,6 +58,9 @@ class VirtualTable(ScrollView, can_focus=True):
         def control(self) -> VirtualTable:
             return self.table
 
+    class Resized(Moved):
+        """The list has another size: what was drawn for its width has to be drawn again."""
+
     class Chosen(Moved):
         """Enter or a click on the row under the cursor."""
 
@@ -100,6 +103,7 @@ class VirtualTable(ScrollView, can_focus=True):
 
     def on_resize(self, _event: Resize) -> None:
         self._follow_end()
+        self.post_message(self.Resized(self, self.cursor))
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width

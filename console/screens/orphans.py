@@ -191,6 +191,9 @@ class OrphansScreen(BaseScreen):
         """As `enter` on the list."""
         self.table.action_choose()
 
+    def on_virtual_table_resized(self, _event: VirtualTable.Resized) -> None:
+        self._draw()
+
     def on_virtual_table_chosen(self, event: VirtualTable.Chosen) -> None:
         """A group's head folds; a row opens all its numbers."""
         view = self._flow.view

@@ -187,6 +187,9 @@ class RowsScreen(BaseScreen):
     def on_virtual_table_moved(self, _event: VirtualTable.Moved) -> None:
         self.redraw()
 
+    def on_virtual_table_resized(self, _event: VirtualTable.Resized) -> None:
+        self.redraw()
+
     # the filter
 
     def action_filter(self) -> None:

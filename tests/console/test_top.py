@@ -35,3 +35,15 @@ async def test_a_key_of_overview_is_named_with_the_way_to_it(state: str, said: s
         await pilot.press("5")
         await pilot.pause()
         assert f"next       {way}{said}" in screen_text(app)
+
+
+@pytest.mark.parametrize("screen", ["2", "3", "4", "5"])
+async def test_a_screen_is_whole_at_the_first_look(screen: str) -> None:
+    app, _ = console("stale")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press(screen)
+        await pilot.pause()
+        first = screen_text(app)
+        await pilot.press("1", screen)
+        await pilot.pause()
+        assert screen_text(app) == first
