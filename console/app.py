@@ -32,7 +32,7 @@ from console.flows.sync import peek, rebuild, sync
 from console.journal import Journal
 from console.keymap import keymap
 from console.keys import CONFIG, EVERYWHERE, HISTORY, ORPHANS, OVERVIEW, VALIDATION
-from console.memory import FORGET_S, forget_gone_widgets
+from console.memory import forget_gone_widgets
 from console.off import off, why_only_looking
 from console.screens.base import BaseScreen
 from console.screens.history import HistoryScreen
@@ -174,7 +174,6 @@ class Console(App[int]):
         if self._handle_signals:
             self._catch_signals()
         self.set_interval(TICK_S, self._on_timer)
-        self.set_interval(FORGET_S, forget_gone_widgets)
         self.call_after_refresh(self._first)
 
     def refresh_css(self, animate: bool = True) -> None:
@@ -244,6 +243,7 @@ class Console(App[int]):
         self._live = self._frame(snapshot)
         self._listen()
         self.paint()
+        forget_gone_widgets()
 
     def _listen(self) -> None:
         """Hear what the core said: at each tick, and as soon as it has answered."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from textual._styles_cache import StylesCache
 
-FORGET_S = 60.0
-
 
 def forget_gone_widgets() -> None:
     """Let go of what dialogs and toasts drew that are long gone.

@@ -317,15 +317,17 @@ def _number(line: Mapping[str, object] | None, name: str, limit: float) -> float
 
 def _object(data: bytes) -> dict[str, object] | None:
     try:
-        value = json.loads(data, parse_constant=_no_number)
+        value = json.loads(data, parse_constant=_constant)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
 
-def _no_number(name: str) -> float:
-    """`NaN` and `Infinity`, which no recorder writes."""
-    raise ValueError(name)
+def _constant(name: str) -> float:
+    """ValueError for `NaN`, which no recorder writes and which is not even itself."""
+    if name == "NaN":
+        raise ValueError(name)
+    return float(name)
 
 
 def _lines(path: Path) -> tuple[list[bytes], bool]:

@@ -276,7 +276,7 @@ def test_values_that_make_no_sense_leave_the_screen_as_it_is() -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_hostile_values_are_shown_as_they_are(size: tuple[int, int]) -> None:
-    rows = (Setting(NASTY, NASTY, NASTY, NASTY, NASTY), replace(ROWS[0], value=NASTY))
+    rows = (Setting(NASTY, NASTY, NASTY, NASTY, NASTY), replace(ROWS[0], origin=NASTY))
     app, bridge = console(scene_with(settings=rows, file=NASTY, error=NASTY))
     async with live(app, size=size, notifications=True) as pilot:
         screen = await opened(app, pilot, "enter", "j", "enter")

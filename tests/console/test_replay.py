@@ -206,8 +206,11 @@ async def test_a_line_that_cannot_be_read_is_named_and_the_rest_is_shown(tmp_pat
         await settle(app, pilot)
         assert app.snapshot.cache == shown
         assert not player.playing
-        text = screen_text(app)
         number = len(before) + 3
+        for _ in range(100):  # what is said appears when its box is mounted
+            if f"line {number}" in (text := screen_text(app)):
+                break
+            await pilot.pause()
         assert f"line {number}" in text
         assert f"line {number + 1}" in text
         await pilot.press("left_square_bracket", "4", "q")
