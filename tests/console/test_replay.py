@@ -207,7 +207,6 @@ async def test_a_line_that_cannot_be_read_is_named_and_the_rest_is_shown(tmp_pat
         assert app.snapshot.cache == shown
         assert not player.playing
         number = len(before) + 3
-        text = screen_text(app)
         # the folder's name may fill the row before it
         said = [line.text for line in app.journal.lines("info")]
         assert any(f"line {number}" in line for line in said)
