@@ -51,9 +51,6 @@ class ChoiceRow(Painted, can_focus=True):
         def control(self) -> ChoiceRow:
             return self.row
 
-    def watch_value(self) -> None:
-        self.repaint()
-
     def painted(self, width: int, _height: int) -> list[Line]:
         return [] if self.value is None else [fit(self._line(self.value), width, self.look.glyphs)]
 

@@ -31,9 +31,6 @@ class Header(Painted):
 
     value: reactive[HeaderText | None] = reactive(None, repaint=False)
 
-    def watch_value(self) -> None:
-        self.repaint()
-
     def painted(self, width: int, height: int) -> list[Line]:
         return [] if self.value is None else [paint(self.value, width, self.look)]
 

@@ -49,9 +49,6 @@ class KeyBar(Painted):
             super().__init__()
             self.action = action
 
-    def watch_value(self) -> None:
-        self.repaint()
-
     def painted(self, width: int, height: int) -> list[Line]:
         return [] if self.value is None else [paint(self.value, width, self.look)]
 

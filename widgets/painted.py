@@ -15,7 +15,7 @@ from widgets.tones import Tones
 
 
 class Painted(Widget):
-    """A subclass says in `painted` what is drawn, and calls `repaint` when that may have changed."""
+    """A subclass says in `painted` what is drawn of its reactive `value`, which need not ask for a repaint."""
 
     def __init__(self, look: Look, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -36,6 +36,9 @@ class Painted(Widget):
             self.refresh()
         elif rows := [row for row, (old, new) in enumerate(zip_longest(before, self._drawn)) if old != new]:
             self.refresh(*(Region(0, row, self.size.width, 1) for row in rows))
+
+    def watch_value(self) -> None:
+        self.repaint()
 
     def watch_has_focus(self, focused: bool) -> None:
         super().watch_has_focus(focused)

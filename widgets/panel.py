@@ -39,9 +39,6 @@ class Panel(Painted, can_focus=True):
         super().__init__(look, id=id)
         self.can_focus = focusable
 
-    def watch_value(self) -> None:
-        self.repaint()
-
     def painted(self, width: int, height: int) -> list[Line]:
         """The panel's lines at a size; exactly `height` of `width` cells."""
         if self.value is None or width <= 0 or height <= 0:

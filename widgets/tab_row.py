@@ -50,9 +50,6 @@ class TabRow(Painted):
             super().__init__()
             self.tab = tab
 
-    def watch_value(self) -> None:
-        self.repaint()
-
     def painted(self, width: int, height: int) -> list[Line]:
         return [] if self.value is None else paint(self.value, width, height, self.look)
 

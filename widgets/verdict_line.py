@@ -30,9 +30,6 @@ class VerdictLine(Painted):
 
     value: reactive[VerdictText | None] = reactive(None, repaint=False)
 
-    def watch_value(self) -> None:
-        self.repaint()
-
     def painted(self, width: int, height: int) -> list[Line]:
         return [] if self.value is None else paint(self.value, width, self.look)
 
