@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from textual.app import App
 from textual.binding import BindingType
 from textual.events import Key
 from textual.screen import Screen
@@ -31,8 +30,8 @@ from console.flows.questions import ask_after_death, ask_for_writes, ask_to_leav
 from console.flows.sync import peek, rebuild, sync
 from console.journal import Journal
 from console.keymap import keymap
-from console.keys import CONFIG, EVERYWHERE, HISTORY, ORPHANS, OVERVIEW, VALIDATION
-from console.memory import forget_gone_widgets
+from console.keys import CONFIG, EVERYWHERE, HISTORY, ORPHANS, OVERVIEW, SCREENS, VALIDATION
+from console.memory import forget_gone_widgets, keep_for_good
 from console.off import off, why_only_looking
 from console.screens.base import BaseScreen
 from console.screens.history import HistoryScreen
@@ -41,6 +40,7 @@ from console.screens.overview import OverviewScreen
 from console.screens.settings import ConfigScreen
 from console.screens.validation import ValidationScreen
 from console.start import ui_in_effect
+from console.textual_app import TextualApp
 from console.themes import PALETTES, themes
 from console.ui import REFRESH_STEPS, Clock, UiSettings
 from console.verdict import verdict
@@ -90,8 +90,11 @@ REPLAY_ASKED = -3
 _NO_BEAT = CoreBeat(0.0)
 
 
-class Console(App[int]):
-    """Draws a bridge. `glyphs`: a set to use whatever the terminal says (pictures, tests)."""
+class Console(TextualApp):
+    """Draws a bridge. `glyphs`: a set to use whatever the terminal says (pictures, tests).
+
+    `owns_process`: nothing else runs in it, so its signals are caught and its collections of garbage are tuned.
+    """
 
     PLACES: ClassVar[tuple[str, ...]] = (EVERYWHERE,)
     """Places of the key table whose keys work on every screen."""
@@ -120,10 +123,10 @@ class Console(App[int]):
         clock: Clock | None = None,
         glyphs: GlyphSet | None = None,
         environment: Mapping[str, str] | None = None,
-        handle_signals: bool = False,
+        owns_process: bool = False,
         setup: tuple[SetupForm, str] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(owns_process=owns_process)
         environment = os.environ if environment is None else environment
         encoding = getattr(sys.stdout, "encoding", None) or "ascii"
         for theme in themes():
@@ -144,10 +147,10 @@ class Console(App[int]):
         self.plans = Plans(self, self.action_quarantine)
         self.quarantine = Quarantine(self, self.open_plan)
         self.first_run = FirstRun(self, *setup, self._set_up, self.action_demo) if setup is not None else None
-        self._handle_signals = handle_signals
+        self._settling = owns_process
+        """The core still imports what it needs; it has it when its first run is seen."""
         self._placeholder = Snapshot(0, self.clock.now(), CoreBeat(self.clock.monotonic()), profile=ui.profile)
         self._live: Frame | None = None
-        self._styled_with: dict[str, str] = {}
         self._frozen: Snapshot | None = None
         self._started_at = self.clock.monotonic()
         self._ticked_at: float | None = None
@@ -171,19 +174,10 @@ class Console(App[int]):
         self.switch_mode(OVERVIEW)
         # whoever had the terminal meanwhile has drawn over all of it
         self.app_resume_signal.subscribe(self, lambda _: self.refresh())
-        if self._handle_signals:
+        if self._owns_process:
             self._catch_signals()
         self.set_interval(TICK_S, self._on_timer)
         self.call_after_refresh(self._first)
-
-    def refresh_css(self, animate: bool = True) -> None:
-        """Textual asks at the first visit of a screen too: only another theme is worth parsing every rule again."""
-        variables = self.get_css_variables()
-        if variables == self._styled_with:
-            self.stylesheet.update(self.screen, animate=animate)
-            return
-        super().refresh_css(animate)
-        self._styled_with = variables
 
     def _screens_by_mode(self) -> Mapping[str, BaseScreen]:
         return {
@@ -200,6 +194,7 @@ class Console(App[int]):
         self.tick()
         if self.first_run is not None:
             self.first_run.open()
+        self.lay_out_behind([name for name, _, _ in SCREENS if name != OVERVIEW])
 
     def _catch_signals(self) -> None:
         import asyncio
@@ -223,6 +218,8 @@ class Console(App[int]):
         os.kill(os.getpid(), signal.SIGHUP)
 
     def _on_timer(self) -> None:
+        if self.laying_out:
+            return
         moment = self.clock.monotonic()
         last = self._ticked_at
         if last is not None and not self.running and moment - last < IDLE_TICK_S - TICK_S / 2:
@@ -241,6 +238,9 @@ class Console(App[int]):
         self._ticked_at = self.clock.monotonic()
         snapshot = self.bridge.latest()
         self._live = self._frame(snapshot)
+        if self._settling and self.running:
+            self._settling = False
+            keep_for_good()
         self._listen()
         self.paint()
         forget_gone_widgets()
@@ -392,17 +392,16 @@ class Console(App[int]):
             event.prevent_default()
             focused.post_message(Key(event.key, event.character))
 
-    def on_tab_row_chosen(self, event: TabRow.Chosen) -> None:
-        self.action_go(event.tab)
+    async def on_tab_row_chosen(self, event: TabRow.Chosen) -> None:
+        await self.action_go(event.tab)
 
     async def on_key_bar_pressed(self, event: KeyBar.Pressed) -> None:
         await self.run_action(event.action)
 
-    def action_go(self, screen: str) -> None:
-        """Another screen."""
+    async def action_go(self, screen: str) -> None:
+        """Another screen, drawn once it is complete."""
         self._last_action = f"go {screen}"
-        self.switch_mode(screen)
-        self.call_after_refresh(self.paint, panels=True)
+        await self.visit(screen, lambda: self.paint(panels=True))
 
     def show(self, dialog: Dialog[T], answered: Callable[[T | None], None] | None = None) -> None:
         """Open a dialog of a flow."""

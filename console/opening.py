@@ -19,6 +19,7 @@ def run(settings: Settings, plain: bool = False, *, loaded: Loaded | None = None
 
     `loaded` says where each setting came from, and so which token is meant. `plain`: lines of text, no panels.
     `tap`: a recorder of the session. Without a primary or a cache a form asks for them, and then it starts.
+    What no part of the screen expected ends it and is raised here.
     """
     bridge = make_bridge(settings, loaded, os.environ, tap)
     if plain:
@@ -26,7 +27,7 @@ def run(settings: Settings, plain: bool = False, *, loaded: Loaded | None = None
 
         return speak(bridge, sys.stdout)
     setup = None if is_configured(settings) else (setup_form(settings), str(place_of(loaded, os.environ)))
-    app = Console(bridge, ui_settings(settings), handle_signals=True, setup=setup)
+    app = Console(bridge, ui_settings(settings), owns_process=True, setup=setup)
     result = app.run()
     bridge.stop(LEAVE_S)
     if result == SET_UP:
@@ -38,7 +39,9 @@ def run(settings: Settings, plain: bool = False, *, loaded: Loaded | None = None
 
 
 def follow(app: Console, result: int | None) -> int:
-    """Open what a person left the console for, or nothing; the exit code."""
+    """Open what a person left the console for, or nothing; the exit code. An unexpected error is raised again."""
+    if app.failure is not None:
+        raise app.failure
     if result in {DEMO_ASKED, REPLAY_ASKED}:
         from console.cli import main
 

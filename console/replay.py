@@ -177,12 +177,12 @@ class ReplayConsole(Console):
         ui: UiSettings,
         *,
         glyphs: GlyphSet | None = None,
-        handle_signals: bool = False,
+        owns_process: bool = False,
     ) -> None:
         self.player = player
         self._replay = ReplayBridge(player)
         clock = Clock(lambda: player.now, player.monotonic)
-        super().__init__(self._replay, ui, clock=clock, glyphs=glyphs, handle_signals=handle_signals)
+        super().__init__(self._replay, ui, clock=clock, glyphs=glyphs, owns_process=owns_process)
 
     @property
     def off(self) -> Mapping[str, str]:
@@ -240,5 +240,5 @@ def play(recording: Recording, ui: UiSettings, speed: float, at: float) -> int:
     player = Player(recording)
     player.speed = min(SPEEDS, key=lambda known: abs(known - speed))
     player.go(at)
-    app = ReplayConsole(player, ui, handle_signals=True)
+    app = ReplayConsole(player, ui, owns_process=True)
     return follow(app, app.run())

@@ -308,8 +308,8 @@ class Comparison:
     ) -> None:
         """`remembers`: a sibling `Staging` stores what came, for a resume. `kept`: what one stored, and was offered
         as known: buckets that do not come are taken from it."""
-    def feed(self, chunk: bytes) -> None:
-        """One piece of the body of the manifest's response, cursor lines or a whole pipeline body. StreamError."""
+    def feed(self, *chunks: bytes) -> None:
+        """Pieces of the body of the manifest's response, cursor lines or a whole pipeline body. StreamError."""
     def finish(self) -> None:
         """Checks that all arrived and that the buckets add up to the roots. StreamError."""
     @property
@@ -370,8 +370,8 @@ class Staging:
         an existing file with another one is refused with ValueError, with the same one it is resumed."""
     def begin(self, steps: Sequence[StepSpec]) -> None:
         """A new response is about to arrive, with these steps (one for a pipeline's execute)."""
-    def feed(self, chunk: bytes) -> None:
-        """One piece of that response, cursor lines or a whole pipeline body. StreamError ends the response."""
+    def feed(self, *chunks: bytes) -> None:
+        """Pieces of that response, cursor lines or a whole pipeline body. StreamError ends the response."""
     def feed_rows(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
         """Rows from SQLite: int, float, None, bytearray (text as stored) and bytes (blob)."""
     def end(self) -> None:

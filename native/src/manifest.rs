@@ -10,6 +10,7 @@ use crate::panics::detached;
 use crate::scan::{Held, Scan, ScanState};
 use crate::scope::{Scope, ScopeParts, TABLES, bucket_digest, bucketize, table_root};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use storage_sync_codec::hrana::Event;
@@ -452,14 +453,16 @@ impl Comparison {
         }
     }
 
-    fn feed(&self, py: Python<'_>, chunk: &[u8]) -> PyResult<()> {
+    #[pyo3(signature = (*chunks))]
+    fn feed(&self, py: Python<'_>, chunks: Vec<PyBackedBytes>) -> PyResult<()> {
         detached(py, || {
             let mut state = lock(&self.state);
             let State::Building(building) = &mut *state else {
                 return Err(Fault::value("the comparison takes no more of the response"));
             };
             let mut body = std::mem::replace(&mut building.body, Body::new());
-            let fed = body.feed(chunk, &mut |event| building.take(&self.scope, event));
+            let fed =
+                chunks.iter().try_for_each(|chunk| body.feed(chunk, &mut |event| building.take(&self.scope, event)));
             building.body = body;
             if fed.is_err() {
                 *state = State::Failed;

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
+from typing import Protocol
 
 QUEUE_CHUNKS = 8
 """Bounds what waits between the socket and the decoder (a chunk is at most some 64 KiB to 256 KiB)."""
-JOIN_BYTES = 512 * 1024
+FEED_BYTES = 512 * 1024
+"""So much is fed in one call, where it has come already."""
 
-CacheCall = Callable[[Callable[[bytes], None], bytes], Awaitable[None]]
+
+class Sink(Protocol):
+    """Takes pieces of a body in their order."""
+
+    def __call__(self, *chunks: bytes) -> None: ...
 
 
-async def pump(chunks: AsyncGenerator[bytes, None], sink: Callable[[bytes], None], on_cache_thread: CacheCall) -> int:
+class CacheCall(Protocol):
+    """Runs the sink with these chunks on the cache thread."""
+
+    def __call__(self, sink: Sink, /, *chunks: bytes) -> Awaitable[None]: ...
+
+
+async def pump(chunks: AsyncGenerator[bytes, None], sink: Sink, on_cache_thread: CacheCall) -> int:
     """Feed every chunk to `sink` in order while the next ones are being read. Returns the bytes fed.
 
     An error of either side stops the other; the iterator is always closed.
@@ -39,11 +51,11 @@ async def pump(chunks: AsyncGenerator[bytes, None], sink: Callable[[bytes], None
                     break
                 parts.append(chunk)
                 size += len(chunk)
-                if size >= JOIN_BYTES or queue.empty():
+                if size >= FEED_BYTES or queue.empty():
                     break
                 chunk = queue.get_nowait()
             if parts:
-                await on_cache_thread(sink, parts[0] if len(parts) == 1 else b"".join(parts))
+                await on_cache_thread(sink, *parts)
                 fed += size
         return fed
 

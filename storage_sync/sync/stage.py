@@ -19,7 +19,7 @@ from storage_sync import _native
 from storage_sync.model import Phase
 from storage_sync.primary.source import LocalSource, Source
 from storage_sync.primary.trouble import UndecodableText, error_for
-from storage_sync.sync.feed import pump
+from storage_sync.sync.feed import Sink, pump
 from storage_sync.sync.progress import Tracker
 
 T = TypeVar("T")
@@ -213,8 +213,8 @@ class Stager:
         """One answer into staging. `whole`: it brings every expected row, after the counts of all tables."""
         staging.begin(steps)
 
-        async def feed(sink: Callable[[bytes], None], chunk: bytes) -> None:
-            await self._call(sink, chunk)
+        async def feed(sink: Sink, /, *pieces: bytes) -> None:
+            await self._call(sink, *pieces)
             if whole:
                 self._estimate(staging.primary_rows)
             self._report(staging)
@@ -224,8 +224,8 @@ class Stager:
             await self._blocking(staging.end)
         self._report(staging)
 
-    async def _feed(self, sink: Callable[[bytes], None], chunk: bytes) -> None:
-        await self._call(sink, chunk)
+    async def _feed(self, sink: Sink, /, *chunks: bytes) -> None:
+        await self._call(sink, *chunks)
 
     async def _blocking(self, function: Callable[..., T], *arguments: object) -> T:
         return await self._call(function, *arguments)  # type: ignore[return-value]

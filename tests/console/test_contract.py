@@ -84,6 +84,10 @@ def test_the_stylesheet_has_no_colour_of_its_own() -> None:
     assert not re.findall(r"#[0-9a-fA-F]{3,8}\b(?=\s*[;%])", text)
 
 
+NO_PUBLIC_WAY = {("textual_app.py", "_handle_exception")}
+"""Textual offers no other hook; `test_a_bug_of_the_screen` notices when the name goes."""
+
+
 @pytest.mark.parametrize("path", [*CONSOLE, *WIDGETS], ids=lambda path: str(path.relative_to(ROOT)))
 def test_only_textuals_public_names_are_used(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -94,6 +98,7 @@ def test_only_textuals_public_names_are_used(path: Path) -> None:
         and node.attr.startswith("_")
         and not node.attr.startswith("__")
         and not (isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"})
+        and (path.name, node.attr) not in NO_PUBLIC_WAY
     ]
     assert private == []
 

@@ -14,7 +14,7 @@ import pytest
 from storage_sync import _native
 from storage_sync.primary.source import LocalSource, Source, connect
 from storage_sync.primary.trouble import UndecodableText
-from storage_sync.sync.feed import pump
+from storage_sync.sync.feed import Sink, pump
 from storage_sync.sync.stage import translated
 from tests.native.synthetic import name, scope
 from tests.support import stores
@@ -62,9 +62,8 @@ async def by_digest(source: Source, path: Path, *, typed: bool) -> _native.Stagi
     """All rows by manifest and keys, into a sealed staging."""
     comparison = _native.Comparison(scope(), None)
 
-    async def feed(sink: object, chunk: bytes) -> None:
-        assert callable(sink)
-        sink(chunk)
+    async def feed(sink: Sink, /, *chunks: bytes) -> None:
+        sink(*chunks)
 
     await pump(source.manifest(scope(), "[]"), comparison.feed, feed)
     comparison.finish()

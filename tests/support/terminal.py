@@ -29,6 +29,8 @@ class Terminal:
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
         self.raw = b""
+        self.read_at = 0.0
+        """When the newest piece of the output came, by `time.perf_counter`, before it is drawn here."""
         # these two would outrank the size of the terminal; the runner of parallel tests sets them
         sized = {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")}
         environment = {**sized, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
@@ -59,6 +61,7 @@ class Terminal:
             return True
         except pexpect.EOF:
             return False
+        self.read_at = time.perf_counter()
         self.raw += piece
         self._stream.feed(piece)
         return True

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage_sync.sync.feed import pump
+from storage_sync.sync.feed import Sink, pump
 
 
-async def direct(sink: Callable[[bytes], None], chunk: bytes) -> None:
+async def direct(sink: Sink, /, *chunks: bytes) -> None:
     await asyncio.sleep(0)
-    sink(chunk)
+    sink(*chunks)
+
+
+def nothing(*chunks: bytes) -> None:
+    """Takes and forgets."""
 
 
 class Body:
@@ -38,7 +42,12 @@ class Body:
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=200))
 def test_all_bytes_arrive_in_order(pieces: list[bytes]) -> None:
     body, got = Body(pieces), bytearray()
-    fed = asyncio.run(pump(body.read(), got.extend, direct))
+
+    def take(*chunks: bytes) -> None:
+        for chunk in chunks:
+            got.extend(chunk)
+
+    fed = asyncio.run(pump(body.read(), take, direct))
     assert bytes(got) == b"".join(pieces)
     assert fed == len(got)
     assert body.closed
@@ -47,14 +56,14 @@ def test_all_bytes_arrive_in_order(pieces: list[bytes]) -> None:
 async def test_an_error_of_the_network_ends_it() -> None:
     body = Body([b"x"], OSError("cut"))
     with pytest.raises(OSError, match="cut"):
-        await pump(body.read(), lambda _: None, direct)
+        await pump(body.read(), nothing, direct)
     assert body.closed
 
 
 async def test_an_error_of_the_decoder_closes_the_network() -> None:
     body = Body([b"x"] * 1000)
 
-    def refuse(chunk: bytes) -> None:
+    def refuse(*chunks: bytes) -> None:
         raise ValueError("no row")
 
     with pytest.raises(ValueError, match="no row"):
@@ -74,7 +83,7 @@ async def test_a_cancelled_reader_closes_the_network() -> None:
         finally:
             closed.set()
 
-    task = asyncio.create_task(pump(endless(), lambda _: None, direct))
+    task = asyncio.create_task(pump(endless(), nothing, direct))
     await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -10,6 +10,7 @@ use crate::row::assemble;
 use crate::scan::Scan;
 use crate::scope::{Scope, table_named};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyByteArray, PyBytes, PyFloat, PyInt, PyString, PyTuple};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -156,11 +157,13 @@ impl Staging {
         })
     }
 
-    fn feed(&self, py: Python<'_>, chunk: &[u8]) -> PyResult<()> {
+    #[pyo3(signature = (*chunks))]
+    fn feed(&self, py: Python<'_>, chunks: Vec<PyBackedBytes>) -> PyResult<()> {
         self.detached(py, |core| {
             let mut response = core.response.take().ok_or_else(|| Fault::value("no response was begun"))?;
             let Response { body, steps, current } = &mut response;
-            let fed = body.feed(chunk, &mut |event| core.take(current, steps, event));
+            let fed =
+                chunks.iter().try_for_each(|chunk| body.feed(chunk, &mut |event| core.take(current, steps, event)));
             if fed.is_ok() {
                 core.response = Some(response);
                 return Ok(());

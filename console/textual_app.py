@@ -1,0 +1,62 @@
+"""What of Textual's application is other here: no wait at a change of screens, and one end for unexpected errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from textual.app import App
+
+
+class TextualApp(App[int]):
+    """`owns_process`: nothing else runs in it, so an unexpected error is kept in `failure` for who opened it."""
+
+    def __init__(self, *, owns_process: bool = False) -> None:
+        super().__init__()
+        self._owns_process = owns_process
+        self._styled_with: dict[str, str] = {}
+        self.laying_out = False
+        """Another screen than the one on the terminal is current for a moment."""
+        self.failure: Exception | None = None
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Textual asks at each visit of a screen too, and styles it anyway when it resumes: only a theme is news."""
+        variables = self.get_css_variables()
+        if variables != self._styled_with:
+            super().refresh_css(animate)
+            self._styled_with = variables
+
+    def delay_update(self, delay: float = 0.0) -> None:
+        """Textual would hold back the picture of each other screen for 50 ms; `visit` waits until it is complete."""
+
+    async def visit(self, mode: str, draw: Callable[[], None]) -> None:
+        """Another mode's screen, drawn once it is complete."""
+        with self.batch_update():
+            await self.switch_mode(mode)
+            draw()
+        # what it would have drawn meanwhile was not drawn
+        self.screen.refresh()
+
+    def lay_out_behind(self, modes: Sequence[str]) -> None:
+        """These modes' screens one after the other, with keys in between: a first visit costs no more than others."""
+        if modes:
+            self.call_later(self._lay_out, modes)
+
+    async def _lay_out(self, modes: Sequence[str]) -> None:
+        here = self.current_mode
+        self.laying_out = True
+        try:
+            with self.batch_update():
+                await self.switch_mode(modes[0])
+                await self.switch_mode(here)
+        finally:
+            self.laying_out = False
+        self.screen.refresh()
+        self.lay_out_behind(modes[1:])
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Textual would print all local variables, and with them what nobody may see."""
+        if not self._owns_process:
+            super()._handle_exception(error)
+        elif self.failure is None:
+            self.failure = error
+            self.exit()
