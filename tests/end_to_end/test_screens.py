@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,10 +29,10 @@ sys.exit(main({arguments!r}))
 
 
 @pytest.fixture
-def tool(tmp_path: Path) -> Iterator[Tool]:
+def tool(tmp_path: Path) -> Tool:
     tool = Tool.at(tmp_path / "tool", f"file:{stores.primary('small', tmp_path)}")
     tool.sync()
-    yield tool
+    return tool
 
 
 def drawn(terminal: Terminal) -> list[str]:
