@@ -31,7 +31,6 @@ from console.flows.sync import peek, rebuild, sync
 from console.journal import Journal
 from console.keymap import keymap
 from console.keys import CONFIG, EVERYWHERE, HISTORY, ORPHANS, OVERVIEW, SCREENS, VALIDATION
-from console.memory import forget_gone_widgets, keep_for_good
 from console.off import off, why_only_looking
 from console.screens.base import BaseScreen
 from console.screens.history import HistoryScreen
@@ -72,8 +71,8 @@ T = TypeVar("T")
 TICK_S = 0.25
 IDLE_TICK_S = 0.5
 LATE_S = 0.25
-AGES_S = 1.0
-"""Ages are shown in seconds: nothing else is new while the core rests."""
+AGES_S = 2.0
+"""While the core rests only ages are new: they go on in these steps, all together; the clock shows each second."""
 TOAST_MOST = 200
 """Characters of a toast: a long message must not hide the screen behind it."""
 LEAVE_S = 2.0
@@ -147,8 +146,6 @@ class Console(TextualApp):
         self.plans = Plans(self, self.action_quarantine)
         self.quarantine = Quarantine(self, self.open_plan)
         self.first_run = FirstRun(self, *setup, self._set_up, self.action_demo) if setup is not None else None
-        self._settling = owns_process
-        """The core still imports what it needs; it has it when its first run is seen."""
         self._placeholder = Snapshot(0, self.clock.now(), CoreBeat(self.clock.monotonic()), profile=ui.profile)
         self._live: Frame | None = None
         self._frozen: Snapshot | None = None
@@ -238,12 +235,9 @@ class Console(TextualApp):
         self._ticked_at = self.clock.monotonic()
         snapshot = self.bridge.latest()
         self._live = self._frame(snapshot)
-        if self._settling and self.running:
-            self._settling = False
-            keep_for_good()
         self._listen()
         self.paint()
-        forget_gone_widgets()
+        self.tidy(settled=self.running)
 
     def _listen(self) -> None:
         """Hear what the core said: at each tick, and as soon as it has answered."""
@@ -281,6 +275,8 @@ class Console(TextualApp):
         if due or live.stalled or drawn != self._topped:
             self._topped = drawn
             screen.show_top(shown, live, disabled)
+        else:
+            screen.show_clock(live)
         if panels or self._drawn_at is None or (due and not live.stalled):
             self._drawn_at = moment
             self._drawn = drawn

@@ -6,6 +6,11 @@ import gc
 
 from textual._styles_cache import StylesCache
 
+NEVER = 1_000_000
+ENOUGH = 11
+"""Collections of the middle generation since the last whole one: what Python itself waits for."""
+MUCH = 50
+
 
 def forget_gone_widgets() -> None:
     """Let go of what dialogs and toasts drew that are long gone.
@@ -16,5 +21,14 @@ def forget_gone_widgets() -> None:
 
 
 def keep_for_good() -> None:
-    """What is there now stays: looking for garbage among it would hold up a key by 25 ms now and then."""
+    """What is there now stays: no collection looks at it again, and whole ones happen in `collect_when_calm` only."""
     gc.freeze()
+    young, middle, _ = gc.get_threshold()
+    gc.set_threshold(young, middle, NEVER)
+
+
+def collect_when_calm(calm: bool) -> None:
+    """A whole collection stands in the way of a key for some 20 ms: made while nobody types, or when much has come."""
+    waiting = gc.get_count()[2]
+    if waiting >= (ENOUGH if calm else MUCH):
+        gc.collect()

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 from textual.app import App
+from textual.events import Event, Key
+
+from console.memory import collect_when_calm, forget_gone_widgets, keep_for_good
+
+CALM_S = 1.0
+"""Without a key for so long, nobody types."""
 
 
 class TextualApp(App[int]):
@@ -17,6 +24,25 @@ class TextualApp(App[int]):
         self.laying_out = False
         """Another screen than the one on the terminal is current for a moment."""
         self.failure: Exception | None = None
+        self._key_at = 0.0
+        """When the last key came, as the event has it (monotonic seconds)."""
+        self._settled = False
+
+    async def on_event(self, event: Event) -> None:
+        if isinstance(event, Key):
+            self._key_at = event.time
+        await super().on_event(event)
+
+    def tidy(self, *, settled: bool) -> None:
+        """Once a picture: let go of memory. `settled`: the core has imported what it needs."""
+        forget_gone_widgets()
+        if not self._owns_process:
+            return
+        if settled and not self._settled:
+            self._settled = True
+            keep_for_good()
+        elif self._settled:
+            collect_when_calm(monotonic() - self._key_at > CALM_S)
 
     def refresh_css(self, animate: bool = True) -> None:
         """Textual asks at each visit of a screen too, and styles it anyway when it resumes: only a theme is news."""

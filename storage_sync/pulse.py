@@ -24,6 +24,8 @@ from storage_sync.primary.source import Fingerprint
 from storage_sync.session import Session
 
 FORCED_POLL_MS = 2_000
+LOOK_MS = 250
+"""Time between two looks at what the system has told of the folders; each costs a little while nothing happens."""
 LOCK_S = 0.5
 """Time between two looks at the kernel's list of locks while somebody else holds the file."""
 HELD = (LockState.OTHER, LockState.SHARED)
@@ -63,6 +65,8 @@ class Pulse:
         self._at_proof: Fingerprint | None = None
         self._identity: FileIdentity | None = None
         self._now = asyncio.Event()
+        self._held = asyncio.Event()
+        """Somebody else holds the file."""
 
     # ------------------------------------------------------------------------------------------- primary
 
@@ -158,6 +162,7 @@ class Pulse:
             watch_filter=lambda _, path: path in wanted,
             recursive=False,
             debounce=400,
+            step=LOOK_MS,
             stop_event=self._stop,
             poll_delay_ms=FORCED_POLL_MS,
         ):
@@ -186,10 +191,9 @@ class Pulse:
     async def locks(self) -> None:
         """Notice at once that a held file is free, without a lock of our own (`cache.md` 2.5)."""
         while True:
+            await self._held.wait()
             await asyncio.sleep(LOCK_S)
-            if self._board.snapshot.cache.lock in HELD and not await asyncio.to_thread(
-                is_listed, self._session.cache_path
-            ):
+            if not await asyncio.to_thread(is_listed, self._session.cache_path):
                 await self._look_at_file()
 
     def _note_lock(self, before: CacheHealth, after: CacheHealth) -> None:
@@ -217,4 +221,8 @@ class Pulse:
             now=time.time(),
         )
         self._board.update(cache=after)
+        if after.lock in HELD:
+            self._held.set()
+        else:
+            self._held.clear()
         self._note_lock(before, after)

@@ -31,6 +31,8 @@ class BaseScreen(Screen[None]):
         self.tab_row = TabRow(look, id="tabs")
         self.verdict_line = VerdictLine(look, id="verdict")
         self.key_bar = KeyBar(look, id="keys")
+        self._second = -1
+        """The one that the clock shows."""
 
     def compose(self) -> ComposeResult:
         yield self.top_row
@@ -45,11 +47,18 @@ class BaseScreen(Screen[None]):
 
     def show_top(self, frame: Frame, live: Frame, disabled: frozenset[str]) -> None:
         """What is drawn at every tick, frozen or not: `live` is the newest frame."""
-        self.top_row.value = top.header(live)
+        self._second = -1
+        self.show_clock(live)
         self.tab_row.value = top.tabs(frame, self.name_id)
         self.verdict_line.value = top.verdict_text(live.verdict, self.look, self.name_id, live.table)
         self.key_bar.value = top.keys(self.name_id, disabled, live.table)
         self.set_class(live.stalled, "-stalled")
+
+    def show_clock(self, live: Frame) -> None:
+        """The header once a second: clock and heartbeat go on while nothing else is drawn."""
+        if int(live.now) != self._second:
+            self._second = int(live.now)
+            self.top_row.value = top.header(live)
 
     def show_body(self, frame: Frame) -> None:
         """The screen's own panels."""
