@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
 
+import pytest
 from textual._styles_cache import StylesCache
 
 from console.app import Console
-from console.memory import forget_gone_widgets
+from console.memory import ENOUGH, MUCH, collect_when_calm, forget_gone_widgets
 from tests.console.app import console, live
 
 
@@ -28,3 +30,46 @@ async def test_dialogs_that_went_are_let_go() -> None:
             await pilot.press("f1", "escape", "L", "escape")
             await pilot.pause()
         assert drawn() <= before + 3
+
+
+@pytest.fixture
+def whole() -> Iterator[list[int]]:
+    """Whole collections from here on; Python makes none by itself."""
+    seen: list[int] = []
+
+    def count(phase: str, info: dict[str, int]) -> None:
+        if phase == "stop" and info["generation"] == 2:
+            seen.append(info["collected"])
+
+    gc.collect()
+    gc.disable()
+    gc.callbacks.append(count)
+    yield seen
+    gc.callbacks.remove(count)
+    gc.enable()
+
+
+def garbage(collections: int) -> None:
+    """So much that Python's own rule has made so many collections of the middle generation."""
+    for _ in range(collections):
+        gc.collect(1)
+
+
+def test_a_whole_collection_waits_while_somebody_types(whole: list[int]) -> None:
+    garbage(ENOUGH)
+    collect_when_calm(False)
+    assert whole == []
+    collect_when_calm(True)
+    assert len(whole) == 1
+
+
+def test_a_whole_collection_does_not_wait_for_ever(whole: list[int]) -> None:
+    garbage(MUCH)
+    collect_when_calm(False)
+    assert len(whole) == 1
+
+
+def test_a_calm_console_collects_only_where_there_is_something(whole: list[int]) -> None:
+    garbage(ENOUGH - 1)
+    collect_when_calm(True)
+    assert whole == []

@@ -1,0 +1,55 @@
+"""Screens are there before their first visit, and what only goes on is drawn seldom."""
+
+from __future__ import annotations
+
+from console import scenes
+from console.app import Console
+from console.bridge import ScriptedBridge
+from console.keys import SCREENS
+from console.screens.base import BaseScreen
+from console.ui import UiSettings
+from tests.console.app import FakeClock, asked, console, live, settle
+
+
+async def test_every_screen_is_laid_out_behind_the_first() -> None:
+    app, bridge = console()
+    async with live(app, size=(100, 30)) as pilot:
+        for _ in SCREENS:
+            await pilot.pause()
+        for name, _, _ in SCREENS:
+            screen = app.get_screen_stack(name)[0]
+            assert screen.is_mounted
+            assert screen.query("#body > *"), name
+        assert app.current_mode == SCREENS[0][0]
+        assert asked(bridge) == [], "nobody visited them"
+
+
+async def test_a_screen_that_was_laid_out_behind_keeps_its_focus() -> None:
+    app, _ = console()
+    async with live(app, size=(100, 30)) as pilot:
+        for _ in SCREENS:
+            await pilot.pause()
+        for _, key, _ in (*SCREENS, SCREENS[0]):
+            await pilot.press(key)
+            await pilot.pause()
+            assert app.focused is not None
+            assert app.focused.screen is app.screen
+            assert app.focused.has_class("first")
+
+
+async def test_the_clock_goes_on_each_second_and_ages_each_other_one() -> None:
+    clock = FakeClock(0.4)
+    beating = ScriptedBridge([scenes.scene("in_sync").snapshot], monotonic=clock.monotonic)
+    app = Console(beating, UiSettings(), clock=clock.clock, environment={})
+    async with live(app, size=(100, 30)) as pilot:
+        screen = app.screen
+        assert isinstance(screen, BaseScreen)
+        drawn = []
+        for _ in range(8):
+            clock.move(0.5)
+            await settle(app, pilot)
+            drawn.append((screen.top_row.value, screen.verdict_line.value))
+        clocks = [drawn[i][0] != drawn[i - 1][0] for i in range(1, len(drawn))]
+        ages = [drawn[i][1] != drawn[i - 1][1] for i in range(1, len(drawn))]
+        assert sum(clocks) >= 3, "the clock shows each second"
+        assert sum(ages) in (1, 2), "ages go on together, every two seconds"
