@@ -447,7 +447,11 @@ def _refused() -> Scene:
 def _auth() -> Scene:
     base = _in_sync()
     error = ErrorValue(
-        "primary_refused", "The primary refused the token: 401 Unauthorized", "check the token", False, 4
+        "primary_refused",
+        "the primary refused us (401): Unauthorized: `The JWT has expired`",
+        "check the URL and the token (storage-sync ping)",
+        False,
+        4,
     )
     primary = replace(
         _primary(), status=PrimaryStatus.REFUSED, auth="refused", auth_at=NOW - 4, error=error, last_error=error.message

@@ -23,7 +23,8 @@ MOST_LINES = 2
 class Fact:
     """One labelled line. `extra` and `spark` are left out, in that order of reluctance, where they do not fit.
 
-    `spark`: samples, newest last, None failed. `short`: wording for a narrow card. `whole`: what does not fit goes on
+    `spark`: samples, newest last, None failed. `short`: wordings for a narrower card, longest first; of them
+    one that fits, else the last. `whole`: what does not fit goes on
     below, in the tone of its first piece.
     """
 
@@ -31,7 +32,7 @@ class Fact:
     value: Line
     extra: Line = EMPTY
     spark: tuple[float | None, ...] | None = None
-    short: Line | None = None
+    short: tuple[Line, ...] = ()
     whole: bool = False
 
 
@@ -44,7 +45,8 @@ def paint_fact(fact: Fact, width: int, look: Look, labels: int | None = None) ->
     column = labels if labels is not None else label_width(width)
     head: Line = (Piece(f" {fact.label.ljust(column)[:column]}", muted("")[0].tone),)
     room = width - width_of(head)
-    value = fact.value if fact.short is None or width_of(fact.value) <= room else fact.short
+    wordings = (fact.value, *fact.short)
+    value = next((one for one in wordings if width_of(one) <= room), wordings[-1])
     body = value
     if fact.extra:
         extra = _beside(value, fact.extra)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from widgets.facts import Fact, paint_fact
+from widgets.facts import Fact, label_width, paint_fact, paint_facts
 from widgets.glyphs import Look, Role
 from widgets.line import Line, Piece, first_that_fits, toned
 
@@ -28,4 +28,9 @@ class StoreCard:
         place = first_that_fits(self.places, width - used)
         word = self.word.ljust(WORD_COLUMN)
         head: Line = (Piece(" "), *toned(self.role, word, glyphs=look.glyphs), Piece(f" {place}"))
-        return [head, *(paint_fact(fact, width, look) for fact in self.facts[: height - 1])]
+        return [head, *self._rows(width, height - 1, look)]
+
+    def _rows(self, width: int, height: int, look: Look) -> Sequence[Line]:
+        """Whole facts go on below where that takes no other fact its row."""
+        rows = paint_facts(self.facts, width, look, label_width(width))
+        return rows if len(rows) <= height else [paint_fact(fact, width, look) for fact in self.facts[:height]]

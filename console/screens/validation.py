@@ -369,7 +369,7 @@ def _details(frame: Frame, result: CheckResult) -> FactList:
         Fact("result", toned(role, _status_words(role, check.status), glyphs=glyphs), extra=muted(difference)),
         Fact("actual", plain(value)),
         *(
-            (Fact("now", words.steps(frame, run), short=words.steps(frame, run, rows=False)),)
+            (Fact("now", words.steps(frame, run), short=(words.steps(frame, run, rows=False),)),)
             if run is not None and at_work
             else ()
         ),

@@ -48,7 +48,9 @@ def picture(frame: Frame, detail: Detail, near: Neighbours | None, days: str) ->
         count=vector.count if vector is not None else 0,
         histogram=vector.histogram if vector is not None else (),
         bound=vector.bound if vector is not None else 0.0,
-        last=(Fact("actions", plain(_actions(frame, detail, days)), short=plain(_actions_short(frame, detail, days))),),
+        last=(
+            Fact("actions", plain(_actions(frame, detail, days)), short=(plain(_actions_short(frame, detail, days)),)),
+        ),
     )
 
 

@@ -142,7 +142,7 @@ def _idle_facts(frame: Frame) -> tuple[Fact, ...]:
         facts.append(Fact("note", plain(note)))
     elif snapshot.error is not None:
         said = frame.clean(snapshot.error.message)
-        facts.append(Fact("error", plain(said), short=plain(said.partition("; ")[0])))
+        facts.append(Fact("error", plain(said), short=(plain(said.partition("; ")[0]),)))
     else:
         facts.extend(_advice(frame))
     return tuple(facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePath
 from urllib.parse import urlsplit
 
@@ -21,6 +22,9 @@ _STATUS_ROLES = {
     PrimaryStatus.UNKNOWN: Role.UNKNOWN,
 }
 _FAILED_STATES = frozenset((*DAMAGED_STATES, *VERSION_STATES, *ACCESS_STATES, "FOREIGN", "WRONG_SOURCE"))
+_REPEATED = re.compile(r"the primary (?:(?:refused us|refused(?=:)|answers)\b:?\s*)?", re.IGNORECASE)
+"""What the headline of the card says already."""
+_STATUS_CODE = re.compile(r"\(?(\d{3})\)?(?::?\s+|$)")
 _QUIET_STATES = frozenset({"CLEAN", "IN_SYNC", "STALE", "UNKNOWN"})
 
 
@@ -73,7 +77,19 @@ def _error(frame: Frame) -> Fact:
     retries = muted(fmt.plural(primary.retries, "retry").replace("retrys", "retries")) if primary.retries else ()
     said = frame.clean(primary.last_error)
     tone = Tone.PLAIN if primary.status is PrimaryStatus.CONNECTED else Tone.FAILED
-    return Fact("error", (Piece(said, tone), *muted(when)), extra=retries, short=(Piece(said, tone),))
+    shorter = tuple((Piece(text, tone),) for text in (said, *_shorter(said)))
+    return Fact("error", (Piece(said, tone), *muted(when)), extra=retries, short=shorter, whole=True)
+
+
+def _shorter(said: str) -> tuple[str, ...]:
+    """Without what stands in the headline; then the code of the server and the last of its words."""
+    repeated = _REPEATED.match(said)
+    rest = said[repeated.end() :] if repeated is not None else said
+    found = _STATUS_CODE.match(rest)
+    if found is None:
+        return (rest,)
+    words = rest[found.end() :]
+    return f"{found[1]} {words}".rstrip(), f"{found[1]} {words.rpartition(': ')[2]}".rstrip()
 
 
 def _next(frame: Frame) -> Fact:

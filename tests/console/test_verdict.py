@@ -124,7 +124,7 @@ def test_the_holder_of_the_lock_is_named() -> None:
 def test_auth_uses_the_servers_own_words() -> None:
     found = judge(scenes.scene("auth").snapshot)
     assert (found.word, found.exit_code) == ("AUTH", 4)
-    assert "401 Unauthorized" in found.sentence[0]
+    assert "(401): Unauthorized: `The JWT has expired`" in found.sentence[0]
 
 
 def test_a_primary_that_is_down_outranks_staleness() -> None:

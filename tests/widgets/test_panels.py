@@ -49,6 +49,17 @@ def test_a_store_card_shortens_its_place() -> None:
     assert texts(card.lines(32, 6, LOOK))[0].endswith("cache.redb")
 
 
+def test_a_store_card_tells_the_whole_of_a_fact_in_a_free_row_only() -> None:
+    said = Fact("error", plain("one two three four five six seven"), short=(plain("one … seven"),), whole=True)
+    card = StoreCard("Turso", Role.FAILED, "refused", ("x",), (said, Fact("next", plain("soon"))))
+    assert texts(card.lines(32, 4, LOOK))[1:] == [
+        " error    one two three four",
+        "          five six seven",
+        " next     soon",
+    ]
+    assert texts(card.lines(32, 3, LOOK))[1:] == [" error    one … seven", " next     soon"]
+
+
 TOTAL = Lag("", 442, 161, 424)
 
 

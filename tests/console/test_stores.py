@@ -1,0 +1,49 @@
+"""What the cards of the stores say where they are narrow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from console import scenes
+from storage_sync.primary.trouble import error_for_status
+from tests.console.app import console, live, screen_text
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        ((80, 24), "401 `The JWT has expired`"),
+        ((100, 30), "401 `The JWT has expired`"),
+        ((120, 40), "401 Unauthorized: `The JWT has expired`"),
+    ],
+)
+async def test_the_server_that_refuses_is_quoted(size: tuple[int, int], words: str) -> None:
+    app, _ = console("auth")
+    async with live(app, size=size):
+        shown = screen_text(app)
+    card = shown.partition("Freshness")[0]
+    (error,) = (line for line in card.splitlines() if line.lstrip().startswith("error"))
+    assert words in error
+    assert all(f" {label} " in card for label in ("ping", "auth", "next"))
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "words"),
+    [
+        (401, "", "401"),
+        (403, "Forbidden", "403 Forbidden"),
+        (404, "Namespace `x` doesn't exist", "does not know this database"),
+        (503, "upstream connect error: timed out", "503 timed out"),
+    ],
+)
+async def test_the_code_comes_first(status: int, said: str, words: str) -> None:
+    scene = scenes.scene("auth")
+    message = error_for_status(status, said, path="/v2/pipeline").message
+    primary = replace(scene.snapshot.primary, last_error=message)
+    app, _ = console(replace(scene, snapshot=replace(scene.snapshot, primary=primary)))
+    async with live(app):
+        card = screen_text(app).partition("Freshness")[0]
+    (error,) = (line for line in card.splitlines() if line.lstrip().startswith("error"))
+    assert words in error
