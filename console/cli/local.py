@@ -155,14 +155,24 @@ def config_check(invocation: Invocation) -> Answer:
     invocation.token()
     lacks = [name for name in ("primary", "cache") if config.get(loaded.settings, name) is None]
     extra = {"file": str(loaded.file) if loaded.file is not None else None}
+    warnings = (*invocation.oddities(), *_moved_wrongly(loaded.settings))
     if not lacks:
-        return Answer(_told("config", extra, warnings=invocation.oddities()), "The configuration is right.")
+        return Answer(_told("config", extra, warnings=warnings), "The configuration is right.")
     hint = "storage-sync config init --primary URL --cache PATH"
     error = ErrorValue("config", f"no {' and no '.join(lacks)} is named", hint, False, 2)
-    outcome = Outcome(
-        "config", Word.UNKNOWN, 2, warnings=invocation.oddities(), extra=extra, error=error, next_action=hint
-    )
+    outcome = Outcome("config", Word.UNKNOWN, 2, warnings=warnings, extra=extra, error=error, next_action=hint)
     return Answer(outcome, "")
+
+
+def _moved_wrongly(settings: config.Settings) -> tuple[str, ...]:
+    """What of `ui.keymap` the console leaves out; it starts all the same."""
+    asked = dict(settings.ui.keymap)
+    if not asked:
+        return ()
+    # brings Textual, which most configurations need not wait for
+    from console.keymap import keymap
+
+    return tuple(f"ui.keymap: {said}" for said in keymap(asked).problems)
 
 
 def config_init(invocation: Invocation) -> Answer:

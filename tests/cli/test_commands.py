@@ -14,6 +14,7 @@ from console.cli.core import matches
 from console.cli.invocation import Invocation
 from console.cli.local import parse_since
 from console.cli.running import ProgressLine, duration, progress_text
+from console.keymap import keymap
 from storage_sync.errors import UsageError
 from storage_sync.history import History
 from storage_sync.model import Orphan, Outcome, Run, RunSummary, Word
@@ -162,6 +163,21 @@ def test_config_check_without_stores(cli: Cli) -> None:
     assert code == 2
     assert document["error"]["message"] == "no primary and no cache is named"
     assert "config init" in document["error"]["hint"]
+
+
+def test_config_check_warns_of_keys_that_do_not_hold(cli: Cli) -> None:
+    file = cli.folder / "config.toml"
+    assert cli.json("config", "init", "--config", str(file), *cli.stores)[0] == 0
+    with file.open("a", encoding="utf-8") as out:
+        out.write('\n[ui.keymap]\n"sync" = "f6"\n"no.such" = "f7"\n"help" = "s,enter"\n')
+    code, document = cli.json("config", "check", "--config", str(file))
+    assert (code, document["error"]) == (0, None)
+    asked = {"sync": "f6", "no.such": "f7", "help": "s,enter"}
+    assert document["warnings"] == [f"ui.keymap: {said}" for said in keymap(asked).problems]
+    assert len(document["warnings"]) == 2
+    code, _, err = cli.run("config", "check", "--config", str(file))
+    assert code == 0
+    assert "ui.keymap: no.such: there is no such action" in err
 
 
 def test_config_init_takes_no_token(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
