@@ -9,7 +9,7 @@ from textual._styles_cache import StylesCache
 NEVER = 1_000_000
 ENOUGH = 11
 """Collections of the middle generation since the last whole one: what Python itself waits for."""
-MUCH = 50
+MUCH = 15
 
 
 def forget_gone_widgets() -> None:

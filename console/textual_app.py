@@ -10,7 +10,7 @@ from textual.events import Event, Key
 
 from console.memory import collect_when_calm, forget_gone_widgets, keep_for_good
 
-CALM_S = 1.0
+CALM_S = 0.3
 """Without a key for so long, nobody types."""
 
 
