@@ -74,7 +74,7 @@ class Pulse:
         """The primary's pulse; also the cheap question whether it moved."""
         while True:
             await self._ping_once()
-            await self._look_at_file()
+            await self.look_at_file()
             wait = self._ears.settings().poll_s
             self._board.update(primary=replace(self._board.snapshot.primary, next_at=time.time() + wait))
             self._now.clear()
@@ -194,7 +194,7 @@ class Pulse:
             await self._held.wait()
             await asyncio.sleep(LOCK_S)
             if not await asyncio.to_thread(is_listed, self._session.cache_path):
-                await self._look_at_file()
+                await self.look_at_file()
 
     def _note_lock(self, before: CacheHealth, after: CacheHealth) -> None:
         """What failed because of the lock is tried again when it is gone."""
@@ -203,7 +203,7 @@ class Pulse:
             if self._agenda.past.failures:
                 self._agenda.note(recovered_at=time.time())
 
-    async def _look_at_file(self) -> None:
+    async def look_at_file(self) -> None:
         """States, size, lock and space of the file, from outside."""
         try:
             witnessed = self._board.snapshot.cache.acked is not None

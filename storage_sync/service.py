@@ -393,6 +393,9 @@ class SyncService:
         finally:
             self._cancel = None
         self._after(job, outcome, before, found)
+        if not job.plans:
+            # until the next ping it would be said of this file what was there before the run
+            await self._pulse.look_at_file()
 
     def _after(self, job: Job, outcome: Outcome, before: Fingerprint | None, found: FileIdentity | None) -> None:
         """`before`, `found`: the primary's fingerprint and the file's identity when the run began."""

@@ -266,6 +266,15 @@ async def test_a_cache_that_is_removed_is_built_again(tmp_path: Path) -> None:
     assert demo.cache.exists()
 
 
+async def test_the_end_of_a_run_says_what_the_file_is_now(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=20, now=int(NOW))
+    async with running(settings_of(demo, poll_s=3600.0)) as (_, watcher):
+        # the next look from outside that nobody asks for is an hour away
+        seen = await watcher.until(lambda now: proven(now) and CacheState.CLEAN in now.cache.states)
+    assert CacheState.ABSENT not in seen.cache.states
+    assert seen.cache.size == demo.cache.stat().st_size
+
+
 async def test_a_run_that_waits_for_a_silent_primary_is_stopped_at_once(tmp_path: Path) -> None:
     """And says nothing about the cache: what was proven before stands."""
     generate(tmp_path / "primary.db", 7, 10)
