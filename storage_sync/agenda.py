@@ -10,6 +10,10 @@ from typing import Any
 
 from storage_sync.schedule import Due, Past, Timing, Trigger, after_run, next_run
 
+SLACK_S = 1.0
+"""A clock that is only trimmed goes back by less."""
+_MOMENTS = ("started_at", "last_end", "proof_at", "moved_at", "file_changed_at", "recovered_at", "manual_at")
+
 
 class Agenda:
     """Belongs to the core's loop."""
@@ -44,6 +48,18 @@ class Agenda:
         if due is None or due.reason is Trigger.MANUAL:
             return due
         return replace(due, at=max(due.at, self._held_until))
+
+    def set_back(self, now: float) -> bool:
+        """Whether the system's clock was set back: what happened after this moment then happened at it.
+
+        Else a retry and every other wait would last as much longer as the clock was set back.
+        """
+        moments = {name: at for name in _MOMENTS if (at := getattr(self.past, name)) is not None}
+        later = {name: now for name, at in moments.items() if at > now + SLACK_S}
+        if later:
+            self._held_until = min(self._held_until, now)
+            self.note(**later)
+        return bool(later)
 
     def ended(self, *, proof_at: float | None, failed: bool) -> None:
         """A run ended now."""

@@ -323,7 +323,9 @@ class SyncService:
             doing = run.step if run is not None and run.ended_at is None else "idle"
             self._board.beat(doing, self._jobs.qsize())
             now = time.time()
-            if now - last_trend >= TREND_EVERY_S:
+            if self._agenda.set_back(now):
+                self._warn("the system's clock was set back: ages of what happened before are too small")
+            if not 0 <= now - last_trend < TREND_EVERY_S:
                 last_trend = now
                 self._note_trend(now)
             await asyncio.sleep(BEAT_S)
