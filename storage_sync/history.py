@@ -93,16 +93,8 @@ class History:
         """
         if read_only:
             return cls(path, _read_only(path, warn), warn)
-        for attempt in range(2):
-            try:
-                return cls(path, _connect(path), warn, on_disk=True)
-            except (sqlite3.OperationalError, OSError) as error:
-                warn(f"the history {path} cannot be opened ({error}); this run is not remembered")
-                break
-            except sqlite3.DatabaseError as error:
-                if attempt or not _move_aside(path, warn, str(error)):
-                    break
-        return cls(path, _in_memory(), warn)
+        connection, on_disk = _usable(path, warn)
+        return cls(path, connection, warn, on_disk=on_disk)
 
     def close(self) -> None:
         with self._lock:
@@ -334,11 +326,25 @@ class History:
         with self._lock:
             self._put_back()
             try:
-                with transaction(self._db):
-                    work(self._db)
+                try:
+                    self._do(work)
+                except sqlite3.DatabaseError as error:
+                    self._begin_anew(error)
+                    self._do(work)
                 self._revision += 1
             except sqlite3.Error as error:
                 self._warn(f"the history {self.path} cannot be written ({error})")
+
+    def _do(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        with transaction(self._db):
+            work(self._db)
+
+    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
+        """Where the file is damaged, do at once what the next start would do; another error is raised again."""
+        if not self._on_disk or type(error) is not sqlite3.DatabaseError:
+            raise error
+        self._db.close()
+        self._db, self._on_disk = _usable(self.path, self._warn)
 
     def _put_back(self) -> None:
         """Write what is known to a new file where somebody removed the old one; once, if that cannot be done."""
@@ -358,7 +364,11 @@ class History:
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock:
             try:
-                return self._db.execute(query, values).fetchall()
+                try:
+                    return self._db.execute(query, values).fetchall()
+                except sqlite3.DatabaseError as error:
+                    self._begin_anew(error)
+                    return self._db.execute(query, values).fetchall()
             except sqlite3.Error as error:
                 self._warn(f"the history {self.path} cannot be read ({error})")
                 return []
@@ -381,6 +391,20 @@ def _add(db: sqlite3.Connection, totals: Iterable[tuple[str, str, float]]) -> No
         "INSERT INTO totals VALUES (?, ?, ?) ON CONFLICT(name, label) DO UPDATE SET value = value + excluded.value",
         [total for total in totals if total[2]],
     )
+
+
+def _usable(path: Path, warn: Callable[[str], None]) -> tuple[sqlite3.Connection, bool]:
+    """An open history, and whether it is the file: a damaged one is moved aside, and what cannot be is in memory."""
+    for attempt in range(2):
+        try:
+            return _connect(path), True
+        except (sqlite3.OperationalError, OSError) as error:
+            warn(f"the history {path} cannot be opened ({error}); this run is not remembered")
+            break
+        except sqlite3.DatabaseError as error:
+            if attempt or not _move_aside(path, warn, str(error)):
+                break
+    return _in_memory(), False
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -189,6 +189,26 @@ def test_a_removed_history_that_cannot_be_put_back_is_one_warning(tmp_path: Path
     assert len(warnings) == 1
 
 
+@pytest.mark.parametrize("first", ["read", "write"])
+def test_a_history_that_is_damaged_while_it_is_open_is_moved_aside(
+    tmp_path: Path, warnings: Warnings, first: str
+) -> None:
+    """A new one is begun at once, not at the next start; and it is said once, not at every look."""
+    path = tmp_path / "history.db"
+    with History.open(path, warnings.append) as book:
+        book.record_run(run(1))
+        for part in list(tmp_path.iterdir()):
+            part.write_bytes(b"this is no database, it is a text" * 1000)
+        for _ in range(3 if first == "read" else 0):
+            assert book.runs() == ()
+        book.record_run(run(2))
+        assert book.runs() == (run(2),)
+    with History.open(path, warnings.append) as book:
+        assert book.runs() == (run(2),)
+    assert len(warnings) == 1
+    assert "damaged" in warnings[0]
+
+
 def test_a_newer_history_is_left_alone(tmp_path: Path, warnings: Warnings) -> None:
     path = tmp_path / "history.db"
     with sqlite3.connect(path) as db:

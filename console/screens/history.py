@@ -139,15 +139,17 @@ class HistoryScreen(RowsScreen):
         self._waiting = None
         if isinstance(value, Runs):
             self._runs = value
-            self._list.put(value.runs)
+            self._list.put(value.runs or self._newest())
             self.redraw()
 
     def _not_now(self, _refused: Refused) -> None:
-        """The newest runs are in the picture all the same."""
         self._waiting = None
-        if self.frame is not None:
-            self._list.put(tuple(PastRun(run) for run in self.frame.snapshot.history.last))
-            self.redraw()
+        self._list.put(self._newest())
+        self.redraw()
+
+    def _newest(self) -> tuple[PastRun, ...]:
+        """The newest runs are in the picture all the same, where the file of the history is away."""
+        return () if self.frame is None else tuple(PastRun(run) for run in self.frame.snapshot.history.last)
 
     def _want_detail(self, past: PastRun | None) -> None:
         run_id = past.summary.id if past is not None else ""

@@ -46,6 +46,18 @@ async def test_the_newest_runs_are_there_before_the_core_answers() -> None:
         assert "s-4117" in screen_text(app)
 
 
+async def test_an_answer_without_runs_does_not_hide_those_that_are_known() -> None:
+    """The file of the history is away; the core still holds what it wrote there."""
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("4")
+        await settle(app, pilot)
+        bridge.post(Answer(bridge.asked[0].id, Runs()))
+        await settle(app, pilot)
+        assert "s-4117" in screen_text(app)
+        assert "nothing has run yet" not in screen_text(app)
+
+
 async def test_all_runs_charts_and_the_chosen_one() -> None:
     app, bridge = console("in_sync")
     async with live(app, size=(100, 30)) as pilot:
