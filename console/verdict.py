@@ -375,7 +375,7 @@ def _unproved(snapshot: Snapshot, now: float) -> Verdict:
             10,
         )
     expired = now - proof.at > snapshot.freshness.max_age_s
-    why = f"the target is {fmt.target(snapshot.freshness.max_age_s)}" if expired else "something has changed since"
+    why = f"the target is {fmt.target(snapshot.freshness.max_age_s)}" if expired else _why_not_now(snapshot)
     at = snapshot.freshness.next_compare_at
     step = f"compare in {fmt.age(at - now)}, or " if at is not None and at > now else ""
     return Verdict(
@@ -386,6 +386,13 @@ def _unproved(snapshot: Snapshot, now: float) -> Verdict:
         "v",
         10,
     )
+
+
+def _why_not_now(snapshot: Snapshot) -> str:
+    """Why a proof that is not too old says nothing of this moment."""
+    if snapshot.error is not None:
+        return f"the last run failed: {snapshot.error.message}"
+    return "not compared since this start" if snapshot.freshness.as_of is None else "something has changed since"
 
 
 def _drift(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:

@@ -268,3 +268,12 @@ def test_every_verdict_has_words_and_a_next_step() -> None:
         assert all(found.next)
         if found.key:
             assert any(found.key in text for text in found.next)
+
+
+def test_a_proof_that_does_not_hold_now_says_why() -> None:
+    changed = replace(GOOD, verdict=Word.UNKNOWN)
+    assert "something has changed since" in judge(changed).sentence[0]
+    failed = replace(changed, error=ErrorValue("local_io", "the state folder cannot be written", "", False, 8))
+    assert "the last run failed: the state folder cannot be written" in judge(failed).sentence[0]
+    started = replace(changed, freshness=replace(changed.freshness, as_of=None))
+    assert "not compared since this start" in judge(started).sentence[0]
