@@ -255,10 +255,11 @@ class Scan:
         """Embeddings in the whole file whose owner is named by the key and is not in the file (`projection.md`, owner)."""
     def bad_vectors(self, dimension: int | None, limit: int = 20) -> tuple[int, list[str]]:
         """Embeddings that are empty, not finite, zero, or not of `dimension` (None: the most frequent one)."""
-    def known_buckets(self, tables: Sequence[str]) -> str:
+    def known_buckets(self, tables: Sequence[str], part: tuple[int, int] | None = None) -> str:
         """JSON text for the manifest's `:known`: [[table number, bucket or '', digest hex], …] (`manifest.py`).
 
-        A table of at most 64 listed rows gives one entry with bucket '' and its root; a larger one an entry a bucket.
+        A table of at most 64 listed rows gives one entry with bucket '' and its root; a larger one, or of which only
+        a `part` is wanted, an entry a bucket.
         """
     def unlisted_keys(self, table: str, after: str | None, limit: int) -> list[str]:
         """Keys in the file that the ledger does not list as ours, in order."""
@@ -269,12 +270,18 @@ class Scan:
 class Scope:
     """What is to be proven; its parts enter the root and the configuration hash."""
 
-    def __init__(self, *, digest: str, window: int, patterns: bool, embeddings: bool) -> None: ...
+    def __init__(
+        self, *, digest: str, window: int, patterns: bool, embeddings: bool, part: tuple[int, int] | None = None
+    ) -> None:
+        """`part`: (number from 1 on, of how many up to 256); only the rows whose keys fall into it by their last two
+        bytes are compared, and the root speaks of them alone. ValueError for one that there is not."""
     @property
     def tables(self) -> list[str]:
         """Cache tables in the scope, in the order of their numbers; derived ones (recommendation_episode_index) left out."""
     @property
     def window(self) -> int: ...
+    @property
+    def part(self) -> tuple[int, int] | None: ...
     @property
     def digest(self) -> str:
         """`sha3-256`, `sha-256` or `blake3`."""

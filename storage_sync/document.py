@@ -410,6 +410,9 @@ def sentence(outcome: Outcome) -> str:
     for change in outcome.applied.values():
         done = [done[0] + change.insert, done[1] + change.update, done[2] + change.remove]
     told = _SENTENCES[outcome.verdict]
+    subset = outcome.extra.get("subset")
+    if outcome.verdict is Word.UNKNOWN and isinstance(subset, Mapping):
+        told = f"Part {subset['part']} of {subset['of']} equals the primary, which proves nothing of the rest."
     age = outcome.extra.get("proof_age_seconds")
     if outcome.verdict is Word.IN_SYNC and isinstance(age, int | float):
         told = f"In sync at the last proof, {age:.0f} s ago."

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from storage_sync.answers import CheckRun
 from storage_sync.cache.database import transaction
-from storage_sync.model import Check, CheckStatus, HistoryView, RunSummary, TableChange
+from storage_sync.model import Check, CheckStatus, HistoryView, RunSummary, TableChange, Word
 
 VERSION = 1
 KEEP_RUNS = 5_000
@@ -70,6 +70,12 @@ class OrphanMark:
 
 OFFLINE = frozenset({"undo", "orphans", "quarantine", "detach", "compact"})
 """Kinds of runs that say nothing about the primary."""
+
+
+def speaks(run: RunSummary) -> bool:
+    """Whether a run ended well and says how the whole cache stands to the primary; a part of it (`verify --subset`) is
+    not enough."""
+    return run.exit_code in (0, 7) and run.kind not in OFFLINE and run.result != Word.UNKNOWN
 
 
 class History:
@@ -286,9 +292,9 @@ class History:
         )
 
     def last_run(self, *, successful: bool = False) -> RunSummary | None:
-        """The newest run, or the newest that ended well (exit 0 or 7) and asked the primary."""
+        """The newest run, or the newest that ended well (exit 0 or 7) and asked the primary about all rows."""
         for run in self.runs(limit=200 if successful else 1):
-            if not successful or (run.exit_code in (0, 7) and run.kind not in OFFLINE):
+            if not successful or speaks(run):
                 return run
         return None
 

@@ -71,6 +71,7 @@ def options_of(request: Request) -> Options:
         stage_only="staged" in flags,
         wait_s=request.wait_s,
         expected_plan=request.expected_plan,
+        part=request.part,
         rows_per_second=request.rows_per_second,
     )
 
@@ -106,7 +107,7 @@ async def rebuild(request: Request, progress: Progress = quiet, cancel: Cancel |
 
 
 async def verify(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:
-    """The checks of `cli.md`; the flag `deep` adds redb's own."""
+    """The checks of `cli.md`; the flag `deep` adds redb's own, `part` compares only those rows with the primary."""
     from storage_sync.validate.verify import run_verify
 
     async def work(context: Context) -> Outcome:

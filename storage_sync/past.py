@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from storage_sync.answers import CheckRun, PastRun, RunDetail, Runs
 from storage_sync.errors import UsageError
-from storage_sync.history import KEEP_RUNS, OFFLINE, History
+from storage_sync.history import KEEP_RUNS, History, speaks
 from storage_sync.model import RunSummary
 
 if TYPE_CHECKING:
@@ -62,6 +62,6 @@ def with_ages(newest_first: Iterable[RunSummary], rates: dict[str, float]) -> tu
     for run in reversed(tuple(newest_first)):
         age = run.started_at - proof_at if proof_at is not None else None
         found.append(PastRun(run, rates.get(run.id), max(age, 0.0) if age is not None else None))
-        if run.exit_code in (0, 7) and run.kind not in OFFLINE:
+        if speaks(run):
             proof_at = run.started_at + run.took_s
     return tuple(reversed(found))

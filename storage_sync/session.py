@@ -18,6 +18,7 @@ from storage_sync.config import Settings, Token, state_directory
 from storage_sync.errors import ConfigError
 from storage_sync.model import Transfer
 from storage_sync.primary.source import Source, connect
+from storage_sync.request import Part
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -59,13 +60,14 @@ class Session:
             self._state = open_state_dir(folder, self.cache_path)
         return self._state
 
-    def scope(self, digest: str) -> _native.Scope:
-        """What is to be proven, by the settings, with digests of this algorithm."""
+    def scope(self, digest: str, part: Part | None = None) -> _native.Scope:
+        """What is to be proven, by the settings, with digests of this algorithm; or only one part of it."""
         return _native.Scope(
             digest=digest,
             window=self.settings.max_episodes_cache,
             patterns=self.settings.sync_patterns,
             embeddings=self.settings.sync_embeddings,
+            part=(part.number, part.of) if part is not None else None,
         )
 
     def counters(self) -> Transfer:

@@ -55,6 +55,14 @@ def test_a_run_comes_back_whole(tmp_path: Path, warnings: Warnings) -> None:
     assert warnings == []
 
 
+def test_a_run_that_compared_a_part_is_not_the_last_success(tmp_path: Path, warnings: Warnings) -> None:
+    with History.open(tmp_path / "h.db", warnings.append) as book:
+        book.record_run(run(1, kind="verify", result="IN_SYNC"))
+        book.record_run(run(2, kind="verify", result="UNKNOWN"))
+        assert book.last_run(successful=True) == run(1, kind="verify", result="IN_SYNC")
+        assert book.last_run() == run(2, kind="verify", result="UNKNOWN")
+
+
 def test_runs_newest_first_since_and_limit(tmp_path: Path, warnings: Warnings) -> None:
     with History.open(tmp_path / "h.db", warnings.append) as book:
         for number in range(1, 6):

@@ -142,14 +142,20 @@ def watch(context: click.Context, listen: str | None) -> Answer:
     "--quick", "depth", flag_value="quick", default=True, help="Everything but redb's own check (the default)."
 )
 @click.option("--deep", "depth", flag_value="deep", help="Also redb's own check and every vector.")
+@click.option(
+    "--subset",
+    metavar="n/t",
+    help="Compare only the n-th of t parts of the rows: the primary digests and sends 1/t; the cache is read whole. "
+    "No proof, but t runs cover every row.",
+)
 @_run_options
 @click.pass_context
-def verify(context: click.Context, depth: str, limits: Limits) -> Answer:
+def verify(context: click.Context, depth: str, subset: str | None, limits: Limits) -> Answer:
     """Check the cache against the primary; changes nothing."""
     from console.cli import core
 
     flags = ["deep"] if depth == "deep" else []
-    return core.verify(_begin(context), flags, limits)
+    return core.verify(_begin(context), flags, subset, limits)
 
 
 @storage_sync.command()

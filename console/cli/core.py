@@ -10,6 +10,7 @@ from typing import Any
 from console.cli.invocation import Answer, Invocation, Limits
 from storage_sync.errors import GuardStopped, UsageError
 from storage_sync.outcome import Orphan, Outcome, Word
+from storage_sync.request import Part
 
 _NAGIOS = {
     Word.IN_SYNC: 0,
@@ -105,8 +106,9 @@ def sync(invocation: Invocation, flags: Sequence[str], limits: Limits) -> Answer
     return _asked(invocation, lambda core, progress, cancel: core.sync(request, progress, cancel))
 
 
-def verify(invocation: Invocation, flags: Sequence[str], limits: Limits) -> Answer:
-    request = invocation.request(*flags, limits=limits)
+def verify(invocation: Invocation, flags: Sequence[str], subset: str | None, limits: Limits) -> Answer:
+    part = Part.read(subset) if subset is not None else None
+    request = replace(invocation.request(*flags, limits=limits), part=part)
     return _asked(invocation, lambda core, progress, cancel: core.verify(request, progress, cancel))
 
 

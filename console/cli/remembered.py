@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from console.cli.invocation import Answer, Invocation
 from storage_sync import config
 from storage_sync.errors import ConfigError
-from storage_sync.outcome import Outcome
+from storage_sync.outcome import Outcome, Word
 
 if TYPE_CHECKING:
     from storage_sync.history import History
@@ -53,9 +53,15 @@ def with_metrics(invocation: Invocation, answer: Answer) -> Answer:
     from storage_sync.metrics import write_textfile
 
     warnings: list[str] = []
+    outcome = ran = answer.outcome
+    if "subset" in ran.extra and ran.verdict is Word.UNKNOWN:
+        from storage_sync.status import status_quick
+
+        # an equal part takes nothing from what the last proof says
+        last = status_quick(invocation.request(primary=False))
+        ran = replace(ran, verdict=last.verdict, proof=last.proof)
     try:
-        write_textfile(target, gather(invocation, warnings, answer.outcome))
+        write_textfile(target, gather(invocation, warnings, ran))
     except OSError as error:
         warnings.append(f"the metrics file {target} cannot be written: {error.strerror}")
-    outcome = answer.outcome
     return replace(answer, outcome=replace(outcome, warnings=(*outcome.warnings, *warnings)))

@@ -8,7 +8,7 @@ use crate::keys::{Bucket, Digest, KeyList, bucket_of, unhex_digest, unhex_into};
 use crate::ledger::{CACHE_ONLY, Entry, PROVED, REFUSED};
 use crate::panics::detached;
 use crate::scan::{Held, Scan, ScanState};
-use crate::scope::{Scope, ScopeParts, TABLES, bucket_digest, bucketize, table_root};
+use crate::scope::{Part, Scope, ScopeParts, TABLES, bucket_digest, bucketize, holds, table_root};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use std::collections::BTreeMap;
@@ -190,9 +190,17 @@ impl Arriving {
     }
 
     /// The buckets that a table had before, laid over by what came.
-    fn overlaid(&self, known: &[(Bucket, Digest)], scan: Option<&ScanView<'_>>) -> BTreeMap<Bucket, Digest> {
-        let mut all: BTreeMap<Bucket, Digest> =
-            known.iter().filter(|(bucket, _)| scan.is_none_or(|scan| !scan.table.is_dirty(*bucket))).copied().collect();
+    fn overlaid(
+        &self,
+        part: Option<Part>,
+        known: &[(Bucket, Digest)],
+        scan: Option<&ScanView<'_>>,
+    ) -> BTreeMap<Bucket, Digest> {
+        let mut all: BTreeMap<Bucket, Digest> = known
+            .iter()
+            .filter(|(bucket, _)| holds(part, *bucket) && scan.is_none_or(|scan| !scan.table.is_dirty(*bucket)))
+            .copied()
+            .collect();
         all.extend(self.buckets.iter().map(|(bucket, digest)| (*bucket, *digest)));
         all.retain(|_, digest| !Self::gone(digest));
         all
@@ -247,11 +255,11 @@ fn settle(
     let view = scan.map(|state| ScanView { state, table: state.table_in(scope.patterns, table) });
     let comparable = scan.is_some_and(|state| state.reader.speaks(scope.algorithm));
     let known = view.as_ref().filter(|_| comparable).map_or(&[][..], |view| view.table.buckets());
-    let overlaid = arriving.overlaid(known, view.as_ref());
+    let overlaid = arriving.overlaid(scope.part, known, view.as_ref());
     let coverage = if table_root(scope.algorithm, overlaid.into_iter()) == root.root {
         Coverage::Changed
     } else {
-        let alone = arriving.overlaid(&[], None);
+        let alone = arriving.overlaid(scope.part, &[], None);
         if table_root(scope.algorithm, alone.into_iter()) != root.root {
             return Err(Fault::stream("root", format!("the buckets of {} do not add up to its root", table.name())));
         }

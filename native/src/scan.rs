@@ -7,7 +7,7 @@ use crate::ledger::{CACHE_ONLY, Entry, PROVED, REFUSED, ledger_bounds, ledger_ke
 use crate::memory::give_back;
 use crate::newest::Newest;
 use crate::panics::{Quiet, detached};
-use crate::scope::{Scope, ScopeParts, TABLES, bucketize, table_named, table_root};
+use crate::scope::{Part, Scope, ScopeParts, TABLES, bucketize, holds, table_named, table_root};
 use crate::tables::{INDEX, LEDGER, META, META_DIGEST, QUARANTINE, ReadBytes, byte_table, open_if};
 use crate::vectors::{Vectors, is_bad};
 use pyo3::prelude::*;
@@ -402,7 +402,7 @@ impl ScanState {
 
     /// Whether a source key is in the scope; what a switch leaves out stays as it is.
     pub fn in_scope(&self, scope: &ScopeParts, table: Table, key: &[u8]) -> Outcome<bool> {
-        if !scope.includes(table) {
+        if !scope.includes(table) || !holds(scope.part, bucket_of(key)) {
             return Ok(false);
         }
         Ok(scope.patterns || table != Table::Embeddings || !owned_by_pattern(&self.reader, key)?)
@@ -613,18 +613,21 @@ impl Scan {
         })
     }
 
-    fn known_buckets(&self, tables: Vec<String>) -> PyResult<String> {
+    #[pyo3(signature = (tables, part = None))]
+    fn known_buckets(&self, tables: Vec<String>, part: Option<Part>) -> PyResult<String> {
         let mut parts = Vec::new();
         let patterns = tables.iter().any(|name| name == Table::Patterns.name());
         for name in tables {
             let table = table_named(&name)?;
             let scan = self.state.table_in(patterns, table);
-            if scan.is_whole() {
+            if part.is_none() && scan.is_whole() {
                 parts.extend(scan.whole_root().map(|root| known_table(table, root)));
                 continue;
             }
             for (bucket, digest) in scan.buckets().iter().filter(|(bucket, _)| !scan.is_dirty(*bucket)) {
-                parts.push(known_bucket(table, *bucket, digest));
+                if holds(part, *bucket) {
+                    parts.push(known_bucket(table, *bucket, digest));
+                }
             }
         }
         Ok(format!("[{}]", parts.join(",")))

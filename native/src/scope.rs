@@ -10,6 +10,17 @@ pub const ENCODING: u32 = 1;
 /// How many tables there are; arrays by table number have this length.
 pub const TABLES: usize = Table::ALL.len();
 
+/// Into how many parts the rows can be divided at most: the ends of UUIDs make no more buckets.
+pub const MOST_PARTS: u32 = 256;
+
+/// One part of the rows: its number, from 1 on, and how many there are.
+pub type Part = (u32, u32);
+
+/// Whether the rows of a bucket are in the part, or in the whole when there is none.
+pub fn holds(part: Option<Part>, bucket: Bucket) -> bool {
+    part.is_none_or(|(number, of)| bucket.part(of) + 1 == number)
+}
+
 /// Digest function, window and switches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ScopeParts {
@@ -17,6 +28,8 @@ pub struct ScopeParts {
     pub window: u64,
     pub patterns: bool,
     pub embeddings: bool,
+    /// Only these rows, which proves nothing of the others.
+    pub part: Option<Part>,
 }
 
 impl ScopeParts {
@@ -37,7 +50,8 @@ impl ScopeParts {
 
     fn text(&self) -> String {
         let (window, patterns, embeddings) = (self.window, u8::from(self.patterns), u8::from(self.embeddings));
-        format!("enc={ENCODING};window={window};patterns={patterns};embeddings={embeddings};")
+        let part = self.part.map_or_else(String::new, |(number, of)| format!("part={number}/{of};"));
+        format!("enc={ENCODING};window={window};patterns={patterns};embeddings={embeddings};{part}")
     }
 
     /// The one digest over the scope and its table roots; `parts` gives expected count and root of a table.
@@ -92,10 +106,13 @@ pub struct Scope {
 #[pymethods]
 impl Scope {
     #[new]
-    #[pyo3(signature = (*, digest, window, patterns, embeddings))]
-    fn new(digest: &str, window: u64, patterns: bool, embeddings: bool) -> PyResult<Self> {
+    #[pyo3(signature = (*, digest, window, patterns, embeddings, part = None))]
+    fn new(digest: &str, window: u64, patterns: bool, embeddings: bool, part: Option<Part>) -> PyResult<Self> {
         let algorithm = algorithm_named(digest)?;
-        Ok(Self { parts: ScopeParts { algorithm, window, patterns, embeddings } })
+        if part.is_some_and(|(number, of)| number == 0 || number > of || of > MOST_PARTS) {
+            return Err(Fault::value("there is no such part").into());
+        }
+        Ok(Self { parts: ScopeParts { algorithm, window, patterns, embeddings, part } })
     }
 
     #[getter]
@@ -106,6 +123,11 @@ impl Scope {
     #[getter]
     fn window(&self) -> u64 {
         self.parts.window
+    }
+
+    #[getter]
+    fn part(&self) -> Option<Part> {
+        self.parts.part
     }
 
     #[getter]

@@ -121,6 +121,8 @@ class Projection:
     window: int
     patterns: bool = True
     embeddings: bool = True
+    part: tuple[int, int] | None = None
+    """Only one part of the rows: its number, from 1 on, and how many there are."""
 
     def __post_init__(self) -> None:
         if self.window < 0:

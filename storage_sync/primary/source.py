@@ -81,6 +81,8 @@ class Wanted(Protocol):
     def digest(self) -> str: ...
     @property
     def tables(self) -> Sequence[str]: ...
+    @property
+    def part(self) -> tuple[int, int] | None: ...
 
 
 class Source(Protocol):
@@ -152,7 +154,12 @@ def connect(url: str, token: str | None = None, *, timeout_s: float = 30.0, exec
 
 
 def projection_of(scope: Wanted) -> Projection:
-    return Projection(scope.window, patterns="patterns" in scope.tables, embeddings="embeddings" in scope.tables)
+    return Projection(
+        scope.window,
+        patterns="patterns" in scope.tables,
+        embeddings="embeddings" in scope.tables,
+        part=scope.part,
+    )
 
 
 # ------------------------------------------------------------------------------------------------- server

@@ -78,6 +78,18 @@ def key(table: str) -> str:
 
 def expected(table: str, projection: Projection, schema: Schema) -> str:
     """Which rows `x` the projection holds, as a condition; needs `w`."""
+    wanted = _expected_whole(table, projection, schema)
+    return wanted if projection.part is None else f"({wanted}) AND {part(key(table), *projection.part)}"
+
+
+def part(name: str, number: int, of: int) -> str:
+    """Whether a source key falls into one part of so many, as a condition: by its last two bytes, as `_native` does."""
+    bucket = f"hex(substr(CAST({name} AS BLOB),-2))||'0000'"
+    digits = (f"{16 ** (4 - at)}*instr('123456789ABCDEF',substr({bucket},{at},1))" for at in range(1, 5))
+    return f"({'+'.join(digits)})*40503%65536*{int(of)}/65536={int(number) - 1}"
+
+
+def _expected_whole(table: str, projection: Projection, schema: Schema) -> str:
     if table == "embeddings":
         return _expected_embedding(projection)
     # A unary plus keeps an index out: two IN lists on one index would multiply into a product of seeks.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from storage_sync import _native
 from storage_sync.model import Plan
+from storage_sync.request import Part
 from storage_sync.session import Session
 from storage_sync.sync.cancel import Cancel
 from storage_sync.sync.draft import Draft
@@ -36,6 +37,8 @@ class Options:
     """Stop before the new file gets the cache's name."""
     rebuilds: bool = False
     """The file is built anew; what it is made for is remembered beside its rows, for a resume."""
+    part: Part | None = None
+    """Compare only these rows; no proof comes of it."""
     rows_per_second: float | None = None
     """Of earlier runs, for the plan's estimate."""
 

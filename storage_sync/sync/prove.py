@@ -64,7 +64,9 @@ def not_proven(context: Context, compared: Compared, look: Look) -> Outcome:
 
 def check_scope(context: Context) -> CheckScope:
     settings = context.session.settings
-    return CheckScope(settings.max_episodes_cache, settings.sync_patterns, settings.sync_embeddings)
+    return CheckScope(
+        settings.max_episodes_cache, settings.sync_patterns, settings.sync_embeddings, context.options.part
+    )
 
 
 def make_proof(context: Context, compared: Compared, generation: int, identity: FileIdentity | None) -> Proof:

@@ -100,7 +100,7 @@ class Stager:
         if kept is not None:
             known = await self._blocking(kept.known_buckets, self._scan, self._scope.tables)
         elif self._scan is not None:
-            known = await self._blocking(self._scan.known_buckets, self._scope.tables)
+            known = await self._blocking(self._scan.known_buckets, self._scope.tables, self._scope.part)
         comparison = _native.Comparison(self._scope, self._scan, remembers=self._target.sibling, kept=kept)
         started = time.monotonic()
         with translated():
@@ -231,10 +231,11 @@ class Stager:
         return await self._call(function, *arguments)  # type: ignore[return-value]
 
     def _estimate(self, rows: Mapping[str, int]) -> None:
-        """Rows of the source tables bound what a snapshot brings; the window bounds its episodes."""
+        """Rows of the source tables bound what a snapshot brings; the window bounds its episodes, a part divides it."""
         known = {table: count for table, count in rows.items() if table in self._scope.tables}
         if known:
-            self._tracker.estimate(sum(known.values()) - max(known.get("episodes", 0) - self._scope.window, 0))
+            whole = sum(known.values()) - max(known.get("episodes", 0) - self._scope.window, 0)
+            self._tracker.estimate(whole if self._scope.part is None else whole // self._scope.part[1])
 
     def _report(self, staging: _native.Staging) -> None:
         self._tracker.rows(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from storage_sync.model import PATTERN_TABLES, Check, CheckStatus
+from storage_sync.request import Part
 
 KEYS_SHOWN = 20
 SCHEMA_VERSION = 4
@@ -51,6 +52,8 @@ class CheckScope:
     window: int
     patterns: bool
     embeddings: bool
+    part: Part | None = None
+    """The only rows that were compared with the primary; what the file alone says is of all of it."""
 
 
 def all_checks(
@@ -60,13 +63,20 @@ def all_checks(
     return (
         _integrity(file),
         _schema(file),
-        _episode_count(scope, tables, why_unknown),
-        _latest(tables, why_unknown),
-        _patterns(scope, tables, why_unknown),
+        _of_part(scope, _episode_count(scope, tables, why_unknown)),
+        _of_part(scope, _latest(tables, why_unknown)),
+        _of_part(scope, _patterns(scope, tables, why_unknown)),
         _orphans(scope, file),
-        _digests(tables, why_unknown),
+        _of_part(scope, _digests(tables, why_unknown)),
         _vectors(scope, file),
     )
+
+
+def _of_part(scope: CheckScope, check: Check) -> Check:
+    """The same check, saying of which part its figures are."""
+    if scope.part is None or check.status not in (CheckStatus.PASS, CheckStatus.FAIL):
+        return check
+    return replace(check, detail=f"{scope.part}: {check.detail}" if check.detail else str(scope.part))
 
 
 def _integrity(file: FileFacts) -> Check:
@@ -104,7 +114,7 @@ def _episode_count(scope: CheckScope, tables: Mapping[str, TableFacts] | None, w
     if tables is None:
         return _unknown("episode_count", why)
     facts = tables["episodes"]
-    expected = min(scope.window, facts.primary)
+    expected = min(scope.window, facts.primary) if scope.part is None else facts.expected
     actual = _present(facts) + facts.refused
     detail = f"{facts.refused} of them refused" if facts.refused else ""
     return Check(
@@ -132,7 +142,7 @@ def _patterns(scope: CheckScope, tables: Mapping[str, TableFacts] | None, why: s
     if tables is None:
         return _unknown(name, why)
     both = [tables["patterns"], tables["heuristics"]]
-    expected = sum(facts.primary for facts in both)
+    expected = sum(facts.primary if scope.part is None else facts.expected for facts in both)
     actual = sum(_present(facts) + facts.refused for facts in both)
     keys: Sequence[str] = [key for facts in both for key in facts.keys]
     detail = f"patterns {_present(both[0]):,}, heuristics {_present(both[1]):,}"

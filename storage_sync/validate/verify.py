@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ import orjson
 from storage_sync import _native
 from storage_sync.errors import StorageSyncError, exit_code_of
 from storage_sync.model import CheckStatus, Outcome, Word
+from storage_sync.request import Part
 from storage_sync.sync.compare import Compared, compared, looking, project, refusal_of
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.counts import pending_facts, table_changes
@@ -24,7 +26,7 @@ ROWS_COMPARED = 1_000
 
 
 async def run_verify(context: Context, *, deep: bool) -> Outcome:
-    """All checks over a private copy and one instant of the primary.
+    """All checks over a private copy and one instant of the primary, of which a part may be all that is compared.
 
     The primary being unreachable leaves the checks that need it `unknown`, and their cause decides the exit code.
     """
@@ -39,8 +41,10 @@ async def run_verify(context: Context, *, deep: bool) -> Outcome:
                 draft.plan = table_changes(comparison.changes)
                 draft.counts = count(look.scan, facts, *await outside(context, look))
                 draft.checks = all_checks(check_scope(context), file, facts)
+                if context.options.part is not None:
+                    _tell_part(context, comparison, context.options.part)
                 if refusal is None:
-                    _judge(context, comparison)
+                    _judge(context, comparison) if context.options.part is None else _judge_part(context, comparison)
         except StorageSyncError as error:
             draft.checks = all_checks(check_scope(context), file, None, error.message)
             draft.exit_code = exit_code_of(error)
@@ -57,10 +61,7 @@ async def run_verify(context: Context, *, deep: bool) -> Outcome:
 def _judge(context: Context, comparison: Compared) -> None:
     """Verdict and proof of a comparison that changed nothing."""
     draft, look = context.draft, comparison.look
-    equal = look.scan is not None and not any(
-        one.insert or one.update or one.remove for one in comparison.changes.values()
-    )
-    if equal:
+    if _equal(comparison):
         draft.verdict = Word.IN_SYNC
         draft.proof = make_proof(context, comparison, look.generation, look.identity)
         if any(one.refused for one in comparison.changes.values()):
@@ -68,6 +69,42 @@ def _judge(context: Context, comparison: Compared) -> None:
     else:
         draft.verdict = difference(comparison)
         draft.next_action = "storage-sync sync"
+
+
+def _equal(comparison: Compared) -> bool:
+    changes = comparison.changes.values()
+    return comparison.look.scan is not None and not any(one.insert or one.update or one.remove for one in changes)
+
+
+def _tell_part(context: Context, comparison: Compared, part: Part) -> None:
+    """Which rows were compared, as `extra["subset"]`. How many are expected in all, and refused, is not known then."""
+    draft, changes = context.draft, comparison.changes.values()
+    draft.extra["subset"] = {
+        "part": part.number,
+        "of": part.of,
+        "rows": sum(one.expected for one in changes),
+        "equal": sum(one.same + one.relist for one in changes),
+        "refused": sum(one.refused for one in changes),
+    }
+    draft.counts = {name: replace(one, expected=None, refused=None) for name, one in draft.counts.items()}
+
+
+def _judge_part(context: Context, comparison: Compared) -> None:
+    """Verdict of a comparison of some rows: a difference is one of the whole, but equal rows say nothing of the others.
+
+    It is never a proof, so `IN_SYNC` is never said; what an earlier proof says stays as it is.
+    """
+    draft = context.draft
+    if not _equal(comparison):
+        draft.verdict = difference(comparison)
+        draft.next_action = "storage-sync sync"
+        return
+    draft.plan = {}
+    draft.exit_code = 7 if any(one.refused for one in comparison.changes.values()) else 0
+    scan = comparison.look.scan
+    if scan is not None and not scan.clean:
+        draft.warn("the cache was changed since its last proof; only a whole verify tells whether it still is equal")
+        draft.next_action = "storage-sync verify"
 
 
 async def run_diff(context: Context, *, keys_only: bool) -> Outcome:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from console.cli import main
+from storage_sync.request import Part
 from tests.cli.conftest import Cli
 
 pytestmark = pytest.mark.usefixtures("core")
@@ -86,6 +87,25 @@ def test_flags_of_the_other_commands(cli: Cli) -> None:
     ):
         cli.json(*words, *cli.stores)
         assert cli.requests[-1].flags == flags
+
+
+def test_a_part_of_the_rows_reaches_the_core(cli: Cli) -> None:
+    cli.json("verify", "--subset", "2/7", "--deep", *cli.stores)
+    assert cli.requests[-1].part == Part(2, 7)
+    assert cli.requests[-1].flags == {"deep"}
+    cli.json("verify", *cli.stores)
+    assert cli.requests[-1].part is None
+
+
+@pytest.mark.parametrize(
+    "typed", ["0/3", "4/3", "x", "1/0", "1/257", "2", "-1/3", "+1/3", "1/3/5", " 1/3", "", "1.5/3", "1/٣"]
+)
+def test_a_part_that_there_is_not(cli: Cli, typed: str) -> None:
+    code, document = cli.json("verify", f"--subset={typed}", *cli.stores)
+    assert (code, document["command"], document["error"]["code"]) == (2, "verify", "usage")
+    assert document["error"]["message"] == f"--subset: {typed!r} is not n/t with 1 <= n <= t <= 256, such as 2/7"
+    assert document["error"]["hint"] == "see storage-sync verify --help"
+    assert cli.requests == []
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ class Wanted:
     digest: str = "sha3-256"
     patterns: bool = True
     embeddings: bool = True
+    part: tuple[int, int] | None = None
 
     @property
     def tables(self) -> list[str]:
