@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 from console.bridge import Bridge
 from console.hints import in_keys
-from storage_sync.model import Accepted, Answer, Event, Refused
+from storage_sync.model import Accepted, Answer, Event, Progressed, Refused
 
 OnAnswer = Callable[[object], None]
 OnRefused = Callable[[Refused], None]
+OnProgress = Callable[[Progressed], None]
 CORE_ENDED = "the sync core has ended before it answered"
 
 
@@ -18,6 +19,7 @@ CORE_ENDED = "the sync core has ended before it answered"
 class _Waiting:
     answered: OnAnswer | None
     refused: OnRefused
+    progressed: OnProgress | None = None
 
 
 class Desk:
@@ -34,6 +36,11 @@ class Desk:
         number = self._bridge.submit(kind, **arguments)
         self._waiting[number] = _Waiting(answered, refused or self._on_refused)
         return number
+
+    def follow(self, number: int, progressed: OnProgress) -> None:
+        """Who hears how far a question is, until it is answered."""
+        if number in self._waiting:
+            self._waiting[number] = replace(self._waiting[number], progressed=progressed)
 
     def forget(self, number: int) -> None:
         """The answer is not wanted any more; a late one is dropped."""
@@ -55,6 +62,11 @@ class Desk:
             waiting = self._waiting.pop(event.command_id, None)
             if waiting is not None and waiting.answered is not None:
                 waiting.answered(event.value)
+            return True
+        if isinstance(event, Progressed):
+            waiting = self._waiting.get(event.command_id)
+            if waiting is not None and waiting.progressed is not None:
+                waiting.progressed(event)
             return True
         if isinstance(event, Refused):
             waiting = self._waiting.pop(event.command_id, None)

@@ -2,38 +2,65 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from storage_sync.answers import Exported
-from storage_sync.errors import LocalIO, UsageError
+from storage_sync.cache.waiting import Cancelled
+from storage_sync.errors import Interrupted, LocalIO, UsageError
 
 if TYPE_CHECKING:
     from storage_sync.questions import Asked
+
+TOLD_EVERY_S = 0.25
+Tell = Callable[[int, int], None]
+"""Hears how many rows of how many are written; in the thread that writes."""
 
 
 async def export_rows(asked: Asked) -> Exported:
     """`name`: what they are; `rows`: plain JSON values, one a line; `folder`: where, by default the working directory.
 
-    The file is new and its owner's alone. LocalIO when it cannot be written; nothing is left of it then.
+    The file is new and its owner's alone. LocalIO when it cannot be written; nothing is left of it then, nor when the
+    question is given up. On a thread of its own: other questions do not wait for it.
     """
     rows = asked.arguments.get("rows")
     if not isinstance(rows, list | tuple) or not rows:
         raise UsageError("there is nothing to export", hint="esc clears the filter")
     name = re.sub(r"[^a-z0-9-]+", "-", str(asked.arguments.get("name", "rows")).lower()).strip("-")
     folder = Path(str(asked.arguments.get("folder") or Path.cwd()))
-    return await asked.aside(_write, folder, name, cast("Sequence[Mapping[str, object]]", rows))
+    cancelled = threading.Event()
+    try:
+        return await asyncio.to_thread(
+            _write, folder, name, cast("Sequence[Mapping[str, object]]", rows), asked.tell, cancelled
+        )
+    finally:
+        cancelled.set()
 
 
-def _write(folder: Path, name: str, rows: Sequence[Mapping[str, object]]) -> Exported:
+def put_lines(out: BinaryIO, lines: Iterable[bytes], total: int, tell: Tell, cancelled: Cancelled) -> int:
+    """Write each, and tell from time to time; the octets written. OSError, Interrupted. Blocking."""
+    told = time.monotonic()
+    for done, line in enumerate(lines, 1):
+        if cancelled.is_set():
+            raise Interrupted("the export was given up; no file was written")
+        out.write(line)
+        if (now := time.monotonic()) - told >= TOLD_EVERY_S:
+            told = now
+            tell(done, total)
+    return out.tell()
+
+
+def _write(folder: Path, name: str, rows: Sequence[Mapping[str, object]], tell: Tell, cancelled: Cancelled) -> Exported:
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    data = b"".join(json.dumps(row, ensure_ascii=True).encode("ascii") + b"\n" for row in rows)
+    lines = (json.dumps(row, ensure_ascii=True).encode("ascii") + b"\n" for row in rows)
     for number in range(1, 100):
         path = folder / f"storage-sync-{name}-{stamp}{'' if number == 1 else f'-{number}'}.jsonl"
         try:
@@ -42,14 +69,18 @@ def _write(folder: Path, name: str, rows: Sequence[Mapping[str, object]]) -> Exp
             continue
         except OSError as error:
             raise _failed(path, error) from None
+        size = None
         try:
             with os.fdopen(descriptor, "wb") as out:
-                out.write(data)
+                size = put_lines(out, lines, len(rows), tell, cancelled)
         except OSError as error:
-            with suppress(OSError):
-                path.unlink()
+            size = None
             raise _failed(path, error) from None
-        return Exported(str(path), len(rows), len(data))
+        finally:
+            if size is None:
+                with suppress(OSError):
+                    path.unlink()
+        return Exported(str(path), len(rows), size)
     raise LocalIO(f"{folder} is full of exports of this second", hint="try again")
 
 

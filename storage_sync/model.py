@@ -351,6 +351,15 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Progressed:
+    """How far the work on a question is, for one that takes long: `done` of `total` rows."""
+
+    command_id: int
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted:
     run_id: str
     kind: str
@@ -390,6 +399,7 @@ Event = (
     | Accepted
     | Refused
     | Answer
+    | Progressed
     | RunStarted
     | RunEnded
     | StateChanged

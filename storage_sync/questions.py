@@ -1,6 +1,7 @@
 """What a front end may ask of the core while it works: answers, never changes (`console.md` 6.2).
 
-A question runs beside the queue of jobs and never waits for a run. A newer one of the same name cancels the older.
+A question runs beside the queue of jobs and never waits for a run. A newer one of the same name cancels the older;
+one that takes long says how far it is, and can be given up.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from storage_sync.config import Settings, Token
 from storage_sync.embeddings import questions as embeddings
 from storage_sync.errors import StorageSyncError
 from storage_sync.mend import listing
-from storage_sync.model import Accepted, Answer, Command, Event, Outcome, Refused, Snapshot
+from storage_sync.model import Accepted, Answer, Command, Event, Outcome, Progressed, Refused, Snapshot
 from storage_sync.operations import Work, mend
 from storage_sync.repair import unfinished
 from storage_sync.request import Request
@@ -37,6 +38,8 @@ class Asked:
     state: StateDir
     snapshot: Snapshot
     thread: ThreadPoolExecutor
+    tell: exports.Tell
+    """How far it is; to be called in any thread."""
 
     async def aside(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Run a blocking call on the questions' own thread; the cache thread is the runs'."""
@@ -72,13 +75,20 @@ QUESTIONS: Mapping[str, Question] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Open:
+    number: int
+    task: asyncio.Task[None]
+
+
 class Questions:
     """Runs questions; all methods belong to the core's loop."""
 
     def __init__(self, emit: Callable[[Event], None]) -> None:
         self._emit = emit
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="questions")
-        self._open: dict[str, asyncio.Task[None]] = {}
+        self._open: dict[str, _Open] = {}
+        self._given_up: set[int] = set()
         self.fault: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Fails with an error that no question may end with: a bug, which ends the core."""
 
@@ -86,19 +96,41 @@ class Questions:
         self, command: Command, *, settings: Settings, token: Token | None, state: StateDir, snapshot: Snapshot
     ) -> None:
         """Answered by an event; an older question of the same name is refused."""
-        asked = Asked(command.arguments, settings, token, state, snapshot, self._thread)
+        loop = asyncio.get_running_loop()
+
+        def tell(done: int, total: int) -> None:
+            loop.call_soon_threadsafe(self._progressed, Progressed(command.id, done, total))
+
+        asked = Asked(command.arguments, settings, token, state, snapshot, self._thread, tell)
         older = self._open.get(command.kind)
         if older is not None:
-            older.cancel()
+            older.task.cancel()
         self._emit(Accepted(command.id))
         task = asyncio.create_task(self._answer(command, asked))
-        self._open[command.kind] = task
+        self._open[command.kind] = _Open(command.id, task)
         task.add_done_callback(lambda done: self._ended(command, done))
 
+    def give_up(self, command: Command) -> None:
+        """`question`: number of one that is not wanted any more; it is refused, unless it has ended."""
+        found = self._numbered(command.arguments.get("question"))
+        if found is not None:
+            self._given_up.add(found.number)
+            found.task.cancel()
+        self._emit(Accepted(command.id))
+
+    def _numbered(self, number: object) -> _Open | None:
+        return next((one for one in self._open.values() if one.number == number), None)
+
+    def _progressed(self, event: Progressed) -> None:
+        # a thread that was told to stop may have been about to say it
+        if self._numbered(event.command_id) is not None:
+            self._emit(event)
+
     async def close(self) -> None:
-        for task in self._open.values():
+        tasks = [one.task for one in self._open.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._open.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _answer(self, command: Command, asked: Asked) -> None:
@@ -113,10 +145,13 @@ class Questions:
             self._emit(Answer(command.id, value))
 
     def _ended(self, command: Command, task: asyncio.Task[None]) -> None:
-        if self._open.get(command.kind) is task:
+        if self._numbered(command.id) is not None:
             del self._open[command.kind]
+        given_up = command.id in self._given_up
+        self._given_up.discard(command.id)
         if task.cancelled():
             # said here: one that is cancelled before its first step never runs
-            self._emit(Refused(command.id, "a newer question took its place", ""))
+            reason = "given up; nothing is left of it" if given_up else "a newer question took its place"
+            self._emit(Refused(command.id, reason, ""))
         if not task.cancelled() and (error := task.exception()) is not None and not self.fault.done():
             self.fault.set_exception(error)

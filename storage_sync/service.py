@@ -187,6 +187,7 @@ class SyncService:
             "unexpect": lambda command: self._queue_for(command, Job("unexpect", Trigger.MANUAL)),
             "retry": self._on_retry,
             "cancel": self._on_cancel,
+            "give_up": self._questions.give_up,
             "pause": self._on_pause,
             "set_access": self._on_set_access,
             "reload": self._on_reload,

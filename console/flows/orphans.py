@@ -10,15 +10,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from console.desk import OnAnswer
+from console.flows.export import Exports
 from console.flows.plans import Wish
 from console.flows.stage import Stage
-from storage_sync.answers import Exported
 from storage_sync.embeddings.reason import CAN_LEAVE
 from storage_sync.embeddings.words import GROUPS, SORTS, Marks, Wanted
 from storage_sync.model import Outcome, Refused
 from widgets import fmt
 
 if TYPE_CHECKING:
+    from textual.screen import Screen
+
     from storage_sync.embeddings.detail import Detail, Neighbours
     from storage_sync.embeddings.index import Bools, OrphanIndex, Row
     from storage_sync.embeddings.query import View
@@ -32,6 +34,7 @@ class Orphans:
         self._stage = stage
         self._plan = plan
         self._changed = changed
+        self._exports = Exports(stage.look, stage.desk, stage.show, stage.say)
         self._open: dict[str, int] = {}
         self._mask: Bools | None = None
         self._masks: Mapping[object, Bools] = {}
@@ -377,22 +380,17 @@ class Orphans:
     def _not_done(self, refused: Refused) -> None:
         self._stage.say(f"{refused.reason}; {refused.hint}" if refused.hint else refused.reason, failed=True)
 
-    def export(self, path: str, *, vectors: bool) -> None:
-        """Write what is marked, else all that is shown."""
+    def export(self, here: Screen[Any], path: str, *, vectors: bool) -> None:
+        """Write what is marked, else all that is shown; `here` is where it was asked for."""
         if self.index is None:
             self._stage.say("nothing was scanned yet")
             return
-        self._ask(
+        self._exports.start(
             "orphans_export",
-            self._exported,
+            here,
             index=self.index,
             wanted=self.wanted,
             marks=self.marks,
             path=path,
             vectors=vectors,
         )
-
-    def _exported(self, value: object) -> None:
-        if isinstance(value, Exported):
-            said = f"{fmt.plural(value.rows, 'row')}, {fmt.size(value.bytes)} in {value.path}"
-            self._stage.say(said)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from console.dialogs.quarantine import QuarantineDialog
+from console.flows.export import Exports
 from console.flows.plans import Wish, undo_of
 from console.flows.stage import Stage
-from storage_sync.answers import Exported, QuarantinePage
+from storage_sync.answers import QuarantinePage
 from storage_sync.model import Outcome, Refused
 
 
@@ -17,6 +18,7 @@ class Quarantine:
     def __init__(self, stage: Stage, plan: Callable[[Wish], object]) -> None:
         self._stage = stage
         self._plan = plan
+        self._exports = Exports(stage.look, stage.desk, stage.show, stage.say)
         self._dialog: QuarantineDialog | None = None
         self._waiting: int | None = None
 
@@ -81,11 +83,8 @@ class Quarantine:
             self._dialog.reload()
 
     def export(self, text: str) -> None:
-        self._stage.desk.ask("quarantine_export", answered=self._exported, filter=text)
-
-    def _exported(self, value: object) -> None:
-        if isinstance(value, Exported):
-            self._stage.say(f"{value.rows:,} rows in {value.path}")
+        if self._dialog is not None:
+            self._exports.start("quarantine_export", self._dialog, filter=text)
 
     def say(self, text: str) -> None:
         self._stage.say(text)

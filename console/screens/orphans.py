@@ -284,7 +284,7 @@ class OrphansScreen(BaseScreen):
 
         def answered(choice: str | None) -> None:
             if choice in ("facts", "vectors"):
-                self._flow.export(path, vectors=choice == "vectors")
+                self._flow.export(self, path, vectors=choice == "vectors")
 
         lines = (plain("Write the numbers of each vector too?"), muted("They are most of the size."))
         self._stage.show(AskDialog(self.look, "Export", lines, choices), answered)

@@ -10,11 +10,12 @@ from rich.cells import cell_len
 from textual.widgets import Input
 
 from console.desk import Desk
+from console.dialogs.export import ExportDialog
+from console.flows.export import Exports
 from console.screens.base import BaseScreen
 from console.views.columns import Column, table_head, table_row
 from console.views.frame import Frame
 from console.views.matching import matcher
-from storage_sync.answers import Exported
 from storage_sync.model import Refused
 from widgets import fmt
 from widgets.entry import Entry
@@ -124,6 +125,7 @@ class RowsScreen(BaseScreen):
     def __init__(self, look: Look, desk: Desk) -> None:
         super().__init__(look)
         self.desk = desk
+        self._exports = Exports(look, desk, self._show_export, self.tell)
         self.frame: Frame | None = None
         self.list_title = Panel(look, id="list-title", focusable=False)
         self.table = VirtualTable(look, id="list")
@@ -256,11 +258,10 @@ class RowsScreen(BaseScreen):
         if not rows:
             self.tell("there is nothing to export")
             return
-        self.desk.ask("export_rows", answered=self._exported, name=self.export_name(), rows=rows)
+        self._exports.start("export_rows", self, name=self.export_name(), rows=rows)
 
-    def _exported(self, value: object) -> None:
-        if isinstance(value, Exported):
-            self.tell(f"{fmt.plural(value.rows, 'row')}, {fmt.size(value.bytes)} in {value.path}")
+    def _show_export(self, dialog: ExportDialog, left: Callable[[bool | None], None]) -> None:
+        self.app.push_screen(dialog, left)
 
     def tell(self, text: str, *, failed: bool = False) -> None:
         """A toast; its text may come from outside."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,14 +14,21 @@ from storage_sync.answers import Exported
 from storage_sync.cache.waiting import Cancelled
 from storage_sync.embeddings.detail import neighbours
 from storage_sync.embeddings.index import OrphanIndex
-from storage_sync.errors import Interrupted, LocalIO, UsageError
+from storage_sync.errors import LocalIO, UsageError
+from storage_sync.exports import Tell, put_lines
 
 WITH_NEIGHBOURS = 100
 """Rows up to which each line names the nearest ones too: every row costs a walk over all vectors."""
 
 
 def export(
-    index: OrphanIndex, rows: Sequence[int], path: str, *, vectors: bool, cancelled: Cancelled | None = None
+    index: OrphanIndex,
+    rows: Sequence[int],
+    path: str,
+    *,
+    vectors: bool,
+    tell: Tell = lambda _done, _total: None,
+    cancelled: Cancelled | None = None,
 ) -> Exported:
     """Write one line a row to a new file, mode 0600. UsageError when something is there, LocalIO, Interrupted; then
     there is no file. Blocking."""
@@ -32,11 +40,8 @@ def export(
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as out:
-            for line in lines(index, rows, vectors=vectors, near=near):
-                if cancelled is not None and cancelled.is_set():
-                    raise Interrupted("the export was given up; no file was written")
-                out.write(line)
-            size = out.tell()
+            written = lines(index, rows, vectors=vectors, near=near)
+            size = put_lines(out, written, len(rows), tell, cancelled or threading.Event())
         # a link, not a rename: what is there already stays
         os.link(part, target)
     except FileExistsError:

@@ -102,7 +102,9 @@ async def export(asked: Asked) -> Exported:
         rows = lambda: list(resolve(index, marks, time.time()).numbers)  # noqa: E731
     path, cancelled = str(asked.arguments.get("path", "")), threading.Event()
     try:
-        return await asyncio.to_thread(lambda: write(index, rows(), path, vectors=with_vectors, cancelled=cancelled))
+        return await asyncio.to_thread(
+            lambda: write(index, rows(), path, vectors=with_vectors, tell=asked.tell, cancelled=cancelled)
+        )
     finally:
         cancelled.set()
 

@@ -16,7 +16,7 @@ from console.bridge import ScriptedBridge
 from console.keys import KEYS
 from console.scenes import Scene
 from storage_sync.embeddings.index import OrphanIndex
-from storage_sync.model import Answer, Event, Plan, Refused
+from storage_sync.model import Answer, Event, Plan, Progressed, Refused
 from tests.console.app import FakeClock, console, live, screen_text, settle
 from widgets.key_bar import KeyBar
 
@@ -33,6 +33,13 @@ class No:
 
     reason: str
     hint: str = "look again"
+
+
+def said(number: int, value: object) -> Event:
+    """What the core says to the question: how far it is, no, or the answer."""
+    if isinstance(value, Progressed):
+        return replace(value, command_id=number)
+    return Refused(number, value.reason, value.hint) if isinstance(value, No) else Answer(number, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +143,7 @@ class Here:
             self.told += 1
             value = self.value(command.kind, command.arguments)
             if value is not SILENT:
-                no = value if isinstance(value, No) else None
-                event = Answer(command.id, value) if no is None else Refused(command.id, no.reason, no.hint)
-                self.bridge.post(event)
+                self.bridge.post(said(command.id, value))
                 await settle(self.app, self.pilot)
 
     def value(self, kind: str, arguments: Mapping[str, object]) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from console.bridge import ScriptedBridge
 from console.desk import Desk
-from storage_sync.model import Accepted, Answer, Refused
+from storage_sync.model import Accepted, Answer, Progressed, Refused
 
 
 def test_answers_and_refusals_reach_the_one_who_asked() -> None:
@@ -21,6 +21,19 @@ def test_answers_and_refusals_reach_the_one_who_asked() -> None:
     assert heard == ["yes", refused]
     assert desk.hear(Refused(third, "no", ""))
     assert [one.command_id for one in unheard] == [third]
+
+
+def test_how_far_a_question_is_reaches_its_follower_until_the_answer() -> None:
+    heard: list[object] = []
+    desk = Desk(ScriptedBridge(), heard.append)
+    number, other = desk.ask("one", answered=heard.append), desk.ask("two")
+    far = Progressed(number, 1, 2)
+    desk.follow(number, heard.append)
+    for event in (far, Progressed(other, 1, 2), Answer(number, "yes"), far):
+        assert desk.hear(event)
+    desk.follow(number, heard.append)
+    assert desk.hear(far)
+    assert heard == [far, "yes"]
 
 
 def test_what_is_forgotten_is_dropped_whatever_it_becomes() -> None:

@@ -19,7 +19,7 @@ from console.app import DEMO_ASKED, SET_UP
 from console.dialogs import dialog
 from console.dialogs.plan import PlanDialog
 from storage_sync.answers import Exported, SetupSaved, SetupTried
-from storage_sync.model import Answer, CoreDied, Outcome, RunEnded, Snapshot, Word
+from storage_sync.model import Answer, CoreDied, Outcome, Progressed, RunEnded, Snapshot, Word
 from tests.console.paths import SILENT, Asked, Here, No, Path, opened, plan_for, scene_of
 from tests.console.test_flows import outcome_of
 from tests.console.test_key_paths import EDITED, EDITS, KEY, LOOKING, PLANNED, setup
@@ -255,6 +255,18 @@ DIALOGS = (
         "save",
         ("save", "primary", "token", "token-source", "cache", "profile", "access", "demo", "test"),
         {"save": Does(asks=(("save_settings", {"form": FORM}),), leaves=SET_UP)},
+    ),
+    Dialog(
+        "a long export",
+        by("4", "e", answers={"export_rows": Progressed(0, 400, 1000), "give_up": SILENT}),
+        "ExportDialog",
+        "hide",
+        ("hide", "give-up"),
+        {
+            "hide": Does(after="HistoryScreen"),
+            "give-up": Does(asks=(("give_up", {"question": ANY}),), after="HistoryScreen"),
+        },
+        under="HistoryScreen",
     ),
     Dialog("Help", by("question_mark"), "HelpDialog", "help-list", ("help-list",), {}),
     Dialog("Log", by("L"), "LogDialog", "all-lines", ("all-lines",), {}),

@@ -416,7 +416,7 @@ async def test_the_list_is_filtered_by_the_core_and_exported() -> None:
         await pilot.press("e")
         assert latest(bridge, "quarantine_export")[1] == {"filter": "rot"}
         await answer(app, bridge, pilot, "quarantine_export", Exported("/home/me/q.jsonl", 2, 100))
-        assert "2 rows in /home/me/q.jsonl" in screen_text(app)
+        assert "2 rows, 100 B in /home/me/q.jsonl" in screen_text(app)
         await pilot.press("escape")
         await pilot.pause()
         assert latest(bridge, "quarantine")[1]["filter"] == ""

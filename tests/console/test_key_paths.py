@@ -876,7 +876,7 @@ KEPT = rows(
         go=("u",),
         answers={"quarantine_export": Exported("/home/me/q.jsonl", 2, 100)},
         asks=(("quarantine_export", {"filter": ""}),),
-        shows=("2 rows in /home/me/q.jsonl",),
+        shows=("2 rows, 100 B in /home/me/q.jsonl",),
     ),
     Path(
         "aside.export",

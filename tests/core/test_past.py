@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from storage_sync.answers import CheckRun, Exported, RunDetail, Runs
 from storage_sync.demo import Demo
-from storage_sync.model import Answer, CheckStatus, Refused, RunSummary, Word
+from storage_sync.model import Answer, CheckStatus, Progressed, Refused, RunSummary, Word
 from storage_sync.past import with_ages
 from tests.core.test_service import NOW, proven, running, settings_of
 
@@ -92,6 +95,34 @@ async def test_an_export_is_a_new_file_of_json_lines(tmp_path: Path) -> None:
     assert all(path.parent == tmp_path for path in paths)
     assert stat.S_IMODE(paths[0].stat().st_mode) == 0o600
     assert [json.loads(line) for line in paths[0].read_text().splitlines()] == rows
+
+
+async def test_an_export_says_how_far_it_is_and_leaves_nothing_when_it_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+
+    class Held(dict[str, object]):
+        """A row that is not written before the gate opens."""
+
+        def items(self) -> Any:
+            gate.wait(60.0)
+            return super().items()
+
+    demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
+    folder = tmp_path / "out"
+    folder.mkdir()
+    monkeypatch.setattr("storage_sync.exports.TOLD_EVERY_S", 0.0)
+    async with running(settings_of(demo, access="read-only", on_start=False)) as (service, watcher):
+        rows = [{"n": 1}, Held(n=2), {"n": 3}]
+        number = watcher.ask(service, "export_rows", rows=rows, folder=str(folder))
+        assert await watcher.heard(lambda event: event == Progressed(number, 1, 3))
+        assert isinstance(await watcher.answer(watcher.ask(service, "runs")), Answer), "others do not wait for it"
+        watcher.ask(service, "give_up", question=number)
+        assert isinstance(await watcher.answer(number), Refused)
+        gate.set()
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["runs", "run_detail", "check_runs"])

@@ -21,7 +21,7 @@ from storage_sync.embeddings.query import View
 from storage_sync.embeddings.questions import Marked
 from storage_sync.embeddings.reason import Reason
 from storage_sync.embeddings.words import Marks, Wanted
-from storage_sync.model import Answer, Outcome, Refused
+from storage_sync.model import Accepted, Answer, Outcome, Progressed, Refused
 from storage_sync.service import SyncService
 from tests.core.test_service import NOW, Watcher, proven, running, settings_of
 
@@ -118,6 +118,40 @@ async def test_a_long_export_holds_nothing_up_and_leaves_no_file_when_it_is_give
             assert isinstance(await watcher.answer(number), Refused)
         assert await asyncio.to_thread(ended.wait, 60.0)
     assert written(tmp_path) == []
+
+
+async def test_a_long_export_says_how_far_it_is_and_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+
+    def held(*_: object, **__: object) -> Iterator[bytes]:
+        yield b"{}\n"
+        gate.wait(60.0)
+        yield b"{}\n"
+
+    demo = Demo.create(tmp_path, episodes=20, now=int(NOW))
+    monkeypatch.setattr("storage_sync.exports.TOLD_EVERY_S", 0.0)
+    monkeypatch.setattr("storage_sync.embeddings.export.lines", held)
+    async with running(settings_of(demo)) as (service, watcher):
+        await watcher.until(proven)
+        index = await scanned(service, watcher)
+        wanted = Wanted("!reason:attached")
+        view = await said(service, watcher, "orphans_query", index=index, wanted=wanted)
+        assert isinstance(view, View)
+        number = watcher.ask(service, "orphans_export", index=index, wanted=wanted, path=str(tmp_path / "one.jsonl"))
+        far = await watcher.heard(lambda event: isinstance(event, Progressed))
+        assert far == Progressed(number, 1, view.rows)
+        watcher.ask(service, "give_up", question=number)
+        refused = await watcher.answer(number)
+        assert isinstance(refused, Refused)
+        assert refused.reason == "given up; nothing is left of it"
+        gate.set()
+        other = watcher.ask(service, "give_up", question=number)
+        assert await watcher.heard(lambda event: event == Accepted(other))
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert written(tmp_path) == []
+    assert [event for event in watcher.events if isinstance(event, Progressed)] == [far]
 
 
 async def test_what_lies_near_is_computed_for_the_row_where_the_cursor_rests(

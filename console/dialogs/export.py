@@ -1,0 +1,66 @@
+"""How far an export is that takes long."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Button, Static
+
+from console.dialogs.dialog import Dialog
+from storage_sync.model import Progressed
+from widgets import fmt
+from widgets.glyphs import Look
+from widgets.line import Line, muted, plain, to_content
+
+
+class ExportDialog(Dialog[bool]):
+    """Result: whether the export is to be given up."""
+
+    AUTO_FOCUS = "#hide"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "hide", "Hide", show=False),
+        Binding("left,up", "app.focus_previous", show=False),
+        Binding("right,down", "app.focus_next", show=False),
+    ]
+
+    def __init__(self, look: Look, far: Progressed) -> None:
+        super().__init__()
+        self.look = look
+        self._ended = False
+        self._text = Static(to_content(_lines(far), look), classes="dialog-text")
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog small") as frame:
+            frame.border_title = "Export"
+            yield self._text
+            with Horizontal(classes="buttons"):
+                yield Button("Hide", id="hide", compact=True)
+                yield Button("Cancel, keep nothing", id="give-up", compact=True)
+
+    def show_far(self, far: Progressed) -> None:
+        self._text.update(to_content(_lines(far), self.look))
+
+    def end(self) -> None:
+        """The export has ended; leaves at once, or when what is above it has left."""
+        self._ended = True
+        self.dismiss(False)
+
+    def on_screen_resume(self) -> None:
+        if self._ended:
+            self.dismiss(False)
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        self.dismiss(event.button.id == "give-up")
+
+    def action_hide(self) -> None:
+        self.dismiss(False)
+
+
+def _lines(far: Progressed) -> tuple[Line, ...]:
+    return (
+        plain(f"{far.done:,} of {fmt.plural(far.total, 'row')} written, {fmt.percent(far.done, far.total)}"),
+        muted("Hidden it goes on, and says where the file is when it has ended."),
+    )
