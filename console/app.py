@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual.binding import BindingType
-from textual.events import Key
 from textual.screen import Screen
 
 from console.bindings import bindings
@@ -88,6 +87,9 @@ REPLAY_ASKED = -3
 
 _NO_BEAT = CoreBeat(0.0)
 
+Facts = tuple[Snapshot, frozenset[str], bool]
+"""A snapshot without what is new in each one, the keys that are off, whether the core stands still."""
+
 
 class Console(TextualApp):
     """Draws a bridge. `glyphs`: a set to use whatever the terminal says (pictures, tests).
@@ -152,8 +154,8 @@ class Console(TextualApp):
         self._started_at = self.clock.monotonic()
         self._ticked_at: float | None = None
         self._drawn_at: float | None = None
-        self._drawn: tuple[Snapshot, frozenset[str]] | None = None
-        self._topped: tuple[Snapshot, frozenset[str]] | None = None
+        self._drawn: Facts | None = None
+        self._topped: Facts | None = None
         self._last_action = "start"
         self._leaving_after_run = False
         self._last_failure = ""
@@ -269,7 +271,7 @@ class Console(TextualApp):
             return
         shown = live if self._frozen is None else replace(live, snapshot=self._frozen, now=self._frozen.taken_at)
         disabled = self._disabled()
-        drawn = (_facts(live.snapshot), disabled)
+        drawn = (_facts(live.snapshot), disabled, live.stalled)
         moment = self.clock.monotonic()
         due = panels or self._drawn_at is None or moment - self._drawn_at >= self._rest(drawn) - TICK_S / 2
         if due or live.stalled or drawn != self._topped:
@@ -285,7 +287,7 @@ class Console(TextualApp):
             self.screen.refresh_lines()
         live_part(self.screen, live)
 
-    def _rest(self, facts: tuple[Snapshot, frozenset[str]]) -> float:
+    def _rest(self, facts: Facts) -> float:
         """Seconds between two pictures: less during a run, more while only ages change."""
         wanted = self.ui.refresh_s
         if self.running:
@@ -380,13 +382,6 @@ class Console(TextualApp):
         return why is not None
 
     # -------------------------------------------------------------------------------------- actions
-
-    def on_key(self, event: Key) -> None:
-        """A letter that was on its way to a list when a prompt opened belongs to the prompt; it is no command."""
-        focused = self.focused
-        if focused is not None and focused.check_consume_key(event.key, event.character):
-            event.prevent_default()
-            focused.post_message(Key(event.key, event.character))
 
     async def on_tab_row_chosen(self, event: TabRow.Chosen) -> None:
         await self.action_go(event.tab)

@@ -1,4 +1,4 @@
-"""What of Textual's application is other here: no wait at a change of screens, and one end for unexpected errors."""
+"""What of Textual's application is other here: changes of screens, keys on their way meanwhile, unexpected errors."""
 
 from __future__ import annotations
 
@@ -32,6 +32,21 @@ class TextualApp(App[int]):
         if isinstance(event, Key):
             self._key_at = event.time
         await super().on_event(event)
+
+    async def on_key(self, event: Key) -> None:
+        """What was on its way to another screen or list when its place went belongs to what is there now.
+
+        A letter belongs to a prompt that has opened, and the key of a prompt opens that of the new screen.
+        """
+        focused = self.focused
+        if focused is not None and focused.check_consume_key(event.key, event.character):
+            event.prevent_default()
+            focused.post_message(Key(event.key, event.character))
+            return
+        found = self.screen.active_bindings.get(event.key)
+        if found is not None and found.binding.priority:
+            event.prevent_default()
+            await self.run_action(found.binding.action, found.node)
 
     def tidy(self, *, settled: bool) -> None:
         """Once a picture: let go of memory. `settled`: the core has imported what it needs."""

@@ -61,8 +61,9 @@ class OverviewScreen(BaseScreen):
         self.freshness.value = freshness(frame)
         self.checks.value = check_list(frame)
         self.sync.value = sync_meter(frame)
-        self._dropped = frame.snapshot.beat.events_dropped
-        self._show_log()
+        if not frame.frozen:
+            self._dropped = frame.snapshot.beat.events_dropped
+            self._show_log()
 
     def _show_log(self) -> None:
         table = self.log_table

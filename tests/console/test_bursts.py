@@ -44,6 +44,18 @@ async def test_a_filter_typed_at_once_is_a_filter(screen: str) -> None:
         assert app.is_running
 
 
+@pytest.mark.parametrize("screen", ["2", "3", "4", "5"])
+async def test_a_filter_typed_at_once_with_its_screen_is_a_filter(screen: str) -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await burst(app, pilot, f"{screen}/{COMMANDS}")
+        await answer_orphans(app, bridge, pilot)
+        assert app.screen.query_one("#filter", Input).value == COMMANDS
+        assert app.current_mode == {"2": "validation", "3": "orphans", "4": "history", "5": "config"}[screen]
+        assert commands(bridge) == []
+        assert app.is_running
+
+
 @pytest.mark.parametrize(("key", "box"), [("u", "#filter"), ("question_mark", "#help-search")])
 async def test_a_filter_of_a_dialog_typed_at_once_is_a_filter(key: str, box: str) -> None:
     app, bridge = console("in_sync")

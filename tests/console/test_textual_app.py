@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from console import scenes
 from console.app import Console
 from console.bridge import ScriptedBridge
 from console.keys import SCREENS
 from console.screens.base import BaseScreen
 from console.ui import UiSettings
-from tests.console.app import FakeClock, asked, console, live, settle
+from storage_sync.model import LogLine
+from tests.console.app import FakeClock, asked, console, live, screen_text, settle
 
 
 async def test_every_screen_is_laid_out_behind_the_first() -> None:
@@ -53,3 +56,40 @@ async def test_the_clock_goes_on_each_second_and_ages_each_other_one() -> None:
         ages = [drawn[i][1] != drawn[i - 1][1] for i in range(1, len(drawn))]
         assert sum(clocks) >= 3, "the clock shows each second"
         assert sum(ages) in (1, 2), "ages go on together, every two seconds"
+
+
+@pytest.mark.parametrize("refresh_s", [1.0, 10.0])
+async def test_a_core_that_goes_on_is_seen_at_once(refresh_s: float) -> None:
+    """However seldom the panels are drawn."""
+    clock = FakeClock(0.4)
+    heart = [clock.monotonic()]
+    bridge = ScriptedBridge([scenes.scene("in_sync").snapshot], monotonic=lambda: heart[0])
+    app = Console(bridge, UiSettings(refresh_s=refresh_s), clock=clock.clock, environment={})
+    async with live(app, size=(100, 30)) as pilot:
+        screen = app.screen
+        assert isinstance(screen, BaseScreen)
+        words = []
+        for standing in (True,) * 5 + (False,) * 2:
+            clock.move(0.5)
+            if not standing:
+                heart[0] = clock.monotonic()
+            await settle(app, pilot)
+            shown = screen.verdict_line.value
+            assert shown is not None
+            words.append(shown.word)
+        assert words[3] == words[4] == "STALLED"
+        assert words[5] == words[6] == "IN SYNC"
+
+
+async def test_a_frozen_picture_takes_no_new_lines() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("f")
+        bridge.post(LogLine(scenes.NOW, "info", "core", "said while the picture stood"))
+        await settle(app, pilot)
+        app.paint(panels=True)
+        await pilot.pause()
+        assert "said while" not in screen_text(app)
+        await pilot.press("f")
+        await settle(app, pilot)
+        assert "said while" in screen_text(app)
