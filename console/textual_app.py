@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 
 from textual.app import App
 from textual.events import Event, Key
+from textual.screen import Screen
 
-from console.memory import collect_when_calm, forget_gone_widgets, keep_for_good
+from console.memory import collect_when_calm, forget_drawings, forget_gone_widgets, keep_for_good
 
 CALM_S = 0.3
 """Without a key for so long, nobody types."""
@@ -27,6 +28,7 @@ class TextualApp(App[int]):
         self._key_at = 0.0
         """When the last key came, as the event has it (monotonic seconds)."""
         self._settled = False
+        self._laid_out: set[str] = set()
 
     async def on_event(self, event: Event) -> None:
         if isinstance(event, Key):
@@ -56,8 +58,14 @@ class TextualApp(App[int]):
         if settled and not self._settled:
             self._settled = True
             keep_for_good()
-        elif self._settled:
-            collect_when_calm(monotonic() - self._key_at > CALM_S)
+        elif self._settled and collect_when_calm(monotonic() - self._key_at > CALM_S):
+            forget_drawings(self._unseen())
+
+    def _unseen(self) -> Iterator[Screen[object]]:
+        """The screens of the other modes."""
+        for mode in self._laid_out:
+            if mode != self.current_mode:
+                yield from self.get_screen_stack(mode)
 
     def refresh_css(self, animate: bool = True) -> None:
         """Textual asks at each visit of a screen too, and styles it anyway when it resumes: only a theme is news."""
@@ -91,6 +99,7 @@ class TextualApp(App[int]):
                 await self.switch_mode(here)
         finally:
             self.laying_out = False
+        self._laid_out.update((modes[0], here))
         self.screen.refresh()
         self.lay_out_behind(modes[1:])
 

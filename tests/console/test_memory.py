@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 from textual._styles_cache import StylesCache
+from textual.strip import Strip
 
 from console.app import Console
-from console.memory import ENOUGH, MUCH, collect_when_calm, forget_gone_widgets
-from tests.console.app import console, live
+from console.memory import ENOUGH, MUCH, collect_when_calm, forget_drawings, forget_gone_widgets
+from tests.console.app import console, live, screen_text
 
 
 def drawn() -> int:
@@ -30,6 +31,26 @@ async def test_dialogs_that_went_are_let_go() -> None:
             await pilot.press("f1", "escape", "L", "escape")
             await pilot.pause()
         assert drawn() <= before + 3
+
+
+async def test_screens_that_nobody_sees_hold_no_lines() -> None:
+    app = console("stale")[0]
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("2", "3", "4", "5")
+        await pilot.pause()
+        before = lines()
+        forget_drawings(app.get_screen_stack("overview") + app.get_screen_stack("validation"))
+        assert lines() < before - 30
+        await pilot.press("1")
+        await pilot.pause()
+        assert "redb · cache" in screen_text(app), "drawn anew"
+
+
+def lines() -> int:
+    """Drawn lines that somebody holds."""
+    forget_gone_widgets()
+    gc.collect()
+    return sum(isinstance(one, Strip) for one in gc.get_objects())
 
 
 @pytest.fixture
