@@ -57,6 +57,8 @@ def make_bridge(
     token = read_token(loaded, environment) if loaded is not None else None
 
     def make_service(publish: Publish, emit: Emit) -> Service:
+        # the first look at Orphans needs it: imported then, it would stand in the way of keys during a run
+        import storage_sync.validate.orphans  # noqa: F401
         from console.configuration import configuration_of
         from storage_sync.service import SyncService
 
