@@ -13,6 +13,8 @@ from console.memory import collect_when_calm, forget_drawings, forget_gone_widge
 
 CALM_S = 0.3
 """Without a key for so long, nobody types."""
+FORGET_S = 5.0
+"""What is forgotten is worked out again at the next picture."""
 
 
 class TextualApp(App[int]):
@@ -27,6 +29,7 @@ class TextualApp(App[int]):
         self.failure: Exception | None = None
         self._key_at = 0.0
         """When the last key came, as the event has it (monotonic seconds)."""
+        self._forgot_at = 0.0
         self._settled = False
         self._laid_out: set[str] = set()
 
@@ -51,14 +54,17 @@ class TextualApp(App[int]):
             await self.run_action(found.binding.action, found.node)
 
     def tidy(self, *, settled: bool) -> None:
-        """Once a picture: let go of memory. `settled`: the core has imported what it needs."""
-        forget_gone_widgets()
+        """Once a tick: let go of memory. `settled`: the core has imported what it needs."""
+        moment = monotonic()
+        if moment - self._forgot_at >= FORGET_S:
+            self._forgot_at = moment
+            forget_gone_widgets()
         if not self._owns_process:
             return
         if settled and not self._settled:
             self._settled = True
             keep_for_good()
-        elif self._settled and collect_when_calm(monotonic() - self._key_at > CALM_S):
+        elif self._settled and collect_when_calm(moment - self._key_at > CALM_S):
             forget_drawings(self._unseen())
 
     def _unseen(self) -> Iterator[Screen[object]]:

@@ -58,7 +58,8 @@ from storage_sync.sync.cancel import Cancel
 from storage_sync.sync.context import Context
 from storage_sync.sync.plan import ADOPT
 
-BEAT_S = 0.5
+BEAT_S = 1.0
+"""Between two snapshots of a core at rest."""
 PLAN_READ_S = 120.0
 """So long the timer's runs wait while a person reads a plan: each of them would make it void."""
 TREND_EVERY_S = 10.0
