@@ -27,6 +27,7 @@ from console.flows.plans import Plans, Wish, live_part
 from console.flows.quarantine import Quarantine
 from console.flows.questions import ask_after_death, ask_for_writes, ask_to_leave
 from console.flows.sync import peek, rebuild, sync
+from console.hints import reason_and_hint
 from console.journal import Journal
 from console.keymap import keymap
 from console.keys import CONFIG, EVERYWHERE, HISTORY, ORPHANS, OVERVIEW, SCREENS, VALIDATION
@@ -339,7 +340,7 @@ class Console(TextualApp):
         ask_after_death(self, event.report, lambda: self.exit(70))
 
     def _refused(self, refused: Refused) -> None:
-        self.say(f"{refused.reason}; {refused.hint}" if refused.hint else refused.reason, failed=True)
+        self.say(reason_and_hint(refused), failed=True)
 
     def say(self, text: str, *, failed: bool = False) -> None:
         """A toast: the answer to a key just pressed. Its text may come from outside."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from storage_sync.model import Refused
+
 _KEYS = {
     "sync --adopt": "A on 1",
     "sync --allow-shrink": "s",
@@ -32,3 +34,8 @@ _COMMANDS = re.compile(rf"(?:storage-sync (?=sync --))?({'|'.join(_KEYS)})(?: --
 def in_keys(hint: str) -> str:
     """The hint with each command that has a key named by it; what has none stays as it is."""
     return _COMMANDS.sub(lambda match: _KEYS[match.group(1)], hint)
+
+
+def reason_and_hint(refused: Refused) -> str:
+    """Why something was not done, and what to do about it where that is known."""
+    return f"{refused.reason}; {refused.hint}" if refused.hint else refused.reason

@@ -9,6 +9,7 @@ from textual.screen import Screen
 
 from console.desk import Desk
 from console.dialogs.export import ExportDialog
+from console.hints import reason_and_hint
 from storage_sync.answers import Exported
 from storage_sync.model import Progressed, Refused
 from widgets import fmt
@@ -70,4 +71,4 @@ class Exports:
 
     def _refused(self, refused: Refused) -> None:
         self._close()
-        self._say(f"{refused.reason}; {refused.hint}" if refused.hint else refused.reason, failed=True)
+        self._say(reason_and_hint(refused), failed=True)

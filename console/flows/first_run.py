@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from console.dialogs.setup import SetupDialog
 from console.flows.stage import Stage
+from console.hints import reason_and_hint
 from storage_sync.answers import SetupForm, SetupSaved, SetupTried
 from storage_sync.model import Refused
 
@@ -60,4 +61,4 @@ class FirstRun:
 
     def _refused(self, refused: Refused) -> None:
         if self._dialog is not None:
-            self._dialog.show_refusal(f"{refused.reason}; {refused.hint}" if refused.hint else refused.reason)
+            self._dialog.show_refusal(reason_and_hint(refused))

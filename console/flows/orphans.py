@@ -13,6 +13,7 @@ from console.desk import OnAnswer
 from console.flows.export import Exports
 from console.flows.plans import Wish
 from console.flows.stage import Stage
+from console.hints import reason_and_hint
 from storage_sync.embeddings.reason import CAN_LEAVE
 from storage_sync.embeddings.words import GROUPS, SORTS, Marks, Wanted
 from storage_sync.model import Outcome, Refused
@@ -78,7 +79,7 @@ class Orphans:
             self._stage.desk.forget(older)
 
     def _refused(self, kind: str, refused: Refused) -> None:
-        text = f"{refused.reason}; {refused.hint}" if refused.hint else refused.reason
+        text = reason_and_hint(refused)
         self._marking = False
         if kind in ("orphans_scan", "orphans_query"):
             self.said = text
@@ -378,7 +379,7 @@ class Orphans:
         self.scan()
 
     def _not_done(self, refused: Refused) -> None:
-        self._stage.say(f"{refused.reason}; {refused.hint}" if refused.hint else refused.reason, failed=True)
+        self._stage.say(reason_and_hint(refused), failed=True)
 
     def export(self, here: Screen[Any], path: str, *, vectors: bool) -> None:
         """Write what is marked, else all that is shown; `here` is where it was asked for."""

@@ -8,6 +8,7 @@ from console.dialogs.quarantine import QuarantineDialog
 from console.flows.export import Exports
 from console.flows.plans import Wish, undo_of
 from console.flows.stage import Stage
+from console.hints import reason_and_hint
 from storage_sync.answers import QuarantinePage
 from storage_sync.model import Outcome, Refused
 
@@ -53,7 +54,7 @@ class Quarantine:
 
     def _not_listed(self, refused: Refused) -> None:
         if self._dialog is not None:
-            self._dialog.show_refusal(f"{refused.reason}; {refused.hint}" if refused.hint else refused.reason)
+            self._dialog.show_refusal(reason_and_hint(refused))
 
     def restore(self, ids: Sequence[str]) -> None:
         self._plan(Wish("restore", "Restore", {"ids": [int(one) for one in ids]}, ended=self._changed))

@@ -12,6 +12,7 @@ from textual.widgets import Input
 from console.desk import Desk
 from console.dialogs.export import ExportDialog
 from console.flows.export import Exports
+from console.hints import reason_and_hint
 from console.screens.base import BaseScreen
 from console.views.columns import Column, table_head, table_row
 from console.views.frame import Frame
@@ -269,4 +270,4 @@ class RowsScreen(BaseScreen):
         self.notify(safe, severity="error" if failed else "information", markup=False)
 
     def refused(self, refused: Refused) -> None:
-        self.tell(f"{refused.reason}; {refused.hint}" if refused.hint else refused.reason, failed=True)
+        self.tell(reason_and_hint(refused), failed=True)
