@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from storage_sync.config import Loaded, Settings, view
+from storage_sync.config import Loaded, Settings, settings_view
 from storage_sync.service import Configuration
 
 
@@ -15,6 +15,6 @@ def configuration_of(settings: Settings, loaded: Loaded | None, environment: Map
 
     def again() -> Configuration:
         fresh = loaded.again(environment)
-        return Configuration(fresh.settings, fresh.file, view(fresh, environment).settings)
+        return Configuration(fresh.settings, fresh.file, settings_view(fresh, environment).settings)
 
-    return Configuration(settings, loaded.file, view(loaded, environment).settings, again)
+    return Configuration(settings, loaded.file, settings_view(loaded, environment).settings, again)

@@ -31,9 +31,9 @@ def run(settings: Settings, plain: bool = False, *, loaded: Loaded | None = None
     result = app.run()
     bridge.stop(LEAVE_S)
     if result == SET_UP:
-        from storage_sync.config import load
+        from storage_sync.config import load_settings
 
-        fresh = loaded.again(os.environ) if loaded is not None else load(None, None, {}, os.environ, required=False)
+        fresh = loaded.again(os.environ) if loaded is not None else load_settings(None, None, {}, os.environ, required=False)
         return run(fresh.settings, loaded=fresh, tap=tap)
     return follow(app, result)
 

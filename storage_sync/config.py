@@ -271,7 +271,7 @@ class Loaded(msgspec.Struct, frozen=True):
     def again(self, env: Mapping[str, str]) -> "Loaded":
         """The same request on what the file and the environment say now."""
         config_file, profile, typed = self.asked
-        return load(config_file, profile, typed, env, required=False)
+        return load_settings(config_file, profile, typed, env, required=False)
 
 
 class Token:
@@ -298,7 +298,7 @@ class Token:
 # -------------------------------------------------------------------------------------------- values
 
 
-def get(settings: Settings, name: str) -> object:
+def setting_value(settings: Settings, name: str) -> object:
     """Value of one setting by its attribute, `ui.theme` included."""
     value: object = settings
     for part in name.split("."):
@@ -533,7 +533,7 @@ def _check_known(file: File, key: str, full: str) -> Field:
 # ---------------------------------------------------------------------------------------------- load
 
 
-def load(
+def load_settings(
     config_file: Path | None,
     profile: str | None,
     typed: Mapping[str, object],
@@ -647,7 +647,7 @@ def _oddities(env: Mapping[str, str]) -> tuple[str, ...]:
 
 def read_token(loaded: Loaded, env: Mapping[str, str]) -> Token | None:
     """The token by the same precedence; None when nobody names one. ConfigError when what was named holds none."""
-    named = [name for name in ("token_file", "token_env") if get(loaded.settings, name) is not None]
+    named = [name for name in ("token_file", "token_env") if setting_value(loaded.settings, name) is not None]
     rank = max((_RANK[loaded.origins[name].kind] for name in named), default=-1)
     best = [name for name in named if _RANK[loaded.origins[name].kind] == rank]
     if len(best) == 2:
@@ -726,13 +726,13 @@ def shown_value(field: Field, value: object) -> str:
     return redact_url(str(value)) if field.name == "primary" else str(value)
 
 
-def view(loaded: Loaded, env: Mapping[str, str], *, loaded_at: float | None = None) -> "ConfigView":
+def settings_view(loaded: Loaded, env: Mapping[str, str], *, loaded_at: float | None = None) -> "ConfigView":
     """Every setting with its origin, and whether there is a token, never the token."""
     from storage_sync.model import ConfigView, Setting
 
     rows = []
     for field in FIELDS:
-        value = shown_value(field, get(loaded.settings, field.name))
+        value = shown_value(field, setting_value(loaded.settings, field.name))
         rows.append(Setting(field.key, value, str(loaded.origins[field.name]), field.applies, field.help))
         if field.name == "token_env":
             origin = token_origin(loaded, env)

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage_sync import config, config_file
+from storage_sync import config_file
+from storage_sync.config import load_settings, read_token, token_is_exposed
 from storage_sync.answers import SetupFinding, SetupForm, SetupSaved, SetupTried
 from storage_sync.cache.states import FileJudgement, error_for, judge_file
 from storage_sync.config import Loaded, Settings, Token
@@ -126,7 +127,7 @@ def _loaded(form: SetupForm, surroundings: Surroundings) -> Loaded:
         raise UsageError("primary: no URL is given", hint="libsql://, https:// or file:")
     if not form.cache:
         raise UsageError("cache: no path is given", hint="where do-memory keeps its redb file")
-    return config.load(surroundings.file, None, _typed(form), {}, required=False)
+    return load_settings(surroundings.file, None, _typed(form), {}, required=False)
 
 
 def _typed(form: SetupForm) -> dict[str, object]:
@@ -157,13 +158,13 @@ def _failed(entry: str, error: StorageSyncError) -> SetupFinding:
 def _token_of(loaded: Loaded, environment: Mapping[str, str]) -> tuple[Token | None, SetupFinding]:
     """Blocking: a token file is read."""
     try:
-        token = config.read_token(loaded, environment)
+        token = read_token(loaded, environment)
     except StorageSyncError as error:
         return None, _failed("token", error)
     if token is None:
         return None, SetupFinding("token", "attention", "none is named; a server that asks for one will refuse")
     file = loaded.settings.token_file
-    if file is not None and config.token_is_exposed(file):
+    if file is not None and token_is_exposed(file):
         return token, SetupFinding("token", "attention", f"set, hidden, from {token.origin}; others can read that file")
     return token, SetupFinding("token", "ok", f"set, hidden, from {token.origin}")
 
@@ -232,7 +233,7 @@ def save_form(form: SetupForm, surroundings: Surroundings) -> SetupSaved:
     """
     loaded = _loaded(form, surroundings)
     if not _is_file(form.primary):
-        config.read_token(loaded, surroundings.environment)
+        read_token(loaded, surroundings.environment)
     values = {name: str(value) for name, value in _typed(form).items()}
     profile = form.profile.strip() or "default"
     file = surroundings.file

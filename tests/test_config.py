@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from storage_sync import config, config_file
-from storage_sync.config import Settings, Token, load, read_token
+from storage_sync import config_file
+from storage_sync.config import FIELDS, allowed, default_state_dir, redact_url, setting_value, settings_view, state_directory, token_is_exposed
+from storage_sync.config import Settings, Token, load_settings, read_token
 from storage_sync.errors import ConfigError
 
 SECRET = "eyJhbGciOiJFZERTQSJ9.c2VjcmV0.c2ln"
@@ -29,7 +30,7 @@ def write(file: Path, text: str) -> Path:
 
 
 def test_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
-    settings = load(tmp_path / "none.toml", None, {}, {}, required=False).settings
+    settings = load_settings(tmp_path / "none.toml", None, {}, {}, required=False).settings
     assert (settings.max_episodes_cache, settings.batch_size) == (1000, 100)
     assert settings.sync_patterns
     assert settings.sync_embeddings
@@ -42,10 +43,10 @@ def test_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
 
 
 def test_every_setting_says_what_it_is() -> None:
-    for field in config.FIELDS:
+    for field in FIELDS:
         assert field.help.endswith(".")
         assert field.applies in {"now", "next sync", "next full sync", "restart"}
-        assert config.allowed(field)
+        assert allowed(field)
 
 
 # ---------------------------------------------------------------------------------------- precedence
@@ -74,7 +75,7 @@ interval_s = 22
 def test_precedence(
     file: Path, profile: str | None, typed: dict[str, object], env: dict[str, str], expected: int, origin: str
 ) -> None:
-    loaded = load(write(file, FILE), profile, typed, env)
+    loaded = load_settings(write(file, FILE), profile, typed, env)
     assert loaded.settings.batch_size == expected
     assert str(loaded.origins["batch_size"]) == origin
     assert loaded.settings.max_episodes_cache == 10
@@ -91,33 +92,33 @@ def test_precedence(
 def test_names_of_the_application_come_after_ours(tmp_path: Path, name: str, order: list[str]) -> None:
     env = {variable: f"file:/{variable}" for variable in order}
     for variable in order:
-        loaded = load(tmp_path / "none.toml", None, {}, env, required=False)
-        assert str(config.get(loaded.settings, name)) == f"file:/{variable}"
+        loaded = load_settings(tmp_path / "none.toml", None, {}, env, required=False)
+        assert str(setting_value(loaded.settings, name)) == f"file:/{variable}"
         assert str(loaded.origins[name]) == f"env {variable}"
         del env[variable]
-    loaded = load(tmp_path / "none.toml", None, {}, env, required=False)
-    assert config.get(loaded.settings, name) is None
+    loaded = load_settings(tmp_path / "none.toml", None, {}, env, required=False)
+    assert setting_value(loaded.settings, name) is None
 
 
 def test_switches_are_read_from_the_environment(tmp_path: Path) -> None:
     for text, expected in (("0", False), ("off", False), ("No", False), ("true", True), ("1", True), ("ON", True)):
         env = {"STORAGE_SYNC_SYNC_PATTERNS": text}
-        assert load(tmp_path / "x", None, {}, env, required=False).settings.sync_patterns is expected
+        assert load_settings(tmp_path / "x", None, {}, env, required=False).settings.sync_patterns is expected
 
 
 def test_a_variable_that_is_no_setting_is_a_warning(tmp_path: Path) -> None:
-    loaded = load(tmp_path / "x", None, {}, {"STORAGE_SYNC_INTERVALL_S": "5"}, required=False)
+    loaded = load_settings(tmp_path / "x", None, {}, {"STORAGE_SYNC_INTERVALL_S": "5"}, required=False)
     assert loaded.warnings == (
         "environment variable STORAGE_SYNC_INTERVALL_S is not a setting; did you mean STORAGE_SYNC_INTERVAL_S?",
     )
 
 
 def test_both_spellings_are_understood(file: Path) -> None:
-    loaded = load(write(file, 'primary = "file:a.db"\ncache = "b.redb"\n[ui]\ntheme = "calm-light"\n'), None, {}, {})
+    loaded = load_settings(write(file, 'primary = "file:a.db"\ncache = "b.redb"\n[ui]\ntheme = "calm-light"\n'), None, {}, {})
     assert loaded.settings.primary == "file:a.db"
     assert loaded.settings.cache == Path("b.redb")
     assert loaded.settings.ui.theme == "calm-light"
-    loaded = load(write(file, '[primary]\nurl = "file:a.db"\n[cache]\npath = "b.redb"\n'), None, {}, {})
+    loaded = load_settings(write(file, '[primary]\nurl = "file:a.db"\n[cache]\npath = "b.redb"\n'), None, {}, {})
     assert (loaded.settings.primary, loaded.settings.cache) == ("file:a.db", Path("b.redb"))
 
 
@@ -148,7 +149,7 @@ def test_both_spellings_are_understood(file: Path) -> None:
 )
 def test_a_bad_file_names_place_key_and_allowed_values(file: Path, text: str, parts: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
-        load(write(file, text), None, {}, {})
+        load_settings(write(file, text), None, {}, {})
     for part in [str(file), *parts]:
         assert part in caught.value.message
     assert caught.value.exit_code == 2
@@ -157,20 +158,20 @@ def test_a_bad_file_names_place_key_and_allowed_values(file: Path, text: str, pa
 def test_a_path_that_the_system_cannot_write_is_none() -> None:
     """As `é` where names are ASCII: a lone surrogate is that under every locale."""
     with pytest.raises(ConfigError, match=r"--cache.*a path"):
-        load(None, None, {"cache": "a\ud800"}, {}, required=False)
+        load_settings(None, None, {"cache": "a\ud800"}, {}, required=False)
 
 
 def test_a_named_file_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
-        load(tmp_path / "none.toml", None, {}, {})
+        load_settings(tmp_path / "none.toml", None, {}, {})
     with pytest.raises(ConfigError, match="cannot be read"):
-        load(None, None, {}, {"STORAGE_SYNC_CONFIG": str(tmp_path / "none.toml")})
+        load_settings(None, None, {}, {"STORAGE_SYNC_CONFIG": str(tmp_path / "none.toml")})
 
 
 def test_a_file_that_is_no_text(file: Path) -> None:
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not UTF-8"):
-        load(file, None, {}, {})
+        load_settings(file, None, {}, {})
 
 
 @pytest.mark.parametrize(
@@ -186,14 +187,14 @@ def test_a_file_that_is_no_text(file: Path) -> None:
 )
 def test_urls_of_an_unknown_kind(tmp_path: Path, url: str, part: str) -> None:
     with pytest.raises(ConfigError, match=part):
-        load(tmp_path / "x", None, {"primary": url}, {}, required=False)
+        load_settings(tmp_path / "x", None, {"primary": url}, {}, required=False)
 
 
 @pytest.mark.parametrize(
     "url", ["libsql://a.turso.io", "https://a:8080/x", "http://[::1]:80", "wss://a", "WS://a", "file:x.db"]
 )
 def test_urls_of_a_known_kind(tmp_path: Path, url: str) -> None:
-    assert load(tmp_path / "x", None, {"primary": url}, {}, required=False).settings.primary == url
+    assert load_settings(tmp_path / "x", None, {"primary": url}, {}, required=False).settings.primary == url
 
 
 # ------------------------------------------------------------------------------------------- secrets
@@ -218,20 +219,20 @@ def test_a_url_with_a_secret_is_refused_and_not_repeated(file: Path, url: str) -
     )
     for text, typed, env in ways:
         with pytest.raises(ConfigError) as caught:
-            load(write(file, text), None, typed, env)
+            load_settings(write(file, text), None, typed, env)
         assert SECRET not in caught.value.message + caught.value.hint
 
 
 def test_a_token_in_the_file_is_refused_and_not_repeated(file: Path) -> None:
     for text in (f'token = "{SECRET}"', f'[primary]\nauth_token = "{SECRET}"', f'[primary]\ntoken = "{SECRET}'):
         with pytest.raises(ConfigError) as caught:
-            load(write(file, text), None, {}, {})
+            load_settings(write(file, text), None, {}, {})
         assert SECRET not in caught.value.message + caught.value.hint
 
 
 def test_redact_url() -> None:
-    assert config.redact_url(f"https://u:{SECRET}@host:1/p?authToken={SECRET}#x") == "https://host:1/p"
-    assert config.redact_url("file:/a/b.db?mode=ro") == "file:/a/b.db"
+    assert redact_url(f"https://u:{SECRET}@host:1/p?authToken={SECRET}#x") == "https://host:1/p"
+    assert redact_url("file:/a/b.db?mode=ro") == "file:/a/b.db"
 
 
 def test_a_token_shows_itself_to_nobody() -> None:
@@ -258,7 +259,7 @@ def test_a_token_shows_itself_to_nobody() -> None:
 def test_where_the_token_comes_from(
     file: Path, typed: dict[str, object], env: dict[str, str], toml: str, value: str | None, origin: str
 ) -> None:
-    loaded = load(write(file, toml), None, typed, env)
+    loaded = load_settings(write(file, toml), None, typed, env)
     token = read_token(loaded, env)
     assert (token.value if token else None) == value
     assert (token.origin if token else "") == origin
@@ -268,44 +269,44 @@ def test_a_token_file(tmp_path: Path, file: Path) -> None:
     secret = tmp_path / "token"
     secret.write_text(f"  {SECRET}\n")
     secret.chmod(0o644)
-    loaded = load(write(file, f'token_file = "{secret}"'), None, {}, {})
+    loaded = load_settings(write(file, f'token_file = "{secret}"'), None, {}, {})
     token = read_token(loaded, {})
     assert token is not None
     assert token.value == SECRET
-    assert config.token_is_exposed(secret)
+    assert token_is_exposed(secret)
     secret.chmod(0o600)
-    assert not config.token_is_exposed(secret)
+    assert not token_is_exposed(secret)
 
 
 @pytest.mark.parametrize("content", [b"", b"  \n", b"a b", b"a\nb: c", b"\xff\xfe", "ä".encode()])
 def test_a_token_file_that_holds_none(tmp_path: Path, file: Path, content: bytes) -> None:
     secret = tmp_path / "token"
     secret.write_bytes(content)
-    loaded = load(write(file, f'token_file = "{secret}"'), None, {}, {})
+    loaded = load_settings(write(file, f'token_file = "{secret}"'), None, {}, {})
     with pytest.raises(ConfigError):
         read_token(loaded, {})
 
 
 def test_what_was_named_must_hold_a_token(file: Path, tmp_path: Path) -> None:
-    loaded = load(write(file, ""), None, {"token_env": "NONE"}, {"TURSO_TOKEN": "b"})
+    loaded = load_settings(write(file, ""), None, {"token_env": "NONE"}, {"TURSO_TOKEN": "b"})
     with pytest.raises(ConfigError, match="NONE is not set"):
         read_token(loaded, {"TURSO_TOKEN": "b"})
-    loaded = load(write(file, ""), None, {"token_file": str(tmp_path / "none")}, {})
+    loaded = load_settings(write(file, ""), None, {"token_file": str(tmp_path / "none")}, {})
     with pytest.raises(ConfigError, match="cannot be read"):
         read_token(loaded, {})
-    loaded = load(write(file, ""), None, {"token_file": str(tmp_path / "none"), "token_env": "X"}, {"X": "x"})
+    loaded = load_settings(write(file, ""), None, {"token_file": str(tmp_path / "none"), "token_env": "X"}, {"X": "x"})
     with pytest.raises(ConfigError, match="both"):
         read_token(loaded, {"X": "x"})
 
 
 def test_the_view_hides_the_token(file: Path) -> None:
     env = {"TURSO_AUTH_TOKEN": SECRET, "TURSO_DATABASE_URL": "libsql://a.turso.io/db?tls=0"}
-    view = config.view(load(write(file, ""), None, {}, env), env)
+    view = settings_view(load_settings(write(file, ""), None, {}, env), env)
     assert SECRET not in repr(view)
     rows = {row.key: row for row in view.settings}
     assert (rows["primary.token"].value, rows["primary.token"].origin) == ("set, hidden", "env TURSO_AUTH_TOKEN")
     assert rows["primary.url"].value == "libsql://a.turso.io/db"
-    assert len(rows) == len(config.FIELDS) + 1
+    assert len(rows) == len(FIELDS) + 1
 
 
 # ------------------------------------------------------------------------------------------- editing
@@ -316,11 +317,11 @@ def test_init_writes_a_file_that_reads_back(file: Path) -> None:
         file, {"primary": "file:memory.db", "cache": "c.redb", "max_episodes_cache": "77", "ui.theme": "calm-cvd"}
     )
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    settings = load(file, None, {}, {}).settings
+    settings = load_settings(file, None, {}, {}).settings
     assert (settings.primary, settings.cache, settings.max_episodes_cache) == ("file:memory.db", Path("c.redb"), 77)
     assert settings.ui.theme == "calm-cvd"
     text = file.read_text("utf-8")
-    for field in config.FIELDS:
+    for field in FIELDS:
         assert field.help in text
     with pytest.raises(ConfigError, match="exists already"):
         config_file.init(file, {})
@@ -344,18 +345,18 @@ def test_edit_keeps_everything_else(file: Path) -> None:
     assert "batch_size = 6 # small" in text
     assert "[primary] # where" in text
     assert "interval_s = 60\n" in text
-    settings = load(file, None, {}, {}).settings
+    settings = load_settings(file, None, {}, {}).settings
     assert (settings.batch_size, settings.timeout_s, settings.interval_s) == (6, 12.5, 60)
     config_file.edit(file, "batch_size", None)
-    assert load(file, None, {}, {}).settings.batch_size == 100
+    assert load_settings(file, None, {}, {}).settings.batch_size == 100
 
 
 def test_edit_of_a_profile(file: Path) -> None:
     write(file, "batch_size = 5\n")
     config_file.edit(file, "batch_size", 6, profile="night")
     config_file.edit(file, "ui.refresh", 2, profile="night")
-    assert load(file, None, {}, {}).settings.batch_size == 5
-    night = load(file, "night", {}, {}).settings
+    assert load_settings(file, None, {}, {}).settings.batch_size == 5
+    night = load_settings(file, "night", {}, {}).settings
     assert (night.batch_size, night.ui.refresh) == (6, 2.0)
 
 
@@ -377,8 +378,8 @@ def test_one_state_folder_per_real_path(tmp_path: Path, monkeypatch: pytest.Monk
     cache.touch()
     link = tmp_path / "link.redb"
     link.symlink_to(cache)
-    assert config.default_state_dir(cache) == config.default_state_dir(link)
-    assert config.default_state_dir(cache) != config.default_state_dir(tmp_path / "b.redb")
-    assert config.state_directory(Settings(cache=cache)) == config.default_state_dir(cache)
-    assert config.state_directory(Settings(cache=cache, state_dir=tmp_path)) == tmp_path
-    assert config.state_directory(Settings()) is None
+    assert default_state_dir(cache) == default_state_dir(link)
+    assert default_state_dir(cache) != default_state_dir(tmp_path / "b.redb")
+    assert state_directory(Settings(cache=cache)) == default_state_dir(cache)
+    assert state_directory(Settings(cache=cache, state_dir=tmp_path)) == tmp_path
+    assert state_directory(Settings()) is None

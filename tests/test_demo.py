@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from storage_sync import _native, demo, operations
-from storage_sync.config import load
+from storage_sync.config import load_settings
 from storage_sync.demo import Demo, Writer, debug_text, generate, iso
 from storage_sync.model import TABLES, Word
 from storage_sync.request import Request
@@ -47,7 +47,7 @@ def content(path: Path) -> dict[str, list[tuple[object, ...]]]:
 
 
 def sync(made: Demo) -> None:
-    request = Request(load(made.config_file, None, {}, {}).settings, None)
+    request = Request(load_settings(made.config_file, None, {}, {}).settings, None)
     outcome = asyncio.run(operations.sync(request, lambda run: None, Cancel()))
     assert (outcome.verdict, outcome.exit_code, outcome.error) == (Word.IN_SYNC, 0, None)
     assert sum(counts.refused or 0 for counts in outcome.counts.values()) == 0
@@ -163,7 +163,7 @@ def test_the_writer_ends_with_us(tmp_path: Path) -> None:
 
 def test_the_configuration_of_the_demo_is_complete(tmp_path: Path) -> None:
     made = Demo.create(tmp_path, 8, 10, now=1_795_392_000)
-    settings = load(made.config_file, None, {}, {}).settings
+    settings = load_settings(made.config_file, None, {}, {}).settings
     assert settings.primary == f"file:{made.primary}"
     assert (settings.cache, settings.state_dir) == (made.cache, made.state_dir)
     assert settings.interval_s + settings.staleness_s <= 90

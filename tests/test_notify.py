@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from storage_sync import config, notify
+from storage_sync import notify
+from storage_sync.config import load_settings, settings_view
 from storage_sync.config import Settings
 from storage_sync.errors import ConfigError
 from storage_sync.model import Word
@@ -140,13 +141,13 @@ async def test_a_listener_that_hangs_is_given_up() -> None:
 
 
 def test_the_urls_are_shown_without_their_path(tmp_path: Path) -> None:
-    loaded = config.load(tmp_path / "none", None, {"notify_url": SECRET_URL}, {}, required=False)
-    (row,) = [row for row in config.view(loaded, {}).settings if row.key == "notify.url"]
+    loaded = load_settings(tmp_path / "none", None, {"notify_url": SECRET_URL}, {}, required=False)
+    (row,) = [row for row in settings_view(loaded, {}).settings if row.key == "notify.url"]
     assert row.value == "https://hooks.example.org/…"
 
 
 @pytest.mark.parametrize("url", ["ftp://very-secret", "very-secret", "https://", "https://a b/very-secret"])
 def test_a_url_that_is_none_is_refused_without_being_repeated(tmp_path: Path, url: str) -> None:
     with pytest.raises(ConfigError, match="begins with https") as caught:
-        config.load(tmp_path / "none", None, {"heartbeat_url": url}, {}, required=False)
+        load_settings(tmp_path / "none", None, {"heartbeat_url": url}, {}, required=False)
     assert "secret" not in caught.value.message

@@ -55,10 +55,10 @@ class Invocation:
     def loaded(self, *, required: bool = True) -> Loaded:
         """Effective settings; ConfigError names what is wrong and where."""
         if self._loaded is None:
-            from storage_sync import config
+            from storage_sync.config import load_settings
 
             path = Path(self.config_file).expanduser() if self.config_file else None
-            self._loaded = config.load(path, self.profile, self.typed, self.env, required=required)
+            self._loaded = load_settings(path, self.profile, self.typed, self.env, required=required)
         return self._loaded
 
     def use(self, loaded: Loaded) -> None:
@@ -67,20 +67,20 @@ class Invocation:
 
     def token(self) -> Token | None:
         """The token of the settings; from here on it is a secret of this invocation."""
-        from storage_sync import config
+        from storage_sync.config import read_token
 
-        token = config.read_token(self.loaded(), self.env)
+        token = read_token(self.loaded(), self.env)
         if token is not None:
             self.secrets.add(token.value)
         return token
 
     def oddities(self) -> tuple[str, ...]:
         """What is odd about the settings but stops nothing: a variable that is none, a token that others can read."""
-        from storage_sync import config
+        from storage_sync.config import token_is_exposed
 
         loaded = self.loaded()
         token_file = loaded.settings.token_file
-        if token_file is not None and config.token_is_exposed(token_file):
+        if token_file is not None and token_is_exposed(token_file):
             return (*loaded.warnings, f"the token file {token_file} can be read by others; chmod 600 it")
         return loaded.warnings
 

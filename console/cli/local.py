@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from console.cli.invocation import Answer, Invocation
 from console.cli.output import width_of
 from console.cli.remembered import gather, open_history
-from storage_sync import config
+from storage_sync.config import Settings, default_file, setting_value, settings_view, state_directory
 from storage_sync.errors import LocalIO, UsageError
 from storage_sync.outcome import ErrorValue, Outcome, Word
 
@@ -123,12 +123,12 @@ def metrics(invocation: Invocation, *, textfile: str | None) -> Answer:
 
 def config_show(invocation: Invocation) -> Answer:
     loaded = invocation.loaded()
-    view = config.view(loaded, invocation.env)
+    view = settings_view(loaded, invocation.env)
     settings = [
         {"key": row.key, "value": row.value, "from": row.origin, "applies": row.applies, "help": row.help}
         for row in view.settings
     ]
-    state = config.state_directory(loaded.settings)
+    state = state_directory(loaded.settings)
     extra = {
         "file": view.file or None,
         "looked_in": str(_file_of(invocation)),
@@ -146,14 +146,14 @@ def _file_of(invocation: Invocation) -> Path:
     if invocation.config_file:
         return Path(invocation.config_file).expanduser()
     named = invocation.env.get("STORAGE_SYNC_CONFIG")
-    return Path(named).expanduser() if named else config.default_file()
+    return Path(named).expanduser() if named else default_file()
 
 
 def config_check(invocation: Invocation) -> Answer:
     """Exit 0 when a sync could start with it, 2 when something is wrong or lacks."""
     loaded = invocation.loaded()
     invocation.token()
-    lacks = [name for name in ("primary", "cache") if config.get(loaded.settings, name) is None]
+    lacks = [name for name in ("primary", "cache") if setting_value(loaded.settings, name) is None]
     extra = {"file": str(loaded.file) if loaded.file is not None else None}
     warnings = (*invocation.oddities(), *_moved_wrongly(loaded.settings))
     if not lacks:
@@ -164,7 +164,7 @@ def config_check(invocation: Invocation) -> Answer:
     return Answer(outcome, "")
 
 
-def _moved_wrongly(settings: config.Settings) -> tuple[str, ...]:
+def _moved_wrongly(settings: Settings) -> tuple[str, ...]:
     """What of `ui.keymap` the console leaves out; it starts all the same."""
     asked = dict(settings.ui.keymap)
     if not asked:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from console.cli.invocation import Answer, Invocation
 from console.cli.output import width_of
-from storage_sync import config
+from storage_sync.config import state_directory
 from storage_sync.errors import UsageError
 from storage_sync.outcome import Outcome, Word
 
@@ -41,7 +41,7 @@ def _state(invocation: Invocation) -> tuple[str, StateDir]:
 
     settings = invocation.request(primary=False).settings
     cache = str(settings.cache)
-    return cache, open_state_dir(config.state_directory(settings) or Path(), cache, create=False)
+    return cache, open_state_dir(state_directory(settings) or Path(), cache, create=False)
 
 
 def _refused(invocation: Invocation) -> list[dict[str, object]]:

@@ -139,22 +139,22 @@ def event_lines(recording: Recording) -> Iterator[str]:
 
 def words_of(event: Event) -> str:
     """An event in a sentence."""
-    from storage_sync import model
+    from storage_sync.model import ConfigChanged, CoreDied, FileChanged, LogLine, RunEnded, RunStarted, StateChanged
 
     match event:
-        case model.LogLine():
+        case LogLine():
             return f"{event.level:<5} {event.area}: {event.text}"
-        case model.RunStarted():
+        case RunStarted():
             return f"run   {event.run_id} {event.kind} started ({event.trigger})"
-        case model.RunEnded():
+        case RunEnded():
             return f"run   {event.run_id} ended: {event.outcome.verdict.value}, exit {event.outcome.exit_code}"
-        case model.StateChanged():
+        case StateChanged():
             return f"state {event.old.value} -> {event.new.value}: {event.why}"
-        case model.FileChanged():
+        case FileChanged():
             return f"file  {event.path} changed"
-        case model.ConfigChanged():
+        case ConfigChanged():
             return f"config {', '.join(event.keys)} changed"
-        case model.CoreDied():
+        case CoreDied():
             return f"core  ended: {event.report}"
         case _:
             return type(event).__name__

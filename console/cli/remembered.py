@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.cli.invocation import Answer, Invocation
-from storage_sync import config
+from storage_sync.config import state_directory
 from storage_sync.errors import ConfigError
 from storage_sync.outcome import Outcome, Word
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def _history_file(invocation: Invocation) -> Path:
     settings = invocation.loaded().settings
-    folder = config.state_directory(settings)
+    folder = state_directory(settings)
     if folder is None:
         raise ConfigError("no cache is named", hint="give --cache PATH or --state-dir DIR, or set REDB_CACHE_PATH")
     if settings.cache is None:

@@ -49,7 +49,7 @@ def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
     import tempfile
 
     from console.cli.output import json_text
-    from storage_sync import config
+    from storage_sync.config import load_settings
     from storage_sync.demo import Demo
     from storage_sync.document import to_json
 
@@ -61,7 +61,7 @@ def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
         with tempfile.TemporaryDirectory(prefix="storage-sync-demo-") as folder:
             made = Demo.create(Path(folder), seed, episodes)
             # The environment must not lead the demo to a real primary.
-            loaded = config.load(made.config_file, None, invocation.typed, {})
+            loaded = load_settings(made.config_file, None, invocation.typed, {})
             invocation.use(loaded)
             if not on_terminal() or invocation.machine:
                 outcome = _sync_demo(invocation, seed, episodes)

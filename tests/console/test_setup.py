@@ -15,7 +15,7 @@ from console.dialogs.setup import SetupDialog
 from console.scenes import scene
 from console.start import make_bridge
 from storage_sync.answers import SetupFinding, SetupForm, SetupSaved, SetupTried
-from storage_sync.config import Settings, load
+from storage_sync.config import Settings, load_settings
 from storage_sync.demo import Demo
 from storage_sync.errors import ConfigError, LocalIO
 from storage_sync.first_run import Surroundings, save_form, try_form
@@ -216,7 +216,7 @@ def test_saved_settings_are_those_of_the_form(tmp_path: Path, profile: str) -> N
     assert save_form(form, place) == SetupSaved(str(place.file))
     assert stat.S_IMODE(place.file.stat().st_mode) == 0o600
     assert SECRET not in place.file.read_text()
-    settings = load(place.file, None, {}, {}).settings
+    settings = load_settings(place.file, None, {}, {}).settings
     assert (settings.primary, settings.cache) == ("https://x.test", tmp_path / "c.redb")
     assert (settings.token_env, settings.access, settings.profile) == ("TURSO_AUTH_TOKEN", "read-only", profile.strip())
 
@@ -228,7 +228,7 @@ def test_a_file_that_is_there_keeps_what_the_form_does_not_name(tmp_path: Path) 
     save_form(SetupForm("https://x.test", cache=str(tmp_path / "c")), place)
     text = place.file.read_text()
     assert "# mine" in text
-    assert load(place.file, None, {}, {}).settings.interval_s == 60
+    assert load_settings(place.file, None, {}, {}).settings.interval_s == 60
 
 
 def test_what_does_not_fit_is_not_saved(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from console.configuration import configuration_of
 from storage_sync.answers import PrimaryTried, SettingEdit, SettingsPreview, SettingsWritten
-from storage_sync.config import load
+from storage_sync.config import load_settings
 from storage_sync.config_file import edited, section_in_effect
 from storage_sync.demo import Demo
 from storage_sync.model import Answer, ConfigChanged, Refused
@@ -38,7 +38,7 @@ def write(demo: Demo, more: str = "") -> Path:
 async def running(
     file: Path | None, profile: str | None = None, env: dict[str, str] | None = None
 ) -> AsyncIterator[tuple[SyncService, Watcher]]:
-    loaded = load(file, profile, {}, env or {}, required=file is not None)
+    loaded = load_settings(file, profile, {}, env or {}, required=file is not None)
     watcher = Watcher()
     configuration = configuration_of(loaded.settings, loaded, env or {})
     service = SyncService(configuration, publish=watcher.publish, emit=watcher.emit)
@@ -143,7 +143,7 @@ async def test_a_profile_is_changed_for_itself_alone(tmp_path: Path) -> None:
     values = {"staleness_s": "61", "batch_size": "51", "poll_s": "9"}
     text = edited(file, values, section_in_effect("night"))
     file.write_text(text)
-    night, day = load(file, "night", {}, {}).settings, load(file, None, {}, {}).settings
+    night, day = load_settings(file, "night", {}, {}).settings, load_settings(file, None, {}, {}).settings
     assert (night.staleness_s, night.batch_size, night.poll_s) == (61, 51, 9)
     assert (day.staleness_s, day.batch_size, day.poll_s) == (900, 51, 5)
 
@@ -166,7 +166,7 @@ async def test_nothing_edited_and_no_file(tmp_path: Path) -> None:
     async with running(file) as (service, watcher):
         refused = await answered(service, watcher, "preview_settings", edits=())
         assert isinstance(refused, Refused)
-    loaded = load(file, None, {}, {})
+    loaded = load_settings(file, None, {}, {})
     file.unlink()
     watcher = Watcher()
     service = SyncService(configuration_of(loaded.settings, None, {}), publish=watcher.publish, emit=watcher.emit)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from storage_sync.config import load
+from storage_sync.config import load_settings
 from storage_sync.demo import generate
 from tests.support.command import Tool, fingerprint
 from tests.support.terminal import Terminal
@@ -78,4 +78,4 @@ def test_a_setting_is_edited_written_and_in_effect(tool: Tool) -> None:
         terminal.press("q")
         assert terminal.end() == 0
     assert file.read_text() == "# mine\nbatch_size = 75 # small\n"
-    assert load(file, None, {}, {}).settings.batch_size == 75
+    assert load_settings(file, None, {}, {}).settings.batch_size == 75
