@@ -24,7 +24,7 @@ RUST_MESSAGE := Rust is not installed. Install it from https://rustup.rs (1.85 o
 	toolchain is fetched through puccinialin by maturin.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build tools test check pytest cargo-test lint format lock bench faults interop interop-server clean
+.PHONY: help run build tools test check pytest cargo-test lint format lock bench faults interop interop-server screenshots clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / \t/' | expand -t 14
@@ -108,6 +108,9 @@ faults: build $(STAMPS)/dev tools  ## what breaks, at full size: damage, kills, 
 	STORAGE_SYNC_FAULTS=full $(BIN)/python -m pytest --numprocesses $(JOBS) --timeout 7200 \
 		tests/faults tests/watch tests/end_to_end/test_monkey.py tests/console/test_dialog_paths.py \
 		tests/console/test_hostile_fields.py tests/console/test_palette.py $(PYTEST_FLAGS)
+
+screenshots: build $(STAMPS)/dev  ## the pictures of README and docs
+	$(BIN)/python -m tests.support.pictures screenshots
 
 bench: build $(STAMPS)/dev tools  ## each figure beside its floor, in one run
 	$(BIN)/python -m benchmarks $(BENCH_FLAGS)

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks import console, floors
 from benchmarks.recorder import Recorder, fetch
-from storage_sync.demo import generate
+from storage_sync.demo.demo import generate
 from tests.support import hrana
 from tests.support.command import Tool, fingerprint
 from tests.support.sqld import Sqld

@@ -32,14 +32,14 @@ def main() -> None:
     for name in ("journal", "primary.hrana", "primary.pages"):
         import_module(f"storage_sync.{name}")
 
-    from storage_sync.config import Settings
-    from storage_sync.document import to_json
-    from storage_sync.model import Outcome
-    from storage_sync.operations import perform, quiet
-    from storage_sync.request import Request
-    from storage_sync.session import Session
+    from storage_sync.config.request import Request
+    from storage_sync.config.settings import Settings
+    from storage_sync.reports.document import to_json
+    from storage_sync.service.operations import perform, quiet
     from storage_sync.sync.cancel import Cancel
     from storage_sync.sync.run import run_sync
+    from storage_sync.sync.session import Session
+    from storage_sync.values.outcome import Outcome
 
     told = json.loads(sys.argv[1])
     settings = Settings(

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from textual.app import App, ComposeResult
 
-from console import scenes
-from console.verdict import verdict
 from console.views import orphans as words
 from console.views.frame import Frame
+from console.views.verdict import verdict
 from storage_sync.embeddings.detail import neighbours
 from storage_sync.embeddings.index import OrphanIndex, Remembered, Told, build, found_in
 from storage_sync.embeddings.query import View, select
 from storage_sync.embeddings.words import Wanted
 from tests.embeddings import synthetic
+from tests.support.scenes import snapshots
 from widgets.glyphs import Look
 from widgets.line import Line
 from widgets.virtual_table import VirtualTable
@@ -78,8 +78,8 @@ class _Paged(App[None]):
         super().__init__()
         self.view = view
         self.table = VirtualTable(Look())
-        snapshot = scenes.scene("in_sync").snapshot
-        now = scenes.NOW
+        snapshot = snapshots.scene("in_sync").snapshot
+        now = snapshots.NOW
         self.frame = Frame(snapshot, verdict(snapshot, now=now, beat_age=0.4), now, 0.4, Look())
 
     def compose(self) -> ComposeResult:

@@ -6,9 +6,9 @@ import asyncio
 import time
 from pathlib import Path
 
-from console.app import Console
-from console.start import make_bridge, ui_settings
-from storage_sync.config import Settings
+from console.app.app import Console
+from console.launch.start import make_bridge, ui_settings
+from storage_sync.config.settings import Settings
 
 TICK_S = 0.002
 LIMIT_S = 300.0

@@ -473,16 +473,6 @@ def demo(context: click.Context, seed: int, episodes: int) -> Answer:
 
 
 @storage_sync.command()
-@click.argument("directory", metavar="DIR")
-@click.pass_context
-def screenshots(context: click.Context, directory: str) -> Answer:
-    """Pictures of every screen."""
-    from console.cli import screen
-
-    return screen.screenshots(_begin(context), directory)
-
-
-@storage_sync.command()
 @click.option("--plain", is_flag=True, help="In lines, for screen readers.")
 @click.option("--record", metavar="FILE", help="Record the session there.")
 @click.pass_context

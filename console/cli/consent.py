@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from console.cli import output
 from console.cli.invocation import Invocation
-from storage_sync.errors import GuardStopped, UsageError
-from storage_sync.outcome import Outcome, Plan
+from storage_sync.values.errors import GuardStopped, UsageError
+from storage_sync.values.outcome import Outcome, Plan
 
 if TYPE_CHECKING:
-    from storage_sync.request import Request
+    from storage_sync.config.request import Request
 
 PRIMARY_ROW = "primary"
 """The last row of every plan; it is no work."""
@@ -54,7 +54,7 @@ def work_of(plan: Plan) -> bool:
 
 def plan_text(invocation: Invocation, plan: Plan) -> str:
     """The plan as a person reads it before the question."""
-    from storage_sync.document import clean, number, size, table
+    from storage_sync.reports.document import clean, number, size, table
 
     rows = [
         (row.text, number(row.rows) if row.rows else "", size(row.bytes) if row.bytes else "", row.undo)

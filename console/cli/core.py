@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from console.cli.invocation import Answer, Invocation, Limits
-from storage_sync.errors import GuardStopped, UsageError
-from storage_sync.outcome import Orphan, Outcome, Word
-from storage_sync.request import Part
+from storage_sync.values.errors import GuardStopped, UsageError
+from storage_sync.values.outcome import Orphan, Outcome, Word
+from storage_sync.values.part import Part
 
 _NAGIOS = {
     Word.IN_SYNC: 0,
@@ -39,13 +39,13 @@ def status(invocation: Invocation, *, check: bool, max_age: float | None, nagios
         request = invocation.request("check")
 
         async def work(progress: Any, cancel: Any) -> Outcome:
-            from storage_sync import operations
+            from storage_sync.service import operations
 
             return await operations.status(request, progress, cancel)
 
         outcome = run_core(invocation, work)
     else:
-        from storage_sync.status import status_quick
+        from storage_sync.reports.status import status_quick
 
         outcome = status_quick(invocation.request(primary=False))
     outcome = judged(outcome, check=check, max_age=max_age, now=time.time())
@@ -78,7 +78,7 @@ def nagios_code(outcome: Outcome) -> int:
 
 def nagios_line(outcome: Outcome, code: int, now: float) -> str:
     """One line with performance data: the proof's age, rows in the cache and rows refused."""
-    from storage_sync.document import clean, sentence
+    from storage_sync.reports.document import clean, sentence
 
     told = clean(outcome.error.message if outcome.error is not None else sentence(outcome)).replace("|", "/")
     data = []
@@ -127,7 +127,7 @@ def _asked(invocation: Invocation, call: Callable[[Any, Any, Any], Coroutine[obj
     from console.cli.running import run_core
 
     async def work(progress: Any, cancel: Any) -> Outcome:
-        from storage_sync import operations
+        from storage_sync.service import operations
 
         return await call(operations, progress, cancel)
 
@@ -225,7 +225,7 @@ def _value_fits(value: object, wanted: str) -> bool:
 
 def _as_jsonl(orphans: Iterable[Orphan]) -> str:
     from console.cli.output import json_text
-    from storage_sync.document import orphan_json
+    from storage_sync.reports.document import orphan_json
 
     return "\n".join(json_text({"v": 1, **orphan_json(orphan)}, indent=False) for orphan in orphans)
 

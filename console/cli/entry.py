@@ -14,7 +14,7 @@ import click
 from console.cli import output
 from console.cli.invocation import Answer, Invocation
 from console.cli.options import typed_json
-from storage_sync.errors import LocalIO, StorageSyncError, exit_code_of
+from storage_sync.values.errors import LocalIO, StorageSyncError, exit_code_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; whatever happens, its exit code is given back and its document printed."""
     typed = tuple(sys.argv[1:] if arguments is None else arguments)
     invocation = Invocation(arguments=typed)
-    from storage_sync.config import TOKEN_VARIABLES
+    from storage_sync.config.token import TOKEN_VARIABLES
 
     invocation.secrets.update(value for name in TOKEN_VARIABLES if (value := invocation.env.get(name)))
     with _sigterm_unwinds():

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from console.cli.consent import plan_text, with_consent
 from console.cli.invocation import Answer, Invocation, Limits
-from storage_sync.errors import GuardStopped, UsageError
-from storage_sync.outcome import Outcome
+from storage_sync.values.errors import GuardStopped, UsageError
+from storage_sync.values.outcome import Outcome
 
 if TYPE_CHECKING:
-    from storage_sync.request import Request
+    from storage_sync.config.request import Request
 
 
 def repair(invocation: Invocation, flags: Sequence[str], *, plan_only: bool, yes: bool, limits: Limits) -> Answer:
@@ -55,7 +55,7 @@ def _asked(invocation: Invocation, name: str, request: Request) -> Outcome:
     from console.cli.running import run_core
 
     async def work(progress: Any, cancel: Any) -> Outcome:
-        from storage_sync import operations
+        from storage_sync.service import operations
 
         operation = operations.repair if name == "repair" else operations.rebuild
         return await operation(request, progress, cancel)

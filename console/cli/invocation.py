@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from storage_sync.config import Loaded, Token
-    from storage_sync.outcome import Outcome
-    from storage_sync.request import Request
+    from storage_sync.config.load import Loaded
+    from storage_sync.config.request import Request
+    from storage_sync.config.token import Token
+    from storage_sync.values.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Invocation:
     def loaded(self, *, required: bool = True) -> Loaded:
         """Effective settings; ConfigError names what is wrong and where."""
         if self._loaded is None:
-            from storage_sync.config import load_settings
+            from storage_sync.config.load import load_settings
 
             path = Path(self.config_file).expanduser() if self.config_file else None
             self._loaded = load_settings(path, self.profile, self.typed, self.env, required=required)
@@ -67,7 +68,7 @@ class Invocation:
 
     def token(self) -> Token | None:
         """The token of the settings; from here on it is a secret of this invocation."""
-        from storage_sync.config import read_token
+        from storage_sync.config.token import read_token
 
         token = read_token(self.loaded(), self.env)
         if token is not None:
@@ -76,7 +77,7 @@ class Invocation:
 
     def oddities(self) -> tuple[str, ...]:
         """What is odd about the settings but stops nothing: a variable that is none, a token that others can read."""
-        from storage_sync.config import token_is_exposed
+        from storage_sync.config.token import token_is_exposed
 
         loaded = self.loaded()
         token_file = loaded.settings.token_file
@@ -86,8 +87,8 @@ class Invocation:
 
     def request(self, *flags: str, limits: Limits = USUAL, primary: bool = True, cache: bool = True) -> Request:
         """The request of one command; ConfigError when it needs a primary or a cache and none is named."""
-        from storage_sync.errors import ConfigError
-        from storage_sync.request import Request
+        from storage_sync.config.request import Request
+        from storage_sync.values.errors import ConfigError
 
         settings = self.loaded().settings
         if primary and settings.primary is None:

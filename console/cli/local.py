@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from console.cli.invocation import Answer, Invocation
 from console.cli.output import width_of
 from console.cli.remembered import gather, open_history
-from storage_sync.config import Settings, default_file, setting_value, settings_view, state_directory
-from storage_sync.errors import LocalIO, UsageError
-from storage_sync.outcome import ErrorValue, Outcome, Word
+from storage_sync.config.places import default_file, state_directory
+from storage_sync.config.settings import Settings, setting_value
+from storage_sync.config.view import settings_view
+from storage_sync.values.errors import LocalIO, UsageError
+from storage_sync.values.outcome import ErrorValue, Outcome, Word
 
 if TYPE_CHECKING:
-    from storage_sync.model import RunSummary
+    from storage_sync.values.snapshot import RunSummary
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -29,7 +31,7 @@ def _told(command: str, extra: Mapping[str, object] | None = None, **kwargs: obj
 def _table(invocation: Invocation, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     import sys
 
-    from storage_sync.document import table
+    from storage_sync.reports.document import table
 
     return "\n".join(table(head, rows, width=width_of(sys.stdout), colour=invocation.colour()))
 
@@ -54,7 +56,7 @@ def parse_since(text: str, now: float) -> float:
 
 def run_json(run: RunSummary) -> dict[str, object]:
     """One run as `history --json` lists it."""
-    from storage_sync.document import rfc3339
+    from storage_sync.reports.document import rfc3339
 
     return {
         "id": run.id,
@@ -75,7 +77,7 @@ def run_json(run: RunSummary) -> dict[str, object]:
 
 
 def history(invocation: Invocation, *, since: str | None, limit: int) -> Answer:
-    from storage_sync.document import number, rfc3339
+    from storage_sync.reports.document import number, rfc3339
 
     start = parse_since(since, time.time()) if since is not None else None
     warnings: list[str] = []
@@ -104,7 +106,7 @@ def history(invocation: Invocation, *, since: str | None, limit: int) -> Answer:
 
 
 def metrics(invocation: Invocation, *, textfile: str | None) -> Answer:
-    from storage_sync.metrics import render, write_textfile
+    from storage_sync.reports.metrics import render, write_textfile
 
     warnings: list[str] = []
     facts = gather(invocation, warnings)
@@ -170,20 +172,20 @@ def _moved_wrongly(settings: Settings) -> tuple[str, ...]:
     if not asked:
         return ()
     # brings Textual, which most configurations need not wait for
-    from console.keymap import keymap
+    from console.keys.keymap import keymap
 
     return tuple(f"ui.keymap: {said}" for said in keymap(asked).problems)
 
 
 def config_init(invocation: Invocation) -> Answer:
-    from storage_sync import config_file
+    from storage_sync.config import edit
 
     file = _file_of(invocation)
     values = dict(invocation.typed)
     if invocation.profile:
         values["profile"] = invocation.profile
     try:
-        config_file.init(file, values)
+        edit.init(file, values)
     except OSError as error:
         raise LocalIO(f"{file} cannot be written: {error.strerror}", hint="give another place with --config") from None
     lacks = [
@@ -197,7 +199,7 @@ def config_init(invocation: Invocation) -> Answer:
 
 
 def keys(invocation: Invocation) -> Answer:
-    from console.keys import KEYS
+    from console.keys.table import KEYS
 
     rows = [(key.shown, key.label.rstrip("…"), key.where, key.tooltip) for key in KEYS]
     listed = [

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from console.cli.consent import plan_text, with_consent, work_of
 from console.cli.invocation import USUAL, Answer, Invocation, Limits
-from storage_sync.errors import GuardStopped, UsageError
-from storage_sync.outcome import Outcome
+from storage_sync.values.errors import GuardStopped, UsageError
+from storage_sync.values.outcome import Outcome
 
 if TYPE_CHECKING:
-    from storage_sync.request import Request
+    from storage_sync.config.request import Request
 
 
 def _run(invocation: Invocation, request: Request, kind: str, **arguments: object) -> Outcome:
-    """One operation of the core in a loop of its own; `kind`: one of `storage_sync.jobs.KINDS`."""
+    """One operation of the core in a loop of its own; `kind`: one of `storage_sync.service.jobs.KINDS`."""
     from console.cli.running import run_core
-    from storage_sync.jobs import KINDS
+    from storage_sync.service.jobs import KINDS
 
     work = KINDS[kind].work(arguments)
 
     async def operation(progress: Any, cancel: Any) -> Outcome:
-        from storage_sync import operations
+        from storage_sync.service import operations
 
         return await operations.mend(invocation.command, request, work, progress, cancel)
 
@@ -59,7 +59,7 @@ def _changed(
 
 def _rows(outcome: Outcome) -> str:
     """How many rows a change touched, and how it is taken back."""
-    from storage_sync.document import number
+    from storage_sync.reports.document import number
 
     total = sum(one.insert + one.update + one.remove for one in outcome.applied.values())
     told = f"{number(total)} row{'' if total == 1 else 's'} changed by run {outcome.run_id}"
@@ -141,7 +141,7 @@ def compact(invocation: Invocation, *, plan_only: bool, limits: Limits) -> Answe
     told = outcome.extra.get("compact")
     if outcome.error is not None or not isinstance(told, dict):
         return Answer(outcome)
-    from storage_sync.document import size
+    from storage_sync.reports.document import size
 
     text = f"{size(told['bytes_before'])} before"
     if told["bytes_after"] is not None:
@@ -162,7 +162,7 @@ def peek_text(invocation: Invocation, outcome: Outcome, told: dict[str, Any]) ->
     import sys
 
     from console.cli.output import width_of
-    from storage_sync.document import report, size
+    from storage_sync.reports.document import report, size
 
     holders = ", ".join(told["held_by"]) or "nobody"
     lines = [

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TextIO
 from console.cli.invocation import Answer, Invocation
 
 if TYPE_CHECKING:
-    from storage_sync.model import Outcome, Run
+    from storage_sync.values.outcome import Outcome
+    from storage_sync.values.snapshot import Run
 
 MASK = "[hidden]"
 _IN_URL = re.compile(r"(?i)((?:auth_?token|jwt|password|token)=)[^\s&\"'#;]+")
@@ -50,7 +51,7 @@ def write(stream: TextIO, text: str) -> None:
         _drop(stream)
     except OSError as error:
         _drop(stream)
-        from storage_sync.errors import LocalIO
+        from storage_sync.values.errors import LocalIO
 
         raise LocalIO(f"the output cannot be written: {error.strerror}") from None
 
@@ -75,7 +76,7 @@ def say(invocation: Invocation, text: str) -> None:
 
 def print_answer(invocation: Invocation, answer: Answer) -> None:
     """The document, or what people read: data on standard output, everything said on standard error."""
-    from storage_sync import document
+    from storage_sync.reports import document
 
     outcome = answer.outcome
     if invocation.machine:
@@ -97,14 +98,14 @@ def print_answer(invocation: Invocation, answer: Answer) -> None:
 
 def print_progress(invocation: Invocation, run: Run) -> None:
     """One progress line of `--jsonl`."""
-    from storage_sync import document
+    from storage_sync.reports import document
 
     write(sys.stdout, redacted(json_text(document.progress_line(run), indent=False), invocation.secrets))
 
 
 def error_outcome(command: str, code: str, exit_code: int, message: str, hint: str, retry: bool = False) -> Outcome:
     """The outcome of a command that could not do its work."""
-    from storage_sync.outcome import ErrorValue, Outcome, Word
+    from storage_sync.values.outcome import ErrorValue, Outcome, Word
 
     verdicts = {"guard": Word.REFUSED, "cache_damaged": Word.DAMAGED}
     return Outcome(

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from console.cli.invocation import Answer, Invocation
 from console.cli.output import width_of
-from storage_sync.config import state_directory
-from storage_sync.errors import UsageError
-from storage_sync.outcome import Outcome, Word
+from storage_sync.config.places import state_directory
+from storage_sync.values.errors import UsageError
+from storage_sync.values.outcome import Outcome, Word
 
 if TYPE_CHECKING:
-    from storage_sync.cache.set_aside import AsideRow
-    from storage_sync.cache.statedir import StateDir
+    from storage_sync.state.directory import StateDir
+    from storage_sync.state.quarantine import AsideRow
 
 _LIMIT = 10_000
 """At most so many of each kind are listed."""
@@ -37,7 +37,7 @@ def show(invocation: Invocation, identity: str) -> Answer:
 
 
 def _state(invocation: Invocation) -> tuple[str, StateDir]:
-    from storage_sync.cache.statedir import open_state_dir
+    from storage_sync.state.directory import open_state_dir
 
     settings = invocation.request(primary=False).settings
     cache = str(settings.cache)
@@ -45,8 +45,8 @@ def _state(invocation: Invocation) -> tuple[str, StateDir]:
 
 
 def _refused(invocation: Invocation) -> list[dict[str, object]]:
-    from storage_sync.document import rfc3339
-    from storage_sync.mend.listing import refused_rows
+    from storage_sync.reports.document import rfc3339
+    from storage_sync.service.quarantine_queries import refused_rows
 
     cache, state = _state(invocation)
     return [
@@ -64,14 +64,14 @@ def _refused(invocation: Invocation) -> list[dict[str, object]]:
 
 
 def _set_aside(invocation: Invocation) -> list[dict[str, object]]:
-    from storage_sync.mend.listing import aside_rows
+    from storage_sync.service.quarantine_queries import aside_rows
 
     _, state = _state(invocation)
     return [_aside_json(row) for row in sorted(aside_rows(state, _LIMIT), key=lambda row: row.id)]
 
 
 def _aside_json(row: AsideRow) -> dict[str, object]:
-    from storage_sync.document import rfc3339
+    from storage_sync.reports.document import rfc3339
 
     return {
         "id": row.id,
@@ -86,7 +86,7 @@ def _aside_json(row: AsideRow) -> dict[str, object]:
 
 
 def _text(invocation: Invocation, refused: list[dict[str, object]], aside: list[dict[str, object]]) -> str:
-    from storage_sync.document import number, table
+    from storage_sync.reports.document import number, table
 
     width, colour = width_of(sys.stdout), invocation.colour()
     rows = [[str(entry.get(name, "")) for name in ("id", "column", "reason")] for entry in refused]

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from console.cli.invocation import Answer, Invocation
 from console.cli.output import json_text, write
-from console.cli.screen import ended, on_terminal
-from storage_sync.errors import UsageError
-from storage_sync.outcome import Outcome
+from console.cli.screen import ended, on_terminal, opened
+from storage_sync.values.errors import UsageError
+from storage_sync.values.outcome import Outcome
 
 if TYPE_CHECKING:
-    from storage_sync.model import Event
-    from storage_sync.recording import Recorder, Recording
+    from storage_sync.reports.recording import Recorder, Recording
+    from storage_sync.values.events import Event
 
 
 def recorder(invocation: Invocation, file: str) -> Recorder:
     """A new recording that never holds the token of this line."""
-    from storage_sync.recording import Recorder
+    from storage_sync.reports.recording import Recorder
 
     loaded = invocation.loaded()
     if loaded.settings.primary is None or loaded.settings.cache is None:
@@ -31,19 +31,19 @@ def recorder(invocation: Invocation, file: str) -> Recorder:
 def _warn(text: str) -> None:
     import logging
 
-    logging.getLogger("storage_sync.recording").warning(text)
+    logging.getLogger("storage_sync.reports.recording").warning(text)
 
 
 def record(invocation: Invocation, file: str, *, seconds: float | None) -> Answer:
     """Without a screen: the core works and is recorded until a signal, or for so many seconds."""
     from console.cli.running import run_core
-    from console.start import make_bridge
+    from console.launch.start import make_bridge
 
     loaded = invocation.loaded()
     tape = recorder(invocation, file)
 
     async def work(progress: object, cancel: object) -> Outcome:
-        from console.recorder import until_cancelled
+        from console.launch.recorder import until_cancelled
 
         bridge = make_bridge(loaded.settings, loaded, invocation.env, tape)
         return await until_cancelled(bridge, cancel, seconds)  # type: ignore[arg-type]
@@ -64,14 +64,15 @@ def replay(invocation: Invocation, file: str, *, speed: float, at: float) -> Ans
                 write_line(line)
         text = None if invocation.machine else "\n".join(event_lines(recording)) or "Nothing happened in it."
         return Answer(_with(ended("replay"), summary(recording)), text)
-    from console.replay import play
-    from console.start import ui_settings
+    from console.launch.replay import play
+    from console.launch.start import ui_settings
 
-    return Answer(ended("replay", play(recording, ui_settings(invocation.loaded().settings), speed, at)), "")
+    left = play(recording, ui_settings(invocation.loaded().settings), speed, at)
+    return Answer(ended("replay", opened(left)), "")
 
 
 def _read(file: str) -> Recording:
-    from storage_sync.recording import read
+    from storage_sync.reports.recording import read
 
     return read(Path(file))
 
@@ -90,8 +91,8 @@ def write_line(document: dict[str, object]) -> None:
 
 def summary(recording: Recording) -> dict[str, object]:
     """What is on a recording, for the document."""
-    from storage_sync.document import rfc3339
-    from storage_sync.model import RunEnded, StateChanged
+    from storage_sync.reports.document import rfc3339
+    from storage_sync.values.events import RunEnded, StateChanged
 
     verdicts: list[str] = []
     runs: list[dict[str, object]] = []
@@ -122,7 +123,7 @@ def event_documents(recording: Recording) -> Iterator[dict[str, object]]:
     """Each event as one JSON object: when, its kind, its fields."""
     import msgspec
 
-    from storage_sync.document import rfc3339
+    from storage_sync.reports.document import rfc3339
 
     for t, event in recording.events(0, len(recording.lines)):
         yield {"at": rfc3339(recording.at + t), "event": type(event).__name__, **msgspec.to_builtins(event)}
@@ -130,7 +131,7 @@ def event_documents(recording: Recording) -> Iterator[dict[str, object]]:
 
 def event_lines(recording: Recording) -> Iterator[str]:
     """Each event as a line for people."""
-    from storage_sync.document import rfc3339
+    from storage_sync.reports.document import rfc3339
     from widgets import fmt
 
     for t, event in recording.events(0, len(recording.lines)):
@@ -139,7 +140,15 @@ def event_lines(recording: Recording) -> Iterator[str]:
 
 def words_of(event: Event) -> str:
     """An event in a sentence."""
-    from storage_sync.model import ConfigChanged, CoreDied, FileChanged, LogLine, RunEnded, RunStarted, StateChanged
+    from storage_sync.values.events import (
+        ConfigChanged,
+        CoreDied,
+        FileChanged,
+        LogLine,
+        RunEnded,
+        RunStarted,
+        StateChanged,
+    )
 
     match event:
         case LogLine():

@@ -15,8 +15,9 @@ from console.cli import output
 from console.cli.invocation import Invocation
 
 if TYPE_CHECKING:
-    from storage_sync.model import Outcome, Run
     from storage_sync.sync.cancel import Cancel
+    from storage_sync.values.outcome import Outcome
+    from storage_sync.values.snapshot import Run
 
 SHOW_AFTER_S = 0.5
 """Work shorter than this shows no progress line."""
@@ -59,7 +60,7 @@ class ProgressLine:
 
 def progress_text(run: Run) -> str:
     """Phase, rows, rate, bytes and remaining time in one line; what is unknown is left out."""
-    from storage_sync.document import number, size
+    from storage_sync.reports.document import number, size
 
     total = "" if run.total is None else f" of {number(run.total)}"
     parts = [run.step, f"{number(run.done)}{total} rows"]
@@ -144,7 +145,7 @@ class JsonLines(logging.Formatter):
     """One JSON object a line: time, level, area, message, sync_id, and the exception where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        from storage_sync.document import rfc3339
+        from storage_sync.reports.document import rfc3339
 
         line: dict[str, object] = {
             "at": rfc3339(record.created)[:-1] + f".{int(record.msecs):03d}Z",
@@ -166,7 +167,7 @@ def logged(invocation: Invocation, *, tells: bool = False) -> Iterator[None]:
 
     `tells`: also there what the setting `log.level` lets through.
     """
-    from storage_sync.errors import LocalIO
+    from storage_sync.values.errors import LocalIO
 
     settings = invocation.loaded().settings
     to_person = settings.log_file is None and settings.log_format == "text" and "log_format" not in invocation.typed

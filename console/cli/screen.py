@@ -1,4 +1,4 @@
-"""Commands that open the console, or make pictures of it; the demo, which also works without a terminal."""
+"""Commands that open the console; the demo, which also works without a terminal."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from console.cli.invocation import Answer, Invocation
 from console.cli.running import collect_garbage
-from storage_sync.errors import LocalIO, UsageError
-from storage_sync.outcome import Outcome, Word
+from storage_sync.values.errors import LocalIO, UsageError
+from storage_sync.values.outcome import Outcome, Word
+
+if TYPE_CHECKING:
+    from console.launch.opening import Leaving
 
 _OWN_IN_DEMO = ("primary", "cache", "state_dir", "token_file", "token_env")
 
@@ -25,23 +28,32 @@ def on_terminal() -> bool:
     return os.environ.get("TERM") != "dumb" and all(one.isatty() for one in (sys.stdin, sys.stdout, sys.stderr))
 
 
+def opened(left: Leaving) -> int:
+    """Open what a person left the console for, if anything; the exit code."""
+    if not left.opens:
+        return left.exit_code
+    from console.cli import main
+
+    return main(left.opens)
+
+
 def console(invocation: Invocation, *, plain: bool, record: str | None = None) -> Answer:
     """The console until the operator leaves it; `record`: the file that gets a recording of it."""
     if invocation.machine or not (plain or on_terminal()):
         raise UsageError("the console needs a terminal", hint="storage-sync status and tui --plain work without one")
-    from console.opening import run
+    from console.launch.opening import run
 
     collect_garbage()
     loaded = invocation.loaded()
     if record is None:
-        return Answer(ended("tui", run(loaded.settings, plain=plain, loaded=loaded)), "")
+        return Answer(ended("tui", opened(run(loaded.settings, plain=plain, loaded=loaded))), "")
     from contextlib import closing
 
     from console.cli.recordings import recorder
 
     with closing(recorder(invocation, record)) as tape:
-        code = run(loaded.settings, plain=plain, loaded=loaded, tap=tape)
-    return Answer(ended("tui", code, recording={"file": record}), f"Recorded {record}.")
+        left = run(loaded.settings, plain=plain, loaded=loaded, tap=tape)
+    return Answer(ended("tui", opened(left), recording={"file": record}), f"Recorded {record}.")
 
 
 def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
@@ -49,9 +61,9 @@ def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
     import tempfile
 
     from console.cli.output import json_text
-    from storage_sync.config import load_settings
-    from storage_sync.demo import Demo
-    from storage_sync.document import to_json
+    from storage_sync.config.load import load_settings
+    from storage_sync.demo.demo import Demo
+    from storage_sync.reports.document import to_json
 
     own = [name for name in _OWN_IN_DEMO if name in invocation.typed]
     if own or invocation.config_file or invocation.profile:
@@ -69,11 +81,12 @@ def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
                 return Answer(
                     outcome, None if invocation.machine else json_text(to_json(outcome), indent=False), raw=True
                 )
-            from console.opening import run
+            from console.launch.opening import run
 
             collect_garbage()
             with made.growing():
-                return Answer(ended("tui", run(loaded.settings, loaded=loaded)), "")
+                left = run(loaded.settings, loaded=loaded)
+            return Answer(ended("tui", opened(left)), "")
     except OSError as error:
         raise LocalIO(
             f"the demo's folder cannot be used: {error.strerror}", hint="check TMPDIR and free space"
@@ -86,7 +99,7 @@ def _sync_demo(invocation: Invocation, seed: int, episodes: int) -> Outcome:
     request = invocation.request()
 
     async def work(progress: Any, cancel: Any) -> Outcome:
-        from storage_sync import operations
+        from storage_sync.service import operations
 
         return await operations.sync(request, progress, cancel)
 
@@ -94,17 +107,3 @@ def _sync_demo(invocation: Invocation, seed: int, episodes: int) -> Outcome:
     extra = {**outcome.extra, "seed": seed, "episodes": episodes}
     following = outcome.next_action or "storage-sync demo on a terminal shows it live; storage-sync config init is next"
     return replace(outcome, command="demo", extra=extra, next_action=following)
-
-
-def screenshots(invocation: Invocation, directory: str) -> Answer:
-    """Pictures of every screen, made from the running console."""
-    from console.screenshots import write_screenshots
-
-    collect_garbage()
-    target = Path(directory)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        written = [str(path) for path in write_screenshots(target) or sorted(target.iterdir())]
-    except OSError as error:
-        raise LocalIO(f"{directory}: {error.strerror}") from error
-    return Answer(ended("screenshots", files=written), "\n".join(written))

@@ -9,15 +9,15 @@ from console.cli.invocation import Answer, Invocation
 from console.cli.running import run_core
 
 if TYPE_CHECKING:
-    from storage_sync.model import Run
-    from storage_sync.outcome import Outcome
+    from storage_sync.values.outcome import Outcome
+    from storage_sync.values.snapshot import Run
 
 
 def watch(invocation: Invocation, *, listen: str | None) -> Answer:
     """Until a signal; exit 130 or 143 after it, or the code of what stopped it."""
-    from console.configuration import configuration_of
-    from storage_sync.watching.exposed import Address
-    from storage_sync.watching.systemd import Systemd
+    from console.launch.configuration import configuration_of
+    from storage_sync.watch.metrics_server import Address
+    from storage_sync.watch.systemd import Systemd
 
     address = Address.parse(listen) if listen is not None else None
     request = invocation.request()
@@ -25,10 +25,10 @@ def watch(invocation: Invocation, *, listen: str | None) -> Answer:
     systemd = Systemd.of(invocation.env)
 
     async def work(progress: Any, cancel: Any) -> Outcome:
-        from storage_sync.watching import watch as headless
+        from storage_sync.watch import watch as headless
 
         for oddity in invocation.oddities():
-            logging.getLogger("storage_sync.config").warning(oddity)
+            logging.getLogger("storage_sync.config.settings").warning(oddity)
         told = progress if invocation.jsonl else _unwatched
         return await headless.watch(
             configuration, request.token, listen=address, systemd=systemd, progress=told, cancel=cancel

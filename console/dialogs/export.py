@@ -10,7 +10,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Static
 
 from console.dialogs.dialog import Dialog
-from storage_sync.model import Progressed
+from storage_sync.values.events import Progressed
 from widgets import fmt
 from widgets.glyphs import Look
 from widgets.line import Line, muted, plain, to_content

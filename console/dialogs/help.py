@@ -12,7 +12,7 @@ from textual.events import Resize
 from textual.widgets import Input
 
 from console.dialogs.dialog import Dialog
-from console.keys import KEYS, SCREENS, Key, help_groups
+from console.keys.table import KEYS, SCREENS, Key, help_groups
 from widgets.entry import Entry
 from widgets.glyphs import Look, Tone
 from widgets.line import Line, Piece, cell, muted, plain

@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.events import Resize
 
 from console.dialogs.dialog import Dialog
-from console.journal import HEAD, LEVELS, Journal, draw
+from console.views.log_buffer import HEAD, LEVELS, Journal, draw
 from widgets.fmt import LONGEST
 from widgets.glyphs import Look
 from widgets.line import Line, Piece

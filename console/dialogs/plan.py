@@ -14,12 +14,14 @@ from textual.events import Key, Resize
 from textual.widgets import Button, Input, Static
 
 from console.dialogs.dialog import Dialog
-from console.journal import LEVELS, Journal, draw
 from console.views import plan as words
 from console.views import result as end_words
 from console.views.frame import Frame
+from console.views.log_buffer import LEVELS, Journal, draw
 from console.views.run import cancel_label, run_lines
-from storage_sync.model import Outcome, Plan, Refused, Snapshot
+from storage_sync.values.events import Refused
+from storage_sync.values.outcome import Outcome, Plan
+from storage_sync.values.snapshot import Snapshot
 from widgets import fmt
 from widgets.choice_row import ChoiceRow, Choices
 from widgets.entry import Entry

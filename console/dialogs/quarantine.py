@@ -10,12 +10,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
-from console.bindings import bindings
 from console.dialogs.dialog import Dialog
 from console.dialogs.help import HelpDialog
-from console.keys import KEYS, QUARANTINE, Key, listed
+from console.keys.bindings import bindings
+from console.keys.table import KEYS, QUARANTINE, Key, listed
 from console.views import quarantine as words
-from storage_sync.answers import QuarantineEntry, QuarantineKind, QuarantinePage
+from storage_sync.values.answers import QuarantineEntry, QuarantineKind, QuarantinePage
 from widgets.entry import Entry
 from widgets.facts import Fact, FactList
 from widgets.glyphs import Look

@@ -14,7 +14,7 @@ from textual.events import Resize
 from textual.widgets import Button, Input, Static
 
 from console.dialogs.dialog import Dialog
-from storage_sync.answers import SetupForm, SetupTried
+from storage_sync.values.answers import SetupForm, SetupTried
 from widgets import fmt
 from widgets.choice_row import ChoiceRow, Choices
 from widgets.entry import Entry

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from console.flows.plans import Plans, Wish
 from console.flows.stage import Stage
-from console.off import NOT_REFUSED
-from console.verdict import adoptable
+from console.views.disabled import NOT_REFUSED
+from console.views.verdict import adoptable
 
 
 def adopt(stage: Stage, plans: Plans) -> None:

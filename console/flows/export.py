@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 from textual.screen import Screen
 
-from console.desk import Desk
 from console.dialogs.export import ExportDialog
-from console.hints import reason_and_hint
-from storage_sync.answers import Exported
-from storage_sync.model import Progressed, Refused
+from console.link.requests import Desk
+from console.views.hints import reason_and_hint
+from storage_sync.values.answers import Exported
+from storage_sync.values.events import Progressed, Refused
 from widgets import fmt
 from widgets.glyphs import Look
 

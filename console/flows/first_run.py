@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from console.dialogs.setup import SetupDialog
 from console.flows.stage import Stage
-from console.hints import reason_and_hint
-from storage_sync.answers import SetupForm, SetupSaved, SetupTried
-from storage_sync.model import Refused
+from console.views.hints import reason_and_hint
+from storage_sync.values.answers import SetupForm, SetupSaved, SetupTried
+from storage_sync.values.events import Refused
 
 
 class FirstRun:

@@ -9,14 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from console.desk import OnAnswer
 from console.flows.export import Exports
 from console.flows.plans import Wish
 from console.flows.stage import Stage
-from console.hints import reason_and_hint
+from console.link.requests import OnAnswer
+from console.views.hints import reason_and_hint
 from storage_sync.embeddings.reason import CAN_LEAVE
 from storage_sync.embeddings.words import GROUPS, SORTS, Marks, Wanted
-from storage_sync.model import Outcome, Refused
+from storage_sync.values.events import Refused
+from storage_sync.values.outcome import Outcome
 from widgets import fmt
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from storage_sync.embeddings.detail import Detail, Neighbours
     from storage_sync.embeddings.index import Bools, OrphanIndex, Row
     from storage_sync.embeddings.query import View
-    from storage_sync.embeddings.questions import Marked
+    from storage_sync.service.orphan_queries import Marked
 
 
 class Orphans:

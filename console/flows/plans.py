@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 
-from console.desk import CORE_ENDED
 from console.dialogs.plan import DONE, QUARANTINE, UNDO, PlanDialog
 from console.flows.stage import Stage
+from console.link.requests import CORE_ENDED
 from console.views.frame import Frame
-from storage_sync.answers import Exported
-from storage_sync.model import Outcome, Plan, Refused
+from storage_sync.values.answers import Exported
+from storage_sync.values.events import Refused
+from storage_sync.values.outcome import Outcome, Plan
 from widgets import fmt
 
 Ended = Callable[[Outcome], None]

@@ -8,9 +8,10 @@ from console.dialogs.quarantine import QuarantineDialog
 from console.flows.export import Exports
 from console.flows.plans import Wish, undo_of
 from console.flows.stage import Stage
-from console.hints import reason_and_hint
-from storage_sync.answers import QuarantinePage
-from storage_sync.model import Outcome, Refused
+from console.views.hints import reason_and_hint
+from storage_sync.values.answers import QuarantinePage
+from storage_sync.values.events import Refused
+from storage_sync.values.outcome import Outcome
 
 
 class Quarantine:

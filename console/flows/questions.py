@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from console.dialogs.ask import AskDialog, Choice
 from console.flows.stage import Stage
-from storage_sync.model import Run
+from storage_sync.values.snapshot import Run
 from widgets import fmt
 from widgets.line import muted, plain
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from console.desk import Desk
 from console.dialogs.dialog import Dialog
-from console.journal import Journal
-from console.keys import Key
-from console.ui import Clock
-from storage_sync.model import Snapshot
+from console.keys.table import Key
+from console.link.requests import Desk
+from console.views.log_buffer import Journal
+from console.views.ui_settings import Clock
+from storage_sync.values.snapshot import Snapshot
 from widgets.glyphs import Look
 
 T = TypeVar("T")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from console.dialogs.ask import AskDialog, Choice
 from console.flows.plans import Option, Plans, Wish
 from console.flows.stage import Stage
-from console.verdict import LOCK_STATES, states_of
-from storage_sync.answers import UnfinishedBuild
-from storage_sync.model import CheckStatus, Outcome
+from console.views.verdict import LOCK_STATES, states_of
+from storage_sync.values.answers import UnfinishedBuild
+from storage_sync.values.outcome import CheckStatus, Outcome
 from widgets import fmt
 from widgets.line import Line, muted, plain
 

@@ -18,7 +18,7 @@ from widgets.verdict_line import VerdictLine
 
 
 class BaseScreen(Screen[None]):
-    """`name_id` is the screen's id in `console.keys.SCREENS`."""
+    """`name_id` is the screen's id in `console.keys.table.SCREENS`."""
 
     name_id: ClassVar[str] = ""
     AUTO_FOCUS = ".first"

@@ -10,17 +10,18 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 
-from console.bindings import bindings
-from console.desk import Desk
 from console.dialogs.note import NoteDialog
 from console.dialogs.text import TextDialog
-from console.keys import HISTORY
+from console.keys.bindings import bindings
+from console.keys.table import HISTORY
+from console.link.requests import Desk
 from console.screens.rows import RowList, RowsScreen
 from console.views import runs as words
 from console.views.columns import Column
 from console.views.frame import Frame
-from storage_sync.answers import PastRun, RunDetail, Runs
-from storage_sync.model import Refused, Snapshot
+from storage_sync.values.answers import PastRun, RunDetail, Runs
+from storage_sync.values.events import Refused
+from storage_sync.values.snapshot import Snapshot
 from widgets import fmt
 from widgets.chart import ChartStack
 from widgets.glyphs import Look

@@ -10,14 +10,14 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Input, Static
 
-from console.bindings import bindings
 from console.dialogs.ask import AskDialog, Choice
 from console.dialogs.note import NoteDialog
 from console.dialogs.vector import VectorDialog
 from console.flows.orphans import Orphans
 from console.flows.plans import Wish
 from console.flows.stage import Stage
-from console.keys import ORPHANS
+from console.keys.bindings import bindings
+from console.keys.table import ORPHANS
 from console.screens.base import BaseScreen
 from console.views import orphan_detail as facts
 from console.views import orphans as words

@@ -8,13 +8,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 
-from console.bindings import bindings
-from console.journal import LEVELS, Journal, draw
-from console.keys import OVERVIEW
+from console.keys.bindings import bindings
+from console.keys.table import OVERVIEW
 from console.screens.base import BaseScreen
 from console.views.checks import check_list
 from console.views.frame import Frame
 from console.views.freshness import freshness
+from console.views.log_buffer import LEVELS, Journal, draw
 from console.views.run import sync_meter
 from console.views.stores import cache_card, primary_card
 from widgets.facts import FactList

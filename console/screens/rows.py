@@ -9,15 +9,15 @@ from typing import Any, Generic, TypeVar
 from rich.cells import cell_len
 from textual.widgets import Input
 
-from console.desk import Desk
 from console.dialogs.export import ExportDialog
 from console.flows.export import Exports
-from console.hints import reason_and_hint
+from console.link.requests import Desk
 from console.screens.base import BaseScreen
 from console.views.columns import Column, table_head, table_row
 from console.views.frame import Frame
+from console.views.hints import reason_and_hint
 from console.views.matching import matcher
-from storage_sync.model import Refused
+from storage_sync.values.events import Refused
 from widgets import fmt
 from widgets.entry import Entry
 from widgets.glyphs import Look

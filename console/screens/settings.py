@@ -9,17 +9,18 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Input
 
-from console.bindings import bindings
-from console.desk import Desk
 from console.dialogs.ask import AskDialog, Choice
-from console.keys import CONFIG
+from console.keys.bindings import bindings
+from console.keys.table import CONFIG
+from console.link.requests import Desk
 from console.screens.rows import RowList, RowsScreen
-from console.themes import PALETTES
 from console.views import settings as words
 from console.views.columns import Column
 from console.views.frame import Frame
-from storage_sync.answers import PrimaryTried, SettingEdit, SettingsPreview, SettingsWritten
-from storage_sync.model import Refused, Setting
+from console.views.themes import PALETTES
+from storage_sync.values.answers import PrimaryTried, SettingEdit, SettingsPreview, SettingsWritten
+from storage_sync.values.events import Refused
+from storage_sync.values.snapshot import Setting
 from widgets import fmt
 from widgets.entry import Entry
 from widgets.glyphs import Look

@@ -12,17 +12,19 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
 
-from console.bindings import bindings
-from console.desk import Desk
 from console.dialogs.text import TextDialog
-from console.keys import VALIDATION
+from console.keys.bindings import bindings
+from console.keys.table import VALIDATION
+from console.link.requests import Desk
 from console.screens.rows import RowList, RowsScreen
 from console.views import checks
 from console.views import differences as words
 from console.views.columns import Column
 from console.views.frame import Frame
-from storage_sync.answers import CheckRun, ColumnDifference, Difference, Differences
-from storage_sync.model import CheckResult, CheckStatus, Refused
+from storage_sync.values.answers import CheckRun, ColumnDifference, Difference, Differences
+from storage_sync.values.events import Refused
+from storage_sync.values.outcome import CheckStatus
+from storage_sync.values.snapshot import CheckResult
 from widgets import fmt
 from widgets.facts import Fact, FactList
 from widgets.glyphs import Look, Role, Tone

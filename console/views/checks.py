@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from console.verdict import LOCK_STATES, is_damaged, states_of
 from console.views.frame import Frame
-from storage_sync.model import CheckResult, CheckStatus
+from console.views.verdict import LOCK_STATES, is_damaged, states_of
+from storage_sync.values.outcome import CheckStatus
+from storage_sync.values.snapshot import CheckResult
 from widgets import fmt
 from widgets.check_list import CheckList, CheckRow
 from widgets.glyphs import Role

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from console.views import checks
 from console.views.frame import Frame
-from storage_sync.answers import CheckRun, ColumnDifference, Difference
-from storage_sync.model import TABLES, CheckResult, CheckStatus, Run, StepState
+from storage_sync.values.answers import CheckRun, ColumnDifference, Difference
+from storage_sync.values.outcome import TABLES, CheckStatus
+from storage_sync.values.snapshot import CheckResult, Run, StepState
 from widgets import fmt
 from widgets.facts import Fact, FactList
 from widgets.glyphs import Role, Tone

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from console.keys import KEYS, Key
-from console.verdict import STALLED_AFTER_S, Verdict
-from storage_sync.model import Snapshot
+from console.keys.table import KEYS, Key
+from console.views.verdict import STALLED_AFTER_S, Verdict
+from storage_sync.values.snapshot import Snapshot
 from widgets import fmt
 from widgets.glyphs import Look
 

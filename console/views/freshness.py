@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from console.verdict import LOCK_STATES, is_damaged, states_of
 from console.views.frame import Frame
-from storage_sync.model import TABLES, PrimaryStatus
+from console.views.verdict import LOCK_STATES, is_damaged, states_of
+from storage_sync.values.outcome import TABLES
+from storage_sync.values.snapshot import PrimaryStatus
 from widgets import fmt
 from widgets.facts import Fact
 from widgets.freshness import Freshness, Lag

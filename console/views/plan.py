@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from console.hints import in_keys
-from console.off import why_only_looking
-from storage_sync.model import Plan
+from console.views.disabled import why_only_looking
+from console.views.hints import in_keys
+from storage_sync.values.outcome import Plan
 from widgets import fmt
 from widgets.glyphs import Look, Role, Tone
 from widgets.line import Line, Piece, fit, muted, plain

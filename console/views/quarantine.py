@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from console.views.columns import Column, table_head, table_row
-from storage_sync.answers import QuarantineEntry, QuarantineKind, QuarantinePage
+from storage_sync.values.answers import QuarantineEntry, QuarantineKind, QuarantinePage
 from widgets import fmt
 from widgets.facts import Fact, FactList
 from widgets.glyphs import Look, Role, Tone

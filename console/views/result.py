@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import PurePath
 
-from console.hints import in_keys
-from storage_sync.model import CheckStatus, Outcome, Refused, TableChange, Word
+from console.views.hints import in_keys
+from storage_sync.values.events import Refused
+from storage_sync.values.outcome import CheckStatus, Outcome, TableChange, Word
 from widgets import fmt
 from widgets.glyphs import Look, Role, Tone
 from widgets.line import Line, Piece, fit, muted, plain, toned

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from console.off import why_only_looking
-from console.verdict import LOCK_STATES, WRITING, states_of
+from console.views.disabled import why_only_looking
 from console.views.frame import Frame
 from console.views.top import heartbeat
-from storage_sync.model import PrimaryStatus, Run, StepState
+from console.views.verdict import LOCK_STATES, WRITING, states_of
+from storage_sync.values.snapshot import PrimaryStatus, Run, StepState
 from widgets import fmt
 from widgets.facts import Fact
 from widgets.glyphs import Role

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from console.hints import in_keys
 from console.views.frame import Frame
-from storage_sync.answers import PastRun, RunDetail, Runs
-from storage_sync.model import RunSummary, Word
+from console.views.hints import in_keys
+from storage_sync.values.answers import PastRun, RunDetail, Runs
+from storage_sync.values.outcome import Word
+from storage_sync.values.snapshot import RunSummary
 from widgets import fmt
 from widgets.chart import Chart, ChartStack, quantile
 from widgets.columns import TwoColumns

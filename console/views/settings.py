@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from console.views.frame import Frame
-from storage_sync.answers import PrimaryTried, SettingsPreview
-from storage_sync.errors import ConfigError
-from storage_sync.model import Setting
+from storage_sync.values.answers import PrimaryTried, SettingsPreview
+from storage_sync.values.errors import ConfigError
+from storage_sync.values.snapshot import Setting
 from widgets import fmt
 from widgets.facts import Fact, FactList
 from widgets.glyphs import Role, Tone
@@ -69,7 +69,7 @@ def detail(frame: Frame, setting: Setting | None, edit: str | None, *, wrong: st
 
 
 def allowed_words(setting: Setting) -> str:
-    from storage_sync.config import BY_KEY, allowed
+    from storage_sync.config.settings import BY_KEY, allowed
 
     field = BY_KEY.get(setting.key)
     return allowed(field) if field is not None else not_editable(setting)
@@ -77,7 +77,7 @@ def allowed_words(setting: Setting) -> str:
 
 def not_editable(setting: Setting) -> str:
     """Why a setting cannot be edited here; empty when it can."""
-    from storage_sync.config import BY_KEY
+    from storage_sync.config.settings import BY_KEY
 
     if setting.key in _TABLES:
         return f"{setting.key} is a table: edit the file"
@@ -95,7 +95,7 @@ def entry_text(setting: Setting) -> str:
 
 def wrong(key: str, text: str) -> str:
     """Why this text cannot be the setting's value; empty when it can. '' takes the setting out of the file."""
-    from storage_sync.config import BY_KEY, convert
+    from storage_sync.config.settings import BY_KEY, convert
 
     field = BY_KEY.get(key)
     if field is None:

@@ -6,9 +6,10 @@ import re
 from pathlib import PurePath
 from urllib.parse import urlsplit
 
-from console.verdict import ACCESS_STATES, DAMAGED_STATES, EMPTY_STATES, VERSION_STATES, WRITE_STATES, is_damaged
 from console.views.frame import Frame
-from storage_sync.model import CacheState, CheckStatus, LockState, PrimaryHealth, PrimaryStatus
+from console.views.verdict import ACCESS_STATES, DAMAGED_STATES, EMPTY_STATES, VERSION_STATES, WRITE_STATES, is_damaged
+from storage_sync.values.outcome import CacheState, CheckStatus
+from storage_sync.values.snapshot import LockState, PrimaryHealth, PrimaryStatus
 from widgets import fmt
 from widgets.facts import Fact
 from widgets.glyphs import Role, Tone

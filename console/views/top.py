@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from console.keys import EVERYWHERE, KEYS, OVERVIEW, SCREENS, Key, footer
-from console.verdict import STALLED_AFTER_S, Verdict
+from console.keys.table import EVERYWHERE, KEYS, OVERVIEW, SCREENS, Key, footer
 from console.views import checks
 from console.views.frame import Frame
-from storage_sync.model import CheckStatus, Run
+from console.views.verdict import STALLED_AFTER_S, Verdict
+from storage_sync.values.outcome import CheckStatus
+from storage_sync.values.snapshot import Run
 from widgets import fmt
 from widgets.glyphs import Look, Role
 from widgets.header import HeaderText

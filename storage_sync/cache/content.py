@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from storage_sync import _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, decode_checkpoint
 from storage_sync.cache.states import Finding
-from storage_sync.cache.witness import Witness
-from storage_sync.errors import CacheDamaged, GuardStopped, StorageSyncError, VersionMismatch
-from storage_sync.outcome import DERIVED_TABLES, TABLES, CacheState, FileIdentity
+from storage_sync.values.errors import CacheDamaged, GuardStopped, StorageSyncError, VersionMismatch
+from storage_sync.values.outcome import DERIVED_TABLES, TABLES, CacheState, FileIdentity
+from storage_sync.values.witness import Witness
 
 STAGING_KEY = "staging"
 """Key of `storage_sync_meta` that only an unfinished sibling has."""

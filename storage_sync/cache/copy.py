@@ -23,8 +23,8 @@ from storage_sync.cache.probe import TIMEOUT_S, ProbeReport, probe_file
 from storage_sync.cache.space import require_space
 from storage_sync.cache.states import Finding
 from storage_sync.cache.waiting import Cancelled
-from storage_sync.errors import CacheDamaged, CacheLocked, LocalIO, VersionMismatch
-from storage_sync.outcome import CacheState, FileIdentity
+from storage_sync.values.errors import CacheDamaged, CacheLocked, LocalIO, VersionMismatch
+from storage_sync.values.outcome import CacheState, FileIdentity
 
 COPY_ATTEMPTS = 5
 COPY_PAUSES_S = (0.01, 0.02, 0.04, 0.08)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import errno
 
 from storage_sync import _native
-from storage_sync.errors import CacheDamaged, CacheLocked, InternalError, LocalIO, StorageSyncError, VersionMismatch
+from storage_sync.values.errors import (
+    CacheDamaged,
+    CacheLocked,
+    InternalError,
+    LocalIO,
+    StorageSyncError,
+    VersionMismatch,
+)
 
 
 def explain(error: _native.NativeError) -> StorageSyncError:

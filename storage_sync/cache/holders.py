@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage_sync.outcome import LockHolder
+from storage_sync.values.outcome import LockHolder
 
 _LOCKS = Path("/proc/locks")
 _COMM_OCTETS = 15

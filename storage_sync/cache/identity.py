@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage_sync.outcome import FileIdentity
+from storage_sync.values.outcome import FileIdentity
 
 _STAMPING_CLOCK = 5
 """CLOCK_REALTIME_COARSE of linux/time.h, which the module `time` does not name."""

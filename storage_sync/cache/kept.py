@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from storage_sync.cache.durable import sync_folder
 from storage_sync.cache.identity import real_path
-from storage_sync.cache.witness import sync_folder
-from storage_sync.errors import LocalIO
+from storage_sync.values.errors import LocalIO
 
 Why = Literal["corrupt", "old"]
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from storage_sync.cache.holders import describe, lock_holders
 from storage_sync.cache.identity import file_system_of, real_path
 from storage_sync.cache.waiting import Cancelled
-from storage_sync.errors import Interrupted, LeaseHeld, LocalIO
-from storage_sync.outcome import LockHolder
+from storage_sync.values.errors import Interrupted, LeaseHeld, LocalIO
+from storage_sync.values.outcome import LockHolder
 
 _POLL_S = 0.05
 _BUSY = frozenset({errno.EWOULDBLOCK, errno.EACCES})

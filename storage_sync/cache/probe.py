@@ -20,7 +20,7 @@ from typing import IO, Any, NoReturn
 
 from storage_sync import _native
 from storage_sync.cache.waiting import Cancelled
-from storage_sync.errors import InternalError, Interrupted, LocalIO
+from storage_sync.values.errors import InternalError, Interrupted, LocalIO
 
 TIMEOUT_S = 60.0
 """A probe of 100 MB takes about a second; a file that keeps it busy for a minute is damaged."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from storage_sync.errors import LocalIO
+from storage_sync.values.errors import LocalIO
 
 
 def free_space(path: str) -> int | None:

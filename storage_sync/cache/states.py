@@ -16,7 +16,7 @@ from storage_sync import _native
 from storage_sync.cache.holders import describe, lock_holders
 from storage_sync.cache.identity import identity_of, real_path
 from storage_sync.cache.space import free_space
-from storage_sync.errors import (
+from storage_sync.values.errors import (
     CacheDamaged,
     CacheForeign,
     CacheLocked,
@@ -24,7 +24,7 @@ from storage_sync.errors import (
     StorageSyncError,
     VersionMismatch,
 )
-from storage_sync.outcome import CacheState, FileIdentity, LockHolder
+from storage_sync.values.outcome import CacheState, FileIdentity, LockHolder
 
 FORMAT = 3
 """The file format that redb 3 and 4 write."""

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from storage_sync.answers import Exported
 from storage_sync.cache.waiting import Cancelled
 from storage_sync.embeddings.detail import neighbours
 from storage_sync.embeddings.index import OrphanIndex
-from storage_sync.errors import LocalIO, UsageError
-from storage_sync.exports import Tell, put_lines
+from storage_sync.reports.row_lines import Tell, put_lines
+from storage_sync.values.answers import Exported
+from storage_sync.values.errors import LocalIO, UsageError
 
 WITH_NEIGHBOURS = 100
 """Rows up to which each line names the nearest ones too: every row costs a walk over all vectors."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from storage_sync.errors import UsageError
+from storage_sync.values.errors import UsageError
 
 TEXTS = ("key", "owner", "reason")
 """Fields that a bare word is looked for in."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import orjson
 
-from storage_sync.errors import PrimaryRefused
 from storage_sync.primary import schema as schema_module
 from storage_sync.primary.schema import REVISION_TABLE, Schema, names_to_look_for
+from storage_sync.values.errors import PrimaryRefused
 
 # What a manifest needs besides a digest function: the canonical text and the keys.
 _HELPERS = "concat_ws('|',typeof(1),NULL,octet_length('é'))||hex(unhex('4B'))"

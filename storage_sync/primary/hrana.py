@@ -26,9 +26,7 @@ from libsql_client.hrana.convert import (
     _stmt_to_proto,
 )
 
-from storage_sync.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, StorageSyncError
-from storage_sync.outcome import Transfer
-from storage_sync.primary.trouble import (
+from storage_sync.primary.errors import (
     NOT_LIBSQL_HINT,
     NoCursor,
     TooLarge,
@@ -39,6 +37,8 @@ from storage_sync.primary.trouble import (
     retry_after,
 )
 from storage_sync.primary.urls import Address
+from storage_sync.values.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, StorageSyncError
+from storage_sync.values.outcome import Transfer
 
 SOCK_CONNECT = 5.0
 SOCK_READ = 15.0

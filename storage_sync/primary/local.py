@@ -14,12 +14,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote as quote_path
 
-from storage_sync.errors import LocalIO, PrimaryRefused, PrimarySchema, PrimaryUnavailable, StorageSyncError
 from storage_sync.primary import statements
 from storage_sync.primary.capabilities import Capabilities
+from storage_sync.primary.errors import quote
 from storage_sync.primary.schema import REVISION_TABLE, SOURCES, Projection, Schema, judge, names_to_look_for
 from storage_sync.primary.statements import Form
-from storage_sync.primary.trouble import quote
+from storage_sync.values.errors import LocalIO, PrimaryRefused, PrimarySchema, PrimaryUnavailable, StorageSyncError
 
 BUSY_SECONDS = 5.0
 ROWS_A_BATCH = 500

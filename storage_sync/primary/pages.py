@@ -11,11 +11,11 @@ from contextlib import suppress
 
 import orjson
 
-from storage_sync.errors import PrimaryRefused, PrimaryUnavailable, StorageSyncError
 from storage_sync.primary import statements
+from storage_sync.primary.errors import TooLarge
 from storage_sync.primary.hrana import CLOSE, CLOSE_SECONDS, HranaHttpClient, Json, execute_request
 from storage_sync.primary.schema import Projection, Schema
-from storage_sync.primary.trouble import TooLarge
+from storage_sync.values.errors import PrimaryRefused, PrimaryUnavailable, StorageSyncError
 
 KEYS_A_PAGE = 20_000
 ROWS_A_PAGE = 200

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from storage_sync.errors import PrimarySchema
-from storage_sync.model import PATTERN_TABLES, TABLES
+from storage_sync.values.errors import PrimarySchema
+from storage_sync.values.outcome import PATTERN_TABLES, TABLES
 
 Kind = Literal["text", "integer", "real", "blob"]
 

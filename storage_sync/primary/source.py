@@ -24,8 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from storage_sync.errors import InternalError, PrimaryRefused, StorageSyncError
-from storage_sync.outcome import Transfer
 from storage_sync.primary import local, statements
 from storage_sync.primary.capabilities import (
     SCHEMA_PROBE,
@@ -35,9 +33,11 @@ from storage_sync.primary.capabilities import (
     probe_arguments,
     read_probe,
 )
+from storage_sync.primary.errors import NOT_LIBSQL_HINT, NoCursor, TooLarge, UndecodableText
 from storage_sync.primary.schema import Projection, Schema
-from storage_sync.primary.trouble import NOT_LIBSQL_HINT, NoCursor, TooLarge, UndecodableText
 from storage_sync.primary.urls import Address, parse
+from storage_sync.values.errors import InternalError, PrimaryRefused, StorageSyncError
+from storage_sync.values.outcome import Transfer
 
 if TYPE_CHECKING:
     from storage_sync._native import StepSpec

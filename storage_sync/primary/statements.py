@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from storage_sync.model import TABLES
 from storage_sync.primary.schema import LATE_COLUMNS, SOURCES, TAG_TABLE, Kind, Projection, Schema
+from storage_sync.values.outcome import TABLES
 
 DIGESTS = {
     "sha3-256": "sha3({},256)",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from storage_sync.errors import ConfigError
+from storage_sync.values.errors import ConfigError
 
 KINDS = "libsql:, https:, http:, wss:, ws: or file:"
 AUTH_HINT = "put the token into a file (--token-file) or the environment (TURSO_AUTH_TOKEN)"

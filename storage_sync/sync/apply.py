@@ -16,18 +16,20 @@ from typing import TypeVar
 from storage_sync import __version__, _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, TableFacts, encode_checkpoint, stamped_generation
 from storage_sync.cache.copy import private_copy
+from storage_sync.cache.durable import sync_folder
 from storage_sync.cache.holders import describe, lock_holders, open_elsewhere
 from storage_sync.cache.identity import await_tick, read_identity, real_path
 from storage_sync.cache.kept import Why, keep_file, prune_kept
-from storage_sync.cache.set_aside import Removed, SetAside
 from storage_sync.cache.space import require_space
-from storage_sync.cache.witness import next_generation, sync_folder
-from storage_sync.errors import CacheDamaged, CacheLocked, LocalIO, StorageSyncError
-from storage_sync.model import FileIdentity, Phase
+from storage_sync.state.quarantine import Removed, SetAside
+from storage_sync.state.witness import next_generation
 from storage_sync.sync import undo
 from storage_sync.sync.compare import Compared
 from storage_sync.sync.context import PAGE, Context
-from storage_sync.sync.look import Look
+from storage_sync.sync.inspection import Look
+from storage_sync.values.errors import CacheDamaged, CacheLocked, LocalIO, StorageSyncError
+from storage_sync.values.outcome import FileIdentity
+from storage_sync.values.snapshot import Phase
 
 LET_GO_S, LET_GO_POLL_S = 2.0, 0.01
 """How long a swap waits for those that opened the old file; a reader without a lock may keep it for good."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from storage_sync.errors import Interrupted
+from storage_sync.values.errors import Interrupted
 
 T = TypeVar("T")
 

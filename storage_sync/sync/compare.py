@@ -12,12 +12,12 @@ from pathlib import Path
 from storage_sync import _native
 from storage_sync.cache.copy import private_folder
 from storage_sync.cache.identity import real_path
-from storage_sync.errors import GuardStopped, LocalIO
-from storage_sync.model import Phase
 from storage_sync.sync import guard
 from storage_sync.sync.context import CLIENT_DIGEST, PAGE, Context, Projection
-from storage_sync.sync.look import Look
+from storage_sync.sync.inspection import Look
 from storage_sync.sync.stage import Staged, Stager, Target
+from storage_sync.values.errors import GuardStopped, LocalIO
+from storage_sync.values.snapshot import Phase
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from storage_sync import _native
-from storage_sync.model import Plan
-from storage_sync.request import Part
-from storage_sync.session import Session
 from storage_sync.sync.cancel import Cancel
-from storage_sync.sync.draft import Draft
 from storage_sync.sync.guard import Consent
+from storage_sync.sync.outcome_builder import Draft
 from storage_sync.sync.progress import Tracker
+from storage_sync.sync.session import Session
+from storage_sync.values.outcome import Plan
+from storage_sync.values.part import Part
 
 PAGE = 500
 """Keys in one call across the native border, and in one question to the primary."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from storage_sync.errors import GuardStopped
+from storage_sync.values.errors import GuardStopped
 
 FREE_REMOVALS = 10
 """The ratio counts only above this many removals."""

@@ -6,9 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
-from storage_sync.errors import GuardStopped
-from storage_sync.model import Plan, PlanRow, TableChange
-from storage_sync.outcome import error_value
+from storage_sync.values.errors import GuardStopped
+from storage_sync.values.outcome import Plan, PlanRow, TableChange, error_value
 
 TYPED_ROWS = 100
 TYPED_SHARE = 0.1

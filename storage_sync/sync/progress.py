@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from storage_sync.model import Phase, Run, StepState
+from storage_sync.values.snapshot import Phase, Run, StepState
 
 Progress = Callable[[Run], None]
 SYNC_STEPS: tuple[str, ...] = tuple(Phase)

@@ -7,14 +7,17 @@ from collections.abc import Mapping
 
 from storage_sync import _native
 from storage_sync.cache.identity import real_path
-from storage_sync.cache.witness import Witness, write_witness
-from storage_sync.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, RowsRefused
-from storage_sync.model import CheckStatus, FileIdentity, Outcome, Phase, Proof, TableCounts, Word
+from storage_sync.checks.checks import WARN_ONLY, all_checks
+from storage_sync.checks.facts import CheckScope, TableFacts
+from storage_sync.state.witness import write_witness
 from storage_sync.sync.compare import Compared, known_to_primary
 from storage_sync.sync.context import Context
-from storage_sync.sync.counts import proven_facts, table_counts
-from storage_sync.sync.look import Look, marked_file_facts
-from storage_sync.validate.checks import WARN_ONLY, CheckScope, TableFacts, all_checks
+from storage_sync.sync.inspection import Look, marked_file_facts
+from storage_sync.sync.table_counts import proven_facts, table_counts
+from storage_sync.values.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, RowsRefused
+from storage_sync.values.outcome import CheckStatus, FileIdentity, Outcome, Proof, TableCounts, Word
+from storage_sync.values.snapshot import Phase
+from storage_sync.values.witness import Witness
 
 DROPPED_WITH_EPISODE = ("summaries", "relationships", "episode_pattern_relationships")
 """What do-memory loses in the primary when it rewrites an episode (`formats.md` 1.3)."""

@@ -10,8 +10,6 @@ from dataclasses import replace
 from storage_sync import _native
 from storage_sync.cache.identity import read_identity
 from storage_sync.cache.lease import Lease
-from storage_sync.errors import CacheDamaged, CacheLocked, GuardStopped
-from storage_sync.model import CacheState, CacheWrites, Outcome, Phase, Plan, Word
 from storage_sync.sync import guard
 from storage_sync.sync.apply import apply, settle
 from storage_sync.sync.compare import (
@@ -25,10 +23,13 @@ from storage_sync.sync.compare import (
     source_guard,
 )
 from storage_sync.sync.context import PAGE, Context, Projection
-from storage_sync.sync.counts import pending_facts, table_changes, writes
-from storage_sync.sync.look import Look, looked, without_rows
+from storage_sync.sync.inspection import Look, looked, without_rows
 from storage_sync.sync.plan import ADOPT, adoption, make_plan
 from storage_sync.sync.prove import count, make_proof, not_proven, outside, proven
+from storage_sync.sync.table_counts import pending_facts, table_changes, writes
+from storage_sync.values.errors import CacheDamaged, CacheLocked, GuardStopped
+from storage_sync.values.outcome import CacheState, CacheWrites, Outcome, Plan, Word
+from storage_sync.values.snapshot import Phase
 
 HEALED_IN_PLACE = frozenset({CacheState.BIT_ROT})
 """Damage of rows alone: they are fetched again, in place."""

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from storage_sync import _native
-from storage_sync.model import Phase
+from storage_sync.primary.errors import UndecodableText, error_for
 from storage_sync.primary.source import LocalSource, Source
-from storage_sync.primary.trouble import UndecodableText, error_for
-from storage_sync.sync.feed import Sink, pump
 from storage_sync.sync.progress import Tracker
+from storage_sync.sync.streaming import Sink, pump
+from storage_sync.values.snapshot import Phase
 
 T = TypeVar("T")
 ROUNDS = 5

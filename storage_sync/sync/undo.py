@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from storage_sync import _native
-from storage_sync.cache.undo_log import Step, UndoLog
-from storage_sync.errors import LocalIO
+from storage_sync.state.undo_log import Step, UndoLog
 from storage_sync.sync.compare import Compared
 from storage_sync.sync.context import PAGE, Context
+from storage_sync.values.errors import LocalIO
 
 REFUSED_NOW = "refused by the primary's new row"
 """Reason of a row that leaves although it is no removal of the plan."""

@@ -13,9 +13,9 @@ from storage_sync import _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, encode_checkpoint
 from storage_sync.cache.content import ContentJudgement, content_error, judge_content
 from storage_sync.cache.copy import private_copy
-from storage_sync.cache.witness import Witness
-from storage_sync.model import TABLES, FileIdentity
-from storage_sync.model import CacheState as S
+from storage_sync.values.outcome import TABLES, FileIdentity
+from storage_sync.values.outcome import CacheState as S
+from storage_sync.values.witness import Witness
 from tests.support import stores
 
 CHECKPOINT = Checkpoint(

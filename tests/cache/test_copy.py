@@ -13,9 +13,9 @@ from storage_sync import _native
 from storage_sync.cache.content import judge_content
 from storage_sync.cache.copy import DamagedCopy, examine, is_suspect, private_copy, sweep
 from storage_sync.cache.identity import read_identity
-from storage_sync.errors import CacheLocked, Interrupted, LocalIO
-from storage_sync.model import CacheState as S
-from tests.cache.processes import HOLD_REDB, as_nobody, running
+from storage_sync.values.errors import CacheLocked, Interrupted, LocalIO
+from storage_sync.values.outcome import CacheState as S
+from tests.support.processes import HOLD_REDB, as_nobody, running
 
 PAGE = 4096
 
@@ -223,7 +223,7 @@ def test_a_folder_that_cannot_be_made(open_folder: Path, cache: Path) -> None:
 import json, sys
 from pathlib import Path
 from storage_sync.cache.copy import private_copy
-from storage_sync.errors import LocalIO
+from storage_sync.values.errors import LocalIO
 drop()
 try:
     with private_copy(sys.argv[1], Path(sys.argv[2])):

@@ -13,8 +13,8 @@ import pytest
 
 from storage_sync.cache import holders
 from storage_sync.cache.holders import LockLine, describe, is_listed, lock_holders, parse_locks
-from storage_sync.model import LockHolder
-from tests.cache.processes import HOLD_REDB, environment, running
+from storage_sync.values.outcome import LockHolder
+from tests.support.processes import HOLD_REDB, environment, running
 
 
 def test_the_kernels_list_is_read() -> None:

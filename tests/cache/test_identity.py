@@ -16,8 +16,8 @@ from storage_sync.cache.identity import (
     real_path,
 )
 from storage_sync.cache.space import free_space, require_space
-from storage_sync.errors import LocalIO
-from storage_sync.model import FileIdentity
+from storage_sync.values.errors import LocalIO
+from storage_sync.values.outcome import FileIdentity
 
 MOUNTS = """/dev/vda / ext4 rw 0 0
 server:/x /srv/nfs\\040share nfs4 rw 0 0

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from tests.cache.processes import environment
+from tests.support.processes import environment
 
 HEAVY = ["aiohttp", "asyncio", "libsql_client", "orjson", "psutil", "sqlite3", "subprocess", "tempfile", "textual"]
 
@@ -15,9 +15,9 @@ import json, sys
 import storage_sync.cache.checkpoint
 import storage_sync.cache.content
 import storage_sync.cache.lease
-import storage_sync.cache.statedir
+import storage_sync.state.directory
 import storage_sync.cache.states
-import storage_sync.cache.witness
+import storage_sync.state.witness
 print(json.dumps([name for name in {HEAVY} if name in sys.modules]))
 """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage_sync.cache.kept import keep_file, kept_files, prune_kept
-from storage_sync.errors import LocalIO
+from storage_sync.values.errors import LocalIO
 
 NOON = 1_700_000_000.0
 

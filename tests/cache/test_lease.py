@@ -16,8 +16,8 @@ import pytest
 from storage_sync.cache import lease as lease_module
 from storage_sync.cache.identity import FileSystem
 from storage_sync.cache.lease import Lease, lease_holder, lease_path, read_note
-from storage_sync.errors import Interrupted, LeaseHeld, LocalIO
-from tests.cache.processes import HOLD_LEASE, as_nobody, environment, running
+from storage_sync.values.errors import Interrupted, LeaseHeld, LocalIO
+from tests.support.processes import HOLD_LEASE, as_nobody, environment, running
 
 
 def test_a_lease_names_its_run_while_it_is_held(cache: Path) -> None:
@@ -150,7 +150,7 @@ def test_no_rights_in_the_folder(open_folder: Path) -> None:
     code = """
 import json, sys
 from storage_sync.cache.lease import Lease
-from storage_sync.errors import StorageSyncError
+from storage_sync.values.errors import StorageSyncError
 drop()
 try:
     with Lease.acquire(sys.argv[1], "me"):

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from storage_sync.cache.probe import ProbeReport, probe_file
-from storage_sync.errors import InternalError, Interrupted, LocalIO
-from tests.cache.processes import environment
+from storage_sync.values.errors import InternalError, Interrupted, LocalIO
+from tests.support.processes import environment
 
 PAGE = 4096
 

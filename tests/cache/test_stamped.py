@@ -16,9 +16,10 @@ from storage_sync.cache.content import ContentJudgement, judge_content
 from storage_sync.cache.copy import examine, private_copy
 from storage_sync.cache.identity import read_identity, real_path
 from storage_sync.cache.states import judge_file
-from storage_sync.cache.witness import Witness, next_generation
-from storage_sync.model import CacheState as S
 from storage_sync.primary.source import LocalSource, connect
+from storage_sync.state.witness import next_generation
+from storage_sync.values.outcome import CacheState as S
+from storage_sync.values.witness import Witness
 from tests.support import stores
 
 SCOPE = _native.Scope(digest="sha3-256", window=1000, patterns=True, embeddings=True)

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from storage_sync.cache.states import Finding, error_for, error_of, judge_file
-from storage_sync.errors import exit_code_of
-from storage_sync.model import CacheState as S
-from tests.cache.processes import HOLD_REDB, as_nobody, running
+from storage_sync.values.errors import exit_code_of
+from storage_sync.values.outcome import CacheState as S
+from tests.support.processes import HOLD_REDB, as_nobody, running
 
 PAGE = 4096
 

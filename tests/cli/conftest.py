@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from console.cli import main
-from storage_sync import operations, status
-from storage_sync.model import Outcome, Word
-from storage_sync.request import Request
+from storage_sync.config.request import Request
+from storage_sync.reports import status
+from storage_sync.service import operations
+from storage_sync.values.outcome import Outcome, Word
 
 
 @dataclass

@@ -14,10 +14,11 @@ from console.cli.core import matches
 from console.cli.invocation import Invocation
 from console.cli.local import parse_since
 from console.cli.running import ProgressLine, duration, progress_text
-from console.keymap import keymap
-from storage_sync.errors import UsageError
-from storage_sync.history import History
-from storage_sync.model import Orphan, Outcome, Run, RunSummary, Word
+from console.keys.keymap import keymap
+from storage_sync.state.history import History
+from storage_sync.values.errors import UsageError
+from storage_sync.values.outcome import Orphan, Outcome, Word
+from storage_sync.values.snapshot import Run, RunSummary
 from tests.cli.conftest import Cli
 
 Dictate = Callable[[Outcome | Exception], None]

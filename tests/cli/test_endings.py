@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from console.cli.invocation import Invocation
-from storage_sync import errors
-from storage_sync.model import ErrorValue, Outcome, Proof, TableCounts, Word
+from storage_sync.values import errors
+from storage_sync.values.outcome import ErrorValue, Outcome, Proof, TableCounts, Word
 from tests.cli.conftest import Cli
 
 Dictate = Callable[[Outcome | Exception], None]
@@ -109,7 +109,7 @@ def test_a_token_is_in_no_output(
             except ValueError:
                 logger.exception("caught")
 
-    from storage_sync import operations
+    from storage_sync.service import operations
 
     async def leaky(*arguments: object) -> Outcome:
         raise Leaky
@@ -154,7 +154,7 @@ def test_the_log_file_is_redacted_json(
     cli: Cli, core: Dictate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TURSO_AUTH_TOKEN", SECRET)
-    from storage_sync import operations
+    from storage_sync.service import operations
 
     async def talkative(*arguments: object) -> Outcome:
         logging.getLogger("storage_sync.sync").info("used %s", SECRET, extra={"sync_id": "s-1"})

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from storage_sync.demo import Demo
+from storage_sync.demo.demo import Demo
 from tests.cli.conftest import Cli
 
 

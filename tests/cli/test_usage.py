@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from console.cli import main
-from storage_sync.request import Part
+from storage_sync.values.part import Part
 from tests.cli.conftest import Cli
 
 pytestmark = pytest.mark.usefixtures("core")
@@ -22,7 +22,6 @@ COMMANDS = [
     "quarantine",
     "record",
     "replay",
-    "screenshots",
     "status",
     "sync",
     "tui",
@@ -122,7 +121,6 @@ def test_a_part_that_there_is_not(cli: Cli, typed: str) -> None:
         (["config", "sho"], "config", "sho"),
         (["history", "--limit", "0"], "history", "--limit"),
         (["--log-format", "xml", "sync"], "", "xml"),
-        (["screenshots"], "screenshots", "DIR"),
     ],
 )
 def test_a_usage_error_is_one_document(cli: Cli, words: list[str], command: str, part: str) -> None:

@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 
 from textual.pilot import Pilot
 
-from console import orphan_scene, scenes
-from console.app import Console
-from console.bridge import ScriptedBridge
-from console.scenes import Scene
-from console.ui import Clock, UiSettings
+from console.app.app import Console
+from console.link.bridge import ScriptedBridge
+from console.views.ui_settings import Clock, UiSettings
 from storage_sync.embeddings.index import OrphanIndex
-from storage_sync.model import Answer
+from storage_sync.values.events import Answer
+from tests.support.scenes import orphans, snapshots
+from tests.support.scenes.snapshots import Scene
 from widgets.glyphs import UNICODE, GlyphSet
 
 
@@ -23,8 +23,8 @@ class FakeClock:
     """Moves only when it is told to."""
 
     def __init__(self, beat_age: float) -> None:
-        self.moment = scenes.BEAT + beat_age
-        self.wall = scenes.NOW
+        self.moment = snapshots.BEAT + beat_age
+        self.wall = snapshots.NOW
 
     def now(self) -> float:
         return self.wall
@@ -51,7 +51,7 @@ def console(
     keymap: Mapping[str, str] | None = None,
 ) -> tuple[Console, ScriptedBridge]:
     """The application on a scene, and its bridge."""
-    scene = scenes.scene(shown) if isinstance(shown, str) else shown
+    scene = snapshots.scene(shown) if isinstance(shown, str) else shown
     bridge = ScriptedBridge([scene.snapshot], scene.events)
     app = Console(
         bridge,
@@ -87,10 +87,10 @@ async def answer_orphans(
     await settle(app, pilot)
     told: set[int] = getattr(bridge, "told", set())
     bridge.told = told  # type: ignore[attr-defined]
-    while open_ := [one for one in bridge.asked if one.kind in orphan_scene.KINDS and one.id not in told]:
+    while open_ := [one for one in bridge.asked if one.kind in orphans.KINDS and one.id not in told]:
         for command in open_:
             told.add(command.id)
-            bridge.post(Answer(command.id, orphan_scene.answer(command.kind, command.arguments, made)))
+            bridge.post(Answer(command.id, orphans.answer(command.kind, command.arguments, made)))
         await settle(app, pilot)
 
 

@@ -10,18 +10,20 @@ from functools import cache
 from textual.pilot import Pilot
 from textual.widgets._toast import Toast
 
-from console import orphan_scene, scene_answers, scenes
-from console.app import Console
-from console.bridge import ScriptedBridge
-from console.keys import KEYS
-from console.scenes import Scene
+from console.app.app import Console
+from console.keys.table import KEYS
+from console.link.bridge import ScriptedBridge
 from storage_sync.embeddings.index import OrphanIndex
-from storage_sync.model import Answer, Event, Plan, Progressed, Refused
+from storage_sync.values.events import Answer, Event, Progressed, Refused
+from storage_sync.values.outcome import Plan
 from tests.console.app import FakeClock, console, live, screen_text, settle
+from tests.support.scenes import answers as scene_answers
+from tests.support.scenes import orphans, snapshots
+from tests.support.scenes.snapshots import Scene
 from widgets.key_bar import KeyBar
 
 Asked = tuple[str, Mapping[str, object]]
-LOOKS = frozenset({"runs", "run_detail", "check_runs", "quarantine", "builds", "drop_plan", *orphan_scene.KINDS})
+LOOKS = frozenset({"runs", "run_detail", "check_runs", "quarantine", "builds", "drop_plan", *orphans.KINDS})
 """Questions that a screen asks by itself; a path names those that it is about."""
 SILENT = object()
 """An answer that does not come."""
@@ -86,14 +88,14 @@ class Path:
 
 def scene_of(name: str, **changes: object) -> Scene:
     """A scene with some facts of its snapshot changed."""
-    scene = scenes.scene(name)
+    scene = snapshots.scene(name)
     return replace(scene, snapshot=replace(scene.snapshot, **changes))  # type: ignore[arg-type]
 
 
 @cache
 def embeddings() -> OrphanIndex:
     """The made-up list, made once."""
-    return orphan_scene.index()
+    return orphans.index()
 
 
 @dataclass(slots=True)
@@ -150,8 +152,8 @@ class Here:
         if kind in self.answers:
             given = self.answers[kind]
             return given(arguments) if callable(given) else given
-        if kind in orphan_scene.KINDS:
-            return orphan_scene.answer(kind, arguments, embeddings())
+        if kind in orphans.KINDS:
+            return orphans.answer(kind, arguments, embeddings())
         found = scene_answers.answer(kind, arguments)
         return SILENT if found is None else found
 
@@ -165,7 +167,7 @@ class Here:
 @asynccontextmanager
 async def opened(path: Path) -> AsyncIterator[Here]:
     """The console where the path begins."""
-    clock = FakeClock(scenes.scene(path.scene).beat_age if isinstance(path.scene, str) else path.scene.beat_age)
+    clock = FakeClock(snapshots.scene(path.scene).beat_age if isinstance(path.scene, str) else path.scene.beat_age)
     app, bridge = path.make(clock) if path.make is not None else console(path.scene, clock=clock)
     async with live(app, size=path.size, notifications=True) as pilot:
         here = Here(app, bridge, pilot, clock, path.answers)
@@ -222,4 +224,4 @@ def is_grey(app: Console, key_id: str) -> bool:
 
 def plan_for(**changes: object) -> Plan:
     """A plan that needs no phrase."""
-    return replace(scenes.plan(removed=0), **changes)  # type: ignore[arg-type]
+    return replace(snapshots.plan(removed=0), **changes)  # type: ignore[arg-type]

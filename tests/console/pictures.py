@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from console.app import Console
-from console.bridge import ScriptedBridge
+from console.app.app import Console
+from console.link.bridge import ScriptedBridge
 from tests.console.app import console
 from widgets.glyphs import ASCII, UNICODE, GlyphSet
 

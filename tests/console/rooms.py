@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from textual.pilot import Pilot
 
-from console import scene_answers
-from console.app import Console
-from console.bridge import ScriptedBridge
-from storage_sync.model import Answer, Command, Refused
+from console.app.app import Console
+from console.link.bridge import ScriptedBridge
+from storage_sync.values.commands import Command
+from storage_sync.values.events import Answer, Refused
 from tests.console.app import settle
+from tests.support.scenes import answers
 
 
 async def answered(app: Console, bridge: ScriptedBridge, pilot: Pilot[int], done: int = 0) -> int:
@@ -28,5 +29,5 @@ def answer_all(bridge: ScriptedBridge, done: int = 0) -> int:
 
 
 def answer(command: Command) -> Answer | Refused:
-    value = scene_answers.answer(command.kind, command.arguments)
+    value = answers.answer(command.kind, command.arguments)
     return Refused(command.id, "nobody answers this", "") if value is None else Answer(command.id, value)

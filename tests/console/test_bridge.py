@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from console import scenes
-from console.bridge import EVENTS_KEPT, LINES_A_TICK, Emit, Mailbox, Publish, ScriptedBridge, ThreadBridge
-from console.verdict import verdict
-from storage_sync.model import Accepted, Answer, Command, CoreDied, Event, LogLine, Refused
+from console.link.bridge import EVENTS_KEPT, LINES_A_TICK, Emit, Mailbox, Publish, ScriptedBridge, ThreadBridge
+from console.views.verdict import verdict
+from storage_sync.values.commands import Command
+from storage_sync.values.events import Accepted, Answer, CoreDied, Event, LogLine, Refused
+from tests.support.scenes import snapshots
 
-SNAPSHOT = scenes.scene("in_sync").snapshot
+SNAPSHOT = snapshots.scene("in_sync").snapshot
 WAIT_S = 20.0
 
 
@@ -172,7 +173,7 @@ def test_a_core_that_cannot_be_made_dies_too() -> None:
 
 
 def test_a_stalled_core_is_visible_within_two_seconds() -> None:
-    moment = [scenes.BEAT]
+    moment = [snapshots.BEAT]
     release = threading.Event()
     blocked = threading.Event()
 
@@ -188,7 +189,7 @@ def test_a_stalled_core_is_visible_within_two_seconds() -> None:
     for _ in range(5):
         latest = started.bridge.latest()
         assert latest is not None
-        words.append(verdict(latest, now=scenes.NOW, beat_age=moment[0] - latest.beat.at).word)
+        words.append(verdict(latest, now=snapshots.NOW, beat_age=moment[0] - latest.beat.at).word)
         moment[0] += 0.5
     assert words == ["IN SYNC", "IN SYNC", "IN SYNC", "IN SYNC", "STALLED"]
     release.set()

@@ -7,10 +7,10 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from console.app import Console
-from console.bridge import ScriptedBridge
+from console.app.app import Console
 from console.dialogs.note import NoteDialog
 from console.dialogs.plan import PlanDialog
+from console.link.bridge import ScriptedBridge
 from tests.console.app import answer_orphans, asked, console, live, settle
 
 COMMANDS = "sRvVPWq1dA"

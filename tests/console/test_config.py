@@ -9,18 +9,18 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Button
 
-from console import scenes
-from console.app import Console
-from console.bridge import ScriptedBridge
+from console.app.app import Console
 from console.dialogs.ask import AskDialog
-from console.scenes import Scene
+from console.link.bridge import ScriptedBridge
 from console.screens.settings import ConfigScreen
-from console.start import ui_in_effect
-from console.ui import UiSettings
-from storage_sync.answers import PrimaryTried, SettingEdit, SettingsPreview
-from storage_sync.model import Answer, ConfigChanged, ConfigView, Refused, Setting
+from console.views.ui_settings import UiSettings, ui_in_effect
+from storage_sync.values.answers import PrimaryTried, SettingEdit, SettingsPreview
+from storage_sync.values.events import Answer, ConfigChanged, Refused
+from storage_sync.values.snapshot import ConfigView, Setting
 from tests.console.app import asked, console, live, screen_text, settle
 from tests.console.rooms import answer_all
+from tests.support.scenes import snapshots
+from tests.support.scenes.snapshots import Scene
 
 NASTY = "[/b][red]x 名前 \x1b[31m\u202eabc"
 SIZES = [(80, 24), (100, 30), (140, 45)]
@@ -36,8 +36,8 @@ ROWS = (
 
 
 def scene_with(**changes: object) -> Scene:
-    scene = scenes.scene("in_sync")
-    view = replace(ConfigView(ROWS, "/etc/storage-sync.toml", scenes.NOW - 60), **changes)  # type: ignore[arg-type]
+    scene = snapshots.scene("in_sync")
+    view = replace(ConfigView(ROWS, "/etc/storage-sync.toml", snapshots.NOW - 60), **changes)  # type: ignore[arg-type]
     return replace(scene, snapshot=replace(scene.snapshot, config=view))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from console.bridge import ScriptedBridge
-from console.desk import Desk
-from storage_sync.model import Accepted, Answer, Progressed, Refused
+from console.link.bridge import ScriptedBridge
+from console.link.requests import Desk
+from storage_sync.values.events import Accepted, Answer, Progressed, Refused
 
 
 def test_answers_and_refusals_reach_the_one_who_asked() -> None:

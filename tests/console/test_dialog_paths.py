@@ -14,17 +14,20 @@ import pytest
 from textual.widgets import Button, Input
 
 import console
-from console import dialogs, scenes
-from console.app import DEMO_ASKED, SET_UP
+from console import dialogs
+from console.app.app import DEMO_ASKED, SET_UP
 from console.dialogs import dialog
 from console.dialogs.plan import PlanDialog
-from storage_sync.answers import Exported, SetupSaved, SetupTried
-from storage_sync.model import Answer, CoreDied, Outcome, Progressed, RunEnded, Snapshot, Word
+from storage_sync.values.answers import Exported, SetupSaved, SetupTried
+from storage_sync.values.events import Answer, CoreDied, Progressed, RunEnded
+from storage_sync.values.outcome import Outcome, Word
+from storage_sync.values.snapshot import Snapshot
 from tests.console.paths import SILENT, Asked, Here, No, Path, opened, plan_for, scene_of
 from tests.console.test_flows import outcome_of
 from tests.console.test_key_paths import EDITED, EDITS, KEY, LOOKING, PLANNED, setup
 from tests.console.test_pilot import GUARD
 from tests.console.test_setup import FORM
+from tests.support.scenes import snapshots
 from tests.support.size import FULL
 
 SIZES = ((60, 20), (140, 45))
@@ -213,7 +216,7 @@ DIALOGS = (
         "hide",
         ("hide", "stop"),
         {"hide": Does(shows="sync 60 %"), "stop": Does(asks=(("cancel", {}),), after="PlanDialog")},
-        picture=replace(scenes.scene("running").snapshot, seq=9),
+        picture=replace(snapshots.scene("running").snapshot, seq=9),
     ),
     Dialog(
         "a result",
@@ -416,7 +419,7 @@ async def test_a_core_that_died_leaves_no_dialog_waiting() -> None:
 
 async def test_a_core_that_died_during_a_run_is_no_reason_to_stay() -> None:
     async with opened(by("s", "right", "enter", answers={**PLANNED, "execute": SILENT})) as here:
-        here.bridge.show(replace(scenes.scene("running").snapshot, seq=9))
+        here.bridge.show(replace(snapshots.scene("running").snapshot, seq=9))
         here.bridge.post(CoreDied("/var/lib/report"))
         await here.answer()
         text = await here.press("enter")
@@ -437,12 +440,12 @@ async def test_a_run_that_ended_while_it_was_asked_is_not_waited_for() -> None:
 
 async def test_a_run_that_ends_shows_its_result_and_moves_the_focus_to_the_safe_button() -> None:
     async with opened(by("s", "right", "enter", answers={**PLANNED, "execute": SILENT})) as here:
-        here.bridge.show(replace(scenes.scene("running").snapshot, seq=9))
+        here.bridge.show(replace(snapshots.scene("running").snapshot, seq=9))
         await here.answer()
         await here.press("right")
         assert here.focus == "stop"
         command = next(one for one in here.bridge.asked if one.kind == "execute")
-        here.bridge.show(replace(scenes.scene("in_sync").snapshot, seq=10))
+        here.bridge.show(replace(snapshots.scene("in_sync").snapshot, seq=10))
         here.bridge.post(Answer(command.id, outcome_of()))
         await here.answer()
         assert "step 3 of 3: result" in here.text
@@ -450,7 +453,7 @@ async def test_a_run_that_ends_shows_its_result_and_moves_the_focus_to_the_safe_
 
 
 async def test_a_commit_takes_the_cancel_away_while_the_dialog_is_open() -> None:
-    running = scenes.scene("running").snapshot
+    running = snapshots.scene("running").snapshot
     assert running.run is not None
     async with opened(by("s", "right", "enter", answers={**PLANNED, "execute": SILENT})) as here:
         here.bridge.show(replace(running, seq=9, run=replace(running.run, cancellable=False)))

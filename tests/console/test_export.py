@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from storage_sync.answers import Exported
-from storage_sync.model import Answer, Command, CoreDied, Progressed, Refused
+from storage_sync.values.answers import Exported
+from storage_sync.values.commands import Command
+from storage_sync.values.events import Answer, CoreDied, Progressed, Refused
 from tests.console.paths import SILENT, Here, Path, opened
 
 KINDS = ("export_rows", "quarantine_export", "orphans_export")

@@ -7,12 +7,13 @@ import threading
 import time
 from dataclasses import replace
 
-from console import scenes
-from console.app import Console
-from console.bridge import EVENTS_KEPT, Emit, Publish, ThreadBridge
-from console.ui import UiSettings
-from storage_sync.model import Command, LogLine
+from console.app.app import Console
+from console.link.bridge import EVENTS_KEPT, Emit, Publish, ThreadBridge
+from console.views.ui_settings import UiSettings
+from storage_sync.values.commands import Command
+from storage_sync.values.events import LogLine
 from tests.console.app import screen_text
+from tests.support.scenes import snapshots
 
 LINES = 20_000
 PROBE_S = 0.01
@@ -30,10 +31,10 @@ class FloodingCore:
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
-        base = scenes.scene("running").snapshot
+        base = snapshots.scene("running").snapshot
         assert base.run is not None
         for number in range(LINES):
-            self._emit(LogLine(scenes.NOW + number, "info", "flood", f"line {number} [/b]"))
+            self._emit(LogLine(snapshots.NOW + number, "info", "flood", f"line {number} [/b]"))
             if number % 20 == 0:
                 run = replace(base.run, done=number % 603, batch=number)
                 beat = replace(base.beat, at=time.monotonic())

@@ -8,46 +8,39 @@ from dataclasses import replace
 import pytest
 from textual.pilot import Pilot
 
-from console import scene_plans, scenes
-from console.app import Console
-from console.bridge import ScriptedBridge
-from storage_sync.answers import SetupFinding, UnfinishedBuild
-from storage_sync.model import (
-    Answer,
-    CacheWrites,
-    Outcome,
-    QuarantineView,
-    Seconds,
-    TableCounts,
-    Transfer,
-    Word,
-)
+from console.app.app import Console
+from console.link.bridge import ScriptedBridge
+from storage_sync.values.answers import SetupFinding, UnfinishedBuild
+from storage_sync.values.events import Answer
+from storage_sync.values.outcome import CacheWrites, Outcome, Seconds, TableCounts, Transfer, Word
+from storage_sync.values.snapshot import QuarantineView
 from tests.console.app import console, settle
 from tests.console.pictures import LOOKS, Compare, dressed, each_look, each_size
 from tests.console.test_flows import HOSTILE, answer, quarantine, shown
 from tests.console.test_setup import tried, unconfigured
+from tests.support.scenes import plans, snapshots
 
 Scene = Callable[[Console, ScriptedBridge, Pilot[int]], Awaitable[object]]
 
 
 async def _rebuild(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:
-    await shown(app, bridge, pilot, "R", scene_plans.plan_of("rebuild"))
-    build = UnfinishedBuild("/var/lib/cache.redb.build-b7f3a", 6_186_598, scenes.NOW - 3 * 3600)
+    await shown(app, bridge, pilot, "R", plans.plan_of("rebuild"))
+    build = UnfinishedBuild("/var/lib/cache.redb.build-b7f3a", 6_186_598, snapshots.NOW - 3 * 3600)
     await answer(app, bridge, pilot, "builds", (build,))
 
 
 async def _run(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:
-    await shown(app, bridge, pilot, "r", scene_plans.plan_of("repair"))
+    await shown(app, bridge, pilot, "r", plans.plan_of("repair"))
     await pilot.press("right", "enter")
-    bridge.show(scene_plans.repairing())
+    bridge.show(plans.repairing())
 
 
 async def _result(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:
     """A sync that had to refuse a row; what it says comes from outside."""
-    await shown(app, bridge, pilot, "s", scenes.plan(removed=0))
+    await shown(app, bridge, pilot, "s", snapshots.plan(removed=0))
     await pilot.press("right", "enter")
     await settle(app, pilot)
-    after = scene_plans.repaired()
+    after = plans.repaired()
     bridge.show(replace(after, quarantine=QuarantineView(refused=1)))
     done = Outcome(
         "sync",
@@ -55,7 +48,7 @@ async def _result(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> No
         7,
         run_id="s-4122",
         proof=after.freshness.proof,
-        applied=scenes.plan(removed=0).changes,
+        applied=snapshots.plan(removed=0).changes,
         counts={"patterns": TableCounts(cache=411, refused=1), "episodes": TableCounts(cache=1000, cache_only=7)},
         transfer=Transfer(requests=8, bytes_received=3_627_622),
         cache_writes=CacheWrites(1, 3_565_158),

@@ -9,18 +9,15 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Button, Input
 
-from console import scene_plans, scenes
-from console.app import Console
-from console.bridge import ScriptedBridge
+from console.app.app import Console
 from console.dialogs.help import HelpDialog
 from console.dialogs.log import LogDialog
 from console.dialogs.plan import PlanDialog
 from console.dialogs.quarantine import QuarantineDialog
-from console.scenes import Scene
-from storage_sync.answers import Exported, QuarantineEntry, QuarantineKind, QuarantinePage, UnfinishedBuild
-from storage_sync.model import (
-    Advice,
-    Answer,
+from console.link.bridge import ScriptedBridge
+from storage_sync.values.answers import Exported, QuarantineEntry, QuarantineKind, QuarantinePage, UnfinishedBuild
+from storage_sync.values.events import Answer, Refused, RunEnded
+from storage_sync.values.outcome import (
     CacheWrites,
     Check,
     CheckStatus,
@@ -28,19 +25,21 @@ from storage_sync.model import (
     Outcome,
     Plan,
     PlanRow,
-    Refused,
-    RunEnded,
     TableChange,
     TableCounts,
     Word,
 )
+from storage_sync.values.snapshot import Advice
 from tests.console.app import asked, console, live, screen_text, settle
+from tests.support.scenes import plans as scene_plans
+from tests.support.scenes import snapshots
+from tests.support.scenes.snapshots import Scene
 
 HOSTILE = "[/b][red]x 名前 \x1b[31m"
 
 
 def scene_of(name: str, **changes: object) -> Scene:
-    scene = scenes.scene(name)
+    scene = snapshots.scene(name)
     return replace(scene, snapshot=replace(scene.snapshot, **changes))  # type: ignore[arg-type]
 
 
@@ -50,11 +49,11 @@ def plan_of(kind: str = "repair", *, phrase: str | None = None, level: int = 2, 
         PlanRow("aside", "set the damaged bytes aside", rows, None, "restorable"),
         PlanRow("primary", "primary", 0, 0, "never written"),
     )
-    return replace(scenes.plan(removed=0), id="p-7f31", kind=kind, rows=steps, level=level, phrase=phrase)
+    return replace(snapshots.plan(removed=0), id="p-7f31", kind=kind, rows=steps, level=level, phrase=phrase)
 
 
 def outcome_of(**changes: object) -> Outcome:
-    proof = scenes.scene("in_sync").snapshot.freshness.proof
+    proof = snapshots.scene("in_sync").snapshot.freshness.proof
     done = Outcome(
         "repair",
         Word.IN_SYNC,
@@ -100,8 +99,8 @@ async def started(app: Console, bridge: ScriptedBridge, pilot: Pilot[int], key: 
     await pilot.press("right", "enter")
     await pilot.pause()
     assert latest(bridge, "execute")[1] == {"plan_id": "p-7f31", "phrase": ""}
-    run = scenes.scene("running").snapshot.run
-    bridge.show(replace(scenes.scene("running").snapshot, seq=9, run=run))
+    run = snapshots.scene("running").snapshot.run
+    bridge.show(replace(snapshots.scene("running").snapshot, seq=9, run=run))
     await settle(app, pilot)
     return dialog
 
@@ -292,7 +291,7 @@ async def test_a_failed_run_offers_no_undo() -> None:
 
 # ------------------------------------------------------------------------------------------ quarantine
 
-RUN = QuarantineEntry(QuarantineKind.RUN, "s-4121", reason="repair", run_id="s-4121", at=scenes.NOW - 60, rows=5)
+RUN = QuarantineEntry(QuarantineKind.RUN, "s-4121", reason="repair", run_id="s-4121", at=snapshots.NOW - 60, rows=5)
 ASIDE = tuple(
     QuarantineEntry(
         QuarantineKind.ASIDE,
@@ -302,10 +301,10 @@ ASIDE = tuple(
         reason="orphan: owner nowhere",
         run_id="s-4119",
         generation=4120,
-        at=scenes.NOW - 300,
+        at=snapshots.NOW - 300,
         bytes=1538,
         digest="51aa02",
-        expires_at=scenes.NOW + 86400,
+        expires_at=snapshots.NOW + 86400,
     )
     for number in range(1, 4)
 )
@@ -463,7 +462,7 @@ async def test_a_list_that_cannot_be_read_says_why() -> None:
 async def test_s_on_a_held_file_says_who_and_asks_which_way(
     presses: tuple[str, ...], plan: Mapping[str, object] | None
 ) -> None:
-    scene = scenes.scene("locked")
+    scene = snapshots.scene("locked")
     assert scene.snapshot.cache.holder is not None
     holder = replace(scene.snapshot.cache.holder, command=HOSTILE)
     scene = replace(scene, snapshot=replace(scene.snapshot, cache=replace(scene.snapshot.cache, holder=holder)))
@@ -496,7 +495,7 @@ async def test_an_unfinished_build_is_resumed_or_thrown_away(size: tuple[int, in
     app, bridge = console("damaged")
     async with live(app, size=size) as pilot:
         dialog = await shown(app, bridge, pilot, "R", plan_of("rebuild", phrase="prod-eu", level=3))
-        build = UnfinishedBuild("/var/lib/cache.redb.build-b7f3a", 6_186_598, scenes.NOW - 3 * 3600)
+        build = UnfinishedBuild("/var/lib/cache.redb.build-b7f3a", 6_186_598, snapshots.NOW - 3 * 3600)
         await answer(app, bridge, pilot, "builds", (build,))
         text = screen_text(app)
         assert "(o) resume 5.9 MiB, 3h 00m old" in text
@@ -546,7 +545,7 @@ async def test_a_shrinking_sync_is_no_case_for_adopting() -> None:
 @pytest.mark.parametrize("size", [(80, 24), (100, 30)])
 async def test_rows_that_a_guard_keeps_go_only_when_that_is_chosen_and_typed(size: tuple[int, int]) -> None:
     app, bridge = console(scene_of("in_sync", verdict=Word.REFUSED, error=GUARDED))
-    stopped = replace(scenes.plan(removed=820, ratio=0.82), refusal=GUARDED, consent="allow_shrink", gone=820)
+    stopped = replace(snapshots.plan(removed=820, ratio=0.82), refusal=GUARDED, consent="allow_shrink", gone=820)
     async with live(app, size=size) as pilot:
         dialog = await shown(app, bridge, pilot, "s", stopped)
         text = screen_text(app)
@@ -576,7 +575,7 @@ async def test_rows_that_a_guard_keeps_go_only_when_that_is_chosen_and_typed(siz
 
 async def test_a_consent_of_which_no_plan_is_made_changes_nothing() -> None:
     app, bridge = console("in_sync")
-    stopped = replace(scenes.plan(removed=820, ratio=0.82), refusal=GUARDED, consent="allow_shrink", gone=820)
+    stopped = replace(snapshots.plan(removed=820, ratio=0.82), refusal=GUARDED, consent="allow_shrink", gone=820)
     async with live(app, size=(100, 30)) as pilot:
         dialog = await shown(app, bridge, pilot, "s", stopped)
         dialog.options.focus()

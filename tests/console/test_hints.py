@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import storage_sync
-from console.desk import Desk
-from console.hints import in_keys
-from storage_sync.model import Refused
+from console.link.requests import Desk
+from console.views.hints import in_keys
+from storage_sync.values.events import Refused
 from tests.console.app import console
 
 CORE = Path(storage_sync.__file__).parent

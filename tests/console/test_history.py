@@ -11,18 +11,18 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from console import scene_answers, scenes
-from console.app import REPLAY_ASKED, Console
-from console.bridge import ScriptedBridge
+from console.app.app import REPLAY_ASKED, Console
 from console.dialogs.note import NoteDialog
 from console.dialogs.text import TextDialog
+from console.link.bridge import ScriptedBridge
 from console.screens.history import HistoryScreen
 from console.screens.rows import what_fits
 from console.views.matching import matcher
-from storage_sync.answers import PastRun, RunDetail, Runs
-from storage_sync.model import Answer, Refused
+from storage_sync.values.answers import PastRun, RunDetail, Runs
+from storage_sync.values.events import Answer, Refused
 from tests.console.app import asked, console, live, screen_text, settle
 from tests.console.rooms import answered
+from tests.support.scenes import answers, snapshots
 
 NASTY = "[/b][red]x 名前 \x1b[31m\u202eabc"
 
@@ -79,7 +79,7 @@ async def test_all_runs_charts_and_the_chosen_one() -> None:
 
 @pytest.mark.parametrize(("kind", "key"), [("sync", "s"), ("repair", "r"), ("rebuild", "R")])
 async def test_the_key_that_goes_on_with_a_run_does_so(kind: str, key: str) -> None:
-    shown = scenes.scene("in_sync")
+    shown = snapshots.scene("in_sync")
     newest = shown.snapshot.history.last[0]
     stopped = replace(
         newest, id="s-9", kind=kind, started_at=newest.started_at + 60, exit_code=130, resumable=True, generation=None
@@ -114,7 +114,7 @@ async def test_a_run_that_ends_asks_again() -> None:
     async with live(app) as pilot:
         await opened(app, bridge, pilot)
         before = sum(kind == "runs" for kind, _ in asked(bridge))
-        snapshot = scenes.scene("in_sync").snapshot
+        snapshot = snapshots.scene("in_sync").snapshot
         bridge.show(replace(snapshot, seq=2, history=replace(snapshot.history, revision=2, runs=413)))
         await settle(app, pilot)
         app.paint(panels=True)
@@ -220,7 +220,7 @@ async def test_w_leaves_for_a_recording_that_is_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [(80, 24), (100, 30), (140, 45)])
 async def test_hostile_values_are_shown_as_they_are(size: tuple[int, int]) -> None:
     app, bridge = console("in_sync")
-    past = scene_answers.runs().runs[0]
+    past = answers.runs().runs[0]
     bad = PastRun(replace(past.summary, id=NASTY, kind=NASTY, result=NASTY, trigger=NASTY), None, None)
     document: dict[str, object] = {
         "error": {"message": NASTY, "hint": NASTY},
@@ -245,8 +245,8 @@ async def test_hostile_values_are_shown_as_they_are(size: tuple[int, int]) -> No
 
 async def test_five_thousand_runs_are_only_drawn_where_they_are_seen() -> None:
     app, bridge = console("in_sync")
-    one = scene_answers.runs().runs[0]
-    many = tuple(PastRun(replace(one.summary, id=f"s-{n}", started_at=scenes.NOW - n)) for n in range(5_000))
+    one = answers.runs().runs[0]
+    many = tuple(PastRun(replace(one.summary, id=f"s-{n}", started_at=snapshots.NOW - n)) for n in range(5_000))
     async with live(app, size=(100, 30)) as pilot:
         await pilot.press("4")
         await settle(app, pilot)

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from console import orphan_scene, scenes
-from console.scenes import Scene
-from storage_sync.model import Answer, LogLine, Plan, PlanRow, Refused
+from storage_sync.values.events import Answer, LogLine, Refused
+from storage_sync.values.outcome import Plan, PlanRow
 from tests.console.app import answer_orphans, console, live, screen_text, settle
+from tests.support.scenes import orphans, snapshots
+from tests.support.scenes.snapshots import Scene
 from widgets.glyphs import ASCII, UNICODE, GlyphSet
 
-HOSTILE = scenes.scene("hostile")
+HOSTILE = snapshots.scene("hostile")
 TEXT = HOSTILE.snapshot.primary.url
 SCREENS = ("1", "2", "3", "4", "5")
 
@@ -32,7 +33,7 @@ async def test_screens_show_it_as_it_is(key: str, glyphs: GlyphSet, size: tuple[
         await pilot.press(key)
         await settle(app, pilot)
         if key == "3":
-            made = orphan_scene.index(keys=(TEXT, "[/b]", "[red]x"), title=TEXT)
+            made = orphans.index(keys=(TEXT, "[/b]", "[red]x"), title=TEXT)
             await answer_orphans(app, bridge, pilot, made)
             await pilot.press("slash", *"reason:nowhere", "enter", "G")
             await answer_orphans(app, bridge, pilot, made)
@@ -46,12 +47,12 @@ async def test_screens_show_it_as_it_is(key: str, glyphs: GlyphSet, size: tuple[
 
 def hostile_plan() -> Plan:
     row = PlanRow("1", TEXT, 3, 10, TEXT)
-    return replace(scenes.plan(removed=0), id="[/b]", rows=(row,), lost=(TEXT,), base=(1, TEXT))
+    return replace(snapshots.plan(removed=0), id="[/b]", rows=(row,), lost=(TEXT,), base=(1, TEXT))
 
 
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
 async def test_dialogs_show_it_as_it_is(glyphs: GlyphSet) -> None:
-    scene = scenes.scene("stale")
+    scene = snapshots.scene("stale")
     app, bridge = console(Scene(replace(scene.snapshot, profile="[/b][red]x"), scene.events), glyphs=glyphs)
     async with live(app, size=(100, 40), notifications=True) as pilot:
         await pilot.press("s")
@@ -66,7 +67,7 @@ async def test_dialogs_show_it_as_it_is(glyphs: GlyphSet) -> None:
         await settle(app, pilot)
         assert "[/b][red]x" in screen_text(app)
         await pilot.press("escape", "L")
-        bridge.post(LogLine(scenes.NOW, "[/b]", TEXT, TEXT))
+        bridge.post(LogLine(snapshots.NOW, "[/b]", TEXT, TEXT))
         bridge.post(Refused(99, "[/b] \x1b[31m", "[red]x"))
         await settle(app, pilot)
         text = screen_text(app)
@@ -76,12 +77,12 @@ async def test_dialogs_show_it_as_it_is(glyphs: GlyphSet) -> None:
 
 
 async def test_a_profile_of_markup_can_be_typed() -> None:
-    scene = scenes.scene("stale")
+    scene = snapshots.scene("stale")
     app, bridge = console(Scene(replace(scene.snapshot, profile="[/b]"), scene.events))
     async with live(app, size=(100, 40)) as pilot:
         await pilot.press("s")
         await settle(app, pilot)
-        bridge.post(Answer(bridge.asked[-1].id, scenes.plan(phrase="[/b]")))
+        bridge.post(Answer(bridge.asked[-1].id, snapshots.plan(phrase="[/b]")))
         await settle(app, pilot)
         assert "type  [/b]" in screen_text(app)
 

@@ -14,16 +14,26 @@ from textual.events import Paste
 from textual.widgets import Input
 from textual.widgets._toast import Toast
 
-from console import orphan_scene, scene_answers, scenes
-from console.app import Console
-from console.bridge import ScriptedBridge
-from console.scenes import Scene
-from storage_sync.answers import Exported, PrimaryTried, SettingsPreview, SettingsWritten, SetupFinding, SetupTried
-from storage_sync.model import Advice, CoreDied, ErrorValue, LogLine, Outcome, Refused, RunEnded, Word
+from console.app.app import Console
+from console.link.bridge import ScriptedBridge
+from storage_sync.values.answers import (
+    Exported,
+    PrimaryTried,
+    SettingsPreview,
+    SettingsWritten,
+    SetupFinding,
+    SetupTried,
+)
+from storage_sync.values.events import CoreDied, LogLine, Refused, RunEnded
+from storage_sync.values.outcome import ErrorValue, Outcome, Word
+from storage_sync.values.snapshot import Advice
 from tests.console.app import FakeClock, console
 from tests.console.paths import Here, No, Path, opened, plan_for
 from tests.console.test_flows import outcome_of
 from tests.console.test_setup import unconfigured
+from tests.support.scenes import answers as scene_answers
+from tests.support.scenes import orphans, snapshots
+from tests.support.scenes.snapshots import Scene
 from tests.support.size import FULL
 from widgets import fmt
 from widgets.glyphs import ASCII, UNICODE, GlyphSet
@@ -101,10 +111,10 @@ def scenes_of(stain: Stain) -> Iterator[Scene]:
     error = ErrorValue("internal", "message", "hint", False, 70)
     advice = (Advice("setting", 1, 2, 3.0, 4, "text"),)
     for name in ("running", "locked", "primary_down", "damaged", "refused", "auth", "quarantined"):
-        scene = scenes.scene(name)
+        scene = snapshots.scene(name)
         lines = tuple(event for event in scene.events if isinstance(event, LogLine))
         yield Scene(stain.on(replace(scene.snapshot, error=error)), tuple(stain.on(line) for line in lines))
-    calm = scenes.scene("in_sync").snapshot
+    calm = snapshots.scene("in_sync").snapshot
     yield Scene(stain.on(replace(calm, advice=advice, config=replace(calm.config, error="broken"))))
 
 
@@ -131,11 +141,11 @@ def answers(stain: Stain) -> dict[str, object]:
 
 
 def bad_index(stain: Stain) -> object:
-    return orphan_scene.index(keys=(stain.text("OrphanIndex.keys"),), title=stain.text("OrphanIndex.titles"))
+    return orphans.index(keys=(stain.text("OrphanIndex.keys"),), title=stain.text("OrphanIndex.titles"))
 
 
 def bad_rows(stain: Stain, kind: str) -> Callable[[Mapping[str, object]], object]:
-    return lambda arguments: stain.on(orphan_scene.answer(kind, arguments))
+    return lambda arguments: stain.on(orphans.answer(kind, arguments))
 
 
 WALKS = (
@@ -166,7 +176,7 @@ async def test_every_text_is_shown_as_it_is(case: str) -> None:
     for scene in scenes_of(stain):
         async with opened(Path("", "state", (), make=on(scene, glyphs), size=size)) as here:
             stain.look(here)
-    stale = scenes.scene("stale").snapshot
+    stale = snapshots.scene("stale").snapshot
     calm = Scene(stain.on(replace(stale, config=replace(stale.config, error="broken"))))
     async with opened(Path("", "events", (), make=on(calm, glyphs), size=size)) as here:
         for event in (RunEnded("s", stain.on(failed)), stain.on(Refused(0, "a", "b")), stain.on(CoreDied("report"))):

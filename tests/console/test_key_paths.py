@@ -10,29 +10,24 @@ from unittest.mock import ANY
 import pytest
 from textual.widgets._toast import Toast
 
-from console import scene_answers, scenes
-from console.app import DEMO_ASKED, REPLAY_ASKED, Console
-from console.bridge import ScriptedBridge
-from console.keys import KEYS, SCREENS
-from console.replay import ReplayConsole
-from console.ui import UiSettings
-from storage_sync.answers import Exported, QuarantineKind, Runs, SettingEdit
-from storage_sync.model import (
-    Check,
-    CheckStatus,
-    HistoryView,
-    Outcome,
-    Word,
-)
+from console.app.app import DEMO_ASKED, REPLAY_ASKED, Console
+from console.keys.table import KEYS, SCREENS
+from console.launch.replay import ReplayConsole
+from console.link.bridge import ScriptedBridge
+from console.views.ui_settings import UiSettings
+from storage_sync.values.answers import Exported, QuarantineKind, Runs, SettingEdit
+from storage_sync.values.outcome import Check, CheckStatus, Outcome, Word
+from storage_sync.values.snapshot import HistoryView
 from tests.console.app import FakeClock
 from tests.console.paths import LOOKS, SILENT, No, Path, plan_for, scene_of, walk
 from tests.console.test_replay import player_of
 from tests.console.test_setup import unconfigured
+from tests.support.scenes import answers, snapshots
 from widgets.glyphs import UNICODE
 from widgets.panel import Panel
 from widgets.vector_view import VectorView
 
-RUNNING = scenes.scene("running").snapshot.run
+RUNNING = snapshots.scene("running").snapshot.run
 assert RUNNING is not None
 COMMITTING = scene_of("running", run=replace(RUNNING, cancellable=False))
 TIMED = scene_of("running", run=replace(RUNNING, trigger="interval"))
@@ -60,7 +55,7 @@ def clipboard(app: Console) -> str:
 
 
 EMPTY = {"runs": Runs()}
-QUARANTINE = scene_answers.quarantine()
+QUARANTINE = answers.quarantine()
 MATCHING = {
     "quarantine": replace(QUARANTINE, matching=((QuarantineKind.ASIDE, "1"), (QuarantineKind.ASIDE, "2"))),
 }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from console.keymap import keymap
-from console.keys import KEYS
+from console.keys.keymap import keymap
+from console.keys.table import KEYS
 from tests.console.app import asked, console, live, screen_text, settle
 
 HOSTILE = "[/b]\x1b[31m"

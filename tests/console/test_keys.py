@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from console.bindings import bindings
 from console.dialogs.help import help_lines
-from console.keys import EVERYWHERE, KEYS, SCREENS, footer, help_groups, markdown_table
-from console.verdict import verdict
+from console.keys.bindings import bindings
+from console.keys.table import EVERYWHERE, KEYS, SCREENS, footer, help_groups, markdown_table
 from console.views.top import keys as footer_value
+from console.views.verdict import verdict
 from tests.console.app import console
 from widgets.glyphs import ASCII, Look
 from widgets.key_bar import paint
@@ -97,10 +97,10 @@ def test_the_readme_has_the_table_of_keys() -> None:
 
 
 def test_keys_that_the_verdict_names_exist() -> None:
-    from console import scenes
+    from tests.support.scenes import snapshots
 
     shown = {name for key in KEYS for name in (key.shown, *key.keys.split(","))}
-    for name in scenes.NAMES:
-        scene = scenes.scene(name)
-        named = verdict(scene.snapshot, now=scenes.NOW, beat_age=scene.beat_age).key
+    for name in snapshots.NAMES:
+        scene = snapshots.scene(name)
+        named = verdict(scene.snapshot, now=snapshots.NOW, beat_age=scene.beat_age).key
         assert not named or named in shown

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from textual.pilot import Pilot
 
-from console.app import Console
+from console.app.app import Console
 from console.dialogs.ask import AskDialog, Choice
 from tests.console.app import console, live
 

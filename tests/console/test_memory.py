@@ -9,8 +9,8 @@ import pytest
 from textual._styles_cache import StylesCache
 from textual.strip import Strip
 
-from console.app import Console
-from console.memory import ENOUGH, MUCH, collect_when_calm, forget_drawings, forget_gone_widgets
+from console.app.app import Console
+from console.app.memory import ENOUGH, MUCH, collect_when_calm, forget_drawings, forget_gone_widgets
 from tests.console.app import console, live, screen_text
 
 

@@ -9,18 +9,19 @@ from dataclasses import dataclass, replace
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from console import orphan_scene
-from console.app import Console
-from console.bridge import ScriptedBridge
+from console.app.app import Console
 from console.dialogs.ask import AskDialog
 from console.dialogs.note import NoteDialog
 from console.dialogs.plan import PlanDialog
 from console.dialogs.vector import VectorDialog
+from console.link.bridge import ScriptedBridge
 from storage_sync.embeddings.index import OrphanIndex
 from storage_sync.embeddings.reason import Reason
 from storage_sync.embeddings.words import Marks, Wanted
-from storage_sync.model import Answer, Outcome, Refused, Word
+from storage_sync.values.events import Answer, Refused
+from storage_sync.values.outcome import Outcome, Word
 from tests.console.app import FakeClock, answer_orphans, asked, console, live, screen_text, settle
+from tests.support.scenes import orphans
 
 _COLUMNS = (
     "keys",
@@ -113,7 +114,7 @@ async def test_neighbours_are_shown_as_soon_as_they_are_answered() -> None:
         assert len(here.questions("orphan_neighbours")) == 3
         open_ = [command for command in here.bridge.asked if command.kind == "orphan_neighbours"]
         for command in open_[1:]:
-            here.bridge.post(Answer(command.id, orphan_scene.answer(command.kind, command.arguments)))
+            here.bridge.post(Answer(command.id, orphans.answer(command.kind, command.arguments)))
             await here.pilot.pause()
             assert ("0.981" in here.text) == (command is open_[-1]), "shown without a tick, and of this row alone"
 
@@ -277,7 +278,7 @@ async def test_enter_shows_every_number_in_hex_and_decimal() -> None:
         assert isinstance(here.app.screen, VectorDialog)
         text = here.text
         assert "384 x f32" in text
-        number = orphan_scene.values(0)
+        number = orphans.values(0)
         assert number[:4][::-1].hex()[:1] in text
         await here.press("escape")
         assert not isinstance(here.app.screen, VectorDialog)
@@ -463,7 +464,7 @@ async def test_keys_before_the_first_answer_do_nothing() -> None:
 async def test_another_scan_keeps_marks_of_rows_that_are_still_there() -> None:
     async with shown() as here:
         await here.press("space", "space")
-        made = orphan_scene.index(keys=("episode_ffffffff-0000-4000-8000-000000000001",))
+        made = orphans.index(keys=("episode_ffffffff-0000-4000-8000-000000000001",))
         await here.pilot.press("ctrl+r")
         await here.answer(made)
         assert "2 marked" in here.text
@@ -477,7 +478,7 @@ async def test_a_smaller_list_takes_the_place_of_a_larger_one() -> None:
         await here.press("a")
         await here.press("escape")
         await here.press("G")
-        made = orphan_scene.index()
+        made = orphans.index()
         few = replace(made, **{name: getattr(made, name)[:40] for name in _COLUMNS}, expected={})
         await here.pilot.press("ctrl+r")
         await here.answer(few)

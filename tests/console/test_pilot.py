@@ -8,27 +8,19 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Button, Input
 
-from console import scenes
-from console.app import Console
-from console.bridge import ScriptedBridge
+from console.app.app import Console
 from console.dialogs.ask import AskDialog
 from console.dialogs.help import HelpDialog
 from console.dialogs.log import LogDialog
 from console.dialogs.plan import PlanDialog
-from console.keys import SCREENS
-from console.scenes import Scene
-from storage_sync.model import (
-    Answer,
-    CacheState,
-    ErrorValue,
-    LogLine,
-    Outcome,
-    Plan,
-    RunEnded,
-    Snapshot,
-    Word,
-)
+from console.keys.table import SCREENS
+from console.link.bridge import ScriptedBridge
+from storage_sync.values.events import Answer, LogLine, RunEnded
+from storage_sync.values.outcome import CacheState, ErrorValue, Outcome, Plan, Word
+from storage_sync.values.snapshot import Snapshot
 from tests.console.app import FakeClock, asked, console, live, screen_text, settle
+from tests.support.scenes import snapshots
+from tests.support.scenes.snapshots import Scene
 from widgets.key_bar import KeyBar
 from widgets.line import Line
 from widgets.panel import Panel
@@ -39,7 +31,7 @@ GUARD = ErrorValue("guard", "would remove 70 %", "look first", False, 9)
 
 
 def scene_of(name: str, **changes: object) -> Scene:
-    scene = scenes.scene(name)
+    scene = snapshots.scene(name)
     return replace(scene, snapshot=replace(scene.snapshot, **changes))  # type: ignore[arg-type]
 
 
@@ -76,7 +68,7 @@ async def test_a_click_in_the_footer_is_the_key() -> None:
 async def open_plan(app: Console, bridge: ScriptedBridge, pilot: Pilot[int], plan: Plan | None = None) -> PlanDialog:
     await pilot.press("s")
     await pilot.pause()
-    bridge.post(Answer(bridge.asked[-1].id, plan or scenes.plan(removed=0)))
+    bridge.post(Answer(bridge.asked[-1].id, plan or snapshots.plan(removed=0)))
     await settle(app, pilot)
     assert isinstance(app.screen, PlanDialog)
     return app.screen
@@ -113,7 +105,7 @@ async def test_enter_on_the_run_button_runs_that_plan() -> None:
 async def test_a_large_removal_needs_the_profile_name(size: tuple[int, int]) -> None:
     app, bridge = console("stale")
     async with live(app, size=size) as pilot:
-        dialog = await open_plan(app, bridge, pilot, scenes.plan(removed=424))
+        dialog = await open_plan(app, bridge, pilot, snapshots.plan(removed=424))
         button = dialog.query_one("#run", Button)
         states = [button.disabled]
         dialog.query_one("#phrase", Input).focus()
@@ -135,7 +127,7 @@ async def test_a_large_removal_needs_the_profile_name(size: tuple[int, int]) -> 
 async def test_a_name_is_typed_at_once_and_no_letter_of_it_is_a_key(name: str) -> None:
     app, bridge = console("stale")
     async with live(app, size=(80, 24)) as pilot:
-        dialog = await open_plan(app, bridge, pilot, scenes.plan(removed=424, phrase=name))
+        dialog = await open_plan(app, bridge, pilot, snapshots.plan(removed=424, phrase=name))
         assert app.focused is dialog.query_one("#cancel", Button)
         await pilot.press(*name)
         assert dialog.query_one("#phrase", Input).value == name
@@ -147,13 +139,13 @@ async def test_a_name_is_typed_at_once_and_no_letter_of_it_is_a_key(name: str) -
 @pytest.mark.parametrize(
     ("plan", "access", "why"),
     [
-        (scenes.plan(removed=0), "ro", "look only"),
+        (snapshots.plan(removed=0), "ro", "look only"),
         (
-            scenes.plan(refusal=ErrorValue("guard", "would remove 70 %", "look first", False, 9)),
+            snapshots.plan(refusal=ErrorValue("guard", "would remove 70 %", "look first", False, 9)),
             "rw",
             "a guard stops it",
         ),
-        (replace(scenes.plan(), changes={}), "rw", "there is nothing to do"),
+        (replace(snapshots.plan(), changes={}), "rw", "there is nothing to do"),
     ],
 )
 async def test_what_may_not_run_says_why(plan: Plan, access: str, why: str) -> None:
@@ -171,7 +163,7 @@ async def test_a_late_plan_of_a_closed_dialog_is_dropped() -> None:
         await pilot.pause()
         number = bridge.asked[-1].id
         await pilot.press("escape")
-        bridge.post(Answer(number, scenes.plan()))
+        bridge.post(Answer(number, snapshots.plan()))
         await settle(app, pilot)
         assert not isinstance(app.screen, PlanDialog)
 
@@ -205,7 +197,7 @@ async def test_f_freezes_the_picture_and_not_the_core() -> None:
     app, bridge = console("in_sync")
     async with live(app, size=(100, 30)) as pilot:
         await pilot.press("f")
-        bridge.show(replace(scenes.scene("damaged").snapshot, seq=9))
+        bridge.show(replace(snapshots.scene("damaged").snapshot, seq=9))
         await settle(app, pilot)
         text = screen_text(app)
         assert "frozen" in text.splitlines()[0]
@@ -230,7 +222,7 @@ async def test_panels_keep_their_pace_and_the_verdict_does_not_wait() -> None:
     app, bridge = console("in_sync", clock=clock)
     async with live(app, size=(100, 30)) as pilot:
         await pilot.press("minus", "minus", "minus")
-        bridge.show(replace(scenes.scene("damaged").snapshot, seq=9))
+        bridge.show(replace(snapshots.scene("damaged").snapshot, seq=9))
         clock.move(0.5)
         await settle(app, pilot)
         text = screen_text(app)
@@ -263,7 +255,7 @@ async def test_the_log_shows_all_lines_and_levels() -> None:
     app, bridge = console("running")
     async with live(app, size=(100, 30)) as pilot:
         await pilot.press("L")
-        bridge.post(LogLine(scenes.NOW, "fail", "cache", "a new failure"))
+        bridge.post(LogLine(snapshots.NOW, "fail", "cache", "a new failure"))
         await settle(app, pilot)
         assert isinstance(app.screen, LogDialog)
         assert "a new failure" in screen_text(app)
@@ -375,7 +367,7 @@ async def test_a_failed_run_says_so() -> None:
 
 async def test_no_check_of_a_damaged_file_is_green() -> None:
     """The file went back in time: what passed, and the rows behind, were of the one before."""
-    good = scenes.scene("in_sync").snapshot
+    good = snapshots.scene("in_sync").snapshot
     states = (CacheState.CLEAN, CacheState.ROLLED_BACK)
     app, _ = console(scene_of("in_sync", verdict=Word.DAMAGED, cache=replace(good.cache, states=states)))
     async with live(app, size=(120, 40)) as pilot:
@@ -436,5 +428,5 @@ async def test_equal_parts_repaint_nothing() -> None:
 
 
 def test_scenes_are_equal_by_value() -> None:
-    assert scenes.scene("running") == scenes.scene("running")
-    assert isinstance(scenes.scene("running").snapshot, Snapshot)
+    assert snapshots.scene("running") == snapshots.scene("running")
+    assert isinstance(snapshots.scene("running").snapshot, Snapshot)

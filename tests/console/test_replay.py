@@ -9,26 +9,28 @@ from pathlib import Path
 
 import pytest
 
-from console import scenes
-from console.app import DEMO_ASKED, REPLAY_ASKED
-from console.replay import SPEEDS, Player, ReplayBridge, ReplayConsole, play
-from console.ui import UiSettings
-from console.verdict import verdict
-from storage_sync import recording
-from storage_sync.model import Event, LogLine, Refused, RunStarted, Snapshot
-from storage_sync.recording import Recorder
+from console.app.app import DEMO_ASKED, REPLAY_ASKED
+from console.cli import screen
+from console.launch.replay import SPEEDS, Player, ReplayBridge, ReplayConsole, play
+from console.views.ui_settings import UiSettings
+from console.views.verdict import verdict
+from storage_sync.reports import recording
+from storage_sync.reports.recording import Recorder
+from storage_sync.values.events import Event, LogLine, Refused, RunStarted
+from storage_sync.values.snapshot import Snapshot
 from tests.console.app import live, screen_text, settle
+from tests.support.scenes import snapshots
 from widgets.glyphs import UNICODE
 
-CALM = scenes.scene("in_sync").snapshot
+CALM = snapshots.scene("in_sync").snapshot
 STORY: tuple[tuple[float, Snapshot | Event], ...] = (
     (0, CALM),
-    (1, LogLine(scenes.NOW + 1, "info", "test", "first words")),
+    (1, LogLine(snapshots.NOW + 1, "info", "test", "first words")),
     (2, replace(CALM, seq=2, beat=replace(CALM.beat, at=2000.0))),
-    (60, scenes.scene("running").snapshot),
+    (60, snapshots.scene("running").snapshot),
     (60, RunStarted("s-4121", "sync", "manual")),
-    (61, LogLine(scenes.NOW + 61, "warn", "test", "second words")),
-    (120, scenes.scene("damaged").snapshot),
+    (61, LogLine(snapshots.NOW + 61, "warn", "test", "second words")),
+    (120, snapshots.scene("damaged").snapshot),
 )
 
 
@@ -44,7 +46,7 @@ def player_of(folder: Path, time: Callable[[], float], *, compressed: bool = Fal
     path = folder / ("story.jsonl.gz" if compressed else "story.jsonl")
     clock = Time()
     clock.at = begins
-    recorder = Recorder(path, clock=lambda: scenes.NOW, monotonic=clock)
+    recorder = Recorder(path, clock=lambda: snapshots.NOW, monotonic=clock)
     for at, one in STORY:
         clock.at = 100.0 + at
         if isinstance(one, Snapshot):
@@ -72,7 +74,7 @@ def test_it_plays_at_its_speed_and_ends(player: Player, time: Time) -> None:
     player.shift(1)
     time.at += 10
     player.advance()
-    assert (player.at, player.now) == (30, scenes.NOW + 30)
+    assert (player.at, player.now) == (30, snapshots.NOW + 30)
     player.playing = False
     time.at += 10
     player.advance()
@@ -216,22 +218,24 @@ async def test_a_line_that_cannot_be_read_is_named_and_the_rest_is_shown(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("result", "opened"), [(DEMO_ASKED, ["demo"]), (REPLAY_ASKED, ["replay", "--", "other.jsonl"])]
+    ("result", "opened"), [(DEMO_ASKED, ("demo",)), (REPLAY_ASKED, ("replay", "--", "other.jsonl"))]
 )
 def test_a_recording_is_left_for_what_was_asked(
-    player: Player, monkeypatch: pytest.MonkeyPatch, result: int, opened: list[str]
+    player: Player, monkeypatch: pytest.MonkeyPatch, result: int, opened: tuple[str, ...]
 ) -> None:
-    commands: list[list[str]] = []
+    commands: list[tuple[str, ...]] = []
 
     def left(app: ReplayConsole) -> int:
         app.replay_file = "other.jsonl"
         return result
 
-    def main(arguments: list[str]) -> int:
+    def main(arguments: tuple[str, ...]) -> int:
         commands.append(arguments)
         return 5
 
     monkeypatch.setattr(ReplayConsole, "run", left)
     monkeypatch.setattr("console.cli.main", main)
-    assert play(player.recording, UiSettings(), 1.0, 0.0) == 5
+    leaving = play(player.recording, UiSettings(), 1.0, 0.0)
+    assert leaving.opens == opened
+    assert screen.opened(leaving) == 5
     assert commands == [opened]

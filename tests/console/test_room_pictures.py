@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 from textual.pilot import Pilot
 
-from console.app import Console
-from console.bridge import ScriptedBridge
-from storage_sync.answers import Runs
-from storage_sync.model import Answer
+from console.app.app import Console
+from console.link.bridge import ScriptedBridge
+from storage_sync.values.answers import Runs
+from storage_sync.values.events import Answer
 from tests.console.app import console, settle
 from tests.console.pictures import Compare, dressed, each_look, each_size
 from tests.console.rooms import answer_all

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from console import scenes
-from console.screenshots import MAIN_STATES, Shot, picture, shots, write_screenshots
+from tests.support.pictures import MAIN_STATES, Shot, picture, shots, write_screenshots
+from tests.support.scenes import snapshots
 
 PICTURES = Path(__file__).resolve().parents[2] / "screenshots"
 SHOTS = shots()
@@ -15,7 +15,7 @@ SHOTS = shots()
 
 def test_every_state_has_a_picture() -> None:
     drawn = {shot.scene for shot in SHOTS}
-    assert drawn == set(scenes.NAMES) - {"hostile"}
+    assert drawn == set(snapshots.NAMES) - {"hostile"}
     assert {shot.size for shot in SHOTS if shot.scene in MAIN_STATES} == {(80, 24), (100, 30), (120, 40)}
     assert len({shot.name for shot in SHOTS}) == len(SHOTS)
 
@@ -23,7 +23,7 @@ def test_every_state_has_a_picture() -> None:
 @pytest.mark.parametrize("shot", SHOTS, ids=lambda shot: shot.name)
 async def test_the_repository_has_this_picture(shot: Shot) -> None:
     kept = (PICTURES / f"{shot.name}.svg").read_text(encoding="utf-8")
-    assert await picture(shot) == kept, "make the pictures again: storage-sync screenshots screenshots"
+    assert await picture(shot) == kept, "make the pictures again: make screenshots"
 
 
 def test_no_other_picture_is_kept() -> None:

@@ -9,19 +9,20 @@ from pathlib import Path
 import pytest
 from textual.widgets import Button
 
-from console.app import SET_UP, Console
-from console.bridge import ScriptedBridge, ThreadBridge
+from console.app.app import SET_UP, Console
 from console.dialogs.setup import SetupDialog
-from console.scenes import scene
-from console.start import make_bridge
-from storage_sync.answers import SetupFinding, SetupForm, SetupSaved, SetupTried
-from storage_sync.config import Settings, load_settings
-from storage_sync.demo import Demo
-from storage_sync.errors import ConfigError, LocalIO
-from storage_sync.first_run import Surroundings, save_form, try_form
-from storage_sync.model import Answer, Refused
+from console.launch.start import make_bridge
+from console.link.bridge import ScriptedBridge, ThreadBridge
+from storage_sync.config.load import load_settings
+from storage_sync.config.settings import Settings
+from storage_sync.demo.demo import Demo
+from storage_sync.service.setup import Surroundings, save_form, try_form
+from storage_sync.values.answers import SetupFinding, SetupForm, SetupSaved, SetupTried
+from storage_sync.values.errors import ConfigError, LocalIO
+from storage_sync.values.events import Answer, Refused
 from tests.console.app import FakeClock, asked, console, live, screen_text, settle
 from tests.support import stores
+from tests.support.scenes.snapshots import scene
 from widgets.glyphs import ASCII, UNICODE, GlyphSet
 
 HOSTILE = "[/b][red]x 名前 \x1b[31m"

@@ -7,16 +7,16 @@ from collections.abc import Awaitable, Callable
 import pytest
 from textual.pilot import Pilot
 
-from console import scenes
-from console.app import Console
-from console.bridge import ScriptedBridge
-from storage_sync.errors import CacheLocked
-from storage_sync.model import Answer, Refused
+from console.app.app import Console
+from console.link.bridge import ScriptedBridge
+from storage_sync.values.errors import CacheLocked
+from storage_sync.values.events import Answer, Refused
 from tests.console.app import answer_orphans, console, settle
 from tests.console.pictures import Compare, dressed, each_look, each_size
+from tests.support.scenes import snapshots
 
 Played = Callable[[Pilot[int]], Awaitable[None]]
-STATES = tuple(name for name in scenes.NAMES if name != "hostile")
+STATES = tuple(name for name in snapshots.NAMES if name != "hostile")
 DIALOGS = {"help": "question_mark", "log": "L", "quit": "q", "palette": "ctrl+p"}
 ORPHAN_DIALOGS = {"numbers": "enter", "expected": "i"}
 
@@ -127,7 +127,7 @@ def test_the_plan(size: tuple[int, int], snap_compare: Compare) -> None:
         await settle(app, pilot)
         await pilot.press("s")
         await settle(app, pilot)
-        bridge.post(Answer(bridge.asked[-1].id, scenes.plan(removed=424)))
+        bridge.post(Answer(bridge.asked[-1].id, snapshots.plan(removed=424)))
         await settle(app, pilot)
 
     assert snap_compare(app, terminal_size=size, run_before=open_it)

@@ -11,14 +11,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from console import scenes
-from console.bridge import ScriptedBridge, ThreadBridge
 from console.cli import screen
-from console.plain import news, speak, state_lines
-from console.start import is_configured, make_bridge, ui_settings
-from console.verdict import verdict
-from storage_sync.config import Settings, Ui
-from storage_sync.model import CoreDied, LogLine
+from console.launch.plain import news, speak, state_lines
+from console.launch.start import is_configured, make_bridge, ui_settings
+from console.link.bridge import ScriptedBridge, ThreadBridge
+from console.views.verdict import verdict
+from storage_sync.config.settings import Settings, Ui
+from storage_sync.values.events import CoreDied, LogLine
+from tests.support.scenes import snapshots
 
 
 def test_without_a_primary_nothing_is_opened() -> None:
@@ -31,7 +31,7 @@ def test_without_a_primary_nothing_is_opened() -> None:
                 assert bridge.drain() == []
         finally:
             assert bridge.stop(30)
-        found = verdict(bridge.latest(), now=scenes.NOW, beat_age=0)
+        found = verdict(bridge.latest(), now=snapshots.NOW, beat_age=0)
         assert (found.word, found.key) == ("NO CONFIG", "s")
 
 
@@ -49,21 +49,21 @@ def test_the_look_comes_from_the_settings() -> None:
 
 
 def test_lines_say_what_stands_without_what_changes_each_second() -> None:
-    snapshot = scenes.scene("running").snapshot
-    first = state_lines(snapshot, scenes.NOW, scenes.BEAT)
+    snapshot = snapshots.scene("running").snapshot
+    first = state_lines(snapshot, snapshots.NOW, snapshots.BEAT)
     assert "verdict: STALE" in first
     assert "running: sync, 60 %" in first
     assert any("latest_episodes" in text for text in first)
-    later = state_lines(replace(snapshot, taken_at=scenes.NOW + 1), scenes.NOW + 1, scenes.BEAT + 1)
+    later = state_lines(replace(snapshot, taken_at=snapshots.NOW + 1), snapshots.NOW + 1, snapshots.BEAT + 1)
     assert later.keys() == first.keys()
     assert list(state_lines(None, 0, 0).values()) == ["the sync core is starting"]
 
 
-@pytest.mark.parametrize("name", scenes.NAMES)
+@pytest.mark.parametrize("name", snapshots.NAMES)
 def test_every_state_is_a_sentence_with_a_command_and_no_key(name: str) -> None:
-    scene = scenes.scene(name)
-    found = verdict(scene.snapshot, now=scenes.NOW, beat_age=0)
-    said = state_lines(scene.snapshot, scenes.NOW, scene.snapshot.beat.at)[f"verdict: {found.word}"]
+    scene = snapshots.scene(name)
+    found = verdict(scene.snapshot, now=snapshots.NOW, beat_age=0)
+    said = state_lines(scene.snapshot, snapshots.NOW, scene.snapshot.beat.at)[f"verdict: {found.word}"]
     assert said.startswith(f"verdict: {found.word}. {found.sentence[0]}")
     assert ("Next: storage-sync " in said) == (found.key not in {"", "L"})
 
@@ -71,7 +71,7 @@ def test_every_state_is_a_sentence_with_a_command_and_no_key(name: str) -> None:
 def test_lines_fit_the_encoding_of_their_reader() -> None:
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, encoding="latin-1")
-    bridge = ScriptedBridge(events=[LogLine(scenes.NOW, "warn", "sync", "名前\x1b[31m [/b] …"), CoreDied("boom")])
+    bridge = ScriptedBridge(events=[LogLine(snapshots.NOW, "warn", "sync", "名前\x1b[31m [/b] …"), CoreDied("boom")])
     assert speak(bridge, out) == 70
     assert raw.getvalue().decode("ascii").splitlines() == [
         "14:32:07Z warn sync: \\u540d\\u524d\\e[31m [/b] ...",
@@ -81,7 +81,7 @@ def test_lines_fit_the_encoding_of_their_reader() -> None:
 
 
 def test_news_are_the_log_and_the_end_of_the_core() -> None:
-    bridge = ScriptedBridge(events=[LogLine(scenes.NOW, "warn", "sync", "one"), CoreDied("boom")])
+    bridge = ScriptedBridge(events=[LogLine(snapshots.NOW, "warn", "sync", "one"), CoreDied("boom")])
     lines, died = news(bridge)
     assert lines == ["14:32:07Z warn sync: one", "the sync core has ended: boom"]
     assert died
@@ -104,4 +104,4 @@ def test_lines_end_when_their_reader_has_gone() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w", encoding="utf-8") as out:
-        assert speak(ScriptedBridge(events=[LogLine(scenes.NOW, "info", "sync", "one")]), out) == 0
+        assert speak(ScriptedBridge(events=[LogLine(snapshots.NOW, "info", "sync", "one")]), out) == 0

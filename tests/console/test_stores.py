@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from console import scenes
-from storage_sync.primary.trouble import error_for_status
+from storage_sync.primary.errors import error_for_status
 from tests.console.app import console, live, screen_text
+from tests.support.scenes import snapshots
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ async def test_the_server_that_refuses_is_quoted(size: tuple[int, int], words: s
     ],
 )
 async def test_the_code_comes_first(status: int, said: str, words: str) -> None:
-    scene = scenes.scene("auth")
+    scene = snapshots.scene("auth")
     message = error_for_status(status, said, path="/v2/pipeline").message
     primary = replace(scene.snapshot.primary, last_error=message)
     app, _ = console(replace(scene, snapshot=replace(scene.snapshot, primary=primary)))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from console import scenes
-from console.app import Console
-from console.bridge import ScriptedBridge
-from console.keys import SCREENS
+from console.app.app import Console
+from console.keys.table import SCREENS
+from console.link.bridge import ScriptedBridge
 from console.screens.base import BaseScreen
-from console.ui import UiSettings
-from storage_sync.model import LogLine
+from console.views.ui_settings import UiSettings
+from storage_sync.values.events import LogLine
 from tests.console.app import FakeClock, asked, console, live, screen_text, settle
+from tests.support.scenes import snapshots
 
 
 async def test_every_screen_is_laid_out_behind_the_first() -> None:
@@ -42,7 +42,7 @@ async def test_a_screen_that_was_laid_out_behind_keeps_its_focus() -> None:
 
 async def test_the_clock_goes_on_each_second_and_ages_each_third() -> None:
     clock = FakeClock(0.4)
-    beating = ScriptedBridge([scenes.scene("in_sync").snapshot], monotonic=clock.monotonic)
+    beating = ScriptedBridge([snapshots.scene("in_sync").snapshot], monotonic=clock.monotonic)
     app = Console(beating, UiSettings(), clock=clock.clock, environment={})
     async with live(app, size=(100, 30)) as pilot:
         screen = app.screen
@@ -63,7 +63,7 @@ async def test_a_core_that_goes_on_is_seen_at_once(refresh_s: float) -> None:
     """However seldom the panels are drawn."""
     clock = FakeClock(0.4)
     heart = [clock.monotonic()]
-    bridge = ScriptedBridge([scenes.scene("in_sync").snapshot], monotonic=lambda: heart[0])
+    bridge = ScriptedBridge([snapshots.scene("in_sync").snapshot], monotonic=lambda: heart[0])
     app = Console(bridge, UiSettings(refresh_s=refresh_s), clock=clock.clock, environment={})
     async with live(app, size=(100, 30)) as pilot:
         screen = app.screen
@@ -85,7 +85,7 @@ async def test_a_frozen_picture_takes_no_new_lines() -> None:
     app, bridge = console("in_sync")
     async with live(app, size=(100, 30)) as pilot:
         await pilot.press("f")
-        bridge.post(LogLine(scenes.NOW, "info", "core", "said while the picture stood"))
+        bridge.post(LogLine(snapshots.NOW, "info", "core", "said while the picture stood"))
         await settle(app, pilot)
         app.paint(panels=True)
         await pilot.pause()

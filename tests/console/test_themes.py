@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from console.app import Console
+from console.app.app import Console
 from tests.console.app import console, live, settle
 
 SIZE = (100, 30)

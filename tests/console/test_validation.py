@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from console import scene_answers, scenes
-from console.app import Console
-from console.bridge import ScriptedBridge
+from console.app.app import Console
 from console.dialogs.text import TextDialog
+from console.link.bridge import ScriptedBridge
 from console.screens.validation import ValidationScreen
-from storage_sync.answers import ColumnDifference, Difference, Differences
-from storage_sync.model import Answer, Refused
+from storage_sync.values.answers import ColumnDifference, Difference, Differences
+from storage_sync.values.events import Answer, Refused
 from tests.console import rooms
 from tests.console.app import asked, console, live, screen_text, settle
+from tests.support.scenes import answers, snapshots
 
 NASTY = "[/b][red]x 名前 \x1b[31m\u202eabc"
 SIZES = [(80, 24), (100, 30), (140, 45)]
@@ -106,7 +106,7 @@ async def test_pages_are_asked_when_the_end_is_reached() -> None:
     rows = tuple(Difference("episodes", f"key-{n}", "missing") for n in range(4))
     async with live(app, size=(100, 30)) as pilot:
         screen = await opened(app, pilot, "j", "enter")
-        bridge.post(Answer(bridge.asked[-1].id, Differences(rows[:2], 4, True, scenes.NOW, 1, ("episodes",))))
+        bridge.post(Answer(bridge.asked[-1].id, Differences(rows[:2], 4, True, snapshots.NOW, 1, ("episodes",))))
         await settle(app, pilot)
         assert screen.keys.rows == 2
         assert "Rows that differ · 4" in screen_text(app)
@@ -114,7 +114,7 @@ async def test_pages_are_asked_when_the_end_is_reached() -> None:
         await settle(app, pilot)
         assert compares(bridge)[-1] == {"tables": ("episodes",), "after": rows[1]}
         assert "comparing" in screen_text(app)
-        bridge.post(Answer(bridge.asked[-1].id, Differences(rows[2:], 4, False, scenes.NOW, 1, ("episodes",))))
+        bridge.post(Answer(bridge.asked[-1].id, Differences(rows[2:], 4, False, snapshots.NOW, 1, ("episodes",))))
         await settle(app, pilot)
         assert screen.keys.rows == 4
         await pilot.press("G")
@@ -140,9 +140,9 @@ async def test_what_was_compared_is_forgotten_when_the_check_ran_again() -> None
         screen = await opened(app, pilot, "j", "enter")
         await answered(app, bridge, pilot)
         assert screen.keys.rows == 3
-        snapshot = scenes.scene("stale").snapshot
+        snapshot = snapshots.scene("stale").snapshot
         fresh = tuple(
-            replace(result, at=scenes.NOW, check=replace(result.check, keys=())) for result in snapshot.checks
+            replace(result, at=snapshots.NOW, check=replace(result.check, keys=())) for result in snapshot.checks
         )
         bridge.show(replace(snapshot, seq=2, checks=fresh))
         await settle(app, pilot)
@@ -156,7 +156,7 @@ async def test_an_answer_to_another_check_is_dropped() -> None:
         screen = await opened(app, pilot, "j", "enter")
         late = bridge.asked[-1].id
         await pilot.press("escape", "k")
-        bridge.post(Answer(late, scene_answers.differences()))
+        bridge.post(Answer(late, answers.differences()))
         await settle(app, pilot)
         assert screen.keys.rows == 0
 
@@ -222,7 +222,7 @@ async def test_hostile_values_are_shown_as_they_are(size: tuple[int, int]) -> No
     bad = Difference(NASTY, NASTY, NASTY, (ColumnDifference(NASTY, NASTY * 50, None),))
     async with live(app, size=size) as pilot:
         await opened(app, pilot, "enter")
-        bridge.post(Answer(bridge.asked[-1].id, Differences((bad,), 1, False, scenes.NOW, None, (NASTY,))))
+        bridge.post(Answer(bridge.asked[-1].id, Differences((bad,), 1, False, snapshots.NOW, None, (NASTY,))))
         await settle(app, pilot)
         await pilot.press("enter", "enter")
         await pilot.pause()

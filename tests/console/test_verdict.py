@@ -6,27 +6,22 @@ from dataclasses import replace
 
 import pytest
 
-from console import scenes
-from console.verdict import Verdict, proof_valid, verdict
-from storage_sync.model import (
+from console.views.verdict import Verdict, proof_valid, verdict
+from storage_sync.values.outcome import CacheState, Check, CheckStatus, ErrorValue, LockHolder, Word
+from storage_sync.values.snapshot import (
     Behind,
     CacheHealth,
-    CacheState,
-    Check,
     CheckResult,
-    CheckStatus,
-    ErrorValue,
-    LockHolder,
     PrimaryHealth,
     PrimaryStatus,
     QuarantineView,
     Snapshot,
-    Word,
 )
+from tests.support.scenes import snapshots
 from widgets.glyphs import Role
 
-NOW = scenes.NOW
-GOOD = scenes.scene("in_sync").snapshot
+NOW = snapshots.NOW
+GOOD = snapshots.scene("in_sync").snapshot
 
 
 def judge(snapshot: Snapshot | None, beat_age: float | None = 0.4) -> Verdict:
@@ -97,7 +92,7 @@ def test_no_config() -> None:
 
 
 def test_a_guard_says_what_stopped_it() -> None:
-    found = judge(scenes.scene("refused").snapshot)
+    found = judge(snapshots.scene("refused").snapshot)
     assert (found.word, found.exit_code) == ("REFUSED", 9)
     assert "1,700 of 2,880" in found.sentence[0]
 
@@ -122,14 +117,14 @@ def test_the_holder_of_the_lock_is_named() -> None:
 
 
 def test_auth_uses_the_servers_own_words() -> None:
-    found = judge(scenes.scene("auth").snapshot)
+    found = judge(snapshots.scene("auth").snapshot)
     assert (found.word, found.exit_code) == ("AUTH", 4)
     assert "(401): Unauthorized: `The JWT has expired`" in found.sentence[0]
 
 
 def test_a_primary_that_is_down_outranks_staleness() -> None:
     snapshot = replace(
-        scenes.scene("stale").snapshot,
+        snapshots.scene("stale").snapshot,
         primary=replace(GOOD.primary, status=PrimaryStatus.UNREACHABLE, next_at=NOW + 21),
     )
     found = judge(snapshot)
@@ -162,7 +157,7 @@ def test_clean_alone_gives_no_verdict() -> None:
     assert judge(snapshot).word == "UNKNOWN"
 
 
-def failing(name: str, generation: int | None = scenes.GENERATION) -> tuple[CheckResult, ...]:
+def failing(name: str, generation: int | None = snapshots.GENERATION) -> tuple[CheckResult, ...]:
     return (CheckResult(Check(name, CheckStatus.FAIL, 1, 0), NOW - 5, generation),)
 
 
@@ -183,7 +178,7 @@ def test_checks_that_only_warn_do_not_change_the_verdict(name: str) -> None:
 
 
 def test_stale_says_how_far_and_how_sure() -> None:
-    snapshot = scenes.scene("stale").snapshot
+    snapshot = snapshots.scene("stale").snapshot
     assert judge(snapshot).sentence[0].startswith("1,027 rows behind (exact, 17 s ago)")
     loose = replace(snapshot, freshness=replace(snapshot.freshness, exact=False, behind={"episodes": Behind(3, 0, 0)}))
     assert "At least 3 rows behind" in judge(loose).sentence[0]
@@ -198,15 +193,15 @@ def test_in_sync_is_green_only_with_nothing_refused() -> None:
     assert "3 rows refused" in found.sentence[0]
 
 
-@pytest.mark.parametrize("name", scenes.NAMES)
+@pytest.mark.parametrize("name", snapshots.NAMES)
 def test_only_in_sync_is_green(name: str) -> None:
-    scene = scenes.scene(name)
+    scene = snapshots.scene(name)
     found = judge(scene.snapshot, scene.beat_age)
     assert (found.role is Role.OK) == (name == "in_sync")
 
 
 def test_a_run_is_said_in_the_sentence_and_never_changes_the_word() -> None:
-    running = scenes.scene("running").snapshot
+    running = snapshots.scene("running").snapshot
     found = judge(running)
     assert found.word == "STALE"
     assert "; a sync is running" in found.sentence[0]
@@ -242,7 +237,7 @@ def test_damaged_without_a_named_state() -> None:
 
 @pytest.mark.parametrize("name", ["damaged", "empty", "stale"])
 def test_while_a_run_heals_it_the_next_step_is_to_wait(name: str) -> None:
-    snapshot, run = scenes.scene(name).snapshot, scenes.scene("running").snapshot.run
+    snapshot, run = snapshots.scene(name).snapshot, snapshots.scene("running").snapshot.run
     assert run is not None
     assert judge(replace(snapshot, run=replace(run, kind="repair"))).next[-1] == "let s-4121 finish, about 2.0 s."
     assert judge(replace(snapshot, run=replace(run, kind="verify"))).next == judge(snapshot).next
@@ -250,7 +245,7 @@ def test_while_a_run_heals_it_the_next_step_is_to_wait(name: str) -> None:
 
 def test_a_stalled_core_is_only_asked_to_stop_what_runs() -> None:
     assert all("x " not in text for text in judge(GOOD, 3.0).next)
-    assert all("x " in text for text in judge(scenes.scene("running").snapshot, 3.0).next)
+    assert all("x " in text for text in judge(snapshots.scene("running").snapshot, 3.0).next)
 
 
 def test_what_was_refused_is_one_key_away() -> None:
@@ -260,8 +255,8 @@ def test_what_was_refused_is_one_key_away() -> None:
 
 
 def test_every_verdict_has_words_and_a_next_step() -> None:
-    for name in scenes.NAMES:
-        scene = scenes.scene(name)
+    for name in snapshots.NAMES:
+        scene = snapshots.scene(name)
         found = judge(scene.snapshot, scene.beat_age)
         assert found.word
         assert all(found.sentence)

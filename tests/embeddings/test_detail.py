@@ -15,7 +15,7 @@ from storage_sync.embeddings.detail import MEANS, detail, facts, neighbours
 from storage_sync.embeddings.export import export
 from storage_sync.embeddings.index import OrphanIndex, Told
 from storage_sync.embeddings.reason import Reason
-from storage_sync.errors import LocalIO, UsageError
+from storage_sync.values.errors import LocalIO, UsageError
 from tests.embeddings.synthetic import cache_of, identity, index_of, unit, value
 
 
@@ -92,9 +92,9 @@ def test_detail_of_a_row(tmp_path: Path) -> None:
 
 
 def test_every_reason_says_why() -> None:
-    from console import orphan_scene
+    from tests.support.scenes import orphans
 
-    made = orphan_scene.index()
+    made = orphans.index()
     said = {made.reason(row): detail(made, row).why for row in range(len(made))}
     assert len(said) == len(set(said.values())) == len(Reason) - 1
 

@@ -10,18 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from console import orphan_scene
 from console.cli.core import matches
-from console.scenes import NOW
 from storage_sync.embeddings.index import REASONS, OrphanIndex, Row
 from storage_sync.embeddings.query import matching, select
-from storage_sync.embeddings.questions import resolve
 from storage_sync.embeddings.reason import Reason
 from storage_sync.embeddings.words import GROUPS, SORTS, Marks, Wanted, age_limit, limit, parse
-from storage_sync.errors import UsageError
-from storage_sync.model import Orphan
+from storage_sync.service.orphan_queries import resolve
+from storage_sync.values.errors import UsageError
+from storage_sync.values.outcome import Orphan
+from tests.support.scenes import orphans
+from tests.support.scenes.snapshots import NOW
 
-MADE = orphan_scene.index()
+MADE = orphans.index()
 ROWS = [MADE.row(number) for number in range(len(MADE))]
 
 WORDS = st.sampled_from(

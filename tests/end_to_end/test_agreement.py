@@ -13,16 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from console.verdict import verdict
+from console.views.verdict import verdict
 from storage_sync import _native
-from storage_sync.config import Settings
-from storage_sync.model import CheckStatus, RunEnded, Snapshot
-from tests.cache.processes import HOLD_REDB, running
-from tests.core.test_service import Watcher
-from tests.core.test_service import running as serving
+from storage_sync.config.settings import Settings
+from storage_sync.values.events import RunEnded
+from storage_sync.values.outcome import CheckStatus
+from storage_sync.values.snapshot import Snapshot
+from tests.service.test_service import Watcher
+from tests.service.test_service import running as serving
 from tests.support import stores
 from tests.support.command import Tool
 from tests.support.loopback import Loopback
+from tests.support.processes import HOLD_REDB, running
 
 WORDS = {
     "IN SYNC": "IN_SYNC",

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from storage_sync import recording
-from storage_sync.demo import generate
-from storage_sync.model import RunEnded, Word
-from storage_sync.recording import Recording
+from storage_sync.demo.demo import generate
+from storage_sync.reports import recording
+from storage_sync.reports.recording import Recording
+from storage_sync.values.events import RunEnded
+from storage_sync.values.outcome import Word
 from tests.support.command import Tool, fingerprint
 from tests.support.terminal import Terminal
 

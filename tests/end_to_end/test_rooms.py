@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from storage_sync.config import load_settings
-from storage_sync.demo import generate
+from storage_sync.config.load import load_settings
+from storage_sync.demo.demo import generate
 from tests.support.command import Tool, fingerprint
 from tests.support.terminal import Terminal
 

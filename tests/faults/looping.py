@@ -10,11 +10,12 @@ from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
 from random import Random
 
-from storage_sync import operations
-from storage_sync.model import Run, Word
-from storage_sync.repair import rebuild as _rebuild
-from storage_sync.request import Request
+from storage_sync.config.request import Request
+from storage_sync.recovery import rebuild as _rebuild
+from storage_sync.service import operations
 from storage_sync.sync import run as _run
+from storage_sync.values.outcome import Word
+from storage_sync.values.snapshot import Run
 
 PRELOADED = (_rebuild, _run)
 """Imported late by the tool; a child must not spend its short life on that."""

@@ -20,11 +20,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from storage_sync import _native, operations
-from storage_sync.config import Settings
-from storage_sync.request import Request
+from storage_sync import _native
+from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
+from storage_sync.service import operations
 from storage_sync.sync import apply
-from tests.cache.processes import environment
+from tests.support.processes import environment
 
 EPISODES = 4
 """Episodes whose start the opener moves by a fraction of a second, which only the cache can hold."""

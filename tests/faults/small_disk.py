@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from storage_sync import operations
-from storage_sync.config import Settings
-from storage_sync.model import Outcome
-from storage_sync.request import Request
+from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
+from storage_sync.service import operations
+from storage_sync.values.outcome import Outcome
 from tests.support.children import quick_children
 
 STEP = 64 << 10

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from tests.cache.processes import NOBODY
 from tests.independent.projection_check import check
 from tests.support import stores
 from tests.support.command import REPOSITORY, Result, Tool, fingerprint
 from tests.support.forks import forks
+from tests.support.processes import NOBODY
 
 MOVE = ["UPDATE episodes SET reflection = NULL, task_description = 'x' || task_description"]
 NAMESPACE = ["unshare", "--map-root-user", "--mount"]
@@ -145,7 +145,7 @@ def unreadable_cache(tool: Tool) -> Result:
 DROP = f"""
 import os, sys
 from console.cli import commands, entry
-from storage_sync import operations, journal
+from storage_sync.service import operations, journal
 from storage_sync.sync import run
 if os.geteuid() == 0:
     os.setgroups([])

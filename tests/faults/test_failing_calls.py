@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from storage_sync import _native
-from storage_sync.outcome import TABLES
+from storage_sync.values.outcome import TABLES
 from tests.support import stores
 from tests.support.command import Result, Tool
 from tests.support.forks import Forks, forks

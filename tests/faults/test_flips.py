@@ -15,17 +15,17 @@ from pathlib import Path
 
 import pytest
 
-from storage_sync import _native, operations
+from storage_sync import _native
 from storage_sync.cache.identity import read_identity
-from storage_sync.cache.set_aside import SetAside
-from storage_sync.errors import CacheDamaged
-from storage_sync.model import CacheState, Word
-from storage_sync.outcome import TABLES
-from storage_sync.request import Request
-from storage_sync.session import Session
-from storage_sync.sync.draft import Draft
-from storage_sync.sync.look import looked
+from storage_sync.config.request import Request
+from storage_sync.service import operations
+from storage_sync.state.quarantine import SetAside
+from storage_sync.sync.inspection import looked
+from storage_sync.sync.outcome_builder import Draft
 from storage_sync.sync.progress import Tracker
+from storage_sync.sync.session import Session
+from storage_sync.values.errors import CacheDamaged
+from storage_sync.values.outcome import TABLES, CacheState, Word
 from tests.support.children import quick_children
 from tests.support.proven import CACHE_ONLY, Store, flip, held, in_memory
 from tests.support.size import FULL

@@ -9,11 +9,12 @@ from contextlib import nullcontext
 
 import pytest
 
-from storage_sync import _native, operations
-from storage_sync.cache.set_aside import SetAside
-from storage_sync.model import CacheState, Outcome, Word
-from storage_sync.request import Request
-from storage_sync.status import status_quick
+from storage_sync import _native
+from storage_sync.config.request import Request
+from storage_sync.reports.status import status_quick
+from storage_sync.service import operations
+from storage_sync.state.quarantine import SetAside
+from storage_sync.values.outcome import CacheState, Outcome, Word
 from tests.independent.redb_reader import NotReadable, RedbFile
 from tests.support.children import own_children, quick_children
 from tests.support.proven import CACHE_ONLY, Store, flip, held, in_memory

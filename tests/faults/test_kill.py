@@ -10,12 +10,14 @@ from random import Random
 
 import pytest
 
-from storage_sync import _native, operations
-from storage_sync.cache.set_aside import SetAside
-from storage_sync.config import Settings
-from storage_sync.demo import generate
-from storage_sync.model import Outcome, Phase, Run, Word
-from storage_sync.request import Request
+from storage_sync import _native
+from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
+from storage_sync.demo.demo import generate
+from storage_sync.service import operations
+from storage_sync.state.quarantine import SetAside
+from storage_sync.values.outcome import Outcome, Word
+from storage_sync.values.snapshot import Phase, Run
 from tests.faults.looping import Told, looping
 from tests.independent.projection_check import check
 from tests.independent.redb_reader import RedbFile

@@ -20,12 +20,12 @@ from typing import Any, Self
 
 import pytest
 
-from storage_sync.config import Settings
-from storage_sync.demo import Demo
-from storage_sync.model import Outcome, Word
-from storage_sync.operations import sync
+from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
+from storage_sync.demo.demo import Demo
 from storage_sync.primary import hrana as protocol
-from storage_sync.request import Request
+from storage_sync.service.operations import sync
+from storage_sync.values.outcome import Outcome, Word
 from tests.independent.projection_check import check
 from tests.independent.redb_reader import RedbFile
 from tests.support import hrana, stores

@@ -17,11 +17,13 @@ from pathlib import Path
 
 import pytest
 
-from storage_sync.config import Settings, Token
-from storage_sync.document import to_json
-from storage_sync.model import Outcome, Phase, Run, Word
-from storage_sync.operations import quiet, sync
-from storage_sync.request import Request
+from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
+from storage_sync.config.token import Token
+from storage_sync.reports.document import to_json
+from storage_sync.service.operations import quiet, sync
+from storage_sync.values.outcome import Outcome, Word
+from storage_sync.values.snapshot import Phase, Run
 from tests.independent.projection_check import check
 from tests.independent.redb_reader import RedbFile
 from tests.support import hrana, network, stores

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from storage_sync import _native, operations
+from storage_sync import _native
 from storage_sync.cache.copy import COPY_ATTEMPTS
-from storage_sync.config import Settings
-from storage_sync.mend.peek import run_peek
-from storage_sync.model import CheckStatus, Word
-from storage_sync.request import Request
+from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
+from storage_sync.edits.peek import run_peek
+from storage_sync.service import operations
+from storage_sync.values.outcome import CheckStatus, Word
 from tests.faults.writers import EVERY, TEXT_FIELD, version_of, writing
 from tests.support import stores
 from tests.support.size import FULL

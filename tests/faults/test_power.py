@@ -13,11 +13,11 @@ from random import Random
 
 import pytest
 
-from storage_sync import _native, operations
-from storage_sync.config import Settings
-from storage_sync.model import Word
-from storage_sync.outcome import TABLES
-from storage_sync.request import Request
+from storage_sync import _native
+from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
+from storage_sync.service import operations
+from storage_sync.values.outcome import TABLES, Word
 from tests.support import recorder, stores
 from tests.support.command import Tool
 from tests.support.disk import Disk, Image, Moment, moments, whole

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from storage_sync.demo import generate
+from storage_sync.demo.demo import generate
 from tests.independent.projection_check import check
 from tests.support import stores
 from tests.support.command import Tool

@@ -20,11 +20,12 @@ from typing import Any
 
 import pytest
 
-from storage_sync import _native, operations
-from storage_sync.cache.set_aside import SetAside
-from storage_sync.config import Settings
-from storage_sync.model import TABLES, Outcome, Word
-from storage_sync.request import Request
+from storage_sync import _native
+from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
+from storage_sync.service import operations
+from storage_sync.state.quarantine import SetAside
+from storage_sync.values.outcome import TABLES, Outcome, Word
 from tests.independent.projection_check import check
 from tests.support import recorder, stores
 from tests.support.command import Tool

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from storage_sync import _native
-from tests.cache.processes import environment
+from tests.support.processes import environment
 
 TEXT_FIELD = {"episodes": "task_description", "summaries": "summary_text", "heuristics": "condition"}
 """Tables that are written, in this order, and the field of their rows that names the version."""

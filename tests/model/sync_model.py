@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from storage_sync.cache.witness import next_generation
-from storage_sync.errors import GuardStopped
+from storage_sync.state.witness import next_generation
 from storage_sync.sync import guard
+from storage_sync.values.errors import GuardStopped
 from tests.model.cache_model import Cache, Checkpoint, Entry, File, Value
 from tests.model.primary_model import EPISODES, Key, NetworkFault, Primary, Scope
 from tests.model.strategies import Staged, Strategy, exact_digests

@@ -11,10 +11,11 @@ from random import Random
 
 import pytest
 
-from storage_sync.config import Settings
-from storage_sync.model import Outcome, Run, Word
-from storage_sync.operations import sync
-from storage_sync.request import Request
+from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
+from storage_sync.service.operations import sync
+from storage_sync.values.outcome import Outcome, Word
+from storage_sync.values.snapshot import Run
 from tests.independent.projection_check import check
 from tests.model import mirror
 from tests.model.primary_model import Primary, Scope, State, project

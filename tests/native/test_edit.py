@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from storage_sync import _native
-from storage_sync.demo import Demo
+from storage_sync.demo.demo import Demo
 from tests.support.command import Tool
 
 KEY = "ffffffff-0000-4000-8000-000000000009"

@@ -13,8 +13,8 @@ import pytest
 
 from storage_sync import _native
 from storage_sync.primary.source import LocalSource, Source, connect
-from storage_sync.primary.trouble import UndecodableText
-from storage_sync.sync.feed import Sink, pump
+from storage_sync.primary.errors import UndecodableText
+from storage_sync.sync.streaming import Sink, pump
 from storage_sync.sync.stage import translated
 from tests.native.synthetic import name, scope
 from tests.support import stores

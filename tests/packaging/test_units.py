@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from storage_sync.demo import Demo
+from storage_sync.demo.demo import Demo
 from tests.support.command import Tool
 
 REPOSITORY = Path(__file__).resolve().parents[2]

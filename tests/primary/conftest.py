@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from storage_sync.model import PATTERN_TABLES, TABLES
+from storage_sync.values.outcome import PATTERN_TABLES, TABLES
 from tests.support import stores
 
 

@@ -14,11 +14,11 @@ import aiohttp
 import libsql_client
 import pytest
 
-from storage_sync.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, StorageSyncError
+from storage_sync.primary.errors import NoCursor, TooLarge, UndecodableText
 from storage_sync.primary.hrana import HranaHttpClient, HranaRefused, execute_request, snapshot_batch, statement
 from storage_sync.primary.source import RemoteSource
-from storage_sync.primary.trouble import NoCursor, TooLarge, UndecodableText
 from storage_sync.primary.urls import parse
+from storage_sync.values.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, StorageSyncError
 from tests.primary.scripted import Answer, Request, Scripted
 from tests.support.sqld import free_port
 

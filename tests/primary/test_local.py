@@ -14,10 +14,10 @@ from pathlib import Path
 import libsql_client
 import pytest
 
-from storage_sync.errors import LocalIO, PrimarySchema, PrimaryUnavailable, StorageSyncError
 from storage_sync.primary import local
 from storage_sync.primary.local_client import LocalClient
 from storage_sync.primary.source import LocalSource, connect, half_digest
+from storage_sync.values.errors import LocalIO, PrimarySchema, PrimaryUnavailable, StorageSyncError
 from tests.primary import bodies
 from tests.primary.conftest import Wanted
 from tests.primary.judge import Judge, half

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from storage_sync.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable
 from storage_sync.primary import local
 from storage_sync.primary.source import RemoteSource, UndecodableText, connect, half_digest
+from storage_sync.values.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable
 from tests.primary import bodies
 from tests.primary.conftest import Wanted
 from tests.primary.scripted import Answer, Request, Scripted

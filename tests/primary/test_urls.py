@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from storage_sync.errors import ConfigError
 from storage_sync.primary.urls import parse
+from storage_sync.values.errors import ConfigError
 
 
 @pytest.mark.parametrize(

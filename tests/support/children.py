@@ -22,9 +22,9 @@ from typing import IO, Any, NoReturn, Self
 
 import pytest
 
-MODULES = ("storage_sync.cache.probe", "storage_sync.repair.rescue")
+MODULES = ("storage_sync.cache.probe", "storage_sync.recovery.rescue")
 """Run by the tool as `python -m MODULE ARGUMENTS…`; each has `main(arguments, out)`."""
-BINARY = frozenset({"storage_sync.repair.rescue"})
+BINARY = frozenset({"storage_sync.recovery.rescue"})
 _PREFIX = [sys.executable, "-m"]
 _Popen = subprocess.Popen
 

@@ -70,8 +70,9 @@ def forks(tool: Tool) -> Iterator[Forks]:
 def serve(path: socket.socket) -> None:
     """Fork a command for each request, one after the other, until the other end is closed."""
     from console.cli import commands, entry
-    from storage_sync import _native, journal, operations
-    from storage_sync.repair import ladder, rebuild
+    from storage_sync import _native
+    from storage_sync.recovery import ladder, rebuild
+    from storage_sync.service import journal, operations
     from storage_sync.sync import run
     from tests.support.children import quick_children
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from storage_sync import _native
-from storage_sync.config import Settings
+from storage_sync.config.settings import Settings
 from tests.support import stores
 from tests.support.command import Tool
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from storage_sync.errors import Interrupted
 from storage_sync.sync.cancel import Cancel
+from storage_sync.values.errors import Interrupted
 
 
 async def test_a_waiting_run_stops_at_once() -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from storage_sync.config import Settings
-from storage_sync.demo import Demo
-from storage_sync.model import Outcome, Phase, Run, Word
-from storage_sync.operations import sync
-from storage_sync.request import Request
+from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
+from storage_sync.demo.demo import Demo
+from storage_sync.service.operations import sync
 from storage_sync.sync.cancel import Cancel
+from storage_sync.values.outcome import Outcome, Word
+from storage_sync.values.snapshot import Phase, Run
 from tests.independent.projection_check import check
 from tests.support.command import fingerprint
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from storage_sync.config import Settings
-from storage_sync.demo import Demo
-from storage_sync.model import Phase, Run, Word
-from storage_sync.operations import sync
-from storage_sync.request import Request
+from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
+from storage_sync.demo.demo import Demo
+from storage_sync.service.operations import sync
+from storage_sync.values.outcome import Word
+from storage_sync.values.snapshot import Phase, Run
 from tests.independent.projection_check import check
 from tests.support import stores
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import msgspec
 
 from storage_sync import _native
-from storage_sync.cache.set_aside import SetAside
-from storage_sync.config import Settings
-from storage_sync.demo import Demo
-from storage_sync.model import Word
-from storage_sync.operations import sync
-from storage_sync.request import Request
+from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
+from storage_sync.demo.demo import Demo
+from storage_sync.service.operations import sync
+from storage_sync.state.quarantine import SetAside
+from storage_sync.values.outcome import Word
 from tests.independent.projection_check import check
 from tests.independent.redb_reader import RedbFile
 from tests.support import stores

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from storage_sync.model import Phase, Run, StepState
 from storage_sync.sync.progress import Tracker
+from storage_sync.values.snapshot import Phase, Run, StepState
 
 
 class Clock:

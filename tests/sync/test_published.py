@@ -11,24 +11,25 @@ from typing import Any
 
 import pytest
 
-from storage_sync import _native, operations
+from storage_sync import _native
 from storage_sync.cache.identity import read_identity
 from storage_sync.cache.kept import kept_files
-from storage_sync.cache.witness import read_witness
-from storage_sync.config import Settings
-from storage_sync.errors import CacheLocked
-from storage_sync.mend import undo
-from storage_sync.model import Outcome, Word
-from storage_sync.repair import situation
-from storage_sync.request import Request
-from storage_sync.status import status_quick
-from storage_sync.sync import apply, look, run
-from storage_sync.sync.draft import Draft
+from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
+from storage_sync.edits import undo
+from storage_sync.recovery import diagnosis
+from storage_sync.reports.status import status_quick
+from storage_sync.service import operations
+from storage_sync.state.witness import read_witness
+from storage_sync.sync import apply, inspection, run
+from storage_sync.sync.outcome_builder import Draft
 from storage_sync.sync.prove import proven
-from tests.cache.processes import running
+from storage_sync.values.errors import CacheLocked
+from storage_sync.values.outcome import Outcome, Word
 from tests.independent.projection_check import check
 from tests.support import stores
 from tests.support.faulty import void
+from tests.support.processes import running
 
 KEY = "ffffffff-0000-4000-8000-00000000000f"
 OTHER = "ffffffff-0000-4000-8000-00000000000e"
@@ -216,7 +217,7 @@ async def test_an_undo_without_room_leaves_nothing(request_of: Request, monkeypa
 
     await operations.sync(request_of)
     await operations.rebuild(request_of)
-    monkeypatch.setattr("storage_sync.mend.undo.shutil.copyfile", full)
+    monkeypatch.setattr("storage_sync.edits.undo.shutil.copyfile", full)
     outcome = await operations.mend("undo", request_of, lambda context: undo.run_undo(context, None))
     assert outcome.exit_code == 8
     assert not [name for name in names_beside(request_of) if ".build-" in name]
@@ -306,7 +307,7 @@ async def test_a_rebuild_waits_for_a_do_memory_that_comes_while_it_looks(
     staged = Request(request_of.settings, None, wait_s=0.0, flags=frozenset({"staged"}))
     assert (await operations.rebuild(staged)).error is None
     opened: list[_native.CacheFile] = []
-    judge, wait = look.unlocked, Draft.wait_for_lock
+    judge, wait = inspection.unlocked, Draft.wait_for_lock
 
     async def then_opened(*arguments: Any) -> Any:
         judgement = await judge(*arguments)
@@ -318,7 +319,7 @@ async def test_a_rebuild_waits_for_a_do_memory_that_comes_while_it_looks(
             opened.pop().close()
         await wait(draft)
 
-    monkeypatch.setattr(situation, "unlocked", then_opened)
+    monkeypatch.setattr(diagnosis, "unlocked", then_opened)
     monkeypatch.setattr(Draft, "wait_for_lock", then_closed)
     outcome = await operations.rebuild(Request(request_of.settings, None, wait_s=60.0, flags=frozenset({flag})))
     assert (outcome.exit_code, outcome.verdict) == (0, Word.IN_SYNC), outcome.error

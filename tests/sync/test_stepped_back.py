@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from console.verdict import adoptable, verdict
-from storage_sync.config import Settings
-from storage_sync.demo import generate
-from storage_sync.model import Answer, Plan, RunEnded, Word
-from storage_sync.service import SyncService
-from tests.core.test_service import Watcher, running
+from console.views.verdict import adoptable, verdict
+from storage_sync.config.settings import Settings
+from storage_sync.demo.demo import generate
+from storage_sync.service.service import SyncService
+from storage_sync.values.events import Answer, RunEnded
+from storage_sync.values.outcome import Plan, Word
+from tests.service.test_service import Watcher, running
 from tests.support import hrana, stores
 from tests.support.command import Tool, fingerprint
 from tests.support.sqld import Sqld

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from storage_sync import _native, operations
-from storage_sync.config import Settings
-from storage_sync.model import Word
-from storage_sync.request import Request
+from storage_sync import _native
+from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
+from storage_sync.service import operations
+from storage_sync.values.outcome import Word
 from tests.support import stores
 
 

@@ -19,9 +19,8 @@ from typing import Any
 
 import pytest
 
-from storage_sync.demo import Demo
-from tests.cache import processes
-from tests.support import stores
+from storage_sync.demo.demo import Demo
+from tests.support import processes, stores
 from tests.support.command import Tool, applied
 from tests.support.listener import Listener
 from tests.support.size import FULL

@@ -1,0 +1,541 @@
+"""The application: one timer that draws what the bridge holds, and the actions behind the keys."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import termios
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from console.app.palette import ConsoleCommands
+from console.app.textual_overrides import TextualApp
+from console.dialogs.dialog import Dialog
+from console.dialogs.help import HelpDialog
+from console.dialogs.log import LogDialog
+from console.flows.adopt import adopt
+from console.flows.first_run import FirstRun
+from console.flows.plans import Plans, Wish, live_part
+from console.flows.quarantine import Quarantine
+from console.flows.questions import ask_after_death, ask_for_writes, ask_to_leave
+from console.flows.sync import peek, rebuild, sync
+from console.keys.bindings import bindings
+from console.keys.keymap import keymap
+from console.keys.table import CONFIG, EVERYWHERE, HISTORY, ORPHANS, OVERVIEW, SCREENS, VALIDATION
+from console.link.bridge import Bridge
+from console.link.requests import Desk
+from console.screens.base import BaseScreen
+from console.screens.history import HistoryScreen
+from console.screens.orphans import OrphansScreen
+from console.screens.overview import OverviewScreen
+from console.screens.settings import ConfigScreen
+from console.screens.validation import ValidationScreen
+from console.views.disabled import off, why_only_looking
+from console.views.frame import Frame
+from console.views.hints import reason_and_hint
+from console.views.log_buffer import Journal
+from console.views.themes import PALETTES, themes
+from console.views.ui_settings import REFRESH_STEPS, Clock, UiSettings, ui_in_effect
+from console.views.verdict import verdict
+from console.views.zoom import toggle_zoom
+from storage_sync.values.events import ConfigChanged, CoreDied, Event, LogLine, Refused, RunEnded
+from storage_sync.values.snapshot import CoreBeat, Run, Snapshot
+from widgets import fmt
+from widgets.glyphs import GlyphSet, Look, choose
+from widgets.key_bar import KeyBar
+from widgets.tab_row import TabRow
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from storage_sync.values.answers import SetupForm
+
+T = TypeVar("T")
+
+TICK_S = 0.25
+IDLE_TICK_S = 0.5
+LATE_S = 0.25
+AGES_S = 3.0
+"""While the core rests only ages are new: they go on in these steps, all together; the clock shows each second."""
+TOAST_MOST = 200
+"""Characters of a toast: a long message must not hide the screen behind it."""
+LEAVE_S = 2.0
+"""Longest wait for the core when the console leaves."""
+MANUAL = "manual"
+SET_UP = -2
+"""Result of the application when a configuration was saved: it starts again with that."""
+DEMO_ASKED = -1
+"""Result of the application when a person asked for the demo; never an exit code."""
+REPLAY_ASKED = -3
+"""Result of the application when a person asked for a recording, `Console.replay_file`."""
+
+
+_NO_BEAT = CoreBeat(0.0)
+
+Facts = tuple[Snapshot, frozenset[str], bool]
+"""A snapshot without what is new in each one, the keys that are off, whether the core stands still."""
+
+
+class Console(TextualApp):
+    """Draws a bridge. `glyphs`: a set to use whatever the terminal says (pictures, tests).
+
+    `owns_process`: nothing else runs in it, so its signals are caught and its collections of garbage are tuned.
+    """
+
+    PLACES: ClassVar[tuple[str, ...]] = (EVERYWHERE,)
+    """Places of the key table whose keys work on every screen."""
+    CSS_PATH = Path(__file__).with_name("console.tcss")
+    TITLE = "Storage Sync"
+    COMMANDS = {ConsoleCommands}  # noqa: RUF012 -- the type is Textual's
+    BINDINGS: ClassVar[list[BindingType]] = bindings(EVERYWHERE)
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-tiny"),
+        (60, "-w60"),
+        (100, "-w100"),
+        (140, "-w140"),
+    ]
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-short"),
+        (18, "-h24"),
+        (30, "-h30"),
+        (38, "-h38"),
+    ]
+
+    def __init__(
+        self,
+        bridge: Bridge,
+        ui: UiSettings,
+        *,
+        clock: Clock | None = None,
+        glyphs: GlyphSet | None = None,
+        environment: Mapping[str, str] | None = None,
+        owns_process: bool = False,
+        setup: tuple[SetupForm, str] | None = None,
+    ) -> None:
+        super().__init__(owns_process=owns_process)
+        environment = os.environ if environment is None else environment
+        encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+        for theme in themes():
+            self.register_theme(theme)
+        self.theme = ui.theme
+        moved = keymap(ui.keymap)
+        self.set_keymap(dict(moved.keys))
+        self.key_table = moved.table
+        self.look = Look(glyphs or choose(ui.glyphs, environment, encoding), no_color=self.no_color)
+        self.ui = ui
+        self.bridge = bridge
+        self.clock = clock or Clock()
+        self.journal = Journal()
+        for said in moved.problems:
+            self.journal.add(LogLine(self.clock.now(), "warn", "config", f"ui.keymap: {said}"))
+        self._moved_keys = moved.moved
+        self.desk = Desk(bridge, self._refused)
+        self.plans = Plans(self, self.action_quarantine)
+        self.quarantine = Quarantine(self, self.open_plan)
+        self.first_run = FirstRun(self, *setup, self._set_up, self.action_demo) if setup is not None else None
+        self._placeholder = Snapshot(0, self.clock.now(), CoreBeat(self.clock.monotonic()), profile=ui.profile)
+        self._live: Frame | None = None
+        self._frozen: Snapshot | None = None
+        self._started_at = self.clock.monotonic()
+        self._ticked_at: float | None = None
+        self._drawn_at: float | None = None
+        self._drawn: Facts | None = None
+        self._topped: Facts | None = None
+        self._last_action = "start"
+        self._leaving_after_run = False
+        self._last_failure = ""
+        """Why the last run failed; a timer's run that fails again says nothing new."""
+        self._ended_runs: deque[str] = deque(maxlen=8)
+        self.replay_file = ""
+
+    # ------------------------------------------------------------------------------- start and timer
+
+    def on_mount(self) -> None:
+        self.set_class(self.look.glyphs.is_ascii, "-ascii")
+        self.set_class(self.look.no_color, "-no-color")
+        for name, screen in self._screens_by_mode().items():
+            self.add_mode(name, lambda screen=screen: screen)  # type: ignore[misc]
+        self.switch_mode(OVERVIEW)
+        # whoever had the terminal meanwhile has drawn over all of it
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh())
+        if self._owns_process:
+            self._catch_signals()
+        self.set_interval(TICK_S, self._on_timer)
+        self.call_after_refresh(self._first)
+
+    def _screens_by_mode(self) -> Mapping[str, BaseScreen]:
+        return {
+            OVERVIEW: OverviewScreen(self.look, self.journal),
+            VALIDATION: ValidationScreen(self.look, self.desk),
+            ORPHANS: OrphansScreen(self.look, self, self.open_plan),
+            HISTORY: HistoryScreen(self.look, self.desk, self.replay),
+            CONFIG: ConfigScreen(self.look, self.desk),
+        }
+
+    def _first(self) -> None:
+        """After the first paint: only now the core is imported, in its own thread."""
+        self.bridge.start(lambda: self.call_later(self._listen))
+        self.tick()
+        if self.first_run is not None:
+            self.first_run.open()
+        self.lay_out_behind([name for name, _, _ in SCREENS if name != OVERVIEW])
+
+    def _catch_signals(self) -> None:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._terminate)
+        # not through the loop: once the terminal is gone, the loop may wait for it for ever
+        signal.signal(signal.SIGHUP, lambda *_: self._hung_up(loop))
+
+    def _terminate(self) -> None:
+        self.desk.ask("cancel")
+        self.exit(128 + signal.SIGTERM)
+
+    def _hung_up(self, loop: asyncio.AbstractEventLoop) -> None:
+        """SIGHUP: read the configuration again; or, when it was the terminal that went, leave without drawing."""
+        if terminal_lives():
+            loop.call_soon_threadsafe(self.desk.ask, "reload")
+            return
+        self.bridge.stop(LEAVE_S)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    def _on_timer(self) -> None:
+        if self.laying_out:
+            return
+        moment = self.clock.monotonic()
+        last = self._ticked_at
+        if last is not None and not self.running and moment - last < IDLE_TICK_S - TICK_S / 2:
+            return
+        if last is not None and moment - last > IDLE_TICK_S + LATE_S:
+            self._log_late(moment - last)
+        self.tick()
+
+    def _log_late(self, seconds: float) -> None:
+        focus = self.focused.id if self.focused is not None else "nothing"
+        said = f"drawn {fmt.took(seconds)} after the last picture; screen {self.current_mode}, focus {focus}"
+        self.journal.add(LogLine(self.clock.now(), "info", "screen", f"{said}, last action {self._last_action}"))
+
+    def tick(self) -> None:
+        """Hear what the core said and draw what it shows."""
+        self._ticked_at = self.clock.monotonic()
+        snapshot = self.bridge.latest()
+        self._live = self._frame(snapshot)
+        self._listen()
+        self.paint()
+        self.tidy(settled=self.running)
+
+    def _listen(self) -> None:
+        """Hear what the core said: at each tick, and as soon as it has answered."""
+        for event in self.bridge.drain():
+            self._hear(event)
+
+    def _frame(self, snapshot: Snapshot | None) -> Frame:
+        moment = self.clock.monotonic()
+        now = self.clock.now()
+        beat_age = moment - (self._started_at if snapshot is None else snapshot.beat.at)
+        return Frame(
+            snapshot=snapshot or replace(self._placeholder, taken_at=now),
+            verdict=verdict(snapshot, now=now, beat_age=beat_age),
+            now=now,
+            beat_age=None if snapshot is None and beat_age < IDLE_TICK_S * 3 else beat_age,
+            look=self.look,
+            frozen=self._frozen is not None,
+            table=self.key_table,
+        )
+
+    def paint(self, *, panels: bool | None = None) -> None:
+        """Draw the active screen's panels as often as `ui.refresh` says, or now when `panels` is true.
+
+        Its top does not wait for them when something has happened, nor when the core stands still.
+        """
+        live = self._live
+        screen = self._base_screen()
+        if live is None or screen is None:
+            return
+        shown = live if self._frozen is None else replace(live, snapshot=self._frozen, now=self._frozen.taken_at)
+        disabled = self._disabled()
+        drawn = (_facts(live.snapshot), disabled, live.stalled)
+        moment = self.clock.monotonic()
+        due = panels or self._drawn_at is None or moment - self._drawn_at >= self._rest(drawn) - TICK_S / 2
+        if due or live.stalled or drawn != self._topped:
+            self._topped = drawn
+            screen.show_top(shown, live, disabled)
+        else:
+            screen.show_clock(live)
+        if panels or self._drawn_at is None or (due and not live.stalled):
+            self._drawn_at = moment
+            self._drawn = drawn
+            screen.show_body(shown)
+        if isinstance(self.screen, LogDialog):
+            self.screen.refresh_lines()
+        live_part(self.screen, live)
+
+    def _rest(self, facts: Facts) -> float:
+        """Seconds between two pictures: less during a run, more while only ages change."""
+        wanted = self.ui.refresh_s
+        if self.running:
+            return TICK_S if wanted <= IDLE_TICK_S else wanted
+        return wanted if facts != self._drawn else max(wanted, AGES_S)
+
+    def _base_screen(self) -> BaseScreen | None:
+        stack = self.screen_stack
+        bottom: Screen[object] | None = stack[0] if stack else None
+        return bottom if isinstance(bottom, BaseScreen) else None
+
+    # ---------------------------------------------------------------------------------------- events
+
+    def _hear(self, event: Event) -> None:
+        if self.desk.hear(event):
+            return
+        if isinstance(event, LogLine):
+            self.journal.add(event)
+        elif isinstance(event, RunEnded):
+            self._run_ended(event)
+        elif isinstance(event, ConfigChanged):
+            self.say(f"configuration changed: {', '.join(event.keys)}")
+            if "ui" in event.keys:
+                self._apply_ui()
+        elif isinstance(event, CoreDied):
+            self._core_died(event)
+
+    def _apply_ui(self) -> None:
+        """What the configuration says of the screen, as far as it can change while the screen is there."""
+        self.ui = ui_in_effect(self.ui, self.snapshot.config)
+        self.theme = self.ui.theme
+
+    def _run_ended(self, event: RunEnded) -> None:
+        self._ended_runs.append(event.run_id)
+        outcome = event.outcome
+        said = f"{event.run_id} {outcome.verdict.value.replace('_', ' ')}, exit {outcome.exit_code}"
+        failure = outcome.error.message if outcome.error is not None else ""
+        if failure and failure != self._last_failure:
+            self.say(f"{said}: {failure}", failed=True)
+        self._last_failure = failure
+        if self._leaving_after_run:
+            self.exit(0)
+
+    def _core_died(self, event: CoreDied) -> None:
+        self.journal.add(LogLine(self.clock.now(), "fail", "core", f"the sync core has ended: {event.report}"))
+        if self.run_now is not None:
+            self._ended_runs.append(self.run_now.id)
+        self.desk.give_up()
+        ask_after_death(self, event.report, lambda: self.exit(70))
+
+    def _refused(self, refused: Refused) -> None:
+        self.say(reason_and_hint(refused), failed=True)
+
+    def say(self, text: str, *, failed: bool = False) -> None:
+        """A toast: the answer to a key just pressed. Its text may come from outside."""
+        safe = fmt.clean(text, ascii_only=self.look.glyphs.is_ascii)
+        if len(safe) > TOAST_MOST:
+            safe = f"{safe[:TOAST_MOST]}{self.look.glyphs.ellipsis}"
+        self.notify(safe, severity="error" if failed else "information", markup=False)
+
+    # --------------------------------------------------------------------------------------- facts
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest picture of the core, frozen screen or not."""
+        return self._placeholder if self._live is None else self._live.snapshot
+
+    @property
+    def run_now(self) -> Run | None:
+        """The running operation; the picture may still show one whose end was heard already."""
+        run = self.snapshot.run
+        return run if run is not None and run.ended_at is None and run.id not in self._ended_runs else None
+
+    @property
+    def running(self) -> bool:
+        return self.run_now is not None
+
+    def _disabled(self) -> frozenset[str]:
+        """Ids of keys that do nothing now; their footer entries are greyed."""
+        return frozenset(self.off)
+
+    @property
+    def off(self) -> Mapping[str, str]:
+        """Keys that do nothing now, by their id, and why."""
+        return off(self.snapshot, self.run_now)
+
+    def _is_off(self, key_id: str) -> bool:
+        """Whether a key does nothing now; it is said why."""
+        why = self.off.get(key_id)
+        if why is not None:
+            self.say(why)
+        return why is not None
+
+    # -------------------------------------------------------------------------------------- actions
+
+    async def on_tab_row_chosen(self, event: TabRow.Chosen) -> None:
+        await self.action_go(event.tab)
+
+    async def on_key_bar_pressed(self, event: KeyBar.Pressed) -> None:
+        await self.run_action(event.action)
+
+    async def action_go(self, screen: str) -> None:
+        """Another screen, drawn once it is complete."""
+        self._last_action = f"go {screen}"
+        await self.visit(screen, lambda: self.paint(panels=True))
+
+    def show(self, dialog: Dialog[T], answered: Callable[[T | None], None] | None = None) -> None:
+        """Open a dialog of a flow."""
+        self.push_screen(dialog, answered)
+
+    def open_plan(self, wish: Wish) -> None:
+        """Plan, consent, run, result: everything that changes the cache goes this way."""
+        self._last_action = wish.kind
+        self.plans.open(wish)
+
+    def action_sync(self) -> None:
+        self._last_action = "sync"
+        if self.first_run is not None:
+            self.first_run.open()
+        else:
+            sync(self, self.plans)
+
+    def _set_up(self) -> None:
+        """There is a configuration now: start again with it."""
+        self.exit(SET_UP)
+
+    def action_repair(self) -> None:
+        self.open_plan(Wish("repair", "Repair"))
+
+    def action_rebuild(self) -> None:
+        self._last_action = "rebuild"
+        rebuild(self, self.plans)
+
+    def action_adopt(self) -> None:
+        self._last_action = "adopt"
+        adopt(self, self.plans)
+
+    def action_quarantine(self) -> None:
+        """What was refused, what was set aside, and the runs that can be taken back."""
+        self._last_action = "quarantine"
+        self.quarantine.open()
+
+    def action_cancel(self) -> None:
+        """Stop the running operation. Nothing is lost by it: proved rows stay staged."""
+        if not self._is_off("cancel"):
+            self._last_action = "cancel"
+            self.desk.ask("cancel")
+
+    def action_validate(self) -> None:
+        self._last_action = "validate"
+        self.desk.ask("validate", deep=False)
+
+    def action_validate_deep(self) -> None:
+        self._last_action = "validate deep"
+        self.desk.ask("validate", deep=True)
+
+    def action_peek(self) -> None:
+        peek(self)
+
+    def action_try_now(self) -> None:
+        self.desk.ask("try_now")
+
+    def action_pause(self) -> None:
+        """Pause or resume the scheduled syncs."""
+        if self._is_off("pause"):
+            return
+        paused = not self.snapshot.paused
+        self.desk.ask("pause", paused=paused)
+        self.say("scheduled syncs are paused; P resumes them" if paused else "scheduled syncs go on")
+
+    def action_access(self) -> None:
+        """Look only at once; allowing writes again is a question."""
+        if self._is_off("access"):
+            return
+        if self.snapshot.access == "rw":
+            self.desk.ask("set_access", access="ro")
+        else:
+            ask_for_writes(self)
+
+    def action_freeze(self) -> None:
+        """Freeze the picture, not the core; heartbeat, clock and verdict go on."""
+        self._frozen = None if self._frozen is not None else self.snapshot
+        self.tick()
+        self.paint(panels=True)
+
+    def action_refresh(self, step: int) -> None:
+        """Another interval between pictures."""
+        place = min(range(len(REFRESH_STEPS)), key=lambda index: abs(REFRESH_STEPS[index] - self.ui.refresh_s))
+        place = max(0, min(len(REFRESH_STEPS) - 1, place + step))
+        self.ui = replace(self.ui, refresh_s=REFRESH_STEPS[place])
+        self.say(f"panels are drawn every {self.ui.refresh_s:g} s")
+
+    def action_zoom(self) -> None:
+        """The panel in focus alone; once more brings the others back."""
+        if isinstance(self.screen, BaseScreen):
+            toggle_zoom(self.screen.query_one("#body"), self.focused)
+
+    def action_theme(self) -> None:
+        names = [palette.name for palette in PALETTES]
+        place = names.index(self.theme) + 1 if self.theme in names else 0
+        self.action_set_theme(names[place % len(names)])
+
+    def action_set_theme(self, name: str) -> None:
+        self.theme = name
+
+    def action_help(self) -> None:
+        why = why_only_looking(self.snapshot.access)
+        notes = (*((f"look only: {why}",) if why else ()), *(f"ui.keymap: {said}" for said in self._moved_keys))
+        self.push_screen(HelpDialog(self.look, self.current_mode, notes, self.key_table))
+
+    def action_log(self) -> None:
+        self.push_screen(LogDialog(self.look, self.journal))
+
+    def replay(self, file: str) -> None:
+        """Leave, and open the recording instead."""
+        if self._is_off("history.replay"):
+            return
+        self.replay_file = file
+        self.exit(REPLAY_ASKED)
+
+    def action_demo(self) -> None:
+        """Leave, and start the demo instead."""
+        if not self._is_off("demo"):
+            self.exit(DEMO_ASKED)
+
+    def action_help_quit(self) -> None:
+        """`ctrl+c` where nothing is selected."""
+        self.say("q quits; to copy, select with the mouse first")
+
+    def action_leave(self) -> None:
+        """Quit; asks only during a run that an operator started."""
+        run = self.run_now
+        if run is None:
+            self.exit(0)
+        elif run.trigger != MANUAL:
+            self.desk.ask("cancel")
+            self.exit(0)
+        else:
+            ask_to_leave(self, run, lambda: self.exit(0), self._wait_for_the_end)
+
+    def _wait_for_the_end(self) -> None:
+        """Leave with the run; at once where it ended while the question was open."""
+        self._leaving_after_run = True
+        if not self.running:
+            self.exit(0)
+
+
+def _facts(snapshot: Snapshot) -> Snapshot:
+    """The snapshot without what is new in each one."""
+    return replace(snapshot, seq=0, taken_at=0.0, beat=_NO_BEAT)
+
+
+def terminal_lives() -> bool:
+    """Whether there is still a terminal behind the standard input."""
+    try:
+        termios.tcgetattr(sys.__stdin__.fileno() if sys.__stdin__ is not None else 0)
+    except (termios.error, OSError, ValueError):
+        return False
+    return True

@@ -1,0 +1,54 @@
+"""The command palette: every key as a sentence, and the themes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+from console.keys.table import EVERYWHERE, KEYS, REPLAY, SCREENS
+from console.views.themes import PALETTES
+
+
+class ConsoleCommands(Provider):
+    """Keys of this screen and of every screen; typed text is matched against name and explanation."""
+
+    def _entries(self) -> Iterator[tuple[str, str, str]]:
+        """(what is shown, explanation or why it does nothing now, action)."""
+        here = getattr(self.screen, "name_id", "")
+        places = getattr(self.app, "PLACES", (EVERYWHERE,))
+        off: Mapping[str, str] = getattr(self.app, "off", {})
+        titles = {REPLAY: "Replay: ", **{name: f"{title}: " for name, _, title in SCREENS}}
+        for key in getattr(self.app, "key_table", KEYS):
+            if not key.action or key.id == "palette" or key.where not in {*places, here}:
+                continue
+            prefix = "Go to: " if key.id.startswith("screen.") else titles.get(key.where, "")
+            said = f"off: {off[key.id]}" if key.id in off else key.tooltip
+            yield f"{prefix}{key.label.rstrip('…')}", f"{key.shown}   {said}", key.action
+        for palette in PALETTES:
+            yield f"Theme: {palette.name}", "colours", f"set_theme('{palette.name}')"
+
+    async def discover(self) -> Hits:
+        for name, said, action in self._entries():
+            yield DiscoveryHit(name, self._run(action), help=said)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for name, said, action in self._entries():
+            score = max(matcher.match(name), matcher.match(said) * 0.8)
+            if score > 0:
+                yield Hit(score, matcher.highlight(name), self._run(action), help=said)
+
+    def _run(self, action: str) -> _Action:
+        return _Action(self, action)
+
+
+class _Action:
+    """What the palette calls when an entry is chosen."""
+
+    def __init__(self, provider: Provider, action: str) -> None:
+        self._provider = provider
+        self._action = action
+
+    async def __call__(self) -> None:
+        await self._provider.app.run_action(self._action)

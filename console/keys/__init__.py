@@ -1,0 +1,1 @@
+"""Every key of the console, as data."""

@@ -1,0 +1,1 @@
+"""What starts a console: settings to core and screen, plain lines, replays, recordings."""

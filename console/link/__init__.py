@@ -1,0 +1,1 @@
+"""The only way from the console to the core: the bridge between the threads, and requests over it."""

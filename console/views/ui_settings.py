@@ -1,0 +1,47 @@
+"""What a person may choose about the screen, and the clock that it runs on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from console.views.themes import DEFAULT_THEME, PALETTES
+from storage_sync.values.snapshot import ConfigView
+
+REFRESH_STEPS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""Seconds between two pictures that `+` and `-` walk through."""
+
+
+@dataclass(frozen=True, slots=True)
+class UiSettings:
+    """`refresh_s`: seconds between two pictures of the panels. `glyphs`: auto, unicode or ascii."""
+
+    theme: str = DEFAULT_THEME
+    refresh_s: float = 0.5
+    glyphs: str = "auto"
+    profile: str = ""
+    keymap: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """`now`: UTC seconds; `monotonic`: seconds that never go back. Tests give frozen ones."""
+
+    now: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+
+
+def ui_in_effect(ui: UiSettings, config: ConfigView) -> UiSettings:
+    """The same after the configuration was read again: theme and interval; the rest needs a restart."""
+    values = {setting.key: setting.value for setting in config.settings}
+    try:
+        refresh_s = float(values.get("ui.refresh", ""))
+    except ValueError:
+        refresh_s = ui.refresh_s
+    return replace(ui, theme=known_theme(values.get("ui.theme", ui.theme)), refresh_s=refresh_s)
+
+
+def known_theme(name: str) -> str:
+    known = {palette.name for palette in PALETTES} | {"textual-ansi"}
+    return name if name in known else UiSettings().theme

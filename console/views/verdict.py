@@ -1,0 +1,545 @@
+"""The one-line truth about a snapshot and the next step (`console.md` 2.1). Pure: value in, value out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from console.views.hints import in_keys
+from storage_sync.values.outcome import CheckStatus, Word
+from storage_sync.values.snapshot import LockState, PrimaryStatus, Snapshot
+from widgets import fmt
+from widgets.glyphs import Role
+
+STALLED_AFTER_S = 1.5
+WARN_ONLY_CHECKS = frozenset({"orphaned_embeddings", "embedding_vectors"})
+"""Checks that say nothing about the proof (`cli.md`, verdict)."""
+
+DAMAGED_STATES = ("CORRUPT", "TRUNCATED", "BIT_ROT", "ROLLED_BACK", "WRONG_TYPES")
+_BROKEN = {"BIT_ROT": "damaged: rows are not what was proven", "WRONG_TYPES": "damaged: its tables are of other types"}
+VERSION_STATES = ("FORMAT_OLD", "FORMAT_NEW", "WRONG_SCHEMA")
+ACCESS_STATES = ("NOT_A_FILE", "UNREADABLE", "IO_ERROR")
+WRITE_STATES = ("READ_ONLY", "DISK_LOW")
+LOCK_STATES = ("LOCKED_EXCLUSIVE", "LOCKED_SHARED")
+EMPTY_STATES = ("ABSENT", "EMPTY_FILE", "INTERRUPTED_CREATE", "EMPTY_CACHE")
+REFUSED_STATES = ("WRONG_SOURCE", "FOREIGN")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`sentence` and `next`: wordings, longest first. `key`: the key that `next` names, or empty.
+
+    `exit_code`: what `status --check` returns for the same state; None where only the console has it (STALLED).
+    """
+
+    word: str
+    role: Role
+    sentence: tuple[str, ...]
+    next: tuple[str, ...]
+    key: str = ""
+    exit_code: int | None = None
+
+
+def verdict(snapshot: Snapshot | None, *, now: float, beat_age: float | None) -> Verdict:
+    """First matching row of the table wins. `now` UTC seconds; `beat_age` seconds since the core's sign of life."""
+    if snapshot is None:
+        return _starting(beat_age)
+    for row in _ROWS:
+        found = row(snapshot, now, beat_age)
+        if found is not None:
+            return _with_notes(found, snapshot)
+    return _with_notes(_unproved(snapshot, now), snapshot)
+
+
+def states_of(snapshot: Snapshot) -> frozenset[str]:
+    """All states that the core reported, of the file and of its content."""
+    return frozenset(snapshot.states) | {state.value for state in snapshot.cache.states}
+
+
+def is_damaged(snapshot: Snapshot) -> bool:
+    """Whether the file is not what was proven: what was known of its rows was of another one."""
+    return bool(states_of(snapshot) & set(DAMAGED_STATES))
+
+
+def proof_valid(snapshot: Snapshot, now: float) -> bool:
+    """A proof holds for its source, its epoch and `max_age_s`."""
+    proof = snapshot.freshness.proof
+    if proof is None or now - proof.at > snapshot.freshness.max_age_s:
+        return False
+    source = snapshot.primary.source_id
+    same_source = (
+        not source or not proof.source_id or (proof.source_id, proof.epoch) == (source, snapshot.primary.epoch)
+    )
+    generation = snapshot.cache.generation
+    return same_source and (generation is None or generation == proof.generation)
+
+
+def last_proof(snapshot: Snapshot, now: float) -> str:
+    proof = snapshot.freshness.proof
+    return "No proof yet" if proof is None else f"Last proof {fmt.age(now - proof.at)} ago"
+
+
+def _starting(beat_age: float | None) -> Verdict:
+    if beat_age is not None and beat_age > STALLED_AFTER_S:
+        return Verdict(
+            "UNKNOWN",
+            Role.UNKNOWN,
+            (f"The sync core has not answered for {fmt.age(beat_age)}.",),
+            ("wait, or L shows its log; q leaves without waiting.",),
+            "L",
+        )
+    return Verdict("UNKNOWN", Role.UNKNOWN, ("The sync core is starting.",), ("wait a moment.",), exit_code=3)
+
+
+def _stalled(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
+    if beat_age is None or beat_age <= STALLED_AFTER_S:
+        return None
+    since = fmt.clock(snapshot.taken_at)
+    running = snapshot.run is not None and snapshot.run.ended_at is None
+    return Verdict(
+        "STALLED",
+        Role.UNKNOWN,
+        (
+            f"The sync core has not answered for {fmt.age(beat_age)}. Numbers below are from {since}.",
+            f"The core has not answered for {fmt.age(beat_age)}; numbers are from {since}.",
+        ),
+        (
+            f"wait, or L shows its last log lines. {'x asks it to stop; ' if running else ''}q leaves without waiting.",
+            f"wait; L log, {'x stop, ' if running else ''}q quit.",
+        ),
+        "L",
+    )
+
+
+def _no_config(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
+    if snapshot.cache.path and snapshot.primary.url:
+        return None
+    missing = "primary" if snapshot.cache.path else "cache path" if snapshot.primary.url else "configuration"
+    reason = snapshot.config.error or f"No {missing} was found. Nothing is opened until you choose."
+    return Verdict(
+        "NO CONFIG",
+        Role.OFF,
+        (reason, "No configuration."),
+        ("s sets it up; F2 starts the demo.",),
+        "s",
+        2,
+    )
+
+
+def _refused(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
+    states = states_of(snapshot)
+    if not states & set(REFUSED_STATES) and snapshot.verdict is not Word.REFUSED:
+        return None
+    if "FOREIGN" in states:
+        return Verdict(
+            "REFUSED",
+            Role.FAILED,
+            ("The cache path holds something that is not a redb file. Nothing was changed.", "Not a redb file."),
+            ("give another path; 5 shows where this one came from.",),
+            "5",
+            5,
+        )
+    if "WRONG_SOURCE" in states:
+        sentence = "This cache was built from another primary. Nothing was changed (exit code 9)."
+    elif snapshot.error is not None:
+        sentence = snapshot.error.message
+    else:
+        sentence = "A guard stopped the sync. Nothing was changed (exit code 9)."
+    return Verdict(
+        "REFUSED",
+        Role.FAILED,
+        (sentence, *(f"{sentence.partition(mark)[0]}." for mark in ("; ", ", ")), "A guard stopped the sync."),
+        (*_refused_next(snapshot),),
+        "2" if _went_back(snapshot) else "5",
+        9,
+    )
+
+
+def adoptable(snapshot: Snapshot) -> bool:
+    """Whether adopting the primary is what a guard asks for; its own hint names the consent that lifts it."""
+    states = states_of(snapshot)
+    if "FOREIGN" in states:
+        return False
+    return "WRONG_SOURCE" in states or (snapshot.error is not None and "--adopt" in snapshot.error.hint)
+
+
+def _shrinks(snapshot: Snapshot) -> bool:
+    """Whether a consent to remove rows is what a guard asks for."""
+    return snapshot.error is not None and "--allow-shrink" in snapshot.error.hint
+
+
+def _went_back(snapshot: Snapshot) -> bool:
+    """Whether it is the primary that was set all along, with another log."""
+    return snapshot.error is not None and "storage-sync diff" in snapshot.error.hint
+
+
+def _refused_next(snapshot: Snapshot) -> tuple[str, ...]:
+    if _went_back(snapshot):
+        return (
+            "v compares the rows, 2 shows them: a crash takes none, a restore may. A adopts, typed.",
+            "v compares, 2 shows the rows; A adopts this primary.",
+        )
+    if adoptable(snapshot):
+        return (
+            "5 shows which URL is set and where it came from; A adopts this primary, typed.",
+            "5 shows the URL; A adopts this primary.",
+        )
+    if _shrinks(snapshot):
+        return (
+            "5 shows which primary is set; s plans the sync and can let these rows go, typed.",
+            "5 shows the primary; s can let them go, typed.",
+        )
+    hint = in_keys(snapshot.error.hint) if snapshot.error is not None else ""
+    return (*((f"{hint}; 5 shows which primary is set.",) if hint else ()), "5 shows which URL is set.")
+
+
+def _damaged(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
+    named = [state for state in DAMAGED_STATES if state in states_of(snapshot)]
+    if not named and (snapshot.verdict is not Word.DAMAGED or states_of(snapshot) & set(VERSION_STATES)):
+        return None
+    what = _BROKEN.get(named[0], _words(named[0])) if named else "damaged"
+    cause = snapshot.cache.error.message if snapshot.cache.error is not None else ""
+    said = (f"The cache file is {what}: {cause}",) if cause else ()
+    return Verdict(
+        "DAMAGED",
+        Role.FAILED,
+        (*said, f"The cache file is {what}. {last_proof(snapshot, now)}.", f"The cache is {what}."),
+        (
+            "r plans a repair, R a new file from the primary; the damaged file is kept.",
+            "r plans a repair, R a rebuild; the damaged file is kept.",
+            "r repairs, R rebuilds.",
+        ),
+        "r",
+        5,
+    )
+
+
+def _wrong_version(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
+    named = [state for state in VERSION_STATES if state in states_of(snapshot)]
+    if not named:
+        return None
+    schema = snapshot.cache.schema
+    if schema is not None and schema > 4:
+        sentence = f"The cache has schema {schema}: this tool is older than your do-memory. Nothing is offered."
+        step = "install a newer storage-sync."
+    else:
+        sentence = f"The cache is of another version ({_words(named[0])}); do-memory would wipe or refuse it."
+        step = "R plans a new file beside it; 5 shows which file this is."
+    return Verdict("WRONG VERSION", Role.FAILED, (sentence, "The cache is of another version."), (step,), "5", 12)
+
+
+def _no_access(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
+    states = states_of(snapshot)
+    wanted = (*ACCESS_STATES, *WRITE_STATES) if snapshot.access == "rw" else ACCESS_STATES
+    named = [state for state in wanted if state in states]
+    if not named:
+        return None
+    cache = snapshot.cache
+    said = cache.error.message if cache.error is not None else f"{_words(named[0])}: {cache.path}"
+    short = _UNWRITABLE.get(named[0], f"The cache file is {_words(named[0])}")
+    step = "check the path and its owner; 5 shows the path."
+    if named[0] == "DISK_LOW":
+        free = f"{fmt.size(cache.disk_free)} free: " if cache.disk_free is not None else ""
+        step = f"{free}make room on its disk; 5 shows the path."
+    return Verdict(
+        "NO ACCESS",
+        Role.FAILED,
+        (f"{said[:1].upper()}{said[1:]}", f"{short}. {last_proof(snapshot, now)}.", f"{short}."),
+        (step,),
+        "5",
+        8,
+    )
+
+
+_UNWRITABLE = {"DISK_LOW": "Too little disk space for a run", "READ_ONLY": "The cache cannot be written"}
+
+
+def _locked(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
+    if not states_of(snapshot) & set(LOCK_STATES):
+        return None
+    holder = snapshot.cache.holder
+    if holder is None:
+        who, pid = "Held by another process", "that process"
+    else:
+        since = f", for {fmt.age(now - holder.since)}" if holder.since is not None else ""
+        who, pid = f"Held by {holder.command}, pid {holder.pid}{since}", f"pid {holder.pid}"
+    return Verdict(
+        "LOCKED",
+        Role.OFF,
+        (f"{who}. Normal: it is the application.", f"{who}."),
+        (
+            f"p looks through a copy. To write: stop {pid}, or s waits or stages.",
+            "p looks through a copy; s waits or stages.",
+        ),
+        "p",
+        6,
+    )
+
+
+def _partial(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
+    states = states_of(snapshot)
+    if "PARTIAL" not in states or not (snapshot.cache.generation is None or states & set(EMPTY_STATES)):
+        return None
+    return Verdict(
+        "PARTIAL",
+        Role.ATTENTION,
+        ("There is no cache yet, and a build of it that can be resumed.", "A build can be resumed."),
+        ("s goes on where it stopped.",),
+        "s",
+        1,
+    )
+
+
+def _empty(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
+    named = [state for state in EMPTY_STATES if state in states_of(snapshot)]
+    if not named and snapshot.verdict is not Word.EMPTY:
+        return None
+    what = "There is no cache file yet" if not named or named[0] == "ABSENT" else "The cache holds nothing yet"
+    return Verdict("EMPTY", Role.ATTENTION, (f"{what}.",), ("s builds it from the primary.",), "s", 1)
+
+
+def _unclean(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
+    states = states_of(snapshot)
+    compared = snapshot.verdict in {Word.STALE, Word.DRIFT} or (
+        snapshot.verdict is Word.IN_SYNC and proof_valid(snapshot, now)
+    )
+    # rows that were compared since say more than how the file was closed
+    if not states & {"UNCLEAN", "REPAIRED"} or compared or snapshot.primary.status is not PrimaryStatus.CONNECTED:
+        return None
+    what = "was repaired by redb" if "REPAIRED" in states else "was not closed cleanly"
+    return Verdict(
+        "UNCLEAN",
+        Role.ATTENTION,
+        (f"The cache file {what}. {last_proof(snapshot, now)}.", f"The cache file {what}."),
+        ("V validates it in depth.",),
+        "V",
+        1,
+    )
+
+
+def _auth(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
+    if snapshot.primary.status is not PrimaryStatus.REFUSED:
+        return None
+    error = snapshot.primary.error
+    said = error.message if error is not None else snapshot.primary.last_error or "The primary refused us."
+    return Verdict(
+        "AUTH",
+        Role.FAILED,
+        (f"{said.rstrip('.')}. {last_proof(snapshot, now)}.", said),
+        ("5 shows the URL and where the token came from; t tries again now.", "5 shows URL and token; t tries now."),
+        "5",
+        4,
+    )
+
+
+def _unknown(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
+    primary = snapshot.primary
+    proof = last_proof(snapshot, now)
+    was = f"{proof}: in sync." if snapshot.freshness.proof is not None else f"{proof}."
+    if primary.status is PrimaryStatus.UNREACHABLE:
+        since = primary.unreachable_since
+        lasting = f" for {fmt.age(now - since)}" if since is not None else ""
+        again = (
+            f"retry {primary.retries + 1} in {fmt.age(primary.next_at - now)}" if primary.next_at is not None else ""
+        )
+        return Verdict(
+            "UNKNOWN",
+            Role.UNKNOWN,
+            (f"Primary unreachable{lasting}. {was}", f"Primary unreachable{lasting}."),
+            (
+                f"{f'{again}, or ' if again else ''}t tries now. The cache can still be read.",
+                "t tries now.",
+            ),
+            "t",
+            3,
+        )
+    if primary.status is PrimaryStatus.UNKNOWN:
+        return Verdict(
+            "UNKNOWN", Role.UNKNOWN, (f"The primary has not been asked yet. {was}",), ("wait, or t asks now.",), "t", 3
+        )
+    if snapshot.verdict in {Word.STALE, Word.DRIFT} or _rows_behind(snapshot) or _failed_checks(snapshot):
+        return None
+    if snapshot.verdict is Word.IN_SYNC and proof_valid(snapshot, now):
+        return None
+    return _unproved(snapshot, now)
+
+
+def _unproved(snapshot: Snapshot, now: float) -> Verdict:
+    proof = snapshot.freshness.proof
+    if proof is None:
+        return Verdict(
+            "UNKNOWN",
+            Role.UNKNOWN,
+            ("Nothing has been proved yet.",),
+            ("s syncs and proves; v compares only.",),
+            "s",
+            10,
+        )
+    expired = now - proof.at > snapshot.freshness.max_age_s
+    why = f"the target is {fmt.target(snapshot.freshness.max_age_s)}" if expired else _why_not_now(snapshot)
+    at = snapshot.freshness.next_compare_at
+    step = f"compare in {fmt.age(at - now)}, or " if at is not None and at > now else ""
+    return Verdict(
+        "UNKNOWN",
+        Role.UNKNOWN,
+        (f"{last_proof(snapshot, now)}: in sync; {why}.", f"{last_proof(snapshot, now)}; {why}."),
+        (f"{step}v validates now.", "v validates now."),
+        "v",
+        10,
+    )
+
+
+def _why_not_now(snapshot: Snapshot) -> str:
+    """Why a proof that is not too old says nothing of this moment."""
+    if snapshot.error is not None:
+        return f"the last run failed: {snapshot.error.message}"
+    return "not compared since this start" if snapshot.freshness.as_of is None else "something has changed since"
+
+
+def _drift(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
+    failed = _failed_checks(snapshot)
+    behind = snapshot.verdict is Word.STALE or bool(_rows_behind(snapshot))
+    drifted = "LOCAL_DRIFT" in states_of(snapshot) or snapshot.verdict is Word.DRIFT
+    if not drifted and (behind or not failed):
+        return None
+    what = f"{fmt.plural(len(failed), 'check')} failed" if failed else "rows in the cache differ from what was proved"
+    return Verdict(
+        "DRIFT",
+        Role.ATTENTION,
+        (f"{what[:1].upper()}{what[1:]}. {last_proof(snapshot, now)}.", f"{what[:1].upper()}{what[1:]}."),
+        ("2 shows what differs; s brings the cache to the primary's state.", "2 shows what; s syncs."),
+        "2",
+        1,
+    )
+
+
+def _stale(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
+    rows = _rows_behind(snapshot)
+    if snapshot.verdict is not Word.STALE and "STALE" not in states_of(snapshot) and not rows:
+        return None
+    as_of = snapshot.freshness.as_of
+    if not rows:
+        what = "The primary has moved; by how much is not known yet"
+    elif snapshot.freshness.exact:
+        dated = f", {fmt.age(now - as_of)} ago" if as_of is not None else ""
+        what = f"{rows:,} rows behind (exact{dated})"
+    else:
+        what = f"At least {rows:,} rows behind"
+    return Verdict(
+        "STALE",
+        Role.ATTENTION,
+        (f"{what}{{run}}. {last_proof(snapshot, now)}.", f"{what}{{run}}.", f"{what}."),
+        _stale_next(snapshot, now),
+        "s",
+        1,
+    )
+
+
+def _stale_next(snapshot: Snapshot, now: float) -> tuple[str, ...]:
+    at = snapshot.freshness.next_sync_at
+    by_itself = f"; the next one starts by itself in {fmt.age(at - now)}" if at is not None and at > now else ""
+    return (f"s syncs now{by_itself}.", "s syncs now.")
+
+
+def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
+    if snapshot.verdict is not Word.IN_SYNC or not proof_valid(snapshot, now):
+        return None
+    proof = snapshot.freshness.proof
+    refused = snapshot.quarantine.refused
+    extra = f"; {fmt.plural(refused, 'row')} refused" if refused else ""
+    warned = [result.check.name for result in snapshot.checks if result.check.status is CheckStatus.FAIL]
+    if warned:
+        extra += f"; {fmt.plural(len(warned), 'check')} warn{'s' if len(warned) == 1 else ''}, see 2"
+    generation = f", g-{proof.generation}" if proof is not None else ""
+    age = fmt.age(now - proof.at) if proof is not None else fmt.UNKNOWN
+    at = snapshot.freshness.next_compare_at or snapshot.freshness.next_sync_at
+    step = "u shows what was refused" if refused else "nothing to do"
+    again = f"; it is compared again in {fmt.age(at - now)}" if at is not None and at > now else ""
+    return Verdict(
+        "IN SYNC",
+        Role.ATTENTION if refused else Role.OK,
+        (f"The cache equals the primary{extra}. Proved {age} ago{generation}.", f"Proved {age} ago{extra}."),
+        (f"{step}{again}.", f"{step}."),
+        "u" if refused else "",
+        7 if refused else 0,
+    )
+
+
+Row = Callable[[Snapshot, float, float | None], Verdict | None]
+_ROWS: tuple[Row, ...] = (
+    _stalled,
+    _no_config,
+    _refused,
+    _damaged,
+    _wrong_version,
+    _no_access,
+    _locked,
+    _partial,
+    _empty,
+    _unclean,
+    _auth,
+    _unknown,
+    _drift,
+    _stale,
+    _in_sync,
+)
+
+
+def _rows_behind(snapshot: Snapshot) -> int:
+    return sum(lag.new + lag.changed + lag.gone for lag in snapshot.freshness.behind.values())
+
+
+def _failed_checks(snapshot: Snapshot) -> tuple[str, ...]:
+    generation = snapshot.cache.generation
+    return tuple(
+        result.check.name
+        for result in snapshot.checks
+        if result.check.status is CheckStatus.FAIL
+        and result.check.name not in WARN_ONLY_CHECKS
+        and (result.generation is None or generation is None or result.generation == generation)
+    )
+
+
+def _words(state: str) -> str:
+    return state.replace("_", " ").lower()
+
+
+def _with_notes(found: Verdict, snapshot: Snapshot) -> Verdict:
+    """What is going on beside the verdict is said in its sentence and never changes its word."""
+    run_note = _run_note(snapshot)
+    build_note = ""
+    if found.word != "PARTIAL" and "PARTIAL" in states_of(snapshot):
+        build_note = "; a build can be resumed"
+    wordings = tuple(_noted(text, run_note + build_note) for text in found.sentence)
+    said = replace(found, sentence=(*wordings, found.sentence[-1].replace("{run}", "")))
+    run = snapshot.run
+    if run is None or run.ended_at is not None or found.word not in _HEALED_BY.get(run.kind, ()):
+        return said
+    about = f", about {fmt.took(run.eta_s)}" if run.eta_s is not None else ""
+    end = f"let {run.id} finish{about}"
+    return replace(said, next=(f"{end}; it proves the cache again when it commits.", f"{end}."), key="")
+
+
+_BEHIND = ("STALE", "DRIFT", "EMPTY", "PARTIAL")
+_HEALED_BY = {
+    "sync": _BEHIND,
+    "repair": (*_BEHIND, "DAMAGED", "WRONG VERSION"),
+    "rebuild": (*_BEHIND, "DAMAGED", "WRONG VERSION"),
+}
+WRITING = frozenset({"sync", "repair", "rebuild"})
+"""Kinds of runs that end with a proof."""
+
+
+def _noted(text: str, note: str) -> str:
+    if "{run}" in text:
+        return text.replace("{run}", note)
+    return f"{text.removesuffix('.')}{note}{'.' if text.endswith('.') else ''}" if note else text
+
+
+def _run_note(snapshot: Snapshot) -> str:
+    run, lease = snapshot.run, snapshot.cache.lease_holder
+    if run is not None and run.ended_at is None:
+        return f"; a {run.kind} is running"
+    if lease is not None and snapshot.cache.lock is not LockState.OURS:
+        return f"; a run of pid {lease.pid} is active"
+    return ""

@@ -1,0 +1,62 @@
+"""What a scan and a comparison found: all that the checks judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from storage_sync.values.outcome import PATTERN_TABLES
+from storage_sync.values.part import Part
+
+KEYS_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """Expected rows of one table, each in exactly one of: missing, differing, equal, refused."""
+
+    primary: int
+    expected: int
+    missing: int
+    differing: int
+    equal: int
+    refused: int
+    surplus: int
+    """Rows that our ledger lists and the primary no longer asks for."""
+    keys: tuple[str, ...] = ()
+    """Some of the missing, differing and surplus ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What the file alone says."""
+
+    schema: int | None
+    integrity: bool | None
+    """redb's own check on a private copy; None: not run."""
+    wrong_tables: tuple[str, ...]
+    orphans: int
+    orphan_keys: tuple[str, ...]
+    orphans_expected: int
+    vectors: int
+    bad_vectors: int
+    bad_vector_keys: tuple[str, ...]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckScope:
+    window: int
+    patterns: bool
+    embeddings: bool
+    part: Part | None = None
+    """The only rows that were compared with the primary; what the file alone says is of all of it."""
+
+
+def in_scope(table: str, scope: CheckScope) -> bool:
+    """Whether the switches leave this table in the manifest."""
+    if table in PATTERN_TABLES:
+        return scope.patterns
+    if table == "embeddings":
+        return scope.embeddings
+    return True

@@ -1,0 +1,1 @@
+"""Settings, where each value came from, the token, and the configuration file."""

@@ -1,0 +1,97 @@
+"""The token of the primary. Its value never appears in a message, a `repr` or a view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from storage_sync.config.load import RANK, Loaded
+from storage_sync.config.settings import setting_value
+from storage_sync.values.errors import ConfigError
+
+NOT_USABLE = "not usable"
+TOKEN_VARIABLES = ("STORAGE_SYNC_TOKEN", "TURSO_AUTH_TOKEN", "TURSO_TOKEN")
+
+
+class Token:
+    """The primary's token. Its value is in `value` alone: not in `repr`, `str`, equality or a pickle."""
+
+    __slots__ = ("_value", "origin")
+
+    def __init__(self, value: str, origin: str) -> None:
+        self._value = value
+        self.origin = origin
+
+    @property
+    def value(self) -> str:
+        """What goes into the Authorization header, and nowhere else."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Token(set, from {self.origin})"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a token is not serialised")
+
+
+def read_token(loaded: Loaded, env: Mapping[str, str]) -> Token | None:
+    """The token by the same precedence; None when nobody names one. ConfigError when what was named holds none."""
+    named = [name for name in ("token_file", "token_env") if setting_value(loaded.settings, name) is not None]
+    rank = max((RANK[loaded.origins[name].kind] for name in named), default=-1)
+    best = [name for name in named if RANK[loaded.origins[name].kind] == rank]
+    if len(best) == 2:
+        raise ConfigError(
+            "token_file and token_env are both given; one of them must go", hint="keep the one that holds it"
+        )
+    if best and rank >= RANK["environment"]:
+        return _named_token(loaded, best[0], env)
+    for variable in TOKEN_VARIABLES:
+        if env.get(variable):
+            return _token(env[variable], f"env {variable}")
+    return _named_token(loaded, best[0], env) if best else None
+
+
+def _named_token(loaded: Loaded, name: str, env: Mapping[str, str]) -> Token:
+    if name == "token_env":
+        variable = str(loaded.settings.token_env)
+        if not env.get(variable):
+            raise ConfigError(
+                f"{loaded.origins[name]}: the environment variable {variable} is not set", hint="export it"
+            )
+        return _token(env[variable], f"env {variable}")
+    path = loaded.settings.token_file or Path()
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise ConfigError(f"the token file {path} is not text") from None
+    except OSError as error:
+        raise ConfigError(
+            f"the token file {path} cannot be read: {error.strerror}", hint="check --token-file"
+        ) from None
+    return _token(text, f"file {path}")
+
+
+def _token(text: str, origin: str) -> Token:
+    value = text.strip()
+    if not value:
+        raise ConfigError(f"the token from {origin} is empty", hint="put the token there and nothing else")
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise ConfigError(f"the token from {origin} holds characters that no token has", hint="one line, nothing else")
+    return Token(value, origin)
+
+
+def token_origin(loaded: Loaded, env: Mapping[str, str]) -> str:
+    """Where the token would come from, without reading a file; '' when nobody names one."""
+    try:
+        token = read_token(loaded, env)
+    except ConfigError as error:
+        return f"{NOT_USABLE}: {error.message}"
+    return token.origin if token is not None else ""
+
+
+def token_is_exposed(path: Path) -> bool:
+    """Whether others than the owner may read the token's file."""
+    try:
+        return bool(path.stat().st_mode & 0o077)
+    except OSError:
+        return False

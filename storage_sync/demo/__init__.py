@@ -1,0 +1,1 @@
+"""A seeded primary and a cache to try everything on."""

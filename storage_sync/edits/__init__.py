@@ -1,0 +1,1 @@
+"""What an operator does to a cache beside a sync: quarantine, restore, undo, detach, compact, peek."""

@@ -1,0 +1,260 @@
+"""Take back what a run changed, row by row or by its old file (`cli.md`, undo).
+
+A row is only taken back while it is what that run left: one that changed since is named in the plan and stays. A row
+that comes back and that the ledger does not list is cache-only, so no sync takes it out again; one that differs from
+what was proven is DRIFT, and the next sync decides. Undoing an undo does the run again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+from storage_sync import _native
+from storage_sync.cache.checkpoint import META_KEY, Checkpoint, decode_checkpoint, encode_checkpoint
+from storage_sync.cache.identity import real_path
+from storage_sync.cache.kept import kept_files
+from storage_sync.cache.probe import probe_file
+from storage_sync.cache.space import require_space
+from storage_sync.edits.change import (
+    Intent,
+    RowChange,
+    acknowledge,
+    current,
+    digest,
+    judged_after,
+    looked_to_change,
+    plan_of,
+    propose,
+    proved_by_ledger,
+    require_state,
+    run_change,
+    stamped,
+)
+from storage_sync.state.quarantine import FILE_NAME as ASIDE_NAME
+from storage_sync.state.quarantine import AsideValue, SetAside
+from storage_sync.state.undo_log import FILE_NAME, Step, UndoLog, UndoRun
+from storage_sync.state.witness import next_generation
+from storage_sync.sync.apply import UNDO_BUILD, put_in_place, settle
+from storage_sync.sync.context import PAGE, Context
+from storage_sync.sync.inspection import Look, looked
+from storage_sync.sync.plan import REPLACES
+from storage_sync.sync.run import in_rounds, leased, require_write_access
+from storage_sync.values.errors import GuardStopped, LocalIO, UsageError
+from storage_sync.values.outcome import Outcome, PlanRow
+from storage_sync.values.snapshot import Phase
+
+REASON = "taken back by undo"
+
+
+async def run_undo(context: Context, run_id: str | None) -> Outcome:
+    """Take back the run of this id, or the newest one that changed the cache.
+
+    UsageError when there is none, GuardStopped for a kept file that cannot be used; the others of `run_change`.
+    """
+    require_write_access(context)
+    require_state(context)
+    async with looked(context.session, context.tracker, context.draft, writing=False, locked_ok=True) as look:
+        run = await context.session.on_cache_thread(_find, context, run_id, look.generation)
+    if run.file is not None:
+        return await _file_undone(context, run, run.file)
+
+    async def prepare(look: Look) -> Intent:
+        return await context.session.on_cache_thread(_intent, context, look, run)
+
+    outcome = await run_change(context, prepare)
+    if outcome.cache_writes.commits:
+        await context.session.on_cache_thread(_forget, context, run.id)
+    return outcome
+
+
+def _find(context: Context, run_id: str | None, live: int) -> UndoRun:
+    runs = _runs(context, live)
+    found = next((run for run in runs if run_id in (None, run.id)), None)
+    if found is not None:
+        return found
+    if run_id is None:
+        raise UsageError("there is no run to undo", hint="storage-sync history lists the runs")
+    known = ", ".join(run.id for run in runs) or "none"
+    raise UsageError(f"run {run_id} cannot be undone; these can: {known}", hint="storage-sync quarantine list")
+
+
+def _runs(context: Context, live: int) -> list[UndoRun]:
+    folder = context.session.state.folder
+    if not (folder / FILE_NAME).exists():
+        return []
+    with UndoLog.open(folder, create=False) as log:
+        return log.runs(live)
+
+
+def _forget(context: Context, run_id: str) -> None:
+    with UndoLog.open(context.session.state.folder) as log:
+        log.forget(run_id)
+
+
+# ------------------------------------------------------------------------------------------------- rows
+
+
+def _intent(context: Context, look: Look, run: UndoRun) -> Intent:
+    aside = _aside_of(context, run.id)
+    changes, moved = _still_there(look, _steps(context, run, aside))
+    back = {(change.table, change.key): change.after for change in changes}
+    spent = tuple(one.row.id for one in aside if back.get((one.row.table, one.row.key)) == one.value)
+    lost = []
+    if moved:
+        lost.append(f"{moved:,} rows changed since that run and stay as they are")
+    if not run.whole:
+        lost.append("that run changed more than is kept for undo: only the rows that it set aside can be put back")
+    return Intent("undo", tuple(changes), _plan_rows(changes), tuple(lost), spent, {"undone_run": run.id})
+
+
+def _plan_rows(changes: Sequence[RowChange]) -> tuple[PlanRow, ...]:
+    texts = {
+        "insert": "put removed rows back",
+        "update": "put the earlier bytes back",
+        "remove": "take out what was new",
+    }
+    found = []
+    for kind, text in texts.items():
+        some = [change for change in changes if change.kind == kind]
+        if some:
+            found.append(PlanRow(kind, text, len(some), sum(len(one.after or b"") for one in some), "undo it again"))
+    return tuple(found)
+
+
+def _steps(context: Context, run: UndoRun, aside: Sequence[AsideValue]) -> list[Step]:
+    """What the run changed; of one that is not whole what it set aside and took out."""
+    if not run.whole:
+        return [Step(one.row.table, one.row.key, one.value, None) for one in aside]
+    with UndoLog.open(context.session.state.folder) as log:
+        return log.steps(run.id)
+
+
+def _aside_of(context: Context, run_id: str) -> list[AsideValue]:
+    folder = context.session.state.set_aside
+    if not (folder / ASIDE_NAME).exists():
+        return []
+    with SetAside.open(folder) as store:
+        return [one for one in store.take(store.of_run(run_id)) if one.intact]
+
+
+def _still_there(look: Look, steps: Sequence[Step]) -> tuple[list[RowChange], int]:
+    """The changes that take the steps back, and how many rows are no longer what the run left."""
+    changes: list[RowChange] = []
+    moved = 0
+    for table, group in groupby(sorted(steps, key=lambda step: (step.table, step.key)), key=lambda step: step.table):
+        for page in _pages(list(group)):
+            values = current(look, table, [step.key for step in page])
+            there = {step.key: value for step, value in zip(page, values, strict=True) if value is not None}
+            proved = proved_by_ledger(look, table, there)
+            for step in page:
+                now = there.get(step.key)
+                if now == step.before:
+                    continue
+                if digest(now) != step.after:
+                    moved += 1
+                    continue
+                reason = REASON if now is not None and step.key not in proved else ""
+                changes.append(RowChange(table, step.key, now, step.before, reason))
+    return changes, moved
+
+
+def _pages(steps: list[Step]) -> Iterator[list[Step]]:
+    for first in range(0, len(steps), PAGE):
+        yield steps[first : first + PAGE]
+
+
+# ------------------------------------------------------------------------------------------------- file
+
+
+async def _file_undone(context: Context, run: UndoRun, kept: str) -> Outcome:
+    """The file that `run` replaced becomes the cache again, with a new generation; the one of now is kept."""
+    await context.session.on_cache_thread(_require_kept, context.session.cache_path, kept)
+    with leased(context):
+        return await in_rounds(context, lambda: _put_file_back(context, run, kept))
+
+
+async def _put_file_back(context: Context, run: UndoRun, kept: str) -> Outcome:
+    session, options, draft = context.session, context.options, context.draft
+    async with looked_to_change(context) as look:
+        now_in = stamped(look)
+        if not options.plan_only:
+            await session.on_cache_thread(settle, context, look.generation)
+        with _copied(kept, real_path(session.cache_path)) as built:
+            checkpoint = await session.on_cache_thread(_checkpoint_of, built, kept)
+            rows = (
+                PlanRow("file", f"put {kept} back", 0, None, "undo it again"),
+                PlanRow("keep", "keep the file of now beside it", 0, look.judgement.size, "storage-sync undo"),
+            )
+            draft.extra["undone_run"] = run.id
+            propose(context, plan_of("undo", look.generation, now_in.root, rows, content=kept, level=REPLACES))
+            if options.plan_only:
+                return draft.outcome()
+            witnessed = look.witness.generation if look.witness is not None else None
+            generation = next_generation(look.generation, witnessed)
+            checkpoint = replace(checkpoint, generation=generation)
+            await session.on_cache_thread(_stamp, built, checkpoint)
+            context.tracker.step(Phase.COMMIT)
+            await put_in_place(context, built, look, generation, time.time(), keep=True)
+    await acknowledge(context, checkpoint, look.witness)
+    await session.on_cache_thread(_forget, context, run.id)
+    outcome = await judged_after(context)
+    return replace(outcome, extra={**outcome.extra, "file_restored": kept})
+
+
+@contextmanager
+def _copied(kept: str, real: str) -> Iterator[str]:
+    """A copy of the kept file beside the cache, gone at the end unless it was renamed. LocalIO."""
+    built = real + UNDO_BUILD
+    try:
+        try:
+            require_space(str(Path(real).parent), 2 * Path(kept).stat().st_size)
+            shutil.copyfile(kept, built)
+            os.chmod(built, Path(real).stat().st_mode & 0o777)  # noqa: PTH101 - symmetrical with stat
+        except OSError as error:
+            raise LocalIO(f"{kept} cannot be put back: {error.strerror}") from error
+        yield built
+    finally:
+        Path(built).unlink(missing_ok=True)
+
+
+def _checkpoint_of(built: str, kept: str) -> Checkpoint:
+    """Of a copy that a child could walk, redb's own check included; GuardStopped for any other."""
+    report = probe_file(built)
+    if report.damage or report.integrity is False:
+        raise _unusable(kept, report.damage or "it is damaged")
+    try:
+        file = _native.CacheFile.open(built, "write")
+        try:
+            checkpoint, why = decode_checkpoint(file.meta().get(META_KEY))
+        finally:
+            file.close()
+    except _native.NativeError as error:
+        raise _unusable(kept, str(error)) from error
+    if checkpoint is None:
+        raise _unusable(kept, why)
+    return checkpoint
+
+
+def _unusable(kept: str, why: str) -> GuardStopped:
+    return GuardStopped(f"{kept} cannot be put back: {why}; nothing was changed", hint="storage-sync status --check")
+
+
+def _require_kept(cache: str, kept: str) -> None:
+    """GuardStopped for a file that is gone, or that was put aside because it was damaged."""
+    found = next((file for file in kept_files(cache) if file.path == kept), None)
+    if found is None:
+        raise _unusable(kept, "it is not there any more")
+    if found.why == "corrupt":
+        raise _unusable(kept, "it was damaged when it was replaced")
+
+
+def _stamp(built: str, checkpoint: Checkpoint) -> None:
+    meta = {META_KEY: encode_checkpoint(checkpoint)}
+    _native.edit(built, [], meta, checkpoint.generation, int(time.time() * 1000))

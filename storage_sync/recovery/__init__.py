@@ -1,0 +1,1 @@
+"""Damaged caches: diagnosis, the repair ladder, rescue of rows, rebuild."""

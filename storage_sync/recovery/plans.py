@@ -1,0 +1,102 @@
+"""What a repair or a rebuild would do, as an operator reads it before it happens. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from storage_sync.recovery.diagnosis import Rung, Situation
+from storage_sync.values.outcome import Outcome, Plan, PlanRow
+
+_NAMES = {
+    Rung.NONE: "nothing to repair",
+    Rung.OPEN: "let redb repair the file when it is opened",
+    Rung.REFETCH: "fetch the rows again whose bytes are not what was proven",
+    Rung.REBUILD: "build the cache anew and keep the old file",
+}
+
+
+def climbed(extra: dict[str, object], situation: Situation) -> None:
+    """Note the rung in a command's own fields, behind those before it."""
+    rungs = extra.setdefault("ladder", [])
+    if isinstance(rungs, list) and not (rungs and situation.rung is Rung.NONE):
+        rungs.append(_told(situation))
+
+
+def _told(situation: Situation) -> dict[str, object]:
+    shape: dict[str, object] = {"rung": situation.rung.value, "what": _NAMES[situation.rung], "why": situation.why}
+    return shape | ({"rotten_rows": situation.rotten} if situation.rotten else {})
+
+
+def planned(situation: Situation, outcome: Outcome, facts: Mapping[str, object]) -> Outcome:
+    """The outcome of a plan with its steps: for people as the proposal, for programs as `steps`."""
+    rows = tuple(_rows(situation, outcome, facts))
+    steps = [
+        {"step": row.step, "text": row.text, "rows": row.rows, "bytes": row.bytes, "undo": row.undo} for row in rows
+    ]
+    lost = _lost(situation)
+    proposal = outcome.proposal
+    if proposal is not None:
+        takes = _takes(proposal, rows)
+        proposal = replace(
+            proposal, kind=outcome.command, rows=rows, lost=(situation.why, *lost), level=2, takes_s=takes
+        )
+    extra = {**outcome.extra, **facts, "steps": steps, "lost": list(lost)}
+    return replace(outcome, proposal=proposal, extra=extra, next_action=f"storage-sync {outcome.command} --yes")
+
+
+def _takes(proposal: Plan, rows: Sequence[PlanRow]) -> float | None:
+    """The estimate of a sync is for the rows that it changes; here all rows are written, carried over or fetched."""
+    changed = sum(change.insert + change.update + change.remove for change in proposal.changes.values())
+    if proposal.takes_s is None or not changed:
+        return None
+    return proposal.takes_s * sum(row.rows for row in rows if row.step in ("carry", "keep", "fetch")) / changed
+
+
+def _lost(situation: Situation) -> tuple[str, ...]:
+    """What the new cache cannot have; the old file is kept all the same."""
+    rescue = situation.rescue
+    if rescue is None:
+        strangers = situation.strangers
+        return (f"tables that are not do-memory's stay in the old file: {', '.join(strangers)}",) if strangers else ()
+    if rescue.unopened:
+        return ("no row can be read out of the damaged file; what only it had is lost to the new cache",)
+    gaps = {name: table.gaps for name, table in rescue.tables.items() if table.gaps}
+    told = ", ".join(f"{count} in {name}" for name, count in gaps.items())
+    return (f"places that cannot be read, with what only the cache had there: {told}",) if gaps else ()
+
+
+def _rows(situation: Situation, outcome: Outcome, facts: Mapping[str, object]) -> list[PlanRow]:
+    size = situation.look.judgement.size
+    fetched = sum(change.insert + change.update for change in outcome.plan.values())
+    staged = _staged_bytes(outcome)
+    never = PlanRow("primary", "primary", 0, 0, "never written")
+    match situation.rung:
+        case Rung.NONE:
+            return [never]
+        case Rung.OPEN:
+            return [PlanRow("open", "redb repairs the file", 0, size, "not needed"), never]
+        case Rung.REFETCH:
+            rotten = PlanRow("aside", "set the damaged bytes aside", situation.rotten, None, "restorable")
+            return [PlanRow("fetch", "fetch and replace rows", fetched, staged, "undo"), rotten, never]
+    rebuild = facts.get("rebuild")
+    numbers = rebuild if isinstance(rebuild, dict) else {}
+    # a file that was damaged is never put back
+    back = "no" if situation.damaged else "undo"
+    rows = [
+        PlanRow("carry", "carry over rows that prove themselves", int(numbers.get("carried_rows", 0)), None, back),
+        PlanRow("keep", "carry over cache-only rows", int(numbers.get("cache_only_rows", 0)), None, back),
+        PlanRow("fetch", "fetch rows", fetched, staged, back),
+    ]
+    if situation.rescue is not None:
+        aside = sum(table.aside for table in situation.rescue.tables.values())
+        rows.append(PlanRow("aside", "set aside rows that nothing vouches for", aside, None, "restorable"))
+    if situation.look.replaces is not None:
+        kept = f"keep the old file as <name>.{situation.look.replaces}-<time>"
+        rows.append(PlanRow("file", kept, 0, size, "it stays there" if situation.damaged else "undo puts it back"))
+    return [*rows, never]
+
+
+def _staged_bytes(outcome: Outcome) -> int | None:
+    proposal = outcome.proposal
+    return next((row.bytes for row in proposal.rows if row.step == "fetch"), None) if proposal is not None else None

@@ -1,0 +1,1 @@
+"""What is told of a run: document, status, metrics, advice, recordings."""

@@ -1,0 +1,424 @@
+"""What a command prints: the document of `cli.md`, a progress line, and the same for people.
+
+All of it is made from values; nothing here looks at a file, a clock or a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from storage_sync import __version__
+from storage_sync.values.outcome import (
+    TABLES,
+    Check,
+    ErrorValue,
+    Orphan,
+    Outcome,
+    Proof,
+    Seconds,
+    TableChange,
+    TableCounts,
+    Word,
+)
+
+if TYPE_CHECKING:
+    from storage_sync.values.snapshot import Run
+
+SCHEMA = 1
+FULL_COMMANDS = frozenset({"sync", "repair", "rebuild", "demo"})
+"""Commands whose document always has counts, plan, applied, transfer, cache_writes, seconds and checks."""
+PLAIN_COMMANDS = frozenset({"config", "history", "metrics", "keys", "screenshots", "quarantine", "tui", ""})
+"""Commands that say nothing about the verdict."""
+_UNPROVEN_COMMANDS = frozenset({"ping", "doctor", "orphans"})
+"""Commands that speak of the verdict only when they fail."""
+_MAX_KEYS = 20
+
+V = TypeVar("V")
+
+
+# ------------------------------------------------------------------------------------------ document
+
+
+def rfc3339(at: float) -> str:
+    """UTC epoch seconds as `2026-11-22T10:00:00Z`; a fraction is cut."""
+    return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def error_json(error: ErrorValue) -> dict[str, object]:
+    return {"code": error.code, "message": error.message, "hint": error.hint, "retry": error.retry}
+
+
+def proof_json(proof: Proof) -> dict[str, object]:
+    return {
+        "root": proof.root,
+        "digest": proof.digest,
+        "generation": proof.generation,
+        "source_id": proof.source_id,
+        "epoch": proof.epoch,
+        "at": rfc3339(proof.at),
+    }
+
+
+def counts_json(counts: TableCounts) -> dict[str, object]:
+    """Rows of one table; `beyond` only where do-memory itself cached rows outside the window."""
+    shape: dict[str, object] = {
+        "primary": counts.primary,
+        "expected": counts.expected,
+        "cache": counts.cache,
+        "cache_only": counts.cache_only,
+        "refused": counts.refused,
+    }
+    return shape | ({"beyond": counts.beyond} if counts.beyond else {})
+
+
+def change_json(change: TableChange) -> dict[str, object]:
+    return {"insert": change.insert, "update": change.update, "remove": change.remove}
+
+
+def check_json(check: Check) -> dict[str, object]:
+    return {
+        "name": check.name,
+        "status": check.status.value,
+        "expected": check.expected,
+        "actual": check.actual,
+        "detail": check.detail,
+        "keys": list(check.keys[:_MAX_KEYS]),
+        "seconds": round(check.seconds, 4),
+    }
+
+
+def orphan_json(orphan: Orphan) -> dict[str, object]:
+    return {
+        "key": orphan.key,
+        "reason": orphan.reason,
+        "owner": {"kind": orphan.owner_kind, "id": orphan.owner_id, "in_primary": orphan.in_primary},
+        "dimension": orphan.dimension,
+        "norm": orphan.norm,
+        "bytes": orphan.bytes,
+    }
+
+
+def seconds_json(seconds: Seconds) -> dict[str, object]:
+    return {
+        "manifest": round(seconds.manifest, 4),
+        "fetch": round(seconds.fetch, 4),
+        "apply": round(seconds.apply, 4),
+        "total": round(seconds.total, 4),
+        "lock": round(seconds.lock, 4),
+        "lock_wait": round(seconds.lock_wait, 4),
+    }
+
+
+def _in_table_order(values: Mapping[str, V]) -> list[tuple[str, V]]:
+    order = {name: number for number, name in enumerate(TABLES)}
+    return sorted(values.items(), key=lambda item: (order.get(item[0], len(order)), item[0]))
+
+
+def to_json(outcome: Outcome) -> dict[str, object]:
+    """The document, its fields in the order of `cli.md`; what the command has nothing to say about is left out."""
+    full = outcome.command in FULL_COMMANDS
+    document: dict[str, object] = {
+        "schema": SCHEMA,
+        "command": outcome.command,
+        "exit_code": outcome.exit_code,
+        "version": __version__,
+    }
+    if _tells_verdict(outcome):
+        document["verdict"] = outcome.verdict.value
+    if outcome.states or _tells_verdict(outcome):
+        document["states"] = list(outcome.states)
+    if full or outcome.proof is not None:
+        document["proof"] = proof_json(outcome.proof) if outcome.proof is not None else None
+    if full or outcome.counts:
+        document["counts"] = {name: counts_json(value) for name, value in _in_table_order(outcome.counts)}
+    if full or outcome.plan:
+        document["plan"] = {name: change_json(value) for name, value in _in_table_order(outcome.plan)}
+    if full or outcome.applied:
+        document["applied"] = {name: change_json(value) for name, value in _in_table_order(outcome.applied)}
+    if full or outcome.transfer.requests:
+        transfer = outcome.transfer
+        document["transfer"] = {
+            "requests": transfer.requests,
+            "bytes_received": transfer.bytes_received,
+            "retries": transfer.retries,
+        }
+    if full:
+        document["cache_writes"] = {"commits": outcome.cache_writes.commits, "bytes": outcome.cache_writes.bytes}
+    if full or outcome.seconds.total:
+        document["seconds"] = seconds_json(outcome.seconds)
+    if full or outcome.checks or outcome.command == "verify":
+        document["checks"] = [check_json(check) for check in outcome.checks]
+    if full or outcome.orphans or outcome.command == "orphans":
+        document["orphans"] = [orphan_json(orphan) for orphan in outcome.orphans]
+    if full or outcome.warnings:
+        document["warnings"] = list(outcome.warnings)
+    if outcome.run_id:
+        document["run_id"] = outcome.run_id
+    taken = {*document, "next_action", "error"}
+    document.update((key, value) for key, value in outcome.extra.items() if key not in taken)
+    document["next_action"] = outcome.next_action
+    document["error"] = error_json(outcome.error) if outcome.error is not None else None
+    return document
+
+
+def _tells_verdict(outcome: Outcome) -> bool:
+    if outcome.command in _UNPROVEN_COMMANDS:
+        return outcome.error is not None or outcome.verdict is not Word.UNKNOWN
+    return outcome.command not in PLAIN_COMMANDS
+
+
+def progress_line(run: Run) -> dict[str, object]:
+    """One line of `--jsonl` while a run goes on; `null` is unknown."""
+    return {
+        "event": "progress",
+        "run_id": run.id,
+        "kind": run.kind,
+        "phase": run.step,
+        "round": run.round,
+        "rows": run.done,
+        "rows_total": run.total,
+        "batch": run.batch,
+        "batches": run.batches,
+        "bytes": run.bytes,
+        "bytes_total": run.bytes_total,
+        "rows_per_second": None if run.rate is None else round(run.rate, 1),
+        "eta_s": None if run.eta_s is None else round(run.eta_s, 1),
+        "cancellable": run.cancellable,
+    }
+
+
+# ------------------------------------------------------------------------------------------- people
+
+_SENTENCES = {
+    Word.IN_SYNC: "The cache equals the primary.",
+    Word.STALE: "The primary has moved since the last proof.",
+    Word.DRIFT: "The cache differs from what was proven.",
+    Word.UNKNOWN: "Nothing can be proven now.",
+    Word.DAMAGED: "The cache is damaged.",
+    Word.REFUSED: "A guard stopped the run; nothing was changed.",
+    Word.EMPTY: "There is nothing in the cache yet.",
+}
+_COLOURS = {
+    Word.IN_SYNC: "32",
+    Word.STALE: "33",
+    Word.DRIFT: "33",
+    Word.UNKNOWN: "33",
+    Word.DAMAGED: "31",
+    Word.REFUSED: "31",
+    Word.EMPTY: "36",
+}
+_CHECK_COLOURS = {"pass": "32", "fail": "31", "unknown": "33", "skipped": "2"}
+
+
+def clean(text: str) -> str:
+    """Data as a terminal may print it: control and direction characters become `\ufffd`, a line end a blank."""
+    return "".join(
+        " " if sign in "\n\t" else "\ufffd" if _is_unsafe(sign) else sign for sign in text.replace("\r\n", "\n")
+    )
+
+
+def _is_unsafe(sign: str) -> bool:
+    code = ord(sign)
+    return (
+        code < 0x20
+        or 0x7F <= code <= 0x9F
+        or 0xD800 <= code <= 0xDFFF
+        or code in (0x061C, 0x200E, 0x200F, 0xFEFF)
+        or 0x2028 <= code <= 0x202E
+        or 0x2066 <= code <= 0x2069
+    )
+
+
+def paint(text: str, style: str, colour: bool) -> str:
+    """The text in an ANSI style, or as it is."""
+    return f"\x1b[{style}m{text}\x1b[0m" if colour and style else text
+
+
+def number(value: float | str | None) -> str:
+    """A count as people read it; `?` is unknown."""
+    if value is None:
+        return "?"
+    return f"{value:,}" if isinstance(value, int) else clean(str(value))
+
+
+def size(value: int | None) -> str:
+    """Bytes as people read them."""
+    if value is None:
+        return "?"
+    import humanize
+
+    return humanize.naturalsize(value, binary=True)
+
+
+def table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    width: int,
+    colour: bool,
+    styles: Mapping[str, str] | None = None,
+) -> list[str]:
+    """Lines of an aligned table: numbers to the right, everything else to the left, the last column cut at `width`."""
+    cells = [[clean(cell) for cell in row] for row in rows]
+    if not cells:
+        return []
+    widths = [max(len(row[column]) for row in [list(head), *cells]) for column in range(len(head))]
+    right = [all(_is_number(row[column]) for row in cells) for column in range(len(head))]
+
+    def line(row: Sequence[str]) -> str:
+        parts = [
+            cell.rjust(size) if to_right else cell.ljust(size)
+            for cell, size, to_right in zip(row, widths, right, strict=True)
+        ]
+        text = "  ".join(parts).rstrip()
+        return text if len(text) <= width else text[: max(width - 1, 1)] + "…"
+
+    lines = [paint(line(head), "1", colour)]
+    for row in cells:
+        text = line(row)
+        style = next((styles[cell] for cell in row if cell in styles), "") if styles else ""
+        lines.append(paint(text, style, colour))
+    return lines
+
+
+def _is_number(text: str) -> bool:
+    return text in ("", "?") or text.replace(",", "").replace(".", "", 1).replace("-", "", 1).isdigit()
+
+
+def report(outcome: Outcome, width: int = 80, colour: bool = False) -> str:
+    """The facts, for standard output: tables, verdict and proof. Empty when the command failed before it had any."""
+    blocks = [
+        _counts_lines(outcome, width, colour),
+        _change_lines(outcome, width, colour),
+        _check_lines(outcome.checks, width, colour),
+        _orphan_lines(outcome.orphans, width, colour),
+        _difference_lines(outcome, width, colour),
+        _ping_lines(outcome, width, colour),
+        _verdict_lines(outcome, colour),
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def notes(outcome: Outcome, colour: bool = False, *, quiet: bool = False) -> str:
+    """What is said beside the facts, for standard error: warnings, error, next step; `quiet`: errors only."""
+    lines = [] if quiet else [f"{paint('warning', '33', colour)}: {clean(text)}" for text in outcome.warnings]
+    if outcome.error is not None:
+        lines.append(f"{paint('error', '31', colour)}: {clean(outcome.error.message)}")
+        if outcome.error.hint:
+            lines.append(f"hint: {clean(outcome.error.hint)}")
+    if not quiet and outcome.next_action and (outcome.error is None or outcome.error.hint != outcome.next_action):
+        lines.append(f"next: {clean(outcome.next_action)}")
+    return "\n".join(lines)
+
+
+def _counts_lines(outcome: Outcome, width: int, colour: bool) -> list[str]:
+    rows = [
+        (name, *(number(value) for value in (c.primary, c.expected, c.cache, c.cache_only, c.refused)))
+        for name, c in _in_table_order(outcome.counts)
+    ]
+    return table(("table", "primary", "expected", "cache", "cache-only", "refused"), rows, width=width, colour=colour)
+
+
+def _change_lines(outcome: Outcome, width: int, colour: bool) -> list[str]:
+    applied = any(_touches(change) for change in outcome.applied.values())
+    changes = outcome.applied if applied else outcome.plan
+    rows = [
+        (name, number(change.insert), number(change.update), number(change.remove))
+        for name, change in _in_table_order(changes)
+        if _touches(change)
+    ]
+    head = ("written" if applied else "to write", "new", "changed", "gone")
+    return table(head, rows, width=width, colour=colour)
+
+
+def _touches(change: TableChange) -> bool:
+    return bool(change.insert or change.update or change.remove)
+
+
+def _check_lines(checks: Sequence[Check], width: int, colour: bool) -> list[str]:
+    rows = [
+        (check.name, check.status.value, number(check.expected), number(check.actual), check.detail) for check in checks
+    ]
+    head = ("check", "status", "expected", "actual", "")
+    return table(head, rows, width=width, colour=colour, styles=_CHECK_COLOURS)
+
+
+def _orphan_lines(orphans: Sequence[Orphan], width: int, colour: bool) -> list[str]:
+    rows = [
+        (orphan.reason, number(orphan.dimension), "?" if orphan.norm is None else f"{orphan.norm:.4f}", orphan.key)
+        for orphan in orphans
+    ]
+    return table(("reason", "numbers", "norm", "key"), rows, width=width, colour=colour)
+
+
+def _difference_lines(outcome: Outcome, width: int, colour: bool) -> list[str]:
+    """Rows of `diff`: table, key, what is wrong, and the columns that differ."""
+    found = outcome.extra.get("differences")
+    rows = []
+    for entry in found if isinstance(found, list) else []:
+        columns = entry.get("columns") or []
+        names = ", ".join(str(column.get("name", column)) for column in columns)
+        rows.append((str(entry.get("table")), str(entry.get("kind")), str(entry.get("key")), names))
+    return table(("table", "row", "key", "columns"), rows, width=width, colour=colour)
+
+
+def _ping_lines(outcome: Outcome, width: int, colour: bool) -> list[str]:
+    learned = outcome.extra.get("ping")
+    rows = []
+    for name, value in learned.items() if isinstance(learned, dict) else ():
+        parts = ", ".join(f"{part} {told}" for part, told in value.items()) if isinstance(value, dict) else value
+        rows.append((name.replace("_", " "), "none" if parts is None else str(parts)))
+    return table(("primary", ""), rows, width=width, colour=colour)
+
+
+def _finding(outcome: Outcome) -> str:
+    """What `doctor` and `orphans` found, in one sentence."""
+    if outcome.command == "orphans":
+        many = len(outcome.orphans)
+        return f"{number(many)} broken vector{'' if many == 1 else 's'}." if many else "No broken vectors."
+    failed = [check.name for check in outcome.checks if check.status.value in ("fail", "unknown")]
+    return f"Look at {', '.join(failed)}." if failed else "Nothing stands in the way of a sync."
+
+
+def _verdict_lines(outcome: Outcome, colour: bool) -> list[str]:
+    lines = []
+    if outcome.command in _UNPROVEN_COMMANDS and outcome.error is None and outcome.command != "ping":
+        lines.append(_finding(outcome))
+    elif _tells_verdict(outcome) and outcome.error is None:
+        states = f" ({', '.join(outcome.states)})" if outcome.states else ""
+        verdict = paint(outcome.verdict.value, _COLOURS[outcome.verdict], colour)
+        lines.append(f"{verdict}: {sentence(outcome)}{states}")
+    if outcome.proof is not None:
+        proof = outcome.proof
+        at = rfc3339(proof.at)
+        lines.append(f"proof: root {proof.root[:16]}… by {proof.digest}, generation {proof.generation}, {at}")
+    if outcome.seconds.total:
+        took = f"took {outcome.seconds.total:.2f} s"
+        transfer = outcome.transfer
+        if transfer.requests:
+            requests = f"{number(transfer.requests)} request" + ("" if transfer.requests == 1 else "s")
+            took += f", {requests}, {size(transfer.bytes_received)} received"
+        lines.append(took)
+    return lines
+
+
+def sentence(outcome: Outcome) -> str:
+    """The verdict in one sentence, with what was done where something was."""
+    done = [0, 0, 0]
+    for change in outcome.applied.values():
+        done = [done[0] + change.insert, done[1] + change.update, done[2] + change.remove]
+    told = _SENTENCES[outcome.verdict]
+    subset = outcome.extra.get("subset")
+    if outcome.verdict is Word.UNKNOWN and isinstance(subset, Mapping):
+        told = f"Part {subset['part']} of {subset['of']} equals the primary, which proves nothing of the rest."
+    age = outcome.extra.get("proof_age_seconds")
+    if outcome.verdict is Word.IN_SYNC and isinstance(age, int | float):
+        told = f"In sync at the last proof, {age:.0f} s ago."
+    if any(done):
+        told += f" {number(done[0])} new, {number(done[1])} changed, {number(done[2])} gone."
+    refused = sum(counts.refused or 0 for counts in outcome.counts.values())
+    if refused:
+        told += f" {number(refused)} row{'' if refused == 1 else 's'} of the primary refused."
+    return told

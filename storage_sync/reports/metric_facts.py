@@ -1,0 +1,97 @@
+"""The facts of the metrics: what the last run said, what the history adds up, and what is seen right now."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from storage_sync import _native
+from storage_sync.reports.metrics import Facts
+from storage_sync.state.history import History
+from storage_sync.values.outcome import Outcome, Word
+from storage_sync.values.snapshot import Freshness, PrimaryStatus, Snapshot
+
+
+def facts_of(outcome: Outcome, cache: Path, history: Path, warn: Callable[[str], None]) -> Facts:
+    """What is known without asking the primary. Blocking: reads the history and looks at the file."""
+    now = time.time()
+    with History.open(history, warn, read_only=True) as book:
+        last, good, totals, pings = book.last_run(), book.last_run(successful=True), book.totals(), book.pings(1)
+        document = book.document(last.id) if last is not None else None
+    refused = [counts.refused for counts in outcome.counts.values() if counts.refused is not None]
+    payload = outcome.extra.get("payload_bytes")
+    size, free = _room(cache)
+    return Facts(
+        verdict=outcome.verdict,
+        states=outcome.states,
+        last_success_at=good.started_at + good.took_s if good is not None else None,
+        last_attempt_at=last.started_at + last.took_s if last is not None else None,
+        last_exit_code=last.exit_code if last is not None else None,
+        lag_s=0.0 if outcome.verdict is Word.IN_SYNC else None,
+        proof_age_s=max(now - outcome.proof.at, 0.0) if outcome.proof is not None else None,
+        generation=outcome.proof.generation if outcome.proof is not None else None,
+        counts=outcome.counts,
+        orphans=_orphans(outcome),
+        quarantined=sum(refused) if refused else None,
+        cache_bytes=size,
+        payload_bytes=payload if isinstance(payload, int) else None,
+        disk_free=free,
+        primary_up=pings[-1] is not None if pings else None,
+        primary_latency_s=pings[-1] / 1000 if pings and pings[-1] is not None else None,
+        lock_wait_s=_lock_wait(document or {}),
+        redb=_native.REDB_VERSION,
+        enc=str(_native.ENCODING),
+        totals=totals,
+    )
+
+
+def seen_now(facts: Facts, snapshot: Snapshot, verdict: Word, now: float) -> Facts:
+    """The same with what the running core sees at this moment."""
+    primary, cache, proof = snapshot.primary, snapshot.cache, snapshot.freshness.proof
+    known = primary.status is not PrimaryStatus.UNKNOWN
+    remembered = proof is not None and facts.proof_age_s is None
+    return replace(
+        facts,
+        verdict=verdict,
+        lag_s=_lag(snapshot.freshness, verdict, now),
+        states=tuple(str(state) for state in cache.states) or facts.states,
+        proof_age_s=max(now - proof.at, 0.0) if proof is not None and remembered else facts.proof_age_s,
+        generation=proof.generation if proof is not None and remembered else facts.generation,
+        primary_up=primary.status is PrimaryStatus.CONNECTED if known else facts.primary_up,
+        primary_latency_s=primary.ping_ms / 1000 if primary.ping_ms is not None else None,
+        payload_bytes=cache.payload if cache.payload is not None else facts.payload_bytes,
+    )
+
+
+def _lag(freshness: Freshness, verdict: Word, now: float) -> float | None:
+    """Seconds since the primary was seen to be elsewhere: by its fingerprint, or by a comparison that found rows."""
+    if verdict is Word.IN_SYNC:
+        return 0.0
+    moved = not freshness.exact or any(row.new or row.changed or row.gone for row in freshness.behind.values())
+    return max(now - freshness.as_of, 0.0) if moved and freshness.as_of is not None else None
+
+
+def _lock_wait(document: Mapping[str, object]) -> float | None:
+    seconds = document.get("seconds")
+    waited = seconds.get("lock_wait") if isinstance(seconds, dict) else None
+    return float(waited) if isinstance(waited, int | float) else None
+
+
+def _room(cache: Path) -> tuple[int | None, int | None]:
+    """Size of the file and free space beside it."""
+    try:
+        room = os.statvfs(cache.parent)
+        return cache.stat().st_size, room.f_bavail * room.f_frsize
+    except OSError:
+        return None, None
+
+
+def _orphans(outcome: Outcome) -> int | None:
+    """Embeddings without an owner, when this run counted them."""
+    for check in outcome.checks:
+        if check.name == "orphaned_embeddings" and isinstance(check.actual, int):
+            return check.actual
+    return None

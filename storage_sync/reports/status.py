@@ -1,0 +1,107 @@
+"""Plain `status`: what is known without asking the primary. Light to import, for scripts that call it often."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from storage_sync.cache.states import judge_file
+from storage_sync.config.places import default_state_dir, state_directory
+from storage_sync.config.request import Request
+from storage_sync.reports.document import rfc3339
+from storage_sync.state.directory import open_state_dir
+from storage_sync.state.witness import proof_still_speaks, read_witness
+from storage_sync.values.errors import ConfigError, StorageSyncError, exit_code_of
+from storage_sync.values.outcome import CacheState, Outcome, Proof, Word, error_value
+
+_EMPTY = frozenset({CacheState.ABSENT, CacheState.EMPTY_FILE, CacheState.INTERRUPTED_CREATE})
+_DAMAGED = frozenset({CacheState.TRUNCATED, CacheState.CORRUPT, CacheState.FORMAT_OLD, CacheState.FORMAT_NEW})
+_LOCKED = frozenset({CacheState.LOCKED_EXCLUSIVE, CacheState.LOCKED_SHARED})
+_AGAINST = frozenset({Word.STALE, Word.DRIFT, Word.DAMAGED, Word.REFUSED})
+
+
+def status_quick(request: Request) -> Outcome:
+    """The file's states and the last proof, which is only repeated as IN_SYNC while it is at most `staleness_s` old and
+    the file is the one that it was made of (`cli.md`, verdict)."""
+    settings = request.settings
+    try:
+        if settings.cache is None:
+            raise ConfigError("no cache is set", hint="give --cache PATH, or storage-sync config init")
+        cache = os.fspath(settings.cache)
+        state = open_state_dir(state_directory(settings) or default_state_dir(settings.cache), cache, create=False)
+        witness, why = read_witness(state.folder, cache)
+        judgement = judge_file(cache, witnessed=witness is not None)
+    except StorageSyncError as failure:
+        return Outcome(
+            "status", Word.UNKNOWN, exit_code_of(failure), error=error_value(failure), next_action=failure.hint
+        )
+    states = frozenset(judgement.states)
+    proof = proof_still_speaks(witness, judgement.identity)
+    last = witness.proof if witness is not None else None
+    against = _said_since(state.history, proof) if proof is not None else ""
+    verdict = _verdict(states, proof if not against else None, settings.staleness_s, time.time())
+    warnings = tuple(finding.evidence for finding in judgement.findings if finding.state in _DAMAGED | _LOCKED)
+    next_action = next((finding.next_step for finding in judgement.findings if finding.next_step), None)
+    if verdict is Word.UNKNOWN and next_action is None:
+        next_action = "storage-sync status --check"
+    return Outcome(
+        "status",
+        verdict,
+        0,
+        states=tuple(str(state) for state in judgement.states),
+        proof=last,
+        warnings=(*warnings, *(text for text in (why, against) if text)),
+        next_action=next_action,
+        extra={
+            "cache": {
+                "path": judgement.path,
+                "size": judgement.size,
+                "free_bytes": judgement.free_bytes,
+                "lock": [
+                    {
+                        "pid": holder.pid,
+                        "command": holder.command,
+                        "user": holder.user,
+                        "since": rfc3339(holder.since) if holder.since is not None else None,
+                        "exclusive": holder.exclusive,
+                    }
+                    for holder in judgement.holders
+                ],
+                "findings": [
+                    {"state": str(finding.state), "evidence": finding.evidence, "next_step": finding.next_step}
+                    for finding in judgement.findings
+                ],
+            },
+            "proof_age_seconds": round(time.time() - last.at, 1) if last is not None else None,
+            "proof_holds": proof is not None and not against,
+        },
+    )
+
+
+def _said_since(history: Path, proof: Proof) -> str:
+    """What a later run found against this proof; empty when none did, or when none is remembered."""
+    if not history.exists():
+        return ""
+    from storage_sync.state.history import History
+
+    with History.open(history, lambda _: None, read_only=True) as book:
+        for run in book.runs(proof.at):
+            verdict = (book.document(run.id) or {}).get("verdict")
+            if verdict in _AGAINST:
+                return f"a {run.kind} after the last proof ended with {verdict}: {run.result}"
+            if verdict == Word.IN_SYNC:
+                break
+    return ""
+
+
+def _verdict(states: frozenset[CacheState], proof: Proof | None, staleness_s: float, now: float) -> Word:
+    if states & _EMPTY:
+        return Word.EMPTY
+    if states & _DAMAGED:
+        return Word.DAMAGED
+    if CacheState.FOREIGN in states:
+        return Word.REFUSED
+    if proof is not None and now - proof.at <= staleness_s and not states & _LOCKED:
+        return Word.IN_SYNC
+    return Word.UNKNOWN

@@ -1,0 +1,72 @@
+"""What a person sees, as a file: JSON lines in a new file of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from storage_sync.cache.waiting import Cancelled
+from storage_sync.reports.row_lines import Tell, put_lines
+from storage_sync.values.answers import Exported
+from storage_sync.values.errors import LocalIO, UsageError
+
+if TYPE_CHECKING:
+    from storage_sync.service.question import Asked
+
+
+async def export_rows(asked: Asked) -> Exported:
+    """`name`: what they are; `rows`: plain JSON values, one a line; `folder`: where, by default the working directory.
+
+    The file is new and its owner's alone. LocalIO when it cannot be written; nothing is left of it then, nor when the
+    question is given up. On a thread of its own: other questions do not wait for it.
+    """
+    rows = asked.arguments.get("rows")
+    if not isinstance(rows, list | tuple) or not rows:
+        raise UsageError("there is nothing to export", hint="esc clears the filter")
+    name = re.sub(r"[^a-z0-9-]+", "-", str(asked.arguments.get("name", "rows")).lower()).strip("-")
+    folder = Path(str(asked.arguments.get("folder") or Path.cwd()))
+    cancelled = threading.Event()
+    try:
+        return await asyncio.to_thread(
+            _write, folder, name, cast("Sequence[Mapping[str, object]]", rows), asked.tell, cancelled
+        )
+    finally:
+        cancelled.set()
+
+
+def _write(folder: Path, name: str, rows: Sequence[Mapping[str, object]], tell: Tell, cancelled: Cancelled) -> Exported:
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    lines = (json.dumps(row, ensure_ascii=True).encode("ascii") + b"\n" for row in rows)
+    for number in range(1, 100):
+        path = folder / f"storage-sync-{name}-{stamp}{'' if number == 1 else f'-{number}'}.jsonl"
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise _failed(path, error) from None
+        size = None
+        try:
+            with os.fdopen(descriptor, "wb") as out:
+                size = put_lines(out, lines, len(rows), tell, cancelled)
+        except OSError as error:
+            size = None
+            raise _failed(path, error) from None
+        finally:
+            if size is None:
+                with suppress(OSError):
+                    path.unlink()
+        return Exported(str(path), len(rows), size)
+    raise LocalIO(f"{folder} is full of exports of this second", hint="try again")
+
+
+def _failed(path: Path, error: OSError) -> LocalIO:
+    return LocalIO(f"{path} cannot be written: {error.strerror}", hint="start the console in a folder of your own")

@@ -1,0 +1,59 @@
+"""What the pings say about the primary, as values (S7)."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import replace
+
+from storage_sync.values.errors import PrimaryRefused, PrimarySchema, StorageSyncError
+from storage_sync.values.outcome import error_value
+from storage_sync.values.snapshot import PrimaryHealth, PrimaryStatus
+
+PINGS_KEPT = 60
+
+
+def answered(health: PrimaryHealth, milliseconds: float, at: float) -> PrimaryHealth:
+    """The primary answered a ping at `at` after `milliseconds`."""
+    pings = (*health.pings, milliseconds)[-PINGS_KEPT:]
+    return replace(
+        health,
+        status=PrimaryStatus.CONNECTED,
+        ping_ms=milliseconds,
+        pings=pings,
+        p95_ms=percentile_95(pings),
+        auth="none needed" if health.token_origin in ("", "not set") else "accepted",
+        auth_at=at,
+        unreachable_since=None,
+        retries=0,
+        backoff_s=None,
+        error=None,
+    )
+
+
+def failed(health: PrimaryHealth, error: StorageSyncError, at: float) -> PrimaryHealth:
+    """The primary did not answer, or refused us."""
+    refused = isinstance(error, PrimaryRefused | PrimarySchema)
+    pings = (*health.pings, None)[-PINGS_KEPT:]
+    return replace(
+        health,
+        status=PrimaryStatus.REFUSED if refused else PrimaryStatus.UNREACHABLE,
+        ping_ms=None,
+        pings=pings,
+        p95_ms=percentile_95(pings),
+        auth="refused" if isinstance(error, PrimaryRefused) else health.auth,
+        last_error=error.message,
+        last_error_at=at,
+        unreachable_since=health.unreachable_since if health.unreachable_since is not None else at,
+        retries=health.retries + 1,
+        error=error_value(error),
+    )
+
+
+def percentile_95(pings: tuple[float | None, ...]) -> float | None:
+    """95th percentile of the answered pings in milliseconds; None when none was answered."""
+    values = [ping for ping in pings if ping is not None]
+    if not values:
+        return None
+    if len(values) == 1:
+        return values[0]
+    return statistics.quantiles(values, n=20, method="inclusive")[-1]

@@ -1,0 +1,103 @@
+"""History, as the runs use it: opened once, told about each end, never in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from storage_sync.config.settings import Settings
+from storage_sync.reports import advice
+from storage_sync.reports.document import to_json
+from storage_sync.state.directory import StateDir
+from storage_sync.state.history import History
+from storage_sync.values.outcome import CheckStatus, Outcome
+from storage_sync.values.snapshot import Advice, HistoryView, Run, RunSummary
+
+
+class Journal:
+    """What a process remembers of its runs."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+
+    @staticmethod
+    @contextmanager
+    def open(state: StateDir, warn: Callable[[str], None]) -> Iterator[Journal]:
+        """A history that cannot be written costs a warning, never a run."""
+        with History.open(state.history, warn) as history:
+            yield Journal(history)
+
+    def record(self, outcome: Outcome, run: Run) -> RunSummary:
+        """Remember how a run ended."""
+        summary = summarise(outcome, run)
+        self._history.record_run(
+            summary,
+            document=to_json(outcome),
+            steps=phases(outcome),
+            checks=outcome.checks,
+            applied=outcome.applied,
+            rows_fetched=run.done,
+            fetch_s=outcome.seconds.fetch,
+            retries=outcome.transfer.retries,
+            requests_by_code=outcome.transfer.by_code,
+        )
+        for rung in rungs(outcome):
+            self._history.count("repairs", rung)
+        return summary
+
+    def ping(self, at: float, milliseconds: float | None) -> None:
+        self._history.record_ping(at, milliseconds)
+
+    def recent(self, check: str) -> tuple[CheckStatus, ...]:
+        """The last outcomes of one check, newest last."""
+        return self._history.recent_checks(check)
+
+    def view(self) -> HistoryView:
+        return self._history.view()
+
+    def advice(self, settings: Settings) -> tuple[Advice, ...]:
+        """What another window or batch would win (S17). Blocking: history and file are looked at."""
+        return advice.advise(advice.figures_of(self._history, settings))
+
+    def rows_per_second(self) -> float | None:
+        return self._history.medians().rows_per_s
+
+
+def summarise(outcome: Outcome, run: Run) -> RunSummary:
+    applied = outcome.applied.values()
+    return RunSummary(
+        id=outcome.run_id,
+        kind=outcome.command,
+        trigger=run.trigger,
+        started_at=run.started_at,
+        took_s=outcome.seconds.total,
+        new=sum(change.insert for change in applied),
+        changed=sum(change.update for change in applied),
+        gone=sum(change.remove for change in applied),
+        exit_code=outcome.exit_code,
+        result=outcome.error.code if outcome.error is not None else outcome.verdict.value,
+        resumable=outcome.error is not None and outcome.error.retry and bool(run.checkpoint_rows),
+        generation=outcome.proof.generation if outcome.proof is not None else None,
+        bytes_received=outcome.transfer.bytes_received,
+        requests=outcome.transfer.requests,
+    )
+
+
+def rungs(outcome: Outcome) -> tuple[str, ...]:
+    """Rungs of the repair ladder that were climbed to a good end."""
+    ladder = outcome.extra.get("ladder")
+    if outcome.error is not None or not isinstance(ladder, list):
+        return ()
+    return tuple(str(step["rung"]) for step in ladder if step["rung"] != "none")
+
+
+def phases(outcome: Outcome) -> tuple[tuple[str, float], ...]:
+    """Phases that took time, in seconds."""
+    seconds = outcome.seconds
+    named = (
+        ("manifest", seconds.manifest),
+        ("fetch", seconds.fetch),
+        ("apply", seconds.apply),
+        ("total", seconds.total),
+    )
+    return tuple((name, spent) for name, spent in named if spent)

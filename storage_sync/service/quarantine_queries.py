@@ -1,0 +1,234 @@
+"""What an operator can bring back or fetch again: runs, rows set aside, refused rows, old files (`console.md` 4.9)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from storage_sync.cache.checkpoint import stamped_generation
+from storage_sync.cache.copy import private_copy
+from storage_sync.cache.kept import kept_files
+from storage_sync.config.settings import Settings
+from storage_sync.service.exports import export_rows
+from storage_sync.state.directory import StateDir
+from storage_sync.state.quarantine import DAY_S, SetAside
+from storage_sync.state.quarantine import FILE_NAME as ASIDE_NAME
+from storage_sync.state.undo_log import FILE_NAME as UNDO_NAME
+from storage_sync.state.undo_log import UndoLog, UndoRun
+from storage_sync.state.witness import read_witness
+from storage_sync.values.answers import Exported, QuarantineEntry, QuarantineKind, QuarantinePage
+from storage_sync.values.errors import StorageSyncError
+
+if TYPE_CHECKING:
+    from storage_sync.service.question import Asked
+    from storage_sync.state.quarantine import AsideRow
+
+LIMIT = 20_000
+"""At most so many rows of each kind are listed."""
+PAGE = 500
+_ANY_GENERATION = 1 << 62
+
+
+async def quarantine(asked: Asked) -> QuarantinePage:
+    """`first`, `count` (at most `PAGE`): which entries; `filter`: words that all must be there, `!word` must not,
+    `kind:` `table:` `key:` `reason:` `run:` look at one field. LocalIO when the state folder cannot be read."""
+    text = str(asked.arguments.get("filter", ""))
+    first = _number(asked.arguments.get("first"), 0, LIMIT * 4)
+    count = _number(asked.arguments.get("count"), PAGE, PAGE)
+    generation = asked.snapshot.cache.generation
+    return await asked.aside(_page, asked.settings, asked.state, generation, text, first, count)
+
+
+async def quarantine_export(asked: Asked) -> Exported:
+    """Every entry that fits `filter`, as JSON lines in a new file in `folder`; UsageError when there is none."""
+    text = str(asked.arguments.get("filter", ""))
+    generation = asked.snapshot.cache.generation
+    page = await asked.aside(_page, asked.settings, asked.state, generation, text, 0, LIMIT * 4)
+    rows = [asdict(entry) for entry in page.entries if entry.kind is not QuarantineKind.HEAD]
+    told = {"name": "quarantine", "rows": rows, "folder": asked.arguments.get("folder")}
+    return await export_rows(replace(asked, arguments=told))
+
+
+def _number(value: object, usual: int, most: int) -> int:
+    return max(0, min(most, value)) if isinstance(value, int) else usual
+
+
+def _page(
+    settings: Settings, state: StateDir, generation: int | None, text: str, first: int, count: int
+) -> QuarantinePage:
+    """Blocking."""
+    cache = str(settings.cache)
+    problem = ""
+    try:
+        refused, stamped = _of_file(cache, state, LIMIT)
+    except StorageSyncError as error:
+        # what is set aside does not depend on the file, and is wanted most when the file is damaged
+        refused, stamped, problem = [], None, error.message
+    aside = [_of_row(row, settings.quarantine_days) for row in aside_rows(state)]
+    # a run that has just ended is in the file before the picture tells of it
+    live = next((known for known in (stamped, generation) if known is not None), _ANY_GENERATION)
+    runs = [_of_run(run) for run in undoable(state, live)]
+    files = [
+        QuarantineEntry(QuarantineKind.FILE, file.path, bytes=file.bytes, reason=file.why) for file in kept_files(cache)
+    ]
+    matching = [entry for entry in (*runs, *aside, *refused, *files) if matches(entry, text)]
+    shown = _with_heads(matching)
+    return QuarantinePage(
+        entries=tuple(shown[first : first + count]),
+        first=first,
+        total=len(shown),
+        refused=len(refused),
+        aside=len(aside),
+        files=len(files),
+        runs=len(runs),
+        bytes=sum(entry.bytes or 0 for entry in (*aside, *refused)),
+        matching=tuple(
+            (entry.kind, entry.id) for entry in matching if entry.kind in (QuarantineKind.ASIDE, QuarantineKind.REFUSED)
+        ),
+        problem=problem,
+    )
+
+
+def matches(entry: QuarantineEntry, text: str) -> bool:
+    """Whether every word of the filter is in the entry."""
+    return all(_has(entry, word) for word in text.lower().split())
+
+
+def _has(entry: QuarantineEntry, word: str) -> bool:
+    wanted = word.removeprefix("!")
+    name, mark, rest = wanted.partition(":")
+    fields = {
+        "kind": str(entry.kind),
+        "table": entry.table,
+        "key": entry.key,
+        "reason": entry.reason,
+        "run": entry.run_id,
+    }
+    if mark and name in fields:
+        found = rest in fields[name].lower()
+    else:
+        found = any(wanted in field.lower() for field in (*fields.values(), entry.id))
+    return found is not word.startswith("!")
+
+
+def _with_heads(entries: Iterable[QuarantineEntry]) -> list[QuarantineEntry]:
+    """Under a head for each kind, and each run that set rows aside."""
+    shown: list[QuarantineEntry] = []
+    for (kind, run_id), group in groupby(entries, key=lambda entry: (entry.kind, _batch(entry))):
+        members = list(group)
+        shown.append(
+            QuarantineEntry(
+                QuarantineKind.HEAD,
+                f"{kind}:{run_id}",
+                reason=str(kind),
+                run_id=run_id,
+                at=members[0].at,
+                rows=len(members),
+                bytes=sum(one.bytes or 0 for one in members),
+            )
+        )
+        shown.extend(members)
+    return shown
+
+
+def _batch(entry: QuarantineEntry) -> str:
+    return entry.run_id if entry.kind is QuarantineKind.ASIDE else ""
+
+
+# ------------------------------------------------------------------------------------------------ sources
+
+
+def refused_rows(cache: str, state: StateDir, limit: int = LIMIT) -> list[QuarantineEntry]:
+    """Refused rows of the primary, in key order; read on a private copy, so that nobody is kept waiting.
+
+    DamagedCopy, CacheLocked (it kept moving), LocalIO.
+    """
+    return _of_file(cache, state, limit)[0]
+
+
+def _of_file(cache: str, state: StateDir, limit: int) -> tuple[list[QuarantineEntry], int | None]:
+    """Refused rows, and the generation that is stamped on the file."""
+    if not Path(cache).exists():
+        return [], None
+    witness, _ = read_witness(state.folder, cache)
+    proven = witness.proof.identity if witness is not None and witness.proof is not None else None
+    found: list[QuarantineEntry] = []
+    with private_copy(cache, state.copies, proven=proven) as copy:
+        after: str | None = None
+        while len(found) < limit and (page := copy.file.quarantine(after, PAGE)):
+            after = page[-1][0]
+            found.extend(_of_ledger(name, text) for name, text in page)
+        return found, stamped_generation(copy.file.meta())
+
+
+def _of_ledger(name: str, text: str) -> QuarantineEntry:
+    table, _, key = name.partition("\0")
+    if not key:
+        table, _, key = name.partition("/")
+    told: dict[str, object] = json.loads(text)
+    seen = told.get("first_seen")
+    return QuarantineEntry(
+        QuarantineKind.REFUSED,
+        f"{table}/{key}",
+        table=table,
+        key=key,
+        column=str(told.get("column", "")),
+        reason=str(told.get("reason", "")),
+        at=seen / 1000 if isinstance(seen, int) and seen else None,
+        digest=str(told.get("source_digest", "")),
+    )
+
+
+def aside_rows(state: StateDir, limit: int = LIMIT) -> list[AsideRow]:
+    """Rows set aside, those of the newest run first. LocalIO."""
+    if not (state.set_aside / ASIDE_NAME).exists():
+        return []
+    with SetAside.open(state.set_aside, create=False) as store:
+        rows = store.rows(limit=limit)
+    newest: dict[str, float] = {}
+    for row in rows:
+        newest[row.run_id] = max(row.at, newest.get(row.run_id, row.at))
+    return sorted(rows, key=lambda row: (-newest[row.run_id], row.run_id, row.id))
+
+
+def _of_row(row: AsideRow, days: float) -> QuarantineEntry:
+    return QuarantineEntry(
+        QuarantineKind.ASIDE,
+        str(row.id),
+        table=row.table,
+        key=row.key,
+        reason=row.reason,
+        run_id=row.run_id,
+        generation=row.generation,
+        at=row.at,
+        bytes=row.bytes,
+        digest=row.digest,
+        expires_at=row.at + days * DAY_S,
+    )
+
+
+def undoable(state: StateDir, live: int) -> Sequence[UndoRun]:
+    """Runs that can be taken back of a cache of generation `live`, newest first. LocalIO."""
+    if not (state.folder / UNDO_NAME).exists():
+        return ()
+    with UndoLog.open(state.folder, create=False) as log:
+        return log.runs(live)
+
+
+def _of_run(run: UndoRun) -> QuarantineEntry:
+    what = f"{run.kind}, the file that it replaced" if run.file is not None else run.kind
+    return QuarantineEntry(
+        QuarantineKind.RUN,
+        run.id,
+        reason=what if run.whole else f"{what}, only what it set aside",
+        run_id=run.id,
+        generation=run.generation,
+        at=run.at,
+        rows=run.rows,
+        bytes=run.bytes,
+        key=run.file or "",
+    )

@@ -1,0 +1,45 @@
+"""One question to the core, with what is needed to answer it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
+from storage_sync.config.token import Token
+from storage_sync.reports.row_lines import Tell
+from storage_sync.service.operations import Work, mend
+from storage_sync.state.directory import StateDir
+from storage_sync.values.outcome import Outcome
+from storage_sync.values.snapshot import Snapshot
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question and its surroundings."""
+
+    arguments: Mapping[str, object]
+    settings: Settings
+    token: Token | None
+    state: StateDir
+    snapshot: Snapshot
+    thread: ThreadPoolExecutor
+    tell: Tell
+    """How far it is; to be called in any thread."""
+
+    async def aside(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Run a blocking call on the questions' own thread; the cache thread is the runs'."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.thread, lambda: function(*arguments, **named))
+
+    async def look(self, command: str, work: Work) -> Outcome:
+        """Perform `work` with stores of its own, as a command that changes nothing; StorageSyncError never."""
+        request = Request(self.settings, self.token, wait_s=0.0, max_attempts=1, flags=frozenset({"plan"}))
+        return await mend(command, request, work)

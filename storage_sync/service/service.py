@@ -1,0 +1,557 @@
+"""The long-running core: when a sync runs, what is watched, and all that a front end can ask for (S2–S6, S12).
+
+One event loop, one queue of jobs: a run, a plan and a validation never overlap. What is shown lives on the `Board`;
+what is due next is on the `Agenda`; what both stores say between the runs comes from the `Pulse`; the kinds of work
+are listed in `jobs`, what may be asked meanwhile in `questions`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from storage_sync.cache.identity import read_identity
+from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
+from storage_sync.config.token import Token
+from storage_sync.primary.source import Fingerprint
+from storage_sync.service import snapshots
+from storage_sync.service.jobs import KINDS, Job, request_flags, weighed, work_of
+from storage_sync.service.journal import Journal
+from storage_sync.service.monitor import Ears, Pulse
+from storage_sync.service.operations import perform
+from storage_sync.service.publisher import Board
+from storage_sync.service.queries import QUESTIONS, Questions
+from storage_sync.service.schedule import Due, Timing, Trigger
+from storage_sync.service.triggers import Agenda
+from storage_sync.state.witness import read_witness
+from storage_sync.sync.cancel import Cancel
+from storage_sync.sync.context import Context
+from storage_sync.sync.plan import ADOPT
+from storage_sync.sync.session import Session
+from storage_sync.values.commands import Command
+from storage_sync.values.errors import CacheLocked, ConfigError, GuardStopped, StorageSyncError, UsageError
+from storage_sync.values.events import Accepted, Answer, ConfigChanged, Event, Refused, RunEnded, RunStarted
+from storage_sync.values.outcome import CheckStatus, FileIdentity, Outcome
+from storage_sync.values.snapshot import (
+    CacheHealth,
+    ConfigView,
+    CoreBeat,
+    Freshness,
+    PrimaryHealth,
+    Run,
+    Setting,
+    Snapshot,
+)
+
+BEAT_S = 1.0
+"""Between two snapshots of a core at rest."""
+PLAN_READ_S = 120.0
+"""So long the timer's runs wait while a person reads a plan: each of them would make it void."""
+TREND_EVERY_S = 10.0
+TREND_KEPT = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Effective settings as the core was given them. `again` reads them anew; ConfigError when they do not fit."""
+
+    settings: Settings
+    file: Path | None = None
+    views: tuple[Setting, ...] = ()
+    again: Callable[[], Configuration] | None = None
+    unattended: bool = False
+    """There is no person to ask: a damaged cache is repaired without one, while the setting `auto_repair` is on."""
+
+
+class SyncService:
+    """Everything that a front end can ask for. All methods belong to the loop of `run`."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        token: Token | None = None,
+        publish: Callable[[Snapshot], None],
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._configuration = configuration
+        self._settings = configuration.settings
+        self._session = Session(self._settings, token)
+        self._token = token
+        self._config_file = configuration.file
+        self._board = Board(self._first_snapshot(configuration.views), publish, emit)
+        self._jobs: asyncio.Queue[Job] = asyncio.Queue()
+        self._agenda = Agenda()
+        self._stop = asyncio.Event()
+        ears = Ears(
+            settings=lambda: self._settings,
+            pinged=self._record_ping,
+            committing=lambda: self._cancel is not None and self._cancel.committing,
+            replacing=lambda: self._cancel is not None and self._cancel.too_late,
+            reload=self._reload,
+        )
+        self._pulse = Pulse(self._session, self._board, self._agenda, ears, self._config_file, self._stop)
+        self._questions = Questions(self._board.event)
+        self._cancel: Cancel | None = None
+        self._plans: dict[str, Job] = {}
+        """The newest plan and the job that executes it."""
+        self._dropped = 0
+        """Plans that were asked for before this command have no reader."""
+        self._journal: Journal | None = None
+
+    # ------------------------------------------------------------------------------------------ the face
+
+    async def run(self) -> None:
+        """Until `request_stop`; a run is then cancelled before its commit, or its commit is waited for."""
+        with Journal.open(self._session.state, self._warn) as journal:
+            self._journal = journal
+            self._recall()
+            tasks = [
+                asyncio.create_task(loop())
+                for loop in (
+                    self._beat,
+                    self._pulse.ping,
+                    self._pulse.watch,
+                    self._pulse.locks,
+                    self._schedule,
+                    self._work,
+                )
+            ]
+            stopped = asyncio.create_task(self._stop.wait())
+            fault = self._questions.fault
+            try:
+                ends: set[asyncio.Future[Any]] = {stopped, fault, *tasks}
+                done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                for ended in done - {stopped}:
+                    await ended
+            finally:
+                await self._end([stopped, *tasks])
+
+    def submit(self, command: Command) -> None:
+        """Answered by events that carry the command's id."""
+        handler = self._handlers().get(command.kind)
+        if handler is None and command.kind in QUESTIONS:
+            handler = self._on_question
+        if handler is None:
+            self._board.event(Refused(command.id, f"the core knows no command {command.kind!r}", "this is a bug"))
+            return
+        try:
+            handler(command)
+        except StorageSyncError as error:
+            self._board.event(Refused(command.id, error.message, error.hint))
+
+    def request_stop(self) -> None:
+        if self._cancel is not None:
+            self._cancel.ask("the console was closed")
+        self._stop.set()
+
+    async def _end(self, tasks: Sequence[asyncio.Task[object]]) -> None:
+        self._stop.set()
+        if self._cancel is not None:
+            self._cancel.ask("the core stops")
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._questions.close()
+        await self._session.close()
+        self._board.flush(now=True)
+
+    # ------------------------------------------------------------------------------------------ commands
+
+    def _handlers(self) -> Mapping[str, Callable[[Command], None]]:
+        return {
+            "ping": self._on_ping,
+            "try_now": self._on_try_now,
+            "sync_now": self._on_sync_now,
+            "make_plan": self._on_make_plan,
+            "execute": self._on_execute,
+            "drop_plan": self._on_drop_plan,
+            "compare": lambda command: self._queue_for(command, Job("verify", Trigger.MANUAL)),
+            "validate": lambda command: self._queue_for(command, Job("verify", Trigger.MANUAL)),
+            "peek": lambda command: self._queue_for(command, Job("peek", Trigger.MANUAL)),
+            "expect": lambda command: self._queue_for(command, Job("expect", Trigger.MANUAL)),
+            "unexpect": lambda command: self._queue_for(command, Job("unexpect", Trigger.MANUAL)),
+            "retry": self._on_retry,
+            "cancel": self._on_cancel,
+            "give_up": self._questions.give_up,
+            "pause": self._on_pause,
+            "set_access": self._on_set_access,
+            "reload": self._on_reload,
+            "stop": lambda command: self.request_stop(),
+        }
+
+    def _queue_for(self, command: Command, job: Job) -> None:
+        """Queue it for this command, with its arguments; UsageError where they do not fit."""
+        job = replace(job, command_id=command.id, arguments=job.arguments or command.arguments)
+        work_of(job)
+        self._jobs.put_nowait(job)
+        self._board.event(Accepted(command.id))
+
+    def _on_ping(self, command: Command) -> None:
+        self._board.event(Accepted(command.id))
+        self._pulse.ping_now()
+
+    def _on_try_now(self, command: Command) -> None:
+        """Do now what was waiting: the next ping, and a run if the schedule waits for a retry."""
+        self._board.event(Accepted(command.id))
+        self._pulse.ping_now()
+        if not self._board.snapshot.paused:
+            self._agenda.note(manual_at=time.time())
+
+    def _on_sync_now(self, command: Command) -> None:
+        self._require_write(command)
+        self._queue_for(command, Job("sync", Trigger.MANUAL))
+
+    def _on_make_plan(self, command: Command) -> None:
+        kind = str(command.arguments.get("kind"))
+        if kind not in KINDS or not KINDS[kind].planned:
+            raise UsageError(f"there is no plan of the kind {kind!r}", hint="this is a bug")
+        self._queue_for(command, Job(kind, Trigger.MANUAL, frozenset({"plan"})))
+
+    def _on_execute(self, command: Command) -> None:
+        job = self._plans.get(str(command.arguments.get("plan_id")))
+        if job is None or job.plan is None:
+            raise GuardStopped("this plan is not known any more", hint="make a new one")
+        self._require_write(command)
+        phrase = job.plan.phrase
+        if phrase is not None and command.arguments.get("phrase") != phrase:
+            raise GuardStopped(f"this plan needs the typed name {phrase!r}", hint="type it")
+        self._queue_for(command, job)
+
+    def _on_drop_plan(self, command: Command) -> None:
+        """It is not being read any more; one that is still being made will not be."""
+        self._plans = {}
+        self._dropped = command.id
+        self._agenda.hold(0.0)
+        self._board.event(Accepted(command.id))
+
+    def _on_retry(self, command: Command) -> None:
+        self._require_write(command)
+        self._queue_for(command, Job("retry", Trigger.MANUAL))
+
+    def _on_question(self, command: Command) -> None:
+        self._questions.ask(
+            command,
+            settings=self._settings,
+            token=self._token,
+            state=self._session.state,
+            snapshot=self._board.snapshot,
+        )
+
+    def _on_cancel(self, command: Command) -> None:
+        if self._cancel is None:
+            self._board.event(Refused(command.id, "nothing is running", ""))
+        elif self._cancel.ask("cancelled by the operator"):
+            run = self._board.snapshot.run
+            if run is not None:
+                self._board.update(run=replace(run, cancel_asked_at=time.time()))
+            self._board.event(Accepted(command.id))
+        else:
+            self._board.event(Refused(command.id, "it is committing and ends in under 1 s", "wait for it"))
+
+    def _on_pause(self, command: Command) -> None:
+        paused = bool(command.arguments.get("paused", True))
+        self._board.update(paused=paused)
+        self._board.event(Accepted(command.id))
+        self._board.log("info", "core", "scheduled syncs paused" if paused else "scheduled syncs go on")
+        self._agenda.ring()
+
+    def _on_set_access(self, command: Command) -> None:
+        """Only what the settings allow: a console that was started read-only stays so."""
+        wanted = str(command.arguments.get("access"))
+        if wanted == "rw" and self._settings.access == "read-only":
+            raise StorageSyncError("the console was started read-only", hint="start it without --read-only")
+        self._board.update(access=wanted)
+        self._board.event(Accepted(command.id))
+        self._board.log("info", "core", f"access is now {wanted}")
+        self._agenda.ring()
+
+    def _on_reload(self, command: Command) -> None:
+        self._reload()
+        self._board.event(Accepted(command.id))
+
+    def _reload(self) -> None:
+        """Read the settings again. A file that does not fit changes nothing; what needs a restart waits for one."""
+        if self._configuration.again is None:
+            return
+        old = self._settings
+        try:
+            fresh = self._configuration.again()
+        except ConfigError as error:
+            self._board.update(config=replace(self._board.snapshot.config, error=error.message))
+            self._board.log("fail", "config", f"{error.message}; the old settings stay")
+            return
+        kept = {name: getattr(old, name) for name in _NEEDS_RESTART}
+        waiting = sorted(name for name, value in kept.items() if getattr(fresh.settings, name) != value)
+        self._settings = msgspec.structs.replace(fresh.settings, **kept)
+        self._session.settings = self._settings
+        changed = tuple(name for name in old.__struct_fields__ if getattr(old, name) != getattr(self._settings, name))
+        self._board.update(
+            config=ConfigView(fresh.views, os.fspath(fresh.file) if fresh.file else "", time.time()),
+            freshness=replace(self._board.snapshot.freshness, max_age_s=self._settings.staleness_s),
+        )
+        if waiting:
+            self._board.log("warn", "config", f"{', '.join(waiting)}: takes effect after a restart")
+        if changed:
+            self._board.event(ConfigChanged(changed))
+            self._board.log("info", "config", f"now in effect: {', '.join(changed)}")
+        self._agenda.ring()
+
+    def _require_write(self, command: Command) -> None:
+        if self._board.snapshot.access != "rw":
+            raise StorageSyncError("the cache may only be looked at now", hint="W allows writes again")
+
+    # ------------------------------------------------------------------------------------------- loops
+
+    async def _beat(self) -> None:
+        last_trend = 0.0
+        while True:
+            run = self._board.snapshot.run
+            doing = run.step if run is not None and run.ended_at is None else "idle"
+            self._board.beat(doing, self._jobs.qsize())
+            now = time.time()
+            if self._agenda.set_back(now):
+                self._warn("the system's clock was set back: ages of what happened before are too small")
+            if not 0 <= now - last_trend < TREND_EVERY_S:
+                last_trend = now
+                self._note_trend(now)
+            await asyncio.sleep(BEAT_S)
+
+    async def _schedule(self) -> None:
+        """Puts a job into the queue when one is due; one at a time, reasons coalesce."""
+        while True:
+            self._agenda.quiet()
+            held = self._board.snapshot.paused or self._cancel is not None or not self._jobs.empty()
+            due = None if held else self._agenda.next_run(self._timing())
+            self._show_next(due)
+            now = time.time()
+            if due is not None and due.at <= now:
+                kind = "sync" if self._board.snapshot.access == "rw" else "verify"
+                self._jobs.put_nowait(Job(kind, due.reason, self._repairs() if kind == "sync" else frozenset()))
+                # whatever else was waiting is answered by this run
+                self._agenda.note(manual_at=None, recovered_at=None, last_end=now)
+                continue
+            try:
+                async with asyncio.timeout(due.at - now if due is not None else None):
+                    await self._agenda.heard()
+            except TimeoutError:
+                continue
+
+    async def _work(self) -> None:
+        # a cancellation that came too late for a run was kept from it, and ends nothing else
+        while not self._stop.is_set():
+            job = await self._jobs.get()
+            await self._run_job(job)
+            self._agenda.ring()
+
+    # --------------------------------------------------------------------------------------------- jobs
+
+    async def _run_job(self, job: Job) -> None:
+        self._cancel = Cancel()
+        before: Fingerprint | None = None
+        found = read_identity(self._session.cache_path)
+        request = Request(
+            settings=self._settings_now(),
+            token=self._token,
+            wait_s=5.0 if job.trigger is Trigger.MANUAL else 0.0,
+            max_attempts=1,
+            flags=request_flags(job),
+            trigger=str(job.trigger),
+            expected_plan=job.plan,
+            rows_per_second=self._journal.rows_per_second() if self._journal is not None else None,
+        )
+        kind = KINDS[job.kind]
+        title = f"{kind.command} plan" if job.plans else kind.command
+        started: list[str] = []
+
+        def progress(run: Run) -> None:
+            if not started:
+                started.append(run.id)
+                self._board.event(RunStarted(run.id, run.kind, run.trigger))
+                self._board.log("info", kind.command, f"{run.id} {title} started ({run.trigger})")
+            self._board.update(run=run)
+
+        async def work(context: Context) -> Outcome:
+            nonlocal before
+            # part of the run: a primary that does not answer holds it up, and a person can stop it
+            before = await self._pulse.fingerprint()
+            return await work_of(job)(context)
+
+        try:
+            outcome = await perform(self._session, kind.command, request, progress, self._cancel, work)
+        finally:
+            self._cancel = None
+        self._after(job, outcome, before, found)
+        if not job.plans:
+            # until the next ping it would be said of this file what was there before the run
+            await self._pulse.look_at_file()
+
+    def _after(self, job: Job, outcome: Outcome, before: Fingerprint | None, found: FileIdentity | None) -> None:
+        """`before`, `found`: the primary's fingerprint and the file's identity when the run began."""
+        kind = KINDS[job.kind]
+        if job.plans and outcome.proposal is not None:
+            snapshot = self._board.snapshot
+            plan = weighed(job, outcome.proposal, snapshot.cache.counts, snapshot.profile)
+            outcome = replace(outcome, proposal=plan)
+            if job.command_id is None or job.command_id > self._dropped:
+                self._plans = {plan.id: replace(job, flags=job.flags - {"plan"}, plan=plan)}
+                self._agenda.hold(time.time() + PLAN_READ_S)
+        elif job.plan is not None:
+            self._agenda.hold(0.0)
+        run = self._board.snapshot.run
+        if self._journal is not None and run is not None and job.remembered:
+            self._journal.record(outcome, run)
+        self._show(job, outcome)
+        lasting = outcome.error is not None and outcome.error.code in _LASTING and not _says_nothing(job, outcome)
+        if outcome.proof is not None or (lasting and kind.judges):
+            # what was refused once is looked at again when it moves on, not because it is still there
+            self._pulse.proven(before)
+        if kind.judges and not job.plans and not _outdated(job, outcome):
+            self._agenda.ended(
+                proof_at=outcome.proof.at if outcome.proof is not None else None,
+                failed=outcome.error is not None and outcome.error.code not in _LASTING,
+            )
+        if not job.plans and (kind.judges or kind.writes):
+            self._look_again_if_it_changed(outcome.proof.identity if outcome.proof is not None else found)
+        if outcome.error is not None and outcome.error.code == CacheLocked.code:
+            # who holds it is seen now, and so when that ends
+            self._pulse.ping_now()
+        self._board.event(RunEnded(outcome.run_id, outcome))
+        level = "fail" if outcome.error is not None else "warn" if outcome.warnings else "info"
+        self._board.log(level, kind.command, snapshots.sentence("plan" if job.plans else job.kind, outcome))
+        if job.command_id is not None:
+            self._answer(job, job.command_id, outcome)
+
+    def _look_again_if_it_changed(self, seen: FileIdentity | None) -> None:
+        """What happened to the file while a run looked at it is not answered by that run."""
+        if self._pulse.identity() != seen:
+            self._agenda.note(file_changed_at=time.time())
+
+    def _answer(self, job: Job, command_id: int, outcome: Outcome) -> None:
+        if job.plans and outcome.proposal is not None:
+            self._board.event(Answer(command_id, outcome.proposal))
+        elif outcome.error is not None:
+            self._board.event(Refused(command_id, outcome.error.message, outcome.error.hint))
+        else:
+            self._board.event(Answer(command_id, outcome))
+
+    # --------------------------------------------------------------------------------------- the picture
+
+    def _first_snapshot(self, views: tuple[Setting, ...]) -> Snapshot:
+        settings = self._settings
+        origin = self._token.origin if self._token is not None else ""
+        return Snapshot(
+            seq=0,
+            taken_at=time.time(),
+            beat=CoreBeat(time.monotonic()),
+            profile=settings.profile,
+            access="ro" if settings.access == "read-only" else "rw",
+            primary=PrimaryHealth(url=settings.primary or "", token_origin=origin),
+            cache=CacheHealth(path=os.fspath(settings.cache) if settings.cache is not None else ""),
+            freshness=Freshness(max_age_s=settings.staleness_s),
+            config=ConfigView(views, os.fspath(self._config_file) if self._config_file else "", time.time()),
+        )
+
+    def _recall(self) -> None:
+        """What the state folder remembers of earlier runs: the last proof, never as a verdict."""
+        witness, why = read_witness(self._session.state.folder, self._session.cache_path)
+        if why:
+            self._warn(why)
+        if self._session.state.problem:
+            self._warn(self._session.state.problem)
+        proof = witness.proof if witness is not None else None
+        self._pulse.identity()
+        self._agenda.note(proof_at=proof.at if proof is not None else None)
+        self._board.update(
+            freshness=replace(self._board.snapshot.freshness, proof=proof),
+            primary=replace(self._board.snapshot.primary, epoch=proof.epoch if proof is not None else 0),
+            cache=replace(self._board.snapshot.cache, acked=witness.generation if witness is not None else None),
+            history=self._journal.view() if self._journal is not None else self._board.snapshot.history,
+        )
+
+    def _show(self, job: Job, outcome: Outcome) -> None:
+        """Everything that the end of an operation says about cache, freshness and checks."""
+        kind = KINDS[job.kind]
+        if self._journal is not None:
+            self._board.update(history=self._journal.view())
+            if job.kind == "sync" and not job.plans:
+                self._board.update(advice=self._journal.advice(self._settings))
+        recent = self._journal.recent if self._journal is not None else _nothing_recent
+        if job.kind == "peek":
+            self._board.show(snapshots.peeked(self._board.snapshot, outcome, recent, time.time()))
+        judges = kind.judges and not (job.plans and job.kind == ADOPT)
+        if (judges or (kind.writes and not job.plans)) and not _says_nothing(job, outcome):
+            self._board.show(snapshots.after(self._board.snapshot, outcome, recent, time.time()))
+            self._board.judge(outcome.verdict, snapshots.sentence("plan" if job.plans else job.kind, outcome))
+
+    def _note_trend(self, now: float) -> None:
+        freshness = self._board.snapshot.freshness
+        age = now - freshness.proof.at if freshness.proof is not None else None
+        self._board.update(freshness=replace(freshness, trend=(*freshness.trend, age)[-TREND_KEPT:]))
+
+    def _show_next(self, due: Due | None) -> None:
+        """A console that looks only compares where another one syncs."""
+        snapshot = self._board.snapshot
+        at = due.at if due is not None else None
+        writes = snapshot.access == "rw"
+        self._board.update(
+            freshness=replace(
+                snapshot.freshness,
+                next_compare_at=None if writes else at,
+                next_sync_at=at if writes else None,
+                next_sync_reason=str(due.reason) if due is not None else "",
+            )
+        )
+
+    # ------------------------------------------------------------------------------------------ helpers
+
+    def _timing(self) -> Timing:
+        settings = self._settings
+        return Timing(settings.interval_s, settings.staleness_s, settings.on_start)
+
+    def _repairs(self) -> frozenset[str]:
+        wanted = self._configuration.unattended and self._settings.auto_repair
+        return frozenset({"repair"}) if wanted else frozenset()
+
+    def _settings_now(self) -> Settings:
+        """The settings with the access that the operator switched to."""
+        if self._board.snapshot.access == "rw":
+            return self._settings
+        return msgspec.structs.replace(self._settings, access="read-only")
+
+    def _record_ping(self, milliseconds: float | None) -> None:
+        if self._journal is not None:
+            self._journal.ping(time.time(), milliseconds)
+
+    def _warn(self, text: str) -> None:
+        self._board.log("warn", "core", text)
+
+
+_NEEDS_RESTART = ("profile", "primary", "token_file", "token_env", "cache", "state_dir", "timeout_s")
+
+
+_LASTING = frozenset({"interrupted", "guard", "cache_damaged", "cache_foreign", "version_mismatch"})
+"""Ends that another try would only repeat, until somebody decides or the file is another one."""
+
+
+def _outdated(job: Job, outcome: Outcome) -> bool:
+    """The plan did not fit any more: that says something about the plan, nothing about the cache."""
+    return job.plan is not None and outcome.error is not None and outcome.error.code == "guard"
+
+
+def _says_nothing(job: Job, outcome: Outcome) -> bool:
+    """Whether what was known of the cache still stands: it was not looked at to the end, or not for its own sake."""
+    stopped = outcome.error is not None and outcome.error.code in ("interrupted", "lease_held")
+    return stopped or _outdated(job, outcome)
+
+
+def _nothing_recent(check: str) -> tuple[CheckStatus, ...]:
+    return ()

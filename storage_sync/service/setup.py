@@ -1,0 +1,252 @@
+"""A core for the first start, when there is nothing to sync yet: it tries what a person typed, and saves it.
+
+It answers `try_settings` and `save_settings`, both with a `SetupForm` as `form`. Nothing is opened but what the form
+names; the cache is only looked at from outside. A token is read to be tried, and never stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage_sync.cache.states import FileJudgement, error_for, judge_file
+from storage_sync.config import edit
+from storage_sync.config.load import Loaded, load_settings
+from storage_sync.config.settings import Settings
+from storage_sync.config.token import Token, read_token, token_is_exposed
+from storage_sync.sync.session import Session
+from storage_sync.values.answers import SetupFinding, SetupForm, SetupSaved, SetupTried
+from storage_sync.values.commands import Command
+from storage_sync.values.errors import LocalIO, StorageSyncError, UsageError
+from storage_sync.values.events import Accepted, Answer, Event, Refused
+from storage_sync.values.outcome import CacheState
+from storage_sync.values.snapshot import Snapshot
+
+TIMEOUT_S = 10.0
+"""Of one request of a try."""
+_LOCKED = {CacheState.LOCKED_EXCLUSIVE, CacheState.LOCKED_SHARED}
+_EMPTY = {CacheState.ABSENT, CacheState.EMPTY_FILE, CacheState.INTERRUPTED_CREATE, CacheState.EMPTY_CACHE}
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """`file`: where the configuration will be; `environment`: where tokens may be."""
+
+    file: Path
+    environment: Mapping[str, str]
+
+
+class FirstRunService:
+    """All methods belong to the loop of `run`."""
+
+    def __init__(
+        self,
+        picture: Snapshot,
+        surroundings: Surroundings,
+        publish: Callable[[Snapshot], None],
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._picture = picture
+        self._surroundings = surroundings
+        self._publish = publish
+        self._emit = emit
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Until `request_stop`."""
+        self._publish(self._picture)
+        try:
+            await self._stop.wait()
+        finally:
+            if self._task is not None:
+                self._task.cancel()
+                await asyncio.gather(self._task, return_exceptions=True)
+
+    def request_stop(self) -> None:
+        self._stop.set()
+
+    def submit(self, command: Command) -> None:
+        """A newer command takes the place of an older one."""
+        if command.kind not in ("try_settings", "save_settings"):
+            said = "there is no configuration yet"
+            self._emit(Refused(command.id, said, "set it up first, or F2 starts the demo"))
+            return
+        if self._task is not None:
+            self._task.cancel()
+        self._emit(Accepted(command.id))
+        self._task = asyncio.create_task(self._answer(command))
+
+    async def _answer(self, command: Command) -> None:
+        form = command.arguments.get("form")
+        try:
+            if not isinstance(form, SetupForm):
+                raise UsageError("nothing was typed", hint="fill in the form")
+            work = self._try if command.kind == "try_settings" else self._save
+            value = await work(form)
+        except asyncio.CancelledError:
+            self._emit(Refused(command.id, "a newer one took its place", ""))
+            raise
+        except StorageSyncError as error:
+            self._emit(Refused(command.id, error.message, error.hint))
+        else:
+            self._emit(Answer(command.id, value))
+
+    async def _try(self, form: SetupForm) -> SetupTried:
+        return await try_form(form, self._surroundings)
+
+    async def _save(self, form: SetupForm) -> SetupSaved:
+        return await asyncio.to_thread(save_form, form, self._surroundings)
+
+
+# ------------------------------------------------------------------------------------------------ try
+
+
+async def try_form(form: SetupForm, surroundings: Surroundings) -> SetupTried:
+    """Try each entry by itself; what is wrong is a finding, never an exception."""
+    findings: list[SetupFinding] = []
+    token: Token | None = None
+    loaded: Loaded | None = None
+    try:
+        loaded = _loaded(form, surroundings)
+    except StorageSyncError as error:
+        findings.append(_failed(_entry_of(error.message), error))
+    if loaded is not None and not _is_file(form.primary):
+        token, found = await asyncio.to_thread(_token_of, loaded, surroundings.environment)
+        findings.append(found)
+    if loaded is not None:
+        findings.extend(await _try_primary(loaded.settings, token))
+    if form.cache:
+        findings.append(await asyncio.to_thread(_try_cache, form.cache))
+    return SetupTried(form, tuple(findings))
+
+
+def _loaded(form: SetupForm, surroundings: Surroundings) -> Loaded:
+    """The form as settings; ConfigError names what does not fit."""
+    if not form.primary:
+        raise UsageError("primary: no URL is given", hint="libsql://, https:// or file:")
+    if not form.cache:
+        raise UsageError("cache: no path is given", hint="where do-memory keeps its redb file")
+    return load_settings(surroundings.file, None, _typed(form), {}, required=False)
+
+
+def _typed(form: SetupForm) -> dict[str, object]:
+    typed: dict[str, object] = {"primary": form.primary, "cache": Path(form.cache).expanduser()}
+    if not _is_file(form.primary):
+        if form.token_file:
+            typed["token_file"] = Path(form.token_file).expanduser()
+        elif form.token_env:
+            typed["token_env"] = form.token_env
+    if form.look_only:
+        typed["access"] = "read-only"
+    return typed
+
+
+def _is_file(primary: str) -> bool:
+    return primary.startswith("file:")
+
+
+def _entry_of(message: str) -> str:
+    return next((name for name in ("cache", "token", "primary") if name in message), "primary")
+
+
+def _failed(entry: str, error: StorageSyncError) -> SetupFinding:
+    said = error.message.removeprefix(f"{entry}: ")
+    return SetupFinding(entry, "failed", f"{said}; {error.hint}" if error.hint else said)
+
+
+def _token_of(loaded: Loaded, environment: Mapping[str, str]) -> tuple[Token | None, SetupFinding]:
+    """Blocking: a token file is read."""
+    try:
+        token = read_token(loaded, environment)
+    except StorageSyncError as error:
+        return None, _failed("token", error)
+    if token is None:
+        return None, SetupFinding("token", "attention", "none is named; a server that asks for one will refuse")
+    file = loaded.settings.token_file
+    if file is not None and token_is_exposed(file):
+        return token, SetupFinding("token", "attention", f"set, hidden, from {token.origin}; others can read that file")
+    return token, SetupFinding("token", "ok", f"set, hidden, from {token.origin}")
+
+
+async def _try_primary(settings: Settings, token: Token | None) -> list[SetupFinding]:
+    session = Session(settings, token)
+    try:
+        source = session.source
+        async with asyncio.timeout(2 * TIMEOUT_S):
+            capabilities = await source.probe()
+            started = time.perf_counter()
+            await source.fingerprint()
+            spent = time.perf_counter() - started
+    except StorageSyncError as error:
+        return [_failed("primary", error)]
+    except TimeoutError:
+        return [SetupFinding("primary", "failed", f"no answer within {2 * TIMEOUT_S:g} s")]
+    finally:
+        await session.close()
+    accepted = ", token accepted" if token is not None else ""
+    found = [
+        SetupFinding("primary", "ok", f"answers in {spent * 1000:.0f} ms{accepted}"),
+        SetupFinding("primary", "ok", f"its schema is do-memory's, as of {capabilities.generation}"),
+    ]
+    if capabilities.digest is None:
+        costs = "no digest functions: comparing reads every row"
+        found.append(SetupFinding("primary", "ok" if _is_file(settings.primary or "") else "attention", costs))
+    return found
+
+
+def _try_cache(path: str) -> SetupFinding:
+    """From outside, without a lock. Blocking."""
+    file = Path(path).expanduser()
+    try:
+        judgement = judge_file(os.fspath(file))
+    except StorageSyncError as error:
+        return _failed("cache", error)
+    return _told_cache(file, judgement)
+
+
+def _told_cache(file: Path, judgement: FileJudgement) -> SetupFinding:
+    states = set(judgement.states)
+    size = f"{judgement.size:,} bytes" if judgement.size is not None else "of unknown size"
+    if states & _LOCKED:
+        holder = judgement.holders[0] if judgement.holders else None
+        who = f"pid {holder.pid} {holder.command}" if holder is not None else "another process"
+        return SetupFinding("cache", "off", f"exists, {size}, held by {who} (normal)")
+    if states & _EMPTY:
+        if not os.access(file.parent, os.W_OK):
+            return SetupFinding("cache", "failed", f"the folder {file.parent} is not there or cannot be written")
+        return SetupFinding("cache", "ok", "is not there yet; the first sync makes it")
+    error = error_for(judgement, writing=True)
+    if error is not None:
+        return _failed("cache", error)
+    return SetupFinding("cache", "ok", f"is a redb file, {size}")
+
+
+# ----------------------------------------------------------------------------------------------- save
+
+
+def save_form(form: SetupForm, surroundings: Surroundings) -> SetupSaved:
+    """Write the configuration, mode 0600; one that is there keeps what the form does not name. Blocking.
+
+    ConfigError when an entry does not fit or its token cannot be read, because the console could not start with
+    that; LocalIO when the file cannot be written.
+    """
+    loaded = _loaded(form, surroundings)
+    if not _is_file(form.primary):
+        read_token(loaded, surroundings.environment)
+    values = {name: str(value) for name, value in _typed(form).items()}
+    profile = form.profile.strip() or "default"
+    file = surroundings.file
+    try:
+        if file.exists():
+            section = edit.section_in_effect(profile)
+            edit.replace(file, edit.edited(file, values, section))
+        else:
+            edit.init(file, values, profile)
+    except OSError as error:
+        raise LocalIO(f"{file} cannot be written: {error.strerror}", hint="give another place with --config") from error
+    return SetupSaved(os.fspath(file))

@@ -1,0 +1,165 @@
+"""What the end of an operation and a look at the file say on screen: values in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from storage_sync.cache.states import FileJudgement, error_for
+from storage_sync.values.outcome import CacheState, CheckStatus, LockHolder, Outcome, error_value
+from storage_sync.values.snapshot import (
+    Behind,
+    CacheHealth,
+    CheckResult,
+    Freshness,
+    LockState,
+    Peek,
+    QuarantineView,
+    Snapshot,
+)
+
+INSIDE = frozenset(
+    {
+        CacheState.UNSTAMPED,
+        CacheState.WRONG_SCHEMA,
+        CacheState.WRONG_TYPES,
+        CacheState.WRONG_SOURCE,
+        CacheState.BIT_ROT,
+        CacheState.LOCAL_DRIFT,
+        CacheState.ROLLED_BACK,
+        CacheState.CORRUPT,
+        CacheState.EMPTY_CACHE,
+        CacheState.PARTIAL,
+    }
+)
+"""States that only a look inside can tell; they stay until the next one."""
+
+Recent = Callable[[str], tuple[CheckStatus, ...]]
+
+
+def from_outside(
+    snapshot: Snapshot, judgement: FileJudgement, *, ours: bool, lease: LockHolder | None, now: float
+) -> CacheHealth:
+    """States, size, lock and space of the file. `ours`: the lock is held by our own commit."""
+    error = error_for(judgement, writing=snapshot.access == "rw")
+    inside = [CacheState(state) for state in snapshot.states if state in INSIDE]
+    return replace(
+        snapshot.cache,
+        states=(*judgement.states, *inside),
+        size=judgement.size,
+        disk_free=judgement.free_bytes,
+        lock=lock_state(judgement, ours),
+        holder=judgement.holders[0] if judgement.holders else None,
+        lease_holder=lease,
+        looked_at=now,
+        error=error_value(error) if error is not None else None,
+    )
+
+
+def lock_state(judgement: FileJudgement, ours: bool) -> LockState:
+    if ours:
+        return LockState.OURS
+    if not judgement.holders:
+        return LockState.FREE
+    return LockState.OTHER if any(holder.exclusive for holder in judgement.holders) else LockState.SHARED
+
+
+def after(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> Snapshot:
+    """The picture after an operation ended; what it did not look at stays as it was, with its age."""
+    refused = sum(count.refused or 0 for count in outcome.counts.values())
+    proof = outcome.proof
+    return replace(
+        snapshot,
+        primary=replace(snapshot.primary, epoch=proof.epoch) if proof is not None else snapshot.primary,
+        freshness=freshness_after(snapshot.freshness, outcome, now),
+        cache=cache_after(snapshot.cache, outcome, now),
+        checks=checks_after(snapshot, outcome, recent, now),
+        states=outcome.states or snapshot.states,
+        quarantine=QuarantineView(refused) if outcome.counts else snapshot.quarantine,
+        plan=outcome.proposal or snapshot.plan,
+        error=outcome.error,
+    )
+
+
+def freshness_after(freshness: Freshness, outcome: Outcome, now: float) -> Freshness:
+    """Rows behind are exact right after a comparison: none after a proof, else what the plan counts."""
+    if outcome.proof is None and not outcome.plan:
+        return freshness
+    pending = {} if outcome.proof is not None else outcome.plan
+    return replace(
+        freshness,
+        proof=outcome.proof or freshness.proof,
+        behind={table: Behind(change.insert, change.update, change.remove) for table, change in pending.items()},
+        exact=True,
+        as_of=now,
+        cache_only={table: count.cache_only or 0 for table, count in outcome.counts.items()},
+    )
+
+
+def cache_after(cache: CacheHealth, outcome: Outcome, now: float) -> CacheHealth:
+    cache = _checked(cache, outcome, now)
+    if outcome.states:
+        inside = tuple(CacheState(state) for state in outcome.states if state in INSIDE)
+        cache = replace(cache, states=(*(state for state in cache.states if state not in INSIDE), *inside))
+    if outcome.counts:
+        cache = replace(cache, counts={table: count.cache or 0 for table, count in outcome.counts.items()})
+    if outcome.proof is not None:
+        generation = outcome.proof.generation
+        cache = replace(cache, generation=generation, acked=max(generation, cache.acked or 0), schema=4, peek=None)
+    payload = outcome.extra.get("payload_bytes")
+    return replace(cache, payload=payload) if isinstance(payload, int) else cache
+
+
+def _checked(cache: CacheHealth, outcome: Outcome, now: float) -> CacheHealth:
+    """What redb's own check said, where it was asked for."""
+    asked = (CheckStatus.PASS, CheckStatus.FAIL)
+    found = next((one for one in outcome.checks if one.name == "cache_integrity" and one.status in asked), None)
+    return replace(cache, integrity=found, integrity_at=now) if found is not None else cache
+
+
+def peeked(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> Snapshot:
+    """The picture after a look at a copy: facts of the copy, and no verdict (`console.md` 4.3)."""
+    told = outcome.extra.get("peek")
+    if not isinstance(told, Mapping):
+        return snapshot
+    generation = told.get("generation")
+    generation = generation if isinstance(generation, int) else None
+    peek = Peek(
+        now - _figure(told, "copy_age_seconds"), _figure(told, "copy_seconds") * 1000, int(_figure(told, "attempts"))
+    )
+    made = {one.name: CheckResult(one, now, generation, "copy", recent(one.name)) for one in outcome.checks}
+    kept = tuple(result for result in snapshot.checks if result.check.name not in made)
+    return replace(
+        snapshot,
+        cache=replace(cache_after(snapshot.cache, outcome, now), peek=peek, generation=generation),
+        checks=(*made.values(), *kept),
+        states=outcome.states or snapshot.states,
+    )
+
+
+def _figure(told: Mapping[str, object], name: str) -> float:
+    value = told.get(name)
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def checks_after(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> tuple[CheckResult, ...]:
+    generation = outcome.proof.generation if outcome.proof is not None else snapshot.cache.generation
+    subject = "file" if snapshot.cache.holder is None else "copy"
+    made = tuple(CheckResult(check, now, generation, subject, recent(check.name)) for check in outcome.checks)
+    return made or snapshot.checks
+
+
+def sentence(kind: str, outcome: Outcome) -> str:
+    """One line for the activity log."""
+    if outcome.error is not None:
+        return outcome.error.message
+    if kind == "plan":
+        pending = sum(change.insert + change.update + change.remove for change in outcome.plan.values())
+        return f"plan {outcome.proposal.id}: {pending:,} rows" if outcome.proposal is not None else "no plan"
+    if kind == "sync":
+        changed = sum(change.insert + change.update + change.remove for change in outcome.applied.values())
+        done = f"{changed:,} rows changed" if changed else "nothing to do"
+    else:
+        failed = [check.name for check in outcome.checks if check.status is CheckStatus.FAIL]
+        done = f"failed: {', '.join(failed)}" if failed else f"{len(outcome.checks)} checks"
+    return f"{outcome.verdict.replace('_', ' ').lower()}; {done}"

@@ -1,0 +1,1 @@
+"""What is remembered outside the cache: history, witness, quarantined rows, the undo log."""

@@ -1,0 +1,94 @@
+"""The state folder of one cache: witness, history, rows set aside, private copies (`sync.md` 4.1)."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage_sync import _native
+from storage_sync.cache.durable import make_folder
+from storage_sync.cache.identity import real_path
+
+_OWNER_FILE = "cache.path"
+
+
+@dataclass(frozen=True, slots=True)
+class StateDir:
+    """`problem` is '' when the folder can be used; else commands that only read go on, and say it as a warning."""
+
+    folder: Path
+    problem: str = ""
+
+    @property
+    def usable(self) -> bool:
+        return not self.problem
+
+    @property
+    def history(self) -> Path:
+        return self.folder / "history.db"
+
+    @property
+    def set_aside(self) -> Path:
+        return self.folder / "set-aside"
+
+    @property
+    def copies(self) -> Path | None:
+        """Where private copies go; None: the system's folder for temporary files."""
+        return self.folder / "copies" if self.usable else None
+
+
+def open_state_dir(root: Path, cache: str, *, create: bool = True) -> StateDir:
+    """The folder for the cache at `cache`: `root` itself, or one below it when `root` already serves another cache.
+
+    Creates it with mode 0700, and with `create` False only looks. Never raises for what the disk answers.
+    """
+    real = real_path(cache)
+    folder = _folder_of(root, real)
+    if not create:
+        return StateDir(folder) if folder.is_dir() else StateDir(folder, f"there is no state folder {folder} yet")
+    try:
+        folder = _claim(root, real)
+    except OSError as error:
+        return StateDir(folder, f"the state folder {folder} cannot be used: {error.strerror}")
+    return StateDir(folder)
+
+
+def folder_name(real: str) -> str:
+    """A name for the folder of one cache that tells people which it is."""
+    readable = re.sub(r"[^A-Za-z0-9._-]", "_", Path(real).name)[:40]
+    return f"{readable}-{_native.digest('sha-256', os.fsencode(real)).hex()[:12]}"
+
+
+def _folder_of(root: Path, real: str) -> Path:
+    owner = _owner(root)
+    return root if owner is None or owner == real else root / folder_name(real)
+
+
+def _owner(folder: Path) -> str | None:
+    """Real path of the cache that claimed the folder; None when nobody did, or died while writing it."""
+    try:
+        return os.fsdecode((folder / _OWNER_FILE).read_bytes()).removesuffix("\n") or None
+    except OSError:
+        return None
+
+
+def _claim(root: Path, real: str) -> Path:
+    make_folder(root)
+    try:
+        descriptor = os.open(root / _OWNER_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        folder = _folder_of(root, real)
+        if folder != root:
+            make_folder(folder)
+        _require_access(folder)
+        return folder
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(os.fsencode(real) + b"\n")
+    return root
+
+
+def _require_access(folder: Path) -> None:
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+        raise PermissionError(13, "Permission denied", str(folder))

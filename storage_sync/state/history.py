@@ -1,0 +1,470 @@
+"""The history: runs, checks, pings and marks of orphans, in a SQLite file of the state directory (`sync.md` 4.1).
+
+It is a convenience, never a condition: a damaged file is moved aside, a failing write is a warning, and what it
+cannot answer is empty. Times are UTC epoch seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Self
+
+from storage_sync.state.database import transaction
+from storage_sync.values.answers import CheckRun
+from storage_sync.values.outcome import Check, CheckStatus, TableChange, Word
+from storage_sync.values.snapshot import HistoryView, RunSummary
+
+VERSION = 1
+KEEP_RUNS = 5_000
+KEEP_PINGS = 20_000
+BUSY_MS = 2_000
+FILE_NAME = "history.db"
+
+_DDL = """
+CREATE TABLE IF NOT EXISTS runs (
+    id TEXT PRIMARY KEY NOT NULL, kind TEXT NOT NULL, cause TEXT NOT NULL, started_at REAL NOT NULL,
+    took_s REAL NOT NULL, new INTEGER NOT NULL, changed INTEGER NOT NULL, gone INTEGER NOT NULL,
+    exit_code INTEGER NOT NULL, result TEXT NOT NULL, resumable INTEGER NOT NULL, generation INTEGER,
+    bytes_received INTEGER NOT NULL, requests INTEGER NOT NULL, rows_fetched INTEGER NOT NULL,
+    fetch_s REAL NOT NULL, document TEXT NOT NULL, steps TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS runs_by_time ON runs(started_at);
+CREATE TABLE IF NOT EXISTS checks (
+    run_id TEXT NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL, at REAL NOT NULL, expected TEXT, actual TEXT,
+    detail TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS checks_by_name ON checks(name, at);
+CREATE TABLE IF NOT EXISTS pings (at REAL NOT NULL, ms REAL);
+CREATE INDEX IF NOT EXISTS pings_by_time ON pings(at);
+CREATE TABLE IF NOT EXISTS orphans (
+    key TEXT PRIMARY KEY NOT NULL, first_seen REAL NOT NULL, expected_reason TEXT, expected_at REAL);
+CREATE TABLE IF NOT EXISTS totals (name TEXT NOT NULL, label TEXT NOT NULL, value REAL NOT NULL,
+    PRIMARY KEY (name, label));
+"""
+
+_SUMMARY = (
+    "id, kind, cause, started_at, took_s, new, changed, gone, exit_code, result, resumable, generation, "
+    "bytes_received, requests"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Medians:
+    """Middle values over the newest successful runs and pings; None while there are none."""
+
+    rows_per_s: float | None = None
+    ping_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanMark:
+    """Since when a broken vector is known (epoch seconds), and why an operator expects it, if one does."""
+
+    first_seen: float
+    expected_reason: str | None = None
+
+
+OFFLINE = frozenset({"undo", "orphans", "quarantine", "detach", "compact"})
+"""Kinds of runs that say nothing about the primary."""
+
+
+def speaks(run: RunSummary) -> bool:
+    """Whether a run ended well and says how the whole cache stands to the primary; a part of it (`verify --subset`) is
+    not enough."""
+    return run.exit_code in (0, 7) and run.kind not in OFFLINE and run.result != Word.UNKNOWN
+
+
+class History:
+    """One open history. Safe to call from several threads; close it with `close` or a `with` block."""
+
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, warn: Callable[[str], None], *, on_disk: bool = False
+    ) -> None:
+        self.path = path
+        self._db = connection
+        self._on_disk = on_disk
+        self._warn = warn
+        self._lock = threading.Lock()
+        self._revision = 0
+
+    @classmethod
+    def open(cls, path: Path, warn: Callable[[str], None], *, read_only: bool = False) -> History:
+        """Open or create it; what cannot be used is moved aside or replaced by one in memory, with a warning.
+
+        `read_only`: nothing is created or moved; an absent or unusable file reads as empty.
+        """
+        if read_only:
+            return cls(path, _read_only(path, warn), warn)
+        connection, on_disk = _usable(path, warn)
+        return cls(path, connection, warn, on_disk=on_disk)
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
+
+    # --------------------------------------------------------------------------------------- writing
+
+    def record_run(
+        self,
+        summary: RunSummary,
+        *,
+        document: Mapping[str, object] | None = None,
+        steps: Sequence[tuple[str, float]] = (),
+        checks: Sequence[Check] = (),
+        applied: Mapping[str, TableChange] | None = None,
+        rows_fetched: int = 0,
+        fetch_s: float = 0.0,
+        retries: int = 0,
+        requests_by_code: Mapping[str, int] | None = None,
+    ) -> None:
+        """Remember a run that ended: its document, its steps (name, seconds), its checks, and the running totals."""
+        at = summary.started_at + summary.took_s
+        totals = [
+            ("runs", summary.result or str(summary.exit_code), 1.0),
+            ("bytes", "", float(summary.bytes_received)),
+            *(("requests", code, float(n)) for code, n in (requests_by_code or {"": summary.requests}).items()),
+            ("retries", "", float(retries)),
+            *(("phase_seconds", name, seconds) for name, seconds in steps),
+            *(("phase_count", name, 1.0) for name, _ in steps),
+            *(("phase_bucket", f"{name}\t{_bucket(seconds)}", 1.0) for name, seconds in steps),
+        ]
+        totals.extend(
+            ("changes", f"{table}	{operation}", float(getattr(change, operation)))
+            for table, change in (applied or {}).items()
+            for operation in ("insert", "update", "remove")
+        )
+
+        def write(db: sqlite3.Connection) -> None:
+            places = ", ".join("?" * 18)
+            db.execute(
+                f"INSERT OR REPLACE INTO runs VALUES ({places})",  # noqa: S608 - only question marks
+                (
+                    summary.id,
+                    summary.kind,
+                    summary.trigger,
+                    summary.started_at,
+                    summary.took_s,
+                    summary.new,
+                    summary.changed,
+                    summary.gone,
+                    summary.exit_code,
+                    summary.result,
+                    int(summary.resumable),
+                    summary.generation,
+                    summary.bytes_received,
+                    summary.requests,
+                    rows_fetched,
+                    fetch_s,
+                    json.dumps(document or {}, ensure_ascii=False),
+                    json.dumps([[name, seconds] for name, seconds in steps]),
+                ),
+            )
+            db.executemany(
+                "INSERT INTO checks VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        summary.id,
+                        check.name,
+                        check.status.value,
+                        at,
+                        _text(check.expected),
+                        _text(check.actual),
+                        check.detail,
+                    )
+                    for check in checks
+                ],
+            )
+            _add(db, totals)
+            oldest = "SELECT started_at FROM runs ORDER BY started_at DESC LIMIT 1 OFFSET ?"
+            db.execute(f"DELETE FROM checks WHERE at < ({oldest})", (KEEP_RUNS - 1,))  # noqa: S608 - a constant
+            db.execute(f"DELETE FROM runs WHERE started_at < ({oldest})", (KEEP_RUNS - 1,))  # noqa: S608 - a constant
+
+        self._write(write)
+
+    def record_ping(self, at: float, ms: float | None) -> None:
+        """Remember one ping of the primary; `ms` None: it failed."""
+
+        def write(db: sqlite3.Connection) -> None:
+            db.execute("INSERT INTO pings VALUES (?, ?)", (at, ms))
+            newest = "SELECT at FROM pings ORDER BY at DESC LIMIT 1 OFFSET ?"
+            db.execute(f"DELETE FROM pings WHERE at < ({newest})", (KEEP_PINGS - 1,))  # noqa: S608 - a constant
+
+        self._write(write)
+
+    def count(self, name: str, label: str = "", value: float = 1.0) -> None:
+        """Add to a running total (`repairs`, `rollbacks`, `bitrot_keys` … of the metrics)."""
+        self._write(lambda db: _add(db, [(name, label, value)]))
+
+    def see_orphans(self, keys: Iterable[str], at: float) -> None:
+        """Note since when each of these broken vectors is known; the others are forgotten unless expected."""
+        known = list(keys)
+
+        def write(db: sqlite3.Connection) -> None:
+            db.execute("CREATE TEMP TABLE IF NOT EXISTS seen (key TEXT PRIMARY KEY)")
+            db.execute("DELETE FROM seen")
+            db.executemany("INSERT OR IGNORE INTO seen VALUES (?)", [(key,) for key in known])
+            db.execute("INSERT OR IGNORE INTO orphans (key, first_seen) SELECT key, ? FROM seen", (at,))
+            db.execute("DELETE FROM orphans WHERE expected_at IS NULL AND key NOT IN (SELECT key FROM seen)")
+
+        self._write(write)
+
+    def expect_orphans(self, keys: Iterable[str], reason: str, at: float) -> None:
+        """Mark orphans as expected, with a note; the check then counts them aside."""
+        rows = [(key, at, reason, at) for key in keys]
+        self._write(
+            lambda db: db.executemany(
+                "INSERT INTO orphans VALUES (?, ?, ?, ?) ON CONFLICT(key) DO UPDATE SET "
+                "expected_reason = excluded.expected_reason, expected_at = excluded.expected_at",
+                rows,
+            )
+        )
+
+    def unexpect_orphans(self, keys: Iterable[str]) -> None:
+        """Take the marks back; since when the rows are known stays."""
+        rows = [(key,) for key in keys]
+        self._write(
+            lambda db: db.executemany(
+                "UPDATE orphans SET expected_reason = NULL, expected_at = NULL WHERE key = ?", rows
+            )
+        )
+
+    # --------------------------------------------------------------------------------------- reading
+
+    def runs(self, since: float | None = None, limit: int = 100) -> tuple[RunSummary, ...]:
+        """Newest first; `since` in epoch seconds."""
+        query = f"SELECT {_SUMMARY} FROM runs WHERE started_at >= ? ORDER BY started_at DESC, rowid DESC LIMIT ?"  # noqa: S608
+        rows = self._rows(query, since if since is not None else -1e18, limit)
+        names = RunSummary.__slots__
+        return tuple(RunSummary(**{**dict(zip(names, row, strict=True)), "resumable": bool(row[10])}) for row in rows)
+
+    def document(self, run_id: str) -> dict[str, object] | None:
+        """The document that a run printed."""
+        for (text,) in self._rows("SELECT document FROM runs WHERE id = ?", run_id):
+            found: dict[str, object] = json.loads(text)
+            return found
+        return None
+
+    def steps(self, run_id: str) -> tuple[tuple[str, float], ...]:
+        """The steps of a run with their seconds."""
+        rows = self._rows("SELECT steps FROM runs WHERE id = ?", run_id)
+        return tuple((str(name), float(seconds)) for (text,) in rows for name, seconds in json.loads(text))
+
+    def recent_checks(self, name: str, limit: int = 14) -> tuple[CheckStatus, ...]:
+        """How one check ended in the newest runs, newest last."""
+        rows = self._rows("SELECT status FROM checks WHERE name = ? ORDER BY at DESC, rowid DESC LIMIT ?", name, limit)
+        return tuple(CheckStatus(status) for (status,) in reversed(rows))
+
+    def pings(self, limit: int = 60) -> tuple[float | None, ...]:
+        """The newest pings in milliseconds, newest last; None: that one failed."""
+        rows = self._rows("SELECT ms FROM pings ORDER BY at DESC, rowid DESC LIMIT ?", limit)
+        return tuple(ms for (ms,) in reversed(rows))
+
+    def timed_pings(self, limit: int = 60) -> tuple[tuple[float, float | None], ...]:
+        """The newest pings with their moments, newest last."""
+        rows = self._rows("SELECT at, ms FROM pings ORDER BY at DESC, rowid DESC LIMIT ?", limit)
+        return tuple((at, ms) for at, ms in reversed(rows))
+
+    def fetch_rates(self) -> dict[str, float]:
+        """Rows fetched a second, of each run that fetched any."""
+        rows = self._rows("SELECT id, rows_fetched / fetch_s FROM runs WHERE rows_fetched > 0 AND fetch_s > 0")
+        return dict(rows)
+
+    def check_runs(self, limit: int = 14) -> tuple[CheckRun, ...]:
+        """How all checks ended in the newest runs that had some, newest first."""
+        rows = self._rows(
+            "SELECT runs.id, kind, started_at, took_s, group_concat(status) FROM runs "
+            "JOIN checks ON checks.run_id = runs.id GROUP BY runs.id ORDER BY started_at DESC, runs.rowid DESC LIMIT ?",
+            limit,
+        )
+        return tuple(
+            CheckRun(run_id, kind, at, took_s, tuple(CheckStatus(status) for status in statuses.split(",")))
+            for run_id, kind, at, took_s, statuses in rows
+        )
+
+    def last_run(self, *, successful: bool = False) -> RunSummary | None:
+        """The newest run, or the newest that ended well (exit 0 or 7) and asked the primary about all rows."""
+        for run in self.runs(limit=200 if successful else 1):
+            if not successful or speaks(run):
+                return run
+        return None
+
+    def medians(self, last: int = 15) -> Medians:
+        """Middle speed of the newest successful runs that moved rows, and the middle ping."""
+        rows = self._rows(
+            "SELECT rows_fetched, fetch_s FROM runs "
+            "WHERE exit_code IN (0, 7) AND rows_fetched > 0 AND fetch_s > 0 ORDER BY started_at DESC LIMIT ?",
+            last,
+        )
+        pings = [ms for ms in self.pings() if ms is not None]
+        return Medians(
+            rows_per_s=median(row[0] / row[1] for row in rows) if rows else None,
+            ping_ms=median(pings) if pings else None,
+        )
+
+    def view(self, last: int = 20) -> HistoryView:
+        """What a front end shows: number of runs, share that ended well, the newest ones."""
+        rows = self._rows("SELECT count(*), sum(exit_code IN (0, 7)) FROM runs")
+        many, good = rows[0] if rows else (0, None)
+        return HistoryView(self._revision, many, good / many if many else None, self.runs(limit=last))
+
+    def orphan_marks(self) -> dict[str, OrphanMark]:
+        """Since when each broken vector is known, and which are expected."""
+        rows = self._rows("SELECT key, first_seen, expected_reason FROM orphans")
+        return {key: OrphanMark(first_seen, reason) for key, first_seen, reason in rows}
+
+    def totals(self) -> dict[tuple[str, str], float]:
+        """Running totals by name and label."""
+        return {(name, label): value for name, label, value in self._rows("SELECT name, label, value FROM totals")}
+
+    # ----------------------------------------------------------------------------------------- ground
+
+    def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        with self._lock:
+            self._put_back()
+            try:
+                try:
+                    self._do(work)
+                except sqlite3.DatabaseError as error:
+                    self._begin_anew(error)
+                    self._do(work)
+                self._revision += 1
+            except sqlite3.Error as error:
+                self._warn(f"the history {self.path} cannot be written ({error})")
+
+    def _do(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        with transaction(self._db):
+            work(self._db)
+
+    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
+        """Where the file is damaged, do at once what the next start would do; another error is raised again."""
+        if not self._on_disk or type(error) is not sqlite3.DatabaseError:
+            raise error
+        self._db.close()
+        self._db, self._on_disk = _usable(self.path, self._warn)
+
+    def _put_back(self) -> None:
+        """Write what is known to a new file where somebody removed the old one; once, if that cannot be done."""
+        if not self._on_disk or self.path.exists():
+            return
+        try:
+            fresh = _connect(self.path)
+            self._db.backup(fresh)
+        except (sqlite3.Error, OSError) as error:
+            self._on_disk = False
+            self._warn(f"the history {self.path} was removed and cannot be put back ({error})")
+            return
+        self._db.close()
+        self._db = fresh
+        self._warn(f"the history {self.path} was removed; what it held was put back")
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._lock:
+            try:
+                try:
+                    return self._db.execute(query, values).fetchall()
+                except sqlite3.DatabaseError as error:
+                    self._begin_anew(error)
+                    return self._db.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                self._warn(f"the history {self.path} cannot be read ({error})")
+                return []
+
+
+BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
+"""Upper bounds in seconds of the histogram of phases."""
+
+
+def _bucket(seconds: float) -> str:
+    return next((f"{bound:g}" for bound in BUCKETS if seconds <= bound), "+Inf")
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _add(db: sqlite3.Connection, totals: Iterable[tuple[str, str, float]]) -> None:
+    db.executemany(
+        "INSERT INTO totals VALUES (?, ?, ?) ON CONFLICT(name, label) DO UPDATE SET value = value + excluded.value",
+        [total for total in totals if total[2]],
+    )
+
+
+def _usable(path: Path, warn: Callable[[str], None]) -> tuple[sqlite3.Connection, bool]:
+    """An open history, and whether it is the file: a damaged one is moved aside, and what cannot be is in memory."""
+    for attempt in range(2):
+        try:
+            return _connect(path), True
+        except (sqlite3.OperationalError, OSError) as error:
+            warn(f"the history {path} cannot be opened ({error}); this run is not remembered")
+            break
+        except sqlite3.DatabaseError as error:
+            if attempt or not _move_aside(path, warn, str(error)):
+                break
+    return _in_memory(), False
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1000, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise sqlite3.OperationalError(f"it is of a newer version ({version})")
+        if version == 0:
+            db.executescript(_DDL)
+            db.execute(f"PRAGMA user_version = {VERSION}")
+        elif db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError("it is damaged")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _in_memory() -> sqlite3.Connection:
+    db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    db.executescript(_DDL)
+    return db
+
+
+def _read_only(path: Path, warn: Callable[[str], None]) -> sqlite3.Connection:
+    if not path.exists():
+        return _in_memory()
+    try:
+        db = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+        )
+        db.execute("SELECT id FROM runs LIMIT 1").fetchone()
+    except sqlite3.Error as error:
+        warn(f"the history {path} cannot be read ({error})")
+        return _in_memory()
+    return db
+
+
+def _move_aside(path: Path, warn: Callable[[str], None], why: str) -> bool:
+    """Keep a damaged history beside the new one; its journal files go with it."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    try:
+        for suffix in ("", "-wal", "-shm"):
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + suffix))
+    except OSError as error:
+        warn(f"the history {path} is damaged ({why}) and cannot be moved aside ({error.strerror})")
+        return False
+    warn(f"the history {path} was damaged ({why}); it was moved to {aside.name} and a new one begun")
+    return True

@@ -1,0 +1,230 @@
+"""The first steps of every command that reads the cache: judge the file, copy it, hash what is in it (S1, S2)."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+
+from storage_sync import _native
+from storage_sync.cache.checkpoint import Checkpoint
+from storage_sync.cache.content import ContentJudgement, content_error, judge_content
+from storage_sync.cache.copy import PrivateCopy, examine, private_copy
+from storage_sync.cache.kept import Why
+from storage_sync.cache.states import FileJudgement, Finding, error_of, judge_file
+from storage_sync.checks.facts import KEYS_SHOWN, FileFacts
+from storage_sync.state.directory import StateDir
+from storage_sync.state.history import History
+from storage_sync.state.quarantine import Removed
+from storage_sync.state.witness import read_witness
+from storage_sync.sync.outcome_builder import Draft
+from storage_sync.sync.progress import Tracker
+from storage_sync.sync.session import Session
+from storage_sync.values.errors import StorageSyncError
+from storage_sync.values.outcome import CacheState, FileIdentity
+from storage_sync.values.snapshot import Phase
+from storage_sync.values.witness import Witness
+
+ALL_KEYS = 1_000_000
+LOCKED = (CacheState.LOCKED_EXCLUSIVE, CacheState.LOCKED_SHARED)
+_ONLY_FOR_WRITERS = (CacheState.READ_ONLY, CacheState.DISK_LOW)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One moment of the cache. `scan` is None when there is no file to scan."""
+
+    judgement: FileJudgement
+    witness: Witness | None
+    copy: PrivateCopy | None = None
+    content: ContentJudgement | None = None
+    scan: _native.Scan | None = None
+    integrity: bool | None = None
+    """redb's own check of a copy; None: not made."""
+    replaces: Why | None = None
+    """The cache is built anew and the file that is there kept beside it, under this word."""
+    leftover: Callable[[], Iterator[Removed]] | None = None
+    """Rows read out of a damaged file that the new one does not take over: they are set aside."""
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        return self.content.checkpoint if self.content is not None else None
+
+    @property
+    def generation(self) -> int:
+        return self.checkpoint.generation if self.checkpoint is not None else 0
+
+    @property
+    def schema(self) -> int | None:
+        return self.content.schema_version if self.content is not None else None
+
+    @property
+    def identity(self) -> FileIdentity | None:
+        """Of the live file that the copy was made of."""
+        return self.copy.identity if self.copy is not None else self.judgement.identity
+
+    @property
+    def sibling(self) -> bool:
+        """Whether a sync builds the file beside it and renames it into place (`sync.md` 4.2)."""
+        return (
+            self.replaces is not None
+            or self.scan is None
+            or (self.content is not None and CacheState.EMPTY_CACHE in self.content.states)
+        )
+
+    def published(self, scan: _native.Scan, identity: FileIdentity | None) -> Look:
+        """This look after a file that `scan` read whole was put in place."""
+        clean = Finding(CacheState.CLEAN, "it was read back before it was put in place")
+        judgement = replace(self.judgement, findings=(clean,), identity=identity)
+        content = ContentJudgement((), None, _native.CACHE_SCHEMA_VERSION)
+        return Look(judgement, None, None, content, scan, None)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        copied = (self.copy.finding,) if self.copy is not None else ()
+        inside = self.content.findings if self.content is not None else ()
+        outside = tuple(
+            finding
+            for finding in self.judgement.findings
+            if not copied or finding.state not in (CacheState.CLEAN, CacheState.UNCLEAN)
+        )
+        return outside + copied + inside
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        return tuple(str(finding.state) for finding in self.findings)
+
+
+@asynccontextmanager
+async def looked(
+    session: Session,
+    tracker: Tracker,
+    draft: Draft,
+    *,
+    writing: bool,
+    wait_s: float = 0.0,
+    deep: bool = False,
+    proven: FileIdentity | None = None,
+    follows: bool = False,
+    locked_ok: bool = False,
+    tolerated: frozenset[CacheState] = frozenset(),
+) -> AsyncIterator[Look]:
+    """Judge the file and scan a private copy of it, for the body of an `async with`.
+
+    `writing`: the command means to change the file, so that a read-only or full disk stops it. `wait_s`: how long to
+    wait for another process to leave the file. `proven`: identity of a file that needs no probe in a child.
+    `follows`: it is the look after a commit, so the shown steps do not go back. `locked_ok`: a file that another
+    process holds is looked at all the same. `tolerated`: states of the content that do not stop this command.
+    Raises what stops a plain sync: CacheLocked, CacheForeign, CacheDamaged, VersionMismatch, LocalIO.
+    """
+    witness, why = read_witness(session.state.folder, session.cache_path)
+    if why:
+        draft.warn(why)
+    judgement = await unlocked(session, draft, witness, 0.0 if locked_ok else wait_s)
+    draft.states = tuple(str(state) for state in judgement.states)
+    _raise_for(judgement, passed=(() if writing else _ONLY_FOR_WRITERS) + (LOCKED if locked_ok else ()))
+    if not judgement.openable:
+        yield Look(judgement, witness)
+        return
+    if proven is None and witness is not None:
+        proven = witness.identity
+    stack = ExitStack()
+    given_up = threading.Event()
+    try:
+        if not follows:
+            tracker.step(Phase.COPY)
+        copy = await session.on_cache_thread(
+            stack.enter_context,
+            private_copy(session.cache_path, session.state.copies, proven=proven, cancelled=given_up),
+        )
+        if not follows:
+            tracker.step(Phase.HASH)
+        scan = await session.on_cache_thread(copy.scan)
+        report = copy.probe
+        if report is None and (deep or scan.altered or not scan.clean):
+            # differing bytes are do-memory's work only in a file whose pages are sound
+            report = await session.on_cache_thread(
+                examine, session.cache_path, session.state.copies, cancelled=given_up
+            )
+        integrity = report.integrity if report is not None else None
+        content = await session.on_cache_thread(
+            judge_content, copy.file, witness, None, None, scan, identity=copy.identity, sound=integrity is not False
+        )
+        look = Look(judgement, witness, copy, content, scan, integrity)
+        draft.states = look.states
+        for warning in content.warnings:
+            draft.warn(warning)
+        error = content_error(content, tolerated)
+        if error is not None:
+            raise error
+        yield look
+    finally:
+        given_up.set()
+        await asyncio.shield(session.on_cache_thread(stack.close))
+
+
+async def unlocked(session: Session, draft: Draft, witness: Witness | None, wait_s: float) -> FileJudgement:
+    """Judge the file once nobody holds it, or as it is after `wait_s` seconds."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        judgement = await session.on_cache_thread(judge_file, session.cache_path, witnessed=witness is not None)
+        if judgement.finding(*LOCKED) is None or time.monotonic() >= deadline:
+            return judgement
+        await draft.wait_for_lock()
+
+
+def _raise_for(judgement: FileJudgement, *, passed: tuple[CacheState, ...]) -> None:
+    for finding in judgement.findings:
+        if finding.state in passed:
+            continue
+        error: StorageSyncError | None = error_of(finding)
+        if error is not None:
+            raise error
+
+
+def marked_file_facts(session: Session, look: Look) -> FileFacts:
+    """`file_facts` by the session's settings and its operator's marks. Blocking."""
+    return file_facts(look, session.settings.embedding_dimension, expected_orphans(session.state))
+
+
+def expected_orphans(state: StateDir) -> frozenset[str]:
+    """Keys of broken vectors that an operator marked as expected; none where no history can be read. Blocking."""
+    if not state.history.exists():
+        return frozenset()
+    with History.open(state.history, lambda _: None, read_only=True) as history:
+        return frozenset(key for key, mark in history.orphan_marks().items() if mark.expected_reason is not None)
+
+
+def file_facts(look: Look, dimension: int | None, expected: Collection[str] = ()) -> FileFacts:
+    """What the file alone says, for the checks; `expected`: keys of orphans that are no finding. Blocking: walks the
+    embeddings."""
+    started = time.monotonic()
+    # all keys are needed to tell the expected ones from the others
+    named = ALL_KEYS if expected else KEYS_SHOWN
+    orphans, orphan_keys = look.scan.orphaned_embeddings(named) if look.scan is not None else (0, [])
+    unexpected = [key for key in orphan_keys if key not in expected]
+    between = time.monotonic()
+    bad, bad_keys = look.scan.bad_vectors(dimension) if look.scan is not None else (0, [])
+    ended = time.monotonic()
+    tables = look.scan.tables if look.scan is not None else {}
+    wrong = look.content.finding(CacheState.WRONG_TYPES) if look.content is not None else None
+    return FileFacts(
+        schema=look.schema,
+        integrity=look.integrity,
+        wrong_tables=(wrong.evidence,) if wrong is not None else (),
+        orphans=orphans,
+        orphan_keys=tuple(unexpected[:KEYS_SHOWN]),
+        orphans_expected=len(orphan_keys) - len(unexpected),
+        vectors=tables["embeddings"].rows if "embeddings" in tables else 0,
+        bad_vectors=bad,
+        bad_vector_keys=tuple(bad_keys),
+        seconds={"orphaned_embeddings": between - started, "embedding_vectors": ended - between},
+    )
+
+
+def without_rows(look: Look) -> Look:
+    """As if there were no file: for a cache that is built anew from another primary."""
+    return replace(look, copy=None, content=None, scan=None, replaces="old")

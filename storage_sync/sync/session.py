@@ -1,0 +1,101 @@
+"""What the runs of one process share: the source, the cache thread, the state folder.
+
+A session belongs to one event loop. Blocking native calls run on its single cache thread, so that pings, timers
+and cancellation go on during a long commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from storage_sync import _native
+from storage_sync.config.places import state_directory
+from storage_sync.config.settings import Settings
+from storage_sync.config.token import Token
+from storage_sync.primary.source import Source, connect
+from storage_sync.state.directory import StateDir, open_state_dir
+from storage_sync.values.errors import ConfigError
+from storage_sync.values.outcome import Transfer
+from storage_sync.values.part import Part
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Session:
+    """Opened once, closed once; everything in it is made on first use."""
+
+    def __init__(self, settings: Settings, token: Token | None) -> None:
+        self.settings = settings
+        self.token = token
+        self._source: Source | None = None
+        self._cache_thread = ThreadPoolExecutor(1, thread_name_prefix="cache")
+        self._state: StateDir | None = None
+
+    @property
+    def cache_path(self) -> str:
+        """ConfigError when no cache is set."""
+        if self.settings.cache is None:
+            raise ConfigError("no cache is set", hint="give --cache PATH, or storage-sync config init")
+        return os.fspath(self.settings.cache)
+
+    @property
+    def source(self) -> Source:
+        """ConfigError when no primary is set or its URL is of an unknown kind."""
+        if self._source is None:
+            if self.settings.primary is None:
+                raise ConfigError("no primary is set", hint="give --primary URL, or storage-sync config init")
+            token = self.token.value if self.token is not None else None
+            self._source = connect(self.settings.primary, token, timeout_s=self.settings.timeout_s)
+        return self._source
+
+    @property
+    def state(self) -> StateDir:
+        if self._state is None:
+            folder = state_directory(self.settings)
+            if folder is None:
+                raise ConfigError("no cache is set", hint="give --cache PATH, or storage-sync config init")
+            self._state = open_state_dir(folder, self.cache_path)
+        return self._state
+
+    def scope(self, digest: str, part: Part | None = None) -> _native.Scope:
+        """What is to be proven, by the settings, with digests of this algorithm; or only one part of it."""
+        return _native.Scope(
+            digest=digest,
+            window=self.settings.max_episodes_cache,
+            patterns=self.settings.sync_patterns,
+            embeddings=self.settings.sync_embeddings,
+            part=(part.number, part.of) if part is not None else None,
+        )
+
+    def counters(self) -> Transfer:
+        """Of the source so far; zeros before it was first used."""
+        return self._source.counters if self._source is not None else Transfer()
+
+    def transfer_since(self, earlier: Transfer, retries: int) -> Transfer:
+        """What was sent and received since `earlier`; `retries`: whole tries that were made again."""
+        now = self.counters()
+        return Transfer(
+            now.requests - earlier.requests,
+            now.bytes_received - earlier.bytes_received,
+            now.retries - earlier.retries + retries,
+            {
+                code: count - earlier.by_code.get(code, 0)
+                for code, count in now.by_code.items()
+                if count > earlier.by_code.get(code, 0)
+            },
+        )
+
+    async def on_cache_thread(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Run a blocking call on the cache thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._cache_thread, lambda: function(*arguments, **named))
+
+    async def close(self) -> None:
+        if self._source is not None:
+            await self._source.close()
+        self._cache_thread.shutdown(wait=False, cancel_futures=True)

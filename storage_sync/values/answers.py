@@ -1,0 +1,239 @@
+"""What questions are answered with: frozen values, light enough for the console to import before the core.
+
+Units as in `model.py`: times in UTC epoch seconds, durations in seconds, sizes in bytes, None for unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from storage_sync.values.outcome import CheckStatus
+from storage_sync.values.snapshot import RunSummary
+
+# ------------------------------------------------------------------------------------------- history
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """A run that ended. `rate`: rows fetched a second; `proof_age`: how old the proof was when it began."""
+
+    summary: RunSummary
+    rate: float | None = None
+    proof_age: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Newest first. `pings`: (moment, milliseconds or None where it failed), newest last."""
+
+    runs: tuple[PastRun, ...] = ()
+    pings: tuple[tuple[float, float | None], ...] = ()
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetail:
+    """One run as the history keeps it; `document` is what it printed (`cli.md`), empty when none is kept."""
+
+    id: str
+    steps: tuple[tuple[str, float], ...] = ()
+    document: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRun:
+    """How the checks of one run ended."""
+
+    run_id: str
+    kind: str
+    at: float
+    took_s: float
+    statuses: tuple[CheckStatus, ...]
+
+
+# --------------------------------------------------------------------------------------- differences
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDifference:
+    """One field of a row on both sides, as text; None: that side has no such row or field."""
+
+    name: str
+    primary: str | None
+    cache: str | None
+    equal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A row that differs. `kind`: missing (from the cache), differs, or surplus (gone from the primary)."""
+
+    table: str
+    key: str
+    kind: str
+    columns: tuple[ColumnDifference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Rows of one page, table by table and in key order. `total`: of all pages; `more`: there are rows after these."""
+
+    rows: tuple[Difference, ...]
+    total: int
+    more: bool
+    at: float
+    generation: int | None
+    tables: tuple[str, ...] = ()
+
+
+# ---------------------------------------------------------------------------------------- quarantine
+
+
+class QuarantineKind(StrEnum):
+    """`RUN`: can be taken back; `ASIDE`: can be restored; `REFUSED`: can be fetched again; `FILE`: an old file kept
+    beside the cache; `HEAD`: a line above those of one kind or run."""
+
+    RUN = "run"
+    ASIDE = "set aside"
+    REFUSED = "refused"
+    FILE = "old file"
+    HEAD = "head"
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineEntry:
+    """One line of the quarantine. `id`: of its kind; a head says its kind in `reason`."""
+
+    kind: QuarantineKind
+    id: str
+    table: str = ""
+    key: str = ""
+    column: str = ""
+    reason: str = ""
+    run_id: str = ""
+    generation: int | None = None
+    at: float | None = None
+    rows: int | None = None
+    bytes: int | None = None
+    digest: str = ""
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinePage:
+    """`entries` from `first` of the `total` that match; the numbers count all, filter or not. `problem`: why the
+    refused rows could not be listed. `matching`: (kind, id) of every row that matches and can be marked."""
+
+    entries: tuple[QuarantineEntry, ...]
+    first: int
+    total: int
+    refused: int
+    aside: int
+    files: int
+    runs: int
+    bytes: int
+    matching: tuple[tuple[QuarantineKind, str], ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedBuild:
+    """A file that a rebuild or a first sync left beside the cache. `bytes`: on disk."""
+
+    path: str
+    bytes: int
+    at: float
+
+
+# ----------------------------------------------------------------------------------------- first run
+
+
+@dataclass(frozen=True, slots=True)
+class SetupForm:
+    """What a person typed at the first start. `token_file`, where it is not empty, goes before `token_env`."""
+
+    primary: str = ""
+    token_env: str = ""
+    token_file: str = ""
+    cache: str = ""
+    profile: str = "default"
+    look_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SetupFinding:
+    """`entry`: primary, token or cache; `role`: ok, attention, failed or off; `text` may quote what was typed."""
+
+    entry: str
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetupTried:
+    """How the entries of a form fared."""
+
+    form: SetupForm
+    findings: tuple[SetupFinding, ...]
+
+    @property
+    def usable(self) -> bool:
+        return not any(finding.role == "failed" for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class SetupSaved:
+    file: str
+
+
+# -------------------------------------------------------------------------------------------- config
+
+
+@dataclass(frozen=True, slots=True)
+class SettingEdit:
+    """A setting to be changed in the file; `value` None takes it out of the file."""
+
+    key: str
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsPreview:
+    """What writing would do. `diff`: lines of a unified diff; `base`: digest of the file that it was made for;
+    `notes`: settings that something else decides all the same."""
+
+    file: str
+    diff: tuple[str, ...]
+    base: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsWritten:
+    file: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PrimaryTried:
+    """The primary answered with these settings."""
+
+    url: str
+    ping_ms: float
+    server: str
+    digest: str | None
+    generation: str
+    token: str
+    """Where the token came from, or '' without one."""
+
+
+# -------------------------------------------------------------------------------------------- export
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    path: str
+    rows: int
+    bytes: int

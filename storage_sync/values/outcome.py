@@ -1,0 +1,282 @@
+"""The values of one command's outcome: verdict, proof, counts, changes, checks, error.
+
+They stand apart from the rest of `model.py`, which has them all, because `status` imports nothing else and must
+start fast. Units as there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from storage_sync.values.errors import StorageSyncError, exit_code_of
+
+TABLES: tuple[str, ...] = (
+    "episodes",
+    "summaries",
+    "relationships",
+    "recommendation_sessions",
+    "recommendation_feedback",
+    "patterns",
+    "heuristics",
+    "procedural",
+    "episode_pattern_relationships",
+    "embeddings",
+)
+"""Cache tables that have rows in the manifest, in the order of their numbers."""
+
+DERIVED_TABLES: tuple[str, ...] = ("recommendation_episode_index",)
+
+PATTERN_TABLES: frozenset[str] = frozenset({"patterns", "heuristics", "procedural", "episode_pattern_relationships"})
+"""Tables that `sync_patterns` switches."""
+
+
+class Word(StrEnum):
+    """The seven verdicts of `cli.md`."""
+
+    IN_SYNC = "IN_SYNC"
+    STALE = "STALE"
+    DRIFT = "DRIFT"
+    UNKNOWN = "UNKNOWN"
+    DAMAGED = "DAMAGED"
+    REFUSED = "REFUSED"
+    EMPTY = "EMPTY"
+
+
+class CacheState(StrEnum):
+    """The states of `cache.md` 2.6."""
+
+    ABSENT = "ABSENT"
+    NOT_A_FILE = "NOT_A_FILE"
+    UNREADABLE = "UNREADABLE"
+    READ_ONLY = "READ_ONLY"
+    DISK_LOW = "DISK_LOW"
+    IO_ERROR = "IO_ERROR"
+    EMPTY_FILE = "EMPTY_FILE"
+    INTERRUPTED_CREATE = "INTERRUPTED_CREATE"
+    FOREIGN = "FOREIGN"
+    TRUNCATED = "TRUNCATED"
+    FORMAT_OLD = "FORMAT_OLD"
+    FORMAT_NEW = "FORMAT_NEW"
+    LOCKED_EXCLUSIVE = "LOCKED_EXCLUSIVE"
+    LOCKED_SHARED = "LOCKED_SHARED"
+    CLEAN = "CLEAN"
+    UNCLEAN = "UNCLEAN"
+    REPAIRED = "REPAIRED"
+    CORRUPT = "CORRUPT"
+    ROLLED_BACK = "ROLLED_BACK"
+    UNSTAMPED = "UNSTAMPED"
+    WRONG_SCHEMA = "WRONG_SCHEMA"
+    WRONG_TYPES = "WRONG_TYPES"
+    WRONG_SOURCE = "WRONG_SOURCE"
+    BIT_ROT = "BIT_ROT"
+    LOCAL_DRIFT = "LOCAL_DRIFT"
+    PARTIAL = "PARTIAL"
+    EMPTY_CACHE = "EMPTY_CACHE"
+    STALE = "STALE"
+    IN_SYNC = "IN_SYNC"
+    UNKNOWN = "UNKNOWN"
+
+
+class CheckStatus(StrEnum):
+    """How a check ended."""
+
+    PASS = "pass"  # noqa: S105 - a word of the contract
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """What must be unchanged for a proof to still speak of the file: `cli.md`, verdict."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class LockHolder:
+    """A process that holds a lock on the file; `since` in epoch seconds."""
+
+    pid: int
+    command: str
+    user: str
+    since: float | None
+    exclusive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Root equality for one primary instant."""
+
+    root: str
+    digest: str
+    generation: int
+    source_id: str
+    epoch: int
+    at: float
+    config_hash: str = ""
+    identity: FileIdentity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableCounts:
+    """Rows of one table. `primary`: in the source table; `expected`: by the projection; `cache`: in the file."""
+
+    primary: int | None = None
+    expected: int | None = None
+    cache: int | None = None
+    cache_only: int | None = None
+    refused: int | None = None
+    beyond: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TableChange:
+    """Rows of one table that would change, or did."""
+
+    insert: int = 0
+    update: int = 0
+    remove: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check of `cli.md`. `detail` is a sentence; `seconds` how long it took."""
+
+    name: str
+    status: CheckStatus
+    expected: int | str | None
+    actual: int | str | None
+    detail: str = ""
+    keys: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """HTTP requests, probes and closes included; body bytes before decompression."""
+
+    requests: int = 0
+    bytes_received: int = 0
+    retries: int = 0
+    by_code: Mapping[str, int] = field(default_factory=dict)
+    """Requests by HTTP status, `none` where no answer came; one that nobody waits for any more may be missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheWrites:
+    """Transactions on the live file, and the bytes put into them."""
+
+    commits: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """How long each part took."""
+
+    manifest: float = 0.0
+    fetch: float = 0.0
+    apply: float = 0.0
+    total: float = 0.0
+    lock: float = 0.0
+    """How long redb's lock was held on the live file."""
+    lock_wait: float = 0.0
+    """How long another process kept us from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorValue:
+    """`error` of the document."""
+
+    code: str
+    message: str
+    hint: str
+    retry: bool
+    exit_code: int
+
+
+def error_value(error: StorageSyncError) -> ErrorValue:
+    """What a document says of an error."""
+    return ErrorValue(error.code, error.message, error.hint, error.retry, exit_code_of(error))
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """An embedding without its owner, or an otherwise broken vector (`console.md` 5.1)."""
+
+    key: str
+    reason: str
+    owner_kind: str
+    owner_id: str
+    in_primary: bool | None
+    dimension: int | None
+    norm: float | None
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """One line of a plan as an operator reads it."""
+
+    step: str
+    text: str
+    rows: int
+    bytes: int | None
+    undo: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would change; `base` is (generation, root) that it was made for."""
+
+    id: str
+    kind: str
+    base: tuple[int, str]
+    root: str
+    changes: Mapping[str, TableChange]
+    rows: tuple[PlanRow, ...]
+    removes_ratio: float
+    takes_s: float | None
+    lost: tuple[str, ...]
+    level: int
+    phrase: str | None = None
+    refusal: ErrorValue | None = None
+    """Why a guard would stop it, if one would."""
+    consent: str = ""
+    """Argument with which the same kind of plan passes that guard; without a refusal: with which it passed."""
+    gone: int = 0
+    """Rows that would leave because the primary no longer has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended: everything that the document of `cli.md` says about it."""
+
+    command: str
+    verdict: Word
+    exit_code: int
+    run_id: str = ""
+    states: tuple[str, ...] = ()
+    proof: Proof | None = None
+    counts: Mapping[str, TableCounts] = field(default_factory=dict)
+    plan: Mapping[str, TableChange] = field(default_factory=dict)
+    applied: Mapping[str, TableChange] = field(default_factory=dict)
+    transfer: Transfer = Transfer()
+    cache_writes: CacheWrites = CacheWrites()
+    seconds: Seconds = Seconds()
+    checks: tuple[Check, ...] = ()
+    orphans: tuple[Orphan, ...] = ()
+    warnings: tuple[str, ...] = ()
+    next_action: str | None = None
+    error: ErrorValue | None = None
+    proposal: Plan | None = None
+    """The plan as an operator reads it, when one was asked for; not part of the document."""
+    extra: Mapping[str, object] = field(default_factory=dict)
+    """Fields of one command only (`ping`, `status`, `diff` …); plain JSON values."""

@@ -1,0 +1,281 @@
+"""The values that the parts speak in: frozen, slotted, picklable, compared by value.
+
+Times are UTC epoch seconds (float) unless a field says monotonic; sizes are bytes; `None` means unknown and
+is drawn as `?`, never as 0. Shapes: `console.md` 6.1 and `cli.md` (the document).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from storage_sync.values.outcome import (
+    CacheState,
+    Check,
+    CheckStatus,
+    ErrorValue,
+    LockHolder,
+    Plan,
+    Proof,
+    Word,
+)
+
+
+class Phase(StrEnum):
+    """Steps of a run as they are shown (`sync.md` 4.3)."""
+
+    LEASE = "lease"
+    COPY = "copy"
+    HASH = "hash"
+    MANIFEST = "manifest"
+    FETCH = "fetch"
+    GUARD = "guard"
+    COMMIT = "commit"
+    READ_BACK = "read-back"
+    WITNESS = "witness"
+    HISTORY = "history"
+
+
+class StepState(StrEnum):
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class PrimaryStatus(StrEnum):
+    CONNECTED = "connected"
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+class LockState(StrEnum):
+    FREE = "free"
+    OURS = "ours"
+    OTHER = "other"
+    SHARED = "shared"
+
+
+@dataclass(frozen=True, slots=True)
+class CoreBeat:
+    """The core's sign of life; `at` is monotonic."""
+
+    at: float
+    doing: str = "starting"
+    queue: int = 0
+    events_total: int = 0
+    events_dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PrimaryHealth:
+    status: PrimaryStatus = PrimaryStatus.UNKNOWN
+    url: str = ""
+    ping_ms: float | None = None
+    p95_ms: float | None = None
+    pings: tuple[float | None, ...] = ()
+    """Newest last, at most 60; None: that ping failed."""
+    auth: str = "unknown"
+    """accepted, refused, none needed or unknown."""
+    auth_at: float | None = None
+    token_origin: str = ""
+    last_error: str = ""
+    last_error_at: float | None = None
+    unreachable_since: float | None = None
+    retries: int = 0
+    next_at: float | None = None
+    backoff_s: float | None = None
+    server: str = ""
+    digest_function: str | None = None
+    generation: str = ""
+    """Generation of do-memory's schema, by its features: `0.1.40` or `0.1.47`."""
+    epoch: int = 0
+    source_id: str = ""
+    error: ErrorValue | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Peek:
+    copied_at: float
+    took_ms: float
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class CacheHealth:
+    path: str = ""
+    states: tuple[CacheState, ...] = ()
+    size: int | None = None
+    payload: int | None = None
+    disk_free: int | None = None
+    lock: LockState = LockState.FREE
+    holder: LockHolder | None = None
+    lease_holder: LockHolder | None = None
+    integrity: Check | None = None
+    integrity_at: float | None = None
+    generation: int | None = None
+    acked: int | None = None
+    schema: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    looked_at: float | None = None
+    peek: Peek | None = None
+    error: ErrorValue | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    new: int
+    changed: int
+    gone: int
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    proof: Proof | None = None
+    max_age_s: float = 900.0
+    behind: Mapping[str, Behind] = field(default_factory=dict)
+    exact: bool = False
+    as_of: float | None = None
+    cache_only: Mapping[str, int] = field(default_factory=dict)
+    next_compare_at: float | None = None
+    next_sync_at: float | None = None
+    next_sync_reason: str = ""
+    trend: tuple[float | None, ...] = ()
+    """Proof age in seconds at the last 60 samples, newest last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The running operation, or the last one once `ended_at` is set."""
+
+    id: str
+    kind: str
+    path: str
+    """in_place, sibling or staged."""
+    trigger: str
+    """start, interval, staleness, cache changed, recovery or manual."""
+    started_at: float
+    step: str = ""
+    steps: tuple[tuple[str, StepState], ...] = ()
+    done: int = 0
+    total: int | None = None
+    batch: int = 0
+    batches: int | None = None
+    bytes: int = 0
+    bytes_total: int | None = None
+    rate: float | None = None
+    """Rows a second."""
+    rates: tuple[float, ...] = ()
+    eta_s: float | None = None
+    round: int = 1
+    checkpoint_rows: int | None = None
+    checkpoint_at: float | None = None
+    cancellable: bool = True
+    cancel_asked_at: float | None = None
+    ended_at: float | None = None
+    result: str = ""
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    check: Check
+    at: float
+    generation: int | None
+    subject: str = "file"
+    """file, or copy when another process holds it."""
+    recent: tuple[CheckStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    id: str
+    kind: str
+    trigger: str
+    started_at: float
+    took_s: float
+    new: int
+    changed: int
+    gone: int
+    exit_code: int
+    result: str
+    resumable: bool = False
+    generation: int | None = None
+    bytes_received: int = 0
+    requests: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryView:
+    revision: int = 0
+    runs: int = 0
+    ok_ratio: float | None = None
+    last: tuple[RunSummary, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One effective setting; `value` of a secret is `set` or `not set`, never the secret."""
+
+    key: str
+    value: str
+    origin: str
+    applies: str
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigView:
+    settings: tuple[Setting, ...] = ()
+    file: str = ""
+    loaded_at: float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineView:
+    refused: int = 0
+    aside: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """Another value for one setting, and what it is worth."""
+
+    setting: str
+    now: int
+    suggested: int
+    saves_s: float
+    """Seconds of each run that the sentence speaks of."""
+    saves_bytes: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that a front end draws, at one moment. Latest wins."""
+
+    seq: int
+    taken_at: float
+    beat: CoreBeat
+    profile: str = ""
+    access: str = "rw"
+    """ro, rw or locked ro."""
+    paused: bool = False
+    verdict: Word = Word.UNKNOWN
+    states: tuple[str, ...] = ()
+    primary: PrimaryHealth = PrimaryHealth()
+    cache: CacheHealth = CacheHealth()
+    freshness: Freshness = Freshness()
+    run: Run | None = None
+    checks: tuple[CheckResult, ...] = ()
+    quarantine: QuarantineView = QuarantineView()
+    history: HistoryView = HistoryView()
+    config: ConfigView = ConfigView()
+    plan: Plan | None = None
+    advice: tuple[Advice, ...] = ()
+    """What would make syncs cheaper, from the figures of the last ones (S17)."""
+    error: ErrorValue | None = None

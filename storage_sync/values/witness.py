@@ -1,0 +1,26 @@
+"""The witness as a value; `state/witness.py` keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from storage_sync.values.outcome import FileIdentity, Proof
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """`generation` was committed and read back at `at` (UTC epoch seconds) in the file `identity` at `path`."""
+
+    path: str
+    generation: int
+    root: str
+    source_id: str
+    at: float
+    identity: FileIdentity | None = None
+    proof: Proof | None = None
+    """The last proof, which plain `status` may repeat while the file is the one that it names."""
+    unlisted: Mapping[str, int] = field(default_factory=dict)
+    """Rows of the file that our ledger does not list, by table, at the proof."""
+    beyond: Mapping[str, int] = field(default_factory=dict)
+    """Those of them that the primary has outside the window."""

@@ -1,0 +1,127 @@
+"""`doctor`: every part by itself, each with what was found and the next step; one that fails stops no other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from storage_sync import __version__, _native
+from storage_sync.cache.identity import file_system_of
+from storage_sync.cache.states import error_for, judge_file
+from storage_sync.reports import advice
+from storage_sync.state.history import History
+from storage_sync.state.witness import read_witness
+from storage_sync.sync.compare import compared, looking, project, refusal_of, source_guard
+from storage_sync.sync.context import Context
+from storage_sync.sync.inspection import looked
+from storage_sync.values.errors import StorageSyncError, exit_code_of
+from storage_sync.values.outcome import Check, CheckStatus, Outcome, Word
+
+Part = Callable[[Context], Awaitable[tuple[str, str]]]
+"""Gives what was expected and what was found; raises StorageSyncError when it is not well."""
+
+
+async def run_doctor(context: Context) -> Outcome:
+    """Exit code of the first part that is not well, 0 when all are."""
+    draft = context.draft
+    checks: list[Check] = []
+    for name, part in _PARTS:
+        try:
+            expected, actual = await part(context)
+            checks.append(Check(name, CheckStatus.PASS, expected, actual))
+        except StorageSyncError as error:
+            said = f"{error.message}; next: {error.hint}"
+            if any(check.detail == said for check in checks):
+                continue
+            checks.append(Check(name, CheckStatus.FAIL, None, error.code, said))
+            draft.exit_code = draft.exit_code or exit_code_of(error)
+            draft.next_action = draft.next_action or error.hint
+    draft.checks = tuple(checks)
+    draft.verdict = Word.UNKNOWN
+    draft.extra["versions"] = {"storage_sync": __version__, "redb": _native.REDB_VERSION, "enc": _native.ENCODING}
+    return draft.outcome()
+
+
+async def _settings(context: Context) -> tuple[str, str]:
+    return "a primary and a cache are set", f"{context.session.source.url} -> {context.session.cache_path}"
+
+
+async def _state_folder(context: Context) -> tuple[str, str]:
+    state = context.session.state
+    if state.problem:
+        context.draft.warn(state.problem)
+    witness, why = read_witness(state.folder, context.session.cache_path)
+    if why:
+        context.draft.warn(why)
+    known = f"generation {witness.generation} acknowledged" if witness is not None else "no proof yet"
+    return "a folder for witness, history and rows set aside", f"{state.folder}: {known}"
+
+
+async def _file(context: Context) -> tuple[str, str]:
+    session = context.session
+    witness, _ = read_witness(session.state.folder, session.cache_path)
+    judgement = await session.on_cache_thread(judge_file, session.cache_path, witnessed=witness is not None)
+    system = file_system_of(judgement.real_path)
+    if system.network:
+        context.draft.warn(f"the cache is on a network file system ({system.kind}); its locks may not hold")
+    error = error_for(judgement, writing=session.settings.access != "read-only")
+    if error is not None:
+        raise error
+    return "a file that a sync may change", ", ".join(str(state) for state in judgement.states) or "nothing odd"
+
+
+async def _content(context: Context) -> tuple[str, str]:
+    async with looked(context.session, context.tracker, context.draft, writing=False, deep=True) as look:
+        rows = sum(table.rows for table in look.scan.tables.values()) if look.scan is not None else 0
+        return "a cache that opens and reads whole", f"{', '.join(look.states)}; {rows:,} rows"
+
+
+async def _primary(context: Context) -> tuple[str, str]:
+    source = context.session.source
+    capabilities = await source.probe()
+    milliseconds = await source.ping()
+    digest = capabilities.digest or "none, digests are made here"
+    return "an answer and do-memory's schema", (
+        f"{milliseconds:.1f} ms, {capabilities.server}, schema of do-memory {capabilities.generation}, digest {digest}"
+    )
+
+
+async def _source(context: Context) -> tuple[str, str]:
+    """GuardStopped where a sync would be: rows are compared only when there is a doubt."""
+    async with looked(context.session, context.tracker, context.draft, writing=False) as look:
+        if look.checkpoint is None:
+            return "the primary of the last proof", "nothing was proven yet"
+        projection = await project(context, look)
+        if source_guard(context, look, projection, root="") is not None:
+            async with compared(looking(context, look), look, projection) as comparison:
+                refusal = await refusal_of(context, comparison)
+                if refusal is not None:
+                    raise refusal
+    return "the primary of the last proof", f"the same, epoch {projection.epoch}"
+
+
+async def _advice(context: Context) -> tuple[str, str]:
+    """A slow setting stops no sync, so whatever is found passes (S17)."""
+    if context.session.settings.cache is None:
+        return "measured runs", "no cache is set, so nothing was measured"
+    found = advice.advise(await asyncio.to_thread(_figures, context))
+    context.draft.extra["advice"] = advice.to_json(found)
+    told = [one.text for one in found]
+    return "a window and a batch that suit this primary", "; ".join(told) or "another window or batch would win little"
+
+
+def _figures(context: Context) -> advice.Figures:
+    session = context.session
+    with History.open(session.state.history, context.draft.warn, read_only=True) as book:
+        return advice.figures_of(book, session.settings)
+
+
+_PARTS: tuple[tuple[str, Part], ...] = (
+    ("settings", _settings),
+    ("state_folder", _state_folder),
+    ("cache_file", _file),
+    ("cache_content", _content),
+    ("primary", _primary),
+    ("source", _source),
+    ("advice", _advice),
+)

@@ -1,0 +1,1 @@
+"""The core without a screen: for systemd and for people who read logs."""

@@ -1,0 +1,80 @@
+"""The one state that is told to others: well, or what is wrong. It changes on evidence only, and an edge is told once.
+
+Pure: a condition and what happened in, the next condition out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from storage_sync.values.outcome import Outcome, Word
+from storage_sync.values.snapshot import PrimaryHealth, PrimaryStatus
+
+STARTING = "starting"
+OK = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`word`: starting, ok, the code word of an error, `partial` (refused rows), or a verdict in lower case."""
+
+    word: str = STARTING
+    message: str = ""
+    hint: str = ""
+    exit_code: int = 0
+    since: float = 0.0
+    """Epoch seconds."""
+    tries: int = 0
+    """Runs and pings that failed since."""
+
+    @property
+    def trouble(self) -> bool:
+        return self.word not in (STARTING, OK)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An edge between two conditions."""
+
+    old: Condition
+    new: Condition
+
+    @property
+    def recovered(self) -> bool:
+        return self.old.trouble and not self.new.trouble
+
+
+def after_run(condition: Condition, outcome: Outcome, at: float) -> Condition:
+    """Only a run ends trouble. One that was interrupted says nothing."""
+    error = outcome.error
+    if error is not None and error.code == "interrupted":
+        return condition
+    if error is not None:
+        return _next(condition, Condition(error.code, error.message, error.hint, error.exit_code, at))
+    if outcome.verdict is Word.IN_SYNC and outcome.exit_code == 0:
+        return _next(condition, Condition(OK, "in sync", "", 0, at))
+    hint = outcome.next_action or ""
+    if outcome.verdict is Word.IN_SYNC:
+        refused = sum(count.refused or 0 for count in outcome.counts.values())
+        told = f"in sync, but {refused:,} rows of the primary were refused"
+        return _next(
+            condition, Condition("partial", told, hint or "storage-sync quarantine list", outcome.exit_code, at)
+        )
+    told = outcome.verdict.lower().replace("_", " ")
+    return _next(condition, Condition(outcome.verdict.lower(), f"the cache is {told}", hint, outcome.exit_code, at))
+
+
+def after_ping(condition: Condition, primary: PrimaryHealth, at: float) -> Condition:
+    """A primary that is gone is trouble at once, before a run fails."""
+    if primary.status not in (PrimaryStatus.UNREACHABLE, PrimaryStatus.REFUSED) or primary.error is None:
+        return condition
+    error = primary.error
+    if condition.word == error.code:
+        return condition
+    return _next(condition, Condition(error.code, error.message, error.hint, error.exit_code, at))
+
+
+def _next(old: Condition, new: Condition) -> Condition:
+    if old.word != new.word:
+        return replace(new, tries=int(new.trouble))
+    return replace(new, since=old.since, tries=old.tries + int(new.trouble))

@@ -1,1 +1,0 @@
-"""The headless companion of the console: `watch`, for systemd and for people who read logs (`operations.md` 6)."""

@@ -1,0 +1,113 @@
+"""Each check passes for what it should and names what it misses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage_sync.checks.checks import all_checks
+from storage_sync.checks.facts import CheckScope, FileFacts, TableFacts
+from storage_sync.values.outcome import TABLES, Check, CheckStatus
+
+NAMES = (
+    "cache_integrity",
+    "schema_version",
+    "episode_count",
+    "latest_episodes",
+    "pattern_counts",
+    "orphaned_embeddings",
+    "content_digests",
+    "embedding_vectors",
+)
+SCOPE = CheckScope(window=1000, patterns=True, embeddings=True)
+FILE = FileFacts(
+    schema=4,
+    integrity=True,
+    wrong_tables=(),
+    orphans=0,
+    orphan_keys=(),
+    orphans_expected=0,
+    vectors=10,
+    bad_vectors=0,
+    bad_vector_keys=(),
+)
+
+
+def table(expected: int = 10, **numbers: int) -> TableFacts:
+    parts = {"missing": 0, "differing": 0, "refused": 0, "surplus": 0, **numbers}
+    equal = expected - parts["missing"] - parts["differing"] - parts["refused"]
+    return TableFacts(primary=expected, expected=expected, equal=equal, keys=("k",), **parts)
+
+
+def tables(**changed: TableFacts) -> dict[str, TableFacts]:
+    return {name: changed.get(name, table()) for name in TABLES}
+
+
+def named(checks: tuple[Check, ...]) -> dict[str, Check]:
+    return {check.name: check for check in checks}
+
+
+def test_an_equal_cache_passes_everything() -> None:
+    checks = all_checks(SCOPE, FILE, tables())
+    assert [check.name for check in checks] == list(NAMES)
+    assert {check.status for check in checks} == {CheckStatus.PASS}
+
+
+def test_without_the_primary_nothing_about_it_is_claimed() -> None:
+    checks = named(all_checks(SCOPE, FILE, None, "it is down"))
+    for name in ("episode_count", "latest_episodes", "pattern_counts", "content_digests"):
+        assert checks[name].status is CheckStatus.UNKNOWN
+        assert checks[name].detail == "it is down"
+    assert checks["schema_version"].status is CheckStatus.PASS
+
+
+@given(missing=st.integers(0, 5), differing=st.integers(0, 5), surplus=st.integers(0, 5), refused=st.integers(0, 5))
+def test_content_digests_pass_only_when_every_row_is_equal(
+    missing: int, differing: int, surplus: int, refused: int
+) -> None:
+    facts = table(30, missing=missing, differing=differing, surplus=surplus, refused=refused)
+    check = named(all_checks(SCOPE, FILE, tables(patterns=facts)))["content_digests"]
+    assert (check.status is CheckStatus.PASS) == (missing == differing == surplus == 0)
+
+
+def test_a_refused_episode_counts_as_accounted_for() -> None:
+    checks = named(all_checks(SCOPE, FILE, tables(episodes=table(10, refused=2))))
+    assert checks["episode_count"].status is CheckStatus.PASS
+    assert checks["latest_episodes"].status is CheckStatus.PASS
+
+
+def test_a_missing_episode_fails_by_name() -> None:
+    checks = named(all_checks(SCOPE, FILE, tables(episodes=table(10, missing=1))))
+    assert checks["episode_count"].status is CheckStatus.FAIL
+    assert checks["latest_episodes"].status is CheckStatus.FAIL
+    assert checks["latest_episodes"].keys == ("k",)
+
+
+def test_the_window_bounds_the_episode_count() -> None:
+    many = replace(table(1000), primary=1200)
+    assert named(all_checks(SCOPE, FILE, tables(episodes=many)))["episode_count"].expected == 1000
+
+
+def test_switches_that_are_off_skip_their_checks() -> None:
+    off = CheckScope(window=1000, patterns=False, embeddings=False)
+    checks = named(all_checks(off, replace(FILE, vectors=0), tables()))
+    assert checks["pattern_counts"].status is CheckStatus.SKIPPED
+    assert checks["orphaned_embeddings"].status is CheckStatus.SKIPPED
+
+
+def test_orphans_fail_unless_marked_expected() -> None:
+    orphaned = replace(FILE, orphans=3, orphan_keys=("a", "b", "c"))
+    assert named(all_checks(SCOPE, orphaned, tables()))["orphaned_embeddings"].status is CheckStatus.FAIL
+    accepted = replace(orphaned, orphans_expected=3)
+    assert named(all_checks(SCOPE, accepted, tables()))["orphaned_embeddings"].status is CheckStatus.PASS
+
+
+def test_wrong_tables_and_damage_fail_integrity() -> None:
+    assert named(all_checks(SCOPE, replace(FILE, integrity=False), None))["cache_integrity"].status is CheckStatus.FAIL
+    assert (
+        named(all_checks(SCOPE, replace(FILE, integrity=None), None))["cache_integrity"].status is CheckStatus.SKIPPED
+    )
+    wrong = replace(FILE, wrong_tables=("episodes is not bytes",))
+    assert named(all_checks(SCOPE, wrong, None))["cache_integrity"].status is CheckStatus.FAIL

@@ -1,0 +1,197 @@
+"""Taking runs back: rows, bytes, generations, and what is left alone."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+
+from storage_sync import _native
+from storage_sync.state.undo_log import KEEP_RUNS, Step, UndoLog
+from tests.edits.conftest import NEW, Stores
+from tests.support.command import applied, fingerprint
+
+
+def test_undo_puts_every_row_back(stores: Stores) -> None:
+    before, generation = stores.rows(), stores.generation
+    stores.change_primary()
+    run = stores.sync()["run_id"]
+    after = stores.rows()
+    assert ("heuristics", NEW) in after
+    assert before != after
+    code, document = stores.json("undo", "--yes")
+    assert (code, document["verdict"], document["undone_run"]) == (0, "DRIFT", run)
+    assert stores.rows() == before
+    assert stores.generation == generation + 2
+    assert stores.json("quarantine")[1]["set_aside"] == []
+    assert stores.json("status", "--check")[1]["verdict"] == "DRIFT"
+    # undoing the undo does it again
+    code, document = stores.json("undo", "--yes")
+    assert code == 0
+    assert stores.rows() == after
+    assert stores.generation == generation + 3
+    refused = stores.json("quarantine")[1]["refused"]
+    assert [entry["table"] for entry in refused] == ["episodes"]
+
+
+def test_the_next_sync_is_right_after_an_undo(stores: Stores) -> None:
+    stores.change_primary()
+    stores.sync()
+    assert stores.json("undo", "--yes")[0] == 0
+    document = stores.sync()
+    assert document["proof"]["generation"] == stores.generation
+    checks = {check["name"]: check["status"] for check in stores.json("verify")[1]["checks"]}
+    assert checks["content_digests"] == checks["episode_count"] == "pass"
+    # what the undo brought back although the primary lacks it is cache-only now: no sync takes it out
+    assert document["counts"]["episodes"]["cache_only"] == 1
+
+
+def test_a_named_run_is_taken_back_where_nothing_changed_since(stores: Stores) -> None:
+    stores.sql("UPDATE episodes SET task_description = 'one' WHERE rowid IN (3, 4)")
+    first = stores.sync()["run_id"]
+    stores.sql("UPDATE episodes SET task_description = 'two' WHERE rowid = 3")
+    stores.sync()
+    now = stores.rows()
+    code, document = stores.json("undo", first, "--plan")
+    assert (code, document["plan"]) == (0, {"episodes": {"insert": 0, "update": 1, "remove": 0}})
+    assert "1 rows changed since" in document["lost"][0]
+    assert stores.json("undo", first, "--yes")[0] == 0
+    assert len({key for key, value in stores.rows().items() if now[key] != value}) == 1
+
+
+def test_plan_and_refusals_change_nothing(stores: Stores) -> None:
+    stores.change_primary()
+    stores.sync()
+    before = fingerprint(stores.cache)
+    assert stores.json("undo", "--plan")[0] == 0
+    assert stores.json("undo", "--plan", "--read-only")[0] == 0
+    code, document = stores.json("undo")
+    assert (code, document["error"]["code"]) == (2, "usage")
+    code, document = stores.json("undo", "--yes", "--read-only")
+    assert (code, document["error"]["code"]) == (9, "guard")
+    code, document = stores.json("undo", "s-nobody", "--yes")
+    assert (code, document["error"]["code"]) == (2, "usage")
+    assert fingerprint(stores.cache) == before
+
+
+def test_nothing_to_undo(stores: Stores) -> None:
+    code, document = stores.json("undo", "--yes")
+    assert (code, document["error"]["message"]) == (2, "there is no run to undo")
+
+
+def test_undo_of_another_primary_puts_the_old_file_back(stores: Stores) -> None:
+    before, generation = stores.rows(), stores.generation
+    other = stores.demo.primary.with_name("other.db")
+    with closing(sqlite3.connect(stores.demo.primary)) as db:
+        db.execute("VACUUM INTO ?", (str(other),))
+    with closing(sqlite3.connect(other)) as db:
+        db.execute("DELETE FROM episodes WHERE rowid > 5")
+        db.commit()
+    code, document = stores.json("sync", "--adopt", "--primary", f"file:{other}")
+    assert (code, document["verdict"]) == (0, "IN_SYNC")
+    assert stores.rows() != before
+    code, document = stores.json("undo", "--plan")
+    assert "put " in document["steps"][0]["text"]
+    code, document = stores.json("undo", "--yes")
+    assert code == 0, document
+    assert stores.rows() == before
+    assert stores.generation > generation + 1
+    assert not list(stores.cache.parent.glob("*.build-*"))
+    assert applied(stores.sync()) == {}
+    # and the file that undo replaced is kept in its turn
+    assert stores.json("undo", "--plan")[1]["steps"][0]["step"] == "file"
+
+
+def test_undo_of_a_damaged_kept_file_changes_nothing(stores: Stores) -> None:
+    other = stores.demo.primary.with_name("other.db")
+    shutil.copyfile(stores.demo.primary, other)
+    with closing(sqlite3.connect(other)) as db:
+        db.execute("DELETE FROM episodes WHERE rowid > 5")
+        db.commit()
+    assert stores.json("sync", "--adopt", "--primary", f"file:{other}")[0] == 0
+    (kept,) = stores.cache.parent.glob("*.old-*")
+    with kept.open("r+b") as file:
+        file.truncate(kept.stat().st_size // 2)
+    before = fingerprint(stores.cache)
+    code, document = stores.json("undo", "--yes")
+    assert (code, document["error"]["code"]) == (9, "guard")
+    assert fingerprint(stores.cache) == before
+    kept.unlink()
+    assert stores.json("undo", "--plan")[0] == 9
+
+
+def test_the_log_is_bounded(stores: Stores) -> None:
+    with UndoLog.open(stores.cache.parent) as log:
+        assert not log.put("big", "sync", 2, 0.0, [Step("episodes", "a", b"x" * 11, None)], live=1, keep_bytes=10)
+        (run,) = log.runs(2)
+        assert (run.whole, run.rows) == (False, 0)
+        for number in range(KEEP_RUNS + 3):
+            log.put(f"r{number}", "sync", 3 + number, 0.0, [Step("episodes", "a", None, b"")], live=2 + number)
+        assert [run.id for run in log.runs(99)][:2] == ["r12", "r11"]
+        assert len(log.runs(99)) == KEEP_RUNS
+
+
+def test_a_killed_run_is_only_undone_when_it_committed(stores: Stores) -> None:
+    with UndoLog.open(stores.cache.parent) as log:
+        log.put("came", "sync", 5, 0.0, live=4)
+        log.put("never", "sync", 6, 0.0, live=5)
+        assert [run.id for run in log.runs(5)] == ["came"]
+        log.put("next", "sync", 6, 0.0, live=5)
+        assert [run.id for run in log.runs(6)] == ["next", "came"]
+
+
+def test_a_run_too_large_for_the_log_gives_back_what_was_set_aside(stores: Stores) -> None:
+    before = stores.rows()
+    stores.sql("DELETE FROM episodes WHERE rowid = 2", "UPDATE episodes SET task_description = 'x' WHERE rowid = 3")
+    stores.sync()
+    (log,) = stores.cache.parent.glob("**/undo.db")
+    with closing(sqlite3.connect(log)) as db:
+        db.execute("UPDATE runs SET whole = 0")
+        db.execute("DELETE FROM steps")
+        db.commit()
+    code, document = stores.json("undo", "--yes")
+    assert code == 0
+    assert "more than is kept" in document["lost"][0]
+    back = [key for key in before if key[0] == "episodes" and stores.rows().get(key) == before[key]]
+    assert len(back) == sum(key[0] == "episodes" for key in before) - 1
+
+
+def test_native_edit_checks_what_is_there(stores: Stores) -> None:
+    (_, key), value = next(item for item in stores.rows().items() if item[0][0] == "episodes")
+    before = fingerprint(stores.cache)
+    for expected in (None, b"\0" * 32):
+        try:
+            _native.edit(str(stores.cache), [("episodes", key, expected, None)], {}, 9, 0)
+        except _native.Conflict:
+            continue
+        raise AssertionError("a conflict was not seen")
+    assert stores.generation == 1
+    assert before is not None
+    done = _native.edit(
+        str(stores.cache), [("episodes", key, _native.digest("blake3", value), None)], {}, 9, 1_795_392_000_000
+    )
+    assert (done.generation, done.rows_removed) == (9, 1)
+    assert f"episodes/{key}" not in stores.meta("storage_sync_digest")
+
+
+def test_the_log_is_for_its_owner_only(stores: Stores) -> None:
+    stores.change_primary()
+    stores.sync()
+    (log,) = stores.cache.parent.glob("**/undo.db")
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_undo_of_a_rebuild_puts_the_old_file_back(stores: Stores) -> None:
+    stores.change_primary()
+    before = stores.rows()
+    code, document = stores.json("rebuild", "--yes")
+    assert (code, document["verdict"]) == (7, "IN_SYNC"), document
+    rebuilt, generation = stores.rows(), stores.generation
+    assert rebuilt != before
+    code, document = stores.json("undo", "--yes")
+    assert code == 0, document
+    assert stores.rows() == before
+    assert stores.generation > generation
+    # the primary is asked again and has the last word
+    stores.sync()
+    assert stores.json("status", "--check")[1]["verdict"] == "IN_SYNC"

@@ -1,0 +1,104 @@
+"""Where the metrics get their figures: requests by status, the wait for the cache's lock, and the lag."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
+from storage_sync.demo.demo import Demo
+from storage_sync.reports import metric_facts
+from storage_sync.reports.metrics import Facts
+from storage_sync.service.operations import sync
+from storage_sync.state.directory import open_state_dir
+from storage_sync.sync.outcome_builder import Draft
+from storage_sync.values.outcome import Outcome, Word
+from storage_sync.values.snapshot import Behind, CoreBeat, Freshness, Snapshot
+from tests.support import processes, stores
+from tests.support.network import answer, no_answer
+from tests.support.relay import Relay
+from tests.support.sqld import Sqld
+
+NOW = 1_795_392_000.0
+
+
+def gathered(settings: Settings, outcome: Outcome) -> Facts:
+    assert settings.cache is not None
+    assert settings.state_dir is not None
+    history = open_state_dir(settings.state_dir, str(settings.cache)).history
+    warnings: list[str] = []
+    found = metric_facts.facts_of(outcome, settings.cache, history, warnings.append)
+    assert warnings == []
+    return found
+
+
+async def test_requests_are_told_by_their_status(tmp_path: Path) -> None:
+    with Sqld(stores.primary("batch", tmp_path)) as server, Relay(server.port) as relay:
+        settings = Settings(primary=relay.url, cache=tmp_path / "cache.redb", state_dir=tmp_path / "state")
+        first = await sync(Request(settings, None))
+        # probe and cursor; the close of its stream is still under way when the run ends, or over
+        assert first.transfer.by_code in ({"200": 2}, {"200": 3})
+        relay.play(lambda number, path: {1: answer(503), 2: answer(429)}.get(number))
+        second = await sync(Request(settings, None))
+        assert second.transfer.by_code == {"503": 1, "429": 1, "200": 2}
+        relay.play(lambda number, path: no_answer if number == 1 else None)
+        third = await sync(Request(settings, None))
+        assert third.transfer.by_code == {"none": 1, "200": 2}
+        totals = gathered(settings, third).totals
+    codes = {label: value for (kind, label), value in totals.items() if kind == "requests"}
+    assert codes == {"200": first.transfer.by_code["200"] + 4, "503": 1, "429": 1, "none": 1}
+
+
+async def test_a_wait_for_the_lock_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
+    settings = Settings(primary=f"file:{demo.primary}", cache=demo.cache, state_dir=demo.state_dir)
+    free = await sync(Request(settings, None))
+    assert (free.seconds.lock_wait, gathered(settings, free).lock_wait_s) == (0.0, 0.0)
+    waiting = asyncio.Event()
+    pause = Draft.wait_for_lock
+
+    async def noted(draft: Draft) -> None:
+        await pause(draft)
+        waiting.set()
+
+    monkeypatch.setattr(Draft, "wait_for_lock", noted)
+    demo.grow(1, NOW)
+    with processes.running(processes.HOLD_REDB, demo.cache, "write"):
+        run = asyncio.create_task(sync(Request(settings, None, wait_s=120.0)))
+        await waiting.wait()
+    outcome = await run
+    assert outcome.verdict is Word.IN_SYNC
+    assert outcome.seconds.lock_wait >= 0.05
+    assert gathered(settings, outcome).lock_wait_s == pytest.approx(outcome.seconds.lock_wait, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("freshness", "verdict", "lag"),
+    [
+        (Freshness(), Word.UNKNOWN, None),
+        (Freshness(exact=True, as_of=NOW - 9), Word.IN_SYNC, 0.0),
+        (Freshness(exact=True, as_of=NOW - 9), Word.UNKNOWN, None),
+        (Freshness(exact=False, as_of=NOW - 9), Word.STALE, 9.0),
+        (Freshness(exact=False, as_of=NOW + 9), Word.STALE, 0.0),
+        (Freshness(exact=True, as_of=NOW - 5, behind={"episodes": Behind(0, 1, 0)}), Word.STALE, 5.0),
+        (Freshness(exact=True, as_of=NOW - 5, behind={"episodes": Behind(0, 0, 0)}), Word.DRIFT, None),
+    ],
+)
+def test_the_lag_counts_from_when_the_primary_was_seen_elsewhere(
+    freshness: Freshness, verdict: Word, lag: float | None
+) -> None:
+    snapshot = Snapshot(seq=1, taken_at=NOW, beat=CoreBeat(at=NOW), freshness=freshness)
+    assert metric_facts.seen_now(Facts(lag_s=77.0), snapshot, verdict, NOW).lag_s == lag
+
+
+async def test_after_a_proof_there_is_no_lag_and_without_one_it_is_unknown(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
+    settings = Settings(primary=f"file:{demo.primary}", cache=demo.cache, state_dir=demo.state_dir)
+    assert gathered(settings, await sync(Request(settings, None))).lag_s == 0.0
+    demo.primary.rename(tmp_path / "away")
+    failed = await sync(Request(settings, None, max_attempts=1))
+    assert failed.error is not None
+    assert gathered(settings, failed).lag_s is None

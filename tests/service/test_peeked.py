@@ -1,0 +1,76 @@
+"""What the picture says after a look at a copy, after redb's own check, and of what makes syncs cheaper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from storage_sync import _native
+from storage_sync.demo.demo import Demo
+from storage_sync.values.events import Answer
+from storage_sync.values.outcome import CacheState, CheckStatus, Outcome, Word
+from storage_sync.values.snapshot import LockState
+from tests.service.test_service import NOW, proven, running, settings_of
+
+
+async def test_a_peek_shows_facts_of_the_copy_and_judges_nothing(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=8, now=int(NOW))
+    async with running(settings_of(demo)) as (service, watcher):
+        before = await watcher.until(proven)
+        assert before.cache.peek is None
+        assert before.cache.integrity is None
+        watcher.ask(service, "pause", paused=True)
+        held = _native.CacheFile.open(str(demo.cache), "write")
+        try:
+            answer = await watcher.answer(watcher.ask(service, "peek"))
+            assert isinstance(answer, Answer)
+            assert isinstance(answer.value, Outcome)
+            assert answer.value.verdict is not Word.IN_SYNC
+            seen = await watcher.until(lambda snapshot: snapshot.cache.peek is not None)
+            watcher.ask(service, "ping")
+            locked = await watcher.until(lambda snapshot: snapshot.cache.lock is LockState.OTHER)
+        finally:
+            held.close()
+        assert CacheState.LOCKED_EXCLUSIVE in locked.cache.states
+        assert seen.cache.peek is not None
+        assert seen.cache.peek.attempts >= 1
+        assert 0 <= seen.taken_at - seen.cache.peek.copied_at < 60
+        assert seen.cache.integrity is not None
+        assert seen.cache.integrity.status is CheckStatus.PASS
+        assert seen.cache.integrity_at is not None
+        assert seen.cache.generation == 1
+        subjects = {result.check.name: result.subject for result in seen.checks}
+        assert subjects["cache_integrity"] == "copy"
+        assert subjects["episode_count"] == "file", "what a copy cannot say stays as it was"
+        assert seen.freshness.proof == before.freshness.proof
+
+
+async def test_a_deep_check_is_dated_and_a_quick_one_keeps_its_date(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
+    async with running(settings_of(demo)) as (service, watcher):
+        await watcher.until(proven)
+        watcher.ask(service, "pause", paused=True)
+        await watcher.answer(watcher.ask(service, "validate", deep=True))
+        deep = await watcher.until(lambda snapshot: snapshot.cache.integrity is not None)
+        await watcher.answer(watcher.ask(service, "validate", deep=False))
+        assert watcher.snapshots[-1].cache.integrity_at == deep.cache.integrity_at
+
+
+async def test_a_console_that_looks_only_says_when_it_compares(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
+    async with running(settings_of(demo)) as (service, watcher):
+        writing = await watcher.until(lambda snapshot: snapshot.freshness.next_sync_at is not None)
+        assert writing.freshness.next_compare_at is None
+        watcher.ask(service, "set_access", access="ro")
+        looking = await watcher.until(lambda snapshot: snapshot.freshness.next_compare_at is not None)
+        assert looking.freshness.next_sync_at is None
+
+
+async def test_advice_is_in_the_picture(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=30, now=int(NOW))
+    hectic = msgspec.structs.replace(settings_of(demo), interval_s=0.001)
+    async with running(hectic) as (_, watcher):
+        seen = await watcher.until(lambda snapshot: bool(snapshot.advice))
+    assert seen.advice[0].setting == "max_episodes_cache"
+    assert seen.advice[0].suggested < 30

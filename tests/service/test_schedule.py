@@ -1,0 +1,90 @@
+"""When the next run is due: every reason, and what outranks what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage_sync.service.schedule import (
+    BACKOFF_MOST_S,
+    FILE_CHANGE_GAP_S,
+    Due,
+    Past,
+    Timing,
+    Trigger,
+    after_run,
+    backoff_s,
+    next_run,
+)
+
+TIMING = Timing(interval_s=300.0, staleness_s=900.0, on_start=True)
+START = 1_000_000.0
+
+
+def test_the_first_run_is_at_the_start() -> None:
+    assert next_run(TIMING, Past(START)) == Due(START, Trigger.START)
+
+
+def test_without_on_start_the_first_run_waits_for_the_interval() -> None:
+    assert next_run(replace(TIMING, on_start=False), Past(START)) == Due(START + 300, Trigger.INTERVAL)
+
+
+@given(jitter=st.floats(-1, 1))
+def test_the_interval_is_kept_within_its_jitter(jitter: float) -> None:
+    due = next_run(TIMING, Past(START, last_end=START, jitter=jitter))
+    assert due is not None
+    assert due.reason is Trigger.INTERVAL
+    assert START + 270 <= due.at <= START + 330
+
+
+def test_a_primary_that_moved_is_synced_before_the_interval() -> None:
+    due = next_run(TIMING, Past(START, last_end=START, proof_at=START, moved_at=START + 20))
+    assert due == Due(START + 30, Trigger.STALENESS)
+
+
+def test_a_proof_that_gets_too_old_is_renewed() -> None:
+    slow = replace(TIMING, interval_s=10_000.0)
+    due = next_run(slow, Past(START, last_end=START, proof_at=START - 100))
+    assert due == Due(START + 800, Trigger.STALENESS)
+
+
+def test_a_proof_that_a_run_could_not_renew_waits_for_the_interval() -> None:
+    due = next_run(TIMING, Past(START, last_end=START, proof_at=START - 5_000))
+    assert due is not None
+    assert due.reason is Trigger.INTERVAL
+
+
+def test_a_changed_file_is_looked_at_soon_but_not_all_the_time() -> None:
+    past = Past(START, last_end=START, file_changed_at=START + 1)
+    assert next_run(TIMING, past) == Due(START + FILE_CHANGE_GAP_S, Trigger.CACHE_CHANGED)
+    assert next_run(TIMING, replace(past, file_changed_at=START + 60)) == Due(START + 60.5, Trigger.CACHE_CHANGED)
+
+
+def test_failures_back_off_and_recovery_ends_the_wait() -> None:
+    past = Past(START, last_end=START, failures=3, spread=1.0)
+    assert next_run(TIMING, past) == Due(START + 4, Trigger.RETRY)
+    assert next_run(TIMING, replace(past, recovered_at=START + 1)) == Due(START + 1, Trigger.RECOVERY)
+
+
+def test_a_manual_run_waits_for_nothing() -> None:
+    past = Past(START, last_end=START, failures=9, manual_at=START + 2)
+    assert next_run(TIMING, past) == Due(START + 2, Trigger.MANUAL)
+
+
+@given(failures=st.integers(1, 10_000), spread=st.floats(0, 1), asked=st.none() | st.floats(0, 600))
+def test_backoff_is_bounded_and_heeds_the_server(failures: int, spread: float, asked: float | None) -> None:
+    wait = backoff_s(failures, spread, asked)
+    assert 0 < wait <= max(BACKOFF_MOST_S, asked or 0.0)
+    assert wait >= (asked or 0.0)
+
+
+@given(failed=st.booleans(), moved=st.booleans())
+def test_one_run_answers_every_reason_that_waited(failed: bool, moved: bool) -> None:
+    waiting = Past(START, failures=2, file_changed_at=START, recovered_at=START, manual_at=START)
+    waiting = replace(waiting, moved_at=START if moved else None)
+    past = after_run(waiting, ended_at=START + 5, proof_at=None, failed=failed, retry_after=None)
+    assert (past.file_changed_at, past.recovered_at, past.manual_at) == (None, None, None)
+    assert past.failures == (3 if failed else 0)
+    assert (past.moved_at is not None) == (failed and moved)

@@ -1,0 +1,41 @@
+"""What happened stays before now, whatever becomes of the system's clock."""
+
+from __future__ import annotations
+
+from storage_sync.service.schedule import Timing, Trigger
+from storage_sync.service.triggers import Agenda
+
+TIMING = Timing(interval_s=300.0, staleness_s=900.0, on_start=True)
+HOUR = 3600.0
+
+
+def test_a_clock_that_is_set_back_delays_no_run_by_more_than_the_wait() -> None:
+    agenda = Agenda()
+    start = agenda.past.started_at
+    agenda.note(last_end=start + 10, proof_at=start + 10)
+    back = start + 20 - HOUR
+    assert agenda.set_back(back)
+    due = agenda.next_run(TIMING)
+    assert due is not None
+    assert back + 270 <= due.at <= back + 330
+    assert not agenda.set_back(back + 1), "said once"
+
+
+def test_a_retry_does_not_wait_for_the_old_time() -> None:
+    agenda = Agenda()
+    agenda.note(last_end=agenda.past.started_at, failures=3)
+    agenda.hold(agenda.past.started_at + 120)
+    back = agenda.past.started_at - HOUR
+    assert agenda.set_back(back)
+    due = agenda.next_run(TIMING)
+    assert due is not None
+    assert due.reason is Trigger.RETRY
+    assert due.at <= back + 60
+
+
+def test_nothing_is_changed_while_the_clock_goes_on() -> None:
+    agenda = Agenda()
+    agenda.note(last_end=agenda.past.started_at + 1, moved_at=agenda.past.started_at + 2)
+    before = agenda.past
+    assert not agenda.set_back(agenda.past.started_at + 3)
+    assert agenda.past == before

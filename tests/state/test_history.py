@@ -1,0 +1,276 @@
+"""The history: what it remembers, and that it is never in the way."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from storage_sync.state.history import History, Medians
+from storage_sync.values.outcome import Check, CheckStatus, TableChange
+from storage_sync.values.snapshot import RunSummary
+
+
+def run(number: int, exit_code: int = 0, **kwargs: object) -> RunSummary:
+    values: dict[str, object] = {
+        "id": f"r{number}",
+        "kind": "sync",
+        "trigger": "manual",
+        "started_at": 1000.0 * number,
+        "took_s": 2.0,
+        "new": 3,
+        "changed": 1,
+        "gone": 0,
+        "exit_code": exit_code,
+        "result": "in sync" if exit_code == 0 else "failed",
+        "bytes_received": 1000 * number,
+        "requests": 3,
+    }
+    return RunSummary(**{**values, **kwargs})  # type: ignore[arg-type]
+
+
+class Warnings(list[str]):
+    """Collects what a person would be told."""
+
+
+@pytest.fixture
+def warnings() -> Warnings:
+    return Warnings()
+
+
+def test_a_run_comes_back_whole(tmp_path: Path, warnings: Warnings) -> None:
+    path = tmp_path / "state" / "history.db"
+    with History.open(path, warnings.append) as book:
+        book.record_run(
+            run(1, generation=7, resumable=True), document={"a": ["é"]}, steps=[("fetch", 0.5), ("commit", 0.1)]
+        )
+    with History.open(path, warnings.append) as book:
+        assert book.runs() == (run(1, generation=7, resumable=True),)
+        assert book.document("r1") == {"a": ["é"]}
+        assert book.steps("r1") == (("fetch", 0.5), ("commit", 0.1))
+        assert book.document("none") is None
+        assert book.steps("none") == ()
+    assert warnings == []
+
+
+def test_a_run_that_compared_a_part_is_not_the_last_success(tmp_path: Path, warnings: Warnings) -> None:
+    with History.open(tmp_path / "h.db", warnings.append) as book:
+        book.record_run(run(1, kind="verify", result="IN_SYNC"))
+        book.record_run(run(2, kind="verify", result="UNKNOWN"))
+        assert book.last_run(successful=True) == run(1, kind="verify", result="IN_SYNC")
+        assert book.last_run() == run(2, kind="verify", result="UNKNOWN")
+
+
+def test_runs_newest_first_since_and_limit(tmp_path: Path, warnings: Warnings) -> None:
+    with History.open(tmp_path / "h.db", warnings.append) as book:
+        for number in range(1, 6):
+            book.record_run(run(number, exit_code=3 if number == 5 else 0))
+        assert [one.id for one in book.runs()] == ["r5", "r4", "r3", "r2", "r1"]
+        assert [one.id for one in book.runs(since=3000.0)] == ["r5", "r4", "r3"]
+        assert [one.id for one in book.runs(limit=2)] == ["r5", "r4"]
+        assert book.last_run() == run(5, exit_code=3)
+        assert book.last_run(successful=True) == run(4)
+        view = book.view(last=1)
+        assert (view.runs, view.ok_ratio, view.last) == (5, 0.8, (run(5, exit_code=3),))
+        assert view.revision == 5
+
+
+def test_checks_newest_last(tmp_path: Path, warnings: Warnings) -> None:
+    with History.open(tmp_path / "h.db", warnings.append) as book:
+        for number, status in enumerate((CheckStatus.PASS, CheckStatus.FAIL, CheckStatus.SKIPPED), start=1):
+            book.record_run(run(number), checks=[Check("episode_count", status, 1, None)])
+        assert book.recent_checks("episode_count") == (CheckStatus.PASS, CheckStatus.FAIL, CheckStatus.SKIPPED)
+        assert book.recent_checks("episode_count", 1) == (CheckStatus.SKIPPED,)
+        assert book.recent_checks("other") == ()
+
+
+def test_pings_and_medians(tmp_path: Path, warnings: Warnings) -> None:
+    with History.open(tmp_path / "h.db", warnings.append) as book:
+        assert book.medians() == Medians()
+        for number, ms in enumerate((5.0, None, 7.0, 30.0)):
+            book.record_ping(float(number), ms)
+        assert book.pings() == (5.0, None, 7.0, 30.0)
+        assert book.pings(2) == (7.0, 30.0)
+        for number in (1, 2, 3):
+            book.record_run(run(number), rows_fetched=100 * number, fetch_s=1.0)
+        book.record_run(run(4, exit_code=3), rows_fetched=9999, fetch_s=1.0)
+        assert book.medians() == Medians(rows_per_s=200.0, ping_ms=7.0)
+
+
+def test_totals_count_on(tmp_path: Path, warnings: Warnings) -> None:
+    path = tmp_path / "h.db"
+    for number in (1, 2):
+        with History.open(path, warnings.append) as book:
+            book.record_run(
+                run(number),
+                applied={"episodes": TableChange(3, 0, 1)},
+                steps=[("fetch", 0.2)],
+                requests_by_code={"200": 4},
+            )
+            book.count("repairs", "reseed")
+    with History.open(path, warnings.append) as book:
+        totals = book.totals()
+    assert totals["changes", "episodes\tinsert"] == 6
+    assert ("changes", "episodes\tupdate") not in totals
+    assert totals["runs", "in sync"] == 2
+    assert totals["requests", "200"] == 8
+    assert totals["repairs", "reseed"] == 2
+    assert totals["phase_bucket", "fetch\t0.5"] == 2
+    assert totals["phase_seconds", "fetch"] == pytest.approx(0.4)
+
+
+def test_orphans_keep_when_they_were_first_seen(tmp_path: Path, warnings: Warnings) -> None:
+    with History.open(tmp_path / "h.db", warnings.append) as book:
+        book.see_orphans(["a", "b"], 10.0)
+        book.expect_orphans(["b"], "wanted", 11.0)
+        book.see_orphans(["a", "c"], 20.0)
+        marks = book.orphan_marks()
+        assert {key: mark.first_seen for key, mark in marks.items()} == {"a": 10.0, "b": 10.0, "c": 20.0}
+        assert marks["b"].expected_reason == "wanted"
+        book.see_orphans([], 30.0)
+        assert set(book.orphan_marks()) == {"b"}
+
+
+@pytest.mark.parametrize(
+    "content", [b"this is no database, it is a text" * 40, b"SQLite format 3\x00" + b"\x7f" * 5000]
+)
+def test_a_damaged_history_is_moved_aside(tmp_path: Path, warnings: Warnings, content: bytes) -> None:
+    path = tmp_path / "history.db"
+    path.write_bytes(content)
+    with History.open(path, warnings.append) as book:
+        book.record_run(run(1))
+        assert len(book.runs()) == 1
+    assert len(warnings) == 1
+    assert "damaged" in warnings[0]
+    (aside,) = tmp_path.glob("history.db.damaged-*")
+    assert aside.read_bytes() == content
+
+
+def test_damage_in_the_middle_is_found(tmp_path: Path, warnings: Warnings) -> None:
+    path = tmp_path / "history.db"
+    with History.open(path, warnings.append) as book:
+        for number in range(1, 60):
+            book.record_run(run(number), document={"text": "x" * 2000})
+    data = bytearray(path.read_bytes())
+    for offset in range(8192, len(data), 4096):
+        data[offset : offset + 64] = b"\xa5" * 64
+    path.write_bytes(bytes(data))
+    with History.open(path, warnings.append) as book:
+        book.record_run(run(1))
+        assert [one.id for one in book.runs()] == ["r1"]
+    assert "damaged" in warnings[0]
+
+
+def test_a_place_that_cannot_be_used_is_a_warning(tmp_path: Path, warnings: Warnings) -> None:
+    (tmp_path / "file").touch()
+    with History.open(tmp_path / "file" / "history.db", warnings.append) as book:
+        book.record_run(run(1))
+        assert len(book.runs()) == 1
+    assert len(warnings) == 1
+    assert "not remembered" in warnings[0]
+
+
+def test_a_removed_history_is_put_back(tmp_path: Path, warnings: Warnings) -> None:
+    """The state folder went while the console was open: what it knew comes back with the next run."""
+    path = tmp_path / "state" / "history.db"
+    with History.open(path, warnings.append) as book:
+        book.record_run(run(1))
+        shutil.rmtree(path.parent)
+        book.record_run(run(2))
+        assert book.runs() == (run(2), run(1))
+    with History.open(path, warnings.append) as book:
+        assert book.runs() == (run(2), run(1))
+    assert len(warnings) == 1
+    assert "put back" in warnings[0]
+
+
+def test_a_removed_history_that_cannot_be_put_back_is_one_warning(tmp_path: Path, warnings: Warnings) -> None:
+    path = tmp_path / "state" / "history.db"
+    with History.open(path, warnings.append) as book:
+        shutil.rmtree(path.parent)
+        path.parent.write_text("a file in its place")
+        for number in range(3):
+            book.record_run(run(number))
+        assert len(book.runs()) == 3
+    assert len(warnings) == 1
+
+
+@pytest.mark.parametrize("first", ["read", "write"])
+def test_a_history_that_is_damaged_while_it_is_open_is_moved_aside(
+    tmp_path: Path, warnings: Warnings, first: str
+) -> None:
+    """A new one is begun at once, not at the next start; and it is said once, not at every look."""
+    path = tmp_path / "history.db"
+    with History.open(path, warnings.append) as book:
+        book.record_run(run(1))
+        for part in list(tmp_path.iterdir()):
+            part.write_bytes(b"this is no database, it is a text" * 1000)
+        for _ in range(3 if first == "read" else 0):
+            assert book.runs() == ()
+        book.record_run(run(2))
+        assert book.runs() == (run(2),)
+    with History.open(path, warnings.append) as book:
+        assert book.runs() == (run(2),)
+    assert len(warnings) == 1
+    assert "damaged" in warnings[0]
+
+
+def test_a_newer_history_is_left_alone(tmp_path: Path, warnings: Warnings) -> None:
+    path = tmp_path / "history.db"
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    before = path.read_bytes()
+    with History.open(path, warnings.append) as book:
+        book.record_run(run(1))
+    assert "newer version" in warnings[0]
+    assert path.read_bytes()[:4096] == before[:4096] or path.stat().st_size == len(before)
+    assert list(tmp_path.glob("*.damaged-*")) == []
+
+
+def test_a_failing_write_is_a_warning(tmp_path: Path, warnings: Warnings) -> None:
+    path = tmp_path / "history.db"
+    with History.open(path, warnings.append) as book:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("DROP TABLE pings")
+        other.close()
+        book.record_ping(1.0, 2.0)
+        assert book.pings() == ()
+        book.record_run(run(1))
+        assert len(book.runs()) == 1
+    assert len(warnings) == 2
+
+
+def test_reading_only_creates_nothing(tmp_path: Path, warnings: Warnings) -> None:
+    path = tmp_path / "none" / "history.db"
+    with History.open(path, warnings.append, read_only=True) as book:
+        assert book.runs() == ()
+    assert list(tmp_path.iterdir()) == []
+    with History.open(path, warnings.append) as book:
+        book.record_run(run(1))
+    with History.open(path, warnings.append, read_only=True) as book:
+        assert len(book.runs()) == 1
+        book.record_run(run(2))
+    assert len(warnings) == 1
+
+
+def test_several_threads_and_processes_may_write(tmp_path: Path, warnings: Warnings) -> None:
+    path = tmp_path / "history.db"
+    books = [History.open(path, warnings.append) for _ in range(2)]
+
+    def write(book: History, base: int) -> None:
+        for number in range(20):
+            book.record_run(run(base + number))
+
+    threads = [threading.Thread(target=write, args=(books[n % 2], 100 * n + 1)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(books[0].runs(limit=1000)) == 80
+    for book in books:
+        book.close()
+    assert warnings == []

@@ -1,0 +1,1 @@
+"""Made-up states of the console, for component snapshots."""

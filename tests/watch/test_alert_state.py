@@ -1,0 +1,58 @@
+"""When the state that is told to others changes, and when it does not."""
+
+from __future__ import annotations
+
+from storage_sync.values.outcome import ErrorValue, Outcome, TableCounts, Word
+from storage_sync.values.snapshot import PrimaryHealth, PrimaryStatus
+from storage_sync.watch.alert_state import Change, Condition, after_ping, after_run
+
+DOWN = ErrorValue("primary_unavailable", "connection refused", "try later", True, 3)
+LOCKED = ErrorValue("cache_locked", "another process holds it", "wait", True, 6)
+STOPPED = ErrorValue("interrupted", "stopped", "run it again", True, 143)
+GONE = PrimaryHealth(status=PrimaryStatus.UNREACHABLE, error=DOWN)
+START = Condition(since=100.0)
+
+
+def ended(verdict: Word = Word.IN_SYNC, exit_code: int = 0, error: ErrorValue | None = None) -> Outcome:
+    refused = {"episodes": TableCounts(refused=2)} if exit_code == 7 else {}
+    return Outcome("sync", verdict, error.exit_code if error else exit_code, error=error, counts=refused)
+
+
+def test_a_proof_makes_it_well_and_a_start_is_no_recovery() -> None:
+    well = after_run(START, ended(), 105.0)
+    assert (well.word, well.trouble, well.since) == ("ok", False, 105.0)
+    assert not Change(START, well).recovered
+
+
+def test_trouble_keeps_its_beginning_and_counts_the_tries_until_a_run_ends_it() -> None:
+    well = after_run(START, ended(), 105.0)
+    down = after_ping(well, GONE, 110.0)
+    assert (down.word, down.since, down.tries, down.exit_code) == ("primary_unavailable", 110.0, 1, 3)
+    assert after_ping(down, GONE, 111.0) is down
+    down = after_run(down, ended(Word.UNKNOWN, error=DOWN), 112.0)
+    assert (down.since, down.tries) == (110.0, 2)
+    assert after_ping(down, PrimaryHealth(status=PrimaryStatus.CONNECTED), 113.0) is down
+    again = after_run(down, ended(), 120.0)
+    assert Change(down, again).recovered
+    assert again.tries == 0
+
+
+def test_another_trouble_is_another_state() -> None:
+    down = after_ping(START, GONE, 110.0)
+    locked = after_run(down, ended(Word.UNKNOWN, error=LOCKED), 112.0)
+    assert (locked.word, locked.since, locked.tries) == ("cache_locked", 112.0, 1)
+    assert not Change(down, locked).recovered
+
+
+def test_refused_rows_are_a_state_of_their_own() -> None:
+    partial = after_run(START, ended(exit_code=7), 105.0)
+    assert (partial.word, partial.trouble) == ("partial", True)
+    assert "2 rows" in partial.message
+
+
+def test_a_finding_without_an_error_is_named_by_its_verdict() -> None:
+    assert after_run(START, ended(Word.DRIFT, 1), 105.0).word == "drift"
+
+
+def test_an_interrupted_run_says_nothing() -> None:
+    assert after_run(START, ended(Word.UNKNOWN, error=STOPPED), 105.0) is START
