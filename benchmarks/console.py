@@ -1,4 +1,4 @@
-"""The console in a real terminal, each figure beside that of an application which only draws (`console.md` 8).
+"""The console in a real terminal, each figure beside that of an application which only draws.
 
 A key press is measured from the write to the pseudo-terminal until the output arrives that puts the text which it
 asks for on the emulated screen; the emulator's own time, pure Python, is not in it. The floor does the same with five

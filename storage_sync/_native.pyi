@@ -2,7 +2,7 @@
 
 Every function that touches a file or a batch releases the interpreter lock. Rows cross the border in
 batches only. A panic inside never ends the process and never prints: it is raised as `NativePanic`.
-Formats: `formats.md`; redb's behaviour: `cache.md`; digests: `sync.md` 3.4 and 3.5; merge: `projection.md`.
+Formats: docs/formats.md; redb's behaviour: docs/cache.md; digests: docs/protocol.md#digests; merge: docs/projection.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ class TableTypeMismatch(TableError): ...
 class TableDoesNotExist(TableError): ...
 
 class CommitUnknown(NativeError):
-    """`commit()` returned an error: it may or may not be durable (`cache.md` 2.4). Reopen and read the generation."""
+    """`commit()` returned an error: it may or may not be durable (docs/cache.md#commits). Reopen and read the generation."""
 
 class Conflict(NativeError):
     """The live file no longer holds what the plan was made of (invariant I11); nothing was written."""
@@ -118,7 +118,7 @@ class CopyInfo:
     method: Literal["reflink", "copy"]
 
 def copy_file(source: str, target: str, attempts: int = 5) -> CopyInfo:
-    """A private copy whose header was equal before and after (`cache.md`, fact 5); takes no lock. Always a new file:
+    """A private copy whose header was equal before and after (docs/cache.md#private-copies); takes no lock. Always a new file:
     an earlier copy of that name lives on for whoever still has it open.
 
     BlockingIOError after `attempts` copies during which the header moved. The target is created with mode 0600.
@@ -252,7 +252,7 @@ class Scan:
     def clean(self) -> bool:
         """No table has a drifted, rotten or absent row."""
     def orphaned_embeddings(self, limit: int = 20) -> tuple[int, list[str]]:
-        """Embeddings in the whole file whose owner is named by the key and is not in the file (`projection.md`, owner)."""
+        """Embeddings in the whole file whose owner is named by the key and is not in the file (docs/projection.md#owner-of-an-embedding)."""
     def bad_vectors(self, dimension: int | None, limit: int = 20) -> tuple[int, list[str]]:
         """Embeddings that are empty, not finite, zero, or not of `dimension` (None: the most frequent one)."""
     def known_buckets(self, tables: Sequence[str], part: tuple[int, int] | None = None) -> str:
@@ -308,7 +308,7 @@ class Changes:
 
 @final
 class Comparison:
-    """The primary's manifest against a scan: which rows must be fetched. Digest path, `sync.md` 3.4."""
+    """The primary's manifest against a scan: which rows must be fetched. Digest path, docs/protocol.md#digests."""
 
     def __init__(
         self, scope: Scope, scan: Scan | None, *, remembers: bool = False, kept: KeptManifest | None = None

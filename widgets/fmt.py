@@ -1,6 +1,6 @@
 """Text for people: numbers, sizes, ages, times, keys, bars. Data from outside passes `clean` first.
 
-`None` is unknown and becomes `?`, never 0 (`console.md` 7).
+`None` is unknown and becomes `?`, never 0 (docs/console.md#colours-and-signs).
 """
 
 from __future__ import annotations

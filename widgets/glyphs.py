@@ -1,4 +1,4 @@
-"""Roles, tones and the two glyph sets (`console.md` 7): glyph, then word, then colour."""
+"""Roles, tones and the two glyph sets (docs/console.md#colours-and-signs): glyph, then word, then colour."""
 
 from __future__ import annotations
 

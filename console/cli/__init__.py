@@ -1,4 +1,4 @@
-"""The command line of `cli.md`. Importing this costs nothing; `main` imports what the command needs."""
+"""The command line of docs/cli.md. Importing this costs nothing; `main` imports what the command needs."""
 
 from __future__ import annotations
 

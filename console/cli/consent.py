@@ -1,4 +1,4 @@
-"""Plan, question, work: how a command that changes what an operator may miss is run (`cli.md`, Consent)."""
+"""Plan, question, work: how a command that changes what an operator may miss is run (docs/cli.md#consent)."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _REMEMBERED = frozenset({"sync", "verify"})
 
 
 def status(invocation: Invocation, *, check: bool, max_age: float | None, nagios: bool) -> Answer:
-    """Exit 0 unless it fails itself; with one of the three options by what it found (`cli.md`, Commands)."""
+    """Exit 0 unless it fails itself; with one of the three options by what it found (docs/cli.md)."""
     if check:
         from console.cli.running import run_core
 

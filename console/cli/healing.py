@@ -1,4 +1,4 @@
-"""`repair` and `rebuild`: the plan, the question, the work (`cli.md`, Consent)."""
+"""`repair` and `rebuild`: the plan, the question, the work (docs/cli.md#consent)."""
 
 from __future__ import annotations
 

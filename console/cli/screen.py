@@ -77,7 +77,7 @@ def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
             invocation.use(loaded)
             if not on_terminal() or invocation.machine:
                 outcome = _sync_demo(invocation, seed, episodes)
-                # without a terminal it is the document that is asked for (`cli.md`)
+                # without a terminal it is the document that is asked for (docs/cli.md)
                 return Answer(
                     outcome, None if invocation.machine else json_text(to_json(outcome), indent=False), raw=True
                 )

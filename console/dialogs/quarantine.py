@@ -1,4 +1,4 @@
-"""The quarantine: refused rows, rows set aside, old files, runs that can be taken back (`console.md` 4.9)."""
+"""The quarantine: refused rows, rows set aside, old files, runs that can be taken back (docs/console.md#screens)."""
 
 from __future__ import annotations
 

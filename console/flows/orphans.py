@@ -1,4 +1,4 @@
-"""What the Orphans screen asks the core, and what it holds of the answers (`console.md` 5.2-5.4).
+"""What the Orphans screen asks the core, and what it holds of the answers (docs/console.md#orphans).
 
 The index and each view of it are frozen values; marks are a stored filter and single keys, never a list of all.
 """

@@ -1,4 +1,4 @@
-"""From a wish to its end: plan, consent, run with live progress, result (`console.md` 2.2, 4.7, 4.8).
+"""From a wish to its end: plan, consent, run with live progress, result (docs/console.md#plans).
 
 One at a time. The run outlives its dialog: `esc` hides it, and the key that opened it shows it again.
 """

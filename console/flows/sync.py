@@ -1,4 +1,4 @@
-"""Sync and rebuild by an operator; where another process holds the file, what can be done (`console.md` 4.3)."""
+"""Sync and rebuild by an operator; where another process holds the file, what can be done (docs/console.md#screens)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""Every key, declared once (`console.md` 3): bindings, footer, help, palette and the README's table come from here.
+"""Every key, declared once: bindings, footer, help, palette and the table of keys come from here.
 
 Textual is not imported, so that `storage-sync keys` stays cheap.
+
+See docs/console.md#keys.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ SCREENS: tuple[tuple[str, str, str], ...] = (
 
 
 class Level(IntEnum):
-    """How much a key can change, and so what it asks for first (`console.md` 2.2)."""
+    """How much a key can change, and so what it asks for first (docs/console.md#plans)."""
 
     LOOK = 0
     ADD = 1

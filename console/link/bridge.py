@@ -1,7 +1,9 @@
-"""Where the threads meet: the sync core runs in one worker thread, the screens read a mailbox (`console.md` 6.4, 6.5).
+"""Where the threads meet: the sync core runs in one worker thread, the screens read a mailbox.
 
 State is latest-wins, events are ordered and bounded, commands are answered by events. Nothing here waits for the
 core, except `stop`, which waits at most its timeout.
+
+See docs/architecture.md#threads.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""History: what ran, how it ended, how fast, and whether it can be resumed (`console.md` 4.10)."""
+"""History: what ran, how it ended, how fast, and whether it can be resumed (docs/console.md#screens)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Orphans: which embeddings have no owner or no valid vector, why, and what can be done (`console.md` 4.5, 5)."""
+"""Orphans: which embeddings have no owner or no valid vector, why, and what can be done (docs/console.md#screens)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Config: each value, its origin, when a change takes effect; edited, previewed, written (`console.md` 4.11)."""
+"""Config: each value, its origin, when a change takes effect; edited, previewed, written (docs/console.md#screens)."""
 
 from __future__ import annotations
 

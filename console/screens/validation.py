@@ -1,4 +1,4 @@
-"""Validation: which check failed, expected against actual, which keys, which field (`console.md` 4.4).
+"""Validation: which check failed, expected against actual, which keys, which field (docs/console.md#screens).
 
 `enter` goes from the check to its keys and on to the fields of one; `esc` goes back.
 """

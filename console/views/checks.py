@@ -1,4 +1,4 @@
-"""The checks in the words of `cli.md`, each with its age; what is too old is shown as what it was."""
+"""The checks in the words of docs/cli.md, each with its age; what is too old is shown as what it was."""
 
 from __future__ import annotations
 

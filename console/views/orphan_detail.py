@@ -1,4 +1,4 @@
-"""Facts about one embedding as a picture (`console.md` 4.5, 5.3). Pure."""
+"""Facts about one embedding as a picture (docs/console.md#orphans). Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of embeddings as lines: rule, counts, one row, the foot (`console.md` 4.5, 4.6). Pure."""
+"""The list of embeddings as lines: rule, counts, one row, the foot (docs/console.md#screens). Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The quarantine in words: one row, the details of one, and what there is in all (`console.md` 4.9)."""
+"""The quarantine in words: one row, the details of one, and what there is in all (docs/console.md#screens)."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def _idle_facts(frame: Frame) -> tuple[Fact, ...]:
 
 
 def _advice(frame: Frame) -> list[Fact]:
-    """What would make the next syncs cheaper, and by what figures (S17)."""
+    """What would make the next syncs cheaper, and by what figures."""
     return [
         Fact(
             "advice",

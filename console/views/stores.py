@@ -123,7 +123,7 @@ def cache_card(frame: Frame) -> StoreCard:
 
 
 def _cache_word(frame: Frame) -> tuple[Role, str]:
-    """Role and word of the state that matters most; the core lists them in the order of `cache.md` 2.6."""
+    """Role and word of the state that matters most; the core lists them in the order of docs/cache.md#states."""
     states = [state.value for state in frame.snapshot.cache.states]
     for group, role in (
         (_FAILED_STATES, Role.FAILED),

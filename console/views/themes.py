@@ -1,4 +1,7 @@
-"""The three themes (`console.md` 7). Contrast on the background is at least 4.8 for every text colour."""
+"""The three themes. Contrast on the background is at least 4.8 for every text colour.
+
+See docs/console.md#colours-and-signs.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one-line truth about a snapshot and the next step (`console.md` 2.1). Pure: value in, value out."""
+"""The one-line truth about a snapshot and the next step (docs/console.md#verdict). Pure: value in, value out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from widgets.glyphs import Role
 
 STALLED_AFTER_S = 1.5
 WARN_ONLY_CHECKS = frozenset({"orphaned_embeddings", "embedding_vectors"})
-"""Checks that say nothing about the proof (`cli.md`, verdict)."""
+"""Checks that say nothing about the proof (docs/cli.md#verdicts)."""
 
 DAMAGED_STATES = ("CORRUPT", "TRUNCATED", "BIT_ROT", "ROLLED_BACK", "WRONG_TYPES")
 _BROKEN = {"BIT_ROT": "damaged: rows are not what was proven", "WRONG_TYPES": "damaged: its tables are of other types"}

@@ -1,4 +1,4 @@
-//! One write transaction on the live file (`sync.md` 4.3, S6 and S7).
+//! One write transaction on the live file (docs/protocol.md#steps).
 
 use crate::errors::{Fault, Outcome};
 use crate::finish::{Checkpoint, Revisions, write_recommendation_index};

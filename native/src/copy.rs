@@ -1,4 +1,4 @@
-//! A private copy of a file that others may be writing, verified by its header (`cache.md`, fact 5).
+//! A private copy of a file that others may be writing, verified by its header (docs/cache.md#private-copies).
 
 use crate::errors::{Fault, Outcome};
 use crate::header::read_raw_of;

@@ -69,7 +69,7 @@ pub fn write_recommendation_index(transaction: &WriteTransaction) -> Outcome<()>
     Ok(())
 }
 
-/// Revisions of stored and removed episodes, as do-memory 0.1.47 keeps them (`formats.md` 0.2).
+/// Revisions of stored and removed episodes, as do-memory 0.1.47 keeps them (docs/formats.md#revisions).
 pub struct Revisions<'t> {
     table: redb::Table<'t, &'static str, i64>,
     metadata: redb::Table<'t, &'static str, &'static [u8]>,

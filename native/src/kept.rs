@@ -1,5 +1,5 @@
 //! What an unfinished build remembers of the primary's manifest, so that a resume asks only for what moved since
-//! (`sync.md` 4.4, R2).
+//! (docs/protocol.md#rebuild).
 
 use crate::errors::{Fault, Outcome};
 use crate::keys::{Bucket, Digest, KeyList};

@@ -1,4 +1,4 @@
-//! The primary's manifest against a scan: which rows must be fetched, which must go (`sync.md` 3.4).
+//! The primary's manifest against a scan: which rows must be fetched, which must go (docs/protocol.md#digests).
 
 use crate::body::Body;
 use crate::errors::{Fault, Outcome};

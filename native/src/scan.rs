@@ -1,4 +1,4 @@
-//! The judged content of one file: every value hashed and compared with the ledger (invariant I4).
+//! The judged content of one file: every value hashed and compared with the ledger (docs/protocol.md#invariants).
 
 use crate::errors::{Fault, Outcome};
 use crate::file::OpenFile;

@@ -1,4 +1,4 @@
-//! What is to be proven, and the digests that prove it (`sync.md` 3.4, encoding 1).
+//! What is to be proven, and the digests that prove it (docs/protocol.md#digests).
 
 use crate::errors::{Fault, Outcome};
 use crate::keys::{Bucket, Digest, hex_upper};

@@ -1,4 +1,4 @@
-//! The last steps of a file that becomes the cache itself (`sync.md` 4.4, R4 to R7).
+//! The last steps of a file that becomes the cache itself (docs/protocol.md#rebuild).
 
 use crate::apply::Applied;
 use crate::errors::{Fault, Outcome};

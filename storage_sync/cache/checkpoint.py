@@ -1,4 +1,4 @@
-"""The checkpoint: what a commit says of itself, inside the cache (`sync.md` 3.5, I3).
+"""The checkpoint: what a commit says of itself, inside the cache (docs/protocol.md#invariants).
 
 It lies as JSON under `storage_sync_meta["checkpoint"]` and is committed in the transaction that it describes.
 """

@@ -1,7 +1,9 @@
-"""What is inside an open private copy: whose it is, how old, and whether its rows are what we wrote (`cache.md` 2.6).
+"""What is inside an open private copy: whose it is, how old, and whether its rows are what we wrote.
 
 Several of these states can hold at once; they come in the order in which they decide what happens next
-(`sync.md` 4.2). Whether the rows are also the primary's is not judged here.
+(docs/protocol.md#recovery). Whether the rows are also the primary's is not judged here.
+
+See docs/cache.md#states.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Private copies: how everything but the commit looks at a cache (`sync.md` 4.1, redb's own lock).
+"""Private copies: how everything but the commit looks at a cache (docs/protocol.md#files).
 
 Taking one needs no lock, so a running do-memory is not disturbed. A file that is not the one of the last proof
 is suspect and is opened in a child process first.

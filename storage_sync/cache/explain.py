@@ -16,7 +16,7 @@ from storage_sync.values.errors import (
 
 
 def explain(error: _native.NativeError) -> StorageSyncError:
-    """The error of the hierarchy that stands for a native one (`cache.md` 2.3)."""
+    """The error of the hierarchy that stands for a native one (docs/cache.md#errors)."""
     match error:
         case _native.DatabaseAlreadyOpen():
             return CacheLocked(f"the cache is held by another process ({error})")

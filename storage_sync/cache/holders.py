@@ -1,4 +1,4 @@
-"""Who holds a lock on a file, without touching the lock (`cache.md` 2.5).
+"""Who holds a lock on a file, without touching the lock (docs/cache.md#locks).
 
 A do-memory that opens the file while anyone else holds even a shared lock on it, for an instant, fails at
 once and without retry. So the kernel's list is read; only where there is none a lock is tried.

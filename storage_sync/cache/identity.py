@@ -33,7 +33,7 @@ class FileSystem:
 
 
 def identity_of(status: os.stat_result) -> FileIdentity:
-    """The five numbers of `cli.md` (verdict) that must be unchanged for a proof to speak of the file."""
+    """The five numbers of docs/cli.md#verdicts that must be unchanged for a proof to speak of the file."""
     return FileIdentity(
         device=status.st_dev,
         inode=status.st_ino,

@@ -1,4 +1,4 @@
-"""Our lease: one writing run at a time on one cache (`operations.md`, Lease).
+"""Our lease: one writing run at a time on one cache (docs/operations.md#lease).
 
 A `flock` on `<cache>.lock`, which the kernel drops with the process, so it is never stale. What stands in the
 file is for people. do-memory never looks at it; redb's own lock on the cache is another matter (`holders.py`).

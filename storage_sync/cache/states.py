@@ -1,7 +1,9 @@
-"""What a cache path holds, told from its status, its first 320 bytes and the kernel's list of locks (`cache.md` 2.6).
+"""What a cache path holds, told from its status, its first 320 bytes and the kernel's list of locks.
 
 Nothing is locked, opened by redb or changed here. What needs redb (damage inside, rows) is judged on a private
 copy: `copy.py`, `content.py`.
+
+See docs/cache.md#states.
 """
 
 from __future__ import annotations

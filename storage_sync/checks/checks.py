@@ -1,4 +1,4 @@
-"""The checks of `cli.md`, as pure functions of what a scan and a comparison found."""
+"""The checks of docs/cli.md, as pure functions of what a scan and a comparison found."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WARN_ONLY: frozenset[str] = frozenset({"orphaned_embeddings", "embedding_vectors
 def all_checks(
     scope: CheckScope, file: FileFacts, tables: Mapping[str, TableFacts] | None, why_unknown: str = ""
 ) -> tuple[Check, ...]:
-    """Every check in the order of `cli.md`. `tables` is None when the primary could not be asked."""
+    """Every check in the order of docs/cli.md. `tables` is None when the primary could not be asked."""
     return (
         _integrity(file),
         _schema(file),

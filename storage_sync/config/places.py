@@ -32,7 +32,7 @@ def default_file() -> Path:
 
 
 def default_state_dir(cache: Path) -> Path:
-    """One folder per real path of a cache, under the platform's state folder (`sync.md` 4.1)."""
+    """One folder per real path of a cache, under the platform's state folder (docs/protocol.md#files)."""
     from storage_sync import _native
 
     real = cache.resolve()

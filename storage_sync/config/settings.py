@@ -1,6 +1,6 @@
 """Settings, where each came from, and the token.
 
-Precedence (`cli.md`, Options): option typed > environment > profile in the file > file > default. The environment
+Precedence (docs/cli.md#options): option typed > environment > profile in the file > file > default. The environment
 is `STORAGE_SYNC_*` for each setting, then the names that do-memory itself uses. A token is never a setting: only
 the file or the variable that holds it is, and its value never appears in a message, a `repr` or a view.
 """
@@ -49,7 +49,7 @@ class Ui(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Every setting; times in seconds, sizes in rows. Defaults are those of `cli.md`."""
+    """Every setting; times in seconds, sizes in rows. Defaults are those of docs/cli.md."""
 
     profile: Annotated[
         str,

@@ -1,7 +1,7 @@
 """A seeded embedded primary that grows as if do-memory wrote it: for the demo, the pictures and the benchmarks.
 
 This is the only writer of that primary; the tool itself never writes one. Schema and values are those of
-do-memory 0.1.47 (`formats.md` 1.1, 1.4, 2.2), without the vector index, which stock SQLite cannot make.
+do-memory 0.1.47 (docs/formats.md#tables-of-the-primary), without the vector index, which stock SQLite cannot make.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One planned change of single rows: plan, consent, set aside, one transaction, witness (`cli.md`, Consent)."""
+"""One planned change of single rows: plan, consent, set aside, one transaction, witness (docs/cli.md#consent)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Leave a cache as if this tool had never been there (`cli.md`, detach), or give its empty room back (compact)."""
+"""Leave a cache as if this tool had never been there, or give its empty room back (compact).
+
+See docs/operations.md#undoing.
+"""
 
 from __future__ import annotations
 

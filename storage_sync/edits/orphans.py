@@ -1,4 +1,4 @@
-"""Broken vectors: set them aside, or mark them as expected (`console.md` 5.4)."""
+"""Broken vectors: set them aside, or mark them as expected (docs/console.md#orphans)."""
 
 from __future__ import annotations
 

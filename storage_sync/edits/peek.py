@@ -1,4 +1,4 @@
-"""Look at a cache that another process may hold, through a verified private copy (`cache.md`, fact 5)."""
+"""Look at a cache that another process may hold, through a verified private copy (docs/cache.md#private-copies)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Take back what a run changed, row by row or by its old file (`cli.md`, undo).
+"""Take back what a run changed, row by row or by its old file (docs/cli.md#undo).
 
 A row is only taken back while it is what that run left: one that changed since is named in the plan and stays. A row
 that comes back and that the ledger does not list is cache-only, so no sync takes it out again; one that differs from

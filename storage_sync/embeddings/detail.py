@@ -1,4 +1,7 @@
-"""Facts about one row of the index: owner, cause, the vector's own figures, what lies near it (`console.md` 5.3)."""
+"""Facts about one row of the index: owner, cause, the vector's own figures, what lies near it.
+
+See docs/console.md#orphans.
+"""
 
 from __future__ import annotations
 

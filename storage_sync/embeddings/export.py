@@ -1,4 +1,4 @@
-"""Embeddings as JSON lines, for whoever asks a question that no screen answers (`console.md` 5.4)."""
+"""Embeddings as JSON lines, for whoever asks a question that no screen answers (docs/console.md#orphans)."""
 
 from __future__ import annotations
 

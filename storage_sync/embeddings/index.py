@@ -1,4 +1,4 @@
-"""The index of one scan: each embedding as a row of frozen columns, published once (`console.md` 5.1, 5.2)."""
+"""The index of one scan: each embedding as a row of frozen columns, published once (docs/console.md#orphans)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows of the index, in which order: filter, sort and group (`console.md` 5.2). Pure."""
+"""Which rows of the index, in which order: filter, sort and group (docs/console.md#orphans). Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be the matter with an embedding (`console.md` 5.1)."""
+"""What can be the matter with an embedding (docs/console.md#orphans)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a person asks of the embeddings (`console.md` 5.2). A filter: words, `key:word`, `norm:<0.5`, `!` inverts."""
+"""What a person asks of the embeddings. A filter: words, `key:word`, `norm:<0.5`, `!` inverts.
+
+See docs/console.md#orphans.
+"""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Capabilities:
     server: str
     """What it says it is: `SQLite 3.45.1`."""
     foreign_keys: bool | None
-    """Whether a REPLACE cascades (`formats.md` 1.3)."""
+    """Whether a REPLACE cascades (docs/formats.md#cascades)."""
     replication_index: int | None
     """As seen in the probe; None where the server sends none."""
     access: str = "unknown"

@@ -1,4 +1,4 @@
-"""Failures of a primary and what each one means for us (`primary.md` 3.3), free of any network library."""
+"""Failures of a primary and what each one means for us (docs/primary.md#failures), free of any network library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A libSQL server over HTTP: Hrana 3 pipelines and cursors, Hrana 2 pipelines (`primary.md` 1, 3 and 4).
+"""A libSQL server over HTTP: Hrana 3 pipelines and cursors, Hrana 2 pipelines (docs/primary.md#endpoints).
 
 `HranaHttpClient` is a `libsql_client.Client`, and gives the raw bodies that the data plane reads. Every network
 failure comes out as one of `storage_sync.errors`; no message, repr or log line holds the token.
@@ -180,7 +180,7 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
         self.replication_index: int | None = None
         """Newest one that an answer carried; None where the server sends none."""
         self.steps_back = 0
-        """How often it went back: an answer to a later request carried a smaller one (`sync.md` 4.1, epoch)."""
+        """How often it went back: an answer to a later request carried a smaller one (docs/protocol.md#identities)."""
 
     def __repr__(self) -> str:
         return f"HranaHttpClient({self._address.text!r})"
@@ -331,7 +331,8 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
         """The lines of one cursor as raw, decompressed chunks, cut anywhere; its stream is closed afterwards.
 
         Ends normally only when the server's last entry has arrived. A body that was cut is looked into once
-        through the pipeline, because a refusal and text that is not UTF-8 look like a cut here (`primary.md` 3.4).
+        through the pipeline, because a refusal and text that is not UTF-8 look like a cut here:
+        see docs/primary.md#answers-that-look-right-and-are-not.
         NoCursor before the first chunk where the server has no cursors.
         """
         if self._no_cursor:

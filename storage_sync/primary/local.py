@@ -1,6 +1,8 @@
-"""A `file:` primary through stock SQLite (`primary.md` 8): read-only, never created, never folded, interruptible.
+"""A `file:` primary through stock SQLite: read-only, never created, never folded, interruptible.
 
 Every function here blocks; `LocalSource` runs them on a thread. Neither libsql_client nor aiohttp is imported.
+
+See docs/primary.md#file-primaries.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""The `file:` transport of libsql_client, made safe for a primary: read-only, patient, never creating (`primary.md` 8).
+"""The `file:` transport of libsql_client, made safe for a primary: read-only, patient, never creating.
 
 For users of that interface; `LocalSource` reads through the same connection without importing it.
+
+See docs/primary.md#file-primaries.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""Reading without cursors: pages of keys inside one held transaction, given out as cursor lines (`primary.md` 0.2).
+"""Reading without cursors: pages of keys inside one held transaction, given out as cursor lines.
 
 Only for a server that answers 404 to `/v3/cursor`. The data plane sees the same lines as from a cursor.
+
+See docs/primary.md#endpoints.
 """
 
 from __future__ import annotations

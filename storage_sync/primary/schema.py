@@ -1,4 +1,4 @@
-"""Source tables and columns of the primary, by generation (`formats.md` 0.1 and 1.1)."""
+"""Source tables and columns of the primary, by generation (docs/formats.md#tables-of-the-primary)."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def names_to_look_for() -> dict[str, list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """What is wanted of a primary: the window and the two switches (`projection.md`)."""
+    """What is wanted of a primary: the window and the two switches (docs/projection.md)."""
 
     window: int
     patterns: bool = True

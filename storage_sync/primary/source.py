@@ -66,7 +66,7 @@ STEPS_A_LOOK = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """A cheap value that mostly differs after a change; equal ones prove nothing (`primary.md` 5.3)."""
+    """A cheap value that mostly differs after a change; equal ones prove nothing (docs/primary.md#change-tokens)."""
 
     values: tuple[object, ...]
     replication_index: int | None = None
@@ -94,7 +94,7 @@ class Source(Protocol):
 
     @property
     def source_id(self) -> str:
-        """`sync.md` 4.1."""
+        """See docs/protocol.md#identities."""
 
     @property
     def counters(self) -> Transfer:

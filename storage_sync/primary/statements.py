@@ -1,8 +1,9 @@
 """The SQL, as pure functions of what is wanted (`Projection`) and what is there (`Schema`).
 
 Keys travel as upper-case hex of their bytes. The canonical text, the manifest's rows and the select lists of a
-fetch are fixed (`sync.md` 3.4, `_native.pyi`); only their SQL form may change. Two dialects: a libSQL server with
-`concat_ws`, `octet_length`, `unhex` and a digest function, and stock SQLite from 3.35 on, which has none of them.
+fetch are fixed (docs/protocol.md#digests, `_native.pyi`); only their SQL form may change. Two dialects: a libSQL
+server with `concat_ws`, `octet_length`, `unhex` and a digest function, and stock SQLite from 3.35 on, which has none
+of them.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ def _expected_whole(table: str, projection: Projection, schema: Schema) -> str:
 
 
 def _expected_embedding(projection: Projection) -> str:
-    """Owner expected, or none by design (`projection.md`); rows of an unknown item_type are expected and refused."""
+    """Owner expected, or none by design (docs/projection.md); rows of an unknown item_type are expected and refused."""
     episode = "{} IN (SELECT id FROM w)"
     pattern = "{} IN (SELECT pattern_id FROM patterns)" if projection.patterns else "0"
     return (
@@ -370,7 +371,10 @@ def stock_by_keys(table: str, schema: Schema, count: int, form: Form) -> str | N
 
 
 def fingerprint(schema: Schema) -> str:
-    """One row of scalar subqueries that mostly moves when the primary does; only a hint (`primary.md` 5.3)."""
+    """One row of scalar subqueries that mostly moves when the primary does; only a hint.
+
+    See docs/primary.md#change-tokens.
+    """
     values: list[str] = []
     names = [source.name for table, source in SOURCES.items() if table != "embeddings"]
     for name in [*names, *schema.embedding_tables, TAG_TABLE]:

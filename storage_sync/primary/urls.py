@@ -1,4 +1,4 @@
-"""Addresses of a primary: which transport, which endpoint, which identity (`cli.md`, Primary URLs)."""
+"""Addresses of a primary: which transport, which endpoint, which identity (docs/cli.md#primary-urls)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Address:
     base: str
     """Remote: scheme, host, port and path without a slash at its end; file: the path as given."""
     source_id: str
-    """SHA-256, lower hex, of `host:port/path`, or of `file:` and the real path (`sync.md` 4.1)."""
+    """SHA-256, lower hex, of `host:port/path`, or of `file:` and the real path (docs/protocol.md#identities)."""
     loopback: bool
     """Whether bytes cost nothing on the way: this machine or a private network."""
 

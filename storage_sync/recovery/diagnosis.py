@@ -1,4 +1,4 @@
-"""What is wrong with a cache, and which rung of the ladder heals it (`sync.md` 4.2)."""
+"""What is wrong with a cache, and which rung of the ladder heals it (docs/protocol.md#recovery)."""
 
 from __future__ import annotations
 

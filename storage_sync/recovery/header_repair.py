@@ -1,7 +1,9 @@
-"""Copies of a damaged file that may open although it does not: what the first page says is put right (`cache.md` 2.3).
+"""Copies of a damaged file that may open although it does not: what the first page says is put right.
 
 Nothing here judges rows. A copy that opens because of a guess is walked like any other, and every row of it must
 prove itself (`salvage.py`).
+
+See docs/cache.md#errors.
 """
 
 from __future__ import annotations

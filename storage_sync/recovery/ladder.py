@@ -1,4 +1,4 @@
-"""`repair`: climb the ladder until the cache is proven again, or say why not (`sync.md` 4.2).
+"""`repair`: climb the ladder until the cache is proven again, or say why not (docs/protocol.md#recovery).
 
 Rung 1 lets redb repair the file when it is opened, rung 2 fetches rotten rows again in place, rung 3 builds the
 cache anew. Each ends with the proof of a sync.

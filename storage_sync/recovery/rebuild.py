@@ -1,4 +1,4 @@
-"""`rebuild`: a new cache beside the old one, proven, then swapped (`sync.md` 4.4).
+"""`rebuild`: a new cache beside the old one, proven, then swapped (docs/protocol.md#rebuild).
 
 The build is the staging file of a sync with another ending: rows of the old file that prove themselves are carried
 over, the rest is fetched, and what an earlier, killed run staged is taken up again. The live file stays as it is

@@ -1,4 +1,4 @@
-"""Walk a damaged file in a child process and stream what can still be read (`sync.md` 4.2).
+"""Walk a damaged file in a child process and stream what can still be read (docs/protocol.md#recovery).
 
 The child works on a private copy, page by page, and skips what does not read. It is watched like the probe
 (`cache/probe.py`): a crash or a hang in one table ends that table and not the rescue. Run as

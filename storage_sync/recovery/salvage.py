@@ -1,4 +1,4 @@
-"""From a damaged file to one that holds the rows which can be trusted (`sync.md` 4.1 and 4.2).
+"""From a damaged file to one that holds the rows which can be trusted (docs/protocol.md#recovery).
 
 Only rows that the ledger lists are taken over, and only when they are what it says: the bytes hash to what was proven,
 or of a cache-only row to what was there at the last proof, and they decode whole and hold the id that their key names.

@@ -1,4 +1,4 @@
-"""Whether a smaller window or a larger batch would help, and by how much (S17): figures in, sentences out.
+"""Whether a smaller window or a larger batch would help, and by how much: figures in, sentences out.
 
 What a sync costs: with nothing changed it copies and hashes the cache and asks for the root, all of it in proportion
 to the window; a first sync or a rebuild fetches every row; a fetch waits once a request. Rows mostly come as one

@@ -1,4 +1,4 @@
-"""What a command prints: the document of `cli.md`, a progress line, and the same for people.
+"""What a command prints: the document of docs/cli.md, a progress line, and the same for people.
 
 All of it is made from values; nothing here looks at a file, a clock or a terminal.
 """
@@ -117,7 +117,7 @@ def _in_table_order(values: Mapping[str, V]) -> list[tuple[str, V]]:
 
 
 def to_json(outcome: Outcome) -> dict[str, object]:
-    """The document, its fields in the order of `cli.md`; what the command has nothing to say about is left out."""
+    """The document, its fields in the order of docs/cli.md; what the command has nothing to say about is left out."""
     full = outcome.command in FULL_COMMANDS
     document: dict[str, object] = {
         "schema": SCHEMA,

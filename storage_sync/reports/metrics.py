@@ -1,4 +1,4 @@
-"""Metrics for Prometheus (`operations.md` 6): facts in, text out; written as a text file in one step.
+"""Metrics for Prometheus (docs/operations.md): facts in, text out; written as a text file in one step.
 
 Counters are running totals of the history, so that one-shot runs under a timer count on.
 """

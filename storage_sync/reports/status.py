@@ -23,7 +23,7 @@ _AGAINST = frozenset({Word.STALE, Word.DRIFT, Word.DAMAGED, Word.REFUSED})
 
 def status_quick(request: Request) -> Outcome:
     """The file's states and the last proof, which is only repeated as IN_SYNC while it is at most `staleness_s` old and
-    the file is the one that it was made of (`cli.md`, verdict)."""
+    the file is the one that it was made of (docs/cli.md#verdicts)."""
     settings = request.settings
     try:
         if settings.cache is None:

@@ -1,4 +1,4 @@
-"""Which rows differ, page by page, and both sides of each, field by field (`console.md` 4.4)."""
+"""Which rows differ, page by page, and both sides of each, field by field (docs/console.md#screens)."""
 
 from __future__ import annotations
 

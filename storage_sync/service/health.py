@@ -1,4 +1,4 @@
-"""What the pings say about the primary, as values (S7)."""
+"""What the pings say about the primary, as values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions about earlier runs (`console.md` 4.4, 4.10). They read the history file and nothing else."""
+"""Questions about earlier runs (docs/console.md#screens). They read the history file and nothing else."""
 
 from __future__ import annotations
 

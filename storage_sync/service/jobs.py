@@ -1,4 +1,4 @@
-"""The kinds of work that the core does one after the other, each named once (`console.md` 6.2).
+"""The kinds of work that the core does one after the other, each named once (docs/architecture.md#threads).
 
 A kind that changes the cache runs from a plan that somebody read; a sync also by itself.
 """
@@ -34,7 +34,7 @@ class Kind:
     """It compares with the primary, and so its verdict is the cache's."""
     flags: frozenset[str] = frozenset()
     level: int = 1
-    """The least level of its plans (`console.md` 2.2)."""
+    """The least level of its plans (docs/console.md#plans)."""
 
 
 @dataclass(frozen=True, slots=True)

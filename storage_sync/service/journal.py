@@ -56,7 +56,7 @@ class Journal:
         return self._history.view()
 
     def advice(self, settings: Settings) -> tuple[Advice, ...]:
-        """What another window or batch would win (S17). Blocking: history and file are looked at."""
+        """What another window or batch would win. Blocking: history and file are looked at."""
         return advice.advise(advice.figures_of(self._history, settings))
 
     def rows_per_second(self) -> float | None:

@@ -1,4 +1,4 @@
-"""What the core sees of both stores between the runs: the primary's pulse and the cache file from outside (S4, S7)."""
+"""What the core sees of both stores between the runs: the primary's pulse and the cache file from outside."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ class Pulse:
         self._agenda.note(file_changed_at=time.time())
 
     async def locks(self) -> None:
-        """Notice at once that a held file is free, without a lock of our own (`cache.md` 2.5)."""
+        """Notice at once that a held file is free, without a lock of our own (docs/cache.md#locks)."""
         while True:
             await self._held.wait()
             await asyncio.sleep(LOCK_S)

@@ -103,7 +103,7 @@ async def rebuild(request: Request, progress: Progress = quiet, cancel: Cancel |
 
 
 async def verify(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:
-    """The checks of `cli.md`; the flag `deep` adds redb's own, `part` compares only those rows with the primary."""
+    """The checks of docs/cli.md; the flag `deep` adds redb's own, `part` compares only those rows with the primary."""
     from storage_sync.verify.verify import run_verify
 
     async def work(context: Context) -> Outcome:

@@ -1,4 +1,4 @@
-"""What a front end asks about embeddings (`console.md` 6.2): scan, query, detail, marks, export.
+"""What a front end asks about embeddings (docs/architecture.md#threads): scan, query, detail, marks, export.
 
 The index is a frozen value that the asker holds and gives along; nothing here remembers one.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 REST_S = 0.1
-"""So long a cursor rests on a row before what lies near it is computed (`console.md` 5.3)."""
+"""So long a cursor rests on a row before what lies near it is computed (docs/console.md#orphans)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""What an operator can bring back or fetch again: runs, rows set aside, refused rows, old files (`console.md` 4.9)."""
+"""What an operator can bring back or fetch again: runs, rows set aside, refused rows, old files.
+
+See docs/console.md#screens.
+"""
 
 from __future__ import annotations
 

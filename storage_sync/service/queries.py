@@ -1,4 +1,4 @@
-"""What a front end may ask of the core while it works: answers, never changes (`console.md` 6.2).
+"""What a front end may ask of the core while it works: answers, never changes (docs/architecture.md#threads).
 
 A question runs beside the queue of jobs and never waits for a run. A newer one of the same name cancels the older;
 one that takes long says how far it is, and can be given up.

@@ -1,4 +1,4 @@
-"""When the next run is due and why (S2–S6). Pure: times in, one answer out; randomness is an argument."""
+"""When the next run is due and why. Pure: times in, one answer out; randomness is an argument."""
 
 from __future__ import annotations
 

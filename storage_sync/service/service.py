@@ -1,4 +1,4 @@
-"""The long-running core: when a sync runs, what is watched, and all that a front end can ask for (S2–S6, S12).
+"""The long-running core: when a sync runs, what is watched, and all that a front end can ask for.
 
 One event loop, one queue of jobs: a run, a plan and a validation never overlap. What is shown lives on the `Board`;
 what is due next is on the `Agenda`; what both stores say between the runs comes from the `Pulse`; the kinds of work

@@ -118,7 +118,7 @@ def _checked(cache: CacheHealth, outcome: Outcome, now: float) -> CacheHealth:
 
 
 def peeked(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> Snapshot:
-    """The picture after a look at a copy: facts of the copy, and no verdict (`console.md` 4.3)."""
+    """The picture after a look at a copy: facts of the copy, and no verdict (docs/console.md#screens)."""
     told = outcome.extra.get("peek")
     if not isinstance(told, Mapping):
         return snapshot

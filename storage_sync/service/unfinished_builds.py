@@ -1,4 +1,4 @@
-"""Unfinished builds beside the cache, for a person who decides whether to go on with them (`console.md` 4.8)."""
+"""Unfinished builds beside the cache, for a person who decides whether to go on with them (docs/console.md#screens)."""
 
 from __future__ import annotations
 

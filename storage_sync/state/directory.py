@@ -1,4 +1,4 @@
-"""The state folder of one cache: witness, history, rows set aside, private copies (`sync.md` 4.1)."""
+"""The state folder of one cache: witness, history, rows set aside, private copies (docs/protocol.md#files)."""
 
 from __future__ import annotations
 

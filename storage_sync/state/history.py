@@ -1,7 +1,9 @@
-"""The history: runs, checks, pings and marks of orphans, in a SQLite file of the state directory (`sync.md` 4.1).
+"""The history: runs, checks, pings and marks of orphans, in a SQLite file of the state directory.
 
 It is a convenience, never a condition: a damaged file is moved aside, a failing write is a warning, and what it
 cannot answer is empty. Times are UTC epoch seconds.
+
+See docs/protocol.md#files.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows that a sync, a repair or an operator took out and the primary cannot give back (`sync.md` 4.1).
+"""Rows that a sync, a repair or an operator took out and the primary cannot give back (docs/protocol.md#files).
 
 A SQLite file in the state folder, durable before the commit that needs it. Entries are written as pending, with
 the generation of that commit, and confirmed after it; `settle` of the next run decides about what a kill left.

@@ -1,4 +1,4 @@
-"""What the newest runs changed, so that it can be taken back (`cli.md`, undo).
+"""What the newest runs changed, so that it can be taken back (docs/cli.md#undo).
 
 A SQLite file in the state folder, beside the rows set aside. Set-aside rows are what the primary cannot give back
 and stay until an operator decides; this log is a convenience with bounds: the newest `KEEP_RUNS` runs, and the bytes

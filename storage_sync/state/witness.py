@@ -1,4 +1,4 @@
-"""The witness: the last acknowledged generation, outside the cache, and the last proof (`sync.md` 3.5, I5).
+"""The witness: the last acknowledged generation, outside the cache, and the last proof (docs/protocol.md#invariants).
 
 A killed file with one flipped bit may open one commit back and look healthy; only this can tell. It is a lower
 bound: a kill between commit and witness leaves the cache one generation ahead, which is accepted.

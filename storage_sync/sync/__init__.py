@@ -1,1 +1,1 @@
-"""Plan, fetch, stage, guard, apply, prove: one run of a sync (`sync.md` 4.3)."""
+"""Plan, fetch, stage, guard, apply, prove: one run of a sync (docs/protocol.md#steps)."""

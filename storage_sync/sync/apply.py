@@ -1,4 +1,4 @@
-"""The one write transaction and what must be durable around it (`sync.md` 4.3, S5 to S8; 4.4, R5 to R12)."""
+"""The one write transaction and what must be durable around it (docs/protocol.md#steps, docs/protocol.md#rebuild)."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ async def on_live_file(context: Context, path: str, generation: int | None, writ
 def _after_unknown(
     context: Context, path: str, generation: int | None, error: _native.CommitUnknown
 ) -> StorageSyncError:
-    """A commit that returned an error may be durable all the same (`cache.md` 2.4): the generation tells.
+    """A commit that returned an error may be durable all the same (docs/cache.md#commits): the generation tells.
 
     It is read from a copy, since another process may have the file by now.
     """
@@ -192,11 +192,11 @@ def _scan_of_copy(context: Context, built: str) -> _native.Scan:
 async def put_in_place(
     context: Context, built: str, look: Look, generation: int, now: float, *, keep: bool, why: Why = "old"
 ) -> FileIdentity | None:
-    """Give the finished file `built` the cache's name, under the lock of the file that has it (`cache.md` 2.5).
+    """Give the finished file `built` the cache's name, under the lock of the file that has it (docs/cache.md#locks).
 
     `look`: what `built` was made of. The identity is the one that the file had before anybody else could open it.
     `keep`: the one that it replaces stays beside it as `.<why>-<utc>`, and undo knows of it. CacheLocked after
-    `wait_s`, LocalIO; `_native.Conflict` when the file is no longer the one that was looked at (I11).
+    `wait_s`, LocalIO; `_native.Conflict` when the file is no longer the one that was looked at.
     """
     session = context.session
 

@@ -15,7 +15,7 @@ class Cancel:
     """One run's request to stop. `ask` belongs to the loop that the run lives in.
 
     Before the commit the run's task is cancelled at once. From the commit on the request is remembered and has no
-    effect (`console.md` 6.6): what was committed is read back and acknowledged.
+    effect (docs/architecture.md#threads): what was committed is read back and acknowledged.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""From a look at the cache to sealed rows of the primary, past the guards that need no plan (S3, S4)."""
+"""From a look at the cache to sealed rows of the primary, past the guards that need no plan."""
 
 from __future__ import annotations
 
@@ -105,7 +105,10 @@ async def in_primary(context: Context, table: str, keys: Sequence[str]) -> list[
 
 
 async def guard_first_contact(context: Context, look: Look) -> None:
-    """GuardStopped for a cache without our ledger that does not look like one of this primary (`sync.md` 4.2)."""
+    """GuardStopped for a cache without our ledger that does not look like one of this primary.
+
+    See docs/protocol.md#recovery.
+    """
     if look.scan is None or look.checkpoint is not None or look.sibling or context.options.adopt:
         return
     cached = look.scan.tables["episodes"].rows

@@ -1,4 +1,4 @@
-"""The guards that stand for the question "are you sure" (`sync.md` I7). Pure decisions over numbers."""
+"""The guards that stand for the question "are you sure" (docs/protocol.md#guards). Pure decisions over numbers."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def removal_ratio(facts: Facts) -> float:
 
 
 def implausible(cached_episodes: int, known_to_primary: int, schema: int | None, wrong_types: bool) -> str | None:
-    """Why an unstamped cache is not taken over by itself (`sync.md` 4.2), or None when it is plausible."""
+    """Why an unstamped cache is not taken over by itself (docs/protocol.md#recovery), or None when it is plausible."""
     if wrong_types:
         return "its tables are not of do-memory's types"
     if schema != 4 and cached_episodes:

@@ -1,4 +1,4 @@
-"""The first steps of every command that reads the cache: judge the file, copy it, hash what is in it (S1, S2)."""
+"""The first steps of every command that reads the cache: judge the file, copy it, hash what is in it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Look:
 
     @property
     def sibling(self) -> bool:
-        """Whether a sync builds the file beside it and renames it into place (`sync.md` 4.2)."""
+        """Whether a sync builds the file beside it and renames it into place (docs/protocol.md#recovery)."""
         return (
             self.replaces is not None
             or self.scan is None

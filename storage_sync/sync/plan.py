@@ -85,7 +85,7 @@ def adoption(plan: Plan, *, rows: int, cache_only: int, size: int | None, rows_p
 
 
 def phrase_for(level: int, changes: Mapping[str, TableChange], cached: Mapping[str, int], profile: str) -> str | None:
-    """What must be typed before a plan may run (`console.md` 2.2): the profile's name, or None for nothing."""
+    """What must be typed before a plan may run (docs/console.md#plans): the profile's name, or None for nothing."""
     removed = sum(change.remove for change in changes.values())
     large = any(
         change.remove > TYPED_SHARE * cached.get(table, 0) for table, change in changes.items() if change.remove

@@ -1,4 +1,4 @@
-"""The value of a running operation: phases, rows, rate and remaining time (`console.md` 4.1, Sync panel)."""
+"""The value of a running operation: phases, rows, rate and remaining time (docs/console.md#screens)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Root equality, and everything that is said because of it: proof, witness, counts, checks (S7 to S9)."""
+"""Root equality, and everything that is said because of it: proof, witness, counts, checks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from storage_sync.values.snapshot import Phase
 from storage_sync.values.witness import Witness
 
 DROPPED_WITH_EPISODE = ("summaries", "relationships", "episode_pattern_relationships")
-"""What do-memory loses in the primary when it rewrites an episode (`formats.md` 1.3)."""
+"""What do-memory loses in the primary when it rewrites an episode (docs/formats.md#cascades)."""
 
 
 async def proven(context: Context, compared: Compared, look: Look, generation: int) -> Outcome:

@@ -1,4 +1,4 @@
-"""One sync from lease to witness (`sync.md` 4.3): look, compare, guard, apply, prove."""
+"""One sync from lease to witness (docs/protocol.md#steps): look, compare, guard, apply, prove."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from storage_sync.values.snapshot import Phase
 HEALED_IN_PLACE = frozenset({CacheState.BIT_ROT})
 """Damage of rows alone: they are fetched again, in place."""
 ROUNDS = 5
-"""How often a merge is done again because the live file changed meanwhile (I11)."""
+"""How often a merge is done again because the live file changed meanwhile."""
 
 
 class _Moved(Exception):

@@ -1,4 +1,4 @@
-"""From the primary's state to proven rows in staging (`sync.md` 3.4 and 4.3, S3 and S4).
+"""From the primary's state to proven rows in staging (docs/protocol.md#steps).
 
 Two paths, one result. Where the server can digest, a manifest names the rows that differ and only those are
 fetched by key. Otherwise, and for a first sync, every expected row arrives in one read transaction and the
@@ -110,7 +110,7 @@ class Stager:
         return comparison
 
     async def _kept_manifest(self) -> _native.KeptManifest | None:
-        """What an unfinished build remembers: a resume asks only for what moved since (`sync.md` 4.4, R2)."""
+        """What an unfinished build remembers: a resume asks only for what moved since (docs/protocol.md#rebuild)."""
         target = self._target
         if not target.sibling:
             return None

@@ -35,7 +35,7 @@ class Runs:
 
 @dataclass(frozen=True, slots=True)
 class RunDetail:
-    """One run as the history keeps it; `document` is what it printed (`cli.md`), empty when none is kept."""
+    """One run as the history keeps it; `document` is what it printed (docs/cli.md), empty when none is kept."""
 
     id: str
     steps: tuple[tuple[str, float], ...] = ()

@@ -1,6 +1,6 @@
 """One hierarchy of errors; each class carries its exit code, code word, hint and whether a retry helps.
 
-The code words and exit codes are the contract of `cli.md` ("error") and `operations.md` 6.
+The code words and exit codes are the contract of docs/cli.md#errors and docs/operations.md.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class LocalIO(StorageSyncError):
 
 
 class GuardStopped(StorageSyncError):
-    """A guard of `sync.md` I7 stopped the run; nothing was changed."""
+    """A guard of docs/protocol.md#guards stopped the run; nothing was changed."""
 
     code = "guard"
     exit_code = 9

@@ -33,7 +33,7 @@ PATTERN_TABLES: frozenset[str] = frozenset({"patterns", "heuristics", "procedura
 
 
 class Word(StrEnum):
-    """The seven verdicts of `cli.md`."""
+    """The seven verdicts of docs/cli.md."""
 
     IN_SYNC = "IN_SYNC"
     STALE = "STALE"
@@ -45,7 +45,7 @@ class Word(StrEnum):
 
 
 class CacheState(StrEnum):
-    """The states of `cache.md` 2.6."""
+    """The states of docs/cache.md#states."""
 
     ABSENT = "ABSENT"
     NOT_A_FILE = "NOT_A_FILE"
@@ -90,7 +90,7 @@ class CheckStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FileIdentity:
-    """What must be unchanged for a proof to still speak of the file: `cli.md`, verdict."""
+    """What must be unchanged for a proof to still speak of the file: docs/cli.md#verdicts."""
 
     device: int
     inode: int
@@ -147,7 +147,7 @@ class TableChange:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check of `cli.md`. `detail` is a sentence; `seconds` how long it took."""
+    """One check of docs/cli.md. `detail` is a sentence; `seconds` how long it took."""
 
     name: str
     status: CheckStatus
@@ -209,7 +209,7 @@ def error_value(error: StorageSyncError) -> ErrorValue:
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """An embedding without its owner, or an otherwise broken vector (`console.md` 5.1)."""
+    """An embedding without its owner, or an otherwise broken vector (docs/console.md#orphans)."""
 
     key: str
     reason: str
@@ -257,7 +257,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a command ended: everything that the document of `cli.md` says about it."""
+    """How a command ended: everything that the document of docs/cli.md says about it."""
 
     command: str
     verdict: Word

@@ -1,7 +1,7 @@
 """The values that the parts speak in: frozen, slotted, picklable, compared by value.
 
 Times are UTC epoch seconds (float) unless a field says monotonic; sizes are bytes; `None` means unknown and
-is drawn as `?`, never as 0. Shapes: `console.md` 6.1 and `cli.md` (the document).
+is drawn as `?`, never as 0. Shapes: docs/architecture.md#threads and docs/cli.md.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from storage_sync.values.outcome import (
 
 
 class Phase(StrEnum):
-    """Steps of a run as they are shown (`sync.md` 4.3)."""
+    """Steps of a run as they are shown (docs/protocol.md#steps)."""
 
     LEASE = "lease"
     COPY = "copy"
@@ -277,5 +277,5 @@ class Snapshot:
     config: ConfigView = ConfigView()
     plan: Plan | None = None
     advice: tuple[Advice, ...] = ()
-    """What would make syncs cheaper, from the figures of the last ones (S17)."""
+    """What would make syncs cheaper, from the figures of the last ones."""
     error: ErrorValue | None = None

@@ -101,7 +101,7 @@ async def _source(context: Context) -> tuple[str, str]:
 
 
 async def _advice(context: Context) -> tuple[str, str]:
-    """A slow setting stops no sync, so whatever is found passes (S17)."""
+    """A slow setting stops no sync, so whatever is found passes."""
     if context.session.settings.cache is None:
         return "measured runs", "no cache is set, so nothing was measured"
     found = advice.advise(await asyncio.to_thread(_figures, context))

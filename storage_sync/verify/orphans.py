@@ -1,4 +1,4 @@
-"""Embeddings of the cache without their owner, and otherwise broken vectors (`console.md` 5.1)."""
+"""Embeddings of the cache without their owner, and otherwise broken vectors (docs/console.md#orphans)."""
 
 from __future__ import annotations
 

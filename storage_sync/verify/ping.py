@@ -1,4 +1,4 @@
-"""`ping`: does the primary answer, does it know us, what can it do (S7)."""
+"""`ping`: does the primary answer, does it know us, what can it do."""
 
 from __future__ import annotations
 

@@ -90,10 +90,10 @@ def test_bindings_carry_their_ids_for_a_keymap() -> None:
     assert {"sync", "quit", "help"} <= ids
 
 
-def test_the_readme_has_the_table_of_keys() -> None:
+def test_the_documents_have_the_table_of_keys() -> None:
     table = markdown_table()
     assert len(table.splitlines()) == len(KEYS) + 2
-    assert table in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert table in (Path(__file__).parents[2] / "docs" / "console.md").read_text(encoding="utf-8")
 
 
 def test_keys_that_the_verdict_names_exist() -> None:

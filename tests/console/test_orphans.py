@@ -1,4 +1,4 @@
-"""The Orphans screen: each of its keys, what it asks, what it shows (`console.md` 5)."""
+"""The Orphans screen: each of its keys, what it asks, what it shows (docs/console.md#orphans)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each row of the verdict table (`console.md` 2.1), and what is never green."""
+"""Each row of the verdict table (docs/console.md#verdict), and what is never green."""
 
 from __future__ import annotations
 

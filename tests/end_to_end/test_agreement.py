@@ -1,4 +1,7 @@
-"""What the screen says is what `status --check --json` says at the same instant, in every state (`console.md` 2.1)."""
+"""What the screen says is what `status --check --json` says at the same instant, in every state.
+
+See docs/console.md#verdict.
+"""
 
 from __future__ import annotations
 

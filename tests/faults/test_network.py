@@ -509,7 +509,7 @@ def test_a_server_that_ends_between_two_requests(alone: Alone, number: int, kill
     lane.relay.play()
     (again,) = gathered(lane.sync())
     if kill and again.exit_code == 9:
-        # sqld numbers its log anew after a kill, which from here is what a restore looks like (sync.md I7)
+        # sqld numbers its log anew after a kill, which from here is what a restore looks like (docs/protocol.md#guards)
         again = asyncio.run(sync(Request(lane.settings(), None, flags=frozenset({"adopt"}))))
     assert (again.verdict, again.exit_code) == (Word.IN_SYNC, 0), again.error
     assert check(stores.quiet_copy(server.database, tmp_path / "copy"), lane.cache, window=WINDOW).holds(exact=True)
@@ -554,7 +554,7 @@ def test_a_server_that_goes_back_to_an_older_copy(alone: Alone, number: int, tmp
     lane.relay.play()
     (again,) = gathered(lane.sync())
     if again.exit_code == 9:
-        # the primary's history went back: taking that on is a decision (sync.md I7)
+        # the primary's history went back: taking that on is a decision (docs/protocol.md#guards)
         assert again.verdict is Word.REFUSED
         again = asyncio.run(sync(Request(lane.settings(), None, flags=frozenset({"adopt"}))))
     assert again.verdict is Word.IN_SYNC, again.error

@@ -4,7 +4,7 @@
         [--exact] [--json]
 
 Reads the primary with `sqlite3` (a file, opened read-only) and the cache with `redb_reader`, and compares by
-`projection.md`. Exit 0: every expected row is there and equal; 1: rows are missing or differ, or, with `--exact`,
+docs/projection.md. Exit 0: every expected row is there and equal; 1: rows are missing or differ, or, with `--exact`,
 rows are there that the projection does not have.
 """
 

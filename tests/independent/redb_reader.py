@@ -1,6 +1,6 @@
 """A small reader of redb files (format 3) in plain Python: header, B-trees, tables of bytes.
 
-Facts: `cache.md`, the end of `formats.md`, redb's public design document. It reads the committed slot that the
+Facts: docs/cache.md, the end of docs/formats.md, redb's public design document. It reads the committed slot that the
 header names, verifies nothing, and never writes; it takes no lock, so the file must be at rest.
 """
 

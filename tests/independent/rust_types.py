@@ -3,7 +3,7 @@
 A value of either origin has one Python form, so that equality of a cached row and a primary row is `==`:
 f32 as the integer of its bits, a time as (epoch seconds, nanoseconds), a UUID as lower-case text, a struct as a
 dict in field order, an enum as (variant, payload), an option as None or the value, a map as a dict.
-Layouts: `formats.md` 3.1 and 3.2.
+Layouts: docs/formats.md#values.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class File:
         return any(key in self.rows and not self.rows[key].whole for key in self.ledger)
 
     def current(self, key: Key, mark: object) -> bool:
-        """Judged by the bytes, not by the ledger alone (I4)."""
+        """Judged by the bytes, not by the ledger alone."""
         entry = self.ledger.get(key)
         return entry is not None and entry.mark == mark and self.rows.get(key) == entry.value
 

@@ -16,7 +16,7 @@ ALL = Consent(adopt=True, allow_shrink=True, repair=True)
 
 
 class Diverged(AssertionError):
-    """A truth of `sync.md` 3.5 does not hold."""
+    """A truth of docs/protocol.md#invariants does not hold."""
 
 
 @dataclass
@@ -46,7 +46,7 @@ class World:
         self.log.append(f"settings: {self.scope}")
 
     def run(self, *, consent: Consent = NONE, kill: Kill = Kill.NEVER, faults: float = 0.0, busy: float = 0.0) -> End:
-        """One sync among writers, faults and kills; checks I1, I3, I5, I6, I10 on its end."""
+        """One sync among writers, faults and kills, and the invariants at its end."""
         primary, cache = self.primary, self.cache
         before, acknowledged = cache.file, cache.acknowledged
         primary.faults, primary.busy, cache.busy = faults, busy, busy / 2
@@ -70,7 +70,7 @@ class World:
             self._fail("verify says IN_SYNC and the cache is not the projection")
 
     def settle(self) -> None:
-        """Nobody writes any more: one sync makes the cache the projection, the next writes nothing (I8)."""
+        """Nobody writes any more: one sync makes the cache the projection, the next writes nothing."""
         if self.run(consent=ALL) is not End.PROVEN:
             self._fail("a quiet sync with every consent is not proven")
         file = self.cache.file
@@ -89,18 +89,18 @@ class World:
     def _judge(self, ended: Ended, before: File, acknowledged: int, *, quiet: bool, consent: Consent) -> None:
         file = self.cache.file
         if not ended.written and quiet and file != before:
-            self._fail("the run ended without writing, and the file changed (I6)")
+            self._fail("the run ended without writing, and the file changed")
         if ended.end is not End.PROVEN and not ended.written and self.cache.acknowledged != acknowledged:
-            self._fail("nothing was proven, and the witness moved (I5)")
+            self._fail("nothing was proven, and the witness moved")
         if ended.written and file.checkpoint is None:
-            self._fail("written without a checkpoint (I3)")
+            self._fail("written without a checkpoint")
         generation = file.checkpoint.generation if file.checkpoint else 0
         if ended.written and self.cache.acknowledged > generation:
-            self._fail("the witness is ahead of the file (I5)")
+            self._fail("the witness is ahead of the file")
         if ended.end is End.PROVEN:
             states = [{k: row.digest() for k, row in project(s, self.scope).items()} for s in self.primary.seen]
             if self._content(file) not in states:
-                self._fail("a proven cache equals no state that the primary had during the run (I1)")
+                self._fail("a proven cache equals no state that the primary had during the run")
         if ended.written and quiet and not consent.adopt and not consent.repair:
             self._cache_only_kept(before, file)
 
@@ -108,7 +108,7 @@ class World:
         kept: dict[Key, Value] = before.cache_only
         lost = [key for key in kept if key not in after.rows]
         if lost:
-            self._fail(f"rows that only the cache had are gone: {lost} (I1)")
+            self._fail(f"rows that only the cache had are gone: {lost}")
 
     def _fail(self, why: str) -> None:
         raise Diverged("\n".join([why, *self.log]))

@@ -1,6 +1,7 @@
 """A primary in a few dictionaries: what applications do to it, and what each kind of request answers.
 
-States are immutable mappings, so that a snapshot costs nothing. Rowids, stamps and cascades follow `sync.md` 3.1.
+States are immutable mappings, so that a snapshot costs nothing. Rowids, stamps and cascades follow
+docs/protocol.md#why-digests.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Scope(NamedTuple):
 
 
 def project(state: State, scope: Scope) -> dict[Key, Row]:
-    """The expected rows of one state (`projection.md`)."""
+    """The expected rows of one state (docs/projection.md)."""
     episodes = sorted((key for key in state if key[0] == EPISODES), key=lambda key: (-state[key].start, key[1]))
     chosen = {key[1] for key in episodes[: scope.window]}
 

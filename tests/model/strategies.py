@@ -1,4 +1,4 @@
-"""How changes are found: the protocol's own way, and the ways that `sync.md` 3.2 found wanting.
+"""How changes are found: the protocol's own way, and the ways that docs/protocol.md#why-digests found wanting.
 
 Each answers what the cache should hold next: the rows that had to be fetched, and for every expected key the mark
 that the ledger keeps. All see the primary through `request()`, so that others write between two requests.

@@ -1,4 +1,7 @@
-"""One run of the protocol over the models (`sync.md` 4.3), with the product's own decisions where they are pure."""
+"""One run of the protocol over the models, with the product's own decisions where they are pure.
+
+See docs/protocol.md#steps.
+"""
 
 from __future__ import annotations
 
@@ -106,7 +109,7 @@ def _attempt(
     kill: Kill,
     strategy: Strategy,
 ) -> Ended | None:
-    """None: the file changed between look and transaction (I11), try again."""
+    """None: the file changed between look and transaction, try again."""
     stamped = look.checkpoint
     before = cache.file
     epoch = _epoch(primary, stamped, source)

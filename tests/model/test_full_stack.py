@@ -85,7 +85,7 @@ class History:
         return outcome
 
     def judge(self, outcome: Outcome, before: str | None) -> None:
-        """A proof is of one state that the primary had meanwhile (I1); without one nothing was written (I6)."""
+        """A proof is of one state that the primary had meanwhile; without one nothing was written."""
         assert outcome.exit_code not in (1, 70), self.story(str(outcome))
         if outcome.verdict is not Word.IN_SYNC:
             assert fingerprint(self.cache) == before, self.story("changed without a proof")
@@ -99,7 +99,7 @@ class History:
         assert have in states, self.story("the cache is no state that the primary had")
 
     def settle(self) -> None:
-        """Quiet: one sync reaches the primary's state, the next writes nothing (I8)."""
+        """Quiet: one sync reaches the primary's state, the next writes nothing."""
         outcome = self.sync(*ALL)
         assert outcome.verdict is Word.IN_SYNC, self.story(str(outcome))
         state = stores.quiet_copy(self.server.database, self.folder / "quiet")

@@ -1,4 +1,4 @@
-"""What an apply writes beside the rows: the recommendation index and the revisions of episodes (`formats.md` 0.2)."""
+"""What an apply writes beside the rows: the recommendation index and the revisions of episodes (docs/formats.md#revisions)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""The manifest computed a second time, row by row in Python, from the SQLite file (`sync.md` 3.4, `projection.md`).
+"""The manifest computed a second time, row by row in Python, from the SQLite file.
 
 Shares no code with the statements that it judges.
+
+See docs/protocol.md#digests, docs/projection.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The document of `cli.md`, held by golden files; and what people read."""
+"""The document of docs/cli.md, held by golden files; and what people read."""
 
 from __future__ import annotations
 

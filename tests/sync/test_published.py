@@ -143,7 +143,7 @@ def once(work: Callable[[], None], real: Callable[..., Any]) -> Callable[..., An
 async def test_what_do_memory_writes_while_the_new_file_is_built_is_in_it(
     request_of: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """I11 for a file that is replaced as a whole: it must still be the one that the new one was made of."""
+    """No lost update, for a file that is replaced as a whole: it must still be the one that the new one was made of."""
     await operations.sync(request_of)
     cache = os.fspath(request_of.settings.cache or "")
     add_row(cache)

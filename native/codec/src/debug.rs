@@ -1,4 +1,4 @@
-//! Patterns out of their Rust Debug text, the only place where the primary keeps them whole (`formats.md` 1.4).
+//! Patterns out of their Rust Debug text, the only place where the primary keeps them whole (docs/formats.md#encodings).
 //!
 //! The reader is strict by its last step: the value must print as the very text that it was read from.
 

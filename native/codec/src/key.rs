@@ -4,7 +4,7 @@ use crate::table::Table;
 use crate::value::{SourceRow, Value};
 use uuid::Uuid;
 
-/// Whose embedding a cache key names (`projection.md`, owner).
+/// Whose embedding a cache key names (docs/projection.md#owner-of-an-embedding).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Owner {
     Episode(Uuid),

@@ -1,4 +1,4 @@
-//! Forms that earlier releases of do-memory wrote and later ones cannot read (`formats.md` 1.4, legacy-row hazards).
+//! Forms that earlier releases of do-memory wrote and later ones cannot read (docs/formats.md#encodings).
 //!
 //! They are tried only when the present form does not fit.
 

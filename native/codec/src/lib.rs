@@ -1,7 +1,7 @@
 //! Rows of a do-memory primary as values of its redb cache.
 //!
 //! Pure functions over bytes: no file, no network, no Python. The layouts and the JSON are those of do-memory
-//! (`formats.md` 3), the digests those of `sync.md` 3.4, equality and merge those of `projection.md`.
+//! (docs/formats.md#values), the digests those of docs/protocol.md#digests, equality and merge those of docs/projection.md.
 
 mod columns;
 mod debug;

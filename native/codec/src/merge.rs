@@ -1,4 +1,4 @@
-//! From a row of the primary and the cached value to the value to write (`projection.md`, Merge and Equality).
+//! From a row of the primary and the cached value to the value to write (docs/projection.md#merge).
 //!
 //! Each table's row becomes its cached type with neutral values where the primary holds nothing, then takes from the
 //! cached value what the primary cannot hold. When the two are equal after that, they are equal by projection.

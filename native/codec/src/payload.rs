@@ -1,4 +1,4 @@
-//! Compressed payloads of the primary (`formats.md` 4): `__compressed__:<algorithm>:<original size>`, a newline, base64.
+//! Compressed payloads of the primary (docs/formats.md#encodings): `__compressed__:<algorithm>:<original size>`, a newline, base64.
 
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};

@@ -1,4 +1,4 @@
-//! Rows that arrive, are proven and merged, and wait for their transaction (`sync.md` 4.3 and 4.4).
+//! Rows that arrive, are proven and merged, and wait for their transaction (docs/protocol.md#rebuild).
 
 mod arrive;
 mod face;

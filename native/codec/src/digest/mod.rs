@@ -1,4 +1,4 @@
-//! Digests of rows, streamed over their canonical text (`sync.md` 3.4, encoding 1).
+//! Digests of rows, streamed over their canonical text (docs/protocol.md#digests).
 
 mod lanes;
 

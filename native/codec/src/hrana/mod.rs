@@ -1,4 +1,4 @@
-//! Response bodies of the primary: cursor lines and pipeline bodies (`primary.md` 1.5 to 1.8).
+//! Response bodies of the primary: cursor lines and pipeline bodies (docs/primary.md#endpoints).
 
 mod cell;
 mod cursor;

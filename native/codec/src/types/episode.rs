@@ -1,4 +1,4 @@
-//! Episodes and what they are made of (`formats.md` 3.2).
+//! Episodes and what they are made of (docs/formats.md#values).
 
 use super::{Map, Stamp, Str, F32};
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,89 @@
+"""What the documents and the comments cite exists."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+
+from console.cli.commands import storage_sync
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "packaging" / "README.md"])
+CITATION = re.compile(r"docs/([a-z]+\.md)(?:#([a-z0-9-]+))?")
+LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)")
+COMMAND = re.compile(r"storage-sync ((?:[a-z]+ ?)+)")
+SOURCES = [
+    ROOT / name
+    for name in subprocess.run(
+        ["git", "ls-files", "*.py", "*.pyi", "*.rs", "*.toml", "Makefile"],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=True,
+    ).stdout.split()
+]
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors of its headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+ANCHORS = {document.name: anchors(document) for document in (ROOT / "docs").glob("*.md")}
+
+
+def test_each_citation_in_the_code_exists() -> None:
+    cited = [
+        (path.relative_to(ROOT), document, anchor)
+        for path in SOURCES
+        for document, anchor in CITATION.findall(path.read_text(encoding="utf-8"))
+        if path != Path(__file__).resolve()
+    ]
+    missing = [
+        entry for entry in cited if entry[2] not in {"", *ANCHORS.get(entry[1], set())} or entry[1] not in ANCHORS
+    ]
+    assert len(cited) > 100
+    assert missing == []
+
+
+def test_nothing_is_cited_but_documents_of_this_repository() -> None:
+    names = "|".join(re.escape(name) for name in (*(set(ANCHORS) - {"README.md"}), "specification.md", "house.md"))
+    stray = re.compile(rf'(?<![\w/"-])({names})\b')
+    found = [
+        (path.relative_to(ROOT), match)
+        for path in SOURCES
+        if path != Path(__file__).resolve()
+        for match in stray.findall(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_each_link_leads_somewhere(document: Path) -> None:
+    for target, anchor in LINK.findall(document.read_text(encoding="utf-8")):
+        path = document if not target else (document.parent / target).resolve()
+        assert path.exists(), target
+        if anchor:
+            assert anchor in anchors(path), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_each_command_exists(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    code = [*re.findall(r"`([^`\n]+)`", text), *re.findall(r"^(?:    |\$ )(.+)$", text, re.MULTILINE)]
+    for words in (found.split() for line in code for found in COMMAND.findall(line)):
+        command: click.Command = storage_sync
+        for word in words:
+            if not isinstance(command, click.Group):
+                break
+            assert word in command.commands, " ".join(words)
+            command = command.commands[word]
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
