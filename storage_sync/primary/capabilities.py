@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import orjson
 
 from storage_sync.primary import schema as schema_module
-from storage_sync.primary.schema import REVISION_TABLE, Schema, names_to_look_for
+from storage_sync.primary.schema import BESIDE_TABLES, METADATA_TABLE, REVISION_TABLE, SEEKS, Schema, names_to_look_for
 from storage_sync.values.errors import PrimaryRefused
 
 # What a manifest needs besides a digest function: the canonical text and the keys.
@@ -63,26 +63,32 @@ SCHEMA_PROBE = """
 WITH want(n,c) AS MATERIALIZED (SELECT key,value FROM json_each(:want)),
 have(n,kind,wr) AS MATERIALIZED (SELECT name,type,
  coalesce((SELECT l.wr FROM pragma_table_list l WHERE l.schema='main' AND l.name=m.name),0)
- FROM sqlite_master m WHERE m.type IN ('table','view') AND (m.name IN (SELECT n FROM want) OR m.name=:revisions))
+ FROM sqlite_master m WHERE m.type IN ('table','view') AND (m.name IN (SELECT n FROM want)
+ OR m.name IN (SELECT value FROM json_each(:beside))))
 SELECT json_object(
  'sqlite',sqlite_version(),
  'foreign_keys',(SELECT foreign_keys FROM pragma_foreign_keys),
- 'index',(SELECT count(*) FROM sqlite_master
-   WHERE type='index' AND name='idx_embeddings_item' AND tbl_name='embeddings'),
+ 'seeks',(SELECT json_group_array(s.key) FROM json_each(:seeks) s WHERE EXISTS(
+   SELECT 1 FROM pragma_index_list(json_extract(s.value,'$[0]')) l JOIN pragma_index_info(l.name) i
+   WHERE l.partial=0 AND i.seqno=0 AND i.name=json_extract(s.value,'$[1]'))),
  'tables',(SELECT json_group_object(have.n,json_array(have.kind='table' AND have.wr=0,
    (SELECT group_concat(c.value) FROM json_each(want.c) c
      WHERE c.value NOT IN (SELECT name FROM pragma_table_info(have.n)))))
   FROM have LEFT JOIN want ON want.n=have.n))
 """.strip()
-"""One text cell: {sqlite, foreign_keys, index, tables: {name: [has a rowid, absent columns joined by commas or null]}}.
+"""One text cell: {sqlite, foreign_keys, seeks, tables: {name: [has a rowid, absent columns joined by commas or null]}}.
 
 `:want` is an object of table name to the columns that we read; only what deviates is answered, so that the first
-contact stays small.
+contact stays small. `:seeks` is `SEEKS`, answered by their numbers.
 """
 
 
 def probe_arguments() -> dict[str, str]:
-    return {"want": orjson.dumps(names_to_look_for()).decode(), "revisions": REVISION_TABLE}
+    return {
+        "want": orjson.dumps(names_to_look_for()).decode(),
+        "beside": orjson.dumps(BESIDE_TABLES).decode(),
+        "seeks": orjson.dumps(SEEKS).decode(),
+    }
 
 
 def read_probe(cell: object) -> tuple[Schema, str, bool | None]:
@@ -93,18 +99,20 @@ def read_probe(cell: object) -> tuple[Schema, str, bool | None]:
         missing = {
             name: frozenset(str(entry[1]).split(",") if entry[1] else ())
             for name, entry in tables.items()
-            if name != REVISION_TABLE
+            if name not in BESIDE_TABLES
         }
         rowids = frozenset(name for name, entry in tables.items() if entry[0])
-        index, version, keys = bool(found["index"]), str(found["sqlite"]), found["foreign_keys"]
-    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError, AttributeError):
+        seeks = frozenset(SEEKS[number] for number in found["seeks"])
+        version, keys = str(found["sqlite"]), found["foreign_keys"]
+    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError, AttributeError, ValueError):
         raise PrimaryRefused("the primary's answer about its schema cannot be read") from None
     names, late = schema_module.judge(missing)
     schema = Schema(
         tables=names,
         late=late,
         rowids=rowids,
-        item_index=index and "embeddings" in rowids,
+        seeks=seeks,
         revisions=REVISION_TABLE in tables,
+        metadata=METADATA_TABLE in tables,
     )
     return schema, f"SQLite {version}", None if keys is None else bool(keys)

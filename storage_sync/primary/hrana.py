@@ -13,7 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn
 
 import aiohttp
 import libsql_client
@@ -38,7 +38,7 @@ from storage_sync.primary.errors import (
 )
 from storage_sync.primary.urls import Address
 from storage_sync.values.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, StorageSyncError
-from storage_sync.values.outcome import Transfer
+from storage_sync.values.outcome import Purpose, Transfer
 
 SOCK_CONNECT = 5.0
 SOCK_READ = 15.0
@@ -60,6 +60,9 @@ NO_ANSWER = "none"
 Json = dict[str, Any]
 
 _INDEX = re.compile(rb'"replication_index":\s*"?(\d+)')
+_ROWS_READ = re.compile(rb'"rows_read":\s*(\d+)')
+"""Only a result's own field looks so: inside a value the quotes are escaped."""
+_FROM = re.compile(r"\bfrom\b", re.IGNORECASE)
 _READS = re.compile(r"\s*(select|explain|pragma|values|with)\b", re.IGNORECASE)
 _WRITES = re.compile(r"\b(insert|update|delete|replace|create|drop|alter)\b", re.IGNORECASE)
 _TRANSIENT = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError, BrokenPipeError)
@@ -176,6 +179,8 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
         self._bytes = 0
         self._retries = 0
         self._by_code: Counter[str] = Counter()
+        self._rows_read: Counter[Purpose] = Counter()
+        self._unmetered: Counter[Purpose] = Counter()
         self._closing: set[asyncio.Task[None]] = set()
         self.replication_index: int | None = None
         """Newest one that an answer carried; None where the server sends none."""
@@ -188,7 +193,10 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
     @property
     def counters(self) -> Transfer:
         """Since the client was made."""
-        return Transfer(self._requests, self._bytes, self._retries, dict(self._by_code))
+        unmetered = {purpose: count for purpose, count in self._unmetered.items() if count}
+        return Transfer(
+            self._requests, self._bytes, self._retries, dict(self._by_code), dict(self._rows_read), unmetered
+        )
 
     @property
     def has_cursor(self) -> bool:
@@ -241,17 +249,21 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
 
     # -------------------------------------------------------------------------------------- pipelines
 
-    async def pipeline(self, requests: Sequence[Json], *, read_only: bool = True) -> list[Json]:
+    async def pipeline(
+        self, requests: Sequence[Json], *, read_only: bool = True, purpose: Purpose = Purpose.VERIFY
+    ) -> list[Json]:
         """Results of one stateless pipeline (the closing request is added here); a request's error is raised."""
-        results = await self.pipeline_each(requests, read_only=read_only)
+        results = await self.pipeline_each(requests, read_only=read_only, purpose=purpose)
         for result in results:
             if isinstance(result, StorageSyncError):
                 raise result
         return [result for result in results if isinstance(result, dict)]
 
-    async def pipeline_each(self, requests: Sequence[Json], *, read_only: bool = True) -> list[Json | StorageSyncError]:
+    async def pipeline_each(
+        self, requests: Sequence[Json], *, read_only: bool = True, purpose: Purpose = Purpose.VERIFY
+    ) -> list[Json | StorageSyncError]:
         """As `pipeline`, but a request's error takes the place of its result."""
-        body = await self.pipeline_body([*requests, CLOSE], read_only=read_only)
+        body = await self.pipeline_body([*requests, CLOSE], read_only=read_only, purpose=purpose)
         return self.results_of(body, len(requests))
 
     def results_of(self, body: bytes, count: int) -> list[Json | StorageSyncError]:
@@ -273,16 +285,24 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
         return answers
 
     async def pipeline_body(
-        self, requests: Sequence[Json], *, baton: str | None = None, read_only: bool = True, bulky: bool = False
+        self,
+        requests: Sequence[Json],
+        *,
+        baton: str | None = None,
+        read_only: bool = True,
+        bulky: bool = False,
+        purpose: Purpose = Purpose.VERIFY,
     ) -> bytes:
         """Whole body of one pipeline, decompressed. A `bulky` one is not compressed where bytes cost nothing."""
         encoding = "identity" if bulky and self._address.loopback else "gzip"
         payload = orjson.dumps({"baton": baton, "requests": list(requests)})
+        asked = _Asked(purpose, sum(_readers_in(request) for request in requests))
         for version in self._versions():
             path = f"/{version}/pipeline"
             try:
-                body = await self._post_once_more(path, payload, encoding, read_only=read_only)
+                body = await self._post_once_more(path, payload, encoding, asked, read_only=read_only)
             except _NoPath:
+                self._unmetered[purpose] -= asked.readers
                 if version == "v2" or self._version is not None:
                     raise error_for_status(404, "", path=path) from None
                 continue
@@ -294,21 +314,25 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
     def _versions(self) -> tuple[Literal["v3", "v2"], ...]:
         return ("v3", "v2") if self._version is None else (self._version,)
 
-    async def _post_once_more(self, path: str, payload: bytes, encoding: str, *, read_only: bool) -> bytes:
+    async def _post_once_more(
+        self, path: str, payload: bytes, encoding: str, asked: _Asked, *, read_only: bool
+    ) -> bytes:
         """A read that a dying idle connection lost is repeated once, at once; a write never is."""
         try:
-            return await self._post(path, payload, encoding)
+            return await self._post(path, payload, encoding, asked)
         except _Lost as lost:
             if not read_only or not lost.transient:
                 raise lost.error from lost.__cause__
         self._retries += 1
         try:
-            return await self._post(path, payload, encoding)
+            return await self._post(path, payload, encoding, asked)
         except _Lost as lost:
             raise lost.error from lost.__cause__
 
-    async def _post(self, path: str, payload: bytes, encoding: str) -> bytes:
+    async def _post(self, path: str, payload: bytes, encoding: str, asked: _Asked) -> bytes:
         floor = self.replication_index
+        # what an answer does not say, lost ones included, stays unknown
+        self._unmetered[asked.purpose] += asked.readers
         parts: list[bytes] = []
         size = 0
         try:
@@ -322,12 +346,16 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
             self._failed()
             raise _Lost(PrimaryUnavailable(f"the primary did not answer within {self._timeout:g} s")) from error
         body = b"".join(parts)
+        said = [int(rows) for rows in _ROWS_READ.findall(body)]
+        if said:
+            self._rows_read[asked.purpose] += sum(said)
+            self._unmetered[asked.purpose] -= min(len(said), asked.readers)
         self._note_index(body[-TAIL:], floor)
         return body
 
     # ---------------------------------------------------------------------------------------- cursors
 
-    async def stream(self, batch: Json) -> AsyncGenerator[bytes, None]:
+    async def stream(self, batch: Json, *, purpose: Purpose = Purpose.VERIFY) -> AsyncGenerator[bytes, None]:
         """The lines of one cursor as raw, decompressed chunks, cut anywhere; its stream is closed afterwards.
 
         Ends normally only when the server's last entry has arrived. A body that was cut is looked into once
@@ -339,9 +367,12 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
             raise NoCursor("the primary has no cursors")
         payload = orjson.dumps({"baton": None, "batch": batch})
         encoding = "identity" if self._address.loopback else "gzip"
+        readers = _readers_in({"type": "batch", "batch": batch})
         for attempt in (1, 2):
             floor = self.replication_index
             watch = _Cursor()
+            # a cursor's answer does not say how many rows were read for it
+            self._unmetered[purpose] += readers
             try:
                 async with aclosing(self._chunks("/v3/cursor", payload, encoding)) as chunks:
                     async for chunk in chunks:
@@ -351,10 +382,11 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
                         await asyncio.sleep(0)
                 self._version = "v3"
                 if not watch.complete:
-                    await self._explain(batch, PrimaryUnavailable("the primary's answer was cut short"))
+                    await self._explain(batch, PrimaryUnavailable("the primary's answer was cut short"), purpose)
                 self._note_index(watch.tail, floor)
                 return
             except _NoPath:
+                self._unmetered[purpose] -= readers
                 self._no_cursor = True
                 raise NoCursor("the primary has no cursors") from None
             except _Lost as lost:
@@ -362,12 +394,12 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
                     self._retries += 1
                     continue
                 if lost.cut and watch.seen:
-                    await self._explain(batch, lost.error)
+                    await self._explain(batch, lost.error, purpose)
                 raise lost.error from lost.__cause__
             finally:
                 self._close_later(watch.baton)
 
-    async def _explain(self, batch: Json, cut: StorageSyncError) -> NoReturn:
+    async def _explain(self, batch: Json, cut: StorageSyncError, purpose: Purpose) -> NoReturn:
         """Why a cursor was cut: ask each of its reads again through the pipeline, which can say so."""
         suspicious = False
         for step in batch["steps"]:
@@ -375,7 +407,7 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
             if not is_read(stmt["sql"]):
                 continue
             try:
-                await self.pipeline([{"type": "execute", "stmt": stmt}])
+                await self.pipeline([{"type": "execute", "stmt": stmt}], purpose=purpose)
             except TooLarge:
                 suspicious = True
             except PrimaryUnavailable:
@@ -597,6 +629,19 @@ class _Lost(Exception):
         self.error = error
         self.transient = transient
         self.cut = cut
+
+
+class _Asked(NamedTuple):
+    """What the rows of one request are read for, and how many of its results should say how many they are."""
+
+    purpose: Purpose
+    readers: int
+
+
+def _readers_in(request: Json) -> int:
+    """Statements that read rows: one that names no table reads none, whatever its answer says."""
+    steps = request["batch"]["steps"] if request["type"] == "batch" else [request]
+    return sum(bool(_FROM.search(step["stmt"]["sql"])) for step in steps if "stmt" in step)
 
 
 class _Plain:

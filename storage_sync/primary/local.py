@@ -19,7 +19,17 @@ from urllib.parse import quote as quote_path
 from storage_sync.primary import statements
 from storage_sync.primary.capabilities import Capabilities
 from storage_sync.primary.errors import quote
-from storage_sync.primary.schema import REVISION_TABLE, SOURCES, Projection, Schema, judge, names_to_look_for
+from storage_sync.primary.schema import (
+    BESIDE_TABLES,
+    METADATA_TABLE,
+    REVISION_TABLE,
+    SEEKS,
+    SOURCES,
+    Projection,
+    Schema,
+    judge,
+    names_to_look_for,
+)
 from storage_sync.primary.statements import Form
 from storage_sync.values.errors import LocalIO, PrimaryRefused, PrimarySchema, PrimaryUnavailable, StorageSyncError
 
@@ -152,15 +162,14 @@ def probe(connection: sqlite3.Connection) -> Capabilities:
         if name in found
     }
     names, late = judge(missing)
-    index = connection.execute(
-        "SELECT count(*) FROM sqlite_master WHERE type='index' AND name='idx_embeddings_item' AND tbl_name='embeddings'"
-    ).fetchone()[0]
+    beside = [name for name in BESIDE_TABLES if name in found]
     schema = Schema(
         tables=names,
         late=late,
-        rowids=frozenset(name for name in names if found[name] == "table" and _has_rowid(connection, name)),
-        item_index=bool(index),
+        rowids=frozenset(name for name in (*names, *beside) if found[name] == "table" and _has_rowid(connection, name)),
+        seeks=frozenset(seek for seek in SEEKS if _can_seek(connection, *seek)),
         revisions=REVISION_TABLE in found,
+        metadata=METADATA_TABLE in found,
     )
     return Capabilities(
         schema=schema,
@@ -178,6 +187,16 @@ def _has_rowid(connection: sqlite3.Connection, name: str) -> bool:
     except sqlite3.OperationalError:
         return False
     return True
+
+
+def _can_seek(connection: sqlite3.Connection, table: str, column: str) -> bool:
+    """Whether an index of the whole table begins with the column."""
+    leading = connection.execute(
+        "SELECT count(*) FROM pragma_index_list(?) l JOIN pragma_index_info(l.name) i"
+        " WHERE l.partial=0 AND i.seqno=0 AND i.name=?",
+        (table, column),
+    ).fetchone()
+    return bool(leading[0])
 
 
 def _text(value: object) -> str:

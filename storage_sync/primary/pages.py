@@ -18,6 +18,7 @@ from storage_sync.primary.errors import TooLarge
 from storage_sync.primary.hrana import CLOSE, CLOSE_SECONDS, HranaHttpClient, Json, execute_request
 from storage_sync.primary.schema import Projection, Schema
 from storage_sync.values.errors import PrimaryRefused, PrimaryUnavailable, StorageSyncError
+from storage_sync.values.outcome import Purpose
 
 KEYS_A_PAGE = 20_000
 ROWS_A_PAGE = 200
@@ -45,7 +46,7 @@ def _rows(result: Json) -> bytes:
 async def row_lines(client: HranaHttpClient, sql: str, keys: Sequence[str]) -> AsyncGenerator[bytes, None]:
     """Rows of given keys, each page a read of its own: every row is proven by its digest."""
     yield FIRST + _begin(0)
-    stream = _Stream(client, held=False)
+    stream = _Stream(client, held=False, purpose=Purpose.FETCH)
     for first in range(0, len(keys), ROWS_A_PAGE):
         for result in await stream.fetch(sql, keys[first : first + ROWS_A_PAGE]):
             yield _rows(result)
@@ -62,7 +63,7 @@ async def snapshot_lines(
     typed: bool,
 ) -> AsyncGenerator[bytes, None]:
     """The steps of a snapshot (BEGIN, the reads, COMMIT) from one held stream, less than 10 s between two requests."""
-    stream = _Stream(client, held=True)
+    stream = _Stream(client, held=True, purpose=Purpose.PROOF)
     try:
         await stream.ask("BEGIN", {})
         yield FIRST + _begin(0) + _end(0)
@@ -90,9 +91,10 @@ async def snapshot_lines(
 class _Stream:
     """Requests one after the other, on one stream of the server when `held`."""
 
-    def __init__(self, client: HranaHttpClient, *, held: bool) -> None:
+    def __init__(self, client: HranaHttpClient, *, held: bool, purpose: Purpose) -> None:
         self._client = client
         self._held = held
+        self._purpose = purpose
         self._baton: str | None = None
 
     async def ask(self, sql: str, arguments: dict[str, str | int]) -> Json:
@@ -100,7 +102,9 @@ class _Stream:
         if not self._held:
             requests.append(CLOSE)
         # On a held stream a repeated request would find its baton used up.
-        body = await self._client.pipeline_body(requests, baton=self._baton, read_only=not self._held, bulky=True)
+        body = await self._client.pipeline_body(
+            requests, baton=self._baton, read_only=not self._held, bulky=True, purpose=self._purpose
+        )
         if self._held:
             self._baton = _baton(body)
         (answer,) = self._client.results_of(body, 1)

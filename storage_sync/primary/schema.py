@@ -91,6 +91,17 @@ EMBEDDING_TABLES = (
 TAG_TABLE = "episode_tags"
 TAG_COLUMNS = ("episode_id", "tag")
 REVISION_TABLE = "episode_revisions"
+METADATA_TABLE = "metadata"
+BESIDE_TABLES = (REVISION_TABLE, METADATA_TABLE)
+"""What do-memory keeps beside its rows: never fetched, looked at when a poll asks whether anything moved."""
+
+SEEKS = (
+    ("episodes", "start_time"),
+    ("episode_revisions", "modified_at_ms"),
+    ("metadata", "key"),
+    ("embeddings", "item_id"),
+)
+"""Tables that are entered by a column of an index; without the index the same question would scan the table."""
 
 REQUIRED = ("episodes", "patterns", "heuristics")
 """Without these it is not a do-memory primary; the others came later and count as empty when absent."""
@@ -148,15 +159,22 @@ class Schema:
     """Of `LATE_COLUMNS`, those that are not there."""
     rowids: frozenset[str] = frozenset()
     """Tables that have a rowid (not a view, not WITHOUT ROWID)."""
-    item_index: bool = False
-    """Whether `embeddings` can be walked in the order of item_id."""
+    seeks: frozenset[tuple[str, str]] = frozenset()
+    """Of `SEEKS`, the columns that an index begins with."""
     revisions: bool = False
     """Whether `episode_revisions` exists."""
+    metadata: bool = False
+    """Whether `metadata` exists."""
 
     @property
     def generation(self) -> str:
         """`0.1.47` when such a do-memory opened this primary once, else `0.1.40`."""
         return "0.1.47" if self.revisions else "0.1.40"
+
+    @property
+    def item_index(self) -> bool:
+        """Whether `embeddings` can be walked in the order of item_id."""
+        return ("embeddings", "item_id") in self.seeks
 
     @property
     def embedding_tables(self) -> tuple[str, ...]:

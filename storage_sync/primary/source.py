@@ -37,7 +37,7 @@ from storage_sync.primary.errors import NOT_LIBSQL_HINT, NoCursor, TooLarge, Und
 from storage_sync.primary.schema import Projection, Schema
 from storage_sync.primary.urls import Address, parse
 from storage_sync.values.errors import InternalError, PrimaryRefused, StorageSyncError
-from storage_sync.values.outcome import Transfer
+from storage_sync.values.outcome import Purpose, Transfer
 
 if TYPE_CHECKING:
     from storage_sync._native import StepSpec
@@ -174,6 +174,7 @@ class RemoteSource:
         self._timeout = timeout_s
         self._made: HranaHttpClient | None = None
         self._known: Capabilities | None = None
+        self._polled: Fingerprint | None = None
         self._probing = asyncio.Lock()
 
     def __repr__(self) -> str:
@@ -220,7 +221,7 @@ class RemoteSource:
         probes = digest_probes()
         requests = [execute_request(sql) for sql in probes]
         requests.append(execute_request(SCHEMA_PROBE, probe_arguments()))
-        answers = await self.client.pipeline_each(requests)
+        answers = await self.client.pipeline_each(requests, purpose=Purpose.PROOF)
         *functions, described = answers
         if isinstance(described, StorageSyncError):
             raise described
@@ -238,12 +239,26 @@ class RemoteSource:
         from storage_sync.primary.hrana import execute_request
 
         start = time.perf_counter()
-        await self.client.pipeline([execute_request(statements.PING)])
+        await self.client.pipeline([execute_request(statements.PING)], purpose=Purpose.POLL)
         return (time.perf_counter() - start) * 1000
 
     async def fingerprint(self) -> Fingerprint:
-        (row,) = await self._ask(statements.fingerprint((await self.probe()).schema), {}, rows=1)
-        return Fingerprint(tuple(row), self.replication_index)
+        """Where the server sends a replication index and it stands where it stood, nothing is read.
+
+        An index is that of the answer's end, so one asked for before the rows is what they are remembered with.
+        """
+        from storage_sync.primary.hrana import execute_request, values
+
+        sql, ping = statements.fingerprint((await self.probe()).schema), execute_request(statements.PING)
+        last = self._polled
+        if last is not None and last.replication_index is not None:
+            (asked,) = await self.client.pipeline([ping], purpose=Purpose.POLL)
+            if index_of(asked) == last.replication_index:
+                return last
+        asked, answer = await self.client.pipeline([ping, execute_request(sql)], purpose=Purpose.POLL)
+        (row,) = values(answer, rows=1)
+        self._polled = Fingerprint(tuple(row), index_of(asked))
+        return self._polled
 
     async def manifest(self, scope: Wanted, known: str) -> AsyncGenerator[bytes, None]:
         from storage_sync.primary.hrana import execute_request, statement
@@ -256,11 +271,12 @@ class RemoteSource:
         if known != "[]" or not self.client.has_cursor:
             # Mostly few buckets have moved: one request. When many have, the server says so at once.
             with suppress(TooLarge):
-                yield await self._one(execute_request(sql, arguments))
+                yield await self._one(execute_request(sql, arguments), Purpose.PROOF)
                 return
             if not self.client.has_cursor:
                 raise TooLarge("the manifest is larger than this server sends without cursors")
-        async with aclosing(self.client.stream({"steps": [{"stmt": statement(sql, arguments)}]})) as chunks:
+        batch = {"steps": [{"stmt": statement(sql, arguments)}]}
+        async with aclosing(self.client.stream(batch, purpose=Purpose.PROOF)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
@@ -283,7 +299,8 @@ class RemoteSource:
         from storage_sync.primary.hrana import snapshot_batch, statement
 
         try:
-            async with aclosing(self.client.stream(snapshot_batch([statement(sql) for _, sql in reads]))) as chunks:
+            batch = snapshot_batch([statement(sql) for _, sql in reads])
+            async with aclosing(self.client.stream(batch, purpose=Purpose.PROOF)) as chunks:
                 async for chunk in chunks:
                     yield chunk
             return
@@ -312,11 +329,11 @@ class RemoteSource:
             raise InternalError(f"rows of {table} were asked for, and the primary has no such table")
         if len(keys) <= KEYS_A_PIPELINE:
             with suppress(TooLarge):
-                yield await self._one(execute_request(sql, {"keys": key_list(keys)}), bulky=True)
+                yield await self._one(execute_request(sql, {"keys": key_list(keys)}), Purpose.FETCH, bulky=True)
                 return
         try:
             batch = {"steps": [{"stmt": statement(sql, {"keys": key_list(keys)})}]}
-            async with aclosing(self.client.stream(batch)) as chunks:
+            async with aclosing(self.client.stream(batch, purpose=Purpose.FETCH)) as chunks:
                 async for chunk in chunks:
                     yield chunk
             return
@@ -375,20 +392,26 @@ class RemoteSource:
         """PrimaryRefused for an answer without so many columns, where that is known, or rows."""
         from storage_sync.primary.hrana import execute_request, values
 
-        (result,) = await self.client.pipeline([execute_request(sql, arguments)])
+        (result,) = await self.client.pipeline([execute_request(sql, arguments)], purpose=Purpose.VERIFY)
         return values(result, columns, rows=rows)
 
-    async def _one(self, request: Json, *, bulky: bool = False) -> bytes:
+    async def _one(self, request: Json, purpose: Purpose, *, bulky: bool = False) -> bytes:
         """Body of a pipeline with one read; an error inside it is raised."""
         from storage_sync.primary.hrana import CLOSE
 
-        body = await self.client.pipeline_body([request, CLOSE], bulky=bulky)
+        body = await self.client.pipeline_body([request, CLOSE], bulky=bulky, purpose=purpose)
         if len(body) < SMALL_BODY:
             # An error takes a few hundred bytes; a larger answer is read by the data plane only.
             (answer,) = self.client.results_of(body, 1)
             if isinstance(answer, StorageSyncError):
                 raise answer
         return body
+
+
+def index_of(result: Json) -> int | None:
+    """The replication index of one result, None where the server sends none."""
+    sent = result.get("replication_index")
+    return int(sent) if isinstance(sent, int) or (isinstance(sent, str) and sent.isdecimal()) else None
 
 
 def _pages(keys: Sequence[str], size: int = KEYS_A_PAGE) -> Iterator[str]:

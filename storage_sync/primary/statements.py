@@ -10,7 +10,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from storage_sync.primary.schema import LATE_COLUMNS, SOURCES, TAG_TABLE, Kind, Projection, Schema
+from storage_sync.primary.schema import (
+    LATE_COLUMNS,
+    METADATA_TABLE,
+    REVISION_TABLE,
+    SOURCES,
+    TAG_COLUMNS,
+    TAG_TABLE,
+    Kind,
+    Projection,
+    Schema,
+)
 from storage_sync.values.outcome import TABLES
 
 DIGESTS = {
@@ -371,24 +381,33 @@ def stock_by_keys(table: str, schema: Schema, count: int, form: Form) -> str | N
 
 
 def fingerprint(schema: Schema) -> str:
-    """One row of scalar subqueries that mostly moves when the primary does; only a hint.
+    """One row of index seeks, some twenty rows read whatever the size: the highest rowid of each table, the key there.
 
-    See docs/primary.md#change-tokens.
+    What do-memory inserts or rewrites stands above the highest rowid before; rows deleted below it and rows updated in
+    place are not seen. A table without rowids, or a column without an index, is left out: asking it would scan. See docs/primary.md#change-tokens.
     """
     values: list[str] = []
-    names = [source.name for table, source in SOURCES.items() if table != "embeddings"]
-    for name in [*names, *schema.embedding_tables, TAG_TABLE]:
-        if name not in schema.tables:
-            continue
-        values.append(f"(SELECT count(*) FROM {name} NOT INDEXED)")
+    for name, column in _polled(schema):
         if name in schema.rowids:
-            values.append(f"(SELECT max(rowid) FROM {name} NOT INDEXED)")
-    values.append("(SELECT episode_id FROM episodes ORDER BY start_time DESC,episode_id LIMIT 1)")
-    if "episodes" in schema.rowids:
-        values.append("(SELECT episode_id FROM episodes ORDER BY rowid DESC LIMIT 1)")
-    if schema.revisions:
-        values.append("(SELECT max(modified_at_ms) FROM episode_revisions)")
+            values.append(
+                f"(SELECT json_array(rowid,hex({column})) FROM {name} NOT INDEXED ORDER BY rowid DESC LIMIT 1)"
+            )
+    if ("episodes", "start_time") in schema.seeks:
+        values.append("(SELECT hex(max(start_time)) FROM episodes)")
+    if schema.revisions and (REVISION_TABLE, "modified_at_ms") in schema.seeks:
+        values.append(f"(SELECT hex(max(modified_at_ms)) FROM {REVISION_TABLE})")
+    if schema.metadata and (METADATA_TABLE, "key") in schema.seeks:
+        values.append(f"(SELECT hex(value) FROM {METADATA_TABLE} WHERE key='sync_watermark_ms')")
+    values.append("(SELECT schema_version FROM pragma_schema_version)")
     return "SELECT " + ",".join(values)
+
+
+def _polled(schema: Schema) -> list[tuple[str, str]]:
+    """(table, column that names a row) of all that a poll looks at."""
+    found = [(source.name, source.columns[0][0]) for table, source in SOURCES.items() if table != "embeddings"]
+    found += [(name, SOURCES["embeddings"].columns[0][0]) for name in schema.embedding_tables]
+    found += [(TAG_TABLE, TAG_COLUMNS[0]), (REVISION_TABLE, "episode_id")]
+    return [(name, column) for name, column in found if name in schema.tables or name in schema.rowids]
 
 
 def in_window(projection: Projection) -> str:

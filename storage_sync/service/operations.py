@@ -242,7 +242,7 @@ async def perform(
         outcome = draft.outcome(local)
     outcome = replace(
         outcome,
-        transfer=session.transfer_since(earlier, draft.retries),
+        transfer=session.counters().since(earlier, draft.retries),
         seconds=replace(outcome.seconds, total=time.monotonic() - started),
     )
     tracker.end(_result(outcome), outcome.exit_code, failed=outcome.error is not None)

@@ -76,20 +76,6 @@ class Session:
         """Of the source so far; zeros before it was first used."""
         return self._source.counters if self._source is not None else Transfer()
 
-    def transfer_since(self, earlier: Transfer, retries: int) -> Transfer:
-        """What was sent and received since `earlier`; `retries`: whole tries that were made again."""
-        now = self.counters()
-        return Transfer(
-            now.requests - earlier.requests,
-            now.bytes_received - earlier.bytes_received,
-            now.retries - earlier.retries + retries,
-            {
-                code: count - earlier.by_code.get(code, 0)
-                for code, count in now.by_code.items()
-                if count > earlier.by_code.get(code, 0)
-            },
-        )
-
     async def on_cache_thread(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Run a blocking call on the cache thread."""
         loop = asyncio.get_running_loop()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 from storage_sync.values.errors import StorageSyncError, exit_code_of
 
@@ -158,6 +159,19 @@ class Check:
     seconds: float = 0.0
 
 
+class Purpose(StrEnum):
+    """What the primary reads rows for."""
+
+    POLL = "poll"
+    """To see whether anything moved."""
+    PROOF = "proof"
+    """The manifest, or all expected rows where the server cannot digest."""
+    FETCH = "fetch"
+    """Rows that are to be written."""
+    VERIFY = "verify"
+    """Single keys: whether the primary has them, and what it has there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transfer:
     """HTTP requests, probes and closes included; body bytes before decompression."""
@@ -167,6 +181,34 @@ class Transfer:
     retries: int = 0
     by_code: Mapping[str, int] = field(default_factory=dict)
     """Requests by HTTP status, `none` where no answer came; one that nobody waits for any more may be missing."""
+    rows_read: Mapping[Purpose, int] = field(default_factory=dict)
+    """Rows that the primary said it read, which is what a hosted one bills."""
+    unmetered: Mapping[Purpose, int] = field(default_factory=dict)
+    """Statements of which it did not say so: those of a cursor, those whose answer was lost."""
+
+    def since(self, earlier: Transfer, retries: int = 0) -> Transfer:
+        """What came after `earlier`; `retries`: whole tries that were made again."""
+        return Transfer(
+            self.requests - earlier.requests,
+            self.bytes_received - earlier.bytes_received,
+            self.retries - earlier.retries + retries,
+            _more(self.by_code, earlier.by_code),
+            _more(self.rows_read, earlier.rows_read, known=True),
+            _more(self.unmetered, earlier.unmetered),
+        )
+
+    def read(self, purpose: Purpose) -> int | None:
+        """Rows read for a purpose; None: unknown, since a statement did not say it."""
+        return None if self.unmetered.get(purpose) else self.rows_read.get(purpose, 0)
+
+
+Name = TypeVar("Name", bound=str)
+
+
+def _more(now: Mapping[Name, int], earlier: Mapping[Name, int], *, known: bool = False) -> dict[Name, int]:
+    """What was counted since; `known`: a name that is new counts also when it stands at zero."""
+    gained = {name: count - earlier.get(name, 0) for name, count in now.items()}
+    return {name: more for name, more in gained.items() if more > 0 or (known and name not in earlier)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,9 @@ async def test_every_expected_row_and_every_count(name: str, copy_of: Callable[[
         assert source.counts == dict(zip(wanted.tables, (int(root[1]) for root in judged.roots.values()), strict=True))
     if name == "small":
         assert source.counts["relationships"] == 14
-        assert (await source.fingerprint()).values.count(29) >= 2, "embeddings, which stock SQLite takes for none"
+        assert b"[29," in b"".join(
+            value for value in (await source.fingerprint()).values if isinstance(value, bytes)
+        ), "embeddings, which stock SQLite takes for none"
     assert hashlib.sha256(path.read_bytes()).digest() == before
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from storage_sync.demo.demo import generate
 from storage_sync.primary import local
 from storage_sync.primary.source import RemoteSource, UndecodableText, connect, half_digest
 from storage_sync.values.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable
+from storage_sync.values.outcome import Purpose
 from tests.primary import bodies
 from tests.primary.conftest import Wanted
 from tests.primary.scripted import Answer, Request, Scripted
@@ -317,8 +319,81 @@ async def test_a_fingerprint_moves_with_the_primary(copy_of: Callable[[str], Pat
         source = remote(server.url)
         first = await source.fingerprint()
         assert await source.fingerprint() == first
-        await source.client.execute("DELETE FROM embeddings WHERE rowid=(SELECT min(rowid) FROM embeddings)")
+        await source.client.execute("UPDATE patterns SET pattern_type=pattern_type||' ' WHERE rowid=1")
         second = await source.fingerprint()
-        assert second.values != first.values
+        assert second.values == first.values, "nothing that is written in place stands above the highest rowid"
         assert (second.replication_index or 0) > (first.replication_index or 0)
+        await source.client.execute(
+            "UPDATE embeddings SET rowid=1000000 WHERE rowid=(SELECT min(rowid) FROM embeddings)"
+        )
+        third = await source.fingerprint()
+        assert third.values != second.values
+        await source.close()
+
+
+async def test_a_poll_reads_nothing_where_the_index_stands(copy_of: Callable[[str], Path]) -> None:
+    with Sqld(copy_of("v47-small")) as server:
+        source = remote(server.url)
+        await source.probe()
+        before = source.counters
+        await source.fingerprint()
+        first = source.counters.since(before)
+        assert first.requests == 1
+        assert 10 < (first.read(Purpose.POLL) or 0) <= 30
+        before = source.counters
+        await source.fingerprint()
+        quiet = source.counters.since(before)
+        assert (quiet.requests, quiet.rows_read, quiet.unmetered) == (1, {}, {})
+        await source.client.execute("UPDATE metadata SET value=value||' '")
+        before = source.counters
+        await source.fingerprint()
+        moved = source.counters.since(before)
+        assert moved.requests == 2
+        assert 10 < (moved.read(Purpose.POLL) or 0) <= 30
+        await source.close()
+
+
+async def test_a_poll_costs_the_same_whatever_the_size(tmp_path: Path) -> None:
+    """Without an index too, and where tables or indexes are missing: no statement of a poll scans."""
+    costs = []
+    for episodes in (200, 2000):
+        path = tmp_path / f"{episodes}.db"
+        generate(path, 7, episodes)
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("DROP INDEX idx_episodes_start_time")
+            db.execute("DROP INDEX idx_episode_revisions_watermark")
+            db.commit()
+        with Sqld(path) as server:
+            source = remote(server.url)
+            await source.probe()
+            before = source.counters
+            await source.fingerprint()
+            costs.append(source.counters.since(before).read(Purpose.POLL))
+            await source.close()
+    assert costs[0] == costs[1]
+    assert 10 < (costs[0] or 0) <= 30
+
+
+async def test_rows_read_are_counted_by_purpose_and_unknown_where_nobody_says(copy_of: Callable[[str], Path]) -> None:
+    with Sqld(copy_of("small")) as server:
+        source = remote(server.url)
+        await source.probe()
+        probed = source.counters
+        assert probed.unmetered == {}, "a digest function that the server lacks reads nothing"
+        await bodies.whole(source.manifest(Wanted(), '[[0,"","00"]]'))
+        proof = source.counters.since(probed)
+        assert (proof.read(Purpose.PROOF) or 0) > 100
+        await bodies.whole(source.manifest(Wanted(), "[]"))
+        assert source.counters.since(probed).read(Purpose.PROOF) is None, "a cursor does not say it"
+        assert source.counters.since(probed).rows_read == proof.rows_read
+        before = source.counters
+        key = json.dumps("x").encode().hex().upper()
+        await bodies.whole(source.rows(Wanted(), "episodes", [key])[1])
+        await source.existing("episodes", [key])
+        asked = source.counters.since(before)
+        assert asked.read(Purpose.FETCH) is not None
+        assert asked.read(Purpose.VERIFY) is not None
+        with pytest.raises(PrimaryRefused):
+            await source.client.pipeline([{"type": "execute", "stmt": {"sql": "SELECT nothing FROM episodes"}}])
+        assert source.counters.since(before).read(Purpose.VERIFY) is None, "what failed may have read some"
         await source.close()
