@@ -384,7 +384,8 @@ def fingerprint(schema: Schema) -> str:
     """One row of index seeks, some twenty rows read whatever the size: the highest rowid of each table, the key there.
 
     What do-memory inserts or rewrites stands above the highest rowid before; rows deleted below it and rows updated in
-    place are not seen. A table without rowids, or a column without an index, is left out: asking it would scan. See docs/primary.md#change-tokens.
+    place are not seen. A table without rowids, or a column without an index, is left out: asking it would scan
+    (docs/primary.md#change-tokens).
     """
     values: list[str] = []
     for name, column in _polled(schema):
