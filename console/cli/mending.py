@@ -160,6 +160,7 @@ def peek(invocation: Invocation) -> Answer:
 def peek_text(invocation: Invocation, outcome: Outcome, told: dict[str, Any]) -> str:
     """The report of the copy, and what was copied."""
     import sys
+    import time
 
     from console.cli.output import width_of
     from storage_sync.reports.document import report, size
@@ -171,5 +172,7 @@ def peek_text(invocation: Invocation, outcome: Outcome, told: dict[str, Any]) ->
         f"generation {told['generation']}, proved {told['proved_at'] or 'never'}",
     ]
     return "\n\n".join(
-        part for part in (report(outcome, width_of(sys.stdout), invocation.colour()), "\n".join(lines)) if part
+        part
+        for part in (report(outcome, width_of(sys.stdout), invocation.colour(), now=time.time()), "\n".join(lines))
+        if part
     )

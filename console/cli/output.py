@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, TextIO
@@ -78,7 +79,7 @@ def print_answer(invocation: Invocation, answer: Answer) -> None:
     """The document, or what people read: data on standard output, everything said on standard error."""
     from storage_sync.reports import document
 
-    outcome = answer.outcome
+    outcome, now = answer.outcome, time.time()
     if invocation.machine:
         text = json_text(document.to_json(outcome), indent=invocation.json and sys.stdout.isatty())
         write(sys.stdout, redacted(text, invocation.secrets))
@@ -88,10 +89,12 @@ def print_answer(invocation: Invocation, answer: Answer) -> None:
         return
     data = answer.text
     if data is None and not invocation.quiet:
-        data = document.report(outcome, width_of(sys.stdout), invocation.colour())
+        data = document.report(outcome, width_of(sys.stdout), invocation.colour(), now=now)
     if data:
         write(sys.stdout, redacted(data, invocation.secrets))
-    notes = document.notes(outcome, invocation.colour(sys.stderr), quiet=invocation.quiet)
+    notes = document.notes(
+        outcome, invocation.colour(sys.stderr), quiet=invocation.quiet, look=answer.text is not None, now=now
+    )
     if notes:
         write(sys.stderr, redacted(notes, invocation.secrets))
 

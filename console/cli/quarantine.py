@@ -10,7 +10,7 @@ from console.cli.invocation import Answer, Invocation
 from console.cli.output import width_of
 from storage_sync.config.places import state_directory
 from storage_sync.values.errors import UsageError
-from storage_sync.values.outcome import Outcome, Word
+from storage_sync.values.outcome import LookedAt, Outcome, Word
 
 if TYPE_CHECKING:
     from storage_sync.state.directory import StateDir
@@ -21,18 +21,20 @@ _LIMIT = 10_000
 
 
 def listing(invocation: Invocation) -> Answer:
-    refused, aside = _refused(invocation), _set_aside(invocation)
-    outcome = Outcome("quarantine", Word.UNKNOWN, 0, extra={"refused": refused, "set_aside": aside})
+    (refused, look), aside = _refused(invocation), _set_aside(invocation)
+    outcome = Outcome("quarantine", Word.UNKNOWN, 0, look=look, extra={"refused": refused, "set_aside": aside})
     return Answer(outcome, _text(invocation, refused, aside))
 
 
 def show(invocation: Invocation, identity: str) -> Answer:
     """One entry by the id that the list gives."""
-    for kind, entries in (("refused", _refused(invocation)), ("set_aside", _set_aside(invocation))):
+    refused, look = _refused(invocation)
+    for kind, entries in (("refused", refused), ("set_aside", _set_aside(invocation))):
         for entry in entries:
             if str(entry["id"]) == identity:
                 text = "\n".join(f"{name}: {value}" for name, value in entry.items())
-                return Answer(Outcome("quarantine", Word.UNKNOWN, 0, extra={"kind": kind, "entry": entry}), text)
+                extra = {"kind": kind, "entry": entry}
+                return Answer(Outcome("quarantine", Word.UNKNOWN, 0, look=look, extra=extra), text)
     raise UsageError(f"nothing in quarantine has the id {identity!r}", hint="storage-sync quarantine list names them")
 
 
@@ -44,12 +46,18 @@ def _state(invocation: Invocation) -> tuple[str, StateDir]:
     return cache, open_state_dir(state_directory(settings) or Path(), cache, create=False)
 
 
-def _refused(invocation: Invocation) -> list[dict[str, object]]:
+def _refused(invocation: Invocation) -> tuple[list[dict[str, object]], LookedAt | None]:
+    from storage_sync.cache.copies import Copies
     from storage_sync.reports.document import rfc3339
     from storage_sync.service.quarantine_queries import refused_rows
 
     cache, state = _state(invocation)
-    return [
+    copies = Copies(cache, state.copies)
+    try:
+        rows, look = refused_rows(copies, state, _LIMIT)
+    finally:
+        copies.close()
+    entries: list[dict[str, object]] = [
         {
             "id": row.id,
             "table": row.table,
@@ -59,8 +67,9 @@ def _refused(invocation: Invocation) -> list[dict[str, object]]:
             "first_seen": rfc3339(row.at) if row.at is not None else None,
             "source_digest": row.digest,
         }
-        for row in refused_rows(cache, state, _LIMIT)
+        for row in rows
     ]
+    return entries, look
 
 
 def _set_aside(invocation: Invocation) -> list[dict[str, object]]:

@@ -12,9 +12,11 @@ import secrets
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from storage_sync import _native
@@ -24,7 +26,7 @@ from storage_sync.cache.space import require_space
 from storage_sync.cache.states import Finding
 from storage_sync.cache.waiting import Cancelled
 from storage_sync.values.errors import CacheDamaged, CacheLocked, LocalIO, VersionMismatch
-from storage_sync.values.outcome import CacheState, FileIdentity
+from storage_sync.values.outcome import CacheState, FileIdentity, LockHolder, LookedAt
 
 COPY_ATTEMPTS = 5
 COPY_PAUSES_S = (0.01, 0.02, 0.04, 0.08)
@@ -39,9 +41,9 @@ class DamagedCopy(CacheDamaged):
         self.finding = finding
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PrivateCopy:
-    """An open private copy. `identity`: of the live file, before it was copied; None when it moved meanwhile."""
+    """An open private copy. `identity`: of the live file, before it was copied; None when it changed meanwhile."""
 
     file: _native.CacheFile
     path: str
@@ -51,12 +53,24 @@ class PrivateCopy:
     repaired: bool
     """redb repaired the copy while opening it: nobody closed the live file."""
     probe: ProbeReport | None
-    """What the child found, redb's own check included; None when the file was not suspect."""
+    """What the child found, redb's own check included; None when it was not asked."""
+    at: float
+    """Epoch seconds at which the copy was complete."""
 
-    def scan(self) -> _native.Scan:
-        """Hash every value and compare it with the ledger. DamagedCopy when that meets damage, LocalIO."""
+    @cached_property
+    def scanned(self) -> _native.Scan:
+        """Every value hashed and compared with the ledger, at the first question. DamagedCopy when that meets damage,
+        LocalIO."""
         with _explained():
             return self.file.scan()
+
+    def scan(self) -> _native.Scan:
+        """`scanned`, as a blocking call."""
+        return self.scanned
+
+    def looked_at(self, holders: tuple[LockHolder, ...]) -> LookedAt:
+        """What a finding made of this copy speaks of, while `holders` have the file."""
+        return LookedAt("copy" if holders or self.identity is None else "file", self.at, holders, self.identity)
 
     @property
     def finding(self) -> Finding:
@@ -77,12 +91,14 @@ def private_copy(
     folder: Path | None,
     *,
     proven: FileIdentity | None = None,
+    deep: bool = False,
     probe_timeout_s: float = TIMEOUT_S,
     cancelled: Cancelled | None = None,
 ) -> Iterator[PrivateCopy]:
     """Copy the file at `cache` into `folder` (`StateDir.copies`; None: a temporary one), open it, remove it at the end.
 
     `proven`: identity of the file at its last proof; another one, or none, makes it suspect and a child opens it first.
+    `deep`: so it does in any case, for redb's own check of this copy.
     DamagedCopy, CacheLocked (it kept moving while it was copied), LocalIO.
     """
     real = real_path(cache)
@@ -94,8 +110,11 @@ def private_copy(
             await_tick(identity)
         with _name(place) as target:
             info = _copy(real, target)
+            at = time.time()
+            if identity != read_identity(real):
+                identity = None
             report = None
-            if is_suspect(identity, proven):
+            if deep or is_suspect(identity, proven):
                 report = _probe(target, place, probe_timeout_s, cancelled)
                 if report.damage:
                     raise DamagedCopy(_corrupt(report.damage))
@@ -106,32 +125,14 @@ def private_copy(
                     file,
                     target,
                     info,
-                    identity if identity == read_identity(real) else None,
+                    identity,
                     header,
                     file.repaired,
                     report,
+                    at,
                 )
             finally:
                 _close(file)
-
-
-def examine(
-    cache: str,
-    folder: Path | None,
-    *,
-    probe_timeout_s: float = TIMEOUT_S,
-    cancelled: Cancelled | None = None,
-) -> ProbeReport:
-    """Only the child's part, on a copy of its own: walk the file and run redb's own check (`cache_integrity`).
-
-    Damage is in the report; CacheLocked, LocalIO and Interrupted are raised.
-    """
-    real = real_path(cache)
-    with _workplace(folder) as place:
-        sweep(place)
-        with _name(place) as target:
-            _copy(real, target)
-            return probe_file(target, timeout_s=probe_timeout_s, cancelled=cancelled)
 
 
 def is_suspect(identity: FileIdentity | None, proven: FileIdentity | None) -> bool:

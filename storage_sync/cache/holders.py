@@ -12,14 +12,16 @@ import fcntl
 import importlib
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage_sync.values.outcome import LockHolder
+from storage_sync.values.outcome import HolderKind, LockHolder
 
 _LOCKS = Path("/proc/locks")
 _COMM_OCTETS = 15
+_DO_MEMORY = ("do-memory", "memory-mcp", "memory-cli")
+"""How the names of do-memory's programs begin, those of its older releases included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,20 @@ def open_elsewhere(descriptor: int) -> set[int]:
     return _openers(os.fstat(descriptor), (pid for pid in _pids() if pid != os.getpid()))
 
 
+def is_do_memory(command: str) -> bool:
+    """Whether a program of this name is one of do-memory's."""
+    return command.startswith(_DO_MEMORY)
+
+
+def unlisted() -> LockHolder:
+    """Whoever has the lock that was refused to us, and is not in the kernel's list."""
+    return LockHolder(pid=-1, command="", user="", since=None, exclusive=True, kind=HolderKind.UNLISTED)
+
+
 def describe(holder: LockHolder) -> str:
     """`do-memory-mcp-server (pid 4711, alice, since 2026-11-23T06:00:00Z)`, with what is known."""
+    if holder.kind is HolderKind.UNLISTED:
+        return "a process that is not listed here, of another container or machine"
     if holder.pid <= 0:
         return "a process that cannot be named"
     known = [f"pid {holder.pid}"]
@@ -84,17 +98,35 @@ def describe(holder: LockHolder) -> str:
         known.append(holder.user)
     if holder.since is not None:
         known.append(f"since {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(holder.since))}")
-    return f"{holder.command or 'a process'} ({', '.join(known)})"
+    name = "another run of storage-sync" if holder.kind is HolderKind.OURS else holder.command or "a process"
+    return f"{name} ({', '.join(known)})"
+
+
+def advice_for(holders: Sequence[LockHolder]) -> str:
+    """What to do about a cache that these processes hold; '' when nobody does."""
+    if not holders:
+        return ""
+    return _ADVICE[holders[0].kind]
+
+
+_ADVICE: Mapping[HolderKind, str] = {
+    HolderKind.DO_MEMORY: "looking works meanwhile; to write, end do-memory, or wait for it with --wait SECONDS",
+    HolderKind.OURS: "wait for that run to end",
+    HolderKind.OTHER: "find out why it has the cache open: only do-memory and this tool should; or --wait SECONDS",
+    HolderKind.UNLISTED: "look on the host and in its other containers for a do-memory that uses this file",
+}
 
 
 def process(pid: int, exclusive: bool) -> LockHolder:
     """A holder by its process id; what `/proc` does not tell stays empty. `since` is when the process started."""
+    command = _command(pid)
     return LockHolder(
         pid=pid,
-        command=_command(pid),
+        command=command,
         user=_user(pid),
         since=_started(pid),
         exclusive=exclusive,
+        kind=HolderKind.DO_MEMORY if is_do_memory(command) or is_do_memory(_program(pid)) else HolderKind.OTHER,
     )
 
 
@@ -166,6 +198,14 @@ def _command(pid: int) -> str:
     cut = _read(f"/proc/{pid}/comm").strip()
     whole = Path(_read(f"/proc/{pid}/cmdline").partition("\0")[0]).name
     return whole if len(cut.encode()) == _COMM_OCTETS and whole.startswith(cut) else cut
+
+
+def _program(pid: int) -> str:
+    """Name of the file that the process runs, '' when we may not look; a process can give itself another name."""
+    try:
+        return Path(f"/proc/{pid}/exe").readlink().name
+    except OSError:
+        return ""
 
 
 def _user(pid: int) -> str:

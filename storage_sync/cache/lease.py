@@ -15,14 +15,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from storage_sync.cache.holders import describe, lock_holders
 from storage_sync.cache.identity import file_system_of, real_path
 from storage_sync.cache.waiting import Cancelled
 from storage_sync.values.errors import Interrupted, LeaseHeld, LocalIO
-from storage_sync.values.outcome import LockHolder
+from storage_sync.values.outcome import HolderKind, LockHolder
 
 _POLL_S = 0.05
 _BUSY = frozenset({errno.EWOULDBLOCK, errno.EACCES})
@@ -82,6 +82,16 @@ def lease_path(cache: str) -> str:
 def lease_holder(cache: str) -> LockHolder | None:
     """Who holds the lease now, or None; looks without locking."""
     return next(iter(lock_holders(lease_path(cache))), None)
+
+
+def cache_holders(cache: str) -> tuple[LockHolder, ...]:
+    """`lock_holders` of the cache; another run of ours is known by its lease."""
+    holders = lock_holders(cache)
+    lease = lease_holder(cache) if holders else None
+    return tuple(
+        replace(holder, kind=HolderKind.OURS) if lease is not None and holder.pid == lease.pid else holder
+        for holder in holders
+    )
 
 
 def read_note(cache: str) -> LeaseNote | None:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage_sync import _native
-from storage_sync.cache.holders import describe, lock_holders
+from storage_sync.cache.holders import advice_for, describe
 from storage_sync.cache.identity import identity_of, real_path
+from storage_sync.cache.lease import cache_holders
 from storage_sync.cache.space import free_space
 from storage_sync.values.errors import (
     CacheDamaged,
@@ -40,7 +41,7 @@ _FOREIGN = {"sqlite": "a SQLite database", "gzip": "a gzip archive", "text": "a 
 
 _NOT_ACCESSIBLE = frozenset({CacheState.NOT_A_FILE, CacheState.UNREADABLE, CacheState.IO_ERROR})
 _NOT_WRITABLE = frozenset({CacheState.READ_ONLY, CacheState.DISK_LOW})
-_LOCKED = frozenset({CacheState.LOCKED_EXCLUSIVE, CacheState.LOCKED_SHARED})
+LOCKED = frozenset({CacheState.LOCKED_EXCLUSIVE, CacheState.LOCKED_SHARED})
 _BUILDABLE = frozenset({CacheState.ABSENT, CacheState.EMPTY_FILE, CacheState.INTERRUPTED_CREATE})
 
 
@@ -76,8 +77,8 @@ class FileJudgement:
     @property
     def openable(self) -> bool:
         """Whether a private copy of it can be expected to open."""
-        return any(state in {CacheState.CLEAN, CacheState.UNCLEAN, *_LOCKED} for state in self.states) and not any(
-            error_of(finding) for finding in self.findings if finding.state not in _NOT_WRITABLE | _LOCKED
+        return any(state in {CacheState.CLEAN, CacheState.UNCLEAN, *LOCKED} for state in self.states) and not any(
+            error_of(finding) for finding in self.findings if finding.state not in _NOT_WRITABLE | LOCKED
         )
 
     @property
@@ -104,7 +105,7 @@ def judge_file(path: str, *, witnessed: bool = False, window_bytes: int = 0) -> 
         return FileJudgement(path, real, (access,) if access is not None else (), free_bytes=free)
     if access is None and free is not None and free < 2 * status.st_size + window_bytes:
         access = _disk_low(status.st_size, window_bytes, free)
-    holders = lock_holders(real)
+    holders = cache_holders(real)
     findings = [] if access is None else [access]
     try:
         findings += _judge_inside(real, witnessed, holders)
@@ -113,10 +114,13 @@ def judge_file(path: str, *, witnessed: bool = False, window_bytes: int = 0) -> 
     return FileJudgement(path, real, tuple(findings), identity_of(status), holders, free)
 
 
-def error_for(judgement: FileJudgement, *, writing: bool = True) -> StorageSyncError | None:
-    """The error that ends a command on this file, or None; `writing`: the command wants to change it."""
+def error_for(judgement: FileJudgement, *, writing: bool = True, held_ok: bool = False) -> StorageSyncError | None:
+    """The error that ends a command on this file, or None; `writing`: the command wants to change it. `held_ok`: it
+    may be held by another process for now."""
     for finding in judgement.findings:
-        if not writing and finding.state in _NOT_WRITABLE | _LOCKED:
+        if not writing and finding.state in _NOT_WRITABLE | LOCKED:
+            continue
+        if held_ok and finding.state in LOCKED:
             continue
         error = error_of(finding)
         if error is not None:
@@ -236,14 +240,8 @@ def _judge_ownership(path: str, holders: tuple[LockHolder, ...]) -> list[Finding
         return []
     names = ", ".join(describe(holder) for holder in holders)
     if holders[0].exclusive:
-        return [
-            Finding(
-                CacheState.LOCKED_EXCLUSIVE,
-                f"{path} is in use by {names}",
-                "wait with --wait SECONDS, or look through a copy with storage-sync peek",
-            )
-        ]
-    return [Finding(CacheState.LOCKED_SHARED, f"{path} is being read by {names}", "wait with --wait SECONDS")]
+        return [Finding(CacheState.LOCKED_EXCLUSIVE, f"{path} is in use by {names}", advice_for(holders))]
+    return [Finding(CacheState.LOCKED_SHARED, f"{path} is being read by {names}", advice_for(holders))]
 
 
 def _judge_close(header: _native.Header) -> Finding:

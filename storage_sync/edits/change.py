@@ -81,7 +81,6 @@ def looked_to_change(context: Context, *, deep: bool = False) -> AbstractAsyncCo
         writing=not options.plan_only,
         wait_s=options.wait_s,
         deep=deep,
-        locked_ok=options.plan_only,
     )
 
 
@@ -172,7 +171,7 @@ async def acknowledge(context: Context, checkpoint: Checkpoint, before: Witness 
 async def judged_after(context: Context) -> Outcome:
     """Say what the file is now, without the primary: DRIFT when it is not what was proven, else UNKNOWN."""
     draft = context.draft
-    async with looked(context.session, context.tracker, draft, writing=False, follows=True, locked_ok=True) as after:
+    async with looked(context.session, context.tracker, draft, writing=False, follows=True) as after:
         holds = after.scan is not None and after.scan.clean and _root(after) == stamped(after).root
     draft.verdict = Word.UNKNOWN if holds else Word.DRIFT
     draft.next_action = "storage-sync status --check" if holds else "storage-sync sync"

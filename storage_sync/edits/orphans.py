@@ -98,7 +98,7 @@ def _require_broken(wanted: Sequence[str], known: Collection[str]) -> None:
 async def run_expect(context: Context, keys: Sequence[str], note: str) -> Outcome:
     """Mark these as expected: the check counts them aside from now on. The cache is not touched."""
     session = context.session
-    async with looked(session, context.tracker, context.draft, writing=False, locked_ok=True) as look:
+    async with looked(session, context.tracker, context.draft, writing=False) as look:
         orphaned, broken = await session.on_cache_thread(_broken, context, look)
         raw = await session.on_cache_thread(_raw, look, sorted(set(keys)))
         _require_broken(sorted(set(keys)), orphaned | broken | raw)

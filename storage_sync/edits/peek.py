@@ -21,7 +21,7 @@ async def run_peek(context: Context) -> Outcome:
     Errors: CacheDamaged, CacheForeign, VersionMismatch, CacheLocked (it kept moving while it was copied), LocalIO.
     """
     draft, session = context.draft, context.session
-    async with looked(session, context.tracker, draft, writing=False, deep=True, locked_ok=True) as look:
+    async with looked(session, context.tracker, draft, writing=False, deep=True) as look:
         if look.copy is None:
             draft.verdict = Word.EMPTY
             draft.next_action = "storage-sync sync"

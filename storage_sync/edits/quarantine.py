@@ -86,13 +86,13 @@ async def run_retry(context: Context, ids: Sequence[str]) -> Outcome:
     The document says of each whether it is still refused. UsageError for an unknown id; the errors of `run_sync`.
     """
     session = context.session
-    async with looked(session, context.tracker, context.draft, writing=False, locked_ok=True) as look:
+    async with looked(session, context.tracker, context.draft, writing=False) as look:
         known = await session.on_cache_thread(_refused, look)
     strange = sorted(set(ids) - known)
     if strange:
         raise UsageError(_NONE.format(repr(strange[0])), hint=_LIST)
     outcome = await run_sync(replace(context, options=replace(context.options, full=True)))
-    async with looked(session, context.tracker, context.draft, writing=False, follows=True, locked_ok=True) as look:
+    async with looked(session, context.tracker, context.draft, writing=False, follows=True) as look:
         still = await session.on_cache_thread(_refused, look)
     wanted = sorted(set(ids))
     told = {"accepted": [one for one in wanted if one not in still], "refused": [one for one in wanted if one in still]}

@@ -60,7 +60,7 @@ async def run_undo(context: Context, run_id: str | None) -> Outcome:
     """
     require_write_access(context)
     require_state(context)
-    async with looked(context.session, context.tracker, context.draft, writing=False, locked_ok=True) as look:
+    async with looked(context.session, context.tracker, context.draft, writing=False) as look:
         run = await context.session.on_cache_thread(_find, context, run_id, look.generation)
     if run.file is not None:
         return await _file_undone(context, run, run.file)

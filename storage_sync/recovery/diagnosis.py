@@ -12,11 +12,11 @@ from typing import Literal
 from storage_sync import _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, decode_checkpoint
 from storage_sync.cache.content import ContentJudgement, unknown
-from storage_sync.cache.states import FileJudgement, Finding, error_of
+from storage_sync.cache.states import LOCKED, FileJudgement, Finding, error_of
 from storage_sync.recovery.salvage import Rescued, rescued
 from storage_sync.state.witness import read_witness
 from storage_sync.sync.context import Context
-from storage_sync.sync.inspection import LOCKED, Look, looked, unlocked
+from storage_sync.sync.inspection import Look, looked, unlocked
 from storage_sync.values.errors import CacheDamaged, GuardStopped, VersionMismatch
 from storage_sync.values.outcome import CacheState
 from storage_sync.values.snapshot import Phase
@@ -63,19 +63,20 @@ class Situation:
 
 
 @asynccontextmanager
-async def examined(context: Context, purpose: Purpose, *, locked_ok: bool = False) -> AsyncIterator[Situation]:
+async def examined(context: Context, purpose: Purpose, *, looks: bool = False) -> AsyncIterator[Situation]:
     """Judge the cache as deep as it goes, for the body of an `async with`; nothing of it is changed.
 
-    `locked_ok`: another process may hold the file, which is then read through a copy. Raises what nothing here heals:
+    `looks`: the file is only read, so another process may hold it; a plan always does. Raises what nothing here heals:
     CacheForeign, CacheLocked, LocalIO, GuardStopped, VersionMismatch.
     """
     session, options, draft = context.session, context.options, context.draft
+    looks = looks or options.plan_only
     witness, why = read_witness(session.state.folder, session.cache_path)
     if why:
         draft.warn(why)
-    judgement = await unlocked(session, draft, witness, 0.0 if locked_ok else options.wait_s)
+    judgement = await unlocked(session, draft, witness, 0.0 if looks else options.wait_s)
     draft.states = tuple(str(state) for state in judgement.states)
-    skipped = _DAMAGED_OUTSIDE | _OTHER_FORMAT | frozenset(LOCKED if locked_ok else ())
+    skipped = _DAMAGED_OUTSIDE | _OTHER_FORMAT | (LOCKED if looks else frozenset())
     for finding in judgement.findings:
         if finding.state in skipped or (options.plan_only and finding.state in _ONLY_FOR_WRITERS):
             continue
@@ -92,7 +93,7 @@ async def examined(context: Context, purpose: Purpose, *, locked_ok: bool = Fals
         situation = None
         if damage is None:
             try:
-                look = await stack.enter_async_context(_sound_look(context, locked_ok))
+                look = await stack.enter_async_context(_sound_look(context, looks))
                 situation = _of_content(look, purpose)
             except CacheDamaged as error:
                 damage = Finding(CacheState.CORRUPT, error.message)
@@ -106,17 +107,15 @@ async def examined(context: Context, purpose: Purpose, *, locked_ok: bool = Fals
 
 
 @asynccontextmanager
-async def _sound_look(context: Context, locked_ok: bool) -> AsyncIterator[Look]:
+async def _sound_look(context: Context, looks: bool) -> AsyncIterator[Look]:
     """A look at a file whose pages are sound. CacheDamaged when they are not."""
-    writing = not context.options.plan_only
     async with looked(
         context.session,
         context.tracker,
         context.draft,
-        writing=writing,
+        writing=not looks,
         wait_s=context.options.wait_s,
         deep=True,
-        locked_ok=locked_ok,
         tolerated=_HEALABLE,
     ) as look:
         if look.integrity is False:
@@ -147,6 +146,8 @@ def _of_content(look: Look, purpose: Purpose) -> Situation:
     if rot is not None:
         rows = sum(table.rotten for table in look.scan.tables.values()) if look.scan is not None else 0
         return Situation(Rung.REFETCH, rot.evidence, look, rotten=rows)
+    if look.held:
+        return Situation(Rung.NONE, "it is in use, and there is nothing to repair", look)
     unclean = look.judgement.finding(CacheState.UNCLEAN)
     if unclean is not None:
         return Situation(Rung.OPEN, unclean.evidence, look)

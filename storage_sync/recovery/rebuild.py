@@ -37,7 +37,7 @@ async def run_rebuild(context: Context, *, discard: bool = False, swap: bool = F
 
 
 async def _rebuilt(context: Context, discard: bool, swap: bool) -> Outcome:
-    async with examined(context, "rebuild", locked_ok=context.options.stage_only) as situation:
+    async with examined(context, "rebuild", looks=context.options.stage_only) as situation:
         climbed(context.draft.extra, situation)
         anew = replace(situation, rung=Rung.REBUILD, look=_replacing(situation.look))
         if context.options.plan_only:

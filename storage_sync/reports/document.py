@@ -10,10 +10,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from storage_sync import __version__
+from storage_sync.cache.holders import describe
 from storage_sync.values.outcome import (
     TABLES,
     Check,
     ErrorValue,
+    HolderKind,
+    LockHolder,
+    LookedAt,
     Orphan,
     Outcome,
     Proof,
@@ -154,8 +158,8 @@ def to_json(outcome: Outcome) -> dict[str, object]:
         document["orphans"] = [orphan_json(orphan) for orphan in outcome.orphans]
     if full or outcome.warnings:
         document["warnings"] = list(outcome.warnings)
-    if outcome.run_id:
-        document["run_id"] = outcome.run_id
+    said = {"look": look_json(outcome.look) if outcome.look is not None else None, "run_id": outcome.run_id}
+    document.update((name, value) for name, value in said.items() if value)
     taken = {*document, "next_action", "error"}
     document.update((key, value) for key, value in outcome.extra.items() if key not in taken)
     document["next_action"] = outcome.next_action
@@ -167,6 +171,22 @@ def _tells_verdict(outcome: Outcome) -> bool:
     if outcome.command in _UNPROVEN_COMMANDS:
         return outcome.error is not None or outcome.verdict is not Word.UNKNOWN
     return outcome.command not in PLAIN_COMMANDS
+
+
+def holder_json(holder: LockHolder) -> dict[str, object]:
+    return {
+        "pid": holder.pid if holder.pid > 0 else None,
+        "command": holder.command,
+        "user": holder.user,
+        "since": rfc3339(holder.since) if holder.since is not None else None,
+        "exclusive": holder.exclusive,
+        "kind": holder.kind.value,
+    }
+
+
+def look_json(look: LookedAt) -> dict[str, object]:
+    """`of`: `copy` when the finding is of that moment only, `file` when it holds until the file changes."""
+    return {"of": look.of, "at": rfc3339(look.at), "held_by": [holder_json(holder) for holder in look.held_by]}
 
 
 def progress_line(run: Run) -> dict[str, object]:
@@ -287,8 +307,9 @@ def _is_number(text: str) -> bool:
     return text in ("", "?") or text.replace(",", "").replace(".", "", 1).replace("-", "", 1).isdigit()
 
 
-def report(outcome: Outcome, width: int = 80, colour: bool = False) -> str:
-    """The facts, for standard output: tables, verdict and proof. Empty when the command failed before it had any."""
+def report(outcome: Outcome, width: int = 80, colour: bool = False, *, now: float | None = None) -> str:
+    """The facts, for standard output: tables, verdict and proof. Empty when the command failed before it had any.
+    `now`: epoch seconds, for ages; moments are told without."""
     blocks = [
         _counts_lines(outcome, width, colour),
         _change_lines(outcome, width, colour),
@@ -296,14 +317,19 @@ def report(outcome: Outcome, width: int = 80, colour: bool = False) -> str:
         _orphan_lines(outcome.orphans, width, colour),
         _difference_lines(outcome, width, colour),
         _ping_lines(outcome, width, colour),
-        _verdict_lines(outcome, colour),
+        _verdict_lines(outcome, colour, now),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
-def notes(outcome: Outcome, colour: bool = False, *, quiet: bool = False) -> str:
-    """What is said beside the facts, for standard error: warnings, error, next step; `quiet`: errors only."""
+def notes(
+    outcome: Outcome, colour: bool = False, *, quiet: bool = False, look: bool = False, now: float | None = None
+) -> str:
+    """What is said beside the facts, for standard error: warnings, error, next step; `quiet`: errors only. `look`:
+    also of what the facts are, where `report` does not say it."""
     lines = [] if quiet else [f"{paint('warning', '33', colour)}: {clean(text)}" for text in outcome.warnings]
+    if look and not quiet and (told := look_text(outcome.look, now)):
+        lines.insert(0, f"note: {told}")
     if outcome.error is not None:
         lines.append(f"{paint('error', '31', colour)}: {clean(outcome.error.message)}")
         if outcome.error.hint:
@@ -382,7 +408,7 @@ def _finding(outcome: Outcome) -> str:
     return f"Look at {', '.join(failed)}." if failed else "Nothing stands in the way of a sync."
 
 
-def _verdict_lines(outcome: Outcome, colour: bool) -> list[str]:
+def _verdict_lines(outcome: Outcome, colour: bool, now: float | None) -> list[str]:
     lines = []
     if outcome.command in _UNPROVEN_COMMANDS and outcome.error is None and outcome.command != "ping":
         lines.append(_finding(outcome))
@@ -390,6 +416,8 @@ def _verdict_lines(outcome: Outcome, colour: bool) -> list[str]:
         states = f" ({', '.join(outcome.states)})" if outcome.states else ""
         verdict = paint(outcome.verdict.value, _COLOURS[outcome.verdict], colour)
         lines.append(f"{verdict}: {sentence(outcome)}{states}")
+    if outcome.error is None and (told := look_text(outcome.look, now)):
+        lines.append(f"{told}.")
     if outcome.proof is not None:
         proof = outcome.proof
         at = rfc3339(proof.at)
@@ -402,6 +430,30 @@ def _verdict_lines(outcome: Outcome, colour: bool) -> list[str]:
             took += f", {requests}, {size(transfer.bytes_received)} received"
         lines.append(took)
     return lines
+
+
+def look_text(look: LookedAt | None, now: float | None) -> str:
+    """`of a copy made 2 s ago; do-memory (pid 4711) holds the file since 14:02Z`; '' for a file at rest."""
+    if look is None or look.of != "copy":
+        return ""
+    told = f"of a copy made {f'{max(now - look.at, 0):.0f} s ago' if now is not None else f'at {rfc3339(look.at)}'}"
+    if not look.held_by:
+        return f"{told}, while the file was written to"
+    return clean(f"{told}; {holder_text(look.held_by[0], look.at)}")
+
+
+def holder_text(holder: LockHolder, now: float) -> str:
+    """`do-memory (pid 4711) holds the file since 14:02Z`, with what is known."""
+    names = {HolderKind.DO_MEMORY: "do-memory", HolderKind.OURS: "another run of storage-sync"}
+    if holder.kind is HolderKind.UNLISTED or holder.pid <= 0:
+        return f"{describe(holder)} holds the file"
+    who = f"pid {holder.pid}" if holder.kind in names or not holder.user else f"pid {holder.pid}, {holder.user}"
+    since = ""
+    if holder.since is not None:
+        began, today = datetime.fromtimestamp(holder.since, UTC), datetime.fromtimestamp(now, UTC)
+        day = "" if began.date() == today.date() else f"{began:%Y-%m-%d} "
+        since = f" since {day}{began:%H:%M}Z"
+    return f"{names.get(holder.kind, holder.command or 'a process')} ({who}) holds the file{since}"
 
 
 def sentence(outcome: Outcome) -> str:

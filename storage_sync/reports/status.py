@@ -9,7 +9,7 @@ from pathlib import Path
 from storage_sync.cache.states import judge_file
 from storage_sync.config.places import default_state_dir, state_directory
 from storage_sync.config.request import Request
-from storage_sync.reports.document import rfc3339
+from storage_sync.reports.document import holder_json
 from storage_sync.state.directory import open_state_dir
 from storage_sync.state.witness import proof_still_speaks, read_witness
 from storage_sync.values.errors import ConfigError, StorageSyncError, exit_code_of
@@ -58,16 +58,7 @@ def status_quick(request: Request) -> Outcome:
                 "path": judgement.path,
                 "size": judgement.size,
                 "free_bytes": judgement.free_bytes,
-                "lock": [
-                    {
-                        "pid": holder.pid,
-                        "command": holder.command,
-                        "user": holder.user,
-                        "since": rfc3339(holder.since) if holder.since is not None else None,
-                        "exclusive": holder.exclusive,
-                    }
-                    for holder in judgement.holders
-                ],
+                "lock": [holder_json(holder) for holder in judgement.holders],
                 "findings": [
                     {"state": str(finding.state), "evidence": finding.evidence, "next_step": finding.next_step}
                     for finding in judgement.findings

@@ -53,7 +53,7 @@ async def differences(asked: Asked) -> Differences:
     found: list[Differences] = []
 
     async def work(context: Context) -> Outcome:
-        async with looked(context.session, context.tracker, context.draft, writing=False, locked_ok=True) as look:
+        async with looked(context.session, context.tracker, context.draft, writing=False) as look:
             projection = await project(context, look)
             async with compared(looking(context, look), look, projection) as comparison:
                 await refusal_of(context, comparison)

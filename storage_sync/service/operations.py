@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from storage_sync import _native
+from storage_sync.cache.copies import Copies
 from storage_sync.cache.explain import explain, explain_system
 from storage_sync.config.request import Request
 from storage_sync.sync.cancel import Cancel
@@ -156,10 +157,18 @@ async def doctor(request: Request, progress: Progress = quiet, cancel: Cancel | 
 
 
 async def mend(
-    command: str, request: Request, work: Work, progress: Progress = quiet, cancel: Cancel | None = None
+    command: str,
+    request: Request,
+    work: Work,
+    progress: Progress = quiet,
+    cancel: Cancel | None = None,
+    *,
+    copies: Copies | None = None,
 ) -> Outcome:
-    """What an operator does beside a sync (`storage_sync.mend`); remembered unless the flag `plan` is there."""
-    return await _one_shot(command, request, progress, cancel, work, recorded="plan" not in request.flags)
+    """What an operator does beside a sync (`storage_sync.mend`); remembered unless the flag `plan` is there. `copies`:
+    those of the process that asks."""
+    recorded = "plan" not in request.flags
+    return await _one_shot(command, request, progress, cancel, work, recorded=recorded, copies=copies)
 
 
 async def _one_shot(
@@ -170,8 +179,9 @@ async def _one_shot(
     work: Work,
     *,
     recorded: bool = False,
+    copies: Copies | None = None,
 ) -> Outcome:
-    session = Session(request.settings, request.token)
+    session = Session(request.settings, request.token, copies)
     last: list[Run] = []
 
     def remember(run: Run) -> None:

@@ -49,7 +49,7 @@ async def scan(asked: Asked) -> OrphanIndex | None:
     found: list[OrphanIndex | None] = []
 
     async def work(context: Context) -> Outcome:
-        found.append(await scan_embeddings(context, locked_ok=True))
+        found.append(await scan_embeddings(context))
         return context.draft.outcome()
 
     outcome = await asked.look("orphans", work)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage_sync.cache.checkpoint import stamped_generation
-from storage_sync.cache.copy import private_copy
+from storage_sync.cache.copies import Copies
 from storage_sync.cache.kept import kept_files
+from storage_sync.cache.lease import cache_holders
 from storage_sync.config.settings import Settings
 from storage_sync.service.exports import export_rows
 from storage_sync.state.directory import StateDir
@@ -25,6 +26,7 @@ from storage_sync.state.undo_log import UndoLog, UndoRun
 from storage_sync.state.witness import read_witness
 from storage_sync.values.answers import Exported, QuarantineEntry, QuarantineKind, QuarantinePage
 from storage_sync.values.errors import StorageSyncError
+from storage_sync.values.outcome import LookedAt
 
 if TYPE_CHECKING:
     from storage_sync.service.question import Asked
@@ -43,14 +45,14 @@ async def quarantine(asked: Asked) -> QuarantinePage:
     first = _number(asked.arguments.get("first"), 0, LIMIT * 4)
     count = _number(asked.arguments.get("count"), PAGE, PAGE)
     generation = asked.snapshot.cache.generation
-    return await asked.aside(_page, asked.settings, asked.state, generation, text, first, count)
+    return await asked.aside(_page, asked.settings, asked.state, asked.copies, generation, text, first, count)
 
 
 async def quarantine_export(asked: Asked) -> Exported:
     """Every entry that fits `filter`, as JSON lines in a new file in `folder`; UsageError when there is none."""
     text = str(asked.arguments.get("filter", ""))
     generation = asked.snapshot.cache.generation
-    page = await asked.aside(_page, asked.settings, asked.state, generation, text, 0, LIMIT * 4)
+    page = await asked.aside(_page, asked.settings, asked.state, asked.copies, generation, text, 0, LIMIT * 4)
     rows = [asdict(entry) for entry in page.entries if entry.kind is not QuarantineKind.HEAD]
     told = {"name": "quarantine", "rows": rows, "folder": asked.arguments.get("folder")}
     return await export_rows(replace(asked, arguments=told))
@@ -61,13 +63,13 @@ def _number(value: object, usual: int, most: int) -> int:
 
 
 def _page(
-    settings: Settings, state: StateDir, generation: int | None, text: str, first: int, count: int
+    settings: Settings, state: StateDir, copies: Copies, generation: int | None, text: str, first: int, count: int
 ) -> QuarantinePage:
     """Blocking."""
     cache = str(settings.cache)
     problem = ""
     try:
-        refused, stamped = _of_file(cache, state, LIMIT)
+        refused, stamped, _ = _of_file(copies, state, LIMIT)
     except StorageSyncError as error:
         # what is set aside does not depend on the file, and is wanted most when the file is damaged
         refused, stamped, problem = [], None, error.message
@@ -145,27 +147,30 @@ def _batch(entry: QuarantineEntry) -> str:
 # ------------------------------------------------------------------------------------------------ sources
 
 
-def refused_rows(cache: str, state: StateDir, limit: int = LIMIT) -> list[QuarantineEntry]:
-    """Refused rows of the primary, in key order; read on a private copy, so that nobody is kept waiting.
+def refused_rows(copies: Copies, state: StateDir, limit: int = LIMIT) -> tuple[list[QuarantineEntry], LookedAt | None]:
+    """Refused rows of the primary, in key order, and what they were read from; None when there is no file.
 
-    DamagedCopy, CacheLocked (it kept moving), LocalIO.
+    DamagedCopy, CacheLocked (it kept changing), LocalIO.
     """
-    return _of_file(cache, state, limit)[0]
+    rows, _, look = _of_file(copies, state, limit)
+    return rows, look
 
 
-def _of_file(cache: str, state: StateDir, limit: int) -> tuple[list[QuarantineEntry], int | None]:
-    """Refused rows, and the generation that is stamped on the file."""
+def _of_file(copies: Copies, state: StateDir, limit: int) -> tuple[list[QuarantineEntry], int | None, LookedAt | None]:
+    """Refused rows, the generation that is stamped on the file, and what was looked at."""
+    cache = copies.cache
     if not Path(cache).exists():
-        return [], None
+        return [], None, None
     witness, _ = read_witness(state.folder, cache)
     proven = witness.proof.identity if witness is not None and witness.proof is not None else None
     found: list[QuarantineEntry] = []
-    with private_copy(cache, state.copies, proven=proven) as copy:
+    holders = cache_holders(cache)
+    with copies.lend(proven=proven) as copy:
         after: str | None = None
         while len(found) < limit and (page := copy.file.quarantine(after, PAGE)):
             after = page[-1][0]
             found.extend(_of_ledger(name, text) for name, text in page)
-        return found, stamped_generation(copy.file.meta())
+        return found, stamped_generation(copy.file.meta()), copy.looked_at(holders)
 
 
 def _of_ledger(name: str, text: str) -> QuarantineEntry:

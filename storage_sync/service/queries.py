@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from storage_sync import _native
+from storage_sync.cache.copies import Copies
 from storage_sync.cache.explain import explain
 from storage_sync.config.settings import Settings
 from storage_sync.config.token import Token
@@ -72,7 +73,14 @@ class Questions:
         """Fails with an error that no question may end with: a bug, which ends the core."""
 
     def ask(
-        self, command: Command, *, settings: Settings, token: Token | None, state: StateDir, snapshot: Snapshot
+        self,
+        command: Command,
+        *,
+        settings: Settings,
+        token: Token | None,
+        state: StateDir,
+        snapshot: Snapshot,
+        copies: Copies,
     ) -> None:
         """Answered by an event; an older question of the same name is refused."""
         loop = asyncio.get_running_loop()
@@ -80,7 +88,7 @@ class Questions:
         def tell(done: int, total: int) -> None:
             loop.call_soon_threadsafe(self._progressed, Progressed(command.id, done, total))
 
-        asked = Asked(command.arguments, settings, token, state, snapshot, self._thread, tell)
+        asked = Asked(command.arguments, settings, token, state, snapshot, copies, self._thread, tell)
         older = self._open.get(command.kind)
         if older is not None:
             older.task.cancel()

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
+from storage_sync.cache.copies import Copies
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.config.token import Token
@@ -30,6 +31,8 @@ class Asked:
     token: Token | None
     state: StateDir
     snapshot: Snapshot
+    copies: Copies
+    """Of the core: a question looks at what the runs look at."""
     thread: ThreadPoolExecutor
     tell: Tell
     """How far it is; to be called in any thread."""
@@ -42,4 +45,4 @@ class Asked:
     async def look(self, command: str, work: Work) -> Outcome:
         """Perform `work` with stores of its own, as a command that changes nothing; StorageSyncError never."""
         request = Request(self.settings, self.token, wait_s=0.0, max_attempts=1, flags=frozenset({"plan"}))
-        return await mend(command, request, work)
+        return await mend(command, request, work, copies=self.copies)

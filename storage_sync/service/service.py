@@ -243,6 +243,7 @@ class SyncService:
             settings=self._settings,
             token=self._token,
             state=self._session.state,
+            copies=self._session.copies,
             snapshot=self._board.snapshot,
         )
 

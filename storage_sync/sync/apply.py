@@ -17,9 +17,10 @@ from storage_sync import __version__, _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, TableFacts, encode_checkpoint, stamped_generation
 from storage_sync.cache.copy import private_copy
 from storage_sync.cache.durable import sync_folder
-from storage_sync.cache.holders import describe, lock_holders, open_elsewhere
+from storage_sync.cache.holders import advice_for, describe, open_elsewhere, unlisted
 from storage_sync.cache.identity import await_tick, read_identity, real_path
 from storage_sync.cache.kept import Why, keep_file, prune_kept
+from storage_sync.cache.lease import cache_holders
 from storage_sync.cache.space import require_space
 from storage_sync.state.quarantine import Removed, SetAside
 from storage_sync.state.witness import next_generation
@@ -148,9 +149,9 @@ def _after_unknown(
 
 def held(path: str) -> CacheLocked:
     """Who holds the file, as far as the kernel tells."""
-    holders = lock_holders(path)
-    who = ", ".join(describe(holder) for holder in holders) or "another process"
-    return CacheLocked(f"the cache is held by {who}; nothing was changed")
+    holders = cache_holders(path) or (unlisted(),)
+    who = ", ".join(describe(holder) for holder in holders)
+    return CacheLocked(f"the cache is held by {who}; nothing was changed", hint=advice_for(holders))
 
 
 # --------------------------------------------------------------------------------------------- beside it

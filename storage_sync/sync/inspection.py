@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from storage_sync import _native
 from storage_sync.cache.checkpoint import Checkpoint
 from storage_sync.cache.content import ContentJudgement, content_error, judge_content
-from storage_sync.cache.copy import PrivateCopy, examine, private_copy
+from storage_sync.cache.copy import PrivateCopy
 from storage_sync.cache.kept import Why
-from storage_sync.cache.states import FileJudgement, Finding, error_of, judge_file
+from storage_sync.cache.states import LOCKED, FileJudgement, Finding, error_of, judge_file
 from storage_sync.checks.facts import KEYS_SHOWN, FileFacts
 from storage_sync.state.directory import StateDir
 from storage_sync.state.history import History
@@ -24,13 +24,13 @@ from storage_sync.sync.outcome_builder import Draft
 from storage_sync.sync.progress import Tracker
 from storage_sync.sync.session import Session
 from storage_sync.values.errors import StorageSyncError
-from storage_sync.values.outcome import CacheState, FileIdentity
+from storage_sync.values.outcome import CacheState, FileIdentity, LookedAt
 from storage_sync.values.snapshot import Phase
 from storage_sync.values.witness import Witness
 
 ALL_KEYS = 1_000_000
-LOCKED = (CacheState.LOCKED_EXCLUSIVE, CacheState.LOCKED_SHARED)
-_ONLY_FOR_WRITERS = (CacheState.READ_ONLY, CacheState.DISK_LOW)
+_ONLY_FOR_WRITERS = frozenset({CacheState.READ_ONLY, CacheState.DISK_LOW})
+_HELD = Finding(CacheState.HELD, "it is in use, and a copy of it opens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,16 @@ class Look:
         return self.copy.identity if self.copy is not None else self.judgement.identity
 
     @property
+    def held(self) -> bool:
+        """Whether another process had the file open for writing."""
+        return self.judgement.finding(CacheState.LOCKED_EXCLUSIVE) is not None
+
+    @property
+    def looked_at(self) -> LookedAt | None:
+        """None when there was nothing to copy."""
+        return self.copy.looked_at(self.judgement.holders) if self.copy is not None else None
+
+    @property
     def sibling(self) -> bool:
         """Whether a sync builds the file beside it and renames it into place (docs/protocol.md#recovery)."""
         return (
@@ -84,7 +94,7 @@ class Look:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        copied = (self.copy.finding,) if self.copy is not None else ()
+        copied = (_HELD if self.held else self.copy.finding,) if self.copy is not None else ()
         inside = self.content.findings if self.content is not None else ()
         outside = tuple(
             finding
@@ -109,23 +119,22 @@ async def looked(
     deep: bool = False,
     proven: FileIdentity | None = None,
     follows: bool = False,
-    locked_ok: bool = False,
     tolerated: frozenset[CacheState] = frozenset(),
 ) -> AsyncIterator[Look]:
     """Judge the file and scan a private copy of it, for the body of an `async with`.
 
-    `writing`: the command means to change the file, so that a read-only or full disk stops it. `wait_s`: how long to
-    wait for another process to leave the file. `proven`: identity of a file that needs no probe in a child.
-    `follows`: it is the look after a commit, so the shown steps do not go back. `locked_ok`: a file that another
-    process holds is looked at all the same. `tolerated`: states of the content that do not stop this command.
+    `writing`: the command means to change the file, so that another process that holds it and a read-only or full
+    disk stop it; `wait_s`: how long it waits for that process. `deep`: with redb's own check of the same copy.
+    `proven`: identity of a file that needs no probe in a child. `follows`: it is the look after a commit, so the shown
+    steps do not go back. `tolerated`: states of the content that do not stop this command.
     Raises what stops a plain sync: CacheLocked, CacheForeign, CacheDamaged, VersionMismatch, LocalIO.
     """
     witness, why = read_witness(session.state.folder, session.cache_path)
     if why:
         draft.warn(why)
-    judgement = await unlocked(session, draft, witness, 0.0 if locked_ok else wait_s)
+    judgement = await unlocked(session, draft, witness, wait_s if writing else 0.0)
     draft.states = tuple(str(state) for state in judgement.states)
-    _raise_for(judgement, passed=(() if writing else _ONLY_FOR_WRITERS) + (LOCKED if locked_ok else ()))
+    _raise_for(judgement, passed=frozenset() if writing else _ONLY_FOR_WRITERS | LOCKED)
     if not judgement.openable:
         yield Look(judgement, witness)
         return
@@ -133,28 +142,33 @@ async def looked(
         proven = witness.identity
     stack = ExitStack()
     given_up = threading.Event()
+
+    async def lend(deep: bool) -> PrivateCopy:
+        await session.on_cache_thread(stack.close)
+        lent = session.copies.lend(proven=proven, deep=deep, cancelled=given_up)
+        return await session.on_cache_thread(stack.enter_context, lent)
+
     try:
         if not follows:
             tracker.step(Phase.COPY)
-        copy = await session.on_cache_thread(
-            stack.enter_context,
-            private_copy(session.cache_path, session.state.copies, proven=proven, cancelled=given_up),
-        )
+        copy = await lend(deep)
         if not follows:
             tracker.step(Phase.HASH)
         scan = await session.on_cache_thread(copy.scan)
-        report = copy.probe
-        if report is None and (deep or scan.altered or not scan.clean):
+        if copy.probe is None and (scan.altered or not scan.clean):
             # differing bytes are do-memory's work only in a file whose pages are sound
-            report = await session.on_cache_thread(
-                examine, session.cache_path, session.state.copies, cancelled=given_up
-            )
-        integrity = report.integrity if report is not None else None
+            copy = await lend(True)
+            scan = await session.on_cache_thread(copy.scan)
+        if copy.repaired and judgement.finding(*LOCKED) is None:
+            # somebody may have opened the file between the two looks
+            judgement = await session.on_cache_thread(judge_file, session.cache_path, witnessed=witness is not None)
+        integrity = copy.probe.integrity if copy.probe is not None else None
         content = await session.on_cache_thread(
             judge_content, copy.file, witness, None, None, scan, identity=copy.identity, sound=integrity is not False
         )
         look = Look(judgement, witness, copy, content, scan, integrity)
         draft.states = look.states
+        draft.look = look.looked_at
         for warning in content.warnings:
             draft.warn(warning)
         error = content_error(content, tolerated)
@@ -176,7 +190,7 @@ async def unlocked(session: Session, draft: Draft, witness: Witness | None, wait
         await draft.wait_for_lock()
 
 
-def _raise_for(judgement: FileJudgement, *, passed: tuple[CacheState, ...]) -> None:
+def _raise_for(judgement: FileJudgement, *, passed: frozenset[CacheState]) -> None:
     for finding in judgement.findings:
         if finding.state in passed:
             continue

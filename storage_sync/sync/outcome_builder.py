@@ -20,6 +20,7 @@ from storage_sync.values.outcome import (
     CacheState,
     CacheWrites,
     Check,
+    LookedAt,
     Orphan,
     Outcome,
     Plan,
@@ -55,6 +56,7 @@ class Draft:
     orphans: tuple[Orphan, ...] = ()
     warnings: list[str] = field(default_factory=list)
     next_action: str | None = None
+    look: LookedAt | None = None
     proposal: Plan | None = None
     extra: dict[str, object] = field(default_factory=dict)
 
@@ -96,6 +98,7 @@ class Draft:
             warnings=tuple(self.warnings),
             next_action=next_action,
             error=error_value(error) if error is not None else None,
+            look=self.look,
             proposal=self.proposal,
             extra=self.extra,
         )

@@ -180,9 +180,7 @@ async def _write(context: Context, comparison: Compared) -> Outcome:
         after = comparison.look.published(published.scan, published.identity)
         return await proven(context, comparison, after, generation)
     identity = read_identity(session.cache_path)
-    async with looked(
-        session, context.tracker, draft, writing=False, proven=identity, follows=True, locked_ok=True
-    ) as after:
+    async with looked(session, context.tracker, draft, writing=False, proven=identity, follows=True) as after:
         root = (
             await session.on_cache_thread(_native.root_of, after.scan, comparison.projection.scope)
             if after.scan is not None

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from storage_sync import _native
+from storage_sync.cache.copies import Copies
 from storage_sync.config.places import state_directory
 from storage_sync.config.settings import Settings
 from storage_sync.config.token import Token
@@ -29,12 +30,15 @@ T = TypeVar("T")
 class Session:
     """Opened once, closed once; everything in it is made on first use."""
 
-    def __init__(self, settings: Settings, token: Token | None) -> None:
+    def __init__(self, settings: Settings, token: Token | None, copies: Copies | None = None) -> None:
+        """`copies`: of another session of this process that looks at the same cache."""
         self.settings = settings
         self.token = token
         self._source: Source | None = None
         self._cache_thread = ThreadPoolExecutor(1, thread_name_prefix="cache")
         self._state: StateDir | None = None
+        self._copies = copies
+        self._own_copies = copies is None
 
     @property
     def cache_path(self) -> str:
@@ -62,6 +66,13 @@ class Session:
             self._state = open_state_dir(folder, self.cache_path)
         return self._state
 
+    @property
+    def copies(self) -> Copies:
+        """ConfigError when no cache is set."""
+        if self._copies is None:
+            self._copies = Copies(self.cache_path, self.state.copies)
+        return self._copies
+
     def scope(self, digest: str, part: Part | None = None) -> _native.Scope:
         """What is to be proven, by the settings, with digests of this algorithm; or only one part of it."""
         return _native.Scope(
@@ -84,4 +95,6 @@ class Session:
     async def close(self) -> None:
         if self._source is not None:
             await self._source.close()
+        if self._copies is not None and self._own_copies:
+            await self.on_cache_thread(self._copies.close)
         self._cache_thread.shutdown(wait=False, cancel_futures=True)

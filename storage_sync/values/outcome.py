@@ -64,6 +64,7 @@ class CacheState(StrEnum):
     LOCKED_SHARED = "LOCKED_SHARED"
     CLEAN = "CLEAN"
     UNCLEAN = "UNCLEAN"
+    HELD = "HELD"
     REPAIRED = "REPAIRED"
     CORRUPT = "CORRUPT"
     ROLLED_BACK = "ROLLED_BACK"
@@ -100,15 +101,39 @@ class FileIdentity:
     ctime_ns: int
 
 
+class HolderKind(StrEnum):
+    """Who holds the file, as far as it decides what to do about it."""
+
+    DO_MEMORY = "do-memory"
+    OURS = "storage-sync"
+    OTHER = "other"
+    UNLISTED = "unlisted"
+    """The kernel's list names nobody, and yet the lock is taken: a process of another container."""
+
+
 @dataclass(frozen=True, slots=True)
 class LockHolder:
-    """A process that holds a lock on the file; `since` in epoch seconds."""
+    """A process that holds a lock on the file; `since` in epoch seconds. A `pid` of 0 or less is unknown."""
 
     pid: int
     command: str
     user: str
     since: float | None
     exclusive: bool
+    kind: HolderKind = HolderKind.OTHER
+
+
+@dataclass(frozen=True, slots=True)
+class LookedAt:
+    """What a finding was made of, and when. `of`: `copy` when somebody holds the file or wrote to it meanwhile, so
+    that the finding is of that moment; `file` when nobody does, so that it holds until the file changes."""
+
+    of: str
+    at: float
+    """Epoch seconds at which the copy was complete."""
+    held_by: tuple[LockHolder, ...] = ()
+    identity: FileIdentity | None = None
+    """Of the file that was copied; None when it changed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +343,8 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     next_action: str | None = None
     error: ErrorValue | None = None
+    look: LookedAt | None = None
+    """What was looked at; None where the cache was not, or is not there."""
     proposal: Plan | None = None
     """The plan as an operator reads it, when one was asked for; not part of the document."""
     extra: Mapping[str, object] = field(default_factory=dict)

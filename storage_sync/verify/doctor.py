@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from storage_sync import __version__, _native
+from storage_sync.cache.holders import advice_for
 from storage_sync.cache.identity import file_system_of
 from storage_sync.cache.states import error_for, judge_file
 from storage_sync.reports import advice
+from storage_sync.reports.document import holder_text
 from storage_sync.state.history import History
 from storage_sync.state.witness import read_witness
 from storage_sync.sync.compare import compared, looking, project, refusal_of, source_guard
@@ -64,9 +67,11 @@ async def _file(context: Context) -> tuple[str, str]:
     system = file_system_of(judgement.real_path)
     if system.network:
         context.draft.warn(f"the cache is on a network file system ({system.kind}); its locks may not hold")
-    error = error_for(judgement, writing=session.settings.access != "read-only")
+    error = error_for(judgement, writing=session.settings.access != "read-only", held_ok=True)
     if error is not None:
         raise error
+    if judgement.holders:
+        context.draft.warn(f"{holder_text(judgement.holders[0], time.time())}; {advice_for(judgement.holders)}")
     return "a file that a sync may change", ", ".join(str(state) for state in judgement.states) or "nothing odd"
 
 

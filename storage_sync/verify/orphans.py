@@ -57,12 +57,11 @@ async def run_orphans(context: Context) -> Outcome:
     return draft.outcome()
 
 
-async def scan_embeddings(context: Context, *, locked_ok: bool = False) -> OrphanIndex | None:
+async def scan_embeddings(context: Context) -> OrphanIndex | None:
     """The index of every embedding in the cache; None when there is no file. Since when each case is known is noted
-    in the history. `locked_ok`: look at a file that another process holds. The errors of `looked`; what the primary
-    does not answer stays unknown."""
+    in the history. The errors of `looked`; what the primary does not answer stays unknown."""
     session, draft = context.session, context.draft
-    async with looked(session, context.tracker, draft, writing=False, locked_ok=locked_ok) as look:
+    async with looked(session, context.tracker, draft, writing=False) as look:
         if look.copy is None:
             return None
         at = time.time()

@@ -11,7 +11,7 @@ import pytest
 
 from storage_sync import _native
 from storage_sync.cache.content import judge_content
-from storage_sync.cache.copy import DamagedCopy, examine, is_suspect, private_copy, sweep
+from storage_sync.cache.copy import DamagedCopy, is_suspect, private_copy, sweep
 from storage_sync.cache.identity import read_identity
 from storage_sync.values.errors import CacheLocked, Interrupted, LocalIO
 from storage_sync.values.outcome import CacheState as S
@@ -99,10 +99,17 @@ def test_damage_that_only_our_own_open_sees(cache: Path, folder: Path) -> None:
         pass
 
 
-def test_examine_gives_the_report_of_the_child(cache: Path, folder: Path) -> None:
-    assert examine(str(cache), folder).integrity is True
+def test_a_deep_copy_has_the_report_of_the_child(cache: Path, folder: Path) -> None:
+    proven = read_identity(str(cache))
+    with private_copy(str(cache), folder, proven=proven, deep=True) as copy:
+        assert copy.probe is not None
+        assert copy.probe.integrity is True
     os.truncate(cache, cache.stat().st_size - PAGE)
-    assert "truncated" in examine(str(cache), folder).damage
+    with (
+        pytest.raises(DamagedCopy, match="truncated"),
+        private_copy(str(cache), folder, proven=read_identity(str(cache)), deep=True),
+    ):
+        pass
     assert list(folder.iterdir()) == []
 
 

@@ -13,7 +13,7 @@ import pytest
 from storage_sync import _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, encode_checkpoint
 from storage_sync.cache.content import ContentJudgement, judge_content
-from storage_sync.cache.copy import examine, private_copy
+from storage_sync.cache.copy import private_copy
 from storage_sync.cache.identity import read_identity, real_path
 from storage_sync.cache.states import judge_file
 from storage_sync.primary.source import LocalSource, connect
@@ -178,7 +178,9 @@ def test_a_letter_that_changed_in_a_value_is_rot_with_its_key(stamped: Path) -> 
     assert rot is not None
     assert "1 episodes" in rot.evidence
     assert S.LOCAL_DRIFT not in judgement.states
-    assert examine(str(stamped), None).integrity is False
+    with private_copy(str(stamped), None, deep=True) as copy:
+        assert copy.probe is not None
+        assert copy.probe.integrity is False
 
 
 def test_whole_bytes_that_differ_in_a_sound_file_are_drift(stamped: Path, tmp_path: Path) -> None:

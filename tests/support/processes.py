@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,16 @@ print("ready", flush=True)
 sys.stdin.read()
 """
 
+HOLD_AS = """
+import ctypes, os, sys
+from storage_sync import _native
+# the kernel keeps 15 octets of a name; the whole one is the first argument
+ctypes.CDLL(None).prctl(15, os.path.basename(sys.argv[3]).encode(), 0, 0, 0)
+file = _native.CacheFile.open(sys.argv[1], sys.argv[2])
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
 HOLD_LEASE = """
 import sys
 from storage_sync.cache.lease import Lease
@@ -44,11 +54,21 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
+DO_MEMORY = "do-memory-mcp-server"
+
+
+def holding(cache: object, name: str = DO_MEMORY) -> AbstractContextManager[subprocess.Popen[str]]:
+    """A process that goes by the name of do-memory's server and has the cache open, as that does."""
+    return running(HOLD_AS, cache, "write", name, name=name)
+
+
 @contextmanager
-def running(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """A Python process that has said `ready`; it ends when its input does, at the latest with the block."""
+def running(code: str, *arguments: object, name: str = sys.executable) -> Iterator[subprocess.Popen[str]]:
+    """A Python process that has said `ready`; it ends when its input does, at the latest with the block. `name`: what
+    it is told that it is called."""
     with subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
+        [name, "-c", code, *map(str, arguments)],
+        executable=sys.executable,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=environment(),
