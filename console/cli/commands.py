@@ -126,6 +126,20 @@ def sync(
     return core.sync(_begin(context), flags, limits)
 
 
+@storage_sync.command(context_settings={"allow_interspersed_args": False}, options_metavar="[OPTIONS] --")
+@click.option(
+    "--deadline", type=_SECONDS, default=3.0, metavar="S", show_default=True, help="COMMAND starts at the latest then."
+)
+@click.option("--strict", is_flag=True, help="End with the code of what stopped the update, without COMMAND.")
+@click.argument("command", metavar="COMMAND…", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def exec(context: click.Context, deadline: float, strict: bool, command: tuple[str, ...]) -> None:  # noqa: A001
+    """Bring the cache up to date, then become COMMAND: how do-memory is started."""
+    from console.cli import exec as work
+
+    work.run(_begin(context), command, deadline_s=deadline, strict=strict)
+
+
 @storage_sync.command()
 @setting_option("--interval", metavar="S", help="Seconds between two scheduled syncs.")
 @click.option("--listen", metavar="HOST:PORT", help="Serve metrics for Prometheus there.")

@@ -53,7 +53,8 @@ def _sigterm_unwinds() -> Iterator[None]:
         raise _Terminated
 
     try:
-        before = signal.signal(signal.SIGTERM, stop)
+        ignored = signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+        before = signal.SIG_IGN if ignored else signal.signal(signal.SIGTERM, stop)
     except ValueError:
         # Only the main thread may: a caller in another one keeps its own handling.
         yield
@@ -81,7 +82,8 @@ def _answer(invocation: Invocation, call: Callable[[], object]) -> Answer | None
         output.write(sys.stderr, error.format_message())
         return _failed(invocation, "usage", 2, "a command is missing", "see storage-sync --help")
     except click.UsageError as error:
-        invocation.json = invocation.json or typed_json(invocation.arguments)
+        # standard output of `exec` is its command's
+        invocation.json = _command_of(error) != "exec" and (invocation.json or typed_json(invocation.arguments))
         where = error.ctx.command_path if error.ctx is not None else "storage-sync"
         return _failed(invocation, "usage", 2, error.format_message(), f"see {where} --help", _command_of(error))
     except (KeyboardInterrupt, click.Abort):
@@ -97,7 +99,7 @@ def _answer(invocation: Invocation, call: Callable[[], object]) -> Answer | None
         local = _local(error)
         if local is not None:
             return _failed(invocation, local.code, exit_code_of(local), local.message, local.hint, retry=local.retry)
-        report = _write_report(invocation, error)
+        report = write_report(invocation, error)
         place = f"; the report is {report}" if report else ""
         kind = type(error).__name__
         return _failed(invocation, "internal", 70, f"internal error ({kind}){place}", "this is a bug; please report it")
@@ -129,7 +131,7 @@ def _failed(
     return Answer(output.error_outcome(command or invocation.command, code, exit_code, told, hint, retry))
 
 
-def _write_report(invocation: Invocation, error: Exception) -> Path | None:
+def write_report(invocation: Invocation, error: Exception) -> Path | None:
     """What a maintainer needs, without row bodies and secrets; None when it cannot be written."""
     import os
     import platform

@@ -58,6 +58,8 @@ def run_json(run: RunSummary) -> dict[str, object]:
     """One run as `history --json` lists it."""
     from storage_sync.reports.document import rfc3339
 
+    start = run.start
+    told = {} if start is None else {"start": {name: getattr(start, name) for name in start.__slots__}}
     return {
         "id": run.id,
         "kind": run.kind,
@@ -73,7 +75,18 @@ def run_json(run: RunSummary) -> dict[str, object]:
         "generation": run.generation,
         "bytes_received": run.bytes_received,
         "requests": run.requests,
+        **told,
     }
+
+
+def _started_with(run: RunSummary) -> str:
+    """How far behind a program started; '' for every other run."""
+    from storage_sync.reports.document import number
+
+    if run.start is None:
+        return ""
+    behind = run.start.behind
+    return ", unknown how far behind" if behind is None else f", {number(behind)} behind"
 
 
 def history(invocation: Invocation, *, since: str | None, limit: int) -> Answer:
@@ -93,7 +106,7 @@ def history(invocation: Invocation, *, since: str | None, limit: int) -> Answer:
             number(run.changed),
             number(run.gone),
             str(run.exit_code),
-            run.result,
+            run.result + _started_with(run),
         )
         for run in runs
     ]

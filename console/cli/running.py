@@ -100,7 +100,9 @@ def run_core(invocation: Invocation, work: Work, *, tells: bool = False) -> Outc
     async def main() -> Outcome:
         loop = asyncio.get_running_loop()
         cancel = Cancel()
-        codes = {signal.SIGINT: 130, signal.SIGTERM: 143}
+        wanted = {signal.SIGINT: 130, signal.SIGTERM: 143}
+        # a signal that is ignored, as under nohup, stays so
+        codes = {one: code for one, code in wanted.items() if signal.getsignal(one) != signal.SIG_IGN}
         for number, code in codes.items():
             loop.add_signal_handler(number, _ask, cancel, signal.Signals(number).name, code)
         try:
@@ -162,10 +164,10 @@ class JsonLines(logging.Formatter):
 
 
 @contextmanager
-def logged(invocation: Invocation, *, tells: bool = False) -> Iterator[None]:
+def logged(invocation: Invocation, *, tells: bool = False, silent: bool = False) -> Iterator[None]:
     """Log to the file, or to standard error: there a person sees warnings, and everything with `--verbose`.
 
-    `tells`: also there what the setting `log.level` lets through.
+    `tells`: also there what the setting `log.level` lets through. `silent`: nothing there without `--verbose`.
     """
     from storage_sync.values.errors import LocalIO
 
@@ -177,6 +179,8 @@ def logged(invocation: Invocation, *, tells: bool = False) -> Iterator[None]:
         handler: logging.Handler = (
             logging.FileHandler(settings.log_file, encoding="utf-8")
             if settings.log_file is not None
+            else logging.NullHandler()
+            if silent and not invocation.verbose
             else logging.StreamHandler(sys.stderr)
         )
     except OSError as error:
@@ -185,6 +189,9 @@ def logged(invocation: Invocation, *, tells: bool = False) -> Iterator[None]:
         ) from None
     plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handler.setFormatter(_Redacting(JsonLines() if settings.log_format == "json" else plain, invocation))
+    if silent:
+        # libraries whose log nobody takes would write to standard error
+        logging.getLogger().addHandler(logging.NullHandler())
     logger = logging.getLogger("storage_sync")
     before = logger.level, logger.propagate
     logger.addHandler(handler)

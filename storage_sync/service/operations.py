@@ -41,6 +41,8 @@ __all__ = [
 ]
 
 RETRY_MOST_S = 2.0
+ASKING = (Phase.MANIFEST, Phase.FETCH, Phase.GUARD)
+"""Steps in which the primary is asked."""
 RECORDED = frozenset({"sync", "verify"})
 """Commands that the history remembers."""
 
@@ -190,12 +192,12 @@ async def _one_shot(
 
     try:
         outcome = await perform(session, command, request, remember, cancel or Cancel(), work)
-        return _recorded(session, outcome, last[-1]) if recorded or command in RECORDED else outcome
+        return in_history(session, outcome, last[-1]) if recorded or command in RECORDED else outcome
     finally:
         await session.close()
 
 
-def _recorded(session: Session, outcome: Outcome, run: Run) -> Outcome:
+def in_history(session: Session, outcome: Outcome, run: Run) -> Outcome:
     """The outcome, remembered in the history; a history that cannot be written is a warning."""
     from storage_sync.reports.advice import to_json
     from storage_sync.service.journal import Journal
@@ -235,7 +237,7 @@ async def perform(
                 attempt += 1
 
     def where() -> str:
-        asking = tracker.run.step in (Phase.MANIFEST, Phase.FETCH, Phase.GUARD)
+        asking = tracker.run.step in ASKING
         return f" while the primary was asked ({session.source.url})" if asking else ""
 
     try:

@@ -21,7 +21,7 @@ from typing import Any, Self
 from storage_sync.state.database import transaction
 from storage_sync.values.answers import CheckRun
 from storage_sync.values.outcome import Check, CheckStatus, TableChange, Word
-from storage_sync.values.snapshot import HistoryView, RunSummary
+from storage_sync.values.snapshot import HistoryView, RunSummary, StartFacts
 
 VERSION = 1
 KEEP_RUNS = 5_000
@@ -53,6 +53,7 @@ _SUMMARY = (
     "id, kind, cause, started_at, took_s, new, changed, gone, exit_code, result, resumable, generation, "
     "bytes_received, requests"
 )
+_START = "json_extract(document, '$.start')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,14 @@ class OrphanMark:
 
 OFFLINE = frozenset({"undo", "orphans", "quarantine", "detach", "compact"})
 """Kinds of runs that say nothing about the primary."""
+
+
+def _start_of(text: str | None) -> StartFacts | None:
+    """What the document of a run says of a start; None where it says nothing."""
+    try:
+        return StartFacts(**json.loads(text)) if text else None
+    except (TypeError, ValueError):
+        return None
 
 
 def speaks(run: RunSummary) -> bool:
@@ -245,10 +254,17 @@ class History:
 
     def runs(self, since: float | None = None, limit: int = 100) -> tuple[RunSummary, ...]:
         """Newest first; `since` in epoch seconds."""
-        query = f"SELECT {_SUMMARY} FROM runs WHERE started_at >= ? ORDER BY started_at DESC, rowid DESC LIMIT ?"  # noqa: S608
+        query = (
+            f"SELECT {_SUMMARY}, {_START} FROM runs WHERE started_at >= ? ORDER BY started_at DESC, rowid DESC LIMIT ?"  # noqa: S608
+        )
         rows = self._rows(query, since if since is not None else -1e18, limit)
         names = RunSummary.__slots__
-        return tuple(RunSummary(**{**dict(zip(names, row, strict=True)), "resumable": bool(row[10])}) for row in rows)
+        return tuple(
+            RunSummary(
+                **{**dict(zip(names, row, strict=True)), "resumable": bool(row[10]), "start": _start_of(row[-1])}
+            )
+            for row in rows
+        )
 
     def document(self, run_id: str) -> dict[str, object] | None:
         """The document that a run printed."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from storage_sync.values.errors import Interrupted
+from storage_sync.values.errors import DeadlineReached, Interrupted
 
 T = TypeVar("T")
 
@@ -18,7 +19,9 @@ class Cancel:
     effect (docs/architecture.md#threads): what was committed is read back and acknowledged.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, commit_until: float | None = None) -> None:
+        """`commit_until`: on the monotonic clock; no commit begins later."""
+        self._commit_until = commit_until
         self._reason: str | None = None
         self._exit_code = 130
         self._task: asyncio.Task[object] | None = None
@@ -81,7 +84,12 @@ class Cancel:
                     task.cancel()
 
     async def uncancellable(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Run the commit: whoever cancels meanwhile waits for its end. When it fails, the run may be stopped again."""
+        """Run the commit: whoever cancels meanwhile waits for its end. When it fails, the run may be stopped again.
+
+        DeadlineReached when it is too late to begin one.
+        """
+        if self._commit_until is not None and time.monotonic() > self._commit_until:
+            raise DeadlineReached("too little of the deadline is left for a commit; nothing was changed")
         self._committing = True
         try:
             task = asyncio.ensure_future(step())

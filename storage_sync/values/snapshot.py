@@ -190,6 +190,19 @@ class CheckResult:
 
 
 @dataclass(frozen=True, slots=True)
+class StartFacts:
+    """What a program started with. None: not known."""
+
+    found: int | None
+    """Rows that differed from the primary when it was asked."""
+    behind: int | None
+    """Rows that still did when the program started."""
+    delay_s: float
+    """From the wish to start to the start."""
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunSummary:
     id: str
     kind: str
@@ -205,6 +218,8 @@ class RunSummary:
     generation: int | None = None
     bytes_received: int = 0
     requests: int = 0
+    start: StartFacts | None = None
+    """Of a run that came before a program's start."""
 
 
 @dataclass(frozen=True, slots=True)

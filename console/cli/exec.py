@@ -1,0 +1,176 @@
+"""`exec`: bring the cache up to date, then become COMMAND.
+
+COMMAND speaks over our standard input and output, so all that is said goes to standard error or the log. Whatever
+happens here, it starts when the deadline is over; only a signal, or `--strict`, keeps it from that.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from console.cli import output
+from console.cli.exec_process import Stopped, Stopping, become, write_line
+from console.cli.invocation import Invocation, Limits
+from storage_sync.values.errors import StorageSyncError, UsageError, exit_code_of
+
+if TYPE_CHECKING:
+    from storage_sync.config.request import Request
+    from storage_sync.service.start import Startup
+    from storage_sync.sync.cancel import Cancel
+    from storage_sync.values.outcome import Outcome
+
+NO_COMMIT_S = 0.3
+"""In the last so many seconds of the deadline no commit begins."""
+ATTEMPTS = 2
+END_S = 0.1
+"""Of the deadline, for what comes after the update: the line of history, the note, the start itself."""
+LATE_S = 0.05
+"""After the deadline: what still stands in the way is left where it is."""
+_STARTED_MOST_S = 0.5
+"""Longest time that Python's own start counts for: a shell that became us may have worked for long before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the update ended: what stopped it, in a sentence and with its exit code; '' and 0 when nothing did."""
+
+    reason: str = ""
+    exit_code: int = 0
+
+
+@dataclass(slots=True)
+class Start:
+    """One start of COMMAND. `began`: on the monotonic clock, when this process did."""
+
+    invocation: Invocation
+    command: Sequence[str]
+    deadline_s: float
+    strict: bool
+    began: float = field(default_factory=lambda: time.monotonic() - min(time.process_time(), _STARTED_MOST_S))
+    stopping: Stopping = field(default_factory=Stopping)
+    cancel: Cancel | None = None
+    update: Startup | None = None
+    _left: threading.Lock = field(default_factory=threading.Lock)
+    """Taken by whoever ends this process' time as ours: the main thread, or the watchdog of the deadline."""
+
+    @property
+    def deadline(self) -> float:
+        """On the monotonic clock."""
+        return self.began + self.deadline_s
+
+    def run(self) -> NoReturn:
+        """Ends as COMMAND, or as a process with the exit code of what stopped it."""
+        try:
+            self.stopping.begin()
+            threading.Thread(target=self._watch_deadline, name="deadline", daemon=True).start()
+            ended = self._brought_up_to_date()
+            self._left.acquire()
+            if self.stopping.number is not None:
+                raise Stopped(self.stopping.number)
+            self._go_on(ended, self.stopping.end)
+        except Stopped as stopped:
+            self._left.acquire(blocking=False)
+            os._exit(stopped.exit_code)
+
+    def _go_on(self, ended: Ended, last: Callable[[], None]) -> NoReturn:
+        """What is done at the end, by whoever has `_left`; `last` just before COMMAND."""
+        if ended.reason:
+            self._say(ended.reason)
+        if ended.exit_code and self.strict:
+            os._exit(ended.exit_code)
+        with suppress(StorageSyncError):
+            self._announce()
+        last()
+        become(self.command, self._say)
+
+    def _say(self, text: str) -> None:
+        write_line(output.redacted(f"storage-sync exec: {text}", self.invocation.secrets))
+
+    def _announce(self) -> None:
+        """Nobody of ours commits while COMMAND opens the cache."""
+        from storage_sync.cache.starting import announce
+
+        cache = self.invocation.loaded().settings.cache
+        if cache is not None:
+            announce(str(cache))
+
+    # -------------------------------------------------------------------------------------- deadline
+
+    def _watch_deadline(self) -> None:
+        """Whatever the main thread waits for, a file that blocks or a history that is locked: COMMAND starts."""
+        pause = threading.Event()
+        pause.wait(max(self.deadline + LATE_S - time.monotonic(), 0))
+        while self.cancel is not None and self.cancel.committing:
+            pause.wait(0.01)
+        if self._left.acquire(blocking=False):
+            self._go_on(Ended(f"gave up after {self.deadline_s:g} s", 13), _nothing)
+
+    # ---------------------------------------------------------------------------------------- update
+
+    def _brought_up_to_date(self) -> Ended:
+        """Whatever goes wrong is told, never raised."""
+        try:
+            return self._updated()
+        except StorageSyncError as error:
+            return Ended(error.message, exit_code_of(error))
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not keep COMMAND from its start
+            from console.cli.entry import write_report
+
+            report = write_report(self.invocation, error)
+            place = f"; the report is {report}" if report else ""
+            return Ended(f"internal error ({type(error).__name__}){place}", 70)
+
+    def _updated(self) -> Ended:
+        limits = Limits(0.0, max(self.deadline - END_S - time.monotonic(), 0.0), ATTEMPTS)
+        request = self.invocation.request(limits=limits)
+        with suppress(OSError):
+            # do-memory makes the folder when it starts; then it would start without the rows
+            Path(request.settings.cache or "").parent.mkdir(parents=True, exist_ok=True)
+        outcome = self._run(request)
+        if outcome.error is None:
+            return Ended()
+        return Ended(outcome.error.message, outcome.error.exit_code)
+
+    def _run(self, request: Request) -> Outcome:
+        """In a loop that is never closed: what hangs in it ends with us."""
+        import asyncio
+
+        from console.cli.running import logged
+        from storage_sync.service.start import Startup
+        from storage_sync.sync.cancel import Cancel
+
+        cancel = Cancel(commit_until=self.deadline - NO_COMMIT_S)
+        self.cancel, self.update = cancel, Startup(request, cancel, self.began)
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        loop.add_reader(self.stopping.woken, _nothing)
+
+        def ask(number: int) -> None:
+            loop.call_soon_threadsafe(cancel.ask, f"signal {number}", 128 + number)
+
+        with logged(self.invocation, silent=True):
+            self.stopping.ask = ask
+            try:
+                return loop.run_until_complete(self.update.run())
+            finally:
+                self.stopping.ask = None
+
+
+def _nothing() -> None:
+    """The loop wakes, and Python calls its signal handlers."""
+
+
+def run(invocation: Invocation, command: Sequence[str], *, deadline_s: float, strict: bool) -> NoReturn:
+    if invocation.machine:
+        invocation.json = invocation.jsonl = False
+        raise UsageError("exec has no document: standard output is COMMAND's", hint="leave out --json and --jsonl")
+    if not command:
+        raise UsageError("COMMAND is missing", hint="storage-sync exec [--deadline S] -- COMMAND…")
+    Start(invocation, command, deadline_s, strict).run()

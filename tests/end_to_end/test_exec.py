@@ -1,0 +1,435 @@
+"""`storage-sync exec -- COMMAND`: the update before it, and that COMMAND notices nothing of us."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.independent.projection_check import check
+from tests.support import network, stores
+from tests.support.command import Tool, fingerprint
+from tests.support.processes import HOLD_REDB, running
+from tests.support.relay import Exchange, Fault, Relay, Script
+from tests.support.sqld import Sqld
+from tests.support.starts import Starts
+
+LONG = ("--deadline", "60")
+"""So that a busy machine does not decide what these tests see."""
+NEW = (
+    "UPDATE episodes SET task_description = task_description || '!' "
+    "WHERE episode_id IN (SELECT episode_id FROM episodes LIMIT 3)"
+)
+INHERITED = (
+    "grep -E '^(Sig[A-Z][a-z]+|Shd|Umask):' /proc/self/status; umask; pwd; nice; env | sort; ls /proc/self/fd; "
+    "cat /proc/self/limits"
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sqld]:
+    with Sqld(stores.primary("v47-small", tmp_path_factory.mktemp("primary"))) as running_server:
+        yield running_server
+
+
+@pytest.fixture
+def relay(server: Sqld) -> Iterator[Relay]:
+    with Relay(server.port) as between:
+        yield between
+
+
+@pytest.fixture
+def starts(server: Sqld, tmp_path: Path) -> Starts:
+    return Starts(Tool.at(tmp_path / "tool", server.url))
+
+
+def local(folder: Path) -> tuple[Starts, Path]:
+    """Starts beside a primary that is a file, and that file."""
+    primary = stores.primary("v47-small", folder / "primary")
+    return Starts(Tool.at(folder / "tool", f"file:{primary}")), primary
+
+
+# ------------------------------------------------------------------------------------------- the update
+
+
+def test_command_gets_an_equal_cache_and_clean_streams(starts: Starts, server: Sqld) -> None:
+    ended = starts.run("sh", "-c", "cat; echo said >&2; exit 9", options=LONG, given="asked\n")
+    assert (ended.exit_code, ended.stdout, ended.stderr) == (9, "asked\n", "said\n")
+    report = check(stores.quiet_copy(server.database, starts.tool.folder / "compared"), starts.tool.cache)
+    assert report.holds(), report.text()
+    (start,) = starts.remembered()
+    assert (start["kind"], start["result"], start["exit_code"]) == ("exec", "IN_SYNC", 0)
+    assert start["start"]["behind"] == 0
+    assert start["start"]["found"] == start["insert"] > 100
+
+
+def test_changes_are_in_before_command_starts_and_nothing_is_written_without_any(tmp_path: Path) -> None:
+    starts, primary = local(tmp_path)
+    starts.tool.sync()
+    before = fingerprint(starts.tool.cache)
+    assert starts.run("true", options=LONG).exit_code == 0
+    assert fingerprint(starts.tool.cache) == before
+    stores.execute(primary, [NEW])
+    assert starts.run("true", options=LONG).exit_code == 0
+    newest, earlier = starts.remembered()
+    assert (newest["start"]["found"], newest["start"]["behind"], newest["update"]) == (3, 0, 3)
+    assert (earlier["start"]["found"], earlier["start"]["behind"]) == (0, 0)
+    assert starts.tool.json("verify").exit_code == 0
+
+
+def test_a_damaged_cache_is_repaired_first(tmp_path: Path) -> None:
+    starts, _ = local(tmp_path)
+    starts.tool.sync()
+    data = bytearray(starts.tool.cache.read_bytes())
+    data[8192 : 8192 + 65536] = bytes(65536)
+    starts.tool.cache.write_bytes(data)
+    ended = starts.run("true", options=LONG)
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    assert starts.remembered()[0]["result"] == "IN_SYNC"
+    assert starts.tool.json("verify", "--deep").exit_code == 0
+
+
+def test_a_held_cache_starts_command_at_once(starts: Starts) -> None:
+    starts.tool.sync()
+    before = fingerprint(starts.tool.cache)
+    with running(HOLD_REDB, starts.tool.cache, "write") as holder:
+        before = fingerprint(starts.tool.cache)
+        ended = starts.run("echo", "started", options=LONG)
+        assert fingerprint(starts.tool.cache) == before
+        assert (ended.exit_code, ended.stdout) == (0, "started\n")
+        assert ended.stderr.startswith("storage-sync exec: the cache is held by ")
+        assert f"(pid {holder.pid}, " in ended.stderr
+        assert starts.run("echo", options=(*LONG, "--strict")).exit_code == 6
+
+
+# ------------------------------------------------------------------- what stops the update starts COMMAND
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    ("spoil", "exit_code", "told"),
+    [
+        (lambda relay: relay.refuse(), 3, "refuses connections"),
+        (lambda relay: relay.play(lambda number, path: network.hang_before_headers), 13, "gave up after"),
+        (lambda relay: relay.play(lambda number, path: network.one_byte_a_second), 13, "gave up after"),
+        (lambda relay: relay.play(lambda number, path: network.answer(401, "{}")), 4, "primary"),
+        (lambda relay: relay.stall(), 13, "gave up after"),
+    ],
+    ids=["refuses", "hangs", "drips", "rejects", "stalls"],
+)
+def test_a_primary_in_trouble(
+    relay: Relay, tmp_path: Path, spoil: Callable[[Relay], None], exit_code: int, told: str, strict: bool
+) -> None:
+    starts = Starts(Tool.at(tmp_path / "tool", relay.url))
+    starts.tool.sync()
+    before = fingerprint(starts.tool.cache)
+    spoil(relay)
+    # one that does not answer is waited for, the others end it
+    options = ("--deadline", "2" if exit_code == 13 else "60", *(["--strict"] if strict else []))
+    ended = starts.run("echo", "started", options=options)
+    assert ended.stderr.startswith("storage-sync exec: ")
+    assert told in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert (ended.exit_code, ended.stdout) == ((exit_code, "") if strict else (0, "started\n"))
+    assert fingerprint(starts.tool.cache) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "exit_code"),
+    [
+        (("--config", "none.toml"), {}, 2),
+        (("--window", "none"), {}, 2),
+        ((), {"TURSO_DATABASE_URL": "libsql://a.example/?authToken=hush"}, 2),
+        ((), {"TURSO_DATABASE_URL": ""}, 2),
+        ((), {"TURSO_DATABASE_URL": "file:none.db"}, 4),
+        ((), {"REDB_CACHE_PATH": "/proc/none/cache.redb"}, 8),
+    ],
+)
+def test_a_configuration_that_is_wrong(
+    tmp_path: Path, options: Sequence[str], variables: dict[str, str], exit_code: int
+) -> None:
+    usual = {"TURSO_DATABASE_URL": f"file:{stores.primary('v47-small', tmp_path)}", "REDB_CACHE_PATH": "cache.redb"}
+    starts = Starts(Tool.at(tmp_path / "tool", "unused"), {**usual, **variables})
+    ended = starts.run("echo", "started", options=(*LONG, *options), cwd=tmp_path)
+    assert (ended.exit_code, ended.stdout) == (0, "started\n"), ended.stderr
+    assert ended.stderr.startswith("storage-sync exec: ")
+    assert ended.stderr.count("\n") == 1
+    assert "hush" not in ended.stderr
+    assert starts.run("echo", options=(*LONG, *options, "--strict"), cwd=tmp_path).exit_code == exit_code
+
+
+def test_a_guard_that_stops(tmp_path: Path) -> None:
+    starts, primary = local(tmp_path)
+    starts.tool.sync()
+    before = fingerprint(starts.tool.cache)
+    stores.execute(primary, ["DELETE FROM episodes"])
+    ended = starts.run("echo", "started", options=LONG)
+    assert (ended.exit_code, ended.stdout, ended.stderr.count("\n")) == (0, "started\n", 1)
+    assert fingerprint(starts.tool.cache) == before
+    assert starts.remembered()[0]["result"] == "guard"
+    assert starts.run("echo", options=(*LONG, "--strict")).exit_code == 9
+
+
+def test_a_file_that_blocks_does_not_keep_command_from_its_start(tmp_path: Path) -> None:
+    """A named pipe for the token that nobody writes to: no timeout of ours reaches that far."""
+    pipe = tmp_path / "token"
+    os.mkfifo(pipe, 0o600)
+    starts = Starts(Tool.at(tmp_path / "tool", "http://127.0.0.1:1"))
+    options = ("--deadline", "1", "--token-file", str(pipe))
+    ended = starts.run("sh", "-c", "echo started; grep SigIgn /proc/self/status", options=options)
+    assert ended.exit_code == 0
+    assert ended.stdout.split() == ["started", "SigIgn:", "0000000000000000"]
+    assert ended.stderr == "storage-sync exec: gave up after 1 s\n"
+    assert starts.run("echo", options=(*options, "--strict")).exit_code == 13
+
+
+# --------------------------------------------------------------------------------------- usage and COMMAND
+
+
+@pytest.mark.parametrize(
+    ("options", "command"),
+    [
+        ((), ()),
+        (("--bad",), ("echo", "started")),
+        (("--deadline", "soon"), ("echo", "started")),
+        (("--deadline", "-1"), ("echo", "started")),
+        (("--json",), ("echo", "started")),
+        (("--jsonl",), ("echo", "started")),
+        (("--json", "--bad"), ("echo", "started")),
+    ],
+)
+def test_usage(tmp_path: Path, options: Sequence[str], command: Sequence[str]) -> None:
+    starts, _ = local(tmp_path)
+    ended = starts.run(*command, options=options)
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("error: ")
+    assert not starts.tool.cache.exists()
+
+
+def test_what_cannot_be_executed(tmp_path: Path) -> None:
+    starts, _ = local(tmp_path)
+    plain = tmp_path / "plain"
+    plain.write_text("echo from a script without a first line\n")
+    for command, exit_code in (("none-of-this-name", 127), ("", 127), ("a\nb", 127), (str(plain), 126), ("/", 126)):
+        ended = starts.run(command, options=LONG)
+        assert (ended.exit_code, ended.stdout) == (exit_code, ""), command
+        assert ended.stderr.count("\n") == 1
+    plain.chmod(0o755)
+    assert starts.run(str(plain), options=LONG).stdout == "from a script without a first line\n"
+    plain.write_text("#!/none/interpreter\n")
+    assert starts.run(str(plain), options=LONG).exit_code == 126
+    starts.tool.cache.unlink()
+
+
+def test_what_stands_behind_the_dashes_is_commands_own(tmp_path: Path) -> None:
+    starts, _ = local(tmp_path)
+    words = ["--json", "--", "-x", "", "a b", "--deadline", "ü", "*"]
+    ended = starts.run("printf", "%s|", *words, options=LONG)
+    assert ended.stdout == "".join(f"{word}|" for word in words)
+    assert starts.run("--", "echo", options=LONG).exit_code == 127
+
+
+# ------------------------------------------------------------------------------------ as they were found
+
+
+def _ignoring() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _unusual() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2, signal.SIGALRM})
+    os.umask(0o027)
+    os.nice(3)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (300, 400))
+
+
+def _closed() -> None:
+    os.close(0)
+
+
+@pytest.mark.parametrize("change", [None, _ignoring, _unusual, _closed])
+@pytest.mark.parametrize("locale", [{}, {"LC_ALL": "", "LANG": "C"}, {"LC_CTYPE": "C.UTF-8"}])
+def test_everything_is_inherited(tmp_path: Path, change: Callable[[], None] | None, locale: dict[str, str]) -> None:
+    """The same report of a shell that was started bare, and through us."""
+    starts, _ = local(tmp_path)
+    variables = {key: value for key, value in starts.tool.variables.items() if not key.startswith(("LC_", "LANG"))}
+    with socket.socket() as kept:
+        named: dict[str, Any] = {
+            "preexec_fn": change,
+            "env": {**variables, **locale},
+            "pass_fds": [kept.fileno()],
+            "cwd": tmp_path,
+        }
+        bare = subprocess.run(["sh", "-c", INHERITED], capture_output=True, text=True, check=True, **named)
+        through = starts.run("sh", "-c", INHERITED, options=LONG, **named)
+    assert through.stderr == ""
+    assert through.stdout == bare.stdout
+    assert starts.remembered()[0]["result"] == "IN_SYNC"
+
+
+def test_it_is_the_same_process_and_leaves_no_child(tmp_path: Path) -> None:
+    starts, _ = local(tmp_path)
+    with starts.begin("sh", "-c", "echo $$ $PPID; ps -o pid= --ppid $$ | wc -l", options=LONG) as child:
+        out, _ = child.communicate(timeout=60)
+    assert out.split() == [str(child.pid), str(os.getpid()), "2"], "ps and wc are the shell's own"
+
+
+def test_standard_input_is_commands_from_its_first_byte(tmp_path: Path) -> None:
+    starts, _ = local(tmp_path)
+    reader = "import os, sys\nwhile byte := os.read(0, 1): os.write(1, byte)"
+    text = "a\n" * 5000
+    assert starts.run(sys.executable, "-c", reader, options=LONG, given=text).stdout == text
+
+
+def _fill(pipe: int) -> None:
+    with suppress(BlockingIOError):
+        while True:
+            os.write(pipe, bytes(1 << 12))
+
+
+def test_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    """Standard error is a full pipe, or one without a reader: COMMAND starts, and has it as it was."""
+    starts, _ = local(tmp_path)
+    for full in (True, False):
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        if full:
+            _fill(writing)
+        else:
+            os.close(reading)
+        os.set_blocking(writing, True)
+        ended = starts.run("readlink", "/proc/self/fd/2", options=(*LONG, "--window", "none"), stderr=writing)
+        assert ended.stdout.startswith("pipe:"), ended
+        os.close(writing)
+        if full:
+            os.close(reading)
+
+
+# ------------------------------------------------------------------------------------------------ signals
+
+
+class Waits:
+    """A fault that holds a request until the test has seen it."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+
+    def __call__(self, exchange: Exchange) -> None:
+        self.reached.set()
+        exchange.hang()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_before_command_ends_it_all(relay: Relay, tmp_path: Path, number: signal.Signals) -> None:
+    starts = Starts(Tool.at(tmp_path / "tool", relay.url))
+    starts.tool.sync()
+    before = fingerprint(starts.tool.cache)
+    waits = Waits()
+    relay.play(lambda _, path: waits)
+    with starts.begin("touch", str(tmp_path / "started"), options=LONG) as child:
+        assert waits.reached.wait(60)
+        child.send_signal(number)
+        out, err = child.communicate(timeout=60)
+    assert (child.returncode, out) == (128 + number, ""), err
+    assert not (tmp_path / "started").exists()
+    assert fingerprint(starts.tool.cache) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_while_a_file_is_opened(tmp_path: Path, number: signal.Signals) -> None:
+    pipe = tmp_path / "token"
+    os.mkfifo(pipe, 0o600)
+    starts = Starts(Tool.at(tmp_path / "tool", "http://127.0.0.1:1"))
+    with starts.begin("touch", str(tmp_path / "started"), options=(*LONG, "--token-file", str(pipe))) as child:
+        status = Path(f"/proc/{child.pid}/status")
+        while not _catches(status.read_text(), signal.SIGHUP):
+            assert child.poll() is None
+        child.send_signal(number)
+        child.communicate(timeout=60)
+    assert child.returncode == 128 + number
+    assert not (tmp_path / "started").exists()
+
+
+def _catches(status: str, number: int) -> bool:
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
+def test_a_signal_that_is_ignored_stays_ignored(relay: Relay, tmp_path: Path) -> None:
+    starts = Starts(Tool.at(tmp_path / "tool", relay.url))
+    waits = Waits()
+    relay.play(lambda number, path: waits if number == 1 else None)
+    with starts.begin("echo", "started", options=LONG, preexec_fn=_ignoring) as child:
+        assert waits.reached.wait(60)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            child.send_signal(number)
+        relay.play(None)
+        out, _ = child.communicate(timeout=60)
+    assert (child.returncode, out) == (0, "started\n")
+
+
+def test_a_signal_after_that_is_commands(tmp_path: Path) -> None:
+    starts, _ = local(tmp_path)
+    script = "trap 'echo got it; exit 5' TERM; echo ready; while :; do sleep 0.01; done"
+    with starts.begin("sh", "-c", script, options=LONG) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        child.send_signal(signal.SIGTERM)
+        out, _ = child.communicate(timeout=60)
+    assert (child.returncode, out) == (5, "got it\n")
+
+
+def _at(wanted: int, fault: Fault) -> Script:
+    return lambda number, path: fault if number == wanted else None
+
+
+def test_kill_at_any_moment_leaves_a_cache_that_the_next_start_takes(relay: Relay, tmp_path: Path) -> None:
+    starts = Starts(Tool.at(tmp_path / "tool", relay.url))
+    for stop_at in range(1, 4):
+        waits = Waits()
+        relay.play(_at(stop_at, waits))
+        with starts.begin("true", options=LONG) as child:
+            if waits.reached.wait(5):
+                child.kill()
+            child.communicate(timeout=60)
+    relay.play(None)
+    assert starts.run("true", options=LONG).stderr == ""
+    assert starts.remembered()[0]["start"]["behind"] == 0
+
+
+# ----------------------------------------------------------------------------------------- beside others
+
+
+def test_the_note_names_the_process_that_opens_the_cache(tmp_path: Path) -> None:
+    starts, _ = local(tmp_path)
+    note = starts.tool.cache.with_name("cache.redb.starting")
+    with starts.begin("cat", str(note), options=LONG) as child:
+        out, _ = child.communicate(timeout=60)
+    assert f'"pid": {child.pid}' in out
+
+
+def test_a_second_start_waits_for_the_first_ones_commit(relay: Relay, tmp_path: Path) -> None:
+    """Both start, and the second finds what the first committed."""
+    starts = Starts(Tool.at(tmp_path / "tool", relay.url))
+    waits = Waits()
+    relay.play(lambda number, path: waits if number == 1 else None)
+    with starts.begin("true", options=LONG) as first:
+        assert waits.reached.wait(60)
+        with starts.begin("echo", "second", options=LONG) as second:
+            lease = starts.tool.cache.with_name("cache.redb.lock")
+            assert f'"pid": {first.pid}' in lease.read_text()
+            relay.play(None)
+            assert first.communicate(timeout=60)[1] == ""
+            assert second.communicate(timeout=60) == ("second\n", "")
+    assert [start["start"]["behind"] for start in starts.remembered()] == [0, 0]
