@@ -110,7 +110,7 @@ faults: build $(STAMPS)/dev tools  ## what breaks, at full size: damage, kills, 
 		tests/console/test_hostile_fields.py tests/console/test_palette.py $(PYTEST_FLAGS)
 
 screenshots: build $(STAMPS)/dev  ## the pictures of README and docs
-	$(BIN)/python -m tests.support.pictures screenshots
+	$(BIN)/python -m screenshots.take screenshots
 
 bench: build $(STAMPS)/dev tools  ## each figure beside its floor, in one run
 	$(BIN)/python -m benchmarks $(BENCH_FLAGS)

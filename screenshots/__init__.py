@@ -1,0 +1,1 @@
+"""Pictures of the real console on a real core, and the script that takes them."""
