@@ -36,7 +36,7 @@ def primary_card(frame: Frame) -> StoreCard:
         role=_STATUS_ROLES[primary.status],
         word=primary.status.value,
         places=_url_places(frame, primary.url),
-        facts=(_ping(primary), _auth(frame), _error(frame), _next(frame), _server(frame)),
+        facts=(_ping(primary), _auth(frame), _error(frame), _next(frame), *_read(frame), _server(frame)),
     )
 
 
@@ -101,6 +101,18 @@ def _next(frame: Frame) -> Fact:
     left = max(0.0, primary.next_at - frame.now)
     what = f"retry {primary.retries + 1} in" if primary.status is PrimaryStatus.UNREACHABLE else "poll in"
     return Fact("next", plain(f"{what} {fmt.age(left)}"), extra=backoff)
+
+
+def _read(frame: Frame) -> tuple[Fact, ...]:
+    """What the primary read for this cache today, where it says so; hosted ones bill it."""
+    read = frame.snapshot.primary.rows_read
+    if read is None:
+        return ()
+    today = f"{'at least ' if read.unmetered else ''}{fmt.plural(read.today, 'row')} today"
+    month = fmt.count(read.a_month(frame.now))
+    shorter = (f"{today}, about {month} a month", f"{today}, {month} a month", today)
+    value = plain(f"{today}, about {month} a month at this pace")
+    return (Fact("read", value, short=tuple(plain(text) for text in shorter)),)
 
 
 def _server(frame: Frame) -> Fact:

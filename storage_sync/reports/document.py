@@ -21,9 +21,11 @@ from storage_sync.values.outcome import (
     Orphan,
     Outcome,
     Proof,
+    Purpose,
     Seconds,
     TableChange,
     TableCounts,
+    Transfer,
     Word,
 )
 
@@ -147,6 +149,7 @@ def to_json(outcome: Outcome) -> dict[str, object]:
             "requests": transfer.requests,
             "bytes_received": transfer.bytes_received,
             "retries": transfer.retries,
+            "rows_read": rows_read_json(transfer),
         }
     if full:
         document["cache_writes"] = {"commits": outcome.cache_writes.commits, "bytes": outcome.cache_writes.bytes}
@@ -230,6 +233,12 @@ _COLOURS = {
     Word.EMPTY: "36",
 }
 _CHECK_COLOURS = {"pass": "32", "fail": "31", "unknown": "33", "skipped": "2"}
+
+
+def rows_read_json(transfer: Transfer) -> dict[str, int | None] | None:
+    """Rows that the primary said it read, by purpose; null for a purpose, or for all, where it did not say."""
+    purposes = [purpose for purpose in Purpose if purpose in transfer.rows_read or purpose in transfer.unmetered]
+    return {purpose.value: transfer.read(purpose) for purpose in purposes} if transfer.rows_read else None
 
 
 def clean(text: str) -> str:
@@ -429,6 +438,11 @@ def _verdict_lines(outcome: Outcome, colour: bool, now: float | None) -> list[st
             requests = f"{number(transfer.requests)} request" + ("" if transfer.requests == 1 else "s")
             took += f", {requests}, {size(transfer.bytes_received)} received"
         lines.append(took)
+    read = outcome.extra.get("rows_read")
+    if isinstance(read, Mapping):
+        least = "" if read["complete"] else "at least "
+        rows, month = number(read["today"]), number(read["a_month"])
+        lines.append(f"read: {least}{rows} rows of the primary today, about {month} a month at this pace")
     return lines
 
 

@@ -123,6 +123,13 @@ def _counters(facts: Facts) -> Iterator[Metric]:
         ("fetch_bytes", "bytes", (), "Body bytes received from the primary."),
         ("requests", "requests", ("code",), "HTTP requests by status; none: no answer came."),
         ("retries", "retries", (), "Requests that were tried again."),
+        ("rows_read", "rows_read", ("purpose",), "Rows that the primary said it read."),
+        (
+            "unmetered_statements",
+            "unmetered",
+            ("purpose",),
+            "Statements of which it did not say that.",
+        ),
         ("repairs", "repairs", ("kind",), "Repairs by rung of the ladder."),
         ("rollbacks_detected", "rollbacks", (), "Times the cache was found to have gone back."),
         ("bitrot_keys", "bitrot_keys", (), "Keys whose bytes were found rotten."),

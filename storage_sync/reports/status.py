@@ -9,7 +9,7 @@ from pathlib import Path
 from storage_sync.cache.states import judge_file
 from storage_sync.config.places import default_state_dir, state_directory
 from storage_sync.config.request import Request
-from storage_sync.reports.document import holder_json
+from storage_sync.reports.document import holder_json, rfc3339
 from storage_sync.state.directory import open_state_dir
 from storage_sync.state.witness import proof_still_speaks, read_witness
 from storage_sync.values.errors import ConfigError, StorageSyncError, exit_code_of
@@ -66,6 +66,7 @@ def status_quick(request: Request) -> Outcome:
             },
             "proof_age_seconds": round(time.time() - last.at, 1) if last is not None else None,
             "proof_holds": proof is not None and not against,
+            "rows_read": _rows_read(state.history, time.time()),
         },
     )
 
@@ -84,6 +85,24 @@ def _said_since(history: Path, proof: Proof) -> str:
             if verdict == Word.IN_SYNC:
                 break
     return ""
+
+
+def _rows_read(history: Path, now: float) -> dict[str, object] | None:
+    """What the primary read for this cache today, by its own word; None where it said nothing."""
+    if not history.exists():
+        return None
+    from storage_sync.state.history import History
+
+    with History.open(history, lambda _: None, read_only=True) as book:
+        read = book.rows_read(now)
+    if read is None:
+        return None
+    return {
+        "today": read.today,
+        "since": rfc3339(read.since),
+        "a_month": read.a_month(now),
+        "complete": not read.unmetered,
+    }
 
 
 def _verdict(states: frozenset[CacheState], proof: Proof | None, staleness_s: float, now: float) -> Word:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from storage_sync.config.settings import Settings
@@ -10,8 +11,8 @@ from storage_sync.reports import advice
 from storage_sync.reports.document import to_json
 from storage_sync.state.directory import StateDir
 from storage_sync.state.history import History
-from storage_sync.values.outcome import CheckStatus, Outcome
-from storage_sync.values.snapshot import Advice, HistoryView, Run, RunSummary
+from storage_sync.values.outcome import CheckStatus, Outcome, Purpose, Transfer
+from storage_sync.values.snapshot import Advice, HistoryView, RowsRead, Run, RunSummary
 
 
 class Journal:
@@ -40,13 +41,21 @@ class Journal:
             fetch_s=outcome.seconds.fetch,
             retries=outcome.transfer.retries,
             requests_by_code=outcome.transfer.by_code,
+            # polls go on during a run, and are remembered as they are made
+            rows_read=_but_polls(outcome.transfer.rows_read),
+            unmetered=_but_polls(outcome.transfer.unmetered),
         )
         for rung in rungs(outcome):
             self._history.count("repairs", rung)
         return summary
 
-    def ping(self, at: float, milliseconds: float | None) -> None:
-        self._history.record_ping(at, milliseconds)
+    def ping(self, at: float, milliseconds: float | None, read: Transfer) -> None:
+        """`read`: what came from the primary since the last ping."""
+        poll = Purpose.POLL
+        self._history.record_ping(at, milliseconds, read.rows_read.get(poll, 0), read.unmetered.get(poll, 0))
+
+    def rows_read(self) -> RowsRead | None:
+        return self._history.rows_read(time.time())
 
     def recent(self, check: str) -> tuple[CheckStatus, ...]:
         """The last outcomes of one check, newest last."""
@@ -81,6 +90,10 @@ def summarise(outcome: Outcome, run: Run) -> RunSummary:
         bytes_received=outcome.transfer.bytes_received,
         requests=outcome.transfer.requests,
     )
+
+
+def _but_polls(counted: Mapping[Purpose, int]) -> dict[Purpose, int]:
+    return {purpose: count for purpose, count in counted.items() if purpose is not Purpose.POLL}
 
 
 def rungs(outcome: Outcome) -> tuple[str, ...]:

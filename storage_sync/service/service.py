@@ -39,7 +39,7 @@ from storage_sync.sync.session import Session
 from storage_sync.values.commands import Command
 from storage_sync.values.errors import CacheLocked, ConfigError, GuardStopped, StorageSyncError, UsageError
 from storage_sync.values.events import Accepted, Answer, ConfigChanged, Event, Refused, RunEnded, RunStarted
-from storage_sync.values.outcome import CheckStatus, FileIdentity, Outcome
+from storage_sync.values.outcome import CheckStatus, FileIdentity, Outcome, Transfer
 from storage_sync.values.snapshot import (
     CacheHealth,
     ConfigView,
@@ -106,6 +106,8 @@ class SyncService:
         self._dropped = 0
         """Plans that were asked for before this command have no reader."""
         self._journal: Journal | None = None
+        self._counted = Transfer()
+        """What had come from the primary at the last ping."""
 
     # ------------------------------------------------------------------------------------------ the face
 
@@ -530,7 +532,10 @@ class SyncService:
 
     def _record_ping(self, milliseconds: float | None) -> None:
         if self._journal is not None:
-            self._journal.ping(time.time(), milliseconds)
+            now = self._session.counters()
+            self._journal.ping(time.time(), milliseconds, now.since(self._counted))
+            self._counted = now
+            self._board.update(primary=replace(self._board.snapshot.primary, rows_read=self._journal.rows_read()))
 
     def _warn(self, text: str) -> None:
         self._board.log("warn", "core", text)

@@ -20,8 +20,8 @@ from typing import Any, Self
 
 from storage_sync.state.database import transaction
 from storage_sync.values.answers import CheckRun
-from storage_sync.values.outcome import Check, CheckStatus, TableChange, Word
-from storage_sync.values.snapshot import HistoryView, RunSummary, StartFacts
+from storage_sync.values.outcome import Check, CheckStatus, Purpose, TableChange, Word
+from storage_sync.values.snapshot import HistoryView, RowsRead, RunSummary, StartFacts
 
 VERSION = 1
 KEEP_RUNS = 5_000
@@ -138,6 +138,8 @@ class History:
         fetch_s: float = 0.0,
         retries: int = 0,
         requests_by_code: Mapping[str, int] | None = None,
+        rows_read: Mapping[Purpose, int] | None = None,
+        unmetered: Mapping[Purpose, int] | None = None,
     ) -> None:
         """Remember a run that ended: its document, its steps (name, seconds), its checks, and the running totals."""
         at = summary.started_at + summary.took_s
@@ -197,17 +199,20 @@ class History:
                 ],
             )
             _add(db, totals)
+            _add_read(db, at, rows_read or {}, unmetered or {})
             oldest = "SELECT started_at FROM runs ORDER BY started_at DESC LIMIT 1 OFFSET ?"
             db.execute(f"DELETE FROM checks WHERE at < ({oldest})", (KEEP_RUNS - 1,))  # noqa: S608 - a constant
             db.execute(f"DELETE FROM runs WHERE started_at < ({oldest})", (KEEP_RUNS - 1,))  # noqa: S608 - a constant
 
         self._write(write)
 
-    def record_ping(self, at: float, ms: float | None) -> None:
-        """Remember one ping of the primary; `ms` None: it failed."""
+    def record_ping(self, at: float, ms: float | None, rows: int = 0, unmetered: int = 0) -> None:
+        """Remember one ping of the primary; `ms` None: it failed. `rows`: that it read; `unmetered`: statements of
+        which it did not say that."""
 
         def write(db: sqlite3.Connection) -> None:
             db.execute("INSERT INTO pings VALUES (?, ?)", (at, ms))
+            _add_read(db, at, {Purpose.POLL: rows}, {Purpose.POLL: unmetered})
             newest = "SELECT at FROM pings ORDER BY at DESC LIMIT 1 OFFSET ?"
             db.execute(f"DELETE FROM pings WHERE at < ({newest})", (KEEP_PINGS - 1,))  # noqa: S608 - a constant
 
@@ -345,6 +350,14 @@ class History:
         """Running totals by name and label."""
         return {(name, label): value for name, label, value in self._rows("SELECT name, label, value FROM totals")}
 
+    def rows_read(self, now: float) -> RowsRead | None:
+        """What the primary said it read since midnight; None where it said nothing."""
+        found = dict(
+            self._rows("SELECT name, value FROM totals WHERE label = ? AND name IN (?, ?, ?)", _day(now), *_OF_A_DAY)
+        )
+        rows, unmetered, since = (found.get(name) for name in _OF_A_DAY)
+        return RowsRead(int(rows), since, int(unmetered or 0)) if rows is not None and since is not None else None
+
     # ----------------------------------------------------------------------------------------- ground
 
     def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
@@ -416,6 +429,29 @@ def _add(db: sqlite3.Connection, totals: Iterable[tuple[str, str, float]]) -> No
         "INSERT INTO totals VALUES (?, ?, ?) ON CONFLICT(name, label) DO UPDATE SET value = value + excluded.value",
         [total for total in totals if total[2]],
     )
+
+
+_OF_A_DAY = ("rows_read_on", "unmetered_on", "read_since")
+
+
+def _day(at: float) -> str:
+    """The day of a moment where this process runs."""
+    return time.strftime("%Y-%m-%d", time.localtime(at))
+
+
+def _add_read(
+    db: sqlite3.Connection, at: float, rows_read: Mapping[Purpose, int], unmetered: Mapping[Purpose, int]
+) -> None:
+    """What was read for each purpose in all, and on this day; the days before it are forgotten."""
+    rows, silent = sum(rows_read.values()), sum(unmetered.values())
+    if not rows and not silent:
+        return
+    _add(db, [("rows_read", purpose, float(count)) for purpose, count in rows_read.items()])
+    _add(db, [("unmetered", purpose, float(count)) for purpose, count in unmetered.items()])
+    day = _day(at)
+    db.execute("DELETE FROM totals WHERE name IN (?, ?, ?) AND label <> ?", (*_OF_A_DAY, day))
+    _add(db, [(_OF_A_DAY[0], day, float(rows)), (_OF_A_DAY[1], day, float(silent))])
+    db.execute("INSERT OR IGNORE INTO totals VALUES (?, ?, ?)", (_OF_A_DAY[2], day, at))
 
 
 def _usable(path: Path, warn: Callable[[str], None]) -> tuple[sqlite3.Connection, bool]:

@@ -69,6 +69,29 @@ class CoreBeat:
     events_dropped: int = 0
 
 
+MONTH_S = 30 * 86_400.0
+LEAST_PACE_S = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class RowsRead:
+    """Rows that the primary read for this cache today, by its own word; `since`: of the first of them."""
+
+    today: int
+    since: float
+    unmetered: int = 0
+    """Statements of which it did not say how many rows they read: `today` is then the least it was."""
+
+    def a_month(self, now: float) -> int:
+        """At the pace so far, to two digits; what was read in the first hour counts as that hour's."""
+        return two_digits(self.today * MONTH_S / max(now - self.since, LEAST_PACE_S))
+
+
+def two_digits(number: float) -> int:
+    """An estimate without the digits that it does not know."""
+    return int(float(f"{number:.1e}"))
+
+
 @dataclass(frozen=True, slots=True)
 class PrimaryHealth:
     status: PrimaryStatus = PrimaryStatus.UNKNOWN
@@ -94,6 +117,8 @@ class PrimaryHealth:
     epoch: int = 0
     source_id: str = ""
     error: ErrorValue | None = None
+    rows_read: RowsRead | None = None
+    """None: it never said."""
 
 
 @dataclass(frozen=True, slots=True)

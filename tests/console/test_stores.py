@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from storage_sync.primary.errors import error_for_status
+from storage_sync.values.snapshot import RowsRead
 from tests.console.app import console, live, screen_text
 from tests.support.scenes import snapshots
 
@@ -47,3 +48,19 @@ async def test_the_code_comes_first(status: int, said: str, words: str) -> None:
         card = screen_text(app).partition("Freshness")[0]
     (error,) = (line for line in card.splitlines() if line.lstrip().startswith("error"))
     assert words in error
+
+
+@pytest.mark.parametrize(
+    ("unmetered", "words"),
+    [
+        (0, "1,210 rows today, about 36,000 a month at this pace"),
+        (3, "at least 1,210 rows today, about 36,000 a month at this pace"),
+    ],
+)
+async def test_what_the_primary_read_today(unmetered: int, words: str) -> None:
+    scene = snapshots.scene("in_sync")
+    now = scene.snapshot.taken_at
+    primary = replace(scene.snapshot.primary, rows_read=RowsRead(1_210, now - 86_400, unmetered))
+    app, _ = console(replace(scene, snapshot=replace(scene.snapshot, primary=primary)))
+    async with live(app, size=(160, 45)):
+        assert f"read      {words}" in screen_text(app)

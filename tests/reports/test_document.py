@@ -17,6 +17,7 @@ from storage_sync.values.outcome import (
     Orphan,
     Outcome,
     Proof,
+    Purpose,
     Seconds,
     TableChange,
     TableCounts,
@@ -41,7 +42,7 @@ IN_SYNC = Outcome(
     },
     plan={"episodes": TableChange(3, 1, 0)},
     applied={"episodes": TableChange(3, 1, 0)},
-    transfer=Transfer(3, 81_234, 0),
+    transfer=Transfer(3, 81_234, 0, {}, {Purpose.PROOF: 3_423, Purpose.FETCH: 4}, {Purpose.FETCH: 1}),
     cache_writes=CacheWrites(1, 65_536),
     seconds=Seconds(0.05, 0.2, 0.03, 0.31234567, 0.012),
     checks=(

@@ -424,3 +424,22 @@ async def test_settings_are_read_again_and_a_broken_file_changes_nothing(tmp_pat
         changed = await watcher.heard(lambda one: isinstance(one, ConfigChanged))
         assert changed == ConfigChanged(("interval_s",))
         assert (await watcher.until(lambda now: not now.config.error)).primary.url == settings.primary
+
+
+async def test_what_the_primary_reads_is_shown_and_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "primary.db"
+    generate(path, 7, 40)
+    with Sqld(path) as server:
+        settings = Settings(
+            primary=server.url, cache=tmp_path / "cache.redb", state_dir=tmp_path / "state", poll_s=0.05
+        )
+        async with running(settings) as (_, watcher):
+            await watcher.until(lambda now: now.verdict is Word.IN_SYNC)
+            shown = await watcher.until(lambda now: now.primary.rows_read is not None)
+            read = shown.primary.rows_read
+            assert read is not None
+            assert read.today > 10
+            assert read.unmetered, "the cursor of a first sync does not say what it read"
+            polls = len(shown.primary.pings)
+            later = await watcher.until(lambda now: len(now.primary.pings) >= polls + 5)
+            assert later.primary.rows_read == read, "where the index stands, a poll reads nothing"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from storage_sync.state.history import History, Medians
-from storage_sync.values.outcome import Check, CheckStatus, TableChange
-from storage_sync.values.snapshot import RunSummary
+from storage_sync.values.outcome import Check, CheckStatus, Purpose, TableChange
+from storage_sync.values.snapshot import RowsRead, RunSummary
 
 
 def run(number: int, exit_code: int = 0, **kwargs: object) -> RunSummary:
@@ -274,3 +274,31 @@ def test_several_threads_and_processes_may_write(tmp_path: Path, warnings: Warni
     for book in books:
         book.close()
     assert warnings == []
+
+
+NOON = 1_795_348_800.0
+
+
+def test_rows_read_are_counted_by_purpose_and_day(tmp_path: Path, warnings: Warnings) -> None:
+    with History.open(tmp_path / "h.db", warnings.append) as book:
+        assert book.rows_read(NOON) is None, "nobody said anything yet"
+        book.record_ping(NOON, 1.0)
+        assert book.rows_read(NOON) is None
+        book.record_ping(NOON + 5, 1.0, 16)
+        book.record_run(run(1, started_at=NOON + 6), rows_read={Purpose.PROOF: 1000}, unmetered={Purpose.FETCH: 2})
+        assert book.rows_read(NOON + 60) == RowsRead(1016, NOON + 5, 2)
+        assert {name: value for name, value in book.totals().items() if name[0] in ("rows_read", "unmetered")} == {
+            ("rows_read", "poll"): 16,
+            ("rows_read", "proof"): 1000,
+            ("unmetered", "fetch"): 2,
+        }
+        assert book.rows_read(NOON + 86_400) is None, "that was yesterday"
+        book.record_ping(NOON + 86_400, 1.0, 4)
+        assert book.rows_read(NOON + 86_400) == RowsRead(4, NOON + 86_400)
+        assert book.rows_read(NOON) is None, "only one day is remembered, and the totals"
+    assert warnings == []
+
+
+@pytest.mark.parametrize(("seconds", "month"), [(1, 870_000), (3_600, 870_000), (86_400, 36_000)])
+def test_the_pace_of_a_month(seconds: float, month: int) -> None:
+    assert RowsRead(1_210, NOON).a_month(NOON + seconds) == month
