@@ -67,13 +67,10 @@ class Invocation:
         self._loaded = loaded
 
     def token(self) -> Token | None:
-        """The token of the settings; from here on it is a secret of this invocation."""
+        """The token of the settings; each value that it has from here on is a secret of this invocation."""
         from storage_sync.config.token import read_token
 
-        token = read_token(self.loaded(), self.env)
-        if token is not None:
-            self.secrets.add(token.value)
-        return token
+        return read_token(self.loaded(), self.env, self.secrets.add)
 
     def oddities(self) -> tuple[str, ...]:
         """What is odd about the settings but stops nothing: a variable that is none, a token that others can read."""

@@ -68,6 +68,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")] | None,
         Meta(description="Name of the environment variable that holds the primary's token.", extra=_RESTART),
     ] = None
+    allow_plain_http: Annotated[
+        bool, Meta(description="Send the token to another machine over http, where others can read it.", extra=_RESTART)
+    ] = False
     timeout_s: Annotated[Seconds, Meta(description="Longest wait for one request to the primary.", extra=_NEXT)] = 30.0
     poll_s: Annotated[Seconds, Meta(description="Time between two pings of the primary.", extra=_NOW)] = 5.0
     cache: Annotated[Path | None, Meta(description="Path of the redb file.", extra=_RESTART)] = None
@@ -170,6 +173,7 @@ _KEYS = {
     "primary": "primary.url",
     "token_file": "primary.token_file",
     "token_env": "primary.token_env",
+    "allow_plain_http": "primary.allow_plain_http",
     "timeout_s": "primary.timeout_s",
     "poll_s": "primary.poll_s",
     "cache": "cache.path",

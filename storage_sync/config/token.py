@@ -1,8 +1,11 @@
-"""The token of the primary. Its value never appears in a message, a `repr` or a view."""
+"""The token of the primary. Its value never appears in a message, a `repr` or a view.
+
+It may be renewed while a process lives: a token in a file is read again when the primary does not take the old one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from storage_sync.config.load import RANK, Loaded
@@ -13,14 +16,36 @@ NOT_USABLE = "not usable"
 TOKEN_VARIABLES = ("STORAGE_SYNC_TOKEN", "TURSO_AUTH_TOKEN", "TURSO_TOKEN")
 
 
+def _unheard(value: str) -> None:
+    """Nobody keeps a list of what must not be said."""
+
+
 class Token:
-    """The primary's token. Its value is in `value` alone: not in `repr`, `str`, equality or a pickle."""
+    """The primary's token. Its value is in `value` alone: not in `repr`, `str`, equality or a pickle.
 
-    __slots__ = ("_value", "origin")
+    `read`: gives what is kept now where it came from; ConfigError. `heard`: told of each value, so that it is said
+    nowhere.
+    """
 
-    def __init__(self, value: str, origin: str) -> None:
+    __slots__ = ("_heard", "_read", "_value", "origin")
+
+    def __init__(
+        self, value: str, origin: str, read: Callable[[], str] | None = None, heard: Callable[[str], None] = _unheard
+    ) -> None:
         self._value = value
         self.origin = origin
+        self._read = read
+        self._heard = heard
+        heard(value)
+
+    def renew(self) -> bool:
+        """Read it again from where it came; whether it is another one. ConfigError, and the old one stays."""
+        fresh = self._read() if self._read is not None else self._value
+        changed = fresh != self._value
+        if changed:
+            self._heard(fresh)
+            self._value = fresh
+        return changed
 
     @property
     def value(self) -> str:
@@ -34,7 +59,7 @@ class Token:
         raise TypeError("a token is not serialised")
 
 
-def read_token(loaded: Loaded, env: Mapping[str, str]) -> Token | None:
+def read_token(loaded: Loaded, env: Mapping[str, str], heard: Callable[[str], None] = _unheard) -> Token | None:
     """The token by the same precedence; None when nobody names one. ConfigError when what was named holds none."""
     named = [name for name in ("token_file", "token_env") if setting_value(loaded.settings, name) is not None]
     rank = max((RANK[loaded.origins[name].kind] for name in named), default=-1)
@@ -44,22 +69,27 @@ def read_token(loaded: Loaded, env: Mapping[str, str]) -> Token | None:
             "token_file and token_env are both given; one of them must go", hint="keep the one that holds it"
         )
     if best and rank >= RANK["environment"]:
-        return _named_token(loaded, best[0], env)
+        return _named_token(loaded, best[0], env, heard)
     for variable in TOKEN_VARIABLES:
         if env.get(variable):
-            return _token(env[variable], f"env {variable}")
-    return _named_token(loaded, best[0], env) if best else None
+            return _token(env[variable], f"env {variable}", heard)
+    return _named_token(loaded, best[0], env, heard) if best else None
 
 
-def _named_token(loaded: Loaded, name: str, env: Mapping[str, str]) -> Token:
+def _named_token(loaded: Loaded, name: str, env: Mapping[str, str], heard: Callable[[str], None]) -> Token:
     if name == "token_env":
         variable = str(loaded.settings.token_env)
         if not env.get(variable):
             raise ConfigError(
                 f"{loaded.origins[name]}: the environment variable {variable} is not set", hint="export it"
             )
-        return _token(env[variable], f"env {variable}")
+        return _token(env[variable], f"env {variable}", heard)
     path = loaded.settings.token_file or Path()
+    return Token(_kept_in(path), f"file {path}", lambda: _kept_in(path), heard)
+
+
+def _kept_in(path: Path) -> str:
+    """The token in a file; ConfigError."""
     try:
         text = path.read_text("utf-8")
     except UnicodeDecodeError:
@@ -68,16 +98,20 @@ def _named_token(loaded: Loaded, name: str, env: Mapping[str, str]) -> Token:
         raise ConfigError(
             f"the token file {path} cannot be read: {error.strerror}", hint="check --token-file"
         ) from None
-    return _token(text, f"file {path}")
+    return _checked(text, f"file {path}")
 
 
-def _token(text: str, origin: str) -> Token:
+def _token(text: str, origin: str, heard: Callable[[str], None]) -> Token:
+    return Token(_checked(text, origin), origin, heard=heard)
+
+
+def _checked(text: str, origin: str) -> str:
     value = text.strip()
     if not value:
         raise ConfigError(f"the token from {origin} is empty", hint="put the token there and nothing else")
     if not value.isascii() or not value.isprintable() or " " in value:
         raise ConfigError(f"the token from {origin} holds characters that no token has", hint="one line, nothing else")
-    return Token(value, origin)
+    return value
 
 
 def token_origin(loaded: Loaded, env: Mapping[str, str]) -> str:

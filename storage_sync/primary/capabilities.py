@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import orjson
 
 from storage_sync.primary import schema as schema_module
+from storage_sync.primary.binding import STATE
 from storage_sync.primary.schema import BESIDE_TABLES, METADATA_TABLE, REVISION_TABLE, SEEKS, Schema, names_to_look_for
 from storage_sync.values.errors import PrimaryRefused
 
@@ -38,6 +39,8 @@ class Capabilities:
     """Whether a REPLACE cascades (docs/formats.md#cascades)."""
     replication_index: int | None
     """As seen in the probe; None where the server sends none."""
+    state: str = ""
+    """`binding.STATE` when it was probed; '' for a file, which is probed in each read transaction."""
     access: str = "unknown"
     """`read-only` for a file that we opened so; a token's rights cannot be told without writing."""
 
@@ -59,7 +62,7 @@ def digest_of(rows: Sequence[Sequence[object] | None]) -> str | None:
     return None
 
 
-SCHEMA_PROBE = """
+SCHEMA_PROBE = f"""
 WITH want(n,c) AS MATERIALIZED (SELECT key,value FROM json_each(:want)),
 have(n,kind,wr) AS MATERIALIZED (SELECT name,type,
  coalesce((SELECT l.wr FROM pragma_table_list l WHERE l.schema='main' AND l.name=m.name),0)
@@ -67,6 +70,7 @@ have(n,kind,wr) AS MATERIALIZED (SELECT name,type,
  OR m.name IN (SELECT value FROM json_each(:beside))))
 SELECT json_object(
  'sqlite',sqlite_version(),
+ 'state',{STATE},
  'foreign_keys',(SELECT foreign_keys FROM pragma_foreign_keys),
  'seeks',(SELECT json_group_array(s.key) FROM json_each(:seeks) s WHERE EXISTS(
    SELECT 1 FROM pragma_index_list(json_extract(s.value,'$[0]')) l JOIN pragma_index_info(l.name) i
@@ -76,7 +80,8 @@ SELECT json_object(
      WHERE c.value NOT IN (SELECT name FROM pragma_table_info(have.n)))))
   FROM have LEFT JOIN want ON want.n=have.n))
 """.strip()
-"""One text cell: {sqlite, foreign_keys, seeks, tables: {name: [has a rowid, absent columns joined by commas or null]}}.
+"""One text cell: {sqlite, state, foreign_keys, seeks, tables}; `tables` by name: [has a rowid, absent columns joined by
+commas or null].
 
 `:want` is an object of table name to the columns that we read; only what deviates is answered, so that the first
 contact stays small. `:seeks` is `SEEKS`, answered by their numbers.
@@ -91,8 +96,9 @@ def probe_arguments() -> dict[str, str]:
     }
 
 
-def read_probe(cell: object) -> tuple[Schema, str, bool | None]:
-    """(schema, version text, foreign keys) of the answer to `SCHEMA_PROBE`; PrimarySchema when not do-memory's."""
+def read_probe(cell: object) -> tuple[Schema, str, str, bool | None]:
+    """(schema, state, version text, foreign keys) of the answer to `SCHEMA_PROBE`; PrimarySchema when it is not
+    do-memory's."""
     try:
         found = orjson.loads(cell if isinstance(cell, (str, bytes, bytearray)) else b"")
         tables: Mapping[str, Sequence[object]] = found["tables"]
@@ -104,6 +110,7 @@ def read_probe(cell: object) -> tuple[Schema, str, bool | None]:
         rowids = frozenset(name for name, entry in tables.items() if entry[0])
         seeks = frozenset(SEEKS[number] for number in found["seeks"])
         version, keys = str(found["sqlite"]), found["foreign_keys"]
+        state = str(found["state"])
     except (orjson.JSONDecodeError, KeyError, TypeError, IndexError, AttributeError, ValueError):
         raise PrimaryRefused("the primary's answer about its schema cannot be read") from None
     names, late = schema_module.judge(missing)
@@ -115,4 +122,4 @@ def read_probe(cell: object) -> tuple[Schema, str, bool | None]:
         revisions=REVISION_TABLE in tables,
         metadata=METADATA_TABLE in tables,
     )
-    return schema, f"SQLite {version}", None if keys is None else bool(keys)
+    return schema, state, f"SQLite {version}", None if keys is None else bool(keys)

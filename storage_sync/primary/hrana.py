@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import ssl
 import zlib
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
-from typing import Any, Literal, NamedTuple, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 import libsql_client
@@ -28,14 +30,20 @@ from libsql_client.hrana.convert import (
 
 from storage_sync.primary.errors import (
     NOT_LIBSQL_HINT,
+    TLS_PORT_HINT,
+    AuthRefused,
     NoCursor,
+    Refusal,
     TooLarge,
     UndecodableText,
     error_for,
     error_for_status,
+    names_no_database,
     quote,
     retry_after,
+    tls_error,
 )
+from storage_sync.primary.proxy import Proxy, proxy_for
 from storage_sync.primary.urls import Address
 from storage_sync.values.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, StorageSyncError
 from storage_sync.values.outcome import Purpose, Transfer
@@ -48,8 +56,10 @@ KEEP_ALIVE = 75.0
 """Longer than any poll interval's usual gap, or each poll pays for TCP and TLS again."""
 LEAST_RATE = 1024
 """Bytes a second, over a whole timeout, below which a body counts as stalled."""
-LARGEST_BODY = 256 << 20
+LARGEST_BODY = 64 << 20
 """Of a pipeline, which is held in memory; sqld's own limit is 10 MB a statement."""
+LARGEST_PARSED = 16 << 20
+"""Of a pipeline whose values are made here: a crafted one takes some twenty times as much memory."""
 PIECE = 1 << 20
 """Most bytes that one step of decompression gives."""
 TAIL = 4096
@@ -58,6 +68,7 @@ NO_ANSWER = "none"
 """Instead of a status, of a request that got none."""
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 _INDEX = re.compile(rb'"replication_index":\s*"?(\d+)')
 _ROWS_READ = re.compile(rb'"rows_read":\s*(\d+)')
@@ -149,10 +160,21 @@ def values(result: Json, columns: int | None = None, *, rows: int | None = None)
 
 
 def _result_set(result: Json) -> libsql_client.ResultSet:
+    return _of_form(lambda: _result_set_from_proto(result))
+
+
+def _of_form(read: Callable[[], T]) -> T:
+    """What is read out of an answer; PrimaryRefused when the answer has not the form for that."""
     try:
-        return _result_set_from_proto(result)
-    except (libsql_client.LibsqlError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        return read()
+    except (libsql_client.LibsqlError, LookupError, TypeError, ValueError, AttributeError, OverflowError):
         raise wrong_form() from None
+
+
+def _object(value: object) -> Json:
+    if not isinstance(value, dict):
+        raise wrong_form()
+    return value
 
 
 def wrong_form() -> PrimaryRefused:
@@ -163,13 +185,25 @@ def wrong_form() -> PrimaryRefused:
 class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
     """One database of one server. Make it anywhere; use and close it inside one event loop.
 
-    `timeout`: seconds for one pipeline in all; a cursor may take longer as long as it moves.
+    `timeout`: seconds for one pipeline in all; a cursor may take longer as long as it moves. `renewed`: the token as
+    it is kept now, asked for when the server does not take the one that it was sent.
     """
 
-    def __init__(self, address: Address, *, token: str | None = None, timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        address: Address,
+        *,
+        token: str | None = None,
+        timeout: float = 30.0,
+        renewed: Callable[[], str | None] | None = None,
+    ) -> None:
         self._address = address
         self._token = token or None
+        self._renewed = renewed
         self._timeout = timeout
+        self._proxy = proxy_for(address)
+        self._told_to_wait: tuple[float, PrimaryUnavailable] | None = None
+        """Until when the server does not want to be asked (the loop's clock), and its words."""
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
         self._version: Literal["v3", "v2"] | None = None
@@ -203,6 +237,18 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
         """False once the server said that it has none."""
         return not self._no_cursor
 
+    @property
+    def proxy(self) -> Proxy | None:
+        return self._proxy
+
+    def use_token(self, token: str | None) -> None:
+        """From the next request on."""
+        self._token = token or None
+
+    def ask_now(self) -> None:
+        """A person wants to know: the server's wish to be left alone is not waited for."""
+        self._told_to_wait = None
+
     # -------------------------------------------------------------------------- libsql_client's interface
 
     async def execute(
@@ -221,12 +267,12 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
         read_only = all(is_read(Statement.convert(stmt).sql) for stmt in stmts)
         try:
             (result,) = await self.pipeline([request], read_only=read_only)
-            for error in result["step_errors"]:
+            for error in _of_form(lambda: list(result["step_errors"])):
                 if error is not None:
-                    raise error_for(str(error.get("code") or ""), self._clean(str(error.get("message", ""))))
+                    raise self._told(error)
+            return list(_of_form(lambda: _batch_results_from_proto(result, len(stmts))))
         except StorageSyncError as error:
             raise _for_client(error) from error
-        return list(_batch_results_from_proto(result, len(stmts)))
 
     def transaction(self) -> NoReturn:
         """Not offered: a stream of this protocol dies after ten idle seconds. Use `batch`, which is atomic."""
@@ -263,7 +309,9 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
         self, requests: Sequence[Json], *, read_only: bool = True, purpose: Purpose = Purpose.VERIFY
     ) -> list[Json | StorageSyncError]:
         """As `pipeline`, but a request's error takes the place of its result."""
-        body = await self.pipeline_body([*requests, CLOSE], read_only=read_only, purpose=purpose)
+        body = await self.pipeline_body(
+            [*requests, CLOSE], read_only=read_only, purpose=purpose, largest=LARGEST_PARSED
+        )
         return self.results_of(body, len(requests))
 
     def results_of(self, body: bytes, count: int) -> list[Json | StorageSyncError]:
@@ -274,10 +322,9 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
             for entry in found[:count]:
                 if entry["type"] == "ok":
                     response = entry["response"]
-                    answers.append(response.get("result", response))
+                    answers.append(_object(response.get("result", response)))
                 else:
-                    error = entry["error"]
-                    answers.append(error_for(str(error.get("code") or ""), self._clean(str(error["message"]))))
+                    answers.append(self._told(entry["error"]))
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
             raise wrong_form() from None
         if len(answers) != count:
@@ -292,24 +339,28 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
         read_only: bool = True,
         bulky: bool = False,
         purpose: Purpose = Purpose.VERIFY,
+        largest: int = LARGEST_BODY,
     ) -> bytes:
-        """Whole body of one pipeline, decompressed. A `bulky` one is not compressed where bytes cost nothing."""
+        """Whole body of one pipeline, decompressed. A `bulky` one is not compressed where bytes cost nothing.
+
+        TooLarge for a body of more than `largest` bytes: it is not read to its end.
+        """
         encoding = "identity" if bulky and self._address.loopback else "gzip"
         payload = orjson.dumps({"baton": baton, "requests": list(requests)})
-        asked = _Asked(purpose, sum(_readers_in(request) for request in requests))
+        asked = _Asked(purpose, sum(_readers_in(request) for request in requests), largest)
         for version in self._versions():
             path = f"/{version}/pipeline"
             try:
                 body = await self._post_once_more(path, payload, encoding, asked, read_only=read_only)
-            except _NoPath:
+            except _NoPath as none:
                 self._unmetered[purpose] -= asked.readers
                 if version == "v2" or self._version is not None:
-                    raise error_for_status(404, "", path=path) from None
+                    raise error_for_status(Refusal(404, none.said, path)) from None
                 continue
             self._version = version
             self._no_cursor = self._no_cursor or version == "v2"
             return body
-        raise error_for_status(404, "", path="/v2/pipeline")
+        raise error_for_status(Refusal(404, "", "/v2/pipeline"))
 
     def _versions(self) -> tuple[Literal["v3", "v2"], ...]:
         return ("v3", "v2") if self._version is None else (self._version,)
@@ -339,8 +390,8 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
             async with asyncio.timeout(self._timeout), aclosing(self._chunks(path, payload, encoding)) as chunks:
                 async for chunk in chunks:
                     size += len(chunk)
-                    if size > LARGEST_BODY:
-                        raise self._not_libsql("an answer without end")
+                    if size > asked.largest:
+                        raise TooLarge(f"the primary's answer is longer than {asked.largest >> 20} MB")
                     parts.append(chunk)
         except TimeoutError as error:
             self._failed()
@@ -439,6 +490,44 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
     async def _chunks(
         self, path: str, payload: bytes, encoding: str, *, counted: bool = False
     ) -> AsyncGenerator[bytes, None]:
+        """As `_body`; a request that was refused is made again when the token is another one by now.
+
+        Not at all while the server wants to be left alone: PrimaryUnavailable with what is left of that time.
+        """
+        self._honour_wait()
+        used = self._token
+        try:
+            async with aclosing(self._body(path, payload, encoding, counted=counted)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+            return
+        except AuthRefused:
+            # nothing was given out yet: a refusal comes instead of a body
+            if self._renewed is not None:
+                self.use_token(self._renewed())
+            if self._token == used:
+                raise
+            self._retries += 1
+        except PrimaryUnavailable as error:
+            if error.retry_after:
+                self._told_to_wait = (asyncio.get_running_loop().time() + error.retry_after, error)
+            raise
+        async with aclosing(self._body(path, payload, encoding)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    def _honour_wait(self) -> None:
+        if self._told_to_wait is None:
+            return
+        until, error = self._told_to_wait
+        left = until - asyncio.get_running_loop().time()
+        if left > 0:
+            raise PrimaryUnavailable(error.message, hint=error.hint, retry_after=left)
+        self._told_to_wait = None
+
+    async def _body(
+        self, path: str, payload: bytes, encoding: str, *, counted: bool = False
+    ) -> AsyncGenerator[bytes, None]:
         """Body of one POST, decompressed. Raises `_Lost` for the network, `_NoPath`, or what the status means."""
         headers = {"Accept-Encoding": encoding, "Content-Type": "application/json"}
         if self._token is not None:
@@ -452,7 +541,13 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
         try:
             session = self._open_session()
             async with session.post(
-                self._address.base + path, data=payload, headers=headers, timeout=limits, allow_redirects=False
+                self._address.base + path,
+                data=payload,
+                headers=headers,
+                timeout=limits,
+                allow_redirects=False,
+                proxy=self._proxy.url if self._proxy is not None else None,
+                proxy_auth=_authority(self._proxy),
             ) as response:
                 code = str(response.status)
                 try:
@@ -463,15 +558,19 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
                         async for chunk in raw:
                             for piece in unpack(chunk):
                                 yield piece
-                    unpack(None)
+                    unpack.finish()
                 finally:
                     if not response.content.at_eof():
                         # Given back to the pool it would be a dirty connection; closed, the server stops the query.
                         response.close()
         except (aiohttp.ClientSSLError, ssl.SSLError) as error:
-            raise self._tls(error) from error
+            raise tls_error(self._clean(str(error))) from error
+        except aiohttp.ClientHttpProxyError as error:
+            self._failed()
+            raise self._proxy_refused(error) from error
         except aiohttp.ClientResponseError as error:
-            raise self._not_libsql("something that is not HTTP") from error
+            hint = TLS_PORT_HINT if self._address.base.startswith("http:") else NOT_LIBSQL_HINT
+            raise PrimaryRefused("the primary sent something that is not HTTP", hint=hint) from error
         except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError) as error:
             self._failed()
             cut = isinstance(error, aiohttp.ClientPayloadError)
@@ -511,7 +610,7 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
             raise PrimaryUnavailable("the connection to the primary was closed")
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=16, keepalive_timeout=KEEP_ALIVE),
+                connector=aiohttp.TCPConnector(limit=16, keepalive_timeout=KEEP_ALIVE, resolver=_Resolver()),
                 auto_decompress=False,
                 read_bufsize=1 << 18,
                 headers={"User-Agent": "storage-sync"},
@@ -546,12 +645,38 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
                 if len(raw) > 16 * TAIL:
                     break
         said, code = self._words(response, raw)
-        if response.status == 404 and path.startswith(("/v3/", "/v2/")) and not code and "amespace" not in said:
-            raise _NoPath
+        if response.status == 404 and path.startswith(("/v3/", "/v2/")) and not code and not names_no_database(said):
+            raise _NoPath(said)
         if code and code.startswith("STREAM_"):
             raise error_for(code, said)
         wait = retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
-        raise error_for_status(response.status, said, path=path, retry_after=wait)
+        raise error_for_status(Refusal(response.status, said, path, wait, self._redirected(response)))
+
+    def _redirected(self, response: aiohttp.ClientResponse) -> str:
+        """Scheme and host that a redirect leads to; '' without one."""
+        try:
+            parts = urlsplit(response.headers.get("Location", ""))
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            return ""
+        return self._clean(f"{parts.scheme}://{host}{f':{port}' if port else ''}") if host else ""
+
+    def _proxy_refused(self, refused: aiohttp.ClientHttpProxyError) -> StorageSyncError:
+        """The proxy made no connection: what it stands before may be down, or it wants to know who asks."""
+        status, headers = refused.status, refused.headers
+        wait = retry_after(headers.get("Retry-After"), headers.get("Date")) if headers is not None else None
+        error = error_for_status(Refusal(status, "", "", wait))
+        if isinstance(error, PrimaryUnavailable):
+            return PrimaryUnavailable(f"{error.message} (said by the proxy)", retry_after=wait)
+        where = self._proxy.url if self._proxy is not None else ""
+        return PrimaryRefused(
+            f"the proxy {where} does not let us through to the primary ({status})",
+            hint="check HTTPS_PROXY, its user and password, or name the primary's host in NO_PROXY",
+        )
+
+    def _told(self, error: Json) -> StorageSyncError:
+        """An error that the server sent inside an answer."""
+        return error_for(str(error.get("code") or ""), self._clean(str(error["message"])))
 
     def _words(self, response: aiohttp.ClientResponse, raw: bytes) -> tuple[str, str]:
         """(the server's own words, its code) of a refusal; a web page has neither."""
@@ -563,7 +688,10 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
             found = orjson.loads(raw)
             if isinstance(found, dict):
                 return self._clean(str(found.get("message") or found.get("error") or "")), str(found.get("code") or "")
-        return ("", "") if "<" in text[:200] else (self._clean(text), "")
+        if "<" in text[:200]:
+            # of a web page only the one sentence that helps
+            return "The plain HTTP request was sent to an HTTPS port" if "HTTPS port" in text else "", ""
+        return self._clean(text), ""
 
     def _clean(self, text: str) -> str:
         """Somebody else's words without our token, in case they repeat it."""
@@ -572,14 +700,13 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
     def _not_libsql(self, what: str) -> PrimaryRefused:
         return PrimaryRefused(f"the primary sent {what}", hint=NOT_LIBSQL_HINT)
 
-    def _tls(self, error: Exception) -> PrimaryRefused:
-        return PrimaryRefused(
-            f"no TLS connection to the primary: {self._clean(str(error))}",
-            hint="check scheme, host name and certificate of --primary",
-        )
-
     def _lost(self, error: Exception) -> PrimaryUnavailable:
         place = self._address.text
+        if isinstance(error, aiohttp.ClientProxyConnectionError) and self._proxy is not None:
+            return PrimaryUnavailable(
+                f"the proxy {self._proxy.url} before the primary cannot be reached ({place})",
+                hint="check HTTPS_PROXY, or name the primary's host in NO_PROXY",
+            )
         if isinstance(error, aiohttp.ClientConnectorDNSError):
             return PrimaryUnavailable(f"the name of the primary cannot be resolved ({place})")
         if isinstance(error, aiohttp.ConnectionTimeoutError):
@@ -614,8 +741,25 @@ def _is_transient(error: Exception) -> bool:
     return isinstance(error, _TRANSIENT) and not isinstance(error, (aiohttp.ClientConnectorError, TimeoutError))
 
 
+def _authority(proxy: Proxy | None) -> aiohttp.BasicAuth | None:
+    return aiohttp.BasicAuth(proxy.user, proxy.password) if proxy is not None and proxy.user is not None else None
+
+
+class _Resolver(aiohttp.ThreadedResolver):
+    """`*.localhost` is this machine (RFC 6761), whether the system's resolver knows that or not."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[aiohttp.abc.ResolveResult]:
+        return await super().resolve("localhost" if host.endswith(".localhost") else host, port, family)
+
+
 class _NoPath(Exception):
-    """404 on an endpoint, not on a database."""
+    """404 on an endpoint, not on a database. `said`: the server's own words."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(said)
+        self.said = said
 
 
 class _Lost(Exception):
@@ -632,10 +776,12 @@ class _Lost(Exception):
 
 
 class _Asked(NamedTuple):
-    """What the rows of one request are read for, and how many of its results should say how many they are."""
+    """What the rows of one request are read for, how many of its results should say how many they are, and the most
+    bytes that its answer may have."""
 
     purpose: Purpose
     readers: int
+    largest: int
 
 
 def _readers_in(request: Json) -> int:
@@ -645,29 +791,35 @@ def _readers_in(request: Json) -> int:
 
 
 class _Plain:
-    def __call__(self, chunk: bytes | None) -> Sequence[bytes]:
-        return () if chunk is None else (chunk,)
+    def __call__(self, chunk: bytes) -> Sequence[bytes]:
+        return (chunk,)
+
+    def finish(self) -> None:
+        """Nothing can be missing that the framing does not know of."""
 
 
 class _Gzip:
-    """Decompression in bounded pieces."""
+    """Decompression piece by piece: who reads decides how much of a bomb unfolds."""
 
     def __init__(self, wrong: Callable[[str], PrimaryRefused]) -> None:
         self._unzip = zlib.decompressobj(16 + zlib.MAX_WBITS)
         self._wrong = wrong
 
-    def __call__(self, chunk: bytes | None) -> Sequence[bytes]:
-        try:
-            if chunk is None:
-                if not self._unzip.eof:
-                    raise _Lost(PrimaryUnavailable("the primary's answer was cut short"), cut=True)
-                return ()
-            pieces = [self._unzip.decompress(chunk, PIECE)]
-            while self._unzip.unconsumed_tail:
-                pieces.append(self._unzip.decompress(self._unzip.unconsumed_tail, PIECE))
-        except zlib.error:
-            raise self._wrong("an answer that is not the gzip that it claims to be") from None
-        return [piece for piece in pieces if piece]
+    def __call__(self, chunk: bytes) -> Iterator[bytes]:
+        left = chunk
+        while left:
+            try:
+                piece = self._unzip.decompress(left, PIECE)
+            except zlib.error:
+                raise self._wrong("an answer that is not the gzip that it claims to be") from None
+            left = self._unzip.unconsumed_tail
+            if piece:
+                yield piece
+
+    def finish(self) -> None:
+        """`_Lost` when the end of the stream has not come."""
+        if not self._unzip.eof:
+            raise _Lost(PrimaryUnavailable("the primary's answer was cut short"), cut=True)
 
 
 class _Cursor:
@@ -686,7 +838,7 @@ class _Cursor:
             return
         self._head += chunk[: 4 * TAIL]
         line, newline, _ = self._head.partition(b"\n")
-        if not newline:
+        if not newline and len(self._head) < 4 * TAIL:
             return
         self._head = None
         with suppress(orjson.JSONDecodeError, AttributeError):

@@ -203,11 +203,12 @@ def _text(value: object) -> str:
     return bytes(value).decode("utf-8", "replace") if isinstance(value, (bytes, bytearray)) else str(value)
 
 
-def begin(connection: sqlite3.Connection, projection: Projection, schema: Schema) -> dict[str, int]:
-    """Open the read transaction of a snapshot; rows of each source table in it."""
+def begin(connection: sqlite3.Connection, projection: Projection) -> tuple[Schema, dict[str, int]]:
+    """Open the read transaction of a snapshot: the schema, and rows of each source table, as they are in it."""
     connection.execute("BEGIN")
+    schema = probe(connection).schema
     rows = connection.execute(statements.counts(projection, schema)).fetchall()
-    return {_text(table): int(count) for table, count in rows}
+    return schema, {_text(table): int(count) for table, count in rows}
 
 
 def batches(connection: sqlite3.Connection, projection: Projection, schema: Schema) -> Iterator[tuple[str, list[Row]]]:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
+from itertools import pairwise
 
 import orjson
 
 from storage_sync.primary import statements
-from storage_sync.primary.errors import TooLarge
-from storage_sync.primary.hrana import CLOSE, CLOSE_SECONDS, HranaHttpClient, Json, execute_request
-from storage_sync.primary.schema import Projection, Schema
+from storage_sync.primary.capabilities import Capabilities
+from storage_sync.primary.errors import NOT_LIBSQL_HINT, TooLarge
+from storage_sync.primary.hrana import CLOSE, CLOSE_SECONDS, HranaHttpClient, Json, execute_request, values, wrong_form
+from storage_sync.primary.schema import Projection
 from storage_sync.values.errors import PrimaryRefused, PrimaryUnavailable, StorageSyncError
 from storage_sync.values.outcome import Purpose
 
@@ -40,7 +42,10 @@ def _end(step: int) -> bytes:
 
 
 def _rows(result: Json) -> bytes:
-    return b"".join(orjson.dumps({"type": "row", "row": row}) + b"\n" for row in result["rows"])
+    try:
+        return b"".join(orjson.dumps({"type": "row", "row": row}) + b"\n" for row in result["rows"])
+    except (KeyError, TypeError):
+        raise wrong_form() from None
 
 
 async def row_lines(client: HranaHttpClient, sql: str, keys: Sequence[str]) -> AsyncGenerator[bytes, None]:
@@ -57,7 +62,7 @@ async def row_lines(client: HranaHttpClient, sql: str, keys: Sequence[str]) -> A
 async def snapshot_lines(
     client: HranaHttpClient,
     projection: Projection,
-    schema: Schema,
+    known: Capabilities,
     reads: Sequence[tuple[str | None, str]],
     *,
     typed: bool,
@@ -70,10 +75,10 @@ async def snapshot_lines(
         for step, (table, sql) in enumerate(reads, start=1):
             yield _begin(step)
             if table is None:
-                yield _rows(await stream.ask(sql, {}))
+                yield _rows(await stream.ask(sql, {"state": known.state}))
             else:
-                listing = statements.expected_keys(table, projection, schema) or ""
-                fetch = statements.by_keys(table, schema, typed=typed) or ""
+                listing = statements.expected_keys(table, projection, known.schema) or ""
+                fetch = statements.by_keys(table, known.schema, typed=typed) or ""
                 after = ""
                 while keys := await stream.keys(listing, after):
                     after = keys[-1]
@@ -113,8 +118,12 @@ class _Stream:
         return answer
 
     async def keys(self, sql: str, after: str) -> list[str]:
+        """The keys after this one; PrimaryRefused for a server that repeats a page, which would never end."""
         result = await self.ask(sql, {"after": after, "size": KEYS_A_PAGE})
-        return [row[0]["value"] for row in result["rows"]]
+        keys = [str(key) for (key,) in values(result, 1)]
+        if any(key <= before for before, key in pairwise([after, *keys])):
+            raise PrimaryRefused("the primary repeats a page of keys that it has sent", hint=NOT_LIBSQL_HINT)
+        return keys
 
     async def fetch(self, sql: str, keys: Sequence[str]) -> list[Json]:
         """Rows of some keys; in halves when the answer would be too large."""

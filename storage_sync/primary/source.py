@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from storage_sync.primary import local, statements
+from storage_sync.primary.binding import bound
 from storage_sync.primary.capabilities import (
     SCHEMA_PROBE,
     Capabilities,
@@ -34,8 +35,8 @@ from storage_sync.primary.capabilities import (
     read_probe,
 )
 from storage_sync.primary.errors import NOT_LIBSQL_HINT, NoCursor, TooLarge, UndecodableText
-from storage_sync.primary.schema import Projection, Schema
-from storage_sync.primary.urls import Address, parse
+from storage_sync.primary.schema import Projection
+from storage_sync.primary.urls import Address, parse, refuse_plain
 from storage_sync.values.errors import InternalError, PrimaryRefused, StorageSyncError
 from storage_sync.values.outcome import Purpose, Transfer
 
@@ -55,6 +56,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+Renewed = Callable[[], str | None]
 
 KEYS_A_PIPELINE = 200
 """Rows up to which one pipeline (one request) is cheaper than a cursor and its close."""
@@ -109,7 +111,10 @@ class Source(Protocol):
         """How often the replication index was seen to go back since the source was made."""
 
     async def probe(self) -> Capabilities:
-        """Asked once, then remembered. PrimarySchema when it is not do-memory's."""
+        """Asked once, then remembered until `forget`. PrimarySchema when it is not do-memory's."""
+
+    def forget(self) -> bool:
+        """What was found out is found out again at the next call; False when nothing was known."""
 
     async def ping(self) -> float:
         """Milliseconds of one small statement, authentication included."""
@@ -139,18 +144,40 @@ class Source(Protocol):
     async def rewritten(self) -> set[str]:
         """Cache keys of embeddings whose episode was written after them, in the primary's own seconds."""
 
+    @property
+    def proxy(self) -> str:
+        """URL of the proxy on the way, without user and password; '' when there is none."""
+
+    def use_token(self, token: str) -> None:
+        """From the next request on."""
+
+    def ask_now(self) -> None:
+        """A person wants to know: a server's `Retry-After` is not waited for."""
+
     async def close(self) -> None: ...
 
 
-def connect(url: str, token: str | None = None, *, timeout_s: float = 30.0, executor: Executor | None = None) -> Source:
-    """The source that a URL names; nothing is opened yet. ConfigError for a URL of no known kind.
+def connect(
+    url: str,
+    token: str | None = None,
+    *,
+    timeout_s: float = 30.0,
+    executor: Executor | None = None,
+    renewed: Renewed | None = None,
+    plain_http: bool = False,
+) -> Source:
+    """The source that a URL names; nothing is opened yet.
 
-    `timeout_s`: for one request. `executor`: where a file is read; a default thread otherwise.
+    ConfigError for a URL of no known kind, and for a token that would travel to another machine without TLS unless
+    `plain_http` allows that. `timeout_s`: for one request. `executor`: where a file is read; a default thread
+    otherwise. `renewed`: the token as it is kept now, for a server that does not take the old one.
     """
     address = parse(url)
     if address.kind == "file":
         return LocalSource(address, executor=executor)
-    return RemoteSource(address, token, timeout_s=timeout_s)
+    if token and not plain_http:
+        refuse_plain(address)
+    return RemoteSource(address, token, timeout_s=timeout_s, renewed=renewed)
 
 
 def projection_of(scope: Wanted) -> Projection:
@@ -168,9 +195,12 @@ def projection_of(scope: Wanted) -> Projection:
 class RemoteSource:
     """A libSQL server. The network stack is imported at the first request."""
 
-    def __init__(self, address: Address, token: str | None, *, timeout_s: float) -> None:
+    def __init__(
+        self, address: Address, token: str | None, *, timeout_s: float, renewed: Renewed | None = None
+    ) -> None:
         self._address = address
         self._token = token
+        self._renewed = renewed
         self._timeout = timeout_s
         self._made: HranaHttpClient | None = None
         self._known: Capabilities | None = None
@@ -194,7 +224,7 @@ class RemoteSource:
         if self._made is None:
             from storage_sync.primary.hrana import HranaHttpClient
 
-            self._made = HranaHttpClient(self._address, token=self._token, timeout=self._timeout)
+            self._made = HranaHttpClient(self._address, token=self._token, timeout=self._timeout, renewed=self._renewed)
         return self._made
 
     @property
@@ -226,14 +256,19 @@ class RemoteSource:
         if isinstance(described, StorageSyncError):
             raise described
         rows = [values(answer, 2, rows=1)[0] if isinstance(answer, dict) else None for answer in functions]
-        schema, server, foreign_keys = read_probe(values(described, 1, rows=1)[0][0])
+        schema, state, server, foreign_keys = read_probe(values(described, 1, rows=1)[0][0])
         return Capabilities(
             schema=schema,
             digest=digest_of(rows),
             server=server,
             foreign_keys=foreign_keys,
             replication_index=self.client.replication_index,
+            state=state,
         )
+
+    def forget(self) -> bool:
+        known, self._known = self._known, None
+        return known is not None
 
     async def ping(self) -> float:
         from storage_sync.primary.hrana import execute_request
@@ -266,8 +301,8 @@ class RemoteSource:
         capabilities = await self.probe()
         if capabilities.digest != scope.digest:
             raise InternalError(f"the primary digests with {capabilities.digest}, not with {scope.digest}")
-        sql = statements.manifest(projection_of(scope), capabilities.schema, scope.digest)
-        arguments = {"known": known}
+        sql = bound(statements.manifest(projection_of(scope), capabilities.schema, scope.digest))
+        arguments: dict[str, str | int] = {"known": known, "state": capabilities.state}
         if known != "[]" or not self.client.has_cursor:
             # Mostly few buckets have moved: one request. When many have, the server says so at once.
             with suppress(TooLarge):
@@ -283,23 +318,26 @@ class RemoteSource:
     def snapshot(self, scope: Wanted, *, typed: bool = False) -> tuple[list[StepSpec], AsyncGenerator[bytes, None]]:
         from storage_sync._native import StepSpec
 
-        schema, projection = self._schema(), projection_of(scope)
-        reads: list[tuple[str | None, str]] = [(None, statements.counts(projection, schema, announcing=True))]
+        capabilities, projection = self._capabilities(), projection_of(scope)
+        schema = capabilities.schema
+        # one read transaction: what its first statement was written for is so for all of them
+        reads: list[tuple[str | None, str]] = [(None, bound(statements.counts(projection, schema, announcing=True)))]
         for table in projection.tables:
             sql = statements.snapshot(table, projection, schema, typed=typed)
             if sql is not None:
                 reads.append((table, sql))
         steps = [StepSpec(None)]
         steps += [StepSpec(table, typed=typed and table is not None, counts=table is None) for table, _ in reads]
-        return [*steps, StepSpec(None)], self._snapshot_body(projection, reads, typed)
+        return [*steps, StepSpec(None)], self._snapshot_body(capabilities, projection, reads, typed)
 
     async def _snapshot_body(
-        self, projection: Projection, reads: Sequence[tuple[str | None, str]], typed: bool
+        self, known: Capabilities, projection: Projection, reads: Sequence[tuple[str | None, str]], typed: bool
     ) -> AsyncGenerator[bytes, None]:
         from storage_sync.primary.hrana import snapshot_batch, statement
 
         try:
-            batch = snapshot_batch([statement(sql) for _, sql in reads])
+            bound_to = {"state": known.state}
+            batch = snapshot_batch([statement(sql, bound_to if table is None else None) for table, sql in reads])
             async with aclosing(self.client.stream(batch, purpose=Purpose.PROOF)) as chunks:
                 async for chunk in chunks:
                     yield chunk
@@ -308,7 +346,7 @@ class RemoteSource:
             pass
         from storage_sync.primary.pages import snapshot_lines
 
-        async with aclosing(snapshot_lines(self.client, projection, self._schema(), reads, typed=typed)) as lines:
+        async with aclosing(snapshot_lines(self.client, projection, known, reads, typed=typed)) as lines:
             async for line in lines:
                 yield line
 
@@ -377,14 +415,27 @@ class RemoteSource:
         sql = statements.rewritten((await self.probe()).schema)
         return _keys_of(await self._ask(sql, {})) if sql is not None else set()
 
+    @property
+    def proxy(self) -> str:
+        return self.client.proxy.url if self.client.proxy is not None else ""
+
+    def use_token(self, token: str) -> None:
+        self._token = token
+        if self._made is not None:
+            self._made.use_token(token)
+
+    def ask_now(self) -> None:
+        if self._made is not None:
+            self._made.ask_now()
+
     async def close(self) -> None:
         if self._made is not None:
             await self._made.close()
 
-    def _schema(self) -> Schema:
+    def _capabilities(self) -> Capabilities:
         if self._known is None:
             raise InternalError("a primary is read before it was probed")
-        return self._known.schema
+        return self._known
 
     async def _ask(
         self, sql: str, arguments: dict[str, str | int], columns: int | None = None, *, rows: int | None = None
@@ -461,7 +512,6 @@ class LocalSource:
     def __init__(self, address: Address, *, executor: Executor | None = None) -> None:
         self._address = address
         self._executor = executor
-        self._known: Capabilities | None = None
         self.counts: dict[str, int] = {}
         """Rows of each source table (by cache table) in the read transaction of the last `local_rows`."""
 
@@ -494,8 +544,10 @@ class LocalSource:
 
     async def probe(self) -> Capabilities:
         """Read again each time: it is cheap, and a file can be replaced."""
-        self._known = await self._call(local.probe)
-        return self._known
+        return await self._call(local.probe)
+
+    def forget(self) -> bool:
+        return False
 
     async def ping(self) -> float:
         start = time.perf_counter()
@@ -528,8 +580,7 @@ class LocalSource:
         try:
 
             def begin(connection: sqlite3.Connection) -> Iterator[tuple[str, list[local.Row]]]:
-                schema = local.probe(connection).schema
-                self.counts = local.begin(connection, projection, schema)
+                schema, self.counts = local.begin(connection, projection)
                 return local.batches(connection, projection, schema)
 
             batches = await reader.call(begin)
@@ -559,6 +610,16 @@ class LocalSource:
             return _keys_of(connection.execute(sql).fetchall()) if sql is not None else set()
 
         return await self._call(read)
+
+    @property
+    def proxy(self) -> str:
+        return ""
+
+    def use_token(self, token: str) -> None:
+        """A file needs none."""
+
+    def ask_now(self) -> None:
+        """A file never asks us to wait."""
 
     async def close(self) -> None:
         """Nothing stays open between calls."""

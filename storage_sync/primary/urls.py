@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,7 @@ KINDS = "libsql:, https:, http:, wss:, ws: or file:"
 AUTH_HINT = "put the token into a file (--token-file) or the environment (TURSO_AUTH_TOKEN)"
 
 _MAPPED = {"libsql": "https", "wss": "https", "https": "https", "ws": "http", "http": "http"}
+_ENDPOINT = re.compile(r"/v[0-9](-protobuf)?(/(pipeline|cursor|execute|batch))?$")
 _PORTS = {"https": 443, "http": 80}
 
 
@@ -31,6 +33,8 @@ class Address:
     """SHA-256, lower hex, of `host:port/path`, or of `file:` and the real path (docs/protocol.md#identities)."""
     loopback: bool
     """Whether bytes cost nothing on the way: this machine or a private network."""
+    here: bool
+    """Whether it is this machine: nobody else can listen on the way."""
 
     @property
     def path(self) -> Path:
@@ -79,6 +83,11 @@ def _remote(parts: SplitResult, scheme: str, port: int | None) -> Address:
     number = port or _PORTS[target]
     shown_port = f":{port}" if port else ""
     path = parts.path.rstrip("/")
+    if (endpoint := _ENDPOINT.search(path)) is not None:
+        raise ConfigError(
+            f"the URL of the primary ends in {endpoint.group()}, which is one of the server's endpoints",
+            hint="leave it out: the tool finds the endpoints by itself",
+        )
     identity = f"{name}:{number}{path or '/'}"
     return Address(
         kind="remote",
@@ -86,6 +95,7 @@ def _remote(parts: SplitResult, scheme: str, port: int | None) -> Address:
         base=f"{target}://{name}{shown_port}{path}",
         source_id=hashlib.sha256(identity.encode()).hexdigest(),
         loopback=_near(host),
+        here=is_here(host),
     )
 
 
@@ -117,14 +127,35 @@ def _file(parts: SplitResult) -> Address:
         base=path,
         source_id=hashlib.sha256(f"file:{real}".encode("utf-8", "surrogateescape")).hexdigest(),
         loopback=True,
+        here=True,
     )
 
 
-def _near(host: str) -> bool:
+def refuse_plain(address: Address) -> None:
+    """ConfigError for an address on another machine without TLS: whoever stands in between reads the token."""
+    if address.base.startswith("http:") and not address.here:
+        raise ConfigError(
+            f"the token would travel to {address.text} in the open: that address is on another machine and without TLS",
+            hint="write libsql:// or https://; or, on a network that you trust, set allow_plain_http (primary."
+            "allow_plain_http = true, or STORAGE_SYNC_ALLOW_PLAIN_HTTP=1)",
+        )
+
+
+def is_here(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+def _near(host: str) -> bool:
+    address = _address(host)
+    return is_here(host) or (address is not None and address.is_private)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        address = ipaddress.ip_address(host)
+        return ipaddress.ip_address(host)
     except ValueError:
-        return False
-    return address.is_loopback or address.is_private
+        return None

@@ -14,12 +14,19 @@ from storage_sync import _native
 from storage_sync.cache.copies import Copies
 from storage_sync.cache.explain import explain, explain_system
 from storage_sync.config.request import Request
+from storage_sync.primary.errors import PrimaryChanged
 from storage_sync.sync.cancel import Cancel
 from storage_sync.sync.context import Context, Options
 from storage_sync.sync.outcome_builder import Draft
 from storage_sync.sync.progress import Progress, Tracker
 from storage_sync.sync.session import Session
-from storage_sync.values.errors import DeadlineReached, Interrupted, PrimaryUnavailable, StorageSyncError
+from storage_sync.values.errors import (
+    DeadlineReached,
+    Interrupted,
+    PrimarySchema,
+    PrimaryUnavailable,
+    StorageSyncError,
+)
 from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.snapshot import Phase, Run
 
@@ -43,6 +50,8 @@ __all__ = [
 RETRY_MOST_S = 2.0
 ASKING = (Phase.MANIFEST, Phase.FETCH, Phase.GUARD)
 """Steps in which the primary is asked."""
+CHANGES = 3
+"""How often a run probes the primary anew because its schema or its server changed meanwhile."""
 RECORDED = frozenset({"sync", "verify"})
 """Commands that the history remembers."""
 
@@ -225,15 +234,22 @@ async def perform(
     earlier = session.counters()
 
     async def attempts() -> Outcome:
-        attempt = 1
+        attempt, changes = 1, 0
         while True:
             try:
                 return await work(context)
+            except (PrimaryChanged, PrimarySchema):
+                # what was known of the primary was found out before it changed
+                if changes == CHANGES or not session.source.forget():
+                    raise
+                changes += 1
+                draft.retries += 1
             except PrimaryUnavailable as error:
-                if attempt >= request.max_attempts:
+                pause = _pause(attempt, error.retry_after)
+                if attempt >= request.max_attempts or pause > _patience(request.deadline, started):
                     raise
                 draft.retries += 1
-                await asyncio.sleep(_pause(attempt, error.retry_after))
+                await asyncio.sleep(pause)
                 attempt += 1
 
     def where() -> str:
@@ -262,9 +278,14 @@ async def perform(
 
 
 def _pause(attempt: int, retry_after: float | None) -> float:
-    """Seconds before the next try: full jitter, at most two, unless the server asks for more within reason."""
+    """Seconds before the next try: full jitter, at most two, and never before the server wants to be asked."""
     drawn = random.uniform(0, min(RETRY_MOST_S, 0.25 * 2.0**attempt))  # noqa: S311  (no secret)
-    return max(drawn, min(retry_after or 0.0, RETRY_MOST_S))
+    return max(drawn, retry_after or 0.0)
+
+
+def _patience(deadline: float | None, started: float) -> float:
+    """Longest pause that a run makes: two seconds, or what is left of the time that it was given."""
+    return RETRY_MOST_S if deadline is None else max(RETRY_MOST_S, deadline - (time.monotonic() - started))
 
 
 @asynccontextmanager

@@ -541,7 +541,16 @@ class SyncService:
         self._board.log("warn", "core", text)
 
 
-_NEEDS_RESTART = ("profile", "primary", "token_file", "token_env", "cache", "state_dir", "timeout_s")
+_NEEDS_RESTART = (
+    "profile",
+    "primary",
+    "token_file",
+    "token_env",
+    "allow_plain_http",
+    "cache",
+    "state_dir",
+    "timeout_s",
+)
 
 
 _LASTING = frozenset({"interrupted", "guard", "cache_damaged", "cache_foreign", "version_mismatch"})

@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 from storage_sync import _native
@@ -49,13 +50,33 @@ class Session:
 
     @property
     def source(self) -> Source:
-        """ConfigError when no primary is set or its URL is of an unknown kind."""
+        """ConfigError when no primary is set, its URL is of an unknown kind, or a token would travel in the open."""
         if self._source is None:
             if self.settings.primary is None:
                 raise ConfigError("no primary is set", hint="give --primary URL, or storage-sync config init")
-            token = self.token.value if self.token is not None else None
-            self._source = connect(self.settings.primary, token, timeout_s=self.settings.timeout_s)
+            self._source = connect(
+                self.settings.primary,
+                self.token.value if self.token is not None else None,
+                timeout_s=self.settings.timeout_s,
+                renewed=self._renewed,
+                plain_http=self.settings.allow_plain_http,
+            )
         return self._source
+
+    def renew_token(self) -> bool:
+        """Read the token again where it is kept; whether it is another one. ConfigError, and the old one stays."""
+        changed = self.token is not None and self.token.renew()
+        if changed and self._source is not None and self.token is not None:
+            self._source.use_token(self.token.value)
+        return changed
+
+    def _renewed(self) -> str | None:
+        """For a source whose token was refused: a file that cannot be read now gives the token that was there."""
+        if self.token is None:
+            return None
+        with suppress(ConfigError):
+            self.token.renew()
+        return self.token.value
 
     @property
     def state(self) -> StateDir:

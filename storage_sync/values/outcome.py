@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
-from storage_sync.values.errors import StorageSyncError, exit_code_of
+from storage_sync.values.errors import PrimaryUnavailable, StorageSyncError, exit_code_of
 
 TABLES: tuple[str, ...] = (
     "episodes",
@@ -267,11 +267,14 @@ class ErrorValue:
     hint: str
     retry: bool
     exit_code: int
+    retry_after: float | None = None
+    """Seconds that a primary asked us to wait, if it did."""
 
 
 def error_value(error: StorageSyncError) -> ErrorValue:
     """What a document says of an error."""
-    return ErrorValue(error.code, error.message, error.hint, error.retry, exit_code_of(error))
+    wait = error.retry_after if isinstance(error, PrimaryUnavailable) else None
+    return ErrorValue(error.code, error.message, error.hint, error.retry, exit_code_of(error), wait)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,8 +86,10 @@ async def _primary(context: Context) -> tuple[str, str]:
     capabilities = await source.probe()
     milliseconds = await source.ping()
     digest = capabilities.digest or "none, digests are made here"
+    way = f" through the proxy {source.proxy}" if source.proxy else ""
     return "an answer and do-memory's schema", (
-        f"{milliseconds:.1f} ms, {capabilities.server}, schema of do-memory {capabilities.generation}, digest {digest}"
+        f"{milliseconds:.1f} ms{way}, {capabilities.server}, schema of do-memory {capabilities.generation},"
+        f" digest {digest}"
     )
 
 

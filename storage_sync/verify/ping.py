@@ -19,6 +19,7 @@ async def run_ping(context: Context) -> Outcome:
     draft.extra["ping"] = {
         "url": source.url,
         "source_id": source.source_id,
+        "proxy": source.proxy or None,
         "latency_ms": {
             "min": round(min(times), 3),
             "median": round(statistics.median(times), 3),

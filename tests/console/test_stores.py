@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from storage_sync.primary.errors import error_for_status
+from storage_sync.primary.errors import Refusal, error_for_status
 from storage_sync.values.snapshot import RowsRead
 from tests.console.app import console, live, screen_text
 from tests.support.scenes import snapshots
@@ -41,7 +41,7 @@ async def test_the_server_that_refuses_is_quoted(size: tuple[int, int], words: s
 )
 async def test_the_code_comes_first(status: int, said: str, words: str) -> None:
     scene = snapshots.scene("auth")
-    message = error_for_status(status, said, path="/v2/pipeline").message
+    message = error_for_status(Refusal(status, said, "/v2/pipeline")).message
     primary = replace(scene.snapshot.primary, last_error=message)
     app, _ = console(replace(scene, snapshot=replace(scene.snapshot, primary=primary)))
     async with live(app):

@@ -14,7 +14,7 @@ import aiohttp
 import libsql_client
 import pytest
 
-from storage_sync.primary.errors import NoCursor, TooLarge, UndecodableText
+from storage_sync.primary.errors import AuthRefused, NoCursor, TooLarge, UndecodableText
 from storage_sync.primary.hrana import HranaHttpClient, HranaRefused, execute_request, snapshot_batch, statement
 from storage_sync.primary.source import RemoteSource
 from storage_sync.primary.urls import parse
@@ -76,9 +76,9 @@ def body(text: str) -> tuple[bytes]:
 
 
 STATUSES = [
-    (Answer(401, body('{"error":"Unauthorized: `The JWT has expired`"}')), PrimaryRefused, "The JWT has expired"),
-    (Answer(403, body('{"error":"Authorization forbidden"}')), PrimaryRefused, "Authorization forbidden"),
-    (Answer(401, body(f'{{"error":"bad {TOKEN}"}}')), PrimaryRefused, "[token]"),
+    (Answer(401, body('{"error":"Unauthorized: `The JWT has expired`"}')), AuthRefused, "The JWT has expired"),
+    (Answer(403, body('{"error":"Authorization forbidden"}')), AuthRefused, "Authorization forbidden"),
+    (Answer(401, body(f'{{"error":"bad {TOKEN}"}}')), AuthRefused, "[token]"),
     (Answer(404, body('{"error":"Namespace `default` doesn\'t exist"}')), PrimaryRefused, "Namespace"),
     (Answer(404), PrimaryRefused, "404"),
     (Answer(404, body('{"message":"gone","code":"STREAM_EXPIRED"}')), PrimaryUnavailable, "gone"),
@@ -258,12 +258,12 @@ async def test_encodings_and_the_token_in_its_header_only() -> None:
     ("cursor", "pipeline", "kind"),
     [
         (Answer(body=(FIRST, ROW)), Answer(body=(ok(),)), PrimaryUnavailable),
-        (Answer(body=(FIRST, ROW), end="cut"), Answer(403, body('{"error":"no Write permission"}')), PrimaryRefused),
+        (Answer(body=(FIRST, ROW), end="cut"), Answer(403, body('{"error":"no Write permission"}')), AuthRefused),
         (Answer(body=(FIRST, ROW), end="cut"), Answer(500, body('{"error":"invalid utf-8"}')), UndecodableText),
         (Answer(body=(FIRST, ROW), end="cut"), Answer(body=(failed("RESPONSE_TOO_LARGE", "x"),)), UndecodableText),
         (Answer(body=(FIRST, ROW), end="cut"), None, PrimaryUnavailable),
         (Answer(body=(FIRST, ROW), end="reset"), None, PrimaryUnavailable),
-        (Answer(401, body('{"error":"expired"}')), None, PrimaryRefused),
+        (Answer(401, body('{"error":"expired"}')), None, AuthRefused),
         (Answer(500, body('{"error":"SQL string could not be parsed"}')), None, PrimaryRefused),
     ],
 )
