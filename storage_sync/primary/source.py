@@ -34,10 +34,10 @@ from storage_sync.primary.capabilities import (
     probe_arguments,
     read_probe,
 )
-from storage_sync.primary.errors import NOT_LIBSQL_HINT, NoCursor, TooLarge, UndecodableText
+from storage_sync.primary.errors import NOT_LIBSQL_HINT, NoCursor, PrimaryChanged, TooLarge, UndecodableText
 from storage_sync.primary.schema import Projection
 from storage_sync.primary.urls import Address, parse, refuse_plain
-from storage_sync.values.errors import InternalError, PrimaryRefused, StorageSyncError
+from storage_sync.values.errors import InternalError, PrimaryRefused, PrimarySchema, StorageSyncError
 from storage_sync.values.outcome import Purpose, Transfer
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ class RemoteSource:
         )
 
     def forget(self) -> bool:
-        known, self._known = self._known, None
+        known, self._known, self._polled = self._known, None, None
         return known is not None
 
     async def ping(self) -> float:
@@ -282,6 +282,15 @@ class RemoteSource:
 
         An index is that of the answer's end, so one asked for before the rows is what they are remembered with.
         """
+        try:
+            return await self._fingerprint()
+        except (PrimaryChanged, PrimarySchema):
+            # it was asked about the tables that it had when it was probed
+            if not self.forget():
+                raise
+        return await self._fingerprint()
+
+    async def _fingerprint(self) -> Fingerprint:
         from storage_sync.primary.hrana import execute_request, values
 
         sql, ping = statements.fingerprint((await self.probe()).schema), execute_request(statements.PING)
