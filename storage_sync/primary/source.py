@@ -114,7 +114,7 @@ class Source(Protocol):
         """Asked once, then remembered until `forget`. PrimarySchema when it is not do-memory's."""
 
     def forget(self) -> bool:
-        """What was found out is found out again at the next call; False when nothing was known."""
+        """What was found out is found out again at the next call; False when that was tried last, and failed."""
 
     async def ping(self) -> float:
         """Milliseconds of one small statement, authentication included."""
@@ -205,6 +205,8 @@ class RemoteSource:
         self._made: HranaHttpClient | None = None
         self._known: Capabilities | None = None
         self._polled: Fingerprint | None = None
+        self._unusable = False
+        """The last probe failed, so what is wrong is not that we know something old."""
         self._probing = asyncio.Lock()
 
     def __repr__(self) -> str:
@@ -242,7 +244,9 @@ class RemoteSource:
     async def probe(self) -> Capabilities:
         async with self._probing:
             if self._known is None:
+                self._unusable = True
                 self._known = await self._probe()
+                self._unusable = False
             return self._known
 
     async def _probe(self) -> Capabilities:
@@ -267,8 +271,8 @@ class RemoteSource:
         )
 
     def forget(self) -> bool:
-        known, self._known, self._polled = self._known, None, None
-        return known is not None
+        self._known, self._polled = None, None
+        return not self._unusable
 
     async def ping(self) -> float:
         from storage_sync.primary.hrana import execute_request
@@ -282,12 +286,15 @@ class RemoteSource:
 
         An index is that of the answer's end, so one asked for before the rows is what they are remembered with.
         """
+        before = self._known
         try:
             return await self._fingerprint()
         except (PrimaryChanged, PrimarySchema):
             # it was asked about the tables that it had when it was probed
-            if not self.forget():
+            if before is None:
                 raise
+            if self._known is before:
+                self.forget()
         return await self._fingerprint()
 
     async def _fingerprint(self) -> Fingerprint:
