@@ -1,4 +1,4 @@
-"""Text for people: numbers, sizes, ages, times, keys, bars. Data from outside passes `clean` first.
+"""Text for people: numbers, sizes, ages, times, keys, bars.
 
 `None` is unknown and becomes `?`, never 0 (docs/console.md#colours-and-signs).
 """
@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -15,41 +14,6 @@ import humanize
 from widgets.glyphs import GlyphSet
 
 UNKNOWN = "?"
-LONGEST = 4096
-"""Characters of one datum that are looked at; nothing on a screen is wider."""
-
-_HIDDEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    "\u20e3\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff"
-    "\U000e0000-\U000e0fff]"
-)
-_NAMES = {"\t": "\\t", "\n": "\\n", "\r": "\\r", "\x1b": "\\e"}
-
-
-def clean(text: str, *, ascii_only: bool = False) -> str:
-    """Data made harmless: C0, C1, bidi marks and other invisible characters become visible escapes.
-
-    So do signs that one terminal joins with their neighbour and another does not: the columns behind them would move.
-    """
-    visible = _HIDDEN.sub(_escape, text[:LONGEST])
-    if ascii_only:
-        return visible.replace("…", "...").encode("ascii", "backslashreplace").decode("ascii")
-    return visible
-
-
-def without_hidden(text: str) -> str:
-    """The text without the characters that `clean` would escape."""
-    return _HIDDEN.sub("", text)
-
-
-def _escape(match: re.Match[str]) -> str:
-    character = match.group()
-    if character in _NAMES:
-        return _NAMES[character]
-    code = ord(character)
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def count(number: int | None) -> str:

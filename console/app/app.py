@@ -45,6 +45,7 @@ from console.views.themes import PALETTES, themes
 from console.views.ui_settings import REFRESH_STEPS, Clock, UiSettings, ui_in_effect
 from console.views.verdict import verdict
 from console.views.zoom import toggle_zoom
+from storage_sync.values import visible
 from storage_sync.values.events import ConfigChanged, CoreDied, Event, LogLine, Refused, RunEnded
 from storage_sync.values.snapshot import CoreBeat, Run, Snapshot
 from widgets import fmt
@@ -335,7 +336,7 @@ class Console(TextualApp):
 
     def say(self, text: str, *, failed: bool = False) -> None:
         """A toast: the answer to a key just pressed. Its text may come from outside."""
-        safe = fmt.clean(text, ascii_only=self.look.glyphs.is_ascii)
+        safe = visible.clean(text, ascii_only=self.look.glyphs.is_ascii)
         if len(safe) > TOAST_MOST:
             safe = f"{safe[:TOAST_MOST]}{self.look.glyphs.ellipsis}"
         self.notify(safe, severity="error" if failed else "information", markup=False)

@@ -54,7 +54,8 @@ def work_of(plan: Plan) -> bool:
 
 def plan_text(invocation: Invocation, plan: Plan) -> str:
     """The plan as a person reads it before the question."""
-    from storage_sync.reports.document import clean, number, size, table
+    from storage_sync.reports.document import number, size, table
+    from storage_sync.values.visible import spoken
 
     rows = [
         (row.text, number(row.rows) if row.rows else "", size(row.bytes) if row.bytes else "", row.undo)
@@ -66,7 +67,7 @@ def plan_text(invocation: Invocation, plan: Plan) -> str:
         width=output.width_of(sys.stderr),
         colour=invocation.colour(sys.stderr),
     )
-    return "\n".join([*lines, *(f"note: {clean(text)}" for text in plan.lost)])
+    return "\n".join([*lines, *(f"note: {spoken(text)}" for text in plan.lost)])
 
 
 def _ask() -> None:

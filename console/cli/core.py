@@ -78,9 +78,10 @@ def nagios_code(outcome: Outcome) -> int:
 
 def nagios_line(outcome: Outcome, code: int, now: float) -> str:
     """One line with performance data: the proof's age, rows in the cache and rows refused."""
-    from storage_sync.reports.document import clean, sentence
+    from storage_sync.reports.document import sentence
+    from storage_sync.values.visible import spoken
 
-    told = clean(outcome.error.message if outcome.error is not None else sentence(outcome)).replace("|", "/")
+    told = spoken(outcome.error.message if outcome.error is not None else sentence(outcome)).replace("|", "/")
     data = []
     if outcome.proof is not None:
         data.append(f"proof_age={max(now - outcome.proof.at, 0):.0f}s")

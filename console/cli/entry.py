@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import click
 
@@ -16,28 +15,34 @@ from console.cli.invocation import Answer, Invocation
 from console.cli.options import typed_json
 from storage_sync.values.errors import LocalIO, StorageSyncError, exit_code_of
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; whatever happens, its exit code is given back and its document printed."""
     typed = tuple(sys.argv[1:] if arguments is None else arguments)
     invocation = Invocation(arguments=typed)
-    from storage_sync.config.token import TOKEN_VARIABLES
+    from storage_sync.config.token import SHORTEST, TOKEN_VARIABLES
 
-    invocation.secrets.update(value for name in TOKEN_VARIABLES if (value := invocation.env.get(name)))
+    variables = (invocation.env.get(name, "").strip() for name in TOKEN_VARIABLES)
+    invocation.secrets.update(value for value in variables if len(value) >= SHORTEST)
     with _sigterm_unwinds():
         answer = _answer(invocation, lambda: _parse_and_call(invocation))
     if answer is None:
         return 0
+    return _printed(invocation, answer)
+
+
+def _printed(invocation: Invocation, answer: Answer) -> int:
+    """Print the answer; what the run did is done, and that nobody can read it is an end of its own."""
     try:
         output.print_answer(invocation, answer)
     except LocalIO as error:
-        # what the run did is done; that nobody can read it is an end of its own
         with contextlib.suppress(LocalIO):
             output.write(sys.stderr, f"error: {error.message}")
         return answer.outcome.exit_code or error.exit_code
+    except Exception as error:  # noqa: BLE001 - the run is over: a bug in what is said of it must not hide how it ended
+        with contextlib.suppress(LocalIO):
+            output.write(sys.stderr, f"error: {reported(invocation, error)}")
+        return answer.outcome.exit_code or 70
     return answer.outcome.exit_code
 
 
@@ -95,17 +100,27 @@ def _answer(invocation: Invocation, call: Callable[[], object]) -> Answer | None
         return _failed(invocation, "interrupted", 143, told, "run it again", retry=True)
     except StorageSyncError as error:
         return _failed(invocation, error.code, exit_code_of(error), error.message, error.hint, retry=error.retry)
-    except Exception as error:  # noqa: BLE001 - the last handler: a bug must still end with a document and a report
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the last handler: a bug, a panic too, ends with document and report
         local = _local(error)
         if local is not None:
             return _failed(invocation, local.code, exit_code_of(local), local.message, local.hint, retry=local.retry)
-        report = write_report(invocation, error)
-        place = f"; the report is {report}" if report else ""
-        kind = type(error).__name__
-        return _failed(invocation, "internal", 70, f"internal error ({kind}){place}", "this is a bug; please report it")
+        told = reported(invocation, error)
+        return _failed(invocation, "internal", 70, told, "this is a bug; please report it")
 
 
-def _local(error: Exception) -> StorageSyncError | None:
+def reported(invocation: Invocation, error: BaseException) -> str:
+    """Write the report; the sentence about it."""
+    from storage_sync.files.report import write_report
+
+    said = (f"arguments: {' '.join(invocation.arguments)}",)
+    report = write_report(error, said, invocation.secrets)
+    place = f"the report is {report}" if report is not None else "no report could be written"
+    return f"internal error ({type(error).__name__}); {place}"
+
+
+def _local(error: BaseException) -> StorageSyncError | None:
     """Trouble of this machine before or after the command's own work, such as no descriptor for the loop."""
     from storage_sync.cache.explain import explain_system
 
@@ -127,31 +142,4 @@ def _failed(
     command: str | None = None,
     retry: bool = False,
 ) -> Answer:
-    told = output.redacted(message, invocation.secrets)
-    return Answer(output.error_outcome(command or invocation.command, code, exit_code, told, hint, retry))
-
-
-def write_report(invocation: Invocation, error: Exception) -> Path | None:
-    """What a maintainer needs, without row bodies and secrets; None when it cannot be written."""
-    import os
-    import platform
-    import tempfile
-    import traceback
-    from pathlib import Path
-
-    from storage_sync import __version__
-
-    lines = [
-        f"storage-sync {__version__}, Python {platform.python_version()}, {platform.platform()}",
-        f"arguments: {' '.join(invocation.arguments)}",
-        "",
-        *traceback.format_exception(error),
-    ]
-    text = output.redacted("\n".join(lines), invocation.secrets)
-    try:
-        descriptor, name = tempfile.mkstemp(prefix="storage-sync-report-", suffix=".txt")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            out.write(text)
-    except OSError:
-        return None
-    return Path(name)
+    return Answer(output.error_outcome(command or invocation.command, code, exit_code, message, hint, retry))

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from console.cli import output
 from console.cli.exec_process import Stopped, Stopping, become, write_line
 from console.cli.invocation import Invocation, Limits
 from storage_sync.values.errors import StorageSyncError, UsageError, exit_code_of
+from storage_sync.values.secrets import redacted
+from storage_sync.values.visible import clean
 
 if TYPE_CHECKING:
     from storage_sync.config.request import Request
@@ -91,7 +92,7 @@ class Start:
         become(self.command, self._say)
 
     def _say(self, text: str) -> None:
-        write_line(output.redacted(f"storage-sync exec: {text}", self.invocation.secrets))
+        write_line(clean(redacted(f"storage-sync exec: {text}", self.invocation.secrets)))
 
     def _announce(self) -> None:
         """Nobody of ours commits while COMMAND opens the cache."""
@@ -121,11 +122,9 @@ class Start:
         except StorageSyncError as error:
             return Ended(error.message, exit_code_of(error))
         except Exception as error:  # noqa: BLE001 - a bug of ours must not keep COMMAND from its start
-            from console.cli.entry import write_report
+            from console.cli.entry import reported
 
-            report = write_report(self.invocation, error)
-            place = f"; the report is {report}" if report else ""
-            return Ended(f"internal error ({type(error).__name__}){place}", 70)
+            return Ended(reported(self.invocation, error), 70)
 
     def _updated(self) -> Ended:
         limits = Limits(0.0, max(self.deadline - END_S - time.monotonic(), 0.0), ATTEMPTS)

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, TextIO
 
 from console.cli.invocation import Answer, Invocation
+from storage_sync.values.secrets import redacted, redacted_values
+from storage_sync.values.visible import printable, printable_json
 
 if TYPE_CHECKING:
     from storage_sync.values.outcome import Outcome
     from storage_sync.values.snapshot import Run
-
-MASK = "[hidden]"
-_IN_URL = re.compile(r"(?i)((?:auth_?token|jwt|password|token)=)[^\s&\"'#;]+")
-
-
-def redacted(text: str, secrets: Iterable[str]) -> str:
-    """The text without any of the secrets, and without what a URL parameter of such a name holds."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        if secret:
-            text = text.replace(secret, MASK)
-    return _IN_URL.sub(rf"\g<1>{MASK}", text)
 
 
 def width_of(stream: TextIO) -> int:
@@ -38,14 +28,15 @@ def width_of(stream: TextIO) -> int:
         return 80
 
 
-def write(stream: TextIO, text: str) -> None:
-    """Write whole lines; a reader that has gone away is no error. LocalIO where they cannot be written."""
+def write(stream: TextIO, text: str, *, painted: bool = False) -> None:
+    """Write whole lines that a terminal only shows; a reader that has gone away is no error. LocalIO where they cannot
+    be written. `painted`: colours of ours are among them."""
     encoding = (stream.encoding or "").lower().replace("-", "")
     if isinstance(stream, TextIOWrapper) and encoding != "utf8":
         # a document is UTF-8 whatever the locale; a terminal is shown what it can show
         stream.reconfigure(errors="replace") if stream.isatty() else stream.reconfigure(encoding="utf-8")
     try:
-        stream.write(text if text.endswith("\n") or not text else text + "\n")
+        stream.write(printable(text if text.endswith("\n") or not text else text + "\n", painted=painted))
         stream.flush()
     except BrokenPipeError:
         # Python would complain once more when it closes the stream at exit.
@@ -62,48 +53,65 @@ def _drop(stream: TextIO) -> None:
 
 
 def json_text(document: Mapping[str, object], *, indent: bool) -> str:
-    """The document as one line, or indented for a terminal."""
+    """The document as one line, or indented for a terminal; nothing in it that a terminal would act on.
+
+    A name with bytes that are not UTF-8, as the system may give one, is shown with their escapes.
+    """
     import msgspec
 
-    data = msgspec.json.encode(document)
-    return (msgspec.json.format(data, indent=2) if indent else data).decode("utf-8", "backslashreplace")
+    try:
+        data = msgspec.json.encode(document)
+    except UnicodeEncodeError:
+        data = msgspec.json.encode(_encodable(document))
+    return printable_json((msgspec.json.format(data, indent=2) if indent else data).decode())
+
+
+def _encodable(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {_encodable(name): _encodable(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_encodable(inner) for inner in value]
+    return value
 
 
 def say(invocation: Invocation, text: str) -> None:
     """One line to a person, on standard error."""
     if not invocation.quiet:
-        write(sys.stderr, redacted(text, invocation.secrets))
+        write(sys.stderr, redacted(text, invocation.secrets), painted=invocation.colour(sys.stderr))
 
 
 def print_answer(invocation: Invocation, answer: Answer) -> None:
     """The document, or what people read: data on standard output, everything said on standard error."""
     from storage_sync.reports import document
 
-    outcome, now = answer.outcome, time.time()
+    outcome, now = document.without_secrets(answer.outcome, invocation.secrets), time.time()
     if invocation.machine:
         text = json_text(document.to_json(outcome), indent=invocation.json and sys.stdout.isatty())
-        write(sys.stdout, redacted(text, invocation.secrets))
+        write(sys.stdout, text)
         return
     if answer.raw:
-        write(sys.stdout, redacted(answer.text or "", invocation.secrets))
+        write(sys.stdout, answer.text or "")
         return
+    painted = invocation.colour()
     data = answer.text
     if data is None and not invocation.quiet:
-        data = document.report(outcome, width_of(sys.stdout), invocation.colour(), now=now)
+        data = document.report(outcome, width_of(sys.stdout), painted, now=now)
     if data:
-        write(sys.stdout, redacted(data, invocation.secrets))
-    notes = document.notes(
-        outcome, invocation.colour(sys.stderr), quiet=invocation.quiet, look=answer.text is not None, now=now
-    )
+        write(sys.stdout, data, painted=painted)
+    painted = invocation.colour(sys.stderr)
+    notes = document.notes(outcome, painted, quiet=invocation.quiet, look=answer.text is not None, now=now)
     if notes:
-        write(sys.stderr, redacted(notes, invocation.secrets))
+        write(sys.stderr, notes, painted=painted)
 
 
 def print_progress(invocation: Invocation, run: Run) -> None:
     """One progress line of `--jsonl`."""
     from storage_sync.reports import document
 
-    write(sys.stdout, redacted(json_text(document.progress_line(run), indent=False), invocation.secrets))
+    line = redacted_values(document.progress_line(run), invocation.secrets)
+    write(sys.stdout, json_text(line if isinstance(line, dict) else {}, indent=False))
 
 
 def error_outcome(command: str, code: str, exit_code: int, message: str, hint: str, retry: bool = False) -> Outcome:

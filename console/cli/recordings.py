@@ -132,10 +132,10 @@ def event_documents(recording: Recording) -> Iterator[dict[str, object]]:
 def event_lines(recording: Recording) -> Iterator[str]:
     """Each event as a line for people."""
     from storage_sync.reports.document import rfc3339
-    from widgets import fmt
+    from storage_sync.values import visible
 
     for t, event in recording.events(0, len(recording.lines)):
-        yield f"{rfc3339(recording.at + t)}  {fmt.clean(words_of(event))}"
+        yield f"{rfc3339(recording.at + t)}  {visible.clean(words_of(event))}"
 
 
 def words_of(event: Event) -> str:

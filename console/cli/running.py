@@ -6,15 +6,19 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from console.cli import output
 from console.cli.invocation import Invocation
+from storage_sync.values.secrets import redacted
+from storage_sync.values.visible import LONGEST, clean, printable, spoken
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from storage_sync.sync.cancel import Cancel
     from storage_sync.values.outcome import Outcome
     from storage_sync.values.snapshot import Run
@@ -47,8 +51,8 @@ class ProgressLine:
             output.print_progress(self._invocation, run)
         elif self._lines and now - self._started >= SHOW_AFTER_S:
             self._shown = True
-            text = progress_text(run)[: output.width_of(sys.stderr) - 1]
-            sys.stderr.write(f"\r\x1b[K{output.redacted(text, self._invocation.secrets)}")
+            text = clean(redacted(progress_text(run), self._invocation.secrets))
+            sys.stderr.write(f"\r\x1b[K{text[: output.width_of(sys.stderr) - 1]}")
             sys.stderr.flush()
 
     def close(self) -> None:
@@ -131,36 +135,54 @@ def _ask(cancel: Cancel, name: str, code: int) -> None:
 # ----------------------------------------------------------------------------------------------- log
 
 
-class _Redacting(logging.Formatter):
-    """A formatter whose lines hold no secret, tracebacks included."""
+class TextLines(logging.Formatter):
+    """One line: time in UTC, level, area, message; an exception below it. Without secrets and control characters."""
 
-    def __init__(self, inner: logging.Formatter, invocation: Invocation) -> None:
+    def __init__(self, secrets: Collection[str]) -> None:
         super().__init__()
-        self._inner = inner
-        self._invocation = invocation
+        self._secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
-        return output.redacted(self._inner.format(record), self._invocation.secrets)
+        said = spoken(redacted(record.getMessage(), self._secrets))
+        line = f"{instant(record)} {record.levelname} {record.name}: {said}"
+        if record.exc_info:
+            line += f"\n{redacted(self.formatException(record.exc_info), self._secrets)}"
+        return printable(line)
 
 
 class JsonLines(logging.Formatter):
     """One JSON object a line: time, level, area, message, sync_id, and the exception where there is one."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        from storage_sync.reports.document import rfc3339
+    def __init__(self, secrets: Collection[str] = ()) -> None:
+        super().__init__()
+        self._secrets = secrets
 
+    def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
-            "at": rfc3339(record.created)[:-1] + f".{int(record.msecs):03d}Z",
+            "at": instant(record),
             "level": record.levelname.lower(),
             "area": record.name.removeprefix("storage_sync").lstrip(".") or "core",
-            "message": record.getMessage(),
+            "message": redacted(record.getMessage(), self._secrets)[:LONGEST],
         }
         sync_id = getattr(record, "sync_id", None)
         if sync_id:
             line["sync_id"] = sync_id
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = redacted(self.formatException(record.exc_info), self._secrets)
         return output.json_text(line, indent=False)
+
+
+def _log_file(path: Path) -> logging.Handler:
+    from console.cli.log_file import LogFile
+
+    return LogFile(path)
+
+
+def instant(record: logging.LogRecord) -> str:
+    """When it was said, in UTC with milliseconds."""
+    from storage_sync.reports.document import rfc3339
+
+    return rfc3339(record.created)[:-1] + f".{int(record.msecs):03d}Z"
 
 
 @contextmanager
@@ -177,7 +199,7 @@ def logged(invocation: Invocation, *, tells: bool = False, silent: bool = False)
     level = "debug" if invocation.verbose else "error" if invocation.quiet else level
     try:
         handler: logging.Handler = (
-            logging.FileHandler(settings.log_file, encoding="utf-8")
+            _log_file(settings.log_file)
             if settings.log_file is not None
             else logging.NullHandler()
             if silent and not invocation.verbose
@@ -187,8 +209,8 @@ def logged(invocation: Invocation, *, tells: bool = False, silent: bool = False)
         raise LocalIO(
             f"the log file {settings.log_file} cannot be written: {error.strerror}", hint="check --log-file"
         ) from None
-    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    handler.setFormatter(_Redacting(JsonLines() if settings.log_format == "json" else plain, invocation))
+    form = JsonLines if settings.log_format == "json" else TextLines
+    handler.setFormatter(form(invocation.secrets))
     if silent:
         # libraries whose log nobody takes would write to standard error
         logging.getLogger().addHandler(logging.NullHandler())

@@ -13,7 +13,7 @@ from textual.widgets import Input
 
 from console.dialogs.dialog import Dialog
 from console.keys.table import KEYS, SCREENS, Key, help_groups
-from widgets.entry import Entry
+from console.views.entry import Entry
 from widgets.glyphs import Look, Tone
 from widgets.line import Line, Piece, cell, muted, plain
 from widgets.virtual_table import VirtualTable

@@ -13,7 +13,7 @@ from textual.events import Resize
 
 from console.dialogs.dialog import Dialog
 from console.views.log_buffer import HEAD, LEVELS, Journal, draw
-from widgets.fmt import LONGEST
+from storage_sync.values.visible import LONGEST
 from widgets.glyphs import Look
 from widgets.line import Line, Piece
 from widgets.virtual_table import VirtualTable

@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Input, Static
 
 from console.dialogs.dialog import Dialog
-from widgets.entry import Entry
+from console.views.entry import Entry
 from widgets.glyphs import Look
 from widgets.line import Line, to_content
 

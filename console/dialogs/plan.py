@@ -16,15 +16,15 @@ from textual.widgets import Button, Input, Static
 from console.dialogs.dialog import Dialog
 from console.views import plan as words
 from console.views import result as end_words
+from console.views.entry import Entry
 from console.views.frame import Frame
 from console.views.log_buffer import LEVELS, Journal, draw
 from console.views.run import cancel_label, run_lines
+from storage_sync.values import visible
 from storage_sync.values.events import Refused
 from storage_sync.values.outcome import Outcome, Plan
 from storage_sync.values.snapshot import Snapshot
-from widgets import fmt
 from widgets.choice_row import ChoiceRow, Choices
-from widgets.entry import Entry
 from widgets.glyphs import Look
 from widgets.line import Line, fit, plain, to_content
 
@@ -143,7 +143,7 @@ class PlanDialog(Dialog[str]):
 
     def show_options(self, labels: tuple[str, ...], chosen: int = 0) -> None:
         """Several ways to do it, and which one is in effect."""
-        clean = tuple(fmt.clean(label, ascii_only=self.look.glyphs.is_ascii) for label in labels)
+        clean = tuple(visible.clean(label, ascii_only=self.look.glyphs.is_ascii) for label in labels)
         self.options.value = Choices("way".ljust(words.LABELS), clean, chosen)
         self.options.display = len(labels) > 1 and self._step in {Step.WAITING, Step.PLAN}
         self._leave_room()
@@ -177,8 +177,10 @@ class PlanDialog(Dialog[str]):
 
     def _enter(self, step: Step, title: str) -> None:
         self._step = step
-        said = fmt.clean(f"{self._word} · {self._profile} · {title}", ascii_only=False)
-        self.frame.border_title = Text(fmt.clean(self.look.glyphs.plain(said), ascii_only=self.look.glyphs.is_ascii))
+        said = visible.clean(f"{self._word} · {self._profile} · {title}", ascii_only=False)
+        self.frame.border_title = Text(
+            visible.clean(self.look.glyphs.plain(said), ascii_only=self.look.glyphs.is_ascii)
+        )
         shown = self._offered(step)
         for button_id, button in self.buttons.items():
             button.display = button_id in shown
@@ -253,7 +255,7 @@ class PlanDialog(Dialog[str]):
     def _enable(self) -> None:
         if self._plan is None:
             return
-        shown = fmt.clean(self._phrase, ascii_only=self.look.glyphs.is_ascii)
+        shown = visible.clean(self._phrase, ascii_only=self.look.glyphs.is_ascii)
         right = not self._phrase or self.phrase.value in {self._phrase, shown}
         self.buttons["run"].disabled = bool(words.blocked_by(self._plan, self._access)) or not right
 

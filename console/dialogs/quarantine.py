@@ -15,8 +15,8 @@ from console.dialogs.help import HelpDialog
 from console.keys.bindings import bindings
 from console.keys.table import KEYS, QUARANTINE, Key, listed
 from console.views import quarantine as words
+from console.views.entry import Entry
 from storage_sync.values.answers import QuarantineEntry, QuarantineKind, QuarantinePage
-from widgets.entry import Entry
 from widgets.facts import Fact, FactList
 from widgets.glyphs import Look
 from widgets.key_bar import KeyBar, KeyEntry, Keys

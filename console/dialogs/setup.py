@@ -14,10 +14,10 @@ from textual.events import Resize
 from textual.widgets import Button, Input, Static
 
 from console.dialogs.dialog import Dialog
+from console.views.entry import Entry
+from storage_sync.values import visible
 from storage_sync.values.answers import SetupForm, SetupTried
-from widgets import fmt
 from widgets.choice_row import ChoiceRow, Choices
-from widgets.entry import Entry
 from widgets.glyphs import Look, Role
 from widgets.line import Line, muted, plain, to_content, toned
 
@@ -173,7 +173,7 @@ class SetupDialog(Dialog[None]):
         return max(self.findings.size.width - LABELS - 1, 4 * LABELS)
 
     def _clean(self, text: str) -> str:
-        return fmt.clean(text, ascii_only=self.look.glyphs.is_ascii)
+        return visible.clean(text, ascii_only=self.look.glyphs.is_ascii)
 
     # ----------------------------------------------------------------------------------------- actions
 

@@ -6,6 +6,7 @@ from console.dialogs.ask import AskDialog, Choice
 from console.flows.plans import Option, Plans, Wish
 from console.flows.stage import Stage
 from console.views.verdict import LOCK_STATES, states_of
+from storage_sync.values import visible
 from storage_sync.values.answers import UnfinishedBuild
 from storage_sync.values.outcome import CheckStatus, Outcome
 from widgets import fmt
@@ -73,7 +74,7 @@ def _who(stage: Stage) -> tuple[Line, ...]:
         held = "Another process holds the cache."
     else:
         since = f" for {fmt.age(stage.clock.now() - holder.since)}" if holder.since is not None else ""
-        command = fmt.clean(holder.command, ascii_only=ascii_only)
+        command = visible.clean(holder.command, ascii_only=ascii_only)
         held = f"{command}, pid {holder.pid}, holds the cache{since}. Normal: it is the application."
     return (
         plain(held),

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from console.link.bridge import Bridge
 from console.views.verdict import verdict
+from storage_sync.values import visible
 from storage_sync.values.events import CoreDied, LogLine
 from storage_sync.values.snapshot import Run, Snapshot
 from widgets import fmt
@@ -57,7 +58,7 @@ async def _speak(bridge: Bridge, out: TextIO) -> int:
         state = state_lines(bridge.latest(), time.time(), time.monotonic())
         fresh = [text for what, text in state.items() if what not in said]
         said = state
-        out.writelines(f"{fmt.clean(text, ascii_only=ascii_only)}\n" for text in (*lines, *fresh))
+        out.writelines(f"{visible.clean(text, ascii_only=ascii_only)}\n" for text in (*lines, *fresh))
         out.flush()
         if died:
             return 70

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from console.link.bridge import Bridge, Emit, Publish, Service, Tap, ThreadBridge
 from console.views.ui_settings import UiSettings, known_theme
+from storage_sync.files.report import write_report
 from storage_sync.values.answers import SetupForm
 from storage_sync.values.snapshot import CacheHealth, CoreBeat, PrimaryHealth, Snapshot
 
@@ -48,7 +49,11 @@ def make_bridge(
 
         return SyncService(configuration_of(settings, loaded, environment), token=token, publish=publish, emit=emit)
 
-    return ThreadBridge(make_service, tap=tap)
+    def report(error: BaseException) -> Path | None:
+        # the token of then: a renewed one is as secret
+        return write_report(error, secrets=(token.value,) if token is not None else ())
+
+    return ThreadBridge(make_service, tap=tap, report=report)
 
 
 def is_configured(settings: Settings) -> bool:
@@ -87,7 +92,7 @@ def _first_run_bridge(settings: Settings, loaded: Loaded | None, environment: Ma
         surroundings = Surroundings(place_of(loaded, environment), environment)
         return FirstRunService(_unconfigured(settings), surroundings, publish, emit)
 
-    return ThreadBridge(make_service)
+    return ThreadBridge(make_service, report=write_report)
 
 
 def _unconfigured(settings: Settings) -> Snapshot:

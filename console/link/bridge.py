@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -139,20 +138,20 @@ class ThreadBridge:
     """Runs the service in a daemon thread with an event loop of its own.
 
     `make_service` is called in that thread: what it imports is imported there, after the first paint. A core that
-    dies, even by a native panic, becomes a report and a `CoreDied` event.
+    dies, even by a native panic, becomes a `CoreDied` event, and a file where `report` writes one.
     """
 
     def __init__(
         self,
         make_service: MakeService,
         *,
-        report_directory: Path | None = None,
+        report: Callable[[BaseException], Path | None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         tap: Tap | None = None,
     ) -> None:
         self._make_service = make_service
         self._tap = tap
-        self._report_directory = report_directory
+        self._write_report = report
         self._monotonic = monotonic
         self._mailbox = Mailbox()
         self._thread: threading.Thread | None = None
@@ -264,13 +263,8 @@ class ThreadBridge:
 
     def _report(self, error: BaseException) -> str:
         """Where the evidence went: a file, or the error's own words. Never local variables."""
-        words = "".join(traceback.format_exception(error))
-        if self._report_directory is not None:
-            path = self._report_directory / "core-died.txt"
-            with suppress(OSError):
-                path.write_text(words, encoding="utf-8", errors="backslashreplace")
-                return str(path)
-        return f"{type(error).__name__}: {error}"
+        written = self._write_report(error) if self._write_report is not None else None
+        return str(written) if written is not None else f"{type(error).__name__}: {error}"
 
 
 class ScriptedBridge:

@@ -19,10 +19,10 @@ from console.screens.rows import RowList, RowsScreen
 from console.views import runs as words
 from console.views.columns import Column
 from console.views.frame import Frame
+from storage_sync.values import visible
 from storage_sync.values.answers import PastRun, RunDetail, Runs
 from storage_sync.values.events import Refused
 from storage_sync.values.snapshot import Snapshot
-from widgets import fmt
 from widgets.chart import ChartStack
 from widgets.glyphs import Look
 from widgets.line import Line, muted, plain
@@ -187,8 +187,8 @@ class HistoryScreen(RowsScreen):
             return
         text = words.document_text(self._found)
         ascii_only = self.look.glyphs.is_ascii
-        lines: list[Line] = [plain(f" {fmt.clean(line, ascii_only=ascii_only)}") for line in text.splitlines()]
-        title = fmt.clean(past.summary.id, ascii_only=ascii_only)
+        lines: list[Line] = [plain(f" {visible.clean(line, ascii_only=ascii_only)}") for line in text.splitlines()]
+        title = visible.clean(past.summary.id, ascii_only=ascii_only)
         self.app.push_screen(TextDialog(self.look, title, lines, text, self._copied_text))
 
     def action_replay(self) -> None:

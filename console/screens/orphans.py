@@ -21,9 +21,9 @@ from console.keys.table import ORPHANS
 from console.screens.base import BaseScreen
 from console.views import orphan_detail as facts
 from console.views import orphans as words
+from console.views.entry import Entry
 from console.views.frame import Frame
 from widgets import fmt
-from widgets.entry import Entry
 from widgets.glyphs import Look
 from widgets.line import Line, muted, plain, to_content
 from widgets.panel import Panel

@@ -14,12 +14,12 @@ from console.flows.export import Exports
 from console.link.requests import Desk
 from console.screens.base import BaseScreen
 from console.views.columns import Column, table_head, table_row
+from console.views.entry import Entry
 from console.views.frame import Frame
 from console.views.hints import reason_and_hint
 from console.views.matching import matcher
+from storage_sync.values import visible
 from storage_sync.values.events import Refused
-from widgets import fmt
-from widgets.entry import Entry
 from widgets.glyphs import Look
 from widgets.line import Line, Piece
 from widgets.panel import Panel
@@ -182,7 +182,7 @@ class RowsScreen(BaseScreen):
 
         table.show(len(shown), row, (rows.revision, revision))
         place = f"{table.cursor + 1:,}/{len(shown):,}" if shown else ""
-        query = f"filter {fmt.clean(rows.query, ascii_only=glyphs.is_ascii)}" if rows.query else ""
+        query = f"filter {visible.clean(rows.query, ascii_only=glyphs.is_ascii)}" if rows.query else ""
         room = (title.size.width or UNMEASURED) - cell_len(head[0]) - RULE
         right = what_fits((query, rows.order_words, head[1], place), (place, query, rows.order_words, head[1]), room)
         title.value = ListHead(glyphs.plain(head[0]), glyphs.plain(right), tuple(columns))
@@ -266,7 +266,7 @@ class RowsScreen(BaseScreen):
 
     def tell(self, text: str, *, failed: bool = False) -> None:
         """A toast; its text may come from outside."""
-        safe = fmt.clean(text, ascii_only=self.look.glyphs.is_ascii)
+        safe = visible.clean(text, ascii_only=self.look.glyphs.is_ascii)
         self.notify(safe, severity="error" if failed else "information", markup=False)
 
     def refused(self, refused: Refused) -> None:

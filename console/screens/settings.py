@@ -16,13 +16,13 @@ from console.link.requests import Desk
 from console.screens.rows import RowList, RowsScreen
 from console.views import settings as words
 from console.views.columns import Column
+from console.views.entry import Entry
 from console.views.frame import Frame
 from console.views.themes import PALETTES
 from storage_sync.values.answers import PrimaryTried, SettingEdit, SettingsPreview, SettingsWritten
 from storage_sync.values.events import Refused
 from storage_sync.values.snapshot import Setting
 from widgets import fmt
-from widgets.entry import Entry
 from widgets.glyphs import Look
 from widgets.panel import Panel
 from widgets.virtual_table import VirtualTable

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from console.keys.table import KEYS, Key
 from console.views.verdict import STALLED_AFTER_S, Verdict
+from storage_sync.values import visible
 from storage_sync.values.snapshot import Snapshot
 from widgets import fmt
 from widgets.glyphs import Look
@@ -26,7 +27,7 @@ class Frame:
 
     def clean(self, text: str) -> str:
         """Data from outside, made harmless for this terminal."""
-        return fmt.clean(text, ascii_only=self.look.glyphs.is_ascii)
+        return visible.clean(text, ascii_only=self.look.glyphs.is_ascii)
 
     def ago(self, at: float | None) -> str:
         """Age of a moment, `?` when it is not known."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from storage_sync.values import visible
 from storage_sync.values.events import LogLine
 from widgets import fmt
 from widgets.glyphs import GlyphSet, Tone
@@ -46,7 +47,7 @@ def draw(line: LogLine, glyphs: GlyphSet) -> Line:
     ascii_only = glyphs.is_ascii
     return (
         Piece(f" {fmt.bare_clock(line.at)}  ", Tone.MUTED),
-        *cell(fmt.clean(line.level, ascii_only=ascii_only), 6, glyphs, tone=_TONES.get(line.level, Tone.PLAIN)),
-        *cell(fmt.clean(line.area, ascii_only=ascii_only), 8, glyphs, tone=Tone.MUTED),
-        Piece(fmt.clean(line.text, ascii_only=ascii_only)),
+        *cell(visible.clean(line.level, ascii_only=ascii_only), 6, glyphs, tone=_TONES.get(line.level, Tone.PLAIN)),
+        *cell(visible.clean(line.area, ascii_only=ascii_only), 8, glyphs, tone=Tone.MUTED),
+        Piece(visible.clean(line.text, ascii_only=ascii_only)),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from console.views.disabled import why_only_looking
 from console.views.hints import in_keys
+from storage_sync.values import visible
 from storage_sync.values.outcome import Plan
 from widgets import fmt
 from widgets.glyphs import Look, Role, Tone
@@ -68,13 +69,13 @@ def phrase_line(plan: Plan, look: Look) -> Line:
     why = "over 100 rows or 10 % of a table go"
     if plan.level >= 3:
         why = "rows go that the primary has no more" if plan.consent else "it replaces what is there"
-    typed = fmt.clean(plan.phrase or "", ascii_only=look.glyphs.is_ascii)
+    typed = visible.clean(plan.phrase or "", ascii_only=look.glyphs.is_ascii)
     return (*muted(" confirm   "), *plain(f"type  {typed}"), *muted(f"   {why}"))
 
 
 def _steps(plan: Plan, look: Look) -> tuple[PlanStep, ...]:
     def clean(text: str) -> str:
-        return fmt.clean(text, ascii_only=look.glyphs.is_ascii)
+        return visible.clean(text, ascii_only=look.glyphs.is_ascii)
 
     listed = tuple(
         PlanStep(f"{number}", clean(row.text), row.rows, row.bytes, clean(in_keys(row.undo)))
@@ -87,7 +88,7 @@ def _facts(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
     """What stops it and what is lost come first: where rows are few, the rest has to be scrolled to."""
 
     def clean(text: str) -> str:
-        return fmt.clean(text, ascii_only=look.glyphs.is_ascii)
+        return visible.clean(text, ascii_only=look.glyphs.is_ascii)
 
     written = rows_changed(plan) - rows_removed(plan)
     takes = f"about {fmt.took(plan.takes_s)}" if plan.takes_s else "not known yet" if has_work(plan) else "no time"
@@ -146,5 +147,5 @@ def _guard(plan: Plan, width: int, look: Look) -> list[Line]:
         share = f"removes {plan.removes_ratio * 100:.0f} % of the rows in the cache; {passes}"
         return [(Piece(f"{mark[Role.OK]} ", Tone.OK), Piece(share))]
     said = plan.refusal.message if plan.consent else f"{plan.refusal.message}; {in_keys(plan.refusal.hint)}"
-    first, *more = _wrapped(fmt.clean(said, ascii_only=look.glyphs.is_ascii), width - LABELS - 3)
+    first, *more = _wrapped(visible.clean(said, ascii_only=look.glyphs.is_ascii), width - LABELS - 3)
     return [(Piece(f"{mark[Role.FAILED]} ", Tone.FAILED), Piece(first)), *(plain(f"  {text}") for text in more)]

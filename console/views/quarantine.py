@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from console.views.columns import Column, table_head, table_row
+from storage_sync.values import visible
 from storage_sync.values.answers import QuarantineEntry, QuarantineKind, QuarantinePage
 from widgets import fmt
 from widgets.facts import Fact, FactList
@@ -182,4 +183,4 @@ def marks_line(marked: int, place: int, total: int, problem: str, width: int, lo
 
 
 def clean_text(text: str, look: Look) -> str:
-    return fmt.clean(text, ascii_only=look.glyphs.is_ascii)
+    return visible.clean(text, ascii_only=look.glyphs.is_ascii)

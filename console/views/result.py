@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 
 from console.views.hints import in_keys
+from storage_sync.values import visible
 from storage_sync.values.events import Refused
 from storage_sync.values.outcome import CheckStatus, Outcome, TableChange, Word
 from widgets import fmt
@@ -124,4 +125,4 @@ def _fact(label: str, value: Line) -> Line:
 
 
 def _clean(text: str, look: Look) -> str:
-    return fmt.clean(text, ascii_only=look.glyphs.is_ascii)
+    return visible.clean(text, ascii_only=look.glyphs.is_ascii)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from console.views.frame import Frame
+from storage_sync.values import visible
 from storage_sync.values.answers import PrimaryTried, SettingsPreview
 from storage_sync.values.errors import ConfigError
 from storage_sync.values.snapshot import Setting
@@ -83,7 +84,7 @@ def not_editable(setting: Setting) -> str:
         return f"{setting.key} is a table: edit the file"
     if setting.key not in BY_KEY:
         return "the token is never stored here; name its file or its variable"
-    if fmt.clean(setting.value) != setting.value:
+    if visible.clean(setting.value) != setting.value:
         return "its value has characters that cannot be typed, or is too long: edit the file"
     return ""
 

@@ -25,6 +25,7 @@ from storage_sync.cache.probe import TIMEOUT_S, ProbeReport, probe_file
 from storage_sync.cache.space import require_space
 from storage_sync.cache.states import Finding
 from storage_sync.cache.waiting import Cancelled
+from storage_sync.files.writing import own_file
 from storage_sync.values.errors import CacheDamaged, CacheLocked, LocalIO, VersionMismatch
 from storage_sync.values.outcome import CacheState, FileIdentity, LockHolder, LookedAt
 
@@ -219,7 +220,7 @@ def _claim(folder: Path) -> tuple[str, int]:
         while True:
             stem = f"{os.getpid()}-{secrets.token_hex(4)}"
             lock = folder / f"{stem}.lock"
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            descriptor = own_file(lock)
             if _holds(descriptor, lock):
                 return stem, descriptor
             os.close(descriptor)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from storage_sync.cache.durable import sync_folder
 from storage_sync.cache.identity import real_path
+from storage_sync.files.writing import second_name
 from storage_sync.values.errors import LocalIO
 
 Why = Literal["corrupt", "old"]
@@ -21,7 +19,6 @@ KEEP = 3
 """Files of each kind that stay; the oldest go first."""
 
 _STAMP = "%Y%m%dT%H%M%SZ"
-_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +58,7 @@ def keep_file(cache: str, why: Why, now: float) -> str:
     stem = f"{real}.{why}-{time.strftime(_STAMP, time.gmtime(now))}"
     try:
         name = _free_name(stem)
-        try:
-            os.link(real, name)
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            _copy(real, name)
-        sync_folder(Path(real).parent)
+        second_name(Path(real), Path(name))
     except OSError as error:
         raise LocalIO(f"{real} cannot be kept as {stem}: {error.strerror}") from error
     return name
@@ -93,12 +84,3 @@ def _free_name(stem: str) -> str:
     while os.path.lexists(name):
         name, number = f"{stem}-{number}", number + 1
     return name
-
-
-def _copy(source: str, target: str) -> None:
-    shutil.copy2(source, target)
-    descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

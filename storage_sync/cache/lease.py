@@ -21,6 +21,8 @@ from pathlib import Path
 from storage_sync.cache.holders import describe, lock_holders
 from storage_sync.cache.identity import file_system_of, real_path
 from storage_sync.cache.waiting import Cancelled
+from storage_sync.files.kinds import descriptor_of, read_small
+from storage_sync.files.writing import own_file
 from storage_sync.values.errors import Interrupted, LeaseHeld, LocalIO
 from storage_sync.values.outcome import HolderKind, LockHolder
 
@@ -97,8 +99,7 @@ def cache_holders(cache: str) -> tuple[LockHolder, ...]:
 def read_note(cache: str) -> LeaseNote | None:
     """What the lock file says; only worth something while `lease_holder` names the same process."""
     try:
-        with Path(lease_path(cache)).open("rb") as file:
-            fields = json.loads(file.read(4096))
+        fields = json.loads(read_small(lease_path(cache), 4096))
         return LeaseNote(int(fields["pid"]), str(fields["host"]), str(fields["run_id"]), float(fields["started"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -146,13 +147,12 @@ def _lock(path: str, wait_s: float, cancelled: Cancelled, lock_ok: bool) -> tupl
 
 
 def _open(path: str) -> int:
-    flags = os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o644)
+        return own_file(path, mode=0o644)
     except PermissionError:
         # Another user's lock file can still be locked; only its note stays as it is.
         try:
-            return os.open(path, os.O_RDONLY | flags)
+            return descriptor_of(path, os.O_NOFOLLOW)
         except OSError as error:
             raise LocalIO(f"the lease {path} cannot be opened: {error.strerror}") from error
     except OSError as error:

@@ -1,7 +1,7 @@
 """Open a suspect file in a child process: there a panic, an abort or an endless loop is a finding, not our end.
 
 The child works on a private copy that nobody else uses, holds no lock on the live file, stays in our process
-group and dies with us: it watches a pipe that only we hold open. Run as `python -m storage_sync.cache.probe`.
+group and dies with us: it watches a pipe that only we hold open.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from storage_sync import _native
+from storage_sync.cache.children import SAFE_FOLDER, child_command
 from storage_sync.cache.waiting import Cancelled
 from storage_sync.values.errors import InternalError, Interrupted, LocalIO
 
@@ -116,11 +117,12 @@ def _death(code: int, step: str) -> str:
 
 
 def _run(copy: str, check_integrity: bool, timeout_s: float, cancelled: Cancelled) -> tuple[int, bytes, bool]:
-    command = [sys.executable, "-m", "storage_sync.cache.probe", copy, "integrity" if check_integrity else "walk"]
+    walk = "integrity" if check_integrity else "walk"
+    command = child_command("storage_sync.cache.probe", os.path.abspath(copy), walk)  # noqa: PTH100 (links stay)
     alive, ours = os.pipe()
     try:
         with subprocess.Popen(
-            command, stdin=alive, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=child_environment()
+            command, stdin=alive, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=SAFE_FOLDER
         ) as child:
             finished = False
             try:
@@ -134,12 +136,6 @@ def _run(copy: str, check_integrity: bool, timeout_s: float, cancelled: Cancelle
     finally:
         os.close(alive)
         os.close(ours)
-
-
-def child_environment() -> dict[str, str]:
-    """Ours, and a path on which the child finds this package."""
-    root = str(Path(__file__).resolve().parents[2])
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))}
 
 
 def _read(child: subprocess.Popen[bytes], deadline: float, cancelled: Cancelled) -> tuple[bytes, bool]:

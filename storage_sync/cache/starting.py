@@ -16,6 +16,8 @@ from pathlib import Path
 
 from storage_sync.cache.holders import lock_holders
 from storage_sync.cache.identity import real_path
+from storage_sync.files.kinds import read_small
+from storage_sync.files.writing import replace_file
 from storage_sync.values.errors import LocalIO
 
 MOST_S = 10.0
@@ -43,10 +45,10 @@ def announce(cache: str, seconds: float = MOST_S) -> Starting:
     path = starting_path(cache)
     text = json.dumps({"pid": note.pid, "ticks": note.ticks, "until": note.until})
     try:
-        descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text + "\n")
-        Path(f"{path}.new").replace(path)
+        if _read(cache) is not None:
+            # of another user perhaps, whose file ours could not take the place of
+            Path(path).unlink(missing_ok=True)
+        replace_file(Path(path), f"{text}\n".encode(), mode=0o644, durable=False)
     except OSError as error:
         raise LocalIO(f"the note {path} cannot be written: {error.strerror}") from error
     return note
@@ -74,8 +76,7 @@ def starting(cache: str) -> Starting | None:
 def _read(cache: str) -> Starting | None:
     """A note that cannot be read says nothing."""
     try:
-        with Path(starting_path(cache)).open("rb") as file:
-            fields = json.loads(file.read(4096))
+        fields = json.loads(read_small(starting_path(cache), 4096))
         return Starting(int(fields["pid"]), int(fields["ticks"]), float(fields["until"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

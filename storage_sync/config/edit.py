@@ -5,15 +5,15 @@ The reading half is `config.py`; this one needs a parser that keeps comments and
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 
-from storage_sync.config.file import File, read_file
-from storage_sync.config.settings import BY_KEY, FIELDS, Field, convert, nearest
+from storage_sync.config.file import File, read_file, text_of
+from storage_sync.config.settings import BY_KEY, FIELDS, Field, absolute, convert, nearest
+from storage_sync.files.writing import make_folder, new_file, replace_file
 from storage_sync.values.errors import ConfigError
 
 
@@ -29,14 +29,15 @@ def _plain(value: object) -> Any:
 def edit(file: Path, key: str, value: object, *, profile: str | None = None) -> None:
     """Set one setting in the file (None: remove it), keeping everything else as it is, comments too.
 
-    The value is checked first, the file is replaced in one step and keeps its mode. ConfigError, OSError.
+    The value is checked first; the file is replaced in one step and keeps owner, mode and attributes. ConfigError,
+    OSError.
     """
     replace(file, edited(file, {key: value}, lambda _file, _field: profile))
 
 
 def replace(file: Path, text: str) -> None:
-    """Other text for a file that is there, in one step; it keeps its mode. OSError."""
-    _replace(file, text, file.stat().st_mode & 0o777)
+    """Other text for a file that is there, in one step; it keeps its owner, mode and attributes. OSError."""
+    replace_file(file, text.encode())
 
 
 def edited(file: Path, values: Mapping[str, object], section: Callable[[File, Field], str | None]) -> str:
@@ -45,7 +46,7 @@ def edited(file: Path, values: Mapping[str, object], section: Callable[[File, Fi
     `section`: the profile that a setting is written to; None: the part that all profiles share.
     """
     parsed = read_file(file)
-    text = file.read_text("utf-8")
+    text = text_of(file)
     document: Any = tomlkit.parse(text)
     for key, value in values.items():
         field = field_of(key)
@@ -87,6 +88,7 @@ def _set(document: Any, parsed: File, key: str, field: Field, value: object, pro
     path = (field.name if field.name in present and field.name != field.key else field.key).split(".")
     if value is not None:
         checked = convert(field, value, f"{parsed.path}: {prefix}{key}", text=isinstance(value, str))
+        checked = absolute(field, checked, Path.cwd())
     for part in path[:-1]:
         table = table.setdefault(part, tomlkit.table())
     if value is None:
@@ -124,8 +126,8 @@ def template(values: Mapping[str, object]) -> str:
 
 
 def convert_plain(field: Field, value: object) -> Any:
-    """A value checked and as TOML writes it."""
-    return _plain(convert(field, value, "value", text=isinstance(value, str)))
+    """A value checked and as TOML writes it; a path by its whole name, whatever folder this was typed in."""
+    return _plain(absolute(field, convert(field, value, "value", text=isinstance(value, str)), Path.cwd()))
 
 
 def init(file: Path, values: Mapping[str, object], profile: str = "default") -> None:
@@ -135,27 +137,12 @@ def init(file: Path, values: Mapping[str, object], profile: str = "default") -> 
     """
     if file.exists():
         raise ConfigError(f"{file} exists already", hint="edit it, or give another place with --config")
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(file.parent)
     text = template(values)
     if profile != "default":
         document: Any = tomlkit.parse(template({**values, "profile": profile}))
         document["profiles"] = tomlkit.table(True)
         document["profiles"][profile] = tomlkit.table()
         text = tomlkit.dumps(document)
-    _replace(file, text, 0o600)
-
-
-def _replace(file: Path, text: str, mode: int) -> None:
-    target = Path(os.path.realpath(file))
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            os.fchmod(out.fileno(), mode)
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(target)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    with new_file(file) as out:
+        out.write(text.encode())

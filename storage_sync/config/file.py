@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from storage_sync.config.settings import BY_KEY, Field, nearest
+from storage_sync.files.kinds import NotUsable, read_small
 from storage_sync.values.errors import ConfigError
 
 
@@ -49,28 +50,59 @@ class File(msgspec.Struct, frozen=True):
         return f"{self.path}, line {line}" if line is not None else str(self.path)
 
 
+def text_of(path: Path) -> str:
+    """The file as text; a byte order mark, which some editors put before UTF-8, is left out. ConfigError."""
+    try:
+        data = read_small(path)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file", hint="storage-sync config init writes one") from None
+    except NotUsable as error:
+        raise ConfigError(f"{path}: cannot be read: {error}", hint="give a text file with --config") from None
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read: {error.strerror}", hint="give this user read access, or another --config"
+        ) from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}, line {line}: is not UTF-8 text", hint="save the file again as UTF-8") from None
+
+
 def read_file(path: Path) -> File:
     """What the file says; ConfigError when it is no TOML."""
     import tomllib
 
+    text = text_of(path)
     try:
-        text = path.read_text("utf-8")
         table = tomllib.loads(text)
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be read: {error.strerror}", hint="storage-sync config init writes one"
-        ) from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: is not UTF-8 text", hint="storage-sync config init writes a new one") from None
     except tomllib.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        place = f", line {line[1]}" if line else ""
-        raise ConfigError(f"{path}{place}: is not TOML", hint="see https://toml.io; texts stand in quotes") from None
+        raise _no_toml(path, text, str(error)) from None
     profiles = table.pop("profiles", {})
     lines = _lines_of(text)
     if not isinstance(profiles, dict) or not all(isinstance(part, dict) for part in profiles.values()):
         raise ConfigError(f"{path}: profiles is a table of tables, [profiles.NAME]")
     return File(path, _flatten(table), {name: _flatten(part) for name, part in profiles.items()}, lines)
+
+
+def _no_toml(path: Path, text: str, said: str) -> ConfigError:
+    """What the parser says, as cause, line and step."""
+    cause, _, place = said.partition(" (at ")
+    found = re.match(r"line (\d+)", place)
+    lines = text.splitlines()
+    number = int(found[1]) if found is not None else len(lines)
+    line = lines[number - 1].strip() if 0 < number <= len(lines) else ""
+    where = f"{path}, line {number}" if number else str(path)
+    if cause.startswith("Cannot declare") or (cause.startswith("Cannot overwrite") and line.startswith("[")):
+        name = line.partition("#")[0].strip()
+        return ConfigError(f"{where}: {name} stands there a second time", hint="put its settings under the first one")
+    if cause.startswith("Cannot overwrite"):
+        name = line.partition("=")[0].strip()
+        return ConfigError(f"{where}: {name} is set a second time", hint="remove one of the two lines")
+    told = cause[:1].lower() + cause[1:]
+    return ConfigError(
+        f"{where}: is not TOML: {told}", hint="each line is NAME = VALUE or [SECTION]; texts stand in quotes"
+    )
 
 
 def check_known(file: File, key: str, full: str) -> Field:
@@ -85,5 +117,5 @@ def check_known(file: File, key: str, full: str) -> Field:
     near = nearest(key, list(BY_KEY))
     raise ConfigError(
         f"{file.where(full)}: unknown setting {key}" + (f"; did you mean {near}?" if near else ""),
-        hint="storage-sync config show lists every setting",
+        hint="correct the line; the README and the file that storage-sync config init writes list every setting",
     )

@@ -10,13 +10,15 @@ import msgspec
 
 from storage_sync.config.file import check_known, read_file
 from storage_sync.config.places import default_file
-from storage_sync.config.settings import BY_KEY, BY_NAME, FIELDS, Field, Settings, Ui, convert, nearest
+from storage_sync.config.settings import BY_KEY, BY_NAME, FIELDS, Field, Settings, Ui, absolute, convert, nearest
+from storage_sync.files.ownership import changeable_by_others
 from storage_sync.values.errors import ConfigError
 
 _FOREIGN_NAMES = {
     "primary": ("TURSO_DATABASE_URL", "TURSO_URL"),
     "cache": ("REDB_CACHE_PATH", "REDB_PATH"),
 }
+_PREFIX = "STORAGE_SYNC_"
 _OTHER_VARIABLES = {"STORAGE_SYNC_CONFIG", "STORAGE_SYNC_TOKEN"}
 
 
@@ -80,7 +82,9 @@ def load_settings(
     origins: dict[str, Origin] = {field.name: Origin("default") for field in FIELDS}
 
     def put(field: Field, value: object, origin: Origin, where: str, *, text: bool) -> None:
-        values[field.name] = convert(field, value, where, text=text)
+        converted = convert(field, value, where, text=text)
+        in_file = origin.kind in ("file", "profile")
+        values[field.name] = absolute(field, converted, path.parent) if in_file else converted
         origins[field.name] = origin
 
     if file is not None:
@@ -121,10 +125,22 @@ def load_settings(
         field = BY_NAME[name]
         option = _option(name, value)
         put(field, value, Origin("typed", option), option, text=isinstance(value, str))
+    trusted = _require_trusted(path, origins) if file is not None else ()
     ui = {name[3:]: values.pop(name) for name in list(values) if name.startswith("ui.")}
     settings = Settings(**values, ui=Ui(**ui))
     asked = (config_file, profile, dict(typed))
-    return Loaded(settings, origins, path if file is not None else None, _oddities(env), asked)
+    return Loaded(settings, origins, path if file is not None else None, (*trusted, *_oddities(env)), asked)
+
+
+def _require_trusted(path: Path, origins: Mapping[str, Origin]) -> tuple[str, ...]:
+    """A warning about a file that others may write into; ConfigError when it names a command that is run."""
+    if not changeable_by_others(path.stat()):
+        return ()
+    told = f"others than its owner, or another user, can change the configuration {path}"
+    step = f"chown it to the user who runs this, then chmod go-w {path}"
+    if origins["notify_command"].kind in ("file", "profile"):
+        raise ConfigError(f"{told}, and it names a command to run (notify.command); it was not used", hint=step)
+    return (f"{told}; {step}",)
 
 
 def _path_or_none(text: str | None) -> Path | None:
@@ -164,7 +180,9 @@ def _oddities(env: Mapping[str, str]) -> tuple[str, ...]:
     known = {variable for field in FIELDS for variable in _variables(field)} | _OTHER_VARIABLES
     odd = []
     for name in sorted(env):
-        if name.startswith("STORAGE_SYNC_") and name not in known:
-            near = nearest(name, sorted(known))
-            odd.append(f"environment variable {name} is not a setting" + (f"; did you mean {near}?" if near else ""))
+        if name.startswith(_PREFIX) and name not in known:
+            words = {one.removeprefix(_PREFIX).lower(): one for one in sorted(known)}
+            near = nearest(name.removeprefix(_PREFIX).lower(), list(words))
+            meant = f"; did you mean {words[near]}?" if near else ""
+            odd.append(f"environment variable {name} is not a setting{meant}")
     return tuple(odd)

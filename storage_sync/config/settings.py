@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
@@ -23,6 +24,8 @@ _RESTART = {"applies": "restart"}
 
 _WEB_URL = r"^https?://[^\s/?#]+[^\s]*$"
 
+LONGEST_CACHE_NAME = 215
+"""Bytes of a cache's name: a file system allows 255, and what lies beside it adds up to forty."""
 Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
 
 
@@ -231,10 +234,16 @@ def setting_value(settings: Settings, name: str) -> object:
     return value
 
 
+SPOKEN = {"window": "max_episodes_cache", "timeout": "timeout_s", "token": "token_file", "url": "primary"}
+"""Settings by other words that people know them by: options, and parts of a name."""
+
+
 def nearest(word: str, known: tuple[str, ...] | list[str]) -> str | None:
     """The known word that was probably meant."""
     import difflib
 
+    if SPOKEN.get(word.lower()) in known:
+        return SPOKEN[word.lower()]
     found = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return found[0] if found else None
 
@@ -274,9 +283,35 @@ def _range(meta: Meta) -> str:
 
 
 def _decode(kind: type, value: Any) -> Any:
-    if kind is Path and isinstance(value, (str, Path)) and str(value) and b"\0" not in os.fsencode(value):
+    if kind is Path and isinstance(value, (str, Path)) and str(value) and "\0" not in str(value):
         return Path(value).expanduser()
     raise ValueError("expected a path")
+
+
+def _require_usable(path: Path, where: str, key: str) -> None:
+    """ConfigError for a path that documents, logs and file names derived from it could not hold."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{where}: {key} holds a byte that is not UTF-8", hint="rename the file or folder") from None
+    if key != BY_NAME["cache"].key:
+        return
+    longest = max(len(os.fsencode(name)) for name in (path.name, Path(os.path.realpath(path)).name))
+    if longest > LONGEST_CACHE_NAME:
+        raise ConfigError(
+            f"{where}: {key} has a name of {longest} bytes; files beside it need longer ones",
+            hint=f"give the cache a name of at most {LONGEST_CACHE_NAME} bytes",
+        )
+
+
+def absolute(field: Field, value: Any, folder: Path) -> Any:
+    """A converted value that names a file relative to `folder`, by its whole path; every other as it is."""
+    if isinstance(value, Path):
+        return folder.absolute() / value
+    if field.name == "primary" and isinstance(value, str) and value[:5].lower() == "file:":
+        rest = value[5:]
+        return value if rest.startswith("/") else f"{value[:5]}{quote(os.fspath(folder.absolute()))}/{rest}"
+    return value
 
 
 def _shown(field: Field, value: object) -> str:
@@ -297,6 +332,8 @@ def convert(field: Field, value: object, where: str, *, text: bool) -> Any:
         raise ConfigError(
             f"{where}: {field.key}{_shown(field, value)}; allowed: {allowed(field)}",
         ) from None
+    if isinstance(converted, Path):
+        _require_usable(converted, where, field.key)
     if field.name == "primary" and converted is not None:
         check_url(str(converted), where)
     return converted

@@ -10,9 +10,13 @@ from pathlib import Path
 
 from storage_sync.config.load import RANK, Loaded
 from storage_sync.config.settings import setting_value
+from storage_sync.files.kinds import read_small
 from storage_sync.values.errors import ConfigError
 
 NOT_USABLE = "not usable"
+SHORTEST = 8
+"""Characters of a token: hiding a shorter one would hide words of every text."""
+_LARGEST_FILE = 64 << 10
 TOKEN_VARIABLES = ("STORAGE_SYNC_TOKEN", "TURSO_AUTH_TOKEN", "TURSO_TOKEN")
 
 
@@ -91,7 +95,7 @@ def _named_token(loaded: Loaded, name: str, env: Mapping[str, str], heard: Calla
 def _kept_in(path: Path) -> str:
     """The token in a file; ConfigError."""
     try:
-        text = path.read_text("utf-8")
+        text = read_small(path, _LARGEST_FILE).decode()
     except UnicodeDecodeError:
         raise ConfigError(f"the token file {path} is not text") from None
     except OSError as error:
@@ -111,6 +115,11 @@ def _checked(text: str, origin: str) -> str:
         raise ConfigError(f"the token from {origin} is empty", hint="put the token there and nothing else")
     if not value.isascii() or not value.isprintable() or " " in value:
         raise ConfigError(f"the token from {origin} holds characters that no token has", hint="one line, nothing else")
+    if len(value) < SHORTEST:
+        raise ConfigError(
+            f"the token from {origin} has fewer than {SHORTEST} characters, which is no token",
+            hint="put the whole token there; leave the setting out where the primary needs none",
+        )
     return value
 
 

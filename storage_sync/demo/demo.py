@@ -20,6 +20,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from storage_sync.cache.children import SAFE_FOLDER, child_command
+
 DIMENSION = 384
 QUIET_S = 10.0
 """The demo's primary stays as it is for so long after the first proof."""
@@ -694,8 +696,10 @@ class Demo:
     @contextmanager
     def growing(self) -> Iterator[subprocess.Popen[bytes]]:
         """Let episodes arrive from a process of their own, which ends with this block or with us."""
-        command = [sys.executable, "-m", "storage_sync.demo.demo", str(self.directory), str(self.seed)]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = child_command("storage_sync.demo.demo", str(self.directory.absolute()), str(self.seed))
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=SAFE_FOLDER
+        )
         try:
             yield process
         finally:

@@ -7,8 +7,6 @@ what was proven is DRIFT, and the next sync decides. Undoing an undo does the ru
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -37,11 +35,12 @@ from storage_sync.edits.change import (
     run_change,
     stamped,
 )
+from storage_sync.files.writing import copy_file, require_keepable
 from storage_sync.state.quarantine import FILE_NAME as ASIDE_NAME
 from storage_sync.state.quarantine import AsideValue, SetAside
 from storage_sync.state.undo_log import FILE_NAME, Step, UndoLog, UndoRun
 from storage_sync.state.witness import next_generation
-from storage_sync.sync.apply import UNDO_BUILD, put_in_place, settle
+from storage_sync.sync.apply import put_in_place, settle, undo_build
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.inspection import Look, looked
 from storage_sync.sync.plan import REPLACES
@@ -211,12 +210,12 @@ async def _put_file_back(context: Context, run: UndoRun, kept: str) -> Outcome:
 @contextmanager
 def _copied(kept: str, real: str) -> Iterator[str]:
     """A copy of the kept file beside the cache, gone at the end unless it was renamed. LocalIO."""
-    built = real + UNDO_BUILD
+    built = undo_build(real)
     try:
         try:
             require_space(str(Path(real).parent), 2 * Path(kept).stat().st_size)
-            shutil.copyfile(kept, built)
-            os.chmod(built, Path(real).stat().st_mode & 0o777)  # noqa: PTH101 - symmetrical with stat
+            require_keepable(Path(real))
+            copy_file(Path(kept), Path(built))
         except OSError as error:
             raise LocalIO(f"{kept} cannot be put back: {error.strerror}") from error
         yield built

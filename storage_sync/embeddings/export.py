@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import orjson
 from storage_sync.cache.waiting import Cancelled
 from storage_sync.embeddings.detail import neighbours
 from storage_sync.embeddings.index import OrphanIndex
+from storage_sync.files.writing import new_file
 from storage_sync.reports.row_lines import Tell, put_lines
 from storage_sync.values.answers import Exported
 from storage_sync.values.errors import LocalIO, UsageError
@@ -36,20 +36,14 @@ def export(
     if not path.strip() or target.is_dir():
         raise UsageError("no file was named", hint="type a path")
     near = len(rows) <= WITH_NEIGHBOURS
-    part = target.with_name(f"{target.name}.part")
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as out:
+        with new_file(target) as out:
             written = lines(index, rows, vectors=vectors, near=near)
             size = put_lines(out, written, len(rows), tell, cancelled or threading.Event())
-        # a link, not a rename: what is there already stays
-        os.link(part, target)
     except FileExistsError:
         raise UsageError(f"{target} is there already; nothing was written over", hint="name another file") from None
     except OSError as error:
         raise LocalIO(f"{target} cannot be written: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
     return Exported(str(target), len(rows), size)
 
 

@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote as quote_path
 
+from storage_sync.files.kinds import NotUsable, reading, require_readable
 from storage_sync.primary import statements
 from storage_sync.primary.capabilities import Capabilities
 from storage_sync.primary.errors import quote
@@ -96,14 +97,16 @@ def _digits(value: float, count: int) -> str:
 
 def _look(path: Path) -> None:
     try:
-        with path.open("rb") as file:
+        with reading(path) as file:
             head = file.read(len(MAGIC))
+        for beside in ("-wal", "-journal"):
+            require_readable(f"{path}{beside}")
     except FileNotFoundError:
         raise PrimarySchema(
             f"there is no database {path}", hint="a file: primary is never created; check --primary"
         ) from None
-    except IsADirectoryError:
-        raise PrimarySchema(f"{path} is a directory, not a database") from None
+    except NotUsable as error:
+        raise PrimarySchema(f"{error.filename} cannot be a database: {error}") from None
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else "error"
         if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO):

@@ -16,6 +16,8 @@ from pathlib import Path
 from storage_sync import _native
 from storage_sync.cache.identity import real_path
 from storage_sync.cache.states import HEADER_BYTES, MAGIC, PAGE_BYTES
+from storage_sync.files.kinds import reading
+from storage_sync.files.writing import ensure_file, patch
 from storage_sync.values.errors import CacheLocked, LocalIO
 
 _FLAGS = 9
@@ -70,19 +72,19 @@ def _magic(path: Path) -> bool:
     """The mark of a redb file, the size of a page and, as far as it can be told, the length."""
     if path.stat().st_size < HEADER_BYTES:
         return False
-    with path.open("r+b") as file:
-        file.write(MAGIC)
-        file.seek(_LAYOUT.start)
-        file.write(PAGE_BYTES.to_bytes(4, "little"))
+    patch(path, 0, MAGIC)
+    patch(path, _LAYOUT.start, PAGE_BYTES.to_bytes(4, "little"))
     _length(path)
     return True
 
 
 def _slots(path: Path) -> bool:
     """A commit slot whose checksum one flipped bit made wrong: that bit is found by trying each."""
-    head = path.read_bytes()[:HEADER_BYTES]
+    with reading(path) as file:
+        head = file.read(HEADER_BYTES)
     tried = path.with_name("slot.redb")
     mended = False
+    ensure_file(tried)
     for number, start in enumerate(_SLOT_STARTS):
         if len(head) < HEADER_BYTES or _slot_ok(tried, head, number):
             continue
@@ -92,16 +94,15 @@ def _slots(path: Path) -> bool:
             if _slot_ok(tried, guess, number):
                 head, mended = bytes(guess), True
                 break
-    tried.unlink(missing_ok=True)
+    tried.unlink()
     if mended:
-        with path.open("r+b") as file:
-            file.write(head)
+        patch(path, 0, head)
         _magic(path)
     return mended
 
 
 def _slot_ok(tried: Path, head: bytes | bytearray, number: int) -> bool:
-    tried.write_bytes(head)
+    patch(tried, 0, bytes(head))
     return _native.read_header(os.fspath(tried)).slot_checksums_ok[number]
 
 
@@ -109,11 +110,10 @@ def _flags(wanted: Callable[[int], int]) -> Callable[[Path], bool]:
     def change(path: Path) -> bool:
         if not _magic(path):
             return False
-        with path.open("r+b") as file:
+        with reading(path) as file:
             file.seek(_FLAGS)
-            flags = wanted(file.read(1)[0])
-            file.seek(_FLAGS)
-            file.write(bytes([flags]))
+            (flags,) = file.read(1)
+        patch(path, _FLAGS, bytes([wanted(flags)]))
         return True
 
     return change
@@ -132,10 +132,8 @@ def _layout(path: Path) -> bool:
     region_header = int.from_bytes(header[4:8], "little")
     header[12:16] = (0).to_bytes(4, "little")
     header[16:20] = (size // PAGE_BYTES - 1 - region_header).to_bytes(4, "little")
-    with path.open("r+b") as file:
-        file.write(MAGIC)
-        file.seek(_LAYOUT.start)
-        file.write(header)
+    patch(path, 0, MAGIC)
+    patch(path, _LAYOUT.start, bytes(header))
     os.truncate(path, size // PAGE_BYTES * PAGE_BYTES)
     return True
 

@@ -24,7 +24,8 @@ from typing import BinaryIO, Literal, NoReturn
 import msgspec
 
 from storage_sync import _native
-from storage_sync.cache.probe import child_environment, limit_memory, watch_parent
+from storage_sync.cache.children import SAFE_FOLDER, child_command
+from storage_sync.cache.probe import limit_memory, watch_parent
 from storage_sync.cache.waiting import Cancelled
 from storage_sync.values.errors import InternalError, Interrupted, LocalIO
 from storage_sync.values.outcome import TABLES
@@ -98,11 +99,11 @@ def walk(copy: str, *, quiet_s: float = QUIET_S, cancelled: Cancelled | None = N
 
 def _child(copy: str, done: Sequence[str], quiet_s: float, cancelled: Cancelled) -> Iterator[Message]:
     """Messages of one child; the last one is `closed`, with a note unless it ended as it should."""
-    command = [sys.executable, "-m", "storage_sync.recovery.rescue", copy, *done]
+    command = child_command("storage_sync.recovery.rescue", os.path.abspath(copy), *done)  # noqa: PTH100 (links stay)
     alive, ours = os.pipe()
     try:
         with subprocess.Popen(
-            command, stdin=alive, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=child_environment()
+            command, stdin=alive, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=SAFE_FOLDER
         ) as child:
             try:
                 yield from _received(child, quiet_s, cancelled)

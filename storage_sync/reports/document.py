@@ -5,7 +5,8 @@ All of it is made from values; nothing here looks at a file, a clock or a termin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -28,6 +29,8 @@ from storage_sync.values.outcome import (
     Transfer,
     Word,
 )
+from storage_sync.values.secrets import redacted, redacted_values
+from storage_sync.values.visible import clean, spoken
 
 if TYPE_CHECKING:
     from storage_sync.values.snapshot import Run
@@ -170,6 +173,28 @@ def to_json(outcome: Outcome) -> dict[str, object]:
     return document
 
 
+ROW_DATA = frozenset(
+    {"differences", "orphans", "entry", "refused", "set_aside", "rows", "keys", "key", "before", "after", "metrics"}
+)
+"""Fields of documents below which there is data of rows, which is shown as it is."""
+
+
+def without_secrets(outcome: Outcome, secrets: Collection[str]) -> Outcome:
+    """What is said with the secrets taken out of it; data of rows stays as it is."""
+    error = outcome.error
+    if error is not None:
+        error = replace(error, message=redacted(error.message, secrets), hint=redacted(error.hint, secrets))
+    extra = redacted_values(outcome.extra, secrets, ROW_DATA)
+    return replace(
+        outcome,
+        warnings=tuple(redacted(text, secrets) for text in outcome.warnings),
+        checks=tuple(replace(check, detail=redacted(check.detail, secrets)) for check in outcome.checks),
+        extra=extra if isinstance(extra, dict) else {},
+        next_action=redacted(outcome.next_action, secrets) if outcome.next_action is not None else None,
+        error=error,
+    )
+
+
 def _tells_verdict(outcome: Outcome) -> bool:
     if outcome.command in _UNPROVEN_COMMANDS:
         return outcome.error is not None or outcome.verdict is not Word.UNKNOWN
@@ -239,25 +264,6 @@ def rows_read_json(transfer: Transfer) -> dict[str, int | None] | None:
     """Rows that the primary said it read, by purpose; null for a purpose, or for all, where it did not say."""
     purposes = [purpose for purpose in Purpose if purpose in transfer.rows_read or purpose in transfer.unmetered]
     return {purpose.value: transfer.read(purpose) for purpose in purposes} if transfer.rows_read else None
-
-
-def clean(text: str) -> str:
-    """Data as a terminal may print it: control and direction characters become `\ufffd`, a line end a blank."""
-    return "".join(
-        " " if sign in "\n\t" else "\ufffd" if _is_unsafe(sign) else sign for sign in text.replace("\r\n", "\n")
-    )
-
-
-def _is_unsafe(sign: str) -> bool:
-    code = ord(sign)
-    return (
-        code < 0x20
-        or 0x7F <= code <= 0x9F
-        or 0xD800 <= code <= 0xDFFF
-        or code in (0x061C, 0x200E, 0x200F, 0xFEFF)
-        or 0x2028 <= code <= 0x202E
-        or 0x2066 <= code <= 0x2069
-    )
 
 
 def paint(text: str, style: str, colour: bool) -> str:
@@ -336,15 +342,15 @@ def notes(
 ) -> str:
     """What is said beside the facts, for standard error: warnings, error, next step; `quiet`: errors only. `look`:
     also of what the facts are, where `report` does not say it."""
-    lines = [] if quiet else [f"{paint('warning', '33', colour)}: {clean(text)}" for text in outcome.warnings]
+    lines = [] if quiet else [f"{paint('warning', '33', colour)}: {spoken(text)}" for text in outcome.warnings]
     if look and not quiet and (told := look_text(outcome.look, now)):
         lines.insert(0, f"note: {told}")
     if outcome.error is not None:
-        lines.append(f"{paint('error', '31', colour)}: {clean(outcome.error.message)}")
+        lines.append(f"{paint('error', '31', colour)}: {spoken(outcome.error.message)}")
         if outcome.error.hint:
-            lines.append(f"hint: {clean(outcome.error.hint)}")
+            lines.append(f"hint: {spoken(outcome.error.hint)}")
     if not quiet and outcome.next_action and (outcome.error is None or outcome.error.hint != outcome.next_action):
-        lines.append(f"next: {clean(outcome.next_action)}")
+        lines.append(f"next: {spoken(outcome.next_action)}")
     return "\n".join(lines)
 
 

@@ -5,7 +5,6 @@ Counters are running totals of the history, so that one-shot runs under a timer 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from storage_sync import __version__
+from storage_sync.files.writing import replace_file
 from storage_sync.state.history import BUCKETS
 from storage_sync.values.outcome import CacheState, TableCounts, Word
 
@@ -164,12 +164,5 @@ def render(facts: Facts) -> bytes:
 
 
 def write_textfile(path: Path, facts: Facts) -> None:
-    """Write it beside its place and rename it, readable by the exporter. OSError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(render(facts))
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    """In one step, readable by the exporter where it is new. NotUsable for a device or a pipe, OSError."""
+    replace_file(path, render(facts), mode=0o644)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import threading
 import time
 import zlib
@@ -31,6 +30,8 @@ from typing import BinaryIO, Final, TypeVar, cast
 import msgspec
 
 from storage_sync import __version__
+from storage_sync.files.kinds import reading
+from storage_sync.files.writing import growing_file
 from storage_sync.values.errors import LocalIO, UsageError
 from storage_sync.values.events import (
     ConfigChanged,
@@ -168,12 +169,11 @@ def _other(new: Snapshot, old: Snapshot, name: str) -> bool:
 
 def _new_file(path: Path) -> BinaryIO:
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        raw = growing_file(path)
     except FileExistsError:
         raise UsageError(f"{path} exists already", hint="give another name; a recording is never overwritten") from None
     except OSError as error:
         raise LocalIO(f"{path} cannot be written: {error.strerror}", hint="give another place") from None
-    raw = os.fdopen(descriptor, "wb")
     return _GzipOut(raw) if path.suffix == ".gz" else raw  # type: ignore[return-value]
 
 
@@ -335,7 +335,8 @@ def _lines(path: Path) -> tuple[list[bytes], bool]:
     lines: list[bytes] = []
     cut = False
     left = 2 * LARGEST
-    with cast("BinaryIO", gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb") as file:
+    with reading(path) as raw:
+        file = cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if path.suffix == ".gz" else raw
         try:
             while line := file.readline(left + 1):
                 left -= len(line)

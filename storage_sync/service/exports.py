@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from storage_sync.cache.waiting import Cancelled
+from storage_sync.files.writing import new_file
 from storage_sync.reports.row_lines import Tell, put_lines
 from storage_sync.values.answers import Exported
 from storage_sync.values.errors import LocalIO, UsageError
@@ -48,22 +47,12 @@ def _write(folder: Path, name: str, rows: Sequence[Mapping[str, object]], tell: 
     for number in range(1, 100):
         path = folder / f"storage-sync-{name}-{stamp}{'' if number == 1 else f'-{number}'}.jsonl"
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with new_file(path) as out:
+                size = put_lines(out, lines, len(rows), tell, cancelled)
         except FileExistsError:
             continue
         except OSError as error:
             raise _failed(path, error) from None
-        size = None
-        try:
-            with os.fdopen(descriptor, "wb") as out:
-                size = put_lines(out, lines, len(rows), tell, cancelled)
-        except OSError as error:
-            size = None
-            raise _failed(path, error) from None
-        finally:
-            if size is None:
-                with suppress(OSError):
-                    path.unlink()
         return Exported(str(path), len(rows), size)
     raise LocalIO(f"{folder} is full of exports of this second", hint="try again")
 

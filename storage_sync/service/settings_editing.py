@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from storage_sync.config import edit as config_file
+from storage_sync.config.file import text_of
 from storage_sync.config.settings import Settings, convert
 from storage_sync.sync.session import Session
 from storage_sync.values.answers import PrimaryTried, SettingEdit, SettingsPreview, SettingsWritten
@@ -98,12 +99,10 @@ def _prepare(view: ConfigView, profile: str, edits: tuple[SettingEdit, ...]) -> 
     file = Path(view.file)
     values: Mapping[str, object] = {edit.key: edit.value for edit in edits}
     try:
-        before = file.read_text("utf-8")
+        before = text_of(file)
         after = config_file.edited(file, values, config_file.section_in_effect(profile))
     except OSError as error:
         raise LocalIO(f"{file} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{file}: is not UTF-8 text") from None
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "now", "after", lineterm="", n=2)
     diff = (_SECRET_PATH.sub(r"\1…", line) for line in lines)
     base = hashlib.sha256(before.encode()).hexdigest()

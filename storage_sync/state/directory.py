@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage_sync import _native
-from storage_sync.cache.durable import make_folder
 from storage_sync.cache.identity import real_path
+from storage_sync.files.kinds import read_small
+from storage_sync.files.writing import make_folder, new_file
 
 _OWNER_FILE = "cache.path"
 
@@ -69,7 +70,7 @@ def _folder_of(root: Path, real: str) -> Path:
 def _owner(folder: Path) -> str | None:
     """Real path of the cache that claimed the folder; None when nobody did, or died while writing it."""
     try:
-        return os.fsdecode((folder / _OWNER_FILE).read_bytes()).removesuffix("\n") or None
+        return os.fsdecode(read_small(folder / _OWNER_FILE)).removesuffix("\n") or None
     except OSError:
         return None
 
@@ -77,15 +78,14 @@ def _owner(folder: Path) -> str | None:
 def _claim(root: Path, real: str) -> Path:
     make_folder(root)
     try:
-        descriptor = os.open(root / _OWNER_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with new_file(root / _OWNER_FILE) as file:
+            file.write(os.fsencode(real) + b"\n")
     except FileExistsError:
         folder = _folder_of(root, real)
         if folder != root:
             make_folder(folder)
         _require_access(folder)
         return folder
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(os.fsencode(real) + b"\n")
     return root
 
 

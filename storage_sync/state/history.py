@@ -18,6 +18,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Self
 
+from storage_sync.files.kinds import require_readable
+from storage_sync.files.writing import ensure_file, make_folder, move_aside
 from storage_sync.state.database import transaction
 from storage_sync.values.answers import CheckRun
 from storage_sync.values.outcome import Check, CheckStatus, Purpose, TableChange, Word
@@ -469,7 +471,8 @@ def _usable(path: Path, warn: Callable[[str], None]) -> tuple[sqlite3.Connection
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(path.parent)
+    ensure_file(path)
     db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1000, check_same_thread=False)
     try:
         db.execute("PRAGMA journal_mode = WAL")
@@ -498,11 +501,12 @@ def _read_only(path: Path, warn: Callable[[str], None]) -> sqlite3.Connection:
     if not path.exists():
         return _in_memory()
     try:
+        require_readable(path)
         db = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
         )
         db.execute("SELECT id FROM runs LIMIT 1").fetchone()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         warn(f"the history {path} cannot be read ({error})")
         return _in_memory()
     return db
@@ -516,7 +520,7 @@ def _move_aside(path: Path, warn: Callable[[str], None], why: str) -> bool:
         for suffix in ("", "-wal", "-shm"):
             part = path.with_name(path.name + suffix)
             if part.exists():
-                part.rename(aside.with_name(aside.name + suffix))
+                move_aside(part, aside.with_name(aside.name + suffix))
     except OSError as error:
         warn(f"the history {path} is damaged ({why}) and cannot be moved aside ({error.strerror})")
         return False

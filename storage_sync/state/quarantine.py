@@ -13,7 +13,8 @@ from itertools import islice
 from pathlib import Path
 
 from storage_sync import _native
-from storage_sync.cache.durable import make_folder
+from storage_sync.files.kinds import require_readable
+from storage_sync.files.writing import ensure_file, make_folder
 from storage_sync.state.database import Database, Words
 
 FILE_NAME = "rows.db"
@@ -106,6 +107,8 @@ class SetAside:
         with _WORDS.explain(path):
             if create:
                 make_folder(folder)
+                ensure_file(path)
+            require_readable(path)
         # EXTRA is FULL and a sync of the folder after the journal is gone: only then is a commit durable.
         with Database.open(path, _SCHEMA, _WORDS, synchronous="EXTRA", create=create) as database:
             yield SetAside(database)

@@ -8,13 +8,14 @@ only put back what was set aside. So a failure here costs a warning, never a run
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from storage_sync.files.kinds import require_readable
+from storage_sync.files.writing import ensure_file
 from storage_sync.state.database import Database, Words
 
 FILE_NAME = "undo.db"
@@ -87,7 +88,8 @@ class UndoLog:
         with _WORDS.explain(path):
             if create:
                 # values of rows lie here: for nobody else's eyes, whatever the folder allows
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+                ensure_file(path)
+            require_readable(path)
         # a log that a power cut has torn would not open again: no later run could be taken back
         with Database.open(path, _SCHEMA, _WORDS, synchronous="FULL") as database:
             yield UndoLog(database)

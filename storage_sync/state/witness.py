@@ -10,8 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from storage_sync.cache.durable import replace_file, sync_folder
 from storage_sync.cache.identity import real_path
+from storage_sync.files.kinds import read_small
+from storage_sync.files.writing import replace_file, sync_folder
 from storage_sync.values.errors import LocalIO
 from storage_sync.values.outcome import FileIdentity, Proof
 from storage_sync.values.witness import Witness
@@ -23,7 +24,7 @@ def read_witness(folder: Path, cache: str) -> tuple[Witness | None, str]:
     """The witness for the cache at `cache`, or None; then the text says why, and is '' when there was never one."""
     file = folder / FILE_NAME
     try:
-        witness = msgspec.json.decode(file.read_bytes(), type=Witness)
+        witness = msgspec.json.decode(read_small(file), type=Witness)
     except FileNotFoundError:
         return None, ""
     except OSError as error:
@@ -37,7 +38,11 @@ def read_witness(folder: Path, cache: str) -> tuple[Witness | None, str]:
 
 def write_witness(folder: Path, witness: Witness) -> None:
     """Replace the witness so that a crash leaves the old one or the new one, whole. LocalIO."""
-    replace_file(folder / FILE_NAME, msgspec.json.encode(witness) + b"\n")
+    file = folder / FILE_NAME
+    try:
+        replace_file(file, msgspec.json.encode(witness) + b"\n")
+    except OSError as error:
+        raise LocalIO(f"{file} cannot be written: {error.strerror}") from error
 
 
 def forget_witness(folder: Path) -> None:

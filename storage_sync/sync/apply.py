@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,12 +17,13 @@ from typing import TypeVar
 from storage_sync import __version__, _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, TableFacts, encode_checkpoint, stamped_generation
 from storage_sync.cache.copy import private_copy
-from storage_sync.cache.durable import sync_folder
 from storage_sync.cache.holders import advice_for, describe, open_elsewhere, unlisted
 from storage_sync.cache.identity import await_tick, read_identity, real_path
 from storage_sync.cache.kept import Why, keep_file, prune_kept
 from storage_sync.cache.lease import cache_holders
 from storage_sync.cache.space import require_space
+from storage_sync.files.ownership import is_ours
+from storage_sync.files.writing import put_in_place as put_file_in_place
 from storage_sync.state.quarantine import Removed, SetAside
 from storage_sync.state.witness import next_generation
 from storage_sync.sync import undo
@@ -34,8 +36,8 @@ from storage_sync.values.snapshot import Phase
 
 LET_GO_S, LET_GO_POLL_S = 2.0, 0.01
 """How long a swap waits for those that opened the old file; a reader without a lock may keep it for good."""
-UNDO_BUILD = ".build-undo"
-"""Suffix of the file that an undo makes beside the cache."""
+_UNDO_BUILD = ".build-undo-"
+"""Before eight random octets: the file that an undo makes beside the cache."""
 Written = TypeVar("Written")
 
 
@@ -75,12 +77,25 @@ async def apply(context: Context, compared: Compared) -> tuple[int, _native.Appl
 
 def settle(context: Context, live_generation: int) -> None:
     """What an earlier run left pending: kept when its commit came, else dropped. Blocking; the lease is held."""
-    with suppress(OSError):  # nobody reads it; the next run tries again
-        Path(real_path(context.session.cache_path) + UNDO_BUILD).unlink(missing_ok=True)
+    _remove_undo_builds(Path(real_path(context.session.cache_path)))
     state = context.session.state
     if state.usable and state.set_aside.is_dir():
         with SetAside.open(state.set_aside) as store:
             store.settle(live_generation)
+
+
+def undo_build(real: str) -> str:
+    """A name beside the cache that nobody can have foreseen."""
+    return f"{real}{_UNDO_BUILD}{os.urandom(8).hex()}"
+
+
+def _remove_undo_builds(cache: Path) -> None:
+    """What a killed undo of this user left; the lease is held, so none is at work."""
+    name = re.compile(re.escape(cache.name + _UNDO_BUILD) + "[0-9a-f]{16}")
+    with suppress(OSError):  # nobody reads it; the next run tries again
+        for entry in list(os.scandir(cache.parent)):
+            if name.fullmatch(entry.name) and entry.is_file(follow_symlinks=False) and is_ours(entry.stat()):
+                Path(entry.path).unlink()
 
 
 # ---------------------------------------------------------------------------------------------- in place
@@ -231,8 +246,7 @@ def _swap(built: str, cache: str, look: Look, why: Why | None, now: float) -> tu
                 if why is not None and Path(real).exists():
                     kept = keep_file(cache, why, now)
                     prune_kept(cache, why)
-                Path(built).replace(real)
-                sync_folder(Path(real).parent)
+                put_file_in_place(Path(built), Path(real))
                 identity = read_identity(real)
                 if identity is not None:
                     await_tick(identity)

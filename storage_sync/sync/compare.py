@@ -12,6 +12,7 @@ from pathlib import Path
 from storage_sync import _native
 from storage_sync.cache.copy import private_folder
 from storage_sync.cache.identity import real_path
+from storage_sync.files.ownership import why_not_kept
 from storage_sync.sync import guard
 from storage_sync.sync.context import CLIENT_DIGEST, PAGE, Context, Projection
 from storage_sync.sync.inspection import Look
@@ -191,7 +192,8 @@ def _private_place(context: Context) -> Iterator[Path | None]:
 def target_of(context: Context, look: Look, projection: Projection, place: Path | None = None) -> Target:
     """Where the rows of this run wait: in the `place` of a plan, or beside the cache, where a later run finds them.
 
-    The name beside the cache says source, epoch and configuration.
+    The name beside the cache says source, epoch and configuration. LocalIO where a file in the place of the cache
+    could not have its owner.
     """
     session = context.session
     what = (
@@ -204,6 +206,11 @@ def target_of(context: Context, look: Look, projection: Projection, place: Path 
         look.sibling,
     )
     identity = _native.digest("sha-256", repr(what).encode())
+    if look.sibling and (why := why_not_kept(real_path(session.cache_path))):
+        raise LocalIO(
+            f"the new file could not belong to whom the old one does: {why}; nothing was changed",
+            hint="run it as the user who owns the cache, or as root",
+        )
     beside = f"{real_path(session.cache_path)}.build-{identity.hex()[:12]}"
     path = beside if place is None else os.fspath(place / "plan.redb")
     return Target(

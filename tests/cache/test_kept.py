@@ -45,7 +45,7 @@ def test_the_newest_of_each_kind_stay(cache: Path) -> None:
 
 
 def test_without_links_it_is_copied(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(source: str, target: str) -> None:
+    def refuse(source: Path, target: Path, **options: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import stat
 from pathlib import Path
@@ -121,11 +122,11 @@ def test_both_spellings_are_understood(file: Path) -> None:
     loaded = load_settings(
         write(file, 'primary = "file:a.db"\ncache = "b.redb"\n[ui]\ntheme = "calm-light"\n'), None, {}, {}
     )
-    assert loaded.settings.primary == "file:a.db"
-    assert loaded.settings.cache == Path("b.redb")
+    named = (f"file:{file.parent}/a.db", file.parent / "b.redb")
+    assert (loaded.settings.primary, loaded.settings.cache) == named
     assert loaded.settings.ui.theme == "calm-light"
     loaded = load_settings(write(file, '[primary]\nurl = "file:a.db"\n[cache]\npath = "b.redb"\n'), None, {}, {})
-    assert (loaded.settings.primary, loaded.settings.cache) == ("file:a.db", Path("b.redb"))
+    assert (loaded.settings.primary, loaded.settings.cache) == named
 
 
 # ----------------------------------------------------------------------------------------- bad input
@@ -147,7 +148,12 @@ def test_both_spellings_are_understood(file: Path) -> None:
         ("[ui]\nthema = 'x'\n", ["line 2", "unknown setting ui.thema", "ui.theme"]),
         ('[cache]\npath = "a\\u0000b"\n', ["line 2", "cache.path is 'a\\x00b'", "a path"]),
         ("= 5\n", ["line 1", "is not TOML"]),
-        ("a = 1\na = 2\n", ["is not TOML"]),
+        ("batch_size = 1\nbatch_size = 2\n", ["line 2", "batch_size is set a second time"]),
+        ("[cache]\npath = 'a'\n[ui]\n[cache]\n", ["line 4", "[cache] stands there a second time"]),
+        ("[ui]\nrefresh = 1\n[ui.refresh]\n", ["line 3", "[ui.refresh] stands there a second time"]),
+        ("batch_size = 5\nlog.level = debug\n", ["line 2", "is not TOML: invalid value"]),
+        ("[cache\n", ["line 1", "is not TOML"]),
+        ('cache = "x', ["line 1", "is not TOML"]),
         ("[profiles.x]\nbatch_sise = 5\n", ["line 2", "unknown setting batch_sise"]),
         ("profiles = 5\n", ["profiles is a table of tables"]),
         ('profile = "nigt"\n[profiles.night]\n', ["no profile 'nigt'", "did you mean night"]),
@@ -163,12 +169,12 @@ def test_a_bad_file_names_place_key_and_allowed_values(file: Path, text: str, pa
 
 def test_a_path_that_the_system_cannot_write_is_none() -> None:
     """As `é` where names are ASCII: a lone surrogate is that under every locale."""
-    with pytest.raises(ConfigError, match=r"--cache.*a path"):
+    with pytest.raises(ConfigError, match=r"--cache.*not UTF-8"):
         load_settings(None, None, {"cache": "a\ud800"}, {}, required=False)
 
 
 def test_a_named_file_must_be_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="there is no such file"):
         load_settings(tmp_path / "none.toml", None, {}, {})
     with pytest.raises(ConfigError, match="cannot be read"):
         load_settings(None, None, {}, {"STORAGE_SYNC_CONFIG": str(tmp_path / "none.toml")})
@@ -253,13 +259,31 @@ def test_a_token_shows_itself_to_nobody() -> None:
     ("typed", "env", "toml", "value", "origin"),
     [
         ({}, {}, "", None, ""),
-        ({}, {"TURSO_TOKEN": "b"}, "", "b", "env TURSO_TOKEN"),
-        ({}, {"TURSO_TOKEN": "b", "TURSO_AUTH_TOKEN": "a"}, "", "a", "env TURSO_AUTH_TOKEN"),
-        ({}, {"TURSO_AUTH_TOKEN": "a", "STORAGE_SYNC_TOKEN": "s"}, "", "s", "env STORAGE_SYNC_TOKEN"),
-        ({}, {"MINE": "m"}, '[primary]\ntoken_env = "MINE"', "m", "env MINE"),
-        ({}, {"MINE": "m", "TURSO_TOKEN": "b"}, '[primary]\ntoken_env = "MINE"', "b", "env TURSO_TOKEN"),
-        ({"token_env": "MINE"}, {"MINE": "m", "TURSO_TOKEN": "b"}, "", "m", "env MINE"),
-        ({}, {"STORAGE_SYNC_TOKEN_ENV": "MINE", "MINE": "m", "TURSO_TOKEN": "b"}, "", "m", "env MINE"),
+        ({}, {"TURSO_TOKEN": "bbbbbbbb"}, "", "bbbbbbbb", "env TURSO_TOKEN"),
+        ({}, {"TURSO_TOKEN": "bbbbbbbb", "TURSO_AUTH_TOKEN": "aaaaaaaa"}, "", "aaaaaaaa", "env TURSO_AUTH_TOKEN"),
+        (
+            {},
+            {"TURSO_AUTH_TOKEN": "aaaaaaaa", "STORAGE_SYNC_TOKEN": "ssssssss"},
+            "",
+            "ssssssss",
+            "env STORAGE_SYNC_TOKEN",
+        ),
+        ({}, {"MINE": "mmmmmmmm"}, '[primary]\ntoken_env = "MINE"', "mmmmmmmm", "env MINE"),
+        (
+            {},
+            {"MINE": "mmmmmmmm", "TURSO_TOKEN": "bbbbbbbb"},
+            '[primary]\ntoken_env = "MINE"',
+            "bbbbbbbb",
+            "env TURSO_TOKEN",
+        ),
+        ({"token_env": "MINE"}, {"MINE": "mmmmmmmm", "TURSO_TOKEN": "bbbbbbbb"}, "", "mmmmmmmm", "env MINE"),
+        (
+            {},
+            {"STORAGE_SYNC_TOKEN_ENV": "MINE", "MINE": "mmmmmmmm", "TURSO_TOKEN": "bbbbbbbb"},
+            "",
+            "mmmmmmmm",
+            "env MINE",
+        ),
     ],
 )
 def test_where_the_token_comes_from(
@@ -284,7 +308,9 @@ def test_a_token_file(tmp_path: Path, file: Path) -> None:
     assert not token_is_exposed(secret)
 
 
-@pytest.mark.parametrize("content", [b"", b"  \n", b"a b", b"a\nb: c", b"\xff\xfe", "ä".encode()])
+@pytest.mark.parametrize(
+    "content", [b"", b"  \n", b"a b", b"1", b"null", b"seven77", b"a\nb: c", b"\xff\xfe", "ä".encode()]
+)
 def test_a_token_file_that_holds_none(tmp_path: Path, file: Path, content: bytes) -> None:
     secret = tmp_path / "token"
     secret.write_bytes(content)
@@ -315,6 +341,100 @@ def test_the_view_hides_the_token(file: Path) -> None:
     assert len(rows) == len(FIELDS) + 1
 
 
+# ---------------------------------------------------------------------------------- files and folders
+
+
+def test_a_relative_path_in_a_file_is_relative_to_it(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = 'primary = "file:a b.db"\ncache = "../c.redb"\n[profiles.night]\nstate_dir = "s"\nmetrics_file = "/m"\n'
+    write(file, text)
+    monkeypatch.chdir("/")
+    settings = load_settings(file, "night", {"log_file": "here.log"}, {}).settings
+    assert settings.primary is not None
+    assert settings.primary.endswith("/a b.db")
+    assert settings.primary.startswith("file:/")
+    assert settings.cache == file.parent / "../c.redb"
+    assert settings.state_dir == file.parent / "s"
+    assert settings.metrics_file == Path("/m")
+    assert settings.log_file == Path("here.log")
+
+
+def test_a_written_path_is_absolute(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a%b").mkdir()
+    monkeypatch.chdir(tmp_path / "a%b")
+    edit.init(file, {"primary": "file:p.db", "cache": "c.redb"})
+    edit.edit(file, "metrics_file", "m.prom")
+    monkeypatch.chdir("/")
+    settings = load_settings(file, None, {}, {}).settings
+    assert settings.primary == f"file:{tmp_path}/a%25b/p.db"
+    assert (settings.cache, settings.metrics_file) == (tmp_path / "a%b/c.redb", tmp_path / "a%b/m.prom")
+
+
+def test_a_byte_order_mark_is_no_error(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbfbatch_size = 5\n")
+    assert load_settings(file, None, {}, {}).settings.batch_size == 5
+    edit.edit(file, "batch_size", 6)
+    assert load_settings(file, None, {}, {}).settings.batch_size == 6
+
+
+def test_text_of_another_encoding_names_the_line_and_the_step(file: Path) -> None:
+    file.write_bytes(b"batch_size = 5\n# \xe4\n")
+    with pytest.raises(ConfigError, match="line 2: is not UTF-8 text") as caught:
+        load_settings(file, None, {}, {})
+    assert caught.value.hint == "save the file again as UTF-8"
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("STORAGE_SYNC_WINDOW", "STORAGE_SYNC_MAX_EPISODES_CACHE"),
+        ("STORAGE_SYNC_TIMEOUT", "STORAGE_SYNC_TIMEOUT_S"),
+        ("STORAGE_SYNC_LOGLEVEL", "STORAGE_SYNC_LOG_LEVEL"),
+        ("STORAGE_SYNC_XYZZY", None),
+    ],
+)
+def test_a_variable_of_another_name_is_guessed_by_its_own_words(
+    variable: str, meant: str | None, tmp_path: Path
+) -> None:
+    (warning,) = load_settings(tmp_path / "x", None, {}, {variable: "5"}, required=False).warnings
+    assert warning.endswith(f"did you mean {meant}?" if meant else "is not a setting")
+
+
+@pytest.mark.parametrize("length", [216, 240, 255])
+def test_a_cache_whose_neighbours_could_have_no_name_is_refused(length: int, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"a name of {length} bytes"):
+        load_settings(tmp_path / "x", None, {"cache": str(tmp_path / ("n" * length))}, {}, required=False)
+    load_settings(tmp_path / "x", None, {"cache": str(tmp_path / ("n" * 215))}, {}, required=False)
+
+
+def test_a_file_that_others_can_change_names_no_command(file: Path) -> None:
+    write(file, 'batch_size = 5\n[notify]\ncommand = "/bin/true"\n')
+    file.chmod(0o666)
+    with pytest.raises(ConfigError, match=r"names a command to run") as caught:
+        load_settings(file, None, {}, {})
+    assert "chmod go-w" in (caught.value.hint or "")
+    assert load_settings(file, None, {"notify_command": "/bin/false"}, {}).settings.notify_command == "/bin/false"
+    file.chmod(0o644)
+    assert load_settings(file, None, {}, {}).warnings == ()
+
+
+def test_a_file_that_others_can_change_is_mentioned(file: Path) -> None:
+    write(file, "batch_size = 5\n")
+    file.chmod(0o664)
+    (warning,) = load_settings(file, None, {}, {}).warnings
+    assert "others" in warning
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_of_another_user_names_no_command(file: Path) -> None:
+    write(file, '[notify]\ncommand = "/bin/true"\n')
+    os.chown(file, 1234, 1234)
+    file.chmod(0o600)
+    with pytest.raises(ConfigError, match="another user"):
+        load_settings(file, None, {}, {})
+
+
 # ------------------------------------------------------------------------------------------- editing
 
 
@@ -324,7 +444,8 @@ def test_init_writes_a_file_that_reads_back(file: Path) -> None:
     )
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     settings = load_settings(file, None, {}, {}).settings
-    assert (settings.primary, settings.cache, settings.max_episodes_cache) == ("file:memory.db", Path("c.redb"), 77)
+    named = (f"file:{Path.cwd()}/memory.db", Path.cwd() / "c.redb")
+    assert (settings.primary, settings.cache, settings.max_episodes_cache) == (*named, 77)
     assert settings.ui.theme == "calm-cvd"
     text = file.read_text("utf-8")
     for field in FIELDS:

@@ -6,12 +6,14 @@ import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from console.link.bridge import EVENTS_KEPT, LINES_A_TICK, Emit, Mailbox, Publish, ScriptedBridge, ThreadBridge
 from console.views.verdict import verdict
+from storage_sync.files.report import write_report
 from storage_sync.values.commands import Command
 from storage_sync.values.events import Accepted, Answer, CoreDied, Event, LogLine, Refused
 from tests.support.scenes import snapshots
@@ -149,7 +151,7 @@ def test_a_core_that_dies_leaves_a_report(error: BaseException, tmp_path: Path) 
         secret = "hunter2"  # noqa: F841 -- a local variable that must not be in the report
         raise error
 
-    started = Started(die, report_directory=tmp_path)
+    started = Started(die, report=partial(write_report, folder=tmp_path))
     started.bridge.start()
     started.bridge.stop(WAIT_S)
     died = [event for event in started.bridge.drain() if isinstance(event, CoreDied)]

@@ -16,6 +16,7 @@ from textual.widgets._toast import Toast
 
 from console.app.app import Console
 from console.link.bridge import ScriptedBridge
+from storage_sync.values import visible
 from storage_sync.values.answers import (
     Exported,
     PrimaryTried,
@@ -35,7 +36,6 @@ from tests.support.scenes import answers as scene_answers
 from tests.support.scenes import orphans, snapshots
 from tests.support.scenes.snapshots import Scene
 from tests.support.size import FULL
-from widgets import fmt
 from widgets.glyphs import ASCII, UNICODE, GlyphSet
 
 BASE = "\x1b[31m\x00\x9b2J\u202e\u200b[/b][red]x"
@@ -210,7 +210,7 @@ async def test_what_is_pasted_is_seen_or_is_not_there(go: tuple[str, ...]) -> No
         box.post_message(Paste(f"{BASE}{JOINED}"))
         await here.answer()
         assert "[/b][red]x" in box.value
-        assert fmt.clean(box.value) == box.value
+        assert visible.clean(box.value) == box.value
         Stain("").look(here)
 
 

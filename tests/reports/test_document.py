@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage_sync import __version__
-from storage_sync.reports.document import clean, notes, progress_line, report, rfc3339, sentence, table, to_json
+from storage_sync.reports.document import notes, progress_line, report, rfc3339, sentence, table, to_json
 from storage_sync.values.outcome import (
     CacheWrites,
     Check,
@@ -25,6 +25,7 @@ from storage_sync.values.outcome import (
     Word,
 )
 from storage_sync.values.snapshot import Run
+from storage_sync.values.visible import spoken
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "documents"
 PROOF = Proof("ab" * 32, "sha3-256", 7, "cd" * 32, 0, 1_795_341_600.9)
@@ -182,6 +183,6 @@ def test_tables_are_aligned_and_cut() -> None:
 
 def test_data_cannot_steer_the_terminal() -> None:
     hostile = "a\x1b[31mb\u202ec\x07\nd\u2066名前[/b]"
-    assert clean(hostile) == "a�[31mb�c� d�名前[/b]"
+    assert spoken(hostile) == "a\\e[31mb\\u202ec\\x07 d\\u2066名前[/b]"
     outcome = Outcome("sync", Word.UNKNOWN, 3, warnings=(hostile,), next_action=hostile)
     assert not set("\x1b\x07\u202e\u2066") & set(report(outcome) + notes(outcome))

@@ -22,10 +22,12 @@ from typing import IO, Any, NoReturn, Self
 
 import pytest
 
+from storage_sync.cache.children import child_command
+
 MODULES = ("storage_sync.cache.probe", "storage_sync.recovery.rescue")
-"""Run by the tool as `python -m MODULE ARGUMENTS…`; each has `main(arguments, out)`."""
+"""Run by the tool as children with arguments; each has `main(arguments, out)`."""
 BINARY = frozenset({"storage_sync.recovery.rescue"})
-_PREFIX = [sys.executable, "-m"]
+_PREFIX = child_command("")[:-1]
 _Popen = subprocess.Popen
 
 
@@ -79,13 +81,14 @@ class Starter:
         self._path = path
 
     def __call__(self, command: Sequence[str], **options: Any) -> Any:
-        if list(command[:2]) != _PREFIX or command[2] not in MODULES:
+        start, called = command[: len(_PREFIX)], command[len(_PREFIX) :]
+        if list(start) != _PREFIX or called[0] not in MODULES:
             return _Popen(command, **options)
         stdin: int = options["stdin"]
         out, theirs = os.pipe()
         end, far = socket.socketpair()
         try:
-            request = json.dumps([*command[2:]]).encode()
+            request = json.dumps([*called]).encode()
             socket.send_fds(self._path, [request], [stdin, theirs, far.fileno()])
         finally:
             os.close(theirs)
@@ -99,7 +102,7 @@ def quick_children() -> Iterator[None]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     root = str(Path(__file__).resolve().parents[2])
     environment: Mapping[str, str] = {**os.environ, "PYTHONPATH": root}
-    command = [*_PREFIX, "tests.support.children", str(theirs.fileno())]
+    command = [sys.executable, "-m", "tests.support.children", str(theirs.fileno())]
     with (
         pytest.MonkeyPatch.context() as patch,
         ours,

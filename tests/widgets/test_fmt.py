@@ -73,28 +73,6 @@ def test_long_keys_are_shortened_and_short_ones_kept() -> None:
     assert fmt.short_key("legacy-note-17", UNICODE) == "legacy-note-17"
 
 
-def test_clean_shows_what_would_act() -> None:
-    assert fmt.clean("\x1b[31mred") == "\\e[31mred"
-    assert fmt.clean("\x1b]0;t\x07") == "\\e]0;t\\x07"
-    assert fmt.clean("a\tb\nc\rd") == "a\\tb\\nc\\rd"
-    assert fmt.clean("\x9b2J") == "\\x9b2J"
-    assert fmt.clean("\u202eabc\u2066") == "\\u202eabc\\u2066"
-    assert fmt.clean("\ud800") == "\\ud800"
-    assert fmt.clean("[/b] [red]x 名前 e\u0301") == "[/b] [red]x 名前 e\u0301"
-
-
-@given(st.text(alphabet=st.characters(exclude_categories=()), max_size=200))
-def test_clean_leaves_no_control_character(text: str) -> None:
-    cleaned = fmt.clean(text)
-    assert all(character.isprintable() or not character.isascii() for character in cleaned)
-    assert not any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in cleaned)
-    assert fmt.clean(text, ascii_only=True).isascii()
-
-
-def test_clean_is_bounded() -> None:
-    assert len(fmt.clean("x" * 1_000_000)) == fmt.LONGEST
-
-
 @given(st.one_of(st.none(), st.floats(-1, 2)), st.integers(0, 80))
 def test_bars_have_their_width(fraction: float | None, width: int) -> None:
     for glyphs in (UNICODE, ASCII):
@@ -121,17 +99,3 @@ def test_sparks_keep_the_newest() -> None:
 @given(st.lists(st.one_of(st.none(), st.floats()), max_size=30), st.integers(0, 40))
 def test_sparks_have_their_width(samples: list[float | None], width: int) -> None:
     assert cell_len(fmt.spark(samples, width, ASCII, failed="x")) == width
-
-
-@pytest.mark.parametrize(
-    "text", ["🇩🇪", "👍🏽", "1\u20e3", "👨\u200d👩", "\u3164", "\u034f", "\uffa0", "\u2800", "🏳\ufe0f"]
-)
-def test_what_terminals_join_or_hide_is_written_out(text: str) -> None:
-    shown = fmt.clean(text)
-    assert "\\u" in shown.lower()
-    assert cell_len(shown) == sum(cell_len(character) for character in shown)
-
-
-@pytest.mark.parametrize("text", ["名前", "e\u0301", "ﾊﾝｶｸ", "שלום", "नमस्ते", "👍", "…"])
-def test_what_people_write_is_left_alone(text: str) -> None:
-    assert fmt.clean(text) == text

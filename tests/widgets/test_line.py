@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widgets import fmt
+from storage_sync.values import visible
 from widgets.glyphs import ASCII, UNICODE, Look, Role, Tone, choose
 from widgets.line import Piece, cell, fit, plain, rule, spread, text_of, to_content, toned, width_of
 
@@ -14,7 +14,7 @@ TEXT = st.text(alphabet="ab 名é\u0301漢🙂…[/]", max_size=40)
 
 @given(st.lists(TEXT, max_size=5), st.integers(1, 60))
 def test_a_line_fits_exactly(texts: list[str], width: int) -> None:
-    line = tuple(Piece(fmt.clean(text)) for text in texts)
+    line = tuple(Piece(visible.clean(text)) for text in texts)
     for glyphs in (UNICODE, ASCII):
         assert width_of(fit(line, width, glyphs)) == width
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from textual.widgets import Input
 
-from widgets import fmt
+from storage_sync.values.visible import without_hidden
 
 
 class Entry(Input):
     """As `Input`; its value is what is seen."""
 
     def validate_value(self, value: str) -> str:
-        return fmt.without_hidden(value)
+        return without_hidden(value)
