@@ -176,7 +176,7 @@ def test_a_path_that_the_system_cannot_write_is_none() -> None:
 def test_a_named_file_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no such file"):
         load_settings(tmp_path / "none.toml", None, {}, {})
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="there is no such file"):
         load_settings(None, None, {}, {"STORAGE_SYNC_CONFIG": str(tmp_path / "none.toml")})
 
 
@@ -255,33 +255,36 @@ def test_a_token_shows_itself_to_nobody() -> None:
         pickle.dumps(token)
 
 
+A, B, M, S = "token-of-a", "token-of-b", "token-of-m", "token-of-s"
+
+
 @pytest.mark.parametrize(
     ("typed", "env", "toml", "value", "origin"),
     [
         ({}, {}, "", None, ""),
-        ({}, {"TURSO_TOKEN": "bbbbbbbb"}, "", "bbbbbbbb", "env TURSO_TOKEN"),
-        ({}, {"TURSO_TOKEN": "bbbbbbbb", "TURSO_AUTH_TOKEN": "aaaaaaaa"}, "", "aaaaaaaa", "env TURSO_AUTH_TOKEN"),
+        ({}, {"TURSO_TOKEN": B}, "", B, "env TURSO_TOKEN"),
+        ({}, {"TURSO_TOKEN": B, "TURSO_AUTH_TOKEN": A}, "", A, "env TURSO_AUTH_TOKEN"),
         (
             {},
-            {"TURSO_AUTH_TOKEN": "aaaaaaaa", "STORAGE_SYNC_TOKEN": "ssssssss"},
+            {"TURSO_AUTH_TOKEN": A, "STORAGE_SYNC_TOKEN": S},
             "",
-            "ssssssss",
+            S,
             "env STORAGE_SYNC_TOKEN",
         ),
-        ({}, {"MINE": "mmmmmmmm"}, '[primary]\ntoken_env = "MINE"', "mmmmmmmm", "env MINE"),
+        ({}, {"MINE": M}, '[primary]\ntoken_env = "MINE"', M, "env MINE"),
         (
             {},
-            {"MINE": "mmmmmmmm", "TURSO_TOKEN": "bbbbbbbb"},
+            {"MINE": M, "TURSO_TOKEN": B},
             '[primary]\ntoken_env = "MINE"',
-            "bbbbbbbb",
+            B,
             "env TURSO_TOKEN",
         ),
-        ({"token_env": "MINE"}, {"MINE": "mmmmmmmm", "TURSO_TOKEN": "bbbbbbbb"}, "", "mmmmmmmm", "env MINE"),
+        ({"token_env": "MINE"}, {"MINE": M, "TURSO_TOKEN": B}, "", M, "env MINE"),
         (
             {},
-            {"STORAGE_SYNC_TOKEN_ENV": "MINE", "MINE": "mmmmmmmm", "TURSO_TOKEN": "bbbbbbbb"},
+            {"STORAGE_SYNC_TOKEN_ENV": "MINE", "MINE": M, "TURSO_TOKEN": B},
             "",
-            "mmmmmmmm",
+            M,
             "env MINE",
         ),
     ],
@@ -317,6 +320,13 @@ def test_a_token_file_that_holds_none(tmp_path: Path, file: Path, content: bytes
     loaded = load_settings(write(file, f'token_file = "{secret}"'), None, {}, {})
     with pytest.raises(ConfigError):
         read_token(loaded, {})
+
+
+@pytest.mark.parametrize("value", ["1", "tok", "null", "seven77"])
+def test_what_is_too_short_to_be_a_token_is_refused(value: str, file: Path) -> None:
+    env = {"TURSO_AUTH_TOKEN": value}
+    with pytest.raises(ConfigError, match="fewer than 8 characters"):
+        read_token(load_settings(write(file, ""), None, {}, env), env)
 
 
 def test_what_was_named_must_hold_a_token(file: Path, tmp_path: Path) -> None:

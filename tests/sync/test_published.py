@@ -193,7 +193,7 @@ async def test_an_undo_puts_no_file_over_what_do_memory_has_just_written(
 
 
 def leave_half_a_copy(request_of: Request) -> str:
-    left = Path(f"{request_of.settings.cache}.build-undo")
+    left = Path(f"{request_of.settings.cache}.build-undo-{'0a' * 8}")
     left.write_bytes(b"half a copy")
     return left.name
 
@@ -210,14 +210,23 @@ async def test_what_a_killed_undo_left_goes_with_the_next_run(request_of: Reques
     assert left not in names_beside(request_of)
 
 
+async def test_a_file_of_others_with_such_a_name_stays(request_of: Request) -> None:
+    await operations.sync(request_of)
+    cache = Path(str(request_of.settings.cache))
+    for ending in (".build-undo", ".build-undo-notes", ".build-undo-0123456789abcdef.bak"):
+        cache.with_name(cache.name + ending).write_bytes(b"not ours")
+    await operations.sync(request_of)
+    assert len([name for name in names_beside(request_of) if ".build-undo" in name]) == 3
+
+
 async def test_an_undo_without_room_leaves_nothing(request_of: Request, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(source: str, target: str) -> None:
-        Path(target).write_bytes(Path(source).read_bytes()[:4096])
+    def full(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes()[:4096])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     await operations.sync(request_of)
     await operations.rebuild(request_of)
-    monkeypatch.setattr("storage_sync.edits.undo.shutil.copyfile", full)
+    monkeypatch.setattr("storage_sync.edits.undo.copy_file", full)
     outcome = await operations.mend("undo", request_of, lambda context: undo.run_undo(context, None))
     assert outcome.exit_code == 8
     assert not [name for name in names_beside(request_of) if ".build-" in name]
