@@ -40,24 +40,28 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || \
 		{ echo 'python -m venv failed; on Debian and Ubuntu install python3-venv' >&2; exit 2; }
 
-$(STAMPS)/run: requirements.lock | $(BIN)/python
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+LOCKED := $(PIP) --no-deps --require-hashes
+# the lock files are complete: pip need not resolve, and so leaves out the theme that libsql-client asks for
+
+$(STAMPS)/run: requirements.lock requirements-build.lock | $(BIN)/python
 	@mkdir -p $(STAMPS)
-	@echo 'installing what requirements.lock names' >&2
-	@$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.lock >&2
+	@echo 'installing what requirements.lock and requirements-build.lock name' >&2
+	@$(LOCKED) -r requirements.lock -r requirements-build.lock >&2
 	@touch $@
 
 $(STAMPS)/dev: requirements-dev.lock $(STAMPS)/run
 	@echo 'installing what requirements-dev.lock names' >&2
-	@$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-dev.lock >&2
+	@$(LOCKED) -r requirements-dev.lock >&2
 	@touch $@
 
 $(STAMPS)/native: $(RUST_SOURCES) pyproject.toml $(STAMPS)/run
 	@echo 'building the native module' >&2
 	@if command -v cargo >/dev/null; then \
-		PIP_QUIET=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --locked $(CARGO_FLAGS) >&2; \
+		PATH="$(abspath $(BIN)):$$PATH" MATURIN_PEP517_ARGS="--locked $(CARGO_FLAGS)" $(PIP) --no-deps --no-build-isolation -e . >&2; \
 	else \
 		echo "$(RUST_MESSAGE)" >&2; \
-		$(BIN)/python -m pip install --disable-pip-version-check --no-deps --quiet -e . >&2; \
+		$(PIP) --no-deps -e . >&2; \
 	fi
 	@$(BIN)/python -m compileall -q storage_sync console widgets
 	@touch $@
@@ -100,9 +104,11 @@ format: $(STAMPS)/dev  ## ruff format, cargo fmt
 	$(BIN)/ruff format
 	for crate in $(CRATES); do cargo fmt --manifest-path $$crate --all || exit 1; done
 
-lock: | $(BIN)/python  ## exact pins of everything, from pyproject.toml
-	$(BIN)/python packaging/lock.py requirements.lock
-	$(BIN)/python packaging/lock.py requirements-dev.lock --extra dev
+UV := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+lock: $(STAMPS)/dev  ## exact pins and hashes of everything, from pyproject.toml
+	$(UV) pyproject.toml --output-file requirements.lock
+	$(UV) pyproject.toml --extra dev --output-file requirements-dev.lock
+	echo 'maturin>=1.9,<2' | $(UV) - --output-file requirements-build.lock
 
 faults: build $(STAMPS)/dev tools  ## what breaks, at full size: damage, kills, power, races, network, a monkey
 	STORAGE_SYNC_FAULTS=full $(BIN)/python -m pytest --numprocesses $(JOBS) --timeout 7200 \
