@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,11 +18,11 @@ from storage_sync.values.snapshot import Run
 from tests.independent.projection_check import check
 from tests.model import mirror
 from tests.model.primary_model import Primary, Scope, State, project
-from tests.support import hrana, stores
+from tests.support import hrana, size, stores
 from tests.support.command import fingerprint
 from tests.support.sqld import Sqld
 
-HISTORIES = int(os.environ.get("FULL_STACK_HISTORIES", "300"))
+HISTORIES = int(300 * size.HISTORIES)
 PARTS = 10
 STEPS = 6
 ALL = frozenset({"adopt", "allow_shrink"})

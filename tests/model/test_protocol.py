@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from random import Random
 
 import pytest
@@ -13,8 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from tests.model import strategies
 from tests.model.histories import ALL, Diverged, World, play
 from tests.model.sync_model import Consent, Kill
+from tests.support import size
 
-HISTORIES = int(os.environ.get("MODEL_HISTORIES", "10000"))
+HISTORIES = int(10_000 * size.HISTORIES)
 TO_FIND = 300
 
 
