@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from console.cli.invocation import Answer, Invocation, Limits
+from storage_sync.config.do_memory import speaks_of_it
 from storage_sync.values.errors import GuardStopped, UsageError
 from storage_sync.values.outcome import Orphan, Outcome, Word
 from storage_sync.values.part import Part
@@ -120,7 +121,13 @@ def diff(invocation: Invocation, flags: Sequence[str], limits: Limits) -> Answer
 
 def doctor(invocation: Invocation) -> Answer:
     request = invocation.request(primary=False, cache=False)
-    return _asked(invocation, lambda core, progress, cancel: core.doctor(request, progress, cancel))
+    answer = _asked(invocation, lambda core, progress, cancel: core.doctor(request, progress, cancel))
+    if not speaks_of_it(invocation.env):
+        return answer
+    from storage_sync.primary.server_choice import other_stores
+
+    told = other_stores(request.settings, invocation.env)
+    return replace(answer, outcome=replace(answer.outcome, warnings=(*answer.outcome.warnings, *told)))
 
 
 def _asked(invocation: Invocation, call: Callable[[Any, Any, Any], Coroutine[object, object, Outcome]]) -> Answer:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from console.cli.exec_process import Stopped, Stopping, become, write_line
 from console.cli.invocation import Invocation, Limits
+from storage_sync.config.do_memory import speaks_of_it
+from storage_sync.primary.server_choice import other_stores
 from storage_sync.values.errors import StorageSyncError, UsageError, exit_code_of
 from storage_sync.values.secrets import redacted
 from storage_sync.values.visible import clean
@@ -129,6 +131,9 @@ class Start:
     def _updated(self) -> Ended:
         limits = Limits(0.0, max(self.deadline - END_S - time.monotonic(), 0.0), ATTEMPTS)
         request = self.invocation.request(limits=limits)
+        if speaks_of_it(self.invocation.env) or Path(self.command[0]).name.startswith("do-memory"):
+            for told in other_stores(request.settings, self.invocation.env):
+                self._say(told)
         with suppress(OSError):
             # do-memory makes the folder when it starts; then it would start without the rows
             Path(request.settings.cache or "").parent.mkdir(parents=True, exist_ok=True)

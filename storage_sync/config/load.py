@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from storage_sync.config import do_memory
 from storage_sync.config.file import check_known, read_file
 from storage_sync.config.places import default_file
 from storage_sync.config.settings import BY_KEY, BY_NAME, FIELDS, Field, Settings, Ui, absolute, convert, nearest
 from storage_sync.files.ownership import changeable_by_others
 from storage_sync.values.errors import ConfigError
 
-_FOREIGN_NAMES = {
-    "primary": ("TURSO_DATABASE_URL", "TURSO_URL"),
-    "cache": ("REDB_CACHE_PATH", "REDB_PATH"),
-}
 _PREFIX = "STORAGE_SYNC_"
 _OTHER_VARIABLES = {"STORAGE_SYNC_CONFIG", "STORAGE_SYNC_TOKEN"}
 
@@ -114,18 +111,17 @@ def load_settings(
             f"{origin}: no profile {chosen!r} in {path}" + (f"; did you mean {near}?" if near else ""),
             hint=f"profiles there: {', '.join(known) or 'none'}",
         )
-    for field in FIELDS:
-        for variable in (*_variables(field), *_FOREIGN_NAMES.get(field.name, ())):
-            if field.name not in ("profile", "ui.keymap") and env.get(variable):
-                put(
-                    field, env[variable], Origin("environment", variable), f"environment variable {variable}", text=True
-                )
-                break
+    for field, variable, value in _from_environment(env):
+        put(field, value, Origin("environment", variable), f"environment variable {variable}", text=True)
     for name, value in typed.items():
         field = BY_NAME[name]
         option = _option(name, value)
         put(field, value, Origin("typed", option), option, text=isinstance(value, str))
     trusted = _require_trusted(path, origins) if file is not None else ()
+    local = do_memory.local_primary(env)
+    if local is not None and values.get("primary") is None:
+        variable = do_memory.LOCAL_PRIMARY
+        put(BY_NAME["primary"], local, Origin("environment", variable), f"environment variable {variable}", text=True)
     ui = {name[3:]: values.pop(name) for name in list(values) if name.startswith("ui.")}
     settings = Settings(**values, ui=Ui(**ui))
     asked = (config_file, profile, dict(typed))
@@ -145,6 +141,18 @@ def _require_trusted(path: Path, origins: Mapping[str, Origin]) -> tuple[str, ..
 
 def _path_or_none(text: str | None) -> Path | None:
     return Path(text).expanduser() if text else None
+
+
+def _from_environment(env: Mapping[str, str]) -> Iterator[tuple[Field, str, str]]:
+    """Settings that it names, each with the variable and its value as ours is written."""
+    for field in FIELDS:
+        if field.name in ("profile", "ui.keymap"):
+            continue
+        own, its = _variables(field), do_memory.NAMES.get(field.name, ())
+        variable = next((name for name in (*own, *its) if env.get(name)), None)
+        if variable is not None:
+            text = env[variable]
+            yield field, variable, text if variable in own else do_memory.as_ours(field.name, text)
 
 
 def _variables(field: Field) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -151,6 +152,7 @@ def test_a_primary_in_trouble(
         (("--window", "none"), {}, 2),
         ((), {"TURSO_DATABASE_URL": "libsql://a.example/?authToken=hush"}, 2),
         ((), {"TURSO_DATABASE_URL": ""}, 2),
+        ((), {"MEMORY_MAX_EPISODES_CACHE": "many"}, 2),
         ((), {"TURSO_DATABASE_URL": "file:none.db"}, 4),
         ((), {"REDB_CACHE_PATH": "/proc/none/cache.redb"}, 8),
     ],
@@ -162,8 +164,9 @@ def test_a_configuration_that_is_wrong(
     starts = Starts(Tool.at(tmp_path / "tool", "unused"), {**usual, **variables})
     ended = starts.run("echo", "started", options=(*LONG, *options), cwd=tmp_path)
     assert (ended.exit_code, ended.stdout) == (0, "started\n"), ended.stderr
-    assert ended.stderr.startswith("storage-sync exec: ")
-    assert ended.stderr.count("\n") == 1
+    reasons = [line for line in ended.stderr.splitlines() if "do-memory's server" not in line]
+    assert len(reasons) == 1
+    assert reasons[0].startswith("storage-sync exec: ")
     assert "hush" not in ended.stderr
     assert starts.run("echo", options=(*LONG, *options, "--strict"), cwd=tmp_path).exit_code == exit_code
 
@@ -191,6 +194,57 @@ def test_a_file_that_blocks_does_not_keep_command_from_its_start(tmp_path: Path)
     assert ended.stdout.split() == ["started", "SigIgn:", "0000000000000000"]
     assert ended.stderr == "storage-sync exec: gave up after 1 s\n"
     assert starts.run("echo", options=(*options, "--strict")).exit_code == 13
+
+
+# ------------------------------------------------------------------------------- where do-memory's settings are
+
+
+def test_settings_of_do_memory_as_it_reads_them(tmp_path: Path) -> None:
+    """Relative to the working folder, without `~` and escapes, in a folder that is not there yet."""
+    work = tmp_path / "work"
+    database = stores.primary("v47-small", work / "da ta%20")
+    variables = {
+        "MEMORY_DB_PATH": "./da ta%20/primary.db",
+        "REDB_CACHE_PATH": "~/new/cache.redb",
+        "MEMORY_MAX_EPISODES_CACHE": "20",
+    }
+    starts = Starts(Tool.at(tmp_path / "tool", "unused", work / "~" / "new" / "cache.redb"), variables)
+    ended = starts.run("true", options=LONG, cwd=work)
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    report = check(stores.quiet_copy(database, tmp_path / "compared"), starts.tool.cache, window=20)
+    assert report.holds(), report.text()
+
+
+@pytest.mark.parametrize("address", ["primary.db", "file:primary.db", "file:./primary.db"])
+def test_an_address_that_is_a_file(tmp_path: Path, address: str) -> None:
+    stores.primary("v47-small", tmp_path)
+    variables = {"TURSO_DATABASE_URL": address, "REDB_CACHE_PATH": "cache.redb", "MEMORY_DB_PATH": "none.db"}
+    starts = Starts(Tool.at(tmp_path / "tool", "unused"), variables)
+    ended = starts.run("true", options=(*LONG, "--strict"), cwd=tmp_path)
+    # the server prefers the other name
+    assert ended.exit_code == 0, ended.stderr
+    assert "do-memory's server will use file:none.db, not " in ended.stderr
+
+
+def test_it_says_when_the_server_uses_another_primary(server: Sqld, tmp_path: Path) -> None:
+    cache = tmp_path / "cache.redb"
+    usual = {
+        "TURSO_DATABASE_URL": server.url.replace("http", "libsql") + "?tls=0",
+        "TURSO_AUTH_TOKEN": "any",
+        "REDB_CACHE_PATH": str(cache),
+        "XDG_DATA_HOME": str(tmp_path / "share"),
+    }
+    tool = Tool.at(tmp_path / "tool", "unused", cache)
+    local_choice = f"will use file:{tmp_path}/share/do-memory/memory.db, not libsql://"
+    for more, told in (({}, local_choice), ({"MEMORY_STORAGE_MODE": "Remote"}, "")):
+        ended = Starts(tool, {**usual, **more}).run("echo", "started", options=LONG)
+        assert ended.stdout == "started\n"
+        assert told in ended.stderr if told else ended.stderr == ""
+        doctor = tool.start_bare("doctor", "--json", env={**tool.variables, **usual, **more})
+        out, _ = doctor.communicate(timeout=60)
+        warned = [text for text in json.loads(out)["warnings"] if "do-memory's server" in text]
+        assert bool(warned) == bool(told)
+        assert all(told in text for text in warned)
 
 
 # --------------------------------------------------------------------------------------- usage and COMMAND

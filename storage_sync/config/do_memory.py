@@ -1,0 +1,81 @@
+"""do-memory's own settings in the environment: how they read as ours, and which stores its server takes by them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "primary": ("TURSO_DATABASE_URL", "TURSO_URL"),
+    "cache": ("REDB_CACHE_PATH", "REDB_PATH"),
+    "max_episodes_cache": ("MEMORY_MAX_EPISODES_CACHE",),
+}
+"""Variables that say what a setting of ours says, the first one first."""
+LOCAL_PRIMARY = "MEMORY_DB_PATH"
+"""The primary where nothing else names one: a file."""
+MODE = "MEMORY_STORAGE_MODE"
+_URL, _TOKEN = "TURSO_DATABASE_URL", "TURSO_AUTH_TOKEN"
+_FILE = "file:"
+_USUAL_CACHE = "./data/cache.redb"
+_OURS = frozenset({variable for variables in NAMES.values() for variable in variables} | {LOCAL_PRIMARY, MODE, _TOKEN})
+
+
+def as_ours(setting: str, text: str) -> str:
+    """Its value as ours is written. do-memory knows no `~` and no escapes in a path, and a bare path is a file."""
+    if setting == "cache":
+        return f"{Path.cwd()}/{text}" if text.startswith("~") else text
+    if setting == "primary" and (text.startswith(_FILE) or "://" not in text):
+        return _FILE + text.removeprefix(_FILE).replace("%", "%25")
+    return text
+
+
+def local_primary(env: Mapping[str, str]) -> str | None:
+    """URL of the file that `MEMORY_DB_PATH` names."""
+    path = env.get(LOCAL_PRIMARY)
+    return _FILE + quote(path.removeprefix(_FILE)) if path else None
+
+
+def speaks_of_it(env: Mapping[str, str]) -> bool:
+    """Whether anything of do-memory is set."""
+    return any(env.get(name) for name in _OURS)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStores:
+    """What a server takes that starts in an environment. None: none, only the cache, or only memory."""
+
+    primary: str | None
+    cache: Path | None
+
+
+def server_stores(env: Mapping[str, str]) -> ServerStores:
+    """The choice of do-memory's server 0.1.47: a local file, unless it is told otherwise or that cannot be one."""
+    mode = env.get(MODE, "").lower()
+    if mode == "memory":
+        return ServerStores(None, None)
+    cache = Path(env.get("REDB_CACHE_PATH", _USUAL_CACHE))
+    remote = env.get(_URL) if _TOKEN in env else None
+    if mode == "remote" and remote is not None:
+        return ServerStores(as_ours("primary", remote), cache)
+    named = local_primary(env)
+    url = env.get(_URL, "")
+    if named is not None:
+        return ServerStores(named, cache)
+    if not url or url.startswith("libsql://"):
+        return ServerStores(_FILE + quote(str(_usual_primary(env))), cache)
+    # an address of another kind is taken for the path of a file first, which does not open
+    return ServerStores(as_ours("primary", url) if "://" not in url or url.startswith(_FILE) else remote, cache)
+
+
+def _usual_primary(env: Mapping[str, str]) -> Path:
+    import sys
+
+    home = Path(env.get("HOME") or Path.home())
+    if sys.platform == "darwin":
+        folder = home / "Library" / "Application Support"
+    else:
+        named = env.get("XDG_DATA_HOME", "")
+        folder = Path(named) if named.startswith("/") else home / ".local" / "share"
+    return folder / "do-memory" / "memory.db"
