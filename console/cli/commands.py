@@ -131,13 +131,16 @@ def sync(
     "--deadline", type=_SECONDS, default=3.0, metavar="S", show_default=True, help="COMMAND starts at the latest then."
 )
 @click.option("--strict", is_flag=True, help="End with the code of what stopped the update, without COMMAND.")
+@click.option("--after", is_flag=True, help="Stay beside COMMAND, and update again when it has ended.")
 @click.argument("command", metavar="COMMAND…", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
-def exec(context: click.Context, deadline: float, strict: bool, command: tuple[str, ...]) -> None:  # noqa: A001
+def exec(  # noqa: A001
+    context: click.Context, deadline: float, strict: bool, after: bool, command: tuple[str, ...]
+) -> None:
     """Bring the cache up to date, then become COMMAND: how do-memory is started."""
     from console.cli import exec as work
 
-    work.run(_begin(context), command, deadline_s=deadline, strict=strict)
+    work.run(_begin(context), command, deadline_s=deadline, strict=strict, after=after)
 
 
 @storage_sync.command()

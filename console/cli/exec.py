@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -19,7 +19,8 @@ from console.cli.exec_process import Stopped, Stopping, become, write_line
 from console.cli.invocation import Invocation, Limits
 from storage_sync.config.do_memory import speaks_of_it
 from storage_sync.primary.server_choice import other_stores
-from storage_sync.values.errors import StorageSyncError, UsageError, exit_code_of
+from storage_sync.service.schedule import Trigger
+from storage_sync.values.errors import LeaseHeld, StorageSyncError, UsageError, exit_code_of
 from storage_sync.values.secrets import redacted
 from storage_sync.values.visible import clean
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 NO_COMMIT_S = 0.3
 """In the last so many seconds of the deadline no commit begins."""
 ATTEMPTS = 2
+AFTER_S = 30.0
+"""Longest time of the update after COMMAND."""
 END_S = 0.1
 """Of the deadline, for what comes after the update: the line of history, the note, the start itself."""
 LATE_S = 0.05
@@ -57,6 +60,8 @@ class Start:
     deadline_s: float
     strict: bool
     began: float = field(default_factory=lambda: time.monotonic() - min(time.process_time(), _STARTED_MOST_S))
+    unstarted: Callable[[], None] | None = None
+    """Called when this process ends without COMMAND."""
     stopping: Stopping = field(default_factory=Stopping)
     cancel: Cancel | None = None
     update: Startup | None = None
@@ -80,21 +85,25 @@ class Start:
             self._go_on(ended, self.stopping.end)
         except Stopped as stopped:
             self._left.acquire(blocking=False)
-            os._exit(stopped.exit_code)
+            self._end(stopped.exit_code)
 
     def _go_on(self, ended: Ended, last: Callable[[], None]) -> NoReturn:
         """What is done at the end, by whoever has `_left`; `last` just before COMMAND."""
         if ended.reason:
-            self._say(ended.reason)
+            _say(self.invocation, ended.reason)
         if ended.exit_code and self.strict:
-            os._exit(ended.exit_code)
+            self._end(ended.exit_code)
         with suppress(StorageSyncError):
             self._announce()
         last()
-        become(self.command, self._say)
+        told, exit_code = become(self.command)
+        _say(self.invocation, told)
+        self._end(exit_code)
 
-    def _say(self, text: str) -> None:
-        write_line(clean(redacted(f"storage-sync exec: {text}", self.invocation.secrets)))
+    def _end(self, exit_code: int) -> NoReturn:
+        if self.unstarted is not None:
+            self.unstarted()
+        os._exit(exit_code)
 
     def _announce(self) -> None:
         """Nobody of ours commits while COMMAND opens the cache."""
@@ -133,7 +142,7 @@ class Start:
         request = self.invocation.request(limits=limits)
         if speaks_of_it(self.invocation.env) or Path(self.command[0]).name.startswith("do-memory"):
             for told in other_stores(request.settings, self.invocation.env):
-                self._say(told)
+                _say(self.invocation, told)
         with suppress(OSError):
             # do-memory makes the folder when it starts; then it would start without the rows
             Path(request.settings.cache or "").parent.mkdir(parents=True, exist_ok=True)
@@ -143,38 +152,71 @@ class Start:
         return Ended(outcome.error.message, outcome.error.exit_code)
 
     def _run(self, request: Request) -> Outcome:
-        """In a loop that is never closed: what hangs in it ends with us."""
-        import asyncio
-
-        from console.cli.running import logged
         from storage_sync.service.start import Startup
         from storage_sync.sync.cancel import Cancel
 
-        cancel = Cancel(commit_until=self.deadline - NO_COMMIT_S)
-        self.cancel, self.update = cancel, Startup(request, cancel, self.began)
-        loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(loop)
-        loop.add_reader(self.stopping.woken, _nothing)
+        self.cancel = Cancel(commit_until=self.deadline - NO_COMMIT_S)
+        self.update = Startup(request, self.cancel, self.began)
+        return _in_loop(self.invocation, self.stopping, self.cancel, self.update.run())
 
-        def ask(number: int) -> None:
-            loop.call_soon_threadsafe(cancel.ask, f"signal {number}", 128 + number)
 
-        with logged(self.invocation, silent=True):
-            self.stopping.ask = ask
-            try:
-                return loop.run_until_complete(self.update.run())
-            finally:
-                self.stopping.ask = None
+def _in_loop(
+    invocation: Invocation, stopping: Stopping, cancel: Cancel, work: Coroutine[object, object, Outcome]
+) -> Outcome:
+    """In a loop that is never closed: what hangs in it ends with us."""
+    import asyncio
+
+    from console.cli.running import logged
+
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    loop.add_reader(stopping.woken, _nothing)
+
+    def ask(number: int) -> None:
+        loop.call_soon_threadsafe(cancel.ask, f"signal {number}", 128 + number)
+
+    with logged(invocation, silent=True):
+        stopping.ask = ask
+        try:
+            return loop.run_until_complete(work)
+        finally:
+            stopping.ask = None
+
+
+def _say(invocation: Invocation, text: str) -> None:
+    write_line(clean(redacted(f"storage-sync exec: {text}", invocation.secrets)))
 
 
 def _nothing() -> None:
     """The loop wakes, and Python calls its signal handlers."""
 
 
-def run(invocation: Invocation, command: Sequence[str], *, deadline_s: float, strict: bool) -> NoReturn:
+def run(invocation: Invocation, command: Sequence[str], *, deadline_s: float, strict: bool, after: bool) -> NoReturn:
     if invocation.machine:
         invocation.json = invocation.jsonl = False
         raise UsageError("exec has no document: standard output is COMMAND's", hint="leave out --json and --jsonl")
     if not command:
         raise UsageError("COMMAND is missing", hint="storage-sync exec [--deadline S] -- COMMAND…")
-    Start(invocation, command, deadline_s, strict).run()
+    start = Start(invocation, command, deadline_s, strict)
+    if not after:
+        start.run()
+    from console.cli.exec_after import supervise
+
+    supervise(lambda unstarted: replace(start, unstarted=unstarted).run(), lambda: _bring_in_after(invocation))
+
+
+def _bring_in_after(invocation: Invocation) -> None:
+    """What the primary has by now, once COMMAND has let go of the cache; a signal ends it before its commit."""
+    from storage_sync.service import operations
+
+    stopping, cancel = Stopping(), operations.Cancel()
+    with suppress(Stopped):
+        stopping.begin()
+        try:
+            request = replace(invocation.request(limits=Limits(deadline=AFTER_S)), trigger=Trigger.AFTER)
+            outcome = _in_loop(invocation, stopping, cancel, operations.sync(request, cancel=cancel))
+        except StorageSyncError as error:
+            _say(invocation, error.message)
+            return
+        if outcome.error is not None and outcome.error.code != LeaseHeld.code:
+            _say(invocation, outcome.error.message)

@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -78,8 +77,8 @@ def _nothing(number: int) -> None:
     """It is noted; there is nobody to tell."""
 
 
-def become(command: Sequence[str], say: Callable[[str], None]) -> NoReturn:
-    """Replace this process by `command`, found along PATH as execvp(3) does; exits 127 or 126 when that cannot be.
+def become(command: Sequence[str]) -> tuple[str, int]:
+    """Replace this process by `command`, found along PATH as execvp(3) does; gives why that cannot be, with 127 or 126.
 
     From any thread. Dispositions that Python changed are the usual ones again, the environment is the one of our start.
     """
@@ -95,14 +94,13 @@ def become(command: Sequence[str], say: Callable[[str], None]) -> NoReturn:
             # a script that names no interpreter is one for the shell
             os.execve("/bin/sh", ["sh", _found(command[0]), *command[1:]], variables)  # noqa: S606
     except OSError as error:
-        say(f"{command[0]}: {error.strerror}")
         absent = isinstance(error, FileNotFoundError | NotADirectoryError)
         # what is there and was not found lacks its interpreter
-        os._exit(NOT_FOUND if absent and not Path(command[0]).is_file() else NOT_EXECUTABLE)
+        code = NOT_FOUND if absent and not Path(command[0]).is_file() else NOT_EXECUTABLE
+        return f"{command[0]}: {error.strerror}", code
     except ValueError:
         # neither '' nor what holds a NUL can be a file's name
-        say(f"{command[0]!r}: no such command")
-        os._exit(NOT_FOUND)
+        return f"{command[0]!r}: no such command", NOT_FOUND
 
 
 def _found(name: str) -> str:

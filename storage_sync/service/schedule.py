@@ -23,6 +23,7 @@ class Trigger(StrEnum):
     RECOVERY = "recovery"
     RETRY = "retry"
     MANUAL = "manual"
+    AFTER = "after a program"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.support.processes import HOLD_REDB, running
 from tests.support.relay import Exchange, Fault, Relay, Script
 from tests.support.sqld import Sqld
 from tests.support.starts import Starts
+from tests.support.terminal import Terminal
 
 LONG = ("--deadline", "60")
 """So that a busy machine does not decide what these tests see."""
@@ -240,9 +242,9 @@ def test_it_says_when_the_server_uses_another_primary(server: Sqld, tmp_path: Pa
         ended = Starts(tool, {**usual, **more}).run("echo", "started", options=LONG)
         assert ended.stdout == "started\n"
         assert told in ended.stderr if told else ended.stderr == ""
-        doctor = tool.start_bare("doctor", "--json", env={**tool.variables, **usual, **more})
+        doctor = replace(tool, environment={**usual, **more}).start_bare("doctor", "--json")
         out, _ = doctor.communicate(timeout=60)
-        warned = [text for text in json.loads(out)["warnings"] if "do-memory's server" in text]
+        warned = [text for text in json.loads(out).get("warnings", ()) if "do-memory's server" in text]
         assert bool(warned) == bool(told)
         assert all(told in text for text in warned)
 
@@ -487,3 +489,90 @@ def test_a_second_start_waits_for_the_first_ones_commit(relay: Relay, tmp_path: 
             assert first.communicate(timeout=60)[1] == ""
             assert second.communicate(timeout=60) == ("second\n", "")
     assert [start["start"]["behind"] for start in starts.remembered()] == [0, 0]
+
+
+# ------------------------------------------------------------------------------------------------- --after
+
+AFTER = (*LONG, "--after")
+
+
+def test_after_command_what_came_meanwhile_is_brought_in(tmp_path: Path) -> None:
+    starts, primary = local(tmp_path)
+    with starts.begin("sh", "-c", "echo ready; read line; exit 7", options=AFTER) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        stores.execute(primary, [NEW])
+        child.communicate("go\n", timeout=60)
+    assert child.returncode == 7
+    after, start = starts.tool.json("history").document["runs"]
+    assert (after["kind"], after["trigger"], after["result"], after["update"]) == (
+        "sync",
+        "after a program",
+        "IN_SYNC",
+        3,
+    )
+    assert start["kind"] == "exec"
+    assert starts.tool.json("verify").exit_code == 0
+
+
+@pytest.mark.parametrize("script", ["exit 3", "kill -KILL $$", "kill -SEGV $$"])
+def test_exit_codes_of_a_child(tmp_path: Path, script: str) -> None:
+    starts, _ = local(tmp_path)
+    bare = subprocess.run(["sh", "-c", script], check=False).returncode
+    assert starts.run("sh", "-c", script, options=AFTER).exit_code == (bare if bare >= 0 else 128 - bare)
+
+
+def test_a_child_that_did_not_start_is_no_reason_for_an_update(tmp_path: Path) -> None:
+    starts, primary = local(tmp_path)
+    starts.tool.sync()
+    for command, options, exit_code in (
+        ("none-of-this", AFTER, 127),
+        ("true", (*AFTER, "--strict", "--window", "x"), 2),
+    ):
+        stores.execute(primary, [NEW])
+        assert starts.run(command, options=options).exit_code == exit_code
+        assert [run["trigger"] for run in starts.tool.json("history").document["runs"]].count("after a program") == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+def test_a_signal_is_passed_on(tmp_path: Path, number: signal.Signals) -> None:
+    starts, _ = local(tmp_path)
+    script = f"trap 'echo got it; exit 5' {number.name[3:]}; echo ready; while :; do sleep 0.01; done"
+    with starts.begin("sh", "-c", script, options=AFTER) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        child.send_signal(number)
+        out, _ = child.communicate(timeout=60)
+    assert (child.returncode, out) == (5, "got it\n")
+
+
+def test_a_key_of_the_terminal_reaches_command_once(tmp_path: Path) -> None:
+    starts, _ = local(tmp_path)
+    count = "trap 'echo caught' INT; echo ready; while [ ! -e stop ]; do sleep 0.01; done; echo over"
+    line = starts.line("sh", "-c", count, options=AFTER)
+    with Terminal(line, starts.tool.variables, folder=tmp_path) as terminal:
+        terminal.wait_for("ready")
+        terminal.press("\x03")
+        terminal.wait_for("caught")
+        (tmp_path / "stop").touch()
+        assert terminal.wait_for("over").count("caught") == 1
+        assert terminal.end() == 0
+
+
+def test_its_streams_end_with_command(tmp_path: Path) -> None:
+    """The reader of its output sees the end although the parent goes on."""
+    starts, _ = local(tmp_path)
+    inherited = "ls -l /proc/$PPID/fd | grep -c pipe:; exec sleep 0"
+    with starts.begin("sh", "-c", inherited, options=AFTER) as child:
+        out, _ = child.communicate(timeout=60)
+    assert child.returncode == 0
+    assert int(out) <= 2, "standard error, and the pipe that says whether COMMAND started"
+
+
+def test_everything_is_inherited_by_a_child_too(tmp_path: Path) -> None:
+    starts, _ = local(tmp_path)
+    bare = subprocess.run(
+        ["sh", "-c", INHERITED], capture_output=True, text=True, check=True, env=starts.tool.variables, cwd=tmp_path
+    )
+    through = starts.run("sh", "-c", INHERITED, options=AFTER, cwd=tmp_path)
+    assert through.stdout == bare.stdout
