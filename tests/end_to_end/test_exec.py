@@ -7,11 +7,12 @@ import os
 import resource
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -185,17 +186,18 @@ def test_a_guard_that_stops(tmp_path: Path) -> None:
     assert starts.run("echo", options=(*LONG, "--strict")).exit_code == 9
 
 
-def test_a_file_that_blocks_does_not_keep_command_from_its_start(tmp_path: Path) -> None:
-    """A named pipe for the token that nobody writes to: no timeout of ours reaches that far."""
-    pipe = tmp_path / "token"
-    os.mkfifo(pipe, 0o600)
-    starts = Starts(Tool.at(tmp_path / "tool", "http://127.0.0.1:1"))
-    options = ("--deadline", "1", "--token-file", str(pipe))
-    ended = starts.run("sh", "-c", "echo started; grep SigIgn /proc/self/status", options=options)
-    assert ended.exit_code == 0
-    assert ended.stdout.split() == ["started", "SigIgn:", "0000000000000000"]
-    assert ended.stderr == "storage-sync exec: gave up after 1 s\n"
-    assert starts.run("echo", options=(*options, "--strict")).exit_code == 13
+def test_what_blocks_does_not_keep_command_from_its_start(server: Sqld, tmp_path: Path) -> None:
+    """Another process has the history for itself: no timeout of the update reaches that far."""
+    starts = Starts(Tool.at(tmp_path / "tool", server.url))
+    starts.tool.sync()
+    with closing(sqlite3.connect(next((starts.tool.folder / "state").rglob("history.db")))) as history:
+        history.execute("BEGIN EXCLUSIVE")
+        options = ("--deadline", "1.5")
+        ended = starts.run("sh", "-c", "echo started; grep SigIgn /proc/self/status", options=options)
+        assert ended.exit_code == 0
+        assert ended.stdout.split() == ["started", "SigIgn:", "0000000000000000"]
+        assert ended.stderr == "storage-sync exec: gave up after 1.5 s\n"
+        assert starts.run("echo", options=(*options, "--strict")).exit_code == 13
 
 
 # ------------------------------------------------------------------------------- where do-memory's settings are
@@ -403,11 +405,10 @@ def test_a_signal_before_command_ends_it_all(relay: Relay, tmp_path: Path, numbe
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_while_a_file_is_opened(tmp_path: Path, number: signal.Signals) -> None:
-    pipe = tmp_path / "token"
-    os.mkfifo(pipe, 0o600)
-    starts = Starts(Tool.at(tmp_path / "tool", "http://127.0.0.1:1"))
-    with starts.begin("touch", str(tmp_path / "started"), options=(*LONG, "--token-file", str(pipe))) as child:
+def test_a_signal_before_anything_was_read(relay: Relay, tmp_path: Path, number: signal.Signals) -> None:
+    relay.play(lambda _, path: network.hang_before_headers)
+    starts = Starts(Tool.at(tmp_path / "tool", relay.url))
+    with starts.begin("touch", str(tmp_path / "started"), options=LONG) as child:
         status = Path(f"/proc/{child.pid}/status")
         while not _catches(status.read_text(), signal.SIGHUP):
             assert child.poll() is None
