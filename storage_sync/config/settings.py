@@ -124,6 +124,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(ge=0, le=1, description="Largest part of a table that one sync may remove without consent.", extra=_NEXT),
     ] = 0.5
     auto_repair: Annotated[bool, Meta(description="Let watch repair a damaged cache by itself.", extra=_NOW)] = True
+    copy_bytes_per_hour: Annotated[
+        int,
+        Meta(
+            ge=1_048_576,
+            le=1 << 60,
+            description="Most bytes that looks which start by themselves copy in an hour.",
+            extra=_NOW,
+        ),
+    ] = 20 << 30
     quarantine_days: Annotated[
         int, Meta(ge=0, le=36_500, description="Days that rows set aside are kept.", extra=_NOW)
     ] = 30

@@ -17,6 +17,8 @@ from storage_sync.values.errors import UsageError
 from storage_sync.values.outcome import Outcome, Plan
 
 Arguments = Mapping[str, object]
+RECHECK = "recheck"
+"""Judges a held file by what is known; too frequent to be told as a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,12 @@ def _verify(arguments: Arguments) -> Work:
         return await run_verify(context, deep=bool(arguments.get("deep")))
 
     return work
+
+
+def _recheck(_: Arguments) -> Work:
+    from storage_sync.verify.recheck import run_recheck
+
+    return run_recheck
 
 
 def _peek(_: Arguments) -> Work:
@@ -236,5 +244,6 @@ KINDS: Mapping[str, Kind] = {
     "unexpect": Kind("orphans", _unexpect),
     "verify": Kind("verify", _verify, judges=True),
     "peek": Kind("peek", _peek),
+    RECHECK: Kind("recheck", _recheck),
 }
 """By the name that `make_plan` and the queue know."""

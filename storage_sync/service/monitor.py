@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from storage_sync.cache.holders import is_listed
+from storage_sync.cache.holders import describe, is_listed
 from storage_sync.cache.identity import read_identity
 from storage_sync.cache.lease import lease_holder
 from storage_sync.cache.states import judge_file
@@ -30,6 +30,8 @@ LOOK_MS = 250
 LOCK_S = 0.5
 """Time between two looks at the kernel's list of locks while somebody else holds the file."""
 HELD = (LockState.OTHER, LockState.SHARED)
+UNLISTED_S = 10.0
+"""So long a file whose lock was refused counts as held although nobody is listed; then it is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,10 @@ class Pulse:
         self._at_proof: Fingerprint | None = None
         self._identity: FileIdentity | None = None
         self._now = asyncio.Event()
-        self._held = asyncio.Event()
-        """Somebody else holds the file."""
+        self._touched = asyncio.Event()
+        """The file or its lock may be another one than at the last look."""
+        self._refused_at: float | None = None
+        """When the lock was refused to a commit of ours, by the monotonic clock."""
 
     # ------------------------------------------------------------------------------------------- primary
 
@@ -184,29 +188,48 @@ class Pulse:
         if identity == self._identity or self._ears.replacing():
             return
         self._identity = identity
+        self._touched.set()
         self._board.event(FileChanged(path))
         self._board.log("info", "watch", f"{cache.name} changed")
         self._board.unproven("the cache file changed")
+        known = self._board.snapshot.cache
+        if known.look is not None:
+            self._board.update(cache=replace(known, changed_since=True))
         self._agenda.note(file_changed_at=time.time())
 
     async def locks(self) -> None:
-        """Notice at once that a held file is free, without a lock of our own (docs/cache.md#locks)."""
+        """Notice at once that a file was taken or is free, without a lock of our own (`docs/cache.md` 2.5)."""
         while True:
-            await self._held.wait()
-            await asyncio.sleep(LOCK_S)
-            if not await asyncio.to_thread(is_listed, self._session.cache_path):
-                await self.look_at_file()
+            held = self._board.snapshot.cache.lock in HELD
+            try:
+                async with asyncio.timeout(LOCK_S if held else None):
+                    await self._touched.wait()
+            except TimeoutError:
+                if await asyncio.to_thread(is_listed, self._session.cache_path):
+                    continue
+            self._touched.clear()
+            await self.look_at_file()
+
+    def lock_refused(self) -> None:
+        """Somebody had the lock when a commit of ours asked for it: who it is is looked up at once."""
+        self._refused_at = time.monotonic()
+        self._touched.set()
 
     def _note_lock(self, before: CacheHealth, after: CacheHealth) -> None:
-        """What failed because of the lock is tried again when it is gone."""
+        """While the file is held nothing is written; what waited is done when it is free."""
+        held = after.lock in HELD
+        if held is not self._agenda.past.held:
+            self._agenda.note(held=held)
+        if held and before.holder != after.holder and after.holder is not None:
+            self._board.log("info", "cache", f"held by {describe(after.holder)}; looked at through copies meanwhile")
         if before.lock in HELD and after.lock is LockState.FREE:
             self._board.log("info", "cache", "nobody else holds the file any more")
-            if self._agenda.past.failures:
-                self._agenda.note(recovered_at=time.time())
+            self._agenda.note(recovered_at=time.time())
 
     async def look_at_file(self) -> None:
-        """States, size, lock and space of the file, from outside."""
+        """States, size, lock and space of the file, from outside; a copy of another file is given up."""
         try:
+            await self._session.on_cache_thread(self._session.copies.drop_changed)
             witnessed = self._board.snapshot.cache.acked is not None
             judgement = await self._session.on_cache_thread(judge_file, self._session.cache_path, witnessed=witnessed)
         except StorageSyncError as error:
@@ -218,12 +241,12 @@ class Pulse:
             self._board.snapshot,
             judgement,
             ours=self._ears.committing(),
+            refused=self._refused_at is not None and time.monotonic() - self._refused_at < UNLISTED_S,
             lease=lease if lease is not None and lease.pid != os.getpid() else None,
             now=time.time(),
         )
         self._board.update(cache=after)
-        if after.lock in HELD:
-            self._held.set()
-        else:
-            self._held.clear()
+        if after.lock in HELD and before.lock not in HELD:
+            # from now on it is waited for
+            self._touched.set()
         self._note_lock(before, after)

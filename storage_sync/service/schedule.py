@@ -11,6 +11,11 @@ FILE_CHANGE_SETTLE_S = 0.5
 FILE_CHANGE_GAP_S = 5.0
 """A do-memory that writes all the time must not make us run all the time."""
 MOVED_SETTLE_MOST_S = 10.0
+HELD_SETTLE_S = 0.3
+HELD_GAP_S = 1.0
+"""Between two looks at a file that its holder writes to."""
+PROOF_GAP_S = 60.0
+"""Between two questions to the primary while the file is held: nothing can be written meanwhile."""
 JITTER = 0.1
 """Share of the interval by which a periodic run may come earlier or later."""
 
@@ -59,6 +64,12 @@ class Past:
     recovered_at: float | None = None
     """When the primary came back, not yet synced since."""
     manual_at: float | None = None
+    held: bool = False
+    """Another process has the file: it is looked at, and not written."""
+    asked_at: float | None = None
+    """When the primary was last asked for a proof."""
+    rechecked_at: float | None = None
+    """When a copy was last judged without it."""
     jitter: float = 0.0
     spread: float = 1.0
 
@@ -88,17 +99,36 @@ def next_run(timing: Timing, past: Past) -> Due | None:
     else:
         candidates.append(Due(past.last_end + timing.interval_s * (1 + JITTER * past.jitter), Trigger.INTERVAL))
     if past.moved_at is not None:
-        candidates.append(Due(past.moved_at + min(MOVED_SETTLE_MOST_S, timing.interval_s / 10), Trigger.STALENESS))
+        settle = HELD_SETTLE_S if past.held else min(MOVED_SETTLE_MOST_S, timing.interval_s / 10)
+        candidates.append(Due(past.moved_at + settle, Trigger.STALENESS))
     if past.proof_at is not None and past.last_end is not None:
         # a run that could not renew the proof is repeated by the interval, not by this
         due = past.proof_at + timing.staleness_s
         if due > past.last_end:
             candidates.append(Due(due, Trigger.STALENESS))
+    if past.held:
+        candidates = [_not_too_often(due, past) for due in candidates]
     if past.file_changed_at is not None:
-        settled = past.file_changed_at + FILE_CHANGE_SETTLE_S
-        rested = (past.last_end or past.started_at - FILE_CHANGE_GAP_S) + FILE_CHANGE_GAP_S
-        candidates.append(Due(max(settled, rested), Trigger.CACHE_CHANGED))
+        candidates.append(Due(_changed_at(past, past.file_changed_at), Trigger.CACHE_CHANGED))
     return min(candidates, key=lambda due: due.at) if candidates else None
+
+
+def may_ask(past: Past, now: float) -> bool:
+    """Whether the primary may be asked for a proof again while the file is held."""
+    return past.asked_at is None or now - past.asked_at >= PROOF_GAP_S
+
+
+def _not_too_often(due: Due, past: Past) -> Due:
+    return due if past.asked_at is None else replace(due, at=max(due.at, past.asked_at + PROOF_GAP_S))
+
+
+def _changed_at(past: Past, seen_at: float) -> float:
+    """When a change of the file is looked at."""
+    if past.held:
+        rested = max(past.last_end or 0.0, past.rechecked_at or 0.0) + HELD_GAP_S
+        return max(seen_at + HELD_SETTLE_S, rested)
+    rested = (past.last_end or past.started_at - FILE_CHANGE_GAP_S) + FILE_CHANGE_GAP_S
+    return max(seen_at + FILE_CHANGE_SETTLE_S, rested)
 
 
 def after_run(past: Past, *, ended_at: float, proof_at: float | None, failed: bool, retry_after: float | None) -> Past:

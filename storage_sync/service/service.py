@@ -23,13 +23,13 @@ from storage_sync.config.settings import Settings
 from storage_sync.config.token import Token
 from storage_sync.primary.source import Fingerprint
 from storage_sync.service import snapshots
-from storage_sync.service.jobs import KINDS, Job, request_flags, weighed, work_of
+from storage_sync.service.jobs import KINDS, RECHECK, Job, request_flags, weighed, work_of
 from storage_sync.service.journal import Journal
 from storage_sync.service.monitor import Ears, Pulse
-from storage_sync.service.operations import perform
+from storage_sync.service.operations import perform, quiet
 from storage_sync.service.publisher import Board
 from storage_sync.service.queries import QUESTIONS, Questions
-from storage_sync.service.schedule import Due, Timing, Trigger
+from storage_sync.service.schedule import Due, Timing, Trigger, may_ask
 from storage_sync.service.triggers import Agenda
 from storage_sync.state.witness import read_witness
 from storage_sync.sync.cancel import Cancel
@@ -39,13 +39,14 @@ from storage_sync.sync.session import Session
 from storage_sync.values.commands import Command
 from storage_sync.values.errors import CacheLocked, ConfigError, GuardStopped, StorageSyncError, UsageError
 from storage_sync.values.events import Accepted, Answer, ConfigChanged, Event, Refused, RunEnded, RunStarted
-from storage_sync.values.outcome import CheckStatus, FileIdentity, Outcome, Transfer
+from storage_sync.values.outcome import CheckStatus, FileIdentity, Outcome, Transfer, Word
 from storage_sync.values.snapshot import (
     CacheHealth,
     ConfigView,
     CoreBeat,
     Freshness,
     PrimaryHealth,
+    PrimaryStatus,
     Run,
     Setting,
     Snapshot,
@@ -116,6 +117,8 @@ class SyncService:
         with Journal.open(self._session.state, self._warn) as journal:
             self._journal = journal
             self._recall()
+            # whether somebody holds the file decides what the first run may do
+            await self._pulse.look_at_file()
             tasks = [
                 asyncio.create_task(loop())
                 for loop in (
@@ -333,14 +336,17 @@ class SyncService:
         while True:
             self._agenda.quiet()
             held = self._board.snapshot.paused or self._cancel is not None or not self._jobs.empty()
-            due = None if held else self._agenda.next_run(self._timing())
+            due = None if held else self._within_budget(self._agenda.next_run(self._timing()))
             self._show_next(due)
             now = time.time()
             if due is not None and due.at <= now:
-                kind = "sync" if self._board.snapshot.access == "rw" else "verify"
-                self._jobs.put_nowait(Job(kind, due.reason, self._repairs() if kind == "sync" else frozenset()))
-                # whatever else was waiting is answered by this run
-                self._agenda.note(manual_at=None, recovered_at=None, last_end=now)
+                job = self._job_for(due, now)
+                self._jobs.put_nowait(job)
+                if job.kind == RECHECK:
+                    self._agenda.note(file_changed_at=None, rechecked_at=now)
+                else:
+                    # whatever else was waiting is answered by this run
+                    self._agenda.note(manual_at=None, recovered_at=None, last_end=now)
                 continue
             try:
                 async with asyncio.timeout(due.at - now if due is not None else None):
@@ -348,17 +354,67 @@ class SyncService:
             except TimeoutError:
                 continue
 
+    def _job_for(self, due: Due, now: float) -> Job:
+        """What can be written is synced; a held file is compared, and between two comparisons judged by the last."""
+        past = self._agenda.past
+        if past.held and due.reason is not Trigger.MANUAL:
+            judged = due.reason is Trigger.CACHE_CHANGED and self._session.known is not None
+            return Job(RECHECK if judged and not may_ask(past, now) else "verify", due.reason)
+        kind = "sync" if self._board.snapshot.access == "rw" else "verify"
+        return Job(kind, due.reason, self._repairs() if kind == "sync" else frozenset())
+
+    def _within_budget(self, due: Due | None) -> Due | None:
+        """Not before a copy of the file fits into `copy_bytes_per_hour`; what a person asks for is not held back."""
+        cache, waits, copies = self._board.snapshot.cache, 0.0, self._session.copies
+        held_back = due is not None and due.reason is not Trigger.MANUAL and cache.size is not None
+        if held_back and not copies.has(read_identity(self._session.cache_path)):
+            waits = copies.wait_for(cache.size or 0, self._settings.copy_bytes_per_hour)
+        until = time.time() + waits if waits > 0 else None
+        if until is not None and cache.waits_until is None:
+            self._warn(f"copies of the cache reached copy_bytes_per_hour; the next look is in {waits:,.0f} s")
+        if (until is None) is not (cache.waits_until is None):
+            self._board.update(cache=replace(cache, waits_until=until))
+        return due if due is None or until is None else replace(due, at=max(due.at, until))
+
     async def _work(self) -> None:
         # a cancellation that came too late for a run was kept from it, and ends nothing else
         while not self._stop.is_set():
             job = await self._jobs.get()
-            await self._run_job(job)
+            await (self._recheck(job) if job.kind == RECHECK else self._run_job(job))
             self._agenda.ring()
 
     # --------------------------------------------------------------------------------------------- jobs
 
+    async def _recheck(self, job: Job) -> None:
+        """Judge the file by the last comparison. No run that anybody needs to hear of."""
+        self._cancel = Cancel()
+        request = Request(settings=self._settings_now(), token=self._token, max_attempts=1, flags=request_flags(job))
+        try:
+            outcome = await perform(self._session, job.kind, request, quiet, self._cancel, work_of(job))
+        finally:
+            self._cancel = None
+        now = time.time()
+        self._agenda.note(rechecked_at=now)
+        if outcome.error is not None and outcome.error.code not in _LASTING:
+            self._warn(f"the changed cache could not be looked at: {outcome.error.message}")
+            self._agenda.note(file_changed_at=now)
+            return
+        verdict = outcome.verdict
+        if verdict is Word.IN_SYNC and self._agenda.past.moved_at is not None:
+            verdict = Word.STALE
+        elif verdict is Word.IN_SYNC and self._board.snapshot.primary.status is not PrimaryStatus.CONNECTED:
+            verdict = Word.UNKNOWN
+        elif verdict is not Word.IN_SYNC:
+            # only the primary can tell what it is by now
+            self._agenda.note(moved_at=self._agenda.past.moved_at or now)
+        self._board.show(snapshots.rechecked(self._board.snapshot, outcome, now))
+        self._board.judge(verdict, "a new copy was judged by the last comparison")
+        self._look_again_if_it_changed(outcome.look.identity if outcome.look is not None else None)
+
     async def _run_job(self, job: Job) -> None:
         self._cancel = Cancel()
+        if KINDS[job.kind].judges and not job.plans:
+            self._agenda.note(asked_at=time.time())
         before: Fingerprint | None = None
         found = read_identity(self._session.cache_path)
         request = Request(
@@ -414,21 +470,24 @@ class SyncService:
             self._journal.record(outcome, run)
         self._show(job, outcome)
         lasting = outcome.error is not None and outcome.error.code in _LASTING and not _says_nothing(job, outcome)
-        if outcome.proof is not None or (lasting and kind.judges):
-            # what was refused once is looked at again when it moves on, not because it is still there
+        compared = job.kind == "verify" and outcome.error is None
+        if outcome.proof is not None or compared or (lasting and kind.judges):
+            # what was compared or refused once is looked at again when it moves on, not because it is still there
             self._pulse.proven(before)
         if kind.judges and not job.plans and not _outdated(job, outcome):
             self._agenda.ended(
                 proof_at=outcome.proof.at if outcome.proof is not None else None,
-                failed=outcome.error is not None and outcome.error.code not in _LASTING,
+                failed=outcome.error is not None and outcome.error.code not in (*_LASTING, CacheLocked.code),
             )
         if not job.plans and (kind.judges or kind.writes):
             self._look_again_if_it_changed(outcome.proof.identity if outcome.proof is not None else found)
-        if outcome.error is not None and outcome.error.code == CacheLocked.code:
+        locked = outcome.error is not None and outcome.error.code == CacheLocked.code
+        if locked:
             # who holds it is seen now, and so when that ends
-            self._pulse.ping_now()
+            self._pulse.lock_refused()
         self._board.event(RunEnded(outcome.run_id, outcome))
-        level = "fail" if outcome.error is not None else "warn" if outcome.warnings else "info"
+        failed = outcome.error is not None and not locked
+        level = "fail" if failed else "warn" if outcome.warnings else "info"
         self._board.log(level, kind.command, snapshots.sentence("plan" if job.plans else job.kind, outcome))
         if job.command_id is not None:
             self._answer(job, job.command_id, outcome)

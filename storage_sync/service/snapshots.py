@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from storage_sync.cache.holders import unlisted
 from storage_sync.cache.states import FileJudgement, error_for
-from storage_sync.values.outcome import CacheState, CheckStatus, LockHolder, Outcome, error_value
+from storage_sync.values.outcome import CacheState, CheckStatus, LockHolder, Outcome, Word, error_value
 from storage_sync.values.snapshot import (
     Behind,
     CacheHealth,
@@ -38,10 +39,19 @@ Recent = Callable[[str], tuple[CheckStatus, ...]]
 
 
 def from_outside(
-    snapshot: Snapshot, judgement: FileJudgement, *, ours: bool, lease: LockHolder | None, now: float
+    snapshot: Snapshot,
+    judgement: FileJudgement,
+    *,
+    ours: bool,
+    refused: bool,
+    lease: LockHolder | None,
+    now: float,
 ) -> CacheHealth:
-    """States, size, lock and space of the file. `ours`: the lock is held by our own commit."""
-    error = error_for(judgement, writing=snapshot.access == "rw")
+    """States, size, lock and space of the file. `ours`: the lock is held by our own commit; `refused`: it was refused
+    to one a moment ago, so that somebody has it whom nobody lists."""
+    if refused and not judgement.holders and not ours:
+        judgement = replace(judgement, holders=(unlisted(),))
+    error = error_for(judgement, writing=snapshot.access == "rw", held_ok=True)
     inside = [CacheState(state) for state in snapshot.states if state in INSIDE]
     return replace(
         snapshot.cache,
@@ -81,6 +91,22 @@ def after(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> S
     )
 
 
+def rechecked(snapshot: Snapshot, outcome: Outcome, now: float) -> Snapshot:
+    """The picture after a copy was judged by the last comparison: rows behind stay as they were, unless
+    rows of the cache differ from what was proven."""
+    freshness = snapshot.freshness
+    if outcome.verdict is Word.DRIFT:
+        behind = {table: Behind(change.insert, change.update, change.remove) for table, change in outcome.plan.items()}
+        freshness = replace(freshness, behind=behind, exact=False, as_of=now)
+    return replace(
+        snapshot,
+        freshness=freshness,
+        cache=cache_after(snapshot.cache, replace(outcome, proof=None), now),
+        states=outcome.states or snapshot.states,
+        error=outcome.error,
+    )
+
+
 def freshness_after(freshness: Freshness, outcome: Outcome, now: float) -> Freshness:
     """Rows behind are exact right after a comparison: none after a proof, else what the plan counts."""
     if outcome.proof is None and not outcome.plan:
@@ -98,6 +124,8 @@ def freshness_after(freshness: Freshness, outcome: Outcome, now: float) -> Fresh
 
 def cache_after(cache: CacheHealth, outcome: Outcome, now: float) -> CacheHealth:
     cache = _checked(cache, outcome, now)
+    if outcome.look is not None:
+        cache = replace(cache, look=outcome.look, changed_since=False)
     if outcome.states:
         inside = tuple(CacheState(state) for state in outcome.states if state in INSIDE)
         cache = replace(cache, states=(*(state for state in cache.states if state not in INSIDE), *inside))
@@ -144,7 +172,7 @@ def _figure(told: Mapping[str, object], name: str) -> float:
 
 def checks_after(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> tuple[CheckResult, ...]:
     generation = outcome.proof.generation if outcome.proof is not None else snapshot.cache.generation
-    subject = "file" if snapshot.cache.holder is None else "copy"
+    subject = outcome.look.of if outcome.look is not None else "file"
     made = tuple(CheckResult(check, now, generation, subject, recent(check.name)) for check in outcome.checks)
     return made or snapshot.checks
 
@@ -160,6 +188,14 @@ def sentence(kind: str, outcome: Outcome) -> str:
         changed = sum(change.insert + change.update + change.remove for change in outcome.applied.values())
         done = f"{changed:,} rows changed" if changed else "nothing to do"
     else:
-        failed = [check.name for check in outcome.checks if check.status is CheckStatus.FAIL]
-        done = f"failed: {', '.join(failed)}" if failed else f"{len(outcome.checks)} checks"
+        done = _checked_words(outcome)
     return f"{outcome.verdict.replace('_', ' ').lower()}; {done}"
+
+
+def _checked_words(outcome: Outcome) -> str:
+    """What a comparison found; of a held file its checks fail as long as rows wait, which the number says better."""
+    failed = [check.name for check in outcome.checks if check.status is CheckStatus.FAIL]
+    behind = sum(change.insert + change.update + change.remove for change in outcome.plan.values())
+    if behind and outcome.look is not None and outcome.look.held_by:
+        return f"{behind:,} row{'s differ' if behind > 1 else ' differs'} in a copy of the held file"
+    return f"failed: {', '.join(failed)}" if failed else f"{len(outcome.checks)} checks"

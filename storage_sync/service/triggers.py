@@ -12,7 +12,10 @@ from storage_sync.service.schedule import Due, Past, Timing, Trigger, after_run,
 
 SLACK_S = 1.0
 """A clock that is only trimmed goes back by less."""
-_MOMENTS = ("started_at", "last_end", "proof_at", "moved_at", "file_changed_at", "recovered_at", "manual_at")
+_MOMENTS = (
+    *("started_at", "last_end", "proof_at", "moved_at", "file_changed_at", "recovered_at", "manual_at"),
+    *("asked_at", "rechecked_at"),
+)
 
 
 class Agenda:

@@ -13,6 +13,7 @@ from storage_sync.state.witness import write_witness
 from storage_sync.sync.compare import Compared, known_to_primary
 from storage_sync.sync.context import Context
 from storage_sync.sync.inspection import Look, marked_file_facts
+from storage_sync.sync.known import known_of
 from storage_sync.sync.table_counts import proven_facts, table_counts
 from storage_sync.values.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, RowsRefused
 from storage_sync.values.outcome import CheckStatus, FileIdentity, Outcome, Proof, TableCounts, Word
@@ -38,6 +39,7 @@ async def proven(context: Context, compared: Compared, look: Look, generation: i
         draft.extra["payload_bytes"] = look.scan.payload_bytes
     await _acknowledge(context, draft.proof, unlisted, beyond)
     draft.verdict = Word.IN_SYNC
+    await keep_known(context, look)
     file = await context.session.on_cache_thread(marked_file_facts, context.session, look)
     draft.checks = all_checks(check_scope(context), file, facts)
     for check in draft.checks:
@@ -51,6 +53,13 @@ async def proven(context: Context, compared: Compared, look: Look, generation: i
         if context.options.strict:
             raise RowsRefused(f"{refused:,} rows of the primary were refused (--strict)")
     return draft.outcome()
+
+
+async def keep_known(context: Context, look: Look) -> None:
+    """Remember what was found of `look`, for the next copy of the same ledger."""
+    session, draft = context.session, context.draft
+    plan = {} if draft.verdict is Word.IN_SYNC else dict(draft.plan)
+    session.known = await session.on_cache_thread(known_of, look, draft.verdict, draft.proof, plan)
 
 
 def not_proven(context: Context, compared: Compared, look: Look) -> Outcome:

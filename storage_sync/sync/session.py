@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from storage_sync import _native
 from storage_sync.cache.copies import Copies
@@ -23,6 +23,9 @@ from storage_sync.state.directory import StateDir, open_state_dir
 from storage_sync.values.errors import ConfigError
 from storage_sync.values.outcome import Transfer
 from storage_sync.values.part import Part
+
+if TYPE_CHECKING:
+    from storage_sync.sync.known import Known
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,6 +43,8 @@ class Session:
         self._state: StateDir | None = None
         self._copies = copies
         self._own_copies = copies is None
+        self.known: Known | None = None
+        """What the last comparison with the primary found."""
 
     @property
     def cache_path(self) -> str:

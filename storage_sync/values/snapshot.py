@@ -16,6 +16,7 @@ from storage_sync.values.outcome import (
     CheckStatus,
     ErrorValue,
     LockHolder,
+    LookedAt,
     Plan,
     Proof,
     Word,
@@ -145,6 +146,12 @@ class CacheHealth:
     schema: int | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     looked_at: float | None = None
+    look: LookedAt | None = None
+    """What the last finding was made of."""
+    changed_since: bool = False
+    """The file is another one than at that look: what was found is past."""
+    waits_until: float | None = None
+    """Nothing looks by itself before, because of `copy_bytes_per_hour`."""
     peek: Peek | None = None
     error: ErrorValue | None = None
 

@@ -14,7 +14,7 @@ from storage_sync.checks.checks import all_checks
 from storage_sync.sync.compare import Compared, compared, looking, project, refusal_of
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.inspection import Look, looked, marked_file_facts
-from storage_sync.sync.prove import check_scope, count, make_proof, outside
+from storage_sync.sync.prove import check_scope, count, keep_known, make_proof, outside
 from storage_sync.sync.run import difference
 from storage_sync.sync.table_counts import pending_facts, table_changes
 from storage_sync.values.errors import StorageSyncError, exit_code_of
@@ -43,8 +43,11 @@ async def run_verify(context: Context, *, deep: bool) -> Outcome:
                 draft.checks = all_checks(check_scope(context), file, facts)
                 if context.options.part is not None:
                     _tell_part(context, comparison, context.options.part)
-                if refusal is None:
-                    _judge(context, comparison) if context.options.part is None else _judge_part(context, comparison)
+                if refusal is None and context.options.part is None:
+                    _judge(context, comparison)
+                    await keep_known(context, look)
+                elif refusal is None:
+                    _judge_part(context, comparison)
         except StorageSyncError as error:
             draft.checks = all_checks(check_scope(context), file, None, error.message)
             draft.exit_code = exit_code_of(error)

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from storage_sync.cache.holders import describe
 from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.snapshot import PrimaryHealth, PrimaryStatus
 
 STARTING = "starting"
 OK = "ok"
+WAITS = "waits"
+"""Another process has the cache, and what the primary has more waits for it: the normal state beside do-memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`word`: starting, ok, the code word of an error, `partial` (refused rows), or a verdict in lower case."""
+    """`word`: starting, ok, waits, the code word of an error, `partial` (refused rows), or a verdict in lower case."""
 
     word: str = STARTING
     message: str = ""
@@ -29,7 +32,7 @@ class Condition:
 
     @property
     def trouble(self) -> bool:
-        return self.word not in (STARTING, OK)
+        return self.word not in (STARTING, OK, WAITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,9 @@ class Change:
 
 
 def after_run(condition: Condition, outcome: Outcome, at: float) -> Condition:
-    """Only a run ends trouble. One that was interrupted says nothing."""
+    """Only a run ends trouble. One that was interrupted or met a held file says nothing."""
     error = outcome.error
-    if error is not None and error.code == "interrupted":
+    if error is not None and error.code in ("interrupted", "cache_locked"):
         return condition
     if error is not None:
         return _next(condition, Condition(error.code, error.message, error.hint, error.exit_code, at))
@@ -61,6 +64,11 @@ def after_run(condition: Condition, outcome: Outcome, at: float) -> Condition:
             condition, Condition("partial", told, hint or "storage-sync quarantine list", outcome.exit_code, at)
         )
     told = outcome.verdict.lower().replace("_", " ")
+    look = outcome.look
+    if outcome.verdict in (Word.STALE, Word.DRIFT) and look is not None and look.held_by:
+        rows = sum(change.insert + change.update + change.remove for change in outcome.plan.values())
+        said = f"{rows:,} rows wait until {describe(look.held_by[0])} has closed the cache"
+        return _next(condition, Condition(WAITS, said, "", 0, at))
     return _next(condition, Condition(outcome.verdict.lower(), f"the cache is {told}", hint, outcome.exit_code, at))
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,14 @@ print("ready", flush=True)
 sys.stdin.read()
 """
 
+HOLD_LOCK = """
+import fcntl, sys
+file = open(sys.argv[1], "rb")
+fcntl.flock(file, fcntl.LOCK_EX)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
 HOLD_LEASE = """
 import sys
 from storage_sync.cache.lease import Lease
@@ -60,6 +69,17 @@ DO_MEMORY = "do-memory-mcp-server"
 def holding(cache: object, name: str = DO_MEMORY) -> AbstractContextManager[subprocess.Popen[str]]:
     """A process that goes by the name of do-memory's server and has the cache open, as that does."""
     return running(HOLD_AS, cache, "write", name, name=name)
+
+
+def written_by_holder(cache: Path, change: Callable[[Path], object]) -> None:
+    """The file becomes, in place and without a lock, what `change` makes of a copy of it: its holder wrote it."""
+    copy = cache.with_name("written.redb")
+    shutil.copyfile(cache, copy)
+    change(copy)
+    with cache.open("r+b") as file:
+        file.write(copy.read_bytes())
+        file.truncate()
+    copy.unlink()
 
 
 @contextmanager

@@ -108,7 +108,7 @@ def test_what_must_write_is_refused_and_told_what_to_do(stores: Stores) -> None:
 
 def test_rows_that_its_holder_wrote_are_told(stores: Stores) -> None:
     key, value = next((key, value) for (table, key), value in stores.rows().items() if table == "heuristics")
-    _native.edit(str(stores.cache), [("heuristics", key, _native.digest("blake3", value), None)], {}, 1, 0)
+    _native.edit(str(stores.cache), [("heuristics", key, _native.digest("blake3", value), None)], {}, None, 0)
     with holding(stores.cache):
         code, document = stores.json("verify", "--deep")
     assert (code, document["verdict"], document["look"]["of"]) == (1, "DRIFT", "copy")

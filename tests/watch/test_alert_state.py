@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from storage_sync.values.outcome import ErrorValue, Outcome, TableCounts, Word
+from dataclasses import replace
+
+from storage_sync.values.outcome import (
+    ErrorValue,
+    LockHolder,
+    LookedAt,
+    Outcome,
+    TableChange,
+    TableCounts,
+    Word,
+)
 from storage_sync.values.snapshot import PrimaryHealth, PrimaryStatus
 from storage_sync.watch.alert_state import Change, Condition, after_ping, after_run
 
 DOWN = ErrorValue("primary_unavailable", "connection refused", "try later", True, 3)
 LOCKED = ErrorValue("cache_locked", "another process holds it", "wait", True, 6)
+DAMAGED = ErrorValue("cache_damaged", "a page is damaged", "repair", False, 5)
 STOPPED = ErrorValue("interrupted", "stopped", "run it again", True, 143)
 GONE = PrimaryHealth(status=PrimaryStatus.UNREACHABLE, error=DOWN)
 START = Condition(since=100.0)
@@ -39,9 +50,21 @@ def test_trouble_keeps_its_beginning_and_counts_the_tries_until_a_run_ends_it() 
 
 def test_another_trouble_is_another_state() -> None:
     down = after_ping(START, GONE, 110.0)
-    locked = after_run(down, ended(Word.UNKNOWN, error=LOCKED), 112.0)
-    assert (locked.word, locked.since, locked.tries) == ("cache_locked", 112.0, 1)
-    assert not Change(down, locked).recovered
+    damaged = after_run(down, ended(Word.DAMAGED, error=DAMAGED), 112.0)
+    assert (damaged.word, damaged.since, damaged.tries) == ("cache_damaged", 112.0, 1)
+    assert not Change(down, damaged).recovered
+
+
+def test_a_held_file_is_no_trouble() -> None:
+    well = after_run(START, ended(), 105.0)
+    assert after_run(well, ended(Word.UNKNOWN, error=LOCKED), 106.0) is well
+    look = LookedAt("copy", 110.0, (LockHolder(4711, "do-memory-mcp-server", "mem", 100.0, exclusive=True),))
+    behind = replace(ended(Word.STALE, exit_code=1), plan={"episodes": TableChange(2, 1, 0)}, look=look)
+    waits = after_run(well, behind, 111.0)
+    assert (waits.word, waits.trouble) == ("waits", False)
+    assert "3 rows wait until do-memory-mcp-server (pid 4711, mem," in waits.message
+    assert not Change(waits, after_run(waits, ended(), 120.0)).recovered
+    assert after_run(well, replace(behind, look=None), 112.0).trouble
 
 
 def test_refused_rows_are_a_state_of_their_own() -> None:

@@ -167,18 +167,20 @@ def test_a_change_runs_the_hook_once_and_only_a_proof_is_a_heartbeat(tmp_path: P
     assert "secret" not in seen.read_text()
 
 
-def test_a_cache_that_another_process_holds_is_one_warning_until_it_lets_go(tmp_path: Path) -> None:
+def test_a_cache_that_another_process_holds_is_looked_at_and_no_warning(tmp_path: Path) -> None:
     tool = demo_tool(tmp_path)
     with watching(tool, "--interval", "0.5") as watch:
         watch.until(well)
         position = len(watch.lines)
         with processes.running(processes.HOLD_REDB, tool.cache, "write"):
             stores.execute(Path(tool.primary.removeprefix("file:")), ["UPDATE episodes SET task_description = 'held'"])
-            watch.until(said("cache_locked: "), after=position)
-            watch.until(said("exit 6"), after=position)
-        watch.until(said("recovered after"), after=position)
+            watch.until(said("looked at through copies"), after=position)
+            watch.until(said("rows wait until"), after=position)
+        position = len(watch.lines)
+        watch.until(said("rows changed"), after=position)
+        watch.until(said("in sync"), after=position)
         assert watch.stop(signal.SIGTERM)[0] == 143
-    assert [line["message"][:14] for line in watch.lines if line["level"] == "warning"] == ["cache_locked: "]
+    assert [line["message"] for line in watch.lines if line["level"] in ("warning", "error")] == []
 
 
 def test_a_cache_that_is_damaged_under_it_is_repaired_and_kept(tmp_path: Path) -> None:

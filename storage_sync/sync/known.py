@@ -1,0 +1,104 @@
+"""What the last comparison with the primary found, so that a new copy can be judged by it without another request.
+
+The ledger inside the cache lists every row of the last proven manifest with the digest of its bytes, and do-memory
+never writes it. While it is the same ledger, the rows of a new copy speak of the same manifest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from storage_sync import _native
+from storage_sync.sync.inspection import Look
+from storage_sync.values.outcome import Proof, TableChange, Word
+
+Facts = Mapping[str, tuple[int, ...]]
+"""By table: rows, listed, cache-only, drifted, rotten, absent, altered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """`verdict`, `proof` and `plan` of a comparison. `stamp`: generation and root that name the ledger which it was
+    made with; `root`: over the rows that were there."""
+
+    stamp: tuple[int, str]
+    root: str
+    verdict: Word
+    proof: Proof | None
+    plan: Mapping[str, TableChange]
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What is true of a new copy by what was known. UNKNOWN: only the primary can tell."""
+
+    verdict: Word
+    proof: Proof | None = None
+    plan: Mapping[str, TableChange] | None = None
+    """None: as it was."""
+
+
+def known_of(look: Look, verdict: Word, proof: Proof | None, plan: Mapping[str, TableChange]) -> Known | None:
+    """None for a cache without our ledger. Blocking."""
+    root = ledger_root(look)
+    if root is None or look.scan is None:
+        return None
+    return Known(_stamp(look), root, verdict, proof, plan, _facts(look.scan))
+
+
+def ledger_root(look: Look) -> str | None:
+    """The root over the ledger by the configuration that it was proven with; None without one. Blocking."""
+    checkpoint = look.checkpoint
+    if checkpoint is None or look.scan is None:
+        return None
+    scope = _native.Scope(
+        digest=checkpoint.digest,
+        window=checkpoint.window,
+        patterns=checkpoint.patterns,
+        embeddings=checkpoint.embeddings,
+    )
+    return _native.root_of(look.scan, scope)
+
+
+def judged_by(known: Known | None, look: Look) -> Judged:
+    """Judge the copy of `look`. A row whose bytes changed is a difference from what was proven, whatever it was changed
+    to; rows that only the cache has touch no proof. Blocking."""
+    scan = look.scan
+    if known is None or scan is None or known.stamp != _stamp(look):
+        return Judged(Word.UNKNOWN)
+    if not scan.clean:
+        changed = {
+            name: TableChange(insert=table.absent, update=table.drifted + table.rotten)
+            for name, table in scan.tables.items()
+            if table.absent or table.drifted or table.rotten
+        }
+        return Judged(Word.DRIFT, plan=changed)
+    if known.root != ledger_root(look):
+        return Judged(Word.UNKNOWN)
+    if known.verdict is Word.IN_SYNC and known.proof is not None:
+        return Judged(Word.IN_SYNC, replace(known.proof, identity=look.identity))
+    if known.verdict is Word.STALE or known.facts == _facts(scan):
+        # what the primary has more is still not what was proven here
+        return Judged(known.verdict)
+    return Judged(Word.UNKNOWN)
+
+
+def _stamp(look: Look) -> tuple[int, str]:
+    return look.generation, look.checkpoint.root if look.checkpoint is not None else ""
+
+
+def _facts(scan: _native.Scan) -> Facts:
+    return {
+        name: (
+            table.rows,
+            table.listed,
+            table.cache_only,
+            table.drifted,
+            table.rotten,
+            table.absent,
+            table.altered,
+        )
+        for name, table in scan.tables.items()
+    }

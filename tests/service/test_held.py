@@ -1,0 +1,151 @@
+"""The core beside a process that holds the cache: it goes on looking, says of what, and writes when it is free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from storage_sync import _native
+from storage_sync.demo.demo import Demo
+from storage_sync.service import schedule
+from storage_sync.sync import compare
+from storage_sync.values.events import LogLine, RunEnded, RunStarted
+from storage_sync.values.outcome import HolderKind, Outcome, Word
+from storage_sync.values.snapshot import LockState, Snapshot
+from tests.service.test_service import NOW, Watcher, proven, running, settings_of
+from tests.support.processes import HOLD_LOCK, holding, written_by_holder
+from tests.support.processes import running as process
+
+
+def outcomes(watcher: Watcher) -> list[Outcome]:
+    return [event.outcome for event in watcher.events if isinstance(event, RunEnded)]
+
+
+def failures(watcher: Watcher) -> list[LogLine]:
+    return [event for event in watcher.events if isinstance(event, LogLine) and event.level == "fail"]
+
+
+def looked_at_a_copy(snapshot: Snapshot) -> bool:
+    return snapshot.cache.look is not None and snapshot.cache.look.of == "copy" and not snapshot.cache.changed_since
+
+
+def drop_a_row(cache: Path) -> None:
+    """As do-memory does it: our ledger stays as it is."""
+    file = _native.CacheFile.open(str(cache), "private")
+    ((key, value),) = file.page("heuristics", None, 1)
+    file.close()
+    _native.edit(str(cache), [("heuristics", key, _native.digest("blake3", value), None)], {}, None, 0)
+
+
+async def test_a_held_cache_is_compared_at_the_start_and_synced_when_it_is_free(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    async with running(settings_of(demo)) as (_, first):
+        await first.until(proven)
+    with holding(demo.cache) as holder:
+        async with running(settings_of(demo)) as (_, watcher):
+            seen = await watcher.until(lambda now: proven(now) and looked_at_a_copy(now))
+            assert seen.cache.lock is LockState.OTHER
+            assert seen.cache.look is not None
+            assert [(one.pid, one.kind) for one in seen.cache.look.held_by] == [(holder.pid, HolderKind.DO_MEMORY)]
+            assert "HELD" in seen.states
+            assert not {"REPAIRED", "UNCLEAN"} & set(seen.states)
+            demo.grow(3, NOW)
+            behind = await watcher.until(lambda now: now.verdict is Word.STALE)
+            assert behind.cache.lock is LockState.OTHER
+            holder.kill()
+            holder.wait()
+            done = await watcher.until(lambda now: proven(now) and now.cache.counts.get("episodes") == 13)
+            assert done.cache.lock is LockState.FREE
+        assert failures(watcher) == []
+        assert {outcome.exit_code for outcome in outcomes(watcher)} <= {0, 1}
+
+
+async def test_a_primary_that_changes_is_counted_at_most_once_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    real = compare.project
+
+    async def project(*arguments: object) -> object:
+        asked.append(0.0)
+        return await real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("storage_sync.verify.verify.project", project)
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    async with running(settings_of(demo)) as (_, first):
+        await first.until(proven)
+    monkeypatch.setattr(schedule, "PROOF_GAP_S", 0.0)
+    with holding(demo.cache):
+        async with running(settings_of(demo)) as (service, watcher):
+            await watcher.until(lambda now: proven(now) and looked_at_a_copy(now))
+            demo.grow(3, NOW)
+            seen = await watcher.until(lambda now: now.verdict is Word.STALE and now.freshness.exact)
+            assert seen.freshness.behind["episodes"].new == 3
+            monkeypatch.setattr(schedule, "PROOF_GAP_S", 3600.0)
+            proofs = len(asked)
+            demo.grow(2, NOW)
+            moved = await watcher.until(lambda now: now.verdict is Word.STALE and not now.freshness.exact)
+            written_by_holder(demo.cache, drop_a_row)
+            watcher.ask(service, "ping")
+            await watcher.until(lambda now: now.verdict is Word.DRIFT)
+            assert len(asked) == proofs
+            assert moved.freshness.behind["episodes"].new == 3
+
+
+async def test_what_the_holder_writes_is_judged_by_the_last_comparison(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    async with running(settings_of(demo)) as (_, first):
+        await first.until(proven)
+    with process(HOLD_LOCK, demo.cache):
+        async with running(settings_of(demo)) as (_, watcher):
+            before = await watcher.until(lambda now: proven(now) and looked_at_a_copy(now))
+            written_by_holder(demo.cache, lambda copy: None)
+            past = await watcher.until(lambda now: now.cache.changed_since)
+            assert past.verdict is Word.UNKNOWN
+            again = await watcher.until(lambda now: proven(now) and looked_at_a_copy(now))
+            assert again.freshness.proof == before.freshness.proof, "the primary was not asked"
+            written_by_holder(demo.cache, drop_a_row)
+            drift = await watcher.until(lambda now: now.verdict is Word.DRIFT)
+            assert drift.freshness.behind["heuristics"].new == 1
+        runs = [event for event in watcher.events if isinstance(event, RunStarted)]
+        assert [run.kind for run in runs] == ["verify"]
+
+
+async def test_copies_that_start_by_themselves_keep_within_their_hour(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    async with running(settings_of(demo)) as (_, first):
+        await first.until(proven)
+    settings = msgspec.structs.replace(settings_of(demo), copy_bytes_per_hour=1 << 20)
+    with process(HOLD_LOCK, demo.cache):
+        async with running(settings) as (_, watcher):
+            await watcher.until(lambda now: proven(now) and looked_at_a_copy(now))
+            while watcher.snapshots[-1].cache.waits_until is None:
+                written_by_holder(demo.cache, lambda copy: None)
+                await watcher.until(lambda now: now.cache.changed_since)
+                await watcher.until(lambda now: now.cache.waits_until is not None or looked_at_a_copy(now))
+            held_back = watcher.snapshots[-1]
+            assert held_back.cache.waits_until is not None
+            assert held_back.cache.waits_until > held_back.taken_at + 3000
+            said = [one.text for one in watcher.events if isinstance(one, LogLine) and one.level == "warn"]
+            assert any("copy_bytes_per_hour" in text for text in said)
+
+
+async def test_a_lock_that_nobody_is_listed_for_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of another container has it: only our commit finds out."""
+    monkeypatch.setattr("storage_sync.cache.lease.lock_holders", lambda path: ())
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    async with running(settings_of(demo)) as (_, first):
+        await first.until(proven)
+    demo.grow(1, NOW)
+    with holding(demo.cache):
+        async with running(settings_of(demo)) as (_, watcher):
+            seen = await watcher.until(lambda now: now.cache.lock is LockState.OTHER)
+            assert seen.cache.holder is not None
+            assert seen.cache.holder.kind is HolderKind.UNLISTED
+            told = outcomes(watcher)[0].error
+            assert told is not None
+            assert "of another container" in told.message
+            assert "on the host" in told.hint
+            assert failures(watcher) == []
