@@ -117,8 +117,6 @@ class SyncService:
         with Journal.open(self._session.state, self._warn) as journal:
             self._journal = journal
             self._recall()
-            # whether somebody holds the file decides what the first run may do
-            await self._pulse.look_at_file()
             tasks = [
                 asyncio.create_task(loop())
                 for loop in (
@@ -333,6 +331,8 @@ class SyncService:
 
     async def _schedule(self) -> None:
         """Puts a job into the queue when one is due; one at a time, reasons coalesce."""
+        # whether somebody holds the file decides what the first run may do
+        await self._pulse.look_at_file()
         while True:
             self._agenda.quiet()
             held = self._board.snapshot.paused or self._cancel is not None or not self._jobs.empty()
