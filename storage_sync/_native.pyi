@@ -53,7 +53,7 @@ class StreamError(NativeError):
     """A response that is not what the protocol says; `code` is the server's code or a word of ours.
 
     Ours: `truncated` (no terminator), `shape` (valid JSON, wrong form), `json` (not JSON), `root` (bucket
-    digests do not add up to the root), `real` (a real in a plain answer, where no column is sent as one: only a typed
+    digests do not add up to the root), `waiting` and `foreign` (`Waiting.open`), `real` (a real in a plain answer, where no column is sent as one: only a typed
     answer has the text that the server digests). Anything else is the server's own code, with its own message.
     """
 
@@ -315,6 +315,10 @@ class Comparison:
     ) -> None:
         """`remembers`: a sibling `Staging` stores what came, for a resume. `kept`: what one stored, and was offered
         as known: buckets that do not come are taken from it."""
+    @staticmethod
+    def of_waiting(scope: Scope, scan: Scan | None, waiting: Waiting, root: str) -> Comparison:
+        """Finished: a manifest that was kept whole, against the cache as it is now. StreamError `waiting` where it does
+        not speak of every table or not add up to the root."""
     def feed(self, *chunks: bytes) -> None:
         """Pieces of the body of the manifest's response, cursor lines or a whole pipeline body. StreamError."""
     def finish(self) -> None:
@@ -341,6 +345,17 @@ class KeptManifest:
         """None when there is no build of this identity that can be read; DatabaseAlreadyOpen when one is at it."""
     def known_buckets(self, scan: Scan | None, tables: Sequence[str]) -> str:
         """As `Scan.known_buckets`, this build's buckets before the scan's."""
+
+@final
+class Waiting:
+    """Rows of the primary that wait beside a held cache, as the primary has them, and the manifest that proves them."""
+
+    @staticmethod
+    def open(path: str) -> Waiting:
+        """StreamError `foreign` for a file that is none of ours, `waiting` for a damaged one; OSError."""
+    @property
+    def note(self) -> bytes:
+        """What the writer gave to `Staging.keep`."""
 
 @final
 class StepSpec:
@@ -371,8 +386,10 @@ class Staging:
         batch_rows: int = 100,
         batch_bytes: int = 4194304,
         identity: bytes = b"",
+        keep: str | None = None,
     ) -> None:
-        """`path`: staging file beside the cache, created only when more than a batch must wait. `sibling`: the
+        """`keep`: a new file for the source rows that the cache lacks, completed by `keep()`; with a comparison that
+        `remembers` and of which nothing was known. `path`: staging file beside the cache, created only when more than a batch must wait. `sibling`: the
         staging file becomes the cache itself (first sync, rebuild). `identity`: source, epoch and configuration;
         an existing file with another one is refused with ValueError, with the same one it is resumed."""
     def begin(self, steps: Sequence[StepSpec]) -> None:
@@ -381,6 +398,11 @@ class Staging:
         """Pieces of that response, cursor lines or a whole pipeline body. StreamError ends the response."""
     def feed_rows(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
         """Rows from SQLite: int, float, None, bytearray (text as stored) and bytes (blob)."""
+    def feed_waiting(self, waiting: Waiting) -> None:
+        """Rows that an earlier run kept, of which those count that are so in the manifest; they are not asked for again.
+        StreamError `waiting` for damage. Digest path."""
+    def keep(self, note: bytes) -> int:
+        """Complete the file `keep` and make it durable; gives how many rows are in it. After `seal`."""
     def end(self) -> None:
         """The response is complete; StreamError `truncated` when its terminator is missing."""
     @property
@@ -400,7 +422,7 @@ class Staging:
     def staged_bytes(self) -> int: ...
     def pending_keys(self, table: str, first: int, count: int) -> list[str]:
         """Hex of the source keys that the comparison wants and that no earlier run staged, in key order (digest path).
-        The list is fixed when the staging is made: `first` counts over it."""
+        The list is fixed when the staging is made or takes rows that waited: `first` counts over it."""
     def staged(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
         """Rows that wait for the transaction (inserts and updates), in key order; after `seal`."""
     def moved_keys(self, table: str, limit: int) -> list[str]:

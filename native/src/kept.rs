@@ -35,7 +35,7 @@ pub fn append_row(out: &mut Vec<u8>, key: &[u8], digest: &Digest) {
 }
 
 /// The rows of a bucket; None for bytes that are no such list.
-fn rows_of(mut data: &[u8]) -> Option<Vec<(&[u8], Digest)>> {
+pub fn rows_of(mut data: &[u8]) -> Option<Vec<(&[u8], Digest)>> {
     let mut rows = Vec::new();
     while !data.is_empty() {
         let (length, rest) = data.split_at_checked(4)?;

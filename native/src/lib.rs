@@ -30,6 +30,7 @@ mod store;
 mod tables;
 mod values;
 mod vectors;
+mod waiting;
 
 use pyo3::prelude::*;
 
@@ -51,6 +52,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<scope::Scope>()?;
     module.add_class::<manifest::Comparison>()?;
     module.add_class::<kept::KeptManifest>()?;
+    module.add_class::<waiting::Waiting>()?;
     module.add_class::<staging::StepSpec>()?;
     module.add_class::<staging::Changes>()?;
     module.add_class::<staging::Staging>()?;

@@ -9,6 +9,7 @@ use crate::ledger::{CACHE_ONLY, Entry, PROVED, REFUSED};
 use crate::panics::detached;
 use crate::scan::{Held, Scan, ScanState};
 use crate::scope::{Part, Scope, ScopeParts, TABLES, bucket_digest, bucketize, holds, table_root};
+use crate::waiting::Waiting;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use std::collections::BTreeMap;
@@ -404,6 +405,40 @@ pub fn complete(
     Ok((Manifest { scope, root, tables }, doubled))
 }
 
+/// A manifest that was kept whole, settled against a scan.
+fn of_waiting(scope: ScopeParts, scan: Option<&ScanState>, waiting: &Waiting) -> Outcome<Manifest> {
+    let mut tables = Vec::with_capacity(TABLES);
+    let mut roots = Vec::with_capacity(TABLES);
+    for table in Table::ALL {
+        let mut compared = Compared::default();
+        let mut root = String::new();
+        if scope.includes(table) {
+            let listed =
+                waiting.table(table).ok_or_else(|| Fault::stream("waiting", "it does not speak of every table"))?;
+            let kept = &listed.rows;
+            let mut arriving = Arriving::default();
+            (0..kept.len()).for_each(|at| arriving.rows.push(&kept.key(at), kept.digest(at), WANTED));
+            arriving.rows.sort();
+            let rows = &arriving.rows;
+            let buckets =
+                bucketize(scope.algorithm, (0..rows.len()).map(|at| (rows.bucket(at), rows.digest(at))).collect());
+            root = table_root(scope.algorithm, buckets.into_iter());
+            compared.primary_rows = listed.primary_rows;
+            compared.expected = rows.len() as u64;
+            if let Some(state) = scan {
+                let view = ScanView { state, table: state.table_in(scope.patterns, table) };
+                against_ledger(&scope, table, &view, &Coverage::All, &mut arriving, &mut compared)?;
+            }
+            arriving.rows.retain_marks(|mark| mark == WANTED);
+            compared.wanted = arriving.rows;
+        }
+        roots.push((compared.expected, root));
+        tables.push(compared);
+    }
+    let root = scope.root(|table| roots[usize::from(table.number())].clone());
+    Ok(Manifest { scope, root, tables })
+}
+
 fn collect_doubled(table: Table, rows: &KeyList) -> Vec<Doubled> {
     let mut groups = Vec::new();
     let mut first = 0;
@@ -459,6 +494,25 @@ impl Comparison {
             came: Mutex::default(),
             state: Mutex::new(State::Building(Box::new(Building { body: Body::new(), tables }))),
         }
+    }
+
+    /// What waited, against the cache as it is now: no question to the primary.
+    #[staticmethod]
+    fn of_waiting(
+        py: Python<'_>,
+        scope: &Scope,
+        scan: Option<&Scan>,
+        waiting: &Waiting,
+        root: &str,
+    ) -> PyResult<Self> {
+        let scope = scope.parts;
+        let scan = scan.map(|scan| Arc::clone(&scan.state));
+        let manifest = detached(py, || of_waiting(scope, scan.as_deref(), waiting))?;
+        if manifest.root != root {
+            return Err(Fault::stream("waiting", "the rows that wait do not add up to their root").into());
+        }
+        let state = Mutex::new(State::Finished(Arc::new(manifest)));
+        Ok(Self { scope, scan, kept: None, came: Mutex::default(), state })
     }
 
     #[pyo3(signature = (*chunks))]

@@ -28,5 +28,9 @@ class Request:
     """Why it runs (`schedule.Trigger`)."""
     expected_plan: Plan | None = None
     """Do only what this plan said."""
+    quiet_s: float = 0.3
+    """How long the cache must have been left alone before a commit."""
+    free_since: float | None = None
+    """When the last holder of the cache was seen to go, in epoch seconds."""
     rows_per_second: float | None = None
     """Of earlier runs, for estimates."""

@@ -80,6 +80,8 @@ def options_of(request: Request) -> Options:
         wait_s=request.wait_s,
         expected_plan=request.expected_plan,
         part=request.part,
+        quiet_s=request.quiet_s,
+        free_since=request.free_since,
         rows_per_second=request.rows_per_second,
     )
 

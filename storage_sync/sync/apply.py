@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import re
@@ -22,10 +23,11 @@ from storage_sync.cache.identity import await_tick, read_identity, real_path
 from storage_sync.cache.kept import Why, keep_file, prune_kept
 from storage_sync.cache.lease import cache_holders
 from storage_sync.cache.space import require_space
+from storage_sync.cache.starting import starting
 from storage_sync.files.ownership import is_ours
 from storage_sync.files.writing import put_in_place as put_file_in_place
 from storage_sync.state.quarantine import Removed, SetAside
-from storage_sync.state.witness import next_generation
+from storage_sync.state.witness import next_generation, read_witness
 from storage_sync.sync import undo
 from storage_sync.sync.compare import Compared
 from storage_sync.sync.context import PAGE, Context
@@ -36,6 +38,7 @@ from storage_sync.values.snapshot import Phase
 
 LET_GO_S, LET_GO_POLL_S = 2.0, 0.01
 """How long a swap waits for those that opened the old file; a reader without a lock may keep it for good."""
+QUIET_POLL_S = 0.05
 _UNDO_BUILD = ".build-undo-"
 """Before eight random octets: the file that an undo makes beside the cache."""
 Written = TypeVar("Written")
@@ -125,6 +128,7 @@ async def on_live_file(context: Context, path: str, generation: int | None, writ
 
     deadline = time.monotonic() + context.options.wait_s
     while True:
+        await left_alone(context, path)
         try:
             return await context.cancel.uncancellable(commit)
         except _native.DatabaseAlreadyOpen as error:
@@ -139,6 +143,31 @@ async def on_live_file(context: Context, path: str, generation: int | None, writ
             ) from error
         except _native.StorageError as error:
             raise LocalIO(f"the cache could not be written ({error}); it keeps its old state") from error
+
+
+async def left_alone(context: Context, path: str) -> None:
+    """Wait until the file has been left alone for `quiet_s` and nobody has said that it is about to open it.
+
+    do-memory tries the lock once, when it starts, and one that restarts comes back at once. What we wrote last
+    ourselves is no sign of it. A stamp from the future tells nothing.
+    """
+    session, options = context.session, context.options
+    while True:
+        since = await session.on_cache_thread(_touched, session.state.folder, path, options.free_since)
+        left = 0.0 if since is None else options.quiet_s - max(time.time() - since, 0.0)
+        if left <= 0 and await session.on_cache_thread(starting, path) is None:
+            return
+        await asyncio.sleep(min(max(left, 0.0), QUIET_POLL_S) or QUIET_POLL_S)
+
+
+def _touched(state: Path, path: str, free_since: float | None) -> float | None:
+    """When somebody else last had the file, as far as it can be seen; epoch seconds. Blocking."""
+    identity = read_identity(path)
+    witness, _ = read_witness(state, path)
+    ours = identity is None or (witness is not None and witness.identity == identity)
+    written = None if ours or identity is None else identity.mtime_ns / 1e9
+    seen = [at for at in (written, free_since) if at is not None and at <= time.time()]
+    return max(seen, default=None)
 
 
 def _after_unknown(
@@ -221,6 +250,7 @@ async def put_in_place(
 
     deadline = time.monotonic() + context.options.wait_s
     while True:
+        await left_alone(context, real_path(session.cache_path))
         try:
             kept, identity = await context.cancel.uncancellable(rename)
             break
@@ -336,7 +366,7 @@ def confirm_aside(context: Context, generation: int) -> None:
 
 
 def _checkpoint(context: Context, compared: Compared, generation: int, now: float) -> Checkpoint:
-    settings, source = context.session.settings, context.session.source
+    settings, source, waited = context.session.settings, context.session.source, compared.waited
     primary = compared.primary
     return Checkpoint(
         source_id=source.source_id,
@@ -349,10 +379,10 @@ def _checkpoint(context: Context, compared: Compared, generation: int, now: floa
         patterns=settings.sync_patterns,
         embeddings=settings.sync_embeddings,
         config_hash=compared.projection.scope.config_hash,
-        proved_at=now,
+        proved_at=now if waited is None else waited.at,
         primary_url=source.url,
         tool=__version__,
-        replication_index=source.replication_index,
+        replication_index=source.replication_index if waited is None else waited.replication_index,
         tables={
             table: TableFacts(primary.get(table, one.expected), one.expected, one.refused)
             for table, one in compared.changes.items()

@@ -12,11 +12,12 @@ from pathlib import Path
 from storage_sync import _native
 from storage_sync.cache.copy import private_folder
 from storage_sync.cache.identity import real_path
+from storage_sync.cache.waiting_rows import Kept, WaitingNote
 from storage_sync.files.ownership import why_not_kept
 from storage_sync.sync import guard
 from storage_sync.sync.context import CLIENT_DIGEST, PAGE, Context, Projection
 from storage_sync.sync.inspection import Look
-from storage_sync.sync.stage import Staged, Stager, Target
+from storage_sync.sync.stage import Staged, Stager, Target, staged_from
 from storage_sync.values.errors import GuardStopped, LocalIO
 from storage_sync.values.snapshot import Phase
 
@@ -28,6 +29,8 @@ class Compared:
     look: Look
     projection: Projection
     staged: Staged
+    waited: WaitingNote | None = None
+    """The primary was not asked: these rows waited, and what is proven by them is proven of their moment."""
 
     @property
     def changes(self) -> dict[str, _native.Changes]:
@@ -60,32 +63,61 @@ def current_epoch(look: Look, source_id: str, replication_index: int | None) -> 
 
 
 @asynccontextmanager
-async def compared(context: Context, look: Look, projection: Projection) -> AsyncIterator[Compared]:
+async def compared(
+    context: Context, look: Look, projection: Projection, *, waiting: Kept | None = None, keep: str | None = None
+) -> AsyncIterator[Compared]:
     """Fetch and stage what differs, for the body of an `async with`; GuardStopped for a wrong source.
 
     Rows staged for a commit in place go when the body ends well, and stay for a resume when it does not.
+    `waiting`: rows that an earlier run fetched. `keep`: file for the source rows; nothing can be committed then.
     """
-    with _private_place(context) as place:
-        async with _staged(context, look, projection, target_of(context, look, projection, place)) as comparison:
+    with _private_place(context, keep is not None) as place:
+        target = replace(target_of(context, look, projection, place), keep=keep)
+        async with _staged(context, look, projection, target, waiting) as comparison:
             yield comparison
 
 
 @asynccontextmanager
-async def _staged(context: Context, look: Look, projection: Projection, target: Target) -> AsyncIterator[Compared]:
+async def _staged(
+    context: Context, look: Look, projection: Projection, target: Target, waiting: Kept | None
+) -> AsyncIterator[Compared]:
     session, draft = context.session, context.draft
     started = time.monotonic()
     context.tracker.path("sibling" if target.sibling else "in_place")
-    stager = Stager(session.source, projection.scope, look.scan, target, context.tracker, session.on_cache_thread)
+    rows = waiting.rows if waiting is not None else None
+    stager = Stager(session.source, projection.scope, look.scan, target, context.tracker, session.on_cache_thread, rows)
     await _guard_source(context, look, projection, stager)
     staged = await stager.run(full=context.options.full)
+    if stager.problem:
+        draft.warn(stager.problem)
     spent = time.monotonic() - started
     draft.seconds = replace(draft.seconds, manifest=staged.manifest_s, fetch=max(spent - staged.manifest_s, 0.0))
     # what a run did not get into the cache stays for the next one; a sibling has the cache's name by then, or waits
-    close = staged.staging.discard if context.options.plan_only else staged.staging.close
+    passing = context.options.plan_only or target.keep is not None
+    close = staged.staging.discard if passing else staged.staging.close
     try:
         yield Compared(look, projection, staged)
         close = staged.staging.close if target.sibling else staged.staging.discard
     finally:
+        await session.on_cache_thread(close)
+
+
+@asynccontextmanager
+async def merged(context: Context, look: Look, kept: Kept) -> AsyncIterator[Compared | None]:
+    """What waited against `look`, without a question to the primary; None when it is not all that the cache lacks."""
+    session, note = context.session, kept.note
+    projection = Projection(session.scope(note.digest), note.digest, note.epoch)
+    target = target_of(context, look, projection)
+    context.tracker.path("sibling" if target.sibling else "in_place")
+    context.tracker.step(Phase.FETCH)
+    staged = await session.on_cache_thread(staged_from, kept.rows, note.root, projection.scope, look.scan, target)
+    if staged is None:
+        yield None
+        return
+    try:
+        yield Compared(look, projection, staged, note)
+    finally:
+        close = staged.staging.close if target.sibling else staged.staging.discard
         await session.on_cache_thread(close)
 
 
@@ -177,9 +209,9 @@ async def _guard_source(context: Context, look: Look, projection: Projection, st
 
 
 @contextmanager
-def _private_place(context: Context) -> Iterator[Path | None]:
-    """Where the rows of a plan wait, nobody's after it; None for a run that commits. LocalIO."""
-    if not context.options.plan_only:
+def _private_place(context: Context, passing: bool) -> Iterator[Path | None]:
+    """Where merged rows lie that are not committed, nobody's after it; None for a run that commits. LocalIO."""
+    if not context.options.plan_only and not passing:
         yield None
         return
     state = context.session.state

@@ -39,6 +39,10 @@ class Options:
     """The file is built anew; what it is made for is remembered beside its rows, for a resume."""
     part: Part | None = None
     """Compare only these rows; no proof comes of it."""
+    quiet_s: float = 0.3
+    """How long the cache must have been left alone before a commit: a do-memory that restarts comes back within it."""
+    free_since: float | None = None
+    """When the caller saw the last holder go, in epoch seconds."""
     rows_per_second: float | None = None
     """Of earlier runs, for the plan's estimate."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from storage_sync.values.errors import (
     CacheDamaged,
     CacheForeign,
+    CacheLocked,
     GuardStopped,
     RowsRefused,
     StorageSyncError,
@@ -105,8 +106,10 @@ class Draft:
 
 
 def verdict_of(error: StorageSyncError, so_far: Word = Word.UNKNOWN) -> Word:
-    """The word for a run that ended with this error; only refused rows under `--strict` keep what was proven."""
-    if isinstance(error, RowsRefused):
+    """The word for a run that ended with this error.
+
+    Refused rows under `--strict`, and a file that another process holds, take nothing from what was found."""
+    if isinstance(error, RowsRefused | CacheLocked):
         return so_far
     if isinstance(error, GuardStopped | CacheForeign):
         return Word.REFUSED

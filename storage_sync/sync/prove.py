@@ -33,7 +33,7 @@ async def proven(context: Context, compared: Compared, look: Look, generation: i
     facts = proven_facts(compared.changes, compared.primary)
     draft.proof = make_proof(context, compared, generation, look.identity)
     draft.states = look.states
-    unlisted, beyond = await _outside_if_told(context, look)
+    unlisted, beyond = await _outside_if_told(context, look, asks=compared.waited is None)
     draft.counts = count(look.scan, facts, unlisted, beyond)
     if look.scan is not None:
         draft.extra["payload_bytes"] = look.scan.payload_bytes
@@ -88,7 +88,7 @@ def make_proof(context: Context, compared: Compared, generation: int, identity: 
         generation=generation,
         source_id=context.session.source.source_id,
         epoch=compared.projection.epoch,
-        at=time.time(),
+        at=time.time() if compared.waited is None else compared.waited.at,
         config_hash=compared.projection.scope.config_hash,
         identity=identity,
     )
@@ -123,14 +123,16 @@ def count(
     return table_counts(facts, cached, known, beyond or {})
 
 
-async def _outside_if_told(context: Context, look: Look) -> tuple[dict[str, int], dict[str, int] | None]:
-    """The same for a cache that is proven already: a primary that went away meanwhile takes nothing from the proof."""
-    try:
-        return await outside(context, look)
-    except (PrimaryUnavailable, PrimaryRefused, PrimarySchema) as error:
-        context.draft.warn(f"how many rows only the cache has is not known: {error.message}")
-        tables = look.scan.tables if look.scan is not None else {}
-        return {name: table.cache_only for name, table in tables.items() if table.cache_only}, None
+async def _outside_if_told(context: Context, look: Look, *, asks: bool) -> tuple[dict[str, int], dict[str, int] | None]:
+    """The same for a cache that is proven already: a primary that went away meanwhile, or is not to be asked, takes
+    nothing from the proof."""
+    if asks:
+        try:
+            return await outside(context, look)
+        except (PrimaryUnavailable, PrimaryRefused, PrimarySchema) as error:
+            context.draft.warn(f"how many rows only the cache has is not known: {error.message}")
+    tables = look.scan.tables if look.scan is not None else {}
+    return {name: table.cache_only for name, table in tables.items() if table.cache_only}, None
 
 
 async def _acknowledge(

@@ -3,38 +3,53 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 from storage_sync import _native
 from storage_sync.cache.identity import read_identity
 from storage_sync.cache.lease import Lease
+from storage_sync.cache.waiting_rows import Kept
 from storage_sync.sync import guard
 from storage_sync.sync.apply import apply, settle
 from storage_sync.sync.compare import (
     Compared,
     compared,
     guard_first_contact,
-    in_primary,
     looking,
+    merged,
     project,
-    refusal_of,
     source_guard,
 )
-from storage_sync.sync.context import PAGE, Context, Projection
+from storage_sync.sync.context import Context, Projection
+from storage_sync.sync.decide import difference, differs, judged, must_write
 from storage_sync.sync.inspection import Look, looked, without_rows
 from storage_sync.sync.plan import ADOPT, adoption, make_plan
 from storage_sync.sync.prove import count, make_proof, not_proven, outside, proven
-from storage_sync.sync.table_counts import pending_facts, table_changes, writes
-from storage_sync.values.errors import CacheDamaged, CacheLocked, GuardStopped
+from storage_sync.sync.table_counts import pending_facts, table_changes
+from storage_sync.sync.waiting import fitting, nothing_waits, still_waiting, wait_beside
+from storage_sync.values.errors import (
+    CacheDamaged,
+    CacheLocked,
+    GuardStopped,
+    PrimaryRefused,
+    PrimarySchema,
+    PrimaryUnavailable,
+)
 from storage_sync.values.outcome import CacheState, CacheWrites, Outcome, Plan, Word
 from storage_sync.values.snapshot import Phase
 
 HEALED_IN_PLACE = frozenset({CacheState.BIT_ROT})
 """Damage of rows alone: they are fetched again, in place."""
+AWAY = (PrimaryUnavailable, PrimaryRefused, PrimarySchema)
+"""The primary cannot be asked."""
 ROUNDS = 5
 """How often a merge is done again because the live file changed meanwhile."""
+
+
+T = TypeVar("T")
 
 
 class _Moved(Exception):
@@ -47,7 +62,34 @@ async def run_sync(context: Context) -> Outcome:
     Raises the StorageSyncError that stopped it; the context's draft then holds what was learned until then.
     """
     with leased(context):
-        return await synced(context)
+        try:
+            return await synced(context)
+        except CacheLocked as error:
+            if context.options.plan_only:
+                raise
+            return await wait_beside(context, error)
+        except GuardStopped:
+            await nothing_waits(context)
+            raise
+        except AWAY:
+            if not context.options.plan_only:
+                await _without_primary(context)
+            raise
+
+
+async def run_waiting(context: Context) -> Outcome:
+    """Commit what waits beside the cache, asking the primary for nothing that is there already; else a plain sync.
+
+    As `run_sync`; the proof is of the moment of the rows' manifest.
+    """
+    with leased(context):
+        try:
+            return await in_rounds(context, lambda: _attempt_waiting(context))
+        except GuardStopped:
+            await nothing_waits(context)
+            raise
+        except CacheLocked as error:
+            raise await still_waiting(context, error) from error
 
 
 @contextmanager
@@ -77,7 +119,7 @@ async def synced(context: Context) -> Outcome:
     return await in_rounds(context, lambda: _attempt(context))
 
 
-async def in_rounds(context: Context, attempt: Callable[[], Awaitable[Outcome]]) -> Outcome:
+async def in_rounds(context: Context, attempt: Callable[[], Awaitable[T]]) -> T:
     """`attempt` again whenever somebody wrote to the cache meanwhile; CacheLocked when that does not end."""
     for _ in range(ROUNDS):
         try:
@@ -90,7 +132,9 @@ async def in_rounds(context: Context, attempt: Callable[[], Awaitable[Outcome]])
     )
 
 
-async def _attempt(context: Context) -> Outcome:
+@asynccontextmanager
+async def free(context: Context) -> AsyncIterator[Look]:
+    """A look at a cache that this run may write to; CacheLocked while another process holds it after `wait_s`."""
     options = context.options
     async with looked(
         context.session,
@@ -102,6 +146,12 @@ async def _attempt(context: Context) -> Outcome:
     ) as look:
         if look.integrity is False:
             raise CacheDamaged("redb's own check of a copy does not pass")
+        yield look
+
+
+async def _attempt(context: Context) -> Outcome:
+    options = context.options
+    async with free(context) as look:
         projection = await project(context, look)
         if not options.plan_only:
             await context.session.on_cache_thread(settle, context, look.generation)
@@ -122,11 +172,58 @@ def _adopts(context: Context, look: Look, projection: Projection) -> bool:
     return source_guard(strict, look, projection, root="") is not None
 
 
+async def _attempt_waiting(context: Context) -> Outcome:
+    async with free(context) as look:
+        kept = await fitting(context, look)
+        if kept is not None:
+            await context.session.on_cache_thread(settle, context, look.generation)
+            outcome = await _deliver(context, look, kept)
+            if outcome is not None:
+                return outcome
+    return await _attempt(context)
+
+
+async def _deliver(context: Context, look: Look, kept: Kept) -> Outcome | None:
+    """Merge what waits, commit and prove it; None when the cache lacks more than that by now."""
+    await guard_first_contact(context, look)
+    try:
+        async with merged(context, look, kept) as comparison:
+            if comparison is None:
+                return None
+            outcome = await _decide(context, comparison)
+    except _native.StreamError as error:
+        if error.code != "waiting":
+            raise
+        context.draft.warn(f"{error}; they are fetched again")
+        await nothing_waits(context)
+        return None
+    context.draft.extra["waited"] = {"rows": kept.note.rows, "since": kept.note.since, "as_of": kept.note.at}
+    return outcome
+
+
+async def _without_primary(context: Context) -> None:
+    """The primary is away: what waits need not wait for it. What stops that is said and leaves the rows there."""
+    try:
+        outcome = await in_rounds(context, lambda: _attempt_delivery(context))
+    except (CacheLocked, *AWAY) as error:
+        context.draft.warn(f"the rows that wait stay where they are: {error.message}")
+        return
+    if outcome is not None:
+        context.draft.warn("the rows that waited are in the cache now; it equals the primary as it was when they came")
+
+
+async def _attempt_delivery(context: Context) -> Outcome | None:
+    async with free(context) as look:
+        kept = await fitting(context, look)
+        return await _deliver(context, look, kept) if kept is not None else None
+
+
 async def bring(context: Context, look: Look, projection: Projection) -> Outcome:
     """From a look at the cache to the proof, or to the plan; the lease is held unless it is one."""
     await guard_first_contact(context, look)
+    waiting = await fitting(context, look, projection) if not context.options.plan_only else None
     async with compared(
-        looking(context, look) if context.options.plan_only else context, look, projection
+        looking(context, look) if context.options.plan_only else context, look, projection, waiting=waiting
     ) as comparison:
         return await _decide(context, comparison)
 
@@ -135,22 +232,20 @@ async def _decide(context: Context, comparison: Compared) -> Outcome:
     look, draft = comparison.look, context.draft
     context.tracker.step(Phase.GUARD)
     draft.plan = table_changes(comparison.changes)
-    stepped_back = await refusal_of(context, comparison)
-    facts = _shrink_facts(comparison, await _only_left_the_window(context, comparison))
-    shrinks = guard.shrink_error(facts, context.options.consent, context.session.settings.max_removal_ratio)
-    refusal = stepped_back or shrinks
+    guards = await judged(context, comparison)
     if context.options.plan_only:
-        proposal = _proposal(context, comparison, refusal, facts)
-        draft.proposal = replace(proposal, consent="") if stepped_back is not None else proposal
-    if refusal is not None:
-        raise refusal
-    _refuse_outdated_plan(context, comparison, facts.removals)
+        proposal = _proposal(context, comparison, guards.refusal, guards.facts)
+        draft.proposal = replace(proposal, consent="") if guards.stepped_back is not None else proposal
+    if guards.refusal is not None:
+        raise guards.refusal
+    _refuse_outdated_plan(context, comparison, guards.facts.removals)
     if context.options.plan_only:
         return await _planned(context, comparison)
-    if _must_write(context, comparison):
+    if must_write(context, comparison):
         return _left_staged(context, comparison) if context.options.stage_only else await _write(context, comparison)
     if look.identity is None or look.identity != read_identity(context.session.cache_path):
         raise _Moved
+    await nothing_waits(context)
     return await proven(context, comparison, look, look.generation)
 
 
@@ -171,6 +266,8 @@ async def _write(context: Context, comparison: Compared) -> Outcome:
     draft, session = context.draft, context.session
     started = time.monotonic()
     generation, applied, published = await apply(context, comparison)
+    # they were for the generation before this one
+    await nothing_waits(context)
     draft.seconds = replace(draft.seconds, apply=time.monotonic() - started, lock=applied.lock_seconds)
     draft.cache_writes = CacheWrites(applied.commits, applied.bytes_written)
     draft.applied = table_changes(comparison.changes)
@@ -189,57 +286,6 @@ async def _write(context: Context, comparison: Compared) -> Outcome:
         if after.generation != generation or root != comparison.staged.root or after.identity is None:
             return not_proven(context, comparison, after)
         return await proven(context, comparison, after, generation)
-
-
-def _must_write(context: Context, comparison: Compared) -> bool:
-    """Whether there is anything to commit: always so for a file that is built anew."""
-    return comparison.look.replaces is not None or _differs(context, comparison)
-
-
-def _differs(context: Context, comparison: Compared) -> bool:
-    """Whether the file differs from what it should hold, stamp included."""
-    look = comparison.look
-    if look.scan is None or look.checkpoint is None or writes(comparison.changes):
-        return True
-    if look.scan.index_drifted:
-        return True
-    if look.checkpoint.source_id != context.session.source.source_id:
-        context.draft.warn("the primary's address changed and its content did not: the cache is stamped with it")
-        return True
-    # a row that is refused for the first time, or no longer, shows in nothing but the ledger's root
-    return _native.root_of(look.scan, comparison.projection.scope) != comparison.staged.root
-
-
-async def _only_left_the_window(context: Context, comparison: Compared) -> int:
-    """Rows to be removed that the primary still has: it can give them back, so they need not be set aside."""
-    session, staging = context.session, comparison.staged.staging
-    total = 0
-    for table, changes in comparison.changes.items():
-        after: str | None = None
-        while changes.remove and (keys := await session.on_cache_thread(staging.removals, table, after, PAGE)):
-            after = keys[-1]
-            existing = await in_primary(context, table, keys)
-            await session.on_cache_thread(staging.keep_removed, table, existing)
-            total += len(existing)
-    return total
-
-
-def _shrink_facts(comparison: Compared, still_there: int) -> guard.Facts:
-    tables = comparison.look.scan.tables if comparison.look.scan is not None else {}
-    return guard.Facts(
-        expected_episodes=comparison.changes["episodes"].expected,
-        cached_episodes=_episodes_at_stake(comparison.look),
-        listed_rows=sum(table.listed for table in tables.values()),
-        removals=sum(one.remove for one in comparison.changes.values()) - still_there,
-    )
-
-
-def _episodes_at_stake(look: Look) -> int:
-    """Episodes that an empty primary would take away: ours in a stamped cache, all at first contact."""
-    if look.scan is None:
-        return 0
-    episodes = look.scan.tables["episodes"]
-    return episodes.rows if look.checkpoint is None else episodes.listed
 
 
 def _base(look: Look) -> tuple[int, str]:
@@ -308,7 +354,7 @@ async def _planned(context: Context, comparison: Compared) -> Outcome:
     look, draft = comparison.look, context.draft
     facts = pending_facts(comparison.changes, comparison.primary)
     draft.counts = count(look.scan, facts, *await outside(context, look))
-    if look.replaces != "corrupt" and not _differs(context, comparison):
+    if look.replaces != "corrupt" and not differs(context, comparison):
         draft.verdict = Word.IN_SYNC
         draft.proof = make_proof(context, comparison, look.generation, look.identity)
         draft.exit_code = 7 if any(fact.refused for fact in facts.values()) else 0
@@ -316,13 +362,3 @@ async def _planned(context: Context, comparison: Compared) -> Outcome:
     draft.verdict = difference(comparison)
     draft.next_action = "storage-sync sync"
     return draft.outcome()
-
-
-def difference(comparison: Compared) -> Word:
-    """EMPTY, DRIFT when the cache moved, STALE when the primary did."""
-    look = comparison.look
-    if look.replaces is None and look.sibling:
-        return Word.EMPTY
-    drifted = look.scan is not None and not look.scan.clean
-    same_primary = look.checkpoint is not None and look.checkpoint.root == comparison.staged.root
-    return Word.DRIFT if drifted or same_primary else Word.STALE

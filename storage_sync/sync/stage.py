@@ -13,6 +13,7 @@ import functools
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from storage_sync import _native
@@ -43,6 +44,8 @@ class Target:
     """A staging file of the same identity is there."""
     remembers: bool
     """The manifest comes first, and stays with the staged rows until they are complete (a rebuild)."""
+    keep: str | None = None
+    """New file for source rows that shall wait; the manifest is then asked for whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,13 @@ class Stager:
         target: Target,
         tracker: Tracker,
         on_cache_thread: Callable[..., Awaitable[object]],
+        waiting: _native.Waiting | None = None,
     ) -> None:
+        """`waiting`: rows that an earlier run fetched; those that are still so are not asked for again."""
         self._source = source
+        self._waiting = waiting
+        self.problem = ""
+        """What was wrong with the rows that waited."""
         self._scope = scope
         self._scan = scan
         self._target = target
@@ -99,9 +107,10 @@ class Stager:
         known = "[]"
         if kept is not None:
             known = await self._blocking(kept.known_buckets, self._scan, self._scope.tables)
-        elif self._scan is not None:
+        elif self._scan is not None and self._target.keep is None:
             known = await self._blocking(self._scan.known_buckets, self._scope.tables, self._scope.part)
-        comparison = _native.Comparison(self._scope, self._scan, remembers=self._target.sibling, kept=kept)
+        remembers = self._target.sibling or self._target.keep is not None
+        comparison = _native.Comparison(self._scope, self._scan, remembers=remembers, kept=kept)
         started = time.monotonic()
         with translated():
             await pump(self._source.manifest(self._scope, known), comparison.feed, self._feed)
@@ -132,6 +141,8 @@ class Stager:
         comparison = await self.compare()
         staging = self._staging(comparison)
         with _closed_on_error(staging):
+            if self._waiting is not None:
+                await self._take_waiting(staging, self._waiting)
             self._tracker.step(Phase.FETCH)
             total = sum(comparison.to_fetch.values())
             self._tracker.expect(total, done=staging.resumed_rows, batch_rows=self._target.batch_rows)
@@ -143,6 +154,16 @@ class Stager:
             staging.close()
             return None
         return self._staged(staging, comparison.root, comparison.primary_rows)
+
+    async def _take_waiting(self, staging: _native.Staging, waiting: _native.Waiting) -> None:
+        """A damaged row ends it; those before it are good, and all others are asked for."""
+        try:
+            await self._blocking(staging.feed_waiting, waiting)
+        except _native.StreamError as error:
+            if error.code != "waiting":
+                raise
+            self._waiting = None
+            self.problem = str(error)
 
     async def _fetch_pending(self, staging: _native.Staging, table: str) -> None:
         first, size = 0, FIRST_KEYS
@@ -248,6 +269,9 @@ class Stager:
 
     def _staging(self, comparison: _native.Comparison | None) -> _native.Staging:
         target = self._target
+        if target.keep is not None:
+            # an earlier round's
+            Path(target.keep).unlink(missing_ok=True)
         return _native.Staging(
             self._scope,
             self._scan,
@@ -256,7 +280,38 @@ class Stager:
             sibling=target.sibling,
             batch_rows=target.batch_rows,
             identity=target.identity,
+            keep=target.keep,
         )
+
+
+def staged_from(
+    waiting: _native.Waiting,
+    root: str,
+    scope: _native.Scope,
+    scan: _native.Scan | None,
+    target: Target,
+) -> Staged | None:
+    """What waited, merged with the cache as it is now, without a question to the primary. Blocking.
+
+    None when the cache lacks rows by now that did not wait. `_native.StreamError` `waiting` for damage.
+    """
+    comparison = _native.Comparison.of_waiting(scope, scan, waiting, root)
+    staging = _native.Staging(
+        scope,
+        scan,
+        comparison,
+        path=target.path,
+        sibling=target.sibling,
+        batch_rows=target.batch_rows,
+        identity=target.identity,
+    )
+    with _closed_on_error(staging):
+        staging.feed_waiting(waiting)
+        staging.seal()
+    if any(changes.moved for changes in staging.changes.values()):
+        staging.discard()
+        return None
+    return Staged(staging, root, target.path, dict(comparison.primary_rows), 0.0)
 
 
 def keys_a_request(keys: int, weighed: int) -> int:

@@ -13,9 +13,9 @@ from storage_sync import _native
 from storage_sync.checks.checks import all_checks
 from storage_sync.sync.compare import Compared, compared, looking, project, refusal_of
 from storage_sync.sync.context import PAGE, Context
+from storage_sync.sync.decide import difference
 from storage_sync.sync.inspection import Look, looked, marked_file_facts
 from storage_sync.sync.prove import check_scope, count, keep_known, make_proof, outside
-from storage_sync.sync.run import difference
 from storage_sync.sync.table_counts import pending_facts, table_changes
 from storage_sync.values.errors import StorageSyncError, exit_code_of
 from storage_sync.values.outcome import CheckStatus, Outcome, Word

@@ -112,6 +112,9 @@ impl Core {
         let key = source_key(row);
         let Some(manifest) = self.manifest.clone() else {
             let fate = self.judge(row, &key, source)?;
+            if fate != Fate::Same {
+                self.keep_source(row)?;
+            }
             self.lane(table).arrived.push(&key, source, fate as u8);
             return Ok(());
         };
@@ -128,10 +131,15 @@ impl Core {
             return Ok(());
         };
         lane.states[index] = DONE;
+        self.keep_source(row)?;
         if found.len() > 1 {
             return self.refuse_doubled(table, &key, source, index - found.start);
         }
         self.judge(row, &key, source).map(|_| ())
+    }
+
+    fn keep_source(&mut self, row: &SourceRow<'_>) -> Outcome<()> {
+        self.spool.as_mut().map_or(Ok(()), |(spool, _)| spool.keep(row))
     }
 
     /// Merge with what the cache holds and decide.

@@ -9,6 +9,7 @@ use crate::panics::detached;
 use crate::row::assemble;
 use crate::scan::Scan;
 use crate::scope::{Scope, table_named};
+use crate::waiting::{Spool, Waiting as WaitingFile};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyByteArray, PyBytes, PyFloat, PyInt, PyString, PyTuple};
@@ -92,7 +93,7 @@ impl Drop for Staging {
 #[pymethods]
 impl Staging {
     #[new]
-    #[pyo3(signature = (scope, scan, comparison, *, path, sibling, batch_rows = 100, batch_bytes = 4 << 20, identity = Vec::new()))]
+    #[pyo3(signature = (scope, scan, comparison, *, path, sibling, batch_rows = 100, batch_bytes = 4 << 20, identity = Vec::new(), keep = None))]
     #[expect(clippy::too_many_arguments, reason = "the signature is the contract's")]
     fn new(
         py: Python<'_>,
@@ -104,6 +105,7 @@ impl Staging {
         batch_rows: usize,
         batch_bytes: usize,
         identity: Vec<u8>,
+        keep: Option<PathBuf>,
     ) -> PyResult<Self> {
         let scope = scope.parts;
         let scan = scan.map(|scan| Arc::clone(&scan.state));
@@ -117,7 +119,11 @@ impl Staging {
                 let wanted = manifest.as_ref().map_or(0, |manifest| manifest.table(table).wanted.len());
                 Lane { states: vec![WAITING; wanted], ..Lane::default() }
             });
-            let came = comparison.filter(|_| sibling).map(Comparison::take_came).unwrap_or_default();
+            let came = comparison.map(Comparison::take_came).unwrap_or_default();
+            let (came, spool) = match keep {
+                Some(path) => (Vec::new(), Some((Spool::create(&path)?, came))),
+                None => (if sibling { came } else { Vec::new() }, None),
+            };
             let mut core = Core {
                 scope,
                 scan,
@@ -138,6 +144,7 @@ impl Staging {
                 batch_rows: batch_rows.max(1),
                 batch_bytes,
                 identity,
+                spool,
             };
             core.open(&came)?;
             Ok(core)
@@ -186,6 +193,14 @@ impl Staging {
             }
             core.settle_rows()
         })
+    }
+
+    fn feed_waiting(&self, py: Python<'_>, waiting: &WaitingFile) -> PyResult<()> {
+        self.detached(py, |core| core.take_waiting(waiting))
+    }
+
+    fn keep(&self, py: Python<'_>, note: Vec<u8>) -> PyResult<u64> {
+        self.detached(py, |core| core.keep(&note))
     }
 
     fn end(&self, py: Python<'_>) -> PyResult<()> {

@@ -10,6 +10,7 @@ pub use face::{Changes, Staging, StepSpec};
 
 use crate::body::Body;
 use crate::errors::{Fault, Outcome};
+use crate::kept::Came;
 use crate::keys::KeyList;
 use crate::manifest::{Compared, Manifest};
 use crate::panics::Quiet;
@@ -17,6 +18,7 @@ use crate::record::{Action, Record, stage_key};
 use crate::scan::ScanState;
 use crate::scope::ScopeParts;
 use crate::store::{self, Layout, STAGE, Store};
+use crate::waiting::{Listed, Spool, Waiting as WaitingFile, listed_of};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use redb::{ReadableDatabase, ReadableTable};
@@ -150,6 +152,8 @@ pub struct Core {
     batch_rows: usize,
     batch_bytes: usize,
     identity: Vec<u8>,
+    /// Where source rows are kept for a later merge, with the manifest's buckets on the digest path.
+    spool: Option<(Spool, Vec<Came>)>,
 }
 
 impl Core {
@@ -322,6 +326,55 @@ impl Core {
 
     pub fn staged_bytes(&self) -> u64 {
         self.progress.staged_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Rows that an earlier run kept, judged as if the primary had sent them now.
+    fn take_waiting(&mut self, waiting: &WaitingFile) -> Outcome<()> {
+        if self.snapshot || self.sealed {
+            return Err(Fault::value("only a comparison that is not sealed takes rows that waited"));
+        }
+        let taken = waiting.each(|row| self.gather(row));
+        self.settle_rows()?;
+        let done = self.lanes.iter().flat_map(|lane| &lane.states).filter(|state| **state == DONE).count() as u64;
+        self.progress.resumed.store(done, Ordering::Relaxed);
+        self.progress.rows.store(done, Ordering::Relaxed);
+        self.find_pending();
+        taken
+    }
+
+    /// Which wanted rows are still to be asked for, where some are there already.
+    fn find_pending(&mut self) {
+        for lane in &mut self.lanes {
+            if lane.states.contains(&DONE) {
+                let open = lane.states.iter().enumerate().filter(|(_, state)| **state != DONE);
+                lane.pending = Some(open.filter_map(|(index, _)| u32::try_from(index).ok()).collect());
+            }
+        }
+    }
+
+    /// Complete the kept rows with the manifest that proves them; gives how many there are.
+    fn keep(&mut self, note: &[u8]) -> Outcome<u64> {
+        self.require_complete()?;
+        let (spool, came) = self.spool.take().ok_or_else(|| Fault::value("no rows were kept"))?;
+        let manifest = self.require_complete()?;
+        let mut tables = Vec::new();
+        for table in Table::ALL {
+            let compared = manifest.table(table);
+            tables.push(if !self.scope.includes(table) {
+                None
+            } else if self.snapshot {
+                let mut rows = KeyList::new();
+                let listed = &compared.listed;
+                (0..listed.len()).for_each(|index| rows.push(&listed.key(index), listed.digest(index), 0));
+                rows.sort();
+                Some(Listed { primary_rows: compared.primary_rows, rows })
+            } else {
+                Some(listed_of(table, compared.primary_rows, &came)?)
+            });
+        }
+        let rows = spool.rows();
+        spool.finish(&tables, note)?;
+        Ok(rows)
     }
 
     fn close(&mut self) -> Outcome<()> {

@@ -32,12 +32,7 @@ impl Core {
             Store::start(opened.database, self.layout(), &self.path, self.batch_bytes / 4, &self.progress.durable)?;
         store.push(stale)?;
         self.waiting = Waiting::File(store);
-        for lane in &mut self.lanes {
-            if lane.states.contains(&DONE) {
-                let open = lane.states.iter().enumerate().filter(|(_, state)| **state == WAITING);
-                lane.pending = Some(open.filter_map(|(index, _)| u32::try_from(index).ok()).collect());
-            }
-        }
+        self.find_pending();
         Ok(())
     }
 

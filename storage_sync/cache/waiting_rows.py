@@ -1,0 +1,159 @@
+"""What waits beside a held cache: rows of the primary as it has them, in `<cache>.waiting`.
+
+The file has owner and mode of the cache. It says which source, epoch, configuration and generation of the cache it
+was fetched for, and is worth nothing for any other. What lies there and is not ours is never touched.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from storage_sync import _native
+from storage_sync.cache.durable import sync_folder
+from storage_sync.cache.identity import real_path
+from storage_sync.values.errors import LocalIO
+
+_SHARED_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingNote:
+    """What the rows are, and what they were fetched for. Times are epoch seconds."""
+
+    source_id: str
+    epoch: int
+    config_hash: str
+    digest: str
+    enc: int
+    generation: int
+    """Of the cache that they are to be merged into."""
+    root: str
+    at: float
+    """When the manifest was asked for: the proof that comes of these rows speaks of this moment."""
+    since: float
+    """When the first of them began to wait."""
+    rows: int
+    """Rows of the cache that would be written or removed."""
+    replication_index: int | None = None
+    still_there: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By table, rows to be removed that the primary still has outside the window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file that can be used."""
+
+    note: WaitingNote
+    rows: _native.Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What lies under the name. `kept`: None where nothing of use does. `problem`: what is wrong with it."""
+
+    kept: Kept | None = None
+    problem: str = ""
+    ours: bool = True
+    """It may be replaced and removed."""
+
+
+def waiting_path(cache: str) -> str:
+    return real_path(cache) + ".waiting"
+
+
+def spool_path(cache: str) -> str:
+    """Where rows are gathered; nobody reads that name."""
+    return waiting_path(cache) + ".new"
+
+
+def read_waiting(cache: str) -> Found:
+    """Look at the file; what is wrong with it is said, not raised. Blocking."""
+    path = waiting_path(cache)
+    try:
+        status = Path(path).lstat()
+    except FileNotFoundError:
+        return Found()
+    except OSError as error:
+        return Found(problem=f"{path} cannot be looked at: {error.strerror}", ours=False)
+    stranger = _stranger(status, real_path(cache))
+    if stranger:
+        return Found(problem=f"{path} {stranger}; it is left alone and no rows can wait there", ours=False)
+    try:
+        rows = _native.Waiting.open(path)
+        return Found(Kept(msgspec.json.decode(rows.note, type=WaitingNote), rows))
+    except FileNotFoundError:
+        return Found()
+    except _native.StreamError as error:
+        if error.code == "foreign":
+            return Found(
+                problem=f"{path} is none of our files; it is left alone and no rows can wait there", ours=False
+            )
+        return Found(problem=f"{path}: {error}; it is fetched again")
+    except msgspec.MsgspecError as error:
+        return Found(problem=f"{path}: its note cannot be read ({error}); it is fetched again")
+    except OSError as error:
+        return Found(problem=f"{path} cannot be read: {error.strerror}", ours=False)
+
+
+def encode_note(note: WaitingNote) -> bytes:
+    return msgspec.json.encode(asdict(note))
+
+
+def publish(cache: str) -> None:
+    """Give the complete spool owner and mode of the cache, then its name. LocalIO. Blocking; the lease is held."""
+    spool, path = spool_path(cache), waiting_path(cache)
+    try:
+        status = Path(real_path(cache)).stat()
+        if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
+            # only root may give a file away; anybody else's stays theirs, which is an owner that is accepted too
+            with suppress(PermissionError):
+                os.chown(spool, status.st_uid, status.st_gid)
+        Path(spool).chmod(stat.S_IMODE(status.st_mode))
+        Path(spool).replace(path)
+        sync_folder(Path(path).parent)
+    except OSError as error:
+        raise LocalIO(f"{path} cannot be written: {error.strerror}") from error
+
+
+def clear_spool(cache: str) -> None:
+    """Remove what a killed run left. LocalIO."""
+    try:
+        Path(spool_path(cache)).unlink(missing_ok=True)
+    except OSError as error:
+        raise LocalIO(f"{spool_path(cache)} cannot be removed: {error.strerror}") from error
+
+
+def discard(cache: str) -> None:
+    """Nothing waits any more. What is none of ours stays. LocalIO. Blocking; the lease is held."""
+    clear_spool(cache)
+    if not read_waiting(cache).ours:
+        return
+    try:
+        Path(waiting_path(cache)).unlink(missing_ok=True)
+    except OSError as error:
+        raise LocalIO(f"{waiting_path(cache)} cannot be removed: {error.strerror}") from error
+
+
+def _stranger(status: os.stat_result, cache: str) -> str:
+    """Why a file with this status cannot be ours; '' when it can.
+
+    Rows go into the cache, so whoever may write them must be one who may write the cache.
+    """
+    if not stat.S_ISREG(status.st_mode):
+        return "is no regular file"
+    try:
+        of_cache = Path(cache).stat()
+    except OSError:
+        return "has no cache beside it"
+    if status.st_uid not in (of_cache.st_uid, os.geteuid()):
+        return f"belongs to another user ({status.st_uid}) than the cache"
+    if status.st_mode & _SHARED_WRITE & ~of_cache.st_mode:
+        return "may be written by more users than the cache"
+    return ""

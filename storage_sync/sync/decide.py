@@ -1,0 +1,99 @@
+"""What a comparison says to do: whether a guard stops it, whether there is anything to commit, in which word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from storage_sync import _native
+from storage_sync.sync import guard
+from storage_sync.sync.compare import Compared, in_primary, refusal_of
+from storage_sync.sync.context import PAGE, Context
+from storage_sync.sync.inspection import Look
+from storage_sync.sync.table_counts import writes
+from storage_sync.values.errors import GuardStopped
+from storage_sync.values.outcome import Word
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the guards say of a comparison; `stepped_back` stops it whatever was consented to."""
+
+    facts: guard.Facts
+    stepped_back: GuardStopped | None
+    shrinks: GuardStopped | None
+
+    @property
+    def refusal(self) -> GuardStopped | None:
+        return self.stepped_back or self.shrinks
+
+
+async def judged(context: Context, comparison: Compared) -> Judged:
+    """Ask the guards. Asks the primary which removed rows only left the window, unless they waited."""
+    stepped_back = await refusal_of(context, comparison)
+    facts = _shrink_facts(comparison, await _only_left_the_window(context, comparison))
+    shrinks = guard.shrink_error(facts, context.options.consent, context.session.settings.max_removal_ratio)
+    return Judged(facts, stepped_back, shrinks)
+
+
+def must_write(context: Context, comparison: Compared) -> bool:
+    """Whether there is anything to commit: always so for a file that is built anew."""
+    return comparison.look.replaces is not None or differs(context, comparison)
+
+
+def differs(context: Context, comparison: Compared) -> bool:
+    """Whether the file differs from what it should hold, stamp included."""
+    look = comparison.look
+    if look.scan is None or look.checkpoint is None or writes(comparison.changes):
+        return True
+    if look.scan.index_drifted:
+        return True
+    if look.checkpoint.source_id != context.session.source.source_id:
+        context.draft.warn("the primary's address changed and its content did not: the cache is stamped with it")
+        return True
+    # a row that is refused for the first time, or no longer, shows in nothing but the ledger's root
+    return _native.root_of(look.scan, comparison.projection.scope) != comparison.staged.root
+
+
+async def _only_left_the_window(context: Context, comparison: Compared) -> int:
+    """Rows to be removed that the primary still has: it can give them back, so they need not be set aside."""
+    session, staging, waited = context.session, comparison.staged.staging, comparison.waited
+    total = 0
+    for table, changes in comparison.changes.items():
+        after: str | None = None
+        while changes.remove and (keys := await session.on_cache_thread(staging.removals, table, after, PAGE)):
+            after = keys[-1]
+            if waited is None:
+                existing = await in_primary(context, table, keys)
+            else:
+                existing = sorted(set(keys).intersection(waited.still_there.get(table, ())))
+            await session.on_cache_thread(staging.keep_removed, table, existing)
+            total += len(existing)
+    return total
+
+
+def _shrink_facts(comparison: Compared, still_there: int) -> guard.Facts:
+    tables = comparison.look.scan.tables if comparison.look.scan is not None else {}
+    return guard.Facts(
+        expected_episodes=comparison.changes["episodes"].expected,
+        cached_episodes=_episodes_at_stake(comparison.look),
+        listed_rows=sum(table.listed for table in tables.values()),
+        removals=sum(one.remove for one in comparison.changes.values()) - still_there,
+    )
+
+
+def _episodes_at_stake(look: Look) -> int:
+    """Episodes that an empty primary would take away: ours in a stamped cache, all at first contact."""
+    if look.scan is None:
+        return 0
+    episodes = look.scan.tables["episodes"]
+    return episodes.rows if look.checkpoint is None else episodes.listed
+
+
+def difference(comparison: Compared) -> Word:
+    """EMPTY, DRIFT when the cache moved, STALE when the primary did."""
+    look = comparison.look
+    if look.replaces is None and look.sibling:
+        return Word.EMPTY
+    drifted = look.scan is not None and not look.scan.clean
+    same_primary = look.checkpoint is not None and look.checkpoint.root == comparison.staged.root
+    return Word.DRIFT if drifted or same_primary else Word.STALE

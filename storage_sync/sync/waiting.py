@@ -1,0 +1,173 @@
+"""Beside a cache that another process holds: fetch what the primary has more, and let it wait (`<cache>.waiting`).
+
+Rows wait as the primary has them. Whoever commits them later merges them with what the cache holds then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from storage_sync import _native
+from storage_sync.cache.waiting_rows import (
+    Kept,
+    WaitingNote,
+    clear_spool,
+    discard,
+    encode_note,
+    publish,
+    read_waiting,
+    spool_path,
+)
+from storage_sync.sync.compare import Compared, compared, guard_first_contact, in_primary, project
+from storage_sync.sync.context import PAGE, Context, Projection
+from storage_sync.sync.decide import difference, judged, must_write
+from storage_sync.sync.guard import Consent
+from storage_sync.sync.inspection import Look, looked
+from storage_sync.sync.prove import proven
+from storage_sync.sync.table_counts import table_changes
+from storage_sync.values.errors import CacheLocked, GuardStopped
+from storage_sync.values.outcome import Outcome, TableChange, Word
+
+
+async def wait_beside(context: Context, held: CacheLocked) -> Outcome:
+    """Fetch what a held cache lacks and let it wait; the lease is held.
+
+    An Outcome only where there is nothing to commit. Raises CacheLocked that says how many rows wait, GuardStopped
+    with nothing waiting, and what stops any comparison.
+    """
+    session = context.session
+    # what a person decided for this moment does not wait for another
+    if context.options.consent != Consent() or context.options.expected_plan is not None:
+        raise held
+    try:
+        async with looked(session, context.tracker, context.draft, writing=False, locked_ok=True) as look:
+            if look.scan is None or look.integrity is False:
+                raise held
+            projection = await project(context, look)
+            await guard_first_contact(context, look)
+            return await _staged(context, look, projection, held)
+    except GuardStopped:
+        await nothing_waits(context)
+        raise
+
+
+async def _staged(context: Context, look: Look, projection: Projection, held: CacheLocked) -> Outcome:
+    session, draft = context.session, context.draft
+    cache = session.cache_path
+    found = await session.on_cache_thread(read_waiting, cache)
+    if not found.ours:
+        draft.warn(found.problem)
+        raise held
+    before = _fits(context, look, found.kept, projection)
+    await session.on_cache_thread(clear_spool, cache)
+    asked_at = time.time()
+    async with compared(context, look, projection, waiting=before, keep=spool_path(cache)) as comparison:
+        guards = await judged(context, comparison)
+        if guards.refusal is not None:
+            raise guards.refusal
+        draft.plan = table_changes(comparison.changes)
+        if not must_write(context, comparison):
+            await nothing_waits(context)
+            return await proven(context, comparison, look, look.generation)
+        rows = _rows(draft.plan)
+        note = WaitingNote(
+            source_id=session.source.source_id,
+            epoch=projection.epoch,
+            config_hash=projection.scope.config_hash,
+            digest=projection.digest,
+            enc=_native.ENCODING,
+            generation=look.generation,
+            root=comparison.staged.root,
+            at=asked_at,
+            since=before.note.since if before is not None and before.note.rows else asked_at,
+            rows=rows,
+            replication_index=session.source.replication_index,
+            still_there=await _still_there(context, comparison),
+        )
+        await session.on_cache_thread(comparison.staged.staging.keep, encode_note(note))
+        await session.on_cache_thread(publish, cache)
+        draft.verdict = difference(comparison) if rows else Word.UNKNOWN
+        draft.extra["waiting"] = waiting_json(note)
+        raise _waits(held, note)
+
+
+def _waits(held: CacheLocked, note: WaitingNote) -> CacheLocked:
+    if not note.rows:
+        return held
+    wait = "1 row waits" if note.rows == 1 else f"{note.rows:,} rows wait"
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(note.since))
+    return CacheLocked(
+        f"{held.message}; {wait} for it since {since}",
+        hint="they are committed by the next sync, watch or console that finds the file free",
+    )
+
+
+async def still_waiting(context: Context, held: CacheLocked) -> CacheLocked:
+    """The error of a run that could not deliver what waits: it says so."""
+    found = await context.session.on_cache_thread(read_waiting, context.session.cache_path)
+    if found.kept is None:
+        return held
+    context.draft.extra["waiting"] = waiting_json(found.kept.note)
+    return _waits(held, found.kept.note)
+
+
+def waiting_json(note: WaitingNote) -> dict[str, object]:
+    """`waiting` of the document. Times in epoch seconds."""
+    return {"rows": note.rows, "since": note.since, "as_of": note.at, "generation": note.generation}
+
+
+async def fitting(context: Context, look: Look, projection: Projection | None = None) -> Kept | None:
+    """What waits for the cache of `look`; what was fetched for another one is removed. The lease is held."""
+    session = context.session
+    found = await session.on_cache_thread(read_waiting, session.cache_path)
+    if found.problem:
+        context.draft.warn(found.problem)
+    kept = _fits(context, look, found.kept, projection)
+    if kept is None and found.ours and (found.kept is not None or found.problem):
+        await nothing_waits(context)
+    return kept
+
+
+def _fits(context: Context, look: Look, kept: Kept | None, projection: Projection | None) -> Kept | None:
+    """`kept` if it is of this source, epoch, configuration and generation.
+
+    Without a projection, the epoch is the one that the cache says. A cache that is replaced takes nothing of it.
+    """
+    if kept is None or look.replaces is not None:
+        return None
+    session, note, checkpoint = context.session, kept.note, look.checkpoint
+    source = session.source.source_id
+    if projection is not None:
+        epoch, config_hash = projection.epoch, projection.scope.config_hash
+    else:
+        same = checkpoint is not None and checkpoint.source_id == source
+        epoch = checkpoint.epoch if checkpoint is not None and same else 0
+        config_hash = session.scope(note.digest).config_hash
+    wanted = (source, epoch, config_hash, _native.ENCODING, look.generation)
+    return kept if wanted == (note.source_id, note.epoch, note.config_hash, note.enc, note.generation) else None
+
+
+async def nothing_waits(context: Context) -> None:
+    """Remove what waits, where it is ours. LocalIO."""
+    if not context.options.plan_only:
+        await context.session.on_cache_thread(discard, context.session.cache_path)
+
+
+async def _still_there(context: Context, comparison: Compared) -> dict[str, tuple[str, ...]]:
+    """Rows to be removed that the primary still has: asked now, since it may be away when they are."""
+    staging = comparison.staged.staging
+    found: dict[str, tuple[str, ...]] = {}
+    for table, changes in comparison.changes.items():
+        keys: list[str] = []
+        after: str | None = None
+        while changes.remove and (page := await context.session.on_cache_thread(staging.removals, table, after, PAGE)):
+            after = page[-1]
+            keys += await in_primary(context, table, page)
+        if keys:
+            found[table] = tuple(keys)
+    return found
+
+
+def _rows(plan: Mapping[str, TableChange]) -> int:
+    return sum(change.insert + change.update + change.remove for change in plan.values())
