@@ -48,7 +48,7 @@ class Startup:
         def remember(run: Run) -> None:
             runs[:] = [run]
 
-        request = replace(self.request, trigger=Trigger.START)
+        request = replace(self.request, trigger=Trigger.START, quiet_s=0.0)
         given = request.deadline if request.deadline is not None else math.inf
         work = _work(time.monotonic() + given)
         task = asyncio.ensure_future(perform(session, COMMAND, request, remember, self.cancel, work))

@@ -41,7 +41,7 @@ async def wait_beside(context: Context, held: CacheLocked) -> Outcome:
     if context.options.consent != Consent() or context.options.expected_plan is not None:
         raise held
     try:
-        async with looked(session, context.tracker, context.draft, writing=False, locked_ok=True) as look:
+        async with looked(session, context.tracker, context.draft, writing=False) as look:
             if look.scan is None or look.integrity is False:
                 raise held
             projection = await project(context, look)
