@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from storage_sync import _native
-from storage_sync.cache.durable import sync_folder
 from storage_sync.cache.identity import real_path
+from storage_sync.files.kinds import reading
+from storage_sync.files.ownership import give_ownership
+from storage_sync.files.writing import put_in_place
 from storage_sync.values.errors import LocalIO
 
 _SHARED_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -108,16 +109,15 @@ def encode_note(note: WaitingNote) -> bytes:
 
 def publish(cache: str) -> None:
     """Give the complete spool owner and mode of the cache, then its name. LocalIO. Blocking; the lease is held."""
-    spool, path = spool_path(cache), waiting_path(cache)
+    spool, path = Path(spool_path(cache)), Path(waiting_path(cache))
     try:
-        status = Path(real_path(cache)).stat()
-        if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
-            # only root may give a file away; anybody else's stays theirs, which is an owner that is accepted too
-            with suppress(PermissionError):
-                os.chown(spool, status.st_uid, status.st_gid)
-        Path(spool).chmod(stat.S_IMODE(status.st_mode))
-        Path(spool).replace(path)
-        sync_folder(Path(path).parent)
+        with reading(real_path(cache)) as of_cache, reading(spool) as rows:
+            try:
+                give_ownership(of_cache.fileno(), rows.fileno())
+            except PermissionError:
+                # only root may give a file away; anybody else's stays theirs, an owner that is accepted too
+                os.fchmod(rows.fileno(), stat.S_IMODE(os.fstat(of_cache.fileno()).st_mode))
+        put_in_place(spool, path)
     except OSError as error:
         raise LocalIO(f"{path} cannot be written: {error.strerror}") from error
 
