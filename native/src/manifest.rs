@@ -498,13 +498,7 @@ impl Comparison {
 
     /// What waited, against the cache as it is now: no question to the primary.
     #[staticmethod]
-    fn of_waiting(
-        py: Python<'_>,
-        scope: &Scope,
-        scan: Option<&Scan>,
-        waiting: &Waiting,
-        root: &str,
-    ) -> PyResult<Self> {
+    fn of_waiting(py: Python<'_>, scope: &Scope, scan: Option<&Scan>, waiting: &Waiting, root: &str) -> PyResult<Self> {
         let scope = scope.parts;
         let scan = scan.map(|scan| Arc::clone(&scan.state));
         let manifest = detached(py, || of_waiting(scope, scan.as_deref(), waiting))?;

@@ -97,10 +97,7 @@ def _waits(held: CacheLocked, note: WaitingNote) -> CacheLocked:
         return held
     wait = "1 row waits" if note.rows == 1 else f"{note.rows:,} rows wait"
     since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(note.since))
-    return CacheLocked(
-        f"{held.message}; {wait} for it since {since}",
-        hint="they are committed by the next sync, watch or console that finds the file free",
-    )
+    return CacheLocked(f"{held.message}; {wait} since {since} for the next run that finds it free", hint=held.hint)
 
 
 async def still_waiting(context: Context, held: CacheLocked) -> CacheLocked:
