@@ -137,7 +137,7 @@ $(SERVER)/bin/do-memory-mcp-server:
 
 interop-server: build $(STAMPS)/dev $(SERVER)/bin/do-memory-mcp-server  ## do-memory's own server has the cache
 	SERVER_BIN="$(SERVER)/bin/do-memory-mcp-server" \
-		$(BIN)/python -m pytest --interop -m server tests/interop/test_server.py $(PYTEST_FLAGS)
+		$(BIN)/python -m pytest --interop -m server tests/interop $(PYTEST_FLAGS)
 
 clean:  ## remove what was built
 	rm -rf $(VENV) target native/target build dist .tools .pytest_cache .mypy_cache .ruff_cache benchmarks/results

@@ -51,22 +51,26 @@ class ServerStores:
 
 
 def server_stores(env: Mapping[str, str]) -> ServerStores:
-    """The choice of do-memory's server 0.1.47: a local file, unless it is told otherwise or that cannot be one."""
+    """The choice of do-memory's server 0.1.47: a local file where there is a folder for it, unless it is told
+    otherwise, then an address of Turso's. That the address answers is assumed."""
     mode = env.get(MODE, "").lower()
     if mode == "memory":
         return ServerStores(None, None)
     cache = Path(env.get("REDB_CACHE_PATH", _USUAL_CACHE))
-    remote = env.get(_URL) if _TOKEN in env else None
-    if mode == "remote" and remote is not None:
-        return ServerStores(as_ours("primary", remote), cache)
-    named = local_primary(env)
-    url = env.get(_URL, "")
-    if named is not None:
-        return ServerStores(named, cache)
-    if not url or url.startswith("libsql://"):
-        return ServerStores(_FILE + quote(str(_usual_primary(env))), cache)
-    # an address of another kind is taken for the path of a file first, which does not open
-    return ServerStores(as_ours("primary", url) if "://" not in url or url.startswith(_FILE) else remote, cache)
+    local = _local_file(env)
+    file = _FILE + quote(str(local)) if local.parent.is_dir() else None
+    # it refuses http://, and other kinds
+    remote = env.get(_URL, "") if _TOKEN in env else ""
+    address = remote if remote.startswith(("libsql://", "https://")) else None
+    return ServerStores(address or file if mode == "remote" else file or address, cache)
+
+
+def _local_file(env: Mapping[str, str]) -> Path:
+    """What it takes for the path of its local database: anything but an address that begins with libsql://."""
+    named = env.get(LOCAL_PRIMARY) or env.get(_URL, "")
+    if not named or (named.startswith("libsql://") and not env.get(LOCAL_PRIMARY)):
+        return _usual_primary(env)
+    return Path(named.removeprefix(_FILE))
 
 
 def _usual_primary(env: Mapping[str, str]) -> Path:

@@ -12,33 +12,45 @@ from storage_sync.config.settings import Settings
 from storage_sync.primary.server_choice import other_stores
 
 CACHE = Path("data/cache.redb")
-USUAL = "file:/home/a/.local/share/do-memory/memory.db"
 REMOTE = "libsql://m.turso.io"
 WITH_TOKEN = {"TURSO_DATABASE_URL": REMOTE, "TURSO_AUTH_TOKEN": "t"}
+USUAL = "file:{home}/.local/share/do-memory/memory.db"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """With the folder of the server's usual database."""
+    (tmp_path / ".local" / "share" / "do-memory").mkdir(parents=True)
+    return tmp_path
 
 
 @pytest.mark.parametrize(
     ("env", "primary"),
     [
         ({}, USUAL),
-        ({"XDG_DATA_HOME": "/x"}, "file:/x/do-memory/memory.db"),
+        ({"XDG_DATA_HOME": "{home}/.local/share"}, USUAL),
         ({"XDG_DATA_HOME": "relative"}, USUAL),
+        ({"XDG_DATA_HOME": "/none"}, None),
         (WITH_TOKEN, USUAL),
+        ({**WITH_TOKEN, "XDG_DATA_HOME": "/none"}, REMOTE),
         ({**WITH_TOKEN, "MEMORY_STORAGE_MODE": "remote"}, REMOTE),
         ({**WITH_TOKEN, "MEMORY_STORAGE_MODE": "REMOTE"}, REMOTE),
         ({**WITH_TOKEN, "MEMORY_STORAGE_MODE": "local"}, USUAL),
         ({"TURSO_DATABASE_URL": REMOTE, "MEMORY_STORAGE_MODE": "remote"}, USUAL),
         ({**WITH_TOKEN, "MEMORY_DB_PATH": "m.db"}, "file:m.db"),
+        ({**WITH_TOKEN, "MEMORY_DB_PATH": "/none/m.db"}, REMOTE),
         ({**WITH_TOKEN, "MEMORY_DB_PATH": "m.db", "MEMORY_STORAGE_MODE": "remote"}, REMOTE),
         ({"MEMORY_DB_PATH": "file:a b.db"}, "file:a%20b.db"),
         ({"TURSO_DATABASE_URL": "file:m.db"}, "file:m.db"),
         ({"TURSO_DATABASE_URL": "m%.db"}, "file:m%25.db"),
-        ({"TURSO_DATABASE_URL": "http://127.0.0.1:8080", "TURSO_AUTH_TOKEN": "t"}, "http://127.0.0.1:8080"),
-        ({"TURSO_DATABASE_URL": "http://127.0.0.1:8080"}, None),
+        ({"TURSO_DATABASE_URL": "https://m.turso.io", "TURSO_AUTH_TOKEN": "t"}, "https://m.turso.io"),
+        ({"TURSO_DATABASE_URL": "http://127.0.0.1:8080", "TURSO_AUTH_TOKEN": "t"}, None),
     ],
 )
-def test_the_servers_primary(env: dict[str, str], primary: str | None) -> None:
-    assert server_stores({"HOME": "/home/a", **env}) == ServerStores(primary, CACHE)
+def test_the_servers_primary(env: dict[str, str], primary: str | None, home: Path) -> None:
+    given = {name: value.format(home=home) for name, value in env.items()}
+    expected = primary.format(home=home) if primary is not None else None
+    assert server_stores({"HOME": str(home), **given}) == ServerStores(expected, CACHE)
 
 
 def test_the_servers_cache() -> None:
@@ -46,11 +58,12 @@ def test_the_servers_cache() -> None:
     assert server_stores({"MEMORY_STORAGE_MODE": "memory", "REDB_CACHE_PATH": "c"}) == ServerStores(None, None)
 
 
-def test_what_is_synced_and_what_the_server_takes(tmp_path: Path) -> None:
-    env = {"HOME": "/home/a", "REDB_CACHE_PATH": str(tmp_path / "c.redb")}
+def test_what_is_synced_and_what_the_server_takes(home: Path) -> None:
+    tmp_path = home
+    env = {"HOME": str(home), "REDB_CACHE_PATH": str(tmp_path / "c.redb")}
     assert other_stores(Settings(), env) == ()
     (told,) = other_stores(Settings(primary=REMOTE, cache=tmp_path / "c.redb"), env)
-    assert told.startswith(f"do-memory's server will use {USUAL}, not {REMOTE}")
+    assert told.startswith(f"do-memory's server will use {USUAL.format(home=home)}, not {REMOTE}")
     assert "MEMORY_STORAGE_MODE=remote" in told
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "c.redb")

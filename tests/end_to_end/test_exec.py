@@ -239,6 +239,8 @@ def test_it_says_when_the_server_uses_another_primary(server: Sqld, tmp_path: Pa
         "XDG_DATA_HOME": str(tmp_path / "share"),
     }
     tool = Tool.at(tmp_path / "tool", "unused", cache)
+    # the server prefers a file there, once there is the folder
+    (tmp_path / "share" / "do-memory").mkdir(parents=True)
     local_choice = f"will use file:{tmp_path}/share/do-memory/memory.db, not libsql://"
     for more, told in (({}, local_choice), ({"MEMORY_STORAGE_MODE": "Remote"}, "")):
         ended = Starts(tool, {**usual, **more}).run("echo", "started", options=LONG)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.support.command import TIMEOUT, Result, Tool
@@ -35,5 +36,10 @@ class Starts:
 
     def remembered(self) -> list[dict[str, Any]]:
         """The starts in the history, newest first."""
-        runs = self.tool.json("history").document["runs"]
+        if self.variables is None:
+            runs = self.tool.json("history").document["runs"]
+        else:
+            there = replace(self.tool, environment={**self.tool.environment, **self.variables})
+            with there.start_bare("history", "--json") as process:
+                runs = json.loads(process.communicate(timeout=TIMEOUT)[0])["runs"]
         return [run for run in runs if run["kind"] == "exec"]
