@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--largest", type=int, default=100_000, help="no case with more episodes than this")
     parser.add_argument(
-        "--only", choices=["first", "quiet", "few", "lock", "memory", "start", "screen", "keys", "rest", "orphans"]
+        "--only", choices=["first", "quiet", "few", "lock", "memory", "start", "exec", "screen", "keys", "rest", "orphans"]
     )
     parser.add_argument("--folder", type=Path, help="keep the generated primaries here for the next time")
     options = parser.parse_args()
@@ -50,6 +50,7 @@ def main() -> None:
                 "lock": lambda: cases.lock_hold(bench, size, 1_000, 20),
                 "memory": lambda: cases.memory(bench, [n for n in (1_000, 20_000, 100_000) if n <= size]),
                 "start": lambda: cases.start_up(bench, min(size, 1_000)),
+                "exec": lambda: cases.program_starts(bench, 1_000, 100),
                 "keys": lambda: cases.keys(bench, size),
                 "rest": lambda: cases.console_at_rest(bench),
                 "screen": lambda: cases.stall(bench, size),

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import console, floors
+from benchmarks import console, floors, starts
 from benchmarks.recorder import Recorder, fetch
 from storage_sync.demo.demo import generate
 from tests.support import hrana
@@ -240,6 +240,20 @@ def start_up(bench: Bench, episodes: int) -> None:
     bench.add(Figure("start-up", "status --json", status, "ms", nothing, limit, "floor: python -c pass"))
 
 
+def program_starts(bench: Bench, episodes: int, changed: int, rounds: int = 11) -> None:
+    """`exec`: what it adds to the start of a program that does nothing, and what it takes when the primary is bad."""
+    with served(bench.primary(episodes)) as server:
+        measured = starts.measure(
+            server, bench.fresh("starts"), lambda number: _touch(server, changed, chr(ord("a") + number)), rounds
+        )
+    case = f"exec, {episodes:,} episodes"
+    bench.add(Figure(case, "added, nothing changed", measured.equal - measured.bare, "s", limit=0.4))
+    bench.add(Figure(case, f"added, {changed} rows changed", measured.changed - measured.bare, "s", limit=0.8))
+    for fault, seconds in measured.spoiled.items():
+        note = f"deadline {starts.DEADLINE_S:g} s"
+        bench.add(Figure(case, f"a primary that {fault}", seconds, "s", limit=starts.DEADLINE_S + 0.1, note=note))
+
+
 def stall(bench: Bench, episodes: int) -> None:
     """The longest time that the loop of the screen stood still while the core synced beside it."""
     from benchmarks.screen import longest_gaps
@@ -315,6 +329,7 @@ def run_all(bench: Bench, *, largest: int) -> None:
     lock_hold(bench, min(5_000, largest), 1_000, 20)
     memory(bench, [size for size in (1_000, 20_000, 100_000) if size <= largest])
     start_up(bench, 1_000)
+    program_starts(bench, 1_000, 100)
     stall(bench, min(20_000, largest))
     keys(bench, min(20_000, largest))
     console_at_rest(bench)

@@ -80,12 +80,18 @@ def _consent_options(command: Any) -> Any:
 @click.option("--check", is_flag=True, help="Ask the primary.")
 @click.option("--max-age", type=_SECONDS, metavar="S", help="Exit 10 when the last proof is older.")
 @click.option("--nagios", is_flag=True, help="One line and exit 0, 1, 2 or 3 for a monitoring system.")
+@click.option("--wait-in-sync", "wait_s", type=_SECONDS, metavar="S", help="Wait at most that long for IN_SYNC.")
 @click.pass_context
-def status(context: click.Context, check: bool, max_age: float | None, nagios: bool) -> Answer:
+def status(context: click.Context, check: bool, max_age: float | None, nagios: bool, wait_s: float | None) -> Answer:
     """What is known without asking the primary."""
     from console.cli import core
 
-    return core.status(_begin(context), check=check, max_age=max_age, nagios=nagios)
+    invocation = _begin(context)
+    if wait_s is None:
+        return core.status(invocation, check=check, max_age=max_age, nagios=nagios)
+    if nagios or max_age is not None:
+        raise click.UsageError("--wait-in-sync goes with neither --nagios nor --max-age", context)
+    return core.wait_in_sync(invocation, wait_s, check=check)
 
 
 def _begin(context: click.Context) -> Invocation:

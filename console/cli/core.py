@@ -25,6 +25,7 @@ _NAGIOS = {
 _NAGIOS_WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 _VERDICT_EXITS = {Word.IN_SYNC: 0, Word.DAMAGED: 5, Word.REFUSED: 9}
 STALE_EXIT = 10
+LOOK_AGAIN_S = 0.5
 _REMEMBERED = frozenset({"sync", "verify"})
 """Commands after which the metrics file is written."""
 
@@ -54,6 +55,21 @@ def status(invocation: Invocation, *, check: bool, max_age: float | None, nagios
         return Answer(outcome)
     code = nagios_code(outcome)
     return Answer(replace(outcome, exit_code=code), nagios_line(outcome, code, time.time()), raw=True)
+
+
+def wait_in_sync(invocation: Invocation, seconds: float, *, check: bool) -> Answer:
+    """The first status that is IN_SYNC, with exit 0; after so many seconds the last one, with the code of what it
+    says."""
+    ends = time.monotonic() + seconds
+    pause = invocation.loaded().settings.poll_s if check else LOOK_AGAIN_S
+    while True:
+        outcome = status(invocation, check=check, max_age=None, nagios=False).outcome
+        if outcome.verdict is Word.IN_SYNC and outcome.error is None:
+            return Answer(replace(outcome, exit_code=0))
+        left = ends - time.monotonic()
+        if left <= 0:
+            return Answer(judged(outcome, check=True, max_age=None, now=time.time()))
+        time.sleep(min(pause, left))
 
 
 def judged(outcome: Outcome, *, check: bool, max_age: float | None, now: float) -> Outcome:

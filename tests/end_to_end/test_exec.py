@@ -467,6 +467,24 @@ def test_kill_at_any_moment_leaves_a_cache_that_the_next_start_takes(relay: Rela
     assert starts.remembered()[0]["start"]["behind"] == 0
 
 
+# ------------------------------------------------------------------------------------- scripts that wait
+
+
+def test_a_script_waits_until_the_cache_is_in_sync(tmp_path: Path) -> None:
+    starts, primary = local(tmp_path)
+    assert starts.tool.json("status", "--wait-in-sync", "0.1").exit_code == 1
+    with starts.tool.start("status", "--wait-in-sync", "60", "--json") as waiting:
+        starts.tool.sync()
+        out, _ = waiting.communicate(timeout=60)
+    assert (waiting.returncode, json.loads(out)["verdict"]) == (0, "IN_SYNC")
+    stores.execute(primary, [NEW])
+    asked = starts.tool.json("status", "--check", "--wait-in-sync", "0")
+    assert (asked.exit_code, asked.document["verdict"]) == (1, "STALE")
+    starts.tool.cache.write_bytes(bytes(8192))
+    assert starts.tool.json("status", "--wait-in-sync", "0").exit_code == 5
+    assert starts.tool.run("status", "--wait-in-sync", "1", "--nagios").exit_code == 2
+
+
 # ----------------------------------------------------------------------------------------- beside others
 
 
