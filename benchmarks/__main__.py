@@ -31,7 +31,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--largest", type=int, default=100_000, help="no case with more episodes than this")
     parser.add_argument(
-        "--only", choices=["first", "quiet", "few", "lock", "memory", "start", "exec", "screen", "keys", "rest", "orphans"]
+        "--only",
+        choices=["first", "quiet", "few", "lock", "memory", "start", "exec", "screen", "keys", "rest", "orphans"],
     )
     parser.add_argument("--folder", type=Path, help="keep the generated primaries here for the next time")
     options = parser.parse_args()
