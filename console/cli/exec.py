@@ -106,12 +106,15 @@ class Start:
         os._exit(exit_code)
 
     def _announce(self) -> None:
-        """Nobody of ours commits while COMMAND opens the cache."""
+        """Nobody of ours commits while COMMAND opens the cache; who has begun to is waited for."""
         from storage_sync.cache.starting import announce
+        from storage_sync.service.start import await_commit
 
         cache = self.invocation.loaded().settings.cache
         if cache is not None:
-            announce(str(cache))
+            with suppress(StorageSyncError):
+                announce(str(cache))
+            await_commit(str(cache), max(self.deadline, time.monotonic()) + LATE_S)
 
     # -------------------------------------------------------------------------------------- deadline
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -23,6 +24,7 @@ from storage_sync.values.outcome import Outcome, TableChange, Word, error_value
 from storage_sync.values.snapshot import Run, StartFacts
 
 COMMAND = "exec"
+COMMIT_POLL_S = 0.005
 UNWIND_S = 0.03
 """After the deadline, to end what was begun; then it is left as it is."""
 
@@ -113,6 +115,17 @@ def _refuse_held(context: Context) -> None:
     if holders:
         who = ", ".join(describe(holder) for holder in holders)
         raise CacheLocked(f"the cache is held by {who}; it stays as it is")
+
+
+def await_commit(cache: str, ends: float) -> None:
+    """Wait while another run of ours commits, at most until `ends` on the monotonic clock: a program that opened the
+    cache now would find it locked. Blocking."""
+    pause = threading.Event()
+    while time.monotonic() < ends:
+        ours = lease_holder(cache)
+        if ours is None or all(holder.pid != ours.pid for holder in lock_holders(cache)):
+            return
+        pause.wait(COMMIT_POLL_S)
 
 
 def _gave_up(request: Request, session: Session, runs: Sequence[Run]) -> Outcome:

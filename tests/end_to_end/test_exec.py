@@ -103,6 +103,18 @@ def test_a_damaged_cache_is_repaired_first(tmp_path: Path) -> None:
     assert starts.tool.json("verify", "--deep").exit_code == 0
 
 
+def test_damage_is_left_where_auto_repair_is_off(tmp_path: Path) -> None:
+    starts, _ = local(tmp_path)
+    starts.tool.sync()
+    starts.tool.cache.write_bytes(bytes(8192))
+    before = fingerprint(starts.tool.cache)
+    careful = replace(starts, tool=replace(starts.tool, environment={"STORAGE_SYNC_AUTO_REPAIR": "false"}))
+    ended = careful.run("echo", "started", options=LONG)
+    assert (ended.exit_code, ended.stdout, ended.stderr.count("\n")) == (0, "started\n", 1)
+    assert careful.run("echo", options=(*LONG, "--strict")).exit_code == 5
+    assert fingerprint(starts.tool.cache) == before
+
+
 def test_a_held_cache_starts_command_at_once(starts: Starts) -> None:
     starts.tool.sync()
     before = fingerprint(starts.tool.cache)
@@ -335,6 +347,22 @@ def test_everything_is_inherited(tmp_path: Path, change: Callable[[], None] | No
         through = starts.run("sh", "-c", INHERITED, options=LONG, **named)
     assert through.stderr == ""
     assert through.stdout == bare.stdout
+    assert starts.remembered()[0]["result"] == "IN_SYNC"
+
+
+@pytest.mark.parametrize("options", [LONG, ("--deadline", "60", "--after")])
+def test_streams_that_are_closed_stay_closed(tmp_path: Path, options: Sequence[str]) -> None:
+    starts, _ = local(tmp_path)
+    report = "for n in 0 1 2; do [ -e /proc/$$/fd/$n ] && echo $n; done > report"
+
+    def close() -> None:
+        for number in (0, 1, 2):
+            os.close(number)
+
+    for line in (["sh", "-c", report], starts.line("sh", "-c", report, options=options)):
+        subprocess.run(line, check=False, preexec_fn=close, env=starts.tool.variables, cwd=tmp_path)
+        # the shell's own redirection is open
+        assert (tmp_path / "report").read_text() == "1\n"
     assert starts.remembered()[0]["result"] == "IN_SYNC"
 
 
