@@ -22,10 +22,12 @@ from storage_sync.config.token import TOKEN_VARIABLES
 from storage_sync.config.urls import host_of, redact_url
 from storage_sync.reports.document import rfc3339
 from storage_sync.values.outcome import Word
+from storage_sync.values.visible import spoken
 from storage_sync.watch.alert_state import Change
 
 TIMEOUT_S = 10.0
 SAID_OF_A_FAILURE = 200
+_KEPT, _PIECE = 4096, 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ async def run_hook(command: str, body: bytes, *, hidden: str | None = None, time
         return f"the notify command cannot be run: {error}"
     try:
         async with asyncio.timeout(timeout_s):
-            _, said = await process.communicate(body)
+            said = await _exchanged(process, body)
     except TimeoutError:
         return f"the notify command took longer than {timeout_s:g} s and was killed"
     finally:
@@ -113,8 +115,30 @@ async def run_hook(command: str, body: bytes, *, hidden: str | None = None, time
             await process.wait()
     if process.returncode == 0:
         return ""
-    tail = said.decode("utf-8", "replace").strip()[-SAID_OF_A_FAILURE:]
+    tail = spoken(said.decode("utf-8", "replace"))[-SAID_OF_A_FAILURE:]
     return f"the notify command ended with exit {process.returncode}" + (f": {tail}" if tail else "")
+
+
+async def _exchanged(process: asyncio.subprocess.Process, body: bytes) -> bytes:
+    """Give the body and wait for the end; the last of what it said, however much that was."""
+    said = bytearray()
+
+    async def give() -> None:
+        if process.stdin is None:
+            return
+        with suppress(OSError):  # it need not read what it is told
+            process.stdin.write(body)
+            await process.stdin.drain()
+        process.stdin.close()
+
+    async def take() -> None:
+        while process.stderr is not None and (piece := await process.stderr.read(_PIECE)):
+            said.extend(piece)
+            del said[:-_KEPT]
+
+    await asyncio.gather(give(), take())
+    await process.wait()
+    return bytes(said)
 
 
 async def _ask(method: str, url: str, body: bytes | None, timeout_s: float) -> str:

@@ -111,6 +111,9 @@ class Watcher:
             if listen is not None:
                 at = await stack.enter_async_context(exposing(listen, self._metrics))
                 self._say(Said(logging.INFO, "watch", f"metrics on http://{at}/metrics"))
+                if not at.local:
+                    told = f"{at} can be reached from other machines, and answers all of them without a password"
+                    self._say(Said(logging.WARNING, "watch", told))
             stack.enter_context(_signals({signal.SIGHUP: partial(self._ask, "reload"), signal.SIGUSR1: self._sync_now}))
             await stack.enter_async_context(_beside(self._pulse()))
             teller = await stack.enter_async_context(_beside(self._tell()))
