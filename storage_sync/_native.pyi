@@ -511,3 +511,9 @@ def prove(path: str, scope: Scope) -> Scan:
 
 def root_of(scan: Scan, scope: Scope) -> str:
     """Hex: the root over the ledger of the scanned file, for comparison with the manifest's."""
+
+# ------------------------------------------------------------------------------------------ terminal
+
+def guard_terminal(terminal: int, output: int, text: bytes) -> None:
+    """From now on a signal that ends the process first gives the `terminal` the modes that it has now, and
+    writes `text` to `output`. Signals that somebody handles or ignores stay theirs. The first call counts. OSError."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 
+from rich.console import RenderableType
 from textual.app import App
+from textual.driver import Driver
 from textual.events import Event, Key
 from textual.screen import Screen
 
@@ -108,6 +110,21 @@ class TextualApp(App[int]):
         self._laid_out.update((modes[0], here))
         self.screen.refresh()
         self.lay_out_behind(modes[1:])
+
+    def get_driver_class(self) -> type[Driver]:
+        found = super().get_driver_class()
+        if found.__name__ != "LinuxDriver":
+            return found
+        from console.app.driver import SteadyDriver
+
+        return SteadyDriver
+
+    def panic(self, *renderables: RenderableType) -> None:
+        """Textual would print them and end as if nothing had happened."""
+        if not self._owns_process:
+            super().panic(*renderables)
+        else:
+            self._handle_exception(RuntimeError("the screen gave up"))
 
     def _handle_exception(self, error: Exception) -> None:
         """Textual would print all local variables, and with them what nobody may see."""

@@ -13,13 +13,14 @@ import click
 from console.cli import output
 from console.cli.invocation import Answer, Invocation
 from console.cli.options import typed_json
-from storage_sync.values.errors import LocalIO, StorageSyncError, exit_code_of
+from storage_sync.files.core_files import forbid_core_files
+from storage_sync.values.errors import InternalError, LocalIO, StorageSyncError, exit_code_of
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; whatever happens, its exit code is given back and its document printed."""
     typed = tuple(sys.argv[1:] if arguments is None else arguments)
-    invocation = Invocation(arguments=typed)
+    invocation = Invocation(arguments=typed, core_limit=forbid_core_files())
     from storage_sync.config.token import SHORTEST, TOKEN_VARIABLES
 
     variables = (invocation.env.get(name, "").strip() for name in TOKEN_VARIABLES)
@@ -98,6 +99,9 @@ def _answer(invocation: Invocation, call: Callable[[], object]) -> Answer | None
     except _Terminated:
         told = "stopped by SIGTERM; nothing was changed"
         return _failed(invocation, "interrupted", 143, told, "run it again", retry=True)
+    except InternalError as error:
+        told = f"{error.message}: {reported(invocation, error)}"
+        return _failed(invocation, error.code, exit_code_of(error), told, "this is a bug; please report it")
     except StorageSyncError as error:
         return _failed(invocation, error.code, exit_code_of(error), error.message, error.hint, retry=error.retry)
     except SystemExit:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 from console.cli.exec_process import Stopped, Stopping, become, write_line
 from console.cli.invocation import Invocation, Limits
 from storage_sync.config.do_memory import speaks_of_it
+from storage_sync.files.core_files import allow_core_files
 from storage_sync.primary.server_choice import other_stores
 from storage_sync.service.schedule import Trigger
 from storage_sync.values.errors import LeaseHeld, StorageSyncError, UsageError, exit_code_of
@@ -96,6 +97,7 @@ class Start:
         with suppress(StorageSyncError):
             self._announce()
         last()
+        allow_core_files(self.invocation.core_limit)
         told, exit_code = become(self.command)
         _say(self.invocation, told)
         self._end(exit_code)

@@ -44,6 +44,8 @@ class Invocation:
     quiet: bool = False
     verbose: bool = False
     no_color: bool = False
+    core_limit: int = 0
+    """How large core files could be before this process wanted none."""
     secrets: set[str] = field(default_factory=set)
     """Texts that no output may hold."""
     _loaded: Loaded | None = None

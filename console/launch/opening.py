@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from console.app.app import DEMO_ASKED, LEAVE_S, REPLAY_ASKED, SET_UP, Console
 from console.launch.start import is_configured, make_bridge, place_of, setup_form, ui_settings
+from storage_sync.values.errors import InternalError
 
 if TYPE_CHECKING:
     from console.link.bridge import Tap
@@ -60,4 +61,6 @@ def leaving(app: Console, result: int | None) -> Leaving:
         return Leaving(0, ("demo",))
     if result == REPLAY_ASKED:
         return Leaving(0, ("replay", "--", app.replay_file))
-    return Leaving(app.return_code or 0 if result is None else result)
+    if result is None and app.return_code:
+        raise InternalError(f"the screen ended by itself with code {app.return_code}")
+    return Leaving(result or 0)

@@ -28,6 +28,7 @@ mod sibling;
 mod staging;
 mod store;
 mod tables;
+mod terminal;
 mod values;
 mod vectors;
 mod waiting;
@@ -75,5 +76,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(edit::detach, module)?)?;
     module.add_function(wrap_pyfunction!(edit::compact, module)?)?;
     module.add_function(wrap_pyfunction!(sibling::finish_sibling, module)?)?;
+    module.add_function(wrap_pyfunction!(terminal::guard_terminal, module)?)?;
     Ok(())
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -85,7 +86,7 @@ class Terminal:
                 return False
         return True
 
-    def press(self, keys: str) -> None:
+    def press(self, keys: str | bytes) -> None:
         self._process.send(keys)
 
     def resize(self, columns: int, lines: int) -> None:
@@ -116,6 +117,20 @@ class Terminal:
         code = self._process.exitstatus
         assert code is not None, f"ended by signal {self._process.signalstatus}"
         return int(code)
+
+    def ended_by(self, seconds: float = 30.0) -> int:
+        """Wait for the end by a signal; its number. `echoes` still tells of the terminal afterwards."""
+        deadline = time.monotonic() + seconds
+        while self._read(0.2):
+            assert time.monotonic() < deadline, f"it did not end within {seconds} s:\n{self.screen}"
+        self._process.wait()
+        assert self._process.signalstatus is not None, f"ended with exit {self._process.exitstatus}"
+        return int(self._process.signalstatus)
+
+    def echoes(self) -> bool:
+        """Whether what is typed is shown and comes in whole lines, as a shell leaves a terminal."""
+        modes = termios.tcgetattr(self._process.child_fd)[3]
+        return bool(modes & termios.ECHO and modes & termios.ICANON)
 
     def left_clean(self) -> bool:
         """The alternate screen is left, the cursor is visible, the mouse is no longer reported."""
