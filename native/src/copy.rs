@@ -1,13 +1,13 @@
 //! A private copy of a file that others may be writing, verified by its header (docs/cache.md#private-copies).
 
+use crate::create::new_file;
 use crate::errors::{Fault, Outcome};
 use crate::header::read_raw_of;
 use crate::panics::detached;
 use pyo3::prelude::*;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Seek};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -55,7 +55,7 @@ fn create(target: &Path) -> io::Result<File> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(target)
+    new_file(target)
 }
 
 /// Copy `source` to `target` until its header was the same before and after.

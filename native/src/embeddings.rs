@@ -1,5 +1,6 @@
 //! Every embedding of one moment, for whoever inspects them: facts in columns, the numbers in a nameless file.
 
+use crate::create::new_file;
 use crate::errors::{Fault, Outcome};
 use crate::keys::uuid_bytes;
 use crate::panics::detached;
@@ -9,9 +10,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use redb::ReadTransaction;
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions, remove_file};
+use std::fs::{File, remove_file};
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use storage_sync_codec::{Owner, Table, embedding_owner, label, title};
 
@@ -149,7 +150,7 @@ pub struct Embeddings {
 
 fn nameless(path: &Path) -> Outcome<File> {
     let named = |error| Fault::io(error, path);
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path).map_err(named)?;
+    let file = new_file(path).map_err(named)?;
     remove_file(path).map_err(named)?;
     Ok(file)
 }

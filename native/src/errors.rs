@@ -156,6 +156,9 @@ impl From<Fault> for PyErr {
             Fault::Io(error, path) => match error.raw_os_error() {
                 // OSError picks its own subclass (FileNotFoundError, PermissionError …) from the number.
                 Some(number) => PyOSError::new_err((number, plain(&error), path)),
+                None if error.kind() == io::ErrorKind::AlreadyExists => {
+                    PyOSError::new_err((libc::EEXIST, error.to_string(), path))
+                }
                 None => PyOSError::new_err(format!("{error}: {path}")),
             },
             Fault::Busy(text) => PyBlockingIOError::new_err(text),

@@ -70,7 +70,7 @@ fn u32_at(raw: &[u8], at: usize) -> u32 {
     raw.get(at..at + 4).and_then(|part| part.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 
-fn kind_of(raw: &[u8]) -> &'static str {
+pub fn kind_of(raw: &[u8]) -> &'static str {
     let distance: u32 = raw.iter().zip(MAGIC).map(|(have, want)| (have ^ want).count_ones()).sum();
     if raw.starts_with(b"SQLite format 3\0") {
         "sqlite"

@@ -6,6 +6,7 @@
 mod apply;
 mod body;
 mod copy;
+mod create;
 mod edit;
 mod embeddings;
 mod errors;

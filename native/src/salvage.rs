@@ -1,5 +1,6 @@
 //! A new file for rows that were read out of a damaged one, so that they can be scanned like those of any cache.
 
+use crate::create::new_file;
 use crate::errors::{Fault, Outcome};
 use crate::file::{CACHE_BYTES, PrivateFile, lock};
 use crate::panics::{Quiet, caught, detached};
@@ -9,7 +10,6 @@ use crate::tables::{LEDGER, META, METADATA, QUARANTINE, byte_table};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use redb::{Builder, Database, TableHandle};
-use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use storage_sync_codec::{Table, ValueState, check_value};
@@ -24,8 +24,7 @@ pub struct Salvage {
 }
 
 fn create(path: &Path) -> Outcome<Quiet<Database>> {
-    let mut options = OpenOptions::new();
-    let file = options.read(true).write(true).create_new(true).open(path).map_err(|error| Fault::io(error, path))?;
+    let file = new_file(path).map_err(|error| Fault::io(error, path))?;
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE_BYTES);
     let database = Quiet::new(builder.create_with_backend(PrivateFile(file))?);

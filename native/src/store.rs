@@ -1,7 +1,9 @@
 //! The staging file and the thread that writes it: batches in, durable commits out, bounded on the way.
 
+use crate::create::{beside, is_there, name_once};
 use crate::errors::{Fault, Outcome};
 use crate::file::lock;
+use crate::header::{kind_of, read_raw};
 use crate::ledger::{Entry, ledger_key, value_digest};
 use crate::panics::{Quiet, caught};
 use crate::record::{Action, Record};
@@ -9,8 +11,10 @@ use crate::tables::{
     CACHE_SCHEMA_VERSION, INDEX, LEDGER, META, META_BUILD, META_STAGING, METADATA, QUARANTINE, REVISIONS, SCHEMA,
     VERSION, byte_table,
 };
+use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use std::collections::VecDeque;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -37,46 +41,69 @@ pub struct Opened {
     pub existed: bool,
 }
 
-/// Open the staging file of `identity`, or make it. An unreadable one is ours and worthless: it is made again.
+/// Open the staging file of `identity`, or make it. A damaged one of ours is worthless and made again; what is no file
+/// of ours is an error and stays.
 pub fn open(path: &Path, layout: Layout, identity: &[u8], resume: bool) -> Outcome<Opened> {
-    if path.exists() {
+    if is_there(path)? {
         match open_existing(path) {
             Ok((database, found)) => {
                 if found.as_deref().is_some_and(|found| found != identity) {
                     let place = path.display();
                     return Err(Fault::value(format!("{place} was staged for another source or configuration")));
                 }
-                if resume && found.is_some() {
+                if found.is_none() {
+                    return Err(foreign(path));
+                }
+                if resume {
                     return Ok(Opened { database, existed: true });
                 }
             }
             Err(Fault::Database(error)) if matches!(*error, redb::DatabaseError::DatabaseAlreadyOpen) => {
                 return Err(Fault::Database(error));
             }
-            // Damaged or cut short while it was made.
-            Err(_) => {}
+            // Damaged; a file gets this name only after it was made.
+            Err(_) if is_redb(path)? => {}
+            Err(_) => return Err(foreign(path)),
         }
         std::fs::remove_file(path).map_err(|error| Fault::io(error, path))?;
     }
+    let (place, file) = beside(path)?;
+    let made = made(file, layout, identity).and_then(|database| name_once(&place, path).map(|()| database));
+    match made {
+        Ok(database) => Ok(Opened { database, existed: false }),
+        Err(error) => {
+            // What went wrong is the error to tell; what is left here is swept later.
+            let _ = std::fs::remove_file(&place);
+            Err(error)
+        }
+    }
+}
+
+fn made(file: File, layout: Layout, identity: &[u8]) -> Outcome<Quiet<Database>> {
     let mut builder = Builder::new();
-    let database = Quiet::new(builder.set_cache_size(STORE_CACHE).create(path)?);
-    restrict(path)?;
+    let database = Quiet::new(builder.set_cache_size(STORE_CACHE).create_with_backend(FileBackend::new(file)?)?);
     initialise(&database, layout, identity)?;
-    Ok(Opened { database, existed: false })
+    Ok(database)
+}
+
+fn foreign(path: &Path) -> Fault {
+    let told = "there is a file that is not ours; it is never touched, move it away";
+    Fault::io(std::io::Error::new(std::io::ErrorKind::AlreadyExists, told), path)
+}
+
+/// Whether it begins as a redb file does, give or take two bits.
+fn is_redb(path: &Path) -> Outcome<bool> {
+    let (raw, _) = read_raw(path)?;
+    Ok(matches!(kind_of(&raw), "redb" | "near"))
 }
 
 /// The existing staging file of `identity`; None when there is none, or one of something else.
 pub fn open_of(path: &Path, identity: &[u8]) -> Outcome<Option<Quiet<Database>>> {
-    if !path.exists() {
+    if !is_there(path)? {
         return Ok(None);
     }
     let (database, found) = open_existing(path)?;
     Ok((found.as_deref() == Some(identity)).then_some(database))
-}
-
-fn restrict(path: &Path) -> Outcome<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(|error| Fault::io(error, path))
 }
 
 fn open_existing(path: &Path) -> Outcome<(Quiet<Database>, Option<Vec<u8>>)> {

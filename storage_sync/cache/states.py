@@ -35,9 +35,16 @@ PAGE_BYTES = 4096
 HEADER_BYTES = 320
 MAGIC = b"redb\x1a\x0a\xa9\x0d\x0a"
 
-_STAGING_MARK = ".build-"
+_VERSIONS_TO_COME = 8
+_SLOTS = (64, 192)
+"""Where the two commit slots begin: the version, then what is there or not, an octet each."""
 _SEARCH_BYTES = 1 << 20
-_FOREIGN = {"sqlite": "a SQLite database", "gzip": "a gzip archive", "text": "a text file"}
+_FOREIGN = {
+    "sqlite": "a SQLite database",
+    "gzip": "a gzip archive",
+    "text": "a text file",
+    "zeros": "a file that begins with zeros",
+}
 
 _NOT_ACCESSIBLE = frozenset({CacheState.NOT_A_FILE, CacheState.UNREADABLE, CacheState.IO_ERROR})
 _NOT_WRITABLE = frozenset({CacheState.READ_ONLY, CacheState.DISK_LOW})
@@ -268,7 +275,7 @@ def _judge_stranger(path: str, header: _native.Header, witnessed: bool) -> Findi
             f"{path} begins like a redb file and ends after {header.length} bytes",
             "storage-sync repair --plan",
         )
-    if not witnessed and name is None and _never_finished(path, header):
+    if not witnessed and _never_finished(path, header):
         return Finding(
             CacheState.INTERRUPTED_CREATE, f"{path} was being created when its program died", "storage-sync sync"
         )
@@ -286,10 +293,15 @@ def _judge_stranger(path: str, header: _native.Header, witnessed: bool) -> Findi
 
 
 def _never_finished(path: str, header: _native.Header) -> bool:
-    """redb sets the size and writes the header first, then the magic number: nothing lies behind the first page yet."""
-    if _STAGING_MARK in Path(path).name and header.magic in {"short", "zeros", "other"}:
-        return True
-    return not any(header.raw[: len(MAGIC)]) and _is_hollow(path, min(header.length, PAGE_BYTES), header)
+    """redb sets the size and writes the header first, then the magic number: nothing lies behind the first page yet.
+
+    A file of nothing but zeros may be anybody's; a header with a sound commit slot is redb's.
+    """
+    return (
+        any(header.slot_checksums_ok)
+        and not any(header.raw[: len(MAGIC)])
+        and _is_hollow(path, min(header.length, PAGE_BYTES), header)
+    )
 
 
 def _is_hollow(path: str, start: int, header: _native.Header) -> bool:
@@ -310,7 +322,7 @@ def _judge_format(header: _native.Header) -> Finding | None:
     for version, sound in zip(versions, header.slot_checksums_ok, strict=True):
         if version == FORMAT or version == 0:
             continue
-        if not sound and versions[0] != versions[1]:
+        if not sound and (versions[0] != versions[1] or not _is_plausible(header, version)):
             continue
         if version < FORMAT:
             return Finding(
@@ -324,6 +336,15 @@ def _judge_format(header: _native.Header) -> Finding | None:
             "use the newest storage-sync, or storage-sync rebuild --plan",
         )
     return None
+
+
+def _is_plausible(header: _native.Header, version: int) -> bool:
+    """Whether a header that we cannot check may be that of another redb: bytes that were overwritten say anything."""
+    size = header.page_size
+    switches = b"".join(header.raw[slot + 1 : slot + 4] for slot in _SLOTS)
+    if set(switches) - {0, 1}:
+        return False
+    return version <= FORMAT + _VERSIONS_TO_COME and size >= HEADER_BYTES and size & (size - 1) == 0
 
 
 def _judge_slots(header: _native.Header) -> Finding | None:

@@ -143,11 +143,19 @@ def test_an_empty_file_is_safe_to_fill(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 9, 320, PAGE, PAGE + 1, 1 << 20])
-def test_zeros_are_an_interrupted_creation(tmp_path: Path, size: int) -> None:
-    path = tmp_path / "cache.redb"
+@pytest.mark.parametrize("name", ["cache.redb", "x.build-7", "cache.redb.build-0123456789ab"])
+def test_zeros_may_be_anybodys(tmp_path: Path, size: int, name: str) -> None:
+    path = tmp_path / name
     path.write_bytes(bytes(size))
-    assert judged(path) == (S.INTERRUPTED_CREATE,)
-    assert code_of(path) is None
+    assert judged(path) == (S.FOREIGN,)
+    assert code_of(path) == ("cache_foreign", 5)
+
+
+@pytest.mark.parametrize("data", [b"x", b"notes\n", bytes(range(256)) * 4, b"\x80" * 5000])
+def test_a_name_like_one_of_ours_makes_no_file_ours(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "cache.redb.build-0123456789ab"
+    path.write_bytes(data)
+    assert judged(path) == (S.FOREIGN,)
 
 
 def test_a_creation_that_died_before_the_magic_number(cache: Path) -> None:
@@ -246,6 +254,16 @@ def test_the_format_of_another_redb(cache: Path) -> None:
             patch(cache, slot, bytes([version]))
         assert judged(cache) == (state,)
         assert code_of(cache) == ("version_mismatch", 12)
+
+
+@pytest.mark.parametrize(
+    "data", [b"\xff" * 256, b"overwritten" * 20, bytes(range(9, 250)), b"\x05" * 300], ids=["ff", "text", "up", "05"]
+)
+@pytest.mark.parametrize("start", [9, 12, 60, 64])
+def test_an_overwritten_header_is_damage_and_no_version(cache: Path, data: bytes, start: int) -> None:
+    patch(cache, start, data)
+    assert judged(cache) == (S.CORRUPT,)
+    assert code_of(cache) == ("cache_damaged", 5)
 
 
 @pytest.mark.parametrize("slot", [64, 192])

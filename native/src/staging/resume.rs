@@ -17,7 +17,7 @@ impl Core {
     /// Open what an earlier run staged, if this path can use it.
     /// `came`: buckets of the manifest that a build remembers for the next resume.
     pub(super) fn open(&mut self, came: &[Came]) -> Outcome<()> {
-        if !self.sibling && !self.path.exists() {
+        if !self.sibling && !crate::create::is_there(&self.path)? {
             return Ok(());
         }
         let opened = store::open(&self.path, self.layout(), &self.identity, !self.snapshot)?;
