@@ -7,20 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 META_KEY = "checkpoint"
+
+Number = Annotated[int, Meta(ge=0, lt=1 << 62)]
+"""A count that has room to grow in every place that keeps it."""
+Moment = Annotated[float, Meta(ge=0, lt=253_402_300_800)]
+"""UTC epoch seconds up to the end of the year 9999, which is as far as dates are written."""
+Text = Annotated[str, Meta(max_length=2000)]
 
 
 @dataclass(frozen=True, slots=True)
 class TableFacts:
     """One table at the proof: rows of the source table, rows that the projection expects, rows that were refused."""
 
-    primary: int
-    expected: int
-    refused: int = 0
-    root: str = ""
+    primary: Number
+    expected: Number
+    refused: Number = 0
+    root: Text = ""
     """Hex of the table's root, '' when it was not kept."""
 
 
@@ -28,22 +36,22 @@ class TableFacts:
 class Checkpoint:
     """`root` was proven with `digest` at `proved_at` (UTC epoch seconds) for source, epoch and settings named here."""
 
-    source_id: str
-    epoch: int
-    generation: int
-    root: str
-    digest: str
-    enc: int
-    window: int
+    source_id: Text
+    epoch: Number
+    generation: Number
+    root: Text
+    digest: Text
+    enc: Number
+    window: Annotated[int, Meta(ge=1, lt=1 << 62)]
     patterns: bool
     embeddings: bool
-    config_hash: str
-    proved_at: float
-    primary_url: str = ""
+    config_hash: Text
+    proved_at: Moment
+    primary_url: Text = ""
     """Without user, password and token."""
-    tool: str = ""
+    tool: Text = ""
     """Version of this tool that wrote it."""
-    replication_index: int | None = None
+    replication_index: Number | None = None
     """Of the primary when the rows were read, where the server sends one; a later smaller one is a new epoch."""
     tables: Mapping[str, TableFacts] = field(default_factory=dict)
 
@@ -59,7 +67,7 @@ def decode_checkpoint(data: bytes | None) -> tuple[Checkpoint | None, str]:
         return None, "there is no checkpoint"
     try:
         return msgspec.json.decode(data, type=Checkpoint), ""
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return None, f"the checkpoint cannot be read: {error}"
 
 

@@ -51,7 +51,9 @@ V = TypeVar("V")
 
 
 def rfc3339(at: float) -> str:
-    """UTC epoch seconds as `2026-11-22T10:00:00Z`; a fraction is cut."""
+    """UTC epoch seconds as `2026-11-22T10:00:00Z`; a fraction is cut. `?` for what no calendar has."""
+    if not 0 <= at < 253_402_300_800:
+        return "?"
     return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -5,12 +5,14 @@ See docs/console.md#screens.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from msgspec import Meta
 
 from storage_sync.cache.checkpoint import stamped_generation
 from storage_sync.cache.copies import Copies
@@ -27,6 +29,7 @@ from storage_sync.state.witness import read_witness
 from storage_sync.values.answers import Exported, QuarantineEntry, QuarantineKind, QuarantinePage
 from storage_sync.values.errors import StorageSyncError
 from storage_sync.values.outcome import LookedAt
+from storage_sync.values.visible import LONGEST
 
 if TYPE_CHECKING:
     from storage_sync.service.question import Asked
@@ -177,18 +180,34 @@ def _of_ledger(name: str, text: str) -> QuarantineEntry:
     table, _, key = name.partition("\0")
     if not key:
         table, _, key = name.partition("/")
-    told: dict[str, object] = json.loads(text)
-    seen = told.get("first_seen")
+    told = _entry(text)
     return QuarantineEntry(
         QuarantineKind.REFUSED,
         f"{table}/{key}",
         table=table,
         key=key,
-        column=str(told.get("column", "")),
-        reason=str(told.get("reason", "")),
-        at=seen / 1000 if isinstance(seen, int) and seen else None,
-        digest=str(told.get("source_digest", "")),
+        column=told.column[:LONGEST],
+        reason=told.reason[:LONGEST],
+        at=told.first_seen / 1000 if told.first_seen else None,
+        digest=told.source_digest[:LONGEST],
     )
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    """What the ledger keeps of a refused row; `first_seen` in milliseconds, 0 while nobody knows."""
+
+    reason: str = ""
+    column: str = ""
+    source_digest: str = ""
+    first_seen: Annotated[int, Meta(ge=0, lt=253_402_300_800_000)] = 0
+
+
+def _entry(text: str) -> _Entry:
+    """One that cannot be read says so in place of a reason."""
+    try:
+        return msgspec.json.decode(text, type=_Entry)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        return _Entry(reason=f"its entry in the cache cannot be read: {error}")
 
 
 def aside_rows(state: StateDir, limit: int = LIMIT) -> list[AsideRow]:

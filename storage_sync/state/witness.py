@@ -29,7 +29,7 @@ def read_witness(folder: Path, cache: str) -> tuple[Witness | None, str]:
         return None, ""
     except OSError as error:
         return None, f"{file} cannot be read: {error.strerror}"
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return None, f"{file} is damaged: {error}"
     if witness.path != real_path(cache):
         return None, f"{file} speaks of another cache, {witness.path}"

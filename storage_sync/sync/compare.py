@@ -144,7 +144,16 @@ async def guard_first_contact(context: Context, look: Look) -> None:
     """
     if look.scan is None or look.checkpoint is not None or look.sibling or context.options.adopt:
         return
-    cached = look.scan.tables["episodes"].rows
+    if look.witness is not None and look.witness.source_id == context.session.source.source_id:
+        # only our stamp is gone: the witness, which lies in another file, says what it was
+        return
+    episodes = look.scan.tables["episodes"]
+    if episodes.listed:
+        raise GuardStopped(
+            "the cache lists rows that this tool wrote, and nothing says any more of which primary; it was not changed",
+            hint="check the paths and the URL; sync --adopt takes it over all the same",
+        )
+    cached = episodes.rows
     known = await known_to_primary(context, look.scan, "episodes")
     why = guard.implausible(cached, known, look.schema, wrong_types=False)
     if why is not None:
