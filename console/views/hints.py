@@ -26,6 +26,8 @@ _KEYS = {
     "storage-sync ping": "t on 1",
     "storage-sync status": "t on 1",
     "wait with --wait SECONDS": "wait",
+    ", or wait for it with --wait SECONDS": ", or wait for it",
+    "; or --wait SECONDS": "",
 }
 """Command to key, the longer one first where two begin alike."""
 _COMMANDS = re.compile(rf"(?:storage-sync (?=sync --))?({'|'.join(_KEYS)})(?: --(?:plan|yes|check|staged|deep))*(?!\w)")

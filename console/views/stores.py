@@ -155,7 +155,7 @@ def _cache_word(frame: Frame) -> tuple[Role, str]:
 
 
 def _state_word(state: str) -> str:
-    short = {"LOCKED_EXCLUSIVE": "locked", "LOCKED_SHARED": "locked", "INTERRUPTED_CREATE": "half created"}
+    short = {"LOCKED_EXCLUSIVE": "held", "LOCKED_SHARED": "held", "INTERRUPTED_CREATE": "half created"}
     return short.get(state, state.replace("_", " ").lower())
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from console.views.hints import in_keys
-from storage_sync.values.outcome import CheckStatus, Word
+from storage_sync.values.outcome import CheckStatus, HolderKind, LockHolder, Word
 from storage_sync.values.snapshot import LockState, PrimaryStatus, Snapshot
 from widgets import fmt
 from widgets.glyphs import Role
@@ -47,8 +47,8 @@ def verdict(snapshot: Snapshot | None, *, now: float, beat_age: float | None) ->
     for row in _ROWS:
         found = row(snapshot, now, beat_age)
         if found is not None:
-            return _with_notes(found, snapshot)
-    return _with_notes(_unproved(snapshot, now), snapshot)
+            return _of_copy(_with_notes(found, snapshot), snapshot, now)
+    return _of_copy(_with_notes(_unproved(snapshot, now), snapshot), snapshot, now)
 
 
 def states_of(snapshot: Snapshot) -> frozenset[str]:
@@ -254,26 +254,55 @@ def _no_access(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdic
 _UNWRITABLE = {"DISK_LOW": "Too little disk space for a run", "READ_ONLY": "The cache cannot be written"}
 
 
-def _locked(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
-    if not states_of(snapshot) & set(LOCK_STATES):
+def _held(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
+    """Only until the file was looked at: then what was found is said, and of what."""
+    if not states_of(snapshot) & set(LOCK_STATES) or snapshot.cache.look is not None:
         return None
-    holder = snapshot.cache.holder
-    if holder is None:
-        who, pid = "Held by another process", "that process"
-    else:
-        since = f", for {fmt.age(now - holder.since)}" if holder.since is not None else ""
-        who, pid = f"Held by {holder.command}, pid {holder.pid}{since}", f"pid {holder.pid}"
+    who = _holder_words(snapshot.cache.holder, now)
     return Verdict(
-        "LOCKED",
+        "HELD",
         Role.OFF,
-        (f"{who}. Normal: it is the application.", f"{who}."),
         (
-            f"p looks through a copy. To write: stop {pid}, or s waits or stages.",
-            "p looks through a copy; s waits or stages.",
+            f"{who}. A copy of it is looked at. {last_proof(snapshot, now)}.",
+            f"{who}.",
+            "The file is held.",
+        ),
+        (
+            "p looks through a copy now; what must write waits until the file is closed.",
+            "p looks through a copy.",
         ),
         "p",
-        6,
     )
+
+
+_CLOCK_TELLS_S = 43_200
+"""A clock without its day names one moment of half a day."""
+
+
+def _holder_words(holder: LockHolder | None, now: float) -> str:
+    if holder is None:
+        return "Another process holds the file"
+    if holder.kind is HolderKind.UNLISTED or holder.pid <= 0:
+        return "Somebody who is not listed here, perhaps in another container, holds the file"
+    names = {HolderKind.DO_MEMORY: "do-memory", HolderKind.OURS: "Another run of this tool"}
+    known = f"{names.get(holder.kind, holder.command or 'A process')} (pid {holder.pid}"
+    user = f", {holder.user}" if holder.kind is HolderKind.OTHER and holder.user else ""
+    if holder.since is not None and now - holder.since > _CLOCK_TELLS_S:
+        return f"{known}{user}) has held the file for {fmt.age(now - holder.since)}"
+    since = f" since {fmt.clock(holder.since)[:5]}" if holder.since is not None else ""
+    return f"{known}{user}) holds the file{since}"
+
+
+def _of_copy(found: Verdict, snapshot: Snapshot, now: float) -> Verdict:
+    """Of a held file it is said what was looked at, where there is room for it, and whether it is past."""
+    cache = snapshot.cache
+    if cache.look is None or not states_of(snapshot) & set(LOCK_STATES) or found.word in ("HELD", "STALLED"):
+        return found
+    past = "; the file was written to since" if cache.changed_since else ""
+    note = f"Of a copy made {fmt.age(now - cache.look.at)} ago{past}"
+    longest = found.sentence[0]
+    whole = f"{longest} {note}; {_holder_words(cache.holder, now)}."
+    return replace(found, sentence=(whole, f"{longest} {note}.", *found.sentence))
 
 
 def _partial(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
@@ -391,6 +420,8 @@ def _unproved(snapshot: Snapshot, now: float) -> Verdict:
 
 def _why_not_now(snapshot: Snapshot) -> str:
     """Why a proof that is not too old says nothing of this moment."""
+    if snapshot.cache.changed_since:
+        return "the file was written to since"
     if snapshot.error is not None:
         return f"the last run failed: {snapshot.error.message}"
     return "not compared since this start" if snapshot.freshness.as_of is None else "something has changed since"
@@ -436,6 +467,8 @@ def _stale(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | 
 
 
 def _stale_next(snapshot: Snapshot, now: float) -> tuple[str, ...]:
+    if states_of(snapshot) & set(LOCK_STATES):
+        return ("nothing: it is written when the file is closed; s plans it.", "it is written when the file is closed.")
     at = snapshot.freshness.next_sync_at
     by_itself = f"; the next one starts by itself in {fmt.age(at - now)}" if at is not None and at > now else ""
     return (f"s syncs now{by_itself}.", "s syncs now.")
@@ -473,7 +506,7 @@ _ROWS: tuple[Row, ...] = (
     _damaged,
     _wrong_version,
     _no_access,
-    _locked,
+    _held,
     _partial,
     _empty,
     _unclean,

@@ -112,6 +112,17 @@ def judge_content(
     )
 
 
+def ledger_root(checkpoint: Checkpoint, scan: _native.Scan) -> str:
+    """The root over the rows of a scan, by the configuration that they were proven with. Blocking."""
+    scope = _native.Scope(
+        digest=checkpoint.digest,
+        window=checkpoint.window,
+        patterns=checkpoint.patterns,
+        embeddings=checkpoint.embeddings,
+    )
+    return _native.root_of(scan, scope)
+
+
 def unknown(table: str) -> bool:
     """Whether the table is neither do-memory's nor ours."""
     return table not in _TYPES

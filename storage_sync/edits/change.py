@@ -18,7 +18,7 @@ from storage_sync.sync import undo
 from storage_sync.sync.apply import confirm_aside, on_live_file, put_aside, settle
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.inspection import Look, looked
-from storage_sync.sync.known import ledger_root
+from storage_sync.sync.known import ledger_root_of
 from storage_sync.sync.prove import acknowledged
 from storage_sync.sync.run import in_rounds, leased
 from storage_sync.values.errors import GuardStopped, LocalIO
@@ -173,7 +173,7 @@ async def judged_after(context: Context) -> Outcome:
     """Say what the file is now, without the primary: DRIFT when it is not what was proven, else UNKNOWN."""
     draft = context.draft
     async with looked(context.session, context.tracker, draft, writing=False, follows=True) as after:
-        holds = after.scan is not None and after.scan.clean and ledger_root(after) == stamped(after).root
+        holds = after.scan is not None and after.scan.clean and ledger_root_of(after) == stamped(after).root
     draft.verdict = Word.UNKNOWN if holds else Word.DRIFT
     draft.next_action = "storage-sync status --check" if holds else "storage-sync sync"
     return draft.outcome()

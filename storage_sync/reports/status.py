@@ -23,7 +23,7 @@ _AGAINST = frozenset({Word.STALE, Word.DRIFT, Word.DAMAGED, Word.REFUSED})
 
 def status_quick(request: Request) -> Outcome:
     """The file's states and the last proof, which is only repeated as IN_SYNC while it is at most `staleness_s` old and
-    the file is the one that it was made of (docs/cli.md#verdicts)."""
+    the file is the one that it was made of, or one whose rows are (docs/cli.md#verdicts)."""
     settings = request.settings
     try:
         if settings.cache is None:
@@ -37,10 +37,16 @@ def status_quick(request: Request) -> Outcome:
             "status", Word.UNKNOWN, exit_code_of(failure), error=error_value(failure), next_action=failure.hint
         )
     states = frozenset(judgement.states)
-    proof = proof_still_speaks(witness, judgement.identity)
     last = witness.proof if witness is not None else None
-    against = _said_since(state.history, proof) if proof is not None else ""
-    verdict = _verdict(states, proof if not against else None, settings.staleness_s, time.time())
+    proof, again = proof_still_speaks(witness, judgement.identity), None
+    if proof is None and witness is not None and last is not None and judgement.openable:
+        from storage_sync.reports.reread import reread
+
+        again = reread(judgement, state, witness, last)
+        proof = last if not again.why else None
+    against = _said_since(state.history, proof) if proof is not None else again.why if again is not None else ""
+    damaged = again is not None and again.damaged
+    verdict = _verdict(states, proof if not against else None, settings.staleness_s, time.time(), damaged=damaged)
     warnings = tuple(finding.evidence for finding in judgement.findings if finding.state in _DAMAGED | _LOCKED)
     next_action = next((finding.next_step for finding in judgement.findings if finding.next_step), None)
     if verdict is Word.UNKNOWN and next_action is None:
@@ -51,6 +57,7 @@ def status_quick(request: Request) -> Outcome:
         0,
         states=tuple(str(state) for state in judgement.states),
         proof=last,
+        look=again.look if again is not None else None,
         warnings=(*warnings, *(text for text in (why, against) if text)),
         next_action=next_action,
         extra={
@@ -105,13 +112,15 @@ def _rows_read(history: Path, now: float) -> dict[str, object] | None:
     }
 
 
-def _verdict(states: frozenset[CacheState], proof: Proof | None, staleness_s: float, now: float) -> Word:
+def _verdict(
+    states: frozenset[CacheState], proof: Proof | None, staleness_s: float, now: float, *, damaged: bool
+) -> Word:
     if states & _EMPTY:
         return Word.EMPTY
-    if states & _DAMAGED:
+    if states & _DAMAGED or damaged:
         return Word.DAMAGED
     if CacheState.FOREIGN in states:
         return Word.REFUSED
-    if proof is not None and now - proof.at <= staleness_s and not states & _LOCKED:
+    if proof is not None and now - proof.at <= staleness_s:
         return Word.IN_SYNC
     return Word.UNKNOWN

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from storage_sync import _native
+from storage_sync.cache.content import ledger_root
 from storage_sync.sync.inspection import Look
 from storage_sync.values.outcome import Proof, TableChange, Word
 
@@ -42,24 +43,17 @@ class Judged:
 
 def known_of(look: Look, verdict: Word, proof: Proof | None, plan: Mapping[str, TableChange]) -> Known | None:
     """None for a cache without our ledger. Blocking."""
-    root = ledger_root(look)
+    root = ledger_root_of(look)
     if root is None or look.scan is None:
         return None
     return Known(_stamp(look), root, verdict, proof, plan, _facts(look.scan))
 
 
-def ledger_root(look: Look) -> str | None:
-    """The root over the ledger by the configuration that it was proven with; None without one. Blocking."""
-    checkpoint = look.checkpoint
-    if checkpoint is None or look.scan is None:
+def ledger_root_of(look: Look) -> str | None:
+    """`ledger_root` of what was looked at; None without a ledger. Blocking."""
+    if look.checkpoint is None or look.scan is None:
         return None
-    scope = _native.Scope(
-        digest=checkpoint.digest,
-        window=checkpoint.window,
-        patterns=checkpoint.patterns,
-        embeddings=checkpoint.embeddings,
-    )
-    return _native.root_of(look.scan, scope)
+    return ledger_root(look.checkpoint, look.scan)
 
 
 def judged_by(known: Known | None, look: Look) -> Judged:
@@ -75,7 +69,7 @@ def judged_by(known: Known | None, look: Look) -> Judged:
             if table.absent or table.drifted or table.rotten
         }
         return Judged(Word.DRIFT, plan=changed)
-    if known.root != ledger_root(look):
+    if known.root != ledger_root_of(look):
         return Judged(Word.UNKNOWN)
     if known.verdict is Word.IN_SYNC and known.proof is not None:
         return Judged(Word.IN_SYNC, replace(known.proof, identity=look.identity))

@@ -7,11 +7,21 @@ from dataclasses import replace
 import pytest
 
 from console.views.verdict import Verdict, proof_valid, verdict
-from storage_sync.values.outcome import CacheState, Check, CheckStatus, ErrorValue, LockHolder, Word
+from storage_sync.values.outcome import (
+    CacheState,
+    Check,
+    CheckStatus,
+    ErrorValue,
+    HolderKind,
+    LockHolder,
+    LookedAt,
+    Word,
+)
 from storage_sync.values.snapshot import (
     Behind,
     CacheHealth,
     CheckResult,
+    LockState,
     PrimaryHealth,
     PrimaryStatus,
     QuarantineView,
@@ -50,8 +60,8 @@ def with_states(*states: CacheState, word: Word = Word.UNKNOWN, access: str = "r
         ([CacheState.IO_ERROR], "NO ACCESS", Role.FAILED, 8, "5"),
         ([CacheState.READ_ONLY], "NO ACCESS", Role.FAILED, 8, "5"),
         ([CacheState.DISK_LOW], "NO ACCESS", Role.FAILED, 8, "5"),
-        ([CacheState.LOCKED_EXCLUSIVE], "LOCKED", Role.OFF, 6, "p"),
-        ([CacheState.LOCKED_SHARED], "LOCKED", Role.OFF, 6, "p"),
+        ([CacheState.LOCKED_EXCLUSIVE], "HELD", Role.OFF, None, "p"),
+        ([CacheState.LOCKED_SHARED], "HELD", Role.OFF, None, "p"),
         ([CacheState.ABSENT, CacheState.PARTIAL], "PARTIAL", Role.ATTENTION, 1, "s"),
         ([CacheState.ABSENT], "EMPTY", Role.ATTENTION, 1, "s"),
         ([CacheState.EMPTY_FILE], "EMPTY", Role.ATTENTION, 1, "s"),
@@ -113,7 +123,32 @@ def test_the_holder_of_the_lock_is_named() -> None:
     snapshot = with_states(CacheState.LOCKED_EXCLUSIVE)
     holder = LockHolder(2231, "memory-mcp-server", "mem", NOW - 60, True)
     found = judge(replace(snapshot, cache=replace(snapshot.cache, holder=holder)))
-    assert "memory-mcp-server, pid 2231, for 1m 00s" in found.sentence[0]
+    assert found.sentence[1].startswith("memory-mcp-server (pid 2231, mem) holds the file since ")
+    kinds = {
+        HolderKind.DO_MEMORY: "do-memory (pid 2231) holds the file since ",
+        HolderKind.OURS: "Another run of this tool (pid 2231) holds the file since ",
+        HolderKind.UNLISTED: "Somebody who is not listed here, perhaps in another container, holds the file",
+    }
+    for kind, said in kinds.items():
+        found = judge(replace(snapshot, cache=replace(snapshot.cache, holder=replace(holder, kind=kind))))
+        assert found.sentence[1].startswith(said)
+
+
+def test_a_held_file_that_was_looked_at_is_what_was_found() -> None:
+    base = snapshots.scene("stale").snapshot
+    holder = LockHolder(2231, "do-memory-mcp-server", "mem", NOW - 60, True, HolderKind.DO_MEMORY)
+    cache = replace(
+        base.cache,
+        states=(CacheState.LOCKED_EXCLUSIVE, CacheState.HELD),
+        lock=LockState.OTHER,
+        holder=holder,
+        look=LookedAt("copy", NOW - 2, (holder,)),
+    )
+    found = judge(replace(base, cache=cache))
+    assert (found.word, found.exit_code) == ("STALE", 1)
+    assert "Of a copy made 2 s ago; do-memory (pid 2231) holds the file since " in found.sentence[0]
+    past = judge(replace(base, cache=replace(cache, changed_since=True)))
+    assert "Of a copy made 2 s ago; the file was written to since; do-memory" in past.sentence[0]
 
 
 def test_auth_uses_the_servers_own_words() -> None:
