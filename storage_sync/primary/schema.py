@@ -97,6 +97,12 @@ BESIDE_TABLES = (REVISION_TABLE, METADATA_TABLE)
 
 SEEKS = (
     ("episodes", "start_time"),
+    ("episodes", "episode_id"),
+    ("episode_summaries", "episode_id"),
+    ("episode_relationships", "from_episode_id"),
+    ("recommendation_sessions", "episode_id"),
+    ("recommendation_feedback", "session_id"),
+    ("episode_pattern_relationships", "episode_id"),
     ("episode_revisions", "modified_at_ms"),
     ("metadata", "key"),
     ("embeddings", "item_id"),

@@ -8,6 +8,7 @@ of them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from storage_sync.primary.schema import (
@@ -55,6 +56,30 @@ _KEYS = (
 
 
 # ---------------------------------------------------------------------------------------------- fragments
+
+
+EPISODE_SEEK = ("episodes", "episode_id")
+_FAMILY: Mapping[str, tuple[tuple[tuple[str, str], ...], str, str]] = {
+    "episodes": ((EPISODE_SEEK,), "{}", "x.episode_id=e.id"),
+    "summaries": ((("episode_summaries", "episode_id"),), "{}", "x.episode_id=e.id"),
+    "relationships": (
+        (("episode_relationships", "from_episode_id"),),
+        "{}",
+        "x.from_episode_id=e.id AND +x.to_episode_id IN (SELECT id FROM w)",
+    ),
+    "recommendation_sessions": ((("recommendation_sessions", "episode_id"),), "{}", "x.episode_id=e.id"),
+    "recommendation_feedback": (
+        (("recommendation_sessions", "episode_id"), ("recommendation_feedback", "session_id")),
+        "recommendation_sessions s CROSS JOIN {} ON x.session_id=s.session_id",
+        "s.episode_id=e.id",
+    ),
+    "episode_pattern_relationships": (
+        (("episode_pattern_relationships", "episode_id"),),
+        "{}",
+        "x.episode_id=e.id AND +x.pattern_id IN (SELECT pattern_id FROM patterns)",
+    ),
+}
+"""Of each table of an episode's family: the indexes that lead to its rows, how it is joined, and on what."""
 
 
 def window(projection: Projection) -> str:
@@ -122,18 +147,27 @@ def _expected_whole(table: str, projection: Projection, schema: Schema) -> str:
 
 
 def _expected_embedding(projection: Projection) -> str:
-    """Owner expected, or none by design (docs/projection.md); rows of an unknown item_type are expected and refused."""
-    episode = "{} IN (SELECT id FROM w)"
+    """Owner expected, or none by design (docs/projection.md#owner-of-an-embedding).
+
+    Rows of an unknown item_type are expected and refused.
+
+    The window is named once, and in a WHEN, where NULL counts as no: else each look into it would read a row.
+    """
     pattern = "{} IN (SELECT pattern_id FROM patterns)" if projection.patterns else "0"
+    of_episode, of_pattern = _SCOPED.format("episode"), _SCOPED.format("pattern")
     return (
         "CASE"
-        f" WHEN x.item_type='episode' THEN {episode.format('x.item_id')}"
         f" WHEN x.item_type='pattern' THEN {pattern.format('x.item_id')}"
-        " WHEN x.item_type<>'embedding' THEN 1"
-        f" WHEN {_SCOPED.format('episode')} THEN {episode.format(_TAIL)}"
-        f" WHEN {_SCOPED.format('pattern')} THEN {pattern.format(_TAIL)}"
+        " WHEN x.item_type NOT IN ('embedding','episode') THEN 1"
+        " WHEN CASE"
+        " WHEN x.item_type='episode' THEN x.item_id"
+        f" WHEN {of_episode} THEN {_TAIL}"
+        f" WHEN {_UUID.format('x.item_id')} AND x.item_id IN (SELECT episode_id FROM episodes) THEN x.item_id"
+        " END IN (SELECT id FROM w) THEN 1"
+        f" WHEN x.item_type='episode' OR {of_episode} THEN 0"
+        f" WHEN {of_pattern} THEN {pattern.format(_TAIL)}"
         f" WHEN NOT {_UUID.format('x.item_id')} THEN 1"
-        f" WHEN x.item_id IN (SELECT episode_id FROM episodes) THEN {episode.format('x.item_id')}"
+        " WHEN x.item_id IN (SELECT episode_id FROM episodes) THEN 0"
         f" WHEN x.item_id IN (SELECT pattern_id FROM patterns) THEN {1 if projection.patterns else 0}"
         " ELSE 1 END"
     )
@@ -231,14 +265,16 @@ def select_list(table: str, schema: Schema, *, typed: bool = False, stock: bool 
     return ",".join(shown)
 
 
-def row_count(table: str, schema: Schema) -> str:
+def row_count(table: str, schema: Schema, *, stock: bool = False) -> str:
     """Rows of a source table, expected or not.
 
-    NOT INDEXED, because stock SQLite takes libSQL's vector index for an ordinary, empty, covering one.
+    A server counts an index by its pages, and reads a few rows for it. Stock SQLite would take libSQL's vector index
+    for an ordinary, empty one, so there the table is counted.
     """
     source = SOURCES[table]
     names = schema.embedding_tables if table == "embeddings" else (source.name,)
-    counts = [f"(SELECT count(*) FROM {name} NOT INDEXED)" for name in names if name in schema.tables]
+    scanned = " NOT INDEXED" if stock else ""
+    counts = [f"(SELECT count(*) FROM {name}{scanned})" for name in names if name in schema.tables]
     return "+".join(counts) or "0"
 
 
@@ -252,35 +288,77 @@ def manifest(projection: Projection, schema: Schema, digest: str) -> str:
     (t, NULL, expected rows, rows of the source table, root); each bucket that is not known
     (t, b, rows, 'KEY:DIGEST,…' in key order, digest); each known bucket that is gone (t, b, 0, '', '').
     One statement is one snapshot. Ordering happens in subqueries: the server's parser has no ORDER BY in aggregates.
+    An IN stands in a WHEN, where NULL counts as no: else a row is read for each look into its list.
+    `b` lies in the order of its groups, so `r` sorts it no second time.
     """
-    numbers = [(TABLES.index(table), table) for table in projection.tables]
-    selects = [
-        f"SELECT {number},hex({key(table)}),{half(digest, canonical(table, schema))} FROM {place}"
-        f" WHERE {expected(table, projection, schema)}"
-        for number, table in numbers
-        if (place := relation(table, schema)) is not None
+    families = _families(projection, schema)
+    selects = [_of_families(families, projection, schema, digest)] if families else []
+    selects += [
+        f"SELECT {_digested(table, schema, digest)} FROM {place}"
+        for table in projection.tables
+        if table not in families and (place := _expected_rows(table, projection, schema)) is not None
     ]
-    counts = ",".join(f"({number},{row_count(table, schema)})" for number, table in numbers)
+    counts = ",".join(f"({TABLES.index(table)},{row_count(table, schema)})" for table in projection.tables)
     return (
         f"WITH {window(projection)},"
         "known(t,b,d) AS MATERIALIZED (SELECT json_extract(value,'$[0]'),json_extract(value,'$[1]'),"
         "json_extract(value,'$[2]') FROM json_each(:known)),"
-        f"m(t,k,d) AS MATERIALIZED ({' UNION ALL '.join(selects)}),"
+        f"m(t,k,d) AS NOT MATERIALIZED ({' UNION ALL '.join(selects)}),"
         "b(t,b,n,x,d) AS MATERIALIZED (SELECT t,b,count(*),group_concat(k||':'||d,','),"
         f"{half(digest, _DIGESTS_OF_ROWS)}"
         " FROM (SELECT t,substr(k,-4) AS b,k,d FROM m ORDER BY t,b,k,d) GROUP BY t,b),"
         f"r(t,n,d) AS MATERIALIZED (SELECT t,sum(n),{half(digest, _DIGESTS_OF_BUCKETS)}"
-        " FROM (SELECT t,b,n,d FROM b ORDER BY t,b) GROUP BY t),"
+        " FROM b GROUP BY t),"
         f"s(t,c) AS MATERIALIZED (VALUES {counts})"
         " SELECT s.t AS t,NULL AS b,coalesce(r.n,0) AS n,CAST(s.c AS TEXT) AS x,coalesce(r.d,'') AS d"
         " FROM s LEFT JOIN r ON r.t=s.t"
-        " UNION ALL SELECT t,b,n,x,d FROM b WHERE (t,b,d) NOT IN (SELECT t,b,d FROM known)"
-        " AND t NOT IN (SELECT known.t FROM known JOIN r ON r.t=known.t AND r.d=known.d WHERE known.b='')"
-        " UNION ALL SELECT t,b,0,'','' FROM known WHERE b<>'' AND (t,b) NOT IN (SELECT t,b FROM b)"
+        " UNION ALL SELECT t,b,n,x,d FROM b WHERE CASE"
+        " WHEN t IN (SELECT known.t FROM known JOIN r ON r.t=known.t AND r.d=known.d WHERE known.b='') THEN 0"
+        " WHEN (t,b,d) IN (SELECT t,b,d FROM known) THEN 0 ELSE 1 END"
+        " UNION ALL SELECT t,b,0,'','' FROM known WHERE CASE"
+        " WHEN b='' THEN 0 WHEN (t,b) IN (SELECT t,b FROM b) THEN 0 ELSE 1 END"
     )
 
 
-# --------------------------------------------------------------------------------------------------- rows
+def _digested(table: str, schema: Schema, digest: str) -> str:
+    """Number of the table, key and source digest of a row `x`."""
+    number, named = TABLES.index(table), f"hex({key(table)}) AS k"
+    return f"{number} AS t,{named},{half(digest, canonical(table, schema))} AS d"
+
+
+def _expected_rows(table: str, projection: Projection, schema: Schema) -> str | None:
+    """The expected rows of one table as a FROM clause; needs `w`."""
+    place = relation(table, schema)
+    if place is None:
+        return None
+    wanted = expected(table, projection, schema)
+    if table == "embeddings" and schema.item_index and not schema.multi_dimension and "embeddings" in schema.rowids:
+        # whose it is stands in the index, so the long rows of others are not touched
+        return f"(SELECT x.rowid AS r FROM {place} WHERE {wanted}) c CROSS JOIN {place} ON x.rowid=c.r"
+    return f"{place} WHERE {wanted}"
+
+
+def _families(projection: Projection, schema: Schema) -> dict[str, str]:
+    """FROM clauses of the rows that hang on an episode `e.id` of the window, by table, where an index leads to them."""
+    if EPISODE_SEEK not in schema.seeks:
+        return {}
+    found: dict[str, str] = {}
+    for table, (seeks, joined, condition) in _FAMILY.items():
+        place = relation(table, schema)
+        if table in projection.tables and place is not None and schema.seeks.issuperset(seeks):
+            of_part = f" AND {part(key(table), *projection.part)}" if projection.part is not None else ""
+            found[table] = f"{joined.format(place)} WHERE {condition}{of_part}"
+    return found
+
+
+def _of_families(families: Mapping[str, str], projection: Projection, schema: Schema, digest: str) -> str:
+    """(t, k, d) of the rows of whole families: the window is walked once for all their tables."""
+    rows = " UNION ALL ".join(f"SELECT {_digested(table, schema, digest)} FROM {f}" for table, f in families.items())
+    return (
+        "SELECT json_extract(j.value,'$[0]') AS t,json_extract(j.value,'$[1]') AS k,json_extract(j.value,'$[2]') AS d"
+        " FROM (SELECT DISTINCT id FROM w) e"
+        f" CROSS JOIN json_each((SELECT json_group_array(json_array(t,k,d)) FROM ({rows}))) j"
+    )
 
 
 def counts(projection: Projection, schema: Schema, *, announcing: bool = False) -> str:
@@ -288,7 +366,7 @@ def counts(projection: Projection, schema: Schema, *, announcing: bool = False) 
     selects = []
     for table in projection.tables:
         place = relation(table, schema)
-        columns = [f"'{table}'", row_count(table, schema)]
+        columns = [f"'{table}'", row_count(table, schema, stock=not announcing)]
         if announcing and place is not None:
             columns.append(f"(SELECT count(*) FROM {place} WHERE {expected(table, projection, schema)})")
         elif announcing:

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from storage_sync.demo.demo import generate
+from storage_sync.primary.schema import SEEKS
 from storage_sync.primary.source import connect
+from storage_sync.values.outcome import Purpose
 from tests.primary import bodies
 from tests.primary.conftest import Wanted
 from tests.primary.judge import Bucket, Judge, Manifest
@@ -172,3 +175,72 @@ async def test_an_empty_primary_of_do_memory(copy_of: Callable[[str], Path]) -> 
     with Sqld(path) as server:
         found = await manifest(server.url, Wanted())
     assert found == Manifest(dict.fromkeys(range(10), (0, "0", "")), {})
+
+
+@pytest.mark.parametrize("table", ["", *sorted({table for table, _ in SEEKS})])
+async def test_without_an_index_the_manifest_is_the_same(table: str, copy_of: Callable[[str], Path]) -> None:
+    """Of each table that is entered by an index, what an old or foreign schema may lack; '': of all of them."""
+    path = copy_of("v47-small")
+    with Sqld(path) as server:
+        expected = await judged(server.url, path, Wanted(window=20))
+    with closing(sqlite3.connect(path)) as db:
+        for name in [table] if table else [table for table, _ in SEEKS]:
+            without_indexes(db, name)
+        db.commit()
+    with Sqld(path) as server:
+        source = connect(server.url)
+        schema = (await source.probe()).schema
+        await source.close()
+        assert not [seek for seek in schema.seeks if seek[0] == table or not table]
+        assert await manifest(server.url, Wanted(window=20)) == expected
+
+
+def without_indexes(db: sqlite3.Connection, table: str) -> None:
+    """The table as it was, without keys: a rowid table has its own order only."""
+    db.execute("PRAGMA foreign_keys=OFF")
+    db.execute("PRAGMA legacy_alter_table=ON")
+    made = "SELECT name FROM sqlite_master WHERE type='index' AND tbl_name=? AND sql<>''"
+    for (index,) in db.execute(made, [table]).fetchall():
+        db.execute(f'DROP INDEX "{index}"')
+    columns = ",".join(f"{name} {kind}" for _, name, kind, *_ in db.execute(f"PRAGMA table_info({table})").fetchall())
+    db.execute(f"ALTER TABLE {table} RENAME TO keyed")
+    db.execute(f"CREATE TABLE {table}({columns})")
+    db.execute(f"INSERT INTO {table} SELECT * FROM keyed")
+    db.execute("DROP TABLE keyed")
+
+
+async def test_an_episode_that_is_there_twice(copy_of: Callable[[str], Path]) -> None:
+    """Only a table without its key can have one; its family counts once all the same."""
+    path = copy_of("v47-small")
+    with closing(sqlite3.connect(path)) as db:
+        without_indexes(db, "episodes")
+        db.execute("CREATE INDEX by_id ON episodes(episode_id)")
+        db.execute("INSERT INTO episodes SELECT * FROM episodes WHERE rowid=1")
+        db.commit()
+    with Sqld(path) as server:
+        assert await manifest(server.url, Wanted()) == await judged(server.url, path, Wanted())
+
+
+async def test_the_rows_that_a_proof_reads(tmp_path: Path) -> None:
+    """Nearly proportional to what is expected; of the rest of the primary, only the index of its embeddings is read."""
+    costs: list[tuple[int, int, int]] = []
+    for episodes in (500, 2_000):
+        path = tmp_path / f"{episodes}.db"
+        generate(path, 7, episodes)
+        with closing(sqlite3.connect(path)) as db:
+            (embeddings,) = db.execute("SELECT count(item_id) FROM embeddings").fetchone()
+        with Sqld(path) as server:
+            source = connect(server.url)
+            roots = [
+                [t, "", root] for t, (_, _, root) in (await manifest(server.url, Wanted(window=200))).roots.items()
+            ]
+            await source.probe()
+            before = source.counters
+            found = bodies.manifest(await bodies.whole(source.manifest(Wanted(window=200), json.dumps(roots))))
+            read = source.counters.since(before).read(Purpose.PROOF)
+            await source.close()
+        assert found.buckets == {}
+        assert read is not None
+        costs.append((read, sum(rows for rows, _, _ in found.roots.values()), embeddings))
+    for read, expected, embeddings in costs:
+        assert read <= 9 * expected + embeddings, costs
