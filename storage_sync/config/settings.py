@@ -115,10 +115,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     audit_s: Annotated[
         Seconds,
         Meta(
-            description="Longest time without a comparison of every row; each sync is one, so nothing waits for it.",
+            description="Longest time that a proof is renewed without reading, where nobody wrote to the primary.",
             extra=_NOW,
         ),
-    ] = 21_600.0
+    ] = 86_400.0
     max_removal_ratio: Annotated[
         float,
         Meta(ge=0, le=1, description="Largest part of a table that one sync may remove without consent.", extra=_NEXT),

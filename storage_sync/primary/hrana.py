@@ -218,6 +218,8 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
         self._closing: set[asyncio.Task[None]] = set()
         self.replication_index: int | None = None
         """Newest one that an answer carried; None where the server sends none."""
+        self.connections = 0
+        """How many were opened so far."""
         self.steps_back = 0
         """How often it went back: an answer to a later request carried a smaller one (docs/protocol.md#identities)."""
 
@@ -615,8 +617,17 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
                 read_bufsize=1 << 18,
                 headers={"User-Agent": "storage-sync"},
                 cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=[self._counting_connections()],
             )
         return self._session
+
+    def _counting_connections(self) -> aiohttp.TraceConfig:
+        async def opened(*_: object) -> None:
+            self.connections += 1
+
+        config = aiohttp.TraceConfig()
+        config.on_connection_create_end.append(opened)
+        return config
 
     def _failed(self) -> None:
         """After some failures in a row the connections are thrown away: a client can be wedged for good otherwise."""

@@ -20,7 +20,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -48,6 +48,7 @@ __all__ = [
     "Capabilities",
     "Fingerprint",
     "LocalSource",
+    "LogStand",
     "RemoteSource",
     "Source",
     "UndecodableText",
@@ -72,6 +73,18 @@ class Fingerprint:
 
     values: tuple[object, ...]
     replication_index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogStand:
+    """Where the log of a primary stands."""
+
+    index: int | None = None
+    """Its replication index; None where it sends none."""
+    steps_back: int = 0
+    """How often the index was seen to go back."""
+    connections: int = 0
+    """Opened so far. A server that was stopped, and may have been given another file, has closed all of them."""
 
 
 class Wanted(Protocol):
@@ -120,6 +133,13 @@ class Source(Protocol):
         """Milliseconds of one small statement, authentication included."""
 
     async def fingerprint(self) -> Fingerprint: ...
+
+    @property
+    def log(self) -> LogStand:
+        """As far as the answers up to now tell."""
+
+    async def standing(self) -> LogStand:
+        """Where the primary's log stands now; no row is read."""
 
     def manifest(self, scope: Wanted, known: str) -> AsyncGenerator[bytes, None]:
         """Body for `Comparison.feed`; only where `probe().digest` is not None, and is the scope's."""
@@ -310,6 +330,17 @@ class RemoteSource:
         (row,) = values(answer, rows=1)
         self._polled = Fingerprint(tuple(row), index_of(asked))
         return self._polled
+
+    @property
+    def log(self) -> LogStand:
+        connections = self._made.connections if self._made is not None else 0
+        return LogStand(self.replication_index, self.steps_back, connections)
+
+    async def standing(self) -> LogStand:
+        from storage_sync.primary.hrana import execute_request
+
+        (asked,) = await self.client.pipeline([execute_request(statements.PING)], purpose=Purpose.PROOF)
+        return replace(self.log, index=index_of(asked))
 
     async def manifest(self, scope: Wanted, known: str) -> AsyncGenerator[bytes, None]:
         from storage_sync.primary.hrana import execute_request, statement
@@ -576,6 +607,13 @@ class LocalSource:
             return tuple(bytes(cell) if isinstance(cell, bytearray) else cell for cell in row)
 
         return Fingerprint(await self._call(read))
+
+    @property
+    def log(self) -> LogStand:
+        return LogStand()
+
+    async def standing(self) -> LogStand:
+        return LogStand()
 
     def manifest(self, scope: Wanted, known: str) -> AsyncGenerator[bytes, None]:
         raise InternalError("a file: primary has no digest functions")

@@ -83,6 +83,7 @@ def options_of(request: Request) -> Options:
         quiet_s=request.quiet_s,
         free_since=request.free_since,
         rows_per_second=request.rows_per_second,
+        renews="renew" in flags,
     )
 
 

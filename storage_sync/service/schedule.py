@@ -16,6 +16,8 @@ HELD_GAP_S = 1.0
 """Between two looks at a file that its holder writes to."""
 PROOF_GAP_S = 60.0
 """Between two questions to the primary while the file is held: nothing can be written meanwhile."""
+BUSY_GAP_S = 60.0
+"""A primary that is written to all the time must not be read all the time: a server bills each row."""
 JITTER = 0.1
 """Share of the interval by which a periodic run may come earlier or later."""
 
@@ -46,6 +48,8 @@ class Timing:
     interval_s: float
     staleness_s: float
     on_start: bool
+    busy_gap_s: float = 0.0
+    """Least time from one run to the next that is due only because the primary moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,10 @@ def next_run(timing: Timing, past: Past) -> Due | None:
         candidates.append(Due(past.last_end + timing.interval_s * (1 + JITTER * past.jitter), Trigger.INTERVAL))
     if past.moved_at is not None:
         settle = HELD_SETTLE_S if past.held else min(MOVED_SETTLE_MOST_S, timing.interval_s / 10)
-        candidates.append(Due(past.moved_at + settle, Trigger.STALENESS))
+        at = past.moved_at + settle
+        if past.last_end is not None and not past.held:
+            at = max(at, past.last_end + timing.busy_gap_s)
+        candidates.append(Due(at, Trigger.STALENESS))
     if past.proof_at is not None and past.last_end is not None:
         # a run that could not renew the proof is repeated by the interval, not by this
         due = past.proof_at + timing.staleness_s

@@ -29,7 +29,7 @@ from storage_sync.service.monitor import Ears, Pulse
 from storage_sync.service.operations import perform, quiet
 from storage_sync.service.publisher import Board
 from storage_sync.service.queries import QUESTIONS, Questions
-from storage_sync.service.schedule import Due, Timing, Trigger, may_ask
+from storage_sync.service.schedule import BUSY_GAP_S, Due, Timing, Trigger, may_ask
 from storage_sync.service.triggers import Agenda
 from storage_sync.state.witness import read_witness
 from storage_sync.sync.cancel import Cancel
@@ -361,7 +361,7 @@ class SyncService:
             judged = due.reason is Trigger.CACHE_CHANGED and self._session.known is not None
             return Job(RECHECK if judged and not may_ask(past, now) else "verify", due.reason)
         kind = "sync" if self._board.snapshot.access == "rw" else "verify"
-        return Job(kind, due.reason, self._repairs() if kind == "sync" else frozenset())
+        return Job(kind, due.reason, self._flags(due) if kind == "sync" else frozenset())
 
     def _within_budget(self, due: Due | None) -> Due | None:
         """Not before a copy of the file fits into `copy_bytes_per_hour`; what a person asks for is not held back."""
@@ -577,11 +577,18 @@ class SyncService:
 
     def _timing(self) -> Timing:
         settings = self._settings
-        return Timing(settings.interval_s, settings.staleness_s, settings.on_start)
+        local = (settings.primary or "").startswith("file:")
+        gap = 0.0 if local else min(BUSY_GAP_S, settings.interval_s / 5)
+        return Timing(settings.interval_s, settings.staleness_s, settings.on_start, gap)
 
     def _repairs(self) -> frozenset[str]:
         wanted = self._configuration.unattended and self._settings.auto_repair
         return frozenset({"repair"}) if wanted else frozenset()
+
+    def _flags(self, due: Due) -> frozenset[str]:
+        """What only grows old is made again as cheaply as it can be."""
+        renews = frozenset({"renew"}) if due.reason in (Trigger.INTERVAL, Trigger.STALENESS) else frozenset()
+        return self._repairs() | renews
 
     def _settings_now(self) -> Settings:
         """The settings with the access that the operator switched to."""

@@ -186,7 +186,8 @@ def sentence(kind: str, outcome: Outcome) -> str:
         return f"plan {outcome.proposal.id}: {pending:,} rows" if outcome.proposal is not None else "no plan"
     if kind == "sync":
         changed = sum(change.insert + change.update + change.remove for change in outcome.applied.values())
-        done = f"{changed:,} rows changed" if changed else "nothing to do"
+        quiet = "nobody wrote to the primary since it was read" if "renewed" in outcome.extra else "nothing to do"
+        done = f"{changed:,} rows changed" if changed else quiet
     else:
         done = _checked_words(outcome)
     return f"{outcome.verdict.replace('_', ' ').lower()}; {done}"

@@ -48,8 +48,9 @@ async def project(context: Context, look: Look) -> Projection:
     context.tracker.step(Phase.MANIFEST)
     capabilities = await session.source.probe()
     digest = capabilities.digest or CLIENT_DIGEST
-    epoch = current_epoch(look, session.source.source_id, session.source.replication_index)
-    return Projection(session.scope(digest, context.options.part), digest, epoch)
+    log = session.source.log
+    epoch = current_epoch(look, session.source.source_id, log.index)
+    return Projection(session.scope(digest, context.options.part), digest, epoch, log)
 
 
 def current_epoch(look: Look, source_id: str, replication_index: int | None) -> int:

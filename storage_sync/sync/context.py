@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from storage_sync import _native
+from storage_sync.primary.source import LogStand
 from storage_sync.sync.cancel import Cancel
 from storage_sync.sync.guard import Consent
 from storage_sync.sync.outcome_builder import Draft
@@ -45,6 +46,8 @@ class Options:
     """When the caller saw the last holder go, in epoch seconds."""
     rows_per_second: float | None = None
     """Of earlier runs, for the plan's estimate."""
+    renews: bool = False
+    """Where nobody wrote to the primary since it was read, its rows need not be read again."""
 
     @property
     def consent(self) -> Consent:
@@ -69,3 +72,5 @@ class Projection:
     scope: _native.Scope
     digest: str
     epoch: int
+    log: LogStand
+    """Before anything was read for the comparison."""

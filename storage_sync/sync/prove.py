@@ -14,6 +14,7 @@ from storage_sync.sync.compare import Compared, known_to_primary
 from storage_sync.sync.context import Context
 from storage_sync.sync.inspection import Look, marked_file_facts
 from storage_sync.sync.known import known_of
+from storage_sync.sync.session import Reading
 from storage_sync.sync.table_counts import proven_facts, table_counts
 from storage_sync.values.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, RowsRefused
 from storage_sync.values.outcome import CheckStatus, FileIdentity, Outcome, Proof, TableCounts, Word
@@ -29,15 +30,26 @@ async def proven(context: Context, compared: Compared, look: Look, generation: i
 
     RowsRefused under `--strict`.
     """
-    draft = context.draft
     facts = proven_facts(compared.changes, compared.primary)
-    draft.proof = make_proof(context, compared, generation, look.identity)
+    proof = make_proof(context, compared, generation, look.identity)
+    source, log = context.session.source, compared.projection.log
+    # an index that stepped back meanwhile came from a server that lags behind another
+    stands = log.index is not None and source.log.steps_back == log.steps_back and context.options.part is None
+    context.session.reading = Reading(proof.at, log, proof, facts) if stands else None
+    _warn_dropped(context, compared)
+    return await told(context, look, proof, facts)
+
+
+async def told(context: Context, look: Look, proof: Proof, facts: Mapping[str, TableFacts]) -> Outcome:
+    """Acknowledge a proof and say all about it. RowsRefused under `--strict`."""
+    draft = context.draft
+    draft.proof = proof
     draft.states = look.states
     unlisted, beyond = await _outside_if_told(context, look, asks=compared.waited is None)
     draft.counts = count(look.scan, facts, unlisted, beyond)
     if look.scan is not None:
         draft.extra["payload_bytes"] = look.scan.payload_bytes
-    await _acknowledge(context, draft.proof, unlisted, beyond)
+    await _acknowledge(context, proof, unlisted, beyond)
     draft.verdict = Word.IN_SYNC
     await keep_known(context, look)
     file = await context.session.on_cache_thread(marked_file_facts, context.session, look)
@@ -45,7 +57,6 @@ async def proven(context: Context, compared: Compared, look: Look, generation: i
     for check in draft.checks:
         if check.status is CheckStatus.FAIL and check.name in WARN_ONLY:
             draft.warn(f"{check.name}: {check.detail}")
-    _warn_dropped(context, compared)
     refused = sum(fact.refused for fact in facts.values())
     if refused:
         draft.exit_code = 7

@@ -28,6 +28,7 @@ from storage_sync.sync.decide import difference, differs, judged, must_write
 from storage_sync.sync.inspection import Look, looked, without_rows
 from storage_sync.sync.plan import ADOPT, adoption, make_plan
 from storage_sync.sync.prove import count, make_proof, not_proven, outside, proven
+from storage_sync.sync.renewal import renewed
 from storage_sync.sync.table_counts import pending_facts, table_changes
 from storage_sync.sync.waiting import fitting, nothing_waits, still_waiting, wait_beside
 from storage_sync.values.errors import (
@@ -155,6 +156,9 @@ async def _attempt(context: Context) -> Outcome:
         projection = await project(context, look)
         if not options.plan_only:
             await context.session.on_cache_thread(settle, context, look.generation)
+        again = await renewed(context, look, projection)
+        if again is not None:
+            return again
         if not _adopts(context, look, projection):
             return await bring(context, look, projection)
         if options.plan_only:

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from storage_sync import _native
 from storage_sync.cache.copies import Copies
+from storage_sync.checks.facts import TableFacts
 from storage_sync.config.places import state_directory
 from storage_sync.config.settings import Settings
 from storage_sync.config.token import Token
-from storage_sync.primary.source import Source, connect
+from storage_sync.primary.source import LogStand, Source, connect
 from storage_sync.state.directory import StateDir, open_state_dir
 from storage_sync.values.errors import ConfigError
-from storage_sync.values.outcome import Transfer
+from storage_sync.values.outcome import Proof, Transfer
 from storage_sync.values.part import Part
 
 if TYPE_CHECKING:
@@ -29,6 +31,18 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The last time that all expected rows of the primary were read."""
+
+    at: float
+    log: LogStand
+    """Before it."""
+    proof: Proof
+    """The newest that stands on it."""
+    facts: Mapping[str, TableFacts]
 
 
 class Session:
@@ -45,6 +59,8 @@ class Session:
         self._own_copies = copies is None
         self.known: Known | None = None
         """What the last comparison with the primary found."""
+        self.reading: Reading | None = None
+        """None before a proof, and where the primary sends no replication index."""
 
     @property
     def cache_path(self) -> str:

@@ -88,3 +88,12 @@ def test_one_run_answers_every_reason_that_waited(failed: bool, moved: bool) -> 
     assert (past.file_changed_at, past.recovered_at, past.manual_at) == (None, None, None)
     assert past.failures == (3 if failed else 0)
     assert (past.moved_at is not None) == (failed and moved)
+
+
+def test_a_busy_primary_is_not_read_all_the_time() -> None:
+    timing = replace(TIMING, busy_gap_s=60.0)
+    moved = Past(900.0, last_end=1000.0, proof_at=1000.0, moved_at=1001.0)
+    assert next_run(TIMING, moved) == Due(1011.0, Trigger.STALENESS)
+    assert next_run(timing, moved) == Due(1060.0, Trigger.STALENESS)
+    assert next_run(timing, replace(moved, moved_at=1058.0)) == Due(1068.0, Trigger.STALENESS), "it settles still"
+    assert next_run(timing, replace(moved, manual_at=1002.0)) == Due(1002.0, Trigger.MANUAL)
