@@ -32,7 +32,20 @@ def main() -> None:
     parser.add_argument("--largest", type=int, default=100_000, help="no case with more episodes than this")
     parser.add_argument(
         "--only",
-        choices=["first", "quiet", "few", "lock", "memory", "start", "exec", "screen", "keys", "rest", "orphans"],
+        choices=[
+            "first",
+            "quiet",
+            "few",
+            "lock",
+            "memory",
+            "start",
+            "exec",
+            "screen",
+            "keys",
+            "rest",
+            "orphans",
+            "cost",
+        ],
     )
     parser.add_argument("--folder", type=Path, help="keep the generated primaries here for the next time")
     options = parser.parse_args()
@@ -56,6 +69,7 @@ def main() -> None:
                 "rest": lambda: cases.console_at_rest(bench),
                 "screen": lambda: cases.stall(bench, size),
                 "orphans": lambda: cases.orphans(bench, size),
+                "cost": lambda: cases.cost(bench, [n for n in (1_500, 20_000, 100_000) if n <= size]),
             }[options.only]()
     finally:
         if options.folder is None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks import console, floors, starts
 from benchmarks.recorder import Recorder, fetch
+from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import generate
 from tests.support import hrana
 from tests.support.command import Tool, fingerprint
@@ -319,6 +320,34 @@ def console_at_rest(bench: Bench, seconds: float = 60.0) -> None:
     bench.add(Figure("console", "first picture over the import", painted - nothing, "ms", limit=500, note=note))
 
 
+def cost(bench: Bench, sizes: list[int]) -> None:
+    """What watching costs the primary, at several sizes of it and one window."""
+    from benchmarks import cost as measured
+
+    found = [asyncio.run(measured.measured(bench.primary(size), bench.fresh(f"cost-{size}"), size)) for size in sizes]
+    settings = Settings()
+    polls = measured.DAY_S / settings.poll_s
+    for one in found:
+        case = f"cost, {one.episodes:,} episodes"
+        bench.add(Figure(case, "poll that must read", one.poll, "rows", limit=30))
+        bench.add(Figure(case, "poll by the index", one.poll_quiet / measured.POLLS, "rows", limit=1))
+        bench.add(Figure(case, "poll, server time", one.poll_server_s * 1000, "ms", limit=2))
+        note = f"{one.expected:,} expected rows; {one.proof_wall_s:.2f} s"
+        bench.add(Figure(case, "proof", one.proof, "rows", one.expected, 4.5, note))
+        bench.add(Figure(case, f"sync of {measured.CHANGED} changed", one.changed, "rows"))
+        bench.add(Figure(case, "renewal", one.renewal, "rows", limit=1))
+        bench.add(Figure(case, "renewal, requests", one.renewal_requests, "", limit=1))
+        bench.add(Figure(case, "renewal, bytes", one.renewal_bytes, "B", limit=1024))
+        runs = measured.runs_a_day(settings)
+        with_index = polls * one.poll_quiet / measured.POLLS + runs * one.renewal
+        bench.add(Figure(case, "idle day with an index", with_index / 1e6, "M", limit=0.1, note="the audit apart"))
+        bench.add(Figure(case, "idle day without", (polls * one.poll + runs * one.proof) / 1e6, "M", limit=2.1))
+        busy = measured.runs_a_day(settings, writes_every_s=4.0)
+        bench.add(Figure(case, "busy day", (polls * one.poll + busy * one.changed) / 1e6, "M", limit=5))
+    spread = max(one.proof for one in found) / min(one.proof for one in found)
+    bench.add(Figure("cost", "proof, largest of smallest", spread, "", limit=1.05))
+
+
 def run_all(bench: Bench, *, largest: int) -> None:
     """Every case, the small ones first; `largest` bounds the sizes."""
     for episodes, limit in ((1_000, 1.5), (5_000, 1.35), (20_000, 1.3)):
@@ -334,6 +363,7 @@ def run_all(bench: Bench, *, largest: int) -> None:
     keys(bench, min(20_000, largest))
     console_at_rest(bench)
     orphans(bench, largest)
+    cost(bench, [size for size in (1_500, 20_000, 100_000) if size <= largest])
 
 
 def machine() -> dict[str, object]:

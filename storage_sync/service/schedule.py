@@ -16,8 +16,6 @@ HELD_GAP_S = 1.0
 """Between two looks at a file that its holder writes to."""
 PROOF_GAP_S = 60.0
 """Between two questions to the primary while the file is held: nothing can be written meanwhile."""
-BUSY_GAP_S = 60.0
-"""A primary that is written to all the time must not be read all the time: a server bills each row."""
 JITTER = 0.1
 """Share of the interval by which a periodic run may come earlier or later."""
 

@@ -22,6 +22,7 @@ from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.config.token import Token
 from storage_sync.primary.source import Fingerprint
+from storage_sync.reports.costs import busy_gap_s
 from storage_sync.service import snapshots
 from storage_sync.service.jobs import KINDS, RECHECK, Job, request_flags, weighed, work_of
 from storage_sync.service.journal import Journal
@@ -29,7 +30,7 @@ from storage_sync.service.monitor import Ears, Pulse
 from storage_sync.service.operations import perform, quiet
 from storage_sync.service.publisher import Board
 from storage_sync.service.queries import QUESTIONS, Questions
-from storage_sync.service.schedule import BUSY_GAP_S, Due, Timing, Trigger, may_ask
+from storage_sync.service.schedule import Due, Timing, Trigger, may_ask
 from storage_sync.service.triggers import Agenda
 from storage_sync.state.witness import read_witness
 from storage_sync.sync.cancel import Cancel
@@ -577,9 +578,7 @@ class SyncService:
 
     def _timing(self) -> Timing:
         settings = self._settings
-        local = (settings.primary or "").startswith("file:")
-        gap = 0.0 if local else min(BUSY_GAP_S, settings.interval_s / 5)
-        return Timing(settings.interval_s, settings.staleness_s, settings.on_start, gap)
+        return Timing(settings.interval_s, settings.staleness_s, settings.on_start, busy_gap_s(settings))
 
     def _repairs(self) -> frozenset[str]:
         wanted = self._configuration.unattended and self._settings.auto_repair

@@ -33,19 +33,25 @@ async def proven(context: Context, compared: Compared, look: Look, generation: i
     facts = proven_facts(compared.changes, compared.primary)
     proof = make_proof(context, compared, generation, look.identity)
     source, log = context.session.source, compared.projection.log
+    asked = compared.waited is None and context.options.part is None
     # an index that stepped back meanwhile came from a server that lags behind another
-    stands = log.index is not None and source.log.steps_back == log.steps_back and context.options.part is None
+    stands = asked and log.index is not None and source.log.steps_back == log.steps_back
     context.session.reading = Reading(proof.at, log, proof, facts) if stands else None
     _warn_dropped(context, compared)
-    return await told(context, look, proof, facts)
+    return await told(context, look, proof, facts, asks=compared.waited is None)
 
 
-async def told(context: Context, look: Look, proof: Proof, facts: Mapping[str, TableFacts]) -> Outcome:
-    """Acknowledge a proof and say all about it. RowsRefused under `--strict`."""
+async def told(
+    context: Context, look: Look, proof: Proof, facts: Mapping[str, TableFacts], *, asks: bool = True
+) -> Outcome:
+    """Acknowledge a proof and say all about it. RowsRefused under `--strict`.
+
+    `asks`: whether the primary may be asked how many rows only the cache has.
+    """
     draft = context.draft
     draft.proof = proof
     draft.states = look.states
-    unlisted, beyond = await _outside_if_told(context, look, asks=compared.waited is None)
+    unlisted, beyond = await _outside_if_told(context, look, asks=asks)
     draft.counts = count(look.scan, facts, unlisted, beyond)
     if look.scan is not None:
         draft.extra["payload_bytes"] = look.scan.payload_bytes

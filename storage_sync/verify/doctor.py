@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 
 from storage_sync import __version__, _native
 from storage_sync.cache.holders import advice_for
 from storage_sync.cache.identity import file_system_of
 from storage_sync.cache.states import error_for, judge_file
-from storage_sync.reports import advice
+from storage_sync.primary.source import LocalSource
+from storage_sync.reports import advice, costs
 from storage_sync.reports.document import holder_text
 from storage_sync.state.history import History
 from storage_sync.state.witness import read_witness
@@ -18,7 +20,7 @@ from storage_sync.sync.compare import compared, looking, project, refusal_of, so
 from storage_sync.sync.context import Context
 from storage_sync.sync.inspection import looked
 from storage_sync.values.errors import StorageSyncError, exit_code_of
-from storage_sync.values.outcome import Check, CheckStatus, Outcome, Word
+from storage_sync.values.outcome import Check, CheckStatus, Outcome, Purpose, Word
 
 Part = Callable[[Context], Awaitable[tuple[str, str]]]
 """Gives what was expected and what was found; raises StorageSyncError when it is not well."""
@@ -107,6 +109,46 @@ async def _source(context: Context) -> tuple[str, str]:
     return "the primary of the last proof", f"the same, epoch {projection.epoch}"
 
 
+async def _costs(context: Context) -> tuple[str, str]:
+    """One measured poll and one proof; a hosted primary bills each row that they read."""
+    wanted, session = "what watching this primary costs", context.session
+    source, settings = session.source, session.settings
+    capabilities = await source.probe()
+    if isinstance(source, LocalSource):
+        return wanted, "nothing: it is a file of this machine"
+    before = source.counters
+    await source.fingerprint()
+    polled = source.counters.since(before)
+    if capabilities.digest is None:
+        return wanted, f"a poll reads {_rows(polled.read(Purpose.POLL))}; a proof moves every expected row: no digests"
+    async with looked(session, context.tracker, context.draft, writing=False) as look:
+        projection = await project(context, look)
+        known = '[[0,"",""]]'
+        if look.scan is not None and look.checkpoint is not None:
+            known = await session.on_cache_thread(look.scan.known_buckets, projection.scope.tables)
+        before = source.counters
+        async with aclosing(source.manifest(projection.scope, known)) as chunks:
+            async for _ in chunks:
+                pass
+    poll, proof = polled.read(Purpose.POLL), source.counters.since(before).read(Purpose.PROOF)
+    if not polled.rows_read or poll is None or proof is None:
+        return wanted, "unknown: the primary does not say how many rows it reads"
+    measured = costs.Measured(poll, proof, source.log.index is not None)
+    found = costs.estimate(measured, settings, costs.busy_gap_s(settings))
+    context.draft.extra["costs"] = {
+        "poll": measured.poll,
+        "proof": measured.proof,
+        "a_month_idle": found.idle,
+        "a_month_busy": found.busy,
+        "interval_s_that_halves": found.halved_by,
+    }
+    return wanted, costs.told(measured, settings, costs.busy_gap_s(settings))
+
+
+def _rows(count: int | None) -> str:
+    return "an unknown number of rows" if count is None else f"{count:,} rows"
+
+
 async def _advice(context: Context) -> tuple[str, str]:
     """A slow setting stops no sync, so whatever is found passes."""
     if context.session.settings.cache is None:
@@ -130,5 +172,6 @@ _PARTS: tuple[tuple[str, Part], ...] = (
     ("cache_content", _content),
     ("primary", _primary),
     ("source", _source),
+    ("costs", _costs),
     ("advice", _advice),
 )
