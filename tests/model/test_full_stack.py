@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -12,7 +13,10 @@ import pytest
 
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
-from storage_sync.service.operations import sync
+from storage_sync.service.operations import perform
+from storage_sync.sync.cancel import Cancel
+from storage_sync.sync.run import run_sync
+from storage_sync.sync.session import Session
 from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.snapshot import Run
 from tests.independent.projection_check import check
@@ -47,6 +51,9 @@ class History:
         self.played: State = {}
         self.scope = Scope()
         self.log: list[str] = []
+        self.runner = asyncio.Runner()
+        self.session = Session(self.settings(), None)
+        """One process for all runs, as of a service: what it remembers of the last one must be true in the next."""
         hrana.execute(server.url, ["BEGIN", *(f"DELETE FROM {table}" for table in mirror.EVERYTHING), "COMMIT"])
 
     def change(self, name: str) -> None:
@@ -69,8 +76,12 @@ class History:
             sync_embeddings=self.scope.embeddings,
         )
 
+    def close(self) -> None:
+        self.runner.run(self.session.close())
+        self.runner.close()
+
     def sync(self, *flags: str, busy: float = 0.0) -> Outcome:
-        """One run; others write to the primary between its steps."""
+        """One run; others write to the primary between its steps. Half of them need not read what nobody wrote to."""
         self.primary.watch()
 
         def others_write(_: Run) -> None:
@@ -78,8 +89,11 @@ class History:
                 self.change("write")
 
         before = fingerprint(self.cache)
-        outcome = asyncio.run(sync(Request(self.settings(), None, flags=frozenset(flags)), others_write))
-        self.log.append(f"sync {outcome.verdict} {outcome.exit_code}")
+        self.session.settings = self.settings()
+        wanted = frozenset(flags) | (frozenset({"renew"}) if self.random.random() < 0.5 else frozenset())
+        request = Request(self.session.settings, None, flags=wanted)
+        outcome = self.runner.run(perform(self.session, "sync", request, others_write, Cancel(), run_sync))
+        self.log.append(f"sync {outcome.verdict} {outcome.exit_code}{' renewed' * ('renewed' in outcome.extra)}")
         self.judge(outcome, before)
         return outcome
 
@@ -111,9 +125,11 @@ class History:
         )
         assert report.holds(exact=True), self.story(report.text())
         file = fingerprint(self.cache)
-        again = self.sync()
-        assert again.verdict is Word.IN_SYNC, self.story(str(again))
-        assert fingerprint(self.cache) == file, self.story("a second sync wrote")
+        for flags in ((), ("full",), ("renew",)):
+            again = self.sync(*flags)
+            assert again.verdict is Word.IN_SYNC, self.story(str(again))
+            assert fingerprint(self.cache) == file, self.story("another sync wrote")
+        assert "renewed" in again.extra, self.story("a quiet primary was read again")
 
     def story(self, why: str) -> str:
         return "\n".join([why, *self.log])
@@ -129,7 +145,11 @@ CHANGES = ("write", "write", "bulk", "back_dated", "delete_newest_and_insert", "
 
 
 def play(seed: int, server: Sqld, folder: Path) -> None:
-    history = History(seed, server, folder)
+    with closing(History(seed, server, folder)) as history:
+        live(history)
+
+
+def live(history: History) -> None:
     random = history.random
     history.change("bulk")
     for _ in range(STEPS):
