@@ -14,6 +14,7 @@ from storage_sync.cache.copy import private_folder
 from storage_sync.cache.identity import real_path
 from storage_sync.cache.waiting_rows import Kept, WaitingNote
 from storage_sync.files.ownership import why_not_kept
+from storage_sync.primary.source import LogStand
 from storage_sync.sync import guard
 from storage_sync.sync.context import CLIENT_DIGEST, PAGE, Context, Projection
 from storage_sync.sync.inspection import Look
@@ -107,7 +108,7 @@ async def _staged(
 async def merged(context: Context, look: Look, kept: Kept) -> AsyncIterator[Compared | None]:
     """What waited against `look`, without a question to the primary; None when it is not all that the cache lacks."""
     session, note = context.session, kept.note
-    projection = Projection(session.scope(note.digest), note.digest, note.epoch)
+    projection = Projection(session.scope(note.digest), note.digest, note.epoch, LogStand())
     target = target_of(context, look, projection)
     context.tracker.path("sibling" if target.sibling else "in_place")
     context.tracker.step(Phase.FETCH)
