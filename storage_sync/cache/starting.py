@@ -11,8 +11,10 @@ import contextlib
 import json
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from storage_sync.cache.holders import lock_holders
 from storage_sync.cache.identity import real_path
@@ -43,9 +45,12 @@ def announce(cache: str, seconds: float = MOST_S) -> Starting:
     pid = os.getpid()
     note = Starting(pid, _ticks(pid) or 0, time.time() + min(seconds, MOST_S))
     path = starting_path(cache)
-    text = json.dumps({"pid": note.pid, "ticks": note.ticks, "until": note.until})
+    earlier = _read(cache)
+    # of two starts at a time, the later one leaves standing what the earlier one said
+    others = [one for one in earlier if one.pid != pid and _is_on_its_way(one)]
+    text = json.dumps({**asdict(note), "others": [asdict(one) for one in others]})
     try:
-        if _read(cache) is not None:
+        if earlier:
             # of another user perhaps, whose file ours could not take the place of
             Path(path).unlink(missing_ok=True)
         replace_file(Path(path), f"{text}\n".encode(), mode=0o644, durable=False)
@@ -56,30 +61,36 @@ def announce(cache: str, seconds: float = MOST_S) -> Starting:
 
 def withdraw(cache: str) -> None:
     """Take the note of this process back, where it is this one's."""
-    note = _read(cache)
-    if note is not None and note.pid == os.getpid():
+    if any(note.pid == os.getpid() for note in _read(cache)):
         with contextlib.suppress(OSError):
             Path(starting_path(cache)).unlink()
 
 
 def starting(cache: str) -> Starting | None:
     """Who is about to open the cache, another process than this one; None when nobody is. Blocking: reads `/proc`."""
-    note = _read(cache)
-    if note is None or note.pid == os.getpid() or not 0 < note.until - time.time() <= MOST_S:
+    awaited = [note for note in _read(cache) if note.pid != os.getpid() and _is_on_its_way(note)]
+    if not awaited:
         return None
-    if _ticks(note.pid) != note.ticks:
-        return None
-    holds = any(holder.pid == note.pid for holder in lock_holders(real_path(cache)))
-    return None if holds else note
+    holders = {holder.pid for holder in lock_holders(real_path(cache))}
+    return next((note for note in awaited if note.pid not in holders), None)
 
 
-def _read(cache: str) -> Starting | None:
+def _is_on_its_way(note: Starting) -> bool:
+    """Whether its time is not over and it still runs."""
+    return 0 < note.until - time.time() <= MOST_S and _ticks(note.pid) == note.ticks
+
+
+def _read(cache: str) -> Sequence[Starting]:
     """A note that cannot be read says nothing."""
     try:
         fields = json.loads(read_small(starting_path(cache), 4096))
-        return Starting(int(fields["pid"]), int(fields["ticks"]), float(fields["until"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return [_note(one) for one in (fields, *fields.get("others", ()))]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ()
+
+
+def _note(fields: Mapping[str, Any]) -> Starting:
+    return Starting(int(fields["pid"]), int(fields["ticks"]), float(fields["until"]))
 
 
 def _ticks(pid: int) -> int | None:

@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -87,3 +89,25 @@ def test_a_note_is_not_one_for_its_own_process_and_is_taken_back(cache: str) -> 
     assert starting(cache) is None
     withdraw(cache)
     assert not Path(starting_path(cache)).exists()
+
+
+def test_of_two_starts_the_later_note_keeps_the_earlier_one(cache: str) -> None:
+    with _announced(cache) as first, _announced(cache) as second:
+        announce(cache)
+        waited = starting(cache)
+        assert waited is not None
+        assert waited.pid in (first.pid, second.pid)
+        for child, other in ((first, second.pid), (second, None)):
+            child.kill()
+            child.wait()
+            left = starting(cache)
+            assert (left.pid if left is not None else None) == other
+
+
+@contextmanager
+def _announced(cache: str) -> Iterator[subprocess.Popen[str]]:
+    line = [sys.executable, "-c", ANNOUNCE, cache]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "announced\n"
+        yield child
