@@ -30,6 +30,22 @@ def answered(health: PrimaryHealth, milliseconds: float, at: float) -> PrimaryHe
     )
 
 
+def proven(health: PrimaryHealth, at: float) -> PrimaryHealth:
+    """A run proved the cache against the primary, so it answers, whatever the last ping saw."""
+    if health.status is PrimaryStatus.CONNECTED:
+        return health
+    return replace(
+        health,
+        status=PrimaryStatus.CONNECTED,
+        auth="none needed" if health.token_origin in ("", "not set") else "accepted",
+        auth_at=at,
+        unreachable_since=None,
+        retries=0,
+        backoff_s=None,
+        error=None,
+    )
+
+
 def failed(health: PrimaryHealth, error: StorageSyncError, at: float) -> PrimaryHealth:
     """The primary did not answer, or refused us."""
     refused = isinstance(error, PrimaryRefused | PrimarySchema)

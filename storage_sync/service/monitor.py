@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from storage_sync.config.settings import Settings
 from storage_sync.primary.source import Fingerprint
 from storage_sync.service import health, snapshots
 from storage_sync.service.publisher import Board
+from storage_sync.service.schedule import backoff_s
 from storage_sync.service.triggers import Agenda
 from storage_sync.sync.session import Session
 from storage_sync.values.errors import StorageSyncError
@@ -45,6 +47,8 @@ class Ears:
     replacing: Callable[[], bool]
     """A run of ours is past its point of no return: a change of the file is its own."""
     reload: Callable[[], None]
+    explained: Callable[[str, Exception], StorageSyncError]
+    """Makes an error of ours of one that nobody foresaw."""
 
 
 class Pulse:
@@ -79,8 +83,12 @@ class Pulse:
         """The primary's pulse; also the cheap question whether it moved."""
         while True:
             await self._ping_once()
-            await self.look_at_file()
-            wait = self._ears.settings().poll_s
+            try:
+                await self.look_at_file()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it ends this look and not the service
+                told = self._ears.explained("a look at the cache file", error)
+                self._board.update(cache=replace(self._board.snapshot.cache, error=error_value(told)))
+            wait = self._pause()
             self._board.update(primary=replace(self._board.snapshot.primary, next_at=time.time() + wait))
             self._now.clear()
             try:
@@ -88,6 +96,16 @@ class Pulse:
                     await self._now.wait()
             except TimeoutError:
                 continue
+
+    def _pause(self) -> float:
+        """Seconds until the next ping: a primary that does not answer is asked less and less often."""
+        poll_s, primary = self._ears.settings().poll_s, self._board.snapshot.primary
+        if not primary.retries:
+            return poll_s
+        asked = primary.error.retry_after if primary.error is not None else None
+        pause = max(poll_s, backoff_s(primary.retries, random.random(), asked))  # noqa: S311  (no secret)
+        self._board.update(primary=replace(primary, backoff_s=pause))
+        return pause
 
     def ping_now(self) -> None:
         self._now.set()
@@ -103,6 +121,14 @@ class Pulse:
         """A proof was made of the primary as it was at this fingerprint."""
         self._at_proof = at
 
+    def reached(self, at: float) -> None:
+        """A run proved something against the primary at this moment."""
+        before = self._board.snapshot.primary
+        after = health.proven(before, at)
+        if after is not before:
+            self._board.update(primary=after)
+            self.ping_now()
+
     async def _ping_once(self) -> None:
         before = self._board.snapshot.primary
         try:
@@ -111,13 +137,13 @@ class Pulse:
             started = time.perf_counter()
             fingerprint = await source.fingerprint()
             milliseconds = (time.perf_counter() - started) * 1000
+            # the fingerprint may have found that it is another one
+            capabilities = await source.probe()
         except StorageSyncError as error:
-            after = health.failed(before, error, time.time())
-            self._board.update(primary=after)
-            if before.status is not after.status:
-                self._board.log("fail", "primary", error.message)
-            self._board.unproven("the primary does not answer")
-            self._ears.pinged(None)
+            self._not_answered(error)
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends this ping and not the service
+            self._not_answered(self._ears.explained("a ping of the primary", error))
             return
         after = health.answered(before, milliseconds, time.time())
         after = replace(
@@ -134,6 +160,15 @@ class Pulse:
             self._board.log("info", "primary", f"answers again after {before.retries} failed tries")
             self._agenda.note(recovered_at=time.time())
         self._note_fingerprint(fingerprint)
+
+    def _not_answered(self, error: StorageSyncError) -> None:
+        before = self._board.snapshot.primary
+        after = health.failed(before, error, time.time())
+        self._board.update(primary=after)
+        if before.status is not after.status:
+            self._board.log("fail", "primary", error.message)
+        self._board.unproven("the primary does not answer")
+        self._ears.pinged(None)
 
     def _note_fingerprint(self, fingerprint: Fingerprint) -> None:
         if self._at_proof is None or fingerprint == self._at_proof or self._agenda.past.moved_at is not None:
@@ -153,14 +188,42 @@ class Pulse:
         return self._identity
 
     async def watch(self) -> None:
-        """The folders of cache and configuration: renames and new files are normal there."""
-        from watchfiles import awatch
+        """The folders of cache and configuration: renames and new files are normal there.
 
+        Where the system tells nothing of them (no watch is left, the folder is not there) they are looked at by time.
+        """
         cache = Path(self._session.cache_path)
         names = self._watched(cache)
+        known = {os.fspath(name): read_identity(os.fspath(name)) for name in names if name.name != cache.name}
+        try:
+            await self._told_by_system(names, cache)
+            why = "the folder of the cache is not there"
+        except (OSError, RuntimeError) as error:
+            # watchfiles has an error of its own, which is a RuntimeError
+            why = f"the system cannot watch files ({error})"
+        if self._stop.is_set():
+            return
+        self._board.log("warn", "watch", f"{why}: they are looked at every {FORCED_POLL_MS / 1000:g} s instead")
+        own = next(os.fspath(name) for name in names if name.name == cache.name)
+        await self._by_time(own, known, cache)
+
+    async def _by_time(self, own: str, known: dict[str, FileIdentity | None], cache: Path) -> None:
+        while True:
+            await asyncio.sleep(FORCED_POLL_MS / 1000)
+            # the cache is compared with what a run left, which may be younger than the last look
+            self._file_event(own, cache)
+            for name, before in known.items():
+                known[name] = read_identity(name)
+                if known[name] != before:
+                    self._file_event(name, cache)
+
+    async def _told_by_system(self, names: set[Path], cache: Path) -> None:
+        """Until the core stops; at once where there is no folder to be told of. OSError, RuntimeError."""
+        from watchfiles import awatch
+
         folders = sorted({name.parent for name in names if name.parent.is_dir()})
-        if not folders:
-            await asyncio.Event().wait()
+        if not any(name.parent in folders and name.name == cache.name for name in names):
+            return
         wanted = {os.fspath(name) for name in names}
         async for changes in awatch(
             *folders,

@@ -226,9 +226,18 @@ def in_history(session: Session, outcome: Outcome, run: Run) -> Outcome:
 
 
 async def perform(
-    session: Session, command: str, request: Request, progress: Progress, cancel: Cancel, work: Work
+    session: Session,
+    command: str,
+    request: Request,
+    progress: Progress,
+    cancel: Cancel,
+    work: Work,
+    unforeseen: Callable[[Exception], StorageSyncError] | None = None,
 ) -> Outcome:
-    """Run `work` with retries and deadline on an open session; every error of ours becomes part of the Outcome."""
+    """Run `work` with retries and deadline on an open session; every error of ours becomes part of the Outcome.
+
+    `unforeseen`: makes one of every other; without it they are raised.
+    """
     started = time.monotonic()
     draft = Draft(command)
     tracker = Tracker(new_run_id(), command, request.trigger, progress)
@@ -267,10 +276,14 @@ async def perform(
     except _native.NativeError as error:
         outcome = draft.outcome(explain(error))
     except OSError as error:
-        local = explain_system(error)
+        local = explain_system(error) or (unforeseen(error) if unforeseen is not None else None)
         if local is None:
             raise
         outcome = draft.outcome(local)
+    except Exception as error:
+        if unforeseen is None:
+            raise
+        outcome = draft.outcome(unforeseen(error))
     outcome = replace(
         outcome,
         transfer=session.counters().since(earlier, draft.retries),

@@ -64,13 +64,13 @@ class _Open:
 class Questions:
     """Runs questions; all methods belong to the core's loop."""
 
-    def __init__(self, emit: Callable[[Event], None]) -> None:
+    def __init__(self, emit: Callable[[Event], None], explained: Callable[[str, Exception], StorageSyncError]) -> None:
+        """`explained`: makes an error of ours of one that nobody foresaw."""
         self._emit = emit
+        self._explained = explained
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="questions")
         self._open: dict[str, _Open] = {}
         self._given_up: set[int] = set()
-        self.fault: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Fails with an error that no question may end with: a bug, which ends the core."""
 
     def ask(
         self,
@@ -128,6 +128,9 @@ class Questions:
             self._emit(Refused(command.id, known.message, known.hint))
         except StorageSyncError as error:
             self._emit(Refused(command.id, error.message, error.hint))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends this question and not the service
+            told = self._explained(command.kind, error)
+            self._emit(Refused(command.id, told.message, told.hint))
         else:
             self._emit(Answer(command.id, value))
 
@@ -140,5 +143,3 @@ class Questions:
             # said here: one that is cancelled before its first step never runs
             reason = "given up; nothing is left of it" if given_up else "a newer question took its place"
             self._emit(Refused(command.id, reason, ""))
-        if not task.cancelled() and (error := task.exception()) is not None and not self.fault.done():
-            self.fault.set_exception(error)

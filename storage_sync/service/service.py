@@ -32,6 +32,7 @@ from storage_sync.service.publisher import Board
 from storage_sync.service.queries import QUESTIONS, Questions
 from storage_sync.service.schedule import Due, Timing, Trigger, may_ask
 from storage_sync.service.triggers import Agenda
+from storage_sync.service.unforeseen import Unforeseen
 from storage_sync.state.witness import read_witness
 from storage_sync.sync.cancel import Cancel
 from storage_sync.sync.context import Context
@@ -92,6 +93,7 @@ class SyncService:
         self._board = Board(self._first_snapshot(configuration.views), publish, emit)
         self._jobs: asyncio.Queue[Job] = asyncio.Queue()
         self._agenda = Agenda()
+        self._unforeseen = Unforeseen()
         self._stop = asyncio.Event()
         ears = Ears(
             settings=lambda: self._settings,
@@ -99,9 +101,10 @@ class SyncService:
             committing=lambda: self._cancel is not None and self._cancel.committing,
             replacing=lambda: self._cancel is not None and self._cancel.too_late,
             reload=self._reload,
+            explained=self._explained,
         )
         self._pulse = Pulse(self._session, self._board, self._agenda, ears, self._config_file, self._stop)
-        self._questions = Questions(self._board.event)
+        self._questions = Questions(self._board.event, self._explained)
         self._cancel: Cancel | None = None
         self._plans: dict[str, Job] = {}
         """The newest plan and the job that executes it."""
@@ -130,9 +133,8 @@ class SyncService:
                 )
             ]
             stopped = asyncio.create_task(self._stop.wait())
-            fault = self._questions.fault
             try:
-                ends: set[asyncio.Future[Any]] = {stopped, fault, *tasks}
+                ends: set[asyncio.Future[Any]] = {stopped, *tasks}
                 done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 for ended in done - {stopped}:
                     await ended
@@ -204,8 +206,13 @@ class SyncService:
         self._pulse.ping_now()
 
     def _on_try_now(self, command: Command) -> None:
-        """Do now what was waiting: the next ping, and a run if the schedule waits for a retry."""
+        """Do now what was waiting: the next ping, and a run if the schedule waits for a retry.
+
+        A renewed token is used, and a server that asked us to wait is asked: a person has decided so.
+        """
         self._board.event(Accepted(command.id))
+        self._renew_token()
+        self._session.source.ask_now()
         self._pulse.ping_now()
         if not self._board.snapshot.paused:
             self._agenda.note(manual_at=time.time())
@@ -281,7 +288,17 @@ class SyncService:
 
     def _on_reload(self, command: Command) -> None:
         self._reload()
+        self._renew_token()
+        self._pulse.ping_now()
         self._board.event(Accepted(command.id))
+
+    def _renew_token(self) -> None:
+        """Read the token again where it is kept; one that cannot be read changes nothing."""
+        try:
+            if self._session.renew_token():
+                self._board.log("info", "config", "the token was read again and is another one")
+        except ConfigError as error:
+            self._board.log("fail", "config", f"{error.message}; the old token stays")
 
     def _reload(self) -> None:
         """Read the settings again. A file that does not fit changes nothing; what needs a restart waits for one."""
@@ -381,8 +398,25 @@ class SyncService:
         # a cancellation that came too late for a run was kept from it, and ends nothing else
         while not self._stop.is_set():
             job = await self._jobs.get()
-            await (self._recheck(job) if job.kind == RECHECK else self._run_job(job))
+            try:
+                await (self._recheck(job) if job.kind == RECHECK else self._run_job(job))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it ends this job and not the service
+                self._give_up(job, error)
             self._agenda.ring()
+
+    def _give_up(self, job: Job, error: Exception) -> None:
+        """What is done about a job failed in a way that nobody foresaw; the next one comes after a pause."""
+        self._cancel = None
+        told = self._explained(KINDS[job.kind].command, error)
+        self._board.log("fail", KINDS[job.kind].command, told.message)
+        self._board.unproven(told.message)
+        self._agenda.ended(proof_at=None, failed=True)
+        if job.command_id is not None:
+            self._board.event(Refused(job.command_id, told.message, told.hint))
+
+    def _explained(self, work: str, error: Exception) -> StorageSyncError:
+        secrets = (self._token.value,) if self._token is not None else ()
+        return self._unforeseen.explained(work, error, secrets)
 
     # --------------------------------------------------------------------------------------------- jobs
 
@@ -446,7 +480,15 @@ class SyncService:
             return await work_of(job)(context)
 
         try:
-            outcome = await perform(self._session, kind.command, request, progress, self._cancel, work)
+            outcome = await perform(
+                self._session,
+                kind.command,
+                request,
+                progress,
+                self._cancel,
+                work,
+                lambda error: self._explained(title, error),
+            )
         finally:
             self._cancel = None
         self._after(job, outcome, before, found)
@@ -470,6 +512,8 @@ class SyncService:
         if self._journal is not None and run is not None and job.remembered:
             self._journal.record(outcome, run)
         self._show(job, outcome)
+        if outcome.proof is not None and kind.judges:
+            self._pulse.reached(outcome.proof.at)
         lasting = outcome.error is not None and outcome.error.code in _LASTING and not _says_nothing(job, outcome)
         compared = job.kind == "verify" and outcome.error is None
         if outcome.proof is not None or compared or (lasting and kind.judges):
@@ -479,6 +523,7 @@ class SyncService:
             self._agenda.ended(
                 proof_at=outcome.proof.at if outcome.proof is not None else None,
                 failed=outcome.error is not None and outcome.error.code not in (*_LASTING, CacheLocked.code),
+                retry_after=outcome.error.retry_after if outcome.error is not None else None,
             )
         if not job.plans and (kind.judges or kind.writes):
             self._look_again_if_it_changed(outcome.proof.identity if outcome.proof is not None else found)

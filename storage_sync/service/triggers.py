@@ -64,7 +64,7 @@ class Agenda:
             self.note(**later)
         return bool(later)
 
-    def ended(self, *, proof_at: float | None, failed: bool) -> None:
-        """A run ended now."""
+    def ended(self, *, proof_at: float | None, failed: bool, retry_after: float | None = None) -> None:
+        """A run ended now. `retry_after`: seconds that the primary asked us to wait, if it did."""
         fresh = replace(self.past, jitter=random.uniform(-1, 1), spread=random.random())  # noqa: S311
-        self.past = after_run(fresh, ended_at=time.time(), proof_at=proof_at, failed=failed, retry_after=None)
+        self.past = after_run(fresh, ended_at=time.time(), proof_at=proof_at, failed=failed, retry_after=retry_after)

@@ -29,6 +29,8 @@ class Condition:
     """Epoch seconds."""
     tries: int = 0
     """Runs and pings that failed since."""
+    run_at: float = float("-inf")
+    """When the last run ended: what was seen before that is answered by it."""
 
     @property
     def trouble(self) -> bool:
@@ -52,6 +54,11 @@ def after_run(condition: Condition, outcome: Outcome, at: float) -> Condition:
     error = outcome.error
     if error is not None and error.code in ("interrupted", "cache_locked"):
         return condition
+    return replace(_judged(condition, outcome, at), run_at=at)
+
+
+def _judged(condition: Condition, outcome: Outcome, at: float) -> Condition:
+    error = outcome.error
     if error is not None:
         return _next(condition, Condition(error.code, error.message, error.hint, error.exit_code, at))
     if outcome.verdict is Word.IN_SYNC and outcome.exit_code == 0:
@@ -77,12 +84,13 @@ def after_ping(condition: Condition, primary: PrimaryHealth, at: float) -> Condi
     if primary.status not in (PrimaryStatus.UNREACHABLE, PrimaryStatus.REFUSED) or primary.error is None:
         return condition
     error = primary.error
-    if condition.word == error.code:
+    old = primary.last_error_at is not None and primary.last_error_at <= condition.run_at
+    if condition.word == error.code or old:
         return condition
     return _next(condition, Condition(error.code, error.message, error.hint, error.exit_code, at))
 
 
 def _next(old: Condition, new: Condition) -> Condition:
     if old.word != new.word:
-        return replace(new, tries=int(new.trouble))
-    return replace(new, since=old.since, tries=old.tries + int(new.trouble))
+        return replace(new, tries=int(new.trouble), run_at=old.run_at)
+    return replace(new, since=old.since, tries=old.tries + int(new.trouble), run_at=old.run_at)

@@ -25,6 +25,7 @@ from storage_sync.reports.advice import advise, figures_of
 from storage_sync.reports.metric_facts import facts_of, seen_now
 from storage_sync.reports.metrics import Facts, render, write_textfile
 from storage_sync.service.service import Configuration, SyncService
+from storage_sync.service.unforeseen import Unforeseen
 from storage_sync.state.directory import open_state_dir
 from storage_sync.state.history import History
 from storage_sync.sync.cancel import Cancel
@@ -94,6 +95,7 @@ class Watcher:
         self._systemd = systemd
         self._progress = progress
         self._voice = Voice()
+        self._unforeseen = Unforeseen()
         self._condition = Condition(since=time.time())
         self._snapshot: Snapshot | None = None
         self._verdict = Word.UNKNOWN
@@ -228,15 +230,21 @@ class Watcher:
         """One after the other, so that a recovery never overtakes its trouble."""
         while True:
             told = await self._queue.get()
-            if told.change is not None:
-                await self._notify(told.change)
-            if told.outcome is not None:
-                await self._write_metrics()
-                await self._advise(told.outcome)
-                if told.outcome.proof is not None and told.outcome.verdict is Word.IN_SYNC:
-                    for why in await notify.beat(self._settings):
-                        self._failed("heartbeat", why)
+            try:
+                await self._tell_one(told)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it ends this notice and not the service
+                self._failed("notify", self._unforeseen.explained("a notice", error).message)
             self._queue.task_done()
+
+    async def _tell_one(self, told: _Told) -> None:
+        if told.change is not None:
+            await self._notify(told.change)
+        if told.outcome is not None:
+            await self._write_metrics()
+            await self._advise(told.outcome)
+            if told.outcome.proof is not None and told.outcome.verdict is Word.IN_SYNC:
+                for why in await notify.beat(self._settings):
+                    self._failed("heartbeat", why)
 
     async def _notify(self, change: Change) -> None:
         notice = notify.notice_of(change, self._settings, self._verdict, time.time())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socketserver
+import ssl
 import threading
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 from tests.support.loopback import Loopback
 
@@ -37,7 +39,7 @@ def void(_: object) -> None:
 class Faulty(Loopback):
     """The server; `url` while it is entered. A hanging answer ends when the server does."""
 
-    def __init__(self, answer: Answer | None) -> None:
+    def __init__(self, answer: Answer | None, *, tls: ssl.SSLContext | None = None) -> None:
         ended = self._ended = threading.Event()
 
         class Handler(socketserver.StreamRequestHandler):
@@ -53,10 +55,18 @@ class Faulty(Loopback):
             allow_reuse_address = True
             daemon_threads = True
 
+            def finish_request(self, request: Any, client_address: Any) -> None:
+                # the handshake in the thread of the connection, so that one that fails holds up nobody
+                if tls is None:
+                    super().finish_request(request, client_address)
+                    return
+                with tls.wrap_socket(request, server_side=True) as secured:
+                    super().finish_request(secured, client_address)
+
             def handle_error(self, request: object, client_address: object) -> None:
                 """A client that left early is what these tests are about."""
 
-        super().__init__(Server(("127.0.0.1", 0), Handler))
+        super().__init__(Server(("127.0.0.1", 0), Handler), scheme="http" if tls is None else "https")
 
     @property
     def url(self) -> str:

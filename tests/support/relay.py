@@ -55,12 +55,15 @@ class Exchange:
     def path(self) -> str:
         return self._handler.path
 
-    def ask(self) -> Reply:
-        """The server's own answer to this request."""
+    def header(self, name: str) -> str:
+        return self._handler.headers.get(name) or ""
+
+    def ask(self, path: str | None = None) -> Reply:
+        """The server's own answer to this request; `path`: asked for instead of the one that came."""
         onward = http.client.HTTPConnection("127.0.0.1", self.relay.port, timeout=LONGEST_S)
         try:
             headers = {name: value for name in _PASSED_ON if (value := self._handler.headers.get(name)) is not None}
-            onward.request(self._handler.command, self.path, self.body, headers)
+            onward.request(self._handler.command, path or self.path, self.body, headers)
             answer = onward.getresponse()
             kept = {name: answer.headers[name] for name in ("Content-Type", "Content-Encoding") if answer.headers[name]}
             return Reply(answer.status, answer.read(), kept)
@@ -220,7 +223,7 @@ class Relay:
             def _relay(self) -> None:
                 relay._exchange(self)
 
-            do_GET = do_POST = _relay  # noqa: N815 (http.server's names)
+            do_GET = do_POST = do_CONNECT = _relay  # noqa: N815 (http.server's names)
 
             def log_message(self, *_: object) -> None:
                 """Nothing is printed."""

@@ -152,6 +152,10 @@ class Sqld:
             if beside.exists():
                 shutil.copyfile(beside, f"{self.database}{suffix}")
 
+    def trust(self, auth: Auth) -> None:
+        """Accept only tokens of another key from the next start on."""
+        self._auth = auth
+
     def stop(self, *, kill: bool = False) -> None:
         """End the process; the database stays until the context ends."""
         process, self._process = self._process, None

@@ -1,0 +1,165 @@
+"""Answers without end: more bytes than they weigh, pages that do not advance, values of no form."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storage_sync.primary import pages
+from storage_sync.primary.hrana import HranaHttpClient, execute_request, values
+from storage_sync.primary.urls import parse
+from storage_sync.values.errors import PrimaryRefused, StorageSyncError
+from storage_sync.values.outcome import Purpose
+from tests.primary.scripted import Answer, Request, Scripted
+from tests.support import network, stores
+from tests.support.command import Tool
+from tests.support.relay import Exchange, Relay, Reply
+from tests.support.sqld import Sqld
+
+MEMORY = 300 << 20
+UNFOLDED = 240 << 20
+
+
+def bomb(head: bytes) -> bytes:
+    """Some 240 kB of gzip that unfold to 240 MB, which begin like an answer."""
+    pack = zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS)
+    piece = b"[1,2]," * (1 << 16)
+    body = pack.compress(head)
+    for _ in range(UNFOLDED // len(piece)):
+        body += pack.compress(piece)
+    return body + pack.flush()
+
+
+def peak(tool: Tool, *words: str) -> tuple[int, int, str]:
+    """Exit code, most bytes of memory that the process had at once, and its document."""
+    with tool.start(*words, "--json") as process:
+        assert process.stdout is not None
+        out = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage.ru_maxrss * 1024, out
+
+
+@pytest.mark.parametrize("head", [b'{"results":[', b'{"baton":null}\n{"type":"row","row":['])
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_bomb_does_not_unfold_in_memory(tmp_path: Path, head: bytes, number: int) -> None:
+    """The probe and the first large answer."""
+    packed = bomb(head)
+    assert len(packed) < 1 << 20
+
+    def fault(exchange: Exchange) -> None:
+        exchange.send(Reply(200, packed, {"Content-Encoding": "gzip", "Content-Type": "application/json"}))
+
+    with Sqld(stores.primary("small", tmp_path / "p")) as server, Relay(server.port) as relay:
+        relay.play(lambda count, path: fault if count >= number else None)
+        code, memory, out = peak(Tool.at(tmp_path, relay.url), "sync", "--deadline", "60")
+    assert code in (3, 4), out
+    assert memory < MEMORY, memory
+
+
+async def test_a_body_above_the_bound_is_not_read_to_its_end() -> None:
+    huge = gzip.compress(b'{"results":[' + b"1," * (20 << 20))
+    async with Scripted(lambda _: Answer(body=(huge,), headers={"Content-Encoding": "gzip"})) as server:
+        client = HranaHttpClient(parse(server.url))
+        with pytest.raises(PrimaryRefused, match="longer than 16 MB"):
+            await client.pipeline([execute_request("SELECT 1")])
+        await client.close()
+
+
+def rows(*keys: str) -> bytes:
+    cells = [[{"type": "text", "value": key}] for key in keys]
+    result = {"cols": [{"name": "k"}], "rows": cells, "affected_row_count": 0, "last_insert_rowid": None}
+    answer = {"type": "ok", "response": {"type": "execute", "result": result}}
+    return json.dumps({"baton": "B", "results": [answer]}).encode()
+
+
+@pytest.mark.parametrize("page", [["41", "42"], ["41", "41"], ["42", "41"], ["40"]])
+async def test_a_page_that_does_not_advance_is_refused(page: list[str]) -> None:
+    async with Scripted(lambda _: Answer(body=(rows(*page),))) as server:
+        client = HranaHttpClient(parse(server.url))
+        stream = pages._Stream(client, held=False, purpose=Purpose.PROOF)
+
+        async def all_pages() -> None:
+            after = ""
+            for _ in range(3):
+                after = (await stream.keys("SELECT 1", after))[-1]
+
+        with pytest.raises(PrimaryRefused, match="repeats a page"):
+            await all_pages()
+        await client.close()
+
+
+def test_a_server_without_cursors_that_repeats_a_page_ends_a_run(tmp_path: Path) -> None:
+    """Through the command: the same first page for ever."""
+    first: dict[bytes, Reply] = {}
+
+    def fault(exchange: Exchange) -> None:
+        if exchange.path.startswith("/v3/"):
+            exchange.send(Reply(404, b""))
+            return
+        listing = b":after" in exchange.body or b'"after"' in exchange.body
+        for digest in (b"sha3", b"crypto_blake3", b"crypto_sha256"):
+            exchange.body = exchange.body.replace(digest + b"(", b"no_" + digest + b"(")
+        reply = exchange.ask()
+        if listing:
+            kept = first.setdefault(b"episodes", reply)
+            body = json.loads(network.plain(reply))
+            body["results"] = json.loads(network.plain(kept))["results"]
+            reply = Reply(200, json.dumps(body).encode())
+        exchange.send(reply)
+
+    with Sqld(stores.primary("small", tmp_path / "p")) as server, Relay(server.port) as relay:
+        relay.play(lambda number, path: fault)
+        result = Tool.at(tmp_path, relay.url).json("sync", "--deadline", "60")
+    assert result.exit_code == 4
+    assert "repeats a page" in result.document["error"]["message"]
+
+
+MALFORMED: list[Any] = [
+    {"baton": None, "results": [{"type": "ok", "response": {"type": "execute", "result": 7}}] * 4},
+    {"baton": None, "results": [{"type": "ok", "response": {"type": "execute", "result": {"cols": 1, "rows": 2}}}] * 4},
+    {"baton": None, "results": [{"type": "ok", "response": 7}] * 4},
+    {"baton": None, "results": [{"type": "error", "error": 7}] * 4},
+    {"baton": None, "results": [{"type": "error", "error": {}}] * 4},
+    {"baton": None, "results": [7] * 4},
+    {"baton": None, "results": 7},
+    {"baton": None, "results": {"0": 1}},
+    {"baton": 7},
+    [],
+    7,
+    None,
+    "text",
+]
+
+
+@pytest.mark.parametrize("answer", MALFORMED)
+async def test_no_form_of_an_answer_is_more_than_a_refusal(answer: Any) -> None:
+    def script(request: Request) -> Answer:
+        return Answer(body=(json.dumps(answer).encode(),))
+
+    async with Scripted(script) as server:
+        client = HranaHttpClient(parse(server.url))
+
+        async def asked() -> object:
+            (result,) = await client.pipeline([execute_request("SELECT 1")])
+            return values(result)
+
+        for ask in (asked(), client.execute("SELECT 1"), client.batch(["SELECT 1"])):
+            with pytest.raises(StorageSyncError):
+                await ask
+        await client.close()
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+@pytest.mark.parametrize("answer", [MALFORMED[0], MALFORMED[1], MALFORMED[6]])
+def test_a_run_with_one_malformed_answer_is_a_failed_run(tmp_path: Path, number: int, answer: Any) -> None:
+    with Sqld(stores.primary("small", tmp_path / "p")) as server, Relay(server.port) as relay:
+        relay.play(lambda count, path: network.answer(200, json.dumps(answer)) if count == number else None)
+        result = Tool.at(tmp_path, relay.url).json("sync")
+    assert result.exit_code in (0, 3, 4), result.document["error"]
