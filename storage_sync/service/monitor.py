@@ -87,6 +87,7 @@ class Pulse:
                 await self.look_at_file()
             except Exception as error:  # noqa: BLE001 - whatever it is, it ends this look and not the service
                 told = self._ears.explained("a look at the cache file", error)
+                self._board.log("fail", "core", told.message)
                 self._board.update(cache=replace(self._board.snapshot.cache, error=error_value(told)))
             wait = self._pause()
             self._board.update(primary=replace(self._board.snapshot.primary, next_at=time.time() + wait))

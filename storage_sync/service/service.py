@@ -408,7 +408,7 @@ class SyncService:
         """What is done about a job failed in a way that nobody foresaw; the next one comes after a pause."""
         self._cancel = None
         told = self._explained(KINDS[job.kind].command, error)
-        self._board.log("fail", KINDS[job.kind].command, told.message)
+        self._board.log("fail", "core", told.message)
         self._board.unproven(told.message)
         self._agenda.ended(proof_at=None, failed=True)
         if job.command_id is not None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Collection
 from pathlib import Path
 
+from storage_sync.config.token import TOKEN_VARIABLES
 from storage_sync.files.report import write_report
 from storage_sync.values.errors import InternalError
 
@@ -24,7 +26,9 @@ class Unforeseen:
         place = traceback.extract_tb(error.__traceback__)[-1:]
         kind = f"{type(error).__name__} at {[(frame.filename, frame.lineno) for frame in place]}"
         if kind not in self._told and len(self._told) < REPORTS:
-            self._told[kind] = write_report(error, (f"during: {work}",), secrets)
+            in_environment = (os.environ.get(name, "") for name in TOKEN_VARIABLES)
+            hidden = {*secrets, *(value for value in in_environment if value)}
+            self._told[kind] = write_report(error, (f"during: {work}",), hidden)
         report = self._told.get(kind)
         where = f"; the report is {report}" if report is not None else ""
         return InternalError(

@@ -70,6 +70,7 @@ def test_a_cache_whose_folder_comes_later_is_looked_at_by_time(tmp_path: Path) -
     tool = Tool.at(tmp_path / "t", demo.primary, tmp_path / "later" / "cache.redb", STORAGE_SYNC_POLL_S="0.2")
     with watching(tool, "--interval", "600") as watch:
         watch.until(said("is not there"))
+        tool.cache.parent.mkdir(exist_ok=True)
         watch.until(well)
         position = len(watch.lines)
         stores.execute(Path(tool.primary.removeprefix("file:")), ["UPDATE episodes SET task_description = 'moved'"])
@@ -168,14 +169,17 @@ def test_an_error_that_nobody_foresaw_ends_its_work_and_not_the_service(
         watch.until(well)
         flag.touch()
         position = len(watch.lines)
-        stores.execute(Path(tool.primary.removeprefix("file:")), ["UPDATE episodes SET task_description = 'moved'"])
+        primary = Path(tool.primary.removeprefix("file:"))
+        stores.execute(primary, ["UPDATE episodes SET task_description = 'moved'"])
         kind = error.partition("(")[0]
         if name == "tell":
             # it is asked where somebody is to be told
-            tool.cache.write_bytes(b"\0" * 100)
+            primary.rename(tmp_path / "away.db")
         told = watch.until(said(f"internal error ({kind})"), after=position)
         assert "the report is" in told["message"]
         flag.unlink()
+        if name == "tell":
+            (tmp_path / "away.db").rename(primary)
         watch.until(lambda line: line["area"] == "sync" and "exit 0" in line["message"], after=len(watch.lines))
         assert watch.stop(signal.SIGTERM)[0] == 143
     reports = list((tmp_path / "planted").glob("storage-sync-report-*"))
