@@ -13,6 +13,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote as quote_path
 
@@ -39,31 +40,83 @@ ROWS_A_BATCH = 500
 BYTES_A_BATCH = 4 << 20
 KEYS_A_STATEMENT = 400
 MAGIC = b"SQLite format 3\x00"
+VERSIONS = 18
+"""Where the header says how the file is written and read: 2 and 2 with a -wal, 1 and 1 with a -journal."""
 OLDEST = (3, 35, 0)
 
 Row = tuple[object, ...]
 
 
-def open_read_only(path: Path) -> sqlite3.Connection:
+Stamp = tuple[int, ...]
+"""Identity, size and times of a file, and the size of its log: as long as it stays, nobody has written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a file is opened. `stamp`: it is read as if nobody could write it, which is checked after each read."""
+
+    stamp: Stamp | None = None
+
+    @property
+    def parameters(self) -> str:
+        return "mode=ro" if self.stamp is None else "mode=ro&immutable=1"
+
+
+def way_of(path: Path) -> Way:
+    """How this file is read so that nothing of ours stays beside it; PrimarySchema, LocalIO.
+
+    Reading a WAL database makes two files beside it. Made by another user than the database's, they would keep its own
+    application from writing. Such a file is read alone, which is right while its log is empty and nobody writes.
+    """
+    if sqlite3.sqlite_version_info < OLDEST:
+        raise LocalIO(f"SQLite {sqlite3.sqlite_version} is too old for a file: primary", hint="use a Python with 3.35")
+    wal = _look(path)
+    if not wal or _may_leave_files(path):
+        return Way()
+    if not _size(f"{path}-wal"):
+        return Way(stamp_of(path))
+    if not Path(f"{path}-shm").exists():
+        raise LocalIO(
+            f"{path} has changes in its -wal file, and reading them would leave files of this user beside it",
+            hint="run as the user whose database it is, open it once with do-memory, or give a copy of the database",
+        )
+    return Way()
+
+
+def _may_leave_files(path: Path) -> bool:
+    """Whether the files that SQLite makes beside it belong to the database's own user: root's are given to that one."""
+    try:
+        owner = path.stat().st_uid
+    except OSError:
+        return False
+    return os.geteuid() in (0, owner) and os.access(path.absolute().parent, os.W_OK)
+
+
+def stamp_of(path: Path) -> Stamp:
+    """LocalIO when the file is gone."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise LocalIO(f"the primary {path} cannot be read: {os.strerror(error.errno or errno.EIO)}") from error
+    times = (found.st_mtime_ns, found.st_ctime_ns)
+    return (found.st_dev, found.st_ino, found.st_size, *times, _size(f"{path}-wal"), _size(f"{path}-journal"))
+
+
+def check_unwritten(path: Path, way: Way) -> None:
+    """PrimaryUnavailable when the file that is read alone was written to meanwhile."""
+    if way.stamp is not None and stamp_of(path) != way.stamp:
+        raise PrimaryUnavailable(f"the primary {path} was written to while it was read")
+
+
+def open_read_only(path: Path, way: Way | None = None) -> sqlite3.Connection:
     """A connection that cannot write the file nor create it; text arrives as bytearray, so that none is undecodable.
 
     PrimarySchema when there is no such database, LocalIO when it cannot be read.
     """
-    if sqlite3.sqlite_version_info < OLDEST:
-        raise LocalIO(f"SQLite {sqlite3.sqlite_version} is too old for a file: primary", hint="use a Python with 3.35")
-    _look(path)
-    mode = "mode=ro"
-    if not os.access(path.absolute().parent, os.W_OK):
-        # Reading a WAL database needs files beside it. Without any, nobody can be writing it from this folder.
-        if _size(Path(f"{path}-wal")):
-            raise LocalIO(
-                f"{path} has changes in its -wal file, and its folder cannot be written",
-                hint="give this user write access to the folder, or a copy of the database",
-            )
-        mode = "mode=ro&immutable=1"
+    parameters = (way or way_of(path)).parameters
     try:
         connection = sqlite3.connect(
-            f"file:{quote_path(os.fspath(path.absolute()))}?{mode}",
+            f"file:{quote_path(os.fspath(path.absolute()))}?{parameters}",
             uri=True,
             timeout=BUSY_SECONDS,
             isolation_level=None,
@@ -95,10 +148,11 @@ def _digits(value: float, count: int) -> str:
     return (mantissa if "." in mantissa else f"{mantissa}.0") + letter + exponent
 
 
-def _look(path: Path) -> None:
+def _look(path: Path) -> bool:
+    """Whether the database is in WAL mode; PrimarySchema when it is none, LocalIO when it cannot be read."""
     try:
         with reading(path) as file:
-            head = file.read(len(MAGIC))
+            head = file.read(VERSIONS + 2)
         for beside in ("-wal", "-journal"):
             require_readable(f"{path}{beside}")
     except FileNotFoundError:
@@ -112,13 +166,16 @@ def _look(path: Path) -> None:
         if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO):
             raise PrimarySchema(f"there is no database {path}: {reason}") from None
         raise LocalIO(f"the primary {path} cannot be read: {reason}") from error
-    if head and head != MAGIC:
-        raise PrimarySchema(f"{path} is not a SQLite database")
+    if head and not head.startswith(MAGIC):
+        raise PrimarySchema(
+            f"{path} is not a SQLite database", hint="check --primary; an encrypted database cannot be read as a file"
+        )
+    return head[VERSIONS:] == b"\x02\x02"
 
 
-def _size(path: Path) -> int:
+def _size(path: str) -> int:
     try:
-        return path.stat().st_size
+        return Path(path).stat().st_size
     except OSError:
         return 0
 
@@ -144,6 +201,11 @@ def error_of(error: sqlite3.Error, path: Path) -> StorageSyncError:
         return PrimaryRefused(
             f"the primary {path} is damaged: {said}",
             hint="restore it, or let do-memory recover it; nothing was changed",
+        )
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")) and _size(f"{path}-journal"):
+        return LocalIO(
+            f"the primary {path} has a -journal of a transaction that was not finished; only a writer can take it back",
+            hint="open it once with do-memory, as a user who may write it; nothing was changed",
         )
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_INTERRUPT", "SQLITE_NOMEM")) or "locked" in said:
         return PrimaryUnavailable(f"the primary {path} is busy: {said}")

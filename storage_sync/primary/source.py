@@ -700,6 +700,7 @@ class _Reader:
         self._path = path
         self._executor = executor
         self._connection: sqlite3.Connection | None = None
+        self._way = local.Way()
         self._lock = threading.Lock()
         self._busy: asyncio.Future[object] | None = None
         self._stopped = threading.Event()
@@ -708,10 +709,15 @@ class _Reader:
         def work() -> T:
             with self._lock, local.explained(self._path):
                 if self._connection is None:
-                    self._connection = local.open_read_only(self._path)
+                    self._way = local.way_of(self._path)
+                    self._connection = local.open_read_only(self._path, self._way)
                     # interrupt() alone misses a statement that has not begun yet.
                     self._connection.set_progress_handler(self._stopped.is_set, STEPS_A_LOOK)
-                return function(self._connection)
+                try:
+                    return function(self._connection)
+                finally:
+                    # what was read, or went wrong, means nothing when somebody wrote meanwhile
+                    local.check_unwritten(self._path, self._way)
 
         future = asyncio.get_running_loop().run_in_executor(self._executor, work)
         self._busy = future  # type: ignore[assignment]
