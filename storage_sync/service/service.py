@@ -407,7 +407,7 @@ class SyncService:
     def _give_up(self, job: Job, error: Exception) -> None:
         """What is done about a job failed in a way that nobody foresaw; the next one comes after a pause."""
         self._cancel = None
-        told = self._explained(KINDS[job.kind].command, error)
+        told = self._explained(job.kind, error)
         self._board.log("fail", "core", told.message)
         self._board.unproven(told.message)
         self._agenda.ended(proof_at=None, failed=True)
