@@ -32,7 +32,7 @@ def answered(health: PrimaryHealth, milliseconds: float, at: float) -> PrimaryHe
 
 def proven(health: PrimaryHealth, at: float) -> PrimaryHealth:
     """A run proved the cache against the primary, so it answers, whatever the last ping saw."""
-    if health.status is PrimaryStatus.CONNECTED:
+    if health.status not in (PrimaryStatus.UNREACHABLE, PrimaryStatus.REFUSED):
         return health
     return replace(
         health,
