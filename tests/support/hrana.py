@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def execute(url: str, statements: Sequence[str]) -> list[dict[str, Any]]:
+def execute(url: str, statements: Sequence[str], *, token: str = "") -> list[dict[str, Any]]:
     """Run statements one after another on one connection; AssertionError with the server's words when one fails."""
     requests = [{"type": "execute", "stmt": {"sql": sql}} for sql in statements]
     body = json.dumps({"requests": [*requests, {"type": "close"}]}).encode()
-    request = urllib.request.Request(f"{url}/v2/pipeline", body, {"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
+    request = urllib.request.Request(f"{url}/v2/pipeline", body, headers)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=60) as response:
         results: list[dict[str, Any]] = json.load(response)["results"]
