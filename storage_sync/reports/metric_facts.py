@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,17 +35,28 @@ def facts_of(outcome: Outcome, cache: Path, history: Path, warn: Callable[[str],
         generation=outcome.proof.generation if outcome.proof is not None else None,
         counts=outcome.counts,
         orphans=_orphans(outcome),
+        # what a run found and mended is none any more
+        drift={} if outcome.verdict is Word.IN_SYNC else outcome.drift,
         quarantined=sum(refused) if refused else None,
         cache_bytes=size,
         payload_bytes=payload if isinstance(payload, int) else None,
         disk_free=free,
-        primary_up=pings[-1] is not None if pings else None,
+        primary_up=_up(outcome, pings),
         primary_latency_s=pings[-1] / 1000 if pings and pings[-1] is not None else None,
         lock_wait_s=_lock_wait(document or {}),
         redb=_native.REDB_VERSION,
         enc=str(_native.ENCODING),
         totals=totals,
     )
+
+
+def _up(outcome: Outcome, pings: Sequence[float | None]) -> bool | None:
+    """Whether the primary answered last: this run is younger than any ping that the history remembers."""
+    if outcome.error is not None and outcome.error.code.startswith("primary_"):
+        return False
+    if outcome.proof is not None and outcome.command == "sync" and outcome.error is None:
+        return True
+    return pings[-1] is not None if pings else None
 
 
 def seen_now(facts: Facts, snapshot: Snapshot, verdict: Word, now: float) -> Facts:

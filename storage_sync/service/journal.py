@@ -47,6 +47,9 @@ class Journal:
         )
         for rung in rungs(outcome):
             self._history.count("repairs", rung)
+        if outcome.rolled_back:
+            self._history.count("rollbacks")
+        self._history.count("bitrot_keys", value=sum(n for (_, kind), n in outcome.drift.items() if kind == "rotten"))
         return summary
 
     def ping(self, at: float, milliseconds: float | None, read: Transfer) -> None:

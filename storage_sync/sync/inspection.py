@@ -169,6 +169,9 @@ async def looked(
         look = Look(judgement, witness, copy, content, scan, integrity)
         draft.states = look.states
         draft.look = look.looked_at
+        if not follows:
+            draft.drift = drift_of(scan)
+            draft.rolled_back = content.finding(CacheState.ROLLED_BACK) is not None
         for warning in content.warnings:
             draft.warn(warning)
         error = content_error(content, tolerated)
@@ -178,6 +181,16 @@ async def looked(
     finally:
         given_up.set()
         await asyncio.shield(session.on_cache_thread(stack.close))
+
+
+def drift_of(scan: _native.Scan) -> dict[tuple[str, str], int]:
+    """Rows that are not what was proven, by table and kind."""
+    counted = {
+        (name, kind): int(getattr(table, kind))
+        for name, table in scan.tables.items()
+        for kind in ("drifted", "rotten", "absent")
+    }
+    return {which: count for which, count in counted.items() if count}
 
 
 async def unlocked(session: Session, draft: Draft, witness: Witness | None, wait_s: float) -> FileJudgement:

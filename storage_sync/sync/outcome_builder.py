@@ -58,6 +58,10 @@ class Draft:
     warnings: list[str] = field(default_factory=list)
     next_action: str | None = None
     look: LookedAt | None = None
+    drift: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Rows that the first look found to be other than proven, by table and kind (drifted, rotten, absent)."""
+    rolled_back: bool = False
+    """The first look found that the file went back in time."""
     proposal: Plan | None = None
     extra: dict[str, object] = field(default_factory=dict)
 
@@ -100,6 +104,8 @@ class Draft:
             next_action=next_action,
             error=error_value(error) if error is not None else None,
             look=self.look,
+            drift=self.drift,
+            rolled_back=self.rolled_back,
             proposal=self.proposal,
             extra=self.extra,
         )

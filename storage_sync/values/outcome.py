@@ -348,6 +348,10 @@ class Outcome:
     error: ErrorValue | None = None
     look: LookedAt | None = None
     """What was looked at; None where the cache was not, or is not there."""
+    drift: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Rows that the first look found to be other than proven, by table and kind (drifted, rotten, absent)."""
+    rolled_back: bool = False
+    """The first look found that the file went back in time."""
     proposal: Plan | None = None
     """The plan as an operator reads it, when one was asked for; not part of the document."""
     extra: Mapping[str, object] = field(default_factory=dict)

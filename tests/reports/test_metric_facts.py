@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from storage_sync import _native
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import Demo
@@ -17,7 +18,9 @@ from storage_sync.state.directory import open_state_dir
 from storage_sync.sync.outcome_builder import Draft
 from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.snapshot import Behind, CoreBeat, Freshness, Snapshot
+from tests.independent.redb_reader import RedbFile
 from tests.support import processes, stores
+from tests.support.command import Tool
 from tests.support.network import answer, no_answer
 from tests.support.relay import Relay
 from tests.support.sqld import Sqld
@@ -102,3 +105,39 @@ async def test_after_a_proof_there_is_no_lag_and_without_one_it_is_unknown(tmp_p
     failed = await sync(Request(settings, None, max_attempts=1))
     assert failed.error is not None
     assert gathered(settings, failed).lag_s is None
+
+
+def told(tool: Tool, folder: Path, *words: str) -> str:
+    """The metrics file after a command."""
+    target = folder / "metrics.prom"
+    tool.run(*words, "--metrics-file", str(target))
+    return target.read_text()
+
+
+def test_drift_is_told_where_it_was_found_and_gone_when_it_is_mended(tmp_path: Path) -> None:
+    tool = Tool.at(tmp_path, f"file:{stores.primary('small', tmp_path / 'p')}")
+    assert "storage_sync_drift_rows{" not in told(tool, tmp_path, "sync")
+    key, value = next(iter(RedbFile(tool.cache).rows("heuristics")))
+    digest = _native.digest("blake3", bytes(value))
+    _native.edit(str(tool.cache), [("heuristics", bytes(key).decode(), digest, None)], {}, None, 0)
+    assert 'storage_sync_drift_rows{kind="absent",table="heuristics"} 1.0' in told(tool, tmp_path, "verify")
+    assert "storage_sync_drift_rows{" not in told(tool, tmp_path, "sync")
+
+
+def test_a_file_that_went_back_is_counted_once(tmp_path: Path) -> None:
+    database = stores.primary("small", tmp_path / "p")
+    tool = Tool.at(tmp_path, f"file:{database}")
+    assert "\nstorage_sync_rollbacks_detected_total 0.0\n" in told(tool, tmp_path, "sync")
+    kept = tool.cache.read_bytes()
+    stores.execute(database, ["UPDATE episodes SET task_description = 'later'"])
+    tool.sync()
+    tool.cache.write_bytes(kept)
+    assert "\nstorage_sync_rollbacks_detected_total 1.0\n" in told(tool, tmp_path, "sync", "--repair")
+
+
+def test_a_primary_that_is_not_there_is_not_up(tmp_path: Path) -> None:
+    database = stores.primary("small", tmp_path / "p")
+    tool = Tool.at(tmp_path, f"file:{database}")
+    assert "\nstorage_sync_primary_up 1.0\n" in told(tool, tmp_path, "sync")
+    database.rename(tmp_path / "away.db")
+    assert "\nstorage_sync_primary_up 0.0\n" in told(tool, tmp_path, "sync")
