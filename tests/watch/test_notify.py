@@ -152,3 +152,15 @@ def test_a_url_that_is_none_is_refused_without_being_repeated(tmp_path: Path, ur
     with pytest.raises(ConfigError, match="begins with https") as caught:
         load_settings(tmp_path / "none", None, {"heartbeat_url": url}, {}, required=False)
     assert "secret" not in caught.value.message
+
+
+async def test_a_hook_that_says_gigabytes_and_reads_nothing_is_bounded(tmp_path: Path) -> None:
+    command = script(
+        tmp_path,
+        "import os, sys\nfor _ in range(2000): os.write(2, b'x' * 65536)\n"
+        "os.write(2, b'\\n\\x1b[2Jlast words'); sys.exit(3)",
+    )
+    told = await notify.run_hook(command, b"{}" * 1_000_000, timeout_s=60)
+    assert told.startswith("the notify command ended with exit 3: ")
+    assert told.endswith("\\e[2Jlast words")
+    assert len(told) < 300
