@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import cases, floors
+from benchmarks import cases, floors, held
 from benchmarks.cases import Bench, Figure
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument(
         "--only",
         choices=[
+            "held",
             "first",
             "quiet",
             "few",
@@ -56,8 +57,10 @@ def main() -> None:
     try:
         if options.only is None:
             cases.run_all(bench, largest=size)
+            held.run_all(bench, largest=size)
         else:
             {
+                "held": lambda: held.run_all(bench, largest=size),
                 "first": lambda: cases.first_sync(bench, size, 1.5 if size < 5000 else 1.35 if size < 20000 else 1.3),
                 "quiet": lambda: cases.nothing_changed(bench, size),
                 "few": lambda: cases.few_changed(bench, size, 10),

@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+from storage_sync.cache import servers
 from storage_sync.cache.states import judge_file
 from storage_sync.config.places import default_state_dir, state_directory
 from storage_sync.config.request import Request
@@ -48,6 +49,7 @@ def status_quick(request: Request) -> Outcome:
     damaged = again is not None and again.damaged
     verdict = _verdict(states, proof if not against else None, settings.staleness_s, time.time(), damaged=damaged)
     warnings = tuple(finding.evidence for finding in judgement.findings if finding.state in _DAMAGED | _LOCKED)
+    warnings += tuple(servers.warning(one) for one in servers.in_memory_only(cache, judgement.holders))
     next_action = next((finding.next_step for finding in judgement.findings if finding.next_step), None)
     if verdict is Word.UNKNOWN and next_action is None:
         next_action = "storage-sync status --check"

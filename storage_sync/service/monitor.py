@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from storage_sync.cache import servers
 from storage_sync.cache.holders import describe, is_listed
 from storage_sync.cache.identity import read_identity
 from storage_sync.cache.lease import lease_holder
@@ -23,7 +24,7 @@ from storage_sync.service.triggers import Agenda
 from storage_sync.sync.session import Session
 from storage_sync.values.errors import StorageSyncError
 from storage_sync.values.events import FileChanged
-from storage_sync.values.outcome import FileIdentity, Word, error_value
+from storage_sync.values.outcome import FileIdentity, LockHolder, Word, error_value
 from storage_sync.values.snapshot import CacheHealth, LockState, PrimaryStatus
 
 FORCED_POLL_MS = 2_000
@@ -74,6 +75,8 @@ class Pulse:
         self._now = asyncio.Event()
         self._touched = asyncio.Event()
         """The file or its lock may be another one than at the last look."""
+        self._without_cache: frozenset[int] = frozenset()
+        """Processes of do-memory that were told to run in memory only."""
         self._refused_at: float | None = None
         """When the lock was refused to a commit of ours, by the monotonic clock."""
 
@@ -290,6 +293,14 @@ class Pulse:
             self._board.log("info", "cache", "nobody else holds the file any more")
             self._agenda.note(recovered_at=time.time())
 
+    async def _look_for_servers(self, holders: tuple[LockHolder, ...]) -> None:
+        """Each do-memory that runs without its cache is told once."""
+        found = await asyncio.to_thread(servers.in_memory_only, self._session.cache_path, holders)
+        for server in found:
+            if server.pid not in self._without_cache:
+                self._board.log("warn", "cache", servers.warning(server))
+        self._without_cache = frozenset(server.pid for server in found)
+
     async def look_at_file(self) -> None:
         """States, size, lock and space of the file, from outside; a copy of another file is given up."""
         try:
@@ -310,6 +321,7 @@ class Pulse:
             now=time.time(),
         )
         self._board.update(cache=after)
+        await self._look_for_servers(judgement.holders)
         if after.lock in HELD and before.lock not in HELD:
             # from now on it is waited for
             self._touched.set()

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
 from storage_sync import __version__, _native
+from storage_sync.cache import servers
 from storage_sync.cache.holders import advice_for
 from storage_sync.cache.identity import file_system_of
 from storage_sync.cache.states import error_for, judge_file
@@ -72,6 +73,8 @@ async def _file(context: Context) -> tuple[str, str]:
     error = error_for(judgement, writing=session.settings.access != "read-only", held_ok=True)
     if error is not None:
         raise error
+    for server in await asyncio.to_thread(servers.in_memory_only, session.cache_path, judgement.holders):
+        context.draft.warn(servers.warning(server))
     if judgement.holders:
         context.draft.warn(f"{holder_text(judgement.holders[0], time.time())}; {advice_for(judgement.holders)}")
     return "a file that a sync may change", ", ".join(str(state) for state in judgement.states) or "nothing odd"

@@ -1,8 +1,8 @@
 """Processes that write to a cache as do-memory does, one version of every row at a time.
 
-Run as `python -m tests.faults.writers held|reopened CACHE COUNTER`. The text of each row names the version that it
-belongs to, so that a copy shows by itself whether it is one committed state. COUNTER (8 bytes, little-endian) is the
-last version whose commit returned.
+Run as `python -m tests.faults.writers held|reopened CACHE COUNTER PAUSE`. The text of each row names the version
+that it belongs to, so that a copy shows by itself whether it is one committed state. COUNTER (8 bytes, little-endian)
+is the last version whose commit returned.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import mmap
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,8 +67,8 @@ def version_of(table: str, value: bytes) -> int:
     return int(str(json.loads(_native.decode_value(table, value))[TEXT_FIELD[table]]).split()[1])
 
 
-def held(cache: str, counter: Counter) -> None:
-    """Hold the file for good and commit table after table: each is one transaction."""
+def held(cache: str, counter: Counter, pause_s: float = 0.0) -> None:
+    """Hold the file for good and commit table after table: each is one transaction. `pause_s`: after each."""
     values = texts(cache)
     Path(cache).unlink()
     writer = _native.Salvage(cache)
@@ -78,12 +79,13 @@ def held(cache: str, counter: Counter) -> None:
     while True:
         for table, rows in values.items():
             writer.put(table, [(key, of_version(table, text, version)) for key, text in rows.items()])
+            time.sleep(pause_s)
         counter.value = version
         announce(version)
         version += 1
 
 
-def reopened(cache: str, counter: Counter) -> None:
+def reopened(cache: str, counter: Counter, pause_s: float = 0.0) -> None:
     """Open, commit all tables in one transaction, close, again and again."""
     values = texts(cache)
     there: dict[tuple[str, str], bytes] = {}
@@ -101,6 +103,7 @@ def reopened(cache: str, counter: Counter) -> None:
         changes = [(*row, _native.digest("blake3", there[row]), value) for row, value in rows.items()]
         _native.edit(cache, changes, {}, version, 0)
         there = rows
+        time.sleep(pause_s)
         counter.value = version
         announce(version)
         version += 1
@@ -112,11 +115,11 @@ def announce(version: int) -> None:
 
 
 @contextmanager
-def writing(how: str, cache: Path, folder: Path) -> Iterator[Counter]:
-    """A process that commits at full speed during the block; what is yielded is its counter."""
+def writing(how: str, cache: Path, folder: Path, *, pause_s: float = 0.0) -> Iterator[Counter]:
+    """A process that commits during the block, at full speed without a pause; what is yielded is its counter."""
     counter = folder / "counter"
     known = Counter(counter)
-    command = [sys.executable, "-m", "tests.faults.writers", how, str(cache), str(counter)]
+    command = [sys.executable, "-m", "tests.faults.writers", how, str(cache), str(counter), str(pause_s)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(), text=True) as child:
         try:
             assert child.stdout is not None
@@ -128,4 +131,4 @@ def writing(how: str, cache: Path, folder: Path) -> Iterator[Counter]:
 
 
 if __name__ == "__main__":
-    {"held": held, "reopened": reopened}[sys.argv[1]](sys.argv[2], Counter(Path(sys.argv[3])))
+    {"held": held, "reopened": reopened}[sys.argv[1]](sys.argv[2], Counter(Path(sys.argv[3])), float(sys.argv[4]))

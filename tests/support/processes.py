@@ -42,6 +42,13 @@ print("ready", flush=True)
 sys.stdin.read()
 """
 
+WITHOUT_CACHE = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(15, b"do-memory-mcp-server", 0, 0, 0)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
 HOLD_LOCK = """
 import fcntl, sys
 file = open(sys.argv[1], "rb")

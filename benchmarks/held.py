@@ -1,0 +1,74 @@
+"""Looking at a cache that another process holds: what a verify costs, and what copies under a writer are."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from benchmarks.cases import Bench, Figure
+from storage_sync import _native
+from tests.faults.test_peek import judge, versions
+from tests.faults.writers import writing
+from tests.support import stores
+from tests.support.command import Tool
+from tests.support.processes import holding
+
+REPEATS = 5
+COMMITS_A_SECOND = 50
+IN_TIME_S = 1.0
+
+
+def verify(bench: Bench, episodes: int) -> None:
+    """A held file against the same at rest; both are other files than the proven one, with the same rows."""
+    tool = Tool.at(bench.fresh("held"), f"file:{bench.primary(episodes)}")
+    tool.sync("--window", str(episodes))
+    _native.CacheFile.open(str(tool.cache), "write").close()
+    size = tool.cache.stat().st_size / (1 << 20)
+    rest = _fastest(tool, episodes)
+    with holding(tool.cache):
+        held = _fastest(tool, episodes)
+    bench.add(Figure(f"verify of a held cache, {size:.0f} MiB", "against at rest", held, "s", rest, 1.3))
+
+
+def _fastest(tool: Tool, episodes: int) -> float:
+    times = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        assert tool.json("verify", "--window", str(episodes)).document["verdict"] == "IN_SYNC"
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def copies(bench: Bench, wanted: int) -> None:
+    """Copies under a writer that commits 50 times a second: each is one committed state, and soon there."""
+    folder = bench.fresh("copies")
+    cache, copy = stores.cache("v47-small", folder / "cache"), folder / "copy.redb"
+    late = inconsistent = 0
+    size = cache.stat().st_size / (1 << 20)
+    with writing("held", cache, folder, pause_s=1 / COMMITS_A_SECOND) as counter:
+        for _ in range(wanted):
+            before, started = counter.value, time.perf_counter()
+            late += not _copied(cache, copy, started)
+            try:
+                judge("held", versions(copy), before, counter.value)
+            except (AssertionError, _native.NativeError):
+                inconsistent += 1
+    case = f"{wanted:,} copies, {size:.0f} MiB, {COMMITS_A_SECOND} commits/s"
+    bench.add(Figure(case, "inconsistent", inconsistent, "", limit=0))
+    bench.add(Figure(case, "later than 1 s", 100 * late / wanted, "%", limit=1))
+
+
+def _copied(cache: Path, copy: Path, started: float) -> bool:
+    """Copy until it succeeds; whether that was in time."""
+    while True:
+        try:
+            _native.copy_file(str(cache), str(copy), 5)
+        except BlockingIOError:
+            continue
+        return time.perf_counter() - started <= IN_TIME_S
+
+
+def run_all(bench: Bench, *, largest: int) -> None:
+    """Both; as many copies as the largest size, at most 5,000."""
+    verify(bench, min(largest, 1_500))
+    copies(bench, min(largest, 5_000))
