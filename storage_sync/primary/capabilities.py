@@ -75,13 +75,14 @@ SELECT json_object(
  'seeks',(SELECT json_group_array(s.key) FROM json_each(:seeks) s WHERE EXISTS(
    SELECT 1 FROM pragma_index_list(json_extract(s.value,'$[0]')) l JOIN pragma_index_info(l.name) i
    WHERE l.partial=0 AND i.seqno=0 AND i.name=json_extract(s.value,'$[1]'))),
+ 'keyless',(SELECT count(*) FROM pragma_table_info('episodes') WHERE name='episode_id' AND "notnull"=0),
  'tables',(SELECT json_group_object(have.n,json_array(have.kind='table' AND have.wr=0,
    (SELECT group_concat(c.value) FROM json_each(want.c) c
      WHERE c.value NOT IN (SELECT name FROM pragma_table_info(have.n)))))
   FROM have LEFT JOIN want ON want.n=have.n))
 """.strip()
-"""One text cell: {sqlite, state, foreign_keys, seeks, tables}; `tables` by name: [has a rowid, absent columns joined by
-commas or null].
+"""One text cell: {sqlite, state, foreign_keys, seeks, keyless, tables}; `tables` by name: [has a rowid, absent columns
+joined by commas or null].
 
 `:want` is an object of table name to the columns that we read; only what deviates is answered, so that the first
 contact stays small. `:seeks` is `SEEKS`, answered by their numbers.
@@ -109,6 +110,7 @@ def read_probe(cell: object) -> tuple[Schema, str, str, bool | None]:
         }
         rowids = frozenset(name for name, entry in tables.items() if entry[0])
         seeks = frozenset(SEEKS[number] for number in found["seeks"])
+        keyless = bool(found["keyless"])
         version, keys = str(found["sqlite"]), found["foreign_keys"]
         state = str(found["state"])
     except (orjson.JSONDecodeError, KeyError, TypeError, IndexError, AttributeError, ValueError):
@@ -121,5 +123,6 @@ def read_probe(cell: object) -> tuple[Schema, str, str, bool | None]:
         seeks=seeks,
         revisions=REVISION_TABLE in tables,
         metadata=METADATA_TABLE in tables,
+        keyless=keyless,
     )
     return schema, state, f"SQLite {version}", None if keys is None else bool(keys)

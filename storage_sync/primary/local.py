@@ -235,6 +235,9 @@ def probe(connection: sqlite3.Connection) -> Capabilities:
         seeks=frozenset(seek for seek in SEEKS if _can_seek(connection, *seek)),
         revisions=REVISION_TABLE in found,
         metadata=METADATA_TABLE in found,
+        keyless=any(
+            _text(row[1]) == "episode_id" and not row[3] for row in connection.execute("PRAGMA table_info(episodes)")
+        ),
     )
     return Capabilities(
         schema=schema,

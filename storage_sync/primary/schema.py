@@ -171,6 +171,8 @@ class Schema:
     """Whether `episode_revisions` exists."""
     metadata: bool = False
     """Whether `metadata` exists."""
+    keyless: bool = False
+    """Whether an episode may be there without an id: do-memory declares it NOT NULL, a view or a copy may not."""
 
     @property
     def generation(self) -> str:

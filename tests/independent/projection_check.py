@@ -510,18 +510,19 @@ class Primary:
         for row in every:
             row["tags"] = tags.get(_raw(row["episode_id"]), set())
         inside = every[:window]
-        chosen = {_raw(row["episode_id"]) for row in inside}
-        known = {_raw(row["episode_id"]) for row in every}
+        chosen = {_joined(row["episode_id"]) for row in inside} - {NOTHING}
+        known = {_joined(row["episode_id"]) for row in every} - {NOTHING}
         rows = {name: self._rows(connection, source) for name, source in SOURCES.items() if name != "episodes"}
-        all_patterns = {_raw(row["pattern_id"]) for row in rows["patterns"]}
-        sessions = {_raw(r["session_id"]) for r in rows["recommendation_sessions"] if _raw(r["episode_id"]) in chosen}
+        all_patterns = {_joined(row["pattern_id"]) for row in rows["patterns"]} - {NOTHING}
+        recommended = [row for row in rows["recommendation_sessions"] if _joined(row["episode_id"]) in chosen]
+        sessions = {_joined(row["session_id"]) for row in recommended} - {NOTHING}
         keep: dict[str, Callable[[Row], bool]] = {
-            "summaries": lambda r: _raw(r["episode_id"]) in chosen,
-            "relationships": lambda r: {_raw(r["from_episode_id"]), _raw(r["to_episode_id"])} <= chosen,
-            "recommendation_sessions": lambda r: _raw(r["episode_id"]) in chosen,
-            "recommendation_feedback": lambda r: _raw(r["session_id"]) in sessions,
+            "summaries": lambda r: _joined(r["episode_id"]) in chosen,
+            "relationships": lambda r: {_joined(r["from_episode_id"]), _joined(r["to_episode_id"])} <= chosen,
+            "recommendation_sessions": lambda r: _joined(r["episode_id"]) in chosen,
+            "recommendation_feedback": lambda r: _joined(r["session_id"]) in sessions,
             "episode_pattern_relationships": lambda r: (
-                _raw(r["episode_id"]) in chosen and _raw(r["pattern_id"]) in all_patterns
+                _joined(r["episode_id"]) in chosen and _joined(r["pattern_id"]) in all_patterns
             ),
         }
         self.expected: dict[str, list[tuple[str, Row]]] = {}
@@ -535,18 +536,22 @@ class Primary:
             found = [row for name in EMBEDDING_TABLES for row in self._rows(connection, name)]
             self._embeddings(found, chosen, known, all_patterns)
 
-    def _embeddings(self, rows: Iterable[Row], chosen: set[bytes], known: set[bytes], patterns: set[bytes]) -> None:
-        def belongs(kind: str, owner: bytes) -> bool:
+    def _embeddings(self, rows: Iterable[Row], chosen: set[Id], known: set[Id], patterns: set[Id]) -> None:
+        def belongs(kind: str, owner: Id) -> bool:
             return owner in chosen if kind == "episode" else self.patterns and owner in patterns
 
         def wanted(row: Row) -> bool:
-            kind, item = _readable(row["item_type"]), _raw(row["item_id"])
-            if kind in ("episode", "pattern"):
-                return belongs(kind, item)
-            name = item.decode(errors="replace")
+            kind, item = _joined(row["item_type"]), _joined(row["item_id"])
             for scope in ("episode", "pattern"):
-                if looks_like_uuid(name[-36:]) and name[:-36].endswith(f":{scope}:"):
-                    return belongs(scope, item[-36:])
+                if kind == ("text", scope.encode()):
+                    return belongs(scope, item)
+            if kind not in (NOTHING, ("text", b"embedding")):
+                return True
+            name = _readable(row["item_id"])
+            if isinstance(row["item_id"], bytearray):
+                for scope in ("episode", "pattern"):
+                    if looks_like_uuid(name[-36:]) and name[:-36].endswith(f":{scope}:"):
+                        return belongs(scope, ("text", bytes(row["item_id"][-36:])))
             if looks_like_uuid(name):
                 if item in known:
                     return item in chosen
@@ -557,7 +562,7 @@ class Primary:
         self.expected["embeddings"] = [(embedding_key(row), row) for row in found]
 
         def of_pattern(key: str) -> bool:
-            bare = key.encode() in patterns and key.encode() not in known
+            bare = ("text", key.encode()) in patterns and ("text", key.encode()) not in known
             return key.startswith("pattern_") or key[:-36].endswith(":pattern:") or bare
 
         if not self.patterns:
@@ -566,6 +571,20 @@ class Primary:
 
 def _always(_: Row) -> bool:
     return True
+
+
+Id = tuple[str, Any]
+NOTHING: Id = ("null", None)
+"""NULL, which SQL finds equal to nothing, not even to itself."""
+
+
+def _joined(value: Any) -> Id:
+    """A column by which rows belong together, equal as SQL finds it: by class, numbers by their value."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, bytearray):
+        return "text", bytes(value)
+    return ("blob", value) if isinstance(value, bytes) else ("number", value)
 
 
 def _raw(value: Any) -> bytes:

@@ -21,7 +21,15 @@ from dataclasses import dataclass
 from typing import Any
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-RFC3339 = re.compile(r"(\d{4}|[+-]\d{5,6})(-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?([Zz]|[+-]\d\d:\d\d)")
+_BLANK = r"[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+RFC3339 = re.compile(
+    r"_(?P<year>[+-]\d+|\d{1,4})_-_(?P<month>\d{1,2})_-_(?P<day>\d{1,2})[Tt ]"
+    r"_(?P<hour>\d{1,2})_:_(?P<minute>\d{1,2})_:_(?P<second>\d{1,2})(?:\.(?P<fraction>\d{1,9})\d*)?"
+    r"_(?:UTC|Z|(?P<sign>[+\u2212-])(?P<hours>\d\d)(?::|_)*(?P<minutes>[0-5]\d))_".replace("_", f"{_BLANK}*"),
+    re.ASCII | re.IGNORECASE,
+)
+"""What chrono takes for a time: blanks around each number, one digit where two are usual."""
+YEARS = range(-262_143, 262_143)
 
 
 class Unreadable(ValueError):
@@ -163,24 +171,30 @@ def parse_time(text: str) -> tuple[int, int]:
     match = RFC3339.fullmatch(text)
     if match is None:
         raise Unreadable(f"{text!r} is no time")
-    year, date, clock, fraction, zone = match.groups()
+    year, month, day, hour, minute, second, hours, minutes = (
+        int(match[name] or 0) for name in ("year", "month", "day", "hour", "minute", "second", "hours", "minutes")
+    )
+    if year not in YEARS or hours > 23:
+        raise Unreadable(f"{text!r} is outside the calendar")
     # the calendar repeats itself after 400 years; Python's ends with the year 9999
-    cycles, rest = divmod(int(year) - 2000, 400)
+    cycles, rest = divmod(year - 2000, 400)
+    leap = second == 60
     try:
-        moment = dt.datetime.fromisoformat(f"{2000 + rest}{date}T{clock}{'+00:00' if zone in 'Zz' else zone}")
+        moment = dt.datetime(2000 + rest, month, day, hour, minute, second - leap, tzinfo=dt.UTC)
     except ValueError as error:
         raise Unreadable(str(error)) from error
-    seconds = int((moment - EPOCH).total_seconds()) + cycles * 146_097 * 86_400
-    return seconds, int((fraction or "0").ljust(9, "0"))
+    east = (hours * 3600 + minutes * 60) * (1 if match["sign"] == "+" else -1)
+    seconds = int((moment - EPOCH).total_seconds()) - east + cycles * 146_097 * 86_400
+    return seconds, int((match["fraction"] or "0").ljust(9, "0")) + leap * 1_000_000_000
 
 
 def debug_time(value: tuple[int, int]) -> str:
-    seconds, nanos = value
+    seconds, (leap, nanos) = value[0], divmod(value[1], 1_000_000_000)
     moment = EPOCH + dt.timedelta(seconds=seconds)
     fraction = f"{nanos:09d}"
     while fraction.endswith("000"):
         fraction = fraction[:-3]
-    return moment.strftime("%Y-%m-%dT%H:%M:%S") + (f".{fraction}" if nanos else "") + "Z"
+    return f"{moment:%Y-%m-%dT%H:%M:}{moment.second + leap:02d}" + (f".{fraction}" if nanos else "") + "Z"
 
 
 def _uuid_bytes(reader: Reader) -> str:

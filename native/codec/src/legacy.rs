@@ -4,7 +4,7 @@
 
 use crate::columns::{Columns, Fits};
 use crate::types::{ExecutionResult, ExecutionStep, Map, RewardScore, Stamp, Str, F32};
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, IgnoredAny};
 use serde_json::value::RawValue;
 
 /// Steps, and whether some carry their parameters as JSON instead of as JSON text.
@@ -29,7 +29,7 @@ pub(crate) fn reward(columns: Columns<'_>, at: usize) -> Fits<(Option<RewardScor
     }
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 struct OldStep<'a> {
     step_number: usize,
     timestamp: Stamp,
@@ -37,9 +37,9 @@ struct OldStep<'a> {
     tool: Str<'a>,
     #[serde(borrow)]
     action: Str<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     parameters_json: Option<Str<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     parameters: Option<&'a RawValue>,
     #[serde(borrow)]
     result: Option<ExecutionResult<'a>>,
@@ -65,7 +65,7 @@ impl<'a> OldStep<'a> {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 #[expect(dead_code, reason = "the fields say what the form must have")]
 struct OldReward {
     total: F32,
@@ -74,5 +74,11 @@ struct OldReward {
     complexity_bonus: F32,
     quality_multiplier: F32,
     learning_bonus: F32,
-    abstention_score: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    abstention_score: Option<IgnoredAny>,
+}
+
+/// A field that is there: `null` is a value of it, and none that stands for a field that is not there.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
