@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.hostile import KINDS, SOURCES, Hostile, fuzzed
+from tests.faults.hostile import KINDS, SOURCES, Hostile, Value, fuzzed
 from tests.independent.projection_check import check
 from tests.support.command import Tool
 from tests.support.size import FULL
@@ -110,17 +110,19 @@ def long_found(spoilt: Hostile) -> dict[str, int]:
     """One of each form that only thousands of fuzzed rows had come upon; rows that are refused, by table."""
     refused = dict.fromkeys(SOURCES, 0)
 
-    def add(table: str, name: str, *, good: bool, expected: bool = True, **columns: str | float | bytes | None) -> None:
+    def add(table: str, name: str, *, good: bool, expected: bool = True, **columns: Value) -> None:
         spoilt.add(table, {**spoilt.sound(table, name), **columns})
         refused[table] += expected and not good
 
     for number in range(3):
         add("episodes", f"without an id {number}", good=False, episode_id=None)
     add("summaries", "of an episode without an id", good=False, expected=False, episode_id=None)
-    for class_, value in {"integer": 0, "real": -0.0, "blob": b"0"}.items():
+    numbers: dict[str, Value] = {"integer": 0, "real": -0.0, "blob": b"0"}
+    for class_, value in numbers.items():
         add("recommendation_sessions", f"id that is a {class_}", good=False, session_id=value)
-    for class_, value in {"integer": 0, "text": "0", "blob": b"0", "nothing": None}.items():
-        # found by the id of its session, as SQL compares them
+    # found by the id of its session, as SQL compares them
+    named: dict[str, Value] = {"integer": 0, "text": "0", "blob": b"0", "nothing": None}
+    for class_, value in named.items():
         add("recommendation_feedback", class_, good=False, expected=class_ in ("integer", "blob"), session_id=value)
     for score in ({}, {"abstention_score": 0.5}, {"abstention_score": None}):
         good = score != {"abstention_score": None}
