@@ -155,17 +155,16 @@ async def looked(
         if not follows:
             tracker.step(Phase.HASH)
         scan = await session.on_cache_thread(copy.scan)
-        if copy.probe is None and (scan.altered or not scan.clean):
-            # differing bytes are do-memory's work only in a file whose pages are sound
+        content = await _judged(session, witness, copy, scan)
+        if copy.probe is None and (scan.altered or not scan.clean or content_error(content, tolerated) is not None):
+            # differing bytes are do-memory's work, and another version is its upgrade, only where the pages are sound
             copy = await lend(True)
             scan = await session.on_cache_thread(copy.scan)
+            content = await _judged(session, witness, copy, scan)
         if copy.repaired and judgement.finding(*LOCKED) is None:
             # somebody may have opened the file between the two looks
             judgement = await session.on_cache_thread(judge_file, session.cache_path, witnessed=witness is not None)
         integrity = copy.probe.integrity if copy.probe is not None else None
-        content = await session.on_cache_thread(
-            judge_content, copy.file, witness, None, None, scan, identity=copy.identity, sound=integrity is not False
-        )
         look = Look(judgement, witness, copy, content, scan, integrity)
         draft.states = look.states
         draft.look = look.looked_at
@@ -191,6 +190,13 @@ def drift_of(scan: _native.Scan) -> dict[tuple[str, str], int]:
         for kind in ("drifted", "rotten", "absent")
     }
     return {which: count for which, count in counted.items() if count}
+
+
+async def _judged(session: Session, witness: Witness | None, copy: PrivateCopy, scan: _native.Scan) -> ContentJudgement:
+    sound = copy.probe is None or copy.probe.integrity is not False
+    return await session.on_cache_thread(
+        judge_content, copy.file, witness, None, None, scan, identity=copy.identity, sound=sound
+    )
 
 
 async def unlocked(session: Session, draft: Draft, witness: Witness | None, wait_s: float) -> FileJudgement:
