@@ -140,12 +140,18 @@ def _tables(plan: Plan, width: int) -> list[str]:
     return packed if parts else ["no row changes"]
 
 
+def _lost(plan: Plan) -> str:
+    if not plan.gone:
+        return "the primary lost no rows"
+    share = f", up to {plan.removes_ratio * 100:.0f} % of a table" if plan.removes_ratio else ""
+    return f"the primary lost {plan.gone:,} {'row' if plan.gone == 1 else 'rows'}{share}"
+
+
 def _guard(plan: Plan, width: int, look: Look) -> list[Line]:
     mark = look.glyphs.roles
     if plan.refusal is None:
         passes = "by consent" if plan.consent else "passes"
-        share = f"removes {plan.removes_ratio * 100:.0f} % of the rows in the cache; {passes}"
-        return [(Piece(f"{mark[Role.OK]} ", Tone.OK), Piece(share))]
+        return [(Piece(f"{mark[Role.OK]} ", Tone.OK), Piece(f"{_lost(plan)}; {passes}"))]
     said = plan.refusal.message if plan.consent else f"{plan.refusal.message}; {in_keys(plan.refusal.hint)}"
     first, *more = _wrapped(visible.clean(said, ascii_only=look.glyphs.is_ascii), width - LABELS - 3)
     return [(Piece(f"{mark[Role.FAILED]} ", Tone.FAILED), Piece(first)), *(plain(f"  {text}") for text in more)]

@@ -43,7 +43,7 @@ class WaitingNote:
     rows: int
     """Rows of the cache that would be written or removed."""
     replication_index: int | None = None
-    still_there: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    still_there: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
     """By table, rows to be removed that the primary still has outside the window."""
 
 

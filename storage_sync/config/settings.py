@@ -121,7 +121,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 86_400.0
     max_removal_ratio: Annotated[
         float,
-        Meta(ge=0, le=1, description="Largest part of a table that one sync may remove without consent.", extra=_NEXT),
+        Meta(
+            ge=0,
+            le=1,
+            description="Largest part of a table, and of all rows, that one sync may remove because the primary lost "
+            "them or what they belong to.",
+            extra=_NEXT,
+        ),
     ] = 0.5
     auto_repair: Annotated[bool, Meta(description="Let watch repair a damaged cache by itself.", extra=_NOW)] = True
     copy_bytes_per_hour: Annotated[

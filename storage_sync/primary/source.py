@@ -155,8 +155,8 @@ class Source(Protocol):
     async def digests(self, table: str, keys: Sequence[str], digest: str) -> dict[str, str]:
         """Source digests (32 hex digits) of those of the keys that exist, in the window or not."""
 
-    async def existing(self, table: str, keys: Sequence[str]) -> set[str]:
-        """Those of the keys that exist, in the window or not."""
+    async def existing(self, table: str, keys: Sequence[str]) -> dict[str, bool]:
+        """Those of the keys that exist, in the window or not; whether what the row belongs to exists too."""
 
     async def in_window(self, scope: Wanted, episodes: Sequence[str]) -> set[str]:
         """Those of the episodes, by id, that are among the newest."""
@@ -442,11 +442,11 @@ class RemoteSource:
                 found[_string(key)] = half_digest(digest, local.canonical(table, typed))
         return _only(keys, found)
 
-    async def existing(self, table: str, keys: Sequence[str]) -> set[str]:
+    async def existing(self, table: str, keys: Sequence[str]) -> dict[str, bool]:
         sql = statements.existing(table, (await self.probe()).schema)
-        found: set[str] = set()
+        found: dict[str, bool] = {}
         for some in _pages(keys) if sql is not None else ():
-            found |= {_string(key) for (key,) in await self._ask(sql or "", {"keys": some}, 1)}
+            found |= {_string(key): bool(owned) for key, owned in await self._ask(sql or "", {"keys": some}, 2)}
         return _only(keys, found)
 
     async def in_window(self, scope: Wanted, episodes: Sequence[str]) -> set[str]:
@@ -519,7 +519,7 @@ def _pages(keys: Sequence[str], size: int = KEYS_A_PAGE) -> Iterator[str]:
         yield key_list(keys[first : first + size])
 
 
-Found = TypeVar("Found", dict[str, str], set[str])
+Found = TypeVar("Found", dict[str, str], dict[str, bool])
 
 
 def _only(asked: Sequence[str], found: Found) -> Found:
@@ -648,8 +648,8 @@ class LocalSource:
         rows = await self._by_keys(table, keys, "typed")
         return {_string(key): half_digest(digest, local.canonical(table, typed)) for key, *typed in rows}
 
-    async def existing(self, table: str, keys: Sequence[str]) -> set[str]:
-        return {_string(row[0]) for row in await self._by_keys(table, keys, "key")}
+    async def existing(self, table: str, keys: Sequence[str]) -> dict[str, bool]:
+        return {_string(key): bool(owned) for key, owned in await self._by_keys(table, keys, "key")}
 
     async def in_window(self, scope: Wanted, episodes: Sequence[str]) -> set[str]:
         def read(connection: sqlite3.Connection) -> set[str]:

@@ -40,6 +40,8 @@ OVERSIZE = "oversize:"
 
 Form = Literal["key", "typed"]
 
+WINDOW_IDS = "SELECT id FROM w"
+
 _UUID = (
     "(length({0})=36 AND {0} NOT GLOB '*[^0-9a-f-]*' AND length(replace({0},'-',''))=32"
     " AND substr({0},9,1)||substr({0},14,1)||substr({0},19,1)||substr({0},24,1)='----')"
@@ -128,18 +130,19 @@ def part(name: str, number: int, of: int) -> str:
     return f"({'+'.join(digits)})*40503%65536*{int(of)}/65536={int(number) - 1}"
 
 
-def _expected_whole(table: str, projection: Projection, schema: Schema) -> str:
+def _expected_whole(table: str, projection: Projection, schema: Schema, episodes: str = WINDOW_IDS) -> str:
+    """`episodes`: a select of the ids of those whose rows are wanted."""
     if table == "embeddings":
-        return _expected_embedding(projection)
+        return _expected_embedding(projection, episodes)
     # A unary plus keeps an index out: two IN lists on one index would multiply into a product of seeks.
-    inside = "x.{} IN (SELECT id FROM w)"
+    inside = "x.{} IN (" + episodes + ")"
     return {
         "episodes": inside.format("episode_id"),
         "summaries": inside.format("episode_id"),
         "relationships": f"{inside.format('from_episode_id')} AND +{inside.format('to_episode_id')}",
         "recommendation_sessions": inside.format("episode_id"),
         "recommendation_feedback": (
-            "x.session_id IN (SELECT session_id FROM recommendation_sessions WHERE episode_id IN (SELECT id FROM w))"
+            f"x.session_id IN (SELECT session_id FROM recommendation_sessions WHERE episode_id IN ({episodes}))"
             if "recommendation_sessions" in schema.tables
             else "0"
         ),
@@ -149,7 +152,7 @@ def _expected_whole(table: str, projection: Projection, schema: Schema) -> str:
     }.get(table, "1")
 
 
-def _expected_embedding(projection: Projection) -> str:
+def _expected_embedding(projection: Projection, episodes: str) -> str:
     """Owner expected, or none by design (docs/projection.md#owner-of-an-embedding).
 
     Rows of an unknown item_type are expected and refused.
@@ -166,7 +169,7 @@ def _expected_embedding(projection: Projection) -> str:
         " WHEN x.item_type='episode' THEN x.item_id"
         f" WHEN {of_episode} THEN {_TAIL}"
         f" WHEN {_UUID.format('x.item_id')} AND x.item_id IN (SELECT episode_id FROM episodes) THEN x.item_id"
-        " END IN (SELECT id FROM w) THEN 1"
+        f" END IN ({episodes}) THEN 1"
         f" WHEN x.item_type='episode' OR {of_episode} THEN 0"
         f" WHEN {of_pattern} THEN {pattern.format(_TAIL)}"
         f" WHEN NOT {_UUID.format('x.item_id')} THEN 1"
@@ -421,8 +424,16 @@ def digests(table: str, schema: Schema, digest: str) -> str | None:
 
 
 def existing(table: str, schema: Schema) -> str | None:
-    """Hex of those of the given source keys that exist, window or not."""
-    return _among(table, schema, f"hex({key(table)})")
+    """(hex of the source key, whether what it belongs to exists too) of those of the given keys that exist."""
+    return _among(table, schema, f"hex({key(table)}),{owned(table, schema)}")
+
+
+def owned(table: str, schema: Schema) -> str:
+    """1 for a row `x` that a window without an end would hold, else 0."""
+    if table == "episodes":
+        return "1"
+    wanted = _expected_whole(table, Projection(window=0), schema, "SELECT episode_id FROM episodes")
+    return f"CASE WHEN {wanted} THEN 1 ELSE 0 END"
 
 
 def _among(table: str, schema: Schema, columns: str) -> str | None:
@@ -446,14 +457,13 @@ def _among(table: str, schema: Schema, columns: str) -> str | None:
 def stock_by_keys(table: str, schema: Schema, count: int, form: Form) -> str | None:
     """For stock SQLite: rows of `count` source keys, which are given as blobs in positional parameters.
 
-    `key`: hex of the key alone; `typed`: hex of the key, then the typed select list.
+    `key`: hex of the key, and whether it is `owned`; `typed`: hex of the key, then the typed select list.
     """
     place = relation(table, schema)
     if place is None:
         return None
-    shown = f"hex({key(table)})"
-    if form == "typed":
-        shown = f"{shown},{select_list(table, schema, typed=True, stock=True)}"
+    rest = owned(table, schema) if form == "key" else select_list(table, schema, typed=True, stock=True)
+    shown = f"hex({key(table)}),{rest}"
     keys = ",".join(f"?{number},CAST(?{number} AS TEXT)" for number in range(1, count + 1))
     return f"SELECT {shown} FROM {place} WHERE ({key(table)}) IN ({keys})"
 

@@ -133,10 +133,11 @@ async def known_to_primary(context: Context, scan: _native.Scan, table: str) -> 
     return known
 
 
-async def in_primary(context: Context, table: str, keys: Sequence[str]) -> list[str]:
-    """Those of the cache keys that the primary has, in the window or not, in order."""
+async def in_primary(context: Context, table: str, keys: Sequence[str]) -> dict[str, bool]:
+    """Those of the cache keys that the primary has, in the window or not, in order; whether what the row belongs to is
+    there too."""
     found = await context.session.source.existing(table, [key.encode().hex().upper() for key in keys])
-    return sorted(bytes.fromhex(key).decode() for key in found)
+    return dict(sorted((bytes.fromhex(key).decode(), owned) for key, owned in found.items()))
 
 
 async def guard_first_contact(context: Context, look: Look) -> None:

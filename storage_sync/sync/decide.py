@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from storage_sync import _native
@@ -28,9 +29,9 @@ class Judged:
 
 
 async def judged(context: Context, comparison: Compared) -> Judged:
-    """Ask the guards. Asks the primary which removed rows only left the window, unless they waited."""
+    """Ask the guards. Asks the primary which removed rows it has, unless they waited."""
     stepped_back = await refusal_of(context, comparison)
-    facts = _shrink_facts(comparison, await _only_left_the_window(context, comparison))
+    facts = _shrink_facts(comparison, await _lost(context, comparison))
     shrinks = guard.shrink_error(facts, context.options.consent, context.session.settings.max_removal_ratio)
     return Judged(facts, stepped_back, shrinks)
 
@@ -54,10 +55,11 @@ def differs(context: Context, comparison: Compared) -> bool:
     return _native.root_of(look.scan, comparison.projection.scope) != comparison.staged.root
 
 
-async def _only_left_the_window(context: Context, comparison: Compared) -> int:
-    """Rows to be removed that the primary still has: it can give them back, so they need not be set aside."""
+async def _lost(context: Context, comparison: Compared) -> dict[str, int]:
+    """Rows to be removed that the primary has no longer, or not what they belong to, by table: a longer window would
+    not hold them either. Those that it has it can give back, so they need not be quarantined."""
     session, staging, waited = context.session, comparison.staged.staging, comparison.waited
-    total = 0
+    lost = dict.fromkeys(comparison.changes, 0)
     for table, changes in comparison.changes.items():
         after: str | None = None
         while changes.remove and (keys := await session.on_cache_thread(staging.removals, table, after, PAGE)):
@@ -65,19 +67,19 @@ async def _only_left_the_window(context: Context, comparison: Compared) -> int:
             if waited is None:
                 existing = await in_primary(context, table, keys)
             else:
-                existing = sorted(set(keys).intersection(waited.still_there.get(table, ())))
-            await session.on_cache_thread(staging.keep_removed, table, existing)
-            total += len(existing)
-    return total
+                known = waited.still_there.get(table, {})
+                existing = {key: known[key] for key in keys if key in known}
+            await session.on_cache_thread(staging.keep_removed, table, list(existing))
+            lost[table] += len(keys) - sum(existing.values())
+    return lost
 
 
-def _shrink_facts(comparison: Compared, still_there: int) -> guard.Facts:
+def _shrink_facts(comparison: Compared, lost: Mapping[str, int]) -> guard.Facts:
     tables = comparison.look.scan.tables if comparison.look.scan is not None else {}
     return guard.Facts(
         expected_episodes=comparison.changes["episodes"].expected,
         cached_episodes=_episodes_at_stake(comparison.look),
-        listed_rows=sum(table.listed for table in tables.values()),
-        removals=sum(one.remove for one in comparison.changes.values()) - still_there,
+        tables={name: guard.Share(lost.get(name, 0), table.listed) for name, table in tables.items()},
     )
 
 

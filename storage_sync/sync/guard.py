@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from storage_sync.values.errors import GuardStopped
 
-FREE_REMOVALS = 10
-"""The ratio counts only above this many removals."""
+FREE_LOSSES = 10
+"""So many rows of a table, and of all, may always leave."""
 SMALL_CACHE = 10
 """Below this many episodes all of them must be in the primary for a take-over."""
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """Rows of a table that would leave because the primary lost them or what they belong to, of those proven in it.
+
+    What leaves because the window slid on, or a setting made it smaller, is not lost.
+    """
+
+    lost: int
+    proven: int
+
+    def exceeds(self, limit: float) -> bool:
+        return self.lost > FREE_LOSSES and self.lost > limit * self.proven
+
+    def __str__(self) -> str:
+        return f"{self.lost:,} of {self.proven:,}"
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
-    """What the shrink guard looks at. Rows are counts over all tables in scope unless said otherwise."""
+    """What the shrink guard looks at."""
 
     expected_episodes: int
     cached_episodes: int
-    listed_rows: int
-    removals: int
-    """Rows that would leave because the primary no longer has them."""
+    tables: Mapping[str, Share]
+
+    @property
+    def lost(self) -> int:
+        return self.total.lost
+
+    @property
+    def total(self) -> Share:
+        shares = self.tables.values()
+        return Share(sum(share.lost for share in shares), sum(share.proven for share in shares))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +83,7 @@ def stepped_back(differ: int | None = None, gone: int = 0, *, exact: bool = True
 
 
 def shrink_error(facts: Facts, consent: Consent, max_removal_ratio: float) -> GuardStopped | None:
-    """The primary looks empty, or too many rows would leave."""
+    """The primary looks empty, or it lost too much of a table or of all rows."""
     if consent.allow_shrink or consent.adopt:
         return None
     if facts.expected_episodes == 0 and facts.cached_episodes > 0:
@@ -66,17 +91,23 @@ def shrink_error(facts: Facts, consent: Consent, max_removal_ratio: float) -> Gu
             f"the primary has no episodes while the cache holds {facts.cached_episodes:,}; nothing was changed",
             hint="check that the URL names the right database; sync --allow-shrink empties the cache",
         )
-    if facts.removals > FREE_REMOVALS and facts.removals > max_removal_ratio * facts.listed_rows:
+    over = [f"{share} {table}" for table, share in facts.tables.items() if share.exceeds(max_removal_ratio)]
+    if over or facts.total.exceeds(max_removal_ratio):
+        named = f" ({', '.join(over)})" if over else ""
+        of = "a table" if over else "all rows"
         return GuardStopped(
-            f"{facts.removals:,} of {facts.listed_rows:,} proven rows would be removed, "
-            f"more than the limit of {max_removal_ratio:.0%}; nothing was changed",
+            f"{facts.total} proven rows would leave because the primary lost them or what they belong to{named}, "
+            f"more than {max_removal_ratio:.0%} of {of}; nothing was changed",
             hint="sync --plan lists them; sync --allow-shrink removes them",
         )
     return None
 
 
-def removal_ratio(facts: Facts) -> float:
-    return facts.removals / facts.listed_rows if facts.listed_rows else 0.0
+def largest_share(facts: Facts) -> float:
+    """Of a table, and of all, that the primary lost; what it lost of a table counts when it is more than may always
+    leave."""
+    shares = (*facts.tables.values(), facts.total)
+    return max((share.lost / share.proven for share in shares if share.exceeds(0.0)), default=0.0)
 
 
 def implausible(cached_episodes: int, known_to_primary: int, schema: int | None, wrong_types: bool) -> str | None:

@@ -242,7 +242,7 @@ async def _decide(context: Context, comparison: Compared) -> Outcome:
         draft.proposal = replace(proposal, consent="") if guards.stepped_back is not None else proposal
     if guards.refusal is not None:
         raise guards.refusal
-    _refuse_outdated_plan(context, comparison, guards.facts.removals)
+    _refuse_outdated_plan(context, comparison, guards.facts.lost)
     if context.options.plan_only:
         return await _planned(context, comparison)
     if must_write(context, comparison):
@@ -345,12 +345,12 @@ def _proposal(context: Context, comparison: Compared, refusal: GuardStopped | No
         base_root=base_root,
         root=comparison.staged.root,
         staged_bytes=comparison.staged.staging.staged_bytes,
-        removes_ratio=guard.removal_ratio(facts),
+        removes_ratio=guard.largest_share(facts),
         rows_per_second=context.options.rows_per_second,
         profile=context.session.settings.profile,
         refusal=refusal,
         refused_rows=sum(one.refused for one in comparison.changes.values()),
-        gone=facts.removals,
+        gone=facts.lost,
     )
 
 

@@ -151,18 +151,19 @@ async def nothing_waits(context: Context) -> None:
         await context.session.on_cache_thread(discard, context.session.cache_path)
 
 
-async def _still_there(context: Context, comparison: Compared) -> dict[str, tuple[str, ...]]:
-    """Rows to be removed that the primary still has: asked now, since it may be away when they are."""
+async def _still_there(context: Context, comparison: Compared) -> dict[str, dict[str, bool]]:
+    """Rows to be removed that the primary still has, and whether what they belong to is there too: asked now, since it
+    may be away when they are."""
     staging = comparison.staged.staging
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, dict[str, bool]] = {}
     for table, changes in comparison.changes.items():
-        keys: list[str] = []
+        keys: dict[str, bool] = {}
         after: str | None = None
         while changes.remove and (page := await context.session.on_cache_thread(staging.removals, table, after, PAGE)):
             after = page[-1]
-            keys += await in_primary(context, table, page)
+            keys |= await in_primary(context, table, page)
         if keys:
-            found[table] = tuple(keys)
+            found[table] = keys
     return found
 
 

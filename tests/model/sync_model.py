@@ -13,7 +13,7 @@ from storage_sync.state.witness import next_generation
 from storage_sync.sync import guard
 from storage_sync.values.errors import GuardStopped
 from tests.model.cache_model import Cache, Checkpoint, Entry, File, Value
-from tests.model.primary_model import EPISODES, Key, NetworkFault, Primary, Scope
+from tests.model.primary_model import EPISODES, TABLES, Key, NetworkFault, Primary, Scope, project
 from tests.model.strategies import Staged, Strategy, exact_digests
 
 ROUNDS = 5
@@ -165,12 +165,17 @@ def _guard(
 ) -> None:
     stamped = look.checkpoint
     state = primary.state
+    whole = project(state, Scope(window=len(state)))
     same_root = stamped is not None and stamped.root == frozenset(staged.marks.items())
     facts = guard.Facts(
         expected_episodes=sum(key[0] == EPISODES for key in staged.marks),
         cached_episodes=sum(key[0] == EPISODES for key in (look.ledger if stamped else look.rows)),
-        listed_rows=len(look.ledger),
-        removals=sum(key not in state for key in gone),
+        tables={
+            table: guard.Share(
+                sum(key[0] == table and key not in whole for key in gone), sum(key[0] == table for key in look.ledger)
+            )
+            for table in TABLES
+        },
     )
     said = guard.Consent(adopt=consent.adopt, allow_shrink=consent.allow_shrink)
     now = (source, epoch)

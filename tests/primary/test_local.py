@@ -86,7 +86,7 @@ async def test_the_same_digests_as_a_server(copy_of: Callable[[str], Path]) -> N
             buckets = [bucket for (t, _), bucket in judged.buckets.items() if t == number]
             entries = dict(entry.split(":") for bucket in buckets for entry in bucket.entries.split(","))
             keys = list(entries)
-            assert await source.existing(table, [*keys, "00"]) == set(keys)
+            assert await source.existing(table, [*keys, "00"]) == dict.fromkeys(keys, True)
             assert await source.digests(table, keys, "sha3-256") == entries
 
 

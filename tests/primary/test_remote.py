@@ -75,7 +75,7 @@ async def test_rows_come_as_they_are(originals: Callable[[str], Path]) -> None:
             )
             keys = list(entries)
             assert await source.digests(table, keys, "sha3-256") == entries
-            assert await source.existing(table, [*keys, "00"]) == set(keys)
+            assert await source.existing(table, [*keys, "00"]) == dict.fromkeys(keys, True)
             plain = bodies.rows(await bodies.whole(source.rows(wanted, table, keys)[1]))
             key_of = {json.dumps(row, sort_keys=True) for row in plain}
             assert key_of == {json.dumps(row, sort_keys=True) for row in by_step[number + 2]}

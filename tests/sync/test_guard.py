@@ -7,40 +7,57 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage_sync.sync.guard import (
-    FREE_REMOVALS,
+    FREE_LOSSES,
     Consent,
     Facts,
+    Share,
     implausible,
-    removal_ratio,
+    largest_share,
     shrink_error,
     source_error,
 )
 
 ROWS = st.integers(0, 200_000)
+SHARES = st.builds(lambda proven, part: Share(proven * part // 1000, proven), ROWS, st.integers(0, 1000))
+TABLES = st.dictionaries(st.sampled_from(["episodes", "heuristics", "patterns", "embeddings"]), SHARES, min_size=1)
 
 
-def facts(**numbers: int) -> Facts:
-    return Facts(**{"expected_episodes": 5, "cached_episodes": 5, "listed_rows": 100, "removals": 0, **numbers})
+def facts(tables: dict[str, Share], *, expected: int = 5, cached: int = 5) -> Facts:
+    return Facts(expected_episodes=expected, cached_episodes=cached, tables=tables)
 
 
-@given(removals=ROWS, listed=ROWS, ratio=st.floats(0.0, 1.0))
-def test_more_removals_than_the_ratio_are_stopped(removals: int, listed: int, ratio: float) -> None:
-    error = shrink_error(facts(removals=removals, listed_rows=listed), Consent(), ratio)
-    stopped = removals > FREE_REMOVALS and removals > ratio * listed
-    assert (error is not None) == stopped
+@given(tables=TABLES, ratio=st.floats(0.0, 1.0))
+def test_a_larger_part_of_a_table_or_of_all_rows_than_the_ratio_is_stopped(
+    tables: dict[str, Share], ratio: float
+) -> None:
+    found = facts(tables)
+    error = shrink_error(found, Consent(), ratio)
+    lost, proven = sum(one.lost for one in tables.values()), sum(one.proven for one in tables.values())
+    pairs = [(one.lost, one.proven) for one in tables.values()] + [(lost, proven)]
+    over = [(less, of) for less, of in pairs if less > FREE_LOSSES and less > ratio * of]
+    assert (error is not None) == bool(over)
+    assert largest_share(found) == max([less / of for less, of in pairs if less > FREE_LOSSES], default=0.0)
     if error is not None:
         assert error.exit_code == 9
+        assert f"{lost:,} of {proven:,} proven rows would leave" in error.message
+        assert all(f"{one} {name}" in error.message for name, one in tables.items() if (one.lost, one.proven) in over)
         assert "--allow-shrink" in error.hint
 
 
+def test_the_whole_of_a_small_table_is_stopped_beside_large_ones() -> None:
+    tables = {"episodes": Share(0, 1000), "heuristics": Share(12, 12)}
+    assert shrink_error(facts(tables), Consent(), 0.5) is not None
+    assert shrink_error(facts({**tables, "heuristics": Share(10, 10)}), Consent(), 0.5) is None
+
+
 def test_an_empty_primary_never_empties_a_cache_unasked() -> None:
-    emptied = facts(expected_episodes=0, cached_episodes=1)
+    emptied = facts({}, expected=0, cached=1)
     assert shrink_error(emptied, Consent(), 1.0) is not None
     assert shrink_error(emptied, Consent(allow_shrink=True), 1.0) is None
 
 
 def test_two_empty_stores_are_no_reason_to_stop() -> None:
-    assert shrink_error(facts(expected_episodes=0, cached_episodes=0), Consent(), 0.0) is None
+    assert shrink_error(facts({}, expected=0, cached=0), Consent(), 0.0) is None
 
 
 @given(same_root=st.booleans(), adopt=st.booleans(), other=st.booleans(), later=st.booleans())
@@ -77,5 +94,5 @@ def test_wrong_types_are_never_plausible() -> None:
     assert implausible(100, 100, 4, wrong_types=True) is not None
 
 
-def test_ratio_of_nothing_is_nothing() -> None:
-    assert removal_ratio(facts(listed_rows=0, removals=0)) == 0.0
+def test_the_share_of_nothing_is_nothing() -> None:
+    assert largest_share(facts({"episodes": Share(0, 0)})) == 0.0
