@@ -136,7 +136,9 @@ def diff(invocation: Invocation, flags: Sequence[str], limits: Limits) -> Answer
 
 
 def doctor(invocation: Invocation) -> Answer:
-    request = invocation.request(primary=False, cache=False)
+    # what is not named is a finding of its own; a primary that is named is asked as a sync asks it, with the token
+    named = invocation.loaded().settings.primary is not None
+    request = invocation.request(primary=named, cache=False)
     answer = _asked(invocation, lambda core, progress, cancel: core.doctor(request, progress, cancel))
     if not speaks_of_it(invocation.env):
         return answer

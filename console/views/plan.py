@@ -142,9 +142,9 @@ def _tables(plan: Plan, width: int) -> list[str]:
 
 def _lost(plan: Plan) -> str:
     if not plan.gone:
-        return "the primary lost no rows"
+        return "no rows lost"
     share = f", up to {plan.removes_ratio * 100:.0f} % of a table" if plan.removes_ratio else ""
-    return f"the primary lost {plan.gone:,} {'row' if plan.gone == 1 else 'rows'}{share}"
+    return f"{plan.gone:,} {'row' if plan.gone == 1 else 'rows'} lost{share}"
 
 
 def _guard(plan: Plan, width: int, look: Look) -> list[Line]:

@@ -80,6 +80,12 @@ def own_file(path: Path | str, *, mode: int = 0o600, flags: int = os.O_RDWR) -> 
     return descriptor_of(path, flags | os.O_CREAT | os.O_NOFOLLOW, mode)
 
 
+def try_folder(folder: Path) -> None:
+    """Make a file in it, and remove it again. OSError when that cannot be done."""
+    with _temporary(folder, 0o600):
+        pass
+
+
 def ensure_file(path: Path, *, mode: int = 0o600) -> None:
     """An empty regular file where there is none, so that a library that opens it makes none with a wider mode."""
     os.close(own_file(path, mode=mode))

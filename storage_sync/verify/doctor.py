@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
 
 from storage_sync import __version__, _native
 from storage_sync.cache import servers
 from storage_sync.cache.holders import advice_for
 from storage_sync.cache.identity import file_system_of
+from storage_sync.cache.lease import lease_path, refuse_network
 from storage_sync.cache.states import error_for, judge_file
+from storage_sync.files.writing import try_folder
 from storage_sync.primary.source import LocalSource
 from storage_sync.reports import advice, costs
 from storage_sync.reports.document import holder_text
 from storage_sync.state.history import History
+from storage_sync.state.quarantine import FILE_NAME as QUARANTINE
+from storage_sync.state.undo_log import FILE_NAME as UNDO_LOG
 from storage_sync.state.witness import read_witness
 from storage_sync.sync.compare import compared, looking, project, refusal_of, source_guard
 from storage_sync.sync.context import Context
 from storage_sync.sync.inspection import looked
-from storage_sync.values.errors import StorageSyncError, exit_code_of
+from storage_sync.sync.outcome_builder import Draft
+from storage_sync.sync.run import run_sync
+from storage_sync.values.errors import LocalIO, StorageSyncError, exit_code_of
 from storage_sync.values.outcome import Check, CheckStatus, Outcome, Purpose, Word
+
+_SQLITE_ENDS = ("", "-wal", "-shm", "-journal")
 
 Part = Callable[[Context], Awaitable[tuple[str, str]]]
 """Gives what was expected and what was found; raises StorageSyncError when it is not well."""
@@ -55,12 +66,53 @@ async def _settings(context: Context) -> tuple[str, str]:
 async def _state_folder(context: Context) -> tuple[str, str]:
     state = context.session.state
     if state.problem:
-        context.draft.warn(state.problem)
+        raise LocalIO(state.problem, hint="give this user the folder, or another one with --state-dir")
     witness, why = read_witness(state.folder, context.session.cache_path)
     if why:
         context.draft.warn(why)
     known = f"generation {witness.generation} acknowledged" if witness is not None else "no proof yet"
     return "a folder for witness, history and rows set aside", f"{state.folder}: {known}"
+
+
+async def _state_files(context: Context) -> tuple[str, str]:
+    """What a sync writes into the state folder; files that are not there yet are made in a folder that can be used."""
+    state = context.session.state
+    known = (state.history, state.folder / UNDO_LOG, state.set_aside, state.set_aside / QUARANTINE)
+    for path in (Path(f"{one}{end}") for one in known for end in _SQLITE_ENDS):
+        _require_own(path)
+    return "what is in it may be written by this user", str(state.folder)
+
+
+async def _folder(context: Context) -> tuple[str, str]:
+    """Lock, unfinished build and new file lie beside the cache."""
+    session = context.session
+    if session.settings.access == "read-only":
+        return "nothing, the cache is only read", "not looked at"
+    return await session.on_cache_thread(_tried, session.cache_path, session.settings.lock_ok)
+
+
+def _tried(cache: str, lock_ok: bool) -> tuple[str, str]:
+    """Blocking; LocalIO."""
+    lock = Path(lease_path(cache))
+    folder = lock.parent
+    try:
+        try_folder(folder)
+    except OSError as error:
+        gone = isinstance(error, FileNotFoundError)
+        raise LocalIO(
+            f"no file can be made in {folder}: {error.strerror}",
+            hint="make the folder, or give another path with --cache"
+            if gone
+            else "give this user write access to the folder",
+        ) from error
+    _require_own(lock)
+    refuse_network(str(lock), lock_ok)
+    return "a folder in which a sync may work", str(folder)
+
+
+def _require_own(path: Path) -> None:
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+        raise LocalIO(f"{path} may not be written by this user", hint="run syncs as one user, and give it the file")
 
 
 async def _file(context: Context) -> tuple[str, str]:
@@ -152,6 +204,15 @@ def _rows(count: int | None) -> str:
     return "an unknown number of rows" if count is None else f"{count:,} rows"
 
 
+async def _plan(context: Context) -> tuple[str, str]:
+    """All that a sync does before it writes, guards included; what it learns is told by its plan alone."""
+    draft = Draft("sync")
+    outcome = await run_sync(replace(context, draft=draft))
+    changes = outcome.plan.values()
+    parts = (sum(one.insert for one in changes), sum(one.update for one in changes), sum(one.remove for one in changes))
+    return "a plan that no guard stops", "+{:,} ~{:,} -{:,} rows".format(*parts)
+
+
 async def _advice(context: Context) -> tuple[str, str]:
     """A slow setting stops no sync, so whatever is found passes."""
     if context.session.settings.cache is None:
@@ -171,10 +232,13 @@ def _figures(context: Context) -> advice.Figures:
 _PARTS: tuple[tuple[str, Part], ...] = (
     ("settings", _settings),
     ("state_folder", _state_folder),
+    ("state_files", _state_files),
+    ("cache_folder", _folder),
     ("cache_file", _file),
     ("cache_content", _content),
     ("primary", _primary),
     ("source", _source),
+    ("plan", _plan),
     ("costs", _costs),
     ("advice", _advice),
 )

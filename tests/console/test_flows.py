@@ -564,7 +564,7 @@ async def test_rows_that_a_guard_keeps_go_only_when_that_is_chosen_and_typed(siz
         await answer(app, bridge, pilot, "make_plan", passed)
         text = screen_text(app)
         assert "( ) keep them   (o) remove 820 rows all the same" in text
-        assert "the primary lost 820 rows, up to 82 % of a table; by consent" in text
+        assert "820 rows lost, up to 82 % of a table; by consent" in text
         assert "rows go that the primary has no more" in text
         assert dialog.query_one("#run", Button).disabled
         dialog.phrase.focus()

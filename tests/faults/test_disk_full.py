@@ -18,7 +18,7 @@ from tests.independent.projection_check import check
 from tests.support import stores
 from tests.support.command import REPOSITORY, Result, Tool, fingerprint
 from tests.support.forks import forks
-from tests.support.processes import NOBODY
+from tests.support.processes import tool_as_nobody
 
 MOVE = ["UPDATE episodes SET reflection = NULL, task_description = 'x' || task_description"]
 NAMESPACE = ["unshare", "--map-root-user", "--mount"]
@@ -127,7 +127,7 @@ def read_only_folder(tool: Tool) -> Result:
     for path in paths:
         path.chmod(0o555 if path.is_dir() else 0o444)
     try:
-        return as_nobody(tool)
+        return tool_as_nobody(tool, "sync")
     finally:
         for path in paths:
             path.chmod(0o755 if path.is_dir() else 0o644)
@@ -137,29 +137,9 @@ def unreadable_cache(tool: Tool) -> Result:
     """The folder may be written, and the cache not even be read."""
     tool.cache.chmod(0o000)
     try:
-        return as_nobody(tool)
+        return tool_as_nobody(tool, "sync")
     finally:
         tool.cache.chmod(0o644)
-
-
-DROP = f"""
-import os, sys
-from console.cli import commands, entry
-from storage_sync.service import operations, journal
-from storage_sync.sync import run
-if os.geteuid() == 0:
-    os.setgroups([])
-    os.setgid({NOBODY})
-    os.setuid({NOBODY})
-sys.exit(entry.run(sys.argv[1:]))
-"""
-
-
-def as_nobody(tool: Tool) -> Result:
-    """The command of a user who does not own the files; a test run without rights keeps its own."""
-    command = [sys.executable, "-c", DROP, "sync", "--json", *tool.arguments]
-    done = subprocess.run(command, env=tool.variables, capture_output=True, text=True, check=False)
-    return Result(done.returncode, done.stdout, done.stderr)
 
 
 WAYS: dict[str, Callable[[Tool], Result]] = {

@@ -50,6 +50,14 @@ def test_a_proof_that_gets_too_old_is_renewed() -> None:
     assert due == Due(START + 800, Trigger.STALENESS)
 
 
+def test_a_proof_that_gets_too_old_right_after_a_run_is_renewed_then() -> None:
+    slow = replace(TIMING, interval_s=10_000.0)
+    for after, reason in ((1.0, Trigger.STALENESS), (0.0, Trigger.INTERVAL), (-1.0, Trigger.INTERVAL)):
+        past = Past(START, last_end=START, proof_at=START - slow.staleness_s + after)
+        wait = after if reason is Trigger.STALENESS else slow.interval_s
+        assert next_run(slow, past) == Due(START + wait, reason)
+
+
 def test_a_proof_that_a_run_could_not_renew_waits_for_the_interval() -> None:
     due = next_run(TIMING, Past(START, last_end=START, proof_at=START - 5_000))
     assert due is not None

@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.command import Result, Tool
+
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
 
@@ -22,6 +24,19 @@ def drop():
         os.setgroups([])
         os.setgid({NOBODY})
         os.setuid({NOBODY})
+"""
+
+_TOOL_AS_NOBODY = f"""
+import os, sys
+from console.cli import commands, entry
+from storage_sync.service import operations, journal
+from storage_sync.sync import run
+from storage_sync.verify import doctor
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid({NOBODY})
+    os.setuid({NOBODY})
+sys.exit(entry.run(sys.argv[1:]))
 """
 
 HOLD_REDB = """
@@ -64,6 +79,13 @@ with Lease.acquire(sys.argv[1], "other-run"):
     print("ready", flush=True)
     sys.stdin.read()
 """
+
+
+def tool_as_nobody(tool: Tool, *words: str) -> Result:
+    """The command of a user who does not own the files; a test run without rights keeps its own."""
+    command = [sys.executable, "-c", _TOOL_AS_NOBODY, *words, "--json", *tool.arguments]
+    done = subprocess.run(command, env=tool.variables, capture_output=True, text=True, check=False)
+    return Result(done.returncode, done.stdout, done.stderr)
 
 
 def environment() -> dict[str, str]:

@@ -1,0 +1,133 @@
+"""What is read back after a commit decides: a file that holds anything else is not called proven."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storage_sync import _native
+from storage_sync.cache.checkpoint import META_KEY, decode_checkpoint, encode_checkpoint
+from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
+from storage_sync.service.operations import sync
+from storage_sync.state.witness import read_witness
+from storage_sync.sync import apply as apply_module
+from storage_sync.sync import inspection, run
+from storage_sync.sync.inspection import Look
+from storage_sync.values.outcome import Outcome, Word
+from tests.independent.projection_check import check
+from tests.support import stores
+
+
+@pytest.fixture
+async def proven(tmp_path: Path) -> Settings:
+    """A proven store whose primary has moved since."""
+    primary = stores.primary("v47-small", tmp_path / "primary")
+    settings = Settings(primary=f"file:{primary}", cache=tmp_path / "cache.redb", state_dir=tmp_path / "state")
+    assert (await sync(Request(settings, None))).verdict is Word.IN_SYNC
+    stores.execute(primary, ["UPDATE episodes SET task_description = 'other'"])
+    return settings
+
+
+def rewrite(path: str) -> None:
+    """What a do-memory does that writes to a row between the commit and the look at it."""
+    file = _native.CacheFile.open(path, "read")
+    try:
+        key, value = file.page("heuristics", None, 1)[0]
+    finally:
+        file.close()
+    text = _native.decode_value("heuristics", value).replace('"action":"', '"action":"now ')
+    change = ("heuristics", key, _native.digest("blake3", value), _native.encode_value("heuristics", text))
+    _native.edit(path, [change], {}, None, 0)
+
+
+def outdate(path: str) -> None:
+    """Another generation in the stamp, and every row as it was written."""
+    file = _native.CacheFile.open(path, "read")
+    try:
+        checkpoint, _ = decode_checkpoint(file.meta()[META_KEY])
+    finally:
+        file.close()
+    assert checkpoint is not None
+    later = replace(checkpoint, generation=checkpoint.generation + 1)
+    _native.edit(path, [], {META_KEY: encode_checkpoint(later)}, later.generation, 0)
+
+
+def witnessed(settings: Settings) -> int:
+    assert settings.state_dir is not None
+    witness, _ = read_witness(settings.state_dir, str(settings.cache))
+    assert witness is not None
+    return witness.generation
+
+
+def is_not_proven(outcome: Outcome, settings: Settings, generation: int) -> None:
+    assert (outcome.verdict, outcome.proof) == (Word.DRIFT, None)
+    assert outcome.exit_code == 1
+    assert any("not proven" in warning for warning in outcome.warnings)
+    assert witnessed(settings) == generation, "only a proof is acknowledged"
+
+
+async def ends_proven(settings: Settings) -> None:
+    outcome = await sync(Request(settings, None))
+    assert outcome.verdict is Word.IN_SYNC, outcome.error
+    assert settings.primary is not None
+    assert settings.cache is not None
+    assert check(settings.primary.removeprefix("file:"), settings.cache).holds()
+
+
+@pytest.mark.parametrize("change", [rewrite, outdate])
+async def test_another_content_or_generation_after_the_commit_is_not_proven(
+    proven: Settings, monkeypatch: pytest.MonkeyPatch, change: Any
+) -> None:
+    before, real = witnessed(proven), apply_module.apply
+
+    async def applied(*arguments: Any) -> Any:
+        done = await real(*arguments)
+        change(str(proven.cache))
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "apply", applied)
+        is_not_proven(await sync(Request(proven, None)), proven, before)
+    await ends_proven(proven)
+
+
+async def test_a_file_that_moves_while_it_is_read_back_is_not_proven(
+    proven: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, real = witnessed(proven), inspection.looked
+
+    @asynccontextmanager
+    async def looked(*arguments: Any, **options: Any) -> AsyncIterator[Look]:
+        async with real(*arguments, **options) as look:
+            if options.get("follows") and look.copy is not None:
+                look = replace(look, copy=replace(look.copy, identity=None))
+            yield look
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "looked", looked)
+        is_not_proven(await sync(Request(proven, None)), proven, before)
+    await ends_proven(proven)
+
+
+async def test_a_new_file_of_other_content_is_not_put_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    primary = stores.primary("v47-small", tmp_path / "primary")
+    settings = Settings(primary=f"file:{primary}", cache=tmp_path / "cache.redb", state_dir=tmp_path / "state")
+    real = apply_module._scan_of_copy
+
+    def scanned(context: Any, built: str) -> _native.Scan:
+        rewrite(built)
+        return real(context, built)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(apply_module, "_scan_of_copy", scanned)
+        outcome = await sync(Request(settings, None))
+    assert (outcome.exit_code, outcome.verdict, outcome.proof) == (5, Word.DAMAGED, None)
+    assert settings.cache is not None
+    assert not settings.cache.exists()
+    await ends_proven(settings)
