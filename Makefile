@@ -110,10 +110,10 @@ lock: $(STAMPS)/dev  ## exact pins and hashes of everything, from pyproject.toml
 	$(UV) pyproject.toml --extra dev --output-file requirements-dev.lock
 	echo 'maturin>=1.9,<2' | $(UV) - --output-file requirements-build.lock
 
+FAULTS := tests/faults tests/watch tests/end_to_end/test_monkey.py tests/console/test_dialog_paths.py \
+	tests/console/test_hostile_fields.py tests/console/test_palette.py
 faults: build $(STAMPS)/dev tools  ## what breaks, at full size: damage, kills, power, races, network, a monkey
-	STORAGE_SYNC_FAULTS=full $(BIN)/python -m pytest --numprocesses $(JOBS) --timeout 7200 \
-		tests/faults tests/watch tests/end_to_end/test_monkey.py tests/console/test_dialog_paths.py \
-		tests/console/test_hostile_fields.py tests/console/test_palette.py $(PYTEST_FLAGS)
+	STORAGE_SYNC_FAULTS=full $(BIN)/python -m pytest --numprocesses $(JOBS) --timeout 7200 $(FAULTS) $(PYTEST_FLAGS)
 
 screenshots: build $(STAMPS)/dev  ## the pictures of README and docs
 	$(BIN)/python -m screenshots.take screenshots

@@ -114,7 +114,11 @@ def ping(context: click.Context) -> Answer:
 @click.option("--full", is_flag=True, help="Compare and fetch every row.")
 @click.option("--repair", is_flag=True, help="Climb the repair ladder first when it is damaged.")
 @click.option("--strict", is_flag=True, help="Refused rows are an error.")
-@click.option("--allow-shrink", is_flag=True, help="Consent to an empty primary or to large removals.")
+@click.option(
+    "--allow-shrink",
+    is_flag=True,
+    help="Consent to an empty primary, or one that lost more than max_removal_ratio.",
+)
 @click.option("--adopt", is_flag=True, help="Consent to another primary, epoch or an implausible cache.")
 @setting_option("--batch-size", metavar="N", help="Rows of one batch.")
 @_run_options

@@ -144,7 +144,7 @@ def _lost(plan: Plan) -> str:
     if not plan.gone:
         return "no rows lost"
     share = f", up to {plan.removes_ratio * 100:.0f} % of a table" if plan.removes_ratio else ""
-    return f"{plan.gone:,} {'row' if plan.gone == 1 else 'rows'} lost{share}"
+    return f"{fmt.plural(plan.gone, 'row')} lost{share}"
 
 
 def _guard(plan: Plan, width: int, look: Look) -> list[Line]:

@@ -96,7 +96,7 @@ def shrink_error(facts: Facts, consent: Consent, max_removal_ratio: float) -> Gu
         named = f" ({', '.join(over)})" if over else ""
         of = "a table" if over else "all rows"
         return GuardStopped(
-            f"{facts.total} proven rows would leave because the primary lost them or what they belong to{named}, "
+            f"the primary lost {facts.total} proven rows or what they belong to{named}, "
             f"more than {max_removal_ratio:.0%} of {of}; nothing was changed",
             hint="sync --plan lists them; sync --allow-shrink removes them",
         )

@@ -313,6 +313,8 @@ class Plan:
     changes: Mapping[str, TableChange]
     rows: tuple[PlanRow, ...]
     removes_ratio: float
+    """Largest part of a table, or of all rows, that would leave because the primary lost it; 0 where so few would that
+    they may always."""
     takes_s: float | None
     lost: tuple[str, ...]
     level: int
@@ -322,7 +324,7 @@ class Plan:
     consent: str = ""
     """Argument with which the same kind of plan passes that guard; without a refusal: with which it passed."""
     gone: int = 0
-    """Rows that would leave because the primary no longer has them."""
+    """Rows that would leave because the primary lost them or what they belong to."""
 
 
 @dataclass(frozen=True, slots=True)

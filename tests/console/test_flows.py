@@ -525,7 +525,7 @@ async def test_no_build_offers_no_choice() -> None:
 
 GUARDED = ErrorValue(
     "guard",
-    "820 of 1,000 proven rows would leave because the primary lost them or what they belong to (820 of 900 episodes), "
+    "the primary lost 820 of 1,000 proven rows or what they belong to (820 of 900 episodes), "
     "more than 50% of a table; nothing was changed",
     "sync --plan lists them; sync --allow-shrink removes them",
     False,
@@ -551,7 +551,7 @@ async def test_rows_that_a_guard_keeps_go_only_when_that_is_chosen_and_typed(siz
         dialog = await shown(app, bridge, pilot, "s", stopped)
         text = screen_text(app)
         assert "(o) keep them   ( ) remove 820 rows all the same" in text
-        assert "820 of 1,000 proven rows would leave" in text
+        assert "the primary lost 820 of 1,000 proven rows" in text
         assert dialog.focused is not None
         assert dialog.focused.id == "cancel"
         assert dialog.query_one("#run", Button).disabled

@@ -11,7 +11,7 @@ from storage_sync.service.jobs import KINDS, Job, weighed
 from storage_sync.service.schedule import Trigger
 from storage_sync.service.service import SyncService
 from storage_sync.values.events import Answer, Refused
-from storage_sync.values.outcome import Outcome, Plan, TableChange
+from storage_sync.values.outcome import Outcome, Plan, TableChange, Word
 from tests.service.test_service import NOW, Watcher, proven, running, settings_of
 from tests.support import stores
 
@@ -89,6 +89,19 @@ def test_what_must_be_typed(removed: int, level: int, phrase: str | None) -> Non
     changes = {"episodes": TableChange(remove=removed)} if removed else {}
     plan = Plan("p-1", "undo", (1, ""), "", changes, (), 0.0, None, (), level)
     assert weighed(Job("undo", Trigger.MANUAL), plan, {"episodes": 2_000}, "prod").phrase == phrase
+
+
+async def test_a_primary_that_loses_most_of_a_table_stops_a_running_service(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=60, now=int(NOW))
+    async with running(settings_of(demo, interval_s=1.0)) as (_, watcher):
+        await watcher.until(proven)
+        before = demo.cache.read_bytes()
+        stores.execute(demo.primary, ["DELETE FROM episodes WHERE rowid % 10 < 8"])
+        await watcher.until(lambda snapshot: snapshot.verdict is Word.REFUSED)
+        error = watcher.snapshots[-1].error
+        assert error is not None
+        assert "proven rows or what they belong to (48 of 60 episodes" in error.message
+        assert demo.cache.read_bytes() == before
 
 
 @pytest.mark.parametrize("kind", ["sync", "rebuild"])

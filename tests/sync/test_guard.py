@@ -39,7 +39,7 @@ def test_a_larger_part_of_a_table_or_of_all_rows_than_the_ratio_is_stopped(
     assert largest_share(found) == max([less / of for less, of in pairs if less > FREE_LOSSES], default=0.0)
     if error is not None:
         assert error.exit_code == 9
-        assert f"{lost:,} of {proven:,} proven rows would leave" in error.message
+        assert f"the primary lost {lost:,} of {proven:,} proven rows" in error.message
         assert all(f"{one} {name}" in error.message for name, one in tables.items() if (one.lost, one.proven) in over)
         assert "--allow-shrink" in error.hint
 

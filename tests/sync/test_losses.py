@@ -157,7 +157,7 @@ async def test_what_belongs_to_deleted_episodes_is_lost_with_them(proven: Store)
     assert plan.refusal is not None
     removed = sum(change.remove for change in plan.changes.values())
     assert removed == sum(lost.values()) == plan.gone
-    assert f"{removed:,} of {sum(of.values()):,} proven rows would leave" in plan.refusal.message
+    assert f"the primary lost {removed:,} of {sum(of.values()):,} proven rows" in plan.refusal.message
     outcome = await sync(Request(proven.settings, None))
     assert outcome.error is not None
     assert outcome.error.message == plan.refusal.message

@@ -424,8 +424,8 @@ def _refused() -> Scene:
     base = _in_sync()
     error = ErrorValue(
         "guard",
-        "1,700 of 2,880 proven rows would leave because the primary lost them or what they belong to "
-        "(820 of 900 episodes), more than 50% of a table; nothing was changed",
+        "the primary lost 1,700 of 2,880 proven rows or what they belong to (820 of 900 episodes), "
+        "more than 50% of a table; nothing was changed",
         "sync --plan lists them; sync --allow-shrink removes them",
         False,
         9,
