@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import sqlite3
 import urllib.error
@@ -22,6 +23,8 @@ from tests.primary import bodies
 from tests.primary.conftest import Wanted
 from tests.primary.scripted import Answer, Request, Scripted
 from tests.primary.test_manifest import judge
+from tests.support import stores
+from tests.support.relay import Exchange, Relay, Reply
 from tests.support.sqld import Auth, Sqld
 
 
@@ -49,6 +52,28 @@ async def test_probe_and_the_price_of_nothing_new(name: str, generation: str, or
         assert source.counters.requests == 2
         assert source.counters.bytes_received <= 2000
         assert await source.ping() < 1000
+        await source.close()
+
+
+async def test_rows_that_nobody_asked_for_are_no_answer(originals: Callable[[str], Path]) -> None:
+    path = originals("small")
+    asked = str(stores.select(path, "SELECT hex(episode_id) FROM episodes")[0][0])
+
+    def another(exchange: Exchange) -> None:
+        reply = exchange.ask()
+        body = gzip.decompress(reply.body) if "Content-Encoding" in reply.headers else reply.body
+        other = body.replace(asked.encode(), b"30" * (len(asked) // 2))
+        exchange.send(Reply(reply.status, other))
+
+    with Sqld(path) as server, Relay(server.port) as relay:
+        source = remote(relay.url)
+        assert await source.existing("episodes", [asked]) == {asked: True}
+        assert list(await source.digests("episodes", [asked], "sha3-256")) == [asked]
+        relay.play(lambda number, path: another)
+        with pytest.raises(PrimaryRefused, match="not asked for"):
+            await source.existing("episodes", [asked])
+        with pytest.raises(PrimaryRefused, match="not asked for"):
+            await source.digests("episodes", [asked], "sha3-256")
         await source.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -19,9 +20,11 @@ from storage_sync.state.witness import read_witness
 from storage_sync.sync import apply as apply_module
 from storage_sync.sync import inspection, run
 from storage_sync.sync.inspection import Look
+from storage_sync.sync.stage import Stager
 from storage_sync.values.outcome import Outcome, Word
 from tests.independent.projection_check import check
-from tests.support import stores
+from tests.support import hrana, stores
+from tests.support.sqld import Sqld
 
 
 @pytest.fixture
@@ -113,6 +116,37 @@ async def test_a_file_that_moves_while_it_is_read_back_is_not_proven(
         patch.setattr(run, "looked", looked)
         is_not_proven(await sync(Request(proven, None)), proven, before)
     await ends_proven(proven)
+
+
+async def test_rows_that_move_between_manifest_and_fetch_are_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What arrives is held against the manifest: it is of one instant, or it is no part of a proof."""
+    said = "UPDATE episodes SET task_description = '{}'"
+    rounds, real = [0], Stager.compare
+    with Sqld(stores.primary("v47-small", tmp_path / "primary")) as server:
+        settings = Settings(primary=server.url, cache=tmp_path / "cache.redb", state_dir=tmp_path / "state")
+        assert (await sync(Request(settings, None))).verdict is Word.IN_SYNC
+        hrana.execute(server.url, [said.format("first")])
+
+        async def compare(stager: Stager) -> _native.Comparison:
+            found = await real(stager)
+            rounds[0] += 1
+            if rounds[0] == 1:
+                await asyncio.to_thread(hrana.execute, server.url, [said.format("second")])
+            return found
+
+        monkeypatch.setattr(Stager, "compare", compare)
+        outcome = await sync(Request(settings, None))
+    assert outcome.verdict is Word.IN_SYNC, outcome.error
+    assert rounds == [2]
+    file = _native.CacheFile.open(str(settings.cache), "read")
+    try:
+        values = [_native.decode_value("episodes", value) for _, value in file.page("episodes", None, 1000)]
+    finally:
+        file.close()
+    assert values
+    assert all('"task_description":"second"' in value for value in values)
 
 
 async def test_a_new_file_of_other_content_is_not_put_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
