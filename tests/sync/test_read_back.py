@@ -13,6 +13,7 @@ import pytest
 
 from storage_sync import _native
 from storage_sync.cache.checkpoint import META_KEY, decode_checkpoint, encode_checkpoint
+from storage_sync.cache.identity import read_identity
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.service.operations import sync
@@ -22,6 +23,7 @@ from storage_sync.sync import inspection, run
 from storage_sync.sync.inspection import Look
 from storage_sync.sync.stage import Stager
 from storage_sync.values.outcome import Outcome, Word
+from storage_sync.values.witness import Witness
 from tests.independent.projection_check import check
 from tests.support import hrana, stores
 from tests.support.sqld import Sqld
@@ -61,11 +63,15 @@ def outdate(path: str) -> None:
     _native.edit(path, [], {META_KEY: encode_checkpoint(later)}, later.generation, 0)
 
 
-def witnessed(settings: Settings) -> int:
+def witness_of(settings: Settings) -> Witness:
     assert settings.state_dir is not None
     witness, _ = read_witness(settings.state_dir, str(settings.cache))
     assert witness is not None
-    return witness.generation
+    return witness
+
+
+def witnessed(settings: Settings) -> int:
+    return witness_of(settings).generation
 
 
 def is_not_proven(outcome: Outcome, settings: Settings, generation: int) -> None:
@@ -147,6 +153,62 @@ async def test_rows_that_move_between_manifest_and_fetch_are_asked_for_again(
         file.close()
     assert values
     assert all('"task_description":"second"' in value for value in values)
+
+
+async def test_proof_witness_and_stamp_say_the_same(proven: Settings) -> None:
+    before = witness_of(proven)
+    outcome = await sync(Request(proven, None))
+    proof, witness = outcome.proof, witness_of(proven)
+    assert proof is not None
+    file = _native.CacheFile.open(str(proven.cache), "read")
+    try:
+        stamp, _ = decode_checkpoint(file.meta()[META_KEY])
+    finally:
+        file.close()
+    assert stamp is not None
+    assert (proof.root, proof.generation) == (stamp.root, stamp.generation) == (witness.root, witness.generation)
+    assert (proof.source_id, proof.epoch, proof.digest) == (stamp.source_id, stamp.epoch, stamp.digest)
+    assert witness.proof == proof
+    assert proof.identity == read_identity(str(proven.cache))
+    assert before.root != proof.root
+    assert before.generation + 1 == proof.generation
+
+
+async def test_a_row_that_is_rejected_for_the_first_time_is_written_down(proven: Settings) -> None:
+    """It changes no row of the cache, and shows in nothing but the root of the ledger."""
+    assert (await sync(Request(proven, None))).verdict is Word.IN_SYNC
+    assert proven.primary is not None
+    columns = "condition_text,action_text,confidence,evidence,created_at,updated_at"
+    values = f"'9f0e7c52-0d3b-4c1e-8b1a-6a1b2c3d4e5f',{columns}".replace("evidence", "'{broken'")
+    added = f"INSERT INTO heuristics(heuristic_id,{columns}) SELECT {values} FROM heuristics LIMIT 1"
+    stores.execute(Path(proven.primary.removeprefix("file:")), [added])
+    outcome = await sync(Request(proven, None))
+    assert (outcome.verdict, outcome.exit_code, outcome.cache_writes.commits) == (Word.IN_SYNC, 7, 1)
+    assert outcome.counts["heuristics"].refused == 1
+    again = await sync(Request(proven, None))
+    assert (again.verdict, again.exit_code, again.cache_writes.commits) == (Word.IN_SYNC, 7, 0)
+
+
+async def test_the_root_of_a_new_file_decides_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file whose rows are as its own ledger says, and which is not what was compared."""
+    primary = stores.primary("v47-small", tmp_path / "primary")
+    settings = Settings(primary=f"file:{primary}", cache=tmp_path / "cache.redb", state_dir=tmp_path / "state")
+    real, other = _native.finish_sibling, tmp_path / "other.redb"
+    smaller = Settings(primary=f"file:{primary}", cache=other, state_dir=tmp_path / "other", max_episodes_cache=5)
+    assert (await sync(Request(smaller, None))).verdict is Word.IN_SYNC
+
+    def finished(staging: _native.Staging, *arguments: Any) -> _native.Applied:
+        done = real(staging, *arguments)
+        (built,) = tmp_path.glob("cache.redb.build-*")
+        built.write_bytes(other.read_bytes())
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_native, "finish_sibling", finished)
+        outcome = await sync(Request(settings, None))
+    assert (outcome.exit_code, outcome.verdict, outcome.proof) == (5, Word.DAMAGED, None)
+    assert settings.cache is not None
+    assert not settings.cache.exists()
 
 
 async def test_a_new_file_of_other_content_is_not_put_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,78 @@
+"""Plain `status` repeats a proof only while it is young, of this very file, and nothing was found against it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
+from storage_sync.reports.status import status_quick
+from storage_sync.service.operations import sync, verify
+from storage_sync.state.witness import read_witness, write_witness
+from storage_sync.values.outcome import Word
+from tests.support import stores
+from tests.support.processes import running
+
+LOCKS = """
+import fcntl, sys
+file = open(sys.argv[1])
+fcntl.flock(file, fcntl.LOCK_SH)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+async def proven(tmp_path: Path) -> Settings:
+    primary = stores.primary("cli", tmp_path / "primary")
+    settings = Settings(primary=f"file:{primary}", cache=tmp_path / "cache.redb", state_dir=tmp_path / "state")
+    assert (await sync(Request(settings, None))).verdict is Word.IN_SYNC
+    return settings
+
+
+def verdict(settings: Settings) -> Word:
+    return status_quick(Request(settings, None)).verdict
+
+
+def aged(settings: Settings, seconds: float) -> None:
+    """As if the last proof had been made so many seconds ago."""
+    assert settings.state_dir is not None
+    witness, _ = read_witness(settings.state_dir, str(settings.cache))
+    assert witness is not None
+    assert witness.proof is not None
+    at = time.time() - seconds
+    write_witness(settings.state_dir, replace(witness, at=at, proof=replace(witness.proof, at=at)))
+
+
+@pytest.mark.parametrize(("age", "word"), [(840.0, Word.IN_SYNC), (901.0, Word.UNKNOWN), (86_400.0, Word.UNKNOWN)])
+async def test_a_proof_is_repeated_until_it_is_too_old(proven: Settings, age: float, word: Word) -> None:
+    assert proven.staleness_s == 900.0
+    assert verdict(proven) is Word.IN_SYNC
+    aged(proven, age)
+    assert verdict(proven) is word
+
+
+async def test_a_proof_is_not_repeated_of_another_file(proven: Settings) -> None:
+    assert proven.cache is not None
+    data = proven.cache.read_bytes()
+    proven.cache.unlink()
+    proven.cache.write_bytes(data)
+    assert verdict(proven) is Word.UNKNOWN
+
+
+async def test_a_proof_is_not_repeated_while_another_process_holds_the_file(proven: Settings) -> None:
+    """It has not written yet: to all numbers the file is the one of the proof."""
+    with running(LOCKS, proven.cache):
+        assert verdict(proven) is Word.UNKNOWN
+    assert verdict(proven) is Word.IN_SYNC
+
+
+async def test_a_proof_is_not_repeated_after_a_run_found_something_against_it(proven: Settings) -> None:
+    assert proven.primary is not None
+    stores.execute(Path(proven.primary.removeprefix("file:")), ["UPDATE episodes SET task_description = 'other'"])
+    assert (await verify(Request(proven, None))).verdict is Word.STALE
+    assert verdict(proven) is Word.UNKNOWN
