@@ -44,7 +44,7 @@ class WaitingNote:
     """Rows of the cache that would be written or removed."""
     replication_index: int | None = None
     still_there: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
-    """By table, rows to be removed that the primary still has outside the window."""
+    """By table, rows to be removed that the primary still has; whether what they belong to is there too."""
 
 
 @dataclass(frozen=True, slots=True)

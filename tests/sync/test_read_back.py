@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from storage_sync import _native
@@ -172,6 +173,19 @@ async def test_proof_witness_and_stamp_say_the_same(proven: Settings) -> None:
     assert proof.identity == read_identity(str(proven.cache))
     assert before.root != proof.root
     assert before.generation + 1 == proof.generation
+
+
+async def test_the_same_content_at_another_address_is_stamped_with_it(proven: Settings, tmp_path: Path) -> None:
+    assert (await sync(Request(proven, None))).verdict is Word.IN_SYNC
+    assert proven.primary is not None
+    other = stores.quiet_copy(Path(proven.primary.removeprefix("file:")), tmp_path / "other")
+    elsewhere = msgspec.structs.replace(proven, primary=f"file:{other}")
+    outcome = await sync(Request(elsewhere, None))
+    assert (outcome.verdict, outcome.cache_writes.commits) == (Word.IN_SYNC, 1)
+    assert any("address" in warning for warning in outcome.warnings)
+    again = await sync(Request(elsewhere, None))
+    assert (again.verdict, again.cache_writes.commits) == (Word.IN_SYNC, 0)
+    assert not any("address" in warning for warning in again.warnings)
 
 
 async def test_a_row_that_is_rejected_for_the_first_time_is_written_down(proven: Settings) -> None:
