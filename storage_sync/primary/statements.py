@@ -346,7 +346,7 @@ def _expected_rows(table: str, projection: Projection, schema: Schema) -> str | 
 
 def _families(projection: Projection, schema: Schema) -> dict[str, str]:
     """FROM clauses of the rows that hang on an episode `e.id` of the window, by table, where an index leads to them."""
-    if EPISODE_SEEK not in schema.seeks:
+    if EPISODE_SEEK not in schema.seeks or schema.keyless:
         return {}
     found: dict[str, str] = {}
     for table, (seeks, joined, condition) in _FAMILY.items():
