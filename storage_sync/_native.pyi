@@ -295,6 +295,9 @@ class Changes:
     insert: int
     update: int
     remove: int
+    withdrawn: int
+    """Rows of ours that leave because the primary's new form of them is rejected; counted in `refused` and `relist` too,
+    never in `remove`."""
     relist: int
     """Only the ledger changes: rows equal by projection, newly refused ones, refused ones that are gone. With insert,
     update and remove at 0 too, there is nothing to write."""

@@ -266,7 +266,7 @@ def orphans_expect(context: click.Context, keys: tuple[str, ...], note: str) -> 
 @storage_sync.group(invoke_without_command=True)
 @click.pass_context
 def quarantine(context: click.Context) -> Answer | None:
-    """Rows of the primary that were refused, and rows that were set aside."""
+    """Rows of the primary that were rejected, and quarantined rows."""
     if context.invoked_subcommand is not None:
         return None
     from console.cli import quarantine as work
@@ -298,7 +298,7 @@ def quarantine_show(context: click.Context, identity: str) -> Answer:
 @_wait_option
 @click.pass_context
 def quarantine_retry(context: click.Context, identities: tuple[str, ...], limits: Limits) -> Answer:
-    """Fetch refused rows again, by a full sync."""
+    """Fetch rejected rows again, by a full sync."""
     from console.cli import mending
 
     return mending.retry(_begin(context), identities, limits=limits)
@@ -309,7 +309,7 @@ def quarantine_retry(context: click.Context, identities: tuple[str, ...], limits
 @_consent_options
 @click.pass_context
 def quarantine_restore(context: click.Context, identities: tuple[str, ...], plan_only: bool, yes: bool) -> Answer:
-    """Put rows that were set aside back, the same bytes."""
+    """Restore quarantined rows, the same bytes."""
     from console.cli import mending
 
     return mending.restore(_begin(context), identities, plan_only=plan_only, yes=yes)
@@ -319,7 +319,7 @@ def quarantine_restore(context: click.Context, identities: tuple[str, ...], plan
 @_consent_options
 @click.pass_context
 def quarantine_purge(context: click.Context, plan_only: bool, yes: bool) -> Answer:
-    """Forget rows that were set aside longer ago than quarantine_days."""
+    """Forget rows that were quarantined longer ago than quarantine_days."""
     from console.cli import mending
 
     return mending.purge(_begin(context), plan_only=plan_only, yes=yes)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from console.cli.invocation import Answer, Invocation, Limits
 from storage_sync.config.do_memory import speaks_of_it
 from storage_sync.values.errors import GuardStopped, UsageError
 from storage_sync.values.outcome import Orphan, Outcome, Word
 from storage_sync.values.part import Part
+
+if TYPE_CHECKING:
+    from storage_sync.embeddings.words import Term
 
 _NAGIOS = {
     Word.IN_SYNC: 0,
@@ -78,7 +81,8 @@ def judged(outcome: Outcome, *, check: bool, max_age: float | None, now: float) 
         return outcome
     code = outcome.exit_code or (_VERDICT_EXITS.get(outcome.verdict, 1) if check else 0)
     if max_age is not None and code in (0, 1):
-        if outcome.proof is None or now - outcome.proof.at > max_age:
+        age = outcome.proof.age(now) if outcome.proof is not None else None
+        if age is None or age > max_age:
             code = STALE_EXIT
         elif not check and (outcome.verdict in (Word.DRIFT, Word.DAMAGED) or outcome.extra.get("proof_holds") is False):
             # A young proof says nothing of a file that changed since.
@@ -88,23 +92,28 @@ def judged(outcome: Outcome, *, check: bool, max_age: float | None, now: float) 
 
 
 def nagios_code(outcome: Outcome) -> int:
-    """0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."""
-    code = _NAGIOS[outcome.verdict]
+    """0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; rejected rows and failed checks are at least a WARNING."""
+    from storage_sync.reports.sentences import failed_checks, rejected_rows, verdict
+
+    code = _NAGIOS[verdict(outcome)]
+    if rejected_rows(outcome) or failed_checks(outcome):
+        code = max(code, 1)
     return max(code, 1) if outcome.exit_code == STALE_EXIT and code < 3 else code
 
 
 def nagios_line(outcome: Outcome, code: int, now: float) -> str:
-    """One line with performance data: the proof's age, rows in the cache and rows refused."""
-    from storage_sync.reports.document import sentence
+    """One line with performance data: the proof's age, rows in the cache and rejected rows."""
+    from storage_sync.reports.sentences import sentence, tally
     from storage_sync.values.visible import spoken
 
     told = spoken(outcome.error.message if outcome.error is not None else sentence(outcome)).replace("|", "/")
     data = []
-    if outcome.proof is not None:
-        data.append(f"proof_age={max(now - outcome.proof.at, 0):.0f}s")
+    if outcome.proof is not None and (age := outcome.proof.age(now)) is not None:
+        data.append(f"proof_age={age:.0f}s")
     if outcome.counts:
         data.append(f"rows={sum(counts.cache or 0 for counts in outcome.counts.values())}")
-        data.append(f"refused={sum(counts.refused or 0 for counts in outcome.counts.values())}")
+    if (rejected := tally(outcome).rejected) is not None:
+        data.append(f"refused={rejected}")
     tail = f" | {' '.join(data)}" if data else ""
     return f"STORAGE_SYNC {_NAGIOS_WORDS[code]} - {outcome.verdict.value}: {told}{tail}"
 
@@ -170,13 +179,17 @@ def _asked(invocation: Invocation, call: Callable[[Any, Any, Any], Coroutine[obj
 
 
 def orphans(invocation: Invocation, *, filter_text: str, reason: str | None, form: str) -> Answer:
+    from storage_sync.embeddings.words import parse, reason_named
+
+    terms = parse(filter_text, FIELDS)
+    named = reason_named(reason) if reason is not None else None
     outcome = _orphans(invocation)
-    keep = [
+    keep = tuple(
         orphan
         for orphan in outcome.orphans
-        if (reason is None or orphan.reason == reason) and matches(orphan, filter_text)
-    ]
-    outcome = replace(outcome, orphans=tuple(keep))
+        if (named is None or orphan.reason == named) and all(fits(orphan, term) for term in terms)
+    )
+    outcome = replace(outcome, orphans=keep, extra={**outcome.extra, "orphans_found": len(outcome.orphans)})
     if form == "table" or invocation.machine:
         return Answer(outcome)
     return Answer(outcome, _as_jsonl(keep) if form == "jsonl" else _as_csv(keep), raw=True)
@@ -210,43 +223,23 @@ def _orphans(invocation: Invocation) -> Outcome:
     return answer.outcome
 
 
-def matches(orphan: Orphan, text: str) -> bool:
-    """Whether every word of the filter fits: a bare word anywhere, `field:word` there, `norm:<0.5`, `!` inverts."""
-    fields = {
-        "key": orphan.key,
-        "owner": f"{orphan.owner_kind} {orphan.owner_id}",
-        "reason": orphan.reason,
-        "dim": orphan.dimension,
-        "norm": orphan.norm,
-        "bytes": orphan.bytes,
-    }
-    return all(_word_fits(fields, word) for word in text.split())
+FIELDS = ("key", "owner", "reason", "dim", "norm", "bytes")
+"""What a filter on the command line may name."""
 
 
-def _word_fits(fields: dict[str, Any], word: str) -> bool:
-    inverted = word.startswith("!")
-    name, colon, wanted = word.removeprefix("!").partition(":")
-    if colon and name in fields:
-        fits = _value_fits(fields[name], wanted)
-    elif colon and name.isidentifier():
-        raise UsageError(f"--filter knows no field {name!r}", hint=f"fields: {', '.join(fields)}")
+def fits(orphan: Orphan, term: Term) -> bool:
+    """Whether the row fits one word of the filter: a bare word anywhere, a text there, a number within its limit."""
+    from storage_sync.embeddings.words import limit
+
+    texts = {"key": orphan.key, "owner": f"{orphan.owner_kind} {orphan.owner_id}", "reason": orphan.reason}
+    numbers = {"dim": orphan.dimension, "norm": orphan.norm, "bytes": orphan.bytes}
+    if term.field in numbers:
+        value, wanted = numbers[term.field], limit(term.wanted)
+        found = value is not None and wanted is not None and wanted.fits(value)
     else:
-        fits = any(_value_fits(value, word.removeprefix("!")) for value in fields.values() if isinstance(value, str))
-    return fits != inverted
-
-
-def _value_fits(value: object, wanted: str) -> bool:
-    if isinstance(value, str):
-        return wanted.lower() in value.lower()
-    try:
-        limit = float(wanted.lstrip("<>="))
-    except ValueError:
-        return False
-    if not isinstance(value, (int, float)):
-        return False
-    if wanted.startswith("<"):
-        return value < limit
-    return value > limit if wanted.startswith(">") else value == limit
+        looked_into = texts.values() if term.field is None else (texts[term.field],)
+        found = any(term.wanted in text.lower() for text in looked_into)
+    return found != term.inverted
 
 
 def _as_jsonl(orphans: Iterable[Orphan]) -> str:

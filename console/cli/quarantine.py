@@ -1,4 +1,4 @@
-"""`quarantine list|show`: refused rows, from the ledger in the cache, and rows set aside, from the state folder."""
+"""`quarantine list|show`: rejected rows, from the ledger in the cache, and quarantined rows, from the state folder."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ def _text(invocation: Invocation, refused: list[dict[str, object]], aside: list[
 
     width, colour = width_of(sys.stdout), invocation.colour()
     rows = [[str(entry.get(name, "")) for name in ("id", "column", "reason")] for entry in refused]
-    blocks = [table(("refused", "column", "reason"), rows, width=width, colour=colour)]
+    blocks = [table(("rejected", "column", "reason"), rows, width=width, colour=colour)]
     rows = [[str(entry[name]) for name in ("id", "at", "table", "key", "reason")] for entry in aside]
-    blocks.append(table(("set aside", "at", "table", "key", "reason"), rows, width=width, colour=colour))
-    told = f"{number(len(refused))} refused, {number(len(aside))} set aside."
+    blocks.append(table(("quarantined", "at", "table", "key", "reason"), rows, width=width, colour=colour))
+    told = f"{number(len(refused))} rejected, {number(len(aside))} quarantined."
     return "\n\n".join(["\n".join(block) for block in blocks if block] + [told])

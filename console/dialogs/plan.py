@@ -20,6 +20,7 @@ from console.views.entry import Entry
 from console.views.frame import Frame
 from console.views.log_buffer import LEVELS, Journal, draw
 from console.views.run import cancel_label, run_lines
+from storage_sync.reports import sentences
 from storage_sync.values import visible
 from storage_sync.values.events import Refused
 from storage_sync.values.outcome import Outcome, Plan
@@ -108,7 +109,7 @@ class PlanDialog(Dialog[str]):
         self.buttons = {
             name: Button(label, id=name, compact=True)
             for name, label in (
-                ("refused", "Show refused"),
+                ("refused", "Show rejected"),
                 ("undo", look.glyphs.plain("Undo…")),
                 ("close", "Close"),
                 ("save", "Save plan"),
@@ -199,7 +200,7 @@ class PlanDialog(Dialog[str]):
         outcome = self._outcome
         if outcome is None or not end_words.can_be_undone(outcome):
             shown.discard("undo")
-        if outcome is None or not end_words.refused_rows(outcome):
+        if outcome is None or not sentences.rejected_rows(outcome):
             shown.discard("refused")
         return frozenset(shown)
 

@@ -202,7 +202,7 @@ class QuarantineDialog(Dialog[None]):
         elif here.kind is QuarantineKind.ASIDE:
             self._driver.restore(self._chosen(QuarantineKind.ASIDE))
         elif here.kind is QuarantineKind.REFUSED:
-            self._driver.say("t fetches refused rows again; the primary is never written")
+            self._driver.say("t fetches rejected rows again; the primary is never written")
         else:
             self._driver.say("a run that is listed above puts its old file back")
 
@@ -228,7 +228,7 @@ class QuarantineDialog(Dialog[None]):
         if ids:
             self._driver.retry(ids)
         else:
-            self._driver.say("t is for refused rows: mark one, or stand on it")
+            self._driver.say("t is for rejected rows: mark one, or stand on it")
 
     def action_purge(self) -> None:
         self._driver.purge()

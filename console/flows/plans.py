@@ -12,6 +12,7 @@ from console.dialogs.plan import DONE, QUARANTINE, UNDO, PlanDialog
 from console.flows.stage import Stage
 from console.link.requests import CORE_ENDED
 from console.views.frame import Frame
+from storage_sync.reports import sentences
 from storage_sync.values.answers import Exported
 from storage_sync.values.events import Refused
 from storage_sync.values.outcome import Outcome, Plan
@@ -202,7 +203,7 @@ class _Flow:
         if self._dialog is not None:
             self._dialog.show_result(value)
         elif value.error is None:
-            self._stage.say(f"{self._wish.name}: {value.verdict.value.replace('_', ' ')}, exit {value.exit_code}")
+            self._stage.say(f"{self._wish.name}: {sentences.line(value)}")
 
     def _failed(self, refused: Refused) -> None:
         self.running = False

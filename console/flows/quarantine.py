@@ -72,15 +72,15 @@ class Quarantine:
             self._dialog.reload()
 
     def retry(self, ids: Sequence[str]) -> None:
-        """Fetch refused rows again: nothing is asked first, a sync does the same by itself."""
-        self._stage.say(f"fetching {len(ids):,} refused rows again")
+        """Fetch rejected rows again: nothing is asked first, a sync does the same by itself."""
+        self._stage.say(f"fetching {len(ids):,} rejected rows again")
         self._stage.desk.ask("retry", answered=self._retried, ids=list(ids))
 
     def _retried(self, value: object) -> None:
         told = value.extra.get("retried") if isinstance(value, Outcome) else None
         if isinstance(told, dict):
             accepted, still = len(told.get("accepted", ())), len(told.get("refused", ()))
-            self._stage.say(f"{accepted:,} accepted now, {still:,} still refused")
+            self._stage.say(f"{accepted:,} accepted now, {still:,} still rejected")
         if self._dialog is not None:
             self._dialog.reload()
 

@@ -105,7 +105,7 @@ KEYS: tuple[Key, ...] = (
         "u",
         "u",
         "Quarantine…",
-        "what was refused and set aside, and runs that can be taken back",
+        "what was rejected and quarantined, and runs that can be taken back",
         action="quarantine",
         level=Level.ADD,
     ),
@@ -349,7 +349,7 @@ KEYS: tuple[Key, ...] = (
         level=Level.ADD,
         bound=False,
     ),
-    Key("aside.retry", "t", "t", "Retry", "fetch refused rows again and check them", QUARANTINE, "screen.retry", 4),
+    Key("aside.retry", "t", "t", "Retry", "fetch rejected rows again and check them", QUARANTINE, "screen.retry", 4),
     Key(
         "aside.purge",
         "D",

@@ -40,11 +40,13 @@ def _proof(frame: Frame, copy: bool) -> Fact:
     proof = fresh.proof
     if proof is None:
         return Fact("proof", toned(Role.UNKNOWN, "none yet", glyphs=glyphs))
-    age = frame.now - proof.at
+    age = proof.age(frame.now)
     known = tuple(sample for sample in fresh.trend if sample is not None)
     trend = known if len(known) > 1 else None
     note = muted("of the copy, not of now") if copy else muted(f"g-{proof.generation}")
-    if age > fresh.max_age_s:
+    if age is None:
+        value = toned(Role.UNKNOWN, "dated in the future, none", glyphs=glyphs)
+    elif age > fresh.max_age_s:
         value = toned(Role.UNKNOWN, f"was ok, {fmt.age(age)} ago", glyphs=glyphs)
     else:
         value = plain(f"{fmt.age(age)} ago")
@@ -106,7 +108,7 @@ def _notes(frame: Frame) -> tuple[Fact, ...]:
     if quarantine.refused:
         value: Line = (
             Piece(f"{frame.look.glyphs.of(Role.ATTENTION)} ", Tone.ATTENTION),
-            Piece(f"{fmt.plural(quarantine.refused, 'row')} refused"),
+            Piece(f"{fmt.plural(quarantine.refused, 'row')} rejected"),
         )
         notes.append(Fact("quarantine", value))
     return tuple(notes)

@@ -23,7 +23,7 @@ COLUMNS = (
 _HEADS = {
     QuarantineKind.RUN: "runs that can be taken back",
     QuarantineKind.ASIDE: "set aside by",
-    QuarantineKind.REFUSED: "refused, from the primary",
+    QuarantineKind.REFUSED: "rejected, from the primary",
     QuarantineKind.FILE: "old files beside the cache",
 }
 
@@ -81,7 +81,7 @@ def summary(page: QuarantinePage | None, look: Look) -> Line:
     glyphs = look.glyphs
     refused = Role.ATTENTION if page.refused else Role.OFF
     parts: list[Line] = [
-        toned(refused, f"refused {page.refused:,}, from the primary", glyphs=glyphs),
+        toned(refused, f"rejected {page.refused:,}, from the primary", glyphs=glyphs),
         toned(Role.OFF, f"set aside {page.aside:,}", glyphs=glyphs),
         toned(Role.OFF, f"old files {page.files:,}", glyphs=glyphs),
         toned(Role.OFF, f"runs {page.runs:,}", glyphs=glyphs),
@@ -147,7 +147,7 @@ def _refused(entry: QuarantineEntry, now: float, look: Look) -> tuple[Fact, ...]
         Fact("column", plain(clean_text(entry.column, look) or "-")),
         Fact("seen", plain(since)),
         Fact("retry", plain("t fetches and checks it again; the primary keeps it as it is")),
-        Fact("counts", plain("cached and refused rows together are those of the primary")),
+        Fact("counts", plain("cached and rejected rows together are those of the primary")),
     )
 
 

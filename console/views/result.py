@@ -6,20 +6,16 @@ from collections.abc import Mapping
 from pathlib import PurePath
 
 from console.views.hints import in_keys
+from storage_sync.reports import sentences
 from storage_sync.values import visible
 from storage_sync.values.events import Refused
-from storage_sync.values.outcome import CheckStatus, Outcome, TableChange, Word
+from storage_sync.values.outcome import CheckStatus, Outcome, Word
 from widgets import fmt
 from widgets.glyphs import Look, Role, Tone
 from widgets.line import Line, Piece, fit, muted, plain, toned
 
 LABELS = 11
 MOST_WARNINGS = 3
-
-
-def refused_rows(outcome: Outcome) -> int:
-    """Rows of the primary that the cache could not take."""
-    return sum(count.refused or 0 for count in outcome.counts.values())
 
 
 def can_be_undone(outcome: Outcome) -> bool:
@@ -48,26 +44,41 @@ def refusal_lines(refused: Refused, width: int, look: Look) -> list[Line]:
 def _head(outcome: Outcome, look: Look) -> list[Line]:
     if outcome.error is not None:
         return [toned(Role.FAILED, _clean(outcome.error.message, look), glyphs=look.glyphs)]
-    word = outcome.verdict.value.replace("_", " ")
-    refused = refused_rows(outcome)
-    noted = f", {fmt.plural(refused, 'row')} refused" if refused else ""
-    role = Role.ATTENTION if refused or outcome.verdict is not Word.IN_SYNC else Role.OK
+    told = sentences.headline(outcome)
     proof = outcome.proof
-    read = f"   g-{proof.generation}, root {_clean(proof.root[:8], look)} read back" if proof is not None else ""
-    return [(*toned(role, f"{word}{noted}", glyphs=look.glyphs), *muted(read))]
+    if proof is not None:
+        beside = f"   g-{proof.generation}, root {_clean(proof.root[:8], look)} read back"
+    elif outcome.command in sentences.NOT_PROVING:
+        beside = f"   {'the next sync proves the cache again' if _done(outcome) else 'no longer what was proven'}"
+    else:
+        beside = ""
+    return [(*toned(role_of(outcome), f"{told[:1].upper()}{told[1:]}", glyphs=look.glyphs), *muted(beside))]
+
+
+def role_of(outcome: Outcome) -> Role:
+    """No more than was proven: rejected rows and failed checks are never green."""
+    clean = not sentences.rejected_rows(outcome) and not sentences.failed_checks(outcome)
+    well = sentences.verdict(outcome) is Word.IN_SYNC or _done(outcome)
+    return Role.OK if well and clean else Role.ATTENTION
+
+
+def _done(outcome: Outcome) -> bool:
+    """A change that asks no primary did what it was to do, and left everything else as it was proven."""
+    return outcome.command in sentences.NOT_PROVING and outcome.verdict is Word.UNKNOWN
 
 
 def _facts(outcome: Outcome, look: Look) -> list[Line]:
-    facts = [_fact("changed", plain(_changed(outcome.applied)))]
+    facts = [_fact("rows", plain(sentences.tally(outcome).words or "none changed"))]
     aside = outcome.extra.get("set_aside")
     if isinstance(aside, int) and aside:
-        facts.append(_fact("set aside", plain(f"{fmt.plural(aside, 'row')}, u shows and restores them")))
-    refused = refused_rows(outcome)
-    if refused:
-        facts.append(_fact("refused", plain(f"{fmt.plural(refused, 'row')} of the primary, exit {outcome.exit_code}")))
+        facts.append(_fact("quarantined", plain(f"{fmt.plural(aside, 'row')}, u shows and restores them")))
+    rejected = sentences.rejected_rows(outcome)
+    if rejected:
+        rows = f"{fmt.plural(rejected, 'row')} of the primary, exit {outcome.exit_code}; u shows them"
+        facts.append(_fact("rejected", plain(rows)))
     kept = sum(count.cache_only or 0 for count in outcome.counts.values())
     if kept:
-        facts.append(_fact("carried", plain(f"{fmt.plural(kept, 'cache-only row')} kept")))
+        facts.append(_fact("kept", plain(sentences.only_in_cache(sentences.tally(outcome)))))
     for label, name in (("old file", "kept"), ("back is", "file_restored")):
         path = outcome.extra.get(name)
         if isinstance(path, str) and path:
@@ -87,12 +98,6 @@ def _facts(outcome: Outcome, look: Look) -> list[Line]:
     return facts
 
 
-def _changed(applied: Mapping[str, TableChange]) -> str:
-    written = sum(change.insert + change.update for change in applied.values())
-    removed = sum(change.remove for change in applied.values())
-    return f"{fmt.plural(written, 'row')} written   {removed:,} removed" if written or removed else "no row"
-
-
 def _purged(told: object) -> list[Line]:
     if not isinstance(told, Mapping) or not isinstance(told.get("removed"), int):
         return []
@@ -100,7 +105,7 @@ def _purged(told: object) -> list[Line]:
 
 
 def _checks(outcome: Outcome, look: Look) -> Line:
-    failed = [check.name for check in outcome.checks if check.status is CheckStatus.FAIL]
+    failed = sentences.failed_checks(outcome)
     passed = sum(check.status is CheckStatus.PASS for check in outcome.checks)
     if failed:
         return (Piece(f"{passed} ok, failed: {', '.join(_clean(name, look) for name in failed)}", Tone.FAILED),)

@@ -20,7 +20,7 @@ from widgets.line import Line, muted, plain, toned
 _QUIET_EXITS = frozenset({6, 11})
 _MIDDLING_EXITS = frozenset({1, 7, 10, 130, 143})
 PARTLY = 7
-"""Exit code of a run that was proved and had to refuse rows."""
+"""Exit code of a run that was proved and had to reject rows."""
 LONGEST_NOTE = 3
 """Warnings of a run that its panel shows."""
 
@@ -42,7 +42,7 @@ def result_words(frame: Frame, run: RunSummary) -> str:
 
 def _left_over(run: RunSummary) -> str:
     """What a proved run had to leave."""
-    return ", refusals" if run.exit_code == PARTLY and run.result in set(Word) else ""
+    return ", rejected rows" if run.exit_code == PARTLY and run.result in set(Word) else ""
 
 
 def row(frame: Frame, past: PastRun) -> tuple[Line, ...]:

@@ -64,7 +64,8 @@ def is_damaged(snapshot: Snapshot) -> bool:
 def proof_valid(snapshot: Snapshot, now: float) -> bool:
     """A proof holds for its source, its epoch and `max_age_s`."""
     proof = snapshot.freshness.proof
-    if proof is None or now - proof.at > snapshot.freshness.max_age_s:
+    age = proof.age(now) if proof is not None else None
+    if proof is None or age is None or age > snapshot.freshness.max_age_s:
         return False
     source = snapshot.primary.source_id
     same_source = (
@@ -76,7 +77,10 @@ def proof_valid(snapshot: Snapshot, now: float) -> bool:
 
 def last_proof(snapshot: Snapshot, now: float) -> str:
     proof = snapshot.freshness.proof
-    return "No proof yet" if proof is None else f"Last proof {fmt.age(now - proof.at)} ago"
+    if proof is None:
+        return "No proof yet"
+    age = proof.age(now)
+    return "The last proof is dated in the future" if age is None else f"Last proof {fmt.age(age)} ago"
 
 
 def _starting(beat_age: float | None) -> Verdict:
@@ -404,7 +408,17 @@ def _unproved(snapshot: Snapshot, now: float) -> Verdict:
             "s",
             10,
         )
-    expired = now - proof.at > snapshot.freshness.max_age_s
+    age = proof.age(now)
+    if age is None:
+        return Verdict(
+            "UNKNOWN",
+            Role.UNKNOWN,
+            ("The last proof is dated in the future: the clock was wrong then, or is now.", "No proof of a known age."),
+            ("check the clock; s syncs and proves again.", "s syncs and proves."),
+            "s",
+            10,
+        )
+    expired = age > snapshot.freshness.max_age_s
     why = f"the target is {fmt.target(snapshot.freshness.max_age_s)}" if expired else _why_not_now(snapshot)
     at = snapshot.freshness.next_compare_at
     step = f"compare in {fmt.age(at - now)}, or " if at is not None and at > now else ""
@@ -478,23 +492,25 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
     if snapshot.verdict is not Word.IN_SYNC or not proof_valid(snapshot, now):
         return None
     proof = snapshot.freshness.proof
-    refused = snapshot.quarantine.refused
-    extra = f"; {fmt.plural(refused, 'row')} refused" if refused else ""
-    warned = [result.check.name for result in snapshot.checks if result.check.status is CheckStatus.FAIL]
-    if warned:
-        extra += f"; {fmt.plural(len(warned), 'check')} warn{'s' if len(warned) == 1 else ''}, see 2"
+    rejected = snapshot.quarantine.refused
+    failed = [result.check.name for result in snapshot.checks if result.check.status is CheckStatus.FAIL]
+    extra = f", except for {fmt.plural(rejected, 'rejected row')}" if rejected else ""
+    beside = f"; {fmt.plural(len(failed), 'check')} failed, see 2" if failed else ""
     generation = f", g-{proof.generation}" if proof is not None else ""
-    age = fmt.age(now - proof.at) if proof is not None else fmt.UNKNOWN
+    age = fmt.age(proof.age(now)) if proof is not None else fmt.UNKNOWN
     at = snapshot.freshness.next_compare_at or snapshot.freshness.next_sync_at
-    step = "u shows what was refused" if refused else "nothing to do"
+    step = "u shows what was rejected" if rejected else "2 shows what failed" if failed else "nothing to do"
     again = f"; it is compared again in {fmt.age(at - now)}" if at is not None and at > now else ""
     return Verdict(
         "IN SYNC",
-        Role.ATTENTION if refused else Role.OK,
-        (f"The cache equals the primary{extra}. Proved {age} ago{generation}.", f"Proved {age} ago{extra}."),
+        Role.ATTENTION if rejected or failed else Role.OK,
+        (
+            f"The cache equals the primary{extra}{beside}. Proved {age} ago{generation}.",
+            f"Proved {age} ago{extra}{beside}.",
+        ),
         (f"{step}{again}.", f"{step}."),
-        "u" if refused else "",
-        7 if refused else 0,
+        "u" if rejected else "2" if failed else "",
+        1 if failed else 7 if rejected else 0,
     )
 
 

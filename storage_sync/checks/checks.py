@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from storage_sync.checks.facts import KEYS_SHOWN, CheckScope, FileFacts, TableFacts
+from storage_sync.reports.sentences import plural
 from storage_sync.values.outcome import Check, CheckStatus
 
 SCHEMA_VERSION = 4
@@ -72,20 +73,26 @@ def _episode_count(scope: CheckScope, tables: Mapping[str, TableFacts] | None, w
         return _unknown("episode_count", why)
     facts = tables["episodes"]
     expected = min(scope.window, facts.primary) if scope.part is None else facts.expected
-    actual = _present(facts) + facts.refused
-    detail = f"{facts.refused} of them refused" if facts.refused else ""
+    present = _present(facts)
+    passes = present + facts.refused == expected
     return Check(
-        "episode_count", CheckStatus.PASS if actual == expected else CheckStatus.FAIL, expected, actual, detail,
-        facts.keys[:KEYS_SHOWN] if actual != expected else (),
+        "episode_count", CheckStatus.PASS if passes else CheckStatus.FAIL, expected, present, _rejected(facts.refused),
+        facts.keys[:KEYS_SHOWN] if not passes else (),
     )  # fmt: skip
+
+
+def _rejected(rows: int) -> str:
+    """Why a check passes with fewer rows than are expected."""
+    return f"{rows:,} rejected" if rows else ""
 
 
 def _latest(tables: Mapping[str, TableFacts] | None, why: str) -> Check:
     if tables is None:
         return _unknown("latest_episodes", why)
     facts = tables["episodes"]
-    actual = facts.expected - facts.missing
-    detail = f"{facts.missing:,} of the newest {facts.expected:,} are missing" if facts.missing else ""
+    actual = facts.expected - facts.missing - facts.refused
+    missing = f"{facts.missing:,} of the newest {facts.expected:,} missing" if facts.missing else ""
+    detail = ", ".join(part for part in (missing, _rejected(facts.refused)) if part)
     return Check(
         "latest_episodes", CheckStatus.FAIL if facts.missing else CheckStatus.PASS, facts.expected, actual, detail,
         facts.keys[:KEYS_SHOWN] if facts.missing else (),
@@ -100,12 +107,14 @@ def _patterns(scope: CheckScope, tables: Mapping[str, TableFacts] | None, why: s
         return _unknown(name, why)
     both = [tables["patterns"], tables["heuristics"]]
     expected = sum(facts.primary if scope.part is None else facts.expected for facts in both)
-    actual = sum(_present(facts) + facts.refused for facts in both)
+    present, refused = sum(map(_present, both)), sum(facts.refused for facts in both)
+    passes = present + refused == expected
     keys: Sequence[str] = [key for facts in both for key in facts.keys]
-    detail = f"patterns {_present(both[0]):,}, heuristics {_present(both[1]):,}"
+    counted = f"patterns {_present(both[0]):,}, heuristics {_present(both[1]):,}"
+    detail = ", ".join(part for part in (counted, _rejected(refused)) if part)
     return Check(
-        name, CheckStatus.PASS if actual == expected else CheckStatus.FAIL, expected, actual, detail,
-        tuple(keys[:KEYS_SHOWN]) if actual != expected else (),
+        name, CheckStatus.PASS if passes else CheckStatus.FAIL, expected, present, detail,
+        tuple(keys[:KEYS_SHOWN]) if not passes else (),
     )  # fmt: skip
 
 
@@ -117,7 +126,9 @@ def _orphans(scope: CheckScope, file: FileFacts) -> Check:
     actual: int | str = f"0 (+{file.orphans_expected} expected)" if file.orphans_expected and not count else count
     detail = "" if file.vectors else "0 embeddings in the cache; nothing to check"
     if count:
-        detail = f"{count:,} of {file.vectors:,} embeddings have no owner in the cache"
+        detail = (
+            f"{count:,} of {plural(file.vectors, 'embedding')} {'has' if count == 1 else 'have'} no owner in the cache"
+        )
     return Check(
         name, CheckStatus.FAIL if count else CheckStatus.PASS, 0, actual, detail,
         file.orphan_keys[:KEYS_SHOWN] if count else (), file.seconds.get(name, 0.0),
@@ -132,7 +143,10 @@ def _digests(tables: Mapping[str, TableFacts] | None, why: str) -> Check:
     equal = sum(facts.equal for facts in tables.values())
     surplus = sum(facts.surplus for facts in tables.values())
     if equal == expected and not surplus:
-        return Check(name, CheckStatus.PASS, expected, equal, f"{equal:,} rows equal by digest")
+        refused = sum(facts.refused for facts in tables.values())
+        told = f"{plural(equal, 'row')} equal by digest"
+        detail = ", ".join(part for part in (told, _rejected(refused)) if part)
+        return Check(name, CheckStatus.PASS, expected, equal, detail)
     parts = []
     for table, facts in tables.items():
         found = [

@@ -13,7 +13,7 @@ KEYS_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class TableFacts:
-    """Expected rows of one table, each in exactly one of: missing, differing, equal, refused."""
+    """Expected rows of one table, each in exactly one of: missing, differing, equal, refused (rejected)."""
 
     primary: int
     expected: int
@@ -22,7 +22,7 @@ class TableFacts:
     equal: int
     refused: int
     surplus: int
-    """Rows that our ledger lists and the primary no longer asks for."""
+    """Rows that our ledger lists and the primary no longer asks for, or has in a form that is rejected."""
     keys: tuple[str, ...] = ()
     """Some of the missing, differing and surplus ones."""
 

@@ -151,7 +151,7 @@ def why(index: OrphanIndex, row: Row) -> str:
         case Reason.NOT_IN_WINDOW:
             return "the owner is older than the newest episodes that are cached; its vector stayed"
         case Reason.NOT_CACHED:
-            return "the primary has the owner and the cache should; its row is missing or was refused"
+            return "the primary has the owner and the cache should; its row is missing or was rejected"
         case Reason.OWNER_UNKNOWN:
             return f"the primary could not be asked: {index.primary_problem}" if index.primary_problem else "not asked"
         case Reason.NOT_UPSTREAM:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from storage_sync.embeddings.reason import Reason
 from storage_sync.values.errors import UsageError
 
 TEXTS = ("key", "owner", "reason")
@@ -69,8 +70,33 @@ class Limit:
 
 
 def parse(text: str, fields: Sequence[str] = FIELDS) -> tuple[Term, ...]:
-    """UsageError for a field that is not one of `fields`."""
-    return tuple(_term(word, fields) for word in text.split() if word != "!")
+    """UsageError for a field that is not one of `fields`, a number that is none, and a reason that no row can have."""
+    terms = tuple(_term(word, fields) for word in text.split() if word != "!")
+    for term in terms:
+        _require_sense(term)
+    return terms
+
+
+def _require_sense(term: Term) -> None:
+    """A word that can fit nothing is a slip of the pen, and no answer of "none"."""
+    if term.field in NUMBERS and limit(term.wanted) is None:
+        raise UsageError(f"{term.wanted!r} is no number for {term.field}", hint=f"{term.field}:<0.5, {term.field}:>2")
+    if term.field in AGES and age_limit(term.wanted) is None:
+        raise UsageError(f"{term.wanted!r} is no age", hint=f"{term.field}:>1d, {term.field}:<90m")
+    if term.field == "reason" and not any(term.wanted in reason.value for reason in Reason):
+        raise _no_reason(term.wanted)
+
+
+def reason_named(name: str) -> Reason:
+    """UsageError with the list for any other word."""
+    try:
+        return Reason(name.strip().lower())
+    except ValueError:
+        raise _no_reason(name) from None
+
+
+def _no_reason(name: str) -> UsageError:
+    return UsageError(f"there is no reason {name!r}", hint=f"reasons: {', '.join(Reason)}")
 
 
 def _term(word: str, fields: Sequence[str]) -> Term:

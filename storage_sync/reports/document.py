@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from storage_sync import __version__
 from storage_sync.cache.holders import describe
+from storage_sync.reports import sentences
 from storage_sync.values.outcome import (
     TABLES,
     Check,
@@ -69,6 +70,7 @@ def proof_json(proof: Proof) -> dict[str, object]:
         "source_id": proof.source_id,
         "epoch": proof.epoch,
         "at": rfc3339(proof.at),
+        "refused": proof.refused,
     }
 
 
@@ -241,15 +243,6 @@ def progress_line(run: Run) -> dict[str, object]:
 
 # ------------------------------------------------------------------------------------------- people
 
-_SENTENCES = {
-    Word.IN_SYNC: "The cache equals the primary.",
-    Word.STALE: "The primary has moved since the last proof.",
-    Word.DRIFT: "The cache differs from what was proven.",
-    Word.UNKNOWN: "Nothing can be proven now.",
-    Word.DAMAGED: "The cache is damaged.",
-    Word.REFUSED: "A guard stopped the run; nothing was changed.",
-    Word.EMPTY: "There is nothing in the cache yet.",
-}
 _COLOURS = {
     Word.IN_SYNC: "32",
     Word.STALE: "33",
@@ -342,18 +335,29 @@ def report(outcome: Outcome, width: int = 80, colour: bool = False, *, now: floa
 def notes(
     outcome: Outcome, colour: bool = False, *, quiet: bool = False, look: bool = False, now: float | None = None
 ) -> str:
-    """What is said beside the facts, for standard error: warnings, error, next step; `quiet`: errors only. `look`:
-    also of what the facts are, where `report` does not say it."""
-    lines = [] if quiet else [f"{paint('warning', '33', colour)}: {spoken(text)}" for text in outcome.warnings]
-    if look and not quiet and (told := look_text(outcome.look, now)):
+    """What is said beside the facts, for standard error: warnings, error, next step.
+
+    `quiet`: one line, for an end that somebody has to hear of, so that a job under cron sends a mail only then. `look`:
+    also of what the facts are, where `report` does not say it.
+    """
+    if quiet:
+        return "" if outcome.exit_code in sentences.SILENT_EXITS else _one_line(outcome)
+    lines = [f"{paint('warning', '33', colour)}: {spoken(text)}" for text in outcome.warnings]
+    if look and (told := look_text(outcome.look, now)):
         lines.insert(0, f"note: {told}")
     if outcome.error is not None:
         lines.append(f"{paint('error', '31', colour)}: {spoken(outcome.error.message)}")
         if outcome.error.hint:
             lines.append(f"hint: {spoken(outcome.error.hint)}")
-    if not quiet and outcome.next_action and (outcome.error is None or outcome.error.hint != outcome.next_action):
+    if outcome.next_action and (outcome.error is None or outcome.error.hint != outcome.next_action):
         lines.append(f"next: {spoken(outcome.next_action)}")
     return "\n".join(lines)
+
+
+def _one_line(outcome: Outcome) -> str:
+    step = outcome.next_action or (outcome.error.hint if outcome.error is not None else "")
+    told = spoken(sentences.line(outcome))
+    return f"{outcome.command or 'storage-sync'}: {told}" + (f" (next: {spoken(step)})" if step else "")
 
 
 def _counts_lines(outcome: Outcome, width: int, colour: bool) -> list[str]:
@@ -361,7 +365,7 @@ def _counts_lines(outcome: Outcome, width: int, colour: bool) -> list[str]:
         (name, *(number(value) for value in (c.primary, c.expected, c.cache, c.cache_only, c.refused)))
         for name, c in _in_table_order(outcome.counts)
     ]
-    return table(("table", "primary", "expected", "cache", "cache-only", "refused"), rows, width=width, colour=colour)
+    return table(("table", "primary", "expected", "cache", "cache-only", "rejected"), rows, width=width, colour=colour)
 
 
 def _change_lines(outcome: Outcome, width: int, colour: bool) -> list[str]:
@@ -372,7 +376,7 @@ def _change_lines(outcome: Outcome, width: int, colour: bool) -> list[str]:
         for name, change in _in_table_order(changes)
         if _touches(change)
     ]
-    head = ("written" if applied else "to write", "new", "changed", "gone")
+    head = ("written" if applied else "to write", "new", "changed", "removed")
     return table(head, rows, width=width, colour=colour)
 
 
@@ -416,23 +420,14 @@ def _ping_lines(outcome: Outcome, width: int, colour: bool) -> list[str]:
     return table(("primary", ""), rows, width=width, colour=colour)
 
 
-def _finding(outcome: Outcome) -> str:
-    """What `doctor` and `orphans` found, in one sentence."""
-    if outcome.command == "orphans":
-        many = len(outcome.orphans)
-        return f"{number(many)} broken vector{'' if many == 1 else 's'}." if many else "No broken vectors."
-    failed = [check.name for check in outcome.checks if check.status.value in ("fail", "unknown")]
-    return f"Look at {', '.join(failed)}." if failed else "Nothing stands in the way of a sync."
-
-
 def _verdict_lines(outcome: Outcome, colour: bool, now: float | None) -> list[str]:
     lines = []
     if outcome.command in _UNPROVEN_COMMANDS and outcome.error is None and outcome.command != "ping":
-        lines.append(_finding(outcome))
+        lines.append(sentences.finding(outcome))
     elif _tells_verdict(outcome) and outcome.error is None:
         states = f" ({', '.join(outcome.states)})" if outcome.states else ""
         verdict = paint(outcome.verdict.value, _COLOURS[outcome.verdict], colour)
-        lines.append(f"{verdict}: {sentence(outcome)}{states}")
+        lines.append(f"{verdict}: {sentences.sentence(outcome)}{states}")
     if outcome.error is None and (told := look_text(outcome.look, now)):
         lines.append(f"{told}.")
     if outcome.proof is not None:
@@ -443,7 +438,7 @@ def _verdict_lines(outcome: Outcome, colour: bool, now: float | None) -> list[st
         took = f"took {outcome.seconds.total:.2f} s"
         transfer = outcome.transfer
         if transfer.requests:
-            requests = f"{number(transfer.requests)} request" + ("" if transfer.requests == 1 else "s")
+            requests = sentences.plural(transfer.requests, "request")
             took += f", {requests}, {size(transfer.bytes_received)} received"
         lines.append(took)
     read = outcome.extra.get("rows_read")
@@ -476,23 +471,3 @@ def holder_text(holder: LockHolder, now: float) -> str:
         day = "" if began.date() == today.date() else f"{began:%Y-%m-%d} "
         since = f" since {day}{began:%H:%M}Z"
     return f"{names.get(holder.kind, holder.command or 'a process')} ({who}) holds the file{since}"
-
-
-def sentence(outcome: Outcome) -> str:
-    """The verdict in one sentence, with what was done where something was."""
-    done = [0, 0, 0]
-    for change in outcome.applied.values():
-        done = [done[0] + change.insert, done[1] + change.update, done[2] + change.remove]
-    told = _SENTENCES[outcome.verdict]
-    subset = outcome.extra.get("subset")
-    if outcome.verdict is Word.UNKNOWN and isinstance(subset, Mapping):
-        told = f"Part {subset['part']} of {subset['of']} equals the primary, which proves nothing of the rest."
-    age = outcome.extra.get("proof_age_seconds")
-    if outcome.verdict is Word.IN_SYNC and isinstance(age, int | float):
-        told = f"In sync at the last proof, {age:.0f} s ago."
-    if any(done):
-        told += f" {number(done[0])} new, {number(done[1])} changed, {number(done[2])} gone."
-    refused = sum(counts.refused or 0 for counts in outcome.counts.values())
-    if refused:
-        told += f" {number(refused)} row{'' if refused == 1 else 's'} of the primary refused."
-    return told

@@ -10,9 +10,13 @@ from pathlib import Path
 
 from storage_sync import _native
 from storage_sync.reports.metrics import Facts
+from storage_sync.reports.sentences import tally
 from storage_sync.state.history import History
 from storage_sync.values.outcome import Outcome, Word
-from storage_sync.values.snapshot import Freshness, PrimaryStatus, Snapshot
+from storage_sync.values.snapshot import Freshness, PrimaryStatus, RunSummary, Snapshot
+
+CLOCK_SLACK_S = 1.0
+"""A run's start and its length are taken from two clocks, which need not add up to the millisecond."""
 
 
 def facts_of(outcome: Outcome, cache: Path, history: Path, warn: Callable[[str], None]) -> Facts:
@@ -21,23 +25,22 @@ def facts_of(outcome: Outcome, cache: Path, history: Path, warn: Callable[[str],
     with History.open(history, warn, read_only=True) as book:
         last, good, totals, pings = book.last_run(), book.last_run(successful=True), book.totals(), book.pings(1)
         document = book.document(last.id) if last is not None else None
-    refused = [counts.refused for counts in outcome.counts.values() if counts.refused is not None]
     payload = outcome.extra.get("payload_bytes")
     size, free = _room(cache)
     return Facts(
         verdict=outcome.verdict,
         states=outcome.states,
-        last_success_at=good.started_at + good.took_s if good is not None else None,
-        last_attempt_at=last.started_at + last.took_s if last is not None else None,
+        last_success_at=_ended(good, now),
+        last_attempt_at=_ended(last, now),
         last_exit_code=last.exit_code if last is not None else None,
         lag_s=0.0 if outcome.verdict is Word.IN_SYNC else None,
-        proof_age_s=max(now - outcome.proof.at, 0.0) if outcome.proof is not None else None,
+        proof_age_s=outcome.proof.age(now) if outcome.proof is not None else None,
         generation=outcome.proof.generation if outcome.proof is not None else None,
         counts=outcome.counts,
         orphans=_orphans(outcome),
         # what a run found and mended is none any more
         drift={} if outcome.verdict is Word.IN_SYNC else outcome.drift,
-        quarantined=sum(refused) if refused else None,
+        quarantined=tally(outcome).rejected,
         cache_bytes=size,
         payload_bytes=payload if isinstance(payload, int) else None,
         disk_free=free,
@@ -59,6 +62,12 @@ def _up(outcome: Outcome, pings: Sequence[float | None]) -> bool | None:
     return pings[-1] is not None if pings else None
 
 
+def _ended(run: RunSummary | None, now: float) -> float | None:
+    """Epoch seconds; None for a run that a wrong clock put into the future: it would silence every alert."""
+    at = run.started_at + run.took_s if run is not None else None
+    return at if at is not None and at <= now + CLOCK_SLACK_S else None
+
+
 def seen_now(facts: Facts, snapshot: Snapshot, verdict: Word, now: float) -> Facts:
     """The same with what the running core sees at this moment."""
     primary, cache, proof = snapshot.primary, snapshot.cache, snapshot.freshness.proof
@@ -69,7 +78,7 @@ def seen_now(facts: Facts, snapshot: Snapshot, verdict: Word, now: float) -> Fac
         verdict=verdict,
         lag_s=_lag(snapshot.freshness, verdict, now),
         states=tuple(str(state) for state in cache.states) or facts.states,
-        proof_age_s=max(now - proof.at, 0.0) if proof is not None and remembered else facts.proof_age_s,
+        proof_age_s=proof.age(now) if proof is not None and remembered else facts.proof_age_s,
         generation=proof.generation if proof is not None and remembered else facts.generation,
         primary_up=primary.status is PrimaryStatus.CONNECTED if known else facts.primary_up,
         primary_latency_s=primary.ping_ms / 1000 if primary.ping_ms is not None else None,

@@ -87,7 +87,7 @@ def _gauges(facts: Facts) -> Iterator[Metric]:
         ("in_sync", "1 when the cache is proven equal to the primary.", in_sync),
         ("proof_age_seconds", "Age of the last proof.", facts.proof_age_s),
         ("generation", "Generation of the cache.", facts.generation),
-        ("quarantined_rows", "Rows of the primary that were refused.", facts.quarantined),
+        ("quarantined_rows", "Rows of the primary that were rejected.", facts.quarantined),
         ("orphan_embeddings", "Embeddings without an owner.", facts.orphans),
         ("cache_file_bytes", "Size of the cache file.", facts.cache_bytes),
         ("cache_payload_bytes", "Bytes of keys and values in it.", facts.payload_bytes),

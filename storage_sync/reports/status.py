@@ -11,6 +11,7 @@ from storage_sync.cache.states import judge_file
 from storage_sync.config.places import default_state_dir, state_directory
 from storage_sync.config.request import Request
 from storage_sync.reports.document import holder_json, rfc3339
+from storage_sync.reports.sentences import FROM_THE_FUTURE, next_step
 from storage_sync.state.directory import open_state_dir
 from storage_sync.state.witness import proof_still_speaks, read_witness
 from storage_sync.values.errors import ConfigError, StorageSyncError, exit_code_of
@@ -38,8 +39,12 @@ def status_quick(request: Request) -> Outcome:
             "status", Word.UNKNOWN, exit_code_of(failure), error=error_value(failure), next_action=failure.hint
         )
     states = frozenset(judgement.states)
+    now = time.time()
     last = witness.proof if witness is not None else None
-    proof, again = proof_still_speaks(witness, judgement.identity), None
+    future = last is not None and last.age(now) is None
+    if future:
+        last = None
+    proof, again = proof_still_speaks(witness, judgement.identity) if last is not None else None, None
     if proof is None and witness is not None and last is not None and judgement.openable:
         from storage_sync.reports.reread import reread
 
@@ -47,12 +52,14 @@ def status_quick(request: Request) -> Outcome:
         proof = last if not again.why else None
     against = _said_since(state.history, proof) if proof is not None else again.why if again is not None else ""
     damaged = again is not None and again.damaged
-    verdict = _verdict(states, proof if not against else None, settings.staleness_s, time.time(), damaged=damaged)
+    verdict = _verdict(states, proof if not against else None, settings.staleness_s, now, damaged=damaged)
     warnings = tuple(finding.evidence for finding in judgement.findings if finding.state in _DAMAGED | _LOCKED)
     warnings += tuple(servers.warning(one) for one in servers.in_memory_only(cache, judgement.holders))
     next_action = next((finding.next_step for finding in judgement.findings if finding.next_step), None)
     if verdict is Word.UNKNOWN and next_action is None:
         next_action = "storage-sync status --check"
+    if last is not None:
+        next_action = next_action or next_step((), last.refused or 0)
     return Outcome(
         "status",
         verdict,
@@ -60,7 +67,7 @@ def status_quick(request: Request) -> Outcome:
         states=tuple(str(state) for state in judgement.states),
         proof=last,
         look=again.look if again is not None else None,
-        warnings=(*warnings, *(text for text in (why, against) if text)),
+        warnings=(*warnings, *(text for text in (why, against, FROM_THE_FUTURE if future else "") if text)),
         next_action=next_action,
         extra={
             "cache": {
@@ -73,11 +80,16 @@ def status_quick(request: Request) -> Outcome:
                     for finding in judgement.findings
                 ],
             },
-            "proof_age_seconds": round(time.time() - last.at, 1) if last is not None else None,
+            "proof_age_seconds": _rounded(last, now),
             "proof_holds": proof is not None and not against,
-            "rows_read": _rows_read(state.history, time.time()),
+            "rows_read": _rows_read(state.history, now),
         },
     )
+
+
+def _rounded(proof: Proof | None, now: float) -> float | None:
+    age = proof.age(now) if proof is not None else None
+    return round(age, 1) if age is not None else None
 
 
 def _said_since(history: Path, proof: Proof) -> str:
@@ -123,6 +135,7 @@ def _verdict(
         return Word.DAMAGED
     if CacheState.FOREIGN in states:
         return Word.REFUSED
-    if proof is not None and now - proof.at <= staleness_s:
+    age = proof.age(now) if proof is not None else None
+    if age is not None and age <= staleness_s:
         return Word.IN_SYNC
     return Word.UNKNOWN

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from storage_sync.config.settings import Settings
-from storage_sync.reports import advice
+from storage_sync.reports import advice, sentences
 from storage_sync.reports.document import to_json
 from storage_sync.state.directory import StateDir
 from storage_sync.state.history import History
@@ -76,18 +76,18 @@ class Journal:
 
 
 def summarise(outcome: Outcome, run: Run) -> RunSummary:
-    applied = outcome.applied.values()
+    new, changed, gone = sentences.sums(outcome.applied)
     return RunSummary(
         id=outcome.run_id,
         kind=outcome.command,
         trigger=run.trigger,
         started_at=run.started_at,
         took_s=outcome.seconds.total,
-        new=sum(change.insert for change in applied),
-        changed=sum(change.update for change in applied),
-        gone=sum(change.remove for change in applied),
+        new=new,
+        changed=changed,
+        gone=gone,
         exit_code=outcome.exit_code,
-        result=outcome.error.code if outcome.error is not None else outcome.verdict.value,
+        result=sentences.result_word(outcome),
         resumable=outcome.error is not None and outcome.error.retry and bool(run.checkpoint_rows),
         generation=outcome.proof.generation if outcome.proof is not None else None,
         bytes_received=outcome.transfer.bytes_received,

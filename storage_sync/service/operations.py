@@ -15,6 +15,7 @@ from storage_sync.cache.copies import Copies
 from storage_sync.cache.explain import explain, explain_system
 from storage_sync.config.request import Request
 from storage_sync.primary.errors import PrimaryChanged
+from storage_sync.reports.sentences import headline
 from storage_sync.sync.cancel import Cancel
 from storage_sync.sync.context import Context, Options
 from storage_sync.sync.outcome_builder import Draft
@@ -27,7 +28,7 @@ from storage_sync.values.errors import (
     PrimaryUnavailable,
     StorageSyncError,
 )
-from storage_sync.values.outcome import Outcome, Word
+from storage_sync.values.outcome import Outcome
 from storage_sync.values.snapshot import Phase, Run
 
 __all__ = [
@@ -289,7 +290,8 @@ async def perform(
         transfer=session.counters().since(earlier, draft.retries),
         seconds=replace(outcome.seconds, total=time.monotonic() - started),
     )
-    tracker.end(_result(outcome), outcome.exit_code, failed=outcome.error is not None)
+    result = outcome.error.message if outcome.error is not None else headline(outcome)
+    tracker.end(result, outcome.exit_code, failed=outcome.error is not None)
     return outcome
 
 
@@ -326,9 +328,3 @@ async def _deadline(seconds: float | None, cancel: Cancel, where: Callable[[], s
         raise
     finally:
         timer.cancel()
-
-
-def _result(outcome: Outcome) -> str:
-    if outcome.error is not None:
-        return outcome.error.message
-    return outcome.verdict.replace("_", " ").lower() if isinstance(outcome.verdict, Word) else str(outcome.verdict)

@@ -22,6 +22,7 @@ from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.config.token import Token
 from storage_sync.primary.source import Fingerprint
+from storage_sync.reports import sentences
 from storage_sync.reports.costs import busy_gap_s
 from storage_sync.service import snapshots
 from storage_sync.service.jobs import KINDS, RECHECK, Job, request_flags, weighed, work_of
@@ -49,6 +50,7 @@ from storage_sync.values.snapshot import (
     Freshness,
     PrimaryHealth,
     PrimaryStatus,
+    QuarantineView,
     Run,
     Setting,
     Snapshot,
@@ -534,7 +536,7 @@ class SyncService:
         self._board.event(RunEnded(outcome.run_id, outcome))
         failed = outcome.error is not None and not locked
         level = "fail" if failed else "warn" if outcome.warnings else "info"
-        self._board.log(level, kind.command, snapshots.sentence("plan" if job.plans else job.kind, outcome))
+        self._board.log(level, kind.command, sentences.line(outcome, planned=job.plans))
         if job.command_id is not None:
             self._answer(job, job.command_id, outcome)
 
@@ -576,12 +578,16 @@ class SyncService:
         if self._session.state.problem:
             self._warn(self._session.state.problem)
         proof = witness.proof if witness is not None else None
+        if proof is not None and proof.age(time.time()) is None:
+            self._warn(sentences.FROM_THE_FUTURE)
+            proof = None
         self._pulse.identity()
         self._agenda.note(proof_at=proof.at if proof is not None else None)
         self._board.update(
             freshness=replace(self._board.snapshot.freshness, proof=proof),
             primary=replace(self._board.snapshot.primary, epoch=proof.epoch if proof is not None else 0),
             cache=replace(self._board.snapshot.cache, acked=witness.generation if witness is not None else None),
+            quarantine=QuarantineView((proof.refused or 0) if proof is not None else 0),
             history=self._journal.view() if self._journal is not None else self._board.snapshot.history,
         )
 
@@ -598,11 +604,11 @@ class SyncService:
         judges = kind.judges and not (job.plans and job.kind == ADOPT)
         if (judges or (kind.writes and not job.plans)) and not _says_nothing(job, outcome):
             self._board.show(snapshots.after(self._board.snapshot, outcome, recent, time.time()))
-            self._board.judge(outcome.verdict, snapshots.sentence("plan" if job.plans else job.kind, outcome))
+            self._board.judge(outcome.verdict, sentences.line(outcome, planned=job.plans))
 
     def _note_trend(self, now: float) -> None:
         freshness = self._board.snapshot.freshness
-        age = now - freshness.proof.at if freshness.proof is not None else None
+        age = freshness.proof.age(now) if freshness.proof is not None else None
         self._board.update(freshness=replace(freshness, trend=(*freshness.trend, age)[-TREND_KEPT:]))
 
     def _show_next(self, due: Due | None) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from storage_sync.cache.holders import unlisted
 from storage_sync.cache.states import FileJudgement, error_for
+from storage_sync.reports.sentences import rejected_rows
 from storage_sync.values.outcome import CacheState, CheckStatus, LockHolder, Outcome, Word, error_value
 from storage_sync.values.snapshot import (
     Behind,
@@ -76,7 +77,6 @@ def lock_state(judgement: FileJudgement, ours: bool) -> LockState:
 
 def after(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> Snapshot:
     """The picture after an operation ended; what it did not look at stays as it was, with its age."""
-    refused = sum(count.refused or 0 for count in outcome.counts.values())
     proof = outcome.proof
     return replace(
         snapshot,
@@ -85,7 +85,7 @@ def after(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> S
         cache=cache_after(snapshot.cache, outcome, now),
         checks=checks_after(snapshot, outcome, recent, now),
         states=outcome.states or snapshot.states,
-        quarantine=QuarantineView(refused) if outcome.counts else snapshot.quarantine,
+        quarantine=QuarantineView(rejected_rows(outcome)) if outcome.counts else snapshot.quarantine,
         plan=outcome.proposal or snapshot.plan,
         error=outcome.error,
     )
@@ -175,28 +175,3 @@ def checks_after(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: floa
     subject = outcome.look.of if outcome.look is not None else "file"
     made = tuple(CheckResult(check, now, generation, subject, recent(check.name)) for check in outcome.checks)
     return made or snapshot.checks
-
-
-def sentence(kind: str, outcome: Outcome) -> str:
-    """One line for the activity log."""
-    if outcome.error is not None:
-        return outcome.error.message
-    if kind == "plan":
-        pending = sum(change.insert + change.update + change.remove for change in outcome.plan.values())
-        return f"plan {outcome.proposal.id}: {pending:,} rows" if outcome.proposal is not None else "no plan"
-    if kind == "sync":
-        changed = sum(change.insert + change.update + change.remove for change in outcome.applied.values())
-        quiet = "nobody wrote to the primary since it was read" if "renewed" in outcome.extra else "nothing to do"
-        done = f"{changed:,} rows changed" if changed else quiet
-    else:
-        done = _checked_words(outcome)
-    return f"{outcome.verdict.replace('_', ' ').lower()}; {done}"
-
-
-def _checked_words(outcome: Outcome) -> str:
-    """What a comparison found; of a held file its checks fail as long as rows wait, which the number says better."""
-    failed = [check.name for check in outcome.checks if check.status is CheckStatus.FAIL]
-    behind = sum(change.insert + change.update + change.remove for change in outcome.plan.values())
-    if behind and outcome.look is not None and outcome.look.held_by:
-        return f"{behind:,} row{'s differ' if behind > 1 else ' differs'} in a copy of the held file"
-    return f"failed: {', '.join(failed)}" if failed else f"{len(outcome.checks)} checks"

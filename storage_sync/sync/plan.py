@@ -40,13 +40,13 @@ def make_plan(
     rows = [
         PlanRow("fetch", "fetch new rows", inserted, staged_bytes if inserted else 0, "removed again by undo"),
         PlanRow(
-            "replace", "replace changed rows", updated, None, "replaced bytes set aside where only the cache had them"
+            "replace", "replace changed rows", updated, None, "replaced bytes quarantined where only the cache had them"
         ),
-        PlanRow("remove", "remove rows gone from the window or the primary", removed, None, "set aside, restorable"),
+        PlanRow("remove", "remove rows gone from the window or the primary", removed, None, "quarantined, restorable"),
         PlanRow("primary", "primary", 0, 0, "never written"),
     ]
     if refused_rows:
-        rows.insert(3, PlanRow("refuse", "refuse rows that cannot be represented", refused_rows, None, "in quarantine"))
+        rows.insert(3, PlanRow("refuse", "reject rows that cannot be represented", refused_rows, None, "in quarantine"))
     level = 2 if removed else 1
     identity = hashlib.blake2s(
         f"{generation}:{base_root}:{root}:{inserted}:{updated}:{removed}".encode(), digest_size=2

@@ -9,6 +9,7 @@ from storage_sync import _native
 from storage_sync.cache.identity import real_path
 from storage_sync.checks.checks import WARN_ONLY, all_checks
 from storage_sync.checks.facts import CheckScope, TableFacts
+from storage_sync.reports.sentences import next_step, rows
 from storage_sync.state.witness import write_witness
 from storage_sync.sync.compare import Compared, known_to_primary
 from storage_sync.sync.context import Context
@@ -63,12 +64,13 @@ async def told(
     for check in draft.checks:
         if check.status is CheckStatus.FAIL and check.name in WARN_ONLY:
             draft.warn(f"{check.name}: {check.detail}")
-    refused = sum(fact.refused for fact in facts.values())
-    if refused:
+    if proof.refused:
+        said = f"{rows(proof.refused)} of the primary {'was' if proof.refused == 1 else 'were'} rejected"
         draft.exit_code = 7
-        draft.warn(f"{refused:,} rows of the primary were refused; storage-sync quarantine list names them")
+        draft.warn(f"{said}; storage-sync quarantine list names them")
+        draft.next_action = next_step((), proof.refused)
         if context.options.strict:
-            raise RowsRefused(f"{refused:,} rows of the primary were refused (--strict)")
+            raise RowsRefused(f"{said} (--strict)")
     return draft.outcome()
 
 
@@ -108,6 +110,7 @@ def make_proof(context: Context, compared: Compared, generation: int, identity: 
         at=time.time() if compared.waited is None else compared.waited.at,
         config_hash=compared.projection.scope.config_hash,
         identity=identity,
+        refused=sum(one.refused for one in compared.changes.values()),
     )
 
 

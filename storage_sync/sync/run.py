@@ -12,6 +12,7 @@ from storage_sync import _native
 from storage_sync.cache.identity import read_identity
 from storage_sync.cache.lease import Lease
 from storage_sync.cache.waiting_rows import Kept
+from storage_sync.reports.sentences import next_step
 from storage_sync.sync import guard
 from storage_sync.sync.apply import apply, settle
 from storage_sync.sync.compare import (
@@ -361,7 +362,8 @@ async def _planned(context: Context, comparison: Compared) -> Outcome:
     if look.replaces != "corrupt" and not differs(context, comparison):
         draft.verdict = Word.IN_SYNC
         draft.proof = make_proof(context, comparison, look.generation, look.identity)
-        draft.exit_code = 7 if any(fact.refused for fact in facts.values()) else 0
+        draft.exit_code = 7 if draft.proof.refused else 0
+        draft.next_action = next_step((), draft.proof.refused or 0)
         return draft.outcome()
     draft.verdict = difference(comparison)
     draft.next_action = "storage-sync sync"

@@ -19,6 +19,8 @@ class Changes(Protocol):
     @property
     def remove(self) -> int: ...
     @property
+    def withdrawn(self) -> int: ...
+    @property
     def relist(self) -> int: ...
     @property
     def same(self) -> int: ...
@@ -31,7 +33,8 @@ class Changes(Protocol):
 
 
 def table_changes(changes: Mapping[str, Changes]) -> dict[str, TableChange]:
-    return {table: TableChange(one.insert, one.update, one.remove) for table, one in changes.items()}
+    """All rows that leave the cache are removed: those that the primary lost, and those that it made unreadable."""
+    return {table: TableChange(one.insert, one.update, one.remove + one.withdrawn) for table, one in changes.items()}
 
 
 def pending_facts(changes: Mapping[str, Changes], primary: Mapping[str, int]) -> dict[str, TableFacts]:
@@ -44,7 +47,7 @@ def pending_facts(changes: Mapping[str, Changes], primary: Mapping[str, int]) ->
             differing=one.update,
             equal=one.same + one.relist,
             refused=one.refused,
-            surplus=one.remove,
+            surplus=one.remove + one.withdrawn,
             keys=tuple(one.keys),
         )
         for table, one in changes.items()
@@ -91,3 +94,8 @@ def table_counts(
 def writes(changes: Mapping[str, Changes]) -> bool:
     """Whether a transaction has anything to say about these rows."""
     return any(one.insert or one.update or one.remove or one.relist for one in changes.values())
+
+
+def equal(changes: Mapping[str, Changes]) -> bool:
+    """Whether the cache holds every expected row, and none that should have left it."""
+    return not any(one.insert or one.update or one.remove or one.withdrawn for one in changes.values())

@@ -148,6 +148,15 @@ class Proof:
     at: float
     config_hash: str = ""
     identity: FileIdentity | None = None
+    refused: int | None = None
+    """Rows of the primary that the proof leaves out because they were rejected; None: an older version did not say."""
+
+    def age(self, now: float) -> float | None:
+        """Seconds since it was made, at `now` in epoch seconds.
+
+        None when that lies in the future: the clock was wrong, then or now, and a proof of no known age is none.
+        """
+        return now - self.at if self.at <= now else None
 
 
 @dataclass(frozen=True, slots=True)

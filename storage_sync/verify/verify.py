@@ -11,14 +11,15 @@ import orjson
 
 from storage_sync import _native
 from storage_sync.checks.checks import all_checks
+from storage_sync.reports.sentences import failed_checks, next_step, rejected_rows
 from storage_sync.sync.compare import Compared, compared, looking, project, refusal_of
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.decide import difference
 from storage_sync.sync.inspection import Look, looked, marked_file_facts
 from storage_sync.sync.prove import check_scope, count, keep_known, make_proof, outside
-from storage_sync.sync.table_counts import pending_facts, table_changes
+from storage_sync.sync.table_counts import equal, pending_facts, table_changes
 from storage_sync.values.errors import StorageSyncError, exit_code_of
-from storage_sync.values.outcome import CheckStatus, Outcome, Word
+from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.part import Part
 
 ROWS_COMPARED = 1_000
@@ -54,11 +55,10 @@ async def run_verify(context: Context, *, deep: bool) -> Outcome:
             return draft.outcome(error)
     if refusal is not None:
         return draft.outcome(refusal)
-    failed = [check.name for check in draft.checks if check.status is CheckStatus.FAIL]
-    if failed:
-        draft.exit_code = 1
-        draft.next_action = draft.next_action or "storage-sync sync"
-    return draft.outcome()
+    outcome = draft.outcome()
+    failed = failed_checks(outcome)
+    step = draft.next_action or next_step(failed, rejected_rows(outcome))
+    return replace(outcome, exit_code=1 if failed else outcome.exit_code, next_action=step)
 
 
 def _judge(context: Context, comparison: Compared) -> None:
@@ -75,8 +75,7 @@ def _judge(context: Context, comparison: Compared) -> None:
 
 
 def _equal(comparison: Compared) -> bool:
-    changes = comparison.changes.values()
-    return comparison.look.scan is not None and not any(one.insert or one.update or one.remove for one in changes)
+    return comparison.look.scan is not None and equal(comparison.changes)
 
 
 def _tell_part(context: Context, comparison: Compared, part: Part) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from storage_sync.cache.holders import describe
+from storage_sync.reports.sentences import headline, line, verdict, waits
 from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.snapshot import PrimaryHealth, PrimaryStatus
 
@@ -19,7 +20,7 @@ WAITS = "waits"
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`word`: starting, ok, waits, the code word of an error, `partial` (refused rows), or a verdict in lower case."""
+    """`word`: starting, ok, waits, the code word of an error, `partial` (rejected rows), or a verdict in lower case."""
 
     word: str = STARTING
     message: str = ""
@@ -61,22 +62,16 @@ def _judged(condition: Condition, outcome: Outcome, at: float) -> Condition:
     error = outcome.error
     if error is not None:
         return _next(condition, Condition(error.code, error.message, error.hint, error.exit_code, at))
-    if outcome.verdict is Word.IN_SYNC and outcome.exit_code == 0:
-        return _next(condition, Condition(OK, "in sync", "", 0, at))
+    word = verdict(outcome)
+    if word is Word.IN_SYNC and outcome.exit_code == 0:
+        return _next(condition, Condition(OK, headline(outcome), "", 0, at))
     hint = outcome.next_action or ""
-    if outcome.verdict is Word.IN_SYNC:
-        refused = sum(count.refused or 0 for count in outcome.counts.values())
-        told = f"in sync, but {refused:,} rows of the primary were refused"
-        return _next(
-            condition, Condition("partial", told, hint or "storage-sync quarantine list", outcome.exit_code, at)
-        )
-    told = outcome.verdict.lower().replace("_", " ")
+    if word is Word.IN_SYNC:
+        return _next(condition, Condition("partial", headline(outcome), hint, outcome.exit_code, at))
     look = outcome.look
-    if outcome.verdict in (Word.STALE, Word.DRIFT) and look is not None and look.held_by:
-        rows = sum(change.insert + change.update + change.remove for change in outcome.plan.values())
-        said = f"{rows:,} rows wait until {describe(look.held_by[0])} has closed the cache"
-        return _next(condition, Condition(WAITS, said, "", 0, at))
-    return _next(condition, Condition(outcome.verdict.lower(), f"the cache is {told}", hint, outcome.exit_code, at))
+    if word in (Word.STALE, Word.DRIFT) and look is not None and look.held_by:
+        return _next(condition, Condition(WAITS, waits(outcome, describe(look.held_by[0])), "", 0, at))
+    return _next(condition, Condition(word.lower(), line(outcome), hint, outcome.exit_code, at))
 
 
 def after_ping(condition: Condition, primary: PrimaryHealth, at: float) -> Condition:

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from storage_sync.reports.sentences import line, plural
 from storage_sync.service.journal import rungs
-from storage_sync.service.snapshots import sentence
 from storage_sync.values.events import Event, LogLine, RunEnded
 from storage_sync.values.outcome import Outcome
 from storage_sync.watch.alert_state import Change
@@ -122,7 +122,8 @@ class Voice:
 
 def summary(outcome: Outcome) -> str:
     """The one line about a run that ended."""
-    told = sentence(outcome.command, outcome)
+    told = line(outcome)
     repaired = "; repaired: " + ", ".join(rungs(outcome)) if rungs(outcome) else ""
-    sent = f"{outcome.transfer.requests} requests, {outcome.transfer.bytes_received:,} bytes"
+    transfer = outcome.transfer
+    sent = f"{plural(transfer.requests, 'request')}, {plural(transfer.bytes_received, 'byte')}"
     return f"{told}{repaired}; exit {outcome.exit_code}, {outcome.seconds.total:.2f} s, {sent}"

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from console.cli.core import matches
+from console.cli.core import FIELDS, fits
 from console.cli.invocation import Invocation
 from console.cli.local import parse_since
 from console.cli.running import ProgressLine, duration, progress_text
 from console.keys.keymap import keymap
+from storage_sync.embeddings.words import parse
 from storage_sync.state.history import History
 from storage_sync.values.errors import UsageError
 from storage_sync.values.outcome import Orphan, Outcome, Word
@@ -44,17 +45,18 @@ ORPHANS = (
         ("norm:<0.5", [0]),
         ("norm:>0.5", [1]),
         ("norm:0.25", [0]),
-        ("norm:<x", []),
         ("dim:384 !reason:nowhere", [1]),
     ],
 )
 def test_the_filter(text: str, kept: list[int]) -> None:
-    assert [number for number, orphan in enumerate(ORPHANS) if matches(orphan, text)] == kept
+    terms = parse(text, FIELDS)
+    assert [number for number, orphan in enumerate(ORPHANS) if all(fits(orphan, term) for term in terms)] == kept
 
 
-def test_a_filter_on_an_unknown_field() -> None:
-    with pytest.raises(UsageError, match="norme"):
-        matches(ORPHANS[0], "norme:<5")
+@pytest.mark.parametrize("text", ["norme:<5", "norm:<x", "dim:", "bytes:many", "reason:typo", "!reason:typo"])
+def test_a_filter_that_can_fit_nothing_is_a_usage_error(text: str) -> None:
+    with pytest.raises(UsageError, match=r"is no number|no reason|knows no field"):
+        parse(text, FIELDS)
 
 
 def test_orphans_as_document_lines_and_csv(cli: Cli, core: Dictate) -> None:

@@ -179,14 +179,16 @@ def test_data_on_standard_output_talk_on_standard_error(cli: Cli, core: Dictate)
     assert (code, out) == (9, "")
     assert err.splitlines() == ["warning: odd", "error: too much would go", "hint: look at the plan"]
     _, _, err = cli.run("sync", *cli.stores, "--quiet")
-    assert err.splitlines() == ["error: too much would go", "hint: look at the plan"]
+    assert err.splitlines() == ["sync: too much would go (next: look at the plan)"]
 
 
 def test_quiet_says_nothing_when_all_is_well(cli: Cli, core: Dictate) -> None:
-    core(Outcome("sync", Word.IN_SYNC, 0, warnings=("odd",), next_action="rest"))
+    proof = Proof("00" * 32, "blake3", 1, "source", 0, 0.0)
+    core(Outcome("sync", Word.IN_SYNC, 0, proof=proof, warnings=("odd",), next_action="rest"))
     assert cli.run("sync", *cli.stores, "--quiet") == (0, "", "")
     code, out, err = cli.run("sync", *cli.stores)
-    assert (code, out) == (0, "IN_SYNC: The cache equals the primary.\n")
+    assert code == 0
+    assert out.startswith("IN_SYNC: The cache equals the primary.\nproof: ")
     assert err.splitlines() == ["warning: odd", "next: rest"]
 
 

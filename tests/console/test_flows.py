@@ -234,14 +234,14 @@ async def test_the_result_says_what_was_done_and_how_to_take_it_back(size: tuple
         text = screen_text(app)
         for said in (
             "step 3 of 3: result",
-            "▲ IN SYNC, 1 row refused",
-            "5 rows written   0 removed",
-            "7 cache-only rows kept",
+            "▲ In sync, except for 1 rejected row",
+            "5 rows changed",
+            "exist only in the cache",
             "cache.redb.old-20260902T143331Z",
             "1 check ok",
             "[/b][red]x 名前 \\e[31m",
             "u takes s-4122 back",
-            "Show refused",
+            "Show rejected",
             "Undo…",
             "Close",
         ):
@@ -259,7 +259,7 @@ async def test_a_hidden_run_tells_its_end() -> None:
         await started(app, bridge, pilot)
         await pilot.press("escape")
         await answer(app, bridge, pilot, "execute", outcome_of())
-        assert "Repair: IN SYNC, exit 7" in screen_text(app)
+        assert "Repair: in sync, except for 1 rejected row" in screen_text(app)
 
 
 async def test_a_damaged_old_file_is_kept_and_never_put_back() -> None:
@@ -339,7 +339,7 @@ async def test_the_quarantine_lists_runs_rows_and_files(size: tuple[int, int]) -
         await quarantine(app, bridge, pilot)
         assert latest(bridge, "quarantine")[1] == {"filter": "", "first": 0, "count": 500}
         text = screen_text(app)
-        for said in ("refused 1, from the primary", "set aside 3", "s-4121 repair", "runs that can be taken back"):
+        for said in ("rejected 1, from the primary", "set aside 3", "s-4121 repair", "runs that can be taken back"):
             assert said in text, said
         assert "[/b]" in text
         await pilot.press("j", "j", "j")
@@ -397,7 +397,7 @@ async def test_refused_rows_are_fetched_again() -> None:
         assert latest(bridge, "retry")[1] == {"ids": ["patterns/88c0"]}
         done = outcome_of(extra={"retried": {"accepted": ["patterns/88c0"], "refused": []}})
         await answer(app, bridge, pilot, "retry", done)
-        assert "1 accepted now, 0 still refused" in screen_text(app)
+        assert "1 accepted now, 0 still rejected" in screen_text(app)
         assert [kind for kind, _ in asked(bridge)].count("quarantine") == 2
         await pilot.press("enter")
         assert asked(bridge)[-1][0] != "make_plan"

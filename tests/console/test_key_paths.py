@@ -824,7 +824,7 @@ KEPT = rows(
         shows=(ACTIVE,),
         top="QuarantineDialog",
     ),
-    Path("aside.open", "a refused row", ("enter",), go=REFUSED_ROW, shows=("t fetches refused rows again",)),
+    Path("aside.open", "a refused row", ("enter",), go=REFUSED_ROW, shows=("t fetches rejected rows again",)),
     Path("aside.open", "an old file", ("enter",), go=("u", "G"), shows=("a run that is listed above puts its old",)),
     Path(
         "aside.retry",
@@ -833,7 +833,7 @@ KEPT = rows(
         go=REFUSED_ROW,
         answers={"retry": RETRIED},
         asks=(("retry", {"ids": [BAD]}), LISTED),
-        shows=("1 accepted now, 0 still refused",),
+        shows=("1 accepted now, 0 still rejected",),
     ),
     Path(
         "aside.retry",
@@ -844,7 +844,9 @@ KEPT = rows(
         asks=(("retry", {"ids": [BAD]}),),
         shows=(SAID,),
     ),
-    Path("aside.retry", "no refused row", ("t",), go=ASIDE, shows=("t is for refused rows: mark one, or stand on it",)),
+    Path(
+        "aside.retry", "no refused row", ("t",), go=ASIDE, shows=("t is for rejected rows: mark one, or stand on it",)
+    ),
     Path(
         "aside.purge",
         "plans it",

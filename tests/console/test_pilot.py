@@ -244,7 +244,7 @@ async def test_help_is_of_the_screen_and_searchable(key: str) -> None:
         await pilot.press("slash", *"quarantine")
         await pilot.pause()
         text = screen_text(app)
-        assert "rows refused" in text
+        assert "rejected rows" in text
         assert "look at every embedding again" not in text
         await pilot.press("escape")
         await pilot.pause()

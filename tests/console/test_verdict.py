@@ -208,8 +208,8 @@ def test_a_check_of_another_generation_says_nothing() -> None:
 @pytest.mark.parametrize("name", ["orphaned_embeddings", "embedding_vectors"])
 def test_checks_that_only_warn_do_not_change_the_verdict(name: str) -> None:
     found = judge(replace(GOOD, checks=failing(name)))
-    assert (found.word, found.exit_code) == ("IN SYNC", 0)
-    assert "1 check warns" in found.sentence[0]
+    assert (found.word, found.exit_code) == ("IN SYNC", 1)
+    assert "1 check failed" in found.sentence[0]
 
 
 def test_stale_says_how_far_and_how_sure() -> None:
@@ -225,7 +225,7 @@ def test_in_sync_is_green_only_with_nothing_refused() -> None:
     assert (judge(GOOD).word, judge(GOOD).role, judge(GOOD).exit_code) == ("IN SYNC", Role.OK, 0)
     found = judge(replace(GOOD, quarantine=QuarantineView(refused=3)))
     assert (found.word, found.role, found.exit_code) == ("IN SYNC", Role.ATTENTION, 7)
-    assert "3 rows refused" in found.sentence[0]
+    assert "except for 3 rejected rows" in found.sentence[0]
 
 
 @pytest.mark.parametrize("name", snapshots.NAMES)
@@ -285,7 +285,7 @@ def test_a_stalled_core_is_only_asked_to_stop_what_runs() -> None:
 
 def test_what_was_refused_is_one_key_away() -> None:
     found = judge(replace(GOOD, quarantine=QuarantineView(refused=1)))
-    assert found.next[0].startswith("u shows what was refused; ")
+    assert found.next[0].startswith("u shows what was rejected; ")
     assert judge(GOOD).next[0].startswith("nothing to do; ")
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from storage_sync import __version__
-from storage_sync.reports.document import notes, progress_line, report, rfc3339, sentence, table, to_json
+from storage_sync.reports.document import notes, progress_line, report, rfc3339, table, to_json
 from storage_sync.values.outcome import (
     CacheWrites,
     Check,
@@ -149,12 +150,14 @@ def test_progress_line() -> None:
 
 def test_a_person_reads_sentence_proof_and_next_step() -> None:
     text = report(IN_SYNC)
-    assert "IN_SYNC: The cache equals the primary. 3 new, 1 changed, 0 gone. (CLEAN)" in text
+    assert (
+        "IN_SYNC: The cache equals the primary. 3 rows added, 1 changed. 2 episodes exist only in the cache. (CLEAN)"
+        in text
+    )
     assert "proof: root abababababababab… by sha3-256, generation 7, 2026-11-22T10:00:00Z" in text
     assert "took 0.31 s, 3 requests, 79.3 KiB received" in text
     assert "\x1b" not in text
     assert "next: storage-sync quarantine list" in notes(REFUSED_ROWS)
-    assert sentence(REFUSED_ROWS).endswith("1 row of the primary refused.")
 
 
 def test_an_error_is_said_beside_the_facts() -> None:
@@ -165,10 +168,10 @@ def test_an_error_is_said_beside_the_facts() -> None:
         "next: storage-sync sync --plan shows what would change",
     ]
     assert notes(GUARD, quiet=True).splitlines() == [
-        "error: 900 of 1,000 episodes would go",
-        "hint: storage-sync sync --allow-shrink",
+        "sync: 900 of 1,000 episodes would go (next: storage-sync sync --plan shows what would change)"
     ]
-    assert notes(REFUSED_ROWS, quiet=True) == ""
+    assert notes(REFUSED_ROWS, quiet=True).count("\n") == 0
+    assert notes(replace(GUARD, exit_code=11), quiet=True) == ""
 
 
 def test_colours_only_when_asked() -> None:

@@ -9,6 +9,7 @@ from storage_sync.values.outcome import (
     LockHolder,
     LookedAt,
     Outcome,
+    Proof,
     TableChange,
     TableCounts,
     Word,
@@ -21,12 +22,13 @@ LOCKED = ErrorValue("cache_locked", "another process holds it", "wait", True, 6)
 DAMAGED = ErrorValue("cache_damaged", "a page is damaged", "repair", False, 5)
 STOPPED = ErrorValue("interrupted", "stopped", "run it again", True, 143)
 GONE = PrimaryHealth(status=PrimaryStatus.UNREACHABLE, error=DOWN)
+PROOF = Proof("00" * 32, "blake3", 1, "source", 0, 100.0)
 START = Condition(since=100.0)
 
 
 def ended(verdict: Word = Word.IN_SYNC, exit_code: int = 0, error: ErrorValue | None = None) -> Outcome:
     refused = {"episodes": TableCounts(refused=2)} if exit_code == 7 else {}
-    return Outcome("sync", verdict, error.exit_code if error else exit_code, error=error, counts=refused)
+    return Outcome("sync", verdict, error.exit_code if error else exit_code, proof=PROOF, error=error, counts=refused)
 
 
 def test_a_proof_makes_it_well_and_a_start_is_no_recovery() -> None:
@@ -70,7 +72,7 @@ def test_a_held_file_is_no_trouble() -> None:
 def test_refused_rows_are_a_state_of_their_own() -> None:
     partial = after_run(START, ended(exit_code=7), 105.0)
     assert (partial.word, partial.trouble) == ("partial", True)
-    assert "2 rows" in partial.message
+    assert partial.message == "in sync, except for 2 rejected rows"
 
 
 def test_a_finding_without_an_error_is_named_by_its_verdict() -> None:

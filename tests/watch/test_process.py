@@ -87,7 +87,7 @@ def test_sigusr1_syncs_now_and_sighup_reads_the_settings_again(tmp_path: Path) -
         watch.until(well)
         first = len(watch.lines)
         watch.process.send_signal(signal.SIGUSR1)
-        watch.until(said("nothing to do"), after=first)
+        watch.until(said("nothing changed"), after=first)
         config.write_text("max_episodes_cache = 5\nmax_removal_ratio = 1.0\n")
         watch.process.send_signal(signal.SIGHUP)
         watch.until(said("now in effect: max_episodes_cache"))

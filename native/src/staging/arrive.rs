@@ -204,7 +204,8 @@ impl Core {
             loss: held.is_ours().then_some(Loss::Refused),
             action: Action::Refuse { raw_key: key.to_vec(), column, reason },
         };
-        self.count(&record, Fate::Refuse);
+        let fate = fate_of(&record);
+        self.count(&record, fate);
         self.hold(record)
     }
 }

@@ -49,6 +49,8 @@ pub struct Changes {
     pub(super) insert: u64,
     pub(super) update: u64,
     pub(super) remove: u64,
+    /// Rows of ours that leave because the primary's new form of them is refused; not in `remove`.
+    pub(super) withdrawn: u64,
     pub(super) relist: u64,
     pub(super) same: i64,
     pub(super) refused: u64,
@@ -60,9 +62,9 @@ pub struct Changes {
 #[pymethods]
 impl Changes {
     fn __repr__(&self) -> String {
-        let Self { insert, update, remove, relist, same, refused, expected, moved, .. } = self;
+        let Self { insert, update, remove, withdrawn, relist, same, refused, expected, moved, .. } = self;
         format!(
-            "<Changes +{insert} ~{update} -{remove} relist={relist} same={same} refused={refused} expected={expected} moved={moved}>"
+            "<Changes +{insert} ~{update} -{remove} withdrawn={withdrawn} relist={relist} same={same} refused={refused} expected={expected} moved={moved}>"
         )
     }
 }

@@ -41,8 +41,10 @@ struct Counts {
     update: u64,
     /// Ledger-only changes of rows that stay as they are.
     relist: u64,
-    /// Refused in this run.
+    /// Refused in this run, with no row of ours in the cache.
     refused: u64,
+    /// Refused in this run, so that our row leaves the cache.
+    withdrawn: u64,
     keys: Vec<String>,
 }
 
@@ -54,6 +56,7 @@ enum Fate {
     Update,
     Relist,
     Refuse,
+    Withdraw,
 }
 
 impl Counts {
@@ -64,12 +67,13 @@ impl Counts {
             Fate::Update => Some(&mut self.update),
             Fate::Relist => Some(&mut self.relist),
             Fate::Refuse => Some(&mut self.refused),
+            Fate::Withdraw => Some(&mut self.withdrawn),
         }
     }
 
     /// Take back what a row with this mark was counted as.
     fn take_back(&mut self, mark: u8) {
-        let fates = [Fate::Insert, Fate::Update, Fate::Relist, Fate::Refuse];
+        let fates = [Fate::Insert, Fate::Update, Fate::Relist, Fate::Refuse, Fate::Withdraw];
         if let Some(fate) = fates.into_iter().find(|fate| *fate as u8 == mark)
             && let Some(counter) = self.counter(fate)
         {
@@ -409,7 +413,8 @@ impl Core {
         let lane = &self.lanes[usize::from(table.number())];
         let empty = Compared::default();
         let compared = self.manifest.as_deref().map_or(&empty, |manifest| manifest.table(table));
-        let Counts { insert, update, relist, refused, keys } = &lane.counts;
+        let Counts { insert, update, relist, refused, withdrawn, keys } = &lane.counts;
+        let refused = refused + withdrawn;
         let relist = relist + refused + compared.settled_lost;
         // A snapshot that becomes the cache itself refuses every such row anew.
         let before = if self.snapshot && self.sibling { 0 } else { compared.still_refused };
@@ -423,7 +428,18 @@ impl Core {
         // A refused row counts twice here, as a change of the ledger and as what it is, so that all add up.
         let counted = insert + update + relist + refused + moved;
         let same = expected.cast_signed() - counted.cast_signed();
-        Changes { insert: *insert, update: *update, remove, relist, same, refused, expected, moved, keys }
+        Changes {
+            insert: *insert,
+            update: *update,
+            remove,
+            withdrawn: *withdrawn,
+            relist,
+            same,
+            refused,
+            expected,
+            moved,
+            keys,
+        }
     }
 }
 
@@ -432,6 +448,7 @@ fn fate_of(record: &Record) -> Fate {
         (Action::Write(_) | Action::Carry(_), None) => Fate::Insert,
         (Action::Write(_) | Action::Carry(_), Some(_)) => Fate::Update,
         (Action::Relist, _) => Fate::Relist,
+        (Action::Refuse { .. }, Some(_)) if record.loss.is_some() => Fate::Withdraw,
         (Action::Refuse { .. }, _) => Fate::Refuse,
         (Action::Forget, _) => Fate::Same,
     }

@@ -11,7 +11,7 @@ use crate::store::{self, STAGE, Store};
 use redb::{ReadableDatabase, ReadableTable};
 use storage_sync_codec::Table;
 
-use super::{Core, DONE, WAITING, Waiting, add, fate_of, forget};
+use super::{Core, DONE, Fate, WAITING, Waiting, add, fate_of, forget};
 
 impl Core {
     /// Open what an earlier run staged, if this path can use it.
@@ -65,7 +65,7 @@ impl Core {
     ) -> Outcome<()> {
         let wanted = &manifest.table(table).wanted;
         let held = self.scan.clone();
-        let mut found_rows: Vec<(usize, bool, bool, u64)> = Vec::new();
+        let mut found_rows: Vec<(usize, Fate, u64)> = Vec::new();
         reader.join(table, |key, entry, value| {
             let raw =
                 entry.as_ref().filter(|entry| entry.flag == REFUSED).map_or(key.as_bytes(), |entry| entry.raw_key);
@@ -79,31 +79,30 @@ impl Core {
                     }
             });
             if let Some(entry) = entry.filter(|_| proves) {
-                let known = match &held {
-                    Some(scan) => !matches!(scan.reader.held(table, key)?, Held::Nothing),
-                    None => false,
+                let held = match &held {
+                    Some(scan) => scan.reader.held(table, key)?,
+                    None => Held::Nothing,
                 };
-                found_rows.push((
-                    found.start,
-                    entry.flag == REFUSED,
-                    known,
-                    value.map_or(0, |value| value.len() as u64),
-                ));
+                let fate = match (entry.flag == REFUSED, &held) {
+                    (true, held) if held.is_ours() => Fate::Withdraw,
+                    (true, _) => Fate::Refuse,
+                    (false, Held::Nothing) => Fate::Insert,
+                    (false, _) => Fate::Update,
+                };
+                found_rows.push((found.start, fate, value.map_or(0, |value| value.len() as u64)));
             } else {
                 stale.push(forget(table, key));
             }
             Ok(())
         })?;
-        for (index, refused, known, bytes) in found_rows {
+        for (index, fate, bytes) in found_rows {
             let lane = self.lane(table);
             if lane.states[index] != WAITING {
                 continue;
             }
             lane.states[index] = DONE;
-            match (refused, known) {
-                (true, _) => lane.counts.refused += 1,
-                (false, true) => lane.counts.update += 1,
-                (false, false) => lane.counts.insert += 1,
+            if let Some(counter) = lane.counts.counter(fate) {
+                *counter += 1;
             }
             add(&self.progress.rows, 1);
             add(&self.progress.resumed, 1);

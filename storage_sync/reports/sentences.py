@@ -1,0 +1,246 @@
+"""Every sentence about a run, made of its counted changes and its proof: for screen, command line, log and notices.
+
+Pure: an outcome in, words out. No other place says how a run ended, so no two of them can differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from storage_sync.values.outcome import CheckStatus, Outcome, TableChange, Word
+
+FROM_THE_FUTURE = "the last proof is dated in the future, so the clock was wrong then or is now: it counts for nothing"
+SILENT_EXITS = frozenset({0, 6, 11})
+"""Ends that a job under cron need not hear of: done, the cache is held, another run is at it."""
+NOT_PROVING = frozenset({"undo", "orphans", "quarantine", "detach", "compact", "peek"})
+"""Commands that change or look at the cache without asking the primary: what they did is said, not a verdict."""
+
+_CLAIMS = {
+    Word.IN_SYNC: "The cache equals the primary",
+    Word.STALE: "The primary changed since the last proof",
+    Word.DRIFT: "The cache differs from what was proven",
+    Word.UNKNOWN: "Nothing can be proven now",
+    Word.DAMAGED: "The cache is damaged",
+    Word.REFUSED: "A guard stopped the run; nothing was changed",
+    Word.EMPTY: "There is nothing in the cache yet",
+}
+_OF_THE_FILE = frozenset({"orphaned_embeddings", "embedding_vectors"})
+"""Checks of what the file holds by itself: a sync brings the same rows again."""
+
+
+def plural(number: int, noun: str, many: str = "") -> str:
+    """`1 row`, `1,200 rows`; `many` where the plural does not end in s."""
+    return f"{number:,} {noun if number == 1 else many or noun + 's'}"
+
+
+def rows(number: int) -> str:
+    return plural(number, "row")
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Rows of one run over all tables. `rejected` None: the run did not count them."""
+
+    new: int = 0
+    changed: int = 0
+    removed: int = 0
+    rejected: int | None = None
+    only_cache: int = 0
+    only_cache_episodes: int = 0
+    quarantined: int = 0
+
+    @property
+    def touched(self) -> int:
+        return self.new + self.changed + self.removed
+
+    @property
+    def words(self) -> str:
+        """`3 rows added, 1 changed, 2 removed` without what is 0; '' when nothing was touched."""
+        named = ((self.new, "added"), (self.changed, "changed"), (self.removed, "removed"))
+        told = [f"{number:,} {word}" for number, word in named if number]
+        first = next((number for number, _ in named if number), 0)
+        return ", ".join(told).replace(f"{first:,} ", f"{rows(first)} ", 1)
+
+
+def tally(outcome: Outcome, *, planned: bool = False) -> Tally:
+    """What the run did, or with `planned` what it would do."""
+    changes = sums(outcome.plan if planned else outcome.applied)
+    counted = [count.refused for count in outcome.counts.values() if count.refused is not None]
+    proven = outcome.proof.refused if outcome.proof is not None else None
+    aside = outcome.extra.get("set_aside")
+    episodes = outcome.counts.get("episodes")
+    return Tally(
+        *changes,
+        rejected=sum(counted) if counted else proven,
+        only_cache=sum(count.cache_only or 0 for count in outcome.counts.values()),
+        only_cache_episodes=(episodes.cache_only or 0) if episodes is not None else 0,
+        quarantined=aside if isinstance(aside, int) else 0,
+    )
+
+
+def sums(changes: Mapping[str, TableChange]) -> tuple[int, int, int]:
+    """New, changed and removed rows of all tables."""
+    each = changes.values()
+    return sum(one.insert for one in each), sum(one.update for one in each), sum(one.remove for one in each)
+
+
+def rejected_rows(outcome: Outcome) -> int:
+    """Rows of the primary that the cache cannot take, as far as this run knows."""
+    return tally(outcome).rejected or 0
+
+
+# ------------------------------------------------------------------------------------------ the verdict
+
+
+def verdict(outcome: Outcome) -> Word:
+    """The word that may be said: never IN_SYNC without the proof."""
+    return Word.UNKNOWN if outcome.verdict is Word.IN_SYNC and outcome.proof is None else outcome.verdict
+
+
+def claim(outcome: Outcome) -> str:
+    """What is proven, in one sentence, and never more than that."""
+    word = verdict(outcome)
+    told = _CLAIMS[word]
+    subset = outcome.extra.get("subset")
+    if word is Word.UNKNOWN and isinstance(subset, Mapping):
+        told = f"Part {subset['part']} of {subset['of']} equals the primary, which proves nothing of the rest"
+    age = outcome.extra.get("proof_age_seconds")
+    if word is Word.IN_SYNC and isinstance(age, int | float):
+        told = f"In sync at the last proof, {age:.0f} s ago"
+    return f"{told}{_except(outcome)}."
+
+
+def _except(outcome: Outcome) -> str:
+    rejected = rejected_rows(outcome)
+    return f", except for {plural(rejected, 'rejected row')}" if rejected and verdict(outcome) is Word.IN_SYNC else ""
+
+
+def sentence(outcome: Outcome) -> str:
+    """The verdict of a run with all that it did and left: for the command line and for monitoring."""
+    counted = tally(outcome)
+    told = [claim(outcome)]
+    if counted.words:
+        told.append(f"{counted.words}.")
+    if verdict(outcome) is not Word.IN_SYNC and counted.rejected:
+        told.append(f"{rows(counted.rejected)} of the primary rejected.")
+    if only := only_in_cache(counted):
+        told.append(f"{only}.")
+    if failed := failed_checks(outcome):
+        told.append(f"{plural(len(failed), 'check')} failed: {', '.join(failed)}.")
+    return " ".join(told)
+
+
+def only_in_cache(counted: Tally) -> str:
+    """What no primary could give back; '' when there is nothing of the kind."""
+    if not counted.only_cache:
+        return ""
+    what, episodes = rows(counted.only_cache), counted.only_cache_episodes
+    if episodes == counted.only_cache:
+        what = plural(episodes, "episode")
+    elif episodes:
+        what = f"{plural(episodes, 'episode')} and {plural(counted.only_cache - episodes, 'other row')}"
+    return f"{what} {'exists' if counted.only_cache == 1 else 'exist'} only in the cache"
+
+
+def failed_checks(outcome: Outcome) -> tuple[str, ...]:
+    return tuple(check.name for check in outcome.checks if check.status is CheckStatus.FAIL)
+
+
+# --------------------------------------------------------------------------------------------- the end
+
+
+def headline(outcome: Outcome) -> str:
+    """How it ended, in a few words: the verdict of a run that asked the primary, else what was done."""
+    word = verdict(outcome)
+    if outcome.command in NOT_PROVING and word is not Word.IN_SYNC:
+        return _done(outcome)
+    return f"{word.replace('_', ' ').lower()}{_except(outcome)}"
+
+
+def _done(outcome: Outcome) -> str:
+    """What a command did that asks no primary."""
+    counted, extra = tally(outcome), outcome.extra
+    purged = extra.get("purge")
+    if outcome.command == "undo":
+        kept = extra.get("file_restored")
+        if kept:
+            return "the run was taken back: the old file is the cache again"
+        return f"the run was taken back: {counted.words}" if counted.words else "there was nothing to take back"
+    if outcome.command == "orphans" and counted.touched:
+        return f"{plural(counted.touched, 'embedding')} quarantined"
+    if outcome.command == "quarantine" and isinstance(purged, Mapping) and isinstance(purged.get("removed"), int):
+        return f"{rows(purged['removed'])} forgotten"
+    if outcome.command == "quarantine" and counted.touched:
+        return f"{rows(counted.touched)} restored"
+    return counted.words or "done"
+
+
+def result_word(outcome: Outcome) -> str:
+    """The word that history and metrics keep: an error's code, a verdict, or DONE for what asks no primary."""
+    if outcome.error is not None:
+        return outcome.error.code
+    if outcome.command in NOT_PROVING and outcome.verdict is Word.UNKNOWN:
+        return "DONE"
+    return verdict(outcome).value
+
+
+def line(outcome: Outcome, *, planned: bool = False) -> str:
+    """One line about the end of a run: for the log, the console's activity, notices and quiet jobs."""
+    counted = tally(outcome)
+    if outcome.error is not None:
+        return "; ".join(part for part in (outcome.error.message, counted.words) if part)
+    if planned:
+        pending = tally(outcome, planned=True).words or "nothing to do"
+        return f"plan {outcome.proposal.id}: {pending}" if outcome.proposal is not None else "no plan"
+    parts = [headline(outcome)]
+    if outcome.command in ("sync", "repair", "rebuild", "demo"):
+        quiet = "nobody wrote to the primary since it was read" if "renewed" in outcome.extra else "nothing changed"
+        parts.append(counted.words or quiet)
+    elif outcome.command not in NOT_PROVING and (pending := tally(outcome, planned=True).words):
+        parts.append(f"{pending} to write")
+    if counted.quarantined and outcome.command != "orphans":
+        parts.append(f"{rows(counted.quarantined)} quarantined")
+    if only := only_in_cache(counted):
+        parts.append(only)
+    held = outcome.look is not None and bool(outcome.look.held_by)
+    if tally(outcome, planned=True).touched and held:
+        # its checks fail as long as rows wait, which the number says better
+        parts.append("in a copy of the held file")
+    elif failed := failed_checks(outcome):
+        parts.append(f"{plural(len(failed), 'check')} failed: {', '.join(failed)}")
+    elif outcome.command == "verify":
+        parts.append(f"{plural(len(outcome.checks), 'check')} made")
+    return "; ".join(parts)
+
+
+def waits(outcome: Outcome, holder: str) -> str:
+    """What is to be written once a process lets the cache go."""
+    pending = tally(outcome, planned=True).touched
+    return f"{rows(pending)} {'waits' if pending == 1 else 'wait'} until {holder} has closed the cache"
+
+
+def finding(outcome: Outcome) -> str:
+    """What `doctor` and `orphans` found."""
+    if outcome.command == "orphans":
+        there = outcome.extra.get("orphans_found")
+        shown, found = len(outcome.orphans), there if isinstance(there, int) else len(outcome.orphans)
+        if not found:
+            return "No broken vectors."
+        if shown == found:
+            return f"{plural(found, 'broken vector')}."
+        match = "matches" if shown == 1 else "match"
+        return f"{shown or 'None'} of {plural(found, 'broken vector')} {match} what was asked for."
+    failed = [check.name for check in outcome.checks if check.status in (CheckStatus.FAIL, CheckStatus.UNKNOWN)]
+    return f"Look at {', '.join(failed)}." if failed else "Nothing stands in the way of a sync."
+
+
+def next_step(failed: Collection[str], rejected: int) -> str | None:
+    """The command that helps with these checks or rejected rows; None when there is nothing to do."""
+    if "cache_integrity" in failed:
+        return "storage-sync repair"
+    if set(failed) - _OF_THE_FILE:
+        return "storage-sync sync"
+    if failed:
+        return "storage-sync orphans list"
+    return "storage-sync quarantine list" if rejected else None

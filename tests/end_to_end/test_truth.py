@@ -1,0 +1,150 @@
+"""What is said after a run is what was proven and counted: no word, number or exit code says more."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support import stores
+from tests.support.command import REPOSITORY, Tool, applied
+
+BROKEN = (
+    "UPDATE episodes SET steps = '{broken' WHERE episode_id IN (SELECT episode_id FROM episodes ORDER BY 1 LIMIT {})"
+)
+SHIFTED = "import time\nreal = time.time\ntime.time = lambda: real() + 86400.0\n"
+"""A `sitecustomize` under which a process lives a day ahead."""
+
+
+@pytest.fixture
+def tool(tmp_path: Path) -> Tool:
+    """A proven cache of do-memory's own primary."""
+    tool = Tool.at(tmp_path / "tool", f"file:{stores.primary('v47-small', tmp_path)}")
+    tool.sync()
+    return tool
+
+
+def spoil(tool: Tool, rows: int) -> None:
+    """Rows that are in the cache become unreadable on the primary."""
+    stores.execute(Path(tool.primary.removeprefix("file:")), [BROKEN.replace("{}", str(rows))])
+
+
+def test_rows_that_leave_because_they_became_unreadable_are_counted_and_said(tool: Tool) -> None:
+    spoil(tool, 2)
+    document = tool.sync()
+    assert document["exit_code"] == 7
+    assert applied(document)["episodes"] == {"remove": 2}
+    assert document["next_action"] == "storage-sync quarantine list"
+    checks = {check["name"]: check for check in document["checks"]}
+    there = document["counts"]["episodes"]["cache"]
+    for name in ("episode_count", "latest_episodes"):
+        assert (checks[name]["actual"], checks[name]["expected"]) == (there, there + 2)
+        assert "2 rejected" in checks[name]["detail"]
+
+    said = tool.run("history").stdout.splitlines()[1].split()
+    assert said[-4:] == ["0", "2", "7", "IN_SYNC"]
+
+
+@pytest.mark.parametrize(("rows", "words"), [(1, "1 rejected row"), (2, "2 rejected rows")])
+def test_every_command_mentions_rejected_rows(tool: Tool, rows: int, words: str) -> None:
+    spoil(tool, rows)
+    assert f"except for {words}" in tool.run("sync").stdout
+    for command in (("sync",), ("status",), ("status", "--check"), ("status", "--nagios"), ("verify",)):
+        result = tool.run(*command)
+        assert f"except for {words}" in result.stdout, command
+        assert "The cache equals the primary." not in result.stdout
+        assert f"{rows} rows" not in result.stdout + result.stderr or rows != 1
+    assert tool.json("status").document["next_action"] == "storage-sync quarantine list"
+
+
+def test_monitoring_warns_of_rejected_rows(tool: Tool) -> None:
+    assert tool.run("status", "--nagios").exit_code == 0
+    spoil(tool, 1)
+    tool.sync()
+    result = tool.run("status", "--nagios")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("STORAGE_SYNC WARNING - IN_SYNC: ")
+    assert "refused=1" in result.stdout
+
+
+def test_a_quiet_job_says_one_line_when_somebody_has_to_hear_of_it(tool: Tool, tmp_path: Path) -> None:
+    quiet = tool.run("sync", "--quiet")
+    assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (0, "", "")
+    spoil(tool, 1)
+    heard = tool.run("sync", "--quiet")
+    assert (heard.exit_code, heard.stdout) == (7, "")
+    assert heard.stderr.count("\n") == 1
+    assert "except for 1 rejected row" in heard.stderr
+    assert "storage-sync quarantine list" in heard.stderr
+    gone = Tool.at(tmp_path / "gone", f"file:{tmp_path / 'nothing.db'}").run("sync", "--quiet")
+    assert (gone.stdout, gone.stderr.count("\n")) == ("", 1)
+    assert gone.exit_code not in (0, 6, 11)
+
+
+def test_a_verify_before_the_sync_does_not_call_rows_equal_that_have_to_leave(tool: Tool) -> None:
+    """The primary made them unreadable; the cache still has them."""
+    spoil(tool, 1)
+    document = tool.json("verify").document
+    assert (document["exit_code"], document["verdict"], document["next_action"]) == (1, "STALE", "storage-sync sync")
+    assert document["plan"]["episodes"]["remove"] == 1
+
+
+def test_a_proof_from_the_future_is_no_proof(tmp_path: Path) -> None:
+    (tmp_path / "ahead").mkdir()
+    (tmp_path / "ahead" / "sitecustomize.py").write_text(SHIFTED)
+    primary = f"file:{stores.primary('v47-small', tmp_path)}"
+    now = Tool.at(tmp_path / "tool", primary)
+    ahead = Tool.at(now.folder, primary, PYTHONPATH=f"{tmp_path / 'ahead'}:{REPOSITORY}")
+    ahead.sync()
+    status = now.json("status", "--max-age", "60")
+    assert (status.exit_code, status.document["verdict"]) == (10, "UNKNOWN")
+    assert status.document.get("proof") is None
+    assert any("future" in warning for warning in status.document["warnings"])
+    assert now.run("status", "--nagios").exit_code == 3
+    metrics = now.run("metrics").stdout
+    assert "\nstorage_sync_in_sync 0.0" in metrics
+    # an alert on the age of the last success would be silent for a day
+    assert "\nstorage_sync_last_success_timestamp_seconds" not in metrics
+    assert "\nstorage_sync_proof_age_seconds" not in metrics
+    now.sync()
+    assert now.json("status", "--max-age", "60").exit_code == 0
+
+
+def test_what_exists_nowhere_else_is_said(tool: Tool, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.db"
+    stores.primary("v47-small", tmp_path / "again").rename(empty)
+    stores.execute(empty, ["DELETE FROM episodes"])
+    adopting = Tool.at(tmp_path / "other", f"file:{empty}", stores.cache("v47-small", tmp_path / "taken"))
+    result = adopting.run("sync", "--adopt")
+    assert result.exit_code == 0, result.stderr
+    assert "60 episodes" in result.stdout
+    assert "only in the cache" in result.stdout
+
+
+def test_the_listing_of_orphans_tells_none_from_none_that_match(tool: Tool) -> None:
+    spoil(tool, 60)
+    assert tool.run("sync", "--allow-shrink").exit_code == 7
+    listed = json.loads(tool.run("orphans", "list", "--json").stdout)["orphans"]
+    assert len(listed) > 1
+    typo = tool.run("orphans", "list", "--reason", "typo")
+    assert typo.exit_code == 2
+    assert listed[0]["reason"] in typo.stderr
+    assert tool.run("orphans", "list", "--filter", "norm:<bogus").exit_code == 2
+    none = tool.run("orphans", "list", "--filter", "zzz-matches-nothing")
+    assert none.exit_code == 0
+    assert f"None of {len(listed)} broken vectors match" in none.stdout
+    assert "No broken vectors" not in none.stdout
+
+
+def test_verify_names_the_step_that_helps(tool: Tool) -> None:
+    """An orphan, or rejected rows only: a sync would bring the same again."""
+    spoil(tool, 2)
+    tool.sync()
+    document = tool.json("verify").document
+    failed = [check["name"] for check in document["checks"] if check["status"] == "fail"]
+    if failed:
+        assert failed == ["orphaned_embeddings"]
+        assert (document["exit_code"], document["next_action"]) == (1, "storage-sync orphans list")
+    else:
+        assert (document["exit_code"], document["next_action"]) == (7, "storage-sync quarantine list")

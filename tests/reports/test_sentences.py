@@ -1,0 +1,210 @@
+"""One run, one story: every outcome in every place where a person or a program reads of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from console.cli.core import nagios_code, nagios_line
+from console.views import result
+from storage_sync.reports import sentences
+from storage_sync.reports.document import notes, report
+from storage_sync.service.journal import summarise
+from storage_sync.values.outcome import (
+    CacheWrites,
+    Check,
+    CheckStatus,
+    ErrorValue,
+    Outcome,
+    Plan,
+    Proof,
+    TableChange,
+    TableCounts,
+    Transfer,
+    Word,
+)
+from storage_sync.values.snapshot import Run
+from storage_sync.watch.alert_state import Condition, after_run
+from storage_sync.watch.watch_log import summary
+from widgets.glyphs import Look, Role
+from widgets.line import text_of
+
+NOW = 1_800_000_000.0
+RUN = Run("s-1", "sync", "in_place", "manual", NOW - 1)
+GUARD = ErrorValue(
+    "guard", "178 of 213 rows would be removed; nothing was changed", "storage-sync sync --plan", False, 9
+)
+STRICT = ErrorValue("partial", "1 row of the primary was rejected (--strict)", "storage-sync quarantine list", False, 7)
+ORPHANED = Check("orphaned_embeddings", CheckStatus.FAIL, 0, 1, "1 of 52 embeddings has no owner in the cache")
+PASSED = Check("episode_count", CheckStatus.PASS, 60, 60)
+DIFFERS = Check("content_digests", CheckStatus.FAIL, 213, 212, "episodes: 1 differ")
+PLAN = Plan("p-1", "sync", (1, ""), "", {}, (), 0.0, None, (), 1)
+
+
+def proof(refused: int = 0) -> Proof:
+    return Proof("ab" * 32, "blake3", 7, "cd" * 32, 0, NOW - 10, refused=refused)
+
+
+def counts(refused: int = 0, only: int = 0) -> dict[str, TableCounts]:
+    return {"episodes": TableCounts(60, 60, 60 - refused + only, only, refused)}
+
+
+def change(insert: int = 0, update: int = 0, remove: int = 0) -> dict[str, TableChange]:
+    return {"episodes": TableChange(insert, update, remove)}
+
+
+OUTCOMES = {
+    "nothing to do": Outcome("sync", Word.IN_SYNC, 0, proof=proof(), counts=counts(), checks=(PASSED,)),
+    "one row": Outcome("sync", Word.IN_SYNC, 0, proof=proof(), counts=counts(), applied=change(1)),
+    "rows of each kind": Outcome("sync", Word.IN_SYNC, 0, proof=proof(), counts=counts(), applied=change(3, 1, 2)),
+    "one rejected": Outcome("sync", Word.IN_SYNC, 7, proof=proof(1), counts=counts(1)),
+    "rejected rows left": Outcome(
+        "sync", Word.IN_SYNC, 7, proof=proof(2), counts=counts(2), applied=change(0, 0, 2), checks=(ORPHANED,)
+    ),
+    "rejected under --strict": Outcome(
+        "sync", Word.IN_SYNC, 7, proof=proof(1), counts=counts(1), applied=change(1), error=STRICT
+    ),
+    "only in the cache": Outcome("sync", Word.IN_SYNC, 0, proof=proof(), counts=counts(0, 60)),
+    "changed after the commit": Outcome("sync", Word.DRIFT, 1, counts=counts(), applied=change(1)),
+    "guard": Outcome("sync", Word.REFUSED, 9, plan=change(0, 0, 178), error=GUARD),
+    "a plan": Outcome("sync", Word.STALE, 0, plan=change(3, 1, 2), counts=counts(), proposal=PLAN),
+    "status": Outcome("status", Word.IN_SYNC, 0, proof=proof(2), extra={"proof_age_seconds": 10.0}),
+    "status without a proof": Outcome("status", Word.UNKNOWN, 0),
+    "verify, equal": Outcome("verify", Word.IN_SYNC, 0, proof=proof(), counts=counts(), checks=(PASSED,)),
+    "verify, different": Outcome("verify", Word.STALE, 1, plan=change(0, 1), counts=counts(), checks=(DIFFERS,)),
+    "verify, an orphan": Outcome("verify", Word.IN_SYNC, 1, proof=proof(), counts=counts(), checks=(PASSED, ORPHANED)),
+    "verify, a part": Outcome("verify", Word.UNKNOWN, 0, extra={"subset": {"part": 2, "of": 7}}),
+    "in sync without a proof": Outcome("sync", Word.IN_SYNC, 0),
+    "repair": Outcome(
+        "repair", Word.IN_SYNC, 0, proof=proof(), counts=counts(), applied=change(5), extra={"set_aside": 1}
+    ),
+    "rebuild": Outcome("rebuild", Word.IN_SYNC, 0, proof=proof(), counts=counts(), applied=change(213)),
+    "undo": Outcome("undo", Word.UNKNOWN, 0, applied=change(1, 0, 1), cache_writes=CacheWrites(1, 10)),
+    "undo of a rebuild": Outcome("undo", Word.DRIFT, 0, extra={"file_restored": "cache.redb.old-1"}),
+    "embeddings quarantined": Outcome("orphans", Word.UNKNOWN, 0, applied=change(0, 0, 1), extra={"set_aside": 1}),
+    "rows restored": Outcome("quarantine", Word.UNKNOWN, 0, applied=change(1)),
+    "rows forgotten": Outcome("quarantine", Word.UNKNOWN, 0, extra={"purge": {"removed": 1}}),
+    "empty": Outcome("status", Word.EMPTY, 0, states=("ABSENT",)),
+    "damaged": Outcome("status", Word.DAMAGED, 0, states=("CORRUPT",)),
+}  # fmt: skip
+
+
+def monitored(outcome: Outcome) -> str:
+    return nagios_line(outcome, nagios_code(outcome), NOW)
+
+
+def on_screen(outcome: Outcome) -> str:
+    return "\n".join(text_of(line) for line in result.lines(outcome, 200, Look()))
+
+
+def printed(outcome: Outcome) -> str:
+    return f"{report(outcome)}\n{notes(outcome)}"
+
+
+PLACES: dict[str, Callable[[Outcome], str]] = {
+    "command line": printed,
+    "quiet": lambda outcome: notes(outcome, quiet=True),
+    "monitoring": monitored,
+    "log": summary,
+    "activity": lambda outcome: sentences.line(outcome, planned=outcome.proposal is not None),
+    "notice": lambda outcome: after_run(Condition(), outcome, NOW).message,
+    "result": on_screen,
+    "history": lambda outcome: summarise(outcome, RUN).result,
+}
+TELLS_ALL = ("command line", "monitoring", "log", "activity", "result")
+"""Places that say what was changed; a notice and a quiet job say whether it is well."""
+every = pytest.mark.parametrize("name", OUTCOMES)
+everywhere = pytest.mark.parametrize("place", PLACES)
+
+
+@every
+@everywhere
+def test_words_are_plain_and_numbers_have_their_plural(name: str, place: str) -> None:
+    said = PLACES[place](OUTCOMES[name])
+    assert not re.search(r"(?<![\d,])1 [a-z-]* ?(rows|checks|requests|episodes|vectors|embeddings|bytes)\b", said), said
+    assert not re.search(r"refused (row|us)|rows? (was|were) refused|set aside|put back|None|\{|\bnone rows", said), (
+        said
+    )
+    assert "  ." not in said
+
+
+@every
+@everywhere
+def test_nobody_says_more_than_was_proven(name: str, place: str) -> None:
+    outcome = OUTCOMES[name]
+    said = PLACES[place](outcome).lower()
+    proven = outcome.verdict is Word.IN_SYNC and outcome.proof is not None
+    if not proven:
+        assert "equals the primary." not in said
+        assert "in sync" not in said or place == "history"
+    elif sentences.rejected_rows(outcome):
+        assert "equals the primary." not in said
+        assert not said.rstrip(".").endswith("in sync")
+
+
+@every
+@pytest.mark.parametrize("place", [place for place in PLACES if place != "history"])
+def test_rejected_rows_are_said_everywhere(name: str, place: str) -> None:
+    outcome = OUTCOMES[name]
+    rejected = sentences.rejected_rows(outcome)
+    said = PLACES[place](outcome)
+    if rejected and said:
+        assert re.search(rf"\b{rejected} (rejected row|row)", said), said
+    elif not rejected:
+        assert "reject" not in said or place == "command line"
+
+
+@every
+@pytest.mark.parametrize("place", TELLS_ALL)
+def test_what_was_changed_is_the_same_number_everywhere(name: str, place: str) -> None:
+    outcome = OUTCOMES[name]
+    counted = sentences.tally(outcome)
+    said = PLACES[place](outcome)
+    for number in (counted.new, counted.changed, counted.removed):
+        assert not number or re.search(rf"\b{number}\b", said), said
+    summarised = summarise(outcome, RUN)
+    assert (summarised.new, summarised.changed, summarised.gone) == (counted.new, counted.changed, counted.removed)
+
+
+@every
+def test_green_is_only_what_is_proven_and_whole(name: str) -> None:
+    outcome = OUTCOMES[name]
+    whole = outcome.verdict is Word.IN_SYNC and outcome.proof is not None
+    clean = not sentences.rejected_rows(outcome) and not sentences.failed_checks(outcome)
+    if outcome.error is None and outcome.command not in sentences.NOT_PROVING:
+        assert (result.role_of(outcome) is Role.OK) == (whole and clean)
+    if nagios_code(outcome) == 0:
+        assert whole
+        assert clean
+
+
+def test_a_quiet_job_speaks_once_or_not_at_all() -> None:
+    for outcome in OUTCOMES.values():
+        said = PLACES["quiet"](outcome)
+        assert bool(said) == (outcome.exit_code not in (0, 6, 11))
+        assert "\n" not in said
+
+
+def test_a_run_that_asks_no_primary_is_told_by_what_it_did() -> None:
+    told = {name: sentences.headline(OUTCOMES[name]) for name in OUTCOMES}
+    assert told["embeddings quarantined"] == "1 embedding quarantined"
+    assert told["rows restored"] == "1 row restored"
+    assert told["rows forgotten"] == "1 row forgotten"
+    assert told["undo"] == "the run was taken back: 1 row added, 1 removed"
+    assert told["undo of a rebuild"] == "the run was taken back: the old file is the cache again"
+    assert summarise(OUTCOMES["undo"], RUN).result == "DONE"
+
+
+def test_the_next_step_is_one_that_helps() -> None:
+    assert sentences.next_step(("content_digests", "orphaned_embeddings"), 0) == "storage-sync sync"
+    assert sentences.next_step(("orphaned_embeddings",), 2) == "storage-sync orphans list"
+    assert sentences.next_step(("cache_integrity", "content_digests"), 0) == "storage-sync repair"
+    assert sentences.next_step((), 2) == "storage-sync quarantine list"
+    assert sentences.next_step((), 0) is None
+
+
+def test_requests_and_bytes_of_the_log_have_their_plural() -> None:
+    one = Outcome("sync", Word.IN_SYNC, 0, proof=proof(), transfer=Transfer(1, 1))
+    assert summary(one).endswith("1 request, 1 byte")
