@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from console.views.frame import Frame
-from console.views.verdict import LOCK_STATES, is_damaged, states_of
-from storage_sync.values.outcome import CheckStatus
+from console.views.verdict import LOCK_STATES, holds, is_damaged, states_of
+from storage_sync.values.outcome import Check, CheckStatus
 from storage_sync.values.snapshot import CheckResult
 from widgets import fmt
 from widgets.check_list import CheckList, CheckRow
@@ -38,9 +38,7 @@ def ordered(frame: Frame) -> list[CheckResult]:
 
 def expired(frame: Frame, result: CheckResult) -> bool:
     """Whether the result no longer speaks of the cache as it is now."""
-    generation = frame.snapshot.cache.generation
-    moved = result.generation is not None and generation is not None and result.generation != generation
-    return moved or frame.now - result.at > frame.snapshot.freshness.max_age_s
+    return not holds(frame.snapshot, result, frame.now)
 
 
 def check_list(frame: Frame) -> CheckList:
@@ -74,12 +72,18 @@ def words(frame: Frame, name: str) -> tuple[str, str]:
     return frame.clean(name.replace("_", " ")), frame.clean(name.replace("_", " "))
 
 
+def _is_short(check: Check) -> bool:
+    """A check that passes with fewer rows than are expected: the others were rejected."""
+    counted = isinstance(check.expected, int) and isinstance(check.actual, int)
+    return check.status is CheckStatus.PASS and counted and check.actual != check.expected
+
+
 def role_of(frame: Frame, result: CheckResult) -> Role:
-    role = _ROLES[result.check.status]
-    if role is Role.OK and is_damaged(frame.snapshot):
+    role = Role.ATTENTION if _is_short(result.check) else _ROLES[result.check.status]
+    if role in {Role.OK, Role.ATTENTION} and is_damaged(frame.snapshot):
         # no check passes a damaged file: this one was made of what was there before
         return Role.UNKNOWN
-    return Role.UNKNOWN if role in {Role.OK, Role.FAILED} and expired(frame, result) else role
+    return Role.UNKNOWN if role in {Role.OK, Role.ATTENTION, Role.FAILED} and expired(frame, result) else role
 
 
 def check_row(frame: Frame, result: CheckResult) -> CheckRow:

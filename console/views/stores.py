@@ -198,14 +198,18 @@ def _lock(frame: Frame) -> Fact:
 
 def _integrity(frame: Frame) -> Fact:
     cache, glyphs = frame.snapshot.cache, frame.look.glyphs
-    if cache.integrity is None:
+    found = cache.integrity
+    if found is None:
         return Fact("check", toned(Role.UNKNOWN, "integrity not checked yet", glyphs=glyphs))
-    ok = cache.integrity.status is CheckStatus.PASS
-    role = Role.OK if ok else Role.FAILED if cache.integrity.status is CheckStatus.FAIL else Role.UNKNOWN
-    word = {Role.OK: "integrity ok", Role.FAILED: "integrity failed"}.get(role, "integrity not checked")
-    dated = f" {frame.ago(cache.integrity_at)} ago" if cache.integrity_at is not None else ""
-    where = muted("on a copy")
-    return Fact("check", toned(role, f"{word}{dated}", glyphs=glyphs), extra=where)
+    check = found.now(cache.identity)
+    dated = f"{frame.ago(found.at)} ago"
+    if check is None:
+        was = "ok" if found.was.status is CheckStatus.PASS else "failed"
+        value = toned(Role.UNKNOWN, f"integrity was {was}, {dated}", glyphs=glyphs)
+        return Fact("check", value, extra=muted("the file changed since"))
+    ok = check.status is CheckStatus.PASS
+    word = f"integrity {'ok' if ok else 'failed'} {dated}"
+    return Fact("check", toned(Role.OK if ok else Role.FAILED, word, glyphs=glyphs), extra=muted("on a copy"))
 
 
 def _state(frame: Frame) -> Fact:

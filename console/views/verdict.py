@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from console.views.hints import in_keys
 from storage_sync.values.outcome import CheckStatus, HolderKind, LockHolder, Word
-from storage_sync.values.snapshot import LockState, PrimaryStatus, Snapshot
+from storage_sync.values.snapshot import CheckResult, LockState, PrimaryStatus, Snapshot
 from widgets import fmt
 from widgets.glyphs import Role
 
@@ -390,7 +390,7 @@ def _unknown(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         return Verdict(
             "UNKNOWN", Role.UNKNOWN, (f"The primary has not been asked yet. {was}",), ("wait, or t asks now.",), "t", 3
         )
-    if snapshot.verdict in {Word.STALE, Word.DRIFT} or _rows_behind(snapshot) or _failed_checks(snapshot):
+    if snapshot.verdict in {Word.STALE, Word.DRIFT} or _rows_behind(snapshot) or _contradicting(snapshot, now):
         return None
     if snapshot.verdict is Word.IN_SYNC and proof_valid(snapshot, now):
         return None
@@ -442,7 +442,7 @@ def _why_not_now(snapshot: Snapshot) -> str:
 
 
 def _drift(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
-    failed = _failed_checks(snapshot)
+    failed = _contradicting(snapshot, now)
     behind = snapshot.verdict is Word.STALE or bool(_rows_behind(snapshot))
     drifted = "LOCAL_DRIFT" in states_of(snapshot) or snapshot.verdict is Word.DRIFT
     if not drifted and (behind or not failed):
@@ -493,7 +493,7 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         return None
     proof = snapshot.freshness.proof
     rejected = snapshot.quarantine.refused
-    failed = [result.check.name for result in snapshot.checks if result.check.status is CheckStatus.FAIL]
+    failed = _failed_checks(snapshot, now)
     extra = f", except for {fmt.plural(rejected, 'rejected row')}" if rejected else ""
     beside = f"; {fmt.plural(len(failed), 'check')} failed, see 2" if failed else ""
     generation = f", g-{proof.generation}" if proof is not None else ""
@@ -538,15 +538,25 @@ def _rows_behind(snapshot: Snapshot) -> int:
     return sum(lag.new + lag.changed + lag.gone for lag in snapshot.freshness.behind.values())
 
 
-def _failed_checks(snapshot: Snapshot) -> tuple[str, ...]:
+def holds(snapshot: Snapshot, result: CheckResult, now: float) -> bool:
+    """Whether what a check found is still so: the file is the same one, and it was found not too long ago."""
     generation = snapshot.cache.generation
+    changed = result.generation is not None and generation is not None and result.generation != generation
+    other = result.on != snapshot.cache.identity
+    return not changed and not other and 0 <= now - result.at <= snapshot.freshness.max_age_s
+
+
+def _failed_checks(snapshot: Snapshot, now: float) -> tuple[str, ...]:
+    """Checks that fail now, those that only warn among them."""
     return tuple(
         result.check.name
         for result in snapshot.checks
-        if result.check.status is CheckStatus.FAIL
-        and result.check.name not in WARN_ONLY_CHECKS
-        and (result.generation is None or generation is None or result.generation == generation)
+        if result.check.status is CheckStatus.FAIL and holds(snapshot, result, now)
     )
+
+
+def _contradicting(snapshot: Snapshot, now: float) -> tuple[str, ...]:
+    return tuple(name for name in _failed_checks(snapshot, now) if name not in WARN_ONLY_CHECKS)
 
 
 def _words(state: str) -> str:

@@ -17,6 +17,7 @@ from storage_sync.cache.lease import lease_holder
 from storage_sync.cache.states import judge_file
 from storage_sync.config.settings import Settings
 from storage_sync.primary.source import Fingerprint
+from storage_sync.reports.sentences import rows
 from storage_sync.service import health, snapshots
 from storage_sync.service.publisher import Board
 from storage_sync.service.schedule import backoff_s
@@ -257,12 +258,22 @@ class Pulse:
         self._identity = identity
         self._touched.set()
         self._board.event(FileChanged(path))
-        self._board.log("info", "watch", f"{cache.name} changed")
+        self._board.update(cache=replace(self._board.snapshot.cache, identity=identity))
+        if identity is None:
+            self._board.log("warn", "watch", self._removed(cache.name))
+        else:
+            self._board.log("info", "watch", f"{cache.name} changed")
         self._board.unproven("the cache file changed")
         known = self._board.snapshot.cache
         if known.look is not None:
             self._board.update(cache=replace(known, changed_since=True))
         self._agenda.note(file_changed_at=time.time())
+
+    def _removed(self, name: str) -> str:
+        """What is lost with the file, as far as the last proof told."""
+        only = sum(self._board.snapshot.freshness.cache_only.values())
+        lost = f"{rows(only)} that only it had cannot be restored" if only else "it had no row that cannot be fetched"
+        return f"{name} was removed; {lost}"
 
     async def locks(self) -> None:
         """Notice at once that a file was taken or is free, without a lock of our own (`docs/cache.md` 2.5)."""

@@ -8,7 +8,8 @@ from dataclasses import replace
 from storage_sync.cache.holders import unlisted
 from storage_sync.cache.states import FileJudgement, error_for
 from storage_sync.reports.sentences import rejected_rows
-from storage_sync.values.outcome import CacheState, CheckStatus, LockHolder, Outcome, Word, error_value
+from storage_sync.values.found import Found
+from storage_sync.values.outcome import CacheState, CheckStatus, FileIdentity, LockHolder, Outcome, Word, error_value
 from storage_sync.values.snapshot import (
     Behind,
     CacheHealth,
@@ -63,6 +64,7 @@ def from_outside(
         holder=judgement.holders[0] if judgement.holders else None,
         lease_holder=lease,
         looked_at=now,
+        identity=judgement.identity,
         error=error_value(error) if error is not None else None,
     )
 
@@ -134,6 +136,7 @@ def cache_after(cache: CacheHealth, outcome: Outcome, now: float) -> CacheHealth
     if outcome.proof is not None:
         generation = outcome.proof.generation
         cache = replace(cache, generation=generation, acked=max(generation, cache.acked or 0), schema=4, peek=None)
+        cache = replace(cache, identity=outcome.proof.identity)
     payload = outcome.extra.get("payload_bytes")
     return replace(cache, payload=payload) if isinstance(payload, int) else cache
 
@@ -142,7 +145,14 @@ def _checked(cache: CacheHealth, outcome: Outcome, now: float) -> CacheHealth:
     """What redb's own check said, where it was asked for."""
     asked = (CheckStatus.PASS, CheckStatus.FAIL)
     found = next((one for one in outcome.checks if one.name == "cache_integrity" and one.status in asked), None)
-    return replace(cache, integrity=found, integrity_at=now) if found is not None else cache
+    return replace(cache, integrity=Found(found, basis(outcome), now)) if found is not None else cache
+
+
+def basis(outcome: Outcome) -> FileIdentity | None:
+    """The file that an outcome speaks of: the one that was proven, or the one that was looked at."""
+    if outcome.proof is not None and outcome.proof.identity is not None:
+        return outcome.proof.identity
+    return outcome.look.identity if outcome.look is not None else None
 
 
 def peeked(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> Snapshot:
@@ -155,7 +165,9 @@ def peeked(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> 
     peek = Peek(
         now - _figure(told, "copy_age_seconds"), _figure(told, "copy_seconds") * 1000, int(_figure(told, "attempts"))
     )
-    made = {one.name: CheckResult(one, now, generation, "copy", recent(one.name)) for one in outcome.checks}
+    made = {
+        one.name: CheckResult(one, now, generation, "copy", recent(one.name), basis(outcome)) for one in outcome.checks
+    }
     kept = tuple(result for result in snapshot.checks if result.check.name not in made)
     return replace(
         snapshot,
@@ -173,5 +185,6 @@ def _figure(told: Mapping[str, object], name: str) -> float:
 def checks_after(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> tuple[CheckResult, ...]:
     generation = outcome.proof.generation if outcome.proof is not None else snapshot.cache.generation
     subject = outcome.look.of if outcome.look is not None else "file"
-    made = tuple(CheckResult(check, now, generation, subject, recent(check.name)) for check in outcome.checks)
+    on = basis(outcome)
+    made = tuple(CheckResult(check, now, generation, subject, recent(check.name), on) for check in outcome.checks)
     return made or snapshot.checks

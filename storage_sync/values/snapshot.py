@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from storage_sync.values.found import Found
 from storage_sync.values.outcome import (
     CacheState,
     Check,
     CheckStatus,
     ErrorValue,
+    FileIdentity,
     LockHolder,
     LookedAt,
     Plan,
@@ -139,8 +141,10 @@ class CacheHealth:
     lock: LockState = LockState.FREE
     holder: LockHolder | None = None
     lease_holder: LockHolder | None = None
-    integrity: Check | None = None
-    integrity_at: float | None = None
+    identity: FileIdentity | None = None
+    """Of the file as it is now: what holds only of another one is the past."""
+    integrity: Found[Check] | None = None
+    """What redb's own check said."""
     generation: int | None = None
     acked: int | None = None
     schema: int | None = None
@@ -219,6 +223,8 @@ class CheckResult:
     subject: str = "file"
     """file, or copy when another process holds it."""
     recent: tuple[CheckStatus, ...] = ()
+    on: FileIdentity | None = None
+    """The file that it was made of; None when that changed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,7 +193,7 @@ def test_clean_alone_gives_no_verdict() -> None:
 
 
 def failing(name: str, generation: int | None = snapshots.GENERATION) -> tuple[CheckResult, ...]:
-    return (CheckResult(Check(name, CheckStatus.FAIL, 1, 0), NOW - 5, generation),)
+    return (CheckResult(Check(name, CheckStatus.FAIL, 1, 0), NOW - 5, generation, on=snapshots.FILE),)
 
 
 def test_a_failed_check_is_drift() -> None:

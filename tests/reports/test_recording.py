@@ -30,6 +30,7 @@ from storage_sync.values.events import (
     RunStarted,
     StateChanged,
 )
+from storage_sync.values.found import Found
 from storage_sync.values.outcome import (
     CacheState,
     Check,
@@ -129,7 +130,7 @@ snapshots = st.builds(
     primary=st.builds(PrimaryHealth, st.sampled_from(PrimaryStatus), texts, maybe, maybe, samples, error=errors),
     cache=st.builds(
         CacheHealth, texts, st.lists(st.sampled_from(CacheState), max_size=2).map(tuple), holder=holders,
-        lock=st.sampled_from(LockState), integrity=st.none() | checks,
+        lock=st.sampled_from(LockState), integrity=st.none() | st.builds(Found, checks, st.none(), reals),
         counts=st.dictionaries(texts, numbers, max_size=2), peek=st.none() | st.builds(Peek, reals, reals, numbers),
     ),
     freshness=st.builds(

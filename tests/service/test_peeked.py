@@ -37,8 +37,7 @@ async def test_a_peek_shows_facts_of_the_copy_and_judges_nothing(tmp_path: Path)
         assert seen.cache.peek.attempts >= 1
         assert 0 <= seen.taken_at - seen.cache.peek.copied_at < 60
         assert seen.cache.integrity is not None
-        assert seen.cache.integrity.status is CheckStatus.PASS
-        assert seen.cache.integrity_at is not None
+        assert seen.cache.integrity.was.status is CheckStatus.PASS
         assert seen.cache.generation == 1
         subjects = {result.check.name: result.subject for result in seen.checks}
         assert subjects["cache_integrity"] == "copy"
@@ -54,7 +53,7 @@ async def test_a_deep_check_is_dated_and_a_quick_one_keeps_its_date(tmp_path: Pa
         await watcher.answer(watcher.ask(service, "validate", deep=True))
         deep = await watcher.until(lambda snapshot: snapshot.cache.integrity is not None)
         await watcher.answer(watcher.ask(service, "validate", deep=False))
-        assert watcher.snapshots[-1].cache.integrity_at == deep.cache.integrity_at
+        assert watcher.snapshots[-1].cache.integrity == deep.cache.integrity
 
 
 async def test_a_console_that_looks_only_says_when_it_compares(tmp_path: Path) -> None:

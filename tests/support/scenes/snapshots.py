@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from storage_sync.values.events import Event, LogLine
+from storage_sync.values.found import Found
 from storage_sync.values.outcome import (
     TABLES,
     CacheState,
     Check,
     CheckStatus,
     ErrorValue,
+    FileIdentity,
     LockHolder,
     Plan,
     PlanRow,
@@ -97,6 +99,10 @@ def _primary() -> PrimaryHealth:
     )
 
 
+FILE = FileIdentity(64769, 131_077, 10_276_045, 1_788_359_603_000_000_000, 1_788_359_603_000_000_000)
+"""The cache file of every scene."""
+
+
 def _cache() -> CacheHealth:
     counts = (1000, 0, 412, 18, 0, 403, 96, 12, 0, 940)
     return CacheHealth(
@@ -105,8 +111,8 @@ def _cache() -> CacheHealth:
         size=10_276_045,
         payload=6_396_313,
         disk_free=44_023_414_784,
-        integrity=Check("cache_integrity", CheckStatus.PASS, None, None),
-        integrity_at=NOW - 720,
+        identity=FILE,
+        integrity=Found(Check("cache_integrity", CheckStatus.PASS, None, None), FILE, NOW - 720),
         generation=GENERATION,
         acked=GENERATION,
         schema=4,
@@ -127,7 +133,7 @@ def _check(
     keys = tuple(str(key) for key in more.get("keys", ()))  # type: ignore[attr-defined]
     recent = (CheckStatus.PASS,) * 13 + (status,)
     check = Check(name, status, expected, actual, detail=detail, keys=keys, seconds=0.022)
-    return CheckResult(check, NOW - age_s, GENERATION, recent=recent)
+    return CheckResult(check, NOW - age_s, GENERATION, recent=recent, on=FILE)
 
 
 def _checks_ok(age_s: float = 17) -> tuple[CheckResult, ...]:
@@ -345,7 +351,7 @@ def _locked() -> Scene:
         states=(CacheState.LOCKED_EXCLUSIVE,),
         lock=LockState.OTHER,
         holder=LockHolder(2231, "memory-mcp-server", "mem", NOW - 273_600, True),
-        integrity_at=NOW - 130,
+        integrity=Found(Check("cache_integrity", CheckStatus.PASS, None, None), FILE, NOW - 130),
         peek=Peek(NOW - 130, 14, 1),
     )
     ok, fail = _checks_ok(130), CheckStatus.FAIL
@@ -382,8 +388,7 @@ def _damaged() -> Scene:
         _cache(),
         states=(CacheState.CORRUPT,),
         error=error,
-        integrity=Check("cache_integrity", CheckStatus.FAIL, None, None),
-        integrity_at=NOW - 19,
+        integrity=Found(Check("cache_integrity", CheckStatus.FAIL, None, None), FILE, NOW - 19),
     )
     snapshot = replace(
         base.snapshot,
