@@ -98,6 +98,7 @@ def history(invocation: Invocation, *, since: str | None, limit: int) -> Answer:
         runs = book.runs(start, limit)
     rows = [
         (
+            run.id,
             rfc3339(run.started_at),
             run.kind,
             run.trigger,
@@ -110,7 +111,7 @@ def history(invocation: Invocation, *, since: str | None, limit: int) -> Answer:
         )
         for run in runs
     ]
-    head = ("started", "kind", "trigger", "took", "new", "changed", "gone", "exit", "result")
+    head = ("run", "started", "kind", "trigger", "took", "new", "changed", "removed", "exit", "result")
     outcome = _told("history", {"runs": [run_json(run) for run in runs]}, warnings=tuple(warnings))
     return Answer(outcome, _table(invocation, head, rows) or "No run is remembered yet.")
 

@@ -59,11 +59,10 @@ def _changed(
 
 def _rows(outcome: Outcome) -> str:
     """How many rows a change touched, and how it is taken back."""
-    from storage_sync.reports.document import number
+    from storage_sync.reports import sentences
 
-    total = sum(one.insert + one.update + one.remove for one in outcome.applied.values())
-    told = f"{number(total)} row{'' if total == 1 else 's'} changed by run {outcome.run_id}"
-    return f"{told}; storage-sync undo {outcome.run_id} takes it back."
+    told = sentences.line(outcome)
+    return f"{told[:1].upper()}{told[1:]}; storage-sync undo {outcome.run_id} takes it back."
 
 
 def undo(invocation: Invocation, run_id: str | None, *, plan_only: bool, yes: bool, limits: Limits) -> Answer:
@@ -90,8 +89,10 @@ def _number(text: str) -> int:
 
 def purge(invocation: Invocation, *, plan_only: bool, yes: bool) -> Answer:
     def told(outcome: Outcome) -> str:
+        from storage_sync.reports.sentences import plural
+
         found = outcome.extra.get("purge")
-        return f"{found['removed'] if isinstance(found, dict) else 0} old rows forgotten."
+        return f"{plural(found['removed'] if isinstance(found, dict) else 0, 'old row')} forgotten."
 
     return _changed(invocation, "purge", plan_only=plan_only, yes=yes, done=told, writes_cache=False)
 
@@ -143,9 +144,11 @@ def compact(invocation: Invocation, *, plan_only: bool, limits: Limits) -> Answe
         return Answer(outcome)
     from storage_sync.reports.document import size
 
-    text = f"{size(told['bytes_before'])} before"
-    if told["bytes_after"] is not None:
-        text += f", {size(told['bytes_after'])} after; the lock was held for {told['lock_seconds'] * 1000:.0f} ms"
+    if told["bytes_after"] is None:
+        text = f"The file has {size(told['bytes_before'])} now; how much of it redb gives back is known after compact"
+    else:
+        held = f"the lock was held for {told['lock_seconds'] * 1000:.0f} ms"
+        text = f"{size(told['bytes_before'])} before, {size(told['bytes_after'])} after; {held}"
     return Answer(outcome, f"{text}.")
 
 
@@ -169,7 +172,9 @@ def peek_text(invocation: Invocation, outcome: Outcome, told: dict[str, Any]) ->
     lines = [
         f"a private copy of {told['copied_at']}: {size(told['copy_bytes'])} in {told['copy_seconds'] * 1000:.0f} ms, "
         f"attempt {told['attempts']}; the cache is held by {holders}",
-        f"generation {told['generation']}, proved {told['proved_at'] or 'never'}",
+        f"generation {told['generation']}, proved {told['proved_at'] or 'never'}"
+        if told["generation"] is not None
+        else "this tool has not synced it yet: there is no generation and no proof",
     ]
     return "\n\n".join(
         part

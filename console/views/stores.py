@@ -31,13 +31,26 @@ _QUIET_STATES = frozenset({"CLEAN", "IN_SYNC", "STALE", "UNKNOWN"})
 
 def primary_card(frame: Frame) -> StoreCard:
     primary = frame.snapshot.primary
+    waiting = _waits(frame)
     return StoreCard(
         title=frame.label("Turso · primary"),
-        role=_STATUS_ROLES[primary.status],
-        word=primary.status.value,
+        role=Role.UNKNOWN if waiting else _STATUS_ROLES[primary.status],
+        word=f"no answer for {frame.ago(primary.auth_at)}" if waiting else primary.status.value,
         places=_url_places(frame, primary.url),
         facts=(_ping(primary), _auth(frame), _error(frame), _next(frame), *_read(frame), _server(frame)),
     )
+
+
+OVERDUE_S = 2.0
+"""So long after it was due, a question that has no answer is shown as one."""
+
+
+def _waits(frame: Frame) -> bool:
+    """Whether the primary was asked and has not answered, which is not what `connected` says."""
+    primary = frame.snapshot.primary
+    due = primary.next_at
+    asked = primary.status is PrimaryStatus.CONNECTED and due is not None and primary.auth_at is not None
+    return asked and due is not None and frame.now - due > OVERDUE_S and not frame.stalled
 
 
 def _url_places(frame: Frame, url: str) -> tuple[str, ...]:
@@ -74,12 +87,22 @@ def _error(frame: Frame) -> Fact:
     primary = frame.snapshot.primary
     if not primary.last_error:
         return Fact("error", muted("none seen"))
+    if primary.status is PrimaryStatus.CONNECTED:
+        return _past_error(frame)
     when = f", {frame.ago(primary.last_error_at)} ago" if primary.last_error_at is not None else ""
     retries = muted(fmt.plural(primary.retries, "retry").replace("retrys", "retries")) if primary.retries else ()
     said = frame.clean(primary.last_error)
-    tone = Tone.PLAIN if primary.status is PrimaryStatus.CONNECTED else Tone.FAILED
-    shorter = tuple((Piece(text, tone),) for text in (said, *_shorter(said)))
-    return Fact("error", (Piece(said, tone), *muted(when)), extra=retries, short=shorter, whole=True)
+    shorter = tuple((Piece(text, Tone.FAILED),) for text in (said, *_shorter(said)))
+    return Fact("error", (Piece(said, Tone.FAILED), *muted(when)), extra=retries, short=shorter, whole=True)
+
+
+def _past_error(frame: Frame) -> Fact:
+    """One that is over: its age comes first, and is never what a narrow terminal leaves out."""
+    primary = frame.snapshot.primary
+    ago = f"{frame.ago(primary.last_error_at)} ago" if primary.last_error_at is not None else "some time ago"
+    said = frame.clean(primary.last_error)
+    texts = [f"none now; {ago}: {text}" for text in (said, *_shorter(said))]
+    return Fact("error", muted(texts[0]), short=tuple(muted(text) for text in (*texts[1:], f"none now, last {ago}")))
 
 
 def _shorter(said: str) -> tuple[str, ...]:

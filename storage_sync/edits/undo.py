@@ -36,6 +36,7 @@ from storage_sync.edits.change import (
     stamped,
 )
 from storage_sync.files.writing import copy_file, require_keepable
+from storage_sync.reports.sentences import rows as counted
 from storage_sync.state.quarantine import FILE_NAME as ASIDE_NAME
 from storage_sync.state.quarantine import AsideValue, SetAside
 from storage_sync.state.undo_log import FILE_NAME, Step, UndoLog, UndoRun
@@ -107,7 +108,8 @@ def _intent(context: Context, look: Look, run: UndoRun) -> Intent:
     spent = tuple(one.row.id for one in aside if back.get((one.row.table, one.row.key)) == one.value)
     lost = []
     if moved:
-        lost.append(f"{moved:,} rows changed since that run and stay as they are")
+        stays = "stays as it is" if moved == 1 else "stay as they are"
+        lost.append(f"{counted(moved)} changed since that run and {stays}")
     if not run.whole:
         lost.append("that run changed more than is kept for undo: only the rows that it set aside can be put back")
     return Intent("undo", tuple(changes), _plan_rows(changes), tuple(lost), spent, {"undone_run": run.id})

@@ -406,7 +406,7 @@ def _difference_lines(outcome: Outcome, width: int, colour: bool) -> list[str]:
     rows = []
     for entry in found if isinstance(found, list) else []:
         columns = entry.get("columns") or []
-        names = ", ".join(str(column.get("name", column)) for column in columns)
+        names = ", ".join(str(column["column"]) for column in columns)
         rows.append((str(entry.get("table")), str(entry.get("kind")), str(entry.get("key")), names))
     return table(("table", "row", "key", "columns"), rows, width=width, colour=colour)
 

@@ -180,9 +180,8 @@ def result_word(outcome: Outcome) -> str:
     """The word that history and metrics keep: an error's code, a verdict, or DONE for what asks no primary."""
     if outcome.error is not None:
         return outcome.error.code
-    if outcome.command in NOT_PROVING and outcome.verdict is Word.UNKNOWN:
-        return "DONE"
-    return verdict(outcome).value
+    word = verdict(outcome)
+    return "DONE" if outcome.command in NOT_PROVING and word is not Word.IN_SYNC else word.value
 
 
 def line(outcome: Outcome, *, planned: bool = False) -> str:

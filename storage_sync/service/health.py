@@ -59,10 +59,18 @@ def failed(health: PrimaryHealth, error: StorageSyncError, at: float) -> Primary
         auth="refused" if isinstance(error, PrimaryRefused) else health.auth,
         last_error=error.message,
         last_error_at=at,
-        unreachable_since=health.unreachable_since if health.unreachable_since is not None else at,
+        unreachable_since=_since(health, at),
         retries=health.retries + 1,
         error=error_value(error),
     )
+
+
+def _since(health: PrimaryHealth, at: float) -> float:
+    """Since when there is no answer: the last one, since the time that a request waits in vain is part of it."""
+    if health.unreachable_since is not None:
+        return health.unreachable_since
+    answered_at = health.auth_at if health.status is PrimaryStatus.CONNECTED else None
+    return answered_at if answered_at is not None and answered_at <= at else at
 
 
 def percentile_95(pings: tuple[float | None, ...]) -> float | None:

@@ -127,6 +127,7 @@ def test_history(cli: Cli) -> None:
     assert len(document["runs"]) == 1
     _, out, _ = cli.run("history", *cli.stores)
     assert out.splitlines()[1].split() == [
+        "r2",
         "1970-01-03T00:00:00Z",
         "sync",
         "manual",

@@ -54,7 +54,7 @@ def test_a_named_run_is_taken_back_where_nothing_changed_since(stores: Stores) -
     now = stores.rows()
     code, document = stores.json("undo", first, "--plan")
     assert (code, document["plan"]) == (0, {"episodes": {"insert": 0, "update": 1, "remove": 0}})
-    assert "1 rows changed since" in document["lost"][0]
+    assert "1 row changed since" in document["lost"][0]
     assert stores.json("undo", first, "--yes")[0] == 0
     assert len({key for key, value in stores.rows().items() if now[key] != value}) == 1
 

@@ -148,3 +148,26 @@ def test_verify_names_the_step_that_helps(tool: Tool) -> None:
         assert (document["exit_code"], document["next_action"]) == (1, "storage-sync orphans list")
     else:
         assert (document["exit_code"], document["next_action"]) == (7, "storage-sync quarantine list")
+
+
+def test_a_person_is_given_what_the_next_command_needs(tool: Tool) -> None:
+    first = "(SELECT min(episode_id) FROM episodes)"
+    changed = f"UPDATE episodes SET task_description = 'x' WHERE episode_id = {first}"
+    stores.execute(Path(tool.primary.removeprefix("file:")), [changed])
+    told = tool.run("diff").stdout
+    assert "task_description" in told
+    assert "{" not in told
+    tool.sync()
+    run = tool.run("history").stdout.splitlines()[1].split()[0]
+    undone = tool.run("undo", run, "--yes")
+    assert undone.exit_code == 0, undone.stderr
+    assert "The run was taken back: 1 row changed" in undone.stdout
+    assert tool.run("history").stdout.splitlines()[1].split()[-1] == "DONE"
+    assert " now; how much of it" in tool.run("compact", "--plan").stdout
+
+
+def test_a_cache_that_was_never_synced_has_no_generation_none(tool: Tool, tmp_path: Path) -> None:
+    foreign = Tool.at(tmp_path / "foreign", tool.primary, stores.cache("v47-small", tmp_path / "own"))
+    told = foreign.run("peek").stdout
+    assert "None" not in told
+    assert "has not synced it yet" in told

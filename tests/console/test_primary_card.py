@@ -1,0 +1,61 @@
+"""What the card of the primary says of errors that are over, and of an answer that does not come."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from console.views.frame import Frame
+from console.views.freshness import freshness
+from console.views.stores import primary_card
+from console.views.verdict import verdict
+from storage_sync.service import health
+from storage_sync.values.errors import PrimaryUnavailable
+from storage_sync.values.snapshot import PrimaryHealth, PrimaryStatus, Snapshot
+from tests.support.scenes import snapshots
+from widgets.glyphs import Look, Role
+from widgets.line import text_of
+
+NOW = snapshots.NOW
+
+
+def frame_of(snapshot: Snapshot) -> Frame:
+    return Frame(snapshot, verdict(snapshot, now=NOW, beat_age=0.1), NOW, 0.1, Look())
+
+
+def with_primary(**changes: object) -> Frame:
+    snapshot = snapshots.scene("in_sync").snapshot
+    return frame_of(replace(snapshot, primary=replace(snapshot.primary, **changes)))  # type: ignore[arg-type]
+
+
+def test_an_error_that_is_over_says_so_and_when_at_every_width() -> None:
+    frame = with_primary(last_error="the primary refuses connections (http://127.0.0.1:1)", last_error_at=NOW - 785)
+    fact = next(fact for fact in primary_card(frame).facts if fact.label == "error")
+    for line in (fact.value, *fact.short):
+        assert text_of(line).startswith("none now")
+        assert "13m 05s ago" in text_of(line)
+
+
+def test_a_primary_that_does_not_answer_is_not_called_connected() -> None:
+    card = primary_card(with_primary(auth_at=NOW - 17, next_at=NOW - 12))
+    assert (card.role, card.word) == (Role.UNKNOWN, "no answer for 17 s")
+    assert primary_card(with_primary(auth_at=NOW - 5, next_at=NOW - 0.5)).word == "connected"
+
+
+@pytest.mark.parametrize(
+    ("before", "since"),
+    [
+        (PrimaryHealth(PrimaryStatus.CONNECTED, auth_at=NOW - 17), NOW - 17),
+        (PrimaryHealth(PrimaryStatus.UNREACHABLE, auth_at=NOW - 90, unreachable_since=NOW - 60), NOW - 60),
+        (PrimaryHealth(), NOW),
+        (PrimaryHealth(PrimaryStatus.CONNECTED, auth_at=NOW + 60), NOW),
+    ],
+)
+def test_it_is_unreachable_since_its_last_answer(before: PrimaryHealth, since: float) -> None:
+    assert health.failed(before, PrimaryUnavailable("no answer"), NOW).unreachable_since == since
+
+
+def test_no_sync_is_announced_on_a_damaged_cache() -> None:
+    fact = freshness(frame_of(snapshots.scene("damaged").snapshot)).next
+    assert text_of(fact.value) == "after a repair; r plans one"
