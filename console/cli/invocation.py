@@ -92,18 +92,38 @@ class Invocation:
         settings = self.loaded().settings
         if primary and settings.primary is None:
             raise ConfigError(
-                "no primary is named",
+                f"no primary is named{self._looked_in()}",
                 hint="give --primary URL, set TURSO_DATABASE_URL, or run storage-sync config init; "
                 "storage-sync demo needs neither",
             )
         if cache and settings.cache is None:
             raise ConfigError(
-                "no cache is named",
+                f"no cache is named{self._looked_in()}",
                 hint="give --cache PATH, set REDB_CACHE_PATH, or run storage-sync config init; "
                 "storage-sync demo needs neither",
             )
         token = self.token() if primary and not str(settings.primary).lower().startswith("file:") else None
         return Request(settings, token, limits.deadline, limits.wait_s, limits.max_attempts, frozenset(flags))
+
+    def about(self) -> dict[str, object]:
+        """Which primary, cache and configuration file a document is about, as far as they are known; no secret."""
+        from storage_sync.config.urls import redact_url
+
+        if self._loaded is None:
+            return {}
+        settings, file = self._loaded.settings, self._loaded.file
+        return {
+            "primary": redact_url(settings.primary) if settings.primary else None,
+            "cache": str(settings.cache) if settings.cache is not None else None,
+            "config": str(file) if file is not None else None,
+        }
+
+    def _looked_in(self) -> str:
+        """The configuration file that was read, or the one that is not there."""
+        from storage_sync.config.places import default_file
+
+        file = self.loaded().file
+        return f" in {file}" if file is not None else f", and there is no {self.config_file or default_file()}"
 
     def colour(self, stream: object = None) -> bool:
         """Whether that stream (default: standard output) is a terminal that may have colours."""

@@ -88,7 +88,9 @@ def print_answer(invocation: Invocation, answer: Answer) -> None:
 
     outcome, now = document.without_secrets(answer.outcome, invocation.secrets), time.time()
     if invocation.machine:
-        text = json_text(document.to_json(outcome), indent=invocation.json and sys.stdout.isatty())
+        told = document.to_json(outcome)
+        told |= {name: value for name, value in invocation.about().items() if name not in told}
+        text = json_text(told, indent=invocation.json and sys.stdout.isatty())
         write(sys.stdout, text)
         return
     if answer.raw:

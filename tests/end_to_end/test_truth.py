@@ -171,3 +171,22 @@ def test_a_cache_that_was_never_synced_has_no_generation_none(tool: Tool, tmp_pa
     told = foreign.run("peek").stdout
     assert "None" not in told
     assert "has not synced it yet" in told
+
+
+def test_a_document_says_what_it_is_about(tool: Tool) -> None:
+    for command in ("sync", "verify", "ping"):
+        document = tool.json(command).document
+        assert (document["primary"], document["cache"]) == (tool.primary, str(tool.cache)), command
+        assert document["config"] is None
+    assert tool.json("status").document["cache"]["path"] == str(tool.cache)
+
+
+def test_a_missing_setting_names_the_file_that_was_looked_for(tool: Tool, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("batch_size = 50\n")
+    for words, said in ((("--config", str(file)), f"in {file}"), ((), "there is no ")):
+        with tool.start_bare("sync", *words) as process:
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == 2
+        assert said in err
+        assert "config.toml" in err
