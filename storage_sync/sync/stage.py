@@ -21,6 +21,7 @@ from storage_sync.primary.errors import UndecodableText, error_for
 from storage_sync.primary.source import LocalSource, Source
 from storage_sync.sync.progress import Tracker
 from storage_sync.sync.streaming import Sink, pump
+from storage_sync.values.outcome import PATTERN_TABLES
 from storage_sync.values.snapshot import Phase
 
 T = TypeVar("T")
@@ -204,6 +205,9 @@ class Stager:
         staging = self._staging(None)
         with _closed_on_error(staging):
             await receive(staging)
+            # all that was to come is here: what was estimated gives way to what was counted
+            self._tracker.estimate(staging.rows)
+            self._report(staging)
             with translated():
                 await self._blocking(staging.seal)
         return staging
@@ -252,10 +256,11 @@ class Stager:
         return await self._call(function, *arguments)  # type: ignore[return-value]
 
     def _estimate(self, rows: Mapping[str, int]) -> None:
-        """Rows of the source tables bound what a snapshot brings; the window bounds its episodes, a part divides it."""
+        """About what a snapshot brings: rows of episodes come as far as these are in the window; a part divides all."""
         known = {table: count for table, count in rows.items() if table in self._scope.tables}
         if known:
-            whole = sum(known.values()) - max(known.get("episodes", 0) - self._scope.window, 0)
+            inside = min(1.0, self._scope.window / max(known.get("episodes", 0), 1))
+            whole = sum(count if table in PATTERN_TABLES else round(count * inside) for table, count in known.items())
             self._tracker.estimate(whole if self._scope.part is None else whole // self._scope.part[1])
 
     def _report(self, staging: _native.Staging) -> None:

@@ -190,3 +190,17 @@ def test_a_missing_setting_names_the_file_that_was_looked_for(tool: Tool, tmp_pa
         assert process.returncode == 2
         assert said in err
         assert "config.toml" in err
+
+
+@pytest.mark.parametrize("window", [50, 1000])
+def test_progress_is_of_what_the_run_has_to_do(tmp_path: Path, window: int) -> None:
+    """The primary holds far more than the window; the bar neither ends at a tenth nor stops before its end."""
+    large = Tool.at(tmp_path / "tool", f"file:{stores.primary('medium', tmp_path)}")
+    lines = [json.loads(line) for line in large.run("sync", "--jsonl", "--window", str(window)).stdout.splitlines()]
+    document = lines.pop()
+    came = sum(count["expected"] or 0 for count in document["counts"].values())
+    fetching = [line for line in lines if line["event"] == "progress" and line["rows_total"]]
+    assert fetching, lines
+    assert (fetching[-1]["rows"], fetching[-1]["rows_total"]) == (came, came)
+    assert max(line["rows_total"] for line in fetching) < 2 * came
+    assert all(line["rows"] <= line["rows_total"] for line in fetching[-1:])
