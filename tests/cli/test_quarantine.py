@@ -40,7 +40,7 @@ def test_list_and_show(cli: Cli, made: Demo) -> None:
         _, shown = cli.json("quarantine", "show", str(entry["id"]), *where)
         assert shown["entry"] == entry
     _, out, _ = cli.run("quarantine", *where)
-    assert out.rstrip().endswith("set aside.")
+    assert out.rstrip().endswith("quarantined.")
     code, document = cli.json("quarantine", "show", "none", *where)
     assert (code, document["error"]["code"]) == (2, "usage")
 
