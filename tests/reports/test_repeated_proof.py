@@ -1,4 +1,4 @@
-"""Plain `status` repeats a proof only while it is young, of this very file, and nothing was found against it."""
+"""Plain `status` repeats a proof only while it is young and nothing was found against it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,6 @@ from storage_sync.service.operations import sync, verify
 from storage_sync.state.witness import read_witness, write_witness
 from storage_sync.values.outcome import Word
 from tests.support import stores
-from tests.support.processes import running
-
-LOCKS = """
-import fcntl, sys
-file = open(sys.argv[1])
-fcntl.flock(file, fcntl.LOCK_SH)
-print("ready", flush=True)
-sys.stdin.read()
-"""
 
 
 @pytest.fixture
@@ -54,21 +45,6 @@ async def test_a_proof_is_repeated_until_it_is_too_old(proven: Settings, age: fl
     assert verdict(proven) is Word.IN_SYNC
     aged(proven, age)
     assert verdict(proven) is word
-
-
-async def test_a_proof_is_not_repeated_of_another_file(proven: Settings) -> None:
-    assert proven.cache is not None
-    data = proven.cache.read_bytes()
-    proven.cache.unlink()
-    proven.cache.write_bytes(data)
-    assert verdict(proven) is Word.UNKNOWN
-
-
-async def test_a_proof_is_not_repeated_while_another_process_holds_the_file(proven: Settings) -> None:
-    """It has not written yet: to all numbers the file is the one of the proof."""
-    with running(LOCKS, proven.cache):
-        assert verdict(proven) is Word.UNKNOWN
-    assert verdict(proven) is Word.IN_SYNC
 
 
 async def test_a_proof_is_not_repeated_after_a_run_found_something_against_it(proven: Settings) -> None:
