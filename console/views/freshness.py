@@ -101,6 +101,11 @@ def _notes(frame: Frame) -> tuple[Fact, ...]:
     notes: list[Fact] = []
     if _counted(frame):
         notes.append(Fact("compared", plain(_behind_note(frame))))
+    waiting = frame.snapshot.cache.waiting
+    if waiting is not None:
+        wait = "waits" if waiting.rows == 1 else "wait"
+        told = f"{fmt.plural(waiting.rows, 'row')} {wait} since {fmt.clock(waiting.since)}"
+        notes.append(Fact("waiting", plain(told), extra=muted("until the cache is free")))
     kept = sum(frame.snapshot.freshness.cache_only.values())
     if kept:
         notes.append(Fact("cache-only", plain(fmt.plural(kept, "row")), extra=muted("the primary never had; kept")))

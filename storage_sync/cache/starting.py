@@ -66,6 +66,12 @@ def withdraw(cache: str) -> None:
             Path(starting_path(cache)).unlink()
 
 
+def is_announced(cache: str, pid: int) -> bool:
+    """Whether this process said that it was about to open the cache."""
+    note = _read(cache)
+    return note is not None and note.pid == pid and _ticks(pid) in (note.ticks, None)
+
+
 def starting(cache: str) -> Starting | None:
     """Who is about to open the cache, another process than this one; None when nobody is. Blocking: reads `/proc`."""
     awaited = [note for note in _read(cache) if note.pid != os.getpid() and _is_on_its_way(note)]

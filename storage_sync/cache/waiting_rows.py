@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -101,6 +102,21 @@ def read_waiting(cache: str) -> Found:
         return Found(problem=f"{path}: its note cannot be read ({error}); it is fetched again")
     except OSError as error:
         return Found(problem=f"{path} cannot be read: {error.strerror}", ours=False)
+
+
+def waiting_json(note: WaitingNote) -> dict[str, object]:
+    """`waiting` of a document."""
+    return {"rows": note.rows, "since": _moment(note.since), "as_of": _moment(note.at), "generation": note.generation}
+
+
+def waiting_text(note: WaitingNote) -> str:
+    """`12 rows wait since 2026-11-30T14:02:00Z`."""
+    rows = "1 row waits" if note.rows == 1 else f"{note.rows:,} rows wait"
+    return f"{rows} since {_moment(note.since)}"
+
+
+def _moment(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
 def encode_note(note: WaitingNote) -> bytes:

@@ -119,6 +119,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             extra=_NOW,
         ),
     ] = 86_400.0
+    wait_notice_s: Annotated[
+        Seconds,
+        Meta(description="How long rows may wait for a held cache before watch gives notice, once.", extra=_NOW),
+    ] = 3600.0
     max_removal_ratio: Annotated[
         float,
         Meta(

@@ -441,6 +441,10 @@ def _verdict_lines(outcome: Outcome, colour: bool, now: float | None) -> list[st
             requests = sentences.plural(transfer.requests, "request")
             took += f", {requests}, {size(transfer.bytes_received)} received"
         lines.append(took)
+    waiting = outcome.extra.get("waiting")
+    if isinstance(waiting, Mapping) and waiting["rows"]:
+        many = "1 row of the primary waits" if waiting["rows"] == 1 else f"{number(waiting['rows'])} rows wait"
+        lines.append(f"{many} since {waiting['since']} until the cache is free")
     read = outcome.extra.get("rows_read")
     if isinstance(read, Mapping):
         least = "" if read["complete"] else "at least "

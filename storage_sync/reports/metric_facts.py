@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from storage_sync import _native
+from storage_sync.cache.waiting_rows import read_waiting
 from storage_sync.reports.metrics import Facts
 from storage_sync.reports.sentences import tally
 from storage_sync.state.history import History
@@ -27,6 +28,8 @@ def facts_of(outcome: Outcome, cache: Path, history: Path, warn: Callable[[str],
         document = book.document(last.id) if last is not None else None
     payload = outcome.extra.get("payload_bytes")
     size, free = _room(cache)
+    kept = read_waiting(os.fspath(cache)).kept
+    waiting = kept.note if kept is not None and kept.note.rows else None
     return Facts(
         verdict=outcome.verdict,
         states=outcome.states,
@@ -47,6 +50,8 @@ def facts_of(outcome: Outcome, cache: Path, history: Path, warn: Callable[[str],
         primary_up=_up(outcome, pings),
         primary_latency_s=pings[-1] / 1000 if pings and pings[-1] is not None else None,
         lock_wait_s=_lock_wait(document or {}),
+        waiting_rows=waiting.rows if waiting is not None else 0,
+        waiting_since=waiting.since if waiting is not None else None,
         redb=_native.REDB_VERSION,
         enc=str(_native.ENCODING),
         totals=totals,

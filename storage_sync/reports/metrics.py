@@ -51,6 +51,9 @@ class Facts:
     primary_up: bool | None = None
     primary_latency_s: float | None = None
     lock_wait_s: float | None = None
+    waiting_rows: int | None = None
+    """Of the primary, until the cache is free."""
+    waiting_since: float | None = None
     redb: str = ""
     enc: str = ""
     totals: Mapping[tuple[str, str], float] = field(default_factory=dict)
@@ -94,6 +97,8 @@ def _gauges(facts: Facts) -> Iterator[Metric]:
         ("disk_free_bytes", "Free space beside the cache file.", facts.disk_free),
         ("primary_up", "1 when the primary answered last.", up),
         ("primary_latency_seconds", "Round trip of the last ping.", facts.primary_latency_s),
+        ("waiting_rows", "Rows of the primary that wait until the cache is free.", facts.waiting_rows),
+        ("waiting_since_timestamp_seconds", "When the first of them began to wait.", facts.waiting_since),
         ("lock_wait_seconds", "How long the last run waited for the cache's lock.", facts.lock_wait_s),
     ):
         family = GaugeMetricFamily(PREFIX + name, told)
@@ -130,6 +135,7 @@ def _counters(facts: Facts) -> Iterator[Metric]:
             ("purpose",),
             "Statements of which it did not say that.",
         ),
+        ("lock_held_seconds", "lock_held", (), "Time for which runs held the lock of the cache."),
         ("repairs", "repairs", ("kind",), "Repairs by rung of the ladder."),
         ("rollbacks_detected", "rollbacks", (), "Times the cache was found to have gone back."),
         ("bitrot_keys", "bitrot_keys", (), "Keys whose bytes were found rotten."),

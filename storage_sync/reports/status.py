@@ -8,6 +8,7 @@ from pathlib import Path
 
 from storage_sync.cache import servers
 from storage_sync.cache.states import judge_file
+from storage_sync.cache.waiting_rows import read_waiting, waiting_json
 from storage_sync.config.places import default_state_dir, state_directory
 from storage_sync.config.request import Request
 from storage_sync.reports.document import holder_json, rfc3339
@@ -16,6 +17,7 @@ from storage_sync.state.directory import open_state_dir
 from storage_sync.state.witness import proof_still_speaks, read_witness
 from storage_sync.values.errors import ConfigError, StorageSyncError, exit_code_of
 from storage_sync.values.outcome import CacheState, Outcome, Proof, Word, error_value
+from storage_sync.values.witness import Witness
 
 _EMPTY = frozenset({CacheState.ABSENT, CacheState.EMPTY_FILE, CacheState.INTERRUPTED_CREATE})
 _DAMAGED = frozenset({CacheState.TRUNCATED, CacheState.CORRUPT, CacheState.FORMAT_OLD, CacheState.FORMAT_NEW})
@@ -83,6 +85,7 @@ def status_quick(request: Request) -> Outcome:
             "proof_age_seconds": _rounded(last, now),
             "proof_holds": proof is not None and not against,
             "rows_read": _rows_read(state.history, now),
+            "waiting": _waiting(cache, witness),
         },
     )
 
@@ -90,6 +93,14 @@ def status_quick(request: Request) -> Outcome:
 def _rounded(proof: Proof | None, now: float) -> float | None:
     age = proof.age(now) if proof is not None else None
     return round(age, 1) if age is not None else None
+
+
+def _waiting(cache: str, witness: Witness | None) -> dict[str, object] | None:
+    """What waits for the cache to be free, as far as it can be told without opening the cache; None: nothing does."""
+    kept = read_waiting(cache).kept
+    if kept is None or (witness is not None and witness.generation != kept.note.generation):
+        return None
+    return waiting_json(kept.note) if kept.note.rows else None
 
 
 def _said_since(history: Path, proof: Proof) -> str:

@@ -13,10 +13,14 @@ from storage_sync.service.operations import Work
 from storage_sync.service.schedule import Trigger
 from storage_sync.sync.context import Context
 from storage_sync.sync.plan import ALLOW_SHRINK, REPLACES, phrase_for
-from storage_sync.values.errors import UsageError
+from storage_sync.values.errors import CacheDamaged, UsageError
 from storage_sync.values.outcome import Outcome, Plan
 
 Arguments = Mapping[str, object]
+DELIVER = "deliver"
+"""Flag of a sync that commits what waits, and asks the primary for nothing that is there."""
+STAGE = "stage"
+"""Compares a held file and lets wait what it lacks."""
 RECHECK = "recheck"
 """Judges a held file by what is known; too frequent to be told as a run."""
 
@@ -72,6 +76,8 @@ def request_flags(job: Job) -> frozenset[str]:
 
 def work_of(job: Job) -> Work:
     """UsageError for arguments that do not fit."""
+    if job.kind == "sync" and DELIVER in job.flags:
+        return _delivering(repairs="repair" in job.flags)
     if job.kind == "sync" and "repair" in job.flags:
         from storage_sync.recovery.ladder import run_sync_repairing
 
@@ -116,6 +122,28 @@ def _verify(arguments: Arguments) -> Work:
 
     async def work(context: Context) -> Outcome:
         return await run_verify(context, deep=bool(arguments.get("deep")))
+
+    return work
+
+
+def _stage(_: Arguments) -> Work:
+    from storage_sync.sync.run import run_staging
+
+    return run_staging
+
+
+def _delivering(*, repairs: bool) -> Work:
+    from storage_sync.sync.run import run_waiting
+
+    async def work(context: Context) -> Outcome:
+        try:
+            return await run_waiting(context)
+        except CacheDamaged:
+            if not repairs:
+                raise
+            from storage_sync.recovery.ladder import run_repair
+
+            return await run_repair(context)
 
     return work
 
@@ -244,6 +272,7 @@ KINDS: Mapping[str, Kind] = {
     "unexpect": Kind("orphans", _unexpect),
     "verify": Kind("verify", _verify, judges=True),
     "peek": Kind("peek", _peek),
+    STAGE: Kind("sync", _stage, writes=True, judges=True),
     RECHECK: Kind("recheck", _recheck),
 }
 """By the name that `make_plan` and the queue know."""

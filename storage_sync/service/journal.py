@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 
 from storage_sync.config.settings import Settings
 from storage_sync.reports import advice, sentences
-from storage_sync.reports.document import to_json
+from storage_sync.reports.document import holder_json, to_json
 from storage_sync.state.directory import StateDir
-from storage_sync.state.history import History
-from storage_sync.values.outcome import CheckStatus, Outcome, Purpose, Transfer
-from storage_sync.values.snapshot import Advice, HistoryView, RowsRead, Run, RunSummary
+from storage_sync.state.history import START, History
+from storage_sync.values.outcome import CheckStatus, LockHolder, Outcome, Purpose, TableChange, Transfer, Word
+from storage_sync.values.snapshot import Advice, HistoryView, RowsRead, Run, RunSummary, StartFacts
 
 
 class Journal:
@@ -40,6 +41,7 @@ class Journal:
             rows_fetched=run.done,
             fetch_s=outcome.seconds.fetch,
             retries=outcome.transfer.retries,
+            lock_s=outcome.seconds.lock,
             requests_by_code=outcome.transfer.by_code,
             # polls go on during a run, and are remembered as they are made
             rows_read=_but_polls(outcome.transfer.rows_read),
@@ -51,6 +53,23 @@ class Journal:
             self._history.count("rollbacks")
         self._history.count("bitrot_keys", value=sum(n for (_, kind), n in outcome.drift.items() if kind == "rotten"))
         return summary
+
+    def started(self, holder: LockHolder, facts: StartFacts, at: float) -> None:
+        """Remember what a program that opened the cache by itself started with."""
+        summary = RunSummary(
+            id=f"h-{holder.pid}-{int(at)}",
+            kind=START,
+            trigger=holder.command or "unknown",
+            started_at=at,
+            took_s=0.0,
+            new=0,
+            changed=0,
+            gone=0,
+            exit_code=0,
+            result=facts.verdict,
+        )
+        document = {"schema": 1, "command": START, "holder": holder_json(holder), "start": asdict(facts)}
+        self._history.record_run(summary, document=document)
 
     def ping(self, at: float, milliseconds: float | None, read: Transfer) -> None:
         """`read`: what came from the primary since the last ping."""
@@ -73,6 +92,18 @@ class Journal:
 
     def rows_per_second(self) -> float | None:
         return self._history.medians().rows_per_s
+
+
+def start_facts(outcome: Outcome, delay_s: float | None) -> StartFacts:
+    """What a program starts with after this outcome."""
+    proven = outcome.verdict is Word.IN_SYNC
+    found = _rows(outcome.plan) if outcome.plan else 0 if proven else None
+    behind = 0 if proven else None if found is None else found - _rows(outcome.applied)
+    return StartFacts(found, behind, round(delay_s, 3) if delay_s is not None else None, outcome.verdict.value)
+
+
+def _rows(changes: Mapping[str, TableChange]) -> int:
+    return sum(change.insert + change.update + change.remove for change in changes.values())
 
 
 def summarise(outcome: Outcome, run: Run) -> RunSummary:

@@ -15,6 +15,7 @@ from storage_sync.cache.holders import describe, is_listed
 from storage_sync.cache.identity import read_identity
 from storage_sync.cache.lease import lease_holder
 from storage_sync.cache.states import judge_file
+from storage_sync.cache.waiting_rows import Found, read_waiting
 from storage_sync.config.settings import Settings
 from storage_sync.primary.source import Fingerprint
 from storage_sync.reports.sentences import rows
@@ -26,12 +27,12 @@ from storage_sync.sync.session import Session
 from storage_sync.values.errors import StorageSyncError
 from storage_sync.values.events import FileChanged
 from storage_sync.values.outcome import FileIdentity, LockHolder, Word, error_value
-from storage_sync.values.snapshot import CacheHealth, LockState, PrimaryStatus
+from storage_sync.values.snapshot import CacheHealth, LockState, PrimaryStatus, WaitingRows
 
 FORCED_POLL_MS = 2_000
 LOOK_MS = 250
 """Time between two looks at what the system has told of the folders; each costs a little while nothing happens."""
-LOCK_S = 0.5
+LOCK_S = 0.1
 """Time between two looks at the kernel's list of locks while somebody else holds the file."""
 HELD = (LockState.OTHER, LockState.SHARED)
 UNLISTED_S = 10.0
@@ -51,6 +52,8 @@ class Ears:
     reload: Callable[[], None]
     explained: Callable[[str, Exception], StorageSyncError]
     """Makes an error of ours of one that nobody foresaw."""
+    taken: Callable[[LockHolder], None]
+    """Another process has taken the file."""
 
 
 class Pulse:
@@ -80,6 +83,8 @@ class Pulse:
         """Processes of do-memory that were told to run in memory only."""
         self._refused_at: float | None = None
         """When the lock was refused to a commit of ours, by the monotonic clock."""
+        self.free_since: float | None = None
+        """When the last holder was seen to go, in epoch seconds."""
 
     # ------------------------------------------------------------------------------------------- primary
 
@@ -121,6 +126,12 @@ class Pulse:
             return await self._session.source.fingerprint()
         except StorageSyncError:
             return None
+
+    def delivered(self) -> None:
+        """A proof was made of the primary as it was when the rows that waited were fetched."""
+        if self._at_proof is None:
+            # by an earlier process of ours: only the primary can tell whether it moved since
+            self._agenda.note(moved_at=time.time())
 
     def proven(self, at: Fingerprint | None) -> None:
         """A proof was made of the primary as it was at this fingerprint."""
@@ -300,8 +311,10 @@ class Pulse:
             self._agenda.note(held=held)
         if held and before.holder != after.holder and after.holder is not None:
             self._board.log("info", "cache", f"held by {describe(after.holder)}; looked at through copies meanwhile")
+            self._ears.taken(after.holder)
         if before.lock in HELD and after.lock is LockState.FREE:
             self._board.log("info", "cache", "nobody else holds the file any more")
+            self.free_since = time.time()
             self._agenda.note(recovered_at=time.time())
 
     async def _look_for_servers(self, holders: tuple[LockHolder, ...]) -> None:
@@ -321,6 +334,7 @@ class Pulse:
         except StorageSyncError as error:
             self._board.update(cache=replace(self._board.snapshot.cache, error=error_value(error)))
             return
+        found = await self._session.on_cache_thread(read_waiting, self._session.cache_path)
         lease = lease_holder(self._session.cache_path)
         before = self._board.snapshot.cache
         after = snapshots.from_outside(
@@ -331,9 +345,15 @@ class Pulse:
             lease=lease if lease is not None and lease.pid != os.getpid() else None,
             now=time.time(),
         )
-        self._board.update(cache=after)
+        self._board.update(cache=replace(after, waiting=_waiting(found)))
         await self._look_for_servers(judgement.holders)
         if after.lock in HELD and before.lock not in HELD:
             # from now on it is waited for
             self._touched.set()
         self._note_lock(before, after)
+
+
+def _waiting(found: Found) -> WaitingRows | None:
+    """Rows that wait; a note without any is only of our own ledger."""
+    note = found.kept.note if found.kept is not None else None
+    return WaitingRows(note.rows, note.since, note.at) if note is not None and note.rows else None

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from storage_sync.cache.identity import read_identity
+from storage_sync.cache.starting import is_announced
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.config.token import Token
@@ -25,8 +26,8 @@ from storage_sync.primary.source import Fingerprint
 from storage_sync.reports import sentences
 from storage_sync.reports.costs import busy_gap_s
 from storage_sync.service import snapshots
-from storage_sync.service.jobs import KINDS, RECHECK, Job, request_flags, weighed, work_of
-from storage_sync.service.journal import Journal
+from storage_sync.service.jobs import DELIVER, KINDS, RECHECK, STAGE, Job, request_flags, weighed, work_of
+from storage_sync.service.journal import Journal, start_facts
 from storage_sync.service.monitor import Ears, Pulse
 from storage_sync.service.operations import perform, quiet
 from storage_sync.service.publisher import Board
@@ -42,7 +43,7 @@ from storage_sync.sync.session import Session
 from storage_sync.values.commands import Command
 from storage_sync.values.errors import CacheLocked, ConfigError, GuardStopped, StorageSyncError, UsageError
 from storage_sync.values.events import Accepted, Answer, ConfigChanged, Event, Refused, RunEnded, RunStarted
-from storage_sync.values.outcome import CheckStatus, FileIdentity, Outcome, Transfer, Word
+from storage_sync.values.outcome import CheckStatus, FileIdentity, HolderKind, LockHolder, Outcome, Transfer, Word
 from storage_sync.values.snapshot import (
     CacheHealth,
     ConfigView,
@@ -54,6 +55,7 @@ from storage_sync.values.snapshot import (
     Run,
     Setting,
     Snapshot,
+    StartFacts,
 )
 
 BEAT_S = 1.0
@@ -104,6 +106,7 @@ class SyncService:
             replacing=lambda: self._cancel is not None and self._cancel.too_late,
             reload=self._reload,
             explained=self._explained,
+            taken=self._note_start,
         )
         self._pulse = Pulse(self._session, self._board, self._agenda, ears, self._config_file, self._stop)
         self._questions = Questions(self._board.event, self._explained)
@@ -112,6 +115,8 @@ class SyncService:
         """The newest plan and the job that executes it."""
         self._dropped = 0
         """Plans that were asked for before this command have no reader."""
+        self._found: StartFacts | None = None
+        """What a program that opens the cache now starts with, by the last comparison."""
         self._journal: Journal | None = None
         self._counted = Transfer()
         """What had come from the primary at the last ping."""
@@ -376,12 +381,15 @@ class SyncService:
 
     def _job_for(self, due: Due, now: float) -> Job:
         """What can be written is synced; a held file is compared, and between two comparisons judged by the last."""
-        past = self._agenda.past
+        past, writes = self._agenda.past, self._board.snapshot.access == "rw"
         if past.held and due.reason is not Trigger.MANUAL:
             judged = due.reason is Trigger.CACHE_CHANGED and self._session.known is not None
-            return Job(RECHECK if judged and not may_ask(past, now) else "verify", due.reason)
-        kind = "sync" if self._board.snapshot.access == "rw" else "verify"
-        return Job(kind, due.reason, self._flags(due) if kind == "sync" else frozenset())
+            compares = STAGE if writes else "verify"
+            return Job(RECHECK if judged and not may_ask(past, now) else compares, due.reason)
+        if not writes:
+            return Job("verify", due.reason)
+        waits = self._board.snapshot.cache.waiting is not None and due.reason is not Trigger.MANUAL
+        return Job("sync", due.reason, self._flags(due) | (frozenset({DELIVER}) if waits else frozenset()))
 
     def _within_budget(self, due: Due | None) -> Due | None:
         """Not before a copy of the file fits into `copy_bytes_per_hour`; what a person asks for is not held back."""
@@ -463,6 +471,7 @@ class SyncService:
             trigger=str(job.trigger),
             expected_plan=job.plan,
             rows_per_second=self._journal.rows_per_second() if self._journal is not None else None,
+            free_since=self._pulse.free_since,
         )
         kind = KINDS[job.kind]
         title = f"{kind.command} plan" if job.plans else kind.command
@@ -478,7 +487,8 @@ class SyncService:
         async def work(context: Context) -> Outcome:
             nonlocal before
             # part of the run: a primary that does not answer holds it up, and a person can stop it
-            before = await self._pulse.fingerprint()
+            if DELIVER not in job.flags:
+                before = await self._pulse.fingerprint()
             return await work_of(job)(context)
 
         try:
@@ -514,11 +524,15 @@ class SyncService:
         if self._journal is not None and run is not None and job.remembered:
             self._journal.record(outcome, run)
         self._show(job, outcome)
-        if outcome.proof is not None and kind.judges:
+        delivered = "waited" in outcome.extra
+        if outcome.proof is not None and kind.judges and not delivered:
             self._pulse.reached(outcome.proof.at)
         lasting = outcome.error is not None and outcome.error.code in _LASTING and not _says_nothing(job, outcome)
-        compared = job.kind == "verify" and outcome.error is None
-        if outcome.proof is not None or compared or (lasting and kind.judges):
+        compared = job.kind in ("verify", STAGE) and outcome.error is None
+        if delivered:
+            # what is proven is the primary of an earlier moment: whether it moved since is still the question
+            self._pulse.delivered()
+        elif outcome.proof is not None or compared or (lasting and kind.judges):
             # what was compared or refused once is looked at again when it moves on, not because it is still there
             self._pulse.proven(before)
         if kind.judges and not job.plans and not _outdated(job, outcome):
@@ -526,19 +540,38 @@ class SyncService:
                 proof_at=outcome.proof.at if outcome.proof is not None else None,
                 failed=outcome.error is not None and outcome.error.code not in (*_LASTING, CacheLocked.code),
                 retry_after=outcome.error.retry_after if outcome.error is not None else None,
+                asked=not delivered,
             )
+            if delivered and self._agenda.past.moved_at is not None:
+                self._board.judge(Word.STALE, "the primary moved since what waited was fetched")
         if not job.plans and (kind.judges or kind.writes):
             self._look_again_if_it_changed(outcome.proof.identity if outcome.proof is not None else found)
         locked = outcome.error is not None and outcome.error.code == CacheLocked.code
         if locked:
             # who holds it is seen now, and so when that ends
             self._pulse.lock_refused()
+        if kind.judges and not job.plans and not _says_nothing(job, outcome):
+            self._found = start_facts(outcome, None)
         self._board.event(RunEnded(outcome.run_id, outcome))
         failed = outcome.error is not None and not locked
         level = "fail" if failed else "warn" if outcome.warnings else "info"
         self._board.log(level, kind.command, sentences.line(outcome, planned=job.plans))
         if job.command_id is not None:
             self._answer(job, job.command_id, outcome)
+
+    def _note_start(self, holder: LockHolder) -> None:
+        """One line of history: what the program that has just taken the cache starts with. `exec` writes its own."""
+        if self._journal is None or is_announced(self._session.cache_path, holder.pid) or self._is_ours(holder):
+            return
+        facts = self._found or StartFacts(None, None, None, Word.UNKNOWN.value)
+        if self._agenda.past.moved_at is not None:
+            # how many rows moved since is not known
+            facts = StartFacts(facts.found, None, None, Word.STALE.value)
+        self._journal.started(holder, facts, time.time())
+        self._board.update(history=self._journal.view())
+
+    def _is_ours(self, holder: LockHolder) -> bool:
+        return holder.kind is HolderKind.OURS
 
     def _look_again_if_it_changed(self, seen: FileIdentity | None) -> None:
         """What happened to the file while a run looked at it is not answered by that run."""

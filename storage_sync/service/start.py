@@ -6,12 +6,13 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from storage_sync.cache.holders import describe, lock_holders
 from storage_sync.cache.lease import lease_holder
 from storage_sync.config.request import Request
+from storage_sync.service.journal import start_facts
 from storage_sync.service.operations import ASKING, Work, in_history, perform
 from storage_sync.service.schedule import Trigger
 from storage_sync.sync.cancel import Cancel
@@ -20,8 +21,8 @@ from storage_sync.sync.outcome_builder import LOCK_POLL_S
 from storage_sync.sync.run import run_sync
 from storage_sync.sync.session import Session
 from storage_sync.values.errors import CacheDamaged, CacheLocked, DeadlineReached, LeaseHeld
-from storage_sync.values.outcome import Outcome, TableChange, Word, error_value
-from storage_sync.values.snapshot import Run, StartFacts
+from storage_sync.values.outcome import Outcome, Word, error_value
+from storage_sync.values.snapshot import Run
 
 COMMAND = "exec"
 COMMIT_POLL_S = 0.005
@@ -60,21 +61,9 @@ class Startup:
             # a commit that has begun is finished
             await asyncio.wait({task}, timeout=LOCK_POLL_S)
         outcome = task.result() if task.done() else _gave_up(request, session, runs)
-        told = asdict(facts(outcome, time.monotonic() - self.began))
+        told = asdict(start_facts(outcome, time.monotonic() - self.began))
         outcome = replace(outcome, extra={**outcome.extra, "start": told})
         return in_history(session, outcome, runs[-1]) if runs else outcome
-
-
-def facts(outcome: Outcome, delay_s: float) -> StartFacts:
-    """What a program starts with after this outcome."""
-    proven = outcome.verdict is Word.IN_SYNC
-    found = _rows(outcome.plan) if outcome.plan else 0 if proven else None
-    behind = 0 if proven else None if found is None else found - _rows(outcome.applied)
-    return StartFacts(found, behind, round(delay_s, 3), outcome.verdict.value)
-
-
-def _rows(changes: Mapping[str, TableChange]) -> int:
-    return sum(change.insert + change.update + change.remove for change in changes.values())
 
 
 def _work(ends: float) -> Work:

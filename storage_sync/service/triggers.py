@@ -64,7 +64,13 @@ class Agenda:
             self.note(**later)
         return bool(later)
 
-    def ended(self, *, proof_at: float | None, failed: bool, retry_after: float | None = None) -> None:
-        """A run ended now. `retry_after`: seconds that the primary asked us to wait, if it did."""
+    def ended(
+        self, *, proof_at: float | None, failed: bool, retry_after: float | None = None, asked: bool = True
+    ) -> None:
+        """A run ended now. `retry_after`: seconds that the primary asked us to wait, if it did. `asked`: it asked the
+        primary, which answers that it moved."""
+        moved_at = self.past.moved_at
         fresh = replace(self.past, jitter=random.uniform(-1, 1), spread=random.random())  # noqa: S311
         self.past = after_run(fresh, ended_at=time.time(), proof_at=proof_at, failed=failed, retry_after=retry_after)
+        if not asked:
+            self.note(moved_at=moved_at)

@@ -74,7 +74,9 @@ class OrphanMark:
     expected_reason: str | None = None
 
 
-OFFLINE = frozenset({"undo", "orphans", "quarantine", "detach", "compact"})
+START = "start"
+"""Kind of the line of a program that took the cache without us: no run of ours."""
+OFFLINE = frozenset({START, "undo", "orphans", "quarantine", "detach", "compact"})
 """Kinds of runs that say nothing about the primary."""
 
 
@@ -139,6 +141,7 @@ class History:
         rows_fetched: int = 0,
         fetch_s: float = 0.0,
         retries: int = 0,
+        lock_s: float = 0.0,
         requests_by_code: Mapping[str, int] | None = None,
         rows_read: Mapping[Purpose, int] | None = None,
         unmetered: Mapping[Purpose, int] | None = None,
@@ -150,6 +153,7 @@ class History:
             ("bytes", "", float(summary.bytes_received)),
             *(("requests", code, float(n)) for code, n in (requests_by_code or {"": summary.requests}).items()),
             ("retries", "", float(retries)),
+            ("lock_held", "", lock_s),
             *(("phase_seconds", name, seconds) for name, seconds in steps),
             *(("phase_count", name, 1.0) for name, _ in steps),
             *(("phase_bucket", f"{name}\t{_bucket(seconds)}", 1.0) for name, seconds in steps),
@@ -319,8 +323,8 @@ class History:
 
     def last_run(self, *, successful: bool = False) -> RunSummary | None:
         """The newest run, or the newest that ended well (exit 0 or 7) and asked the primary about all rows."""
-        for run in self.runs(limit=200 if successful else 1):
-            if not successful or speaks(run):
+        for run in self.runs(limit=200):
+            if speaks(run) if successful else run.kind != START:
                 return run
         return None
 

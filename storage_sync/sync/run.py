@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from storage_sync import _native
-from storage_sync.cache.identity import read_identity
+from storage_sync.cache.holders import is_listed
+from storage_sync.cache.identity import read_identity, real_path
 from storage_sync.cache.lease import Lease
 from storage_sync.cache.waiting_rows import Kept
 from storage_sync.reports.sentences import next_step
@@ -31,7 +32,7 @@ from storage_sync.sync.plan import ADOPT, adoption, make_plan
 from storage_sync.sync.prove import count, make_proof, not_proven, outside, proven
 from storage_sync.sync.renewal import renewed
 from storage_sync.sync.table_counts import pending_facts, table_changes
-from storage_sync.sync.waiting import fitting, nothing_waits, still_waiting, wait_beside
+from storage_sync.sync.waiting import fitting, nothing_waits, staged, still_waiting, wait_beside
 from storage_sync.values.errors import (
     CacheDamaged,
     CacheLocked,
@@ -77,6 +78,15 @@ async def run_sync(context: Context) -> Outcome:
             if not context.options.plan_only:
                 await _without_primary(context)
             raise
+
+
+async def run_staging(context: Context) -> Outcome:
+    """Compare a held cache, and let wait what it lacks. One that is free, or held by a process that nobody lists, is
+    synced, which finds out."""
+    if not await context.session.on_cache_thread(is_listed, real_path(context.session.cache_path)):
+        return await run_sync(context)
+    with leased(context):
+        return await staged(context)
 
 
 async def run_waiting(context: Context) -> Outcome:

@@ -18,16 +18,19 @@ from storage_sync.cache.waiting_rows import (
     publish,
     read_waiting,
     spool_path,
+    waiting_json,
+    waiting_text,
 )
+from storage_sync.checks.checks import all_checks
 from storage_sync.sync.compare import Compared, compared, guard_first_contact, in_primary, project
 from storage_sync.sync.context import PAGE, Context, Projection
 from storage_sync.sync.decide import difference, judged, must_write
 from storage_sync.sync.guard import Consent
-from storage_sync.sync.inspection import Look, looked
-from storage_sync.sync.prove import proven
-from storage_sync.sync.table_counts import table_changes
+from storage_sync.sync.inspection import Look, looked, marked_file_facts
+from storage_sync.sync.prove import check_scope, count, keep_known, outside, proven
+from storage_sync.sync.table_counts import pending_facts, table_changes
 from storage_sync.values.errors import CacheLocked, GuardStopped
-from storage_sync.values.outcome import Outcome, TableChange, Word
+from storage_sync.values.outcome import Outcome, TableChange
 
 
 async def wait_beside(context: Context, held: CacheLocked) -> Outcome:
@@ -36,14 +39,27 @@ async def wait_beside(context: Context, held: CacheLocked) -> Outcome:
     An Outcome only where there is nothing to commit. Raises CacheLocked that says how many rows wait, GuardStopped
     with nothing waiting, and what stops any comparison.
     """
-    session = context.session
     # what a person decided for this moment does not wait for another
     if context.options.consent != Consent() or context.options.expected_plan is not None:
         raise held
+    outcome = await staged(context, held)
+    note = outcome.extra.get("waiting")
+    if note is None:
+        return outcome
+    raise await still_waiting(context, held)
+
+
+async def staged(context: Context, held: CacheLocked | None = None) -> Outcome:
+    """Compare a cache that another process holds, and let wait what it lacks; the lease is held.
+
+    Where rows wait the exit code is that of a locked cache, and nothing failed. `held`: the error where none can wait.
+    GuardStopped with nothing waiting, and what stops any comparison.
+    """
+    session = context.session
     try:
         async with looked(session, context.tracker, context.draft, writing=False) as look:
             if look.scan is None or look.integrity is False:
-                raise held
+                raise held or CacheLocked("the cache is held by another process, and there is nothing to compare in it")
             projection = await project(context, look)
             await guard_first_contact(context, look)
             return await _staged(context, look, projection, held)
@@ -52,13 +68,13 @@ async def wait_beside(context: Context, held: CacheLocked) -> Outcome:
         raise
 
 
-async def _staged(context: Context, look: Look, projection: Projection, held: CacheLocked) -> Outcome:
+async def _staged(context: Context, look: Look, projection: Projection, held: CacheLocked | None) -> Outcome:
     session, draft = context.session, context.draft
     cache = session.cache_path
     found = await session.on_cache_thread(read_waiting, cache)
     if not found.ours:
         draft.warn(found.problem)
-        raise held
+        raise held or CacheLocked("the cache is held by another process, and its rows cannot wait beside it")
     before = _fits(context, look, found.kept, projection)
     await session.on_cache_thread(clear_spool, cache)
     asked_at = time.time()
@@ -70,7 +86,6 @@ async def _staged(context: Context, look: Look, projection: Projection, held: Ca
         if not must_write(context, comparison):
             await nothing_waits(context)
             return await proven(context, comparison, look, look.generation)
-        rows = _rows(draft.plan)
         note = WaitingNote(
             source_id=session.source.source_id,
             epoch=projection.epoch,
@@ -81,23 +96,27 @@ async def _staged(context: Context, look: Look, projection: Projection, held: Ca
             root=comparison.staged.root,
             at=asked_at,
             since=before.note.since if before is not None and before.note.rows else asked_at,
-            rows=rows,
+            rows=_rows(draft.plan),
             replication_index=session.source.replication_index,
             still_there=await _still_there(context, comparison),
         )
         await session.on_cache_thread(comparison.staged.staging.keep, encode_note(note))
         await session.on_cache_thread(publish, cache)
-        draft.verdict = difference(comparison) if rows else Word.UNKNOWN
+        facts = pending_facts(comparison.changes, comparison.primary)
+        draft.counts = count(look.scan, facts, *await outside(context, look))
+        file = await session.on_cache_thread(marked_file_facts, session, look)
+        draft.checks = all_checks(check_scope(context), file, facts)
+        draft.verdict = difference(comparison)
+        draft.exit_code = CacheLocked.exit_code
         draft.extra["waiting"] = waiting_json(note)
-        raise _waits(held, note)
+        await keep_known(context, look)
+        return draft.outcome()
 
 
 def _waits(held: CacheLocked, note: WaitingNote) -> CacheLocked:
     if not note.rows:
         return held
-    wait = "1 row waits" if note.rows == 1 else f"{note.rows:,} rows wait"
-    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(note.since))
-    return CacheLocked(f"{held.message}; {wait} since {since} for the next run that finds it free", hint=held.hint)
+    return CacheLocked(f"{held.message}; {waiting_text(note)} for the next run that finds it free", hint=held.hint)
 
 
 async def still_waiting(context: Context, held: CacheLocked) -> CacheLocked:
@@ -107,11 +126,6 @@ async def still_waiting(context: Context, held: CacheLocked) -> CacheLocked:
         return held
     context.draft.extra["waiting"] = waiting_json(found.kept.note)
     return _waits(held, found.kept.note)
-
-
-def waiting_json(note: WaitingNote) -> dict[str, object]:
-    """`waiting` of the document. Times in epoch seconds."""
-    return {"rows": note.rows, "since": note.since, "as_of": note.at, "generation": note.generation}
 
 
 async def fitting(context: Context, look: Look, projection: Projection | None = None) -> Kept | None:

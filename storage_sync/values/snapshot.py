@@ -132,6 +132,16 @@ class Peek:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingRows:
+    """Rows of the primary that wait until nobody else holds the cache."""
+
+    rows: int
+    since: float
+    as_of: float
+    """When the primary was asked for them."""
+
+
+@dataclass(frozen=True, slots=True)
 class CacheHealth:
     path: str = ""
     states: tuple[CacheState, ...] = ()
@@ -157,6 +167,7 @@ class CacheHealth:
     waits_until: float | None = None
     """Nothing looks by itself before, because of `copy_bytes_per_hour`."""
     peek: Peek | None = None
+    waiting: WaitingRows | None = None
     error: ErrorValue | None = None
 
 
@@ -235,8 +246,8 @@ class StartFacts:
     """Rows that differed from the primary when it was asked."""
     behind: int | None
     """Rows that still did when the program started."""
-    delay_s: float
-    """From the wish to start to the start."""
+    delay_s: float | None
+    """From the wish to start to the start; None where the start was only seen."""
     verdict: str
 
 

@@ -10,17 +10,21 @@ from dataclasses import dataclass, replace
 from storage_sync.cache.holders import describe
 from storage_sync.reports.sentences import headline, line, verdict, waits
 from storage_sync.values.outcome import Outcome, Word
-from storage_sync.values.snapshot import PrimaryHealth, PrimaryStatus
+from storage_sync.values.snapshot import CacheHealth, PrimaryHealth, PrimaryStatus
 
 STARTING = "starting"
 OK = "ok"
 WAITS = "waits"
 """Another process has the cache, and what the primary has more waits for it: the normal state beside do-memory."""
 
+WAITS_LONG = "waits_long"
+"""They have waited for longer than `wait_notice_s`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`word`: starting, ok, waits, the code word of an error, `partial` (rejected rows), or a verdict in lower case."""
+    """`word`: starting, ok, waits, waits_long, the code word of an error, `partial` (rejected rows), or a verdict in
+    lower case."""
 
     word: str = STARTING
     message: str = ""
@@ -70,7 +74,9 @@ def _judged(condition: Condition, outcome: Outcome, at: float) -> Condition:
         return _next(condition, Condition("partial", headline(outcome), hint, outcome.exit_code, at))
     look = outcome.look
     if word in (Word.STALE, Word.DRIFT) and look is not None and look.held_by:
-        return _next(condition, Condition(WAITS, waits(outcome, describe(look.held_by[0])), "", 0, at))
+        waiting = Condition(WAITS, waits(outcome, describe(look.held_by[0])), "", 0, at)
+        # the wait itself goes on
+        return condition if condition.word == WAITS_LONG else _next(condition, waiting)
     return _next(condition, Condition(word.lower(), line(outcome), hint, outcome.exit_code, at))
 
 
@@ -83,6 +89,18 @@ def after_ping(condition: Condition, primary: PrimaryHealth, at: float) -> Condi
     if condition.word == error.code or old:
         return condition
     return _next(condition, Condition(error.code, error.message, error.hint, error.exit_code, at))
+
+
+def after_wait(condition: Condition, cache: CacheHealth, notice_s: float, at: float) -> Condition:
+    """Rows that have waited for too long are trouble, once, until a run ends it."""
+    waiting = cache.waiting
+    if waiting is None or at - waiting.since <= notice_s or condition.trouble:
+        return condition
+    holder = describe(cache.holder) if cache.holder is not None else "another process"
+    rows = "1 row has" if waiting.rows == 1 else f"{waiting.rows:,} rows have"
+    text = f"{rows} waited for {(at - waiting.since) / 60:,.0f} min until {holder} closes the cache"
+    hint = "restart it, through storage-sync exec where that is possible"
+    return _next(condition, Condition(WAITS_LONG, text, hint, 6, at))
 
 
 def _next(old: Condition, new: Condition) -> Condition:

@@ -35,7 +35,7 @@ from storage_sync.values.events import Event, RunEnded, RunStarted, StateChanged
 from storage_sync.values.outcome import ErrorValue, Outcome, Word
 from storage_sync.values.snapshot import Advice, Run, Snapshot
 from storage_sync.watch import notify
-from storage_sync.watch.alert_state import Change, Condition, after_ping, after_run
+from storage_sync.watch.alert_state import Change, Condition, after_ping, after_run, after_wait
 from storage_sync.watch.metrics_server import Address, exposing
 from storage_sync.watch.systemd import Systemd
 from storage_sync.watch.watch_log import Said, Voice
@@ -48,7 +48,7 @@ WAITING_NOTICES = 100
 
 _OURS = (
     *("metrics_file", "notify_command", "notify_url", "heartbeat_url"),
-    *("max_episodes_cache", "batch_size", "interval_s", "staleness_s"),
+    *("max_episodes_cache", "batch_size", "interval_s", "staleness_s", "wait_notice_s"),
 )
 """Settings that are used here; what needs a restart stays as it was."""
 
@@ -149,7 +149,9 @@ class Watcher:
         self._snapshot = snapshot
         if snapshot.run is not None and self._running:
             self._progress(snapshot.run)
-        self._turn(after_ping(self._condition, snapshot.primary, time.time()))
+        now = time.time()
+        self._turn(after_ping(self._condition, snapshot.primary, now))
+        self._turn(after_wait(self._condition, snapshot.cache, self._settings.wait_notice_s, now))
         if first:
             self._systemd.tell("READY=1", "STATUS=starting")
 

@@ -14,8 +14,8 @@ from storage_sync.values.outcome import (
     TableCounts,
     Word,
 )
-from storage_sync.values.snapshot import PrimaryHealth, PrimaryStatus
-from storage_sync.watch.alert_state import Change, Condition, after_ping, after_run
+from storage_sync.values.snapshot import CacheHealth, PrimaryHealth, PrimaryStatus, WaitingRows
+from storage_sync.watch.alert_state import Change, Condition, after_ping, after_run, after_wait
 
 DOWN = ErrorValue("primary_unavailable", "connection refused", "try later", True, 3)
 LOCKED = ErrorValue("cache_locked", "another process holds it", "wait", True, 6)
@@ -81,3 +81,18 @@ def test_a_finding_without_an_error_is_named_by_its_verdict() -> None:
 
 def test_an_interrupted_run_says_nothing() -> None:
     assert after_run(START, ended(Word.UNKNOWN, error=STOPPED), 105.0) is START
+
+
+def test_rows_that_wait_too_long_are_told_once() -> None:
+    well = after_run(START, ended(), 105.0)
+    held = CacheHealth(waiting=WaitingRows(rows=12, since=100.0, as_of=100.0))
+    assert after_wait(well, held, 3600.0, 3700.0) is well
+    long = after_wait(well, held, 3600.0, 3701.0)
+    assert (long.word, long.trouble, long.exit_code) == ("waits_long", True, 6)
+    assert "12 rows have waited for 60 min" in long.message
+    assert after_wait(long, held, 3600.0, 4000.0) is long
+    holder = LockHolder(1, "do-memory-mcp-server", "", None, exclusive=True)
+    look = LookedAt("copy", 0.0, (holder,))
+    beside = replace(ended(Word.STALE), look=look, plan={"episodes": TableChange(insert=12)})
+    assert after_run(long, beside, 4001.0) is long, "each comparison while it waits would tell it again"
+    assert Change(long, after_run(long, ended(), 4002.0)).recovered
