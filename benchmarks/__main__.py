@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import cases, floors, held
+from benchmarks import cases, floors, held, waiting
 from benchmarks.cases import Bench, Figure
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -38,6 +38,7 @@ def main() -> None:
             "quiet",
             "few",
             "lock",
+            "waiting",
             "memory",
             "start",
             "exec",
@@ -58,6 +59,7 @@ def main() -> None:
         if options.only is None:
             cases.run_all(bench, largest=size)
             held.run_all(bench, largest=size)
+            waiting.delivery(bench)
         else:
             {
                 "held": lambda: held.run_all(bench, largest=size),
@@ -65,6 +67,7 @@ def main() -> None:
                 "quiet": lambda: cases.nothing_changed(bench, size),
                 "few": lambda: cases.few_changed(bench, size, 10),
                 "lock": lambda: cases.lock_hold(bench, size, 1_000, 20),
+                "waiting": lambda: waiting.delivery(bench),
                 "memory": lambda: cases.memory(bench, [n for n in (1_000, 20_000, 100_000) if n <= size]),
                 "start": lambda: cases.start_up(bench, min(size, 1_000)),
                 "exec": lambda: cases.program_starts(bench, 1_000, 100),

@@ -334,6 +334,9 @@ class Pulse:
         except StorageSyncError as error:
             self._board.update(cache=replace(self._board.snapshot.cache, error=error_value(error)))
             return
+        if judgement.holders:
+            # it was one that is listed: once it is gone nobody has the lock
+            self._refused_at = None
         found = await self._session.on_cache_thread(read_waiting, self._session.cache_path)
         lease = lease_holder(self._session.cache_path)
         before = self._board.snapshot.cache

@@ -69,8 +69,10 @@ class Agenda:
     ) -> None:
         """A run ended now. `retry_after`: seconds that the primary asked us to wait, if it did. `asked`: it asked the
         primary, which answers that it moved."""
-        moved_at = self.past.moved_at
+        during = {"recovered_at": self.past.recovered_at}
+        if not asked:
+            during["moved_at"] = self.past.moved_at
         fresh = replace(self.past, jitter=random.uniform(-1, 1), spread=random.random())  # noqa: S311
         self.past = after_run(fresh, ended_at=time.time(), proof_at=proof_at, failed=failed, retry_after=retry_after)
-        if not asked:
-            self.note(moved_at=moved_at)
+        # whoever queued the run took away what it answers: what is there now happened meanwhile
+        self.note(**{name: at for name, at in during.items() if at is not None})

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from storage_sync.service.start import await_commit, facts
+from storage_sync.service.journal import start_facts
+from storage_sync.service.start import await_commit
 from storage_sync.values.outcome import Outcome, TableChange, Word
 from tests.support import stores
 from tests.support.processes import HOLD_REDB, running
@@ -76,5 +77,5 @@ def test_what_a_program_starts_with(
     found: int | None,
     behind: int | None,
 ) -> None:
-    told = facts(Outcome("exec", verdict, 0, plan=plan, applied=applied), 0.25)
+    told = start_facts(Outcome("exec", verdict, 0, plan=plan, applied=applied), 0.25)
     assert (told.found, told.behind, told.delay_s, told.verdict) == (found, behind, 0.25, verdict.value)
