@@ -68,8 +68,7 @@ def withdraw(cache: str) -> None:
 
 def is_announced(cache: str, pid: int) -> bool:
     """Whether this process said that it was about to open the cache."""
-    note = _read(cache)
-    return note is not None and note.pid == pid and _ticks(pid) in (note.ticks, None)
+    return any(note.pid == pid and _ticks(pid) in (note.ticks, None) for note in _read(cache))
 
 
 def starting(cache: str) -> Starting | None:

@@ -39,3 +39,14 @@ def test_nothing_is_changed_while_the_clock_goes_on() -> None:
     before = agenda.past
     assert not agenda.set_back(agenda.past.started_at + 3)
     assert agenda.past == before
+
+
+def test_what_happens_during_a_run_is_not_answered_by_it() -> None:
+    """A cache that becomes free while it is compared is committed to at once, and not an interval later."""
+    agenda = Agenda()
+    agenda.note(recovered_at=5.0, moved_at=4.0)
+    agenda.ended(proof_at=None, failed=False)
+    assert (agenda.past.recovered_at, agenda.past.moved_at) == (5.0, None)
+    agenda.note(moved_at=6.0)
+    agenda.ended(proof_at=3.0, failed=False, asked=False)
+    assert agenda.past.moved_at == 6.0
