@@ -13,6 +13,7 @@ from storage_sync.reports.document import report
 from storage_sync.reports.metric_facts import facts_of
 from storage_sync.reports.metrics import render
 from storage_sync.reports.status import status_quick
+from storage_sync.service import schedule
 from storage_sync.state.history import History
 from storage_sync.values.events import LogLine, RunEnded
 from storage_sync.values.outcome import Word
@@ -20,6 +21,12 @@ from storage_sync.values.snapshot import LockState, Snapshot
 from tests.independent.projection_check import check
 from tests.service.test_service import NOW, Watcher, proven, running, settings_of
 from tests.support.processes import holding
+
+
+@pytest.fixture(autouse=True)
+def asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a held cache the primary is asked at most once a minute."""
+    monkeypatch.setattr(schedule, "PROOF_GAP_S", 0.0)
 
 
 def failures(watcher: Watcher) -> list[LogLine]:

@@ -94,5 +94,6 @@ def test_rows_that_wait_too_long_are_told_once() -> None:
     holder = LockHolder(1, "do-memory-mcp-server", "", None, exclusive=True)
     look = LookedAt("copy", 0.0, (holder,))
     beside = replace(ended(Word.STALE), look=look, plan={"episodes": TableChange(insert=12)})
-    assert after_run(long, beside, 4001.0) is long, "each comparison while it waits would tell it again"
+    later = after_run(long, beside, 4001.0)
+    assert (later.word, later.since) == (long.word, long.since), "each comparison while it waits would tell it again"
     assert Change(long, after_run(long, ended(), 4002.0)).recovered
