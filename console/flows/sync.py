@@ -5,7 +5,7 @@ from __future__ import annotations
 from console.dialogs.ask import AskDialog, Choice
 from console.flows.plans import Option, Plans, Wish
 from console.flows.stage import Stage
-from console.views.verdict import LOCK_STATES, states_of
+from console.views.states import LOCK_STATES, states_of
 from storage_sync.values import visible
 from storage_sync.values.answers import UnfinishedBuild
 from storage_sync.values.outcome import CheckStatus, Outcome

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from console.views.frame import Frame
-from console.views.verdict import LOCK_STATES, holds, is_damaged, states_of
+from console.views.states import LOCK_STATES, holds, is_damaged, states_of
 from storage_sync.values.outcome import Check, CheckStatus
 from storage_sync.values.snapshot import CheckResult
 from widgets import fmt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from console.views.frame import Frame
-from console.views.verdict import LOCK_STATES, is_damaged, states_of
+from console.views.states import LOCK_STATES, is_damaged, states_of
 from storage_sync.values.outcome import TABLES
 from storage_sync.values.snapshot import PrimaryStatus
 from widgets import fmt

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from console.views.disabled import why_only_looking
 from console.views.frame import Frame
+from console.views.states import LOCK_STATES, WRITING, states_of
 from console.views.top import heartbeat
-from console.views.verdict import LOCK_STATES, WRITING, states_of
 from storage_sync.values.snapshot import PrimaryStatus, Run, StepState
 from widgets import fmt
 from widgets.facts import Fact

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from urllib.parse import urlsplit
 
 from console.views.frame import Frame
-from console.views.verdict import ACCESS_STATES, DAMAGED_STATES, EMPTY_STATES, VERSION_STATES, WRITE_STATES, is_damaged
+from console.views.states import ACCESS_STATES, DAMAGED_STATES, EMPTY_STATES, VERSION_STATES, WRITE_STATES, is_damaged
 from storage_sync.values.outcome import CacheState, CheckStatus
 from storage_sync.values.snapshot import LockState, PrimaryHealth, PrimaryStatus
 from widgets import fmt

@@ -6,23 +6,29 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from console.views.hints import in_keys
-from storage_sync.values.outcome import CheckStatus, HolderKind, LockHolder, Word
-from storage_sync.values.snapshot import CheckResult, LockState, PrimaryStatus, Snapshot
+from console.views.states import (
+    ACCESS_STATES,
+    DAMAGED_STATES,
+    EMPTY_STATES,
+    LOCK_STATES,
+    REFUSED_STATES,
+    VERSION_STATES,
+    WARN_ONLY_CHECKS,
+    WRITE_STATES,
+    failed_checks,
+    last_proof,
+    proof_valid,
+    rows_behind,
+    states_of,
+)
+from storage_sync.values.outcome import HolderKind, LockHolder, Word
+from storage_sync.values.snapshot import LockState, PrimaryStatus, Snapshot
 from widgets import fmt
 from widgets.glyphs import Role
 
 STALLED_AFTER_S = 1.5
-WARN_ONLY_CHECKS = frozenset({"orphaned_embeddings", "embedding_vectors"})
-"""Checks that say nothing about the proof (docs/cli.md#verdicts)."""
 
-DAMAGED_STATES = ("CORRUPT", "TRUNCATED", "BIT_ROT", "ROLLED_BACK", "WRONG_TYPES")
 _BROKEN = {"BIT_ROT": "damaged: rows are not what was proven", "WRONG_TYPES": "damaged: its tables are of other types"}
-VERSION_STATES = ("FORMAT_OLD", "FORMAT_NEW", "WRONG_SCHEMA")
-ACCESS_STATES = ("NOT_A_FILE", "UNREADABLE", "IO_ERROR")
-WRITE_STATES = ("READ_ONLY", "DISK_LOW")
-LOCK_STATES = ("LOCKED_EXCLUSIVE", "LOCKED_SHARED")
-EMPTY_STATES = ("ABSENT", "EMPTY_FILE", "INTERRUPTED_CREATE", "EMPTY_CACHE")
-REFUSED_STATES = ("WRONG_SOURCE", "FOREIGN")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,38 +55,6 @@ def verdict(snapshot: Snapshot | None, *, now: float, beat_age: float | None) ->
         if found is not None:
             return _of_copy(_with_notes(found, snapshot), snapshot, now)
     return _of_copy(_with_notes(_unproved(snapshot, now), snapshot), snapshot, now)
-
-
-def states_of(snapshot: Snapshot) -> frozenset[str]:
-    """All states that the core reported, of the file and of its content."""
-    return frozenset(snapshot.states) | {state.value for state in snapshot.cache.states}
-
-
-def is_damaged(snapshot: Snapshot) -> bool:
-    """Whether the file is not what was proven: what was known of its rows was of another one."""
-    return bool(states_of(snapshot) & set(DAMAGED_STATES))
-
-
-def proof_valid(snapshot: Snapshot, now: float) -> bool:
-    """A proof holds for its source, its epoch and `max_age_s`."""
-    proof = snapshot.freshness.proof
-    age = proof.age(now) if proof is not None else None
-    if proof is None or age is None or age > snapshot.freshness.max_age_s:
-        return False
-    source = snapshot.primary.source_id
-    same_source = (
-        not source or not proof.source_id or (proof.source_id, proof.epoch) == (source, snapshot.primary.epoch)
-    )
-    generation = snapshot.cache.generation
-    return same_source and (generation is None or generation == proof.generation)
-
-
-def last_proof(snapshot: Snapshot, now: float) -> str:
-    proof = snapshot.freshness.proof
-    if proof is None:
-        return "No proof yet"
-    age = proof.age(now)
-    return "The last proof is dated in the future" if age is None else f"Last proof {fmt.age(age)} ago"
 
 
 def _starting(beat_age: float | None) -> Verdict:
@@ -390,7 +364,7 @@ def _unknown(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         return Verdict(
             "UNKNOWN", Role.UNKNOWN, (f"The primary has not been asked yet. {was}",), ("wait, or t asks now.",), "t", 3
         )
-    if snapshot.verdict in {Word.STALE, Word.DRIFT} or _rows_behind(snapshot) or _contradicting(snapshot, now):
+    if snapshot.verdict in {Word.STALE, Word.DRIFT} or rows_behind(snapshot) or _contradicting(snapshot, now):
         return None
     if snapshot.verdict is Word.IN_SYNC and proof_valid(snapshot, now):
         return None
@@ -443,7 +417,7 @@ def _why_not_now(snapshot: Snapshot) -> str:
 
 def _drift(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
     failed = _contradicting(snapshot, now)
-    behind = snapshot.verdict is Word.STALE or bool(_rows_behind(snapshot))
+    behind = snapshot.verdict is Word.STALE or bool(rows_behind(snapshot))
     drifted = "LOCAL_DRIFT" in states_of(snapshot) or snapshot.verdict is Word.DRIFT
     if not drifted and (behind or not failed):
         return None
@@ -459,7 +433,7 @@ def _drift(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | 
 
 
 def _stale(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
-    rows = _rows_behind(snapshot)
+    rows = rows_behind(snapshot)
     if snapshot.verdict is not Word.STALE and "STALE" not in states_of(snapshot) and not rows:
         return None
     as_of = snapshot.freshness.as_of
@@ -493,7 +467,7 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         return None
     proof = snapshot.freshness.proof
     rejected = snapshot.quarantine.refused
-    failed = _failed_checks(snapshot, now)
+    failed = failed_checks(snapshot, now)
     extra = f", except for {fmt.plural(rejected, 'rejected row')}" if rejected else ""
     beside = f"; {fmt.plural(len(failed), 'check')} failed, see 2" if failed else ""
     generation = f", g-{proof.generation}" if proof is not None else ""
@@ -534,29 +508,8 @@ _ROWS: tuple[Row, ...] = (
 )
 
 
-def _rows_behind(snapshot: Snapshot) -> int:
-    return sum(lag.new + lag.changed + lag.gone for lag in snapshot.freshness.behind.values())
-
-
-def holds(snapshot: Snapshot, result: CheckResult, now: float) -> bool:
-    """Whether what a check found is still so: the file is the same one, and it was found not too long ago."""
-    generation = snapshot.cache.generation
-    changed = result.generation is not None and generation is not None and result.generation != generation
-    other = result.on != snapshot.cache.identity
-    return not changed and not other and 0 <= now - result.at <= snapshot.freshness.max_age_s
-
-
-def _failed_checks(snapshot: Snapshot, now: float) -> tuple[str, ...]:
-    """Checks that fail now, those that only warn among them."""
-    return tuple(
-        result.check.name
-        for result in snapshot.checks
-        if result.check.status is CheckStatus.FAIL and holds(snapshot, result, now)
-    )
-
-
 def _contradicting(snapshot: Snapshot, now: float) -> tuple[str, ...]:
-    return tuple(name for name in _failed_checks(snapshot, now) if name not in WARN_ONLY_CHECKS)
+    return tuple(name for name in failed_checks(snapshot, now) if name not in WARN_ONLY_CHECKS)
 
 
 def _words(state: str) -> str:
@@ -585,8 +538,6 @@ _HEALED_BY = {
     "repair": (*_BEHIND, "DAMAGED", "WRONG VERSION"),
     "rebuild": (*_BEHIND, "DAMAGED", "WRONG VERSION"),
 }
-WRITING = frozenset({"sync", "repair", "rebuild"})
-"""Kinds of runs that end with a proof."""
 
 
 def _noted(text: str, note: str) -> str:

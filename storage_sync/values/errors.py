@@ -14,7 +14,7 @@ class StorageSyncError(Exception):
     code: ClassVar[str] = "internal"
     exit_code: ClassVar[int] = 70
     retry: ClassVar[bool] = False
-    default_hint: ClassVar[str] = "this is a bug; please report it with the log"
+    default_hint: ClassVar[str] = "this is a bug; please report it"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)

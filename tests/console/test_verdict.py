@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from console.views.verdict import Verdict, proof_valid, verdict
+from console.views.states import proof_valid
+from console.views.verdict import Verdict, verdict
 from storage_sync.values.outcome import (
     CacheState,
     Check,
