@@ -63,10 +63,10 @@ def _away(demo: Demo) -> None:
 
 
 def _emptied(demo: Demo) -> None:
-    """All episodes are deleted on the primary."""
+    """Most episodes are deleted on the primary."""
     with closing(sqlite3.connect(demo.primary)) as db, db:
         db.execute("PRAGMA foreign_keys = ON")
-        db.execute("DELETE FROM episodes")
+        db.execute("DELETE FROM episodes WHERE rowid % 10 < 8")
 
 
 def _broken_row(demo: Demo) -> None:

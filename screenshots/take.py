@@ -50,7 +50,7 @@ OVERVIEWS = (
     ("in-sync", "IN SYNC"),
     ("running", "EMPTY"),
     ("stale", "STALE"),
-    ("held", "LOCKED"),
+    ("held", "STALE"),
     ("damaged", "DAMAGED"),
     ("primary-down", "UNKNOWN"),
     ("empty", "EMPTY"),

@@ -1,0 +1,74 @@
+"""What a snapshot says of the cache: sets of its states, and whether a proof or a check still holds. Pure."""
+
+from __future__ import annotations
+
+from storage_sync.values.outcome import CheckStatus
+from storage_sync.values.snapshot import CheckResult, Snapshot
+from widgets import fmt
+
+WARN_ONLY_CHECKS = frozenset({"orphaned_embeddings", "embedding_vectors"})
+"""Checks that say nothing about the proof (docs/cli.md#verdicts)."""
+DAMAGED_STATES = ("CORRUPT", "TRUNCATED", "BIT_ROT", "ROLLED_BACK", "WRONG_TYPES")
+VERSION_STATES = ("FORMAT_OLD", "FORMAT_NEW", "WRONG_SCHEMA")
+ACCESS_STATES = ("NOT_A_FILE", "UNREADABLE", "IO_ERROR")
+WRITE_STATES = ("READ_ONLY", "DISK_LOW")
+LOCK_STATES = ("LOCKED_EXCLUSIVE", "LOCKED_SHARED")
+EMPTY_STATES = ("ABSENT", "EMPTY_FILE", "INTERRUPTED_CREATE", "EMPTY_CACHE")
+REFUSED_STATES = ("WRONG_SOURCE", "FOREIGN")
+
+
+def states_of(snapshot: Snapshot) -> frozenset[str]:
+    """All states that the core reported, of the file and of its content."""
+    return frozenset(snapshot.states) | {state.value for state in snapshot.cache.states}
+
+
+def is_damaged(snapshot: Snapshot) -> bool:
+    """Whether the file is not what was proven: what was known of its rows was of another one."""
+    return bool(states_of(snapshot) & set(DAMAGED_STATES))
+
+
+def proof_valid(snapshot: Snapshot, now: float) -> bool:
+    """A proof holds for its source, its epoch and `max_age_s`."""
+    proof = snapshot.freshness.proof
+    age = proof.age(now) if proof is not None else None
+    if proof is None or age is None or age > snapshot.freshness.max_age_s:
+        return False
+    source = snapshot.primary.source_id
+    same_source = (
+        not source or not proof.source_id or (proof.source_id, proof.epoch) == (source, snapshot.primary.epoch)
+    )
+    generation = snapshot.cache.generation
+    return same_source and (generation is None or generation == proof.generation)
+
+
+def last_proof(snapshot: Snapshot, now: float) -> str:
+    proof = snapshot.freshness.proof
+    if proof is None:
+        return "No proof yet"
+    age = proof.age(now)
+    return "The last proof is dated in the future" if age is None else f"Last proof {fmt.age(age)} ago"
+
+
+def holds(snapshot: Snapshot, result: CheckResult, now: float) -> bool:
+    """Whether what a check found is still so: the file is the same one, and it was found not too long ago."""
+    generation = snapshot.cache.generation
+    changed = result.generation is not None and generation is not None and result.generation != generation
+    other = result.on != snapshot.cache.identity
+    return not changed and not other and 0 <= now - result.at <= snapshot.freshness.max_age_s
+
+
+WRITING = frozenset({"sync", "repair", "rebuild"})
+"""Kinds of runs that end with a proof."""
+
+
+def rows_behind(snapshot: Snapshot) -> int:
+    return sum(lag.new + lag.changed + lag.gone for lag in snapshot.freshness.behind.values())
+
+
+def failed_checks(snapshot: Snapshot, now: float) -> tuple[str, ...]:
+    """Checks that fail now, those that only warn among them."""
+    return tuple(
+        result.check.name
+        for result in snapshot.checks
+        if result.check.status is CheckStatus.FAIL and holds(snapshot, result, now)
+    )
