@@ -17,7 +17,7 @@ from tests.console.app import console
 CORE = Path(storage_sync.__file__).parent
 ON_THE_WAY_IN = {"config.py", "first_run.py", "recording.py"}
 """Modules whose errors end the program before the console is there."""
-NO_KEY = ("storage-sync --help", "storage-sync config init")
+NO_KEY = ("storage-sync --help", "storage-sync config init", "storage-sync exec")
 
 
 def hints() -> Iterator[str]:

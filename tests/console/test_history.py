@@ -123,7 +123,7 @@ async def test_a_run_that_ends_asks_again() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "number"),
-    [("refusals", 1), ("!refusals", 46), ("exit:0", 43), ("kind:sync exit:3", 1), ("nothing-like-it", 0)],
+    [("rejected", 1), ("!rejected", 46), ("exit:0", 43), ("kind:sync exit:3", 1), ("nothing-like-it", 0)],
 )
 async def test_slash_filters_and_escape_clears(typed: str, number: int) -> None:
     app, bridge = console("in_sync")

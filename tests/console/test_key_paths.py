@@ -138,7 +138,7 @@ def plans(key: str, press: str, kind: str, name: str) -> tuple[Path, ...]:
             scene="in_sync",
             answers={"make_plan": Outcome(kind, Word.IN_SYNC, 0, run_id="s-1")},
             asks=(("make_plan", {"kind": kind}),),
-            shows=("step 3 of 3: result", "no row"),
+            shows=("step 3 of 3: result", "none changed"),
             focus="close",
         ),
         Path(

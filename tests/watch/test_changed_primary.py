@@ -83,7 +83,7 @@ def test_a_schema_that_grows_is_seen_by_the_poll(tmp_path: Path) -> None:
             watch.until(well)
             position = len(watch.lines)
             hrana.execute(server.url, after)
-            watch.until(said("rows changed"), after=position)
+            watch.until(said("rows added"), after=position)
             assert watch.stop(signal.SIGTERM)[0] == 143
 
 
@@ -166,7 +166,7 @@ def test_another_server_with_another_schema_at_the_same_address(tmp_path: Path) 
             server.stop()
             server.replace(new)
             server.start()
-            watch.until(lambda line: ended_well(line) and "rows changed" in line["message"], after=position)
+            watch.until(lambda line: ended_well(line) and "rows added" in line["message"], after=position)
             copy = stores.quiet_copy(server.database, tmp_path / "copy")
             assert check(copy, tool.cache).holds(exact=True)
             assert watch.stop(signal.SIGTERM)[0] == 143

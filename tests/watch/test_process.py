@@ -93,7 +93,7 @@ def test_sigusr1_syncs_now_and_sighup_reads_the_settings_again(tmp_path: Path) -
         watch.until(said("now in effect: max_episodes_cache"))
         second = len(watch.lines)
         watch.process.send_signal(signal.SIGUSR1)
-        changed = watch.until(lambda line: line["area"] == "sync" and "rows changed" in line["message"], after=second)
+        changed = watch.until(lambda line: line["area"] == "sync" and "rows removed" in line["message"], after=second)
         assert changed["sync_id"].startswith("s-")
         config.write_text("max_episodes_cache = nonsense\n")
         watch.process.send_signal(signal.SIGHUP)

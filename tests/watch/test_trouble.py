@@ -109,7 +109,7 @@ def growth(day: Day) -> None:
 def deleted(day: Day) -> None:
     position = len(day.watch.lines)
     day.tool.cache.unlink()
-    day.until(said("rows changed"), position)
+    day.until(said("rows added"), position)
 
 
 def replaced(day: Day) -> None:
