@@ -16,6 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from console.cli.entry import run
 
     code = run(arguments)
+    _drop_what_nobody_reads()
     # The interpreter collects several times while it ends; there is nothing that could be worth it.
     gc.freeze()
     return code
@@ -30,3 +31,14 @@ def _stand_in_for_closed_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 (for good)
+
+
+def _drop_what_nobody_reads() -> None:
+    """A reader that went away is no error. What a library left for it would make Python end with 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, 1 if stream is sys.stdout else 2)
+            os.close(nothing)
