@@ -26,7 +26,7 @@ WORDS: tuple[tuple[str, str], ...] = (
     ("generation", "g-4120: the number of the last proven write to the cache"),
     ("witness", "the last acknowledged generation, kept outside the cache file"),
     ("staging", "proven rows waiting for the one transaction; kept when a run is cancelled"),
-    ("quarantine", "rows rejected because they cannot be decoded, and quarantined rows"),
+    ("quarantine", "rejected rows, which cannot be decoded, and quarantined rows"),
     ("cache-only", "rows that the primary never had; kept and counted"),
     ("orphan", "an embedding whose owner is not there"),
 )
