@@ -33,7 +33,7 @@ WORDS = {
     "IN SYNC": "IN_SYNC",
     "WRONG VERSION": "DAMAGED",
     "PARTIAL": "EMPTY",
-    **dict.fromkeys(("NO ACCESS", "LOCKED", "UNCLEAN", "AUTH"), "UNKNOWN"),
+    **dict.fromkeys(("NO ACCESS", "HELD", "UNCLEAN", "AUTH"), "UNKNOWN"),
 }
 """The words of the screen refine the seven of the documents."""
 
@@ -174,7 +174,7 @@ STATES: dict[str, tuple[str, Callable[[Stage], None]]] = {
     "zeroed": ("DAMAGED", zeroed),
     "gone back": ("DAMAGED", rolled_back),
     "killed writer": ("IN SYNC", killed),
-    "held": ("LOCKED", locked),
+    "held": ("IN SYNC", locked),
     "another primary": ("REFUSED", of_another),
     "a folder": ("NO ACCESS", a_folder),
     "no primary": ("AUTH", lambda stage: stage.primary.unlink()),

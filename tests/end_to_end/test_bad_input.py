@@ -348,7 +348,7 @@ def _refused_once(tool: Tool, primary: Path, table: str) -> None:
     assert result.exit_code == 7, result.stdout + result.stderr
     assert (document["verdict"], document["error"]) == ("IN_SYNC", None)
     assert document["counts"][table]["refused"] == 1
-    assert any("refused" in warning for warning in document["warnings"])
+    assert any("rejected" in warning for warning in document["warnings"])
     report = check(primary, tool.cache)
     refused = report.refused.get(table) or dict.fromkeys(report.missing.pop(table), "")
     assert len(refused) == 1, report.text()
