@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import threading
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tests.support.command import Tool
 
@@ -89,6 +90,12 @@ def watching(tool: Tool, *words: str) -> Iterator[Watch]:
 
 def well(line: Line) -> bool:
     return line["area"] == "watch" and (line["message"] == "in sync" or "recovered" in line["message"])
+
+
+def wrote(word: Literal["added", "changed", "removed"]) -> Callable[[Line], bool]:
+    """The line of a run that added, changed or removed rows."""
+    counted = re.compile(rf"\d (rows? )?{word}\b")
+    return lambda line: line["area"] == "sync" and counted.search(line["message"]) is not None
 
 
 def said(text: str) -> Callable[[Line], bool]:

@@ -13,7 +13,7 @@ from tests.support import hrana, stores
 from tests.support.command import Tool
 from tests.support.relay import Exchange, Fault, Relay, Reply
 from tests.support.sqld import Sqld
-from tests.support.watching import Line, Watch, said, watching, well
+from tests.support.watching import Line, Watch, said, watching, well, wrote
 
 NEVER_S = 600
 """No run by the interval: what is found is found by the poll and by the proof itself."""
@@ -83,7 +83,7 @@ def test_a_schema_that_grows_is_seen_by_the_poll(tmp_path: Path) -> None:
             watch.until(well)
             position = len(watch.lines)
             hrana.execute(server.url, after)
-            watch.until(said("rows added"), after=position)
+            watch.until(wrote("added"), after=position)
             assert watch.stop(signal.SIGTERM)[0] == 143
 
 
@@ -124,7 +124,7 @@ def test_a_digest_function_that_goes_is_done_without(tmp_path: Path, lost: tuple
             hrana.execute(server.url, ["UPDATE episodes SET task_description = 'after' WHERE rowid < 4"])
             position = len(watch.lines)
             done = by_hand(watch, position)
-            assert "rows changed" in done["message"]
+            assert wrote("changed")(done)
             # and back: a server that got it again is used as it is known, until it is probed again
             relay.play()
             by_hand(watch, len(watch.lines))
@@ -166,7 +166,7 @@ def test_another_server_with_another_schema_at_the_same_address(tmp_path: Path) 
             server.stop()
             server.replace(new)
             server.start()
-            watch.until(lambda line: ended_well(line) and "rows added" in line["message"], after=position)
+            watch.until(wrote("added"), after=position)
             copy = stores.quiet_copy(server.database, tmp_path / "copy")
             assert check(copy, tool.cache).holds(exact=True)
             assert watch.stop(signal.SIGTERM)[0] == 143

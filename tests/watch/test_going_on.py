@@ -17,7 +17,7 @@ from tests.support import network, stores
 from tests.support.command import Tool, applied
 from tests.support.relay import Fault, Relay
 from tests.support.sqld import Sqld
-from tests.support.watching import LIMIT_S, Watch, said, watching, well
+from tests.support.watching import LIMIT_S, Watch, said, watching, well, wrote
 
 NOW = 1_795_392_000
 
@@ -57,7 +57,7 @@ def test_without_inotify_files_are_looked_at_by_time_and_that_is_said_once(tmp_p
         assert "every 2 s instead" in told["message"]
         position = len(watch.lines)
         tool.cache.unlink()
-        watch.until(lambda line: line["area"] == "sync" and "rows added" in line["message"], after=position)
+        watch.until(wrote("added"), after=position)
         config.write_text("max_episodes_cache = 19\n")
         watch.until(said("now in effect: max_episodes_cache"), after=position)
         assert watch.stop(signal.SIGTERM)[0] == 143

@@ -18,7 +18,7 @@ from tests.support.command import Tool, applied
 from tests.support.listener import Listener
 from tests.support.size import FULL
 from tests.support.sqld import Sqld, free_port
-from tests.support.watching import LIMIT_S, resident_and_descriptors, said, watching, well
+from tests.support.watching import LIMIT_S, resident_and_descriptors, said, watching, well, wrote
 
 SOON_S = 2.0
 NOW = 1_795_392_000
@@ -93,7 +93,7 @@ def test_sigusr1_syncs_now_and_sighup_reads_the_settings_again(tmp_path: Path) -
         watch.until(said("now in effect: max_episodes_cache"))
         second = len(watch.lines)
         watch.process.send_signal(signal.SIGUSR1)
-        changed = watch.until(lambda line: line["area"] == "sync" and "rows removed" in line["message"], after=second)
+        changed = watch.until(wrote("removed"), after=second)
         assert changed["sync_id"].startswith("s-")
         config.write_text("max_episodes_cache = nonsense\n")
         watch.process.send_signal(signal.SIGHUP)
@@ -148,7 +148,7 @@ def test_a_change_runs_the_hook_once_and_only_a_proof_is_a_heartbeat(tmp_path: P
             STORAGE_SYNC_POLL_S="0.2",
             STORAGE_SYNC_NOTIFY_COMMAND=str(hook),
             STORAGE_SYNC_HEARTBEAT_URL=listener.url,
-            TURSO_TOKEN="secret",
+            TURSO_TOKEN="a-long-secret",
         )
         with watching(tool) as watch:
             watch.until(well)
@@ -177,7 +177,7 @@ def test_a_cache_that_another_process_holds_is_looked_at_and_no_warning(tmp_path
             watch.until(said("looked at through copies"), after=position)
             watch.until(said("rows wait until"), after=position)
         position = len(watch.lines)
-        watch.until(said("rows changed"), after=position)
+        watch.until(wrote("changed"), after=position)
         watch.until(said("in sync"), after=position)
         assert watch.stop(signal.SIGTERM)[0] == 143
     assert [line["message"] for line in watch.lines if line["level"] in ("warning", "error")] == []
@@ -238,7 +238,7 @@ def test_a_flapping_primary_costs_one_warning_a_change_and_nothing_else(tmp_path
                 server.start()
                 watch.until(said("recovered after"), after=position)
                 if number % 3:
-                    watch.until(said("rows changed"), after=position)
+                    watch.until(wrote("changed"), after=position)
                 sizes.append(resident_and_descriptors(watch.process.pid))
             code, took = watch.stop(signal.SIGTERM)
         assert (code, took < SOON_S) == (143, True)

@@ -19,7 +19,7 @@ from tests.support.command import Tool
 from tests.support.relay import Exchange, Fault, Relay
 from tests.support.size import FULL
 from tests.support.sqld import Auth, Sqld
-from tests.support.watching import Line, Watch, resident_and_descriptors, said, watching, well
+from tests.support.watching import Line, Watch, resident_and_descriptors, said, watching, well, wrote
 
 LASTS_S = 3600.0 if FULL else 0.0
 GROWTH_BYTES = 8 << 20
@@ -103,13 +103,13 @@ def growth(day: Day) -> None:
     day.good_run()
     day.sql("ALTER TABLE later RENAME TO recommendation_feedback")
     day.sql("UPDATE episodes SET task_description = hex(randomblob(8)) WHERE rowid % 5 = 0")
-    day.until(said("rows changed"), position)
+    day.until(wrote("changed"), position)
 
 
 def deleted(day: Day) -> None:
     position = len(day.watch.lines)
     day.tool.cache.unlink()
-    day.until(said("rows added"), position)
+    day.until(wrote("added"), position)
 
 
 def replaced(day: Day) -> None:
@@ -134,7 +134,7 @@ def locked(day: Day) -> None:
         day.sql("UPDATE episodes SET task_description = hex(randomblob(8)) WHERE rowid % 3 = 0")
         position = len(day.watch.lines)
         day.until(said("rows wait until"), position)
-    day.until(said("rows changed"), position)
+    day.until(wrote("changed"), position)
 
 
 def reloaded(day: Day) -> None:
