@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from storage_sync.service.service import Configuration, SyncService
 from storage_sync.sync.cancel import Cancel
 from storage_sync.sync.progress import Progress
 from storage_sync.sync.session import Session
+from storage_sync.values.errors import StorageSyncError
 from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.snapshot import Phase, Run
 from tests.independent.projection_check import check
@@ -47,9 +49,15 @@ async def test_it_ends_in_each_phase(phase: Phase, how: str, tmp_path: Path, mon
         return watch
 
     async def perform(
-        session: Session, command: str, request: Request, progress: Progress, cancel: Cancel, work: Work
+        session: Session,
+        command: str,
+        request: Request,
+        progress: Progress,
+        cancel: Cancel,
+        work: Work,
+        unforeseen: Callable[[Exception], StorageSyncError] | None = None,
     ) -> Outcome:
-        return await operations.perform(session, command, request, stopping(progress), cancel, work)
+        return await operations.perform(session, command, request, stopping(progress), cancel, work, unforeseen)
 
     monkeypatch.setattr("storage_sync.service.service.perform", perform)
     service = SyncService(Configuration(settings), publish=lambda _: None, emit=lambda _: None)
