@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 from storage_sync import _native
@@ -13,6 +14,7 @@ from storage_sync.cache.holders import is_listed
 from storage_sync.cache.identity import read_identity, real_path
 from storage_sync.cache.lease import Lease
 from storage_sync.cache.waiting_rows import Kept
+from storage_sync.files.writing import sweep
 from storage_sync.reports.sentences import next_step
 from storage_sync.sync import guard
 from storage_sync.sync.apply import apply, settle
@@ -114,6 +116,8 @@ def leased(context: Context) -> Iterator[None]:
         if not context.options.plan_only:
             lock_ok = session.settings.lock_ok
             held.enter_context(Lease.acquire(session.cache_path, context.tracker.run.id, lock_ok=lock_ok))
+            # what a killed run left half written beside the cache
+            sweep(Path(real_path(session.cache_path)).parent)
         yield
 
 
