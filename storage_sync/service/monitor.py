@@ -146,7 +146,7 @@ class Pulse:
             self.ping_now()
 
     async def _ping_once(self) -> None:
-        before = self._board.snapshot.primary
+        before, began = self._board.snapshot.primary, time.time()
         try:
             source = self._session.source
             capabilities = await source.probe()
@@ -156,10 +156,10 @@ class Pulse:
             # the fingerprint may have found that it is another one
             capabilities = await source.probe()
         except StorageSyncError as error:
-            self._not_answered(error)
+            self._not_answered(error, began)
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this ping and not the service
-            self._not_answered(self._ears.explained("a ping of the primary", error))
+            self._not_answered(self._ears.explained("a ping of the primary", error), began)
             return
         after = health.answered(before, milliseconds, time.time())
         after = replace(
@@ -177,9 +177,10 @@ class Pulse:
             self._agenda.note(recovered_at=time.time())
         self._note_fingerprint(fingerprint)
 
-    def _not_answered(self, error: StorageSyncError) -> None:
+    def _not_answered(self, error: StorageSyncError, began: float) -> None:
+        """`began`: when it was asked. A run that ended since then knows better."""
         before = self._board.snapshot.primary
-        after = health.failed(before, error, time.time())
+        after = health.failed(before, error, began)
         self._board.update(primary=after)
         if before.status is not after.status:
             self._board.log("fail", "primary", error.message)
