@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -123,10 +124,11 @@ def _refused(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         sentence = snapshot.error.message
     else:
         sentence = "A guard stopped the sync. Nothing was changed (exit code 9)."
+    bare = re.sub(r" \([^)]*\)", "", sentence)
     return Verdict(
         "REFUSED",
         Role.FAILED,
-        (sentence, *(f"{sentence.partition(mark)[0]}." for mark in ("; ", ", ")), "A guard stopped the sync."),
+        (sentence, bare, *(f"{bare.partition(mark)[0]}." for mark in ("; ", ", ")), "A guard stopped the sync."),
         (*_refused_next(snapshot),),
         "2" if _went_back(snapshot) else "5",
         9,
