@@ -446,7 +446,7 @@ class RemoteSource:
         sql = statements.existing(table, (await self.probe()).schema)
         found: dict[str, bool] = {}
         for some in _pages(keys) if sql is not None else ():
-            found |= {_string(key): bool(owned) for key, owned in await self._ask(sql or "", {"keys": some}, 2)}
+            found |= {_string(key): _flag(owned) for key, owned in await self._ask(sql or "", {"keys": some}, 2)}
         return _only(keys, found)
 
     async def in_window(self, scope: Wanted, episodes: Sequence[str]) -> set[str]:
@@ -527,6 +527,15 @@ def _only(asked: Sequence[str], found: Found) -> Found:
     if not set(found) <= set(asked):
         raise PrimaryRefused("the primary sent rows that were not asked for", hint=NOT_LIBSQL_HINT)
     return found
+
+
+def _flag(value: object) -> bool:
+    """PrimaryRefused for anything but 0 and 1."""
+    if value not in (0, 1):
+        from storage_sync.primary.hrana import wrong_form
+
+        raise wrong_form()
+    return bool(value)
 
 
 def _string(value: object) -> str:
