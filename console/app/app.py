@@ -474,7 +474,7 @@ class Console(TextualApp):
         self.say(f"panels are drawn every {self.ui.refresh_s:g} s")
 
     def action_zoom(self) -> None:
-        """The panel in focus alone; once more brings the others back."""
+        """The panel in focus alone; a second time brings the others back."""
         if isinstance(self.screen, BaseScreen):
             toggle_zoom(self.screen.query_one("#body"), self.focused)
 

@@ -88,7 +88,7 @@ class SteadyDriver(LinuxDriver):
                     self.process_message(message)
 
     def _run_input_thread(self) -> None:
-        """What ends the thread all the same ends the screen, as every unexpected error does."""
+        """What nevertheless ends the thread ends the screen, as every unexpected error does."""
         try:
             self.run_input_thread()
         except Exception as error:  # noqa: BLE001 - whatever it was, it is told at the end

@@ -55,7 +55,7 @@ def collect_when_calm(calm: bool) -> bool:
 def forget_drawings(unseen: Iterable[Screen[object]]) -> None:
     """Let go of the lines of screens that nobody sees, which keep up to 16 cuts of each, and of computed places.
 
-    They are drawn anew at the next visit.
+    They are drawn again at the next visit.
     """
     for screen in unseen:
         for widget in screen.query("*"):

@@ -181,7 +181,7 @@ def config_check(invocation: Invocation) -> Answer:
 
 
 def _moved_wrongly(settings: Settings) -> tuple[str, ...]:
-    """What of `ui.keymap` the console leaves out; it starts all the same."""
+    """What of `ui.keymap` the console leaves out; it starts anyway."""
     asked = dict(settings.ui.keymap)
     if not asked:
         return ()

@@ -39,7 +39,7 @@ def write(stream: TextIO, text: str, *, painted: bool = False) -> None:
         stream.write(printable(text if text.endswith("\n") or not text else text + "\n", painted=painted))
         stream.flush()
     except BrokenPipeError:
-        # Python would complain once more when it closes the stream at exit.
+        # Python would complain again when it closes the stream at exit.
         _drop(stream)
     except OSError as error:
         _drop(stream)

@@ -19,6 +19,7 @@ from storage_sync.cache.holders import advice_for, describe
 from storage_sync.cache.identity import identity_of, real_path
 from storage_sync.cache.lease import cache_holders
 from storage_sync.cache.space import free_space
+from storage_sync.files.kinds import kind_of
 from storage_sync.values.errors import (
     CacheDamaged,
     CacheForeign,
@@ -170,7 +171,7 @@ def _judge_access(path: str) -> tuple[Finding | None, os.stat_result | None]:
     except OSError as error:
         return _unreadable(path, error), None
     if not stat.S_ISREG(status.st_mode):
-        return _not_a_file(path, _kind(status.st_mode)), None
+        return _not_a_file(path, kind_of(status.st_mode)), None
     if not os.access(path, os.R_OK, effective_ids=True):
         return Finding(
             CacheState.UNREADABLE, f"{path} may not be read by this user", "give this user read access"
@@ -214,19 +215,6 @@ def _unreadable(path: str, error: OSError) -> Finding:
     if error.errno == errno.ENOTDIR:
         return _not_a_file(path, "below a name that is no folder")
     return Finding(CacheState.UNREADABLE, f"{path}: {error.strerror}", "check the path and its owner")
-
-
-def _kind(mode: int) -> str:
-    for test, name in (
-        (stat.S_ISDIR, "a directory"),
-        (stat.S_ISFIFO, "a pipe"),
-        (stat.S_ISSOCK, "a socket"),
-        (stat.S_ISCHR, "a device"),
-        (stat.S_ISBLK, "a device"),
-    ):
-        if test(mode):
-            return name
-    return "something else"
 
 
 # Identity, ownership and the last close
