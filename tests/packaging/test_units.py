@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from storage_sync.demo.demo import Demo
+from tests.primary.test_bounds import MEMORY
 from tests.support.command import Tool
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -87,6 +88,14 @@ def test_a_unit_may_write_the_cache_and_the_state_and_nothing_else(name: str) ->
     assert (service["ProtectSystem"], service["ReadWritePaths"]) == ("strict", "/var/lib/do-memory")
     assert (service["StateDirectory"], service["NoNewPrivileges"]) == ("storage-sync", "yes")
     assert not service["CapabilityBoundingSet"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_unit_ends_before_it_takes_the_memory_of_others(name: str) -> None:
+    """A run may take what the bounds of an answer allow (tests/primary/test_bounds.py), with room above it."""
+    limit = unit(name)["Service"]["MemoryMax"]
+    assert limit.endswith("G")
+    assert 3 * MEMORY < int(limit[:-1]) << 30 < 2 << 30
 
 
 @pytest.mark.parametrize("name", SERVICES)
