@@ -86,6 +86,17 @@ async def test_nothing_is_read_where_nobody_wrote(tmp_path: Path) -> None:
         assert (await lane.sync()).extra["renewed"] == outcome.extra["renewed"], "it names the reading, not the renewal"
 
 
+async def test_narrower_settings_that_write_nothing_are_renewed_too(tmp_path: Path) -> None:
+    """The file keeps the checkpoint, and the root, of the wider settings."""
+    async with proven(tmp_path) as lane:
+        lane.settings = msgspec.structs.replace(lane.settings, sync_patterns=False)
+        lane.session.settings = lane.settings
+        before = fingerprint(Path(lane.session.cache_path))
+        assert "renewed" not in (await lane.sync()).extra
+        assert fingerprint(Path(lane.session.cache_path)) == before
+        assert (await lane.sync()).extra["renewed"]
+
+
 async def test_a_new_process_reads(tmp_path: Path) -> None:
     async with proven(tmp_path) as lane:
         lane.session = Session(lane.settings, None)
