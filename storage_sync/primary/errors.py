@@ -15,6 +15,7 @@ from storage_sync.values.errors import PrimaryRefused, PrimarySchema, PrimaryUna
 
 AUTH_HINT = "check the token (--token-file, TURSO_AUTH_TOKEN), then storage-sync ping"
 NOT_LIBSQL_HINT = "this does not look like a libSQL server; check the URL (storage-sync ping)"
+LONG_HINT = "shorten it in the primary; usually it is an episode whose tags have more than 5 MB together"
 QUOTA_HINT = (
     "the database's plan or quota stops it: look at the provider's account page; the cache can still be read, and no "
     "other token helps"
@@ -106,6 +107,12 @@ _CODES: tuple[_Meaning, ...] = (
     _Meaning(PrimaryRefused, "the primary refused: {}", words=r"operation was blocked|quota", hint=QUOTA_HINT),
     _Meaning(PrimaryRefused, "the primary refused: {}", r"AUTH_|SQLITE_AUTH|SQLITE_PERM", hint=AUTH_HINT),
     _Meaning(TooLarge, "the primary's answer would be too large: {}", r"RESPONSE_TOO_LARGE"),
+    _Meaning(
+        PrimaryRefused,
+        "a row of the primary is longer than its server can digest: {}",
+        r"SQLITE_TOOBIG",
+        hint=LONG_HINT,
+    ),
     _Meaning(
         PrimaryRefused,
         "the primary's database is encrypted or not a database: {}",

@@ -33,10 +33,13 @@ DIGESTS = {
 
 PING = "SELECT 1"
 
-LONGEST_ROW = 4_000_000
+LONGEST_ROW = 4_990_000
 LONG_CELL = 65_536
 OVERSIZE = "oversize:"
-"""Of a row of more octets than the first, texts above the second travel as a blob of the third and their length."""
+"""Of a row of more octets than the first, texts above the second travel as a blob of the third and their length.
+
+The first leaves the canonical text room for the lengths and types of all columns below the 5,000,000 of a server.
+"""
 
 Form = Literal["key", "typed"]
 
@@ -188,9 +191,9 @@ def column(table: str, name: str, schema: Schema) -> str:
 def sent(table: str, name: str, schema: Schema, *, stock: bool = False) -> str:
     """One column of `x` as it is digested and sent.
 
-    A libSQL server makes no value above 5 MB, so the row of a larger one could be neither digested nor read, and would
-    fail the statement for all others. The long texts of such a row are replaced by a blob that names their length: the
-    row is then refused by name. The first, cheap test keeps the sum off almost every row.
+    A libSQL server makes no value above 5 MB, so a larger row could be neither digested nor read, and would fail the
+    statement for all others. The long texts of such a row are replaced by a blob that names their length: the row is
+    then rejected by name. The first, cheap test keeps the sum off almost every row.
     """
     value = column(table, name, schema)
     source = SOURCES[table]
@@ -198,6 +201,8 @@ def sent(table: str, name: str, schema: Schema, *, stock: bool = False) -> str:
         return value
     long = [column(table, other, schema) for other, kind in source.columns if kind in ("text", "blob")]
     total = "+".join(f"coalesce(octet_length({other}),0)" for other in long)
+    if table == "episodes":
+        total += f"+octet_length({tags(schema)})"
     return (
         f"CASE WHEN octet_length({value})>{LONG_CELL} AND {total}>{LONGEST_ROW}"
         f" THEN CAST('{OVERSIZE}'||octet_length({value}) AS BLOB) ELSE {value} END"

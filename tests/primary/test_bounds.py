@@ -16,8 +16,9 @@ from storage_sync.primary.hrana import HranaHttpClient, execute_request, values
 from storage_sync.primary.urls import parse
 from storage_sync.values.errors import PrimaryRefused, StorageSyncError
 from storage_sync.values.outcome import Purpose
+from tests.independent.projection_check import check
 from tests.primary.scripted import Answer, Request, Scripted
-from tests.support import network, stores
+from tests.support import hrana, network, stores
 from tests.support.command import Tool
 from tests.support.relay import Exchange, Relay, Reply
 from tests.support.sqld import Sqld
@@ -163,3 +164,49 @@ def test_a_run_with_one_malformed_answer_is_a_failed_run(tmp_path: Path, number:
         relay.play(lambda count, path: network.answer(200, json.dumps(answer)) if count == number else None)
         result = Tool.at(tmp_path, relay.url).json("sync")
     assert result.exit_code in (0, 3, 4), result.document["error"]
+
+
+LONG = 4_900_000
+"""Octets of a row that sqld still sends: it makes no value of 5,000,000 or more."""
+
+
+def long_text(octets: int, letter: str) -> str:
+    """SQL of a text; the letter is the greater part of what it holds."""
+    return f"replace(hex(zeroblob({octets // 2})),'0','{letter}')"
+
+
+@pytest.mark.parametrize("letter", ["x", "\x01", '"'], ids=["plain", "control characters", "quotes"])
+def test_a_row_that_the_server_sends_arrives(tmp_path: Path, letter: str) -> None:
+    """Also where its form on the way is six times as long, and where others of its size come with it."""
+    with Sqld(stores.primary("v47-small", tmp_path / "p")) as server:
+        some = "episode_id IN (SELECT episode_id FROM episodes ORDER BY episode_id LIMIT 3)"
+        hrana.execute(server.url, [f"UPDATE episodes SET task_description={long_text(LONG, letter)} WHERE {some}"])
+        tool = Tool.at(tmp_path, server.url)
+        done = tool.run("sync", "--json")
+        copy = stores.quiet_copy(server.database, tmp_path / "copy")
+    document = json.loads(done.stdout)
+    assert (done.exit_code, document["verdict"], document["counts"]["episodes"]["refused"]) == (0, "IN_SYNC", 0)
+    assert check(copy, tool.cache).holds(exact=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "tags", "arrives"),
+    [(LONG, 50_000, True), (LONG, 200_000, False), (2_600_000, 2_600_000, False), (4_990_000, 10, False)],
+)
+def test_a_row_beyond_what_a_server_can_digest_is_rejected_and_no_other(
+    tmp_path: Path, text: int, tags: int, arrives: bool
+) -> None:
+    with Sqld(stores.primary("v47-small", tmp_path / "p")) as server:
+        hrana.execute(
+            server.url,
+            [
+                f"UPDATE episodes SET task_description={long_text(text, 'x')}"
+                " WHERE episode_id=(SELECT min(episode_id) FROM episodes)",
+                f"INSERT INTO episode_tags(episode_id,tag) SELECT min(episode_id),{long_text(tags, 'y')} FROM episodes",
+            ],
+        )
+        done = Tool.at(tmp_path, server.url).run("sync", "--json")
+    document = json.loads(done.stdout)
+    rejected = document["counts"]["episodes"]["refused"]
+    assert (done.exit_code, rejected) == ((0, 0) if arrives else (7, 1)), document["error"]
+    assert document["counts"]["episodes"]["cache"] == 60 - rejected

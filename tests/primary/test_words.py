@@ -43,6 +43,7 @@ WORDS: list[tuple[Answer, type[StorageSyncError], str, str]] = [
     (inside("SQLITE_CORRUPT", "database disk image is malformed"), REFUSED, "malformed", "restore the primary"),
     (inside("SQLITE_CORRUPT_VTAB", "malformed"), REFUSED, "malformed", "restore the primary"),
     (inside("SQLITE_UNKNOWN", "malformed database schema (x)"), REFUSED, "malformed", "restore the primary"),
+    (inside("SQLITE_TOOBIG", "string or blob too big"), REFUSED, "too big", "shorten it in the primary"),
     (inside("SQLITE_NOTADB", "file is not a database"), REFUSED, "encrypted or not a database", "key"),
     (inside("SQLITE_SCHEMA", "database schema has changed"), LATER, "schema has changed", "by itself"),
     (inside("SQLITE_PROTOCOL", "locking protocol"), LATER, "locking protocol", "try again"),
