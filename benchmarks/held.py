@@ -16,6 +16,8 @@ from tests.support.processes import holding
 REPEATS = 5
 COMMITS_A_SECOND = 50
 IN_TIME_S = 1.0
+FILLER_BYTES = 3 << 20
+"""Of rows that do not change, so that the file that is copied under a writer has 10 MB."""
 
 
 def verify(bench: Bench, episodes: int) -> None:
@@ -44,8 +46,8 @@ def copies(bench: Bench, wanted: int) -> None:
     folder = bench.fresh("copies")
     cache, copy = stores.cache("v47-small", folder / "cache"), folder / "copy.redb"
     late = inconsistent = 0
-    size = cache.stat().st_size / (1 << 20)
-    with writing("held", cache, folder, pause_s=1 / COMMITS_A_SECOND) as counter:
+    with writing("held", cache, folder, pause_s=1 / COMMITS_A_SECOND, filler=FILLER_BYTES) as counter:
+        size = cache.stat().st_size / (1 << 20)
         for _ in range(wanted):
             before, started = counter.value, time.perf_counter()
             late += not _copied(cache, copy, started)

@@ -5,7 +5,7 @@ batches only. A panic inside never ends the process and never prints: it is rais
 Formats: docs/formats.md; redb's behaviour: docs/cache.md; digests: docs/protocol.md#digests; merge: docs/projection.md.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, final
 
 REDB_VERSION: str
@@ -464,11 +464,19 @@ class Applied:
     rows_written: int
     rows_removed: int
 
-def apply(path: str, staging: Staging, meta: Mapping[str, bytes], generation: int, now_ms: int) -> Applied:
+def apply(
+    path: str,
+    staging: Staging,
+    meta: Mapping[str, bytes],
+    generation: int,
+    now_ms: int,
+    before_open: Callable[[], None] | None = None,
+) -> Applied:
     """One write transaction, durable at once, on the live file: rows, removals, ledger, refused rows, checkpoint
     (`generation` and `digest` of the meta are written here), `schema_version`, recommendation index, episode
     revisions. Re-checks that each touched key still holds what was compared (`Conflict`).
-    DatabaseAlreadyOpen when another process holds the file."""
+    DatabaseAlreadyOpen when another process holds the file. `before_open` is called when all is prepared, just before
+    the file is opened; what it raises is raised here, and nothing was touched."""
 
 def edit(
     path: str,

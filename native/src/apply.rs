@@ -226,15 +226,10 @@ fn write_rows(core: &Core, transaction: &WriteTransaction, checkpoint: &Checkpoi
 }
 
 /// Open, write, read the generation back, close; redb's lock is held from the first to the last.
-fn on_live_file(path: &Path, core: &Core, checkpoint: &Checkpoint) -> Outcome<Applied> {
-    core.require_complete()?;
-    if core.is_sibling() {
-        return Err(Fault::value("a sibling is finished, not applied"));
-    }
-    let side = Side::gather(core)?;
+fn on_live_file(path: &Path, core: &Core, checkpoint: &Checkpoint, side: &Side) -> Outcome<Applied> {
     let started = Instant::now();
     let database = Quiet::new(Builder::new().set_cache_size(LIVE_CACHE).open(path)?);
-    let mut applied = write(core, &database, checkpoint, &side)?;
+    let mut applied = write(core, &database, checkpoint, side)?;
     checkpoint.read_back(&Quiet::new(database.begin_read()?))?;
     let database = database.into_inner();
     database.close()?;
@@ -243,7 +238,17 @@ fn on_live_file(path: &Path, core: &Core, checkpoint: &Checkpoint) -> Outcome<Ap
     Ok(applied)
 }
 
+/// What can be prepared before the lock is asked for.
+fn prepared(core: &Core) -> Outcome<Side> {
+    core.require_complete()?;
+    if core.is_sibling() {
+        return Err(Fault::value("a sibling is finished, not applied"));
+    }
+    Side::gather(core)
+}
+
 #[pyfunction]
+#[pyo3(signature = (path, staging, meta, generation, now_ms, before_open = None))]
 pub fn apply(
     py: Python<'_>,
     path: PathBuf,
@@ -251,7 +256,12 @@ pub fn apply(
     meta: BTreeMap<String, Vec<u8>>,
     generation: u64,
     now_ms: i64,
+    before_open: Option<Bound<'_, PyAny>>,
 ) -> PyResult<Applied> {
     let checkpoint = Checkpoint { meta: meta.into_iter().collect(), generation, now_ms };
-    detached(py, || staging.with(|core| on_live_file(&path, core, &checkpoint)))
+    let side = detached(py, || staging.with(|core| prepared(core)))?;
+    if let Some(ask) = before_open {
+        ask.call0()?;
+    }
+    detached(py, || staging.with(|core| on_live_file(&path, core, &checkpoint, &side)))
 }

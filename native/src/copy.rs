@@ -42,10 +42,11 @@ fn fill(source: &mut File, target: &mut File) -> io::Result<&'static str> {
         return Ok("reflink");
     }
     source.rewind()?;
-    target.set_len(0)?;
     target.rewind()?;
-    // The standard library uses copy_file_range where the file system has it.
-    io::copy(source, target)?;
+    // The standard library uses copy_file_range where the file system has it. What an earlier attempt wrote is
+    // overwritten in place: it has its pages already, so that this one is done before the next commit.
+    let bytes = io::copy(source, target)?;
+    target.set_len(bytes)?;
     Ok("copy")
 }
 
@@ -61,15 +62,17 @@ fn create(target: &Path) -> io::Result<File> {
 /// Copy `source` to `target` until its header was the same before and after.
 pub fn copy_verified(source: &Path, target: &Path, attempts: u32) -> Outcome<CopyInfo> {
     let started = Instant::now();
+    let open = || File::open(source).map_err(|error| Fault::io(error, source));
+    let mut from = open()?;
+    let mut to = create(target).map_err(|error| Fault::io(error, target))?;
     for attempt in 1..=attempts.max(1) {
-        let mut from = File::open(source).map_err(|error| Fault::io(error, source))?;
         let before = read_raw_of(&from, source)?;
-        let mut to = create(target).map_err(|error| Fault::io(error, target))?;
         let method = fill(&mut from, &mut to).map_err(|error| Fault::io(error, target))?;
         if same_header(&before, source)? {
             let bytes = to.metadata().map_err(|error| Fault::io(error, target))?.len();
             return Ok(CopyInfo { bytes, attempts: attempt, seconds: started.elapsed().as_secs_f64(), method });
         }
+        from = open()?;
     }
     let _ = std::fs::remove_file(target);
     Err(Fault::Busy(format!("{} changed during each of {attempts} copies", source.display())))

@@ -1,17 +1,23 @@
-"""do-memory servers that should hold a cache and do not: they found it locked, and go on in memory only."""
+"""do-memory's processes that should hold a cache and do not: they are about to open it, or found it locked and go on in
+memory only."""
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from pathlib import Path
 
-from storage_sync.cache.holders import describe, is_do_memory, process
+from storage_sync.cache.holders import describe, is_do_memory, lock_holders, process
 from storage_sync.cache.identity import real_path
 from storage_sync.values.outcome import LockHolder
 
 SETTLE_S = 5.0
 """A server that started less long ago may still be about to open the file."""
+OPENS_S = 2.0
+"""do-memory opens its cache in the first tenths of a second of its life; so long it is waited for."""
+_STARTED_FIELD = 19
+"""Of `/proc/<pid>/stat`, counted behind the name: clock ticks from the machine's start to the process'."""
 _NAMES = ("REDB_CACHE_PATH", "REDB_PATH")
 
 
@@ -27,6 +33,22 @@ def in_memory_only(cache: str, holders: tuple[LockHolder, ...]) -> tuple[LockHol
     return tuple(found)
 
 
+def opening(cache: str) -> int | None:
+    """A do-memory that has just started and does not hold the cache yet, another process than this one; None when there
+    is none. Blocking: walks `/proc`.
+
+    It tries the lock once, so a commit at this moment would send it on without its cache. One whose environment names
+    another cache is not meant; one that cannot be looked at may be.
+    """
+    wanted = real_path(cache)
+    young = [pid for pid in _processes() if is_do_memory(_name(pid)) and _age_s(pid) < OPENS_S]
+    meant = [pid for pid in young if pid != os.getpid() and _cache_of(pid) in (wanted, None)]
+    if not meant:
+        return None
+    holding = {holder.pid for holder in lock_holders(wanted)}
+    return next((pid for pid in meant if pid not in holding), None)
+
+
 def warning(server: LockHolder) -> str:
     """What such a server means, and what to do."""
     return (
@@ -37,11 +59,24 @@ def warning(server: LockHolder) -> str:
 
 def _servers() -> list[int]:
     """Processes by do-memory's names that serve, and do not only run a command."""
+    return [pid for pid in _processes() if is_do_memory(name := _name(pid)) and "mcp" in name]
+
+
+def _processes() -> list[int]:
     try:
-        pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     except OSError:
         return []
-    return [pid for pid in pids if is_do_memory(name := _name(pid)) and "mcp" in name]
+
+
+def _age_s(pid: int) -> float:
+    """Seconds since the process started; endless where that cannot be told, as for one that has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        started = int(fields[_STARTED_FIELD]) / os.sysconf("SC_CLK_TCK")
+        return max(time.clock_gettime(time.CLOCK_BOOTTIME) - started, 0.0)
+    except (OSError, ValueError, IndexError, AttributeError):
+        return math.inf
 
 
 def _name(pid: int) -> str:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +23,7 @@ from storage_sync.cache.holders import advice_for, describe, open_elsewhere, unl
 from storage_sync.cache.identity import await_tick, read_identity, real_path
 from storage_sync.cache.kept import Why, keep_file, prune_kept
 from storage_sync.cache.lease import cache_holders
+from storage_sync.cache.servers import opening
 from storage_sync.cache.space import require_space
 from storage_sync.cache.starting import starting
 from storage_sync.files.ownership import is_ours
@@ -111,7 +113,10 @@ async def _in_place(
     staging = compared.staged.staging
     require_space(path, 2 * staging.staged_bytes)
     return await on_live_file(
-        context, path, generation, lambda: _native.apply(path, staging, meta, generation, int(now * 1000))
+        context,
+        path,
+        generation,
+        lambda: _native.apply(path, staging, meta, generation, int(now * 1000), partial(_refuse_awaited, path)),
     )
 
 
@@ -123,14 +128,20 @@ async def on_live_file(context: Context, path: str, generation: int | None, writ
     """
     session = context.session
 
+    def alone() -> Written:
+        _refuse_awaited(path)
+        return write()
+
     async def commit() -> Written:
-        return await session.on_cache_thread(write)
+        return await session.on_cache_thread(alone)
 
     deadline = time.monotonic() + context.options.wait_s
     while True:
         await left_alone(context, path)
         try:
             return await context.cancel.uncancellable(commit)
+        except _Awaited:
+            continue
         except _native.DatabaseAlreadyOpen as error:
             if time.monotonic() >= deadline:
                 raise held(path) from error
@@ -146,7 +157,7 @@ async def on_live_file(context: Context, path: str, generation: int | None, writ
 
 
 async def left_alone(context: Context, path: str) -> None:
-    """Wait until the file has been left alone for `quiet_s` and nobody has said that it is about to open it.
+    """Wait until the file has been left alone for `quiet_s` and nobody is about to open it.
 
     do-memory tries the lock once, when it starts, and one that restarts comes back at once. What we wrote last
     ourselves is no sign of it. A stamp from the future tells nothing.
@@ -155,9 +166,24 @@ async def left_alone(context: Context, path: str) -> None:
     while True:
         since = await session.on_cache_thread(_touched, session.state.folder, path, options.free_since)
         left = 0.0 if since is None else options.quiet_s - max(time.time() - since, 0.0)
-        if left <= 0 and await session.on_cache_thread(starting, path) is None:
+        if left <= 0 and not await session.on_cache_thread(_is_awaited, path):
             return
         await asyncio.sleep(min(max(left, 0.0), QUIET_POLL_S) or QUIET_POLL_S)
+
+
+class _Awaited(Exception):
+    """Somebody is about to open the file."""
+
+
+def _is_awaited(path: str) -> bool:
+    """Whether a program has said that it is about to open the file, or has just started and will. Blocking."""
+    return starting(path) is not None or opening(path) is not None
+
+
+def _refuse_awaited(path: str) -> None:
+    """_Awaited; called last before the lock is taken, since a program starts within milliseconds."""
+    if _is_awaited(path):
+        raise _Awaited
 
 
 def _touched(state: Path, path: str, free_since: float | None) -> float | None:
@@ -254,6 +280,8 @@ async def put_in_place(
         try:
             kept, identity = await context.cancel.uncancellable(rename)
             break
+        except _Awaited:
+            continue
         except CacheLocked:
             if time.monotonic() >= deadline:
                 raise
@@ -268,6 +296,7 @@ def _swap(built: str, cache: str, look: Look, why: Why | None, now: float) -> tu
     """Name of the old file where it is kept, and the identity of the new one, read while nobody can write to it."""
     real = real_path(cache)
     kept = None
+    _refuse_awaited(real)
     try:
         with _locked(real) as old:
             with _locked(built):

@@ -41,3 +41,21 @@ def test_one_that_holds_it_or_has_just_started_is_not(cache: Path, monkeypatch: 
     monkeypatch.setattr(servers, "SETTLE_S", 3600.0)
     with running(WITHOUT_CACHE, name=DO_MEMORY):
         assert servers.in_memory_only(str(cache), ()) == ()
+
+
+def test_one_that_has_just_started_is_about_to_open_it(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "OPENS_S", 3600.0)
+    assert servers.opening(str(cache)) is None
+    with running(WITHOUT_CACHE, name=DO_MEMORY) as server:
+        assert servers.opening(str(cache)) == server.pid
+        assert servers.opening(str(tmp_path / "other.redb")) is None, "its environment names another cache"
+        monkeypatch.setattr(servers, "OPENS_S", 0.0)
+        assert servers.opening(str(cache)) is None, "it had its time"
+    monkeypatch.setattr(servers, "OPENS_S", 3600.0)
+    with holding(cache):
+        assert servers.opening(str(cache)) is None, "it has it"
+    monkeypatch.delenv("REDB_CACHE_PATH")
+    with running(WITHOUT_CACHE, name=DO_MEMORY) as server:
+        assert servers.opening(str(cache)) == server.pid, "it may use any"

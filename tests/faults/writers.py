@@ -1,6 +1,6 @@
 """Processes that write to a cache as do-memory does, one version of every row at a time.
 
-Run as `python -m tests.faults.writers held|reopened CACHE COUNTER PAUSE`. The text of each row names the version
+Run as `python -m tests.faults.writers held|reopened CACHE COUNTER PAUSE FILLER`. The text of each row names the version
 that it belongs to, so that a copy shows by itself whether it is one committed state. COUNTER (8 bytes, little-endian)
 is the last version whose commit returned.
 """
@@ -23,6 +23,8 @@ from tests.support.processes import environment
 TEXT_FIELD = {"episodes": "task_description", "summaries": "summary_text", "heuristics": "condition"}
 """Tables that are written, in this order, and the field of their rows that names the version."""
 EVERY = 10_000
+FILLER_ROW = 16 << 10
+"""Octets of each row that only makes the file larger."""
 
 
 class Counter:
@@ -67,11 +69,15 @@ def version_of(table: str, value: bytes) -> int:
     return int(str(json.loads(_native.decode_value(table, value))[TEXT_FIELD[table]]).split()[1])
 
 
-def held(cache: str, counter: Counter, pause_s: float = 0.0) -> None:
-    """Hold the file for good and commit table after table: each is one transaction. `pause_s`: after each."""
+def held(cache: str, counter: Counter, pause_s: float = 0.0, filler: int = 0) -> None:
+    """Hold the file for good and commit table after table: each is one transaction. `pause_s`: after each.
+
+    `filler`: octets of rows that are there from the start and never change.
+    """
     values = texts(cache)
     Path(cache).unlink()
     writer = _native.Salvage(cache)
+    writer.put("embeddings", [(f"filler-{number}", bytes(FILLER_ROW)) for number in range(filler // FILLER_ROW)])
     # that writer takes no lock of its own; do-memory would have this one
     lock = Path(cache).open("rb")  # noqa: SIM115 - held until the process is killed
     fcntl.flock(lock, fcntl.LOCK_EX)
@@ -85,8 +91,9 @@ def held(cache: str, counter: Counter, pause_s: float = 0.0) -> None:
         version += 1
 
 
-def reopened(cache: str, counter: Counter, pause_s: float = 0.0) -> None:
-    """Open, commit all tables in one transaction, close, again and again."""
+def reopened(cache: str, counter: Counter, pause_s: float = 0.0, filler: int = 0) -> None:
+    """Open, commit all tables in one transaction, close, again and again; the file keeps its size."""
+    assert not filler
     values = texts(cache)
     there: dict[tuple[str, str], bytes] = {}
     file = _native.CacheFile.open(cache, "read")
@@ -115,11 +122,12 @@ def announce(version: int) -> None:
 
 
 @contextmanager
-def writing(how: str, cache: Path, folder: Path, *, pause_s: float = 0.0) -> Iterator[Counter]:
+def writing(how: str, cache: Path, folder: Path, *, pause_s: float = 0.0, filler: int = 0) -> Iterator[Counter]:
     """A process that commits during the block, at full speed without a pause; what is yielded is its counter."""
     counter = folder / "counter"
     known = Counter(counter)
-    command = [sys.executable, "-m", "tests.faults.writers", how, str(cache), str(counter), str(pause_s)]
+    told = (str(cache), str(counter), str(pause_s), str(filler))
+    command = [sys.executable, "-m", "tests.faults.writers", how, *told]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(), text=True) as child:
         try:
             assert child.stdout is not None
@@ -131,4 +139,5 @@ def writing(how: str, cache: Path, folder: Path, *, pause_s: float = 0.0) -> Ite
 
 
 if __name__ == "__main__":
-    {"held": held, "reopened": reopened}[sys.argv[1]](sys.argv[2], Counter(Path(sys.argv[3])), float(sys.argv[4]))
+    how, cache_, counter_, pause, octets = sys.argv[1:]
+    {"held": held, "reopened": reopened}[how](cache_, Counter(Path(counter_)), float(pause), int(octets))

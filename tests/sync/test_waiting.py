@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from storage_sync import _native
+from storage_sync.cache import servers
 from storage_sync.cache.waiting_rows import read_waiting, spool_path, waiting_path
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
@@ -24,7 +25,7 @@ from storage_sync.sync.run import run_waiting
 from storage_sync.values.outcome import Outcome, Word
 from tests.independent.projection_check import check
 from tests.support import hrana, stores
-from tests.support.processes import HOLD_REDB, environment, running
+from tests.support.processes import DO_MEMORY, HOLD_REDB, WITHOUT_CACHE, environment, running
 from tests.support.sqld import Sqld
 
 CHANGES = (
@@ -468,3 +469,34 @@ async def test_nobody_commits_while_somebody_is_about_to_open_the_cache(
         until = json.loads(bytes_of(f"{place.cache}.starting"))["until"]
         assert (await place.deliver()).verdict is Word.IN_SYNC
     assert committed[0] >= until
+
+
+@pytest.mark.parametrize("when", ["before all is prepared", "at the last moment"])
+async def test_nobody_commits_while_a_server_that_has_just_started_opens_the_cache(
+    when: str, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has said nothing before: a bare start."""
+    await place.staged()
+    monkeypatch.setattr(servers, "OPENS_S", 3600.0)
+    monkeypatch.setenv("REDB_CACHE_PATH", place.cache)
+    looks = 0
+    real = servers.opening
+
+    def opening(cache: str) -> int | None:
+        """The server opens the cache, and ends, once it was seen."""
+        nonlocal looks
+        looks += 1
+        if looks <= (0 if "all" in when else 2):
+            return None
+        found = real(cache)
+        if found is not None:
+            server.kill()
+            server.wait()
+        return found
+
+    monkeypatch.setattr("storage_sync.sync.apply.opening", opening)
+    with running(WITHOUT_CACHE, name=DO_MEMORY) as server:
+        assert (await place.deliver()).verdict is Word.IN_SYNC
+        assert server.poll() is not None, "it was seen before the lock was taken"
+    assert looks >= 4
+    assert place.equal()
