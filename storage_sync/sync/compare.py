@@ -55,13 +55,27 @@ async def project(context: Context, look: Look) -> Projection:
 
 
 def current_epoch(look: Look, source_id: str, replication_index: int | None) -> int:
-    """How often the server's replication index was seen to step back, as the checkpoint remembers it."""
-    checkpoint = look.checkpoint
-    if checkpoint is None or checkpoint.source_id != source_id:
-        return 0
-    before = checkpoint.replication_index
+    """How often the server's replication index was seen to step back."""
+    epoch, before = known_log(look, source_id)
     stepped_back = replication_index is not None and before is not None and replication_index < before
-    return checkpoint.epoch + 1 if stepped_back else checkpoint.epoch
+    return epoch + 1 if stepped_back else epoch
+
+
+def known_log(look: Look, source_id: str) -> tuple[int, int | None]:
+    """Epoch of the primary, and its replication index then, in which the file was proven last.
+
+    The checkpoint says it, but for a log that stepped back and held the same rows: nothing is written for that, so the
+    witness says it.
+    """
+    checkpoint, witness = look.checkpoint, look.witness
+    if checkpoint is None or checkpoint.source_id != source_id:
+        return 0, None
+    proof = witness.proof if witness is not None else None
+    if witness is None or proof is None or proof.epoch <= checkpoint.epoch:
+        return checkpoint.epoch, checkpoint.replication_index
+    if (proof.source_id, proof.generation, proof.root) == (source_id, look.generation, checkpoint.root):
+        return proof.epoch, witness.replication_index
+    return checkpoint.epoch, checkpoint.replication_index
 
 
 @asynccontextmanager
@@ -172,7 +186,7 @@ def source_guard(context: Context, look: Look, projection: Projection, root: str
     if checkpoint is None:
         return None
     return guard.source_error(
-        stamped=(checkpoint.source_id, checkpoint.epoch),
+        stamped=(checkpoint.source_id, known_log(look, checkpoint.source_id)[0]),
         now=(context.session.source.source_id, projection.epoch),
         same_root=root == checkpoint.root,
         consent=context.options.consent,

@@ -169,6 +169,7 @@ async def _acknowledge(
         # without the second figure the next run has to ask again
         unlisted=unlisted if beyond is not None else {},
         beyond=beyond or {},
+        replication_index=context.session.source.replication_index,
     )
     await acknowledged(context, witness)
 

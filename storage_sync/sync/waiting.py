@@ -22,7 +22,7 @@ from storage_sync.cache.waiting_rows import (
     waiting_text,
 )
 from storage_sync.checks.checks import all_checks
-from storage_sync.sync.compare import Compared, compared, guard_first_contact, in_primary, project
+from storage_sync.sync.compare import Compared, compared, guard_first_contact, in_primary, known_log, project
 from storage_sync.sync.context import PAGE, Context, Projection
 from storage_sync.sync.decide import difference, judged, must_write
 from storage_sync.sync.guard import Consent
@@ -143,17 +143,16 @@ async def fitting(context: Context, look: Look, projection: Projection | None = 
 def _fits(context: Context, look: Look, kept: Kept | None, projection: Projection | None) -> Kept | None:
     """`kept` if it is of this source, epoch, configuration and generation.
 
-    Without a projection, the epoch is the one that the cache says. A cache that is replaced takes nothing of it.
+    Without a projection, the epoch is the one of the last proof. A cache that is replaced takes nothing of it.
     """
     if kept is None or look.replaces is not None:
         return None
-    session, note, checkpoint = context.session, kept.note, look.checkpoint
+    session, note = context.session, kept.note
     source = session.source.source_id
     if projection is not None:
         epoch, config_hash = projection.epoch, projection.scope.config_hash
     else:
-        same = checkpoint is not None and checkpoint.source_id == source
-        epoch = checkpoint.epoch if checkpoint is not None and same else 0
+        epoch, _ = known_log(look, source)
         config_hash = session.scope(note.digest).config_hash
     wanted = (source, epoch, config_hash, _native.ENCODING, look.generation)
     return kept if wanted == (note.source_id, note.epoch, note.config_hash, note.enc, note.generation) else None

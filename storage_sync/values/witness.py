@@ -24,3 +24,5 @@ class Witness:
     """Rows of the file that our ledger does not list, by table, at the proof."""
     beyond: Mapping[str, int] = field(default_factory=dict)
     """Those of them that the primary has outside the window."""
+    replication_index: int | None = None
+    """Of the primary at the proof, where it sends one."""

@@ -17,7 +17,7 @@ from storage_sync.service.service import SyncService
 from storage_sync.values.events import Answer, RunEnded
 from storage_sync.values.outcome import Plan, Word
 from tests.service.test_service import Watcher, running
-from tests.support import hrana, stores
+from tests.support import hrana, processes, stores
 from tests.support.command import Tool, fingerprint
 from tests.support.sqld import Sqld
 
@@ -113,6 +113,49 @@ def test_which_rows_differ_tells_a_crash_from_a_restore(place: Place, restored: 
     status = place.tool.json("status").document
     assert (status["verdict"], status["next_action"]) == ("UNKNOWN", "storage-sync status --check")
     assert any("ended with REFUSED" in text for text in status["warnings"])
+
+
+def test_a_crash_that_took_nothing_is_over_with_the_next_proof(place: Place) -> None:
+    """What the primary does after it is its own business again, as far as the other guards go."""
+    place.server.stop(kill=True)
+    place.server.start()
+    after = place.tool.json("sync")
+    assert (after.exit_code, after.document["verdict"], after.document["proof"]["epoch"]) == (0, "IN_SYNC", 1)
+    hrana.execute(place.server.url, [f"DELETE FROM episodes WHERE episode_id = '{NEWER[0]}'"])
+    later = place.tool.json("sync")
+    assert (later.exit_code, later.document["applied"]["episodes"]["remove"]) == (0, 1), later.document["error"]
+    assert later.document["proof"]["epoch"] == 1
+    assert place.tool.json("sync").document["proof"]["epoch"] == 1
+
+
+def test_the_log_of_a_crashed_server_may_grow_beyond_where_it_was(place: Place) -> None:
+    """Its epoch stays the one that was proven, and a second crash is noticed."""
+    before = fingerprint(place.tool.cache)
+    place.server.stop(kill=True)
+    place.server.start()
+    assert place.tool.json("sync").document["proof"]["epoch"] == 1
+    for number in range(40):
+        hrana.execute(place.server.url, [f"UPDATE tag_metadata SET usage_count = {number}"])
+    assert place.tool.json("sync").document["proof"]["epoch"] == 1
+    assert fingerprint(place.tool.cache) == before, "nothing changed"
+    place.server.stop(kill=True)
+    place.server.start()
+    hrana.execute(place.server.url, [f"DELETE FROM episodes WHERE episode_id = '{NEWER[0]}'"])
+    assert place.tool.json("sync").exit_code == 9
+
+
+def test_rows_wait_for_a_held_cache_whose_primary_crashed(place: Place) -> None:
+    with processes.running(processes.HOLD_REDB, place.tool.cache, "write"):
+        place.server.stop(kill=True)
+        place.server.start()
+        assert place.tool.json("sync").document["verdict"] == "IN_SYNC"
+        hrana.execute(place.server.url, ["UPDATE episodes SET reward = NULL WHERE rowid % 3 = 0"])
+        waits = place.tool.json("sync")
+        assert (waits.exit_code, waits.document["waiting"]["rows"] > 0) == (6, True), waits.document["error"]
+    place.server.stop()
+    place.tool.json("sync")
+    place.server.start()
+    assert place.tool.json("status", "--check").exit_code == 0
 
 
 def test_what_differs_is_also_printed(place: Place) -> None:
