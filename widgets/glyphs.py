@@ -33,6 +33,18 @@ class Tone(StrEnum):
     MUTED = "muted"
     STRONG = "strong"
     ACCENT = "accent"
+    BAR_OK = "bar ok"
+    BAR_ATTENTION = "bar attention"
+    BAR_FAILED = "bar failed"
+    BAR_QUIET = "bar quiet"
+
+
+BARS: Mapping[Role, Tone] = {
+    Role.OK: Tone.BAR_OK,
+    Role.ATTENTION: Tone.BAR_ATTENTION,
+    Role.FAILED: Tone.BAR_FAILED,
+}
+"""Tone of a bar in the colour of a role; the other roles have the quiet one."""
 
 
 TONE_STYLES: Mapping[Tone, str] = {
@@ -47,6 +59,10 @@ TONE_STYLES: Mapping[Tone, str] = {
     Tone.MUTED: "$text-muted",
     Tone.STRONG: "bold",
     Tone.ACCENT: "bold $text-accent",
+    Tone.BAR_OK: "bold $background on $text-success",
+    Tone.BAR_ATTENTION: "bold $background on $text-warning",
+    Tone.BAR_FAILED: "bold $background on $text-error",
+    Tone.BAR_QUIET: "bold $background on $text-muted",
 }
 """Tone to theme variable; the values of the variables are the themes' business."""
 
@@ -72,6 +88,8 @@ class GlyphSet:
     up: str
     down: str
     edge: str
+    side: str
+    """Left border of a panel in trouble."""
 
     @property
     def is_ascii(self) -> bool:
@@ -112,6 +130,7 @@ UNICODE = GlyphSet(
     up="↑",
     down="↓",
     edge="▏",
+    side="┃",
 )
 
 ASCII = GlyphSet(
@@ -140,6 +159,7 @@ ASCII = GlyphSet(
     up="^",
     down="v",
     edge="|",
+    side="|",
 )
 
 _ASCII_LABELS = str.maketrans(
@@ -149,16 +169,31 @@ _ASCII_LABELS = str.maketrans(
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How this terminal is drawn on: glyph set, and whether colour is to be left out (`NO_COLOR`)."""
+    """How this terminal is drawn on.
+
+    `no_color`: colour is left out (`NO_COLOR`, or a terminal without any). `few_colors`: 16 at most, so that no
+    ground is a shade of another one.
+    """
 
     glyphs: GlyphSet = UNICODE
     no_color: bool = False
+    few_colors: bool = False
+
+    @property
+    def reverses(self) -> bool:
+        """Whether what is chosen is told by reversing it: there are no shades."""
+        return self.no_color or self.few_colors
 
     def style(self, tone: Tone) -> str:
         """Style of a tone; without colour a failure is told apart by weight as well."""
+        if self.no_color and tone in _BAR_TONES:
+            return "bold reverse"
         if self.no_color and tone is Tone.FAILED:
             return f"bold {TONE_STYLES[tone]}"
         return TONE_STYLES[tone]
+
+
+_BAR_TONES = frozenset({*BARS.values(), Tone.BAR_QUIET})
 
 
 def choose(setting: str, environment: Mapping[str, str], encoding: str) -> GlyphSet:

@@ -90,25 +90,42 @@ def spread(left: Line, right: Line, width: int, glyphs: GlyphSet) -> Line:
     return (*fit(left, room, glyphs), *right)
 
 
-def rule(title: str, right: str, width: int, look: Look, *, focused: bool = False) -> Line:
-    """A panel's hairline with its title in it, and a state at its right end. Both texts are clean."""
+def rule(title: str, right: str, width: int, look: Look, *, focused: bool = False, trouble: Role = Role.NONE) -> Line:
+    """A panel's hairline with its title in it, and a state at its right end. Both texts are clean.
+
+    Where there is `trouble` the line is heavy, in its colour, and its sign stands before the title.
+    """
     glyphs = look.glyphs
     line_tone = Tone.ACCENT if focused else Tone.MUTED
     title_tone = Tone.ACCENT if focused else Tone.STRONG
+    stroke = glyphs.rule
+    if trouble is not Role.NONE:
+        title = f"{glyphs.roles[trouble]} {title}"
+        stroke = glyphs.rule_active
+        line_tone = Tone(trouble.value)
+        title_tone = Tone.ACCENT if focused else line_tone
     # the state gives way to the title, but not to more than half of the line
     spare = width - 4 - min(cell_len(title) + 2, width // 2)
     shown = text_of(fit(plain(right), spare, glyphs)) if cell_len(right) > spare > 0 else right
-    end: Line = (Piece(f" {shown} ", Tone.MUTED), Piece(glyphs.rule, line_tone)) if right else EMPTY
+    end: Line = (Piece(f" {shown} ", Tone.MUTED), Piece(stroke, line_tone)) if right else EMPTY
     room = max(0, width - 1 - width_of(end))
-    head = (Piece(glyphs.rule, line_tone), *_shorten((Piece(f" {title} ", title_tone),), room, glyphs))
+    head = (Piece(stroke, line_tone), *_shorten((Piece(f" {title} ", title_tone),), room, glyphs))
     gap = width - width_of(head) - width_of(end)
     if gap < 0:
         return fit(head, width, glyphs)
-    return (*head, Piece(glyphs.rule * gap, line_tone), *end)
+    return (*head, Piece(stroke * gap, line_tone), *end)
 
 
 def _shorten(line: Line, width: int, glyphs: GlyphSet) -> Line:
     return line if width_of(line) <= width else fit(line, width, glyphs)
+
+
+def without_first_cell(line: Line) -> Line:
+    """A row starts with a blank cell that a mark takes."""
+    if not line:
+        return line
+    first = line[0]
+    return (Piece(first.text[1:], first.tone), *line[1:])
 
 
 def first_that_fits(texts: Sequence[str], width: int) -> str:

@@ -1,4 +1,4 @@
-"""A panel: a hairline with a title, and lines below it."""
+"""A panel: a hairline with a title, and lines below it; a border in its colour where something is wrong."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Protocol
 
 from textual.reactive import reactive
 
-from widgets.glyphs import Look
-from widgets.line import Line, fit, rule
+from widgets.glyphs import Look, Role, Tone
+from widgets.line import Line, Piece, fit, rule, without_first_cell
 from widgets.painted import Painted
 
 
@@ -34,6 +34,8 @@ class Panel(Painted, can_focus=True):
     """
 
     value: reactive[Paintable | None] = reactive(None, repaint=False)
+    trouble: reactive[Role] = reactive(Role.NONE, repaint=False)
+    """Of what the panel shows: `NONE` where all is well."""
 
     def __init__(self, look: Look, *, id: str | None = None, focusable: bool = True) -> None:  # noqa: A002
         super().__init__(look, id=id)
@@ -43,6 +45,18 @@ class Panel(Painted, can_focus=True):
         """The panel's lines at a size; exactly `height` of `width` cells."""
         if self.value is None or width <= 0 or height <= 0:
             return []
-        head = rule(self.value.title, self.value.right, width, self.look, focused=self.has_focus)
-        body = [fit(line, width, self.look.glyphs) for line in self.value.lines(width, height - 1, self.look)]
-        return [head, *body[: height - 1]]
+        glyphs = self.look.glyphs
+        head = rule(self.value.title, self.value.right, width, self.look, focused=self.has_focus, trouble=self.trouble)
+        body = [fit(line, width, glyphs) for line in self.value.lines(width, height - 1, self.look)][: height - 1]
+        if self.trouble is Role.NONE:
+            return [head, *body]
+        side = Piece(glyphs.side, Tone(self.trouble.value))
+        return [head, *((side, *without_first_cell(line)) for line in (*body, *blank(height - 1 - len(body), width)))]
+
+    def watch_trouble(self) -> None:
+        self.repaint()
+
+
+def blank(rows: int, width: int) -> list[Line]:
+    """Rows of blanks."""
+    return [(Piece(" " * width),)] * max(0, rows)

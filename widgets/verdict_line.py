@@ -1,4 +1,4 @@
-"""Two lines that answer first: the verdict, and what to do next with the real key in it."""
+"""Two lines that answer first: the verdict as a bar, and what to do next with the real key in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from textual.reactive import reactive
 
-from widgets.glyphs import Look, Role, Tone
+from widgets.glyphs import BARS, Look, Role, Tone
 from widgets.line import Line, Piece, first_that_fits, fit
 from widgets.painted import Painted
 
@@ -35,17 +35,13 @@ class VerdictLine(Painted):
 
 
 def paint(value: VerdictText, width: int, look: Look) -> list[Line]:
-    """Verdict and next line at `width` cells, their texts in one column."""
+    """Verdict and next line at `width` cells, their texts in one column; the bar is as wide as the terminal."""
     glyphs = look.glyphs
     column = max(9, len(value.word) + 2)
     used = 2 + glyphs.role_width + column
-    tone = Tone(value.role.value)
-    word = Piece(value.word.ljust(column), Tone.STRONG)
-    first = (
-        Piece(" "),
-        Piece(f"{glyphs.of(value.role)} ", tone),
-        word,
-        Piece(first_that_fits(value.sentence, width - used)),
-    )
+    said = first_that_fits(value.sentence, width - used)
+    bar = fit((Piece(f" {glyphs.of(value.role)} {value.word.ljust(column)}{said}"),), width, glyphs)
+    tone = BARS.get(value.role, Tone.BAR_QUIET)
+    first = tuple(Piece(piece.text, tone) for piece in bar)
     second = (Piece(f" {'next'.ljust(used - 1)}", Tone.MUTED), Piece(first_that_fits(value.next, width - used)))
-    return [fit(first, width, glyphs), fit(second, width, glyphs)]
+    return [first, fit(second, width, glyphs)]

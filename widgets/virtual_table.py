@@ -15,7 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from widgets.glyphs import Look, Tone
-from widgets.line import Line, Piece, fit
+from widgets.line import Line, Piece, fit, without_first_cell
 from widgets.tones import NOTHING, Tones
 
 DrawRow = Callable[[int, int], Line]
@@ -117,14 +117,14 @@ class VirtualTable(ScrollView, can_focus=True):
         if chosen:
             mark = self.look.glyphs.cursor
             tone = Tone.ACCENT if self.has_focus else Tone.MUTED
-            line = (Piece(mark, tone), *_without_first_cell(line))
-            if self.look.no_color and self.has_focus:
+            line = (Piece(mark, tone), *without_first_cell(line))
+            if self.look.reverses and self.has_focus:
                 # the row is reversed: shades of its text would be shades of its ground
                 line = tuple(Piece(piece.text) for piece in line)
         return self._strip(line, width, self._cursor_style() if chosen else NOTHING)
 
     def _cursor_style(self) -> Style:
-        if self.look.no_color:
+        if self.look.reverses:
             return Style(reverse=self.has_focus)
         background = self.get_component_rich_style("virtual-table--cursor").bgcolor
         return Style(bgcolor=background)
@@ -177,11 +177,3 @@ class VirtualTable(ScrollView, can_focus=True):
             self.cursor = index
             if again:
                 self.post_message(self.Chosen(self, index))
-
-
-def _without_first_cell(line: Line) -> Line:
-    """A row starts with a blank cell that the cursor mark takes."""
-    if not line:
-        return line
-    first = line[0]
-    return (Piece(first.text[1:], first.tone), *line[1:])

@@ -41,7 +41,7 @@ from console.views.disabled import off, why_only_looking
 from console.views.frame import Frame
 from console.views.hints import reason_and_hint
 from console.views.log_buffer import Journal
-from console.views.themes import PALETTES, themes
+from console.views.themes import PALETTES, Colors, themes
 from console.views.ui_settings import REFRESH_STEPS, Clock, UiSettings, ui_in_effect
 from console.views.verdict import verdict
 from console.views.zoom import toggle_zoom
@@ -88,6 +88,7 @@ class Console(TextualApp):
     """Draws a bridge. `glyphs`: a set to use whatever the terminal says (pictures, tests).
 
     `owns_process`: nothing else runs in it, so its signals are caught and its collections of garbage are tuned.
+    `colors`: what the terminal can show, whatever it says.
     """
 
     PLACES: ClassVar[tuple[str, ...]] = (EVERYWHERE,)
@@ -118,18 +119,26 @@ class Console(TextualApp):
         glyphs: GlyphSet | None = None,
         environment: Mapping[str, str] | None = None,
         owns_process: bool = False,
+        colors: Colors | None = None,
         setup: tuple[SetupForm, str] | None = None,
     ) -> None:
         super().__init__(owns_process=owns_process)
         environment = os.environ if environment is None else environment
         encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-        for theme in themes():
+        if colors is None:
+            # pictures and tests are drawn in all colours, whatever terminal they are made in
+            colors = Colors.named(self.console.color_system) if owns_process else Colors.TRUE
+        for theme in themes(colors):
             self.register_theme(theme)
         self.theme = ui.theme
         moved = keymap(ui.keymap)
         self.set_keymap(dict(moved.keys))
         self.key_table = moved.table
-        self.look = Look(glyphs or choose(ui.glyphs, environment, encoding), no_color=self.no_color)
+        self.look = Look(
+            glyphs or choose(ui.glyphs, environment, encoding),
+            no_color=self.no_color or colors is Colors.NONE,
+            few_colors=colors.few,
+        )
         self.ui = ui
         self.bridge = bridge
         self.clock = clock or Clock()
@@ -161,6 +170,7 @@ class Console(TextualApp):
     def on_mount(self) -> None:
         self.set_class(self.look.glyphs.is_ascii, "-ascii")
         self.set_class(self.look.no_color, "-no-color")
+        self.set_class(self.look.few_colors, "-few-colors")
         for name, screen in self._screens_by_mode().items():
             self.add_mode(name, lambda screen=screen: screen)  # type: ignore[misc]
         self.switch_mode(OVERVIEW)

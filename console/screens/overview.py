@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
 
 from console.keys.bindings import bindings
 from console.keys.table import OVERVIEW
@@ -17,8 +19,9 @@ from console.views.freshness import freshness
 from console.views.log_buffer import LEVELS, Journal, draw
 from console.views.run import sync_meter
 from console.views.stores import cache_card, primary_card
+from console.views.troubles import Troubles, in_order, troubles, worst
 from widgets.facts import FactList
-from widgets.glyphs import Look
+from widgets.glyphs import Look, Role
 from widgets.line import Line
 from widgets.panel import Panel
 from widgets.virtual_table import VirtualTable
@@ -40,14 +43,17 @@ class OverviewScreen(BaseScreen):
         self.freshness = Panel(look, id="freshness")
         self.checks = Panel(look, id="checks")
         self.sync = Panel(look, id="sync")
+        self.stores = Horizontal(id="stores")
+        self.truth = Horizontal(id="truth")
+        self._troubles = Troubles()
         self.log_title = Panel(look, id="activity-title", focusable=False)
         self.log_table = VirtualTable(look, id="log", cursor=False, follow=True, empty="nothing has happened yet")
 
     def compose_body(self) -> ComposeResult:
-        with Horizontal(id="stores"):
+        with self.stores:
             yield self.primary
             yield self.cache
-        with Horizontal(id="truth"):
+        with self.truth:
             yield self.freshness
             yield self.checks
         yield self.sync
@@ -56,14 +62,38 @@ class OverviewScreen(BaseScreen):
             yield self.log_table.add_class("first")
 
     def show_body(self, frame: Frame) -> None:
-        self.primary.value = primary_card(frame)
-        self.cache.value = cache_card(frame)
+        primary, cache, checks = primary_card(frame), cache_card(frame), check_list(frame)
+        self.primary.value = primary
+        self.cache.value = cache
         self.freshness.value = freshness(frame)
-        self.checks.value = check_list(frame)
+        self.checks.value = checks
         self.sync.value = sync_meter(frame)
+        self._mark(troubles(frame, primary, cache, checks))
         if not frame.frozen:
             self._dropped = frame.snapshot.beat.events_dropped
             self._show_log()
+
+    def _mark(self, found: Troubles) -> None:
+        """Panels in trouble have a border in its colour, and stand first in their row; so does their row."""
+        if found == self._troubles:
+            return
+        self._troubles = found
+        for panel, role in (
+            (self.primary, found.primary),
+            (self.cache, found.cache),
+            (self.freshness, found.freshness),
+            (self.checks, found.checks),
+            (self.sync, found.sync),
+        ):
+            panel.trouble = role
+        _arrange(self.stores, {"primary": found.primary, "cache": found.cache})
+        _arrange(self.truth, {"freshness": found.freshness, "checks": found.checks})
+        rows = {
+            "stores": worst((found.primary, found.cache)),
+            "truth": worst((found.freshness, found.checks)),
+            "sync": found.sync,
+        }
+        _arrange(self.query_one("#body"), rows)
 
     def _show_log(self) -> None:
         table = self.log_table
@@ -84,3 +114,10 @@ class OverviewScreen(BaseScreen):
         """The next level of Activity."""
         self._level = LEVELS[(LEVELS.index(self._level) + 1) % len(LEVELS)]
         self._show_log()
+
+
+def _arrange(parent: Widget, roles: Mapping[str, Role]) -> None:
+    """The named children of `parent`, those in trouble first; others stay behind them."""
+    for place, name in enumerate(in_order(roles)):
+        if parent.children[place].id != name:
+            parent.move_child(parent.get_child_by_id(name), before=place)

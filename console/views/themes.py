@@ -1,4 +1,4 @@
-"""The three themes. Contrast on the background is at least 4.8 for every text colour.
+"""The three themes, each in the colours that the terminal has: contrast is at least 4.5 for every text on every ground.
 
 See docs/console.md#colours-and-signs.
 """
@@ -6,13 +6,33 @@ See docs/console.md#colours-and-signs.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from textual.theme import Theme
 
 
+class Colors(StrEnum):
+    """What a terminal can show, by the name that Rich has for it."""
+
+    TRUE = "truecolor"
+    EIGHT_BIT = "256"
+    STANDARD = "standard"
+    NONE = "none"
+
+    @classmethod
+    def named(cls, name: str | None) -> Colors:
+        """`name`: of Rich's `Console.color_system`; an old Windows console has 16 colours."""
+        return cls.NONE if name is None else next((one for one in cls if one.value == name), cls.STANDARD)
+
+    @property
+    def few(self) -> bool:
+        """Whether there is no room for shades."""
+        return self in {Colors.STANDARD, Colors.NONE}
+
+
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """Colours of one theme as `#rrggbb`; `raised` is the ground of the cursor row and of dialogs."""
+    """Colours of one theme as `#rrggbb`; `raised` is the ground of the cursor row, of fields and of buttons."""
 
     name: str
     dark: bool
@@ -27,20 +47,30 @@ class Palette:
 
 
 PALETTES = (
-    Palette("calm-dark", True, "#14171c", "#1f242c", "#d5d9e0", "#8b93a1", "#7fa7d9", "#86b58f", "#d6a85c", "#e07a6b"),
+    Palette("calm-dark", True, "#16181b", "#2c2f34", "#d9dce2", "#9ba1ab", "#87afdf", "#8ec298", "#dfaf5f", "#f08c7d"),
     Palette(
-        "calm-light", False, "#faf9f6", "#ecebe6", "#2a2d33", "#6a6f78", "#2f5f9e", "#2f7041", "#8a5a0c", "#a93a2a"
+        "calm-light", False, "#faf9f6", "#e2e1dd", "#22252a", "#565b64", "#1f4f92", "#1f5f32", "#6b4d00", "#992a1c"
     ),
-    Palette("calm-cvd", True, "#14171c", "#1f242c", "#d5d9e0", "#8b93a1", "#b9c0cc", "#6bb6ff", "#f2d15c", "#e64b6b"),
+    Palette("calm-cvd", True, "#16181b", "#2c2f34", "#d9dce2", "#9ba1ab", "#b9c0cc", "#6bb6ff", "#f2d15c", "#ff7a90"),
 )
+"""Of these a terminal with 256 colours shows the nearest ones."""
+FEW = (
+    Palette("calm-dark", True, "#000000", "#ffffff", "#ffffff", "#aaaaaa", "#55ffff", "#55ff55", "#ffff55", "#ff5555"),
+    Palette(
+        "calm-light", False, "#ffffff", "#000000", "#000000", "#000000", "#0000aa", "#0000aa", "#aa00aa", "#aa0000"
+    ),
+    Palette("calm-cvd", True, "#000000", "#ffffff", "#ffffff", "#aaaaaa", "#ff55ff", "#55ffff", "#ffff55", "#ff5555"),
+)
+"""The same in the 16 colours: each of them is one, and what is raised is reversed."""
 DEFAULT_THEME = "calm-dark"
 
 
-def themes() -> tuple[Theme, ...]:
-    return tuple(_theme(palette) for palette in PALETTES)
+def themes(colors: Colors = Colors.TRUE) -> tuple[Theme, ...]:
+    return tuple(_theme(palette, colors) for palette in (FEW if colors.few else PALETTES))
 
 
-def _theme(palette: Palette) -> Theme:
+def _theme(palette: Palette, colors: Colors) -> Theme:
+    on_raised = palette.background if colors.few else palette.foreground
     return Theme(
         name=palette.name,
         dark=palette.dark,
@@ -65,9 +95,9 @@ def _theme(palette: Palette) -> Theme:
             "text-warning": palette.attention,
             "text-error": palette.failed,
             "block-cursor-background": palette.raised,
-            "block-cursor-foreground": palette.foreground,
+            "block-cursor-foreground": on_raised,
             "input-selection-background": palette.muted,
-            "input-cursor-background": palette.foreground,
-            "input-cursor-foreground": palette.background,
+            "input-cursor-background": on_raised,
+            "input-cursor-foreground": palette.raised,
         },
     )

@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 
 from console.app.app import Console
 from console.link.bridge import ScriptedBridge
+from console.views.themes import Colors
 from console.views.ui_settings import Clock, UiSettings
 from storage_sync.embeddings.index import OrphanIndex
 from storage_sync.values.events import Answer
@@ -49,6 +50,7 @@ def console(
     clock: FakeClock | None = None,
     environment: Mapping[str, str] | None = None,
     keymap: Mapping[str, str] | None = None,
+    colors: Colors | None = None,
 ) -> tuple[Console, ScriptedBridge]:
     """The application on a scene, and its bridge."""
     scene = snapshots.scene(shown) if isinstance(shown, str) else shown
@@ -59,6 +61,7 @@ def console(
         clock=(clock or FakeClock(scene.beat_age)).clock,
         glyphs=glyphs,
         environment=environment or {},
+        colors=colors,
     )
     return app, bridge
 
