@@ -24,7 +24,7 @@ RUST_MESSAGE := Rust is not installed. Install it from https://rustup.rs (1.85 o
 	toolchain is fetched through puccinialin by maturin.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build tools test check pytest cargo-test lint format lock bench faults interop interop-server screenshots clean
+.PHONY: help run build tools test check pytest cargo-test lint format lock bench faults interop interop-server screenshots wheel sdist wheel-test release alerts clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / \t/' | expand -t 14
@@ -109,6 +109,7 @@ lock: $(STAMPS)/dev  ## exact pins and hashes of everything, from pyproject.toml
 	$(UV) pyproject.toml --output-file requirements.lock
 	$(UV) pyproject.toml --extra dev --output-file requirements-dev.lock
 	echo 'maturin>=1.9,<2' | $(UV) - --output-file requirements-build.lock
+	printf '%s\n' 'maturin>=1.9,<2' 'ziglang>=0.13' | $(UV) - --output-file requirements-wheel.lock
 
 FAULTS := tests/faults tests/watch tests/end_to_end/test_monkey.py tests/console/test_dialog_paths.py \
 	tests/console/test_hostile_fields.py tests/console/test_palette.py
@@ -138,6 +139,36 @@ $(SERVER)/bin/do-memory-mcp-server:
 interop-server: build $(STAMPS)/dev $(SERVER)/bin/do-memory-mcp-server  ## do-memory's own server has the cache
 	SERVER_BIN="$(SERVER)/bin/do-memory-mcp-server" \
 		$(BIN)/python -m pytest --interop -m server tests/interop $(PYTEST_FLAGS)
+
+COMMIT := $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
+$(STAMPS)/wheel: requirements-wheel.lock $(STAMPS)/run
+	@echo 'installing what requirements-wheel.lock names' >&2
+	@$(LOCKED) -r requirements-wheel.lock >&2
+	@touch $@
+
+wheel: $(STAMPS)/wheel  ## dist/*.whl for x86-64 Linux with glibc 2.28 or newer, each Python from 3.11 on
+	rm -f dist/*.whl
+	PATH="$(abspath $(BIN)):$$PATH" STORAGE_SYNC_COMMIT="$(COMMIT)" maturin build --release --locked --compatibility manylinux_2_28 --zig \
+		--interpreter $(BIN)/python --out dist $(CARGO_FLAGS)
+
+sdist: $(STAMPS)/run  ## dist/*.tar.gz
+	rm -f dist/*.tar.gz
+	$(BIN)/maturin sdist --out dist
+
+wheel-test: $(STAMPS)/dev  ## install what `make wheel sdist` left in dist/ into empty environments, and run it there
+	STORAGE_SYNC_DIST="$(CURDIR)/dist" $(BIN)/python -m pytest --wheel -m wheel tests/packaging $(PYTEST_FLAGS)
+
+alerts: build $(STAMPS)/dev tools  ## alert rules and dashboard against the real Prometheus; installs Debian's package, as root
+	@command -v promtool >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus; }
+	$(BIN)/python -m pytest --prometheus -m prometheus tests/packaging $(PYTEST_FLAGS)
+
+release:  ## of a clean tree: tests, wheel, sdist, both tried, checksums; all in dist/
+	@test -z "$$(git status --porcelain)" || { git status --short; echo 'commit or discard these first' >&2; exit 2; }
+	$(MAKE) --no-print-directory test
+	$(MAKE) --no-print-directory wheel sdist
+	$(MAKE) --no-print-directory wheel-test
+	cp requirements.lock CHANGELOG.md dist/
+	cd dist && sha256sum *.whl *.tar.gz requirements.lock CHANGELOG.md > SHA256SUMS && cat SHA256SUMS
 
 clean:  ## remove what was built
 	rm -rf $(VENV) target native/target build dist .tools .pytest_cache .mypy_cache .ruff_cache benchmarks/results

@@ -8,6 +8,14 @@ Formats: docs/formats.md; redb's behaviour: docs/cache.md; digests: docs/protoco
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, final
 
+VERSION: str
+"""Version of storage-sync, from `native/Cargo.toml`."""
+COMMIT: str
+"""What was built, as git names it; '' where the builder did not say."""
+TARGET: str
+"""Machine it was built for, as Rust names it."""
+COMPILER: str
+"""As in `rustc 1.95.0`."""
 REDB_VERSION: str
 """Version of the redb crate inside."""
 ENCODING: int

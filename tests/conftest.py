@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Collection
 
 import pytest
 
@@ -12,8 +13,14 @@ for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
 
 
+_OPTIONAL = {"--interop": ("interop", "server"), "--wheel": ("wheel",), "--prometheus": ("prometheus",)}
+"""Markers by the option that asks for them; the make targets of pyproject.toml give these options."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--interop", action="store_true", help="run the tests against the real do-memory crates")
+    parser.addoption("--wheel", action="store_true", help="run the tests of what `make wheel sdist` made")
+    parser.addoption("--prometheus", action="store_true", help="run the tests against the real Prometheus")
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -25,15 +32,14 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--interop"):
-        return
-    chosen = [item for item in items if not _real(item)]
-    left = [item for item in items if _real(item)]
+    asked = {marker for option, markers in _OPTIONAL.items() if config.getoption(option) for marker in markers}
+    unasked = {marker for markers in _OPTIONAL.values() for marker in markers} - asked
+    left = [item for item in items if _has(item, unasked)]
+    chosen = [item for item in items if not _has(item, unasked)]
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = chosen
 
 
-def _real(item: pytest.Item) -> bool:
-    """Whether it needs a program made of the real do-memory crates."""
-    return any(item.get_closest_marker(name) is not None for name in ("interop", "server"))
+def _has(item: pytest.Item, markers: Collection[str]) -> bool:
+    return any(item.get_closest_marker(name) is not None for name in markers)

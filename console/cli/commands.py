@@ -10,7 +10,6 @@ import click
 
 from console.cli.invocation import Answer, Invocation, Limits
 from console.cli.options import Group, setting_option
-from storage_sync import __version__
 
 _SECONDS = click.FloatRange(min=0)
 
@@ -20,8 +19,19 @@ def _named(context: click.Context, invocation: Invocation) -> None:
     invocation.command = context.command_path.split()[1]
 
 
+def _version(context: click.Context, option: click.Parameter, asked: bool) -> None:
+    if not asked or context.resilient_parsing:
+        return
+    from console.cli.version import version_text
+
+    click.echo(version_text())
+    context.exit()
+
+
 @click.group(cls=Group, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="storage-sync")
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show it, and exit."
+)
 @click.pass_context
 def storage_sync(context: click.Context) -> Answer | None:
     """Keep a do-memory redb cache equal to its Turso primary, and prove it.

@@ -41,8 +41,8 @@ def gather(invocation: Invocation, warnings: list[str], ran: Outcome | None = No
     from storage_sync.reports.status import status_quick
 
     outcome = ran if ran is not None else status_quick(invocation.request(primary=False))
-    cache = invocation.loaded().settings.cache or Path()
-    return facts_of(outcome, cache, _history_file(invocation), warnings.append)
+    settings = invocation.loaded().settings
+    return facts_of(outcome, settings, _history_file(invocation), warnings.append)
 
 
 def with_metrics(invocation: Invocation, answer: Answer) -> Answer:

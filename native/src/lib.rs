@@ -41,6 +41,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     panics::install_hook();
     memory::tune();
     errors::register(module)?;
+    module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
+    module.add("COMMIT", env!("BUILD_COMMIT"))?;
+    module.add("TARGET", env!("BUILD_TARGET"))?;
+    module.add("COMPILER", env!("BUILD_COMPILER"))?;
     module.add("REDB_VERSION", env!("REDB_VERSION"))?;
     module.add("ENCODING", scope::ENCODING)?;
     module.add("CACHE_SCHEMA_VERSION", file::SCHEMA_VERSION)?;

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from storage_sync import _native
 from storage_sync.cache.waiting_rows import read_waiting
+from storage_sync.config.settings import Settings
 from storage_sync.reports.metrics import Facts
 from storage_sync.reports.sentences import tally
 from storage_sync.state.history import History
@@ -20,9 +21,9 @@ CLOCK_SLACK_S = 1.0
 """A run's start and its length are taken from two clocks, which need not add up to the millisecond."""
 
 
-def facts_of(outcome: Outcome, cache: Path, history: Path, warn: Callable[[str], None]) -> Facts:
+def facts_of(outcome: Outcome, settings: Settings, history: Path, warn: Callable[[str], None]) -> Facts:
     """What is known without asking the primary. Blocking: reads the history and looks at the file."""
-    now = time.time()
+    now, cache = time.time(), settings.cache or Path()
     with History.open(history, warn, read_only=True) as book:
         last, good, totals, pings = book.last_run(), book.last_run(successful=True), book.totals(), book.pings(1)
         document = book.document(last.id) if last is not None else None
@@ -52,6 +53,8 @@ def facts_of(outcome: Outcome, cache: Path, history: Path, warn: Callable[[str],
         lock_wait_s=_lock_wait(document or {}),
         waiting_rows=waiting.rows if waiting is not None else 0,
         waiting_since=waiting.since if waiting is not None else None,
+        interval_s=settings.interval_s,
+        wait_notice_s=settings.wait_notice_s,
         redb=_native.REDB_VERSION,
         enc=str(_native.ENCODING),
         totals=totals,

@@ -5,9 +5,10 @@ Counters are running totals of the history, so that one-shot runs under a timer 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -54,105 +55,175 @@ class Facts:
     waiting_rows: int | None = None
     """Of the primary, until the cache is free."""
     waiting_since: float | None = None
+    interval_s: float | None = None
+    wait_notice_s: float | None = None
     redb: str = ""
     enc: str = ""
     totals: Mapping[tuple[str, str], float] = field(default_factory=dict)
     """`History.totals`."""
 
 
-class _FactsCollector(Collector):
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """One value. `read`: it from the facts; None gives no sample."""
 
-    def collect(self) -> Iterable[Metric]:
-        yield from _gauges(self._facts)
-        yield from _tables(self._facts)
-        yield from _counters(self._facts)
-        yield _phases(self._facts)
-        states = GaugeMetricFamily(
-            f"{PREFIX}cache_state", "1 for each state that the cache file is in.", labels=("state",)
-        )
-        for state in CacheState:
-            states.add_metric([state.value], float(state.value in self._facts.states))
-        yield states
-        build = {"version": __version__, "redb": self._facts.redb, "enc": self._facts.enc}
-        yield InfoMetricFamily(f"{PREFIX}build", "Versions of the tool, of redb and of the canonical encoding.", build)
+    name: str
+    told: str
+    read: Callable[[Facts], float | None]
+    labels: tuple[str, ...] = ()
+    suffix: ClassVar[str] = ""
 
 
-def _gauges(facts: Facts) -> Iterator[Metric]:
-    in_sync = float(facts.verdict is Word.IN_SYNC)
-    up = None if facts.primary_up is None else float(facts.primary_up)
-    for name, told, value in (
-        ("last_success_timestamp_seconds", "End of the last run that ended well.", facts.last_success_at),
-        ("last_attempt_timestamp_seconds", "End of the last run.", facts.last_attempt_at),
-        ("last_exit_code", "Exit code of the last run.", facts.last_exit_code),
-        ("lag_seconds", "Time since the primary was seen to have moved on from what is proven.", facts.lag_s),
-        ("in_sync", "1 when the cache is proven equal to the primary.", in_sync),
-        ("proof_age_seconds", "Age of the last proof.", facts.proof_age_s),
-        ("generation", "Generation of the cache.", facts.generation),
-        ("quarantined_rows", "Rows of the primary that were rejected.", facts.quarantined),
-        ("orphan_embeddings", "Embeddings without an owner.", facts.orphans),
-        ("cache_file_bytes", "Size of the cache file.", facts.cache_bytes),
-        ("cache_payload_bytes", "Bytes of keys and values in it.", facts.payload_bytes),
-        ("disk_free_bytes", "Free space beside the cache file.", facts.disk_free),
-        ("primary_up", "1 when the primary answered last.", up),
-        ("primary_latency_seconds", "Round trip of the last ping.", facts.primary_latency_s),
-        ("waiting_rows", "Rows of the primary that wait until the cache is free.", facts.waiting_rows),
-        ("waiting_since_timestamp_seconds", "When the first of them began to wait.", facts.waiting_since),
-        ("lock_wait_seconds", "How long the last run waited for the cache's lock.", facts.lock_wait_s),
-    ):
-        family = GaugeMetricFamily(PREFIX + name, told)
-        if value is not None:
-            family.add_metric([], float(value))
-        yield family
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Several values. `read`: labels in their order, and the value."""
+
+    name: str
+    told: str
+    read: Callable[[Facts], Iterable[tuple[tuple[str, ...], float]]]
+    labels: tuple[str, ...]
+    suffix: ClassVar[str] = ""
 
 
-def _tables(facts: Facts) -> Iterator[Metric]:
-    rows = GaugeMetricFamily(f"{PREFIX}rows", "Rows by table and side.", labels=("table", "side"))
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A running total. `total`: its kind among `Facts.totals`, whose label parts are divided by tabs."""
+
+    name: str
+    told: str
+    total: str
+    labels: tuple[str, ...] = ()
+    suffix: ClassVar[str] = "_total"
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Seconds by phase; `suffix` names its buckets."""
+
+    name: str
+    told: str
+    labels: tuple[str, ...]
+    suffix: ClassVar[str] = "_bucket"
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """Texts, as labels of a 1."""
+
+    name: str
+    told: str
+    read: Callable[[Facts], dict[str, str]]
+    labels: tuple[str, ...]
+    suffix: ClassVar[str] = "_info"
+
+
+Definition = Gauge | Labelled | Counter | Histogram | Info
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _rows(facts: Facts) -> Iterator[tuple[tuple[str, ...], float]]:
     for table, counts in facts.counts.items():
         for side in ("primary", "expected", "cache", "cache_only", "refused"):
             value = getattr(counts, side)
             if value is not None:
-                rows.add_metric([table, side], value)
-    yield rows
-    drift = GaugeMetricFamily(f"{PREFIX}drift_rows", "Rows that differ from what was proven.", labels=("table", "kind"))
-    for (table, kind), value in facts.drift.items():
-        drift.add_metric([table, kind], value)
-    yield drift
+                yield (table, side), value
 
 
-def _counters(facts: Facts) -> Iterator[Metric]:
-    for name, total, labels, told in (
-        ("changes", "changes", ("table", "op"), "Rows written to the cache."),
-        ("runs", "runs", ("result",), "Runs by how they ended."),
-        ("fetch_bytes", "bytes", (), "Body bytes received from the primary."),
-        ("requests", "requests", ("code",), "HTTP requests by status; none: no answer came."),
-        ("retries", "retries", (), "Requests that were tried again."),
-        ("rows_read", "rows_read", ("purpose",), "Rows that the primary said it read."),
-        (
-            "unmetered_statements",
-            "unmetered",
-            ("purpose",),
-            "Statements of which it did not say that.",
-        ),
-        ("lock_held_seconds", "lock_held", (), "Time for which runs held the lock of the cache."),
-        ("repairs", "repairs", ("kind",), "Repairs by rung of the ladder."),
-        ("rollbacks_detected", "rollbacks", (), "Times the cache was found to have gone back."),
-        ("bitrot_keys", "bitrot_keys", (), "Keys whose bytes were found rotten."),
-    ):
-        family = CounterMetricFamily(PREFIX + name, told, labels=labels)
-        samples = {label: value for (kind, label), value in facts.totals.items() if kind == total}
-        for label, value in sorted(samples.items()):
-            parts = label.split("\t") if label else []
-            family.add_metric([*parts, *[""] * (len(labels) - len(parts))], value)
-        if not samples and not labels:
-            family.add_metric([], 0)
-        yield family
+METRICS: tuple[Definition, ...] = (
+    Gauge("last_success_timestamp_seconds", "End of the last run that ended well.", lambda f: f.last_success_at),
+    Gauge("last_attempt_timestamp_seconds", "End of the last run.", lambda f: f.last_attempt_at),
+    Gauge("last_exit_code", "Exit code of the last run.", lambda f: f.last_exit_code),
+    Gauge("lag_seconds", "Time since the primary was seen to have moved on from what is proven.", lambda f: f.lag_s),
+    Gauge("in_sync", "1 when the cache is proven equal to the primary.", lambda f: f.verdict is Word.IN_SYNC),
+    Gauge("proof_age_seconds", "Age of the last proof.", lambda f: f.proof_age_s),
+    Gauge("generation", "Generation of the cache.", lambda f: f.generation),
+    Gauge("quarantined_rows", "Rows of the primary that were rejected.", lambda f: f.quarantined),
+    Gauge("orphan_embeddings", "Embeddings without an owner.", lambda f: f.orphans),
+    Gauge("cache_file_bytes", "Size of the cache file.", lambda f: f.cache_bytes),
+    Gauge("cache_payload_bytes", "Bytes of keys and values in it.", lambda f: f.payload_bytes),
+    Gauge("disk_free_bytes", "Free space beside the cache file.", lambda f: f.disk_free),
+    Gauge("primary_up", "1 when the primary answered last.", lambda f: f.primary_up),
+    Gauge("primary_latency_seconds", "Round trip of the last ping.", lambda f: f.primary_latency_s),
+    Gauge("waiting_rows", "Rows of the primary that wait until the cache is free.", lambda f: f.waiting_rows),
+    Gauge("waiting_since_timestamp_seconds", "When the first of them began to wait.", lambda f: f.waiting_since),
+    Gauge("lock_wait_seconds", "How long the last run waited for the cache's lock.", lambda f: f.lock_wait_s),
+    Gauge("interval_seconds", "The setting interval_s: time between two scheduled syncs.", lambda f: f.interval_s),
+    Gauge("wait_notice_seconds", "The setting wait_notice_s: how long rows may wait.", lambda f: f.wait_notice_s),
+    Labelled("rows", "Rows by table and side.", _rows, ("table", "side")),
+    Labelled("drift_rows", "Rows that differ from what was proven.", lambda f: f.drift.items(), ("table", "kind")),
+    Counter("changes", "Rows written to the cache.", "changes", ("table", "op")),
+    Counter("runs", "Runs by how they ended.", "runs", ("result",)),
+    Counter("fetch_bytes", "Body bytes received from the primary.", "bytes"),
+    Counter("requests", "HTTP requests by status; none: no answer came.", "requests", ("code",)),
+    Counter("retries", "Requests that were tried again.", "retries"),
+    Counter("rows_read", "Rows that the primary said it read.", "rows_read", ("purpose",)),
+    Counter("unmetered_statements", "Statements of which it did not say that.", "unmetered", ("purpose",)),
+    Counter("lock_held_seconds", "Time for which runs held the lock of the cache.", "lock_held"),
+    Counter("repairs", "Repairs by rung of the ladder.", "repairs", ("kind",)),
+    Counter("rollbacks_detected", "Times the cache was found to have gone back.", "rollbacks"),
+    Counter("bitrot_keys", "Keys whose bytes were found rotten.", "bitrot_keys"),
+    Histogram("duration_seconds", "Time spent in each phase.", ("phase",)),
+    Labelled(
+        "cache_state",
+        "1 for each state that the cache file is in.",
+        lambda f: (((state.value,), float(state.value in f.states)) for state in CacheState),
+        ("state",),
+    ),
+    Info(
+        "build",
+        "Versions of the tool, of redb and of the canonical encoding.",
+        lambda f: {"version": __version__, "redb": f.redb, "enc": f.enc},
+        ("version", "redb", "enc"),
+    ),
+)
+"""Every metric there is; alert rules and the dashboard are made from the same table."""
 
 
-def _phases(facts: Facts) -> Metric:
-    family = HistogramMetricFamily(f"{PREFIX}duration_seconds", "Time spent in each phase.", labels=("phase",))
-    totals = facts.totals
+def series(name: str) -> str:
+    """The name under which Prometheus has a metric of the table. KeyError for one that is none."""
+    return _SERIES[name]
+
+
+_SERIES = {metric.name: f"{PREFIX}{metric.name}{metric.suffix}" for metric in METRICS}
+
+
+def _family(metric: Definition, facts: Facts) -> Metric:
+    name = PREFIX + metric.name
+    match metric:
+        case Gauge():
+            family = GaugeMetricFamily(name, metric.told)
+            if (value := _known(metric.read(facts))) is not None:
+                family.add_metric([], value)
+            return family
+        case Labelled():
+            family = GaugeMetricFamily(name, metric.told, labels=metric.labels)
+            for labels, value in metric.read(facts):
+                family.add_metric(labels, value)
+            return family
+        case Counter():
+            return _counter(metric, facts.totals)
+        case Histogram():
+            return _phases(metric, facts.totals)
+        case Info():
+            return InfoMetricFamily(name, metric.told, metric.read(facts))
+
+
+def _counter(metric: Counter, totals: Mapping[tuple[str, str], float]) -> Metric:
+    family = CounterMetricFamily(PREFIX + metric.name, metric.told, labels=metric.labels)
+    samples = {label: value for (kind, label), value in totals.items() if kind == metric.total}
+    for label, value in sorted(samples.items()):
+        parts = label.split("\t") if label else []
+        family.add_metric([*parts, *[""] * (len(metric.labels) - len(parts))], value)
+    if not samples and not metric.labels:
+        family.add_metric([], 0)
+    return family
+
+
+def _phases(metric: Histogram, totals: Mapping[tuple[str, str], float]) -> Metric:
+    family = HistogramMetricFamily(PREFIX + metric.name, metric.told, labels=metric.labels)
     for phase in sorted(label for kind, label in totals if kind == "phase_count"):
         below, buckets = 0.0, []
         for bound in (*(f"{value:g}" for value in BUCKETS), "+Inf"):
@@ -160,6 +231,14 @@ def _phases(facts: Facts) -> Metric:
             buckets.append((bound if bound == "+Inf" else str(float(bound)), below))
         family.add_metric([phase], buckets, totals.get(("phase_seconds", phase), 0.0))
     return family
+
+
+class _FactsCollector(Collector):
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+
+    def collect(self) -> Iterable[Metric]:
+        return (_family(metric, self._facts) for metric in METRICS)
 
 
 def render(facts: Facts) -> bytes:

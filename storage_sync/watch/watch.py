@@ -297,8 +297,8 @@ class Watcher:
     async def _facts(self) -> Facts:
         outcome = self._counted or self._last or Outcome("watch", Word.UNKNOWN, 0)
         warnings: list[str] = []
-        cache, history = _places(self._settings)
-        facts = await asyncio.to_thread(facts_of, outcome, cache, history, warnings.append)
+        history = _history(self._settings)
+        facts = await asyncio.to_thread(facts_of, outcome, self._settings, history, warnings.append)
         for why in warnings:
             self._failed("metrics", why)
         return seen_now(facts, self._snapshot, self._verdict, time.time()) if self._snapshot is not None else facts
@@ -306,8 +306,7 @@ class Watcher:
 
 def _advice(settings: Settings) -> tuple[Advice, ...]:
     """From the history of this cache. Blocking."""
-    _, history = _places(settings)
-    with History.open(history, _unsaid, read_only=True) as book:
+    with History.open(_history(settings), _unsaid, read_only=True) as book:
         return advise(figures_of(book, settings))
 
 
@@ -315,12 +314,12 @@ def _unsaid(why: str) -> None:
     """The metrics have said it already."""
 
 
-def _places(settings: Settings) -> tuple[Path, Path]:
-    """The cache and its history. ConfigError when no cache is named."""
+def _history(settings: Settings) -> Path:
+    """The history of this cache. ConfigError when no cache is named."""
     folder = state_directory(settings)
     if settings.cache is None or folder is None:
         raise ConfigError("no cache is named", hint="give --cache PATH, or storage-sync config init")
-    return settings.cache, open_state_dir(folder, str(settings.cache), create=False).history
+    return open_state_dir(folder, str(settings.cache), create=False).history
 
 
 @asynccontextmanager

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from console.cli import main
+from storage_sync import __version__, _native
 from storage_sync.values.part import Part
 from tests.cli.conftest import Cli
 
@@ -48,7 +53,20 @@ def test_every_command_has_help_with_the_common_options_apart(cli: Cli, command:
 
 def test_version(cli: Cli) -> None:
     code, out, _ = cli.run("--version")
-    assert (code, out.split()[:2]) == (0, ["storage-sync,", "version"])
+    first, facts = out.splitlines()
+    assert (code, first) == (0, f"storage-sync, version {_native.VERSION}")
+    assert re.fullmatch(
+        r"commit \S+, redb [\d.]+, encoding \d+, cache schema 4, rustc [\d.]+ for \S+, Python [\d.]+", facts
+    )
+
+
+def test_the_version_stands_in_one_place() -> None:
+    root = Path(__file__).resolve().parents[2]
+    cargo = tomllib.loads((root / "native" / "Cargo.toml").read_text(encoding="utf-8"))
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert cargo["workspace"]["package"]["version"] == _native.VERSION == __version__
+    assert (cargo["package"]["version"], project["dynamic"]) == ({"workspace": True}, ["version"])
+    assert (root / "CHANGELOG.md").read_text(encoding="utf-8").split("## ")[1].startswith(_native.VERSION)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-wheel.lock", "requirements-dev.lock")
 NEVER_INSTALLED = re.compile(r"^(sphinx|alabaster|docutils)", re.MULTILINE)
 """The documentation theme that libsql-client asks for, and what comes with it."""
 

@@ -33,7 +33,7 @@ def gathered(settings: Settings, outcome: Outcome) -> Facts:
     assert settings.state_dir is not None
     history = open_state_dir(settings.state_dir, str(settings.cache)).history
     warnings: list[str] = []
-    found = metric_facts.facts_of(outcome, settings.cache, history, warnings.append)
+    found = metric_facts.facts_of(outcome, settings, history, warnings.append)
     assert warnings == []
     return found
 

@@ -31,6 +31,10 @@ FULL = Facts(
     primary_up=True,
     primary_latency_s=0.044,
     lock_wait_s=0.0,
+    waiting_rows=6,
+    waiting_since=8.0,
+    interval_s=300.0,
+    wait_notice_s=1800.0,
     redb="4.6.0",
     enc="1",
     totals={
@@ -99,6 +103,10 @@ def samples(facts: Facts) -> dict[tuple[str, tuple[tuple[str, str], ...]], float
         ("rollbacks_detected_total", {}, 1),
         ("bitrot_keys_total", {}, 2),
         ("lock_wait_seconds", {}, 0),
+        ("waiting_rows", {}, 6),
+        ("waiting_since_timestamp_seconds", {}, 8),
+        ("interval_seconds", {}, 300),
+        ("wait_notice_seconds", {}, 1800),
     ],
 )
 def test_each_metric(name: str, labels: dict[str, str], value: float) -> None:

@@ -66,7 +66,7 @@ async def test_rows_wait_beside_a_held_cache_and_are_committed_when_it_is_free(
             assert f"{waits['rows']} rows wait since {waits['since']}" in report(told)
             history = next(demo.cache.parent.rglob("history.db"))
             assert f"storage_sync_waiting_rows {waits['rows']:.1f}".encode() in render(
-                facts_of(told, demo.cache, history, lambda _: None)
+                facts_of(told, settings, history, lambda _: None)
             )
             asked: list[object] = []
             monkeypatch.setattr("storage_sync.sync.run.project", lambda *given: asked.append(given))
