@@ -106,6 +106,11 @@ def _notes(frame: Frame) -> tuple[Fact, ...]:
         wait = "waits" if waiting.rows == 1 else "wait"
         told = f"{fmt.plural(waiting.rows, 'row')} {wait} since {fmt.clock(waiting.since)}"
         notes.append(Fact("waiting", plain(told), extra=muted("until the cache is free")))
+    rewritten = frame.snapshot.cache.rewritten
+    if rewritten:
+        notes.append(
+            Fact("rewritten", plain(fmt.plural(rewritten, "row")), extra=muted("by its holder; not compared yet"))
+        )
     kept = sum(frame.snapshot.freshness.cache_only.values())
     if kept:
         notes.append(Fact("cache-only", plain(fmt.plural(kept, "row")), extra=muted("the primary never had; kept")))

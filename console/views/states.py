@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storage_sync.values.outcome import CheckStatus
+from storage_sync.values.outcome import CheckStatus, HolderKind, LockHolder
 from storage_sync.values.snapshot import CheckResult, Snapshot
 from widgets import fmt
 
@@ -63,6 +63,31 @@ WRITING = frozenset({"sync", "repair", "rebuild"})
 
 def rows_behind(snapshot: Snapshot) -> int:
     return sum(lag.new + lag.changed + lag.gone for lag in snapshot.freshness.behind.values())
+
+
+def rewritten_rows(snapshot: Snapshot) -> str:
+    """Rows of a held file that are not what they were at the last comparison, in words."""
+    rows = snapshot.cache.rewritten
+    return f"{fmt.plural(rows, 'row')} {'was' if rows == 1 else 'were'} rewritten by whoever holds the file"
+
+
+_CLOCK_TELLS_S = 43_200
+"""A clock without its day names one moment of half a day."""
+
+
+def holder_words(holder: LockHolder | None, now: float) -> str:
+    """Who holds the file, and since when."""
+    if holder is None:
+        return "Another process holds the file"
+    if holder.kind is HolderKind.UNLISTED or holder.pid <= 0:
+        return "Somebody who is not listed here, perhaps in another container, holds the file"
+    names = {HolderKind.DO_MEMORY: "do-memory", HolderKind.OURS: "Another run of this tool"}
+    known = f"{names.get(holder.kind, holder.command or 'A process')} (pid {holder.pid}"
+    user = f", {holder.user}" if holder.kind is HolderKind.OTHER and holder.user else ""
+    if holder.since is not None and now - holder.since > _CLOCK_TELLS_S:
+        return f"{known}{user}) has held the file for {fmt.age(now - holder.since)}"
+    since = f" since {fmt.clock(holder.since)[:5]}" if holder.since is not None else ""
+    return f"{known}{user}) holds the file{since}"
 
 
 def failed_checks(snapshot: Snapshot, now: float) -> tuple[str, ...]:

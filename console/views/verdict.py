@@ -17,12 +17,14 @@ from console.views.states import (
     WARN_ONLY_CHECKS,
     WRITE_STATES,
     failed_checks,
+    holder_words,
     last_proof,
     proof_valid,
+    rewritten_rows,
     rows_behind,
     states_of,
 )
-from storage_sync.values.outcome import HolderKind, LockHolder, Word
+from storage_sync.values.outcome import Word
 from storage_sync.values.snapshot import LockState, PrimaryStatus, Snapshot
 from widgets import fmt
 from widgets.glyphs import Role
@@ -238,7 +240,7 @@ def _held(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | N
     """Only until the file was looked at: then what was found is said, and of what."""
     if not states_of(snapshot) & set(LOCK_STATES) or snapshot.cache.look is not None:
         return None
-    who = _holder_words(snapshot.cache.holder, now)
+    who = holder_words(snapshot.cache.holder, now)
     return Verdict(
         "HELD",
         Role.OFF,
@@ -255,24 +257,6 @@ def _held(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | N
     )
 
 
-_CLOCK_TELLS_S = 43_200
-"""A clock without its day names one moment of half a day."""
-
-
-def _holder_words(holder: LockHolder | None, now: float) -> str:
-    if holder is None:
-        return "Another process holds the file"
-    if holder.kind is HolderKind.UNLISTED or holder.pid <= 0:
-        return "Somebody who is not listed here, perhaps in another container, holds the file"
-    names = {HolderKind.DO_MEMORY: "do-memory", HolderKind.OURS: "Another run of this tool"}
-    known = f"{names.get(holder.kind, holder.command or 'A process')} (pid {holder.pid}"
-    user = f", {holder.user}" if holder.kind is HolderKind.OTHER and holder.user else ""
-    if holder.since is not None and now - holder.since > _CLOCK_TELLS_S:
-        return f"{known}{user}) has held the file for {fmt.age(now - holder.since)}"
-    since = f" since {fmt.clock(holder.since)[:5]}" if holder.since is not None else ""
-    return f"{known}{user}) holds the file{since}"
-
-
 def _of_copy(found: Verdict, snapshot: Snapshot, now: float) -> Verdict:
     """Of a held file it is said what was looked at, where there is room for it, and whether it is past."""
     cache = snapshot.cache
@@ -281,7 +265,7 @@ def _of_copy(found: Verdict, snapshot: Snapshot, now: float) -> Verdict:
     past = "; the file was written to since" if cache.changed_since else ""
     note = f"Of a copy made {fmt.age(now - cache.look.at)} ago{past}"
     longest = found.sentence[0]
-    whole = f"{longest} {note}; {_holder_words(cache.holder, now)}."
+    whole = f"{longest} {note}; {holder_words(cache.holder, now)}."
     return replace(found, sentence=(whole, f"{longest} {note}.", *found.sentence))
 
 
@@ -412,6 +396,8 @@ def _why_not_now(snapshot: Snapshot) -> str:
     """Why a proof that is not too old says nothing of this moment."""
     if snapshot.cache.changed_since:
         return "the file was written to since"
+    if snapshot.cache.rewritten:
+        return f"{rewritten_rows(snapshot)} since, and whether the primary has the same is not known"
     if snapshot.error is not None:
         return f"the last run failed: {snapshot.error.message}"
     return "not compared since this start" if snapshot.freshness.as_of is None else "something has changed since"
@@ -446,10 +432,16 @@ def _stale(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | 
         what = f"{rows:,} rows behind (exact{dated})"
     else:
         what = f"At least {rows:,} rows behind"
+    beside = f"; {rewritten_rows(snapshot)}" if snapshot.cache.rewritten else ""
     return Verdict(
         "STALE",
         Role.ATTENTION,
-        (f"{what}{{run}}. {last_proof(snapshot, now)}.", f"{what}{{run}}.", f"{what}."),
+        (
+            *((f"{what}{beside}{{run}}.",) if beside else ()),
+            f"{what}{{run}}. {last_proof(snapshot, now)}.",
+            f"{what}{{run}}.",
+            f"{what}.",
+        ),
         _stale_next(snapshot, now),
         "s",
         1,

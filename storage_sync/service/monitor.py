@@ -127,6 +127,15 @@ class Pulse:
         except StorageSyncError:
             return None
 
+    async def has_moved(self) -> bool | None:
+        """Whether the primary is another one than at the last proof or comparison; None when that cannot be told."""
+        fingerprint = await self.fingerprint()
+        if fingerprint is not None:
+            self._note_fingerprint(fingerprint)
+        if self._agenda.past.moved_at is not None:
+            return True
+        return None if fingerprint is None or self._at_proof is None else False
+
     def delivered(self) -> None:
         """A proof was made of the primary as it was when the rows that waited were fetched."""
         if self._at_proof is None:
@@ -191,9 +200,10 @@ class Pulse:
         if self._at_proof is None or fingerprint == self._at_proof or self._agenda.past.moved_at is not None:
             return
         self._board.log("info", "primary", "moved since the last proof")
-        freshness = self._board.snapshot.freshness
-        self._board.update(freshness=replace(freshness, exact=False, as_of=time.time()))
-        if self._board.snapshot.verdict is Word.IN_SYNC:
+        snapshot = self._board.snapshot
+        self._board.update(freshness=replace(snapshot.freshness, exact=False, as_of=time.time()))
+        # rows that differ from the earlier primary may be what it has now
+        if snapshot.verdict is Word.IN_SYNC or (snapshot.verdict is Word.DRIFT and snapshot.cache.rewritten):
             self._board.judge(Word.STALE, "the primary moved")
         self._agenda.note(moved_at=time.time())
 

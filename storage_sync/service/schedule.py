@@ -70,6 +70,8 @@ class Past:
     """Another process has the file: it is looked at, and not written."""
     asked_at: float | None = None
     """When the primary was last asked for a proof."""
+    differs_at: float | None = None
+    """When a copy was found to differ from what was proven, not compared with the primary since."""
     rechecked_at: float | None = None
     """When a copy was last judged without it."""
     jitter: float = 0.0
@@ -106,6 +108,8 @@ def next_run(timing: Timing, past: Past) -> Due | None:
         if past.last_end is not None and not past.held:
             at = max(at, past.last_end + timing.busy_gap_s)
         candidates.append(Due(at, Trigger.STALENESS))
+    if past.held and past.differs_at is not None:
+        candidates.append(Due(past.differs_at + HELD_SETTLE_S, Trigger.CACHE_CHANGED))
     if past.proof_at is not None and past.last_end is not None:
         # a run that could not renew the proof is repeated by the interval, not by this
         due = past.proof_at + timing.staleness_s
@@ -145,6 +149,7 @@ def after_run(past: Past, *, ended_at: float, proof_at: float | None, failed: bo
         failures=past.failures + 1 if failed else 0,
         retry_after=retry_after,
         moved_at=past.moved_at if failed else None,
+        differs_at=past.differs_at if failed else None,
         file_changed_at=None,
         recovered_at=None,
         manual_at=None,

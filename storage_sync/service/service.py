@@ -445,14 +445,18 @@ class SyncService:
             self._agenda.note(file_changed_at=now)
             return
         verdict = outcome.verdict
-        if verdict is Word.IN_SYNC and self._agenda.past.moved_at is not None:
+        if verdict is Word.DRIFT:
+            # what its holder wrote may be in the primary too
+            moved = await self._pulse.has_moved()
+            verdict = Word.UNKNOWN if moved is None else Word.STALE if moved else Word.DRIFT
+        elif verdict is Word.IN_SYNC and self._agenda.past.moved_at is not None:
             verdict = Word.STALE
         elif verdict is Word.IN_SYNC and self._board.snapshot.primary.status is not PrimaryStatus.CONNECTED:
             verdict = Word.UNKNOWN
-        elif verdict is not Word.IN_SYNC:
-            # only the primary can tell what it is by now
-            self._agenda.note(moved_at=self._agenda.past.moved_at or now)
-        self._board.show(snapshots.rechecked(self._board.snapshot, outcome, now))
+        differs = verdict in (Word.DRIFT, Word.UNKNOWN)
+        # only the primary can tell what that is by now
+        self._agenda.note(differs_at=(self._agenda.past.differs_at or now) if differs else None)
+        self._board.show(snapshots.rechecked(self._board.snapshot, replace(outcome, verdict=verdict), now))
         self._board.judge(verdict, "a new copy was judged by the last comparison")
         self._look_again_if_it_changed(outcome.look.identity if outcome.look is not None else None)
 

@@ -95,15 +95,16 @@ def after(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> S
 
 def rechecked(snapshot: Snapshot, outcome: Outcome, now: float) -> Snapshot:
     """The picture after a copy was judged by the last comparison: rows behind stay as they were, unless
-    rows of the cache differ from what was proven."""
+    rows of the cache differ from what was proven and the primary is still what it was then."""
     freshness = snapshot.freshness
     if outcome.verdict is Word.DRIFT:
         behind = {table: Behind(change.insert, change.update, change.remove) for table, change in outcome.plan.items()}
         freshness = replace(freshness, behind=behind, exact=False, as_of=now)
+    cache = cache_after(snapshot.cache, replace(outcome, proof=None), now)
     return replace(
         snapshot,
         freshness=freshness,
-        cache=cache_after(snapshot.cache, replace(outcome, proof=None), now),
+        cache=replace(cache, rewritten=sum(change.insert + change.update for change in outcome.plan.values())),
         states=outcome.states or snapshot.states,
         error=outcome.error,
     )
@@ -127,7 +128,7 @@ def freshness_after(freshness: Freshness, outcome: Outcome, now: float) -> Fresh
 def cache_after(cache: CacheHealth, outcome: Outcome, now: float) -> CacheHealth:
     cache = _checked(cache, outcome, now)
     if outcome.look is not None:
-        cache = replace(cache, look=outcome.look, changed_since=False)
+        cache = replace(cache, look=outcome.look, changed_since=False, rewritten=0)
     if outcome.states:
         inside = tuple(CacheState(state) for state in outcome.states if state in INSIDE)
         cache = replace(cache, states=(*(state for state in cache.states if state not in INSIDE), *inside))

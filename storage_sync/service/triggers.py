@@ -14,7 +14,7 @@ SLACK_S = 1.0
 """A clock that is only trimmed goes back by less."""
 _MOMENTS = (
     *("started_at", "last_end", "proof_at", "moved_at", "file_changed_at", "recovered_at", "manual_at"),
-    *("asked_at", "rechecked_at"),
+    *("asked_at", "rechecked_at", "differs_at"),
 )
 
 

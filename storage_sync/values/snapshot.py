@@ -164,6 +164,8 @@ class CacheHealth:
     """What the last finding was made of."""
     changed_since: bool = False
     """The file is another one than at that look: what was found is past."""
+    rewritten: int = 0
+    """Rows of the copy that are not what the last comparison with the primary found, as the last look told."""
     waits_until: float | None = None
     """Nothing looks by itself before, because of `copy_bytes_per_hour`."""
     peek: Peek | None = None

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import sqlite3
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -36,7 +37,9 @@ CHANGE = (
 
 @contextmanager
 def watching(tool: Tool) -> Iterator[None]:
-    with tool.start("watch", "--log-format", "json") as child:
+    # nobody reads what it says
+    nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with tool.start("watch", "--log-format", "json", **nowhere) as child:
         try:
             yield
         finally:

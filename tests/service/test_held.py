@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -15,6 +17,7 @@ from storage_sync.values.events import LogLine, RunEnded, RunStarted
 from storage_sync.values.outcome import HolderKind, Outcome, Word
 from storage_sync.values.snapshot import LockState, Snapshot
 from tests.service.test_service import NOW, Watcher, proven, running, settings_of
+from tests.support import stores
 from tests.support.processes import HOLD_LOCK, holding, written_by_holder
 from tests.support.processes import running as process
 
@@ -89,9 +92,11 @@ async def test_a_primary_that_changes_is_counted_at_most_once_a_minute(
             moved = await watcher.until(lambda now: now.verdict is Word.STALE and not now.freshness.exact)
             written_by_holder(demo.cache, drop_a_row)
             watcher.ask(service, "ping")
-            await watcher.until(lambda now: now.verdict is Word.DRIFT)
+            written = await watcher.until(lambda now: now.cache.rewritten == 1)
+            assert written.verdict is Word.STALE, "the primary may have what its holder wrote"
             assert len(asked) == proofs
             assert moved.freshness.behind["episodes"].new == 3
+            assert written.freshness.behind == moved.freshness.behind
 
 
 async def test_what_the_holder_writes_is_judged_by_the_last_comparison(tmp_path: Path) -> None:
@@ -149,3 +154,71 @@ async def test_a_lock_that_nobody_is_listed_for_is_held(tmp_path: Path, monkeypa
             assert "of another container" in told.message
             assert "on the host" in told.hint
             assert failures(watcher) == []
+
+
+REWRITTEN = (
+    "CREATE TEMP TABLE one AS SELECT * FROM episodes ORDER BY episode_id LIMIT 1",
+    "UPDATE one SET task_description = 'rewritten'",
+    # do-memory replaces what it rewrites
+    "INSERT OR REPLACE INTO episodes SELECT * FROM one",
+)
+
+
+def change_a_row(cache: Path) -> None:
+    """An episode with another text, as do-memory rewrites it."""
+    file = _native.CacheFile.open(str(cache), "private")
+    ((key, value),) = file.page("episodes", None, 1)
+    file.close()
+    fields = json.loads(_native.decode_value("episodes", value))
+    changed = _native.encode_value("episodes", json.dumps({**fields, "task_description": "rewritten"}))
+    _native.edit(str(cache), [("episodes", key, _native.digest("blake3", value), changed)], {}, None, 0)
+
+
+async def test_rows_that_the_holder_wrote_to_both_stores_are_no_drift(tmp_path: Path) -> None:
+    """Until they are compared with the primary: it has moved, and whether it has the same is not known."""
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    async with running(settings_of(demo)) as (_, first):
+        await first.until(proven)
+    with process(HOLD_LOCK, demo.cache):
+        async with running(settings_of(demo)) as (_, watcher):
+            await watcher.until(lambda now: proven(now) and looked_at_a_copy(now))
+            stores.execute(demo.primary, REWRITTEN)
+            written_by_holder(demo.cache, change_a_row)
+            seen = await watcher.until(lambda now: now.cache.rewritten == 1)
+            assert seen.verdict is Word.STALE
+            assert Word.DRIFT not in {one.verdict for one in watcher.snapshots}
+
+
+async def test_rows_that_only_the_cache_has_rewritten_are_drift(tmp_path: Path) -> None:
+    """The primary was asked after the copy was made, and is what it was; once it moves that is not known any more."""
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    async with running(settings_of(demo)) as (_, first):
+        await first.until(proven)
+    with process(HOLD_LOCK, demo.cache):
+        async with running(settings_of(demo)) as (_, watcher):
+            before = await watcher.until(lambda now: proven(now) and looked_at_a_copy(now))
+            saved = shutil.copyfile(demo.cache, tmp_path / "saved.redb")
+            written_by_holder(demo.cache, change_a_row)
+            seen = await watcher.until(lambda now: now.verdict is Word.DRIFT)
+            assert (seen.cache.rewritten, seen.freshness.behind["episodes"].changed) == (1, 1)
+            written_by_holder(demo.cache, lambda copy: shutil.copyfile(saved, copy))
+            again = await watcher.until(lambda now: proven(now) and not now.cache.rewritten)
+            assert again.freshness.proof == before.freshness.proof
+            written_by_holder(demo.cache, change_a_row)
+            await watcher.until(lambda now: now.verdict is Word.DRIFT)
+            demo.grow(1, NOW)
+            await watcher.until(lambda now: now.verdict is Word.STALE)
+
+
+async def test_rewritten_rows_are_unknown_while_the_primary_is_away(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    async with running(settings_of(demo)) as (_, first):
+        await first.until(proven)
+    with process(HOLD_LOCK, demo.cache):
+        async with running(settings_of(demo)) as (_, watcher):
+            await watcher.until(lambda now: proven(now) and looked_at_a_copy(now))
+            demo.primary.rename(tmp_path / "away")
+            written_by_holder(demo.cache, change_a_row)
+            seen = await watcher.until(lambda now: now.cache.rewritten == 1)
+            assert seen.verdict is Word.UNKNOWN
+            assert Word.DRIFT not in {one.verdict for one in watcher.snapshots}
