@@ -153,13 +153,15 @@ def cache_card(frame: Frame) -> StoreCard:
         role=role,
         word=word,
         places=_path_places(frame, cache.path),
-        facts=(_size(frame), _lock(frame), _integrity(frame), _state(frame), _copy(frame)),
+        facts=(_size(frame), _lock(frame), *_without(frame), _integrity(frame), _state(frame), _copy(frame)),
     )
 
 
 def _cache_word(frame: Frame) -> tuple[Role, str]:
     """Role and word of the state that matters most; the core lists them in the order of docs/cache.md#states."""
     states = [state.value for state in frame.snapshot.cache.states]
+    if frame.snapshot.cache.memory_only and not _FAILED_STATES.intersection(states):
+        return Role.ATTENTION, "a server runs without it"
     for group, role in (
         (_FAILED_STATES, Role.FAILED),
         (frozenset({"LOCKED_EXCLUSIVE", "LOCKED_SHARED"}), Role.OFF),
@@ -219,6 +221,17 @@ def _lock(frame: Frame) -> Fact:
     return Fact("holder", plain(who), extra=user)
 
 
+def _without(frame: Frame) -> tuple[Fact, ...]:
+    """Servers that do not hold the cache although they should: what they learn is lost."""
+    servers = frame.snapshot.cache.memory_only
+    if not servers:
+        return ()
+    who = ", ".join(f"pid {server.pid}" for server in servers)
+    told = f"{who} in memory only"
+    value = toned(Role.ATTENTION, told, glyphs=frame.look.glyphs)
+    return (Fact("server", value, extra=muted("what it learns is lost; start it again")),)
+
+
 def _integrity(frame: Frame) -> Fact:
     cache, glyphs = frame.snapshot.cache, frame.look.glyphs
     found = cache.integrity
@@ -252,6 +265,10 @@ def _state(frame: Frame) -> Fact:
 
 def _copy(frame: Frame) -> Fact:
     cache = frame.snapshot.cache
+    if cache.waits_until is not None:
+        until = f"no new one before {fmt.clock(cache.waits_until)}"
+        used = muted(f"{fmt.size(cache.copied_bytes)} in an hour: copy_bytes_per_hour")
+        return Fact("copy", toned(Role.ATTENTION, until, glyphs=frame.look.glyphs), extra=used)
     if cache.peek is not None:
         took = f"{fmt.plural(cache.peek.attempts, 'attempt')}, {cache.peek.took_ms:,.0f} ms"
         return Fact("copy", plain(f"{frame.ago(cache.peek.copied_at)} old"), extra=muted(took))

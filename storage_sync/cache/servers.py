@@ -10,6 +10,7 @@ from pathlib import Path
 
 from storage_sync.cache.holders import describe, is_do_memory, lock_holders, process
 from storage_sync.cache.identity import real_path
+from storage_sync.config.do_memory import NAMES, USUAL_CACHE
 from storage_sync.values.outcome import LockHolder
 
 SETTLE_S = 5.0
@@ -18,7 +19,6 @@ OPENS_S = 2.0
 """do-memory opens its cache in the first tenths of a second of its life; so long it is waited for."""
 _STARTED_FIELD = 19
 """Of `/proc/<pid>/stat`, counted behind the name: clock ticks from the machine's start to the process'."""
-_NAMES = ("REDB_CACHE_PATH", "REDB_PATH")
 
 
 def in_memory_only(cache: str, holders: tuple[LockHolder, ...]) -> tuple[LockHolder, ...]:
@@ -87,12 +87,12 @@ def _name(pid: int) -> str:
 
 
 def _cache_of(pid: int) -> str | None:
-    """The real path that its environment names, None where we may not look or none is named."""
+    """The real path that its environment names, or the usual one; None where we may not look."""
     try:
         told = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         folder = Path(f"/proc/{pid}/cwd").readlink()
     except OSError:
         return None
     values = dict(os.fsdecode(one).partition("=")[::2] for one in told)
-    named = next((values[name] for name in _NAMES if values.get(name)), None)
-    return real_path(os.fspath(folder / named)) if named is not None else None
+    named = next((values[name] for name in NAMES["cache"] if values.get(name)), USUAL_CACHE)
+    return real_path(os.fspath(folder / named))

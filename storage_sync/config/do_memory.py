@@ -18,7 +18,8 @@ LOCAL_PRIMARY = "MEMORY_DB_PATH"
 MODE = "MEMORY_STORAGE_MODE"
 _URL, _TOKEN = "TURSO_DATABASE_URL", "TURSO_AUTH_TOKEN"
 _FILE = "file:"
-_USUAL_CACHE = "./data/cache.redb"
+USUAL_CACHE = "./data/cache.redb"
+"""The cache where nothing names one, from the folder that the server runs in."""
 _OURS = frozenset({variable for variables in NAMES.values() for variable in variables} | {LOCAL_PRIMARY, MODE, _TOKEN})
 
 
@@ -56,7 +57,7 @@ def server_stores(env: Mapping[str, str]) -> ServerStores:
     mode = env.get(MODE, "").lower()
     if mode == "memory":
         return ServerStores(None, None)
-    cache = Path(env.get("REDB_CACHE_PATH", _USUAL_CACHE))
+    cache = Path(env.get("REDB_CACHE_PATH", USUAL_CACHE))
     local = _local_file(env)
     file = _FILE + quote(str(local)) if local.parent.is_dir() else None
     # it refuses http://, and other kinds

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from storage_sync import _native
+from storage_sync.cache.holders import lock_holders
+from storage_sync.cache.servers import in_memory_only
 from storage_sync.cache.waiting_rows import read_waiting
 from storage_sync.config.settings import Settings
 from storage_sync.reports.metrics import Facts
@@ -53,6 +55,7 @@ def facts_of(outcome: Outcome, settings: Settings, history: Path, warn: Callable
         lock_wait_s=_lock_wait(document or {}),
         waiting_rows=waiting.rows if waiting is not None else 0,
         waiting_since=waiting.since if waiting is not None else None,
+        memory_only=len(in_memory_only(os.fspath(cache), lock_holders(os.fspath(cache)))),
         interval_s=settings.interval_s,
         wait_notice_s=settings.wait_notice_s,
         redb=_native.REDB_VERSION,
@@ -91,6 +94,8 @@ def seen_now(facts: Facts, snapshot: Snapshot, verdict: Word, now: float) -> Fac
         primary_up=primary.status is PrimaryStatus.CONNECTED if known else facts.primary_up,
         primary_latency_s=primary.ping_ms / 1000 if primary.ping_ms is not None else None,
         payload_bytes=cache.payload if cache.payload is not None else facts.payload_bytes,
+        copied_bytes=cache.copied_bytes,
+        copies_wait_until=cache.waits_until,
     )
 
 

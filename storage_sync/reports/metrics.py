@@ -55,6 +55,12 @@ class Facts:
     waiting_rows: int | None = None
     """Of the primary, until the cache is free."""
     waiting_since: float | None = None
+    memory_only: int | None = None
+    """Servers of do-memory that run without this cache."""
+    copied_bytes: int | None = None
+    """Written for copies within the last hour; only a running core knows."""
+    copies_wait_until: float | None = None
+    """No copy is made by itself before, because of `copy_bytes_per_hour`."""
     interval_s: float | None = None
     wait_notice_s: float | None = None
     redb: str = ""
@@ -148,6 +154,13 @@ METRICS: tuple[Definition, ...] = (
     Gauge("primary_up", "1 when the primary answered last.", lambda f: f.primary_up),
     Gauge("primary_latency_seconds", "Round trip of the last ping.", lambda f: f.primary_latency_s),
     Gauge("waiting_rows", "Rows of the primary that wait until the cache is free.", lambda f: f.waiting_rows),
+    Gauge("memory_only_servers", "do-memory servers that run without this cache.", lambda f: f.memory_only),
+    Gauge("copied_bytes_last_hour", "Written for copies of the cache within an hour.", lambda f: f.copied_bytes),
+    Gauge(
+        "copies_wait_until_timestamp_seconds",
+        "No copy is made by itself before, because of copy_bytes_per_hour.",
+        lambda f: f.copies_wait_until,
+    ),
     Gauge("waiting_since_timestamp_seconds", "When the first of them began to wait.", lambda f: f.waiting_since),
     Gauge("lock_wait_seconds", "How long the last run waited for the cache's lock.", lambda f: f.lock_wait_s),
     Gauge("interval_seconds", "The setting interval_s: time between two scheduled syncs.", lambda f: f.interval_s),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from storage_sync.cache.holders import describe
 from storage_sync.values.outcome import CheckStatus, Outcome, TableChange, Word
 
 FROM_THE_FUTURE = "the last proof is dated in the future, so the clock was wrong then or is now: it counts for nothing"
@@ -231,7 +232,12 @@ def finding(outcome: Outcome) -> str:
         match = "matches" if shown == 1 else "match"
         return f"{shown or 'None'} of {plural(found, 'broken vector')} {match} what was asked for."
     failed = [check.name for check in outcome.checks if check.status in (CheckStatus.FAIL, CheckStatus.UNKNOWN)]
-    return f"Look at {', '.join(failed)}." if failed else "Nothing stands in the way of a sync."
+    if failed:
+        return f"Look at {', '.join(failed)}."
+    if outcome.look is not None and outcome.look.held_by:
+        who = describe(outcome.look.held_by[0])
+        return f"A sync can fetch what is missing and let it wait; it is written once {who} has closed the cache."
+    return "Nothing stands in the way of a sync."
 
 
 def next_step(failed: Collection[str], rejected: int) -> str | None:

@@ -335,6 +335,7 @@ class Pulse:
             if server.pid not in self._without_cache:
                 self._board.log("warn", "cache", servers.warning(server))
         self._without_cache = frozenset(server.pid for server in found)
+        self._board.update(cache=replace(self._board.snapshot.cache, memory_only=found))
 
     async def look_at_file(self) -> None:
         """States, size, lock and space of the file, from outside; a copy of another file is given up."""
@@ -359,7 +360,8 @@ class Pulse:
             lease=lease if lease is not None and lease.pid != os.getpid() else None,
             now=time.time(),
         )
-        self._board.update(cache=replace(after, waiting=_waiting(found)))
+        copied = self._session.copies.bytes_last_hour()
+        self._board.update(cache=replace(after, waiting=_waiting(found), copied_bytes=copied))
         await self._look_for_servers(judgement.holders)
         if after.lock in HELD and before.lock not in HELD:
             # from now on it is waited for

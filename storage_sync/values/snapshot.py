@@ -168,6 +168,10 @@ class CacheHealth:
     """Rows of the copy that are not what the last comparison with the primary found, as the last look told."""
     waits_until: float | None = None
     """Nothing looks by itself before, because of `copy_bytes_per_hour`."""
+    copied_bytes: int = 0
+    """Written for copies within the last hour."""
+    memory_only: tuple[LockHolder, ...] = ()
+    """do-memory's servers that found the cache locked and go on without it."""
     peek: Peek | None = None
     waiting: WaitingRows | None = None
     error: ErrorValue | None = None

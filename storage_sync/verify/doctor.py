@@ -129,7 +129,9 @@ async def _file(context: Context) -> tuple[str, str]:
         context.draft.warn(servers.warning(server))
     if judgement.holders:
         context.draft.warn(f"{holder_text(judgement.holders[0], time.time())}; {advice_for(judgement.holders)}")
-    return "a file that a sync may change", ", ".join(str(state) for state in judgement.states) or "nothing odd"
+    wanted = "a file that a sync may change"
+    when = " once it is closed" if judgement.holders else ""
+    return f"{wanted}{when}", ", ".join(str(state) for state in judgement.states) or "nothing odd"
 
 
 async def _content(context: Context) -> tuple[str, str]:

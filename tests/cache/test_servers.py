@@ -57,5 +57,7 @@ def test_one_that_has_just_started_is_about_to_open_it(
     with holding(cache):
         assert servers.opening(str(cache)) is None, "it has it"
     monkeypatch.delenv("REDB_CACHE_PATH")
+    monkeypatch.chdir(tmp_path)
     with running(WITHOUT_CACHE, name=DO_MEMORY) as server:
-        assert servers.opening(str(cache)) == server.pid, "it may use any"
+        assert servers.opening(str(cache)) is None
+        assert servers.opening(str(tmp_path / "data" / "cache.redb")) == server.pid, "the usual one"

@@ -10,7 +10,12 @@ import msgspec
 import pytest
 
 from storage_sync import _native
+from storage_sync.cache import servers
+from storage_sync.config.request import Request
 from storage_sync.demo.demo import Demo
+from storage_sync.reports.metric_facts import facts_of, seen_now
+from storage_sync.reports.metrics import Facts, render
+from storage_sync.reports.status import status_quick
 from storage_sync.service import schedule
 from storage_sync.sync import compare
 from storage_sync.values.events import LogLine, RunEnded, RunStarted
@@ -18,7 +23,7 @@ from storage_sync.values.outcome import HolderKind, Outcome, Word
 from storage_sync.values.snapshot import LockState, Snapshot
 from tests.service.test_service import NOW, Watcher, proven, running, settings_of
 from tests.support import stores
-from tests.support.processes import HOLD_LOCK, holding, written_by_holder
+from tests.support.processes import DO_MEMORY, HOLD_LOCK, WITHOUT_CACHE, holding, written_by_holder
 from tests.support.processes import running as process
 
 
@@ -133,6 +138,11 @@ async def test_copies_that_start_by_themselves_keep_within_their_hour(tmp_path: 
             held_back = watcher.snapshots[-1]
             assert held_back.cache.waits_until is not None
             assert held_back.cache.waits_until > held_back.taken_at + 3000
+            assert held_back.cache.copied_bytes > 0
+            facts = seen_now(Facts(), held_back, held_back.verdict, held_back.taken_at)
+            told = render(facts).decode()
+            assert "storage_sync_copies_wait_until_timestamp_seconds" in told
+            assert "storage_sync_copied_bytes_last_hour" in told
             said = [one.text for one in watcher.events if isinstance(one, LogLine) and one.level == "warn"]
             assert any("copy_bytes_per_hour" in text for text in said)
 
@@ -222,3 +232,19 @@ async def test_rewritten_rows_are_unknown_while_the_primary_is_away(tmp_path: Pa
             seen = await watcher.until(lambda now: now.cache.rewritten == 1)
             assert seen.verdict is Word.UNKNOWN
             assert Word.DRIFT not in {one.verdict for one in watcher.snapshots}
+
+
+async def test_a_server_that_runs_without_its_cache_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "SETTLE_S", 0.0)
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    monkeypatch.setenv("REDB_CACHE_PATH", str(demo.cache))
+    async with running(settings_of(demo)) as (service, watcher):
+        await watcher.until(proven)
+        with process(WITHOUT_CACHE, name=DO_MEMORY) as server:
+            watcher.ask(service, "ping")
+            seen = await watcher.until(lambda now: bool(now.cache.memory_only))
+            assert [one.pid for one in seen.cache.memory_only] == [server.pid]
+            told = facts_of(status_quick(Request(settings_of(demo), None)), settings_of(demo), tmp_path / "none", print)
+            assert told.memory_only == 1
+        watcher.ask(service, "ping")
+        await watcher.until(lambda now: not now.cache.memory_only)

@@ -89,8 +89,13 @@ def test_the_text_says_of_what_it_speaks(stores: Stores) -> None:
         assert "HELD" in out
         _, _, err = stores.cli.run("repair", "--plan", "--config", str(stores.demo.config_file))
         assert f"note: of a copy made 0 s ago; do-memory (pid {holder.pid}) holds the file since" in err
+        _, out, err = stores.cli.run("doctor", "--config", str(stores.demo.config_file))
+        assert f"it is written once {DO_MEMORY} (pid {holder.pid}, " in out + err
+        assert "Nothing stands in the way" not in out + err
     _, out, err = stores.cli.run("verify", "--config", str(stores.demo.config_file))
     assert "of a copy" not in out + err
+    _, out, err = stores.cli.run("doctor", "--config", str(stores.demo.config_file))
+    assert "Nothing stands in the way of a sync." in out + err
 
 
 def test_what_must_write_is_refused_and_told_what_to_do(stores: Stores) -> None:
