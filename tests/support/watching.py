@@ -10,8 +10,8 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,8 +25,11 @@ Line = dict[str, Any]
 class Watch:
     """A running `watch`; its log lines as they come."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], log: Path | None = None) -> None:
+        """`log`: the file that it writes to instead of standard error; it may be renamed meanwhile."""
         self.process = process
+        assert process.stderr is not None
+        self._source: Iterable[str] = process.stderr if log is None else followed(log, process)
         self.lines: list[Line] = []
         self.raw: list[str] = []
         self._news: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -34,14 +37,13 @@ class Watch:
         self._reader.start()
 
     def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
+        for line in self._source:
             self._news.put(line)
         self._news.put(None)
 
-    def until(self, wanted: Callable[[Line], bool], *, after: int = 0) -> Line:
+    def until(self, wanted: Callable[[Line], bool], *, after: int = 0, limit_s: float = LIMIT_S) -> Line:
         """The first line from number `after` on that fits."""
-        deadline = time.monotonic() + LIMIT_S
+        deadline = time.monotonic() + limit_s
         number = after
         while True:
             for line in self.lines[number:]:
@@ -77,10 +79,41 @@ class Watch:
         return code, took
 
 
+def followed(log: Path, process: subprocess.Popen[str]) -> Iterator[str]:
+    """The lines of a log file and of those that follow it under its name, until the process has ended."""
+    while not log.exists() and process.poll() is None:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
+    file, partial = log.open(), ""
+    while True:
+        # the order matters: nothing is written to a file after the process has ended, or another has its name
+        last = process.poll() is not None
+        follower = log.open() if log.exists() and os.fstat(file.fileno()).st_ino != log.stat().st_ino else None
+        for text in file:
+            partial += text
+            if partial.endswith("\n"):
+                yield partial
+                partial = ""
+        if follower is not None:
+            file.close()
+            file = follower
+        elif last:
+            file.close()
+            return
+        else:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.02)
+
+
 @contextmanager
-def watching(tool: Tool, *words: str) -> Iterator[Watch]:
-    with tool.start("watch", "--log-format", "json", *words, stdout=subprocess.DEVNULL) as process:
-        watch = Watch(process)
+def watching(tool: Tool, *words: str, log: Path | None = None, namespace: bool = False) -> Iterator[Watch]:
+    """`namespace`: in a user namespace of its own, so that the kernel's limits can be lowered for it alone."""
+    to = ("--log-file", str(log)) if log is not None else ()
+    line = tool.line("watch", "--log-format", "json", *to, *words)
+    apart = ["unshare", "--user", "--map-root-user"] if namespace else []
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*apart, *line], env=tool.variables, text=True, **pipes) as process:  # type: ignore[call-overload]
+        watch = Watch(process, log)
         try:
             yield watch
         finally:
