@@ -37,12 +37,20 @@ def result_words(frame: Frame, run: RunSummary) -> str:
     """How a run ended: a verdict's or an error's word as words, anything else as it was said."""
     said = run.result
     plain_words = said.replace("_", " ").lower() if said in set(Word) or said.replace("_", "").isalpha() else said
-    return frame.clean(f"{plain_words}{_left_over(run)}")
+    return frame.clean(f"{plain_words}{_left_over(run)}{_started_with(run)}")
 
 
 def _left_over(run: RunSummary) -> str:
     """What a proved run had to leave."""
     return ", rejected rows" if run.exit_code == PARTLY and run.result in set(Word) else ""
+
+
+def _started_with(run: RunSummary) -> str:
+    """How far behind a program started that opened the cache after this run; '' for a run that none waited for."""
+    if run.start is None:
+        return ""
+    behind = run.start.behind
+    return ", unknown how far behind" if behind is None else f", {behind:,} behind"
 
 
 def row(frame: Frame, past: PastRun) -> tuple[Line, ...]:
@@ -174,7 +182,20 @@ def _in_order(facts: Sequence[Fact]) -> tuple[Fact, ...]:
     return tuple(sorted(facts, key=lambda fact: places.get(fact.label, len(places))))
 
 
-_FIRST = ("result", "where", "rows", "steps", "resume", "next", "transfer", "proof", "started", "tables", "why")
+_FIRST = (
+    "result",
+    "where",
+    "program",
+    "rows",
+    "steps",
+    "resume",
+    "next",
+    "transfer",
+    "proof",
+    "started",
+    "tables",
+    "why",
+)
 
 
 def _did(
@@ -229,6 +250,7 @@ def _ended(frame: Frame, past: PastRun, document: Mapping[str, object]) -> tuple
             if hint and not _overtaken(frame, run)
             else ()
         ),
+        *_program(frame, run, document),
         Fact("proof", plain(f"{proved}   root {frame.clean(root[:16])}" if root else proved or "none of this run")),
         *((Fact("before", muted(age)),) if age else ()),
         Fact("resume", _resume(frame, run)),
@@ -237,6 +259,20 @@ def _ended(frame: Frame, past: PastRun, document: Mapping[str, object]) -> tuple
             for number, note in enumerate(notes[:LONGEST_NOTE])
         ),
     )
+
+
+def _program(frame: Frame, run: RunSummary, document: Mapping[str, object]) -> tuple[Fact, ...]:
+    """What a program started with: by `exec`, or by itself as it was seen to take the lock."""
+    start = run.start
+    if start is None:
+        return ()
+    found = "" if start.found is None else f" of {fmt.plural(start.found, 'row')} found"
+    behind = "not known how far behind" if start.behind is None else f"{start.behind:,} behind{found}"
+    verdict = start.verdict.replace("_", " ").lower()
+    delay = f"after {fmt.took(start.delay_s)}" if start.delay_s is not None else "by itself"
+    pid = _mapping(document.get("holder")).get("pid")
+    who = f", pid {pid}" if isinstance(pid, int) else ""
+    return (Fact("program", plain(frame.clean(f"started {delay}{who}: {behind}, {verdict}")), whole=True),)
 
 
 _RESUMED_BY = {"repair": "r", "rebuild": "R"}

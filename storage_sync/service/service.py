@@ -571,6 +571,9 @@ class SyncService:
         if self._agenda.past.moved_at is not None:
             # how many rows moved since is not known
             facts = StartFacts(facts.found, None, None, Word.STALE.value)
+        elif self._agenda.past.differs_at is not None:
+            # what an earlier holder rewrote was not compared
+            facts = StartFacts(None, None, None, Word.UNKNOWN.value)
         self._journal.started(holder, facts, time.time())
         self._board.update(history=self._journal.view())
 

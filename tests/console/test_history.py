@@ -17,12 +17,18 @@ from console.dialogs.text import TextDialog
 from console.link.bridge import ScriptedBridge
 from console.screens.history import HistoryScreen
 from console.screens.rows import what_fits
+from console.views import runs
+from console.views.frame import Frame
 from console.views.matching import matcher
+from console.views.verdict import verdict
 from storage_sync.values.answers import PastRun, RunDetail, Runs
 from storage_sync.values.events import Answer, Refused
+from storage_sync.values.snapshot import StartFacts
 from tests.console.app import asked, console, live, screen_text, settle
 from tests.console.rooms import answered
 from tests.support.scenes import answers, snapshots
+from widgets.glyphs import Look
+from widgets.line import text_of
 
 NASTY = "[/b][red]x 名前 \x1b[31m\u202eabc"
 
@@ -32,6 +38,43 @@ async def opened(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> His
     await answered(app, bridge, pilot)
     assert isinstance(app.screen, HistoryScreen)
     return app.screen
+
+
+@pytest.mark.parametrize(
+    ("facts", "listed", "told"),
+    [
+        (
+            StartFacts(3, 0, 0.41, "IN_SYNC"),
+            "in sync, 0 behind",
+            "started after 0.41 s: 0 behind of 3 rows found, in sync",
+        ),
+        (
+            StartFacts(None, None, 3.0, "UNKNOWN"),
+            "in sync, unknown how far behind",
+            "started after 3.00 s: not known how far behind, unknown",
+        ),
+        (
+            StartFacts(2, 2, None, "STALE"),
+            "in sync, 2 behind",
+            "started by itself, pid 4711: 2 behind of 2 rows found, stale",
+        ),
+    ],
+)
+def test_what_a_program_started_with_is_shown(facts: StartFacts, listed: str, told: str) -> None:
+    snapshot = snapshots.scene("in_sync").snapshot
+    frame = Frame(snapshot, verdict(snapshot, now=snapshots.NOW, beat_age=0.1), snapshots.NOW, 0.1, Look())
+    run = replace(snapshot.history.last[0], kind="exec", exit_code=0, result="IN_SYNC", start=facts)
+    past = PastRun(run, None, None)
+    assert text_of(runs.row(frame, past)[-1]).endswith(listed)
+    document = {"holder": {"pid": 4711}} if facts.delay_s is None else {}
+    shown = runs.detail(frame, past, RunDetail(run.id, (), document))
+    (program,) = [fact for fact in shown.narrow if fact.label == "program"]
+    assert text_of(program.value) == told
+    assert not [
+        fact
+        for fact in runs.detail(frame, replace(past, summary=replace(run, start=None)), None).narrow
+        if fact.label == "program"
+    ]
 
 
 async def test_the_newest_runs_are_there_before_the_core_answers() -> None:
