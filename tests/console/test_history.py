@@ -46,12 +46,12 @@ async def opened(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> His
         (
             StartFacts(3, 0, 0.41, "IN_SYNC"),
             "in sync, 0 behind",
-            "started after 0.41 s: 0 behind of 3 rows found, in sync",
+            "started after 410 ms: 0 behind of 3 rows found, in sync",
         ),
         (
             StartFacts(None, None, 3.0, "UNKNOWN"),
             "in sync, unknown how far behind",
-            "started after 3.00 s: not known how far behind, unknown",
+            "started after 3.0 s: not known how far behind, unknown",
         ),
         (
             StartFacts(2, 2, None, "STALE"),
