@@ -24,7 +24,7 @@ RUST_MESSAGE := Rust is not installed. Install it from https://rustup.rs (1.85 o
 	toolchain is fetched through puccinialin by maturin.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build tools test check pytest cargo-test lint format lock bench faults interop interop-server screenshots wheel sdist wheel-test release alerts clean
+.PHONY: help run build tools test check pytest cargo-test lint format lock bench faults interop interop-server screenshots wheel sdist wheel-test release alerts units clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / \t/' | expand -t 14
@@ -161,6 +161,11 @@ wheel-test: $(STAMPS)/dev  ## install what `make wheel sdist` left in dist/ into
 alerts: build $(STAMPS)/dev tools  ## alert rules and dashboard against the real Prometheus; installs Debian's package, as root
 	@command -v promtool >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus; }
 	$(BIN)/python -m pytest --prometheus -m prometheus tests/packaging $(PYTEST_FLAGS)
+
+units: build $(STAMPS)/dev tools  ## units under systemd-analyze, and under their user in a sandbox; installs systemd, as root
+	@command -v systemd-analyze >/dev/null && command -v groff >/dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends systemd groff-base; }
+	$(BIN)/python -m pytest --systemd -m systemd tests/packaging $(PYTEST_FLAGS)
 
 release:  ## of a clean tree: tests, wheel, sdist, both tried, checksums; all in dist/
 	@test -z "$$(git status --porcelain)" || { git status --short; echo 'commit or discard these first' >&2; exit 2; }

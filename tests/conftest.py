@@ -13,7 +13,12 @@ for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
 
 
-_OPTIONAL = {"--interop": ("interop", "server"), "--wheel": ("wheel",), "--prometheus": ("prometheus",)}
+_OPTIONAL = {
+    "--interop": ("interop", "server"),
+    "--wheel": ("wheel",),
+    "--prometheus": ("prometheus",),
+    "--systemd": ("systemd",),
+}
 """Markers by the option that asks for them; the make targets of pyproject.toml give these options."""
 
 
@@ -21,6 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--interop", action="store_true", help="run the tests against the real do-memory crates")
     parser.addoption("--wheel", action="store_true", help="run the tests of what `make wheel sdist` made")
     parser.addoption("--prometheus", action="store_true", help="run the tests against the real Prometheus")
+    parser.addoption("--systemd", action="store_true", help="run the tests of the units, as root")
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

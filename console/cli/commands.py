@@ -493,6 +493,66 @@ def doctor(context: click.Context) -> Answer:
     return core.doctor(_begin(context))
 
 
+# ------------------------------------------------------------------------------------- on this machine
+
+
+@storage_sync.group()
+def service() -> None:
+    """Units for systemd, and what else belongs to a service."""
+
+
+_root_option = click.option(
+    "--root", default="/", metavar="DIR", help="Folder tree to do it in, to try it.", show_default=True
+)
+
+
+@service.command("install")
+@click.option("--plan", "plan_only", is_flag=True, help="Only say what would be made.")
+@click.option("--user", metavar="NAME", help="Who the service is; by default who owns the cache.")
+@click.option("--timer", is_flag=True, help="A sync every five minutes, not watch.")
+@click.option("--for", "unit", metavar="UNIT", help="Also start do-memory's own unit through exec.")
+@_root_option
+@click.pass_context
+def service_install(
+    context: click.Context, plan_only: bool, user: str | None, timer: bool, unit: str | None, root: str
+) -> Answer:
+    """Make unit, configuration, place of the token and folders, with owners and modes that fit; say how to undo it."""
+    from console.cli import service as work
+
+    return work.install(_begin(context), user=user, timer=timer, unit=unit, root=root, plan_only=plan_only)
+
+
+@service.command("uninstall")
+@click.option("--plan", "plan_only", is_flag=True, help="Only say what would be removed.")
+@_root_option
+@click.pass_context
+def service_uninstall(context: click.Context, plan_only: bool, root: str) -> Answer:
+    """Remove the units that install made; configuration, token and state stay."""
+    from console.cli import service as work
+
+    return work.uninstall(_begin(context), root=root, plan_only=plan_only)
+
+
+@service.command("files")
+@click.argument("folder", metavar="DIR")
+@click.pass_context
+def service_files(context: click.Context, folder: str) -> Answer:
+    """Write units, cron line, alert rules, dashboard, man page and completions into DIR."""
+    from console.cli import service as work
+
+    return work.files(_begin(context), folder)
+
+
+@storage_sync.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> Answer:
+    """What a shell reads to complete commands and options."""
+    from console.cli import local
+
+    return local.completion(_begin(context), shell)
+
+
 # ------------------------------------------------------------------------------------------- screens
 
 

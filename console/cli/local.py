@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
-def _told(command: str, extra: Mapping[str, object] | None = None, **kwargs: object) -> Outcome:
+def told(command: str, extra: Mapping[str, object] | None = None, **kwargs: object) -> Outcome:
     """The outcome of a command that speaks of no cache."""
     return Outcome(command=command, verdict=Word.UNKNOWN, exit_code=0, extra=extra or {}, **kwargs)  # type: ignore[arg-type]
 
 
-def _table(invocation: Invocation, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+def told_table(invocation: Invocation, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows below their heads, as wide as the terminal allows."""
     import sys
 
     from storage_sync.reports.document import table
@@ -112,8 +113,8 @@ def history(invocation: Invocation, *, since: str | None, limit: int) -> Answer:
         for run in runs
     ]
     head = ("run", "started", "kind", "trigger", "took", "new", "changed", "removed", "exit", "result")
-    outcome = _told("history", {"runs": [run_json(run) for run in runs]}, warnings=tuple(warnings))
-    return Answer(outcome, _table(invocation, head, rows) or "No run is remembered yet.")
+    outcome = told("history", {"runs": [run_json(run) for run in runs]}, warnings=tuple(warnings))
+    return Answer(outcome, told_table(invocation, head, rows) or "No run is remembered yet.")
 
 
 # ------------------------------------------------------------------------------------------- metrics
@@ -126,12 +127,12 @@ def metrics(invocation: Invocation, *, textfile: str | None) -> Answer:
     facts = gather(invocation, warnings)
     if textfile is None:
         text = render(facts).decode()
-        return Answer(_told("metrics", {"metrics": text.splitlines()}, warnings=tuple(warnings)), text)
+        return Answer(told("metrics", {"metrics": text.splitlines()}, warnings=tuple(warnings)), text)
     try:
         write_textfile(Path(textfile), facts)
     except OSError as error:
         raise LocalIO(f"{textfile} cannot be written: {error.strerror}") from None
-    return Answer(_told("metrics", {"textfile": textfile}, warnings=tuple(warnings)), "")
+    return Answer(told("metrics", {"textfile": textfile}, warnings=tuple(warnings)), "")
 
 
 # -------------------------------------------------------------------------------------------- config
@@ -153,9 +154,9 @@ def config_show(invocation: Invocation) -> Answer:
     }
     rows = [(row.key, row.value, row.origin, row.applies, row.help) for row in view.settings]
     head = ("key", "value", "from", "applies", "")
-    outcome = _told("config", extra, warnings=invocation.oddities())
+    outcome = told("config", extra, warnings=invocation.oddities())
     place = f"file: {view.file}" if view.file else f"no file ({_file_of(invocation)} is not there)"
-    return Answer(outcome, f"{place}\n\n{_table(invocation, head, rows)}")
+    return Answer(outcome, f"{place}\n\n{told_table(invocation, head, rows)}")
 
 
 def _file_of(invocation: Invocation) -> Path:
@@ -173,7 +174,7 @@ def config_check(invocation: Invocation) -> Answer:
     extra = {"file": str(loaded.file) if loaded.file is not None else None}
     warnings = (*invocation.oddities(), *_moved_wrongly(loaded.settings))
     if not lacks:
-        return Answer(_told("config", extra, warnings=warnings), "The configuration is right.")
+        return Answer(told("config", extra, warnings=warnings), "The configuration is right.")
     hint = "storage-sync config init --primary URL --cache PATH"
     error = ErrorValue("config", f"no {' and no '.join(lacks)} is named", hint, False, 2)
     outcome = Outcome("config", Word.UNKNOWN, 2, warnings=warnings, extra=extra, error=error, next_action=hint)
@@ -206,7 +207,14 @@ def config_init(invocation: Invocation) -> Answer:
         f"{name} URL" if name == "primary" else f"{name} PATH" for name in ("primary", "cache") if name not in values
     ]
     following = f"edit {file}: {' and '.join(lacks)}" if lacks else "storage-sync config check, then storage-sync ping"
-    return Answer(_told("config", {"file": str(file)}, next_action=following), f"Wrote {file}.")
+    return Answer(told("config", {"file": str(file)}, next_action=following), f"Wrote {file}.")
+
+
+def completion(invocation: Invocation, shell: str) -> Answer:
+    from console.cli import manual
+
+    text = manual.completion(shell)
+    return Answer(told("completion", {"shell": shell, "script": text}), text, raw=True)
 
 
 # ---------------------------------------------------------------------------------------------- keys
@@ -219,4 +227,4 @@ def keys(invocation: Invocation) -> Answer:
     listed = [
         {"id": key.id, "key": key.shown, "label": key.label, "where": key.where, "help": key.tooltip} for key in KEYS
     ]
-    return Answer(_told("keys", {"keys": listed}), _table(invocation, ("key", "name", "where", ""), rows))
+    return Answer(told("keys", {"keys": listed}), told_table(invocation, ("key", "name", "where", ""), rows))

@@ -15,6 +15,8 @@ from tests.cli.conftest import Cli
 
 pytestmark = pytest.mark.usefixtures("core")
 COMMANDS = [
+    "completion",
+    "service",
     "config",
     "demo",
     "diff",

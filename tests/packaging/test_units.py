@@ -5,7 +5,6 @@ from __future__ import annotations
 import configparser
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -109,26 +108,6 @@ def test_what_a_unit_starts_is_understood(name: str, tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_systemd_itself_understands_them(tmp_path: Path) -> None:
-    program = stand_in(tmp_path, "true")
-    for name in (*SERVICES, "storage-sync.timer"):
-        text = (FOLDER / name).read_text().replace(PROGRAM, str(program))
-        (tmp_path / name).write_text(text)
-        assert not [line for line in text.splitlines() if line and line[0] not in "[#" and "=" not in line]
-    analyze = shutil.which("systemd-analyze")
-    if analyze is None:
-        # a machine without systemd has nothing to ask; the form was checked above
-        return
-    done = subprocess.run(
-        [analyze, "verify", "--man=no", "--recursive-errors=no", *(str(tmp_path / name) for name in SERVICES)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,9 @@ def drop():
 
 _TOOL_AS_NOBODY = f"""
 import os, sys
-from console.cli import commands, entry
+import grp, pwd
+from console.cli import commands, entry, local, service
+from storage_sync.packaging import install
 from storage_sync.service import operations, journal
 from storage_sync.sync import run
 from storage_sync.verify import doctor
