@@ -79,14 +79,8 @@ def source_columns(table: str) -> list[tuple[str, Literal["text", "integer", "re
 
 # --------------------------------------------------------------------------------------------- codec
 
-def encode_value(table: str, json_text: str) -> bytes:
-    """Cache bytes of one value given as serde_json text. ValueError names the field that does not fit."""
-
 def decode_value(table: str, data: bytes) -> str:
     """serde_json text of one cached value, letter for letter as do-memory prints it. ValueError when it does not decode whole."""
-
-def pattern_debug_text(data: bytes) -> str:
-    """Rust Debug text of a cached pattern: what the primary's column `pattern_type` holds."""
 
 def digest(algorithm: str, data: bytes) -> bytes:
     """Whole digest: `sha3-256`, `sha-256` or `blake3`."""
@@ -436,8 +430,6 @@ class Staging:
         The list is fixed when the staging is made or takes rows that waited: `first` counts over it."""
     def staged(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
         """Rows that wait for the transaction (inserts and updates), in key order; after `seal`."""
-    def moved_keys(self, table: str, limit: int) -> list[str]:
-        """Hex of the source keys whose digest was not the manifest's."""
     def seal(self) -> None:
         """All rows are here: settle removals and duplicates; flush. Snapshot path: make the root."""
     @property

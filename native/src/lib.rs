@@ -67,9 +67,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(header::read_header, module)?)?;
     module.add_function(wrap_pyfunction!(copy::copy_file, module)?)?;
     module.add_function(wrap_pyfunction!(values::source_columns, module)?)?;
-    module.add_function(wrap_pyfunction!(values::encode_value, module)?)?;
     module.add_function(wrap_pyfunction!(values::decode_value, module)?)?;
-    module.add_function(wrap_pyfunction!(values::pattern_debug_text, module)?)?;
     module.add_function(wrap_pyfunction!(values::digest, module)?)?;
     module.add_function(wrap_pyfunction!(values::title, module)?)?;
     module.add_function(wrap_pyfunction!(values::label, module)?)?;

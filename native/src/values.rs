@@ -27,21 +27,9 @@ fn kind_name(kind: Kind) -> &'static str {
 }
 
 #[pyfunction]
-pub fn encode_value<'py>(py: Python<'py>, table: &str, json_text: &str) -> PyResult<Bound<'py, PyBytes>> {
-    let table = table_named(table)?;
-    let data = detached(py, || storage_sync_codec::encode_json(table, json_text).map_err(unfit))?;
-    Ok(PyBytes::new(py, &data))
-}
-
-#[pyfunction]
 pub fn decode_value(py: Python<'_>, table: &str, data: &[u8]) -> PyResult<String> {
     let table = table_named(table)?;
     detached(py, || storage_sync_codec::decode_json(table, data).map_err(unfit))
-}
-
-#[pyfunction]
-pub fn pattern_debug_text(py: Python<'_>, data: &[u8]) -> PyResult<String> {
-    detached(py, || storage_sync_codec::pattern_debug(data).map_err(unfit))
 }
 
 #[pyfunction]

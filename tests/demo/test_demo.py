@@ -19,6 +19,7 @@ from storage_sync.demo.demo import Demo, Writer, debug_text, generate, iso
 from storage_sync.service import operations
 from storage_sync.sync.cancel import Cancel
 from storage_sync.values.outcome import TABLES, Word
+from tests.independent.rust_types import PATTERN
 
 SOURCES = (
     "episodes",
@@ -117,7 +118,7 @@ def test_patterns_read_back_letter_for_letter(tmp_path: Path) -> None:
     finally:
         file.close()
     stored = {str(key): text for key, text in rows(made.primary, "SELECT pattern_id, pattern_type FROM patterns")}
-    assert {key: _native.pattern_debug_text(value) for key, value in cached.items()} == stored
+    assert {key: PATTERN.debug(PATTERN.whole(value)) for key, value in cached.items()} == stored
 
 
 def test_episodes_arrive_as_the_newest(tmp_path: Path) -> None:

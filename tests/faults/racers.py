@@ -26,6 +26,7 @@ from storage_sync.config.settings import Settings
 from storage_sync.service import operations
 from storage_sync.sync import apply
 from tests.support.processes import environment
+from tests.support.values import altered
 
 EPISODES = 4
 """Episodes whose start the opener moves by a fraction of a second, which only the cache can hold."""
@@ -145,14 +146,13 @@ class Opener:
         self._number += 1
         if self._random.random() < 0.3:
             key = f"ffffffff-0000-4000-8000-{self._number:012d}"
-            text = _native.decode_value("heuristics", heuristic[1]).replace(heuristic[0], key)
-            if self._edit(("heuristics", key, None, _native.encode_value("heuristics", text))):
-                self.rows[key] = text
+            value = altered("heuristics", heuristic[1], heuristic_id=key)
+            if self._edit(("heuristics", key, None, value)):
+                self.rows[key] = _native.decode_value("heuristics", value)
             return
         key, before = self._random.choice(episodes)
         fields = json.loads(_native.decode_value("episodes", before))
-        fields["start_time"] = f"{fields['start_time'][:19]}.{self._number:06d}Z"
-        after = _native.encode_value("episodes", json.dumps(fields))
+        after = altered("episodes", before, start_time=f"{fields['start_time'][:19]}.{self._number:06d}Z")
         if self._edit(("episodes", key, _native.digest("blake3", before), after)):
             self.fractions[key] = self._number
 

@@ -29,6 +29,7 @@ from storage_sync.values.outcome import TABLES, CacheState, Word
 from tests.support.children import quick_children
 from tests.support.proven import CACHE_ONLY, Store, flip, held, in_memory
 from tests.support.size import FULL
+from tests.support.values import altered
 
 PARTS = 4
 FLIPS = (30_000 if FULL else 3_000) // PARTS
@@ -231,8 +232,7 @@ async def test_what_do_memory_does_to_its_own_row_is_no_damage(store: Store) -> 
     store.restore()
     value = held(store.cache, "heuristics", CACHE_ONLY)
     assert value is not None
-    text = _native.decode_value("heuristics", value).replace('"action":"', '"action":"now ')
-    rewritten = _native.encode_value("heuristics", text)
+    rewritten = altered("heuristics", value, action="now another one")
     change = ("heuristics", CACHE_ONLY, _native.digest("blake3", value), rewritten)
     _native.edit(str(store.cache), [change], {}, None, 0)
     outcome = await operations.verify(Request(store.settings, None, flags=frozenset({"deep"})))

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from storage_sync import _native
 from tests.support.processes import environment
+from tests.support.values import altered
 
 TEXT_FIELD = {"episodes": "task_description", "summaries": "summary_text", "heuristics": "condition"}
 """Tables that are written, in this order, and the field of their rows that names the version."""
@@ -45,23 +46,19 @@ class Counter:
         self._memory[:8] = number.to_bytes(8, "little")
 
 
-def texts(cache: str) -> dict[str, dict[str, str]]:
-    """JSON text of every row of the written tables, by table and key."""
+def values_of(cache: str) -> dict[str, dict[str, bytes]]:
+    """Every row of the written tables, by table and key."""
     file = _native.CacheFile.open(cache, "read")
     try:
-        return {
-            table: {key: _native.decode_value(table, value) for key, value in file.page(table, None, EVERY)}
-            for table in TEXT_FIELD
-        }
+        return {table: dict(file.page(table, None, EVERY)) for table in TEXT_FIELD}
     finally:
         file.close()
 
 
-def of_version(table: str, text: str, version: int) -> bytes:
+def of_version(table: str, value: bytes, version: int) -> bytes:
     """The row's bytes with its version in them; the length changes with it, so that pages move."""
-    fields = json.loads(text)
-    fields[TEXT_FIELD[table]] = f"version {version} " + "x" * (version * 37 % 900)
-    return _native.encode_value(table, json.dumps(fields))
+    text = f"version {version} " + "x" * (version * 37 % 900)
+    return altered(table, value, **{TEXT_FIELD[table]: text})
 
 
 def version_of(table: str, value: bytes) -> int:
@@ -74,7 +71,7 @@ def held(cache: str, counter: Counter, pause_s: float = 0.0, filler: int = 0) ->
 
     `filler`: octets of rows that are there from the start and never change.
     """
-    values = texts(cache)
+    values = values_of(cache)
     Path(cache).unlink()
     writer = _native.Salvage(cache)
     writer.put("embeddings", [(f"filler-{number}", bytes(FILLER_ROW)) for number in range(filler // FILLER_ROW)])
@@ -84,7 +81,7 @@ def held(cache: str, counter: Counter, pause_s: float = 0.0, filler: int = 0) ->
     version = 1
     while True:
         for table, rows in values.items():
-            writer.put(table, [(key, of_version(table, text, version)) for key, text in rows.items()])
+            writer.put(table, [(key, of_version(table, value, version)) for key, value in rows.items()])
             time.sleep(pause_s)
         counter.value = version
         announce(version)
@@ -94,19 +91,11 @@ def held(cache: str, counter: Counter, pause_s: float = 0.0, filler: int = 0) ->
 def reopened(cache: str, counter: Counter, pause_s: float = 0.0, filler: int = 0) -> None:
     """Open, commit all tables in one transaction, close, again and again; the file keeps its size."""
     assert not filler
-    values = texts(cache)
-    there: dict[tuple[str, str], bytes] = {}
-    file = _native.CacheFile.open(cache, "read")
-    for table in TEXT_FIELD:
-        there |= {(table, key): value for key, value in file.page(table, None, EVERY)}
-    file.close()
+    values = values_of(cache)
+    there = {(table, key): value for table, rows in values.items() for key, value in rows.items()}
     version = 1
     while True:
-        rows = {
-            (table, key): of_version(table, text, version)
-            for table, texts_of in values.items()
-            for key, text in texts_of.items()
-        }
+        rows = {row: of_version(row[0], value, version) for row, value in there.items()}
         changes = [(*row, _native.digest("blake3", there[row]), value) for row, value in rows.items()]
         _native.edit(cache, changes, {}, version, 0)
         there = rows

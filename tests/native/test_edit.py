@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.support.values import altered
 from pathlib import Path
 
 from storage_sync import _native
@@ -27,9 +28,9 @@ def test_without_a_generation_our_tables_stay_as_they_are(tmp_path: Path) -> Non
 
     before = ours()
     file = _native.CacheFile.open(cache, "read")
-    ((old, value),) = file.page("heuristics", None, 1)
+    ((_, value),) = file.page("heuristics", None, 1)
     file.close()
-    value = _native.encode_value("heuristics", _native.decode_value("heuristics", value).replace(old, KEY))
+    value = altered("heuristics", value, heuristic_id=KEY)
     applied = _native.edit(cache, [("heuristics", KEY, None, value)], {}, None, 0)
     assert (applied.commits, applied.rows_written) == (1, 1)
     assert ours() == before

@@ -245,7 +245,6 @@ def test_rows_that_move_are_counted_and_stop_the_apply(tmp_path: Path, primary: 
     journey.fetch(primary, staging)
     staging.seal()
     assert staging.changes["heuristics"].moved == 2
-    assert {bytes.fromhex(key).decode() for key in staging.moved_keys("heuristics", 9)} == {name(0), name(1)}
     with pytest.raises(ValueError, match="another round"):
         _native.apply(str(cache), staging, {}, 2, journey.NOW)
 

@@ -13,6 +13,7 @@ from storage_sync import _native
 from storage_sync.config.settings import Settings
 from tests.support import stores
 from tests.support.command import Tool
+from tests.support.values import altered
 
 CACHE_ONLY = "ffffffff-0000-4000-8000-000000000001"
 """A heuristic that do-memory wrote and the primary never had."""
@@ -23,12 +24,12 @@ def add_cache_only(cache: Path, key: str = CACHE_ONLY) -> None:
     copy = cache.with_suffix(".look")
     _native.copy_file(str(cache), str(copy))
     file = _native.CacheFile.open(str(copy), "private")
-    ((old, value),) = file.page("heuristics", None, 1)
+    ((_, value),) = file.page("heuristics", None, 1)
     generation = int(file.meta()["generation"])
     file.close()
     copy.unlink()
-    text = _native.decode_value("heuristics", value).replace(old, key)
-    _native.edit(str(cache), [("heuristics", key, None, _native.encode_value("heuristics", text))], {}, generation, 0)
+    row = ("heuristics", key, None, altered("heuristics", value, heuristic_id=key))
+    _native.edit(str(cache), [row], {}, generation, 0)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from tests.independent.projection_check import check
 from tests.support import stores
 from tests.support.faulty import void
 from tests.support.processes import running
+from tests.support.values import altered
 
 KEY = "ffffffff-0000-4000-8000-00000000000f"
 OTHER = "ffffffff-0000-4000-8000-00000000000e"
@@ -45,10 +46,9 @@ def request_of(tmp_path: Path) -> Request:
 def add_row(cache: str, key: str = KEY) -> None:
     """As do-memory does it: it must get the file for itself."""
     file = _native.CacheFile.open(cache, "write")
-    ((old, value),) = file.page("heuristics", None, 1)
+    ((_, value),) = file.page("heuristics", None, 1)
     file.close()
-    text = _native.decode_value("heuristics", value).replace(old, key)
-    _native.edit(cache, [("heuristics", key, None, _native.encode_value("heuristics", text))], {}, None, 0)
+    _native.edit(cache, [("heuristics", key, None, altered("heuristics", value, heuristic_id=key))], {}, None, 0)
 
 
 @pytest.mark.parametrize("command", ["sync", "rebuild"])
@@ -286,14 +286,13 @@ async def test_what_do_memory_did_after_the_new_file_was_prepared_is_in_it(reque
     assert (await operations.rebuild(staged)).error is None
 
     add_row(cache, fresh)
-    text = _native.decode_value("heuristics", rows_of(cache, "heuristics")[changed])
-    other = _native.encode_value("heuristics", json.dumps({**json.loads(text), "condition": "other"}))
+    other = altered("heuristics", rows_of(cache, "heuristics")[changed], condition="other")
     put(cache, "heuristics", changed, other)
     put(cache, "heuristics", gone, None)
     episode, value = next(iter(rows_of(cache, "episodes").items()))
     fields = json.loads(_native.decode_value("episodes", value))
     start = f"{fields['start_time'][:19]}.000321Z"
-    moved = _native.encode_value("episodes", json.dumps({**fields, "start_time": start}))
+    moved = altered("episodes", value, start_time=start)
     put(cache, "episodes", episode, moved)
 
     swap = Request(request_of.settings, None, wait_s=0.0, flags=frozenset({"swap"}))

@@ -28,6 +28,7 @@ from storage_sync.values.witness import Witness
 from tests.independent.projection_check import check
 from tests.support import hrana, stores
 from tests.support.sqld import Sqld
+from tests.support.values import altered
 
 
 @pytest.fixture
@@ -47,8 +48,12 @@ def rewrite(path: str) -> None:
         key, value = file.page("heuristics", None, 1)[0]
     finally:
         file.close()
-    text = _native.decode_value("heuristics", value).replace('"action":"', '"action":"now ')
-    change = ("heuristics", key, _native.digest("blake3", value), _native.encode_value("heuristics", text))
+    change = (
+        "heuristics",
+        key,
+        _native.digest("blake3", value),
+        altered("heuristics", value, action="now another one"),
+    )
     _native.edit(path, [change], {}, None, 0)
 
 

@@ -27,6 +27,7 @@ from tests.independent.projection_check import check
 from tests.support import hrana, stores
 from tests.support.processes import DO_MEMORY, HOLD_REDB, WITHOUT_CACHE, environment, running
 from tests.support.sqld import Sqld
+from tests.support.values import altered
 
 CHANGES = (
     "UPDATE episodes SET task_description = 'changed while it was held' WHERE episode_id IN "
@@ -187,11 +188,11 @@ async def test_do_memory_wrote_a_row_meanwhile_that_only_it_has(place: Place) ->
     """What waits is merged with the cache as it is then; what only the cache has stays."""
     await place.staged()
     file = _native.CacheFile.open(place.cache, "write")
-    ((old, value),) = file.page("heuristics", None, 1)
+    ((_, value),) = file.page("heuristics", None, 1)
     file.close()
     new = "ffffffff-0000-4000-8000-00000000000f"
-    text = _native.decode_value("heuristics", value).replace(old, new)
-    _native.edit(place.cache, [("heuristics", new, None, _native.encode_value("heuristics", text))], {}, None, 0)
+    row = ("heuristics", new, None, altered("heuristics", value, heuristic_id=new))
+    _native.edit(place.cache, [row], {}, None, 0)
     place.away()
     outcome = await place.deliver()
     assert (outcome.exit_code, outcome.verdict) == (0, Word.IN_SYNC), outcome.error

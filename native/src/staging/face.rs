@@ -281,23 +281,6 @@ impl Staging {
         Ok(rows.into_iter().map(|(key, value)| (key, PyBytes::new(py, &value))).collect())
     }
 
-    fn moved_keys(&self, py: Python<'_>, table: &str, limit: usize) -> PyResult<Vec<String>> {
-        let table = table_named(table)?;
-        self.detached(py, |core| {
-            let manifest = core.manifest.clone();
-            let sealed = core.sealed;
-            let lane = core.lane(table);
-            let mut keys: Vec<String> = Vec::new();
-            if let Some(manifest) = manifest {
-                let wanted = &manifest.table(table).wanted;
-                let open = |state: u8| state == MOVED || (sealed && state == WAITING);
-                let places = lane.states.iter().enumerate().filter(|(_, state)| open(**state));
-                keys.extend(places.take(limit).map(|(index, _)| hex_upper(&wanted.key(index))));
-            }
-            Ok(keys)
-        })
-    }
-
     fn seal(&self, py: Python<'_>) -> PyResult<()> {
         self.detached(py, Core::seal)
     }
