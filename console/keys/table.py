@@ -397,20 +397,3 @@ def help_groups(screen: str, table: tuple[Key, ...] = KEYS) -> tuple[tuple[str, 
         ("IN LISTS", tuple(key for key in table if key.where == LISTS)),
     )
     return tuple(group for group in groups if group[1])
-
-
-def find(key_id: str) -> Key:
-    return next(key for key in KEYS if key.id == key_id)
-
-
-def markdown_table() -> str:
-    """The table of the README."""
-    names = {
-        EVERYWHERE: "everywhere",
-        LISTS: "in lists",
-        REPLAY: "in a replay",
-        QUARANTINE: "Quarantine",
-        **{name: title for name, _, title in SCREENS},
-    }
-    rows = [f"| `{key.shown}` | {key.label.rstrip('…')} | {key.tooltip} | {names[key.where]} |" for key in KEYS]
-    return "\n".join(("| Key | Name | What it does | Where |", "|---|---|---|---|", *rows)) + "\n"

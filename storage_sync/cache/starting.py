@@ -7,7 +7,6 @@ never for longer than `MOST_S`, whatever it says.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import time
@@ -57,13 +56,6 @@ def announce(cache: str, seconds: float = MOST_S) -> Starting:
     except OSError as error:
         raise LocalIO(f"the note {path} cannot be written: {error.strerror}") from error
     return note
-
-
-def withdraw(cache: str) -> None:
-    """Take the note of this process back, where it is this one's."""
-    if any(note.pid == os.getpid() for note in _read(cache)):
-        with contextlib.suppress(OSError):
-            Path(starting_path(cache)).unlink()
 
 
 def is_announced(cache: str, pid: int) -> bool:

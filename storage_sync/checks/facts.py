@@ -34,6 +34,8 @@ class FileFacts:
     schema: int | None
     integrity: bool | None
     """redb's own check on a private copy; None: not run."""
+    integrity_detail: str
+    """What it said when it did not pass."""
     wrong_tables: tuple[str, ...]
     orphans: int
     orphan_keys: tuple[str, ...]

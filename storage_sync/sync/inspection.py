@@ -247,6 +247,9 @@ def file_facts(look: Look, dimension: int | None, expected: Collection[str] = ()
     return FileFacts(
         schema=look.schema,
         integrity=look.integrity,
+        integrity_detail=look.copy.probe.integrity_detail
+        if look.copy is not None and look.copy.probe is not None
+        else "",
         wrong_tables=(wrong.evidence,) if wrong is not None else (),
         orphans=orphans,
         orphan_keys=tuple(unexpected[:KEYS_SHOWN]),

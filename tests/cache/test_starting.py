@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from storage_sync.cache.starting import MOST_S, announce, starting, starting_path, withdraw
+from storage_sync.cache.starting import MOST_S, announce, starting, starting_path
 
 ANNOUNCE = """
 import fcntl, sys
@@ -84,11 +84,9 @@ def test_what_is_no_note_says_nothing(cache: str, text: str) -> None:
     assert starting(cache) is None
 
 
-def test_a_note_is_not_one_for_its_own_process_and_is_taken_back(cache: str) -> None:
+def test_a_note_is_not_one_for_its_own_process(cache: str) -> None:
     announce(cache)
     assert starting(cache) is None
-    withdraw(cache)
-    assert not Path(starting_path(cache)).exists()
 
 
 def test_of_two_starts_the_later_note_keeps_the_earlier_one(cache: str) -> None:

@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 from textual.pilot import Pilot
 
 from console.app.app import Console
-from console.link.bridge import ScriptedBridge
 from console.views.themes import Colors
 from console.views.ui_settings import Clock, UiSettings
 from storage_sync.embeddings.index import OrphanIndex
 from storage_sync.values.events import Answer
 from tests.support.scenes import orphans, snapshots
 from tests.support.scenes.snapshots import Scene
+from tests.support.scripted_bridge import ScriptedBridge
 from widgets.glyphs import UNICODE, GlyphSet
 
 

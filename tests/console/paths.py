@@ -12,7 +12,6 @@ from textual.widgets._toast import Toast
 
 from console.app.app import Console
 from console.keys.table import KEYS
-from console.link.bridge import ScriptedBridge
 from storage_sync.embeddings.index import OrphanIndex
 from storage_sync.values.events import Answer, Event, Progressed, Refused
 from storage_sync.values.outcome import Plan
@@ -20,6 +19,7 @@ from tests.console.app import FakeClock, console, live, screen_text, settle
 from tests.support.scenes import answers as scene_answers
 from tests.support.scenes import orphans, snapshots
 from tests.support.scenes.snapshots import Scene
+from tests.support.scripted_bridge import ScriptedBridge
 from widgets.key_bar import KeyBar
 
 Asked = tuple[str, Mapping[str, object]]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from console.app.app import Console
-from console.link.bridge import ScriptedBridge
 from tests.console.app import console
+from tests.support.scripted_bridge import ScriptedBridge
 from widgets.glyphs import ASCII, UNICODE, GlyphSet
 
 Compare = Callable[..., bool]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from textual.pilot import Pilot
 
 from console.app.app import Console
-from console.link.bridge import ScriptedBridge
 from storage_sync.values.commands import Command
 from storage_sync.values.events import Answer, Refused
 from tests.console.app import settle
 from tests.support.scenes import answers
+from tests.support.scripted_bridge import ScriptedBridge
 
 
 async def answered(app: Console, bridge: ScriptedBridge, pilot: Pilot[int], done: int = 0) -> int:

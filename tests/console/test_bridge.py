@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from console.link.bridge import EVENTS_KEPT, LINES_A_TICK, Emit, Mailbox, Publish, ScriptedBridge, ThreadBridge
+from console.link.bridge import EVENTS_KEPT, LINES_A_TICK, Emit, Mailbox, Publish, ThreadBridge
 from console.views.verdict import verdict
 from storage_sync.files.report import write_report
 from storage_sync.values.commands import Command
 from storage_sync.values.events import Accepted, Answer, CoreDied, Event, LogLine, Refused
 from tests.support.scenes import snapshots
+from tests.support.scripted_bridge import ScriptedBridge
 
 SNAPSHOT = snapshots.scene("in_sync").snapshot
 WAIT_S = 20.0

@@ -10,8 +10,8 @@ from textual.widgets import Input
 from console.app.app import Console
 from console.dialogs.note import NoteDialog
 from console.dialogs.plan import PlanDialog
-from console.link.bridge import ScriptedBridge
 from tests.console.app import answer_orphans, asked, console, live, settle
+from tests.support.scripted_bridge import ScriptedBridge
 
 COMMANDS = "sRvVPWq1dA"
 """Letters that are commands everywhere or on a list."""

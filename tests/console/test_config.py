@@ -11,7 +11,6 @@ from textual.widgets import Button
 
 from console.app.app import Console
 from console.dialogs.ask import AskDialog
-from console.link.bridge import ScriptedBridge
 from console.screens.settings import ConfigScreen
 from console.views.ui_settings import UiSettings, ui_in_effect
 from storage_sync.values.answers import PrimaryTried, SettingEdit, SettingsPreview
@@ -21,6 +20,7 @@ from tests.console.app import asked, console, live, screen_text, settle
 from tests.console.rooms import answer_all
 from tests.support.scenes import snapshots
 from tests.support.scenes.snapshots import Scene
+from tests.support.scripted_bridge import ScriptedBridge
 
 NASTY = "[/b][red]x 名前 \x1b[31m\u202eabc"
 SIZES = [(80, 24), (100, 30), (140, 45)]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from console.link.bridge import ScriptedBridge
 from console.link.requests import Desk
 from storage_sync.values.events import Accepted, Answer, Progressed, Refused
+from tests.support.scripted_bridge import ScriptedBridge
 
 
 def test_answers_and_refusals_reach_the_one_who_asked() -> None:

@@ -9,7 +9,6 @@ import pytest
 from textual.pilot import Pilot
 
 from console.app.app import Console
-from console.link.bridge import ScriptedBridge
 from storage_sync.values.answers import SetupFinding, UnfinishedBuild
 from storage_sync.values.events import Answer
 from storage_sync.values.outcome import CacheWrites, Outcome, Seconds, TableCounts, Transfer, Word
@@ -19,6 +18,7 @@ from tests.console.pictures import LOOKS, Compare, dressed, each_look, each_size
 from tests.console.test_flows import HOSTILE, answer, quarantine, shown
 from tests.console.test_setup import tried, unconfigured
 from tests.support.scenes import plans, snapshots
+from tests.support.scripted_bridge import ScriptedBridge
 
 Scene = Callable[[Console, ScriptedBridge, Pilot[int]], Awaitable[object]]
 

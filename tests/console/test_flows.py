@@ -14,7 +14,6 @@ from console.dialogs.help import HelpDialog
 from console.dialogs.log import LogDialog
 from console.dialogs.plan import PlanDialog
 from console.dialogs.quarantine import QuarantineDialog
-from console.link.bridge import ScriptedBridge
 from storage_sync.values.answers import Exported, QuarantineEntry, QuarantineKind, QuarantinePage, UnfinishedBuild
 from storage_sync.values.events import Answer, Refused, RunEnded
 from storage_sync.values.outcome import (
@@ -34,6 +33,7 @@ from tests.console.app import asked, console, live, screen_text, settle
 from tests.support.scenes import plans as scene_plans
 from tests.support.scenes import snapshots
 from tests.support.scenes.snapshots import Scene
+from tests.support.scripted_bridge import ScriptedBridge
 
 HOSTILE = "[/b][red]x 名前 \x1b[31m"
 

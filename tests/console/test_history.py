@@ -14,7 +14,6 @@ from textual.widgets import Input
 from console.app.app import REPLAY_ASKED, Console
 from console.dialogs.note import NoteDialog
 from console.dialogs.text import TextDialog
-from console.link.bridge import ScriptedBridge
 from console.screens.history import HistoryScreen
 from console.screens.rows import what_fits
 from console.views import runs

@@ -15,7 +15,6 @@ from textual.widgets import Input
 from textual.widgets._toast import Toast
 
 from console.app.app import Console
-from console.link.bridge import ScriptedBridge
 from storage_sync.values import visible
 from storage_sync.values.answers import (
     Exported,
@@ -35,6 +34,7 @@ from tests.console.test_setup import unconfigured
 from tests.support.scenes import answers as scene_answers
 from tests.support.scenes import orphans, snapshots
 from tests.support.scenes.snapshots import Scene
+from tests.support.scripted_bridge import ScriptedBridge
 from tests.support.size import FULL
 from widgets.glyphs import ASCII, UNICODE, GlyphSet
 

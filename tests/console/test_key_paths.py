@@ -13,7 +13,6 @@ from textual.widgets._toast import Toast
 from console.app.app import DEMO_ASKED, REPLAY_ASKED, Console
 from console.keys.table import KEYS, SCREENS
 from console.launch.replay import ReplayConsole
-from console.link.bridge import ScriptedBridge
 from console.views.ui_settings import UiSettings
 from storage_sync.values.answers import Exported, QuarantineKind, Runs, SettingEdit
 from storage_sync.values.outcome import Check, CheckStatus, Outcome, Word
@@ -23,6 +22,7 @@ from tests.console.paths import LOOKS, SILENT, No, Path, plan_for, scene_of, wal
 from tests.console.test_replay import player_of
 from tests.console.test_setup import unconfigured
 from tests.support.scenes import answers, snapshots
+from tests.support.scripted_bridge import ScriptedBridge
 from widgets.glyphs import UNICODE
 from widgets.panel import Panel
 from widgets.vector_view import VectorView

@@ -8,7 +8,7 @@ import pytest
 
 from console.dialogs.help import help_lines
 from console.keys.bindings import bindings
-from console.keys.table import EVERYWHERE, KEYS, SCREENS, footer, help_groups, markdown_table
+from console.keys.table import EVERYWHERE, KEYS, LISTS, QUARANTINE, REPLAY, SCREENS, footer, help_groups
 from console.views.top import keys as footer_value
 from console.views.verdict import verdict
 from tests.console.app import console
@@ -88,6 +88,19 @@ async def test_every_action_exists() -> None:
 def test_bindings_carry_their_ids_for_a_keymap() -> None:
     ids = {binding.id for binding in bindings(EVERYWHERE) if not isinstance(binding, tuple)}
     assert {"sync", "quit", "help"} <= ids
+
+
+def markdown_table() -> str:
+    """The table of keys in docs/console.md."""
+    names = {
+        EVERYWHERE: "everywhere",
+        LISTS: "in lists",
+        REPLAY: "in a replay",
+        QUARANTINE: "Quarantine",
+        **{name: title for name, _, title in SCREENS},
+    }
+    rows = [f"| `{key.shown}` | {key.label.rstrip('…')} | {key.tooltip} | {names[key.where]} |" for key in KEYS]
+    return "\n".join(("| Key | Name | What it does | Where |", "|---|---|---|---|", *rows)) + "\n"
 
 
 def test_the_documents_have_the_table_of_keys() -> None:

@@ -14,7 +14,6 @@ from console.dialogs.ask import AskDialog
 from console.dialogs.note import NoteDialog
 from console.dialogs.plan import PlanDialog
 from console.dialogs.vector import VectorDialog
-from console.link.bridge import ScriptedBridge
 from storage_sync.embeddings.index import OrphanIndex
 from storage_sync.embeddings.reason import Reason
 from storage_sync.embeddings.words import Marks, Wanted
@@ -22,6 +21,7 @@ from storage_sync.values.events import Answer, Refused
 from storage_sync.values.outcome import Outcome, Word
 from tests.console.app import FakeClock, answer_orphans, asked, console, live, screen_text, settle
 from tests.support.scenes import orphans
+from tests.support.scripted_bridge import ScriptedBridge
 
 _COLUMNS = (
     "keys",

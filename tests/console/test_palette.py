@@ -10,12 +10,12 @@ from textual.widgets._toast import Toast
 from console.app.app import Console
 from console.app.palette import ConsoleCommands
 from console.keys.table import EVERYWHERE, KEYS, REPLAY, SCREENS
-from console.link.bridge import ScriptedBridge
 from console.views.themes import PALETTES
 from tests.console.app import FakeClock, console
 from tests.console.paths import Asked, Here, No, Path, opened, plan_for
 from tests.console.test_key_paths import MATCHING, MAY_ONLY_LOOK, OTHER_PRIMARY, replayed
 from tests.support.scenes.snapshots import Scene
+from tests.support.scripted_bridge import ScriptedBridge
 from tests.support.size import FULL
 from widgets.key_bar import KeyBar, spans
 

@@ -14,13 +14,13 @@ from console.dialogs.help import HelpDialog
 from console.dialogs.log import LogDialog
 from console.dialogs.plan import PlanDialog
 from console.keys.table import SCREENS
-from console.link.bridge import ScriptedBridge
 from storage_sync.values.events import Answer, LogLine, RunEnded
 from storage_sync.values.outcome import CacheState, ErrorValue, Outcome, Plan, Word
 from storage_sync.values.snapshot import Snapshot
 from tests.console.app import FakeClock, asked, console, live, screen_text, settle
 from tests.support.scenes import snapshots
 from tests.support.scenes.snapshots import Scene
+from tests.support.scripted_bridge import ScriptedBridge
 from widgets.key_bar import KeyBar
 from widgets.line import Line
 from widgets.panel import Panel

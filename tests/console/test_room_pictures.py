@@ -8,12 +8,12 @@ import pytest
 from textual.pilot import Pilot
 
 from console.app.app import Console
-from console.link.bridge import ScriptedBridge
 from storage_sync.values.answers import Runs
 from storage_sync.values.events import Answer
 from tests.console.app import console, settle
 from tests.console.pictures import Compare, dressed, each_look, each_size
 from tests.console.rooms import answer_all
+from tests.support.scripted_bridge import ScriptedBridge
 
 STATES: dict[str, tuple[str, tuple[str, ...]]] = {
     "checks": ("stale", ("2", "j")),

@@ -12,7 +12,7 @@ from textual.widgets import Button
 from console.app.app import SET_UP, Console
 from console.dialogs.setup import SetupDialog
 from console.launch.start import make_bridge
-from console.link.bridge import ScriptedBridge, ThreadBridge
+from console.link.bridge import ThreadBridge
 from storage_sync.config.load import load_settings
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import Demo
@@ -23,6 +23,7 @@ from storage_sync.values.events import Answer, Refused
 from tests.console.app import FakeClock, asked, console, live, screen_text, settle
 from tests.support import stores
 from tests.support.scenes.snapshots import scene
+from tests.support.scripted_bridge import ScriptedBridge
 from widgets.glyphs import ASCII, UNICODE, GlyphSet
 
 HOSTILE = "[/b][red]x 名前 \x1b[31m"

@@ -8,12 +8,12 @@ import pytest
 from textual.pilot import Pilot
 
 from console.app.app import Console
-from console.link.bridge import ScriptedBridge
 from storage_sync.values.errors import CacheLocked
 from storage_sync.values.events import Answer, Refused
 from tests.console.app import answer_orphans, console, settle
 from tests.console.pictures import Compare, dressed, each_look, each_size
 from tests.support.scenes import snapshots
+from tests.support.scripted_bridge import ScriptedBridge
 
 Played = Callable[[Pilot[int]], Awaitable[None]]
 STATES = tuple(name for name in snapshots.NAMES if name != "hostile")

@@ -14,11 +14,12 @@ import pytest
 from console.cli import screen
 from console.launch.plain import news, speak, state_lines
 from console.launch.start import is_configured, make_bridge, ui_settings
-from console.link.bridge import ScriptedBridge, ThreadBridge
+from console.link.bridge import ThreadBridge
 from console.views.verdict import verdict
 from storage_sync.config.settings import Settings, Ui
 from storage_sync.values.events import CoreDied, LogLine
 from tests.support.scenes import snapshots
+from tests.support.scripted_bridge import ScriptedBridge
 
 
 def test_without_a_primary_nothing_is_opened() -> None:

@@ -6,12 +6,12 @@ import pytest
 
 from console.app.app import Console
 from console.keys.table import SCREENS
-from console.link.bridge import ScriptedBridge
 from console.screens.base import BaseScreen
 from console.views.ui_settings import UiSettings
 from storage_sync.values.events import LogLine
 from tests.console.app import FakeClock, asked, console, live, screen_text, settle
 from tests.support.scenes import snapshots
+from tests.support.scripted_bridge import ScriptedBridge
 
 
 async def test_every_screen_is_laid_out_behind_the_first() -> None:

@@ -11,13 +11,13 @@ from textual.pilot import Pilot
 
 from console.app.app import Console
 from console.dialogs.text import TextDialog
-from console.link.bridge import ScriptedBridge
 from console.screens.validation import ValidationScreen
 from storage_sync.values.answers import ColumnDifference, Difference, Differences
 from storage_sync.values.events import Answer, Refused
 from tests.console import rooms
 from tests.console.app import asked, console, live, screen_text, settle
 from tests.support.scenes import answers, snapshots
+from tests.support.scripted_bridge import ScriptedBridge
 
 NASTY = "[/b][red]x 名前 \x1b[31m\u202eabc"
 SIZES = [(80, 24), (100, 30), (140, 45)]

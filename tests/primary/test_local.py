@@ -11,11 +11,9 @@ from collections.abc import Callable
 from contextlib import aclosing, closing
 from pathlib import Path
 
-import libsql_client
 import pytest
 
 from storage_sync.primary import local
-from storage_sync.primary.local_client import LocalClient
 from storage_sync.primary.source import LocalSource, connect, half_digest
 from storage_sync.values.errors import LocalIO, PrimarySchema, PrimaryUnavailable, StorageSyncError
 from tests.primary import bodies
@@ -220,17 +218,3 @@ def test_seventeen_digits() -> None:
         "1.0", "0.5", "0.10000000000000001", "1.0000000000000001e+300", "-9.9999999999999995e-08", "0.80000001192092896"
     ]  # fmt: skip
     assert half_digest("sha3-256", b"x") == half(b"x")
-
-
-async def test_the_client_interface_of_libsql(copy_of: Callable[[str], Path], tmp_path: Path) -> None:
-    path = copy_of("small")
-    before = path.read_bytes()
-    async with LocalClient(path) as client:
-        assert (await client.execute("SELECT count(*) FROM embeddings NOT INDEXED")).rows[0][0] == 29
-        assert (await client.execute("SELECT 'é', x'00'")).rows[0].astuple() == ("é", b"\0")
-        with pytest.raises(libsql_client.LibsqlError, match="readonly"):
-            await client.execute("DELETE FROM episodes")
-    assert path.read_bytes() == before
-    with pytest.raises(PrimarySchema):
-        await LocalClient(tmp_path / "absent.db").execute("SELECT 1")
-    assert not (tmp_path / "absent.db").exists()
