@@ -47,9 +47,8 @@ def _integrity(file: FileFacts) -> Check:
             name, CheckStatus.SKIPPED, None, None, "a quick run does not walk the file's pages (verify --deep)"
         )
     status = CheckStatus.PASS if file.integrity else CheckStatus.FAIL
-    detail = "redb's own check on a private copy" + (
-        "" if file.integrity else f" found damage: {file.integrity_detail}"
-    )
+    found = "" if file.integrity else f" found damage: {file.integrity_detail}"
+    detail = f"redb's own check on a private copy{found}"
     return Check(
         name, status, "clean", "clean" if file.integrity else "damaged", detail, (), file.seconds.get(name, 0.0)
     )
