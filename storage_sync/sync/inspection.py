@@ -244,12 +244,11 @@ def file_facts(look: Look, dimension: int | None, expected: Collection[str] = ()
     ended = time.monotonic()
     tables = look.scan.tables if look.scan is not None else {}
     wrong = look.content.finding(CacheState.WRONG_TYPES) if look.content is not None else None
+    probe = look.copy.probe if look.copy is not None else None
     return FileFacts(
         schema=look.schema,
         integrity=look.integrity,
-        integrity_detail=look.copy.probe.integrity_detail
-        if look.copy is not None and look.copy.probe is not None
-        else "",
+        integrity_detail=probe.integrity_detail if probe is not None else "",
         wrong_tables=(wrong.evidence,) if wrong is not None else (),
         orphans=orphans,
         orphan_keys=tuple(unexpected[:KEYS_SHOWN]),

@@ -25,6 +25,7 @@ SCOPE = CheckScope(window=1000, patterns=True, embeddings=True)
 FILE = FileFacts(
     schema=4,
     integrity=True,
+    integrity_detail="",
     wrong_tables=(),
     orphans=0,
     orphan_keys=(),
@@ -105,7 +106,12 @@ def test_orphans_fail_unless_marked_expected() -> None:
 
 
 def test_wrong_tables_and_damage_fail_integrity() -> None:
-    assert named(all_checks(SCOPE, replace(FILE, integrity=False), None))["cache_integrity"].status is CheckStatus.FAIL
+    damaged = replace(FILE, integrity=False, integrity_detail="a page is missing")
+    check = named(all_checks(SCOPE, damaged, None))["cache_integrity"]
+    assert (check.status, check.detail) == (
+        CheckStatus.FAIL,
+        "redb's own check on a private copy found damage: a page is missing",
+    )
     assert (
         named(all_checks(SCOPE, replace(FILE, integrity=None), None))["cache_integrity"].status is CheckStatus.SKIPPED
     )
