@@ -5,7 +5,7 @@ from __future__ import annotations
 from console.dialogs.ask import AskDialog, Choice
 from console.flows.plans import Option, Plans, Wish
 from console.flows.stage import Stage
-from console.views.states import LOCK_STATES, states_of
+from console.views.states import is_held
 from storage_sync.values import visible
 from storage_sync.values.answers import UnfinishedBuild
 from storage_sync.values.outcome import CheckStatus, Outcome
@@ -19,7 +19,7 @@ STAGED = Wish("rebuild", "Stage", {"staged": True})
 
 def is_locked(stage: Stage) -> bool:
     """Whether another process holds the file."""
-    return bool(states_of(stage.snapshot) & set(LOCK_STATES))
+    return is_held(stage.snapshot)
 
 
 def sync(stage: Stage, plans: Plans) -> None:

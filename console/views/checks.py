@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from console.views.frame import Frame
-from console.views.states import LOCK_STATES, holds, is_damaged, states_of
+from console.views.states import holds, is_damaged, is_held
 from storage_sync.values.outcome import Check, CheckStatus
 from storage_sync.values.snapshot import CheckResult
 from widgets import fmt
@@ -43,7 +43,7 @@ def expired(frame: Frame, result: CheckResult) -> bool:
 
 def check_list(frame: Frame) -> CheckList:
     results = ordered(frame)
-    copy = bool(states_of(frame.snapshot) & set(LOCK_STATES))
+    copy = is_held(frame.snapshot)
     newest = max((result.at for result in results), default=None)
     failed = sum(row.role is Role.FAILED for row in (check_row(frame, result) for result in results))
     right = f"{frame.ago(newest)} ago" if newest is not None else "not run yet"

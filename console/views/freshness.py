@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from console.views.frame import Frame
-from console.views.states import LOCK_STATES, is_damaged, states_of
+from console.views.states import is_damaged, is_held
 from storage_sync.values.outcome import TABLES
 from storage_sync.values.snapshot import PrimaryStatus
 from widgets import fmt
@@ -22,7 +22,7 @@ _SHORT = {
 
 def freshness(frame: Frame) -> Freshness:
     fresh = frame.snapshot.freshness
-    copy = bool(states_of(frame.snapshot) & set(LOCK_STATES))
+    copy = is_held(frame.snapshot)
     return Freshness(
         title=frame.label("Freshness · of the copy") if copy else "Freshness",
         right=f"target {fmt.target(fresh.max_age_s)}",

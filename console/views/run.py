@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from console.views.disabled import why_only_looking
 from console.views.frame import Frame
-from console.views.states import LOCK_STATES, WRITING, states_of
+from console.views.states import WRITING, is_held, states_of
 from console.views.top import heartbeat
+from storage_sync.values.outcome import CacheState
 from storage_sync.values.snapshot import PrimaryStatus, Run, StepState
 from widgets import fmt
 from widgets.facts import Fact
@@ -114,7 +115,7 @@ def cancel_label(frame: Frame) -> tuple[str, bool]:
 def _idle_words(frame: Frame, run: Run | None) -> str:
     if frame.verdict.word == "NO CONFIG":
         return "idle"
-    if states_of(frame.snapshot) & set(LOCK_STATES):
+    if is_held(frame.snapshot):
         return "waiting for the lock"
     state = "paused" if frame.snapshot.paused else "idle"
     return f"{state}{frame.label(' · ')}{_last_words(frame, run)}"
@@ -137,7 +138,7 @@ def _ended(frame: Frame, run_id: str, result: str) -> str:
 def _idle_facts(frame: Frame) -> tuple[Fact, ...]:
     snapshot = frame.snapshot
     facts = [_why_idle(frame), _resume(frame), *_last(frame)]
-    if states_of(snapshot) & set(LOCK_STATES):
+    if is_held(snapshot):
         note = "taking the lock from the application, or a swap under it, is never offered"
         facts.append(Fact("note", plain(note)))
     elif snapshot.error is not None:
@@ -168,7 +169,7 @@ def _why_idle(frame: Frame) -> Fact:
         return Fact("no run", plain("nothing is set up; s asks for what it needs"))
     if frame.verdict.word == "DAMAGED":
         return Fact("no run", plain("not on a damaged cache; r plans a repair"))
-    if states_of(snapshot) & set(LOCK_STATES):
+    if is_held(snapshot):
         holder = snapshot.cache.holder
         who = f"pid {holder.pid} runs" if holder is not None else "another process holds the file"
         return Fact("in place", plain(f"not possible while {who}"))
@@ -187,7 +188,7 @@ def _why_idle(frame: Frame) -> Fact:
 
 
 def _resume(frame: Frame) -> Fact:
-    if "PARTIAL" in states_of(frame.snapshot):
+    if CacheState.PARTIAL in states_of(frame.snapshot):
         return Fact("resume", plain("an unfinished build was found; s goes on with it"))
     run = frame.snapshot.run
     if run is not None and run.ended_at is not None and run.checkpoint_rows and run.exit_code not in {0, 7}:

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from storage_sync.values.outcome import CheckStatus, HolderKind, LockHolder
+from storage_sync.values.outcome import CacheState, CheckStatus, HolderKind, LockHolder
 from storage_sync.values.snapshot import CheckResult, Snapshot
 from widgets import fmt
 
 WARN_ONLY_CHECKS = frozenset({"orphaned_embeddings", "embedding_vectors"})
 """Checks that say nothing about the proof (docs/cli.md#verdicts)."""
-DAMAGED_STATES = ("CORRUPT", "TRUNCATED", "BIT_ROT", "ROLLED_BACK", "WRONG_TYPES")
-VERSION_STATES = ("FORMAT_OLD", "FORMAT_NEW", "WRONG_SCHEMA")
-ACCESS_STATES = ("NOT_A_FILE", "UNREADABLE", "IO_ERROR")
-WRITE_STATES = ("READ_ONLY", "DISK_LOW")
-LOCK_STATES = ("LOCKED_EXCLUSIVE", "LOCKED_SHARED")
-EMPTY_STATES = ("ABSENT", "EMPTY_FILE", "INTERRUPTED_CREATE", "EMPTY_CACHE")
-REFUSED_STATES = ("WRONG_SOURCE", "FOREIGN")
 
 
-def states_of(snapshot: Snapshot) -> frozenset[str]:
-    """All states that the core reported, of the file and of its content."""
-    return frozenset(snapshot.states) | {state.value for state in snapshot.cache.states}
+def states_of(snapshot: Snapshot) -> tuple[CacheState, ...]:
+    """All states that the core reported, of the file and of its content, in the order of docs/cache.md#states."""
+    return (*snapshot.cache.states, *(state for state in snapshot.states if state not in snapshot.cache.states))
 
 
 def is_damaged(snapshot: Snapshot) -> bool:
     """Whether the file is not what was proven: what was known of its rows was of another one."""
-    return bool(states_of(snapshot) & set(DAMAGED_STATES))
+    return any(state.damaged for state in states_of(snapshot))
+
+
+def is_held(snapshot: Snapshot) -> bool:
+    """Whether another process holds the file."""
+    return any(state.locked for state in states_of(snapshot))
 
 
 def proof_valid(snapshot: Snapshot, now: float) -> bool:

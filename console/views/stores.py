@@ -7,7 +7,7 @@ from pathlib import PurePath
 from urllib.parse import urlsplit
 
 from console.views.frame import Frame
-from console.views.states import ACCESS_STATES, DAMAGED_STATES, EMPTY_STATES, VERSION_STATES, WRITE_STATES, is_damaged
+from console.views.states import is_damaged
 from storage_sync.values.outcome import CacheState, CheckStatus
 from storage_sync.values.snapshot import LockState, PrimaryHealth, PrimaryStatus
 from widgets import fmt
@@ -22,11 +22,9 @@ _STATUS_ROLES = {
     PrimaryStatus.REFUSED: Role.FAILED,
     PrimaryStatus.UNKNOWN: Role.UNKNOWN,
 }
-_FAILED_STATES = frozenset((*DAMAGED_STATES, *VERSION_STATES, *ACCESS_STATES, "FOREIGN", "WRONG_SOURCE"))
 _REPEATED = re.compile(r"the primary (?:(?:refused us|refused(?=:)|answers)\b:?\s*)?", re.IGNORECASE)
 """What the headline of the card says already."""
 _STATUS_CODE = re.compile(r"\(?(\d{3})\)?(?::?\s+|$)")
-_QUIET_STATES = frozenset({"CLEAN", "IN_SYNC", "STALE", "UNKNOWN"})
 
 
 def primary_card(frame: Frame) -> StoreCard:
@@ -159,24 +157,17 @@ def cache_card(frame: Frame) -> StoreCard:
 
 def _cache_word(frame: Frame) -> tuple[Role, str]:
     """Role and word of the state that matters most; the core lists them in the order of docs/cache.md#states."""
-    states = [state.value for state in frame.snapshot.cache.states]
-    if frame.snapshot.cache.memory_only and not _FAILED_STATES.intersection(states):
+    states = frame.snapshot.cache.states
+    failed = [s for s in states if s.damaged or s.other_version or s.inaccessible or s is CacheState.FOREIGN]
+    if frame.snapshot.cache.memory_only and not failed:
         return Role.ATTENTION, "a server runs without it"
-    for group, role in (
-        (_FAILED_STATES, Role.FAILED),
-        (frozenset({"LOCKED_EXCLUSIVE", "LOCKED_SHARED"}), Role.OFF),
-        (frozenset(EMPTY_STATES), Role.ATTENTION),
-        (frozenset(WRITE_STATES), Role.ATTENTION),
-    ):
-        for state in states:
-            if state in group:
-                return role, _state_word(state)
-    for state in states:
-        if state not in _QUIET_STATES:
-            return Role.ATTENTION, _state_word(state)
-    if CacheState.CLEAN.value in states:
-        return Role.OK, "clean"
-    return Role.UNKNOWN, "not seen yet"
+    held = [s for s in states if s.locked]
+    attention = [s for s in states if s.empty] + [s for s in states if s.unwritable]
+    others = [s for s in states if s is not CacheState.CLEAN]
+    for group, role in ((failed, Role.FAILED), (held, Role.OFF), (attention + others, Role.ATTENTION)):
+        if group:
+            return role, _state_word(group[0])
+    return (Role.OK, "clean") if states else (Role.UNKNOWN, "not seen yet")
 
 
 def _state_word(state: str) -> str:

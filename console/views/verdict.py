@@ -8,23 +8,17 @@ from dataclasses import dataclass, replace
 
 from console.views.hints import in_keys
 from console.views.states import (
-    ACCESS_STATES,
-    DAMAGED_STATES,
-    EMPTY_STATES,
-    LOCK_STATES,
-    REFUSED_STATES,
-    VERSION_STATES,
     WARN_ONLY_CHECKS,
-    WRITE_STATES,
     failed_checks,
     holder_words,
+    is_held,
     last_proof,
     proof_valid,
     rewritten_rows,
     rows_behind,
     states_of,
 )
-from storage_sync.values.outcome import Word
+from storage_sync.values.outcome import CacheState, Word
 from storage_sync.values.snapshot import LockState, PrimaryStatus, Snapshot
 from widgets import fmt
 from widgets.glyphs import Role
@@ -108,10 +102,10 @@ def _no_config(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdic
 
 
 def _refused(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
-    states = states_of(snapshot)
-    if not states & set(REFUSED_STATES) and snapshot.verdict is not Word.REFUSED:
+    foreign = CacheState.FOREIGN in states_of(snapshot)
+    if not foreign and snapshot.verdict is not Word.REFUSED:
         return None
-    if "FOREIGN" in states:
+    if foreign:
         return Verdict(
             "REFUSED",
             Role.FAILED,
@@ -120,12 +114,8 @@ def _refused(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
             "5",
             5,
         )
-    if "WRONG_SOURCE" in states:
-        sentence = "This cache was built from another primary. Nothing was changed (exit code 9)."
-    elif snapshot.error is not None:
-        sentence = snapshot.error.message
-    else:
-        sentence = "A guard stopped the sync. Nothing was changed (exit code 9)."
+    guard = "A guard stopped the sync. Nothing was changed (exit code 9)."
+    sentence = snapshot.error.message if snapshot.error is not None else guard
     bare = re.sub(r" \([^)]*\)", "", sentence)
     return Verdict(
         "REFUSED",
@@ -139,10 +129,8 @@ def _refused(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
 
 def adoptable(snapshot: Snapshot) -> bool:
     """Whether adopting the primary is what a guard asks for; its own hint names the consent that lifts it."""
-    states = states_of(snapshot)
-    if "FOREIGN" in states:
-        return False
-    return "WRONG_SOURCE" in states or (snapshot.error is not None and "--adopt" in snapshot.error.hint)
+    foreign = CacheState.FOREIGN in states_of(snapshot)
+    return not foreign and snapshot.error is not None and "--adopt" in snapshot.error.hint
 
 
 def _shrinks(snapshot: Snapshot) -> bool:
@@ -176,8 +164,9 @@ def _refused_next(snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def _damaged(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
-    named = [state for state in DAMAGED_STATES if state in states_of(snapshot)]
-    if not named and (snapshot.verdict is not Word.DAMAGED or states_of(snapshot) & set(VERSION_STATES)):
+    states = states_of(snapshot)
+    named = [state for state in states if state.damaged]
+    if not named and (snapshot.verdict is not Word.DAMAGED or any(state.other_version for state in states)):
         return None
     what = _BROKEN.get(named[0], _words(named[0])) if named else "damaged"
     cause = snapshot.cache.error.message if snapshot.cache.error is not None else ""
@@ -197,7 +186,7 @@ def _damaged(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
 
 
 def _wrong_version(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
-    named = [state for state in VERSION_STATES if state in states_of(snapshot)]
+    named = [state for state in states_of(snapshot) if state.other_version]
     if not named:
         return None
     schema = snapshot.cache.schema
@@ -211,16 +200,15 @@ def _wrong_version(snapshot: Snapshot, now: float, beat_age: float | None) -> Ve
 
 
 def _no_access(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
-    states = states_of(snapshot)
-    wanted = (*ACCESS_STATES, *WRITE_STATES) if snapshot.access == "rw" else ACCESS_STATES
-    named = [state for state in wanted if state in states]
+    writes = snapshot.access == "rw"
+    named = [state for state in states_of(snapshot) if state.inaccessible or (writes and state.unwritable)]
     if not named:
         return None
     cache = snapshot.cache
     said = cache.error.message if cache.error is not None else f"{_words(named[0])}: {cache.path}"
     short = _UNWRITABLE.get(named[0], f"The cache file is {_words(named[0])}")
     step = "check the path and its owner; 5 shows the path."
-    if named[0] == "DISK_LOW":
+    if named[0] is CacheState.DISK_LOW:
         free = f"{fmt.size(cache.disk_free)} free: " if cache.disk_free is not None else ""
         step = f"{free}make room on its disk; 5 shows the path."
     return Verdict(
@@ -238,7 +226,7 @@ _UNWRITABLE = {"DISK_LOW": "Too little disk space for a run", "READ_ONLY": "The 
 
 def _held(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
     """Only until the file was looked at: then what was found is said, and of what."""
-    if not states_of(snapshot) & set(LOCK_STATES) or snapshot.cache.look is not None:
+    if not is_held(snapshot) or snapshot.cache.look is not None:
         return None
     who = holder_words(snapshot.cache.holder, now)
     return Verdict(
@@ -260,7 +248,7 @@ def _held(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | N
 def _of_copy(found: Verdict, snapshot: Snapshot, now: float) -> Verdict:
     """Of a held file it is said what was looked at, where there is room for it, and whether it is past."""
     cache = snapshot.cache
-    if cache.look is None or not states_of(snapshot) & set(LOCK_STATES) or found.word in ("HELD", "STALLED"):
+    if cache.look is None or not is_held(snapshot) or found.word in ("HELD", "STALLED"):
         return found
     past = "; the file was written to since" if cache.changed_since else ""
     note = f"Of a copy made {fmt.age(now - cache.look.at)} ago{past}"
@@ -271,7 +259,8 @@ def _of_copy(found: Verdict, snapshot: Snapshot, now: float) -> Verdict:
 
 def _partial(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
     states = states_of(snapshot)
-    if "PARTIAL" not in states or not (snapshot.cache.generation is None or states & set(EMPTY_STATES)):
+    nothing_there = snapshot.cache.generation is None or any(state.empty for state in states)
+    if CacheState.PARTIAL not in states or not nothing_there:
         return None
     return Verdict(
         "PARTIAL",
@@ -284,10 +273,10 @@ def _partial(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
 
 
 def _empty(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
-    named = [state for state in EMPTY_STATES if state in states_of(snapshot)]
+    named = [state for state in states_of(snapshot) if state.empty]
     if not named and snapshot.verdict is not Word.EMPTY:
         return None
-    what = "There is no cache file yet" if not named or named[0] == "ABSENT" else "The cache holds nothing yet"
+    what = "There is no cache file yet" if not named or named[0] is CacheState.ABSENT else "The cache holds nothing yet"
     return Verdict("EMPTY", Role.ATTENTION, (f"{what}.",), ("s builds it from the primary.",), "s", 1)
 
 
@@ -297,9 +286,10 @@ def _unclean(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         snapshot.verdict is Word.IN_SYNC and proof_valid(snapshot, now)
     )
     # rows that were compared since say more than how the file was closed
-    if not states & {"UNCLEAN", "REPAIRED"} or compared or snapshot.primary.status is not PrimaryStatus.CONNECTED:
+    unclean = CacheState.UNCLEAN in states or CacheState.REPAIRED in states
+    if not unclean or compared or snapshot.primary.status is not PrimaryStatus.CONNECTED:
         return None
-    what = "was repaired by redb" if "REPAIRED" in states else "was not closed cleanly"
+    what = "was repaired by redb" if CacheState.REPAIRED in states else "was not closed cleanly"
     return Verdict(
         "UNCLEAN",
         Role.ATTENTION,
@@ -406,7 +396,7 @@ def _why_not_now(snapshot: Snapshot) -> str:
 def _drift(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
     failed = _contradicting(snapshot, now)
     behind = snapshot.verdict is Word.STALE or bool(rows_behind(snapshot))
-    drifted = "LOCAL_DRIFT" in states_of(snapshot) or snapshot.verdict is Word.DRIFT
+    drifted = CacheState.LOCAL_DRIFT in states_of(snapshot) or snapshot.verdict is Word.DRIFT
     if not drifted and (behind or not failed):
         return None
     what = f"{fmt.plural(len(failed), 'check')} failed" if failed else "rows in the cache differ from what was proved"
@@ -422,7 +412,7 @@ def _drift(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | 
 
 def _stale(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
     rows = rows_behind(snapshot)
-    if snapshot.verdict is not Word.STALE and "STALE" not in states_of(snapshot) and not rows:
+    if snapshot.verdict is not Word.STALE and not rows:
         return None
     as_of = snapshot.freshness.as_of
     if not rows:
@@ -449,7 +439,7 @@ def _stale(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | 
 
 
 def _stale_next(snapshot: Snapshot, now: float) -> tuple[str, ...]:
-    if states_of(snapshot) & set(LOCK_STATES):
+    if is_held(snapshot):
         return ("nothing: it is written when the file is closed; s plans it.", "it is written when the file is closed.")
     at = snapshot.freshness.next_sync_at
     by_itself = f"; the next one starts by itself in {fmt.age(at - now)}" if at is not None and at > now else ""
@@ -514,7 +504,7 @@ def _with_notes(found: Verdict, snapshot: Snapshot) -> Verdict:
     """What is going on beside the verdict is said in its sentence and never changes its word."""
     run_note = _run_note(snapshot)
     build_note = ""
-    if found.word != "PARTIAL" and "PARTIAL" in states_of(snapshot):
+    if found.word != "PARTIAL" and CacheState.PARTIAL in states_of(snapshot):
         build_note = "; a build can be resumed"
     wordings = tuple(_noted(text, run_note + build_note) for text in found.sentence)
     said = replace(found, sentence=(*wordings, found.sentence[-1].replace("{run}", "")))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from storage_sync import _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, decode_checkpoint
 from storage_sync.cache.states import Finding
-from storage_sync.values.errors import CacheDamaged, GuardStopped, StorageSyncError, VersionMismatch
+from storage_sync.values.errors import CacheDamaged, StorageSyncError, VersionMismatch
 from storage_sync.values.outcome import DERIVED_TABLES, TABLES, CacheState, FileIdentity
 from storage_sync.values.witness import Witness
 
@@ -69,8 +69,6 @@ class ContentJudgement:
 def judge_content(
     cache_file: _native.CacheFile,
     witness: Witness | None,
-    source_id: str | None,
-    epoch: int | None,
     scan: _native.Scan | None,
     *,
     identity: FileIdentity | None = None,
@@ -78,9 +76,8 @@ def judge_content(
 ) -> ContentJudgement:
     """Judge an open private copy.
 
-    `source_id`, `epoch`: of the primary that is asked for, None when it is not known now. `scan`: None leaves the rows
-    unjudged. `identity`: of the live file. `sound`: redb's own check of a copy was clean (`ProbeReport.integrity`);
-    when it was not, differing bytes are damage and not do-memory's work.
+    `scan`: None leaves the rows unjudged. `identity`: of the live file. `sound`: redb's own check of a copy was clean
+    (`ProbeReport.integrity`); when it was not, differing bytes are damage and not do-memory's work.
     """
     try:
         tables = cache_file.tables()
@@ -100,7 +97,6 @@ def judge_content(
         None if sound else rot or _corrupt("redb's own check of a copy does not pass"),
         _judge_age(checkpoint, witness, identity, any(rows.values())),
         _judge_schema(version, any(rows.values())),
-        _judge_source(checkpoint, source_id, epoch),
         rot if sound else None,
         _judge_drift(scan) if sound else None,
         None if checkpoint is not None or unreadable else _judge_stamp(meta, rows),
@@ -131,7 +127,7 @@ def unknown(table: str) -> bool:
 def content_error(
     judgement: ContentJudgement, tolerated: frozenset[CacheState] = frozenset()
 ) -> StorageSyncError | None:
-    """The error that stops a plain sync, or None. `--adopt` lifts WRONG_SOURCE; a repair tolerates what it heals."""
+    """The error that stops a plain sync, or None. a repair tolerates what it heals."""
     for finding in judgement.findings:
         if finding.state in tolerated:
             continue
@@ -139,8 +135,6 @@ def content_error(
         match finding.state:
             case CacheState.WRONG_SCHEMA:
                 return VersionMismatch(finding.evidence, hint=hint)
-            case CacheState.WRONG_SOURCE:
-                return GuardStopped(finding.evidence, hint=hint)
             case CacheState.CORRUPT | CacheState.ROLLED_BACK | CacheState.WRONG_TYPES | CacheState.BIT_ROT:
                 return CacheDamaged(finding.evidence, hint=hint)
             case _:
@@ -206,25 +200,6 @@ def _judge_schema(version: int | None, has_rows: bool) -> Finding | None:
         f"the cache has {have}, do-memory expects {expected} and would empty or refuse it",
         "storage-sync rebuild --plan",
     )
-
-
-def _judge_source(checkpoint: Checkpoint | None, source_id: str | None, epoch: int | None) -> Finding | None:
-    if checkpoint is None or source_id is None:
-        return None
-    if checkpoint.source_id != source_id:
-        of = f" ({checkpoint.primary_url})" if checkpoint.primary_url else ""
-        return Finding(
-            CacheState.WRONG_SOURCE,
-            f"the cache was proven against another primary{of}",
-            "check --primary; --adopt makes the cache anew from this one and keeps the old file",
-        )
-    if epoch is not None and checkpoint.epoch != epoch:
-        return Finding(
-            CacheState.WRONG_SOURCE,
-            f"the primary went back in time (epoch {epoch}, the cache was proven in {checkpoint.epoch})",
-            "was it restored from a backup? --adopt makes the cache anew from it and keeps the old file",
-        )
-    return None
 
 
 def _judge_rot(scan: _native.Scan | None, sound: bool) -> Finding | None:

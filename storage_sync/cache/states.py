@@ -47,11 +47,6 @@ _FOREIGN = {
     "zeros": "a file that begins with zeros",
 }
 
-_NOT_ACCESSIBLE = frozenset({CacheState.NOT_A_FILE, CacheState.UNREADABLE, CacheState.IO_ERROR})
-_NOT_WRITABLE = frozenset({CacheState.READ_ONLY, CacheState.DISK_LOW})
-LOCKED = frozenset({CacheState.LOCKED_EXCLUSIVE, CacheState.LOCKED_SHARED})
-_BUILDABLE = frozenset({CacheState.ABSENT, CacheState.EMPTY_FILE, CacheState.INTERRUPTED_CREATE})
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -85,14 +80,20 @@ class FileJudgement:
     @property
     def openable(self) -> bool:
         """Whether a private copy of it can be expected to open."""
-        return any(state in {CacheState.CLEAN, CacheState.UNCLEAN, *LOCKED} for state in self.states) and not any(
-            error_of(finding) for finding in self.findings if finding.state not in _NOT_WRITABLE | LOCKED
+        found = any(state in (CacheState.CLEAN, CacheState.UNCLEAN) or state.locked for state in self.states)
+        return found and not any(
+            error_of(finding) for finding in self.findings if not finding.state.unwritable and not finding.state.locked
         )
 
     @property
     def buildable(self) -> bool:
         """Whether a sync makes the file anew, without a question."""
-        return any(state in _BUILDABLE for state in self.states)
+        return any(state.absent for state in self.states)
+
+    @property
+    def locked(self) -> bool:
+        """Whether another process holds it."""
+        return any(state.locked for state in self.states)
 
     def finding(self, *states: CacheState) -> Finding | None:
         return next((finding for finding in self.findings if finding.state in states), None)
@@ -126,9 +127,9 @@ def error_for(judgement: FileJudgement, *, writing: bool = True, held_ok: bool =
     """The error that ends a command on this file, or None; `writing`: the command wants to change it. `held_ok`: it
     may be held by another process for now."""
     for finding in judgement.findings:
-        if not writing and finding.state in _NOT_WRITABLE | LOCKED:
+        if not writing and (finding.state.unwritable or finding.state.locked):
             continue
-        if held_ok and finding.state in LOCKED:
+        if held_ok and finding.state.locked:
             continue
         error = error_of(finding)
         if error is not None:

@@ -39,7 +39,7 @@ async def run_detach(context: Context) -> Outcome:
         applied = await _without_witness(context, look, path)
         draft.cache_writes = CacheWrites(applied.commits, applied.bytes_written)
         draft.extra["detached"] = [row.text for row in rows]
-        draft.states = (str(CacheState.UNSTAMPED),)
+        draft.states = (CacheState.UNSTAMPED,)
         return draft.outcome()
 
 

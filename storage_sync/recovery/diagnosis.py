@@ -12,7 +12,7 @@ from typing import Literal
 from storage_sync import _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, decode_checkpoint
 from storage_sync.cache.content import ContentJudgement, unknown
-from storage_sync.cache.states import LOCKED, FileJudgement, Finding, error_of
+from storage_sync.cache.states import FileJudgement, Finding, error_of
 from storage_sync.recovery.salvage import Rescued, rescued
 from storage_sync.state.witness import read_witness
 from storage_sync.sync.context import Context
@@ -24,9 +24,6 @@ from storage_sync.values.witness import Witness
 
 Purpose = Literal["repair", "rebuild"]
 
-_DAMAGED_OUTSIDE = frozenset({CacheState.TRUNCATED, CacheState.CORRUPT})
-_OTHER_FORMAT = frozenset({CacheState.FORMAT_OLD, CacheState.FORMAT_NEW})
-_ONLY_FOR_WRITERS = frozenset({CacheState.READ_ONLY, CacheState.DISK_LOW})
 _HEALABLE = frozenset({CacheState.BIT_ROT, CacheState.ROLLED_BACK, CacheState.WRONG_SCHEMA, CacheState.WRONG_TYPES})
 """Content states that the examination looks at itself."""
 
@@ -75,16 +72,17 @@ async def examined(context: Context, purpose: Purpose, *, looks: bool = False) -
     if why:
         draft.warn(why)
     judgement = await unlocked(session, draft, witness, 0.0 if looks else options.wait_s)
-    draft.states = tuple(str(state) for state in judgement.states)
-    skipped = _DAMAGED_OUTSIDE | _OTHER_FORMAT | (LOCKED if looks else frozenset())
+    draft.states = judgement.states
     for finding in judgement.findings:
-        if finding.state in skipped or (options.plan_only and finding.state in _ONLY_FOR_WRITERS):
+        state = finding.state
+        if state.damaged or state.other_version or (looks and state.locked) or (options.plan_only and state.unwritable):
             continue
         error = error_of(finding)
         if error is not None:
             raise error
-    damage = judgement.finding(*_DAMAGED_OUTSIDE)
-    if damage is None and (other := judgement.finding(*_OTHER_FORMAT)) is not None:
+    damage = next((finding for finding in judgement.findings if finding.state.damaged), None)
+    other = next((finding for finding in judgement.findings if finding.state.other_version), None)
+    if damage is None and other is not None:
         if purpose == "repair":
             raise VersionMismatch(other.evidence, hint=other.next_step or None)
         yield Situation(Rung.REBUILD, other.evidence, Look(judgement, witness, replaces="old"))
@@ -102,7 +100,7 @@ async def examined(context: Context, purpose: Purpose, *, looks: bool = False) -
             evidence = damage.evidence if damage is not None else ""
             situation = await stack.enter_async_context(_rescuing(context, judgement, witness, evidence))
             state = damage.state if damage is not None else CacheState.CORRUPT
-            draft.states = (*(str(s) for s in judgement.states if s not in _DAMAGED_OUTSIDE), str(state))
+            draft.states = (*(known for known in judgement.states if not known.damaged), state)
         yield situation
 
 

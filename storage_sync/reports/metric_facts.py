@@ -88,7 +88,7 @@ def seen_now(facts: Facts, snapshot: Snapshot, verdict: Word, now: float) -> Fac
         facts,
         verdict=verdict,
         lag_s=_lag(snapshot.freshness, verdict, now),
-        states=tuple(str(state) for state in cache.states) or facts.states,
+        states=cache.states or facts.states,
         proof_age_s=proof.age(now) if proof is not None and remembered else facts.proof_age_s,
         generation=proof.generation if proof is not None and remembered else facts.generation,
         primary_up=primary.status is PrimaryStatus.CONNECTED if known else facts.primary_up,

@@ -33,7 +33,7 @@ class Facts:
     """All that is told. Times are epoch seconds, sizes bytes; None is unknown and gives no sample."""
 
     verdict: Word = Word.UNKNOWN
-    states: tuple[str, ...] = ()
+    states: tuple[CacheState, ...] = ()
     last_success_at: float | None = None
     last_attempt_at: float | None = None
     last_exit_code: int | None = None
@@ -173,7 +173,7 @@ METRICS: tuple[Definition, ...] = (
     Counter("requests", "HTTP requests by status; none: no answer came.", "requests", ("code",)),
     Counter("retries", "Requests that were tried again.", "retries"),
     Counter("rows_read", "Rows that the primary said it read.", "rows_read", ("purpose",)),
-    Counter("unmetered_statements", "Statements of which it did not say that.", "unmetered", ("purpose",)),
+    Counter("unmetered_statements", "Statements without a number of rows read.", "unmetered", ("purpose",)),
     Counter("lock_held_seconds", "Time for which runs held the lock of the cache.", "lock_held"),
     Counter("repairs", "Repairs by rung of the ladder.", "repairs", ("kind",)),
     Counter("rollbacks_detected", "Times the cache was found to have gone back.", "rollbacks"),
@@ -182,7 +182,7 @@ METRICS: tuple[Definition, ...] = (
     Labelled(
         "cache_state",
         "1 for each state that the cache file is in.",
-        lambda f: (((state.value,), float(state.value in f.states)) for state in CacheState),
+        lambda f: (((state.value,), float(state in f.states)) for state in CacheState),
         ("state",),
     ),
     Info(

@@ -36,7 +36,7 @@ def reread(judgement: FileJudgement, state: StateDir, witness: Witness, proof: P
         with private_copy(judgement.path, state.copies if writable else None, proven=witness.identity) as copy:
             scan, look = copy.scan(), copy.looked_at(judgement.holders)
             sound = copy.probe is None or copy.probe.integrity is not False
-            content = judge_content(copy.file, witness, None, None, scan, identity=copy.identity, sound=sound)
+            content = judge_content(copy.file, witness, scan, identity=copy.identity, sound=sound)
             error = content_error(content)
             if error is not None:
                 return Reread(error.message, _is_damage(error), look)

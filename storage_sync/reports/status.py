@@ -19,9 +19,6 @@ from storage_sync.values.errors import ConfigError, StorageSyncError, exit_code_
 from storage_sync.values.outcome import CacheState, Outcome, Proof, Word, error_value
 from storage_sync.values.witness import Witness
 
-_EMPTY = frozenset({CacheState.ABSENT, CacheState.EMPTY_FILE, CacheState.INTERRUPTED_CREATE})
-_DAMAGED = frozenset({CacheState.TRUNCATED, CacheState.CORRUPT, CacheState.FORMAT_OLD, CacheState.FORMAT_NEW})
-_LOCKED = frozenset({CacheState.LOCKED_EXCLUSIVE, CacheState.LOCKED_SHARED})
 _AGAINST = frozenset({Word.STALE, Word.DRIFT, Word.DAMAGED, Word.REFUSED})
 
 
@@ -55,7 +52,11 @@ def status_quick(request: Request) -> Outcome:
     against = _said_since(state.history, proof) if proof is not None else again.why if again is not None else ""
     damaged = again is not None and again.damaged
     verdict = _verdict(states, proof if not against else None, settings.staleness_s, now, damaged=damaged)
-    warnings = tuple(finding.evidence for finding in judgement.findings if finding.state in _DAMAGED | _LOCKED)
+    warnings = tuple(
+        finding.evidence
+        for finding in judgement.findings
+        if finding.state.damaged or finding.state.other_version or finding.state.locked
+    )
     warnings += tuple(servers.warning(one) for one in servers.in_memory_only(cache, judgement.holders))
     next_action = next((finding.next_step for finding in judgement.findings if finding.next_step), None)
     if verdict is Word.UNKNOWN and next_action is None:
@@ -66,7 +67,7 @@ def status_quick(request: Request) -> Outcome:
         "status",
         verdict,
         0,
-        states=tuple(str(state) for state in judgement.states),
+        states=judgement.states,
         proof=last,
         look=again.look if again is not None else None,
         warnings=(*warnings, *(text for text in (why, against, FROM_THE_FUTURE if future else "") if text)),
@@ -140,9 +141,9 @@ def _rows_read(history: Path, now: float) -> dict[str, object] | None:
 def _verdict(
     states: frozenset[CacheState], proof: Proof | None, staleness_s: float, now: float, *, damaged: bool
 ) -> Word:
-    if states & _EMPTY:
+    if any(state.absent for state in states):
         return Word.EMPTY
-    if states & _DAMAGED or damaged:
+    if damaged or any(state.damaged or state.other_version for state in states):
         return Word.DAMAGED
     if CacheState.FOREIGN in states:
         return Word.REFUSED

@@ -23,13 +23,10 @@ from storage_sync.values.answers import SetupFinding, SetupForm, SetupSaved, Set
 from storage_sync.values.commands import Command
 from storage_sync.values.errors import LocalIO, StorageSyncError, UsageError
 from storage_sync.values.events import Accepted, Answer, Event, Refused
-from storage_sync.values.outcome import CacheState
 from storage_sync.values.snapshot import Snapshot
 
 TIMEOUT_S = 10.0
 """Of one request of a try."""
-_LOCKED = {CacheState.LOCKED_EXCLUSIVE, CacheState.LOCKED_SHARED}
-_EMPTY = {CacheState.ABSENT, CacheState.EMPTY_FILE, CacheState.INTERRUPTED_CREATE, CacheState.EMPTY_CACHE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,13 +207,12 @@ def _try_cache(path: str) -> SetupFinding:
 
 
 def _told_cache(file: Path, judgement: FileJudgement) -> SetupFinding:
-    states = set(judgement.states)
     size = f"{judgement.size:,} bytes" if judgement.size is not None else "of unknown size"
-    if states & _LOCKED:
+    if judgement.locked:
         holder = judgement.holders[0] if judgement.holders else None
         who = f"pid {holder.pid} {holder.command}" if holder is not None else "another process"
         return SetupFinding("cache", "off", f"exists, {size}, held by {who} (normal)")
-    if states & _EMPTY:
+    if judgement.buildable:
         if not os.access(file.parent, os.W_OK):
             return SetupFinding("cache", "failed", f"the folder {file.parent} is not there or cannot be written")
         return SetupFinding("cache", "ok", "is not there yet; the first sync makes it")

@@ -9,7 +9,7 @@ from storage_sync.cache.holders import unlisted
 from storage_sync.cache.states import FileJudgement, error_for
 from storage_sync.reports.sentences import rejected_rows
 from storage_sync.values.found import Found
-from storage_sync.values.outcome import CacheState, CheckStatus, FileIdentity, LockHolder, Outcome, Word, error_value
+from storage_sync.values.outcome import CheckStatus, FileIdentity, LockHolder, Outcome, Word, error_value
 from storage_sync.values.snapshot import (
     Behind,
     CacheHealth,
@@ -20,22 +20,6 @@ from storage_sync.values.snapshot import (
     QuarantineView,
     Snapshot,
 )
-
-INSIDE = frozenset(
-    {
-        CacheState.UNSTAMPED,
-        CacheState.WRONG_SCHEMA,
-        CacheState.WRONG_TYPES,
-        CacheState.WRONG_SOURCE,
-        CacheState.BIT_ROT,
-        CacheState.LOCAL_DRIFT,
-        CacheState.ROLLED_BACK,
-        CacheState.CORRUPT,
-        CacheState.EMPTY_CACHE,
-        CacheState.PARTIAL,
-    }
-)
-"""States that only a look inside can tell; they stay until the next one."""
 
 Recent = Callable[[str], tuple[CheckStatus, ...]]
 
@@ -54,7 +38,7 @@ def from_outside(
     if refused and not judgement.holders and not ours:
         judgement = replace(judgement, holders=(unlisted(),))
     error = error_for(judgement, writing=snapshot.access == "rw", held_ok=True)
-    inside = [CacheState(state) for state in snapshot.states if state in INSIDE]
+    inside = [state for state in snapshot.states if state.found_inside]
     return replace(
         snapshot.cache,
         states=(*judgement.states, *inside),
@@ -130,8 +114,8 @@ def cache_after(cache: CacheHealth, outcome: Outcome, now: float) -> CacheHealth
     if outcome.look is not None:
         cache = replace(cache, look=outcome.look, changed_since=False, rewritten=0)
     if outcome.states:
-        inside = tuple(CacheState(state) for state in outcome.states if state in INSIDE)
-        cache = replace(cache, states=(*(state for state in cache.states if state not in INSIDE), *inside))
+        inside = tuple(state for state in outcome.states if state.found_inside)
+        cache = replace(cache, states=(*(state for state in cache.states if not state.found_inside), *inside))
     if outcome.counts:
         cache = replace(cache, counts={table: count.cache or 0 for table, count in outcome.counts.items()})
     if outcome.proof is not None:

@@ -14,7 +14,7 @@ from storage_sync.cache.checkpoint import Checkpoint
 from storage_sync.cache.content import ContentJudgement, content_error, judge_content
 from storage_sync.cache.copy import PrivateCopy
 from storage_sync.cache.kept import Why
-from storage_sync.cache.states import LOCKED, FileJudgement, Finding, error_of, judge_file
+from storage_sync.cache.states import FileJudgement, Finding, error_of, judge_file
 from storage_sync.checks.facts import KEYS_SHOWN, FileFacts
 from storage_sync.state.directory import StateDir
 from storage_sync.state.history import History
@@ -29,7 +29,6 @@ from storage_sync.values.snapshot import Phase
 from storage_sync.values.witness import Witness
 
 ALL_KEYS = 1_000_000
-_ONLY_FOR_WRITERS = frozenset({CacheState.READ_ONLY, CacheState.DISK_LOW})
 _HELD = Finding(CacheState.HELD, "it is in use, and a copy of it opens")
 
 
@@ -104,8 +103,8 @@ class Look:
         return outside + copied + inside
 
     @property
-    def states(self) -> tuple[str, ...]:
-        return tuple(str(finding.state) for finding in self.findings)
+    def states(self) -> tuple[CacheState, ...]:
+        return tuple(finding.state for finding in self.findings)
 
 
 @asynccontextmanager
@@ -133,8 +132,8 @@ async def looked(
     if why:
         draft.warn(why)
     judgement = await unlocked(session, draft, witness, wait_s if writing else 0.0)
-    draft.states = tuple(str(state) for state in judgement.states)
-    _raise_for(judgement, passed=frozenset() if writing else _ONLY_FOR_WRITERS | LOCKED)
+    draft.states = judgement.states
+    _raise_for(judgement, writing=writing)
     if not judgement.openable:
         yield Look(judgement, witness)
         return
@@ -161,7 +160,7 @@ async def looked(
             copy = await lend(True)
             scan = await session.on_cache_thread(copy.scan)
             content = await _judged(session, witness, copy, scan)
-        if copy.repaired and judgement.finding(*LOCKED) is None:
+        if copy.repaired and not judgement.locked:
             # somebody may have opened the file between the two looks
             judgement = await session.on_cache_thread(judge_file, session.cache_path, witnessed=witness is not None)
         integrity = copy.probe.integrity if copy.probe is not None else None
@@ -194,9 +193,7 @@ def drift_of(scan: _native.Scan) -> dict[tuple[str, str], int]:
 
 async def _judged(session: Session, witness: Witness | None, copy: PrivateCopy, scan: _native.Scan) -> ContentJudgement:
     sound = copy.probe is None or copy.probe.integrity is not False
-    return await session.on_cache_thread(
-        judge_content, copy.file, witness, None, None, scan, identity=copy.identity, sound=sound
-    )
+    return await session.on_cache_thread(judge_content, copy.file, witness, scan, identity=copy.identity, sound=sound)
 
 
 async def unlocked(session: Session, draft: Draft, witness: Witness | None, wait_s: float) -> FileJudgement:
@@ -204,14 +201,14 @@ async def unlocked(session: Session, draft: Draft, witness: Witness | None, wait
     deadline = time.monotonic() + wait_s
     while True:
         judgement = await session.on_cache_thread(judge_file, session.cache_path, witnessed=witness is not None)
-        if judgement.finding(*LOCKED) is None or time.monotonic() >= deadline:
+        if not judgement.locked or time.monotonic() >= deadline:
             return judgement
         await draft.wait_for_lock()
 
 
-def _raise_for(judgement: FileJudgement, *, passed: frozenset[CacheState]) -> None:
+def _raise_for(judgement: FileJudgement, *, writing: bool) -> None:
     for finding in judgement.findings:
-        if finding.state in passed:
+        if not writing and (finding.state.unwritable or finding.state.locked):
             continue
         error: StorageSyncError | None = error_of(finding)
         if error is not None:

@@ -34,7 +34,6 @@ from storage_sync.values.outcome import (
 )
 
 LOCK_POLL_S = 0.05
-_DAMAGED = frozenset({"TRUNCATED", "CORRUPT", "ROLLED_BACK", "WRONG_TYPES", "BIT_ROT"})
 
 
 @dataclass(slots=True)
@@ -45,7 +44,7 @@ class Draft:
     run_id: str = ""
     verdict: Word = Word.UNKNOWN
     exit_code: int = 0
-    states: tuple[str, ...] = ()
+    states: tuple[CacheState, ...] = ()
     proof: Proof | None = None
     counts: Mapping[str, TableCounts] = field(default_factory=dict)
     plan: Mapping[str, TableChange] = field(default_factory=dict)
@@ -83,9 +82,9 @@ class Draft:
             verdict = verdict_of(error, self.verdict)
             exit_code = exit_code_of(error)
             next_action = next_action or error.hint
-            if isinstance(error, CacheDamaged) and not _DAMAGED.intersection(self.states):
+            if isinstance(error, CacheDamaged) and not any(state.damaged for state in self.states):
                 # from outside the file looked well; it was found by reading it
-                self.states = (*(state for state in self.states if state != CacheState.CLEAN), CacheState.CORRUPT)
+                self.states = (*(state for state in self.states if state is not CacheState.CLEAN), CacheState.CORRUPT)
         return Outcome(
             command=self.command,
             verdict=verdict,

@@ -71,14 +71,79 @@ class CacheState(StrEnum):
     UNSTAMPED = "UNSTAMPED"
     WRONG_SCHEMA = "WRONG_SCHEMA"
     WRONG_TYPES = "WRONG_TYPES"
-    WRONG_SOURCE = "WRONG_SOURCE"
     BIT_ROT = "BIT_ROT"
     LOCAL_DRIFT = "LOCAL_DRIFT"
     PARTIAL = "PARTIAL"
     EMPTY_CACHE = "EMPTY_CACHE"
-    STALE = "STALE"
-    IN_SYNC = "IN_SYNC"
-    UNKNOWN = "UNKNOWN"
+
+    @property
+    def damaged(self) -> bool:
+        """What was proven is not there any more, or cannot be read."""
+        return self in _DAMAGED
+
+    @property
+    def other_version(self) -> bool:
+        """Another version of redb's format, or of do-memory's schema."""
+        return self in _OTHER_VERSION
+
+    @property
+    def inaccessible(self) -> bool:
+        """It cannot even be read."""
+        return self in _INACCESSIBLE
+
+    @property
+    def unwritable(self) -> bool:
+        """It can be read, and not written."""
+        return self in _UNWRITABLE
+
+    @property
+    def locked(self) -> bool:
+        """Another process holds it."""
+        return self in _LOCKED
+
+    @property
+    def absent(self) -> bool:
+        """There is no file yet, or none with anything in it: a sync makes it without a question."""
+        return self in _ABSENT
+
+    @property
+    def empty(self) -> bool:
+        """There is nothing in it."""
+        return self.absent or self is CacheState.EMPTY_CACHE
+
+    @property
+    def found_inside(self) -> bool:
+        """Only a look inside can tell; it stays until the next one."""
+        return self in _FOUND_INSIDE
+
+
+_DAMAGED = frozenset(
+    {
+        CacheState.TRUNCATED,
+        CacheState.CORRUPT,
+        CacheState.ROLLED_BACK,
+        CacheState.WRONG_TYPES,
+        CacheState.BIT_ROT,
+    }
+)
+_OTHER_VERSION = frozenset({CacheState.FORMAT_OLD, CacheState.FORMAT_NEW, CacheState.WRONG_SCHEMA})
+_INACCESSIBLE = frozenset({CacheState.NOT_A_FILE, CacheState.UNREADABLE, CacheState.IO_ERROR})
+_UNWRITABLE = frozenset({CacheState.READ_ONLY, CacheState.DISK_LOW})
+_LOCKED = frozenset({CacheState.LOCKED_EXCLUSIVE, CacheState.LOCKED_SHARED})
+_ABSENT = frozenset({CacheState.ABSENT, CacheState.EMPTY_FILE, CacheState.INTERRUPTED_CREATE})
+_FOUND_INSIDE = frozenset(
+    {
+        CacheState.UNSTAMPED,
+        CacheState.WRONG_SCHEMA,
+        CacheState.WRONG_TYPES,
+        CacheState.BIT_ROT,
+        CacheState.LOCAL_DRIFT,
+        CacheState.ROLLED_BACK,
+        CacheState.CORRUPT,
+        CacheState.EMPTY_CACHE,
+        CacheState.PARTIAL,
+    }
+)
 
 
 class CheckStatus(StrEnum):
@@ -344,7 +409,7 @@ class Outcome:
     verdict: Word
     exit_code: int
     run_id: str = ""
-    states: tuple[str, ...] = ()
+    states: tuple[CacheState, ...] = ()
     proof: Proof | None = None
     counts: Mapping[str, TableCounts] = field(default_factory=dict)
     plan: Mapping[str, TableChange] = field(default_factory=dict)

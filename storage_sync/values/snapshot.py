@@ -336,7 +336,7 @@ class Snapshot:
     """ro, rw or locked ro."""
     paused: bool = False
     verdict: Word = Word.UNKNOWN
-    states: tuple[str, ...] = ()
+    states: tuple[CacheState, ...] = ()
     primary: PrimaryHealth = PrimaryHealth()
     cache: CacheHealth = CacheHealth()
     freshness: Freshness = Freshness()

@@ -83,7 +83,7 @@ class Scan:
 
 
 def judged(file: File, *, scan: Scan | None = None, **named: Any) -> ContentJudgement:
-    arguments = {"witness": None, "source_id": "source", "epoch": 2} | named
+    arguments = {"witness": None} | named
     return judge_content(cast("_native.CacheFile", file), scan=cast("_native.Scan | None", scan), **arguments)
 
 
@@ -99,7 +99,7 @@ UNSTAMPED = File(stored={})
 @pytest.mark.parametrize("name", sorted(stores.CACHES))
 def test_a_cache_of_do_memorys_own_is_unstamped(name: str, tmp_path: Path) -> None:
     with private_copy(str(stores.cache(name, tmp_path)), tmp_path / "copies") as copy:
-        judgement = judge_content(copy.file, None, "source", 0, copy.file.scan(), identity=copy.identity)
+        judgement = judge_content(copy.file, None, copy.file.scan(), identity=copy.identity)
     assert judgement.states == (S.UNSTAMPED,)
     assert judgement.schema_version == 4
     assert judgement.rows["episodes"] > 0
@@ -183,21 +183,6 @@ def test_a_checkpoint_that_cannot_be_read_is_rot() -> None:
     assert "checkpoint" in judgement.findings[0].evidence
 
 
-def test_another_primary_or_another_past_of_it() -> None:
-    judgement = judged(File(), source_id="other")
-    assert judgement.states == (S.WRONG_SOURCE,)
-    assert "https://db.example" in judgement.findings[0].evidence
-    assert "--adopt" in judgement.findings[0].next_step
-    assert code_of(judgement) == ("guard", 9)
-    assert judged(File(), epoch=3).states == (S.WRONG_SOURCE,)
-    assert judged(File(), source_id=None, epoch=None).findings == ()
-    assert judged(File(), epoch=None).findings == ()
-
-
-def test_the_schema_is_judged_before_the_source() -> None:
-    assert code_of(judged(File(version=3), source_id="other")) == ("version_mismatch", 12)
-
-
 def test_a_generation_below_the_acknowledged_one() -> None:
     judgement = judged(File(), witness=replace(WITNESS, generation=8))
     assert judgement.states == (S.ROLLED_BACK,)
@@ -266,7 +251,7 @@ def test_damage_that_no_listed_row_shows_is_damage_all_the_same() -> None:
 
 
 def test_in_a_damaged_file_the_source_is_not_asked() -> None:
-    judgement = judged(File(version=3), source_id="other", sound=False)
+    judgement = judged(File(version=3), sound=False)
     assert judgement.states[0] == S.CORRUPT
     assert code_of(judgement) == ("cache_damaged", 5)
 

@@ -125,7 +125,7 @@ def test_flipped_bits_end_in_a_finding_and_never_in_anything_else(cache: Path, f
         try:
             with private_copy(str(cache), folder, proven=read_identity(str(cache)) if turn % 2 else None) as copy:
                 sound = copy.probe is None or copy.probe.integrity is True
-                judgement = judge_content(copy.file, None, None, None, copy.scan(), sound=sound)
+                judgement = judge_content(copy.file, None, copy.scan(), sound=sound)
                 seen.update(judgement.states)
         except DamagedCopy as error:
             seen.add(error.finding.state)

@@ -68,14 +68,12 @@ async def stamped(tmp_path: Path) -> Path:
     return build.rename(tmp_path / "cache.redb")
 
 
-def judged(cache: Path, witness: Witness | None = None, source_id: str = "source") -> ContentJudgement:
+def judged(cache: Path, witness: Witness | None = None) -> ContentJudgement:
     with private_copy(str(cache), cache.parent / "copies") as copy:
         assert copy.probe is not None
         return judge_content(
             copy.file,
             witness,
-            source_id,
-            0,
             copy.scan(),
             identity=copy.identity,
             sound=copy.probe.integrity is True,
@@ -90,7 +88,7 @@ async def commit(cache: Path, primary: Path | None) -> int:
     """Bring the cache to a state of its primary in place; gives its new generation."""
     with private_copy(str(cache), cache.parent / "copies") as copy:
         staging = await staged(primary, cache.parent / "cache.redb.build-2", copy.scan(), sibling=False)
-        content = judge_content(copy.file, None, None, None, None)
+        content = judge_content(copy.file, None, None)
         generation = next_generation(content.generation, None)
         _native.apply(str(cache), staging, meta(generation, staging.root), generation, NOW_MS)
         staging.discard()
@@ -108,10 +106,6 @@ def test_as_it_was_written(stamped: Path) -> None:
     assert judgement.generation == 1
     assert judgement.schema_version == 4
     assert judge_file(str(stamped)).states == (S.CLEAN,)
-
-
-def test_another_primary(stamped: Path) -> None:
-    assert judged(stamped, source_id="other").states == (S.WRONG_SOURCE,)
 
 
 def test_an_old_copy_that_was_put_back(stamped: Path) -> None:
@@ -187,7 +181,7 @@ def test_whole_bytes_that_differ_in_a_sound_file_are_drift(stamped: Path, tmp_pa
     """The same bytes would be do-memory's own work if redb's check had passed."""
     change_a_letter(stamped)
     with private_copy(str(stamped), tmp_path / "copies") as copy:
-        judgement = judge_content(copy.file, None, "source", 0, copy.scan(), sound=True)
+        judgement = judge_content(copy.file, None, copy.scan(), sound=True)
     assert judgement.states == (S.LOCAL_DRIFT,)
     assert "rewritten: 1 episodes" in judgement.findings[0].evidence
 
@@ -202,7 +196,7 @@ def test_a_killed_commit_leaves_a_file_that_says_so(stamped: Path, tmp_path: Pat
     assert judge_file(str(stamped)).states == (S.UNCLEAN,)
     with private_copy(str(stamped), tmp_path / "copies") as copy:
         assert copy.finding.state == S.REPAIRED
-        assert judge_content(copy.file, None, "source", 0, copy.scan()).findings == ()
+        assert judge_content(copy.file, None, copy.scan()).findings == ()
 
 
 def test_every_truncation_of_a_stamped_cache(stamped: Path) -> None:

@@ -15,7 +15,8 @@ from console.keys.table import KEYS, SCREENS
 from console.launch.replay import ReplayConsole
 from console.views.ui_settings import UiSettings
 from storage_sync.values.answers import Exported, QuarantineKind, Runs, SettingEdit
-from storage_sync.values.outcome import Check, CheckStatus, Outcome, Word
+from storage_sync.values.errors import GuardStopped
+from storage_sync.values.outcome import Check, CheckStatus, Outcome, Word, error_value
 from storage_sync.values.snapshot import HistoryView
 from tests.console.app import FakeClock
 from tests.console.paths import LOOKS, SILENT, No, Path, plan_for, scene_of, walk
@@ -33,7 +34,8 @@ COMMITTING = scene_of("running", run=replace(RUNNING, cancellable=False))
 TIMED = scene_of("running", run=replace(RUNNING, trigger="interval"))
 LOOKING, MAY_ONLY_LOOK = scene_of("stale", access="ro"), scene_of("stale", access="locked ro")
 PAUSED = scene_of("stale", paused=True)
-OTHER_PRIMARY = scene_of("refused", states=("WRONG_SOURCE",))
+ANOTHER = error_value(GuardStopped("this cache was built from another primary", hint="sync --adopt builds it again"))
+OTHER_PRIMARY = scene_of("refused", error=ANOTHER)
 NO_CHECKS = scene_of("in_sync", checks=())
 NO_RUNS = scene_of("in_sync", history=HistoryView())
 ROOM = No("the core has no room", "ask again")

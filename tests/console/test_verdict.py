@@ -46,7 +46,6 @@ def with_states(*states: CacheState, word: Word = Word.UNKNOWN, access: str = "r
 @pytest.mark.parametrize(
     ("states", "word", "role", "exit_code", "key"),
     [
-        ([CacheState.WRONG_SOURCE], "REFUSED", Role.FAILED, 9, "5"),
         ([CacheState.FOREIGN], "REFUSED", Role.FAILED, 5, "5"),
         ([CacheState.CORRUPT], "DAMAGED", Role.FAILED, 5, "r"),
         ([CacheState.TRUNCATED], "DAMAGED", Role.FAILED, 5, "r"),

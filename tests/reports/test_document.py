@@ -11,6 +11,7 @@ import pytest
 from storage_sync import __version__
 from storage_sync.reports.document import notes, progress_line, report, rfc3339, table, to_json
 from storage_sync.values.outcome import (
+    CacheState,
     CacheWrites,
     Check,
     CheckStatus,
@@ -36,7 +37,7 @@ IN_SYNC = Outcome(
     Word.IN_SYNC,
     0,
     run_id="s-1a2b3c",
-    states=("CLEAN",),
+    states=(CacheState.CLEAN,),
     proof=PROOF,
     counts={
         "embeddings": TableCounts(1000, 1000, 1000, 0, 0),
@@ -84,7 +85,7 @@ ORPHANS = Outcome(
     orphans=(Orphan("episode_x", "owner nowhere", "episode", "x", None, 384, 0.99, 1536),),
 )
 STATUS = Outcome(
-    "status", Word.EMPTY, 0, states=("ABSENT",), extra={"cache": {"path": "/c.redb"}, "error": "never this"}
+    "status", Word.EMPTY, 0, states=(CacheState.ABSENT,), extra={"cache": {"path": "/c.redb"}, "error": "never this"}
 )
 USAGE = Outcome("config", Word.UNKNOWN, 2, error=ErrorValue("usage", "No such option '--x'.", "see --help", False, 2))
 

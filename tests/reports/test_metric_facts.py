@@ -141,3 +141,26 @@ def test_a_primary_that_is_not_there_is_not_up(tmp_path: Path) -> None:
     assert "\nstorage_sync_primary_up 1.0\n" in told(tool, tmp_path, "sync")
     database.rename(tmp_path / "away.db")
     assert "\nstorage_sync_primary_up 0.0\n" in told(tool, tmp_path, "sync")
+
+
+def test_what_waits_and_how_long_the_lock_was_held_are_told(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
+    tool = Tool.at(tmp_path / "tool", f"file:{demo.primary}")
+    metrics = tmp_path / "metrics.prom"
+    tool.sync()
+    stores.execute(demo.primary, ["UPDATE episodes SET task_description = 'other'"])
+    tool.sync("--metrics-file", str(metrics))
+    first = metrics.read_text()
+    assert "storage_sync_waiting_rows 0.0" in first
+    assert "\nstorage_sync_waiting_since_timestamp_seconds " not in first
+    (held,) = [line for line in first.splitlines() if line.startswith("storage_sync_lock_held_seconds_total ")]
+    assert 0 < float(held.split()[1]) < 60
+
+
+@pytest.mark.parametrize(("dimension", "failed"), [("384", False), ("385", True)])
+def test_vectors_are_judged_by_the_dimension_that_is_set(tmp_path: Path, dimension: str, failed: bool) -> None:
+    demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
+    Tool.at(tmp_path / "tool", f"file:{demo.primary}").sync()
+    tool = Tool.at(tmp_path / "tool", f"file:{demo.primary}", STORAGE_SYNC_EMBEDDING_DIMENSION=dimension)
+    checks = {check["name"]: check["status"] for check in tool.json("verify").document["checks"]}
+    assert checks["embedding_vectors"] == ("fail" if failed else "pass")

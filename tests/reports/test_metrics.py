@@ -10,11 +10,11 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from storage_sync.reports.metrics import Facts, render, write_textfile
-from storage_sync.values.outcome import TableCounts, Word
+from storage_sync.values.outcome import CacheState, TableCounts, Word
 
 FULL = Facts(
     verdict=Word.IN_SYNC,
-    states=("CLEAN",),
+    states=(CacheState.CLEAN,),
     last_success_at=10.0,
     last_attempt_at=11.0,
     last_exit_code=0,

@@ -13,6 +13,7 @@ from storage_sync.reports import sentences
 from storage_sync.reports.document import notes, report
 from storage_sync.service.journal import summarise
 from storage_sync.values.outcome import (
+    CacheState,
     CacheWrites,
     Check,
     CheckStatus,
@@ -86,8 +87,8 @@ OUTCOMES = {
     "embeddings quarantined": Outcome("orphans", Word.UNKNOWN, 0, applied=change(0, 0, 1), extra={"set_aside": 1}),
     "rows restored": Outcome("quarantine", Word.UNKNOWN, 0, applied=change(1)),
     "rows forgotten": Outcome("quarantine", Word.UNKNOWN, 0, extra={"purge": {"removed": 1}}),
-    "empty": Outcome("status", Word.EMPTY, 0, states=("ABSENT",)),
-    "damaged": Outcome("status", Word.DAMAGED, 0, states=("CORRUPT",)),
+    "empty": Outcome("status", Word.EMPTY, 0, states=(CacheState.ABSENT,)),
+    "damaged": Outcome("status", Word.DAMAGED, 0, states=(CacheState.CORRUPT,)),
 }  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from tests.service.test_service import NOW, Watcher, proven, running, settings_o
 from tests.support import stores
 from tests.support.processes import DO_MEMORY, HOLD_LOCK, WITHOUT_CACHE, holding, written_by_holder
 from tests.support.processes import running as process
+from tests.support.values import altered
 
 
 def outcomes(watcher: Watcher) -> list[Outcome]:
@@ -179,8 +179,7 @@ def change_a_row(cache: Path) -> None:
     file = _native.CacheFile.open(str(cache), "private")
     ((key, value),) = file.page("episodes", None, 1)
     file.close()
-    fields = json.loads(_native.decode_value("episodes", value))
-    changed = _native.encode_value("episodes", json.dumps({**fields, "task_description": "rewritten"}))
+    changed = altered("episodes", value, task_description="rewritten")
     _native.edit(str(cache), [("episodes", key, _native.digest("blake3", value), changed)], {}, None, 0)
 
 

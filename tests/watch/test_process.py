@@ -183,6 +183,19 @@ def test_a_cache_that_another_process_holds_is_looked_at_and_no_warning(tmp_path
     assert [line["message"] for line in watch.lines if line["level"] in ("warning", "error")] == []
 
 
+def test_rows_that_wait_for_too_long_are_told_and_stand_in_the_metrics(tmp_path: Path) -> None:
+    metrics = tmp_path / "metrics.prom"
+    tool = demo_tool(tmp_path, STORAGE_SYNC_WAIT_NOTICE_S="0.5", STORAGE_SYNC_METRICS_FILE=str(metrics))
+    with watching(tool, "--interval", "0.5") as watch:
+        watch.until(well)
+        with processes.running(processes.HOLD_REDB, tool.cache, "write"):
+            stores.execute(Path(tool.primary.removeprefix("file:")), ["UPDATE episodes SET task_description = 'held'"])
+            watch.until(said("have waited for"))
+            written = metrics.read_text()
+            assert "\nstorage_sync_waiting_since_timestamp_seconds 1" in written
+        assert watch.stop(signal.SIGTERM)[0] == 143
+
+
 def test_a_cache_that_is_damaged_under_it_is_repaired_and_kept(tmp_path: Path) -> None:
     tool = demo_tool(tmp_path)
     target = tmp_path / "storage_sync.prom"

@@ -217,7 +217,7 @@ def _in_sync() -> Scene:
         profile="prod-eu",
         access="rw",
         verdict=Word.IN_SYNC,
-        states=("CLEAN", "IN_SYNC"),
+        states=(CacheState.CLEAN,),
         primary=_primary(),
         cache=_cache(),
         freshness=Freshness(
@@ -274,7 +274,7 @@ def _running() -> Scene:
     snapshot = replace(
         base.snapshot,
         verdict=Word.STALE,
-        states=("CLEAN", "STALE"),
+        states=(CacheState.CLEAN,),
         run=run,
         checks=_checks_failed(),
         primary=replace(
@@ -329,7 +329,7 @@ def _primary_down() -> Scene:
         base.snapshot,
         access="ro",
         verdict=Word.UNKNOWN,
-        states=("CLEAN", "UNKNOWN"),
+        states=(CacheState.CLEAN,),
         primary=primary,
         freshness=replace(
             base.snapshot.freshness, proof=_proof(580), as_of=NOW - 380, next_compare_at=None, next_sync_at=None
@@ -361,7 +361,7 @@ def _locked() -> Scene:
         base.snapshot,
         access="ro",
         verdict=Word.UNKNOWN,
-        states=("LOCKED_EXCLUSIVE",),
+        states=(CacheState.LOCKED_EXCLUSIVE,),
         cache=cache,
         freshness=replace(
             base.snapshot.freshness,
@@ -393,7 +393,7 @@ def _damaged() -> Scene:
     snapshot = replace(
         base.snapshot,
         verdict=Word.DAMAGED,
-        states=("CORRUPT",),
+        states=(CacheState.CORRUPT,),
         cache=cache,
         freshness=replace(
             base.snapshot.freshness,
@@ -416,7 +416,7 @@ def _empty() -> Scene:
     snapshot = replace(
         base.snapshot,
         verdict=Word.EMPTY,
-        states=("ABSENT",),
+        states=(CacheState.ABSENT,),
         cache=cache,
         freshness=Freshness(max_age_s=300, next_sync_at=NOW + 5, next_sync_reason="start"),
         checks=(),
@@ -443,7 +443,7 @@ def _refused() -> Scene:
     snapshot = replace(
         base.snapshot,
         verdict=Word.REFUSED,
-        states=("CLEAN", "STALE"),
+        states=(CacheState.CLEAN,),
         freshness=replace(base.snapshot.freshness, proof=_proof(612), behind=behind, as_of=NOW - 12),
         checks=(counted, _check("latest_episodes", CheckStatus.PASS, 100, 100, 12), patterns, ok[3], differ, *ok[5:]),
         error=error,
@@ -463,7 +463,7 @@ def _auth() -> Scene:
     primary = replace(
         _primary(), status=PrimaryStatus.REFUSED, auth="refused", auth_at=NOW - 4, error=error, last_error=error.message
     )
-    snapshot = replace(base.snapshot, verdict=Word.UNKNOWN, states=("CLEAN", "UNKNOWN"), primary=primary)
+    snapshot = replace(base.snapshot, verdict=Word.UNKNOWN, states=(CacheState.CLEAN,), primary=primary)
     return Scene(snapshot, _log((4, "fail", "primary", error.message)))
 
 

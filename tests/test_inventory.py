@@ -1,0 +1,155 @@
+"""Whatever the product offers has somebody who uses it, and a test: settings, metrics, states, events, exit codes."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from vulture import Vulture
+
+from storage_sync import _native
+from storage_sync.config.settings import FIELDS, Field
+from storage_sync.reports.metrics import Facts, render
+from storage_sync.values import errors, events
+from storage_sync.values.outcome import CacheState, CheckStatus, HolderKind, Purpose, Word
+from storage_sync.values.snapshot import LockState, Phase, PrimaryStatus, StepState
+
+ROOT = Path(__file__).resolve().parents[1]
+PRODUCT = {path: path.read_text(encoding="utf-8") for name in ("storage_sync", "console", "widgets")
+           for path in sorted((ROOT / name).rglob("*.py"))}  # fmt: skip
+TREES = {path: ast.parse(text) for path, text in PRODUCT.items()}
+TESTS = "\n".join(
+    path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests").rglob("*.py")) if path != Path(__file__)
+)
+DOCUMENTS = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))
+CALLED_BY_OTHERS = [
+    *("on_*", "action_*", "key_*", "watch_*", "validate_*", "compose", "discover", "control", "delay", "delay_update"),
+    *("BINDINGS", "COMMANDS", "TITLE", "CSS_PATH", "DEFAULT_CSS", "AUTO_FOCUS", "COMPONENT_CLASSES", "*_BREAKPOINTS"),
+    *("border_title", "border_subtitle", "can_focus", "virtual_size", "max_height", "_run_input_thread"),
+    *("command_class", "group_class", "handleError", "text_factory", "explanation", "closed", "details", "__call__"),
+    *("tool", "primary_url", "ctime_ns"),
+]
+"""Names that Textual, click, logging, sqlite3 and libsql_client call or read, and fields that are stored or compared
+with their whole value."""
+VALUES = (CacheState, Word, CheckStatus, HolderKind, Purpose, LockState, Phase, PrimaryStatus, StepState)
+
+
+def nodes(kind: type[ast.AST], outside: str = "") -> Iterator[ast.AST]:
+    """Those of the product; `outside`: but for this file."""
+    for path, tree in TREES.items():
+        if not outside or not str(path).endswith(outside):
+            yield from (node for node in ast.walk(tree) if isinstance(node, kind))
+
+
+def test_nothing_of_the_product_is_there_for_tests_alone() -> None:
+    search = Vulture(ignore_names=CALLED_BY_OTHERS, ignore_decorators=["@*.command*"])
+    search.scavenge([str(path) for path in PRODUCT])
+    unused = [f"{item.filename}:{item.first_lineno} {item.name}" for item in search.get_unused_code(60)]
+    assert unused == []
+
+
+def test_each_native_function_has_a_caller() -> None:
+    stub = ast.parse((ROOT / "storage_sync" / "_native.pyi").read_text(encoding="utf-8"))
+    offered = [node.name for node in ast.walk(stub) if isinstance(node, ast.FunctionDef)]
+    used = "\n".join(PRODUCT.values())
+    assert [name for name in offered if not name.startswith("__") and not re.search(rf"\b{name}\b", used)] == []
+    assert {node.name for node in stub.body if isinstance(node, ast.FunctionDef)} <= set(dir(_native))
+
+
+READ = {
+    node.attr
+    for node in nodes(ast.Attribute, outside="config/settings.py")
+    if isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith(("settings", "ui"))
+}
+
+
+@pytest.mark.parametrize("setting", FIELDS, ids=lambda setting: setting.name)
+def test_each_setting_has_an_effect_and_a_test(setting: Field) -> None:
+    name = setting.name.rpartition(".")[2]
+    assert name in READ
+    forms = (name, setting.key, setting.variable, f"--{name.removesuffix('_s').replace('_', '-')}")
+    assert any(re.search(rf"(?<![\w-]){re.escape(form)}\b", TESTS) for form in forms)
+
+
+METRICS = re.findall(r"^# HELP (\S+)", render(Facts()).decode(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_each_metric_is_documented_and_has_a_test(metric: str) -> None:
+    assert re.search(rf"`{metric}`", DOCUMENTS)
+    assert re.search(metric.removeprefix("storage_sync_").removesuffix("_total"), TESTS)
+
+
+def test_each_fact_of_the_metrics_has_a_producer() -> None:
+    given = {
+        keyword.arg
+        for path, tree in TREES.items()
+        if path.name == "metric_facts.py"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Facts"
+        for keyword in node.keywords
+    }
+    assert {field.name for field in fields(Facts)} - given == set()
+
+
+MADE = {
+    ast.unparse(part)
+    for node in nodes(ast.Call)
+    if isinstance(node, ast.Call) and ast.unparse(node.func) not in ("frozenset", "set")
+    for argument in (*node.args, *(keyword.value for keyword in node.keywords))
+    for part in (argument, *([argument.body, argument.orelse] if isinstance(argument, ast.IfExp) else ()))
+    if isinstance(part, ast.Attribute)
+}
+"""Members of enums that are given to a call."""
+NAMED = {ast.unparse(node) for node in nodes(ast.Attribute, outside="values/outcome.py")}
+
+
+@pytest.mark.parametrize("state", CacheState)
+def test_each_state_of_the_cache_can_occur_is_documented_and_has_a_test(state: CacheState) -> None:
+    assert f"CacheState.{state.name}" in MADE or f"str(CacheState.{state.name})" in MADE
+    assert f"`{state}`" in DOCUMENTS
+    assert re.search(rf"\b{state}\b", TESTS)
+
+
+@pytest.mark.parametrize("word", Word)
+def test_each_verdict_is_documented_and_has_a_test(word: Word) -> None:
+    assert f"| `{word}` |" in DOCUMENTS
+    assert f"Word.{word}" in TESTS
+
+
+@pytest.mark.parametrize("kind", VALUES, ids=lambda kind: kind.__name__)
+def test_each_member_of_an_enum_is_named_somewhere(kind: type) -> None:
+    members = [member.name for member in kind]  # type: ignore[attr-defined]
+    assert [name for name in members if f"{kind.__name__}.{name}" not in NAMED] == []
+
+
+EVENTS = events.Event.__args__
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)
+def test_each_event_is_sent_and_heard(event: type) -> None:
+    called = {ast.unparse(node.func) for node in nodes(ast.Call) if isinstance(node, ast.Call)}
+    heard = re.compile(rf"isinstance\([^)]*\b{event.__name__}\b|case {event.__name__}\b")
+    listeners = "".join(
+        text for path, text in PRODUCT.items() if path.parts[len(ROOT.parts)] == "console" or path.parts[-2] == "watch"
+    )
+    assert event.__name__ in called
+    assert heard.search(listeners)
+
+
+ERRORS = [
+    kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.StorageSyncError)
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
+def test_each_error_is_raised_and_its_exit_code_documented(error: type[errors.StorageSyncError]) -> None:
+    called = {ast.unparse(node.func) for node in nodes(ast.Call) if isinstance(node, ast.Call)}
+    assert error.__name__ in called
+    assert re.search(rf"^\| [^|]*\b{error.exit_code}\b", DOCUMENTS, re.MULTILINE)
+    assert f"`{error.code}`" in DOCUMENTS
+    assert re.search(rf"\b{error.code}\b|{error.__name__}", TESTS)
