@@ -31,10 +31,11 @@ CALLED_BY_OTHERS = [
     *("BINDINGS", "COMMANDS", "TITLE", "CSS_PATH", "DEFAULT_CSS", "AUTO_FOCUS", "COMPONENT_CLASSES", "*_BREAKPOINTS"),
     *("border_title", "border_subtitle", "can_focus", "virtual_size", "max_height", "_run_input_thread"),
     *("command_class", "group_class", "handleError", "text_factory", "explanation", "closed", "details", "__call__"),
-    *("tool", "primary_url", "ctime_ns"),
+    *("tool", "primary_url", "ctime_ns", "EIGHT_BIT"),
+    *("CRON", "TIMER", "WATCH", "once_unit", "timer_unit", "cron_line", "drop_in", "setting_of", "series"),
 ]
-"""Names that Textual, click, logging, sqlite3 and libsql_client call or read, and fields that are stored or compared
-with their whole value."""
+"""Names that Textual, click, logging, sqlite3, libsql_client and scripts call or read, fields that are stored or compared
+with their whole value, and members of an enum that are made of a value."""
 VALUES = (CacheState, Word, CheckStatus, HolderKind, Purpose, LockState, Phase, PrimaryStatus, StepState)
 
 
