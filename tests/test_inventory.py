@@ -34,8 +34,8 @@ CALLED_BY_OTHERS = [
     *("tool", "primary_url", "ctime_ns", "EIGHT_BIT"),
     *("CRON", "TIMER", "WATCH", "once_unit", "timer_unit", "cron_line", "drop_in", "setting_of", "series"),
 ]
-"""Names that Textual, click, logging, sqlite3, libsql_client and scripts call or read, fields that are stored or compared
-with their whole value, and members of an enum that are made of a value."""
+"""Names that Textual, click, logging, sqlite3, libsql_client and scripts call or read, fields that are stored or
+compared with their whole value, and members of an enum that are made of a value."""
 VALUES = (CacheState, Word, CheckStatus, HolderKind, Purpose, LockState, Phase, PrimaryStatus, StepState)
 
 
