@@ -26,6 +26,7 @@ from storage_sync.values.snapshot import StartFacts
 from tests.console.app import asked, console, live, screen_text, settle
 from tests.console.rooms import answered
 from tests.support.scenes import answers, snapshots
+from tests.support.scripted_bridge import ScriptedBridge
 from widgets.glyphs import Look
 from widgets.line import text_of
 
