@@ -22,7 +22,7 @@ from console.dialogs.help import HelpDialog
 from console.dialogs.log import LogDialog
 from console.flows.adopt import adopt
 from console.flows.first_run import FirstRun
-from console.flows.plans import Plans, Wish, live_part
+from console.flows.plans import Plans, Wish, live_part, undo_of
 from console.flows.quarantine import Quarantine
 from console.flows.questions import ask_after_death, ask_for_writes, ask_to_leave
 from console.flows.sync import peek, rebuild, sync
@@ -186,7 +186,7 @@ class Console(TextualApp):
             OVERVIEW: OverviewScreen(self.look, self.journal),
             VALIDATION: ValidationScreen(self.look, self.desk),
             ORPHANS: OrphansScreen(self.look, self, self.open_plan),
-            HISTORY: HistoryScreen(self.look, self.desk, self.replay),
+            HISTORY: HistoryScreen(self.look, self.desk, self.replay, lambda run_id: self.open_plan(undo_of(run_id))),
             CONFIG: ConfigScreen(self.look, self.desk),
         }
 
@@ -499,7 +499,8 @@ class Console(TextualApp):
     def action_help(self) -> None:
         why = why_only_looking(self.snapshot.access)
         notes = (*((f"look only: {why}",) if why else ()), *(f"ui.keymap: {said}" for said in self._moved_keys))
-        self.push_screen(HelpDialog(self.look, self.current_mode, notes, self.key_table))
+        panel = (self.focused.id if self.focused is not None else None) or ""
+        self.push_screen(HelpDialog(self.look, self.current_mode, notes, self.key_table, panel))
 
     def action_log(self) -> None:
         self.push_screen(LogDialog(self.look, self.journal))

@@ -422,15 +422,27 @@ def compact(context: click.Context, plan_only: bool, limits: Limits) -> Answer:
 # ----------------------------------------------------------------------------------- what is on disk
 
 
-@storage_sync.command()
+@storage_sync.group(invoke_without_command=True)
 @click.option("--since", metavar="WHEN", help="A date, or an age such as 7d, 12h, 30m.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Newest runs.")
 @click.pass_context
-def history(context: click.Context, since: str | None, limit: int) -> Answer:
+def history(context: click.Context, since: str | None, limit: int) -> Answer | None:
     """Earlier runs and how they ended."""
+    if context.invoked_subcommand is not None:
+        return None
     from console.cli import local
 
     return local.history(_begin(context), since=since, limit=limit)
+
+
+@history.command("show")
+@click.argument("run_id", metavar="RUN")
+@click.pass_context
+def history_show(context: click.Context, run_id: str) -> Answer:
+    """The rows that one run changed, field by field before and after."""
+    from console.cli import local
+
+    return local.history_show(_begin(context), run_id)
 
 
 @storage_sync.command()

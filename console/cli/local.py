@@ -18,6 +18,7 @@ from storage_sync.values.errors import LocalIO, UsageError
 from storage_sync.values.outcome import ErrorValue, Outcome, Word
 
 if TYPE_CHECKING:
+    from storage_sync.values.answers import ChangedRow
     from storage_sync.values.snapshot import RunSummary
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -115,6 +116,54 @@ def history(invocation: Invocation, *, since: str | None, limit: int) -> Answer:
     head = ("run", "started", "kind", "trigger", "took", "new", "changed", "removed", "exit", "result")
     outcome = told("history", {"runs": [run_json(run) for run in runs]}, warnings=tuple(warnings))
     return Answer(outcome, told_table(invocation, head, rows) or "No run is remembered yet.")
+
+
+def history_show(invocation: Invocation, run_id: str) -> Answer:
+    """UsageError for a run that is not remembered."""
+    from storage_sync.service.run_rows import changed_rows, rows_json
+    from storage_sync.state.history import KEEP_RUNS
+    from storage_sync.values.visible import clean
+
+    warnings: list[str] = []
+    with open_history(invocation, warnings) as book:
+        run = next((run for run in book.runs(limit=KEEP_RUNS) if run.id == run_id), None)
+        folder = book.path.parent
+    if run is None:
+        raise UsageError(f"no run {run_id} is remembered", hint="storage-sync history lists the runs")
+    found = changed_rows(folder, run_id)
+    touched = run.new or run.changed or run.gone
+    said = found.said if touched or found.rows else "this run changed no row"
+    extra = {
+        "run": run_json(run),
+        "rows": rows_json(found.rows),
+        "rows_total": found.total,
+        "rows_cut": found.cut,
+        "rows_note": said or None,
+        "undoable": found.undoable,
+    }
+    lines = [
+        (row.table, row.key, row.kind, column, before, after)
+        for row in found.rows
+        for column, before, after in _cells(row)
+    ]
+    head = ("table", "key", "change", "field", "before", "after")
+    cells = [tuple(clean(cell) for cell in line) for line in lines]
+    texts = [told_table(invocation, head, cells) if cells else "", said]
+    if found.cut:
+        texts.append(f"Of {found.cut:,} rows what the run left in them is not kept: 8 MiB of it are, a run.")
+    following = f"storage-sync undo {run_id}" if found.undoable else None
+    outcome = told("history", extra, warnings=tuple(warnings), next_action=following)
+    return Answer(outcome, "\n\n".join(part for part in texts if part))
+
+
+def _cells(row: ChangedRow) -> list[tuple[str, str, str]]:
+    """Name, before and after of each field that the run changed; one line for a row without any."""
+    changed = [column for column in row.columns if not column.equal]
+    if row.kind != "changed" or not changed:
+        # all of such a row is new or gone: its fields are in the document
+        return [("", "", row.reason or ("not kept" if row.cut else ""))]
+    after = "not kept" if row.cut else ""
+    return [(one.name, one.primary or "", after or one.cache or "") for one in changed]
 
 
 # ------------------------------------------------------------------------------------------- metrics

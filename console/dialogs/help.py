@@ -1,10 +1,11 @@
-"""Help of one screen: its keys, the keys everywhere, and the words. Searchable."""
+"""Help of one screen: the labels of the panel in focus, its keys, the keys everywhere, and the words. Searchable."""
 
 from __future__ import annotations
 
 import textwrap
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -14,6 +15,7 @@ from textual.widgets import Input
 from console.dialogs.dialog import Dialog
 from console.keys.table import KEYS, SCREENS, Key, help_groups
 from console.views.entry import Entry
+from console.views.labels import LABELS
 from widgets.glyphs import Look, Tone
 from widgets.line import Line, Piece, cell, muted, plain
 from widgets.virtual_table import VirtualTable
@@ -45,12 +47,16 @@ class HelpDialog(Dialog[None]):
         Binding("slash", "search", "Search", show=False, priority=True),
     ]
 
-    def __init__(self, look: Look, screen: str, notes: tuple[str, ...] = (), table: tuple[Key, ...] = KEYS) -> None:
+    def __init__(
+        self, look: Look, screen: str, notes: tuple[str, ...] = (), table: tuple[Key, ...] = KEYS, panel: str = ""
+    ) -> None:
+        """`panel`: id of the one in focus, whose labels are explained."""
         super().__init__()
         self.look = look
         self._screen_id = screen
         self._notes = notes
         self._table = table
+        self._panel = panel
         self._text = ""
         self.frame = Vertical(classes="dialog tall")
         self.list = VirtualTable(look, id="help-list", cursor=False, empty="no key or word matches")
@@ -76,7 +82,7 @@ class HelpDialog(Dialog[None]):
 
     def _fill(self) -> None:
         room = self.list.size.width - BEFORE if self.list.size.width else WIDE
-        lines = help_lines(self._screen_id, self._notes, self._text, self.look, self._table, room)
+        lines = help_lines(self._screen_id, self._notes, self._text, self.look, self._table, room, self._panel)
 
         def row(index: int, _width: int) -> Line:
             return lines[index]
@@ -108,8 +114,12 @@ def help_lines(
     look: Look,
     table: tuple[Key, ...] = KEYS,
     room: int = WIDE,
+    panel: str = "",
 ) -> list[Line]:
-    """All lines that match `text`, under their headings; an explanation goes on below after `room` cells."""
+    """All lines that match `text`, under their headings; an explanation goes on below after `room` cells.
+
+    The labels of `panel` come first.
+    """
     glyphs = look.glyphs
     wanted = text.lower()
     lines: list[Line] = []
@@ -117,6 +127,8 @@ def help_lines(
         (heading, [(glyphs.plain(key.shown), key.tooltip) for key in keys])
         for heading, keys in help_groups(screen, table)
     ]
+    if panel in LABELS:
+        groups.insert(0, ("THIS PANEL", list(LABELS[panel])))
     groups.append(("WORDS", list(WORDS)))
     if notes:
         groups.append(("NOW", [("", note) for note in notes]))
@@ -130,5 +142,8 @@ def help_lines(
 
 def _rows(name: str, said: str, look: Look, room: int) -> list[Line]:
     first, *rest = textwrap.wrap(look.glyphs.plain(said), max(room, NAMES)) or [""]
-    head: Line = (*muted("  "), *cell(name, NAMES, look.glyphs, tone=Tone.ACCENT), *plain(f" {first}"))
+    if cell_len(name) > NAMES:
+        head: Line = (*muted("  "), Piece(name, Tone.ACCENT))
+        return [head, *(plain(f"{' ' * BEFORE}{text}") for text in (first, *rest))]
+    head = (*muted("  "), *cell(name, NAMES, look.glyphs, tone=Tone.ACCENT), *plain(f" {first}"))
     return [head, *(plain(f"{' ' * BEFORE}{text}") for text in rest)]

@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.events import Resize
 
 from console.dialogs.dialog import Dialog
-from console.views.log_buffer import HEAD, LEVELS, Journal, draw
+from console.views.log_buffer import HEAD, LEVEL_WORDS, LEVELS, Journal, draw
 from storage_sync.values.visible import LONGEST
 from widgets.glyphs import Look
 from widgets.line import Line, Piece
@@ -56,7 +56,7 @@ class LogDialog(Dialog[None]):
             return (Piece(" " * HEAD), *drawn[-1:]) if place else drawn
 
         self.table.show(len(rows), row, (self._journal.revision, self._level, room))
-        self.frame.border_title = f"Log: {self._level}{'+' if self._level != LEVELS[-1] else ''}, {len(lines):,} lines"
+        self.frame.border_title = f"Log: {LEVEL_WORDS[self._level]}, {len(lines):,}"
 
     def action_level(self) -> None:
         self._level = LEVELS[(LEVELS.index(self._level) + 1) % len(LEVELS)]

@@ -63,7 +63,7 @@ _HINTS = {
     Step.WAITING: "esc close",
     Step.PLAN: "enter choose   ctrl+s save plan   esc close",
     Step.RUN: "x cancel   esc hide   L log   ? help",
-    Step.RESULT: "enter choose   u undo   L log   esc close",
+    Step.RESULT: "enter choose   U undo   L log   esc close",
     Step.REFUSED: "L log   esc close",
 }
 
@@ -76,7 +76,7 @@ class PlanDialog(Dialog[str]):
         Binding("escape,q", "close", "Close", show=False),
         Binding("ctrl+s", "save", "Save plan", show=False),
         Binding("x", "stop", "Cancel", show=False),
-        Binding("u", "undo", "Undo", show=False),
+        Binding("U", "undo", "Undo", show=False),
         Binding("L", "app.log", "Log", show=False),
         Binding("question_mark,f1", "app.help", "Help", show=False),
         Binding("left,up", "app.focus_previous", show=False),
@@ -227,7 +227,7 @@ class PlanDialog(Dialog[str]):
 
     def _hint(self) -> None:
         more = "PgDn more   " if self.scroller.show_vertical_scrollbar else ""
-        keys = _HINTS[self._step] if self.buttons["undo"].display else _HINTS[self._step].replace("u undo   ", "")
+        keys = _HINTS[self._step] if self.buttons["undo"].display else _HINTS[self._step].replace("U undo   ", "")
         self.frame.border_subtitle = f"{more}{keys}"
 
     def _lines(self, width: int) -> list[Line]:

@@ -11,6 +11,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 
 from console.dialogs.note import NoteDialog
+from console.dialogs.run_rows import RunRowsDialog
 from console.dialogs.text import TextDialog
 from console.keys.bindings import bindings
 from console.keys.table import HISTORY
@@ -20,7 +21,7 @@ from console.views import runs as words
 from console.views.columns import Column
 from console.views.frame import Frame
 from storage_sync.values import visible
-from storage_sync.values.answers import PastRun, RunDetail, Runs
+from storage_sync.values.answers import ChangedRows, PastRun, RunDetail, Runs
 from storage_sync.values.events import Refused
 from storage_sync.values.snapshot import Snapshot
 from widgets.chart import ChartStack
@@ -42,6 +43,8 @@ _COLUMNS = (
     Column("exit", 4, right=True, wide=90),
     Column("result", 0),
 )
+ROWS_SHOWN = 1_000
+"""Rows of one run that are listed; `history show` has them all."""
 _FIELDS = frozenset({"id", "kind", "why", "result", "exit", "started"})
 _ORDERS = (
     ("took", lambda past: (False, past.summary.took_s)),
@@ -58,9 +61,11 @@ class HistoryScreen(RowsScreen):
     name_id = HISTORY
     BINDINGS: ClassVar[list[BindingType]] = bindings(HISTORY)
 
-    def __init__(self, look: Look, desk: Desk, replay: Callable[[str], None]) -> None:
-        """`replay`: leaves for the recording in a file."""
+    def __init__(self, look: Look, desk: Desk, replay: Callable[[str], None], undo: Callable[[str], object]) -> None:
+        """`replay`: leaves for the recording in a file. `undo`: plans to take the run of this id back."""
         super().__init__(look, desk)
+        self._undo = undo
+        self._rows_asked: int | None = None
         self._replay = replay
         self.left = Panel(look, id="chart-left", focusable=False)
         self.right = Panel(look, id="chart-right", focusable=False)
@@ -178,6 +183,39 @@ class HistoryScreen(RowsScreen):
         return past.summary.id if past is not None else ""
 
     def action_open(self) -> None:
+        """The rows that the chosen run changed."""
+        past = self._list.at(self.table.cursor)
+        if past is None:
+            return
+        if self._rows_asked is not None:
+            self.desk.forget(self._rows_asked)
+        self._rows_asked = self.desk.ask(
+            "run_rows", answered=self._rows_found, refused=self._no_rows, run_id=past.summary.id, limit=ROWS_SHOWN
+        )
+
+    def _rows_found(self, value: object) -> None:
+        self._rows_asked = None
+        if isinstance(value, ChangedRows) and self.is_current:
+            title = visible.clean(value.run_id, ascii_only=self.look.glyphs.is_ascii)
+            self.app.push_screen(RunRowsDialog(self.look, title, value, self._copied_text), self._chosen_undo)
+
+    def _no_rows(self, refused: Refused) -> None:
+        self._rows_asked = None
+        self.tell(refused.reason, failed=True)
+
+    def _chosen_undo(self, run_id: str | None) -> None:
+        if run_id:
+            self._undo(run_id)
+
+    def action_undo(self) -> None:
+        """Plan to take the chosen run back."""
+        past = self._list.at(self.table.cursor)
+        if past is None:
+            self.tell("nothing is chosen")
+        else:
+            self._undo(past.summary.id)
+
+    def action_document(self) -> None:
         """The whole document of the chosen run."""
         past = self._list.at(self.table.cursor)
         if past is None:

@@ -16,7 +16,7 @@ from console.screens.base import BaseScreen
 from console.views.checks import check_list
 from console.views.frame import Frame
 from console.views.freshness import freshness
-from console.views.log_buffer import LEVELS, Journal, draw
+from console.views.log_buffer import LEVEL_WORDS, LEVELS, Journal, draw
 from console.views.run import sync_meter
 from console.views.stores import cache_card, primary_card
 from console.views.troubles import Troubles, in_order, troubles, worst
@@ -104,7 +104,8 @@ class OverviewScreen(BaseScreen):
 
         table.show(len(lines), row, (self._journal.revision, self._level))
         followed = "following" if table.following else "held, G follows"
-        right = f"{self._level}{'+' if self._level != LEVELS[-1] else ''}   {followed}   {self._dropped:,} dropped"
+        dropped = f"   {self._dropped:,} dropped" if self._dropped else ""
+        right = f"{LEVEL_WORDS[self._level]}   {followed}{dropped}"
         self.log_title.value = FactList("Activity", right, ())
 
     def on_virtual_table_moved(self, _event: VirtualTable.Moved) -> None:

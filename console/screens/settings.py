@@ -18,7 +18,6 @@ from console.views import settings as words
 from console.views.columns import Column
 from console.views.entry import Entry
 from console.views.frame import Frame
-from console.views.themes import PALETTES
 from storage_sync.values.answers import PrimaryTried, SettingEdit, SettingsPreview, SettingsWritten
 from storage_sync.values.events import Refused
 from storage_sync.values.snapshot import Setting
@@ -148,14 +147,6 @@ class ConfigScreen(RowsScreen):
             self.redraw()
         else:
             self.tell("this setting was not edited")
-
-    def action_next_theme(self) -> None:
-        """Show the next theme now; `w` keeps it."""
-        names = [palette.name for palette in PALETTES]
-        place = names.index(self.app.theme) + 1 if self.app.theme in names else 0
-        self.app.theme = names[place % len(names)]
-        self._edits["ui.theme"] = self.app.theme
-        self.redraw()
 
     # writing
 

@@ -94,7 +94,7 @@ def _facts(outcome: Outcome, look: Look) -> list[Line]:
     moved = f"{fmt.plural(transfer.requests, 'request')}   {fmt.size(transfer.bytes_received)} received"
     facts.append(_fact("took", plain(f"{fmt.took(took)}   {moved}")))
     if can_be_undone(outcome):
-        facts.append(_fact("undo", plain(f"u takes {_clean(outcome.run_id, look)} back")))
+        facts.append(_fact("undo", plain(f"U takes {_clean(outcome.run_id, look)} back")))
     return facts
 
 

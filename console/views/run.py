@@ -7,7 +7,7 @@ from console.views.frame import Frame
 from console.views.states import WRITING, is_held, states_of
 from console.views.top import heartbeat
 from storage_sync.values.outcome import CacheState
-from storage_sync.values.snapshot import PrimaryStatus, Run, StepState
+from storage_sync.values.snapshot import PrimaryStatus, Run, RunSummary, StepState
 from widgets import fmt
 from widgets.facts import Fact
 from widgets.glyphs import Role
@@ -200,6 +200,17 @@ def _last(frame: Frame) -> tuple[Fact, ...]:
     if not frame.snapshot.history.last:
         return ()
     last = frame.snapshot.history.last[0]
-    rows = f"+{last.new:,}  ~{last.changed:,}  -{last.gone:,}  in {fmt.took(last.took_s)}"
-    transfer = f"{fmt.plural(last.requests, 'request')}, {fmt.size(last.bytes_received)} received"
-    return (Fact("last", plain(rows), extra=muted(transfer)),)
+    return (Fact("last", plain(what_changed(last)), extra=muted(transfer(last))),)
+
+
+def what_changed(run: RunSummary) -> str:
+    """`+3  ~0  -1  in 43 ms`, or that nothing was changed."""
+    rows = f"+{run.new:,}  ~{run.changed:,}  -{run.gone:,}" if run.new or run.changed or run.gone else "no row changed"
+    return f"{rows}  in {fmt.took(run.took_s)}"
+
+
+def transfer(run: RunSummary) -> str:
+    """What went over the network."""
+    if not run.requests:
+        return "nothing went over the network"
+    return f"{fmt.plural(run.requests, 'request')}, {fmt.size(run.bytes_received)} received"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from console.views.frame import Frame
 from console.views.hints import in_keys
+from console.views.run import transfer
 from storage_sync.values.answers import PastRun, RunDetail, Runs
 from storage_sync.values.outcome import Word
 from storage_sync.values.snapshot import RunSummary
@@ -217,7 +218,7 @@ def _did(
             extra=muted(f"in all {fmt.took(run.took_s)}"),
             whole=True,
         ),
-        Fact("transfer", plain(f"{fmt.plural(run.requests, 'request')}, {fmt.size(run.bytes_received)} received")),
+        Fact("transfer", plain(transfer(run))),
     )
 
 

@@ -116,7 +116,7 @@ def _shorter(said: str) -> tuple[str, ...]:
 
 def _next(frame: Frame) -> Fact:
     primary = frame.snapshot.primary
-    backoff = muted(f"backoff {fmt.age(primary.backoff_s)}") if primary.backoff_s else muted("backoff none")
+    backoff = muted(f"backoff {fmt.age(primary.backoff_s)}") if primary.backoff_s else ()
     if primary.next_at is None:
         return Fact("next", muted("not planned"))
     left = max(0.0, primary.next_at - frame.now)

@@ -124,7 +124,7 @@ async def _commit(context: Context, look: Look, checkpoint: Checkpoint, intent: 
     aside = await session.on_cache_thread(put_aside, context, leaving, generation, now)
     if intent.spent:
         await session.on_cache_thread(_spend, context, intent.spent, generation)
-    steps = [Step(one.table, one.key, one.before, digest(one.after)) for one in intent.changes]
+    steps = [Step(one.table, one.key, one.before, digest(one.after), one.after) for one in intent.changes]
     await session.on_cache_thread(undo.remember, context, look.generation, generation, now, steps)
     context.tracker.step(Phase.COMMIT)
     meta = {META_KEY: encode_checkpoint(replace(checkpoint, generation=generation))}

@@ -195,23 +195,34 @@ def line(outcome: Outcome, *, planned: bool = False) -> str:
         return f"plan {outcome.proposal.id}: {pending}" if outcome.proposal is not None else "no plan"
     parts = [headline(outcome)]
     if outcome.command in ("sync", "repair", "rebuild", "demo"):
-        quiet = "nobody wrote to the primary since it was read" if "renewed" in outcome.extra else "nothing changed"
-        parts.append(counted.words or quiet)
+        parts.append(counted.words or _unchanged(outcome))
     elif outcome.command not in NOT_PROVING and (pending := tally(outcome, planned=True).words):
-        parts.append(f"{pending} to write")
+        parts.append(f"a sync would do this: {pending}")
     if counted.quarantined and outcome.command != "orphans":
         parts.append(f"{rows(counted.quarantined)} quarantined")
     if only := only_in_cache(counted):
         parts.append(only)
-    held = outcome.look is not None and bool(outcome.look.held_by)
-    if tally(outcome, planned=True).touched and held:
+    if _waits_for_holder(outcome):
         # its checks fail as long as rows wait, which the number says better
-        parts.append("in a copy of the held file")
+        parts.append("compared with a copy of the file, which another process holds")
     elif failed := failed_checks(outcome):
         parts.append(f"{plural(len(failed), 'check')} failed: {', '.join(failed)}")
     elif outcome.command == "verify":
         parts.append(f"{plural(len(outcome.checks), 'check')} made")
     return "; ".join(parts)
+
+
+def _unchanged(outcome: Outcome) -> str:
+    """Why a run wrote no row."""
+    if _waits_for_holder(outcome):
+        return f"nothing written yet, {waits(outcome, 'its holder')}"
+    return "nobody wrote to the primary since it was read" if "renewed" in outcome.extra else "nothing changed"
+
+
+def _waits_for_holder(outcome: Outcome) -> bool:
+    """Whether there is something to write to a cache that another process holds."""
+    held = outcome.look is not None and bool(outcome.look.held_by)
+    return held and tally(outcome, planned=True).touched > 0
 
 
 def waits(outcome: Outcome, holder: str) -> str:

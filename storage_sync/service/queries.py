@@ -21,6 +21,7 @@ from storage_sync.service import (
     exports,
     history_queries,
     quarantine_queries,
+    run_rows,
     settings_editing,
     unfinished_builds,
 )
@@ -38,6 +39,7 @@ QUESTIONS: Mapping[str, Question] = {
     "runs": history_queries.runs,
     "run_detail": history_queries.run_detail,
     "check_runs": history_queries.check_runs,
+    "run_rows": run_rows.run_rows,
     "differences": differences.differences,
     "export_rows": exports.export_rows,
     "quarantine": quarantine_queries.quarantine,

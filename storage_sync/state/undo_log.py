@@ -1,9 +1,10 @@
-"""What the newest runs changed, so that it can be taken back (docs/cli.md#undo).
+"""What the newest runs changed, so that it can be looked at and taken back (docs/cli.md#undo).
 
 A SQLite file in the state folder, beside the rows set aside. Set-aside rows are what the primary cannot give back
 and stay until an operator decides; this log is a convenience with bounds: the newest `KEEP_RUNS` runs, and the bytes
 of a run only up to `KEEP_BYTES`. A run above that is remembered without its rows (`whole` is False), and its undo can
-only put back what was set aside. So a failure here costs a warning, never a run.
+only put back what was set aside. What a run left in the rows is kept too, to be looked at, up to `KEEP_AFTER` bytes.
+So a failure here costs a warning, never a run.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from storage_sync.files.kinds import require_readable
@@ -19,9 +21,13 @@ from storage_sync.files.writing import ensure_file
 from storage_sync.state.database import Database, Words
 
 FILE_NAME = "undo.db"
-KEEP_RUNS = 10
+KEEP_RUNS = 30
 KEEP_BYTES = 64 << 20
 """Bytes of one run that are kept, and of all runs together."""
+KEEP_AFTER = 8 << 20
+"""Bytes of one run's rows as it left them: undo needs none of them, so those that come later are not kept."""
+KEEP_REJECTED = 10_000
+"""Rejected rows of one run that are listed."""
 
 _WORDS = Words("what undo needs")
 _SCHEMA = """
@@ -42,21 +48,56 @@ CREATE TABLE IF NOT EXISTS steps (
     after  BLOB
 );
 CREATE INDEX IF NOT EXISTS steps_run ON steps (run);
+CREATE TABLE IF NOT EXISTS left_there (
+    run    INTEGER NOT NULL REFERENCES runs (seq) ON DELETE CASCADE,
+    tbl    TEXT NOT NULL,
+    key    TEXT NOT NULL,
+    value  BLOB NOT NULL,
+    PRIMARY KEY (run, tbl, key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rejected (
+    run    INTEGER NOT NULL REFERENCES runs (seq) ON DELETE CASCADE,
+    tbl    TEXT NOT NULL,
+    key    TEXT NOT NULL,
+    reason TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS rejected_run ON rejected (run);
+CREATE TABLE IF NOT EXISTS taken_back (run INTEGER PRIMARY KEY REFERENCES runs (seq) ON DELETE CASCADE);
 """
 _RUN = """
 SELECT id, kind, generation, at, whole, file, count(steps.run), coalesce(sum(length(before)), 0)
 FROM runs LEFT JOIN steps ON steps.run = runs.seq WHERE generation <= ?
 """
+_STANDING = " AND NOT EXISTS (SELECT 1 FROM taken_back WHERE taken_back.run = runs.seq)"
+_NEWEST_FIRST = " GROUP BY runs.seq ORDER BY runs.seq DESC"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One row that a run changed: its bytes before (None: absent), and the whole blake3 of those after it."""
+    """One row that a run changed: its bytes before (None: absent), and the whole blake3 of those after it.
+
+    `left`: the bytes after it; None: absent, or not kept.
+    """
 
     table: str
     key: str
     before: bytes | None
     after: bytes | None
+    left: bytes | None = None
+
+    @property
+    def cut(self) -> bool:
+        """Whether the row is there after the run, and its bytes are not kept."""
+        return self.after is not None and self.left is None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row of the primary that the cache could not take in a run."""
+
+    table: str
+    key: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +145,9 @@ class UndoLog:
         *,
         live: int,
         file: str | None = None,
+        rejected: Iterable[Rejected] = (),
         keep_bytes: int = KEEP_BYTES,
+        keep_after: int = KEEP_AFTER,
     ) -> bool:
         """Remember a run before its commit of `generation`; False when its rows are too many bytes to be kept.
 
@@ -117,13 +160,23 @@ class UndoLog:
                 "INSERT INTO runs (id, kind, generation, at, whole, file) VALUES (?, ?, ?, ?, 1, ?)",
                 (run_id, kind, generation, at, file),
             ).lastrowid
-            held = 0
+            connection.executemany(
+                "INSERT INTO rejected VALUES (?, ?, ?, ?)",
+                ((seq, row.table, row.key, row.reason) for row in islice(rejected, KEEP_REJECTED)),
+            )
+            held = left = 0
             for step in steps:
                 held += len(step.before or b"")
                 if held > keep_bytes:
                     connection.execute("DELETE FROM steps WHERE run = ?", (seq,))
+                    connection.execute("DELETE FROM left_there WHERE run = ?", (seq,))
                     connection.execute("UPDATE runs SET whole = 0 WHERE seq = ?", (seq,))
                     return False
+                if step.left is not None and left + len(step.left) <= keep_after:
+                    left += len(step.left)
+                    connection.execute(
+                        "INSERT INTO left_there VALUES (?, ?, ?, ?)", (seq, step.table, step.key, step.left)
+                    )
                 connection.execute(
                     "INSERT INTO steps VALUES (?, ?, ?, ?, ?)", (seq, step.table, step.key, step.before, step.after)
                 )
@@ -131,8 +184,16 @@ class UndoLog:
 
     def runs(self, live: int) -> list[UndoRun]:
         """What can be taken back of a cache of generation `live`, newest first."""
+        return self._listed(_RUN + _STANDING + _NEWEST_FIRST, live)
+
+    def run(self, run_id: str, live: int) -> UndoRun | None:
+        """One run, taken back or not; None when nothing is kept of it."""
+        found = self._listed(_RUN + " AND id = ?" + _NEWEST_FIRST, live, run_id)
+        return found[0] if found else None
+
+    def _listed(self, query: str, *values: object) -> list[UndoRun]:
         with self._database.reading() as connection:
-            found = connection.execute(_RUN + " GROUP BY runs.seq ORDER BY runs.seq DESC", (live,)).fetchall()
+            found = connection.execute(query, values).fetchall()
         return [
             UndoRun(run_id, kind, generation, at, bool(whole), file, rows, size)
             for run_id, kind, generation, at, whole, file, rows, size in found
@@ -142,21 +203,31 @@ class UndoLog:
         """What one run changed; at most `KEEP_BYTES` of values."""
         with self._database.reading() as connection:
             found = connection.execute(
-                "SELECT tbl, key, before, after FROM steps JOIN runs ON steps.run = runs.seq WHERE runs.id = ?"
-                " ORDER BY tbl, key",
+                "SELECT tbl, key, before, after, value FROM steps JOIN runs ON steps.run = runs.seq"
+                " LEFT JOIN left_there USING (run, tbl, key) WHERE runs.id = ? ORDER BY tbl, key",
                 (run_id,),
             ).fetchall()
         return [Step(*fields) for fields in found]
 
+    def rejected(self, run_id: str) -> list[Rejected]:
+        """Rows that one run had to reject, or an earlier one, so that they still lack; at most `KEEP_REJECTED`."""
+        with self._database.reading() as connection:
+            found = connection.execute(
+                "SELECT tbl, key, reason FROM rejected JOIN runs ON rejected.run = runs.seq WHERE runs.id = ?"
+                " ORDER BY tbl, key",
+                (run_id,),
+            ).fetchall()
+        return [Rejected(*fields) for fields in found]
+
     def forget(self, run_id: str) -> None:
-        """This run was taken back."""
+        """This run was taken back: it is only looked at from now on."""
         with self._database.writing() as connection:
-            connection.execute("DELETE FROM runs WHERE id = ?", (run_id,))
+            connection.execute("INSERT OR IGNORE INTO taken_back SELECT seq FROM runs WHERE id = ?", (run_id,))
 
     def _prune(self, connection: sqlite3.Connection, live: int) -> None:
         """Make room for one more run."""
         held = 0
-        for place, run in enumerate(self.runs(live), 1):
+        for place, run in enumerate(self._listed(_RUN + _NEWEST_FIRST, live), 1):
             held += run.bytes
             if place >= KEEP_RUNS or held > KEEP_BYTES:
                 connection.execute("DELETE FROM runs WHERE id = ?", (run.id,))

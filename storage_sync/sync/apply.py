@@ -68,7 +68,13 @@ async def apply(context: Context, compared: Compared) -> tuple[int, _native.Appl
     aside = await session.on_cache_thread(_set_aside, context, compared, generation, now)
     if not look.sibling:
         await session.on_cache_thread(
-            undo.remember, context, look.generation, generation, now, undo.of_staging(compared)
+            undo.remember,
+            context,
+            look.generation,
+            generation,
+            now,
+            undo.of_staging(compared),
+            undo.rejected_of_staging(compared),
         )
     context.tracker.step(Phase.COMMIT)
     if look.sibling:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from storage_sync import _native
-from storage_sync.state.undo_log import Step, UndoLog
+from storage_sync.state.undo_log import Rejected, Step, UndoLog
 from storage_sync.sync.compare import Compared
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.values.errors import LocalIO
@@ -24,7 +24,7 @@ def of_staging(compared: Compared) -> Iterator[Step]:
         while page := staging.staged(table, after, PAGE):
             after = page[-1][0]
             for (key, new), old in zip(page, copy.file.get(table, [key for key, _ in page]), strict=True):
-                yield Step(table, key, old, _native.digest("blake3", new))
+                yield Step(table, key, old, _native.digest("blake3", new), new)
         after = None
         while keys := staging.removals(table, after, PAGE):
             after = keys[-1]
@@ -38,10 +38,26 @@ def of_staging(compared: Compared) -> Iterator[Step]:
                 yield Step(table, key, value, None)
 
 
-def remember(context: Context, live: int, generation: int, now: float, steps: Iterable[Step]) -> None:
+def rejected_of_staging(compared: Compared) -> Iterator[Rejected]:
+    """Each row of the primary that the cache cannot take."""
+    after = None
+    while page := compared.staged.staging.refused(after, PAGE):
+        after = f"{page[-1][0]}\0{page[-1][1]}"
+        for table, key, column, reason in page:
+            yield Rejected(table, key, f"{column}: {reason}" if column else reason)
+
+
+def remember(
+    context: Context,
+    live: int,
+    generation: int,
+    now: float,
+    steps: Iterable[Step],
+    rejected: Iterable[Rejected] = (),
+) -> None:
     """Before the commit of `generation` to a cache of generation `live`; `now` in UTC epoch seconds."""
     run = context.tracker.run
-    _write(context, lambda log: log.put(run.id, run.kind, generation, now, steps, live=live))
+    _write(context, lambda log: log.put(run.id, run.kind, generation, now, steps, live=live, rejected=rejected))
 
 
 def remember_file(context: Context, generation: int, now: float, kept: str) -> None:

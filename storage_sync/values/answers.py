@@ -43,6 +43,38 @@ class RunDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangedRow:
+    """A row that a run changed. `kind`: added, changed, removed or rejected.
+
+    `columns`: its fields, `primary` before the run and `cache` after it.
+
+    `cut`: what the run left in it is not kept any more. `reason`: why it was rejected.
+    """
+
+    table: str
+    key: str
+    kind: str
+    columns: tuple[ColumnDifference, ...] = ()
+    cut: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedRows:
+    """What one run changed, a page of it. `total`: rows of all pages; `cut`: those of which one side is not kept.
+
+    `said`: why rows are not listed, '' when they are. `undoable`: whether the run can be taken back.
+    """
+
+    run_id: str
+    rows: tuple[ChangedRow, ...] = ()
+    total: int = 0
+    cut: int = 0
+    said: str = ""
+    undoable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CheckRun:
     """How the checks of one run ended."""
 

@@ -207,17 +207,6 @@ async def test_c_tests_the_connection_with_unsaved_edits() -> None:
         assert "no: 401 Unauthorized" in screen_text(app)
 
 
-async def test_t_shows_the_next_theme_and_w_would_keep_it() -> None:
-    app, bridge = console(scene_with())
-    async with live(app) as pilot:
-        await opened(app, pilot, "t")
-        assert app.theme == "calm-light"
-        assert "1 unsaved" in screen_text(app)
-        await pilot.press("w")
-        edits: Any = asked(bridge)[-1][1]["edits"]
-        assert edits == (SettingEdit("ui.theme", "calm-light"),)
-
-
 @pytest.mark.parametrize(("text", "number"), [("key:ui", 2), ("from:env", 1), ("!default", 3), ("applies:now", 3)])
 async def test_slash_filters_and_escape_clears(text: str, number: int) -> None:
     app, _ = console(scene_with())

@@ -163,7 +163,7 @@ DIALOGS = (
     ),
     Dialog(
         "Replay",
-        by("4", "w"),
+        by("4", "ctrl+o"),
         "NoteDialog",
         "note",
         ("note", "cancel", "ok"),

@@ -270,9 +270,9 @@ async def test_a_damaged_old_file_is_kept_and_never_put_back() -> None:
         await answer(app, bridge, pilot, "execute", outcome_of(extra=extra))
         text = screen_text(app)
         assert "cache.redb.corrupt-20260902T143331Z" in text
-        assert "u undo" not in text
+        assert "U undo" not in text
         assert "Undo…" not in text
-        await pilot.press("u")
+        await pilot.press("U")
         await settle(app, pilot)
         assert [kind for kind, _ in asked(bridge)].count("make_plan") == 1
 
@@ -376,7 +376,7 @@ async def test_all_that_match_are_marked_and_the_marks_cleared() -> None:
         await pilot.press("a")
         await pilot.pause()
         assert "4 marked" in screen_text(app)
-        await pilot.press("A")
+        await pilot.press("C")
         await pilot.pause()
         assert "marked" not in screen_text(app)
         await pilot.press("a", "escape")

@@ -13,6 +13,7 @@ from textual.widgets import Input
 
 from console.app.app import REPLAY_ASKED, Console
 from console.dialogs.note import NoteDialog
+from console.dialogs.run_rows import RunRowsDialog
 from console.dialogs.text import TextDialog
 from console.screens.history import HistoryScreen
 from console.screens.rows import what_fits
@@ -20,7 +21,7 @@ from console.views import runs
 from console.views.frame import Frame
 from console.views.matching import matcher
 from console.views.verdict import verdict
-from storage_sync.values.answers import PastRun, RunDetail, Runs
+from storage_sync.values.answers import ChangedRows, PastRun, RunDetail, Runs
 from storage_sync.values.events import Answer, Refused
 from storage_sync.values.snapshot import StartFacts
 from tests.console.app import asked, console, live, screen_text, settle
@@ -217,11 +218,11 @@ async def test_y_copies_the_id_and_e_exports_what_is_shown() -> None:
         assert "storage-sync-rows" in screen_text(app)
 
 
-async def test_enter_opens_the_document_and_y_copies_it() -> None:
+async def test_j_opens_the_document_and_y_copies_it() -> None:
     app, bridge = console("in_sync")
     async with live(app, size=(100, 30)) as pilot:
         await opened(app, bridge, pilot)
-        await pilot.press("enter")
+        await pilot.press("J")
         await pilot.pause()
         assert isinstance(app.screen, TextDialog)
         assert '"verdict": "IN_SYNC"' in screen_text(app)
@@ -232,13 +233,46 @@ async def test_enter_opens_the_document_and_y_copies_it() -> None:
         assert isinstance(app.screen, HistoryScreen)
 
 
-async def test_w_leaves_for_a_recording_that_is_there(tmp_path: Path) -> None:
+async def test_a_run_opens_into_its_rows_and_these_into_their_fields_before_and_after() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(120, 40)) as pilot:
+        await opened(app, bridge, pilot)
+        await pilot.press("enter")
+        await answered(app, bridge, pilot)
+        assert isinstance(app.screen, RunRowsDialog)
+        text = screen_text(app)
+        assert "~ changed" in text
+        assert "write the report of May" in text
+        await pilot.press("j")
+        await settle(app, pilot)
+        assert "sort the mail" in screen_text(app)
+        await pilot.press("y")
+        assert app.clipboard.startswith("episodes/")
+        await pilot.press("U")
+        await settle(app, pilot)
+        assert asked(bridge)[-1] == ("make_plan", {"kind": "undo", "run_id": "s-4120"})
+
+
+async def test_a_run_without_rows_says_why_there_are_none() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(120, 40)) as pilot:
+        await opened(app, bridge, pilot)
+        await pilot.press("enter")
+        await settle(app, pilot)
+        bridge.post(Answer(bridge.asked[-1].id, ChangedRows("s-4120", said="nothing of it is kept")))
+        await settle(app, pilot)
+        assert "nothing of it is kept" in screen_text(app)
+        await pilot.press("U", "y")
+        assert isinstance(app.screen, RunRowsDialog)
+
+
+async def test_ctrl_o_leaves_for_a_recording_that_is_there(tmp_path: Path) -> None:
     file = tmp_path / "[b]session.jsonl"
     app, bridge = console("in_sync")
     async with live(app, size=(100, 30), notifications=True) as pilot:
         await opened(app, bridge, pilot)
         for text in ("", str(file)):
-            await pilot.press("w")
+            await pilot.press("ctrl+o")
             await pilot.pause()
             assert isinstance(app.screen, NoteDialog)
             app.screen.query_one(Input).value = text
@@ -247,12 +281,12 @@ async def test_w_leaves_for_a_recording_that_is_there(tmp_path: Path) -> None:
             assert isinstance(app.screen, HistoryScreen)
         assert "there is no file" in screen_text(app)
         file.touch()
-        await pilot.press("w")
+        await pilot.press("ctrl+o")
         await pilot.pause()
         await pilot.press("escape")
         await pilot.pause()
         assert app.replay_file == ""
-        await pilot.press("w")
+        await pilot.press("ctrl+o")
         await pilot.pause()
         app.screen.query_one(Input).value = str(file)
         await pilot.press("enter", "enter")
@@ -281,7 +315,7 @@ async def test_hostile_values_are_shown_as_they_are(size: tuple[int, int]) -> No
         text = screen_text(app)
         assert "[/b][red]x 名前 \\e[31m" in text
         assert "\x1b" not in text
-        await pilot.press("enter")
+        await pilot.press("J")
         await pilot.pause()
         assert isinstance(app.screen, TextDialog)
 

@@ -152,7 +152,7 @@ WALKS = (
     ("2", "j", "enter", "j", "enter", "enter"),
     ("3", "slash", "words nowhere", "enter", "G", "k", "enter", "escape", "e"),
     ("4", "j", "enter", "escape", "e"),
-    ("5", "c", "j", "enter", "t", "w", "right", "enter"),
+    ("5", "c", "j", "enter", "w", "right", "enter"),
     ("u", *"jjjjjjjjj", "e"),
     ("s", "right", "enter"),
     ("L",),

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual.binding import Binding
 
+from console.dialogs.dialog import Dialog
 from console.dialogs.help import help_lines
 from console.keys.bindings import bindings
 from console.keys.table import EVERYWHERE, KEYS, LISTS, QUARANTINE, REPLAY, SCREENS, footer, help_groups
+from console.views.labels import LABELS
 from console.views.top import keys as footer_value
 from console.views.verdict import verdict
-from tests.console.app import console
+from tests.console.app import console, live, screen_text, settle
+from widgets.check_list import CheckList
+from widgets.freshness import Freshness
 from widgets.glyphs import ASCII, Look
 from widgets.key_bar import paint
 from widgets.line import text_of
+from widgets.panel import Panel
+from widgets.store_card import StoreCard
+from widgets.sync_meter import SyncMeter
 
 NAMES = [name for name, _, _ in SCREENS]
 
@@ -30,6 +39,27 @@ def test_ids_are_unique_and_every_bound_key_has_an_action() -> None:
 def test_no_key_means_two_things_on_one_screen(screen: str) -> None:
     used = [name for key in KEYS if key.bound and key.where in {EVERYWHERE, screen} for name in key.keys.split(",")]
     assert len(used) == len(set(used))
+
+
+def test_a_key_means_one_thing_wherever_it_is_pressed() -> None:
+    """On every screen, in the quarantine, in a replay and in dialogs; what a dialog closes itself with is its own."""
+    meanings: dict[str, set[str]] = {}
+    for key in KEYS:
+        if key.bound:
+            for name in key.keys.split(","):
+                meanings.setdefault(name, set()).add(key.label.rstrip("…"))
+    for dialog in subclasses(Dialog):
+        for binding in Binding.make_bindings(dialog.BINDINGS):
+            if binding.action not in CLOSE and binding.key in meanings and len(binding.key) == 1:
+                meanings[binding.key].add(binding.description.rstrip("…"))
+    assert {name: said for name, said in meanings.items() if len(said) > 1} == {}
+
+
+CLOSE = ("close", "hide", "safe")
+
+
+def subclasses(of: type[Dialog[Any]]) -> list[type[Dialog[Any]]]:
+    return [one for direct in of.__subclasses__() for one in (direct, *subclasses(direct))]
 
 
 @pytest.mark.parametrize("screen", NAMES)
@@ -117,3 +147,37 @@ def test_keys_that_the_verdict_names_exist() -> None:
         scene = snapshots.scene(name)
         named = verdict(scene.snapshot, now=snapshots.NOW, beat_age=scene.beat_age).key
         assert not named or named in shown
+
+
+async def test_help_explains_each_label_of_the_panel_in_focus() -> None:
+    from tests.support.scenes import snapshots
+
+    # the checks of `hostile` are named by somebody else
+    for name in set(snapshots.NAMES) - {"hostile"}:
+        app, _ = console(name)
+        async with live(app, size=(120, 40)):
+            for panel in app.screen.query(Panel):
+                if not panel.can_focus:
+                    continue
+                explained = {label for label, _ in LABELS[panel.id or ""]}
+                assert labels_of(panel.value) <= explained, (name, panel.id)
+
+
+def labels_of(value: object) -> set[str]:
+    if isinstance(value, CheckList):
+        return {row.label for row in value.rows}
+    if isinstance(value, StoreCard | SyncMeter):
+        return {fact.label for fact in value.facts}
+    assert isinstance(value, Freshness)
+    return {fact.label for fact in (value.proof, value.next, *value.notes)} | {"behind"}
+
+
+async def test_the_labels_of_the_panel_come_first_in_the_help() -> None:
+    app, _ = console("stale")
+    async with live(app, size=(100, 30)) as pilot:
+        app.screen.query_one("#cache").focus()
+        await pilot.press("question_mark")
+        await settle(app, pilot)
+        text = screen_text(app)
+        assert "THIS PANEL" in text
+        assert "what redb's own check of the whole file said" in text

@@ -242,7 +242,7 @@ async def test_groups_of_two_filters_are_marked_together() -> None:
         await here.press("b", "b")
         await here.press("g", "space")
         assert "6 marked" in here.text, "and the four of the first domain"
-        await here.press("A")
+        await here.press("C")
         assert "nothing marked" in here.text
 
 
@@ -301,7 +301,7 @@ async def test_marks_are_a_filter_and_single_rows() -> None:
         keys = plan["keys"]
         assert isinstance(keys, list)
         assert len(keys) == 19
-        await here.press("escape", "A")
+        await here.press("escape", "C")
         assert "nothing marked" in here.text
 
 
@@ -354,12 +354,12 @@ async def test_after_a_run_it_scans_again_without_marks() -> None:
 
 async def test_l_plans_a_sync_only_where_the_owner_can_be_fetched() -> None:
     async with shown() as here:
-        await here.press("l")
+        await here.press("m")
         assert here.questions("make_plan") == []
         assert "re-attach is not possible: no owner upstream" in here.text
         await here.press("slash", *"reason:cached", "enter", "g", "j")
         assert "l re-attac" in here.text  # a toast covers the rest
-        await here.press("l")
+        await here.press("m")
         assert here.questions("make_plan")[-1]["kind"] == "sync"
 
 
@@ -456,7 +456,7 @@ async def test_another_generation_is_scanned_again() -> None:
 async def test_keys_before_the_first_answer_do_nothing() -> None:
     app, bridge = console("in_sync")
     async with live(app, size=(100, 30), notifications=True) as pilot:
-        await pilot.press("3", "space", "a", "A", "d", "l", "i", "escape", "e", "y", "b", "o", "O", "n", "N", "enter")
+        await pilot.press("3", "space", "a", "C", "d", "m", "i", "escape", "e", "y", "b", "o", "O", "n", "N", "enter")
         await settle(app, pilot)
         assert {kind for kind, _ in asked(bridge)} == {"orphans_scan"}
 

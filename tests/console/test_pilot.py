@@ -272,7 +272,7 @@ async def test_l_filters_activity_by_level() -> None:
         await pilot.press("l")
         await pilot.pause()
         text = screen_text(app)
-        assert "warn+" in text
+        assert "warnings and failures" in text
         assert "batch 3 of 7" not in text.split("Activity")[1]
         await pilot.press("l", "l")
         await pilot.pause()

@@ -162,7 +162,7 @@ async def test_space_at_the_end_begins_again(player: Player, time: Time) -> None
         await settle(app, pilot)
         assert "ended 2:00/2:00" in screen_text(app)
         assert "DAMAGED" in screen_text(app)
-        await pilot.press("space")
+        await pilot.press("semicolon")
         await settle(app, pilot)
         assert "replay 0:00/2:00" in screen_text(app)
         assert "IN SYNC" in screen_text(app)

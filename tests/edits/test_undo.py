@@ -127,7 +127,7 @@ def test_the_log_is_bounded(stores: Stores) -> None:
         assert (run.whole, run.rows) == (False, 0)
         for number in range(KEEP_RUNS + 3):
             log.put(f"r{number}", "sync", 3 + number, 0.0, [Step("episodes", "a", None, b"")], live=2 + number)
-        assert [run.id for run in log.runs(99)][:2] == ["r12", "r11"]
+        assert [run.id for run in log.runs(99)][:2] == [f"r{KEEP_RUNS + 2}", f"r{KEEP_RUNS + 1}"]
         assert len(log.runs(99)) == KEEP_RUNS
 
 

@@ -18,6 +18,9 @@ from storage_sync.values.outcome import (
     Check,
     CheckStatus,
     ErrorValue,
+    HolderKind,
+    LockHolder,
+    LookedAt,
     Outcome,
     Plan,
     Proof,
@@ -41,6 +44,7 @@ STRICT = ErrorValue("partial", "1 row of the primary was rejected (--strict)", "
 ORPHANED = Check("orphaned_embeddings", CheckStatus.FAIL, 0, 1, "1 of 52 embeddings has no owner in the cache")
 PASSED = Check("episode_count", CheckStatus.PASS, 60, 60)
 DIFFERS = Check("content_digests", CheckStatus.FAIL, 213, 212, "episodes: 1 differ")
+HELD = LookedAt("copy", NOW, (LockHolder(42, "do-memory", "", None, True, HolderKind.DO_MEMORY),))
 PLAN = Plan("p-1", "sync", (1, ""), "", {}, (), 0.0, None, (), 1)
 
 
@@ -70,6 +74,8 @@ OUTCOMES = {
     "only in the cache": Outcome("sync", Word.IN_SYNC, 0, proof=proof(), counts=counts(0, 60)),
     "changed after the commit": Outcome("sync", Word.DRIFT, 1, counts=counts(), applied=change(1)),
     "guard": Outcome("sync", Word.REFUSED, 9, plan=change(0, 0, 178), error=GUARD),
+    "held": Outcome("sync", Word.STALE, 6, plan=change(3, 1), counts=counts(), look=HELD, checks=(DIFFERS,)),
+    "verify, held": Outcome("verify", Word.STALE, 1, plan=change(1), counts=counts(), look=HELD, checks=(DIFFERS,)),
     "a plan": Outcome("sync", Word.STALE, 0, plan=change(3, 1, 2), counts=counts(), proposal=PLAN),
     "status": Outcome("status", Word.IN_SYNC, 0, proof=proof(2), extra={"proof_age_seconds": 10.0}),
     "status without a proof": Outcome("status", Word.UNKNOWN, 0),
@@ -209,3 +215,13 @@ def test_the_next_step_is_one_that_helps() -> None:
 def test_requests_and_bytes_of_the_log_have_their_plural() -> None:
     one = Outcome("sync", Word.IN_SYNC, 0, proof=proof(), transfer=Transfer(1, 1))
     assert summary(one).endswith("1 request, 1 byte")
+
+
+def test_a_run_that_waits_for_a_holder_says_that_it_wrote_nothing_and_what_waits() -> None:
+    assert sentences.line(OUTCOMES["held"]) == (
+        "stale; nothing written yet, 4 rows wait until its holder has closed the cache; "
+        "compared with a copy of the file, which another process holds"
+    )
+    assert sentences.line(OUTCOMES["verify, held"]) == (
+        "stale; a sync would do this: 1 row added; compared with a copy of the file, which another process holds"
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from storage_sync.values.answers import (
+    ChangedRow,
+    ChangedRows,
     CheckRun,
     ColumnDifference,
     Difference,
@@ -40,6 +42,8 @@ def answer(kind: str, arguments: Mapping[str, object]) -> object | None:
             return runs()
         case "run_detail":
             return run_detail(str(arguments.get("run_id", "")))
+        case "run_rows":
+            return run_rows(str(arguments.get("run_id", "")))
         case "check_runs":
             return check_runs()
         case "quarantine":
@@ -79,6 +83,24 @@ def runs() -> Runs:
     )
     found = tuple(PastRun(*past) for past in zip(all_runs, rates, ages, strict=True))
     return Runs(found, pings, "~/.local/state/storage-sync/history.db")
+
+
+def run_rows(run_id: str) -> ChangedRows:
+    first, second, third = _KEYS
+    fields = (
+        ColumnDifference("task_description", "write the report", "write the report of May"),
+        ColumnDifference("outcome.verdict", "unknown", "done"),
+        ColumnDifference("domain", "reporting", "reporting", equal=True),
+    )
+    new = (ColumnDifference("task_description", None, "sort the mail"), ColumnDifference("domain", None, "mail"))
+    old = (ColumnDifference("condition", "it rains", None), ColumnDifference("action", "take an umbrella", None))
+    rows = (
+        ChangedRow("episodes", first, "changed", fields),
+        ChangedRow("episodes", second, "added", new),
+        ChangedRow("heuristics", third, "removed", old),
+        ChangedRow("patterns", "88c0", "rejected", reason="data: not JSON"),
+    )
+    return ChangedRows(run_id, rows, len(rows), undoable=True)
 
 
 def run_detail(run_id: str) -> RunDetail:

@@ -1,0 +1,58 @@
+"""Rows that one run changed, and the fields of one of them before and after. Pure."""
+
+from __future__ import annotations
+
+from console.views.columns import Column
+from storage_sync.values import visible
+from storage_sync.values.answers import ChangedRow, ChangedRows, ColumnDifference
+from widgets import fmt
+from widgets.glyphs import Look, Role, Tone
+from widgets.line import Line, Piece, muted, plain
+
+ROW_COLUMNS = (Column("change", 10), Column("table", 16), Column("key", 38), Column("fields", 0))
+FIELD_COLUMNS = (Column("field", 26), Column("before", 34), Column("after", 0))
+_SIGNS = {"added": ("+", Tone.OK), "changed": ("~", Tone.ATTENTION), "removed": ("-", Tone.FAILED)}
+ABSENT = "-"
+
+
+def row(changed: ChangedRow, look: Look) -> tuple[Line, ...]:
+    """One line of the list: what happened to the row, where it is, and which of its fields are others."""
+    sign, tone = _SIGNS.get(changed.kind, (look.glyphs.roles[Role.FAILED], Tone.FAILED))
+    names = ", ".join(column.name for column in changed.columns if not column.equal)
+    said = changed.reason or (names if changed.kind == "changed" else "")
+    return (
+        (Piece(f"{sign} ", tone), *plain(_clean(changed.kind, look))),
+        plain(_clean(changed.table, look)),
+        plain(_clean(changed.key, look)),
+        muted(_clean(said, look)),
+    )
+
+
+def field(column: ColumnDifference, cut: bool, look: Look) -> tuple[Line, ...]:
+    """One field: those that are equal on both sides are quiet."""
+    draw = muted if column.equal else plain
+    after = "not kept" if cut else column.cache
+    return (
+        draw(_clean(column.name, look)),
+        draw(_clean(ABSENT if column.primary is None else column.primary, look)),
+        draw(_clean(ABSENT if after is None else after, look)),
+    )
+
+
+def heading(found: ChangedRows) -> str:
+    """How many rows, how many of them are listed, and what is not kept."""
+    if not found.total:
+        return found.said or "no row was changed"
+    listed = len(found.rows)
+    told = fmt.plural(found.total, "row") if listed == found.total else f"the first {listed:,} of {found.total:,} rows"
+    cut = f"; of {fmt.plural(found.cut, 'row')} what the run left is not kept" if found.cut else ""
+    return f"{told}{cut}{f'; {found.said}' if found.said else ''}"
+
+
+def _clean(text: str, look: Look) -> str:
+    return visible.clean(text, ascii_only=look.glyphs.is_ascii)
+
+
+def field_note(changed: ChangedRow, look: Look) -> str:
+    """What is said of a row without fields."""
+    return _clean(changed.reason or "no field of it is kept", look)
