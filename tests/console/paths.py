@@ -23,7 +23,7 @@ from tests.support.scripted_bridge import ScriptedBridge
 from widgets.key_bar import KeyBar
 
 Asked = tuple[str, Mapping[str, object]]
-LOOKS = frozenset({"runs", "run_detail", "check_runs", "quarantine", "builds", "drop_plan", *orphans.KINDS})
+LOOKS = frozenset({"runs", "run_detail", "run_rows", "check_runs", "quarantine", "builds", "drop_plan", *orphans.KINDS})
 """Questions that a screen asks by itself; a path names those that it is about."""
 SILENT = object()
 """An answer that does not come."""

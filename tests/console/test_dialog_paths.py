@@ -273,7 +273,10 @@ DIALOGS = (
     ),
     Dialog("Help", by("question_mark"), "HelpDialog", "help-list", ("help-list",), {}),
     Dialog("Log", by("L"), "LogDialog", "all-lines", ("all-lines",), {}),
-    Dialog("a document", by("4", "enter"), "TextDialog", "text-lines", ("text-lines",), {}, under="HistoryScreen"),
+    Dialog("a document", by("4", "J"), "TextDialog", "text-lines", ("text-lines",), {}, under="HistoryScreen"),
+    Dialog(
+        "s-4120", by("4", "enter"), "RunRowsDialog", "run-rows", ("run-rows", "run-fields"), {}, under="HistoryScreen"
+    ),
     Dialog("numbers", by("3", "enter"), "VectorDialog", "numbers", ("numbers",), {}, under=LEFT),
     Dialog("Quarantine", by("u"), "QuarantineDialog", "quarantine-list", ("quarantine-list",), {}),
 )

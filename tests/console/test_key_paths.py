@@ -941,8 +941,8 @@ def told(key: str, when: str, press: tuple[str, ...], said: str, go: tuple[str, 
 
 
 PLAYER = rows(
-    told("replay.play", "stands still", ("space",), "paused 0:00/2:00  prod-eu"),
-    told("replay.play", "goes on", ("space",), "replay 0:00/2:00  prod-eu", go=("space",)),
+    told("replay.play", "stands still", ("semicolon",), "paused 0:00/2:00  prod-eu"),
+    told("replay.play", "goes on", ("semicolon",), "replay 0:00/2:00  prod-eu", go=("semicolon",)),
     told("replay.step", "to what happened", ("full_stop",), "paused 0:01/2:00  prod-eu"),
     told("replay.back", "to what was before", ("comma",), "paused 0:01/2:00  prod-eu", go=("full_stop", "full_stop")),
     told("replay.on", "10 s", ("right_square_bracket",), "replay 0:10/2:00  prod-eu"),

@@ -19,7 +19,7 @@ HOSTILE = "[/b]\x1b[31m"
         ("ctrl+g", "ctrl+g", "^g"),
         ("!", "exclamation_mark", "!"),
         ("question_mark", "question_mark", "?"),
-        ("m, alt+m", "m,alt+m", "m alt+m"),
+        ("h, alt+h", "h,alt+h", "h alt+h"),
         ("insert", "insert", "insert"),
         ("名", "名", "名"),
     ],
@@ -49,8 +49,8 @@ def test_a_key_can_be_moved(wanted: str, keys: str, shown: str) -> None:
         ("validate", "s", "s is Sync already; v stays"),
         ("validate", "space", "space is Mark already; v stays"),
         ("orphans.mark", "q", "q is Quit already; space stays"),
-        ("aside.mark", "t", "t is Retry already; space stays"),
-        ("replay.play", "v", "v is Validate already; space stays"),
+        ("aside.mark", "t", "t is Try again already; space stays"),
+        ("replay.play", "v", "v is Validate already; ; stays"),
     ],
 )
 def test_what_cannot_hold_is_said_and_the_key_stays(entry: str, wanted: str, said: str) -> None:
@@ -69,11 +69,11 @@ def test_two_keys_can_change_places_and_a_chain_gives_way() -> None:
 
 
 async def test_footer_help_palette_and_next_name_the_moved_key() -> None:
-    app, bridge = console("stale", keymap={"sync": "f6", "palette": "ctrl+o", "aside.mark": "m"})
+    app, bridge = console("stale", keymap={"sync": "f6", "palette": "ctrl+b", "aside.mark": "m"})
     async with live(app, size=(120, 40)) as pilot:
         text = screen_text(app)
         assert "F6 Sync" in text
-        assert "^o palette" in text
+        assert "^b palette" in text
         assert "F6 syncs now" in text
         await pilot.press("question_mark")
         await settle(app, pilot)
@@ -84,7 +84,7 @@ async def test_footer_help_palette_and_next_name_the_moved_key() -> None:
         await pilot.press("escape", "s")
         await settle(app, pilot)
         assert asked(bridge) == []
-        await pilot.press("ctrl+o", *"plan a sync")
+        await pilot.press("ctrl+b", *"plan a sync")
         await settle(app, pilot)
         await pilot.pause()
         assert "F6   plan a sync" in screen_text(app)
