@@ -226,7 +226,7 @@ def locked(day: Day) -> None:
         position = len(day.watch.lines)
         # once it has been proven in a copy, a held cache is compared again after a minute only
         day.watch.until(lambda line: "rows wait" in line["message"], after=position, limit_s=PROOF_GAP_S + LIMIT_S)
-        day.screen.wait("held", "rows wait since")
+        day.screen.wait("held", "waiting for the lock")
     day.until(wrote("changed"), position)
 
 
