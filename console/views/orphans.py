@@ -28,7 +28,8 @@ COLUMNS = (
     Column("bytes", 9, right=True, wide=120),
 )
 _SHORT = {
-    "orphaned": "orphaned",
+    Reason.DELETED_UPSTREAM: "deleted",
+    Reason.NOT_UPSTREAM: "not up",
     Reason.WRONG_DIMENSION: "dim",
     Reason.BAD_VALUES: "values",
     Reason.MISSING: "missing",
@@ -76,13 +77,13 @@ def counts(frame: Frame, index: OrphanIndex, width: int) -> Line:
     if not index.total:
         return muted("0 embeddings in the cache; nothing to check")
     entries: list[tuple[Role, str, str, int]] = []
-    orphaned = sum(index.counts[reason].rows for reason in ORPHANED if reason in index.counts)
-    orphaned -= sum(index.reason(row) in ORPHANED for row in index.expected)
+    orphaned = sum(_unexpected(index, reason) for reason in ORPHANED)
     if orphaned:
         entries.append((Role.FAILED, "orphaned", "orphaned", orphaned))
     for reason, short in _SHORT.items():
-        if isinstance(reason, Reason) and reason in index.counts:
-            entries.append((role_of(reason), reason.value, short, index.counts[reason].rows))
+        many = _unexpected(index, reason)
+        if many:
+            entries.append((role_of(reason), reason.value, short, many))
     if index.expected:
         entries.append((Role.OFF, "expected", "expected", len(index.expected)))
     if not entries:
@@ -93,6 +94,12 @@ def counts(frame: Frame, index: OrphanIndex, width: int) -> Line:
     brief = [_chip(frame, role, f"{short} {many:,}") for role, _, short, many in entries]
     line = _joined(brief)
     return line if width_of(line) <= width - 2 else _joined(brief, gap=1)
+
+
+def _unexpected(index: OrphanIndex, reason: Reason) -> int:
+    """Rows of this reason but for those that an operator expects, which are counted by themselves."""
+    there = index.counts[reason].rows if reason in index.counts else 0
+    return there - sum(index.reason(row) is reason for row in index.expected)
 
 
 def _chip(frame: Frame, role: Role, text: str) -> Line:

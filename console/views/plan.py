@@ -14,24 +14,27 @@ from widgets.plan_table import PlanStep, PlanTable
 LABELS = 10
 PRIMARY = "primary"
 """A core may list the primary as a step of its own; it is said once, at the end."""
-_COUNTED = frozenset({"sync"})
+WRITES = frozenset({"fetch", "replace", "carry", "keep", "restore", "insert", "update"})
+"""Steps whose rows are written: into the cache, or into the file that becomes it."""
+REMOVES = frozenset({"remove", "set-aside", "purge", "detach"})
+BESIDE = frozenset({PRIMARY, "aside", "same", "refuse", "file", "open", "compact"})
+"""Steps that write and remove no row of their own: old bytes of rows that another step writes, and what stays."""
+_ALWAYS = frozenset({"sync"})
 """Kinds whose plan lists its steps even when they have no rows."""
-_BESIDE = "aside"
-"""Old bytes of rows that another step writes."""
 
 
-def rows_changed(plan: Plan) -> int:
-    return sum(change.insert + change.update + change.remove for change in plan.changes.values())
+def rows_written(plan: Plan) -> int:
+    return sum(row.rows for row in plan.rows if row.step in WRITES)
 
 
 def rows_removed(plan: Plan) -> int:
-    return sum(change.remove for change in plan.changes.values())
+    return sum(row.rows for row in plan.rows if row.step in REMOVES)
 
 
 def has_work(plan: Plan) -> bool:
     """Whether running the plan would do anything."""
-    if plan.kind in _COUNTED:
-        return bool(rows_changed(plan))
+    if plan.kind in _ALWAYS:
+        return bool(rows_written(plan) + rows_removed(plan))
     return any(row.step != PRIMARY for row in plan.rows)
 
 
@@ -46,9 +49,8 @@ def blocked_by(plan: Plan, access: str) -> str:
 
 
 def run_label(name: str, plan: Plan) -> str:
-    """`Repair 1,053`: the rows that it writes and removes, or for other kinds the rows of its steps."""
-    counted = sum(row.rows for row in plan.rows if row.step not in {PRIMARY, _BESIDE})
-    rows = rows_changed(plan) if plan.kind in _COUNTED else counted
+    """`Repair 1,053`: the rows that it writes and removes, as the plan's total says them."""
+    rows = rows_written(plan) + rows_removed(plan)
     return f"{name} {rows:,}" if rows else name
 
 
@@ -90,7 +92,6 @@ def _facts(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
     def clean(text: str) -> str:
         return visible.clean(text, ascii_only=look.glyphs.is_ascii)
 
-    written = rows_changed(plan) - rows_removed(plan)
     takes = f"about {fmt.took(plan.takes_s)}" if plan.takes_s else "not known yet" if has_work(plan) else "no time"
     generation, root = plan.base
     short_root = clean(root[:8]) or "none"
@@ -103,7 +104,7 @@ def _facts(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
     return [
         *((_fact("run", (Piece(f"off: {blocked}", Tone.ATTENTION),)),) if blocked else ()),
         *lost,
-        _fact("total", plain(f"{written:,} written   {rows_removed(plan):,} removed   1 transaction")),
+        _fact("total", plain(f"{rows_written(plan):,} written   {rows_removed(plan):,} removed   1 transaction")),
         *(_fact("" if place else "guard", text) for place, text in enumerate(_guard(plan, width, look))),
         *(_fact("" if place else "tables", plain(text)) for place, text in enumerate(_tables(plan, width))),
         _fact("takes", plain(takes)),

@@ -24,12 +24,11 @@ class Reason(StrEnum):
 
 ORPHANED = (
     Reason.OWNER_NOWHERE,
-    Reason.DELETED_UPSTREAM,
     Reason.NOT_IN_WINDOW,
     Reason.NOT_CACHED,
-    Reason.NOT_UPSTREAM,
     Reason.OWNER_UNKNOWN,
 )
+"""No owner in the cache: what the check of a run counts, whatever the primary has."""
 ATTENTION = (Reason.DUPLICATE, Reason.TEXT_NEWER, Reason.MISSING)
 CAN_LEAVE = (
     Reason.OWNER_NOWHERE,

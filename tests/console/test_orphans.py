@@ -89,7 +89,7 @@ async def test_it_scans_once_and_shows_groups_counts_and_facts() -> None:
         assert len(here.questions("orphans_scan")) == 1
         text = here.text
         assert "owner nowhere · 20 · 30.0 KiB" in text
-        assert "orphaned 23" in text
+        assert "orphaned 21" in text
         assert "expected 2" in text
         assert FIRST in text
         assert "episode 'Retry policy for S3 uploads'" in text

@@ -24,13 +24,17 @@ def embeddings(cache: Path) -> dict[str, bytes]:
         file.close()
 
 
-def orphaned(cache: Path) -> dict[str, bytes]:
-    """An embedding under the key of an episode that is nowhere, with the numbers of another one; all rows then."""
+def orphaned(cache: Path, *more: str) -> dict[str, bytes]:
+    """An embedding under the key of an episode that is nowhere, with the numbers of another one; all rows then.
+
+    `more`: the same under other keys.
+    """
     value = next(iter(embeddings(cache).values()))
     file = _native.CacheFile.open(str(cache), "read")
     generation = int(file.meta()["generation"])
     file.close()
-    _native.edit(str(cache), [("embeddings", LOST, None, value)], {}, generation, int(time.time() * 1000))
+    rows = [("embeddings", key, None, value) for key in (LOST, *more)]
+    _native.edit(str(cache), rows, {}, generation, int(time.time() * 1000))
     return embeddings(cache)
 
 
@@ -56,7 +60,6 @@ def test_find_an_orphan_see_its_neighbours_set_it_aside_and_undo(tmp_path: Path)
             assert embeddings(tool.cache) == before, "a plan changes nothing"
             terminal.press("\t")
             terminal.press("\r")
-            terminal.wait(lambda _: LOST not in embeddings(tool.cache))
             terminal.wait_for("Undo…")
             assert embeddings(tool.cache) == {key: value for key, value in before.items() if key != LOST}
             terminal.press("\x1b")
@@ -83,3 +86,19 @@ def test_find_an_orphan_see_its_neighbours_set_it_aside_and_undo(tmp_path: Path)
             assert terminal.left_clean()
         report = check(stores.quiet_copy(server.database, tmp_path / "after"), tool.cache)
     assert report.holds(), report.text()
+
+
+def test_a_tab_and_its_screen_count_the_same_orphans(tmp_path: Path) -> None:
+    """A vector that only the primary does not have is another case, and is counted by itself."""
+    with Sqld(stores.primary("v47-small", tmp_path)) as server:
+        tool = Tool.at(tmp_path / "tool", server.url)
+        tool.sync()
+        orphaned(tool.cache, "a-note-of-an-application", "another-note")
+        with Terminal(tool.line("tui"), tool.variables, columns=110, lines=40) as terminal:
+            terminal.wait(lambda screen: "IN SYNC" in screen and "3 Orphans ✗1" in screen)
+            terminal.press("3")
+            screen = terminal.wait_for("✗ not upstream 2")
+            assert "✗ orphaned 1 " in screen
+            assert "3 Orphans ✗1" in screen
+            terminal.press("q")
+            assert terminal.end() == 0
