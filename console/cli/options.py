@@ -112,6 +112,10 @@ class Command(_Help, click.Command):
         self.params = [*self.params, *COMMON]
 
 
+_WHOLE = 10_000
+"""Letters of a sentence that click leaves whole."""
+
+
 class Group(_Help, click.Group):
     """A group that also takes the common options, and whose commands are such commands."""
 
@@ -121,6 +125,13 @@ class Group(_Help, click.Group):
     def __init__(self, *arguments: Any, **kwargs: Any) -> None:
         super().__init__(*arguments, **kwargs)
         self.params = [*self.params, *COMMON]
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """The first sentence of each command, whole: on more lines where one is too short."""
+        listed = ((name, self.get_command(context, name)) for name in self.list_commands(context))
+        records = [(name, one.get_short_help_str(_WHOLE)) for name, one in listed if one is not None and not one.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(records)
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_commands(context, formatter)

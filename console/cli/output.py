@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from console.cli.invocation import Answer, Invocation
 from storage_sync.values.secrets import redacted, redacted_values
-from storage_sync.values.visible import printable, printable_json
+from storage_sync.values.visible import clean, printable, printable_json
 
 if TYPE_CHECKING:
     from storage_sync.values.outcome import Outcome
@@ -99,13 +99,23 @@ def print_answer(invocation: Invocation, answer: Answer) -> None:
     painted = invocation.colour()
     data = answer.text
     if data is None and not invocation.quiet:
-        data = document.report(outcome, width_of(sys.stdout), painted, now=now)
+        facts = document.report(outcome, width_of(sys.stdout), painted, now=now)
+        data = "\n".join(part for part in (facts, facts and about_text(invocation)) if part)
     if data:
         write(sys.stdout, data, painted=painted)
     painted = invocation.colour(sys.stderr)
     notes = document.notes(outcome, painted, quiet=invocation.quiet, look=answer.text is not None, now=now)
+    if not data and outcome.error is not None and not invocation.quiet:
+        notes = "\n".join(part for part in (notes, about_text(invocation)) if part)
     if notes:
         write(sys.stderr, notes, painted=painted)
+
+
+def about_text(invocation: Invocation) -> str:
+    """Which primary and cache it is about, a line each; '' where no settings were read."""
+    about = invocation.about()
+    told = {name: redacted(str(about[name]), invocation.secrets) for name in ("primary", "cache") if about.get(name)}
+    return "\n".join(f"{name}: {clean(value)}" for name, value in told.items())
 
 
 def print_progress(invocation: Invocation, run: Run) -> None:

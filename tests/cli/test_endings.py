@@ -174,7 +174,9 @@ def test_data_on_standard_output_talk_on_standard_error(cli: Cli, core: Dictate)
     core(Outcome("sync", Word.REFUSED, 9, warnings=("odd",), error=error, next_action="look at the plan"))
     code, out, err = cli.run("sync", *cli.stores)
     assert (code, out) == (9, "")
-    assert err.splitlines() == ["warning: odd", "error: too much would go", "hint: look at the plan"]
+    said, about = err.splitlines()[:3], err.splitlines()[3:]
+    assert said == ["warning: odd", "error: too much would go", "hint: look at the plan"]
+    assert about == [f"primary: {cli.stores[1]}", f"cache: {cli.stores[3]}"]
     _, _, err = cli.run("sync", *cli.stores, "--quiet")
     assert err.splitlines() == ["sync: too much would go (next: look at the plan)"]
 

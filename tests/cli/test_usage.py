@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from console.cli import main
+from console.cli.commands import storage_sync
 from storage_sync import __version__, _native
 from storage_sync.values.part import Part
 from tests.cli.conftest import Cli
@@ -51,6 +54,30 @@ def test_every_command_has_help_with_the_common_options_apart(cli: Cli, command:
     own, common = out.split("Options of every command:")
     assert "--token-file FILE" in common
     assert "--primary" not in own
+
+
+def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name, command in group.commands.items():
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, *path, name)
+
+
+def test_no_help_is_cut_on_a_terminal_of_80_columns(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each sentence of a list of commands stands there to its end, on as many lines as it takes."""
+    monkeypatch.setenv("COLUMNS", "80")
+    found = {(): storage_sync, **dict(commands(storage_sync))}
+    for path, command in found.items():
+        code, out, _ = cli.run(*path, "--help")
+        assert code == 0
+        assert all(len(line) <= 80 for line in out.splitlines()), path
+        text = " ".join(out.replace("[ARGS]...", "").split())
+        assert "..." not in text
+        below = command.commands.values() if isinstance(command, click.Group) else ()
+        for one in below:
+            sentence = " ".join((one.help or "").split("\n\n")[0].split()).partition(". ")[0]
+            assert sentence.rstrip(".") in text, (path, one.name)
+    assert len(found) > 30
 
 
 def test_version(cli: Cli) -> None:

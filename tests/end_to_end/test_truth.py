@@ -204,3 +204,25 @@ def test_progress_is_of_what_the_run_has_to_do(tmp_path: Path, window: int) -> N
     assert (fetching[-1]["rows"], fetching[-1]["rows_total"]) == (came, came)
     assert max(line["rows_total"] for line in fetching) < 2 * came
     assert all(line["rows"] <= line["rows_total"] for line in fetching[-1:])
+
+
+def test_what_people_read_names_the_primary_and_the_cache(tool: Tool, tmp_path: Path) -> None:
+    """A person has several of both, and so do the logs of cron."""
+    named = f"primary: {tool.primary}\ncache: {tool.cache}\n"
+    for command in (
+        ("sync",),
+        ("sync", "--plan"),
+        ("verify",),
+        ("status",),
+        ("status", "--check"),
+        ("diff",),
+        ("ping",),
+    ):
+        result = tool.run(*command)
+        assert result.exit_code == 0
+        assert result.stdout.count(named) == 1, command
+    gone = Tool.at(tmp_path / "gone", f"file:{tmp_path / 'nothing.db'}")
+    result = gone.run("sync")
+    assert result.exit_code == 4
+    assert (result.stdout + result.stderr).count(f"primary: {gone.primary}\ncache: {gone.cache}\n") == 1
+    assert tool.run("sync", "--quiet").stdout == ""
