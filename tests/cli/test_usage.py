@@ -19,7 +19,6 @@ from tests.cli.conftest import Cli
 pytestmark = pytest.mark.usefixtures("core")
 COMMANDS = [
     "completion",
-    "service",
     "config",
     "demo",
     "diff",
@@ -32,6 +31,7 @@ COMMANDS = [
     "quarantine",
     "record",
     "replay",
+    "service",
     "status",
     "sync",
     "tui",
