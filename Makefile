@@ -24,7 +24,7 @@ RUST_MESSAGE := Rust is not installed. Install it from https://rustup.rs (1.85 o
 	toolchain is fetched through puccinialin by maturin.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build tools test check pytest cargo-test lint format lock bench faults interop interop-server screenshots wheel sdist wheel-test release alerts units clean
+.PHONY: help run build tools test check pytest cargo-test lint format lock bench faults interop interop-server screenshots wheel sdist wheel-test release alerts units reviewed fuzz clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / \t/' | expand -t 14
@@ -110,6 +110,14 @@ lock: $(STAMPS)/dev  ## exact pins and hashes of everything, from pyproject.toml
 	$(UV) pyproject.toml --extra dev --output-file requirements-dev.lock
 	echo 'maturin>=1.9,<2' | $(UV) - --output-file requirements-build.lock
 	printf '%s\n' 'maturin>=1.9,<2' 'ziglang>=0.13' | $(UV) - --output-file requirements-wheel.lock
+
+reviewed:  ## after a look at what changed in the lock files: their digests, which a test compares
+	sha256sum requirements*.lock native/Cargo.lock > locks.sha256
+
+FUZZ_SECONDS ?= 600
+fuzz:  ## the decoders, on changed forms of native/codec/corpus, for FUZZ_SECONDS; what fails is kept there
+	FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(or $(FUZZ_SEED),$(shell date +%s%N)) cargo test $(CARGO_FLAGS) --release --quiet \
+		--manifest-path native/Cargo.toml --package storage-sync-codec --test fuzz -- --nocapture
 
 FAULTS := tests/faults tests/watch tests/end_to_end/test_monkey.py tests/console/test_dialog_paths.py \
 	tests/console/test_hostile_fields.py tests/console/test_palette.py

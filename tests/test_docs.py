@@ -85,5 +85,22 @@ def test_each_command_exists(document: Path) -> None:
             command = command.commands[word]
 
 
+CITED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+
+def test_each_cited_test_exists() -> None:
+    for document in DOCUMENTS:
+        for file, name in CITED_TEST.findall(document.read_text(encoding="utf-8")):
+            text = (ROOT / file).read_text(encoding="utf-8")
+            assert re.search(rf"^(?:async )?def {name}\(", text, re.MULTILINE), f"{document.name}: {file}::{name}"
+
+
+def test_each_claim_of_security_has_its_test() -> None:
+    lines = (ROOT / "docs" / "security.md").read_text(encoding="utf-8").splitlines()
+    claims = [line for line in lines if line.startswith("| ") and not line.startswith(("| it may", "| claim"))]
+    assert len(claims) > 30
+    assert [claim for claim in claims if CITED_TEST.search(claim.split("|")[-2]) is None] == []
+
+
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
 from pathlib import Path
@@ -42,6 +43,15 @@ def test_every_requirement_of_the_project_is_locked() -> None:
     assert names(project["dependencies"]) <= set(pinned("requirements.lock"))
     assert names(project["optional-dependencies"]["dev"]) <= set(pinned("requirements-dev.lock"))
     assert "maturin" not in pinned("requirements.lock")
+
+
+def test_the_locks_are_what_was_reviewed() -> None:
+    """`make reviewed` writes the digests again, once somebody has looked at what changed in the locks."""
+    lines = (ROOT / "locks.sha256").read_text(encoding="utf-8").split()
+    told = dict(zip(lines[1::2], lines[::2], strict=True))
+    found = {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in told}
+    assert found == told
+    assert set(told) == {*LOCKS, "native/Cargo.lock"}
 
 
 def test_tests_run_on_what_is_shipped() -> None:
