@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +21,7 @@ from tests.support.sqld import Sqld
 from tests.support.terminal import Terminal
 
 HELD_S = 60.0
+FROZEN_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,28 @@ def test_leaving_during_a_timers_sync_keeps_the_proven_cache(live: Live, keys: s
     assert fingerprint(live.tool.cache) == live.proven
     live.relay.release()
     live.tool.sync()
+
+
+def test_a_frozen_primary_is_not_called_connected(tmp_path: Path) -> None:
+    """Its kernel still takes connections, and nothing comes back: the age of its last answer is shown at once."""
+    with Sqld(stores.primary("small", tmp_path)) as server:
+        tool = Tool.at(tmp_path / "tool", server.url, STORAGE_SYNC_POLL_S="0.5", STORAGE_SYNC_TIMEOUT_S="60")
+        with Terminal(tool.line("tui"), tool.variables, columns=110, lines=34) as terminal:
+            terminal.wait(lambda screen: "IN SYNC" in screen and "✓ connected" in screen)
+            os.kill(server.pid, signal.SIGSTOP)
+            try:
+                frozen = terminal.wait(lambda screen: "no answer for" in screen, FROZEN_S)
+                age = re.search(r"\? no answer for (\d+) s", frozen)
+                assert age is not None, frozen
+                assert 1 <= int(age[1]) <= FROZEN_S
+                assert "connected" not in frozen
+                later = terminal.wait(lambda screen: f"no answer for {int(age[1]) + 3} s" in screen, FROZEN_S)
+                assert "connected" not in later
+            finally:
+                os.kill(server.pid, signal.SIGCONT)
+            terminal.wait(lambda screen: "✓ connected" in screen and "no answer" not in screen)
+            terminal.press("q")
+            assert terminal.end() == 0
 
 
 def test_smallest_terminal_shows_the_verdict_and_every_panel(live: Live) -> None:
