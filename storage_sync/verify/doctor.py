@@ -13,9 +13,10 @@ from pathlib import Path
 from storage_sync import __version__, _native
 from storage_sync.cache import servers
 from storage_sync.cache.holders import advice_for
-from storage_sync.cache.identity import file_system_of
+from storage_sync.cache.identity import file_system_of, real_path
 from storage_sync.cache.lease import lease_path, refuse_network
 from storage_sync.cache.states import error_for, judge_file
+from storage_sync.files.ownership import why_not_kept
 from storage_sync.files.writing import try_folder
 from storage_sync.primary.source import LocalSource
 from storage_sync.reports import advice, costs
@@ -88,6 +89,13 @@ async def _folder(context: Context) -> tuple[str, str]:
     session = context.session
     if session.settings.access == "read-only":
         return "nothing, the cache is only read", "not looked at"
+    why = await session.on_cache_thread(why_not_kept, real_path(session.cache_path))
+    if why:
+        # a sync in place needs no new file
+        context.draft.warn(
+            f"a repair, a rebuild and its undo would be refused: {why}; run them as the user who owns the cache, or as "
+            "root"
+        )
     return await session.on_cache_thread(_tried, session.cache_path, session.settings.lock_ok)
 
 

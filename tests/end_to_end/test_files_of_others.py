@@ -100,6 +100,32 @@ def test_what_replaces_the_cache_is_its_owners(work: Callable[[Tool], None], too
     assert tool.cache.stat().st_ino != inode, "it was replaced"
 
 
+def as_ordinary_user(tool: Tool, *command: str) -> subprocess.CompletedProcess[str]:
+    """By root without the right to give files away."""
+    line = ["setpriv", "--bounding-set", "-chown", "--inh-caps", "-chown", *tool.line(*command)]
+    return subprocess.run(line, env=tool.variables, capture_output=True, text=True, timeout=120, check=False)
+
+
+@needs_root
+def test_the_doctor_knows_who_could_not_keep_the_owner(tmp_path: Path) -> None:
+    """It stops what replaces the file, which a sync of an empty one does as well."""
+    tool = Tool.at(tmp_path / "tool", f"file:{stores.primary('small', tmp_path)}")
+    tool.sync()
+    assert "would be refused" not in as_ordinary_user(tool, "doctor").stderr
+    dressed(tool.cache)
+    found = as_ordinary_user(tool, "doctor")
+    assert found.returncode == 0
+    assert "a repair, a rebuild and its undo would be refused" in found.stderr
+    assert "could not make again" in found.stderr
+    assert "would be refused" not in tool.run("doctor").stderr
+    os.truncate(tool.cache, 0)
+    for left in (tool.folder / "state").glob("acked*"):
+        left.unlink()
+    found = as_ordinary_user(tool, "doctor")
+    assert found.returncode == 8, found.stdout
+    assert "could not belong to" in found.stdout + found.stderr
+
+
 @needs_root
 @pytest.mark.parametrize("command", [("rebuild", "--yes"), ("rebuild", "--plan"), ("undo", "--yes")])
 def test_who_could_not_keep_the_owner_is_told_before_anything(command: tuple[str, ...], tmp_path: Path) -> None:
@@ -108,9 +134,7 @@ def test_who_could_not_keep_the_owner_is_told_before_anything(command: tuple[str
     rebuilt(tool)
     dressed(tool.cache)
     before = fingerprint(tool.cache), worn(tool.cache), sorted(path.name for path in tool.cache.parent.iterdir())
-    # root without the right to give files away, as an ordinary user is
-    line = ["setpriv", "--bounding-set", "-chown", "--inh-caps", "-chown", *tool.line(*command)]
-    result = subprocess.run(line, env=tool.variables, capture_output=True, text=True, timeout=120, check=False)
+    result = as_ordinary_user(tool, *command)
     assert result.returncode == 8, result.stderr
     assert "could not belong to" in result.stderr or "could not make again" in result.stderr
     names = sorted(path.name for path in tool.cache.parent.iterdir())

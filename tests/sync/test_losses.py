@@ -145,6 +145,20 @@ async def test_the_guard_counts_what_a_second_computation_finds_lost(
     assert outcome.verdict is Word.IN_SYNC, outcome.error
 
 
+async def test_an_exchange_of_all_episodes_for_newer_ones_is_stopped(proven: Store) -> None:
+    """The window would have let the old ones go as well; another database under the same address looks just so."""
+    await proven.restore()
+    was = "CREATE TEMP TABLE was AS SELECT episode_id FROM episodes"
+    gone = "DELETE FROM episodes WHERE episode_id IN (SELECT episode_id FROM was)"
+    changed(proven.primary, [was, NEWER.format(count=60), gone], foreign_keys=False)
+    lost, of = losses(proven.before, proven.primary, WINDOW)
+    assert lost["episodes"] == of["episodes"]
+    before = (proven.place / "cache.redb").read_bytes()
+    outcome = await sync(Request(proven.settings, None))
+    assert outcome.exit_code == 9
+    assert (proven.place / "cache.redb").read_bytes() == before
+
+
 async def test_what_belongs_to_deleted_episodes_is_lost_with_them(proven: Store) -> None:
     """Their embeddings stay in the primary, and leave the cache because their owner is gone."""
     await proven.restore()
