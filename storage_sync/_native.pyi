@@ -154,7 +154,7 @@ class CacheFile:
     def page(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
         """Rows in key order, strictly after `after`. Tables of another value type give its raw bytes."""
     def quarantine(self, after: str | None, limit: int) -> list[tuple[str, str]]:
-        """Refused rows: (`table` NUL `key`, JSON of reason, column, source digest, first seen)."""
+        """Rejected rows: (`table` NUL `key`, JSON of reason, column, source digest, first seen)."""
     def embeddings(self, folder: str) -> Embeddings:
         """Facts of every embedding, the numbers copied into a file in `folder` that has no name any more."""
     def check_integrity(self) -> bool:
@@ -347,7 +347,7 @@ class KeptManifest:
 
     @staticmethod
     def read(path: str, identity: bytes, scope: Scope) -> KeptManifest | None:
-        """None when there is no build of this identity that can be read; DatabaseAlreadyOpen when one is at it."""
+        """None when there is no build of this identity that can be read; DatabaseAlreadyOpen when another process uses it."""
     def known_buckets(self, scan: Scan | None, tables: Sequence[str]) -> str:
         """As `Scan.known_buckets`, this build's buckets before the scan's."""
 
@@ -446,7 +446,7 @@ class Staging:
     def removals(self, table: str, after: str | None, limit: int) -> list[str]:
         """Cache keys that the transaction will remove."""
     def keep_removed(self, table: str, keys: Sequence[str]) -> None:
-        """These removed rows are still in the primary, outside the window: not set aside unless they hold what only
+        """These removed rows are still in the primary, outside the window: not quarantined unless they hold what only
         the cache had."""
     def close(self) -> None:
         """Stop the writer; keep the staging file (it can be resumed)."""
@@ -472,7 +472,7 @@ def apply(
     now_ms: int,
     before_open: Callable[[], None] | None = None,
 ) -> Applied:
-    """One write transaction, durable at once, on the live file: rows, removals, ledger, refused rows, checkpoint
+    """One write transaction, durable at once, on the live file: rows, removals, ledger, rejected rows, checkpoint
     (`generation` and `digest` of the meta are written here), `schema_version`, recommendation index, episode
     revisions. Re-checks that each touched key still holds what was compared (`Conflict`).
     DatabaseAlreadyOpen when another process holds the file. `before_open` is called when all is prepared, just before
@@ -493,7 +493,7 @@ def edit(
     Without a generation our own tables stay as they are, as when do-memory writes."""
 
 def detach(path: str) -> Applied:
-    """Remove the ledger, the refused rows and the meta table; do-memory's tables stay as they are."""
+    """Remove the ledger, the rejected rows and the meta table; do-memory's tables stay as they are."""
 
 def compact(path: str) -> tuple[int, int, float]:
     """redb's compaction of the live file: bytes before, bytes after, seconds that the lock was held."""

@@ -429,7 +429,7 @@ class Console(TextualApp):
         adopt(self, self.plans)
 
     def action_quarantine(self) -> None:
-        """What was refused, what was set aside, and the runs that can be taken back."""
+        """Rejected rows, quarantined rows, and the runs that can be taken back."""
         self._last_action = "quarantine"
         self.quarantine.open()
 

@@ -123,7 +123,7 @@ def ping(context: click.Context) -> Answer:
 @click.option("--plan", is_flag=True, help="Only say what would change.")
 @click.option("--full", is_flag=True, help="Compare and fetch every row.")
 @click.option("--repair", is_flag=True, help="Climb the repair ladder first when it is damaged.")
-@click.option("--strict", is_flag=True, help="Refused rows are an error.")
+@click.option("--strict", is_flag=True, help="Rejected rows are an error.")
 @click.option(
     "--allow-shrink",
     is_flag=True,
@@ -252,7 +252,7 @@ def orphans_show(context: click.Context, key: str) -> Answer:
 def orphans_quarantine(
     context: click.Context, keys: tuple[str, ...], filter_text: str, reason: str | None, plan_only: bool, yes: bool
 ) -> Answer:
-    """Set them aside: out of the cache, restorable."""
+    """Quarantine them: out of the cache, restorable."""
     from console.cli import core, mending
 
     invocation = _begin(context)
@@ -347,7 +347,7 @@ def repair(
     no_rebuild: bool,
     limits: Limits,
 ) -> Answer:
-    """Heal a damaged cache: let redb mend it, fetch rows again, or build it anew."""
+    """Heal a damaged cache: let redb mend it, fetch rows again, or build a new one."""
     from console.cli import healing
 
     flags = ["no_rebuild"] if no_rebuild else []

@@ -81,9 +81,7 @@ def restore(invocation: Invocation, ids: Sequence[str], *, plan_only: bool, yes:
 
 def _number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise UsageError(
-            f"{text!r} is no row that was set aside", hint="their ids are numbers: storage-sync quarantine list"
-        )
+        raise UsageError(f"{text!r} is no quarantined row", hint="their ids are numbers: storage-sync quarantine list")
     return int(text)
 
 

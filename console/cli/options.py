@@ -69,7 +69,7 @@ COMMON: tuple[click.Option, ...] = (
     _option("--profile", metavar="NAME", help="Profile in that file."),
     _option("--primary", metavar="URL", help="The durable Turso/libSQL database."),
     _option("--cache", metavar="PATH", help="The redb file."),
-    _option("--state-dir", metavar="DIR", help="Folder of witness, history and set-aside rows."),
+    _option("--state-dir", metavar="DIR", help="Folder of witness, history and quarantined rows."),
     _option("--token-file", metavar="FILE", help="File that holds the token."),
     _option("--token-env", metavar="NAME", help="Environment variable that holds the token."),
     _option("--window", metavar="N", help="Newest episodes to hold (max_episodes_cache)."),

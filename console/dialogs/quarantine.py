@@ -1,4 +1,4 @@
-"""The quarantine: refused rows, rows set aside, old files, runs that can be taken back (docs/console.md#screens)."""
+"""The quarantine: rejected rows, quarantined rows, old files, runs that can be taken back (docs/console.md#screens)."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ class QuarantineDialog(Dialog[None]):
         if ids:
             self._driver.retry(ids)
         else:
-            self._driver.say("t is for rejected rows: mark one, or stand on it")
+            self._driver.say("t is for rejected rows: mark one, or move the cursor to it")
 
     def action_purge(self) -> None:
         self._driver.purge()

@@ -45,7 +45,7 @@ class Driver(Protocol):
 
 
 class SetupDialog(Dialog[None]):
-    """Saving needs a test of exactly what is typed; a primary that is down may be saved all the same, and says so."""
+    """Saving needs a test of exactly what is typed; a primary that is down may be saved anyway, and says so."""
 
     AUTO_FOCUS = "#primary"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -156,7 +156,7 @@ class SetupDialog(Dialog[None]):
         self.findings.update(to_content(lines, self.look))
         save = self.buttons["save"]
         save.disabled = tried is None
-        save.label = "Save and start" if tried is None or tried.usable else "Save all the same"
+        save.label = "Save and start" if tried is None or tried.usable else "Save anyway"
         save.refresh(layout=True)
 
     @property

@@ -9,7 +9,7 @@ from console.views.verdict import adoptable
 
 
 def adopt(stage: Stage, plans: Plans) -> None:
-    """Plan to build the cache anew from the primary that is set."""
+    """Plan to build a new cache from the primary that is set."""
     if adoptable(stage.snapshot):
         plans.open(Wish("adopt", "Adopt"))
     else:

@@ -240,7 +240,7 @@ class Orphans:
         self._put_marks(Marks(self.wanted.filter), {None: self.view.matched}, set())
 
     def mark_group(self, name: str) -> None:
-        """Mark what the filter leaves of a group, as a question too; once more unmarks it."""
+        """Mark what the filter leaves of a group, as a question too; a second time unmarks it."""
         index, view = self.index, self.view
         if index is None or view is None or not self._still():
             return
@@ -272,7 +272,7 @@ class Orphans:
         return had
 
     def _mark_again(self) -> None:
-        """Another index: keys that are gone lose their mark, the stored filter is asked anew."""
+        """Another index: keys that are gone lose their mark, the stored filter is asked again."""
         if self.index is None or self.marks == Marks():
             return
         before, marks = self.marked, self.marks
@@ -293,7 +293,7 @@ class Orphans:
     def _still(self) -> bool:
         """Whether the list stands still; else it is said that it does not, and nothing is done."""
         if self.busy:
-            self._stage.say("the list is being sorted; once more, please")
+            self._stage.say("the list is being sorted; press the key again")
         return not self.busy
 
     def chosen(self, number: int | None) -> Marks:
@@ -309,7 +309,7 @@ class Orphans:
     def set_aside(self, number: int | None) -> None:
         """Plan to take what is chosen out of the cache."""
         self._with_keys(
-            number, lambda keys: self._plan(Wish("set_aside", "Set aside", {"keys": keys}, ended=self._ended))
+            number, lambda keys: self._plan(Wish("set_aside", "Quarantine", {"keys": keys}, ended=self._ended))
         )
 
     def _with_keys(self, number: int | None, act: Callable[[list[str]], object]) -> None:
@@ -329,7 +329,7 @@ class Orphans:
         self._ask("orphans_marked", resolved, index=index, marks=self.chosen(number))
 
     def _leaving(self, index: OrphanIndex, marked: Marked) -> list[str]:
-        """Keys that may be set aside; it is said when that is not all of them."""
+        """Keys that may be quarantined; it is said when that is not all of them."""
         pairs = zip(marked.numbers, marked.keys, strict=True)
         keys = [key for number, key in pairs if index.reason(number) in CAN_LEAVE]
         left = len(marked.keys) - len(keys)

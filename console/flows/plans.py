@@ -45,7 +45,7 @@ class Wish:
 
 
 class Plans:
-    """All plans of one application. `quarantine`: opens the list of what was refused and set aside."""
+    """All plans of one application. `quarantine`: opens the list of rejected and quarantined rows."""
 
     def __init__(self, stage: Stage, quarantine: Callable[[], None]) -> None:
         self._stage = stage
@@ -122,7 +122,7 @@ class _Flow:
     def _offer_consent(self, plan: Plan) -> None:
         """What passes the guard that stops this plan: never in effect before it is chosen, and typed then."""
         if plan.refusal is not None and plan.consent and self._consent is None:
-            self._consent = Option(f"remove {fmt.plural(plan.gone, 'row')} all the same", {plan.consent: True})
+            self._consent = Option(f"remove {fmt.plural(plan.gone, 'row')} anyway", {plan.consent: True})
             self._options = (*(self._options or (Option("keep them"),)), self._consent)
             self._offer()
 

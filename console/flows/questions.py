@@ -16,7 +16,7 @@ def ask_for_writes(stage: Stage) -> None:
     """Allow writes again, after an operator chose to look only."""
     lines = (
         plain("Allow this console to write the cache again?"),
-        muted("Syncs start by themselves then: on a timer, and when the primary has moved."),
+        muted("Syncs start by themselves then: on a timer, and when the primary has changed."),
         muted("The primary is never written."),
     )
     choices = (Choice("stay", "Look only"), Choice("write", "Allow writes"))

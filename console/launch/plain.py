@@ -38,7 +38,7 @@ def speak(bridge: Bridge, out: TextIO) -> int:
     try:
         return asyncio.run(_speak(bridge, out))
     except BrokenPipeError:
-        # nobody is left to speak to; Python would complain once more when it closes the stream at exit
+        # nobody is left to speak to; Python would complain again when it closes the stream at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
         return 0
     finally:

@@ -119,7 +119,7 @@ class HistoryScreen(RowsScreen):
         self.detail.value = words.detail(frame, past, self._found)
 
     def _charts(self, frame: Frame) -> tuple[ChartStack, ChartStack]:
-        """Made anew only when the runs or the pings are others."""
+        """Made again only when the runs or the pings are others."""
         key = (self._list.revision, id(self._runs), frame.look)
         if self._charted[0] != key:
             newest_first = sorted(self._list.shown, key=lambda past: -past.summary.started_at)
@@ -154,7 +154,7 @@ class HistoryScreen(RowsScreen):
         self.redraw()
 
     def _newest(self) -> tuple[PastRun, ...]:
-        """The newest runs are in the picture all the same, where the file of the history is away."""
+        """The newest runs are in the picture anyway, where the file of the history is away."""
         return () if self.frame is None else tuple(PastRun(run) for run in self.frame.snapshot.history.last)
 
     def _want_detail(self, past: PastRun | None) -> None:
@@ -174,7 +174,7 @@ class HistoryScreen(RowsScreen):
             self.redraw()
 
     def _no_detail(self, _refused: Refused) -> None:
-        """What the list says of it is shown all the same."""
+        """What the list says of it is shown anyway."""
 
     # keys
 

@@ -301,7 +301,7 @@ class OrphansScreen(BaseScreen):
 
 
 def _kept_days(frame: Frame) -> str:
-    """How long rows set aside are kept, as the configuration says; '' when it does not."""
+    """How long quarantined rows are kept, as the configuration says; '' when it does not."""
     for setting in frame.snapshot.config.settings:
         if setting.key == "quarantine_days":
             return frame.clean(setting.value)

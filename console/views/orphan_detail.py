@@ -25,7 +25,7 @@ def nothing(said: str) -> VectorView:
 
 
 def picture(frame: Frame, detail: Detail, near: Neighbours | None, days: str) -> VectorView:
-    """`near` None: still being computed. `days`: how long rows set aside are kept, '' when that is not known."""
+    """`near` None: still being computed. `days`: how long quarantined rows are kept, '' when that is not known."""
     row, vector = detail.row, detail.vector
     means = tuple(None if mean != mean else mean for mean in vector.means) if vector is not None else ()
     return VectorView(
@@ -139,14 +139,14 @@ def _twins(frame: Frame, detail: Detail) -> tuple[Fact, ...]:
 
 def _actions(frame: Frame, detail: Detail, days: str) -> str:
     kept = f" for {days} days" if days else ""
-    aside = f"d set aside, undo with u{kept}" if detail.row.in_cache else "nothing to set aside"
+    aside = f"d quarantines it, undo with u{kept}" if detail.row.in_cache else "nothing to quarantine"
     again = "l re-attach" if not detail.reattach else f"l not possible: {frame.clean(detail.reattach)}"
     return f"{aside}    {again}    {_expected(frame, detail)}"
 
 
 def _actions_short(frame: Frame, detail: Detail, days: str) -> str:
     kept = f" (undo {days} days)" if days else ""
-    aside = f"d set aside{kept}" if detail.row.in_cache else "nothing to set aside"
+    aside = f"d quarantines it{kept}" if detail.row.in_cache else "nothing to quarantine"
     return f"{aside}   {'l re-attach' if not detail.reattach else 'l not possible'}   {_expected(frame, detail)}"
 
 

@@ -22,7 +22,7 @@ COLUMNS = (
 )
 _HEADS = {
     QuarantineKind.RUN: "runs that can be taken back",
-    QuarantineKind.ASIDE: "set aside by",
+    QuarantineKind.ASIDE: "quarantined by",
     QuarantineKind.REFUSED: "rejected, from the primary",
     QuarantineKind.FILE: "old files beside the cache",
 }
@@ -82,7 +82,7 @@ def summary(page: QuarantinePage | None, look: Look) -> Line:
     refused = Role.ATTENTION if page.refused else Role.OFF
     parts: list[Line] = [
         toned(refused, f"rejected {page.refused:,}, from the primary", glyphs=glyphs),
-        toned(Role.OFF, f"set aside {page.aside:,}", glyphs=glyphs),
+        toned(Role.OFF, f"quarantined {page.aside:,}", glyphs=glyphs),
         toned(Role.OFF, f"old files {page.files:,}", glyphs=glyphs),
         toned(Role.OFF, f"runs {page.runs:,}", glyphs=glyphs),
     ]

@@ -19,7 +19,7 @@ DIFF_LINES = 10
 NOTES = 3
 NOT_SET = "not set"
 _SECRET = frozenset({"notify.url", "notify.heartbeat_url"})
-"""Settings whose value is never shown whole, and so is typed anew."""
+"""Settings whose value is never shown whole, and so is typed again."""
 _TABLES = frozenset({"ui.keymap"})
 
 
@@ -42,7 +42,7 @@ def shown_edit(setting: Setting, edit: str) -> str:
     """The text of an edit as it may be shown."""
     if not edit:
         return "taken out of the file"
-    return "set anew, hidden" if setting.key in _SECRET else edit
+    return "changed, hidden" if setting.key in _SECRET else edit
 
 
 def detail(frame: Frame, setting: Setting | None, edit: str | None, *, wrong: str, tried: str) -> FactList:

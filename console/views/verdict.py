@@ -416,7 +416,7 @@ def _stale(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | 
         return None
     as_of = snapshot.freshness.as_of
     if not rows:
-        what = "The primary has moved; by how much is not known yet"
+        what = "The primary has changed; by how much is not known yet"
     elif snapshot.freshness.exact:
         dated = f", {fmt.age(now - as_of)} ago" if as_of is not None else ""
         what = f"{rows:,} rows behind (exact{dated})"

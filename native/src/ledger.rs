@@ -13,9 +13,9 @@ pub struct Entry<'a> {
     pub flag: u8,
     /// Digest of the primary's row; zeros for cache-only rows.
     pub source: Digest,
-    /// Digest of the stored bytes, of a cache-only row as it was last seen; zeros for refused rows.
+    /// Digest of the stored bytes, of a cache-only row as it was last seen; zeros for rejected rows.
     pub value: Digest,
-    /// Source key of a refused row, which need not be UTF-8.
+    /// Source key of a rejected row, which need not be UTF-8.
     pub raw_key: &'a [u8],
 }
 
@@ -79,7 +79,7 @@ pub fn split_ledger_key(text: &str) -> (&str, &str) {
     text.split_once('/').unwrap_or((text, ""))
 }
 
-/// The name under which a refused row is listed: its source key when that is text, else its hex; a doubled
+/// The name under which a rejected row is listed: its source key when that is text, else its hex; a doubled
 /// row gets its ordinal behind a NUL.
 pub fn refused_key(raw: &[u8], ordinal: usize) -> String {
     let base = match std::str::from_utf8(raw) {

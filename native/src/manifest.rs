@@ -30,7 +30,7 @@ pub struct Compared {
     pub wanted: KeyList,
     /// Cache keys that our ledger lists as proved and the manifest no longer has, in order.
     pub gone: KeyList,
-    /// Ledger names of refused rows that the manifest no longer has in that form.
+    /// Ledger names of rejected rows that the manifest no longer has in that form.
     pub settled: Vec<String>,
     /// Those of them that no row of the manifest takes the place of.
     pub settled_lost: u64,

@@ -45,7 +45,7 @@ pub enum Action {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Record {
     pub table: Table,
-    /// Cache key, or the ledger's name of a refused row.
+    /// Cache key, or the ledger's name of a rejected row.
     pub name: String,
     /// The primary's digest of the row.
     pub source: Digest,

@@ -55,7 +55,7 @@ pub enum Held {
     Unlisted {
         value: Vec<u8>,
     },
-    /// Refused at the last proof; a value may be there all the same (cache-only).
+    /// Refused at the last proof; a value may be there anyway (cache-only).
     Refused {
         source: Digest,
         value: Option<Vec<u8>>,
@@ -116,7 +116,7 @@ impl Reader {
         self.algorithm == Some(algorithm)
     }
 
-    /// What a ledger entry says. That a row was refused is only believed where the reason is kept, for the same row of
+    /// What a ledger entry says. That a row was rejected is only believed where the reason is kept, for the same row of
     /// the primary; else the row counts as not listed, so that it is asked for again.
     fn listed<'a>(&self, ledger_key: &str, entry: &'a [u8]) -> Outcome<Option<Entry<'a>>> {
         let Some(entry) = Entry::decode(entry) else { return Ok(None) };
@@ -460,7 +460,7 @@ fn judge(reader: &Reader, table: Table, vectors: &mut Vectors) -> Outcome<(ScanT
             Some(entry) if entry.flag == CACHE_ONLY => scan.see_cache_only(table, key, &entry, value),
             Some(entry) if entry.flag == REFUSED => {
                 scan.refused += 1;
-                // A row of that key which is in the file all the same was not written by us.
+                // A row of that key which is in the file anyway was not written by us.
                 scan.cache_only += u64::from(value.is_some());
                 proven.refused.push(entry.raw_key, entry.source, 0);
             }
@@ -525,7 +525,7 @@ fn judge_index(transaction: &ReadTransaction, reader: &Reader) -> Outcome<ScanTa
     })
 }
 
-/// Refused rows are listed under a name that need not sort as their source key: order all rows by it.
+/// Rejected rows are listed under a name that need not sort as their source key: order all rows by it.
 fn in_key_order(reader: &Reader, table: Table, mut all: KeyList) -> Outcome<KeyList> {
     reader.join(table, |key, entry, value| {
         if let (Some(entry), Some(value)) = (entry, value)

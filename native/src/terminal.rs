@@ -49,7 +49,7 @@ extern "C" fn put_right(number: libc::c_int) {
             libc::write(guard.output, guard.text.as_ptr().cast(), guard.text.len());
         }
     }
-    // SAFETY: SA_RESETHAND has brought the usual end back; the signal that we were called for comes once more.
+    // SAFETY: SA_RESETHAND has brought the usual end back; the signal that we were called for comes again.
     unsafe {
         libc::raise(number);
     }

@@ -87,7 +87,7 @@ class FileJudgement:
 
     @property
     def buildable(self) -> bool:
-        """Whether a sync makes the file anew, without a question."""
+        """Whether a sync makes the file without asking."""
         return any(state.absent for state in self.states)
 
     @property

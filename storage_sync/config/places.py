@@ -42,7 +42,7 @@ def default_state_dir(cache: Path) -> Path:
 
 
 def state_directory(settings: Settings) -> Path | None:
-    """The folder of witness, history and set-aside rows; None while no cache is named."""
+    """The folder of witness, history and quarantined rows; None while no cache is named."""
     if settings.state_dir is not None:
         return settings.state_dir
     return default_state_dir(settings.cache) if settings.cache is not None else None

@@ -83,7 +83,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state_dir: Annotated[
         Path | None,
         Meta(
-            description="Folder of witness, history and set-aside rows; by default one for each cache.", extra=_RESTART
+            description="Folder of witness, history and quarantined rows; by default one for each cache.",
+            extra=_RESTART,
         ),
     ] = None
     access: Annotated[
@@ -144,7 +145,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = 20 << 30
     quarantine_days: Annotated[
-        int, Meta(ge=0, le=36_500, description="Days that rows set aside are kept.", extra=_NOW)
+        int, Meta(ge=0, le=36_500, description="Days that quarantined rows are kept.", extra=_NOW)
     ] = 30
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least level that is logged.", extra=_NOW)
@@ -156,7 +157,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Path | None, Meta(description="File for the log; standard error without one.", extra=_RESTART)
     ] = None
     metrics_file: Annotated[
-        Path | None, Meta(description="Prometheus text file, written anew after each run.", extra=_NEXT)
+        Path | None, Meta(description="Prometheus text file, rewritten after each run.", extra=_NEXT)
     ] = None
     notify_command: Annotated[
         str | None,

@@ -1,4 +1,4 @@
-"""One planned change of single rows: plan, consent, set aside, one transaction, witness (docs/cli.md#consent)."""
+"""One planned change of single rows: plan, consent, quarantine, one transaction, witness (docs/cli.md#consent)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Intent:
     rows: tuple[PlanRow, ...]
     lost: tuple[str, ...] = ()
     spent: tuple[int, ...] = ()
-    """Ids of rows set aside that are back in the cache after the commit."""
+    """Ids of quarantined rows that are back in the cache after the commit."""
     extra: Mapping[str, object] = field(default_factory=dict)
     """Fields of the document."""
 
@@ -254,7 +254,7 @@ def current(look: Look, table: str, keys: Sequence[str]) -> list[bytes | None]:
 
 
 def require_state(context: Context) -> None:
-    """LocalIO when the state folder cannot be used: rows to be put back lie there."""
+    """LocalIO when the state folder cannot be used: rows to be restored lie there."""
     state = context.session.state
     if not state.usable:
         raise LocalIO(state.problem, hint="give a folder that can be written with --state-dir")

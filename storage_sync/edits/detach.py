@@ -21,7 +21,7 @@ OURS = ("storage_sync_meta", "storage_sync_digest", "storage_sync_quarantine")
 
 
 async def run_detach(context: Context) -> Outcome:
-    """Remove our tables and the witness; do-memory's rows stay, byte for byte. Rows set aside stay too.
+    """Remove our tables and the witness; do-memory's rows stay, byte for byte. Quarantined rows stay too.
 
     GuardStopped for read-only, CacheLocked, LocalIO, CacheDamaged.
     """
@@ -31,7 +31,7 @@ async def run_detach(context: Context) -> Outcome:
         async with looked_to_change(context) as look:
             rows = await session.on_cache_thread(_ours, look)
             base = look.checkpoint.root if look.checkpoint is not None else ""
-            lost = ("which rows came from the primary: the next sync takes the cache over anew",) if rows else ()
+            lost = ("which rows came from the primary: the next sync takes the cache over again",) if rows else ()
             propose(context, plan_of("detach", look.generation, base, rows, lost, content=repr(rows)))
             if options.plan_only or not rows:
                 return draft.outcome()
@@ -58,7 +58,7 @@ async def _without_witness(context: Context, look: Look, path: str) -> _native.A
 def _ours(look: Look) -> tuple[PlanRow, ...]:
     tables = look.copy.file.tables() if look.copy is not None else []
     return tuple(
-        PlanRow("detach", f"remove table {table.name}", table.rows or 0, None, "a sync makes it anew")
+        PlanRow("detach", f"remove table {table.name}", table.rows or 0, None, "a sync makes it again")
         for table in tables
         if table.name in OURS
     )

@@ -1,4 +1,4 @@
-"""Broken vectors: set them aside, or mark them as expected (docs/console.md#orphans)."""
+"""Broken vectors: quarantine them, or mark them as expected (docs/console.md#orphans)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OWNED = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{1
 
 
 async def run_set_aside(context: Context, keys: Sequence[str]) -> Outcome:
-    """Take these orphans, broken vectors and cache-only vectors without an owner out of the cache, and set them aside.
+    """Take these orphans, broken vectors and cache-only vectors without an owner out of the cache, and quarantine them.
 
     UsageError when a key is neither; the others of `run_change`.
     """
@@ -61,7 +61,7 @@ def _intent(context: Context, look: Look, keys: Sequence[str]) -> Intent:
 
 
 def _returning(look: Look, changes: Sequence[RowChange]) -> tuple[str, ...]:
-    """What the next sync will put back, because the primary has it."""
+    """What the next sync will restore, because the primary has it."""
     values = {change.key: change.before for change in changes if change.before is not None}
     many = len(proved_by_ledger(look, TABLE, values))
     if not many:
@@ -96,7 +96,7 @@ def _require_broken(wanted: Sequence[str], known: Collection[str]) -> None:
 
 
 async def run_expect(context: Context, keys: Sequence[str], note: str) -> Outcome:
-    """Mark these as expected: the check counts them aside from now on. The cache is not touched."""
+    """Mark these as expected: the check counts them apart from now on. The cache is not touched."""
     session = context.session
     async with looked(session, context.tracker, context.draft, writing=False) as look:
         orphaned, broken = await session.on_cache_thread(_broken, context, look)

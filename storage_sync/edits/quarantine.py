@@ -1,4 +1,4 @@
-"""Rows of the quarantine: put back what was set aside, fetch again what was refused, forget what is old."""
+"""Rows of the quarantine: restore quarantined rows, fetch rejected rows again, forget old ones."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _take(context: Context, ids: Sequence[int]) -> list[AsideValue]:
     for one in taken:
         if not one.intact:
             raise CacheDamaged(
-                f"{one.row.id} ({one.row.table} {one.row.key}) is no longer what was set aside; nothing was restored",
+                f"{one.row.id} ({one.row.table} {one.row.key}) is no longer what was quarantined; nothing was restored",
                 hint="leave that id out",
             )
     keys = [(one.row.table, one.row.key) for one in taken]
@@ -81,7 +81,7 @@ def _take(context: Context, ids: Sequence[int]) -> list[AsideValue]:
 
 
 async def run_retry(context: Context, ids: Sequence[str]) -> Outcome:
-    """Fetch refused rows again, by a sync that takes nothing for known; `ids` are `table/key`.
+    """Fetch rejected rows again, by a sync that takes nothing for known; `ids` are `table/key`.
 
     The document says of each whether it is still refused. UsageError for an unknown id; the errors of `run_sync`.
     """
@@ -100,7 +100,7 @@ async def run_retry(context: Context, ids: Sequence[str]) -> Outcome:
 
 
 def _refused(look: Look) -> set[str]:
-    """`table/key` of each refused row of the ledger."""
+    """`table/key` of each rejected row of the ledger."""
     found: set[str] = set()
     after: str | None = None
     while look.copy is not None and (page := look.copy.file.quarantine(after, PAGE)):
@@ -110,7 +110,7 @@ def _refused(look: Look) -> set[str]:
 
 
 async def run_purge(context: Context) -> Outcome:
-    """Forget rows set aside longer than `quarantine_days` ago. The cache is not touched; there is no undo."""
+    """Forget rows that were quarantined more than `quarantine_days` ago. The cache is not touched; there is no undo."""
     return await context.session.on_cache_thread(_purge, context)
 
 
@@ -126,7 +126,7 @@ def _purge(context: Context) -> Outcome:
                 rows = [row for row in page if row.at < now - days * DAY_S]
                 old, size = old + len(rows), size + sum(row.bytes for row in rows)
             row = PlanRow(
-                "purge", f"forget rows set aside more than {days:g} days ago", old, size, "none: they are gone"
+                "purge", f"forget rows quarantined more than {days:g} days ago", old, size, "none: they are gone"
             )
             propose(context, plan_of("quarantine", 0, "", (row,) if old else (), content=str(old)))
             if old and not context.options.plan_only:

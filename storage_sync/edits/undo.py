@@ -111,7 +111,7 @@ def _intent(context: Context, look: Look, run: UndoRun) -> Intent:
         stays = "stays as it is" if moved == 1 else "stay as they are"
         lost.append(f"{counted(moved)} changed since that run and {stays}")
     if not run.whole:
-        lost.append("that run changed more than is kept for undo: only the rows that it set aside can be put back")
+        lost.append("that run changed more than is kept for undo: only the rows that it quarantined can be restored")
     return Intent("undo", tuple(changes), _plan_rows(changes), tuple(lost), spent, {"undone_run": run.id})
 
 
@@ -130,7 +130,7 @@ def _plan_rows(changes: Sequence[RowChange]) -> tuple[PlanRow, ...]:
 
 
 def _steps(context: Context, run: UndoRun, aside: Sequence[AsideValue]) -> list[Step]:
-    """What the run changed; of one that is not whole what it set aside and took out."""
+    """What the run changed; of one that is not whole, what it quarantined and took out."""
     if not run.whole:
         return [Step(one.row.table, one.row.key, one.value, None) for one in aside]
     with UndoLog.open(context.session.state.folder) as log:
@@ -219,7 +219,7 @@ def _copied(kept: str, real: str) -> Iterator[str]:
             require_keepable(Path(real))
             copy_file(Path(kept), Path(built))
         except OSError as error:
-            raise LocalIO(f"{kept} cannot be put back: {error.strerror}") from error
+            raise LocalIO(f"{kept} cannot be restored: {error.strerror}") from error
         yield built
     finally:
         Path(built).unlink(missing_ok=True)
@@ -244,11 +244,11 @@ def _checkpoint_of(built: str, kept: str) -> Checkpoint:
 
 
 def _unusable(kept: str, why: str) -> GuardStopped:
-    return GuardStopped(f"{kept} cannot be put back: {why}; nothing was changed", hint="storage-sync status --check")
+    return GuardStopped(f"{kept} cannot be restored: {why}; nothing was changed", hint="storage-sync status --check")
 
 
 def _require_kept(cache: str, kept: str) -> None:
-    """GuardStopped for a file that is gone, or that was put aside because it was damaged."""
+    """GuardStopped for a file that is gone, or that was kept because it was damaged."""
     found = next((file for file in kept_files(cache) if file.path == kept), None)
     if found is None:
         raise _unusable(kept, "it is not there any more")

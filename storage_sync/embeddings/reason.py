@@ -39,4 +39,4 @@ CAN_LEAVE = (
     Reason.WRONG_DIMENSION,
     Reason.NOT_UPSTREAM,
 )
-"""Cases that an operator may set aside or expect; the others are somebody's vectors, or none at all."""
+"""Cases that an operator may quarantine or expect; the others are somebody's vectors, or none at all."""

@@ -48,7 +48,7 @@ class UndecodableText(PrimaryRefused):
     `suspected`: the body was cut while the server lives, and the real reason could not be learned.
     """
 
-    default_hint = "the row is refused by name when the read is repeated with typed columns"
+    default_hint = "the row is rejected by name when the read is repeated with typed columns"
 
     def __init__(self, message: str, *, hint: str | None = None, suspected: bool = False) -> None:
         super().__init__(message, hint=hint)

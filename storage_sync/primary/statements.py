@@ -212,7 +212,7 @@ def sent(table: str, name: str, schema: Schema, *, stock: bool = False) -> str:
 def printed(value: str, kind: Kind, *, stock: bool = False) -> str:
     """`value` as it is digested and sent: a real of a real column as the 17 digits that name it.
 
-    A real in another column does not belong there; it keeps SQLite's own text, and the row is refused. The last digit
+    A real in another column does not belong there; it keeps SQLite's own text, and the row is rejected. The last digit
     of SQLite is off by one now and then and depends on its version, so for a file it is a function that we register
     (`local.seventeen`, `local.fifteen`): proofs outlive an update of Python.
     """

@@ -148,5 +148,5 @@ _WAYS: tuple[tuple[str, Callable[[Path], bool] | None], ...] = (
         "it was opened as it was one commit before",
         _flags(lambda flags: ((flags ^ _OTHER_SLOT) | _RECOVERY_REQUIRED) & ~_TWO_PHASE),
     ),
-    ("its layout was made anew", _layout),
+    ("its layout was rebuilt", _layout),
 )

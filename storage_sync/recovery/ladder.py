@@ -1,7 +1,7 @@
 """`repair`: climb the ladder until the cache is proven again, or say why not (docs/protocol.md#recovery).
 
 Rung 1 lets redb repair the file when it is opened, rung 2 fetches rotten rows again in place, rung 3 builds the
-cache anew. Each ends with the proof of a sync.
+cache again. Each ends with the proof of a sync.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from storage_sync import _native
 from storage_sync.cache.identity import real_path
 from storage_sync.recovery.diagnosis import Rung, Situation, examined
 from storage_sync.recovery.plans import climbed, planned
-from storage_sync.recovery.rebuild import bring_anew, rebuild_facts, rescue_json
+from storage_sync.recovery.rebuild import bring_new, rebuild_facts, rescue_json
 from storage_sync.sync.apply import held
 from storage_sync.sync.context import Context
 from storage_sync.sync.run import in_rounds, leased, run_sync, synced
@@ -75,13 +75,13 @@ async def _rebuild(context: Context, situation: Situation, no_rebuild: bool) -> 
         )
     if context.options.plan_only:
         return await _planned(context, situation)
-    return await bring_anew(context, situation)
+    return await bring_new(context, situation)
 
 
 async def _planned(context: Context, situation: Situation) -> Outcome:
     """What the rung would do; the cache keeps every byte."""
     look = situation.look
-    outcome = await bring_anew(context, situation) if situation.rung is Rung.REBUILD else await _compared(context)
+    outcome = await bring_new(context, situation) if situation.rung is Rung.REBUILD else await _compared(context)
     facts = rebuild_facts(context, look, outcome) if situation.rung is Rung.REBUILD else {}
     if situation.rescue is not None:
         facts["rescued"] = rescue_json(situation)

@@ -12,7 +12,7 @@ _NAMES = {
     Rung.NONE: "nothing to repair",
     Rung.OPEN: "let redb repair the file when it is opened",
     Rung.REFETCH: "fetch the rows again whose bytes are not what was proven",
-    Rung.REBUILD: "build the cache anew and keep the old file",
+    Rung.REBUILD: "build a new cache and keep the old file",
 }
 
 
@@ -54,7 +54,7 @@ def _takes(proposal: Plan, rows: Sequence[PlanRow]) -> float | None:
 
 
 def _lost(situation: Situation) -> tuple[str, ...]:
-    """What the new cache cannot have; the old file is kept all the same."""
+    """What the new cache cannot have; the old file is kept anyway."""
     rescue = situation.rescue
     if rescue is None:
         strangers = situation.strangers
@@ -81,7 +81,7 @@ def _rows(situation: Situation, outcome: Outcome, facts: Mapping[str, object]) -
             return [PlanRow("fetch", "fetch and replace rows", fetched, staged, "undo"), rotten, never]
     rebuild = facts.get("rebuild")
     numbers = rebuild if isinstance(rebuild, dict) else {}
-    # a file that was damaged is never put back
+    # a file that was damaged is never restored
     back = "no" if situation.damaged else "undo"
     rows = [
         PlanRow("carry", "carry over rows that prove themselves", int(numbers.get("carried_rows", 0)), None, back),
@@ -90,10 +90,10 @@ def _rows(situation: Situation, outcome: Outcome, facts: Mapping[str, object]) -
     ]
     if situation.rescue is not None:
         aside = sum(table.aside for table in situation.rescue.tables.values())
-        rows.append(PlanRow("aside", "set aside rows that nothing vouches for", aside, None, "restorable"))
+        rows.append(PlanRow("aside", "quarantine rows that cannot be proven", aside, None, "restorable"))
     if situation.look.replaces is not None:
         kept = f"keep the old file as <name>.{situation.look.replaces}-<time>"
-        rows.append(PlanRow("file", kept, 0, size, "it stays there" if situation.damaged else "undo puts it back"))
+        rows.append(PlanRow("file", kept, 0, size, "it stays there" if situation.damaged else "undo restores it"))
     return [*rows, never]
 
 

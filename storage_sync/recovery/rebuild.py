@@ -27,7 +27,7 @@ SPARE_BYTES = 4 << 20
 
 
 async def run_rebuild(context: Context, *, discard: bool = False, swap: bool = False) -> Outcome:
-    """Build the cache anew and put it in place, or with `plan_only` say what that would do.
+    """Build a new cache and put it in place, or with `plan_only` say what that would do.
 
     `discard`: forget what an earlier run built. `swap`: only finish what `--staged` prepared; GuardStopped when there
     is no build of this primary and these settings. With `stage_only` the file may be held by another process.
@@ -39,15 +39,15 @@ async def run_rebuild(context: Context, *, discard: bool = False, swap: bool = F
 async def _rebuilt(context: Context, discard: bool, swap: bool) -> Outcome:
     async with examined(context, "rebuild", looks=context.options.stage_only) as situation:
         climbed(context.draft.extra, situation)
-        anew = replace(situation, rung=Rung.REBUILD, look=_replacing(situation.look))
+        fresh = replace(situation, rung=Rung.REBUILD, look=_replacing(situation.look))
         if context.options.plan_only:
-            return await _planned(context, anew, swap)
+            return await _planned(context, fresh, swap)
         if discard:
             discard_builds(context)
-        return await bring_anew(context, anew, swap=swap)
+        return await bring_new(context, fresh, swap=swap)
 
 
-async def bring_anew(context: Context, situation: Situation, *, swap: bool = False) -> Outcome:
+async def bring_new(context: Context, situation: Situation, *, swap: bool = False) -> Outcome:
     """From an examined cache to a new file with its name and the proof, or to the plan; the lease is held."""
     look = situation.look
     context = replace(context, options=replace(context.options, rebuilds=True))
@@ -130,7 +130,7 @@ def _escaped(name: str) -> str:
 
 
 async def _planned(context: Context, situation: Situation, swap: bool) -> Outcome:
-    outcome = await bring_anew(context, situation, swap=swap)
+    outcome = await bring_new(context, situation, swap=swap)
     facts = rebuild_facts(context, situation.look, outcome)
     if situation.rescue is not None:
         facts["rescued"] = rescue_json(situation)

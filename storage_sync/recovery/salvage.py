@@ -2,7 +2,7 @@
 
 Only rows that the ledger lists are taken over, and only when they are what it says: the bytes hash to what was proven,
 or of a cache-only row to what was there at the last proof, and they decode whole and hold the id that their key names.
-Everything else that could be read waits to be set aside.
+Everything else that could be read waits to be quarantined.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PAGE = 500
 
 @dataclass(slots=True)
 class TableRescue:
-    """Rows of one table: `proved` and `cache_only` are taken over, `aside` set aside; `gaps`: unreadable places."""
+    """Rows of one table: `proved` and `cache_only` are taken over, `aside` quarantined; `gaps`: unreadable places."""
 
     proved: int = 0
     cache_only: int = 0
@@ -67,7 +67,7 @@ class Rescued:
     tables: dict[str, TableRescue] = field(default_factory=dict)
 
     def leftover(self) -> Iterator[Removed]:
-        """Rows that are not taken over, for the set-aside store."""
+        """Rows that are not taken over, for the quarantine."""
         file = _native.CacheFile.open(self.path, "private")
         try:
             after: str | None = None
@@ -113,7 +113,7 @@ class _Collector:
         return sum(table.read for table in self.rescued.tables.values())
 
     def finish(self) -> None:
-        """Refused rows stay refused until the primary's manifest says otherwise."""
+        """Rejected rows stay rejected until the primary's manifest says otherwise."""
         refused = [(name, entry) for name, entry in self._ledger.items() if entry[0] == _REFUSED]
         self._salvage.put(LEDGER, refused)
         self._salvage.close()

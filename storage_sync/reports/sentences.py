@@ -13,7 +13,7 @@ from storage_sync.values.outcome import CheckStatus, Outcome, TableChange, Word
 
 FROM_THE_FUTURE = "the last proof is dated in the future, so the clock was wrong then or is now: it counts for nothing"
 SILENT_EXITS = frozenset({0, 6, 11})
-"""Ends that a job under cron need not hear of: done, the cache is held, another run is at it."""
+"""Ends that a job under cron need not hear of: done, the cache is held, another run is using it."""
 NOT_PROVING = frozenset({"undo", "orphans", "quarantine", "detach", "compact", "peek"})
 """Commands that change or look at the cache without asking the primary: what they did is said, not a verdict."""
 

@@ -41,7 +41,7 @@ class Place:
 async def differences(asked: Asked) -> Differences:
     """`tables`: which, all without; `after`: the last Difference of the page before; `limit`: rows of a page.
 
-    Compares anew, through a private copy and one instant of the primary; the cache may be held by another process.
+    Compares again, through a private copy and one instant of the primary; the cache may be held by another process.
     StorageSyncError as `diff`.
     """
     arguments = asked.arguments

@@ -52,7 +52,7 @@ RETRY_MOST_S = 2.0
 ASKING = (Phase.MANIFEST, Phase.FETCH, Phase.GUARD)
 """Steps in which the primary is asked."""
 CHANGES = 3
-"""How often a run probes the primary anew because its schema or its server changed meanwhile."""
+"""How often a run probes the primary again because its schema or its server changed meanwhile."""
 RECORDED = frozenset({"sync", "verify"})
 """Commands that the history remembers."""
 

@@ -1,4 +1,4 @@
-"""What an operator can bring back or fetch again: runs, rows set aside, refused rows, old files.
+"""What an operator can bring back or fetch again: runs, quarantined rows, rejected rows, old files.
 
 See docs/console.md#screens.
 """
@@ -74,7 +74,7 @@ def _page(
     try:
         refused, stamped, _ = _of_file(copies, state, LIMIT)
     except StorageSyncError as error:
-        # what is set aside does not depend on the file, and is wanted most when the file is damaged
+        # what is quarantined does not depend on the file, and is wanted most when the file is damaged
         refused, stamped, problem = [], None, error.message
     aside = [_of_row(row, settings.quarantine_days) for row in aside_rows(state)]
     # a run that has just ended is in the file before the picture tells of it
@@ -124,7 +124,7 @@ def _has(entry: QuarantineEntry, word: str) -> bool:
 
 
 def _with_heads(entries: Iterable[QuarantineEntry]) -> list[QuarantineEntry]:
-    """Under a head for each kind, and each run that set rows aside."""
+    """Under a head for each kind, and each run that quarantined rows."""
     shown: list[QuarantineEntry] = []
     for (kind, run_id), group in groupby(entries, key=lambda entry: (entry.kind, _batch(entry))):
         members = list(group)
@@ -151,7 +151,7 @@ def _batch(entry: QuarantineEntry) -> str:
 
 
 def refused_rows(copies: Copies, state: StateDir, limit: int = LIMIT) -> tuple[list[QuarantineEntry], LookedAt | None]:
-    """Refused rows of the primary, in key order, and what they were read from; None when there is no file.
+    """Rejected rows of the primary, in key order, and what they were read from; None when there is no file.
 
     DamagedCopy, CacheLocked (it kept changing), LocalIO.
     """
@@ -160,7 +160,7 @@ def refused_rows(copies: Copies, state: StateDir, limit: int = LIMIT) -> tuple[l
 
 
 def _of_file(copies: Copies, state: StateDir, limit: int) -> tuple[list[QuarantineEntry], int | None, LookedAt | None]:
-    """Refused rows, the generation that is stamped on the file, and what was looked at."""
+    """Rejected rows, the generation that is stamped on the file, and what was looked at."""
     cache = copies.cache
     if not Path(cache).exists():
         return [], None, None
@@ -194,7 +194,7 @@ def _of_ledger(name: str, text: str) -> QuarantineEntry:
 
 
 class _Entry(msgspec.Struct, frozen=True):
-    """What the ledger keeps of a refused row; `first_seen` in milliseconds, 0 while nobody knows."""
+    """What the ledger keeps of a rejected row; `first_seen` in milliseconds, 0 while nobody knows."""
 
     reason: str = ""
     column: str = ""
@@ -211,7 +211,7 @@ def _entry(text: str) -> _Entry:
 
 
 def aside_rows(state: StateDir, limit: int = LIMIT) -> list[AsideRow]:
-    """Rows set aside, those of the newest run first. LocalIO."""
+    """Quarantined rows, those of the newest run first. LocalIO."""
     if not (state.set_aside / ASIDE_NAME).exists():
         return []
     with SetAside.open(state.set_aside, create=False) as store:
@@ -251,7 +251,7 @@ def _of_run(run: UndoRun) -> QuarantineEntry:
     return QuarantineEntry(
         QuarantineKind.RUN,
         run.id,
-        reason=what if run.whole else f"{what}, only what it set aside",
+        reason=what if run.whole else f"{what}, only what it quarantined",
         run_id=run.id,
         generation=run.generation,
         at=run.at,

@@ -68,7 +68,7 @@ TREND_KEPT = 60
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """Effective settings as the core was given them. `again` reads them anew; ConfigError when they do not fit."""
+    """Effective settings as the core was given them. `again` reads them again; ConfigError when they do not fit."""
 
     settings: Settings
     file: Path | None = None

@@ -75,7 +75,7 @@ def _work(ends: float) -> Work:
 
 
 async def _when_alone(context: Context, ends: float) -> Outcome:
-    """The update, once no other run of ours is at it; LeaseHeld when that lasts until `ends`."""
+    """The update, once no other run of ours uses the cache; LeaseHeld when that lasts until `ends`."""
     while True:
         try:
             return await _sync_repairing(context)

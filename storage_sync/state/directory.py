@@ -1,4 +1,4 @@
-"""The state folder of one cache: witness, history, rows set aside, private copies (docs/protocol.md#files)."""
+"""The state folder of one cache: witness, history, quarantined rows, private copies (docs/protocol.md#files)."""
 
 from __future__ import annotations
 

@@ -242,7 +242,7 @@ class History:
         self._write(write)
 
     def expect_orphans(self, keys: Iterable[str], reason: str, at: float) -> None:
-        """Mark orphans as expected, with a note; the check then counts them aside."""
+        """Mark orphans as expected, with a note; the check then counts them apart."""
         rows = [(key, at, reason, at) for key in keys]
         self._write(
             lambda db: db.executemany(
@@ -373,7 +373,7 @@ class History:
                 try:
                     self._do(work)
                 except sqlite3.DatabaseError as error:
-                    self._begin_anew(error)
+                    self._begin_again(error)
                     self._do(work)
                 self._revision += 1
             except sqlite3.Error as error:
@@ -383,7 +383,7 @@ class History:
         with transaction(self._db):
             work(self._db)
 
-    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
+    def _begin_again(self, error: sqlite3.DatabaseError) -> None:
         """Where the file is damaged, do at once what the next start would do; another error is raised again."""
         if not self._on_disk or type(error) is not sqlite3.DatabaseError:
             raise error
@@ -399,11 +399,11 @@ class History:
             self._db.backup(fresh)
         except (sqlite3.Error, OSError) as error:
             self._on_disk = False
-            self._warn(f"the history {self.path} was removed and cannot be put back ({error})")
+            self._warn(f"the history {self.path} was removed and cannot be restored ({error})")
             return
         self._db.close()
         self._db = fresh
-        self._warn(f"the history {self.path} was removed; what it held was put back")
+        self._warn(f"the history {self.path} was removed; what it held was restored")
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock:
@@ -411,7 +411,7 @@ class History:
                 try:
                     return self._db.execute(query, values).fetchall()
                 except sqlite3.DatabaseError as error:
-                    self._begin_anew(error)
+                    self._begin_again(error)
                     return self._db.execute(query, values).fetchall()
             except sqlite3.Error as error:
                 self._warn(f"the history {self.path} cannot be read ({error})")

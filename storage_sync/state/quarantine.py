@@ -21,7 +21,7 @@ FILE_NAME = "rows.db"
 DAY_S = 86400.0
 
 _WORDS = Words(
-    "the rows set aside", hint="check the state folder and its free space; a damaged rows.db can be moved away"
+    "the quarantined rows", hint="check the state folder and its free space; a damaged rows.db can be moved away"
 )
 _BATCH = 500
 _SCHEMA = """
@@ -197,7 +197,7 @@ class SetAside:
         return [_value(_row(fields[:-1]), fields[-1]) for fields in found]
 
     def of_run(self, run_id: str) -> list[int]:
-        """Ids of what one run set aside, for its undo."""
+        """Ids of what one run quarantined, for its undo."""
         with self._database.reading() as connection:
             found = connection.execute(
                 "SELECT id FROM rows WHERE run_id = ? AND pending = 0 ORDER BY id", (run_id,)

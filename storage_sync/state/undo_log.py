@@ -1,9 +1,9 @@
 """What the newest runs changed, so that it can be looked at and taken back (docs/cli.md#undo).
 
-A SQLite file in the state folder, beside the rows set aside. Set-aside rows are what the primary cannot give back
+A SQLite file in the state folder, beside the quarantined rows. Quarantined rows are what the primary cannot give back
 and stay until an operator decides; this log is a convenience with bounds: the newest `KEEP_RUNS` runs, and the bytes
 of a run only up to `KEEP_BYTES`. A run above that is remembered without its rows (`whole` is False), and its undo can
-only put back what was set aside. What a run left in the rows is kept too, to be looked at, up to `KEEP_AFTER` bytes.
+only restore what was quarantined. What a run left in the rows is kept too, to be looked at, up to `KEEP_AFTER` bytes.
 So a failure here costs a warning, never a run.
 """
 

@@ -205,7 +205,7 @@ def _touched(state: Path, path: str, free_since: float | None) -> float | None:
 def _after_unknown(
     context: Context, path: str, generation: int | None, error: _native.CommitUnknown
 ) -> StorageSyncError:
-    """A commit that returned an error may be durable all the same (docs/cache.md#commits): the generation tells.
+    """A commit that returned an error may be durable anyway (docs/cache.md#commits): the generation tells.
 
     It is read from a copy, since another process may have the file by now.
     """
@@ -219,7 +219,7 @@ def _after_unknown(
             f"the commit returned an error ({error}), and whether it is durable cannot be read: {unreadable}",
             hint="look at the disk, then storage-sync status --check",
         )
-    state = "it is durable all the same" if durable else "the cache keeps its old state"
+    state = "it is durable anyway" if durable else "the cache keeps its old state"
     return LocalIO(f"the commit returned an error ({error}); {state}", hint="look at the disk, then sync again")
 
 
@@ -362,7 +362,7 @@ def _locked(path: str) -> Iterator[int | None]:
         os.close(descriptor)
 
 
-# --------------------------------------------------------------------------------------------- set aside
+# --------------------------------------------------------------------------------------------- quarantine
 
 
 def _set_aside(context: Context, compared: Compared, generation: int, now: float) -> bool:
@@ -395,7 +395,7 @@ def _replaced(staging: _native.Staging) -> Iterator[Removed]:
 
 
 def confirm_aside(context: Context, generation: int) -> None:
-    """The commit of this generation is durable: what was put aside for it counts from now on. Blocking."""
+    """The commit of this generation is durable: what was quarantined for it counts from now on. Blocking."""
     with SetAside.open(context.session.state.set_aside) as store:
         store.confirm(context.tracker.run.id, generation)
 

@@ -37,7 +37,7 @@ class Options:
     stage_only: bool = False
     """Stop before the new file gets the cache's name."""
     rebuilds: bool = False
-    """The file is built anew; what it is made for is remembered beside its rows, for a resume."""
+    """A new file is built; what it is made for is remembered beside its rows, for a resume."""
     part: Part | None = None
     """Compare only these rows; no proof comes of it."""
     quiet_s: float = 0.3

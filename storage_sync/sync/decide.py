@@ -37,7 +37,7 @@ async def judged(context: Context, comparison: Compared) -> Judged:
 
 
 def must_write(context: Context, comparison: Compared) -> bool:
-    """Whether there is anything to commit: always so for a file that is built anew."""
+    """Whether there is anything to commit: always so for a new file."""
     return comparison.look.replaces is not None or differs(context, comparison)
 
 

@@ -66,19 +66,19 @@ def source_error(
     if stamped[0] != now[0]:
         return GuardStopped(
             "this cache was built from another primary; nothing was changed",
-            hint="check the URL (storage-sync config show); sync --adopt builds the cache anew from this primary",
+            hint="check the URL (storage-sync config show); sync --adopt builds a new cache from this primary",
         )
     return stepped_back()
 
 
 def stepped_back(differ: int | None = None, gone: int = 0, *, exact: bool = True) -> GuardStopped:
-    """The primary's log began anew. `differ`: rows that it has otherwise, where it was asked; `gone`: those that it has
-    no longer; both at most when not `exact`. They are all that tells a crash from a restore."""
+    """The primary's log began again. `differ`: rows that it has otherwise, where it was asked; `gone`: those that
+    went; both at most when not `exact`. They are all that tells a crash from a restore."""
     rows = f": {'' if exact else 'up to '}{differ:,} rows differ, {gone:,} are gone" if differ is not None else ""
     return GuardStopped(
         f"the primary's log went back{rows}; nothing was changed",
         hint="a crash of its server takes no rows, a restore may: storage-sync diff names them; "
-        "sync --adopt builds the cache anew",
+        "sync --adopt builds a new cache",
     )
 
 

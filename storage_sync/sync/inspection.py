@@ -44,9 +44,9 @@ class Look:
     integrity: bool | None = None
     """redb's own check of a copy; None: not made."""
     replaces: Why | None = None
-    """The cache is built anew and the file that is there kept beside it, under this word."""
+    """A new cache is built, and the file that is there is kept beside it, under this word."""
     leftover: Callable[[], Iterator[Removed]] | None = None
-    """Rows read out of a damaged file that the new one does not take over: they are set aside."""
+    """Rows read out of a damaged file that the new one does not take over: they are quarantined."""
 
     @property
     def checkpoint(self) -> Checkpoint | None:
@@ -258,5 +258,5 @@ def file_facts(look: Look, dimension: int | None, expected: Collection[str] = ()
 
 
 def without_rows(look: Look) -> Look:
-    """As if there were no file: for a cache that is built anew from another primary."""
+    """As if there were no file: for a new cache from another primary."""
     return replace(look, copy=None, content=None, scan=None, replaces="old")

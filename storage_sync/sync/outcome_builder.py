@@ -113,7 +113,7 @@ class Draft:
 def verdict_of(error: StorageSyncError, so_far: Word = Word.UNKNOWN) -> Word:
     """The word for a run that ended with this error.
 
-    Refused rows under `--strict`, and a file that another process holds, take nothing from what was found."""
+    Rejected rows under `--strict`, and a file that another process holds, take nothing from what was found."""
     if isinstance(error, RowsRefused | CacheLocked):
         return so_far
     if isinstance(error, GuardStopped | CacheForeign):

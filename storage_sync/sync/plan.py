@@ -71,7 +71,7 @@ def make_plan(
 
 
 def adoption(plan: Plan, *, rows: int, cache_only: int, size: int | None, rows_per_second: float | None) -> Plan:
-    """`plan`, which says what differs, for a cache that is built anew of `rows`: nothing is carried over, and the old
+    """`plan`, which says what differs, for a new cache of `rows`: nothing is carried over, and the old
     file, which alone holds what only the cache had, stays beside it."""
     left = [f"{plan.gone:,} rows that the primary has no longer stay in the old file only"] if plan.gone else []
     left += [f"{cache_only:,} rows that only the cache has stay in the old file only"] if cache_only else []

@@ -184,7 +184,7 @@ async def _attempt(context: Context) -> Outcome:
 
 
 def _adopts(context: Context, look: Look, projection: Projection) -> bool:
-    """Whether the operator takes on another primary: the cache is then built anew from it."""
+    """Whether the operator takes on another primary: a new cache is then built from it."""
     if not context.options.adopt:
         return False
     strict = replace(context, options=replace(context.options, adopt=False))
@@ -334,7 +334,7 @@ def _refuse_moved_cache(context: Context, look: Look) -> None:
 
 
 def _adoption(context: Context, look: Look, outcome: Outcome) -> Outcome:
-    """The plan of a sync that builds the cache anew, from what differs between the cache and its new primary."""
+    """The plan of a sync that builds a new cache, from what differs between the cache and its new primary."""
     plan = outcome.proposal
     if plan is None:
         return outcome

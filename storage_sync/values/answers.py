@@ -128,8 +128,8 @@ class QuarantineKind(StrEnum):
     beside the cache; `HEAD`: a line above those of one kind or run."""
 
     RUN = "run"
-    ASIDE = "set aside"
-    REFUSED = "refused"
+    ASIDE = "quarantined"
+    REFUSED = "rejected"
     FILE = "old file"
     HEAD = "head"
 
@@ -156,7 +156,7 @@ class QuarantineEntry:
 @dataclass(frozen=True, slots=True)
 class QuarantinePage:
     """`entries` from `first` of the `total` that match; the numbers count all, filter or not. `problem`: why the
-    refused rows could not be listed. `matching`: (kind, id) of every row that matches and can be marked."""
+    rejected rows could not be listed. `matching`: (kind, id) of every row that matches and can be marked."""
 
     entries: tuple[QuarantineEntry, ...]
     first: int
@@ -234,7 +234,7 @@ class SettingEdit:
 @dataclass(frozen=True, slots=True)
 class SettingsPreview:
     """What writing would do. `diff`: lines of a unified diff; `base`: digest of the file that it was made for;
-    `notes`: settings that something else decides all the same."""
+    `notes`: settings that something else decides anyway."""
 
     file: str
     diff: tuple[str, ...]

@@ -72,7 +72,7 @@ async def _state_folder(context: Context) -> tuple[str, str]:
     if why:
         context.draft.warn(why)
     known = f"generation {witness.generation} acknowledged" if witness is not None else "no proof yet"
-    return "a folder for witness, history and rows set aside", f"{state.folder}: {known}"
+    return "a folder for witness, history and quarantined rows", f"{state.folder}: {known}"
 
 
 async def _state_files(context: Context) -> tuple[str, str]:

@@ -140,7 +140,7 @@ async def _existing(context: Context, table: str, keys: list[str]) -> list[str]:
 
 
 def _remembered(state: StateDir, found: Found, told: Told, dimension: int | None, at: float, warn: Warn) -> Remembered:
-    """First sights, expected marks, and titles of owners that were set aside. Blocking."""
+    """First sights, expected marks, and titles of quarantined owners. Blocking."""
     cases = judged(found, told, dimension) != CODES[Reason.ATTACHED]
     keys = [found.keys[row] for row in np.flatnonzero(cases).tolist()]
     if not state.usable:
@@ -170,7 +170,7 @@ def _words(state: StateDir, found: Found) -> tuple[Mapping[str, tuple[str, str]]
                 title = _native.title(value.row.table, value.value)
                 if title is not None:
                     day = time.strftime("%d %b %H:%MZ", time.gmtime(value.row.at)).lstrip("0")
-                    titles[value.row.key] = (title, f"set aside from g-{value.row.generation}, {day}")
+                    titles[value.row.key] = (title, f"quarantined from g-{value.row.generation}, {day}")
                 label = _native.label(value.row.table, value.value)
                 if label is not None:
                     labels[value.row.key] = (label[0], tuple(label[1]))

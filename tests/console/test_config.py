@@ -124,7 +124,7 @@ async def test_the_url_of_a_notice_is_typed_anew_and_never_shown() -> None:
         await pilot.press("enter")
         await settle(app, pilot)
         assert "T0PSECRET" not in screen_text(app)
-        assert "set anew, hidden" in screen_text(app)
+        assert "changed, hidden" in screen_text(app)
         await pilot.press("w")
         edits: Any = asked(bridge)[-1][1]["edits"]
         assert edits == (SettingEdit("notify.url", "https://hooks.example.com/T0PSECRET"),)

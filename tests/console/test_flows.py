@@ -339,7 +339,7 @@ async def test_the_quarantine_lists_runs_rows_and_files(size: tuple[int, int]) -
         await quarantine(app, bridge, pilot)
         assert latest(bridge, "quarantine")[1] == {"filter": "", "first": 0, "count": 500}
         text = screen_text(app)
-        for said in ("rejected 1, from the primary", "set aside 3", "s-4121 repair", "runs that can be taken back"):
+        for said in ("rejected 1, from the primary", "quarantined 3", "s-4121 repair", "runs that can be taken back"):
             assert said in text, said
         assert "[/b]" in text
         await pilot.press("j", "j", "j")
@@ -550,7 +550,7 @@ async def test_rows_that_a_guard_keeps_go_only_when_that_is_chosen_and_typed(siz
     async with live(app, size=size) as pilot:
         dialog = await shown(app, bridge, pilot, "s", stopped)
         text = screen_text(app)
-        assert "(o) keep them   ( ) remove 820 rows all the same" in text
+        assert "(o) keep them   ( ) remove 820 rows anyway" in text
         assert "the primary lost 820 of 1,000 proven rows" in text
         assert dialog.focused is not None
         assert dialog.focused.id == "cancel"
@@ -563,7 +563,7 @@ async def test_rows_that_a_guard_keeps_go_only_when_that_is_chosen_and_typed(siz
         passed = replace(stopped, id="p-7f99", refusal=None, level=3, phrase="prod-eu")
         await answer(app, bridge, pilot, "make_plan", passed)
         text = screen_text(app)
-        assert "( ) keep them   (o) remove 820 rows all the same" in text
+        assert "( ) keep them   (o) remove 820 rows anyway" in text
         assert "820 rows lost, up to 82 % of a table; by consent" in text
         assert "rows go that the primary has no more" in text
         assert dialog.query_one("#run", Button).disabled

@@ -56,8 +56,8 @@ def test_every_command_of_a_hint_has_its_key() -> None:
         ("sync --plan lists them; sync --allow-shrink removes them", "s lists them; s removes them"),
         ("storage-sync sync --plan shows what would change", "s shows what would change"),
         (
-            "check the URL (storage-sync config show); sync --adopt builds it anew",
-            "check the URL (5); A on 1 builds it anew",
+            "check the URL (storage-sync config show); sync --adopt builds a new one",
+            "check the URL (5); A on 1 builds a new one",
         ),
         ("check the path", "check the path"),
         ("storage-sync synchronise", "storage-sync synchronise"),

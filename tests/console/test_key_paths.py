@@ -255,7 +255,7 @@ OPERATE = rows(
         top="QuarantineDialog",
     ),
     Path("quarantine", "the core refuses", ("u",), answers={"quarantine": ROOM}, shows=("the core has no room",)),
-    Path("quarantine", "during a run", ("u",), scene="running", shows=("set aside by",), top="QuarantineDialog"),
+    Path("quarantine", "during a run", ("u",), scene="running", shows=("quarantined by",), top="QuarantineDialog"),
     Path("cancel", "stops the run", ("x",), scene="running", asks=(("cancel", {}),), greyed=False),
     Path("cancel", "nothing is running", ("x",), shows=("nothing is running",), greyed=True),
     Path(
@@ -367,7 +367,7 @@ OVER = rows(
     Path("level", "round again", ("l",), go=("l", "l"), shows=("all lines",)),
 )
 SORTING = {"orphans_query": SILENT}
-BUSY = "the list is being sorted; once more, please"
+BUSY = "the list is being sorted; press the key again"
 FIRST = "7c1e02aa…90bd"
 KEY = "episode_7c1e02aa-41d3-4b5e-9c77-d1f00e5a90bd"
 ORPHAN = rows(
@@ -383,7 +383,7 @@ ORPHAN = rows(
         go=("3",),
         answers=PLANNED,
         asks=(("make_plan", {"kind": "set_aside", "keys": [KEY]}),),
-        shows=("Set aside · prod-eu",),
+        shows=("Quarantine · prod-eu",),
         focus="cancel",
     ),
     Path("orphans.aside", "nothing is chosen", ("d",), go=("3", "g"), shows=("nothing is chosen; space marks a row",)),
@@ -847,7 +847,7 @@ KEPT = rows(
         shows=(ACTIVE,),
         top="QuarantineDialog",
     ),
-    Path("aside.open", "a refused row", ("enter",), go=REFUSED_ROW, shows=("t fetches rejected rows again",)),
+    Path("aside.open", "a rejected row", ("enter",), go=REFUSED_ROW, shows=("t fetches rejected rows again",)),
     Path("aside.open", "an old file", ("enter",), go=("u", "G"), shows=("a run that is listed above puts its old",)),
     Path(
         "aside.retry",
@@ -868,7 +868,11 @@ KEPT = rows(
         shows=(SAID,),
     ),
     Path(
-        "aside.retry", "no refused row", ("t",), go=ASIDE, shows=("t is for rejected rows: mark one, or stand on it",)
+        "aside.retry",
+        "no refused row",
+        ("t",),
+        go=ASIDE,
+        shows=("t is for rejected rows: mark one, or move the cursor to it",),
     ),
     Path(
         "aside.purge",

@@ -43,7 +43,7 @@ async def test_screens_that_nobody_sees_hold_no_lines() -> None:
         assert lines() < before - 30
         await pilot.press("1")
         await pilot.pause()
-        assert "redb · cache" in screen_text(app), "drawn anew"
+        assert "redb · cache" in screen_text(app), "drawn again"
 
 
 def lines() -> int:

@@ -1,4 +1,4 @@
-"""What is longer than its room can be read all the same."""
+"""What is longer than its room can be read anyway."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ async def test_what_failed_can_be_saved_all_the_same_and_says_so() -> None:
         bridge.post(Answer(bridge.asked[-1].id, tried(SetupFinding("primary", "failed", "does not answer"))))
         await settle(app, pilot)
         assert "✗ does not answer" in screen_text(app)
-        assert "Save all the same" in screen_text(app)
+        assert "Save anyway" in screen_text(app)
         assert app.focused is not None
         assert app.focused.id == "test"
 

@@ -1,4 +1,4 @@
-"""Rows set aside, refused rows, broken vectors."""
+"""Quarantined rows, rejected rows, broken vectors."""
 
 from __future__ import annotations
 

@@ -147,7 +147,9 @@ def test_nothing_is_missing_where_no_owner_has_an_embedding(tmp_path: Path) -> N
 
 def test_what_is_remembered(tmp_path: Path) -> None:
     key = f"episode_{ONE}"
-    remembered = Remembered({key: NOW - 60}, {key: "kept"}, {ONE: ("An old task", "set aside from g-3, 1 Jan 00:00Z")})
+    remembered = Remembered(
+        {key: NOW - 60}, {key: "kept"}, {ONE: ("An old task", "quarantined from g-3, 1 Jan 00:00Z")}
+    )
     row = index_of(cache_of(tmp_path, {key: value([1.0])}), remembered=remembered).row(0)
     assert (row.first_seen, row.expected, row.title) == (NOW - 60, "kept", "An old task")
     bare = index_of(tmp_path / "made.redb").row(0)

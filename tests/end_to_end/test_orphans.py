@@ -1,4 +1,4 @@
-"""The flow of an operator with an orphan, in a real terminal on a real server: find, look around, set aside, undo."""
+"""The flow of an operator with an orphan, in a real terminal on a real server: find, look around, quarantine, undo."""
 
 from __future__ import annotations
 

@@ -392,7 +392,7 @@ def test_an_in_place_staging_resumes_what_still_fits(tmp_path: Path) -> None:
 
 
 def test_a_zero_byte_in_the_key_of_an_embedding_is_refused_each_time(tmp_path: Path, primary: Primary) -> None:
-    """Names of refused rows end at a zero byte: such a key could not be told from that of a doubled row."""
+    """Names of rejected rows end at a zero byte: such a key could not be told from that of a doubled row."""
     cache = tmp_path / "cache.redb"
     primary.rows["embeddings"].append(embedding("a\0b"))
     journey.build(primary, cache)

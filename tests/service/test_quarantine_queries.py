@@ -1,4 +1,4 @@
-"""What the quarantine lists: runs, rows set aside, refused rows, old files; filtered, page by page."""
+"""What the quarantine lists: runs, quarantined rows, rejected rows, old files; filtered, page by page."""
 
 from __future__ import annotations
 

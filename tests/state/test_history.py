@@ -184,7 +184,7 @@ def test_a_removed_history_is_put_back(tmp_path: Path, warnings: Warnings) -> No
     with History.open(path, warnings.append) as book:
         assert book.runs() == (run(2), run(1))
     assert len(warnings) == 1
-    assert "put back" in warnings[0]
+    assert "restored" in warnings[0]
 
 
 def test_a_removed_history_that_cannot_be_put_back_is_one_warning(tmp_path: Path, warnings: Warnings) -> None:

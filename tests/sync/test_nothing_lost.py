@@ -1,4 +1,4 @@
-"""What a sync takes out of the cache, and the primary cannot give back, is set aside."""
+"""What a sync takes out of the cache, and the primary cannot give back, is quarantined."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ pub struct Merged {
     pub value: Option<Vec<u8>>,
     /// The cached row held what the primary cannot hold and the new bytes do not; also when it does not decode.
     pub lost_local: bool,
-    /// The column that an old do-memory wrote in a form that a newer one cannot read; read here all the same.
+    /// The column that an old do-memory wrote in a form that a newer one cannot read; read here anyway.
     pub legacy: Option<&'static str>,
 }
 

@@ -49,7 +49,7 @@ impl Core {
         Ok(rows)
     }
 
-    /// Refused rows of the manifest, whether judged in this run or in an earlier one.
+    /// Rejected rows of the manifest, whether judged in this run or in an earlier one.
     pub(super) fn refused(&self, after: Option<&str>, limit: usize) -> Outcome<Vec<(String, String, String, String)>> {
         self.require_sealed()?;
         let mut rows = Vec::new();

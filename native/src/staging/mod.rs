@@ -105,7 +105,7 @@ struct Lane {
 type Lost = (Table, String, Vec<u8>, &'static str);
 type PyLost<'py> = (String, String, Bound<'py, PyBytes>, &'static str);
 
-/// Column and reason of refused rows, by their name.
+/// Column and reason of rejected rows, by their name.
 type Refusals = BTreeMap<String, (String, String)>;
 
 /// Rows that wait: in memory, or in a file behind the writer.
@@ -149,7 +149,7 @@ pub struct Core {
     progress: Arc<Progress>,
     response: Option<Response>,
     sealed: bool,
-    /// What a finished sibling said of its refused rows, by table number; its file is closed.
+    /// What a finished sibling said of its rejected rows, by table number; its file is closed.
     finished: Option<Vec<Refusals>>,
     path: PathBuf,
     sibling: bool,
@@ -416,7 +416,7 @@ impl Core {
         let Counts { insert, update, relist, refused, withdrawn, keys } = &lane.counts;
         let refused = refused + withdrawn;
         let relist = relist + refused + compared.settled_lost;
-        // A snapshot that becomes the cache itself refuses every such row anew.
+        // A snapshot that becomes the cache itself rejects every such row again.
         let before = if self.snapshot && self.sibling { 0 } else { compared.still_refused };
         let refused = refused + before;
         let expected = if self.manifest.is_some() { compared.expected } else { lane.arrived.len() as u64 };
@@ -425,7 +425,7 @@ impl Core {
         let mut keys = keys.clone();
         let more = NAMED.saturating_sub(keys.len()).min(compared.gone.len());
         keys.extend((0..more).map(|index| compared.gone.key_text(index)));
-        // A refused row counts twice here, as a change of the ledger and as what it is, so that all add up.
+        // A rejected row counts twice here, as a change of the ledger and as what it is, so that all add up.
         let counted = insert + update + relist + refused + moved;
         let same = expected.cast_signed() - counted.cast_signed();
         Changes {

@@ -93,7 +93,7 @@ def index(*, keys: tuple[str, ...] = (), title: str | None = None) -> OrphanInde
     )
     seen = {key: NOW - days * _DAY for key, _, days in (*gone, *_UPSTREAM)}
     seen |= dict.fromkeys(_RAW, NOW - 11.1 * _DAY)
-    titles = {key[-36:]: (text, "set aside from g-3988, 30 Aug 10:17Z") for key, text, _ in gone if text is not None}
+    titles = {key[-36:]: (text, "quarantined from g-3988, 30 Aug 10:17Z") for key, text, _ in gone if text is not None}
     expected = {_RAW[0]: "kept by the notes plug-in", _OUTSIDE[0]: "older than the window, on purpose"}
     labels = {_GONE[0][0][-36:]: ("storage", ("aws", "s3"))}
     remembered = Remembered(seen, expected, titles, labels)

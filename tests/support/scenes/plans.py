@@ -21,7 +21,7 @@ def plan_of(kind: str) -> Plan:
             PlanRow("carry", "carry over rows that prove themselves", 1_180, None, "no"),
             PlanRow("keep", "carry over cache-only rows", 7, None, "no"),
             PlanRow("fetch", "fetch rows", 1_700, 8_912_896, "no"),
-            PlanRow("aside", "set aside rows that nothing vouches for", 2, None, "restorable"),
+            PlanRow("aside", "quarantine rows that cannot be proven", 2, None, "restorable"),
             PlanRow("file", "keep the old file as <name>.corrupt-<time>", 0, 10_276_045, "it stays there"),
         )
         lost = ("the cache is damaged: redb: Primary is corrupted despite 2-phase commit",)

@@ -531,10 +531,10 @@ def plan(
         rows=(
             PlanRow("fetch", "fetch new rows", 442, 3_565_158, "removed again by undo"),
             PlanRow(
-                "replace", "replace changed rows", 161, None, "replaced bytes set aside where only the cache had them"
+                "replace", "replace changed rows", 161, None, "replaced bytes quarantined where only the cache had them"
             ),
             PlanRow(
-                "remove", "remove rows gone from the window or the primary", removed, None, "set aside, restorable"
+                "remove", "remove rows gone from the window or the primary", removed, None, "quarantined, restorable"
             ),
             PlanRow("primary", "primary", 0, 0, "never written"),
         ),

@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor
 use std::borrow::Cow;
 use std::fmt;
 
-/// The protocol leaves the padding out; a gateway may put it back.
+/// The protocol leaves the padding out; a gateway may restore it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
