@@ -10,6 +10,7 @@ import click
 import pytest
 
 from console.cli.commands import storage_sync
+from console.views.glossary import WORDS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "packaging" / "README.md"])
@@ -104,3 +105,10 @@ def test_each_claim_of_security_has_its_test() -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_help_of_the_console_has_the_glossary() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").partition("## Names")[0]
+    rows = re.findall(r"^\| ([a-z -]+) \| (.+) \|$", text, re.MULTILINE)[1:]
+    plain = [(word, re.sub(r"(: see )?\[([^\]]+)\]\([^)]+\)", "", meaning).replace("`", "")) for word, meaning in rows]
+    assert plain == list(WORDS)

@@ -70,13 +70,26 @@ def _limits(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 _WAIT = click.option(
-    "--wait", "wait_s", type=_SECONDS, default=5.0, metavar="S", show_default=True, help="Wait for a lock."
+    "--wait",
+    "wait_s",
+    type=_SECONDS,
+    default=5.0,
+    metavar="S",
+    show_default=True,
+    help="Wait at most S seconds for a lock.",
 )
 _wait_option = _limits(_WAIT)
 _run_options = _limits(
     _WAIT,
-    click.option("--deadline", type=_SECONDS, metavar="S", help="Give up after that long."),
-    click.option("--max-attempts", type=click.IntRange(1), default=3, metavar="N", show_default=True, help="Tries."),
+    click.option("--deadline", type=_SECONDS, metavar="S", help="Give up after S seconds."),
+    click.option(
+        "--max-attempts",
+        type=click.IntRange(1),
+        default=3,
+        metavar="N",
+        show_default=True,
+        help="How often the primary is tried.",
+    ),
 )
 
 
@@ -87,13 +100,13 @@ def _consent_options(command: Any) -> Any:
 
 
 @storage_sync.command()
-@click.option("--check", is_flag=True, help="Ask the primary.")
-@click.option("--max-age", type=_SECONDS, metavar="S", help="Exit 10 when the last proof is older.")
-@click.option("--nagios", is_flag=True, help="One line and exit 0, 1, 2 or 3 for a monitoring system.")
-@click.option("--wait-in-sync", "wait_s", type=_SECONDS, metavar="S", help="Wait at most that long for IN_SYNC.")
+@click.option("--check", is_flag=True, help="Ask the primary too.")
+@click.option("--max-age", type=_SECONDS, metavar="S", help="Exit 10 when the last proof is older than S seconds.")
+@click.option("--nagios", is_flag=True, help="One line and exit code 0, 1, 2 or 3, for a monitoring system.")
+@click.option("--wait-in-sync", "wait_s", type=_SECONDS, metavar="S", help="Wait at most S seconds for IN_SYNC.")
 @click.pass_context
 def status(context: click.Context, check: bool, max_age: float | None, nagios: bool, wait_s: float | None) -> Answer:
-    """What is known without asking the primary."""
+    """Say how the cache stands, without asking the primary."""
     from console.cli import core
 
     invocation = _begin(context)
@@ -113,7 +126,7 @@ def _begin(context: click.Context) -> Invocation:
 @storage_sync.command()
 @click.pass_context
 def ping(context: click.Context) -> Answer:
-    """Latency, authentication and capabilities of the primary."""
+    """Ask the primary: latency, authentication, capabilities."""
     from console.cli import core
 
     return core.ping(_begin(context))
@@ -122,15 +135,19 @@ def ping(context: click.Context) -> Answer:
 @storage_sync.command()
 @click.option("--plan", is_flag=True, help="Only say what would change.")
 @click.option("--full", is_flag=True, help="Compare and fetch every row.")
-@click.option("--repair", is_flag=True, help="Climb the repair ladder first when it is damaged.")
-@click.option("--strict", is_flag=True, help="Rejected rows are an error.")
+@click.option("--repair", is_flag=True, help="Repair a damaged cache first.")
+@click.option("--strict", is_flag=True, help="Exit 7 when rows of the primary were rejected.")
 @click.option(
     "--allow-shrink",
     is_flag=True,
     help="Consent to an empty primary, or one that lost more than max_removal_ratio.",
 )
-@click.option("--adopt", is_flag=True, help="Consent to another primary, epoch or an implausible cache.")
-@setting_option("--batch-size", metavar="N", help="Rows of one batch.")
+@click.option(
+    "--adopt",
+    is_flag=True,
+    help="Consent to another primary, to one that went back in time, or to an implausible cache.",
+)
+@setting_option("--batch-size", metavar="N", help="Rows in one batch.")
 @_run_options
 @click.pass_context
 def sync(
@@ -139,7 +156,7 @@ def sync(
     limits: Limits,
     **switches: Any,
 ) -> Answer:
-    """Bring the cache to the primary's state and prove it."""
+    """Make the cache equal to the primary, and prove it."""
     from console.cli import core
 
     flags = [name for name, on in switches.items() if on]
@@ -150,14 +167,18 @@ def sync(
 @click.option(
     "--deadline", type=_SECONDS, default=3.0, metavar="S", show_default=True, help="COMMAND starts at the latest then."
 )
-@click.option("--strict", is_flag=True, help="End with the code of what stopped the update, without COMMAND.")
+@click.option(
+    "--strict", is_flag=True, help="Do not start COMMAND when the update failed; exit with the code of the failure."
+)
 @click.option("--after", is_flag=True, help="Stay beside COMMAND, and update again when it has ended.")
 @click.argument("command", metavar="COMMAND…", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def exec(  # noqa: A001
     context: click.Context, deadline: float, strict: bool, after: bool, command: tuple[str, ...]
 ) -> None:
-    """Bring the cache up to date, then become COMMAND: how do-memory is started."""
+    """Bring the cache up to date, then become COMMAND.
+
+    This is how do-memory is started."""
     from console.cli import exec as work
 
     work.run(_begin(context), command, deadline_s=deadline, strict=strict, after=after)
@@ -165,20 +186,20 @@ def exec(  # noqa: A001
 
 @storage_sync.command()
 @setting_option("--interval", metavar="S", help="Seconds between two scheduled syncs.")
-@click.option("--listen", metavar="HOST:PORT", help="Serve metrics for Prometheus there.")
+@click.option("--listen", metavar="HOST:PORT", help="Serve metrics for Prometheus at this address.")
 @click.pass_context
 def watch(context: click.Context, listen: str | None) -> Answer:
-    """Sync on start, periodically and when something changed, until SIGINT or SIGTERM."""
+    """Sync at start, at intervals and after changes.
+
+    Runs until SIGINT or SIGTERM."""
     from console.cli import watch as work
 
     return work.watch(_begin(context), listen=listen)
 
 
 @storage_sync.command()
-@click.option(
-    "--quick", "depth", flag_value="quick", default=True, help="Everything but redb's own check (the default)."
-)
-@click.option("--deep", "depth", flag_value="deep", help="Also redb's own check and every vector.")
+@click.option("--quick", "depth", flag_value="quick", default=True, help="Skip redb's own check (the default).")
+@click.option("--deep", "depth", flag_value="deep", help="Run redb's own check too, and check every vector.")
 @click.option(
     "--subset",
     metavar="n/t",
@@ -188,7 +209,7 @@ def watch(context: click.Context, listen: str | None) -> Answer:
 @_run_options
 @click.pass_context
 def verify(context: click.Context, depth: str, subset: str | None, limits: Limits) -> Answer:
-    """Check the cache against the primary; changes nothing."""
+    """Check the cache against the primary; change nothing."""
     from console.cli import core
 
     flags = ["deep"] if depth == "deep" else []
@@ -196,11 +217,11 @@ def verify(context: click.Context, depth: str, subset: str | None, limits: Limit
 
 
 @storage_sync.command()
-@click.option("--keys", is_flag=True, help="Name every key.")
+@click.option("--keys", is_flag=True, help="List every key, without columns.")
 @_run_options
 @click.pass_context
 def diff(context: click.Context, keys: bool, limits: Limits) -> Answer:
-    """Which rows differ, by column; changes nothing."""
+    """List the rows that differ, by column; change nothing."""
     from console.cli import core
 
     flags = ["keys"] if keys else []
@@ -213,7 +234,7 @@ def diff(context: click.Context, keys: bool, limits: Limits) -> Answer:
 @storage_sync.group(invoke_without_command=True)
 @click.pass_context
 def orphans(context: click.Context) -> Answer | None:
-    """Embeddings without an owner, and other broken vectors."""
+    """List and quarantine embeddings that are broken."""
     if context.invoked_subcommand is not None:
         return None
     from console.cli import core
@@ -227,7 +248,7 @@ def orphans(context: click.Context) -> Answer | None:
 @click.option("--format", "form", type=click.Choice(["table", "jsonl", "csv"]), default="table", show_default=True)
 @click.pass_context
 def orphans_list(context: click.Context, filter_text: str, reason: str | None, form: str) -> Answer:
-    """List them."""
+    """List embeddings without an owner, and other broken ones."""
     from console.cli import core
 
     return core.orphans(_begin(context), filter_text=filter_text, reason=reason, form=form)
@@ -237,7 +258,7 @@ def orphans_list(context: click.Context, filter_text: str, reason: str | None, f
 @click.argument("key")
 @click.pass_context
 def orphans_show(context: click.Context, key: str) -> Answer:
-    """Everything that is known about one."""
+    """Show everything that is known about one."""
     from console.cli import core
 
     return core.orphan(_begin(context), key)
@@ -245,14 +266,14 @@ def orphans_show(context: click.Context, key: str) -> Answer:
 
 @orphans.command("quarantine")
 @click.argument("keys", metavar="KEY…", nargs=-1)
-@click.option("--filter", "filter_text", default="", metavar="EXPR", help="All that fit, as in list.")
+@click.option("--filter", "filter_text", default="", metavar="EXPR", help="All that match, as in list.")
 @click.option("--reason", metavar="R", help="All with this reason.")
 @_consent_options
 @click.pass_context
 def orphans_quarantine(
     context: click.Context, keys: tuple[str, ...], filter_text: str, reason: str | None, plan_only: bool, yes: bool
 ) -> Answer:
-    """Quarantine them: out of the cache, restorable."""
+    """Take them out of the cache; they can be restored."""
     from console.cli import core, mending
 
     invocation = _begin(context)
@@ -264,10 +285,10 @@ def orphans_quarantine(
 
 @orphans.command("expect")
 @click.argument("keys", metavar="KEY…", nargs=-1, required=True)
-@click.option("--note", default="expected by an operator", metavar="TEXT", help="Why.")
+@click.option("--note", default="expected by an operator", metavar="TEXT", help="Why they are expected.")
 @click.pass_context
 def orphans_expect(context: click.Context, keys: tuple[str, ...], note: str) -> Answer:
-    """Mark them as expected; the check counts them aside."""
+    """Mark them as expected: they are no finding any more."""
     from console.cli import mending
 
     return mending.expect_orphans(_begin(context), keys, note)
@@ -276,7 +297,7 @@ def orphans_expect(context: click.Context, keys: tuple[str, ...], note: str) -> 
 @storage_sync.group(invoke_without_command=True)
 @click.pass_context
 def quarantine(context: click.Context) -> Answer | None:
-    """Rows of the primary that were rejected, and quarantined rows."""
+    """List and restore rejected and quarantined rows."""
     if context.invoked_subcommand is not None:
         return None
     from console.cli import quarantine as work
@@ -287,7 +308,7 @@ def quarantine(context: click.Context) -> Answer | None:
 @quarantine.command("list")
 @click.pass_context
 def quarantine_list(context: click.Context) -> Answer:
-    """List them, each with its reason."""
+    """List rows, each with its reason."""
     from console.cli import quarantine as work
 
     return work.listing(_begin(context))
@@ -297,7 +318,7 @@ def quarantine_list(context: click.Context) -> Answer:
 @click.argument("identity", metavar="ID")
 @click.pass_context
 def quarantine_show(context: click.Context, identity: str) -> Answer:
-    """Everything that is known about one."""
+    """Show everything that is known about one."""
     from console.cli import quarantine as work
 
     return work.show(_begin(context), identity)
@@ -308,7 +329,7 @@ def quarantine_show(context: click.Context, identity: str) -> Answer:
 @_wait_option
 @click.pass_context
 def quarantine_retry(context: click.Context, identities: tuple[str, ...], limits: Limits) -> Answer:
-    """Fetch rejected rows again, by a full sync."""
+    """Fetch rejected rows again, with a full sync."""
     from console.cli import mending
 
     return mending.retry(_begin(context), identities, limits=limits)
@@ -319,7 +340,7 @@ def quarantine_retry(context: click.Context, identities: tuple[str, ...], limits
 @_consent_options
 @click.pass_context
 def quarantine_restore(context: click.Context, identities: tuple[str, ...], plan_only: bool, yes: bool) -> Answer:
-    """Restore quarantined rows, the same bytes."""
+    """Restore quarantined rows, byte by byte."""
     from console.cli import mending
 
     return mending.restore(_begin(context), identities, plan_only=plan_only, yes=yes)
@@ -329,7 +350,9 @@ def quarantine_restore(context: click.Context, identities: tuple[str, ...], plan
 @_consent_options
 @click.pass_context
 def quarantine_purge(context: click.Context, plan_only: bool, yes: bool) -> Answer:
-    """Forget rows that were quarantined longer ago than quarantine_days."""
+    """Forget old quarantined rows for good.
+
+    Old are those that were quarantined more than quarantine_days ago."""
     from console.cli import mending
 
     return mending.purge(_begin(context), plan_only=plan_only, yes=yes)
@@ -337,7 +360,7 @@ def quarantine_purge(context: click.Context, plan_only: bool, yes: bool) -> Answ
 
 @storage_sync.command()
 @_consent_options
-@click.option("--no-rebuild", is_flag=True, help="Stop below the last rung.")
+@click.option("--no-rebuild", is_flag=True, help="Never build a new cache.")
 @_run_options
 @click.pass_context
 def repair(
@@ -347,7 +370,9 @@ def repair(
     no_rebuild: bool,
     limits: Limits,
 ) -> Answer:
-    """Heal a damaged cache: let redb mend it, fetch rows again, or build a new one."""
+    """Repair a damaged cache.
+
+    Tries the smallest step first: let redb repair it, fetch rows again, build a new cache."""
     from console.cli import healing
 
     flags = ["no_rebuild"] if no_rebuild else []
@@ -356,8 +381,8 @@ def repair(
 
 @storage_sync.command()
 @_consent_options
-@click.option("--discard", is_flag=True, help="Forget what an earlier run has built.")
-@click.option("--staged", is_flag=True, help="Stop before the swap; works while the cache is held.")
+@click.option("--discard", is_flag=True, help="Do not resume: throw away what an earlier run has built.")
+@click.option("--staged", is_flag=True, help="Stop before the swap; possible while another process holds the cache.")
 @click.option("--swap", is_flag=True, help="Only finish what --staged prepared.")
 @_run_options
 @click.pass_context
@@ -369,7 +394,9 @@ def rebuild(
     limits: Limits,
     **switches: Any,
 ) -> Answer:
-    """Build a new cache beside the old one, prove it, then swap; resumes an earlier one."""
+    """Build a new cache, prove it, swap it in.
+
+    It is built beside the old one. An earlier build that was interrupted is resumed."""
     from console.cli import healing
 
     flags = [name for name, on in switches.items() if on]
@@ -382,7 +409,7 @@ def rebuild(
 @_wait_option
 @click.pass_context
 def undo(context: click.Context, run_id: str | None, plan_only: bool, yes: bool, limits: Limits) -> Answer:
-    """Take back the last run that changed the cache, or the named one."""
+    """Take back the last run that changed the cache, or RUN."""
     from console.cli import mending
 
     return mending.undo(_begin(context), run_id, plan_only=plan_only, yes=yes, limits=limits)
@@ -393,7 +420,7 @@ def undo(context: click.Context, run_id: str | None, plan_only: bool, yes: bool,
 @_wait_option
 @click.pass_context
 def detach(context: click.Context, plan_only: bool, yes: bool, limits: Limits) -> Answer:
-    """Remove what this tool has put into the cache; do-memory's rows stay."""
+    """Remove our tables from the cache; do-memory's rows stay."""
     from console.cli import mending
 
     return mending.detach(_begin(context), plan_only=plan_only, yes=yes, limits=limits)
@@ -402,18 +429,18 @@ def detach(context: click.Context, plan_only: bool, yes: bool, limits: Limits) -
 @storage_sync.command()
 @click.pass_context
 def peek(context: click.Context) -> Answer:
-    """Look at a cache that another process holds, through a private copy."""
+    """Look at a held cache through a private copy."""
     from console.cli import mending
 
     return mending.peek(_begin(context))
 
 
 @storage_sync.command()
-@click.option("--plan", "plan_only", is_flag=True, help="Only say what there is to gain.")
+@click.option("--plan", "plan_only", is_flag=True, help="Only say how much space would be gained.")
 @_wait_option
 @click.pass_context
 def compact(context: click.Context, plan_only: bool, limits: Limits) -> Answer:
-    """Give the cache's empty room back to the disk."""
+    """Give the cache's unused space back to the disk."""
     from console.cli import mending
 
     return mending.compact(_begin(context), plan_only=plan_only, limits=limits)
@@ -424,7 +451,7 @@ def compact(context: click.Context, plan_only: bool, limits: Limits) -> Answer:
 
 @storage_sync.group(invoke_without_command=True)
 @click.option("--since", metavar="WHEN", help="A date, or an age such as 7d, 12h, 30m.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Newest runs.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many runs, the newest first.")
 @click.pass_context
 def history(context: click.Context, since: str | None, limit: int) -> Answer | None:
     """Earlier runs and how they ended."""
@@ -446,10 +473,10 @@ def history_show(context: click.Context, run_id: str) -> Answer:
 
 
 @storage_sync.command()
-@click.option("--textfile", metavar="F", help="Write them there, in one step.")
+@click.option("--textfile", metavar="FILE", help="Write them to FILE, in one step.")
 @click.pass_context
 def metrics(context: click.Context, textfile: str | None) -> Answer:
-    """Metrics for Prometheus."""
+    """Print the metrics for Prometheus."""
     from console.cli import local
 
     return local.metrics(_begin(context), textfile=textfile)
@@ -457,13 +484,13 @@ def metrics(context: click.Context, textfile: str | None) -> Answer:
 
 @storage_sync.group()
 def config() -> None:
-    """Settings and where each came from."""
+    """Show, check or write the configuration."""
 
 
 @config.command("show")
 @click.pass_context
 def config_show(context: click.Context) -> Answer:
-    """Every setting, its value, its origin and what it means."""
+    """Show every setting: value, origin, meaning."""
     from console.cli import local
 
     return local.config_show(_begin(context))
@@ -472,7 +499,7 @@ def config_show(context: click.Context) -> Answer:
 @config.command("check")
 @click.pass_context
 def config_check(context: click.Context) -> Answer:
-    """Whether the configuration is right."""
+    """Check the configuration."""
     from console.cli import local
 
     return local.config_check(_begin(context))
@@ -481,7 +508,9 @@ def config_check(context: click.Context) -> Answer:
 @config.command("init")
 @click.pass_context
 def config_init(context: click.Context) -> Answer:
-    """Write a commented configuration; the options typed beside it are set in it."""
+    """Write a configuration file with comments.
+
+    Options that are given are set in it."""
     from console.cli import local
 
     return local.config_init(_begin(context))
@@ -490,7 +519,7 @@ def config_init(context: click.Context) -> Answer:
 @storage_sync.command()
 @click.pass_context
 def keys(context: click.Context) -> Answer:
-    """Keys of the console."""
+    """List the keys of the console."""
     from console.cli import local
 
     return local.keys(_begin(context))
@@ -499,7 +528,7 @@ def keys(context: click.Context) -> Answer:
 @storage_sync.command()
 @click.pass_context
 def doctor(context: click.Context) -> Answer:
-    """What could stop a sync, and what to do about it."""
+    """Say what could stop a sync, and what to do about it."""
     from console.cli import core
 
     return core.doctor(_begin(context))
@@ -510,7 +539,7 @@ def doctor(context: click.Context) -> Answer:
 
 @storage_sync.group()
 def service() -> None:
-    """Units for systemd, and what else belongs to a service."""
+    """Install units for systemd, or write them to a folder."""
 
 
 _root_option = click.option(
@@ -519,16 +548,18 @@ _root_option = click.option(
 
 
 @service.command("install")
-@click.option("--plan", "plan_only", is_flag=True, help="Only say what would be made.")
-@click.option("--user", metavar="NAME", help="Who the service is; by default who owns the cache.")
-@click.option("--timer", is_flag=True, help="A sync every five minutes, not watch.")
+@click.option("--plan", "plan_only", is_flag=True, help="Only say what would be written.")
+@click.option("--user", metavar="NAME", help="User of the service; by default the owner of the cache.")
+@click.option("--timer", is_flag=True, help="A sync every five minutes instead of watch.")
 @click.option("--for", "unit", metavar="UNIT", help="Also start do-memory's own unit through exec.")
 @_root_option
 @click.pass_context
 def service_install(
     context: click.Context, plan_only: bool, user: str | None, timer: bool, unit: str | None, root: str
 ) -> Answer:
-    """Make unit, configuration, place of the token and folders, with owners and modes that fit; say how to undo it."""
+    """Install the service, and say how to undo it.
+
+    Makes the unit, the configuration, the token's place and folders, with the right owners and modes."""
     from console.cli import service as work
 
     return work.install(_begin(context), user=user, timer=timer, unit=unit, root=root, plan_only=plan_only)
@@ -539,7 +570,7 @@ def service_install(
 @_root_option
 @click.pass_context
 def service_uninstall(context: click.Context, plan_only: bool, root: str) -> Answer:
-    """Remove the units that install made; configuration, token and state stay."""
+    """Remove the units; configuration, token and state stay."""
     from console.cli import service as work
 
     return work.uninstall(_begin(context), root=root, plan_only=plan_only)
@@ -549,7 +580,9 @@ def service_uninstall(context: click.Context, plan_only: bool, root: str) -> Ans
 @click.argument("folder", metavar="DIR")
 @click.pass_context
 def service_files(context: click.Context, folder: str) -> Answer:
-    """Write units, cron line, alert rules, dashboard, man page and completions into DIR."""
+    """Write all files of a service into DIR.
+
+    Units, cron line, alert rules, dashboard, man page and completions."""
     from console.cli import service as work
 
     return work.files(_begin(context), folder)
@@ -559,7 +592,7 @@ def service_files(context: click.Context, folder: str) -> Answer:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> Answer:
-    """What a shell reads to complete commands and options."""
+    """Print the completion script of a shell."""
     from console.cli import local
 
     return local.completion(_begin(context), shell)
@@ -569,24 +602,26 @@ def completion(context: click.Context, shell: str) -> Answer:
 
 
 @storage_sync.command()
-@click.option("--seed", type=int, default=1, show_default=True, help="Another seed, other memories.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Another seed makes other rows.")
 @click.option(
     "--episodes", type=click.IntRange(1, 100_000), default=240, show_default=True, help="How many to begin with."
 )
 @click.pass_context
 def demo(context: click.Context, seed: int, episodes: int) -> Answer:
-    """The console on a seeded primary in a temporary folder; without a terminal its sync and the document."""
+    """Open the console on a demo in a temporary folder.
+
+    Without a terminal: sync the demo and print the document."""
     from console.cli import screen
 
     return screen.demo(_begin(context), seed=seed, episodes=episodes)
 
 
 @storage_sync.command()
-@click.option("--plain", is_flag=True, help="In lines, for screen readers.")
-@click.option("--record", metavar="FILE", help="Record the session there.")
+@click.option("--plain", is_flag=True, help="Plain lines instead of a screen, for screen readers.")
+@click.option("--record", metavar="FILE", help="Record the session in FILE.")
 @click.pass_context
 def tui(context: click.Context, plain: bool, record: str | None) -> Answer:
-    """The console itself."""
+    """Open the console."""
     from console.cli import screen
 
     return screen.console(_begin(context), plain=plain, record=record)
@@ -594,10 +629,12 @@ def tui(context: click.Context, plain: bool, record: str | None) -> Answer:
 
 @storage_sync.command()
 @click.argument("file", metavar="FILE")
-@click.option("--seconds", type=_SECONDS, metavar="S", help="End after that long; without a screen.")
+@click.option("--seconds", type=_SECONDS, metavar="S", help="End after S seconds; no screen.")
 @click.pass_context
 def record(context: click.Context, file: str, seconds: float | None) -> Answer:
-    """The console with a recording of it; without a terminal the core alone, until a signal."""
+    """Open the console and record the session in FILE.
+
+    Without a terminal the core is recorded alone, until a signal."""
     from console.cli import recordings, screen
 
     invocation = _begin(context)
@@ -608,11 +645,15 @@ def record(context: click.Context, file: str, seconds: float | None) -> Answer:
 
 @storage_sync.command()
 @click.argument("file", metavar="FILE")
-@click.option("--speed", type=click.FloatRange(0.25, 60), default=1.0, show_default=True, metavar="X", help="Speed.")
-@click.option("--at", type=_SECONDS, default=0.0, metavar="S", help="Begin that many seconds after its beginning.")
+@click.option(
+    "--speed", type=click.FloatRange(0.25, 60), default=1.0, show_default=True, metavar="X", help="Times as fast."
+)
+@click.option("--at", type=_SECONDS, default=0.0, metavar="S", help="Begin S seconds after the start.")
 @click.pass_context
 def replay(context: click.Context, file: str, speed: float, at: float) -> Answer:
-    """A recording in the console; without a terminal what happened in it."""
+    """Play a recording in the console.
+
+    Without a terminal: print what happened in it."""
     from console.cli import recordings
 
     return recordings.replay(_begin(context), file, speed=speed, at=at)

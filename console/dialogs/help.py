@@ -20,20 +20,7 @@ from widgets.glyphs import Look, Tone
 from widgets.line import Line, Piece, cell, muted, plain
 from widgets.virtual_table import VirtualTable
 
-WORDS: tuple[tuple[str, str], ...] = (
-    ("primary", "the durable Turso or libSQL database; it is never written"),
-    ("cache", "the redb file that do-memory reads"),
-    ("window", "the episodes that the cache should hold: the newest ones"),
-    ("proof", "equal content root for one moment of the primary; it expires"),
-    ("generation", "g-4120: the number of the last proven write to the cache"),
-    ("witness", "the last acknowledged generation, kept outside the cache file"),
-    ("staging", "proven rows waiting for the one transaction; kept when a run is cancelled"),
-    ("quarantine", "rejected rows, which cannot be decoded, and quarantined rows"),
-    ("cache-only", "rows that the primary never had; kept and counted"),
-    ("orphan", "an embedding whose owner is not there"),
-)
-
-NAMES = 12
+NAMES = 15
 """Cells of a key's name."""
 BEFORE = NAMES + 3
 """Cells before an explanation."""
