@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BANNED = re.compile(
     r"""
-      \bset(s|ting)?\ (rows\ |it\ |them\ )?aside\b | \bset-aside\ rows | \bput(s)?\ (it\ |them\ )?back\b | \banew\b
+      \bset(s|ting)?\ (rows\ |it\ |them\ )?aside\b | \bset-aside\ rows | \bput(s)?\ ([\w{}]+\ ){0,4}back\b | \banew\b
     | \bonce\ more\b | \ball\ the\ same\b | \brefused\ rows?\b | \brows?\ (is|are|was|were)\ refused\b
     | \bhas\ moved\b | \bnothing\ vouches\b | \bstand\ on\ it\b | \bis\ at\ it\b | \b1\ rows\b | \btaken?\ for\ known\b
     """,

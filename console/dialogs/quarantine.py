@@ -204,7 +204,7 @@ class QuarantineDialog(Dialog[None]):
         elif here.kind is QuarantineKind.REFUSED:
             self._driver.say("t fetches rejected rows again; the primary is never written")
         else:
-            self._driver.say("a run that is listed above puts its old file back")
+            self._driver.say("a run that is listed above restores its old file")
 
     def action_mark(self) -> None:
         here = self._here

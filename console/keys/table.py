@@ -360,7 +360,7 @@ KEYS: tuple[Key, ...] = (
         "enter",
         "enter",
         "Restore…",
-        "plan to put the marked rows back, or to take the run back",
+        "plan to restore the marked rows, or to take the run back",
         QUARANTINE,
         "screen.open",
         3,

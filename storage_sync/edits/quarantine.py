@@ -46,7 +46,7 @@ def _restore(context: Context, look: Look, ids: Sequence[int]) -> Intent:
     conflicts = [change for change in changes if change.before is not None]
     rows = [
         PlanRow("restore", text, len(found), sum(len(one.after or b"") for one in found), "storage-sync undo")
-        for text, found in (("put the same bytes back", absent), ("replace the row of that key", conflicts))
+        for text, found in (("restore the same bytes", absent), ("replace the row of that key", conflicts))
         if found
     ]
     if same:

@@ -117,8 +117,8 @@ def _intent(context: Context, look: Look, run: UndoRun) -> Intent:
 
 def _plan_rows(changes: Sequence[RowChange]) -> tuple[PlanRow, ...]:
     texts = {
-        "insert": "put removed rows back",
-        "update": "put the earlier bytes back",
+        "insert": "restore removed rows",
+        "update": "restore the earlier bytes",
         "remove": "take out what was new",
     }
     found = []
@@ -178,10 +178,10 @@ async def _file_undone(context: Context, run: UndoRun, kept: str) -> Outcome:
     """The file that `run` replaced becomes the cache again, with a new generation; the one of now is kept."""
     await context.session.on_cache_thread(_require_kept, context.session.cache_path, kept)
     with leased(context):
-        return await in_rounds(context, lambda: _put_file_back(context, run, kept))
+        return await in_rounds(context, lambda: _restore_file(context, run, kept))
 
 
-async def _put_file_back(context: Context, run: UndoRun, kept: str) -> Outcome:
+async def _restore_file(context: Context, run: UndoRun, kept: str) -> Outcome:
     session, options, draft = context.session, context.options, context.draft
     async with looked_to_change(context) as look:
         now_in = stamped(look)
@@ -190,7 +190,7 @@ async def _put_file_back(context: Context, run: UndoRun, kept: str) -> Outcome:
         with _copied(kept, real_path(session.cache_path)) as built:
             checkpoint = await session.on_cache_thread(_checkpoint_of, built, kept)
             rows = (
-                PlanRow("file", f"put {kept} back", 0, None, "undo it again"),
+                PlanRow("file", f"restore {kept}", 0, None, "undo it again"),
                 PlanRow("keep", "keep the file of now beside it", 0, look.judgement.size, "storage-sync undo"),
             )
             draft.extra["undone_run"] = run.id

@@ -205,7 +205,7 @@ class SetAside:
         return [row_id for (row_id,) in found]
 
     def spend(self, ids: Sequence[int], generation: int) -> None:
-        """The commit of this generation puts these rows back: they go with `discard`, or with the next `settle`."""
+        """The commit of this generation restores these rows: they go with `discard`, or with the next `settle`."""
         with self._database.writing() as connection:
             rows = [(row_id, generation) for row_id in ids]
             connection.executemany("INSERT OR REPLACE INTO spent (id, generation) VALUES (?, ?)", rows)

@@ -76,7 +76,7 @@ def adoption(plan: Plan, *, rows: int, cache_only: int, size: int | None, rows_p
     left = [f"{plan.gone:,} rows that the primary has no longer stay in the old file only"] if plan.gone else []
     left += [f"{cache_only:,} rows that only the cache has stay in the old file only"] if cache_only else []
     steps = (
-        PlanRow("fetch", "build a new file of all rows", rows, None, "undo puts the old one back"),
+        PlanRow("fetch", "build a new file of all rows", rows, None, "undo restores the old one"),
         PlanRow("file", "keep the old file as <name>.old-<time>", 0, size, "it stays there"),
         *(row for row in plan.rows if row.step in ("refuse", "primary")),
     )

@@ -444,7 +444,7 @@ async def test_a_list_that_cannot_be_read_says_why() -> None:
         assert "no [/b][red]x" in screen_text(app)
         await pilot.press("question_mark")
         await pilot.pause()
-        assert "plan to put the marked rows back" in screen_text(app)
+        assert "plan to restore the marked rows" in screen_text(app)
 
 
 # ------------------------------------------------------------------- locked, refused, unfinished builds

@@ -812,7 +812,7 @@ KEPT = rows(
     Path("aside.clear", "all marks", ("C",), go=(*ASIDE, "space"), hides=("1 marked",)),
     Path(
         "aside.open",
-        "plans to put the row back",
+        "plans to restore the row",
         ("enter",),
         go=ASIDE,
         answers=PLANNED,

@@ -31,7 +31,7 @@ def test_the_answer_decides(changed: Stores, monkeypatch: pytest.MonkeyPatch, sa
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     got, _, told = changed.cli.run("undo", "--config", str(changed.demo.config_file))
     assert got == code
-    assert "put removed rows back" in told
+    assert "restore removed rows" in told
     assert (changed.rows() == before) == (code != 0)
 
 
