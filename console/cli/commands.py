@@ -454,7 +454,7 @@ def compact(context: click.Context, plan_only: bool, limits: Limits) -> Answer:
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many runs, the newest first.")
 @click.pass_context
 def history(context: click.Context, since: str | None, limit: int) -> Answer | None:
-    """Earlier runs and how they ended."""
+    """List earlier runs and how they ended."""
     if context.invoked_subcommand is not None:
         return None
     from console.cli import local
@@ -466,7 +466,7 @@ def history(context: click.Context, since: str | None, limit: int) -> Answer | N
 @click.argument("run_id", metavar="RUN")
 @click.pass_context
 def history_show(context: click.Context, run_id: str) -> Answer:
-    """The rows that one run changed, field by field before and after."""
+    """Show the rows that RUN changed, field by field."""
     from console.cli import local
 
     return local.history_show(_begin(context), run_id)

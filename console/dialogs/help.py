@@ -15,6 +15,7 @@ from textual.widgets import Input
 from console.dialogs.dialog import Dialog
 from console.keys.table import KEYS, SCREENS, Key, help_groups
 from console.views.entry import Entry
+from console.views.glossary import WORDS
 from console.views.labels import LABELS
 from widgets.glyphs import Look, Tone
 from widgets.line import Line, Piece, cell, muted, plain

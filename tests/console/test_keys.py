@@ -9,7 +9,7 @@ import pytest
 from textual.binding import Binding
 
 from console.dialogs.dialog import Dialog
-from console.dialogs.help import help_lines
+from console.dialogs.help import BEFORE, help_lines
 from console.keys.bindings import bindings
 from console.keys.table import EVERYWHERE, KEYS, LISTS, QUARANTINE, REPLAY, SCREENS, footer, help_groups
 from console.views.labels import LABELS
