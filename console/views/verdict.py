@@ -18,6 +18,7 @@ from console.views.states import (
     rows_behind,
     states_of,
 )
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import CacheState, Word
 from storage_sync.values.snapshot import LockState, PrimaryStatus, Snapshot
 from widgets import fmt
@@ -128,19 +129,22 @@ def _refused(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
 
 
 def adoptable(snapshot: Snapshot) -> bool:
-    """Whether adopting the primary is what a guard asks for; its own hint names the consent that lifts it."""
-    foreign = CacheState.FOREIGN in states_of(snapshot)
-    return not foreign and snapshot.error is not None and "--adopt" in snapshot.error.hint
+    """Whether adopting the primary is what lifts a guard."""
+    return CacheState.FOREIGN not in states_of(snapshot) and _step(snapshot) in (NextStep.ADOPT, NextStep.COMPARE)
+
+
+def _step(snapshot: Snapshot) -> NextStep | None:
+    return snapshot.error.step if snapshot.error is not None else None
 
 
 def _shrinks(snapshot: Snapshot) -> bool:
     """Whether a consent to remove rows is what a guard asks for."""
-    return snapshot.error is not None and "--allow-shrink" in snapshot.error.hint
+    return _step(snapshot) is NextStep.ALLOW_SHRINK
 
 
 def _went_back(snapshot: Snapshot) -> bool:
     """Whether it is the primary that was set all along, with another log."""
-    return snapshot.error is not None and "storage-sync diff" in snapshot.error.hint
+    return _step(snapshot) is NextStep.COMPARE
 
 
 def _refused_next(snapshot: Snapshot) -> tuple[str, ...]:

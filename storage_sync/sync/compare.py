@@ -20,6 +20,7 @@ from storage_sync.sync.context import CLIENT_DIGEST, PAGE, Context, Projection
 from storage_sync.sync.inspection import Look
 from storage_sync.sync.stage import Staged, Stager, Target, staged_from
 from storage_sync.values.errors import GuardStopped, LocalIO
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.snapshot import Phase
 
 
@@ -169,6 +170,7 @@ async def guard_first_contact(context: Context, look: Look) -> None:
         raise GuardStopped(
             "the cache lists rows that this tool wrote, and nothing says any more of which primary; it was not changed",
             hint="check the paths and the URL; sync --adopt takes it over anyway",
+            step=NextStep.ADOPT,
         )
     cached = episodes.rows
     known = await known_to_primary(context, look.scan, "episodes")
@@ -177,6 +179,7 @@ async def guard_first_contact(context: Context, look: Look) -> None:
         raise GuardStopped(
             f"this cache does not look like one of this primary: {why}; nothing was changed",
             hint="check the paths and the URL; sync --adopt takes it over anyway",
+            step=NextStep.ADOPT,
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from storage_sync.values.errors import GuardStopped
+from storage_sync.values.next_step import NextStep
 
 FREE_LOSSES = 10
 """So many rows of a table, and of all, may always leave."""
@@ -67,6 +68,7 @@ def source_error(
         return GuardStopped(
             "this cache was built from another primary; nothing was changed",
             hint="check the URL (storage-sync config show); sync --adopt builds a new cache from this primary",
+            step=NextStep.ADOPT,
         )
     return stepped_back()
 
@@ -79,6 +81,7 @@ def stepped_back(differ: int | None = None, gone: int = 0, *, exact: bool = True
         f"the primary's log went back{rows}; nothing was changed",
         hint="a crash of its server takes no rows, a restore may: storage-sync diff names them; "
         "sync --adopt builds a new cache",
+        step=NextStep.COMPARE,
     )
 
 
@@ -90,6 +93,7 @@ def shrink_error(facts: Facts, consent: Consent, max_removal_ratio: float) -> Gu
         return GuardStopped(
             f"the primary has no episodes while the cache holds {facts.cached_episodes:,}; nothing was changed",
             hint="check that the URL names the right database; sync --allow-shrink empties the cache",
+            step=NextStep.ALLOW_SHRINK,
         )
     over = [f"{share} {table}" for table, share in facts.tables.items() if share.exceeds(max_removal_ratio)]
     if over or facts.total.exceeds(max_removal_ratio):
@@ -99,6 +103,7 @@ def shrink_error(facts: Facts, consent: Consent, max_removal_ratio: float) -> Gu
             f"the primary lost {facts.total} proven rows or what they belong to{named}, "
             f"more than {max_removal_ratio:.0%} of {of}; nothing was changed",
             hint="sync --plan lists them; sync --allow-shrink removes them",
+            step=NextStep.ALLOW_SHRINK,
         )
     return None
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from storage_sync.values.next_step import NextStep
+
 
 class StorageSyncError(Exception):
     """Anything this tool can explain. `str(error)` is the sentence; `hint` is the next step."""
@@ -119,6 +121,11 @@ class GuardStopped(StorageSyncError):
     code = "guard"
     exit_code = 9
     default_hint = "storage-sync sync --plan shows what would change"
+
+    def __init__(self, message: str, *, hint: str | None = None, step: NextStep | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.step = step
+        """What lifts it, where a consent does."""
 
 
 class LeaseHeld(StorageSyncError):

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
-from storage_sync.values.errors import PrimaryUnavailable, StorageSyncError, exit_code_of
+from storage_sync.values.errors import GuardStopped, PrimaryUnavailable, StorageSyncError, exit_code_of
+from storage_sync.values.next_step import NextStep
 
 TABLES: tuple[str, ...] = (
     "episodes",
@@ -343,12 +344,15 @@ class ErrorValue:
     exit_code: int
     retry_after: float | None = None
     """Seconds that a primary asked us to wait, if it did."""
+    step: NextStep | None = None
+    """What lifts a guard, where a consent does."""
 
 
 def error_value(error: StorageSyncError) -> ErrorValue:
     """What a document says of an error."""
     wait = error.retry_after if isinstance(error, PrimaryUnavailable) else None
-    return ErrorValue(error.code, error.message, error.hint, error.retry, exit_code_of(error), wait)
+    step = error.step if isinstance(error, GuardStopped) else None
+    return ErrorValue(error.code, error.message, error.hint, error.retry, exit_code_of(error), wait, step)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from console.dialogs.plan import PlanDialog
 from console.dialogs.quarantine import QuarantineDialog
 from storage_sync.values.answers import Exported, QuarantineEntry, QuarantineKind, QuarantinePage, UnfinishedBuild
 from storage_sync.values.events import Answer, Refused, RunEnded
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import (
     CacheWrites,
     Check,
@@ -530,6 +531,7 @@ GUARDED = ErrorValue(
     "sync --plan lists them; sync --allow-shrink removes them",
     False,
     9,
+    step=NextStep.ALLOW_SHRINK,
 )
 
 

@@ -16,6 +16,7 @@ from console.launch.replay import ReplayConsole
 from console.views.ui_settings import UiSettings
 from storage_sync.values.answers import Exported, QuarantineKind, Runs, SettingEdit
 from storage_sync.values.errors import GuardStopped
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import Check, CheckStatus, Outcome, Word, error_value
 from storage_sync.values.snapshot import HistoryView
 from tests.console.app import FakeClock
@@ -34,7 +35,7 @@ COMMITTING = scene_of("running", run=replace(RUNNING, cancellable=False))
 TIMED = scene_of("running", run=replace(RUNNING, trigger="interval"))
 LOOKING, MAY_ONLY_LOOK = scene_of("stale", access="ro"), scene_of("stale", access="locked ro")
 PAUSED = scene_of("stale", paused=True)
-ANOTHER = error_value(GuardStopped("this cache was built from another primary", hint="sync --adopt builds it again"))
+ANOTHER = error_value(GuardStopped("built from another primary", hint="sync --adopt", step=NextStep.ADOPT))
 OTHER_PRIMARY = scene_of("refused", error=ANOTHER)
 NO_CHECKS = scene_of("in_sync", checks=())
 NO_RUNS = scene_of("in_sync", history=HistoryView())

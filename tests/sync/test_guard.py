@@ -16,6 +16,9 @@ from storage_sync.sync.guard import (
     shrink_error,
     source_error,
 )
+from storage_sync.values.errors import LocalIO
+from storage_sync.values.next_step import NextStep
+from storage_sync.values.outcome import error_value
 
 ROWS = st.integers(0, 200_000)
 SHARES = st.builds(lambda proven, part: Share(proven * part // 1000, proven), ROWS, st.integers(0, 1000))
@@ -96,3 +99,17 @@ def test_wrong_types_are_never_plausible() -> None:
 
 def test_the_share_of_nothing_is_nothing() -> None:
     assert largest_share(facts({"episodes": Share(0, 0)})) == 0.0
+
+
+def test_each_guard_says_what_lifts_it() -> None:
+    def lifts(now: tuple[str, int]) -> NextStep | None:
+        error = source_error(stamped=("a", 0), now=now, same_root=False, consent=Consent())
+        assert error is not None
+        return error_value(error).step
+
+    assert lifts(("b", 0)) is NextStep.ADOPT
+    assert lifts(("a", 1)) is NextStep.COMPARE
+    emptied = shrink_error(facts({}, expected=0, cached=5), Consent(), 0.5)
+    assert emptied is not None
+    assert emptied.step is NextStep.ALLOW_SHRINK
+    assert error_value(LocalIO("the disk is full")).step is None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from storage_sync.values.events import Event, LogLine
 from storage_sync.values.found import Found
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import (
     TABLES,
     CacheState,
@@ -434,6 +435,7 @@ def _refused() -> Scene:
         "sync --plan lists them; sync --allow-shrink removes them",
         False,
         9,
+        step=NextStep.ALLOW_SHRINK,
     )
     ok, fail = _checks_ok(12), CheckStatus.FAIL
     counted = _check("episode_count", fail, 100, 1000, 12, detail="900 episodes more than the primary has")
