@@ -24,7 +24,7 @@ RUST_MESSAGE := Rust is not installed. Install it from https://rustup.rs (1.85 o
 	toolchain is fetched through puccinialin by maturin.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build tools test check pytest cargo-test lint format lock bench faults interop interop-server screenshots wheel sdist wheel-test release alerts units reviewed fuzz clean
+.PHONY: help run build tools test check pytest cargo-test lint format lock bench faults interop interop-server screenshots wheel sdist wheel-test release alerts units reviewed fuzz soak clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / \t/' | expand -t 14
@@ -118,6 +118,10 @@ FUZZ_SECONDS ?= 600
 fuzz:  ## the decoders, on changed forms of native/codec/corpus, for FUZZ_SECONDS; what fails is kept there
 	FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(or $(FUZZ_SEED),$(shell date +%s%N)) cargo test $(CARGO_FLAGS) --release --quiet \
 		--manifest-path native/Cargo.toml --package storage-sync-codec --test fuzz -- --nocapture
+
+SOAK_SECONDS ?= 600
+soak: build $(STAMPS)/dev tools  ## watch and the console through rounds of trouble, a writer and kills, for SOAK_SECONDS
+	STORAGE_SYNC_SOAK_S=$(SOAK_SECONDS) $(BIN)/python -m pytest --soak -m soak --capture no tests/watch/test_soak.py $(PYTEST_FLAGS)
 
 FAULTS := tests/faults tests/watch tests/end_to_end/test_monkey.py tests/console/test_dialog_paths.py \
 	tests/console/test_hostile_fields.py tests/console/test_palette.py

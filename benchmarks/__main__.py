@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import cases, floors, held, waiting
+from benchmarks import cases, floors, held, instead, waiting
 from benchmarks.cases import Bench, Figure
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -39,6 +39,7 @@ def main() -> None:
             "few",
             "lock",
             "waiting",
+            "instead",
             "memory",
             "start",
             "exec",
@@ -60,6 +61,7 @@ def main() -> None:
             cases.run_all(bench, largest=size)
             held.run_all(bench, largest=size)
             waiting.delivery(bench)
+            instead.script(bench, min(size, 10_000))
         else:
             {
                 "held": lambda: held.run_all(bench, largest=size),
@@ -67,6 +69,7 @@ def main() -> None:
                 "quiet": lambda: cases.nothing_changed(bench, size),
                 "few": lambda: cases.few_changed(bench, size, 10),
                 "lock": lambda: cases.lock_hold(bench, size, 1_000, 20),
+                "instead": lambda: instead.script(bench, size),
                 "waiting": lambda: waiting.delivery(bench),
                 "memory": lambda: cases.memory(bench, [n for n in (1_000, 20_000, 100_000) if n <= size]),
                 "start": lambda: cases.start_up(bench, min(size, 1_000)),

@@ -164,13 +164,13 @@ def few_changed(bench: Bench, episodes: int, changed: int) -> None:
     with served(bench.primary(episodes)) as server:
         folder = bench.fresh("few")
         first = child(server.url, folder, episodes)["runs"][0]
-        _touch(server, changed, "a")
+        touch(server, changed, "a")
         run = child(server.url, folder, episodes)["runs"][0]
         assert run["document"]["applied"]["episodes"]["update"] == changed
         bench.add(Figure(case, "wall, of a first sync", run["wall"], "s", first["wall"], 0.1))
         sizes = [one["document"]["transfer"]["bytes_received"] for one in (run, first)]
         bench.add(Figure(case, "bytes, of a first sync", sizes[0], "B", sizes[1], 0.02))
-        _touch(server, changed, "b")
+        touch(server, changed, "b")
         trace = bench.folder / "trace"
         wrap = ("strace", "-f", "-qq", "-y", "-e", "trace=fdatasync,fsync", "-o", str(trace))
         if shutil.which("strace") is None:
@@ -182,7 +182,8 @@ def few_changed(bench: Bench, episodes: int, changed: int) -> None:
         bench.add(Figure(case, "fdatasync on the cache", count, "", limit=6))
 
 
-def _touch(server: Sqld, count: int, mark: str) -> None:
+def touch(server: Sqld, count: int, mark: str) -> None:
+    """Change one letter of the newest episodes."""
     newest = f"SELECT episode_id FROM episodes ORDER BY start_time DESC, episode_id LIMIT {count}"
     sql = (
         f"UPDATE episodes SET task_description = '{mark}' || substr(task_description, 2) WHERE episode_id IN ({newest})"
@@ -197,7 +198,7 @@ def lock_hold(bench: Bench, episodes: int, changed: int, applies: int) -> None:
         child(server.url, folder, episodes)
         held = []
         for number in range(applies):
-            _touch(server, changed, chr(ord("a") + number % 26))
+            touch(server, changed, chr(ord("a") + number % 26))
             held.append(child(server.url, folder, episodes)["runs"][0]["document"]["seconds"]["lock"] * 1000)
         note = f"median {statistics.median(held):.0f} ms over {applies} applies"
         bench.add(Figure(f"{changed:,} rows changed", "lock held, worst", max(held), "ms", limit=300, note=note))
@@ -245,7 +246,7 @@ def program_starts(bench: Bench, episodes: int, changed: int, rounds: int = 11) 
     """`exec`: what it adds to the start of a program that does nothing, and what it takes when the primary is bad."""
     with served(bench.primary(episodes)) as server:
         measured = starts.measure(
-            server, bench.fresh("starts"), lambda number: _touch(server, changed, chr(ord("a") + number)), rounds
+            server, bench.fresh("starts"), lambda number: touch(server, changed, chr(ord("a") + number)), rounds
         )
     case = f"exec, {episodes:,} episodes"
     bench.add(Figure(case, "added, nothing changed", measured.equal - measured.bare, "s", limit=0.4))

@@ -29,7 +29,7 @@ def main() -> None:
     from pathlib import Path
 
     # what a process has imported by its second run: start-up is a figure of its own
-    for name in ("journal", "primary.hrana", "primary.pages"):
+    for name in ("service.journal", "primary.hrana", "primary.pages"):
         import_module(f"storage_sync.{name}")
 
     from storage_sync.config.request import Request

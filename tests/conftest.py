@@ -18,6 +18,7 @@ _OPTIONAL = {
     "--wheel": ("wheel",),
     "--prometheus": ("prometheus",),
     "--systemd": ("systemd",),
+    "--soak": ("soak",),
 }
 """Markers by the option that asks for them; the make targets of pyproject.toml give these options."""
 
@@ -27,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--wheel", action="store_true", help="run the tests of what `make wheel sdist` made")
     parser.addoption("--prometheus", action="store_true", help="run the tests against the real Prometheus")
     parser.addoption("--systemd", action="store_true", help="run the tests of the units, as root")
+    parser.addoption("--soak", action="store_true", help="run the long test of `make soak`")
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
