@@ -324,6 +324,11 @@ class Comparison:
     def of_waiting(scope: Scope, scan: Scan | None, waiting: Waiting, root: str) -> Comparison:
         """Finished: a manifest that was kept whole, against the cache as it is now. StreamError `waiting` where it does
         not speak of every table or not add up to the root."""
+    @staticmethod
+    def of_changes(scope: Scope, scan: Scan, changes: Sequence[tuple[str, bytes, Sequence[str]]]) -> Comparison:
+        """Finished: the rows that the ledger lists, laid over by what changed since (table, source key, hex digests of
+        its rows now, none where it is gone). `primary_rows` are the expected ones. ValueError where the ledger speaks
+        of another digest."""
     def feed(self, *chunks: bytes) -> None:
         """Pieces of the body of the manifest's response, cursor lines or a whole pipeline body. StreamError."""
     def finish(self) -> None:
@@ -516,6 +521,13 @@ def is_whole(table: str, key: str, data: bytes) -> bool:
 
 def finish_sibling(staging: Staging, meta: Mapping[str, bytes], generation: int, now_ms: int) -> Applied:
     """Complete a sibling build: ledger, checkpoint, schema version; compact when it pays; close clean, sync the file."""
+
+def belongings(scan: Scan, scope: Scope) -> list[tuple[str, str, int, str, str]]:
+    """Rows that the ledger lists: table, key or name of a rejected row, state, and what it hangs on.
+
+    States: 1 as proven, 2 rejected, 3 the cache holds something else or nothing, 4 one of several rows of a key or a
+    key that is no text. Of an episode the second at which it began, of a link its ends, of a session its episode, of an
+    embedding the kind of its owner (`episode`, `pattern`, `bare`, '') and its id."""
 
 def prove(path: str, scope: Scope) -> Scan:
     """Open a private copy or a closed sibling read-only and scan it; the root of the scan is `root_of(scan, scope)`."""

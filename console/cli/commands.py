@@ -135,6 +135,11 @@ def ping(context: click.Context) -> Answer:
 @storage_sync.command()
 @click.option("--plan", is_flag=True, help="Only say what would change.")
 @click.option("--full", is_flag=True, help="Compare and fetch every row.")
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Take in what was written since the last proof; prove where that will not do or it is too old.",
+)
 @click.option("--repair", is_flag=True, help="Repair a damaged cache first.")
 @click.option("--strict", is_flag=True, help="Exit 7 when rows of the primary were rejected.")
 @click.option(
@@ -160,6 +165,8 @@ def sync(
     from console.cli import core
 
     flags = [name for name, on in switches.items() if on]
+    if "follow" in flags and (against := sorted({"plan", "full", "adopt"}.intersection(flags))):
+        raise click.UsageError(f"--follow does not go with --{against[0]}", context)
     return core.sync(_begin(context), flags, limits)
 
 

@@ -171,6 +171,7 @@ def peek_text(invocation: Invocation, outcome: Outcome, told: dict[str, Any]) ->
         f"a private copy of {told['copied_at']}: {size(told['copy_bytes'])} in {told['copy_seconds'] * 1000:.0f} ms, "
         f"attempt {told['attempts']}; the cache is held by {holders}",
         f"generation {told['generation']}, proved {told['proved_at'] or 'never'}"
+        + (f", followed at {told['followed_at']}" if told["followed_at"] else "")
         if told["generation"] is not None
         else "this tool has not synced it yet: there is no generation and no proof",
     ]

@@ -43,7 +43,9 @@ def _proof(frame: Frame, copy: bool) -> Fact:
     age = proof.age(frame.now)
     known = tuple(sample for sample in fresh.trend if sample is not None)
     trend = known if len(known) > 1 else None
-    note = muted("of the copy, not of now") if copy else muted(f"g-{proof.generation}")
+    note = muted("of the copy, not of now" if copy else f"g-{proof.generation}")
+    if fresh.followed is not None and not copy:
+        note = muted(f"{fmt.plural(fresh.followed.changes, 'change')} followed since")
     if age is None:
         value = toned(Role.UNKNOWN, "dated in the future, none", glyphs=glyphs)
     elif age > fresh.max_age_s:

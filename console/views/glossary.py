@@ -18,6 +18,8 @@ WORDS: tuple[tuple[str, str], ...] = (
     ("generation", "Number of a commit of this tool in a cache. It only grows."),
     ("epoch", "How often the primary's log was seen to go back, for example after a restore."),
     ("proof", "Root, generation, source and time of a run that read back what it had promised to write."),
+    ("follow", "To take in what was written since the last proof, without one."),
+    ("mark", "The last rows of a primary's table when it was read, from which a follow run goes on."),
     ("witness", "The last acknowledged generation and proof, kept outside the cache file."),
     ("staging", "Proven rows that wait for the one write transaction."),
     (

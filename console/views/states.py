@@ -35,8 +35,9 @@ def proof_valid(snapshot: Snapshot, now: float) -> bool:
     same_source = (
         not source or not proof.source_id or (proof.source_id, proof.epoch) == (source, snapshot.primary.epoch)
     )
-    generation = snapshot.cache.generation
-    return same_source and (generation is None or generation == proof.generation)
+    generation, followed = snapshot.cache.generation, snapshot.freshness.followed
+    stands = followed.generation if followed is not None else proof.generation
+    return same_source and (generation is None or generation == stands)
 
 
 def last_proof(snapshot: Snapshot, now: float) -> str:

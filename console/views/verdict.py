@@ -458,7 +458,10 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
     failed = failed_checks(snapshot, now)
     extra = f", except for {fmt.plural(rejected, 'rejected row')}" if rejected else ""
     beside = f"; {fmt.plural(len(failed), 'check')} failed, see 2" if failed else ""
+    followed = snapshot.freshness.followed
     generation = f", g-{proof.generation}" if proof is not None else ""
+    if followed is not None:
+        generation = f"; {fmt.plural(followed.changes, 'change')} followed since"
     age = fmt.age(proof.age(now)) if proof is not None else fmt.UNKNOWN
     at = snapshot.freshness.next_compare_at or snapshot.freshness.next_sync_at
     step = "u shows what was rejected" if rejected else "2 shows what failed" if failed else "nothing to do"

@@ -12,6 +12,7 @@ mod embeddings;
 mod errors;
 mod file;
 mod finish;
+mod follow;
 mod header;
 mod kept;
 mod keys;
@@ -73,6 +74,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(values::label, module)?)?;
     module.add_function(wrap_pyfunction!(salvage::is_whole, module)?)?;
     module.add_function(wrap_pyfunction!(scan::root_of, module)?)?;
+    module.add_function(wrap_pyfunction!(follow::belongings, module)?)?;
     module.add_function(wrap_pyfunction!(scan::prove, module)?)?;
     module.add_function(wrap_pyfunction!(apply::apply, module)?)?;
     module.add_function(wrap_pyfunction!(edit::edit, module)?)?;

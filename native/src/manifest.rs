@@ -3,12 +3,13 @@
 use crate::body::Body;
 use crate::errors::{Fault, Outcome};
 use crate::file::lock;
+use crate::follow::{Changed, overlaid};
 use crate::kept::{Came, KeptManifest, append_row};
 use crate::keys::{Bucket, Digest, KeyList, bucket_of, unhex_digest, unhex_into};
 use crate::ledger::{CACHE_ONLY, Entry, PROVED, REFUSED};
 use crate::panics::detached;
 use crate::scan::{Held, Scan, ScanState};
-use crate::scope::{Part, Scope, ScopeParts, TABLES, bucket_digest, bucketize, holds, table_root};
+use crate::scope::{Part, Scope, ScopeParts, TABLES, bucket_digest, bucketize, holds, table_named, table_root};
 use crate::waiting::Waiting;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -18,7 +19,7 @@ use storage_sync_codec::hrana::Event;
 use storage_sync_codec::{Table, Value};
 
 /// Marks of manifest rows.
-const WANTED: u8 = 0;
+pub const WANTED: u8 = 0;
 const SAME: u8 = 1;
 
 /// What a finished comparison says about one table.
@@ -405,25 +406,31 @@ pub fn complete(
     Ok((Manifest { scope, root, tables }, doubled))
 }
 
-/// A manifest that was kept whole, settled against a scan.
-fn of_waiting(scope: ScopeParts, scan: Option<&ScanState>, waiting: &Waiting) -> Outcome<Manifest> {
+/// All expected rows of one table, sorted, and how many rows its source table has.
+pub struct Listing {
+    pub rows: KeyList,
+    pub primary_rows: u64,
+}
+
+/// A manifest of which every row is there, settled against a scan.
+fn of_listed(
+    scope: ScopeParts,
+    scan: Option<&ScanState>,
+    listed: impl Fn(Table) -> Outcome<Listing>,
+) -> Outcome<Manifest> {
     let mut tables = Vec::with_capacity(TABLES);
     let mut roots = Vec::with_capacity(TABLES);
     for table in Table::ALL {
         let mut compared = Compared::default();
         let mut root = String::new();
         if scope.includes(table) {
-            let listed =
-                waiting.table(table).ok_or_else(|| Fault::stream("waiting", "it does not speak of every table"))?;
-            let kept = &listed.rows;
-            let mut arriving = Arriving::default();
-            (0..kept.len()).for_each(|at| arriving.rows.push(&kept.key(at), kept.digest(at), WANTED));
-            arriving.rows.sort();
+            let Listing { rows, primary_rows } = listed(table)?;
+            let mut arriving = Arriving { rows, ..Arriving::default() };
             let rows = &arriving.rows;
             let buckets =
                 bucketize(scope.algorithm, (0..rows.len()).map(|at| (rows.bucket(at), rows.digest(at))).collect());
             root = table_root(scope.algorithm, buckets.into_iter());
-            compared.primary_rows = listed.primary_rows;
+            compared.primary_rows = primary_rows;
             compared.expected = rows.len() as u64;
             if let Some(state) = scan {
                 let view = ScanView { state, table: state.table_in(scope.patterns, table) };
@@ -437,6 +444,14 @@ fn of_waiting(scope: ScopeParts, scan: Option<&ScanState>, waiting: &Waiting) ->
     }
     let root = scope.root(|table| roots[usize::from(table.number())].clone());
     Ok(Manifest { scope, root, tables })
+}
+
+fn kept_rows(waiting: &Waiting, table: Table) -> Outcome<Listing> {
+    let listed = waiting.table(table).ok_or_else(|| Fault::stream("waiting", "it does not speak of every table"))?;
+    let mut rows = KeyList::new();
+    (0..listed.rows.len()).for_each(|at| rows.push(&listed.rows.key(at), listed.rows.digest(at), WANTED));
+    rows.sort();
+    Ok(Listing { rows, primary_rows: listed.primary_rows })
 }
 
 fn collect_doubled(table: Table, rows: &KeyList) -> Vec<Doubled> {
@@ -501,12 +516,40 @@ impl Comparison {
     fn of_waiting(py: Python<'_>, scope: &Scope, scan: Option<&Scan>, waiting: &Waiting, root: &str) -> PyResult<Self> {
         let scope = scope.parts;
         let scan = scan.map(|scan| Arc::clone(&scan.state));
-        let manifest = detached(py, || of_waiting(scope, scan.as_deref(), waiting))?;
+        let manifest = detached(py, || of_listed(scope, scan.as_deref(), |table| kept_rows(waiting, table)))?;
         if manifest.root != root {
             return Err(Fault::stream("waiting", "the rows that wait do not add up to their root").into());
         }
         let state = Mutex::new(State::Finished(Arc::new(manifest)));
         Ok(Self { scope, scan, kept: None, came: Mutex::default(), state })
+    }
+
+    /// The rows that are proven, laid over by those that changed since: (table, key, hex digests of its rows now).
+    #[staticmethod]
+    fn of_changes(
+        py: Python<'_>,
+        scope: &Scope,
+        scan: &Scan,
+        changes: Vec<(String, Vec<u8>, Vec<String>)>,
+    ) -> PyResult<Self> {
+        let scope = scope.parts;
+        let scan = Arc::clone(&scan.state);
+        let mut changed: Vec<Changed> = (0..TABLES).map(|_| Changed::new()).collect();
+        for (table, key, digests) in changes {
+            let digests = digests.iter().map(|hex| unhex_digest(hex.as_bytes())).collect::<Option<Vec<_>>>();
+            let digests = digests.ok_or_else(|| shape("a row that changed has a broken digest"))?;
+            changed[usize::from(table_named(&table)?.number())].insert(key, digests);
+        }
+        let manifest = detached(py, || {
+            if !scan.reader.speaks(scope.algorithm) {
+                return Err(Fault::value("the ledger speaks of another digest"));
+            }
+            of_listed(scope, Some(&scan), |table| {
+                overlaid(&scan, &scope, table, &changed[usize::from(table.number())])
+            })
+        })?;
+        let state = Mutex::new(State::Finished(Arc::new(manifest)));
+        Ok(Self { scope, scan: Some(scan), kept: None, came: Mutex::default(), state })
     }
 
     #[pyo3(signature = (*chunks))]

@@ -12,6 +12,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from storage_sync.values.marks import Marks
+
 META_KEY = "checkpoint"
 
 Number = Annotated[int, Meta(ge=0, lt=1 << 62)]
@@ -34,7 +36,9 @@ class TableFacts:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """`root` was proven with `digest` at `proved_at` (UTC epoch seconds) for source, epoch and settings named here."""
+    """`root` was proven with `digest` at `proved_at` (UTC epoch seconds) for source, epoch and settings named here.
+
+    After a follow run it is the root of what was proven and what was followed since (`followed_at`)."""
 
     source_id: Text
     epoch: Number
@@ -54,6 +58,10 @@ class Checkpoint:
     replication_index: Number | None = None
     """Of the primary when the rows were read, where the server sends one; a later smaller one is a new epoch."""
     tables: Mapping[str, TableFacts] = field(default_factory=dict)
+    marks: Marks | None = None
+    """Where the primary's tables ended, not later than its rows were read."""
+    followed_at: Moment | None = None
+    """When what the rows hold beyond the proof was read; `root` and `generation` are then of that moment."""
 
 
 def encode_checkpoint(checkpoint: Checkpoint) -> bytes:

@@ -111,8 +111,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on_start: Annotated[
         bool, Meta(description="Prove or sync as soon as the console or watch starts.", extra=_RESTART)
     ] = True
-    interval_s: Annotated[Seconds, Meta(description="Time between two scheduled syncs.", extra=_NOW)] = 300.0
-    staleness_s: Annotated[Seconds, Meta(description="Age from which a proof is too old.", extra=_NOW)] = 900.0
+    interval_s: Annotated[Seconds, Meta(description="Time between two scheduled syncs.", extra=_NOW)] = 900.0
+    staleness_s: Annotated[Seconds, Meta(description="Age from which a proof is too old.", extra=_NOW)] = 2400.0
     audit_s: Annotated[
         Seconds,
         Meta(

@@ -61,5 +61,6 @@ def _told(look: Look, copied_at: float) -> dict[str, object]:
         "held_by": [describe(holder) for holder in look.judgement.holders],
         "generation": checkpoint.generation if checkpoint is not None else None,
         "proved_at": rfc3339(checkpoint.proved_at) if checkpoint is not None else None,
+        "followed_at": rfc3339(checkpoint.followed_at) if checkpoint is not None and checkpoint.followed_at else None,
         "findings": [{"state": str(finding.state), "evidence": finding.evidence} for finding in look.findings],
     }

@@ -24,7 +24,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from storage_sync.primary import local, statements
+from storage_sync.primary import above, local, statements
+from storage_sync.primary.above import Above
 from storage_sync.primary.binding import bound
 from storage_sync.primary.capabilities import (
     SCHEMA_PROBE,
@@ -38,6 +39,7 @@ from storage_sync.primary.errors import NOT_LIBSQL_HINT, NoCursor, PrimaryChange
 from storage_sync.primary.schema import Projection
 from storage_sync.primary.urls import Address, parse, refuse_plain
 from storage_sync.values.errors import InternalError, PrimaryRefused, PrimarySchema, StorageSyncError
+from storage_sync.values.marks import Marks
 from storage_sync.values.outcome import Purpose, Transfer
 
 if TYPE_CHECKING:
@@ -140,6 +142,13 @@ class Source(Protocol):
 
     async def standing(self) -> LogStand:
         """Where the primary's log stands now; no row is read."""
+
+    async def marks(self, scope: Wanted) -> Marks | None:
+        """Where the tables end; None where no follow run could go on from there."""
+
+    async def above(self, scope: Wanted, before: Marks, starts: Sequence[str]) -> Above:
+        """What stands above marks that this primary gave, at one instant; only where `probe().digest` is the scope's.
+        `starts`: keys of episodes of which it shall say when they began."""
 
     def manifest(self, scope: Wanted, known: str) -> AsyncGenerator[bytes, None]:
         """Body for `Comparison.feed`; only where `probe().digest` is not None, and is the scope's."""
@@ -341,6 +350,25 @@ class RemoteSource:
 
         (asked,) = await self.client.pipeline([execute_request(statements.PING)], purpose=Purpose.PROOF)
         return replace(self.log, index=index_of(asked))
+
+    async def marks(self, scope: Wanted) -> Marks | None:
+        from storage_sync.primary.hrana import execute_request, values
+
+        projection, schema = projection_of(scope), (await self.probe()).schema
+        if scope.part is not None or above.missing(projection, schema):
+            return None
+        requests = [execute_request(statements.PING), execute_request(above.marks(projection, schema))]
+        asked, answer = await self.client.pipeline(requests, purpose=Purpose.PROOF)
+        return above.read_marks(values(answer, rows=1)[0], projection, schema, index_of(asked))
+
+    async def above(self, scope: Wanted, before: Marks, starts: Sequence[str]) -> Above:
+        from storage_sync.primary.hrana import execute_request, values
+
+        capabilities, projection = await self.probe(), projection_of(scope)
+        sql = bound(above.above(projection, capabilities.schema, scope.digest, before, starts))
+        requests = [execute_request(statements.PING), execute_request(sql, {"state": capabilities.state})]
+        asked, answer = await self.client.pipeline(requests, purpose=Purpose.FOLLOW)
+        return above.read_above(values(answer, 4), projection, capabilities.schema, index_of(asked))
 
     async def manifest(self, scope: Wanted, known: str) -> AsyncGenerator[bytes, None]:
         from storage_sync.primary.hrana import execute_request, statement
@@ -623,6 +651,12 @@ class LocalSource:
 
     async def standing(self) -> LogStand:
         return LogStand()
+
+    async def marks(self, scope: Wanted) -> Marks | None:
+        return None
+
+    async def above(self, scope: Wanted, before: Marks, starts: Sequence[str]) -> Above:
+        raise InternalError("a file: primary has no digest functions")
 
     def manifest(self, scope: Wanted, known: str) -> AsyncGenerator[bytes, None]:
         raise InternalError("a file: primary has no digest functions")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from storage_sync import __version__
 from storage_sync.cache.holders import describe
 from storage_sync.reports import sentences
+from storage_sync.values.followed import Followed
 from storage_sync.values.outcome import (
     TABLES,
     Check,
@@ -72,6 +73,12 @@ def proof_json(proof: Proof) -> dict[str, object]:
         "at": rfc3339(proof.at),
         "refused": proof.refused,
     }
+
+
+def followed_json(followed: Followed | None, proof: Proof | None) -> dict[str, object] | None:
+    if followed is None or proof is None:
+        return None
+    return {"changes": followed.changes, "at": rfc3339(followed.at), "since": rfc3339(proof.at)}
 
 
 def counts_json(counts: TableCounts) -> dict[str, object]:
@@ -144,6 +151,8 @@ def to_json(outcome: Outcome) -> dict[str, object]:
         document["states"] = list(outcome.states)
     if full or outcome.proof is not None:
         document["proof"] = proof_json(outcome.proof) if outcome.proof is not None else None
+        if full or outcome.followed is not None:
+            document["followed"] = followed_json(outcome.followed, outcome.proof)
     if full or outcome.counts:
         document["counts"] = {name: counts_json(value) for name, value in _in_table_order(outcome.counts)}
     if full or outcome.plan:

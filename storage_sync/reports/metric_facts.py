@@ -16,7 +16,8 @@ from storage_sync.config.settings import Settings
 from storage_sync.reports.metrics import Facts
 from storage_sync.reports.sentences import tally
 from storage_sync.state.history import History
-from storage_sync.values.outcome import Outcome, Word
+from storage_sync.values.followed import Followed
+from storage_sync.values.outcome import Outcome, Proof, Word
 from storage_sync.values.snapshot import Freshness, PrimaryStatus, RunSummary, Snapshot
 
 CLOCK_SLACK_S = 1.0
@@ -41,7 +42,8 @@ def facts_of(outcome: Outcome, settings: Settings, history: Path, warn: Callable
         last_exit_code=last.exit_code if last is not None else None,
         lag_s=0.0 if outcome.verdict is Word.IN_SYNC else None,
         proof_age_s=outcome.proof.age(now) if outcome.proof is not None else None,
-        generation=outcome.proof.generation if outcome.proof is not None else None,
+        generation=outcome.generation,
+        followed=outcome.followed,
         counts=outcome.counts,
         orphans=_orphans(outcome),
         # what a run found and mended is none any more
@@ -82,6 +84,7 @@ def _ended(run: RunSummary | None, now: float) -> float | None:
 def seen_now(facts: Facts, snapshot: Snapshot, verdict: Word, now: float) -> Facts:
     """The same with what the running core sees at this moment."""
     primary, cache, proof = snapshot.primary, snapshot.cache, snapshot.freshness.proof
+    followed = snapshot.freshness.followed
     known = primary.status is not PrimaryStatus.UNKNOWN
     remembered = proof is not None and facts.proof_age_s is None
     return replace(
@@ -90,13 +93,18 @@ def seen_now(facts: Facts, snapshot: Snapshot, verdict: Word, now: float) -> Fac
         lag_s=_lag(snapshot.freshness, verdict, now),
         states=cache.states or facts.states,
         proof_age_s=proof.age(now) if proof is not None and remembered else facts.proof_age_s,
-        generation=proof.generation if proof is not None and remembered else facts.generation,
+        generation=_generation(proof, followed) if proof is not None and remembered else facts.generation,
+        followed=followed,
         primary_up=primary.status is PrimaryStatus.CONNECTED if known else facts.primary_up,
         primary_latency_s=primary.ping_ms / 1000 if primary.ping_ms is not None else None,
         payload_bytes=cache.payload if cache.payload is not None else facts.payload_bytes,
         copied_bytes=cache.copied_bytes,
         copies_wait_until=cache.waits_until,
     )
+
+
+def _generation(proof: Proof, followed: Followed | None) -> int:
+    return followed.generation if followed is not None else proof.generation
 
 
 def _lag(freshness: Freshness, verdict: Word, now: float) -> float | None:

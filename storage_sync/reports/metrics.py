@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 from storage_sync import __version__
 from storage_sync.files.writing import replace_file
 from storage_sync.state.history import BUCKETS
+from storage_sync.values.followed import Followed
 from storage_sync.values.outcome import CacheState, TableCounts, Word
 
 PREFIX = "storage_sync_"
@@ -40,6 +41,8 @@ class Facts:
     lag_s: float | None = None
     """Since the primary was seen to have moved on from what is proven; 0 while in sync."""
     proof_age_s: float | None = None
+    followed: Followed | None = None
+    """What was taken in since that proof."""
     generation: int | None = None
     counts: Mapping[str, TableCounts] = field(default_factory=dict)
     drift: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -130,6 +133,12 @@ def _known(value: float | None) -> float | None:
     return None if value is None else float(value)
 
 
+def _followed_rows(facts: Facts) -> int | None:
+    if facts.proof_age_s is None:
+        return None
+    return facts.followed.changes if facts.followed is not None else 0
+
+
 def _rows(facts: Facts) -> Iterator[tuple[tuple[str, ...], float]]:
     for table, counts in facts.counts.items():
         for side in ("primary", "expected", "cache", "cache_only", "refused"):
@@ -143,8 +152,18 @@ METRICS: tuple[Definition, ...] = (
     Gauge("last_attempt_timestamp_seconds", "End of the last run.", lambda f: f.last_attempt_at),
     Gauge("last_exit_code", "Exit code of the last run.", lambda f: f.last_exit_code),
     Gauge("lag_seconds", "Time since the primary was seen to have moved on from what is proven.", lambda f: f.lag_s),
-    Gauge("in_sync", "1 when the cache is proven equal to the primary.", lambda f: f.verdict is Word.IN_SYNC),
+    Gauge(
+        "in_sync",
+        "1 when the cache equals the primary, as proven or followed since.",
+        lambda f: f.verdict is Word.IN_SYNC,
+    ),
     Gauge("proof_age_seconds", "Age of the last proof.", lambda f: f.proof_age_s),
+    Gauge("followed_rows", "Rows that were followed since the last proof.", _followed_rows),
+    Gauge(
+        "followed_timestamp_seconds",
+        "When the last of them was read.",
+        lambda f: f.followed.at if f.followed is not None else None,
+    ),
     Gauge("generation", "Generation of the cache.", lambda f: f.generation),
     Gauge("quarantined_rows", "Rows of the primary that were rejected.", lambda f: f.quarantined),
     Gauge("orphan_embeddings", "Embeddings without an owner.", lambda f: f.orphans),

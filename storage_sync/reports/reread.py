@@ -47,7 +47,7 @@ def reread(judgement: FileJudgement, state: StateDir, witness: Witness, proof: P
                 rows = f"{changed:,} row{'s of the cache are' if changed > 1 else ' of the cache is'}"
                 return Reread(f"{rows} no longer what was proven", look=look)
             stamp = content.checkpoint
-            if stamp is None or stamp.generation != proof.generation or ledger_root(stamp, scan) != proof.root:
+            if stamp is None or (stamp.generation, ledger_root(stamp, scan)) != witness.stand:
                 return Reread("what the cache should hold is no longer what was proven", look=look)
             return Reread("", look=look)
     except StorageSyncError as error:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from storage_sync.cache.holders import describe
+from storage_sync.values.followed import Followed
 from storage_sync.values.outcome import CheckStatus, Outcome, TableChange, Word
 
 FROM_THE_FUTURE = "the last proof is dated in the future, so the clock was wrong then or is now: it counts for nothing"
@@ -26,6 +27,7 @@ _CLAIMS = {
     Word.REFUSED: "A guard stopped the run; nothing was changed",
     Word.EMPTY: "There is nothing in the cache yet",
 }
+MINUTE = 60
 _OF_THE_FILE = frozenset({"orphaned_embeddings", "embedding_vectors"})
 """Checks of what the file holds by itself: a sync brings the same rows again."""
 
@@ -108,8 +110,26 @@ def claim(outcome: Outcome) -> str:
         told = f"Part {subset['part']} of {subset['of']} equals the primary, which proves nothing of the rest"
     age = outcome.extra.get("proof_age_seconds")
     if word is Word.IN_SYNC and isinstance(age, int | float):
-        told = f"In sync at the last proof, {age:.0f} s ago"
+        told = f"In sync at the last proof, {_span(age)} ago"
+        if outcome.followed is not None:
+            told = _since_proof(outcome, age, outcome.followed)
     return f"{told}{_except(outcome)}."
+
+
+def _since_proof(outcome: Outcome, age: float, followed: Followed) -> str:
+    """`Proved 4 min ago; 3 changes followed since, the last 2 s ago`."""
+    if not followed.changes:
+        return f"Proved {_span(age)} ago; nothing that follows was written since"
+    last = outcome.extra.get("followed_age_seconds")
+    when = f", the last {_span(last)} ago" if isinstance(last, int | float) else ""
+    return f"Proved {_span(age)} ago; {plural(followed.changes, 'change')} followed since{when}"
+
+
+def _span(seconds: float) -> str:
+    """`4 s`, `17 min`, `3 h`."""
+    if seconds < 2 * MINUTE:
+        return f"{seconds:.0f} s"
+    return f"{seconds // MINUTE:.0f} min" if seconds < 2 * MINUTE * MINUTE else f"{seconds // MINUTE // MINUTE:.0f} h"
 
 
 def _except(outcome: Outcome) -> str:
@@ -196,6 +216,10 @@ def line(outcome: Outcome, *, planned: bool = False) -> str:
     parts = [headline(outcome)]
     if outcome.command in ("sync", "repair", "rebuild", "demo"):
         parts.append(counted.words or _unchanged(outcome))
+        if outcome.followed is not None:
+            parts.append("followed without a proof")
+        elif isinstance(ended := outcome.extra.get("follow"), Mapping):
+            parts.append(f"not followed: {ended['detail']}")
     elif outcome.command not in NOT_PROVING and (pending := tally(outcome, planned=True).words):
         parts.append(f"a sync would do this: {pending}")
     if counted.quarantined and outcome.command != "orphans":

@@ -63,11 +63,13 @@ def status_quick(request: Request) -> Outcome:
         next_action = "storage-sync status --check"
     if last is not None:
         next_action = next_action or next_step((), last.refused or 0)
+    followed = witness.followed if witness is not None and last is not None else None
     return Outcome(
         "status",
         verdict,
         0,
         states=judgement.states,
+        followed=followed,
         proof=last,
         look=again.look if again is not None else None,
         warnings=(*warnings, *(text for text in (why, against, FROM_THE_FUTURE if future else "") if text)),
@@ -84,6 +86,7 @@ def status_quick(request: Request) -> Outcome:
                 ],
             },
             "proof_age_seconds": _rounded(last, now),
+            **({"followed_age_seconds": round(max(now - followed.at, 0.0), 1)} if followed is not None else {}),
             "proof_holds": proof is not None and not against,
             "rows_read": _rows_read(state.history, now),
             "waiting": _waiting(cache, witness),

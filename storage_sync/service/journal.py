@@ -120,7 +120,7 @@ def summarise(outcome: Outcome, run: Run) -> RunSummary:
         exit_code=outcome.exit_code,
         result=sentences.result_word(outcome),
         resumable=outcome.error is not None and outcome.error.retry and bool(run.checkpoint_rows),
-        generation=outcome.proof.generation if outcome.proof is not None else None,
+        generation=outcome.generation,
         bytes_received=outcome.transfer.bytes_received,
         requests=outcome.transfer.requests,
     )

@@ -84,6 +84,9 @@ def options_of(request: Request) -> Options:
         quiet_s=request.quiet_s,
         free_since=request.free_since,
         rows_per_second=request.rows_per_second,
+        follows="follow" in flags,
+        moved="moved" in flags,
+        proves="defer" not in flags,
         renews="renew" in flags,
     )
 

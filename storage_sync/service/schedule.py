@@ -11,6 +11,10 @@ FILE_CHANGE_SETTLE_S = 0.5
 FILE_CHANGE_GAP_S = 5.0
 """A do-memory that writes all the time must not make us run all the time."""
 MOVED_SETTLE_MOST_S = 10.0
+FOLLOW_SETTLE_S = 0.5
+"""do-memory writes an episode and its tags in two transactions; what comes between them is followed in two runs."""
+UNEXPLAINED_GAP_S = 300.0
+"""Between two proofs that are due because something changed that a follow run cannot explain."""
 HELD_SETTLE_S = 0.3
 HELD_GAP_S = 1.0
 """Between two looks at a file that its holder writes to."""
@@ -24,6 +28,7 @@ class Trigger(StrEnum):
     START = "start"
     INTERVAL = "interval"
     STALENESS = "staleness"
+    MOVED = "primary changed"
     CACHE_CHANGED = "cache changed"
     RECOVERY = "recovery"
     RETRY = "retry"
@@ -48,6 +53,8 @@ class Timing:
     on_start: bool
     busy_gap_s: float = 0.0
     """Least time from one run to the next that is due only because the primary moved."""
+    follows: bool = False
+    """What the primary writes can be followed without a proof."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,12 @@ class Past:
 
     started_at: float
     last_end: float | None = None
+    full_end: float | None = None
+    """When the last run ended that did more than to follow."""
+    unfollowed_at: float | None = None
+    """When a follow run ended without following, not proven since."""
+    unfollowed_gap_s: float = 0.0
+    """Least time from the last such run to the proof that is due for it."""
     proof_at: float | None = None
     failures: int = 0
     retry_after: float | None = None
@@ -101,25 +114,37 @@ def next_run(timing: Timing, past: Past) -> Due | None:
             candidates.append(Due(past.started_at, Trigger.START))
         candidates.append(Due(past.started_at + timing.interval_s, Trigger.INTERVAL))
     else:
-        candidates.append(Due(past.last_end + timing.interval_s * (1 + JITTER * past.jitter), Trigger.INTERVAL))
-    if past.moved_at is not None:
-        settle = HELD_SETTLE_S if past.held else min(MOVED_SETTLE_MOST_S, timing.interval_s / 10)
-        at = past.moved_at + settle
-        if past.last_end is not None and not past.held:
-            at = max(at, past.last_end + timing.busy_gap_s)
-        candidates.append(Due(at, Trigger.STALENESS))
+        full_end = past.full_end if past.full_end is not None else past.last_end
+        candidates.append(Due(full_end + timing.interval_s * (1 + JITTER * past.jitter), Trigger.INTERVAL))
+    if (moved := _because_it_moved(timing, past)) is not None:
+        candidates.append(moved)
     if past.held and past.differs_at is not None:
         candidates.append(Due(past.differs_at + HELD_SETTLE_S, Trigger.CACHE_CHANGED))
     if past.proof_at is not None and past.last_end is not None:
         # a run that could not renew the proof is repeated by the interval, not by this
         due = past.proof_at + timing.staleness_s
-        if due > past.last_end:
+        if due > (past.full_end if past.full_end is not None else past.last_end):
             candidates.append(Due(due, Trigger.STALENESS))
     if past.held:
         candidates = [_not_too_often(due, past) for due in candidates]
     if past.file_changed_at is not None:
         candidates.append(Due(_changed_at(past, past.file_changed_at), Trigger.CACHE_CHANGED))
     return min(candidates, key=lambda due: due.at) if candidates else None
+
+
+def _because_it_moved(timing: Timing, past: Past) -> Due | None:
+    """The run that is due because the primary was seen elsewhere: to follow it where that can be, else to prove."""
+    if past.unfollowed_at is not None and not past.held:
+        rested = past.full_end + past.unfollowed_gap_s if past.full_end is not None else past.unfollowed_at
+        return Due(max(past.unfollowed_at, rested), Trigger.STALENESS)
+    if past.moved_at is None:
+        return None
+    if timing.follows and not past.held:
+        return Due(past.moved_at + FOLLOW_SETTLE_S, Trigger.MOVED)
+    at = past.moved_at + (HELD_SETTLE_S if past.held else min(MOVED_SETTLE_MOST_S, timing.interval_s / 10))
+    if past.last_end is not None and not past.held:
+        at = max(at, past.last_end + timing.busy_gap_s)
+    return Due(at, Trigger.STALENESS)
 
 
 def may_ask(past: Past, now: float) -> bool:
@@ -140,11 +165,27 @@ def _changed_at(past: Past, seen_at: float) -> float:
     return max(seen_at + FILE_CHANGE_SETTLE_S, rested)
 
 
-def after_run(past: Past, *, ended_at: float, proof_at: float | None, failed: bool, retry_after: float | None) -> Past:
-    """What a finished run leaves behind; one run answers every reason that was waiting."""
+def after_run(
+    past: Past,
+    *,
+    ended_at: float,
+    proof_at: float | None,
+    failed: bool,
+    retry_after: float | None,
+    followed: bool = False,
+    unfollowed_gap_s: float | None = None,
+) -> Past:
+    """What a finished run leaves behind; one run answers every reason that was waiting.
+
+    `followed`: it did no more than to follow. `unfollowed_gap_s`: a follow run ended and nothing was proven.
+    """
+    unfollowed = ended_at if unfollowed_gap_s is not None else past.unfollowed_at if failed or followed else None
     return replace(
         past,
         last_end=ended_at,
+        full_end=past.full_end if followed or unfollowed_gap_s is not None else ended_at,
+        unfollowed_at=unfollowed,
+        unfollowed_gap_s=past.unfollowed_gap_s if unfollowed_gap_s is None else unfollowed_gap_s,
         proof_at=proof_at if proof_at is not None else past.proof_at,
         failures=past.failures + 1 if failed else 0,
         retry_after=retry_after,

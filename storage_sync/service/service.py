@@ -32,7 +32,7 @@ from storage_sync.service.monitor import Ears, Pulse
 from storage_sync.service.operations import perform, quiet
 from storage_sync.service.publisher import Board
 from storage_sync.service.queries import QUESTIONS, Questions
-from storage_sync.service.schedule import Due, Timing, Trigger, may_ask
+from storage_sync.service.schedule import UNEXPLAINED_GAP_S, Due, Timing, Trigger, may_ask
 from storage_sync.service.triggers import Agenda
 from storage_sync.service.unforeseen import Unforeseen
 from storage_sync.state.witness import read_witness
@@ -43,6 +43,7 @@ from storage_sync.sync.session import Session
 from storage_sync.values.commands import Command
 from storage_sync.values.errors import CacheLocked, ConfigError, GuardStopped, StorageSyncError, UsageError
 from storage_sync.values.events import Accepted, Answer, ConfigChanged, Event, Refused, RunEnded, RunStarted
+from storage_sync.values.followed import Ending
 from storage_sync.values.outcome import CheckStatus, FileIdentity, HolderKind, LockHolder, Outcome, Transfer, Word
 from storage_sync.values.snapshot import (
     CacheHealth,
@@ -530,7 +531,7 @@ class SyncService:
         self._show(job, outcome)
         delivered = "waited" in outcome.extra
         if outcome.proof is not None and kind.judges and not delivered:
-            self._pulse.reached(outcome.proof.at)
+            self._pulse.reached(outcome.followed.at if outcome.followed is not None else outcome.proof.at)
         lasting = outcome.error is not None and outcome.error.code in _LASTING and not _says_nothing(job, outcome)
         compared = job.kind in ("verify", STAGE) and outcome.error is None
         if delivered:
@@ -545,6 +546,8 @@ class SyncService:
                 failed=outcome.error is not None and outcome.error.code not in (*_LASTING, CacheLocked.code),
                 retry_after=outcome.error.retry_after if outcome.error is not None else None,
                 asked=not delivered,
+                followed=outcome.followed is not None,
+                unfollowed_gap_s=self._unfollowed_gap(outcome),
             )
             if delivered and self._agenda.past.moved_at is not None:
                 self._board.judge(Word.STALE, "the primary moved since what waited was fetched")
@@ -562,6 +565,13 @@ class SyncService:
         self._board.log(level, kind.command, sentences.line(outcome, planned=job.plans))
         if job.command_id is not None:
             self._answer(job, job.command_id, outcome)
+
+    def _unfollowed_gap(self, outcome: Outcome) -> float | None:
+        """How soon what could not be followed is proven; None where nothing was left so."""
+        told = outcome.extra.get("follow")
+        if outcome.error is not None or outcome.proof is not None or not isinstance(told, Mapping):
+            return None
+        return UNEXPLAINED_GAP_S if told["ended"] in _UNEXPLAINED else busy_gap_s(self._settings)
 
     def _note_start(self, holder: LockHolder) -> None:
         """One line of history: what the program that has just taken the cache starts with. `exec` writes its own."""
@@ -669,7 +679,14 @@ class SyncService:
 
     def _timing(self) -> Timing:
         settings = self._settings
-        return Timing(settings.interval_s, settings.staleness_s, settings.on_start, busy_gap_s(settings))
+        return Timing(
+            settings.interval_s,
+            settings.staleness_s,
+            settings.on_start,
+            busy_gap_s(settings),
+            # without digests of the server every row would have to come anyway
+            follows=self._board.snapshot.primary.digest_function is not None,
+        )
 
     def _repairs(self) -> frozenset[str]:
         wanted = self._configuration.unattended and self._settings.auto_repair
@@ -677,6 +694,8 @@ class SyncService:
 
     def _flags(self, due: Due) -> frozenset[str]:
         """What only grows old is made again as cheaply as it can be."""
+        if due.reason is Trigger.MOVED:
+            return self._repairs() | {"follow", "moved", "defer"}
         renews = frozenset({"renew"}) if due.reason in (Trigger.INTERVAL, Trigger.STALENESS) else frozenset()
         return self._repairs() | renews
 
@@ -709,6 +728,8 @@ _NEEDS_RESTART = (
 )
 
 
+_UNEXPLAINED = frozenset({Ending.UNEXPLAINED, Ending.MARK_CHANGED, Ending.MARK_FELL})
+"""Ends of a follow run that a primary which is written to in other ways causes again and again."""
 _LASTING = frozenset({"interrupted", "guard", "cache_damaged", "cache_foreign", "version_mismatch"})
 """Ends that another try would only repeat, until somebody decides or the file is another one."""
 

@@ -102,6 +102,7 @@ def freshness_after(freshness: Freshness, outcome: Outcome, now: float) -> Fresh
     return replace(
         freshness,
         proof=outcome.proof or freshness.proof,
+        followed=outcome.followed if outcome.proof is not None else freshness.followed,
         behind={table: Behind(change.insert, change.update, change.remove) for table, change in pending.items()},
         exact=True,
         as_of=now,
@@ -118,8 +119,8 @@ def cache_after(cache: CacheHealth, outcome: Outcome, now: float) -> CacheHealth
         cache = replace(cache, states=(*(state for state in cache.states if not state.found_inside), *inside))
     if outcome.counts:
         cache = replace(cache, counts={table: count.cache or 0 for table, count in outcome.counts.items()})
-    if outcome.proof is not None:
-        generation = outcome.proof.generation
+    generation = outcome.generation
+    if outcome.proof is not None and generation is not None:
         cache = replace(cache, generation=generation, acked=max(generation, cache.acked or 0), schema=4, peek=None)
         cache = replace(cache, identity=outcome.proof.identity)
     payload = outcome.extra.get("payload_bytes")
@@ -168,7 +169,7 @@ def _figure(told: Mapping[str, object], name: str) -> float:
 
 
 def checks_after(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> tuple[CheckResult, ...]:
-    generation = outcome.proof.generation if outcome.proof is not None else snapshot.cache.generation
+    generation = outcome.generation if outcome.proof is not None else snapshot.cache.generation
     subject = outcome.look.of if outcome.look is not None else "file"
     on = basis(outcome)
     made = tuple(CheckResult(check, now, generation, subject, recent(check.name), on) for check in outcome.checks)

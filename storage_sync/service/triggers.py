@@ -14,7 +14,7 @@ SLACK_S = 1.0
 """A clock that is only trimmed goes back by less."""
 _MOMENTS = (
     *("started_at", "last_end", "proof_at", "moved_at", "file_changed_at", "recovered_at", "manual_at"),
-    *("asked_at", "rechecked_at", "differs_at"),
+    *("asked_at", "rechecked_at", "differs_at", "full_end", "unfollowed_at"),
 )
 
 
@@ -65,14 +65,29 @@ class Agenda:
         return bool(later)
 
     def ended(
-        self, *, proof_at: float | None, failed: bool, retry_after: float | None = None, asked: bool = True
+        self,
+        *,
+        proof_at: float | None,
+        failed: bool,
+        retry_after: float | None = None,
+        asked: bool = True,
+        followed: bool = False,
+        unfollowed_gap_s: float | None = None,
     ) -> None:
         """A run ended now. `retry_after`: seconds that the primary asked us to wait, if it did. `asked`: it asked the
-        primary, which answers that it moved."""
+        primary, which answers that it moved. The others as in `after_run`."""
         during = {"recovered_at": self.past.recovered_at}
         if not asked:
             during["moved_at"] = self.past.moved_at
         fresh = replace(self.past, jitter=random.uniform(-1, 1), spread=random.random())  # noqa: S311
-        self.past = after_run(fresh, ended_at=time.time(), proof_at=proof_at, failed=failed, retry_after=retry_after)
+        self.past = after_run(
+            fresh,
+            ended_at=time.time(),
+            proof_at=proof_at,
+            failed=failed,
+            retry_after=retry_after,
+            followed=followed,
+            unfollowed_gap_s=unfollowed_gap_s,
+        )
         # whoever queued the run took away what it answers: what is there now happened meanwhile
         self.note(**{name: at for name, at in during.items() if at is not None})

@@ -402,7 +402,8 @@ def confirm_aside(context: Context, generation: int) -> None:
 
 def _checkpoint(context: Context, compared: Compared, generation: int, now: float) -> Checkpoint:
     settings, source, waited = context.session.settings, context.session.source, compared.waited
-    primary = compared.primary
+    primary, since = compared.primary, compared.since
+    proved_at = since.proof.at if since is not None else now if waited is None else waited.at
     return Checkpoint(
         source_id=source.source_id,
         epoch=compared.projection.epoch,
@@ -414,7 +415,7 @@ def _checkpoint(context: Context, compared: Compared, generation: int, now: floa
         patterns=settings.sync_patterns,
         embeddings=settings.sync_embeddings,
         config_hash=compared.projection.scope.config_hash,
-        proved_at=now if waited is None else waited.at,
+        proved_at=proved_at,
         primary_url=source.url,
         tool=__version__,
         replication_index=source.replication_index if waited is None else waited.replication_index,
@@ -422,4 +423,6 @@ def _checkpoint(context: Context, compared: Compared, generation: int, now: floa
             table: TableFacts(primary.get(table, one.expected), one.expected, one.refused)
             for table, one in compared.changes.items()
         },
+        marks=compared.projection.marks,
+        followed_at=now if since is not None else None,
     )

@@ -19,9 +19,22 @@ from storage_sync.sync import guard
 from storage_sync.sync.context import CLIENT_DIGEST, PAGE, Context, Projection
 from storage_sync.sync.inspection import Look
 from storage_sync.sync.stage import Staged, Stager, Target, staged_from
+from storage_sync.sync.table_counts import table_changes
 from storage_sync.values.errors import GuardStopped, LocalIO
+from storage_sync.values.followed import Followed
+from storage_sync.values.marks import Marks
 from storage_sync.values.next_step import NextStep
+from storage_sync.values.outcome import Proof
 from storage_sync.values.snapshot import Phase
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What a follow run goes on from."""
+
+    proof: Proof
+    followed: Followed | None
+    marks: Marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +46,21 @@ class Compared:
     staged: Staged
     waited: WaitingNote | None = None
     """The primary was not asked: these rows waited, and what is proven by them is proven of their moment."""
+    since: Since | None = None
+    """Only what was written since a proof was read: nothing is proven."""
 
     @property
     def changes(self) -> dict[str, _native.Changes]:
         return self.staged.staging.changes
+
+    @property
+    def followed_rows(self) -> int:
+        """Rows that were added, changed or removed since the proof; 0 for what is a proof itself."""
+        if self.since is None:
+            return 0
+        before = self.since.followed.changes if self.since.followed is not None else 0
+        changed = table_changes(self.changes).values()
+        return before + sum(one.insert + one.update + one.remove for one in changed)
 
     @property
     def primary(self) -> Mapping[str, int]:
@@ -117,6 +141,23 @@ async def _staged(
         close = staged.staging.close if target.sibling else staged.staging.discard
     finally:
         await session.on_cache_thread(close)
+
+
+async def fetched(
+    context: Context, look: Look, projection: Projection, comparison: _native.Comparison, since: Since
+) -> Compared | None:
+    """The rows that a finished comparison asks for; None when they changed meanwhile. The staging is the caller's."""
+    session = context.session
+    target = target_of(context, look, projection)
+    context.tracker.path("in_place")
+    stager = Stager(session.source, projection.scope, look.scan, target, context.tracker, session.on_cache_thread)
+    staged = await stager.fetched(comparison)
+    if staged is None:
+        return None
+    # how many rows the source tables have was counted by the proof
+    tables = look.checkpoint.tables if look.checkpoint is not None else {}
+    counted = replace(staged, primary={table: facts.primary for table, facts in tables.items()})
+    return Compared(look, projection, counted, since=since)
 
 
 @asynccontextmanager

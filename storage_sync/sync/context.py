@@ -11,6 +11,7 @@ from storage_sync.sync.guard import Consent
 from storage_sync.sync.outcome_builder import Draft
 from storage_sync.sync.progress import Tracker
 from storage_sync.sync.session import Session
+from storage_sync.values.marks import Marks
 from storage_sync.values.outcome import Plan
 from storage_sync.values.part import Part
 
@@ -46,6 +47,12 @@ class Options:
     """When the caller saw the last holder go, in epoch seconds."""
     rows_per_second: float | None = None
     """Of earlier runs, for the plan's estimate."""
+    follows: bool = False
+    """Take in what was written since the last proof, and prove only where that will not do."""
+    moved: bool = False
+    """The primary was seen to change since it was last read."""
+    proves: bool = True
+    """Prove where a follow run ended; else say that a proof is due."""
     renews: bool = False
     """Where nobody wrote to the primary since it was read, its rows need not be read again."""
 
@@ -74,3 +81,5 @@ class Projection:
     epoch: int
     log: LogStand
     """Before anything was read for the comparison."""
+    marks: Marks | None = None
+    """Where the primary's tables ended, before or when its rows were read."""

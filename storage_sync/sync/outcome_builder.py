@@ -17,6 +17,7 @@ from storage_sync.values.errors import (
     VersionMismatch,
     exit_code_of,
 )
+from storage_sync.values.followed import Followed
 from storage_sync.values.outcome import (
     CacheState,
     CacheWrites,
@@ -63,6 +64,7 @@ class Draft:
     """The first look found that the file went back in time."""
     proposal: Plan | None = None
     extra: dict[str, object] = field(default_factory=dict)
+    followed: Followed | None = None
 
     def warn(self, text: str) -> None:
         """Said once, however often it happens."""
@@ -106,6 +108,7 @@ class Draft:
             drift=self.drift,
             rolled_back=self.rolled_back,
             proposal=self.proposal,
+            followed=self.followed,
             extra=self.extra,
         )
 

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from storage_sync import _native
 from storage_sync.cache.identity import real_path
 from storage_sync.checks.checks import WARN_ONLY, all_checks
 from storage_sync.checks.facts import CheckScope, TableFacts
+from storage_sync.reports.document import rfc3339
 from storage_sync.reports.sentences import next_step, rows
 from storage_sync.state.witness import write_witness
-from storage_sync.sync.compare import Compared, known_to_primary
+from storage_sync.sync.compare import Compared, Since, known_to_primary
 from storage_sync.sync.context import Context
 from storage_sync.sync.inspection import Look, marked_file_facts
 from storage_sync.sync.known import known_of
 from storage_sync.sync.session import Reading
 from storage_sync.sync.table_counts import proven_facts, table_counts
 from storage_sync.values.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, RowsRefused
-from storage_sync.values.outcome import CheckStatus, FileIdentity, Outcome, Proof, TableCounts, Word
+from storage_sync.values.followed import Followed
+from storage_sync.values.marks import Marks
+from storage_sync.values.outcome import Check, CheckStatus, FileIdentity, Outcome, Proof, TableCounts, Word
 from storage_sync.values.snapshot import Phase
 from storage_sync.values.witness import Witness
 
+OF_THE_PROOF = frozenset({"episode_count", "latest_episodes", "pattern_counts", "content_digests"})
+"""Checks that compare with the whole primary."""
 DROPPED_WITH_EPISODE = ("summaries", "relationships", "episode_pattern_relationships")
 """What do-memory loses in the primary when it rewrites an episode (docs/formats.md#cascades)."""
 
@@ -31,6 +37,8 @@ async def proven(context: Context, compared: Compared, look: Look, generation: i
 
     RowsRefused under `--strict`.
     """
+    if compared.since is not None:
+        return await _taken_in(context, compared, compared.since, look, generation)
     facts = proven_facts(compared.changes, compared.primary)
     proof = make_proof(context, compared, generation, look.identity)
     source, log = context.session.source, compared.projection.log
@@ -39,15 +47,43 @@ async def proven(context: Context, compared: Compared, look: Look, generation: i
     stands = asked and log.index is not None and source.log.steps_back == log.steps_back
     context.session.reading = Reading(proof.at, log, proof, facts) if stands else None
     _warn_dropped(context, compared)
-    return await told(context, look, proof, facts, asks=compared.waited is None)
+    marks = compared.projection.marks if asked else None
+    return await told(context, look, proof, facts, asks=compared.waited is None, marks=marks)
+
+
+async def _taken_in(context: Context, compared: Compared, since: Since, look: Look, generation: int) -> Outcome:
+    """The file of `look` holds what was followed: acknowledge that, and say what was proven before and when."""
+    context.session.reading = None
+    changes = compared.followed_rows
+    before = since.followed.changes if since.followed is not None else 0
+    at = time.time()
+    # a run that found nothing leaves the time of the last change
+    last = at if changes != before or since.followed is None else since.followed.at
+    followed = Followed(changes, last, generation, compared.staged.root)
+    refused = sum(one.refused for one in compared.changes.values())
+    proof = replace(since.proof, identity=look.identity, refused=refused)
+    context.draft.followed = followed
+    context.draft.extra["proof_age_seconds"] = round(proof.age(at) or 0.0, 1)
+    context.draft.extra["followed_age_seconds"] = round(at - last, 1)
+    _warn_dropped(context, compared)
+    facts = proven_facts(compared.changes, compared.primary)
+    return await told(context, look, proof, facts, marks=compared.projection.marks, followed=followed)
 
 
 async def told(
-    context: Context, look: Look, proof: Proof, facts: Mapping[str, TableFacts], *, asks: bool = True
+    context: Context,
+    look: Look,
+    proof: Proof,
+    facts: Mapping[str, TableFacts],
+    *,
+    asks: bool = True,
+    marks: Marks | None = None,
+    followed: Followed | None = None,
 ) -> Outcome:
     """Acknowledge a proof and say all about it. RowsRefused under `--strict`.
 
-    `asks`: whether the primary may be asked how many rows only the cache has.
+    `asks`: whether the primary may be asked how many rows only the cache has. `marks`: where a follow run goes on.
+    `followed`: the proof is an earlier one, and this was taken in since.
     """
     draft = context.draft
     draft.proof = proof
@@ -56,11 +92,15 @@ async def told(
     draft.counts = count(look.scan, facts, unlisted, beyond)
     if look.scan is not None:
         draft.extra["payload_bytes"] = look.scan.payload_bytes
-    await _acknowledge(context, proof, unlisted, beyond)
+    await _acknowledge(context, proof, unlisted, beyond, marks, followed)
     draft.verdict = Word.IN_SYNC
     await keep_known(context, look)
     file = await context.session.on_cache_thread(marked_file_facts, context.session, look)
     draft.checks = all_checks(check_scope(context), file, facts)
+    if followed is not None:
+        # counts of whole tables and the equality of each row are the proof's
+        draft.counts = {name: replace(one, primary=None) for name, one in draft.counts.items()}
+        draft.checks = tuple(_at_proof(check, proof.at) for check in draft.checks)
     for check in draft.checks:
         if check.status is CheckStatus.FAIL and check.name in WARN_ONLY:
             draft.warn(f"{check.name}: {check.detail}")
@@ -72,6 +112,13 @@ async def told(
         if context.options.strict:
             raise RowsRefused(f"{said} (--strict)")
     return draft.outcome()
+
+
+def _at_proof(check: Check, at: float) -> Check:
+    """What only a proof can check, with its result and its time."""
+    if check.name not in OF_THE_PROOF or check.status is CheckStatus.SKIPPED:
+        return check
+    return Check(check.name, CheckStatus.PASS, None, None, f"at the last proof, {rfc3339(at)}")
 
 
 async def keep_known(context: Context, look: Look) -> None:
@@ -156,20 +203,27 @@ async def _outside_if_told(context: Context, look: Look, *, asks: bool) -> tuple
 
 
 async def _acknowledge(
-    context: Context, proof: Proof, unlisted: Mapping[str, int], beyond: Mapping[str, int] | None
+    context: Context,
+    proof: Proof,
+    unlisted: Mapping[str, int],
+    beyond: Mapping[str, int] | None,
+    marks: Marks | None,
+    followed: Followed | None,
 ) -> None:
     witness = Witness(
         path=real_path(context.session.cache_path),
-        generation=proof.generation,
-        root=proof.root,
+        generation=followed.generation if followed is not None else proof.generation,
+        root=followed.root if followed is not None else proof.root,
         source_id=proof.source_id,
-        at=proof.at,
+        at=followed.at if followed is not None else proof.at,
         identity=proof.identity,
         proof=proof,
         # without the second figure the next run has to ask again
         unlisted=unlisted if beyond is not None else {},
         beyond=beyond or {},
         replication_index=context.session.source.replication_index,
+        followed=followed,
+        marks=marks,
     )
     await acknowledged(context, witness)
 

@@ -29,6 +29,7 @@ from storage_sync.sync.compare import (
 )
 from storage_sync.sync.context import Context, Projection
 from storage_sync.sync.decide import difference, differs, judged, must_write
+from storage_sync.sync.follow import followed
 from storage_sync.sync.inspection import Look, looked, without_rows
 from storage_sync.sync.plan import ADOPT, adoption, make_plan
 from storage_sync.sync.prove import count, make_proof, not_proven, outside, proven
@@ -43,6 +44,7 @@ from storage_sync.values.errors import (
     PrimarySchema,
     PrimaryUnavailable,
 )
+from storage_sync.values.followed import Ending, FollowEnded
 from storage_sync.values.outcome import CacheState, CacheWrites, Outcome, Plan, Word
 from storage_sync.values.snapshot import Phase
 
@@ -171,6 +173,10 @@ async def _attempt(context: Context) -> Outcome:
         projection = await project(context, look)
         if not options.plan_only:
             await context.session.on_cache_thread(settle, context, look.generation)
+        if options.follows:
+            taken = await _follow(context, look, projection)
+            if taken is not None:
+                return taken
         again = await renewed(context, look, projection)
         if again is not None:
             return again
@@ -181,6 +187,27 @@ async def _attempt(context: Context) -> Outcome:
             return _adoption(context, look, await bring(context, look, projection))
         _refuse_moved_cache(context, look)
         return await bring(context, without_rows(look), projection)
+
+
+async def _follow(context: Context, look: Look, projection: Projection) -> Outcome | None:
+    """The outcome of a follow run; None where a proof is to be made instead.
+
+    Why it ended is told. Where no proof may be made now that is the end, and the last one does not speak of the change.
+    """
+    draft = context.draft
+    try:
+        comparison = await followed(context, look, projection)
+    except FollowEnded as ended:
+        draft.extra["follow"] = {"ended": ended.why.value, "detail": str(ended)}
+        if context.options.proves or ended.why is Ending.TOO_OLD:
+            return None
+        draft.states, draft.verdict = look.states, Word.STALE
+        draft.next_action = "storage-sync sync"
+        return draft.outcome()
+    try:
+        return await _decide(context, comparison)
+    finally:
+        await context.session.on_cache_thread(comparison.staged.staging.discard)
 
 
 def _adopts(context: Context, look: Look, projection: Projection) -> bool:
@@ -240,6 +267,8 @@ async def _attempt_delivery(context: Context) -> Outcome | None:
 async def bring(context: Context, look: Look, projection: Projection) -> Outcome:
     """From a look at the cache to the proof, or to the plan; the lease is held unless it is one."""
     await guard_first_contact(context, look)
+    if not context.options.plan_only and context.options.part is None:
+        projection = replace(projection, marks=await context.session.source.marks(projection.scope))
     waiting = await fitting(context, look, projection) if not context.options.plan_only else None
     async with compared(
         looking(context, look) if context.options.plan_only else context, look, projection, waiting=waiting

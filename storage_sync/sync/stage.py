@@ -139,7 +139,10 @@ class Stager:
 
     async def _by_digest(self) -> Staged | None:
         """One round; None when rows moved between the manifest and their fetch."""
-        comparison = await self.compare()
+        return await self.fetched(await self.compare())
+
+    async def fetched(self, comparison: _native.Comparison) -> Staged | None:
+        """The rows that differ by a finished comparison; None when they are others by now."""
         staging = self._staging(comparison)
         with _closed_on_error(staging):
             if self._waiting is not None:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from storage_sync.values.errors import GuardStopped, PrimaryUnavailable, StorageSyncError, exit_code_of
+from storage_sync.values.followed import Followed
 from storage_sync.values.next_step import NextStep
 
 TABLES: tuple[str, ...] = (
@@ -266,6 +267,8 @@ class Purpose(StrEnum):
     """To see whether anything moved."""
     PROOF = "proof"
     """The manifest, or all expected rows where the server cannot digest."""
+    FOLLOW = "follow"
+    """What was written since the last proof, and what hangs on that."""
     FETCH = "fetch"
     """Rows that are to be written."""
     VERIFY = "verify"
@@ -434,5 +437,14 @@ class Outcome:
     """The first look found that the file went back in time."""
     proposal: Plan | None = None
     """The plan as an operator reads it, when one was asked for; not part of the document."""
+    followed: Followed | None = None
+    """What was taken in since the proof; None where the proof speaks of all of it."""
     extra: Mapping[str, object] = field(default_factory=dict)
     """Fields of one command only (`ping`, `status`, `diff` …); plain JSON values."""
+
+    @property
+    def generation(self) -> int | None:
+        """Of the cache, by the proof or by what was followed since; None without a proof."""
+        if self.followed is not None:
+            return self.followed.generation
+        return self.proof.generation if self.proof is not None else None

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from storage_sync.values.followed import Followed
 from storage_sync.values.found import Found
 from storage_sync.values.outcome import (
     CacheState,
@@ -187,6 +188,8 @@ class Behind:
 @dataclass(frozen=True, slots=True)
 class Freshness:
     proof: Proof | None = None
+    followed: Followed | None = None
+    """What was taken in since that proof."""
     max_age_s: float = 900.0
     behind: Mapping[str, Behind] = field(default_factory=dict)
     exact: bool = False

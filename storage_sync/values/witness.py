@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from storage_sync.values.followed import Followed
+from storage_sync.values.marks import Marks
 from storage_sync.values.outcome import FileIdentity, Proof
 
 
@@ -26,3 +28,15 @@ class Witness:
     """Those of them that the primary has outside the window."""
     replication_index: int | None = None
     """Of the primary at the proof, where it sends one."""
+    followed: Followed | None = None
+    """What was taken in since the proof, which then speaks of the rest."""
+    marks: Marks | None = None
+    """Where the primary's tables ended, not later than the newest of both. The checkpoint has those of its commit; a
+    proof that has nothing to write has newer ones."""
+
+    @property
+    def stand(self) -> tuple[int, str] | None:
+        """Generation and root that the cache has by the last proof and what was followed since."""
+        if self.followed is not None:
+            return self.followed.generation, self.followed.root
+        return (self.proof.generation, self.proof.root) if self.proof is not None else None

@@ -39,7 +39,7 @@ def test_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     assert (settings.max_episodes_cache, settings.batch_size) == (1000, 100)
     assert settings.sync_patterns
     assert settings.sync_embeddings
-    assert (settings.interval_s, settings.staleness_s, settings.audit_s) == (300, 900, 86_400)
+    assert (settings.interval_s, settings.staleness_s, settings.audit_s) == (900, 2_400, 86_400)
     assert settings.on_start
     assert settings.auto_repair
     assert (settings.max_removal_ratio, settings.quarantine_days) == (0.5, 30)

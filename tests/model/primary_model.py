@@ -158,6 +158,12 @@ class Primary:
         row = Row(self._text(), self._next_rowid(EMBEDDINGS), self.clock, links=(kind, owner))
         self._put((EMBEDDINGS, f"{kind.rstrip('s')}_{owner}"), row)
 
+    def embed(self) -> None:
+        """The embedding of a row that is there already, or again."""
+        key = self._pick(EPISODES, PATTERNS)
+        if key is not None:
+            self._embed(*key)
+
     def relate(self) -> None:
         ends = sorted(key[1] for key in self.state if key[0] == EPISODES)
         if len(ends) > 1:
@@ -234,6 +240,9 @@ class Primary:
         """One write of an application, as likely as it is in life but for the odd ones."""
         self.random.choice(Primary.WRITES)(self)
 
+
+OWN_WRITES = ("insert", "insert", "pattern", "relate", "relate", "rewrite", "rewrite", "rewrite", "back_dated", "embed")
+"""What do-memory writes by itself: no row is updated in place or deleted."""
 
 Primary.WRITES = (
     Primary.insert,

@@ -21,7 +21,7 @@ from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.snapshot import Run
 from tests.independent.projection_check import check
 from tests.model import mirror
-from tests.model.primary_model import Primary, Scope, State, project
+from tests.model.primary_model import OWN_WRITES, Primary, Scope, State, project
 from tests.support import hrana, size, stores
 from tests.support.command import fingerprint
 from tests.support.sqld import Sqld
@@ -51,6 +51,7 @@ class History:
         self.played: State = {}
         self.scope = Scope()
         self.log: list[str] = []
+        self.own_writes_only = False
         self.runner = asyncio.Runner()
         self.session = Session(self.settings(), None)
         """One process for all runs, as of a service: what it remembers of the last one must be true in the next."""
@@ -91,9 +92,12 @@ class History:
         before = fingerprint(self.cache)
         self.session.settings = self.settings()
         wanted = frozenset(flags) | (frozenset({"renew"}) if self.random.random() < 0.5 else frozenset())
+        if not flags and self.random.random() < 0.4:
+            wanted |= {"follow"}
         request = Request(self.session.settings, None, flags=wanted)
         outcome = self.runner.run(perform(self.session, "sync", request, others_write, Cancel(), run_sync))
-        self.log.append(f"sync {outcome.verdict} {outcome.exit_code}{' renewed' * ('renewed' in outcome.extra)}")
+        how = "renewed" if "renewed" in outcome.extra else "followed" if outcome.followed is not None else "proven"
+        self.log.append(f"sync {outcome.verdict} {outcome.exit_code} {how} {outcome.extra.get('follow', '')}")
         self.judge(outcome, before)
         return outcome
 
@@ -102,6 +106,9 @@ class History:
         assert outcome.exit_code not in (1, 70), self.story(str(outcome))
         if outcome.verdict is not Word.IN_SYNC:
             assert fingerprint(self.cache) == before, self.story("changed without a proof")
+            return
+        if outcome.followed is not None and not self.own_writes_only:
+            # it does not see all that was deleted or updated in place, and is no proof
             return
         have = {
             key: digest
@@ -141,6 +148,23 @@ def digest_links(digest: tuple[object, ...]) -> tuple[str, ...]:
     return links
 
 
+def follow_alone(history: History) -> None:
+    """After one proof nothing but follow runs, of what do-memory writes by itself: a proof finds nothing to do."""
+    random = history.random
+    history.own_writes_only = True
+    history.scope = Scope(random.choice((1, 3, 5)), random.random() < 0.8, random.random() < 0.8)
+    history.change("bulk")
+    assert history.sync(*ALL).verdict is Word.IN_SYNC
+    for _ in range(STEPS):
+        for _ in range(random.randrange(5)):
+            history.change(random.choice(OWN_WRITES))
+        outcome = history.sync("follow")
+        assert outcome.followed is not None or "follow" in outcome.extra, history.story(str(outcome))
+    before = fingerprint(history.cache)
+    history.settle()
+    assert fingerprint(history.cache) == before, history.story("a proof found what the follow runs did not")
+
+
 CHANGES = ("write", "write", "bulk", "back_dated", "delete_newest_and_insert", "back_up", "restore")
 
 
@@ -161,6 +185,19 @@ def live(history: History) -> None:
         if random.random() < 0.6:
             history.sync(busy=random.choice((0.0, 0.2, 0.5)))
     history.settle()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_follow_runs_alone_leave_nothing_to_a_proof(part: int, server: Sqld, tmp_path: Path) -> None:
+    ended: list[object] = []
+    for seed in range(part * HISTORIES // PARTS, (part + 1) * HISTORIES // PARTS):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        with closing(History(seed, server, folder)) as history:
+            follow_alone(history)
+            ended += [line for line in history.log if "ended" in line]
+    assert len(ended) * 10 <= HISTORIES * STEPS // PARTS, ended
 
 
 @pytest.mark.timeout(600)

@@ -12,8 +12,8 @@ from storage_sync.reports.costs import Estimate, Measured, estimate, told
     ("measured", "found"),
     [
         (Measured(15, 30_000, True), Estimate(900_000, 1_300_000_000, None)),
-        (Measured(15, 30_000, False), Estimate(270_000_000, 1_300_000_000, 620)),
-        (Measured(1_000, 10_000, False), Estimate(600_000_000, 950_000_000, None)),
+        (Measured(15, 30_000, False), Estimate(94_000_000, 1_300_000_000, 2_000)),
+        (Measured(1_000, 10_000, False), Estimate(550_000_000, 950_000_000, None)),
         (Measured(0, 0, False), Estimate(0, 0, None)),
     ],
 )

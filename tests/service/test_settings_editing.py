@@ -145,7 +145,7 @@ async def test_a_profile_is_changed_for_itself_alone(tmp_path: Path) -> None:
     file.write_text(text)
     night, day = load_settings(file, "night", {}, {}).settings, load_settings(file, None, {}, {}).settings
     assert (night.staleness_s, night.batch_size, night.poll_s) == (61, 51, 9)
-    assert (day.staleness_s, day.batch_size, day.poll_s) == (900, 51, 5)
+    assert (day.staleness_s, day.batch_size, day.poll_s) == (2400, 51, 5)
 
 
 async def test_the_connection_is_tried_with_what_is_not_written_yet(tmp_path: Path) -> None:

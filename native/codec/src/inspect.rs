@@ -167,6 +167,27 @@ pub fn session_stamp(data: &[u8]) -> Result<(String, String, i64, u32), CodecErr
     Ok((session.episode_id.to_string(), session.session_id.to_string(), time.seconds(), time.nanos()))
 }
 
+/// What a cached row hangs on: of an episode the second at which it began, of a link its two ends, of a session its
+/// episode; empty where the key says it or there is nothing.
+pub fn belongs_to(table: Table, data: &[u8]) -> Result<(String, String), CodecError> {
+    Ok(match table {
+        Table::Episodes => (decode::<Episode>(data)?.start_time.seconds().to_string(), String::new()),
+        Table::Relationships => {
+            let link: EpisodeRelationship = decode(data)?;
+            (link.from_episode_id.to_string(), link.to_episode_id.to_string())
+        }
+        Table::EpisodePatternRelationships => {
+            let link: EpisodePatternRelationship = decode(data)?;
+            (link.episode_id.to_string(), link.pattern_id.to_string())
+        }
+        Table::RecommendationSessions => {
+            let session: RecommendationSession = decode(data)?;
+            (session.episode_id.to_string(), String::new())
+        }
+        _ => (String::new(), String::new()),
+    })
+}
+
 /// The numbers of a cached embedding.
 pub fn embedding_values(data: &[u8]) -> Result<Vec<f32>, CodecError> {
     Ok(vector::floats(numbers(data)?).collect())

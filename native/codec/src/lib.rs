@@ -20,7 +20,7 @@ mod vector;
 
 pub use digest::{row_digest, row_digests, Algorithm, Digest16, DigestBatch, Hasher};
 pub use inspect::{
-    check_value, decode_json, embedding_values, encode_json, only_projection, pattern_debug, session_stamp, CodecError,
+    belongs_to, check_value, decode_json, embedding_values, encode_json, only_projection, pattern_debug, session_stamp, CodecError,
     ValueState,
 };
 pub use key::{embedding_owner, source_key, Owner};

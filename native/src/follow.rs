@@ -1,0 +1,88 @@
+//! What a follow run starts from: the rows that are proven, and what each of them hangs on.
+
+use crate::errors::Outcome;
+use crate::keys::{Digest, KeyList};
+use crate::ledger::{CACHE_ONLY, REFUSED, value_digest};
+use crate::manifest::{Listing, WANTED};
+use crate::panics::detached;
+use crate::scan::{Scan, ScanState};
+use crate::scope::{Scope, ScopeParts};
+use pyo3::prelude::*;
+use std::collections::BTreeMap;
+use storage_sync_codec::{Owner, Table, belongs_to, embedding_owner};
+
+/// The cache holds what was proven.
+const AS_PROVEN: u8 = 1;
+/// The row was refused, so the cache cannot say what it hangs on.
+const REJECTED: u8 = 2;
+/// The cache holds something else by now, or nothing.
+const DIFFERS: u8 = 3;
+/// One of several rows with one key, or a key that is no text.
+const ODD: u8 = 4;
+
+/// Table, key, one of the states above, and what the row hangs on.
+type Belonging = (&'static str, String, u8, String, String);
+/// What a follow run found of one key: the digests of its rows now, none when it is gone.
+pub type Changed = BTreeMap<Vec<u8>, Vec<Digest>>;
+
+fn gather(scan: &ScanState, scope: &ScopeParts) -> Outcome<Vec<Belonging>> {
+    let mut found = Vec::new();
+    for table in scope.tables() {
+        scan.reader.join(table, |key, entry, value| {
+            let Some(entry) = entry.filter(|entry| entry.flag != CACHE_ONLY) else { return Ok(()) };
+            if entry.flag == REFUSED {
+                let state = if entry.raw_key == key.as_bytes() { REJECTED } else { ODD };
+                let (first, second) = if table == Table::Embeddings { owner_of(key) } else { Default::default() };
+                found.push((table.name(), key.to_owned(), state, first, second));
+                return Ok(());
+            }
+            if !scan.in_scope(scope, table, key.as_bytes())? {
+                return Ok(());
+            }
+            let held = value.filter(|value| value_digest(value) == entry.value);
+            let owners = match (table, held) {
+                (Table::Embeddings, _) => Some(owner_of(key)),
+                (_, Some(value)) => belongs_to(table, value).ok(),
+                (_, None) => None,
+            };
+            let state = if held.is_some() && owners.is_some() { AS_PROVEN } else { DIFFERS };
+            let (first, second) = owners.unwrap_or_default();
+            found.push((table.name(), key.to_owned(), state, first, second));
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}
+
+fn owner_of(key: &str) -> (String, String) {
+    match embedding_owner(key) {
+        Owner::Episode(id) => ("episode".to_owned(), id.to_string()),
+        Owner::Pattern(id) => ("pattern".to_owned(), id.to_string()),
+        Owner::Bare(id) => ("bare".to_owned(), id.to_string()),
+        Owner::None => Default::default(),
+    }
+}
+
+/// The rows of a table as they were proven, laid over by what changed since.
+pub fn overlaid(scan: &ScanState, scope: &ScopeParts, table: Table, changed: &Changed) -> Outcome<Listing> {
+    let mut rows = KeyList::new();
+    scan.reader.ledger(table, |key, entry| {
+        let raw = if entry.flag == REFUSED { entry.raw_key } else { key.as_bytes() };
+        if entry.flag != CACHE_ONLY && !changed.contains_key(raw) && scan.in_scope(scope, table, raw)? {
+            rows.push(raw, entry.source, WANTED);
+        }
+        Ok(())
+    })?;
+    for (key, digests) in changed {
+        digests.iter().for_each(|digest| rows.push(key, *digest, WANTED));
+    }
+    rows.sort();
+    let expected = rows.len() as u64;
+    Ok(Listing { rows, primary_rows: expected })
+}
+
+#[pyfunction]
+pub fn belongings(py: Python<'_>, scan: &Scan, scope: &Scope) -> PyResult<Vec<Belonging>> {
+    let (state, parts) = (&scan.state, scope.parts);
+    detached(py, || gather(state, &parts))
+}

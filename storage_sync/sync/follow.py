@@ -1,0 +1,105 @@
+"""Take in what was written since the last proof, without one (docs/protocol.md#follow).
+
+do-memory writes most rows by INSERT OR REPLACE, so what it wrote stands above the highest rowid that was there. A
+follow run reads that and what hangs on it, and ends, so that a proof is due, wherever that would not be the whole
+truth. It is no proof: deletions, updates in place and a highest rowid that was given again are found by one.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from storage_sync import _native
+from storage_sync.primary.above import Above, missing
+from storage_sync.primary.source import projection_of
+from storage_sync.sync.compare import Compared, Since, fetched
+from storage_sync.sync.context import Context, Projection
+from storage_sync.sync.inspection import Look
+from storage_sync.sync.overlay import Limits, Place, changes, known_of
+from storage_sync.values.followed import Ending, FollowEnded
+from storage_sync.values.marks import Marks
+
+ROUNDS = 3
+"""How often rows may change between the statement that names them and their fetch."""
+
+
+def refuses(context: Context, look: Look, projection: Projection, now: float) -> Since:
+    """What a follow run goes on from. FollowEnded where only a proof will do, by all that needs no question."""
+    witness, checkpoint, scan = look.witness, look.checkpoint, look.scan
+    session = context.session
+    if checkpoint is None or scan is None or witness is None or witness.proof is None:
+        raise FollowEnded(Ending.NO_MARKS)
+    proof = witness.proof
+    if checkpoint.source_id != session.source.source_id or proof.source_id != checkpoint.source_id:
+        raise FollowEnded(Ending.SOURCE)
+    if checkpoint.epoch != projection.epoch or proof.epoch != projection.epoch:
+        raise FollowEnded(Ending.EPOCH)
+    if checkpoint.enc != _native.ENCODING:
+        raise FollowEnded(Ending.ENCODING)
+    if checkpoint.config_hash != projection.scope.config_hash or proof.config_hash != checkpoint.config_hash:
+        raise FollowEnded(Ending.CONFIGURATION)
+    if checkpoint.digest != projection.digest or proof.digest != projection.digest:
+        raise FollowEnded(Ending.DIGEST)
+    if (checkpoint.generation, checkpoint.root) != witness.stand or witness.generation != checkpoint.generation:
+        raise FollowEnded(Ending.GENERATION)
+    if scan.clean and _native.root_of(scan, projection.scope) != checkpoint.root:
+        raise FollowEnded(Ending.GENERATION, "its rows do not add up to its root")
+    age = proof.age(now)
+    if age is None or age > session.settings.staleness_s:
+        raise FollowEnded(Ending.TOO_OLD)
+    marks = witness.marks
+    if marks is None:
+        raise FollowEnded(Ending.NO_MARKS)
+    return Since(proof, witness.followed, marks)
+
+
+async def followed(context: Context, look: Look, projection: Projection) -> Compared:
+    """What was written since the last proof, fetched and staged.
+
+    The staging is the caller's to close. FollowEnded where only a proof will do.
+    """
+    session, scope = context.session, projection.scope
+    since = refuses(context, look, projection, time.time())
+    capabilities = await session.source.probe()
+    if capabilities.digest is None:
+        raise FollowEnded(Ending.NO_DIGEST)
+    if why := missing(projection_of(scope), capabilities.schema):
+        raise FollowEnded(Ending.SHAPE, why)
+    if look.scan is None:
+        raise FollowEnded(Ending.NO_MARKS)
+    known = known_of(await session.on_cache_thread(_native.belongings, look.scan, scope))
+    limits = Limits(scope.window, session.settings.sync_patterns)
+    starts = [key.hex().upper() for key in known.unknown_starts]
+    for _ in range(ROUNDS):
+        seen = await session.source.above(scope, since.marks, starts)
+        _same_log(since.marks, seen.marks)
+        found = changes(known, since.marks, seen, limits)
+        if seen.nothing:
+            _nothing_happened(context, since.marks, seen)
+        at = replace(projection, marks=seen.marks)
+        comparison = await session.on_cache_thread(
+            _native.Comparison.of_changes, scope, look.scan, [_change(place, digest) for place, digest in found.items()]
+        )
+        compared = await fetched(context, look, at, comparison, since)
+        if compared is not None:
+            return compared
+    raise FollowEnded(Ending.MOVING)
+
+
+def _change(place: Place, digest: str | None) -> tuple[str, bytes, list[str]]:
+    table, key = place
+    return table, key, [digest] if digest is not None else []
+
+
+def _same_log(before: Marks, now: Marks) -> None:
+    if (before.index is None) is not (now.index is None) or (before.index or 0) > (now.index or 0):
+        raise FollowEnded(Ending.EPOCH)
+
+
+def _nothing_happened(context: Context, before: Marks, seen: Above) -> None:
+    """FollowEnded where something was written and it is not known what."""
+    now = seen.marks
+    moved = now.index != before.index if now.index is not None else context.options.moved
+    if moved and before.beside == now.beside:
+        raise FollowEnded(Ending.UNEXPLAINED)

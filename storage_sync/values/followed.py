@@ -1,0 +1,79 @@
+"""What a follow run did since the last proof, and why one ended (docs/protocol.md#follow)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What was taken in since the last proof. It is no proof."""
+
+    changes: int
+    """Rows that were added, changed or removed."""
+    at: float
+    """When the last of it was read, in UTC epoch seconds."""
+    generation: int
+    root: str
+    """Of the rows that the cache lists since then."""
+
+
+class Ending(StrEnum):
+    """Why a follow run ended without following, so that a proof is due."""
+
+    NO_MARKS = "no marks"
+    TOO_OLD = "proof too old"
+    SOURCE = "another primary"
+    EPOCH = "the log went back"
+    CONFIGURATION = "another configuration"
+    ENCODING = "another encoding"
+    DIGEST = "another digest"
+    NO_DIGEST = "no digest function"
+    SCHEMA = "another schema"
+    SHAPE = "tables of another kind"
+    GENERATION = "another generation"
+    CACHE_CHANGED = "the cache changed"
+    LAST_ROWID = "rowids at their end"
+    MARK_CHANGED = "a mark changed"
+    MARK_FELL = "a mark fell"
+    TOO_MANY = "too many rows"
+    ODD = "rows of another form"
+    REJECTED = "rejected rows"
+    WINDOW = "a place in the window was freed"
+    MOVING = "rows changed meanwhile"
+    UNEXPLAINED = "an unexplained change"
+
+
+TOLD = {
+    Ending.NO_MARKS: "the last proof left no marks to go on from",
+    Ending.TOO_OLD: "the last proof is older than staleness_s",
+    Ending.SOURCE: "the cache was proven against another primary",
+    Ending.EPOCH: "the primary's log went back",
+    Ending.CONFIGURATION: "the last proof was made with other settings",
+    Ending.ENCODING: "the last proof was made with another encoding",
+    Ending.DIGEST: "the last proof was made with another digest",
+    Ending.NO_DIGEST: "the primary cannot digest its rows",
+    Ending.SCHEMA: "the primary's schema changed since the last proof",
+    Ending.SHAPE: "the primary's tables do not allow it",
+    Ending.GENERATION: "the cache is not of the generation that was acknowledged",
+    Ending.CACHE_CHANGED: "rows of the cache changed that say where other rows belong",
+    Ending.LAST_ROWID: "a table has used up its rowids, so that new rows stand anywhere",
+    Ending.MARK_CHANGED: "another row stands where a table ended",
+    Ending.MARK_FELL: "the row at which a table ended is gone, and no rewriting explains it",
+    Ending.TOO_MANY: "more rows were written than a follow run reads",
+    Ending.ODD: "a row is not of the form that do-memory writes",
+    Ending.REJECTED: "where rejected rows belong is not known",
+    Ending.WINDOW: "an episode left the window, and which one takes its place is not known",
+    Ending.MOVING: "rows changed while they were read",
+    Ending.UNEXPLAINED: "the primary changed, and nothing that was written since explains it",
+}
+"""Each as a clause."""
+
+
+class FollowEnded(Exception):
+    """A follow run cannot go on; nothing was changed."""
+
+    def __init__(self, why: Ending, detail: str = "") -> None:
+        super().__init__(f"{TOLD[why]}: {detail}" if detail else TOLD[why])
+        self.why = why

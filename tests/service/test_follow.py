@@ -1,0 +1,83 @@
+"""The core follows what it saw change, and proves by time and where something is not explained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from storage_sync.config.settings import Settings
+from storage_sync.demo.demo import generate
+from storage_sync.reports.metric_facts import facts_of, seen_now
+from storage_sync.reports.metrics import render
+from storage_sync.service import schedule
+from storage_sync.service import service as service_module
+from storage_sync.values.events import RunEnded
+from storage_sync.values.outcome import Outcome, Purpose, Word
+from tests.service.test_service import Watcher, proven, running
+from tests.support import hrana
+from tests.support.sqld import Sqld
+from tests.sync.test_follow import UNSEEN, copied, rewritten
+
+
+def settings_for(server: Sqld, folder: Path) -> Settings:
+    return Settings(
+        primary=server.url,
+        cache=folder / "cache.redb",
+        state_dir=folder / "state",
+        max_episodes_cache=40,
+        poll_s=0.2,
+        interval_s=3600.0,
+        staleness_s=7200.0,
+    )
+
+
+def ends(watcher: Watcher) -> list[Outcome]:
+    return [event.outcome for event in watcher.events if isinstance(event, RunEnded)]
+
+
+async def test_a_change_is_followed_and_not_proven(tmp_path: Path) -> None:
+    generate(tmp_path / "primary.db", 7, 60)
+    with Sqld(tmp_path / "primary.db") as server:
+        settings = settings_for(server, tmp_path)
+        async with running(settings) as (service, watcher):
+            first = await watcher.until(proven)
+            await watcher.until(lambda now: bool(now.primary.pings))
+            hrana.execute(server.url, [copied(1), *rewritten()])
+            followed = await watcher.until(lambda now: proven(now) and now.freshness.followed is not None)
+            assert followed.freshness.proof is not None
+            assert first.freshness.proof is not None
+            assert followed.freshness.proof.at == first.freshness.proof.at
+            outcome = ends(watcher)[-1]
+            assert outcome.transfer.read(Purpose.PROOF) in (0, None)
+            assert watcher.events
+            facts = facts_of(outcome, settings, service._session.state.history, print)
+            told = render(seen_now(facts, followed, followed.verdict, followed.taken_at)).decode()
+            assert f"storage_sync_followed_rows {float(outcome.followed.changes)}" in told  # type: ignore[union-attr]
+            assert "storage_sync_followed_timestamp_seconds " in told
+            assert "storage_sync_in_sync 1.0" in told
+            number = watcher.ask(service, "sync_now")
+            await watcher.answer(number)
+            proof = ends(watcher)[-1]
+            assert proof.followed is None
+            assert proof.applied == {}, "a proof finds nothing to do"
+
+
+async def test_what_is_not_explained_is_proven_and_not_called_in_sync_until_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (schedule, service_module):
+        monkeypatch.setattr(module, "UNEXPLAINED_GAP_S", 1.0)
+    generate(tmp_path / "primary.db", 7, 60)
+    with Sqld(tmp_path / "primary.db") as server:
+        async with running(settings_for(server, tmp_path)) as (_, watcher):
+            await watcher.until(proven)
+            await watcher.until(lambda now: bool(now.primary.pings))
+            hrana.execute(server.url, UNSEEN["an update in place"])
+            await watcher.heard(lambda one: isinstance(one, RunEnded) and "follow" in one.outcome.extra)
+            unexplained = ends(watcher)[-1]
+            assert unexplained.verdict is Word.STALE
+            assert unexplained.proof is None
+            assert watcher.snapshots[-1].verdict is Word.STALE
+            await watcher.until(proven)
+            assert ends(watcher)[-1].applied["heuristics"].update == 1

@@ -1,0 +1,251 @@
+"""What do-memory wrote since the last proof is taken in without one, and a proof then finds nothing to do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
+from storage_sync.demo.demo import generate
+from storage_sync.reports.document import rfc3339, to_json
+from storage_sync.reports.sentences import sentence
+from storage_sync.reports.status import status_quick
+from storage_sync.service.operations import perform, quiet
+from storage_sync.state.witness import read_witness, write_witness
+from storage_sync.sync.cancel import Cancel
+from storage_sync.sync.run import run_sync
+from storage_sync.sync.session import Session
+from storage_sync.values.followed import Ending
+from storage_sync.values.outcome import Outcome, Purpose, TableChange, Word
+from storage_sync.values.witness import Witness
+from tests.support import hrana
+from tests.support.sqld import Sqld
+
+EPISODE_COLUMNS = (
+    "episode_id,task_type,task_description,context,start_time,end_time,steps,outcome,reward,reflection,patterns,"
+    "heuristics,checkpoints,metadata,domain,language"
+)
+NEWEST = "(SELECT episode_id FROM episodes ORDER BY start_time DESC, episode_id LIMIT 1)"
+
+
+def uuid(number: int) -> str:
+    return f"00000000-0000-4000-8000-{number:012x}"
+
+
+def copied(number: int, *, start: str = "(SELECT max(start_time)+1 FROM episodes)") -> str:
+    """A new episode, made of one that is there."""
+    columns = EPISODE_COLUMNS.replace("episode_id", f"'{uuid(number)}'").replace("start_time", start)
+    return f"INSERT OR REPLACE INTO episodes ({EPISODE_COLUMNS}) SELECT {columns} FROM episodes LIMIT 1"
+
+
+def rewritten(which: str = NEWEST) -> list[str]:
+    """An episode rewritten as do-memory does it: with its row, then its tags, which the rewriting took away."""
+    columns = EPISODE_COLUMNS.replace("task_description", "task_description||'.'")
+    return [
+        f"INSERT OR REPLACE INTO episodes ({EPISODE_COLUMNS}) SELECT {columns} FROM episodes WHERE episode_id={which}",
+        f"DELETE FROM episode_tags WHERE episode_id={which}",
+        *(f"INSERT INTO episode_tags (episode_id, tag) VALUES ({which}, '{tag}')" for tag in ("alpha", "beta")),
+    ]
+
+
+@dataclass
+class Lane:
+    """A cache that is synced with a server in one process, as the service does it."""
+
+    server: Sqld
+    settings: Settings
+    session: Session
+
+    def write(self, *statements: str) -> None:
+        hrana.execute(self.server.url, statements)
+
+    async def run(self, *flags: str) -> Outcome:
+        request = Request(self.settings, None, flags=frozenset(flags))
+        return await perform(self.session, "sync", request, quiet, Cancel(), run_sync)
+
+    async def follow(self, *flags: str) -> Outcome:
+        """A follow run that followed."""
+        outcome = await self.run("follow", *flags)
+        assert outcome.error is None, outcome.error
+        assert "follow" not in outcome.extra, outcome.extra
+        assert outcome.verdict is Word.IN_SYNC
+        assert outcome.followed is not None
+        assert outcome.transfer.read(Purpose.PROOF) in (0, None)
+        return outcome
+
+    async def ended(self, why: Ending, *flags: str) -> Outcome:
+        """A follow run that ended, and proved instead."""
+        outcome = await self.run("follow", *flags)
+        assert outcome.error is None, outcome.error
+        told = outcome.extra["follow"]
+        assert isinstance(told, dict)
+        assert told["ended"] == why.value
+        assert outcome.followed is None
+        return outcome
+
+    async def proof_finds_nothing(self) -> None:
+        outcome = await self.run()
+        assert outcome.verdict is Word.IN_SYNC
+        assert outcome.applied == {}, outcome.applied
+        assert outcome.followed is None
+
+    def witness(self) -> Witness:
+        witness, _ = read_witness(self.session.state.folder, self.session.cache_path)
+        assert witness is not None
+        return witness
+
+
+@asynccontextmanager
+async def proven(folder: Path, *, episodes: int = 60, window: int = 40) -> AsyncIterator[Lane]:
+    generate(folder / "primary.db", 7, episodes)
+    with Sqld(folder / "primary.db") as server:
+        settings = Settings(
+            primary=server.url, cache=folder / "cache.redb", state_dir=folder / "state", max_episodes_cache=window
+        )
+        session = Session(settings, None)
+        try:
+            lane = Lane(server, settings, session)
+            assert (await lane.run()).verdict is Word.IN_SYNC
+            yield lane
+        finally:
+            await session.close()
+
+
+async def test_nothing_above_the_marks(tmp_path: Path) -> None:
+    async with proven(tmp_path) as lane:
+        before = lane.witness()
+        outcome = await lane.follow()
+        assert outcome.proof is not None
+        assert before.proof is not None
+        assert outcome.proof.at == before.proof.at, "the last real proof stays"
+        assert outcome.cache_writes.commits == 0
+        assert outcome.followed is not None
+        assert outcome.followed.changes == 0
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        [copied(1)],
+        [copied(1, start="(SELECT min(start_time) FROM episodes)")],
+        rewritten(),
+        rewritten("(SELECT episode_id FROM episodes ORDER BY start_time, episode_id LIMIT 1)"),
+        [*rewritten(), *rewritten(), copied(2), *rewritten()],
+        [copied(number) for number in range(1, 45)],
+    ],
+    ids=["new", "new and old", "rewritten", "rewritten outside", "several", "more than the window"],
+)
+async def test_what_was_written_is_followed(written: Sequence[str], tmp_path: Path) -> None:
+    async with proven(tmp_path) as lane:
+        before = lane.witness()
+        lane.write(*written)
+        outcome = await lane.follow()
+        assert outcome.proof is not None
+        assert before.proof is not None
+        assert outcome.proof.at == before.proof.at
+        await lane.proof_finds_nothing()
+
+
+async def test_what_is_said(tmp_path: Path) -> None:
+    async with proven(tmp_path) as lane:
+        lane.write(copied(1))
+        outcome = await lane.follow()
+        assert outcome.proof is not None
+        assert outcome.followed is not None
+        touched = sum(one.insert + one.update + one.remove for one in outcome.applied.values())
+        assert outcome.followed.changes == touched
+        assert outcome.applied["episodes"] == TableChange(insert=1, remove=1), "one came, and one left the window"
+        document = to_json(outcome)
+        assert document["followed"] == {
+            "changes": touched,
+            "at": rfc3339(outcome.followed.at),
+            "since": rfc3339(outcome.proof.at),
+        }
+        assert outcome.counts["episodes"].primary is None, "the source tables were not counted"
+        told = sentence(
+            replace(outcome, extra={**outcome.extra, "proof_age_seconds": 260.0, "followed_age_seconds": 2})
+        )
+        assert told.startswith(f"Proved 4 min ago; {touched} changes followed since, the last 2 s ago.")
+        status = status_quick(Request(lane.settings, None))
+        assert status.verdict is Word.IN_SYNC
+        assert status.followed == outcome.followed
+        assert "changes followed since" in sentence(status)
+        await lane.proof_finds_nothing()
+        assert status_quick(Request(lane.settings, None)).followed is None
+
+
+async def test_a_proof_that_is_too_old_is_made_again(tmp_path: Path) -> None:
+    async with proven(tmp_path) as lane:
+        witness = lane.witness()
+        assert witness.proof is not None
+        old = replace(witness.proof, at=witness.proof.at - lane.settings.staleness_s - 1)
+        write_witness(lane.session.state.folder, replace(witness, proof=old))
+        outcome = await lane.ended(Ending.TOO_OLD)
+        assert outcome.verdict is Word.IN_SYNC
+        assert outcome.proof is not None
+        assert outcome.proof.at > witness.proof.at
+
+
+UNSEEN = {
+    "a deletion": ["DELETE FROM heuristics WHERE rowid=1"],
+    "an update in place": ["UPDATE heuristics SET action_text = action_text || '.' WHERE rowid = 1"],
+    "a highest rowid given again": [
+        "DELETE FROM heuristics WHERE rowid=(SELECT max(rowid) FROM heuristics)",
+        "INSERT INTO heuristics SELECT '00000000-0000-4000-8000-0000000000ff', condition_text, action_text, confidence,"
+        " evidence, created_at, updated_at FROM heuristics LIMIT 1",
+    ],
+}
+
+
+@pytest.mark.parametrize("written", UNSEEN.values(), ids=UNSEEN)
+async def test_what_a_follow_run_cannot_see_is_proven(written: Sequence[str], tmp_path: Path) -> None:
+    """Where the index moved and nothing above the marks explains it, a follow run says so."""
+    async with proven(tmp_path) as lane:
+        lane.write(*written)
+        outcome = await lane.run("follow")
+        told = outcome.extra["follow"]
+        assert isinstance(told, dict)
+        assert told["ended"] in (Ending.UNEXPLAINED.value, Ending.MARK_CHANGED.value)
+        assert outcome.applied["heuristics"].update + outcome.applied["heuristics"].remove == 1
+        await lane.follow()
+
+
+async def test_without_a_proof_now_the_last_one_is_not_said_again(tmp_path: Path) -> None:
+    async with proven(tmp_path) as lane:
+        lane.write(*UNSEEN["an update in place"])
+        outcome = await lane.run("follow", "moved", "defer")
+        assert outcome.verdict is Word.STALE
+        assert outcome.proof is None
+        assert outcome.applied == {}
+
+
+ENDINGS = {
+    Ending.SCHEMA: ["CREATE TABLE another (x)"],
+    Ending.MARK_FELL: ["DELETE FROM patterns WHERE rowid=(SELECT max(rowid) FROM patterns)"],
+    Ending.LAST_ROWID: [f"UPDATE heuristics SET rowid={(1 << 63) - 1} WHERE rowid=1"],
+    Ending.TOO_MANY: [
+        "INSERT INTO heuristics WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<2001)"
+        " SELECT printf('00000000-0000-4000-9000-%012x', n.i), h.condition_text, h.action_text, h.confidence,"
+        " h.evidence, h.created_at, h.updated_at FROM n, (SELECT * FROM heuristics LIMIT 1) h"
+    ],
+    Ending.MARK_CHANGED: [
+        "UPDATE patterns SET rowid=rowid+1000000 WHERE rowid=(SELECT min(rowid) FROM patterns)",
+        "UPDATE heuristics SET rowid=-rowid",
+        "UPDATE heuristics SET rowid=1-rowid WHERE rowid<0",
+    ],
+    Ending.SHAPE: ["ALTER TABLE heuristics RENAME TO base", "CREATE VIEW heuristics AS SELECT * FROM base"],
+}
+
+
+@pytest.mark.parametrize(("why", "written"), ENDINGS.items(), ids=ENDINGS)
+async def test_why_a_follow_run_ends(why: Ending, written: Sequence[str], tmp_path: Path) -> None:
+    async with proven(tmp_path) as lane:
+        lane.write(*written)
+        outcome = await lane.ended(why)
+        assert outcome.verdict is Word.IN_SYNC, "a proof does the work"
+        await lane.proof_finds_nothing()
