@@ -544,9 +544,7 @@ impl Comparison {
             if !scan.reader.speaks(scope.algorithm) {
                 return Err(Fault::value("the ledger speaks of another digest"));
             }
-            of_listed(scope, Some(&scan), |table| {
-                overlaid(&scan, &scope, table, &changed[usize::from(table.number())])
-            })
+            of_listed(scope, Some(&scan), |table| overlaid(&scan, &scope, table, &changed[usize::from(table.number())]))
         })?;
         let state = Mutex::new(State::Finished(Arc::new(manifest)));
         Ok(Self { scope, scan: Some(scan), kept: None, came: Mutex::default(), state })
