@@ -51,7 +51,7 @@ def differs(context: Context, comparison: Compared) -> bool:
     if look.checkpoint.source_id != context.session.source.source_id:
         context.draft.warn("the primary's address changed and its content did not: the cache is stamped with it")
         return True
-    # a row that is refused for the first time, or no longer, shows in nothing but the ledger's root
+    # whatever was counted, the root has the last word
     return _native.root_of(look.scan, comparison.projection.scope) != comparison.staged.root
 
 

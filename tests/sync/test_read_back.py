@@ -206,6 +206,10 @@ async def test_a_row_that_is_rejected_for_the_first_time_is_written_down(proven:
     assert outcome.counts["heuristics"].refused == 1
     again = await sync(Request(proven, None))
     assert (again.verdict, again.exit_code, again.cache_writes.commits) == (Word.IN_SYNC, 7, 0)
+    gone = "DELETE FROM heuristics WHERE heuristic_id = '9f0e7c52-0d3b-4c1e-8b1a-6a1b2c3d4e5f'"
+    stores.execute(Path(proven.primary.removeprefix("file:")), [gone])
+    without = await sync(Request(proven, None))
+    assert (without.verdict, without.exit_code, without.cache_writes.commits) == (Word.IN_SYNC, 0, 1)
 
 
 async def test_the_root_of_a_new_file_decides_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

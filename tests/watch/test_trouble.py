@@ -86,9 +86,13 @@ class Screen:
     def press(self, keys: str) -> None:
         self._terminal.press(keys)
 
-    def leave(self) -> int:
+    def stop(self) -> None:
+        """Look at it no more."""
         self._over.set()
         self._reader.join()
+
+    def leave(self) -> int:
+        self.stop()
         self._terminal.press("q")
         return self._terminal.end()
 
@@ -181,9 +185,11 @@ def growth(day: Day) -> None:
 
 def deleted(day: Day) -> None:
     position = len(day.watch.lines)
+    generation = proven_generation(day.screen.wait("IN SYNC"))
     for tool in day.tools:
         tool.cache.unlink()
     day.until(wrote("added"), position)
+    day.screen.until(lambda shown: "IN SYNC" in shown and proven_generation(shown) > generation, "a new proof is")
 
 
 def replaced(day: Day) -> None:
@@ -282,7 +288,9 @@ def days(folder: Path) -> Iterator[Day]:
         watch = held.enter_context(watching(tools[0], *every, "--config", str(config), log=log, namespace=True))
         line = tools[1].line("tui", *every, "--log-file", str(folder / "screen.log"))
         terminal = held.enter_context(Terminal(line, tools[1].variables, columns=100, lines=30))
-        yield Day(server, relays, auth, token, tools, watch, Screen(terminal), config, log)
+        screen = Screen(terminal)
+        held.callback(screen.stop)
+        yield Day(server, relays, auth, token, tools, watch, screen, config, log)
 
 
 @pytest.mark.timeout(5400)
