@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import click
 
 from console.cli import output
+from console.cli.bug_report import reported
 from console.cli.invocation import Answer, Invocation
 from console.cli.options import typed_json
 from storage_sync.files.core_files import forbid_core_files
@@ -112,16 +113,6 @@ def _answer(invocation: Invocation, call: Callable[[], object]) -> Answer | None
             return _failed(invocation, local.code, exit_code_of(local), local.message, local.hint, retry=local.retry)
         told = reported(invocation, error)
         return _failed(invocation, "internal", 70, told, "this is a bug; please report it")
-
-
-def reported(invocation: Invocation, error: BaseException) -> str:
-    """Write the report; the sentence about it."""
-    from storage_sync.files.report import write_report
-
-    said = (f"arguments: {' '.join(invocation.arguments)}",)
-    report = write_report(error, said, invocation.secrets)
-    place = f"the report is {report}" if report is not None else "no report could be written"
-    return f"internal error ({type(error).__name__}); {place}"
 
 
 def _local(error: BaseException) -> StorageSyncError | None:

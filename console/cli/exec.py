@@ -138,7 +138,7 @@ class Start:
         except StorageSyncError as error:
             return Ended(error.message, exit_code_of(error))
         except Exception as error:  # noqa: BLE001 - a bug of ours must not keep COMMAND from its start
-            from console.cli.entry import reported
+            from console.cli.bug_report import reported
 
             return Ended(reported(self.invocation, error), 70)
 

@@ -262,7 +262,7 @@ def config_init(invocation: Invocation) -> Answer:
 def completion(invocation: Invocation, shell: str) -> Answer:
     from console.cli import manual
 
-    text = manual.completion(shell)
+    text = manual.completion(shell, manual.program())
     return Answer(told("completion", {"shell": shell, "script": text}), text, raw=True)
 
 

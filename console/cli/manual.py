@@ -9,9 +9,9 @@ from inspect import cleandoc
 import click
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
-from console.cli.commands import storage_sync
 from console.cli.options import COMMON
 from storage_sync import __version__
+from storage_sync.values.errors import InternalError
 
 PROGRAM = "storage-sync"
 VARIABLE = "_STORAGE_SYNC_COMPLETE"
@@ -20,20 +20,28 @@ _BY_SHELL: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshCom
 SHELLS = tuple(_BY_SHELL)
 
 
-def completion(shell: str) -> str:
+def program() -> click.Group:
+    """The command line whose command runs now."""
+    root = click.get_current_context().find_root().command
+    if not isinstance(root, click.Group):
+        raise InternalError("a command stands alone")
+    return root
+
+
+def completion(shell: str, program: click.Group) -> str:
     """The script that a shell reads at its start."""
-    made = _BY_SHELL[shell](storage_sync, {}, PROGRAM, VARIABLE)
+    made = _BY_SHELL[shell](program, {}, PROGRAM, VARIABLE)
     # without bash's own check of its version, which would start it
     return made.source_template % made.source_vars()
 
 
-def page() -> str:
+def page(program: click.Group) -> str:
     """The man page, section 1, as troff."""
-    return "\n".join(_lines()) + "\n"
+    return "\n".join(_lines(program)) + "\n"
 
 
-def _lines() -> Iterator[str]:
-    about = _help_of(storage_sync)
+def _lines(program: click.Group) -> Iterator[str]:
+    about = _help_of(program)
     yield f'.TH STORAGE\\-SYNC 1 "" "storage-sync {__version__}" "User Commands"'
     yield ".SH NAME"
     yield f"{_roff(PROGRAM)} \\- {_roff(about.partition(chr(10))[0].rstrip('.'))}"
@@ -42,13 +50,13 @@ def _lines() -> Iterator[str]:
     yield ".SH DESCRIPTION"
     yield _roff(about)
     yield ".SH COMMANDS"
-    for path, command in commands():
+    for path, command in commands(program):
         context = click.Context(command, info_name=path)
         yield f".SS {_roff(' '.join([path, *command.collect_usage_pieces(context)]))}"
         yield _roff(_help_of(command))
         yield from _options([part for part in command.params if part not in COMMON], context)
     yield ".SH OPTIONS OF EVERY COMMAND"
-    yield from _options(list(COMMON), click.Context(storage_sync, info_name=PROGRAM))
+    yield from _options(list(COMMON), click.Context(program, info_name=PROGRAM))
     yield ".SH EXIT STATUS"
     yield "0: done, in sync. Each other code says what to do; storage\\-sync COMMAND \\-\\-json names it."
     yield ".SH FILES"
@@ -56,19 +64,19 @@ def _lines() -> Iterator[str]:
     yield ".br\n.I /etc/storage\\-sync/config.toml"
 
 
-def commands() -> Iterator[tuple[str, click.Command]]:
+def commands(program: click.Group) -> Iterator[tuple[str, click.Command]]:
     """Every command that is no group, by its whole name, in the order of the alphabet."""
 
     def below(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
         if not isinstance(command, click.Group):
             yield path, command
             return
-        if command is not storage_sync and command.invoke_without_command:
+        if command is not program and command.invoke_without_command:
             yield path, command
         for name in sorted(command.commands):
             yield from below(f"{path} {name}", command.commands[name])
 
-    return below(PROGRAM, storage_sync)
+    return below(PROGRAM, program)
 
 
 def _help_of(command: click.Command) -> str:

@@ -7,31 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.cli.invocation import Answer, Invocation
+from console.cli.new_recording import recorder
 from console.cli.output import json_text, write
 from console.cli.screen import ended, on_terminal, opened
-from storage_sync.values.errors import UsageError
 from storage_sync.values.outcome import Outcome
 
 if TYPE_CHECKING:
-    from storage_sync.reports.recording import Recorder, Recording
+    from storage_sync.reports.recording import Recording
     from storage_sync.values.events import Event
-
-
-def recorder(invocation: Invocation, file: str) -> Recorder:
-    """A new recording that never holds the token of this line."""
-    from storage_sync.reports.recording import Recorder
-
-    loaded = invocation.loaded()
-    if loaded.settings.primary is None or loaded.settings.cache is None:
-        raise UsageError("there is nothing to record yet", hint="storage-sync config init names a primary and a cache")
-    invocation.token()
-    return Recorder(Path(file), secrets=invocation.secrets, warn=_warn)
-
-
-def _warn(text: str) -> None:
-    import logging
-
-    logging.getLogger("storage_sync.reports.recording").warning(text)
 
 
 def record(invocation: Invocation, file: str, *, seconds: float | None) -> Answer:

@@ -49,7 +49,7 @@ def console(invocation: Invocation, *, plain: bool, record: str | None = None) -
         return Answer(ended("tui", opened(run(loaded.settings, plain=plain, loaded=loaded))), "")
     from contextlib import closing
 
-    from console.cli.recordings import recorder
+    from console.cli.new_recording import recorder
 
     with closing(recorder(invocation, record)) as tape:
         left = run(loaded.settings, plain=plain, loaded=loaded, tap=tape)

@@ -48,13 +48,13 @@ def uninstall(invocation: Invocation, *, root: str, plan_only: bool) -> Answer:
 
 def files(invocation: Invocation, folder: str) -> Answer:
     """Units, cron line, rules, dashboard, man page and completions, written into a folder."""
-    from console.cli.manual import SHELLS, completion, page
+    from console.cli.manual import SHELLS, completion, page, program
     from storage_sync.files.writing import make_folder, replace_file
     from storage_sync.packaging.files import packaged
     from storage_sync.packaging.units import Places
 
-    texts = packaged(Places()) | {"storage-sync.1": page()}
-    texts |= {f"storage-sync.{shell}": completion(shell) for shell in SHELLS}
+    texts = packaged(Places()) | {"storage-sync.1": page(program())}
+    texts |= {f"storage-sync.{shell}": completion(shell, program()) for shell in SHELLS}
     target = Path(folder)
     try:
         make_folder(target)

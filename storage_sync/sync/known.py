@@ -12,23 +12,8 @@ from dataclasses import dataclass, replace
 from storage_sync import _native
 from storage_sync.cache.content import ledger_root
 from storage_sync.sync.inspection import Look
+from storage_sync.sync.last_comparison import Facts, Known
 from storage_sync.values.outcome import Proof, TableChange, Word
-
-Facts = Mapping[str, tuple[int, ...]]
-"""By table: rows, listed, cache-only, drifted, rotten, absent, altered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """`verdict`, `proof` and `plan` of a comparison. `stamp`: generation and root that name the ledger which it was
-    made with; `root`: over the rows that were there."""
-
-    stamp: tuple[int, str]
-    root: str
-    verdict: Word
-    proof: Proof | None
-    plan: Mapping[str, TableChange]
-    facts: Facts
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from storage_sync import _native
 from storage_sync.cache.copies import Copies
@@ -22,12 +22,10 @@ from storage_sync.config.settings import Settings
 from storage_sync.config.token import Token
 from storage_sync.primary.source import LogStand, Source, connect
 from storage_sync.state.directory import StateDir, open_state_dir
+from storage_sync.sync.last_comparison import Known
 from storage_sync.values.errors import ConfigError
 from storage_sync.values.outcome import Proof, Transfer
 from storage_sync.values.part import Part
-
-if TYPE_CHECKING:
-    from storage_sync.sync.known import Known
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -14,11 +14,11 @@ from console.cli.commands import storage_sync
 from console.cli.options import COMMON
 from tests.support.command import Tool
 
-COMMANDS = dict(manual.commands())
+COMMANDS = dict(manual.commands(storage_sync))
 
 
 def test_every_command_is_in_it_and_every_option_of_it() -> None:
-    page = manual.page().replace("\\-", "-")
+    page = manual.page(storage_sync).replace("\\-", "-")
     assert len(COMMANDS) > 35
     for path, command in COMMANDS.items():
         assert f".SS {path}" in page
@@ -31,7 +31,7 @@ def test_every_command_is_in_it_and_every_option_of_it() -> None:
 def completed(folder: Path, line: str) -> list[str]:
     """What bash offers at the end of a line, asked through the script itself."""
     script = folder / "completion"
-    script.write_text(manual.completion("bash"))
+    script.write_text(manual.completion("bash", storage_sync))
     program = folder / "storage-sync"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m console "$@"\n')
     program.chmod(0o755)

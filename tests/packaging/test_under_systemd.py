@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from console.cli.commands import storage_sync
 from console.cli.manual import page
 from storage_sync.packaging.units import Places, once_unit, timer_unit, watch_unit
 from tests.independent.projection_check import check
@@ -98,7 +99,7 @@ def test_little_is_exposed(units: list[Path]) -> None:
 
 
 def test_groff_has_nothing_to_say_about_the_man_page(tmp_path: Path) -> None:
-    (tmp_path / "storage-sync.1").write_text(page(), encoding="utf-8")
+    (tmp_path / "storage-sync.1").write_text(page(storage_sync), encoding="utf-8")
     command = ["groff", "-man", "-Tutf8", "-Kutf8", "-ww", "-z", str(tmp_path / "storage-sync.1")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

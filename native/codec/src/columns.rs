@@ -1,7 +1,6 @@
 //! Typed access to the columns of a source row; what does not fit is refused with its column and a reason.
 
 use crate::key::canonical_uuid;
-use crate::merge::Refusal;
 use crate::payload;
 use crate::types::{Stamp, Str, F32};
 use crate::value::{SourceRow, Value};
@@ -14,6 +13,13 @@ const OVERSIZE: &[u8] = b"oversize:";
 
 /// Largest row that do-memory accepts, and largest payload that is expanded: bytes.
 pub(crate) const MAX_ROW_SIZE: usize = 10_000_000;
+
+/// Why a row cannot be represented.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    pub column: String,
+    pub reason: String,
+}
 
 pub(crate) type Fits<T> = Result<T, Refusal>;
 

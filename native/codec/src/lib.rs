@@ -18,13 +18,14 @@ mod types;
 mod value;
 mod vector;
 
+pub use columns::Refusal;
 pub use digest::{row_digest, row_digests, Algorithm, Digest16, DigestBatch, Hasher};
 pub use inspect::{
     belongs_to, check_value, decode_json, embedding_values, encode_json, only_projection, pattern_debug, session_stamp,
     CodecError, ValueState,
 };
 pub use key::{embedding_owner, source_key, Owner};
-pub use merge::{merge, Merged, Refusal};
+pub use merge::{merge, Merged};
 pub use table::{Column, Kind, Table};
 pub use title::{label, title};
 pub use value::{SourceRow, Value};

@@ -3,7 +3,7 @@
 //! Each table's row becomes its cached type with neutral values where the primary holds nothing, then takes from the
 //! cached value what the primary cannot hold. When the two are equal after that, they are equal by projection.
 
-use crate::columns::{Columns, Fits};
+use crate::columns::{Columns, Fits, Refusal};
 use crate::debug;
 use crate::inspect::{decode, encode, Stored};
 use crate::key::source_key;
@@ -31,13 +31,6 @@ pub struct Merged {
     pub lost_local: bool,
     /// The column that an old do-memory wrote in a form that a newer one cannot read; read here anyway.
     pub legacy: Option<&'static str>,
-}
-
-/// Why a row cannot be represented.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refusal {
-    pub column: String,
-    pub reason: String,
 }
 
 /// Decode a row, merge it with what the cache holds, encode it.

@@ -1,0 +1,24 @@
+"""What a session keeps of its last comparison with the primary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from storage_sync.values.outcome import Proof, TableChange, Word
+
+Facts = Mapping[str, tuple[int, ...]]
+"""By table: rows, listed, cache-only, drifted, rotten, absent, altered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """`verdict`, `proof` and `plan` of a comparison. `stamp`: generation and root that name the ledger which it was
+    made with; `root`: over the rows that were there."""
+
+    stamp: tuple[int, str]
+    root: str
+    verdict: Word
+    proof: Proof | None
+    plan: Mapping[str, TableChange]
+    facts: Facts
