@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from widgets import fmt
 from widgets.glyphs import GlyphSet, Look, Role
-from widgets.line import Line, muted, plain, rule
+from widgets.line import Line, muted, rule
 
 EACH = 3
 """Lines of one chart: its hairline, its blocks, its scale."""
@@ -29,7 +29,7 @@ class Chart:
         if not self.samples:
             return [muted(" nothing to draw yet"), ()]
         words = next((text for text in self.scale if len(text) < width), self.scale[-1] if self.scale else "")
-        return [plain(f" {blocks(self.samples, max(1, width - 2), look.glyphs)}"), muted(f" {words}")]
+        return [muted(f" {blocks(self.samples, max(1, width - 2), look.glyphs)}"), muted(f" {words}")]
 
 
 @dataclass(frozen=True, slots=True)

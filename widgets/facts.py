@@ -34,6 +34,8 @@ class Fact:
     spark: tuple[float | None, ...] | None = None
     short: tuple[Line, ...] = ()
     whole: bool = False
+    scale: str = ""
+    """What the height of `spark` means, in words."""
 
 
 def label_width(width: int) -> int:
@@ -60,7 +62,9 @@ def paint_fact(fact: Fact, width: int, look: Look, labels: int | None = None) ->
         left = room - width_of(body) - GAP
     if left < SPARK_LEAST:
         return (*head, *body)
-    return (*head, *body, *plain(" " * GAP), *_spark(fact.spark, min(left, SPARK_MOST), look.glyphs))
+    scale = f" {fact.scale}" if fact.scale and left >= SPARK_LEAST + 1 + len(fact.scale) else ""
+    drawn = _spark(fact.spark, min(left - len(scale), SPARK_MOST), look.glyphs)
+    return (*head, *body, *plain(" " * GAP), *drawn, *muted(scale))
 
 
 def paint_facts(facts: Iterable[Fact], width: int, look: Look, labels: int) -> list[Line]:
@@ -89,7 +93,7 @@ def _beside(value: Line, extra: Line) -> Line:
 
 def _spark(samples: Sequence[float | None], width: int, glyphs: GlyphSet) -> Line:
     failed = glyphs.roles[Role.FAILED]
-    return plain(fmt.spark(samples, width, glyphs, failed=failed, spread=2))
+    return muted(fmt.spark(samples, width, glyphs, failed=failed, spread=2))
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,7 @@ class Console(TextualApp):
         (18, "-h24"),
         (30, "-h30"),
         (38, "-h38"),
+        (45, "-h45"),
     ]
 
     def __init__(

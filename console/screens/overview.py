@@ -17,6 +17,7 @@ from console.views.checks import check_list
 from console.views.frame import Frame
 from console.views.freshness import freshness
 from console.views.log_buffer import LEVEL_WORDS, LEVELS, Journal, draw
+from console.views.recent import recent_runs
 from console.views.run import sync_meter
 from console.views.stores import cache_card, primary_card
 from console.views.troubles import Troubles, in_order, troubles, worst
@@ -43,6 +44,7 @@ class OverviewScreen(BaseScreen):
         self.freshness = Panel(look, id="freshness")
         self.checks = Panel(look, id="checks")
         self.sync = Panel(look, id="sync")
+        self.recent = Panel(look, id="recent", focusable=False)
         self.stores = Horizontal(id="stores")
         self.truth = Horizontal(id="truth")
         self._troubles = Troubles()
@@ -56,6 +58,7 @@ class OverviewScreen(BaseScreen):
         with self.truth:
             yield self.freshness
             yield self.checks
+            yield self.recent
         yield self.sync
         with Vertical(id="activity"):
             yield self.log_title
@@ -68,6 +71,7 @@ class OverviewScreen(BaseScreen):
         self.freshness.value = freshness(frame)
         self.checks.value = checks
         self.sync.value = sync_meter(frame)
+        self.recent.value = recent_runs(frame)
         self._mark(troubles(frame, primary, cache, checks))
         if not frame.frozen:
             self._dropped = frame.snapshot.beat.events_dropped

@@ -52,7 +52,7 @@ def _proof(frame: Frame, copy: bool) -> Fact:
         value = toned(Role.UNKNOWN, f"was ok, {fmt.age(age)} ago", glyphs=glyphs)
     else:
         value = plain(f"{fmt.age(age)} ago")
-    return Fact("proof", value, extra=note, spark=trend)
+    return Fact("proof", value, extra=note, spark=trend, scale=f"to {fmt.age(max(known))}" if trend else "")
 
 
 def _known(frame: Frame) -> bool:

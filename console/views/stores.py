@@ -63,7 +63,9 @@ def _url_places(frame: Frame, url: str) -> tuple[str, ...]:
 def _ping(primary: PrimaryHealth) -> Fact:
     value = plain(fmt.milliseconds(primary.ping_ms).rjust(6))
     p95 = plain(f"p95 {fmt.milliseconds(primary.p95_ms).rjust(6)}") if primary.p95_ms is not None else ()
-    return Fact("ping", value, extra=p95, spark=primary.pings)
+    known = [ping for ping in primary.pings if ping is not None]
+    scale = f"to {fmt.milliseconds(max(known))}" if known else ""
+    return Fact("ping", value, extra=p95, spark=primary.pings, scale=scale)
 
 
 def _auth(frame: Frame) -> Fact:
