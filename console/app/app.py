@@ -22,6 +22,7 @@ from console.dialogs.help import HelpDialog
 from console.dialogs.log import LogDialog
 from console.flows.adopt import adopt
 from console.flows.first_run import FirstRun
+from console.flows.lessons import WELCOME, Cause, lesson
 from console.flows.plans import Plans, Wish, live_part, undo_of
 from console.flows.quarantine import Quarantine
 from console.flows.questions import ask_after_death, ask_for_writes, ask_to_leave
@@ -88,7 +89,7 @@ class Console(TextualApp):
     """Draws a bridge. `glyphs`: a set to use whatever the terminal says (pictures, tests).
 
     `owns_process`: nothing else runs in it, so its signals are caught and its collections of garbage are tuned.
-    `colors`: what the terminal can show, whatever it says.
+    `colors`: what the terminal can show, whatever it says. `trouble`: only in the demo, makes something go wrong.
     """
 
     PLACES: ClassVar[tuple[str, ...]] = (EVERYWHERE,)
@@ -121,6 +122,7 @@ class Console(TextualApp):
         environment: Mapping[str, str] | None = None,
         owns_process: bool = False,
         colors: Colors | None = None,
+        trouble: Cause | None = None,
         setup: tuple[SetupForm, str] | None = None,
     ) -> None:
         super().__init__(owns_process=owns_process)
@@ -141,6 +143,7 @@ class Console(TextualApp):
             few_colors=colors.few,
         )
         self.ui = ui
+        self.trouble = trouble
         self.bridge = bridge
         self.clock = clock or Clock()
         self.journal = Journal()
@@ -197,6 +200,8 @@ class Console(TextualApp):
         self.tick()
         if self.first_run is not None:
             self.first_run.open()
+        if self.trouble is not None:
+            self.say(WELCOME)
         self.lay_out_behind([name for name, _, _ in SCREENS if name != OVERVIEW])
 
     def _catch_signals(self) -> None:
@@ -261,6 +266,7 @@ class Console(TextualApp):
             beat_age=None if snapshot is None and beat_age < IDLE_TICK_S * 3 else beat_age,
             look=self.look,
             frozen=self._frozen is not None,
+            demo=self.trouble is not None,
             table=self.key_table,
         )
 
@@ -517,6 +523,13 @@ class Console(TextualApp):
         """Leave, and start the demo instead."""
         if not self._is_off("demo"):
             self.exit(DEMO_ASKED)
+
+    def action_trouble(self, name: str) -> None:
+        """Only in the demo: something goes wrong, and it is said what to try."""
+        if self.trouble is not None:
+            self._last_action = f"demo {name}"
+            self.trouble(name)
+            self.say(lesson(name).hint)
 
     def action_help_quit(self) -> None:
         """`ctrl+c` where nothing is selected."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
+from console.flows.lessons import LESSONS
 from console.keys.table import EVERYWHERE, KEYS, REPLAY, SCREENS
 from console.views.themes import PALETTES
 
@@ -25,6 +26,9 @@ class ConsoleCommands(Provider):
             prefix = "Go to: " if key.id.startswith("screen.") else titles.get(key.where, "")
             said = f"off: {off[key.id]}" if key.id in off else key.tooltip
             yield f"{prefix}{key.label.rstrip('…')}", f"{key.shown}   {said}", key.action
+        if getattr(self.app, "trouble", None) is not None:
+            for one in LESSONS:
+                yield f"Demo: {one.name}", one.tooltip, f"trouble('{one.id}')"
         for palette in PALETTES:
             yield f"Theme: {palette.name}", "colours", f"set_theme('{palette.name}')"
 

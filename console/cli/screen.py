@@ -82,10 +82,11 @@ def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
                     outcome, None if invocation.machine else json_text(to_json(outcome), indent=False), raw=True
                 )
             from console.launch.opening import run
+            from storage_sync.demo.troubles import troublemaker
 
             collect_garbage()
-            with made.growing():
-                left = run(loaded.settings, loaded=loaded)
+            with made.growing(), troublemaker(made) as troubles:
+                left = run(loaded.settings, loaded=loaded, trouble=troubles.cause)
             return Answer(ended("tui", opened(left)), "")
     except OSError as error:
         raise LocalIO(

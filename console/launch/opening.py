@@ -12,6 +12,7 @@ from console.launch.start import is_configured, make_bridge, place_of, setup_for
 from storage_sync.values.errors import InternalError
 
 if TYPE_CHECKING:
+    from console.flows.lessons import Cause
     from console.link.bridge import Tap
     from storage_sync.config.load import Loaded
     from storage_sync.config.settings import Settings
@@ -25,11 +26,19 @@ class Leaving:
     opens: tuple[str, ...] = ()
 
 
-def run(settings: Settings, plain: bool = False, *, loaded: Loaded | None = None, tap: Tap | None = None) -> Leaving:
+def run(
+    settings: Settings,
+    plain: bool = False,
+    *,
+    loaded: Loaded | None = None,
+    tap: Tap | None = None,
+    trouble: Cause | None = None,
+) -> Leaving:
     """Open the console on the settings and stay until a person leaves.
 
     `loaded` says where each setting came from, and so which token is meant. `plain`: lines of text, no panels.
-    `tap`: a recorder of the session. Without a primary or a cache a form asks for them, and then it starts.
+    `tap`: a recorder of the session. `trouble`: of the demo, makes something go wrong. Without a primary or a cache a
+    form asks for them, and then it starts.
     What no part of the screen expected ends it and is raised here.
     """
     bridge = make_bridge(settings, loaded, os.environ, tap)
@@ -38,7 +47,7 @@ def run(settings: Settings, plain: bool = False, *, loaded: Loaded | None = None
 
         return Leaving(speak(bridge, sys.stdout))
     setup = None if is_configured(settings) else (setup_form(settings), str(place_of(loaded, os.environ)))
-    app = Console(bridge, ui_settings(settings), owns_process=True, setup=setup)
+    app = Console(bridge, ui_settings(settings), owns_process=True, setup=setup, trouble=trouble)
     result = app.run()
     bridge.stop(LEAVE_S)
     if result == SET_UP:

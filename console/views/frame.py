@@ -22,6 +22,7 @@ class Frame:
     beat_age: float | None
     look: Look
     frozen: bool = False
+    demo: bool = False
     table: tuple[Key, ...] = KEYS
     """The keys in effect."""
 

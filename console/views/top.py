@@ -28,6 +28,8 @@ def header(frame: Frame) -> HeaderText:
         flags.insert(0, "paused")
     if frame.frozen:
         flags.insert(0, "frozen")
+    if frame.demo:
+        flags.insert(0, "DEMO")
     role, core = (Role.OFF, "none") if frame.verdict.word == "NO CONFIG" else heartbeat(frame.beat_age)
     return HeaderText(
         product=PRODUCT,

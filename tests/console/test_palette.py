@@ -11,7 +11,7 @@ from console.app.app import Console
 from console.app.palette import ConsoleCommands
 from console.keys.table import EVERYWHERE, KEYS, REPLAY, SCREENS
 from console.views.themes import PALETTES
-from tests.console.app import FakeClock, console
+from tests.console.app import FakeClock, console, live, screen_text, settle
 from tests.console.paths import Asked, Here, No, Path, opened, plan_for
 from tests.console.test_key_paths import MATCHING, MAY_ONLY_LOOK, OTHER_PRIMARY, replayed
 from tests.support.scenes.snapshots import Scene
@@ -195,3 +195,19 @@ async def test_what_works_everywhere_works_here(where: str) -> None:
             here.app.clear_notifications()
             await here.answer()
             assert here.top == base
+
+
+async def test_the_demo_is_marked_and_its_troubles_are_in_the_palette() -> None:
+    caused: list[str] = []
+    app, _ = console("in_sync")
+    app.trouble = caused.append
+    async with live(app, size=(120, 40), notifications=True) as pilot:
+        assert "DEMO  rw" in screen_text(app)
+        await pilot.press("ctrl+p", *"Demo: damage")
+        await app.workers.wait_for_complete()
+        await settle(app, pilot)
+        assert "Demo: damage the cache" in screen_text(app)
+        await pilot.press("enter", "enter")
+        await settle(app, pilot)
+        assert caused == ["damage"]
+        assert "U on 4 takes that back" in screen_text(app)
