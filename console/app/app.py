@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import termios
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from textual.binding import BindingType
 from textual.screen import Screen
 
+from console.app.attention import Attention, terminal_lives
 from console.app.palette import ConsoleCommands
 from console.app.textual_overrides import TextualApp
 from console.dialogs.dialog import Dialog
@@ -157,6 +157,7 @@ class Console(TextualApp):
         self._placeholder = Snapshot(0, self.clock.now(), CoreBeat(self.clock.monotonic()), profile=ui.profile)
         self._live: Frame | None = None
         self._frozen: Snapshot | None = None
+        self._attention = Attention(self.look.glyphs, self.title_terminal, self.bell)
         self._started_at = self.clock.monotonic()
         self._ticked_at: float | None = None
         self._drawn_at: float | None = None
@@ -246,6 +247,7 @@ class Console(TextualApp):
         self._ticked_at = self.clock.monotonic()
         snapshot = self.bridge.latest()
         self._live = self._frame(snapshot)
+        self._attention.tell(self._live.verdict, self.snapshot.profile, ring=self.ui.bell)
         self._listen()
         self.paint()
         self.tidy(settled=self.running)
@@ -556,12 +558,3 @@ class Console(TextualApp):
 def _facts(snapshot: Snapshot) -> Snapshot:
     """The snapshot without what is new in each one."""
     return replace(snapshot, seq=0, taken_at=0.0, beat=_NO_BEAT)
-
-
-def terminal_lives() -> bool:
-    """Whether there is still a terminal behind the standard input."""
-    try:
-        termios.tcgetattr(sys.__stdin__.fileno() if sys.__stdin__ is not None else 0)
-    except (termios.error, OSError, ValueError):
-        return False
-    return True

@@ -17,9 +17,11 @@ from storage_sync import _native
 
 LEAVE = (
     "\x1b[?2026l\x1b[?2004l\x1b[?7h\x1b[?2048l\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?1016l"
-    "\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?1004l\x1b[0m"
+    "\x1b[23;0t\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?1004l\x1b[0m"
 )
 """All that the driver has switched on, switched off."""
+KEEP_TITLE, OLD_TITLE = "\x1b[22;0t", "\x1b[23;0t"
+"""Put the title of the window on the terminal's stack, and take it from there."""
 _READ = 4096
 _OLD_MOUSE = re.compile(rb"\x1b\[M[\s\S]{3}")
 _OLD_MOUSE_BEGUN = re.compile(rb"\x1b\[M[\s\S]{0,2}\Z")
@@ -75,6 +77,11 @@ class SteadyDriver(LinuxDriver):
         if os.isatty(self.fileno) and self._file is not None:
             _native.guard_terminal(self.fileno, self._file.fileno(), LEAVE.encode())
         super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual's own
+        self.write(KEEP_TITLE)
+
+    def stop_application_mode(self) -> None:
+        self.write(OLD_TITLE)
+        super().stop_application_mode()
 
     def run_input_thread(self) -> None:
         keyboard = Keyboard()

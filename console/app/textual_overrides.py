@@ -119,6 +119,11 @@ class TextualApp(App[int]):
 
         return SteadyDriver
 
+    def title_terminal(self, title: str) -> None:
+        """The title of the terminal's window; nothing where there is none. `title` is clean."""
+        if self._owns_process and self._driver is not None and not self.is_headless:
+            self._driver.write(f"\x1b]0;{title}\x07")
+
     def panic(self, *renderables: RenderableType) -> None:
         """Textual would print them and end as if nothing had happened."""
         if not self._owns_process:

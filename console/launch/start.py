@@ -26,6 +26,7 @@ def ui_settings(settings: Settings) -> UiSettings:
         theme=known_theme(ui.theme),
         refresh_s=ui.refresh,
         glyphs=ui.glyphs,
+        bell=ui.bell,
         profile=settings.profile,
         keymap=dict(ui.keymap),
     )

@@ -20,6 +20,7 @@ class UiSettings:
     theme: str = DEFAULT_THEME
     refresh_s: float = 0.5
     glyphs: str = "auto"
+    bell: bool = False
     profile: str = ""
     keymap: Mapping[str, str] = field(default_factory=dict)
 
@@ -33,13 +34,14 @@ class Clock:
 
 
 def ui_in_effect(ui: UiSettings, config: ConfigView) -> UiSettings:
-    """The same after the configuration was read again: theme and interval; the rest needs a restart."""
+    """The same after the configuration was read again: theme, interval and bell; the rest needs a restart."""
     values = {setting.key: setting.value for setting in config.settings}
     try:
         refresh_s = float(values.get("ui.refresh", ""))
     except ValueError:
         refresh_s = ui.refresh_s
-    return replace(ui, theme=known_theme(values.get("ui.theme", ui.theme)), refresh_s=refresh_s)
+    bell = values.get("ui.bell", f"{ui.bell}").lower() == "true"
+    return replace(ui, theme=known_theme(values.get("ui.theme", ui.theme)), refresh_s=refresh_s, bell=bell)
 
 
 def known_theme(name: str) -> str:
