@@ -18,6 +18,7 @@ SEED = 1
 EPISODES = 240
 HELD = """
 import sys
+from storage_sync import _native
 file = _native.CacheFile.open(sys.argv[1], "write")
 print("ready", flush=True)
 sys.stdin.read()

@@ -11,7 +11,7 @@ from widgets.glyphs import GlyphSet, Look, Role, Tone
 from widgets.line import Line, Piece, cell, muted
 
 LABELS = 11
-WIDE = 44
+WIDE = 48
 
 
 @dataclass(frozen=True, slots=True)

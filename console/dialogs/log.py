@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.events import Resize
+from textual.widgets import Input
 
 from console.dialogs.dialog import Dialog
+from console.views.entry import Entry
 from console.views.log_buffer import HEAD, LEVEL_WORDS, LEVELS, Journal, draw
+from storage_sync.values.events import LogLine
 from storage_sync.values.visible import LONGEST
 from widgets.glyphs import Look
 from widgets.line import Line, Piece
@@ -24,6 +28,7 @@ class LogDialog(Dialog[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,L,q", "close", "Close", show=False),
         Binding("l", "level", "Level", show=False),
+        Binding("slash", "filter", "Filter", show=False, priority=True),
     ]
 
     def __init__(self, look: Look, journal: Journal) -> None:
@@ -31,12 +36,17 @@ class LogDialog(Dialog[None]):
         self.look = look
         self._journal = journal
         self._level = LEVELS[0]
+        self._text = ""
+        self._shown: object = None
+        self.box = Entry(placeholder="words that a line has", id="log-filter", compact=True)
         self.frame = Vertical(classes="dialog tall")
         self.table = VirtualTable(look, id="all-lines", cursor=False, follow=True, empty="nothing was logged yet")
 
     def compose(self) -> ComposeResult:
-        self.frame.border_subtitle = "l level   g G first, last   esc close"
+        self.frame.border_subtitle = "/ filter   l level   g G first, last   esc close"
+        self.box.display = False
         with self.frame:
+            yield self.box
             yield self.table
 
     def on_resize(self, _event: Resize) -> None:
@@ -45,8 +55,12 @@ class LogDialog(Dialog[None]):
 
     def refresh_lines(self) -> None:
         """Show what has come since; what is too long for one row goes on below it."""
-        lines = self._journal.lines(self._level)
         width = self.table.size.width
+        wanted = (self._journal.revision, self._level, self._text, width)
+        if wanted == self._shown:
+            return
+        self._shown = wanted
+        lines = [line for line in self._journal.lines(self._level) if self._fits(line)]
         room = width - HEAD if width > HEAD else LONGEST
         rows = [(line, place, part) for line in lines for place, part in enumerate(_parts(line.text, room))]
 
@@ -55,15 +69,40 @@ class LogDialog(Dialog[None]):
             drawn = draw(replace(line, text=part), self.look.glyphs)
             return (Piece(" " * HEAD), *drawn[-1:]) if place else drawn
 
-        self.table.show(len(rows), row, (self._journal.revision, self._level, room))
-        self.frame.border_title = f"Log: {LEVEL_WORDS[self._level]}, {len(lines):,}"
+        self.table.show(len(rows), row, wanted)
+        told = f" with {self._text}" if self._text else ""
+        self.frame.border_title = Text(f"Log: {LEVEL_WORDS[self._level]}{told}, {len(lines):,}")
+
+    def _fits(self, line: LogLine) -> bool:
+        """Whether the line has each of the words that are looked for."""
+        said = f"{line.level} {line.area} {line.text}".lower()
+        return all(word in said for word in self._text.lower().split())
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._text = event.value
+        self.table.empty = "no line has these words" if self._text else "nothing was logged yet"
+        self.refresh_lines()
+
+    def on_input_submitted(self, _event: Input.Submitted) -> None:
+        self.table.focus()
+
+    def action_filter(self) -> None:
+        """Show the box; what is typed next belongs into it."""
+        self.box.display = True
+        self.set_focus(self.box)
 
     def action_level(self) -> None:
         self._level = LEVELS[(LEVELS.index(self._level) + 1) % len(LEVELS)]
         self.refresh_lines()
 
     def action_close(self) -> None:
-        self.dismiss(None)
+        """First the filter goes, then the dialog."""
+        if self.box.display:
+            self.box.display = False
+            self.box.value = ""
+            self.set_focus(self.table)
+        else:
+            self.dismiss(None)
 
 
 def _parts(text: str, room: int) -> Iterator[str]:

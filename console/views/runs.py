@@ -126,16 +126,17 @@ def charts(frame: Frame, shown: Sequence[PastRun], runs: Runs) -> tuple[ChartSta
     took = tuple(past.summary.took_s if past.summary.id not in bad else None for past in oldest_first)
     ages = tuple(past.proof_age for past in oldest_first if past.proof_age is not None)
     pings = tuple(ms for _, ms in runs.pings)
-    of = f"{len(shown):,} runs"
+    of = f"{fmt.plural(len(shown), 'run')} since {fmt.when(oldest_first[0].summary.started_at)}" if shown else "no run"
     left = (
         Chart("Rows/s", speeds, _rate_scale(speeds), of),
         Chart("Duration", took, _scale(took, fmt.took), of),
     )
+    since = f" since {fmt.when(runs.pings[0][0])}" if runs.pings else ""
     failed = sum(ms is None for ms in pings)
     lost = f", {failed:,} failed" if failed else ""
     right = (
         Chart("Proof age at start", ages, _scale(ages, fmt.age), of),
-        Chart("Latency", pings, _scale(pings, fmt.milliseconds), f"{len(pings):,} pings{lost}"),
+        Chart("Latency", pings, _scale(pings, fmt.milliseconds), f"{fmt.plural(len(pings), 'ping')}{lost}{since}"),
     )
     return ChartStack(tuple(_in(frame, chart) for chart in left)), ChartStack(tuple(_in(frame, c) for c in right))
 

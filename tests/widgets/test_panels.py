@@ -217,3 +217,14 @@ def test_a_fact_that_is_shown_whole_goes_on_below(look: Look) -> None:
 def test_fact_lists_are_cut_to_their_height() -> None:
     facts = FactList("x", "", tuple(Fact(f"f{number}", plain("v")) for number in range(9)))
     assert len(list(facts.lines(40, 3, LOOK))) == 3
+
+
+@pytest.mark.parametrize("width", range(38, 90))
+def test_what_is_behind_is_whole_at_every_width(width: int) -> None:
+    shown = Freshness(
+        "Freshness", "", Fact("proof", plain("1 s ago")), Lag("", 442, 161, 424), "", (), (), Fact("next", ())
+    )
+    line = text_of(shown.lines(width, 6, LOOK)[1])
+    assert width_of(shown.lines(width, 6, LOOK)[1]) <= width
+    for number in ("+442", "~161", "-424"):
+        assert number in line
