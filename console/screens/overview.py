@@ -54,11 +54,11 @@ class OverviewScreen(BaseScreen):
     def compose_body(self) -> ComposeResult:
         with self.stores:
             yield self.primary
-            yield self.cache
+            yield self.cache.add_class("-beside")
         with self.truth:
             yield self.freshness
-            yield self.checks
-            yield self.recent
+            yield self.checks.add_class("-beside")
+            yield self.recent.add_class("-beside")
         yield self.sync
         with Vertical(id="activity"):
             yield self.log_title
@@ -126,3 +126,5 @@ def _arrange(parent: Widget, roles: Mapping[str, Role]) -> None:
     for place, name in enumerate(in_order(roles)):
         if parent.children[place].id != name:
             parent.move_child(parent.get_child_by_id(name), before=place)
+    for place, child in enumerate(parent.children):
+        child.set_class(place > 0, "-beside")

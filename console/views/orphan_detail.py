@@ -140,14 +140,19 @@ def _twins(frame: Frame, detail: Detail) -> tuple[Fact, ...]:
 def _actions(frame: Frame, detail: Detail, days: str) -> str:
     kept = f" for {days} days" if days else ""
     aside = f"d quarantines it, undo with u{kept}" if detail.row.in_cache else "nothing to quarantine"
-    again = "l re-attach" if not detail.reattach else f"l not possible: {frame.clean(detail.reattach)}"
-    return f"{aside}    {again}    {_expected(frame, detail)}"
+    why = f": {frame.clean(detail.reattach)}" if detail.reattach else ""
+    return f"{aside}    {_reattach(frame, detail)}{why}    {_expected(frame, detail)}"
 
 
 def _actions_short(frame: Frame, detail: Detail, days: str) -> str:
     kept = f" (undo {days} days)" if days else ""
     aside = f"d quarantines it{kept}" if detail.row.in_cache else "nothing to quarantine"
-    return f"{aside}   {'l re-attach' if not detail.reattach else 'l not possible'}   {_expected(frame, detail)}"
+    return f"{aside}   {_reattach(frame, detail)}   {_expected(frame, detail)}"
+
+
+def _reattach(frame: Frame, detail: Detail) -> str:
+    key = next(key.shown for key in frame.table if key.id == "orphans.reattach")
+    return f"{key} {'not possible' if detail.reattach else 're-attach'}"
 
 
 def _expected(frame: Frame, detail: Detail) -> str:

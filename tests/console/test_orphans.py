@@ -97,7 +97,7 @@ async def test_it_scans_once_and_shows_groups_counts_and_facts() -> None:
         assert "384 x f32, 1,536 B" in text
         assert "48 means of 8 values" in text
         assert "384 values, 14 buckets" in text
-        assert "l not possible: no owner upstream" in text
+        assert "m not possible: no owner upstream" in text
         await here.press("2", "3")
         assert len(here.questions("orphans_scan")) == 1
 
@@ -352,13 +352,13 @@ async def test_after_a_run_it_scans_again_without_marks() -> None:
         assert "nothing marked" in here.text
 
 
-async def test_l_plans_a_sync_only_where_the_owner_can_be_fetched() -> None:
+async def test_m_plans_a_sync_only_where_the_owner_can_be_fetched() -> None:
     async with shown() as here:
         await here.press("m")
         assert here.questions("make_plan") == []
         assert "re-attach is not possible: no owner upstream" in here.text
         await here.press("slash", *"reason:cached", "enter", "g", "j")
-        assert "l re-attac" in here.text  # a toast covers the rest
+        assert "undo with u    m re-" in here.text  # a toast covers the rest
         await here.press("m")
         assert here.questions("make_plan")[-1]["kind"] == "sync"
 

@@ -430,3 +430,19 @@ async def test_equal_parts_repaint_nothing() -> None:
 def test_scenes_are_equal_by_value() -> None:
     assert snapshots.scene("running") == snapshots.scene("running")
     assert isinstance(snapshots.scene("running").snapshot, Snapshot)
+
+
+async def test_a_panel_in_trouble_stands_first_without_a_gap_before_it_and_goes_back() -> None:
+    good, bad = snapshots.scene("in_sync").snapshot, snapshots.scene("damaged").snapshot
+    app, bridge = console("in_sync")
+    async with live(app, size=(120, 40)) as pilot:
+        for shown, first in ((bad, "cache"), (good, "primary"), (bad, "cache")):
+            bridge.show(shown)
+            await settle(app, pilot)
+            app.paint(panels=True)
+            await pilot.pause()
+            panels = app.screen.query_one("#stores").children
+            assert panels[0].id == first
+            assert panels[0].region.x == 0
+            assert panels[1].region.x - panels[0].region.right == 2
+            assert panels[0].region.width == panels[1].region.width
