@@ -30,6 +30,7 @@ from storage_sync.values.events import (
     RunStarted,
     StateChanged,
 )
+from storage_sync.values.followed import Followed
 from storage_sync.values.found import Found
 from storage_sync.values.outcome import (
     CacheState,
@@ -126,7 +127,7 @@ snapshots = st.builds(
     access=texts,
     paused=st.booleans(),
     verdict=st.sampled_from(Word),
-    states=st.lists(texts, max_size=2).map(tuple),
+    states=st.lists(st.sampled_from(CacheState), max_size=2).map(tuple),
     primary=st.builds(PrimaryHealth, st.sampled_from(PrimaryStatus), texts, maybe, maybe, samples, error=errors),
     cache=st.builds(
         CacheHealth, texts, st.lists(st.sampled_from(CacheState), max_size=2).map(tuple), holder=holders,
@@ -134,7 +135,8 @@ snapshots = st.builds(
         counts=st.dictionaries(texts, numbers, max_size=2), peek=st.none() | st.builds(Peek, reals, reals, numbers),
     ),
     freshness=st.builds(
-        Freshness, proofs, reals, st.dictionaries(texts, st.builds(Behind, numbers, numbers, numbers), max_size=2),
+        Freshness, proofs, st.none() | st.builds(Followed, numbers, reals, numbers, texts), reals,
+        st.dictionaries(texts, st.builds(Behind, numbers, numbers, numbers), max_size=2),
         trend=samples,
     ),
     run=runs,
