@@ -32,7 +32,7 @@ CALLED_BY_OTHERS = [
     *("border_title", "border_subtitle", "can_focus", "virtual_size", "max_height", "_run_input_thread"),
     *("command_class", "group_class", "handleError", "text_factory", "explanation", "closed", "details", "__call__"),
     *("tool", "primary_url", "ctime_ns", "EIGHT_BIT"),
-    *("packaged", "drop_in", "setting_of"),
+    *("packaged", "drop_in", "setting_of", "BESIDE"),
 ]
 """Names that Textual, click, logging, sqlite3, libsql_client and scripts call or read, fields that are stored or
 compared with their whole value, and members of an enum that are made of a value."""

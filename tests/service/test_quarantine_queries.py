@@ -128,7 +128,7 @@ def test_rows_of_the_newest_run_come_first(tmp_path: Path) -> None:
 
 def test_filters() -> None:
     entry = QuarantineEntry(QuarantineKind.ASIDE, "7", table="episodes", key="Key [/b]", reason="bit rot", run_id="s-x")
-    for text in ("", "rot", "key:[/b]", "ROT table:epi", "!patterns", "run:s-x", "kind:set"):
+    for text in ("", "rot", "key:[/b]", "ROT table:epi", "!patterns", "run:s-x", "kind:quarantined"):
         assert matches(entry, text), text
-    for text in ("!rot", "table:patterns", "rot nothing", "!key:key", "kind:refused"):
+    for text in ("!rot", "table:patterns", "rot nothing", "!key:key", "kind:rejected"):
         assert not matches(entry, text), text
