@@ -19,6 +19,8 @@ from storage_sync.values.marks import Anchor, Marks
 
 MOST_ABOVE = 2000
 """Rows above the marks of one table, above which a proof costs less than a follow run."""
+FURTHER = (16, 64, 256, 1024)
+"""So far below the end of a table a row more is remembered: many episodes may be rewritten at once."""
 MOST_SCOPES = 64
 """Kinds of scoped embedding keys that are looked for."""
 LAST_ROWID = (1 << 63) - 1
@@ -41,11 +43,11 @@ class Track:
 
 
 _CASCADED: Mapping[str, tuple[tuple[tuple[str, str], ...], int]] = {
-    "summaries": ((("episode_id", "episodes"),), 4),
-    "relationships": ((("from_episode_id", "episodes"), ("to_episode_id", "episodes")), 6),
-    "episode_pattern_relationships": ((("episode_id", "episodes"), ("pattern_id", "patterns")), 6),
+    "summaries": ((("episode_id", "episodes"),), 2),
+    "relationships": ((("from_episode_id", "episodes"), ("to_episode_id", "episodes")), 3),
+    "episode_pattern_relationships": ((("episode_id", "episodes"), ("pattern_id", "patterns")), 3),
 }
-_TAGS = Track(TAG_TABLE, TAG_TABLE, "hex(x.episode_id)||'3A'||hex(x.tag)", (("episode_id", "episodes"),), 12)
+_TAGS = Track(TAG_TABLE, TAG_TABLE, "hex(x.episode_id)||'3A'||hex(x.tag)", (("episode_id", "episodes"),), 4)
 NEEDED = (
     ("episodes", "start_time"),
     ("episodes", "episode_id"),
@@ -126,15 +128,20 @@ def _end(track: Track) -> str:
     columns = ["rowid", track.key, *(f"hex(x.{column})" for column, _ in track.parents)]
     names = [f"c{number}" for number in range(len(columns))]
     shown = ",".join(f"{column} AS {name}" for column, name in zip(columns, names, strict=True))
-    return (
-        f"(SELECT json_group_array(json_array({','.join(names)})) FROM"
-        f" (SELECT {shown} FROM {track.name} x NOT INDEXED ORDER BY rowid DESC LIMIT {track.depth}))"
+    last = f"SELECT * FROM (SELECT {shown} FROM {track.name} x NOT INDEXED ORDER BY rowid DESC LIMIT {track.depth})"
+    further = (
+        f"SELECT * FROM (SELECT {shown} FROM {track.name} x NOT INDEXED"
+        f" WHERE rowid<=(SELECT max(rowid) FROM {track.name} NOT INDEXED)-{below} ORDER BY rowid DESC LIMIT 1)"
+        for below in (FURTHER if track.parents else ())
     )
+    rows = " UNION ALL ".join([last, *further])
+    return f"(SELECT json_group_array(json_array({','.join(names)})) FROM ({rows}))"
 
 
 def _anchors(track: Track, rows: object) -> tuple[Anchor, ...]:
     found = [Anchor(_integer(row[0]), str(row[1]), tuple(map(str, row[2:]))) for row in _rows(rows)]
-    return tuple(sorted(found, key=lambda anchor: -anchor.rowid))
+    by_rowid = {anchor.rowid: anchor for anchor in found}
+    return tuple(by_rowid[rowid] for rowid in sorted(by_rowid, reverse=True))
 
 
 # ------------------------------------------------------------------------------------------ the statement
@@ -191,8 +198,11 @@ def _safe_floor(track: Track, before: Marks, floors: Mapping[str, str]) -> str:
     anchors = before.tables[track.name]
     if not anchors:
         return _BELOW_ALL
-    # a table of fewer rows is remembered whole, so that nothing else can have stood in it
-    none_left = LAST_ROWID if len(anchors) == track.depth else _BELOW_ALL
+    # a small table can be read whole instead
+    none_left = (
+        f"CASE WHEN (SELECT max(rowid) FROM {track.name} NOT INDEXED)>{MOST_ABOVE} THEN {LAST_ROWID}"
+        f" ELSE {_BELOW_ALL} END"
+    )
     known = ",".join(f"({anchor.rowid},'{_hex(anchor.key)}')" for anchor in anchors)
     kept = "".join(
         f" AND NOT EXISTS(SELECT 1 FROM {parent} p WHERE p.{SOURCES[parent].columns[0][0]}=x.{column}"
@@ -286,8 +296,7 @@ def _tagged(schema: Schema, digest: str, floors: Mapping[str, str]) -> str:
     return (
         f"SELECT 'tagged',hex(x.episode_id),{_half('episodes', schema, digest)},"
         "json_array(x.start_time,typeof(x.start_time))"
-        f" FROM (SELECT DISTINCT episode_id AS id FROM (SELECT episode_id FROM {TAG_TABLE}"
-        f" WHERE rowid>{floors[TAG_TABLE]} ORDER BY rowid LIMIT {MOST_ABOVE + 1})) g"
+        f" FROM (SELECT DISTINCT episode_id AS id FROM {TAG_TABLE} NOT INDEXED WHERE rowid>{floors[TAG_TABLE]}) g"
         f" CROSS JOIN episodes x ON x.episode_id=g.id WHERE x.rowid<={floors['episodes']}"
     )
 

@@ -137,8 +137,9 @@ async def test_nothing_above_the_marks(tmp_path: Path) -> None:
         rewritten("(SELECT episode_id FROM episodes ORDER BY start_time, episode_id LIMIT 1)"),
         [*rewritten(), *rewritten(), copied(2), *rewritten()],
         [copied(number) for number in range(1, 45)],
+        [sql for place in range(20) for sql in rewritten(NEWEST.replace("LIMIT 1", f"LIMIT 1 OFFSET {place}"))],
     ],
-    ids=["new", "new and old", "rewritten", "rewritten outside", "several", "more than the window"],
+    ids=["new", "new and old", "rewritten", "rewritten outside", "several", "more than the window", "many rewritten"],
 )
 async def test_what_was_written_is_followed(written: Sequence[str], tmp_path: Path) -> None:
     async with proven(tmp_path) as lane:
