@@ -263,6 +263,9 @@ class Scan:
         A table of at most 64 listed rows gives one entry with bucket '' and its root; a larger one, or of which only
         a `part` is wanted, an entry a bucket.
         """
+    def beside_keys(self, scope: Scope) -> list[str]:
+        """Hex of the source keys of listed embeddings that a proof does not come upon by itself: their ids tell of no
+        owner and are of no kind that is read whole (docs/protocol.md#what-a-proof-reads)."""
     def unlisted_keys(self, table: str, after: str | None, limit: int) -> list[str]:
         """Keys in the file that the ledger does not list as ours, in order."""
 
@@ -316,10 +319,17 @@ class Comparison:
     """The primary's manifest against a scan: which rows must be fetched. Digest path, docs/protocol.md#digests."""
 
     def __init__(
-        self, scope: Scope, scan: Scan | None, *, remembers: bool = False, kept: KeptManifest | None = None
+        self,
+        scope: Scope,
+        scan: Scan | None,
+        *,
+        remembers: bool = False,
+        kept: KeptManifest | None = None,
+        imprint: str | None = None,
     ) -> None:
         """`remembers`: a sibling `Staging` stores what came, for a resume. `kept`: what one stored, and was offered
-        as known: buckets that do not come are taken from it."""
+        as known: buckets that do not come are taken from it. `imprint`: of what a clean `scan` holds; where the
+        primary's is the same, nothing else comes."""
     @staticmethod
     def of_waiting(scope: Scope, scan: Scan | None, waiting: Waiting, root: str) -> Comparison:
         """Finished: a manifest that was kept whole, against the cache as it is now. StreamError `waiting` where it does
@@ -338,7 +348,13 @@ class Comparison:
         """Hex: the one digest over scope and table roots."""
     @property
     def primary_rows(self) -> dict[str, int]:
-        """Rows of each source table, expected or not."""
+        """Rows of each source table that was counted, expected or not."""
+    @property
+    def imprint(self) -> str | None:
+        """What the primary gave as the imprint of its manifest."""
+    @property
+    def whole(self) -> bool:
+        """Whether every row of the primary was looked at that may be expected."""
     @property
     def expected(self) -> dict[str, int]: ...
     @property
@@ -371,10 +387,11 @@ class Waiting:
 class StepSpec:
     """What one step of a cursor batch answers: rows of `table`, or nothing for us (BEGIN, COMMIT) when None."""
 
-    def __init__(self, table: str | None, *, typed: bool = False, counts: bool = False) -> None:
+    def __init__(self, table: str | None, *, typed: bool = False, counts: bool = False, imprint: bool = False) -> None:
         """`typed`: each column comes as two, `typeof(c)` and `CAST(c AS BLOB)` (text that is not UTF-8).
         `counts`: rows are (table name, rows of its source table) and fill `Staging.primary_rows`; a third column says
-        how many rows of the table are in the answer, or `Staging.seal` raises StreamError."""
+        how many rows of the table are in the answer, or `Staging.seal` raises StreamError. `imprint`: one row, for
+        `Staging.imprint`."""
 
 @final
 class Staging:
@@ -428,6 +445,9 @@ class Staging:
     def changes(self) -> dict[str, Changes]: ...
     @property
     def primary_rows(self) -> dict[str, int]: ...
+    @property
+    def imprint(self) -> str | None:
+        """Snapshot path: what the primary gave as the imprint of the same moment."""
     @property
     def staged_bytes(self) -> int: ...
     def pending_keys(self, table: str, first: int, count: int) -> list[str]:

@@ -78,7 +78,7 @@ pub fn overlaid(scan: &ScanState, scope: &ScopeParts, table: Table, changed: &Ch
     }
     rows.sort();
     let expected = rows.len() as u64;
-    Ok(Listing { rows, primary_rows: expected })
+    Ok(Listing { rows, primary_rows: None })
 }
 
 #[pyfunction]

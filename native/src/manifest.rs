@@ -25,7 +25,8 @@ const SAME: u8 = 1;
 /// What a finished comparison says about one table.
 #[derive(Default)]
 pub struct Compared {
-    pub primary_rows: u64,
+    /// Rows of the source table; None where they were not counted.
+    pub primary_rows: Option<u64>,
     pub expected: u64,
     /// Rows to fetch, in key order.
     pub wanted: KeyList,
@@ -46,6 +47,8 @@ pub struct Manifest {
     pub scope: ScopeParts,
     pub root: String,
     pub tables: Vec<Compared>,
+    /// The imprint alone told that it is what the scan holds: nothing else came.
+    pub equal: bool,
 }
 
 impl Manifest {
@@ -66,7 +69,7 @@ struct Arriving {
 
 struct TableRoot {
     expected: u64,
-    primary_rows: u64,
+    primary_rows: Option<u64>,
     root: String,
 }
 
@@ -80,6 +83,14 @@ enum Coverage {
 struct Building {
     body: Body,
     tables: Vec<Arriving>,
+    imprint: Option<Imprint>,
+}
+
+/// One digest over all that the manifest lists.
+struct Imprint {
+    text: String,
+    /// Whether every row of the primary was looked at that may be expected.
+    whole: bool,
 }
 
 enum State {
@@ -96,6 +107,9 @@ pub struct Comparison {
     kept: Option<Py<KeptManifest>>,
     state: Mutex<State>,
     came: Mutex<Vec<Came>>,
+    /// The imprint of what the scan holds: the server sends nothing else where its own is the same.
+    known: Option<String>,
+    told: Mutex<Option<Imprint>>,
 }
 
 fn shape(message: impl Into<String>) -> Fault {
@@ -120,7 +134,7 @@ fn number(value: &Value<'_>) -> Outcome<u64> {
 }
 
 impl Arriving {
-    fn root_row(&mut self, expected: u64, primary_rows: u64, root: &[u8]) -> Outcome<()> {
+    fn root_row(&mut self, expected: u64, primary_rows: Option<u64>, root: &[u8]) -> Outcome<()> {
         let root = String::from_utf8_lossy(root).to_ascii_uppercase();
         if self.root.replace(TableRoot { expected, primary_rows, root }).is_some() {
             return Err(shape("the manifest gives one table two roots"));
@@ -230,6 +244,14 @@ impl Building {
         let [table, bucket, count, rows, digest] = row else {
             return Err(shape(format!("a manifest row has {} columns instead of 5", row.len())));
         };
+        if *table == Value::Null {
+            let imprint =
+                Imprint { text: String::from_utf8_lossy(text(digest)?).into_owned(), whole: number(count)? > 0 };
+            if self.imprint.replace(imprint).is_some() {
+                return Err(shape("the manifest has two imprints"));
+            }
+            return Ok(());
+        }
         let table = u8::try_from(number(table)?).ok().and_then(Table::from_number);
         let table = table
             .filter(|table| scope.includes(*table))
@@ -237,10 +259,19 @@ impl Building {
         let arriving = &mut self.tables[usize::from(table.number())];
         let count = number(count)?;
         if *bucket == Value::Null {
-            return arriving.root_row(count, number(rows)?, text(digest)?);
+            let primary_rows = if *rows == Value::Null { None } else { Some(number(rows)?) };
+            return arriving.root_row(count, primary_rows, text(digest)?);
         }
         let bucket = Bucket::from_hex(text(bucket)?).ok_or_else(|| shape("a bucket is not named in hex"))?;
         arriving.bucket_row(scope, bucket, count, text(rows)?, text(digest)?)
+    }
+}
+
+impl Arriving {
+    /// The root that the scan has: the server has the same rows.
+    fn unchanged(&mut self, scope: &ScopeParts, scan: &ScanState, table: Table) {
+        let held = scan.table_in(scope.patterns, table);
+        self.root = Some(TableRoot { expected: held.matching(), primary_rows: None, root: held.root().to_owned() });
     }
 }
 
@@ -382,7 +413,7 @@ pub fn complete(
         rows.sort();
         let mut groups = collect_doubled(table, &rows);
         let expected = rows.len() as u64;
-        let mut compared = Compared { primary_rows: primary_rows.unwrap_or(expected), expected, ..Compared::default() };
+        let mut compared = Compared { primary_rows, expected, ..Compared::default() };
         let buckets =
             bucketize(scope.algorithm, (0..rows.len()).map(|at| (rows.bucket(at), rows.digest(at))).collect());
         roots.push((expected, table_root(scope.algorithm, buckets.into_iter())));
@@ -403,13 +434,13 @@ pub fn complete(
         tables.push(compared);
     }
     let root = scope.root(|table| roots[usize::from(table.number())].clone());
-    Ok((Manifest { scope, root, tables }, doubled))
+    Ok((Manifest { scope, root, tables, equal: false }, doubled))
 }
 
 /// All expected rows of one table, sorted, and how many rows its source table has.
 pub struct Listing {
     pub rows: KeyList,
-    pub primary_rows: u64,
+    pub primary_rows: Option<u64>,
 }
 
 /// A manifest of which every row is there, settled against a scan.
@@ -443,7 +474,7 @@ fn of_listed(
         tables.push(compared);
     }
     let root = scope.root(|table| roots[usize::from(table.number())].clone());
-    Ok(Manifest { scope, root, tables })
+    Ok(Manifest { scope, root, tables, equal: false })
 }
 
 fn kept_rows(waiting: &Waiting, table: Table) -> Outcome<Listing> {
@@ -489,6 +520,16 @@ impl Comparison {
         std::mem::take(&mut *lock(&self.came))
     }
 
+    /// Whether the primary has exactly what the scan holds, by its imprint alone. A scan whose rows are not those of its
+    /// ledger has none.
+    fn equal(&self, building: &Building) -> bool {
+        let told = building.imprint.as_ref().map(|imprint| &imprint.text);
+        self.scan.is_some()
+            && self.known.is_some()
+            && self.known.as_ref() == told
+            && building.tables.iter().all(|table| table.root.is_none())
+    }
+
     fn counts(&self, of: impl Fn(&Compared) -> u64) -> PyResult<BTreeMap<&'static str, u64>> {
         let manifest = self.manifest()?;
         Ok(self.scope.tables().map(|table| (table.name(), of(manifest.table(table)))).collect())
@@ -498,8 +539,14 @@ impl Comparison {
 #[pymethods]
 impl Comparison {
     #[new]
-    #[pyo3(signature = (scope, scan, *, remembers = false, kept = None))]
-    fn new(scope: &Scope, scan: Option<&Scan>, remembers: bool, kept: Option<Py<KeptManifest>>) -> Self {
+    #[pyo3(signature = (scope, scan, *, remembers = false, kept = None, imprint = None))]
+    fn new(
+        scope: &Scope,
+        scan: Option<&Scan>,
+        remembers: bool,
+        kept: Option<Py<KeptManifest>>,
+        imprint: Option<String>,
+    ) -> Self {
         let arriving = || Arriving { came: remembers.then(Vec::new), ..Arriving::default() };
         let tables = (0..TABLES).map(|_| arriving()).collect();
         Self {
@@ -507,7 +554,9 @@ impl Comparison {
             scan: scan.map(|scan| Arc::clone(&scan.state)),
             kept,
             came: Mutex::default(),
-            state: Mutex::new(State::Building(Box::new(Building { body: Body::new(), tables }))),
+            state: Mutex::new(State::Building(Box::new(Building { body: Body::new(), tables, imprint: None }))),
+            known: imprint,
+            told: Mutex::default(),
         }
     }
 
@@ -521,7 +570,7 @@ impl Comparison {
             return Err(Fault::stream("waiting", "the rows that wait do not add up to their root").into());
         }
         let state = Mutex::new(State::Finished(Arc::new(manifest)));
-        Ok(Self { scope, scan, kept: None, came: Mutex::default(), state })
+        Ok(Self { scope, scan, kept: None, came: Mutex::default(), state, known: None, told: Mutex::default() })
     }
 
     /// The rows that are proven, laid over by those that changed since: (table, key, hex digests of its rows now).
@@ -547,7 +596,7 @@ impl Comparison {
             of_listed(scope, Some(&scan), |table| overlaid(&scan, &scope, table, &changed[usize::from(table.number())]))
         })?;
         let state = Mutex::new(State::Finished(Arc::new(manifest)));
-        Ok(Self { scope, scan: Some(scan), kept: None, came: Mutex::default(), state })
+        Ok(Self { scope, scan: Some(scan), kept: None, came: Mutex::default(), state, known: None, told: Mutex::default() })
     }
 
     #[pyo3(signature = (*chunks))]
@@ -576,6 +625,14 @@ impl Comparison {
             };
             let body = std::mem::replace(&mut building.body, Body::new());
             body.finish(&mut |event| building.take(&self.scope, event))?;
+            let equal = self.equal(&building);
+            if let Some(scan) = self.scan.as_deref().filter(|_| equal) {
+                let included = Table::ALL.into_iter().zip(&mut building.tables);
+                included
+                    .filter(|(table, _)| self.scope.includes(*table))
+                    .for_each(|(table, arriving)| arriving.unchanged(&self.scope, scan, table));
+            }
+            *lock(&self.told) = building.imprint.take();
             let mut tables = Vec::with_capacity(TABLES);
             let mut roots = Vec::with_capacity(TABLES);
             for (table, mut arriving) in Table::ALL.into_iter().zip(building.tables) {
@@ -593,7 +650,7 @@ impl Comparison {
                 tables.push(compared);
             }
             let root = self.scope.root(|table| roots[usize::from(table.number())].clone());
-            *state = State::Finished(Arc::new(Manifest { scope: self.scope, root, tables }));
+            *state = State::Finished(Arc::new(Manifest { scope: self.scope, root, tables, equal }));
             Ok(())
         })
     }
@@ -605,7 +662,19 @@ impl Comparison {
 
     #[getter]
     fn primary_rows(&self) -> PyResult<BTreeMap<&'static str, u64>> {
-        self.counts(|table| table.primary_rows)
+        let manifest = self.manifest()?;
+        let rows = self.scope.tables().filter_map(|table| Some((table.name(), manifest.table(table).primary_rows?)));
+        Ok(rows.collect())
+    }
+
+    #[getter]
+    fn imprint(&self) -> Option<String> {
+        lock(&self.told).as_ref().map(|imprint| imprint.text.clone())
+    }
+
+    #[getter]
+    fn whole(&self) -> bool {
+        lock(&self.told).as_ref().is_some_and(|imprint| imprint.whole)
     }
 
     #[getter]

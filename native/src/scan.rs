@@ -23,6 +23,9 @@ const NAMED: usize = 20;
 /// A table of at most this many listed rows is one entry of the known buckets.
 const SMALL_TABLE: u64 = 64;
 
+/// Bytes of `:episode:` and a UUID, the right of a scoped key.
+const OWNER_PART: usize = 45;
+
 /// The tables of one file, open for reading.
 pub struct Reader {
     data: [Option<ReadBytes>; TABLES],
@@ -346,6 +349,16 @@ impl ScanTable {
         (!self.root.is_empty()).then_some(self.root.as_str())
     }
 
+    /// Rows that match, refused ones included.
+    pub fn matching(&self) -> u64 {
+        self.matching
+    }
+
+    /// Root over the rows that match; '' for none.
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
     /// Whether the table is told in one entry: its root.
     pub fn is_whole(&self) -> bool {
         self.dirty.is_empty() && self.matching <= SMALL_TABLE
@@ -430,6 +443,25 @@ fn owned_by_pattern(reader: &Reader, key: &[u8]) -> Outcome<bool> {
         Owner::Pattern(_) => Ok(true),
         Owner::Bare(_) => Ok(has(Table::Patterns)? && !has(Table::Episodes)?),
         Owner::Episode(_) | Owner::None => Ok(false),
+    }
+}
+
+/// Whether a proof comes upon an embedding of this key by itself, as long as it is expected (`statements._reaching`): by
+/// its owner, or because ids like it are all read. An owner that is gone leaves a bare UUID without one.
+fn is_reached(key: &str) -> bool {
+    match embedding_owner(key) {
+        Owner::Episode(_) | Owner::Pattern(_) => {
+            let scope = &key[..key.len().saturating_sub(OWNER_PART)];
+            key.starts_with("episode_")
+                || key.starts_with("pattern_")
+                || scope.starts_with("emb_") && ![":episode:", ":pattern:"].iter().any(|mark| scope.contains(mark))
+        }
+        Owner::Bare(_) => false,
+        Owner::None => {
+            let hexadecimal = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+            let start = key.as_bytes();
+            !key.starts_with("emb_") && !(start.len() > 1 && start[..2].iter().all(hexadecimal))
+        }
     }
 }
 
@@ -631,6 +663,22 @@ impl Scan {
             }
         }
         Ok(format!("[{}]", parts.join(",")))
+    }
+
+    fn beside_keys(&self, py: Python<'_>, scope: &Scope) -> PyResult<Vec<String>> {
+        let scope = scope.parts;
+        detached(py, || {
+            let mut keys = Vec::new();
+            self.state.reader.ledger(Table::Embeddings, |key, entry| {
+                let raw = if entry.flag == REFUSED { entry.raw_key } else { key.as_bytes() };
+                let sought = entry.flag == REFUSED || entry.flag == PROVED && !is_reached(key);
+                if sought && self.state.in_scope(&scope, Table::Embeddings, raw)? {
+                    keys.push(hex_upper(raw));
+                }
+                Ok(())
+            })?;
+            Ok(keys)
+        })
     }
 
     #[pyo3(signature = (table, after, limit))]

@@ -22,6 +22,7 @@ const MARK: &[u8; 16] = b"storage-sync w1\n";
 const DIGEST: usize = 16;
 /// Place of the manifest, length of the manifest, length of the note, digest over all three and their bytes.
 const TAIL: usize = 8 + 8 + 8 + DIGEST;
+const NOT_COUNTED: u64 = u64::MAX;
 const MOST_ROW: usize = 1 << 30;
 /// Nobody but the owner may write it; the caller gives it the cache's mode.
 const PRIVATE: u32 = 0o600;
@@ -33,7 +34,8 @@ fn damaged(what: &str) -> Fault {
 /// The manifest of one table.
 #[derive(Default)]
 pub struct Listed {
-    pub primary_rows: u64,
+    /// Rows of the source table; None where they were not counted.
+    pub primary_rows: Option<u64>,
     /// Every expected row, sorted.
     pub rows: KeyList,
 }
@@ -85,7 +87,7 @@ impl Spool {
                 append_row(&mut rows, &listed.rows.key(index), &listed.rows.digest(index));
             }
             manifest.push(table.number());
-            manifest.extend_from_slice(&listed.primary_rows.to_le_bytes());
+            manifest.extend_from_slice(&listed.primary_rows.unwrap_or(NOT_COUNTED).to_le_bytes());
             manifest.extend_from_slice(&(rows.len() as u64).to_le_bytes());
             manifest.extend_from_slice(&rows);
         }
@@ -105,7 +107,7 @@ impl Spool {
 const NO_LINK: i32 = libc::O_NOFOLLOW | libc::O_CLOEXEC;
 
 /// Every expected row of a table, out of the buckets of a manifest that left none out.
-pub fn listed_of(table: Table, primary_rows: u64, came: &[Came]) -> Outcome<Listed> {
+pub fn listed_of(table: Table, primary_rows: Option<u64>, came: &[Came]) -> Outcome<Listed> {
     let mut rows = KeyList::new();
     for (_, _, data) in came.iter().filter(|(owner, _, _)| *owner == table) {
         let found = rows_of(data).ok_or_else(|| damaged("a bucket is no list of rows"))?;
@@ -214,7 +216,7 @@ fn parse(mut manifest: &[u8]) -> Outcome<Vec<Option<Listed>>> {
         let found: Vec<(&[u8], Digest)> = rows_of(data).ok_or_else(short)?;
         found.into_iter().for_each(|(key, digest)| rows.push(key, digest, 0));
         rows.sort();
-        tables[usize::from(table.number())] = Some(Listed { primary_rows: number(primary_rows), rows });
+        tables[usize::from(table.number())] = Some(Listed { primary_rows: Some(number(primary_rows)).filter(|rows| *rows != NOT_COUNTED), rows });
         manifest = rest;
     }
     Ok(tables)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from storage_sync.checks.facts import KEYS_SHOWN, CheckScope, FileFacts, TableFacts
+from storage_sync.reports.document import rfc3339
 from storage_sync.reports.sentences import plural
 from storage_sync.values.outcome import Check, CheckStatus
 
@@ -25,7 +26,7 @@ def all_checks(
         _of_part(scope, _latest(tables, why_unknown)),
         _of_part(scope, _patterns(scope, tables, why_unknown)),
         _orphans(scope, file),
-        _of_part(scope, _digests(tables, why_unknown)),
+        _of_part(scope, _digests(scope, tables, why_unknown)),
         _vectors(scope, file),
     )
 
@@ -73,7 +74,8 @@ def _episode_count(scope: CheckScope, tables: Mapping[str, TableFacts] | None, w
     if tables is None:
         return _unknown("episode_count", why)
     facts = tables["episodes"]
-    expected = min(scope.window, facts.primary) if scope.part is None else facts.expected
+    counted = facts.primary is not None and scope.part is None
+    expected = min(scope.window, facts.primary) if facts.primary is not None and counted else facts.expected
     present = _present(facts)
     passes = present + facts.refused == expected
     return Check(
@@ -107,7 +109,9 @@ def _patterns(scope: CheckScope, tables: Mapping[str, TableFacts] | None, why: s
     if tables is None:
         return _unknown(name, why)
     both = [tables["patterns"], tables["heuristics"]]
-    expected = sum(facts.primary if scope.part is None else facts.expected for facts in both)
+    expected = sum(
+        facts.primary if facts.primary is not None and scope.part is None else facts.expected for facts in both
+    )
     present, refused = sum(map(_present, both)), sum(facts.refused for facts in both)
     passes = present + refused == expected
     keys: Sequence[str] = [key for facts in both for key in facts.keys]
@@ -136,7 +140,7 @@ def _orphans(scope: CheckScope, file: FileFacts) -> Check:
     )  # fmt: skip
 
 
-def _digests(tables: Mapping[str, TableFacts] | None, why: str) -> Check:
+def _digests(scope: CheckScope, tables: Mapping[str, TableFacts] | None, why: str) -> Check:
     name = "content_digests"
     if tables is None:
         return _unknown(name, why)
@@ -147,6 +151,8 @@ def _digests(tables: Mapping[str, TableFacts] | None, why: str) -> Check:
         refused = sum(facts.refused for facts in tables.values())
         told = f"{plural(equal, 'row')} equal by digest"
         detail = ", ".join(part for part in (told, _rejected(refused)) if part)
+        if scope.audited_at is not None and scope.embeddings:
+            detail += f"; embeddings that no owner leads to: those of the audit of {rfc3339(scope.audited_at)}"
         return Check(name, CheckStatus.PASS, expected, equal, detail)
     parts = []
     for table, facts in tables.items():

@@ -15,7 +15,8 @@ KEYS_SHOWN = 20
 class TableFacts:
     """Expected rows of one table, each in exactly one of: missing, differing, equal, refused (rejected)."""
 
-    primary: int
+    primary: int | None
+    """Rows of the source table; None where they were not counted."""
     expected: int
     missing: int
     differing: int
@@ -53,6 +54,8 @@ class CheckScope:
     embeddings: bool
     part: Part | None = None
     """The only rows that were compared with the primary; what the file alone says is of all of it."""
+    audited_at: float | None = None
+    """When embeddings that nothing leads to were last looked for; None: in this comparison."""
 
 
 def in_scope(table: str, scope: CheckScope) -> bool:

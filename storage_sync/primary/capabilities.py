@@ -9,7 +9,15 @@ import orjson
 
 from storage_sync.primary import schema as schema_module
 from storage_sync.primary.binding import STATE
-from storage_sync.primary.schema import BESIDE_TABLES, METADATA_TABLE, REVISION_TABLE, SEEKS, Schema, names_to_look_for
+from storage_sync.primary.schema import (
+    BESIDE_TABLES,
+    METADATA_TABLE,
+    REVISION_TABLE,
+    SEEKS,
+    UNIQUE,
+    Schema,
+    names_to_look_for,
+)
 from storage_sync.values.errors import PrimaryRefused
 
 # What a manifest needs besides a digest function: the canonical text and the keys.
@@ -75,17 +83,20 @@ SELECT json_object(
  'seeks',(SELECT json_group_array(s.key) FROM json_each(:seeks) s WHERE EXISTS(
    SELECT 1 FROM pragma_index_list(json_extract(s.value,'$[0]')) l JOIN pragma_index_info(l.name) i
    WHERE l.partial=0 AND i.seqno=0 AND i.name=json_extract(s.value,'$[1]'))),
+ 'unique',(SELECT json_group_array(u.key) FROM json_each(:unique) u WHERE EXISTS(
+   SELECT 1 FROM pragma_index_list(json_extract(u.value,'$[0]')) l WHERE l."unique"=1 AND l.partial=0
+   AND (SELECT group_concat(i.name) FROM pragma_index_info(l.name) i)=json_extract(u.value,'$[1]'))),
  'keyless',(SELECT count(*) FROM pragma_table_info('episodes') WHERE name='episode_id' AND "notnull"=0),
  'tables',(SELECT json_group_object(have.n,json_array(have.kind='table' AND have.wr=0,
    (SELECT group_concat(c.value) FROM json_each(want.c) c
      WHERE c.value NOT IN (SELECT name FROM pragma_table_info(have.n)))))
   FROM have LEFT JOIN want ON want.n=have.n))
 """.strip()
-"""One text cell: {sqlite, state, foreign_keys, seeks, keyless, tables}; `tables` by name: [has a rowid, absent columns
-joined by commas or null].
+"""One text cell: {sqlite, state, foreign_keys, seeks, unique, keyless, tables}; `tables` by name: [has a rowid, absent
+columns joined by commas or null].
 
 `:want` is an object of table name to the columns that we read; only what deviates is answered, so that the first
-contact stays small. `:seeks` is `SEEKS`, answered by their numbers.
+contact stays small. `:seeks` is `SEEKS` and `:unique` is `UNIQUE`, answered by their numbers.
 """
 
 
@@ -94,6 +105,7 @@ def probe_arguments() -> dict[str, str]:
         "want": orjson.dumps(names_to_look_for()).decode(),
         "beside": orjson.dumps(BESIDE_TABLES).decode(),
         "seeks": orjson.dumps(SEEKS).decode(),
+        "unique": orjson.dumps(UNIQUE).decode(),
     }
 
 
@@ -110,6 +122,7 @@ def read_probe(cell: object) -> tuple[Schema, str, str, bool | None]:
         }
         rowids = frozenset(name for name, entry in tables.items() if entry[0])
         seeks = frozenset(SEEKS[number] for number in found["seeks"])
+        unique = frozenset(UNIQUE[number][0] for number in found["unique"])
         keyless = bool(found["keyless"])
         version, keys = str(found["sqlite"]), found["foreign_keys"]
         state = str(found["state"])
@@ -121,6 +134,7 @@ def read_probe(cell: object) -> tuple[Schema, str, str, bool | None]:
         late=late,
         rowids=rowids,
         seeks=seeks,
+        unique=unique,
         revisions=REVISION_TABLE in tables,
         metadata=METADATA_TABLE in tables,
         keyless=keyless,

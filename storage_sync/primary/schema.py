@@ -114,6 +114,9 @@ SEEKS = (
 )
 """Tables that are entered by a column of an index; without the index the same question would scan the table."""
 
+UNIQUE = (("episodes", "episode_id"), ("patterns", "pattern_id"))
+"""Tables whose rows are families of their own, with the column that names each once."""
+
 REQUIRED = ("episodes", "patterns", "heuristics")
 """Without these it is not a do-memory primary; the others came later and count as empty when absent."""
 
@@ -172,6 +175,8 @@ class Schema:
     """Tables that have a rowid (not a view, not WITHOUT ROWID)."""
     seeks: frozenset[tuple[str, str]] = frozenset()
     """Of `SEEKS`, the columns that an index begins with."""
+    unique: frozenset[str] = frozenset()
+    """Of `UNIQUE`, the tables in which a unique index holds that."""
     revisions: bool = False
     """Whether `episode_revisions` exists."""
     metadata: bool = False

@@ -36,6 +36,8 @@ from storage_sync.primary.capabilities import (
     read_probe,
 )
 from storage_sync.primary.errors import NOT_LIBSQL_HINT, NoCursor, PrimaryChanged, TooLarge, UndecodableText
+from storage_sync.primary.manifest import imprint as imprint_alone
+from storage_sync.primary.manifest import manifest, reaches
 from storage_sync.primary.schema import Projection
 from storage_sync.primary.urls import Address, parse, refuse_plain
 from storage_sync.values.errors import InternalError, PrimaryRefused, PrimarySchema, StorageSyncError
@@ -150,8 +152,14 @@ class Source(Protocol):
         """What stands above marks that this primary gave, at one instant; only where `probe().digest` is the scope's.
         `starts`: keys of episodes of which it shall say when they began."""
 
-    def manifest(self, scope: Wanted, known: str) -> AsyncGenerator[bytes, None]:
-        """Body for `Comparison.feed`; only where `probe().digest` is not None, and is the scope's."""
+    def manifest(
+        self, scope: Wanted, known: str, *, imprint: str = "", beside: Sequence[str] | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """Body for `Comparison.feed`; only where `probe().digest` is not None, and is the scope's.
+
+        `imprint`: of the rows that are there; the primary sends no more than its own where it is the same. `beside`:
+        keys of the embeddings that nothing leads to, no others of which are then looked for; None: all are.
+        """
 
     def snapshot(self, scope: Wanted, *, typed: bool = False) -> tuple[list[StepSpec], AsyncGenerator[bytes, None]]:
         """All expected rows and the counts, in one read transaction. Needs `probe` before; not for files."""
@@ -370,15 +378,22 @@ class RemoteSource:
         asked, answer = await self.client.pipeline(requests, purpose=Purpose.FOLLOW)
         return above.read_above(values(answer, 4), projection, capabilities.schema, index_of(asked))
 
-    async def manifest(self, scope: Wanted, known: str) -> AsyncGenerator[bytes, None]:
+    async def manifest(
+        self, scope: Wanted, known: str, *, imprint: str = "", beside: Sequence[str] | None = None
+    ) -> AsyncGenerator[bytes, None]:
         from storage_sync.primary.hrana import execute_request, statement
+        from storage_sync.primary.pages import key_list
 
         capabilities = await self.probe()
         if capabilities.digest != scope.digest:
             raise InternalError(f"the primary digests with {capabilities.digest}, not with {scope.digest}")
-        sql = bound(statements.manifest(projection_of(scope), capabilities.schema, scope.digest))
-        arguments: dict[str, str | int] = {"known": known, "state": capabilities.state}
-        if known != "[]" or not self.client.has_cursor:
+        projection, schema = projection_of(scope), capabilities.schema
+        whole = beside is None or not reaches(projection, schema)
+        sql = bound(manifest(projection, schema, scope.digest, whole=whole))
+        arguments: dict[str, str | int] = {"known": known, "imprint": imprint, "state": capabilities.state}
+        if beside is not None and not whole:
+            arguments["beside"] = key_list(beside)
+        if known != "[]" or imprint or not self.client.has_cursor:
             # Mostly few buckets have moved: one request. When many have, the server says so at once.
             with suppress(TooLarge):
                 yield await self._one(execute_request(sql, arguments), Purpose.PROOF)
@@ -403,6 +418,9 @@ class RemoteSource:
                 reads.append((table, sql))
         steps = [StepSpec(None)]
         steps += [StepSpec(table, typed=typed and table is not None, counts=table is None) for table, _ in reads]
+        if capabilities.digest == scope.digest and scope.part is None:
+            reads.append((None, bound(imprint_alone(projection, schema, scope.digest))))
+            steps.append(StepSpec(None, imprint=True))
         return [*steps, StepSpec(None)], self._snapshot_body(capabilities, projection, reads, typed)
 
     async def _snapshot_body(
@@ -658,7 +676,9 @@ class LocalSource:
     async def above(self, scope: Wanted, before: Marks, starts: Sequence[str]) -> Above:
         raise InternalError("a file: primary has no digest functions")
 
-    def manifest(self, scope: Wanted, known: str) -> AsyncGenerator[bytes, None]:
+    def manifest(
+        self, scope: Wanted, known: str, *, imprint: str = "", beside: Sequence[str] | None = None
+    ) -> AsyncGenerator[bytes, None]:
         raise InternalError("a file: primary has no digest functions")
 
     def snapshot(self, scope: Wanted, *, typed: bool = False) -> tuple[list[StepSpec], AsyncGenerator[bytes, None]]:

@@ -8,7 +8,6 @@ of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 from storage_sync.primary.schema import (
@@ -22,7 +21,6 @@ from storage_sync.primary.schema import (
     Projection,
     Schema,
 )
-from storage_sync.values.outcome import TABLES
 
 DIGESTS = {
     "sha3-256": "sha3({},256)",
@@ -45,46 +43,13 @@ Form = Literal["key", "typed"]
 
 WINDOW_IDS = "SELECT id FROM w"
 
-_UUID = (
+UUID = (
     "(length({0})=36 AND {0} NOT GLOB '*[^0-9a-f-]*' AND length(replace({0},'-',''))=32"
     " AND substr({0},9,1)||substr({0},14,1)||substr({0},19,1)||substr({0},24,1)='----')"
 )
-_TAIL = "substr(x.item_id,-36)"
-_SCOPED = "(substr(x.item_id,-45,9)=':{}:' AND " + _UUID.format(_TAIL) + ")"
-_DIGESTS_OF_ROWS = "group_concat(d,'')"
-_DIGESTS_OF_BUCKETS = "group_concat(b||d,'')"
-_KEYS = (
-    "keys(v) AS MATERIALIZED (SELECT CAST(unhex(value) AS TEXT) FROM json_each(:keys)"
-    " UNION ALL SELECT unhex(value) FROM json_each(:keys))"
-)
-"""The wanted keys as text and as blobs: a TEXT column keeps a blob that somebody put there."""
-
-
+TAIL = "substr(x.item_id,-36)"
+SCOPED = "(substr(x.item_id,-45,9)=':{}:' AND " + UUID.format(TAIL) + ")"
 # ---------------------------------------------------------------------------------------------- fragments
-
-
-EPISODE_SEEK = ("episodes", "episode_id")
-_FAMILY: Mapping[str, tuple[tuple[tuple[str, str], ...], str, str]] = {
-    "episodes": ((EPISODE_SEEK,), "{}", "x.episode_id=e.id"),
-    "summaries": ((("episode_summaries", "episode_id"),), "{}", "x.episode_id=e.id"),
-    "relationships": (
-        (("episode_relationships", "from_episode_id"),),
-        "{}",
-        "x.from_episode_id=e.id AND +x.to_episode_id IN (SELECT id FROM w)",
-    ),
-    "recommendation_sessions": ((("recommendation_sessions", "episode_id"),), "{}", "x.episode_id=e.id"),
-    "recommendation_feedback": (
-        (("recommendation_sessions", "episode_id"), ("recommendation_feedback", "session_id")),
-        "recommendation_sessions s CROSS JOIN {} ON x.session_id=s.session_id",
-        "s.episode_id=e.id",
-    ),
-    "episode_pattern_relationships": (
-        (("episode_pattern_relationships", "episode_id"),),
-        "{}",
-        "x.episode_id=e.id AND +x.pattern_id IN (SELECT pattern_id FROM patterns)",
-    ),
-}
-"""Of each table of an episode's family: the indexes that lead to its rows, how it is joined, and on what."""
 
 
 def window(projection: Projection) -> str:
@@ -163,19 +128,19 @@ def _expected_embedding(projection: Projection, episodes: str) -> str:
     The window is named once, and in a WHEN, where NULL counts as no: else each look into it would read a row.
     """
     pattern = "{} IN (SELECT pattern_id FROM patterns)" if projection.patterns else "0"
-    of_episode, of_pattern = _SCOPED.format("episode"), _SCOPED.format("pattern")
+    of_episode, of_pattern = SCOPED.format("episode"), SCOPED.format("pattern")
     return (
         "CASE"
         f" WHEN x.item_type='pattern' THEN {pattern.format('x.item_id')}"
         " WHEN x.item_type NOT IN ('embedding','episode') THEN 1"
         " WHEN CASE"
         " WHEN x.item_type='episode' THEN x.item_id"
-        f" WHEN {of_episode} THEN {_TAIL}"
-        f" WHEN {_UUID.format('x.item_id')} AND x.item_id IN (SELECT episode_id FROM episodes) THEN x.item_id"
+        f" WHEN {of_episode} THEN {TAIL}"
+        f" WHEN {UUID.format('x.item_id')} AND x.item_id IN (SELECT episode_id FROM episodes) THEN x.item_id"
         f" END IN ({episodes}) THEN 1"
         f" WHEN x.item_type='episode' OR {of_episode} THEN 0"
-        f" WHEN {of_pattern} THEN {pattern.format(_TAIL)}"
-        f" WHEN NOT {_UUID.format('x.item_id')} THEN 1"
+        f" WHEN {of_pattern} THEN {pattern.format(TAIL)}"
+        f" WHEN NOT {UUID.format('x.item_id')} THEN 1"
         " WHEN x.item_id IN (SELECT episode_id FROM episodes) THEN 0"
         f" WHEN x.item_id IN (SELECT pattern_id FROM patterns) THEN {1 if projection.patterns else 0}"
         " ELSE 1 END"
@@ -289,89 +254,6 @@ def row_count(table: str, schema: Schema, *, stock: bool = False) -> str:
     return "+".join(counts) or "0"
 
 
-# ----------------------------------------------------------------------------------------------- manifest
-
-
-def manifest(projection: Projection, schema: Schema, digest: str) -> str:
-    """One statement with one parameter, `:known` (JSON [[table number, bucket or '', digest], …]).
-
-    Rows (t INTEGER, b TEXT|NULL, n INTEGER, x TEXT, d TEXT): for each table of the projection its root
-    (t, NULL, expected rows, rows of the source table, root); each bucket that is not known
-    (t, b, rows, 'KEY:DIGEST,…' in key order, digest); each known bucket that is gone (t, b, 0, '', '').
-    One statement is one snapshot. Ordering happens in subqueries: the server's parser has no ORDER BY in aggregates.
-    An IN stands in a WHEN, where NULL counts as no: else a row is read for each look into its list.
-    `b` lies in the order of its groups, so `r` sorts it no second time.
-    """
-    families = _families(projection, schema)
-    selects = [_of_families(families, projection, schema, digest)] if families else []
-    selects += [
-        f"SELECT {_digested(table, schema, digest)} FROM {place}"
-        for table in projection.tables
-        if table not in families and (place := _expected_rows(table, projection, schema)) is not None
-    ]
-    counts = ",".join(f"({TABLES.index(table)},{row_count(table, schema)})" for table in projection.tables)
-    return (
-        f"WITH {window(projection)},"
-        "known(t,b,d) AS MATERIALIZED (SELECT json_extract(value,'$[0]'),json_extract(value,'$[1]'),"
-        "json_extract(value,'$[2]') FROM json_each(:known)),"
-        f"m(t,k,d) AS NOT MATERIALIZED ({' UNION ALL '.join(selects)}),"
-        "b(t,b,n,x,d) AS MATERIALIZED (SELECT t,b,count(*),group_concat(k||':'||d,','),"
-        f"{half(digest, _DIGESTS_OF_ROWS)}"
-        " FROM (SELECT t,substr(k,-4) AS b,k,d FROM m ORDER BY t,b,k,d) GROUP BY t,b),"
-        f"r(t,n,d) AS MATERIALIZED (SELECT t,sum(n),{half(digest, _DIGESTS_OF_BUCKETS)}"
-        " FROM b GROUP BY t),"
-        f"s(t,c) AS MATERIALIZED (VALUES {counts})"
-        " SELECT s.t AS t,NULL AS b,coalesce(r.n,0) AS n,CAST(s.c AS TEXT) AS x,coalesce(r.d,'') AS d"
-        " FROM s LEFT JOIN r ON r.t=s.t"
-        " UNION ALL SELECT t,b,n,x,d FROM b WHERE CASE"
-        " WHEN t IN (SELECT known.t FROM known JOIN r ON r.t=known.t AND r.d=known.d WHERE known.b='') THEN 0"
-        " WHEN (t,b,d) IN (SELECT t,b,d FROM known) THEN 0 ELSE 1 END"
-        " UNION ALL SELECT t,b,0,'','' FROM known WHERE CASE"
-        " WHEN b='' THEN 0 WHEN (t,b) IN (SELECT t,b FROM b) THEN 0 ELSE 1 END"
-    )
-
-
-def _digested(table: str, schema: Schema, digest: str) -> str:
-    """Number of the table, key and source digest of a row `x`."""
-    number, named = TABLES.index(table), f"hex({key(table)}) AS k"
-    return f"{number} AS t,{named},{half(digest, canonical(table, schema))} AS d"
-
-
-def _expected_rows(table: str, projection: Projection, schema: Schema) -> str | None:
-    """The expected rows of one table as a FROM clause; needs `w`."""
-    place = relation(table, schema)
-    if place is None:
-        return None
-    wanted = expected(table, projection, schema)
-    if table == "embeddings" and schema.item_index and not schema.multi_dimension and "embeddings" in schema.rowids:
-        # whose it is stands in the index, so the long rows of others are not touched
-        return f"(SELECT x.rowid AS r FROM {place} WHERE {wanted}) c CROSS JOIN {place} ON x.rowid=c.r"
-    return f"{place} WHERE {wanted}"
-
-
-def _families(projection: Projection, schema: Schema) -> dict[str, str]:
-    """FROM clauses of the rows that hang on an episode `e.id` of the window, by table, where an index leads to them."""
-    if EPISODE_SEEK not in schema.seeks or schema.keyless:
-        return {}
-    found: dict[str, str] = {}
-    for table, (seeks, joined, condition) in _FAMILY.items():
-        place = relation(table, schema)
-        if table in projection.tables and place is not None and schema.seeks.issuperset(seeks):
-            of_part = f" AND {part(key(table), *projection.part)}" if projection.part is not None else ""
-            found[table] = f"{joined.format(place)} WHERE {condition}{of_part}"
-    return found
-
-
-def _of_families(families: Mapping[str, str], projection: Projection, schema: Schema, digest: str) -> str:
-    """(t, k, d) of the rows of whole families: the window is walked once for all their tables."""
-    rows = " UNION ALL ".join(f"SELECT {_digested(table, schema, digest)} FROM {f}" for table, f in families.items())
-    return (
-        "SELECT json_extract(j.value,'$[0]') AS t,json_extract(j.value,'$[1]') AS k,json_extract(j.value,'$[2]') AS d"
-        " FROM (SELECT DISTINCT id FROM w) e"
-        f" CROSS JOIN json_each((SELECT json_group_array(json_array(t,k,d)) FROM ({rows}))) j"
-    )
-
-
 def counts(projection: Projection, schema: Schema, *, announcing: bool = False) -> str:
     """(cache table, rows of its source table) for each table of the projection; `announcing`: and expected rows."""
     selects = []
@@ -445,18 +327,29 @@ def _among(table: str, schema: Schema, columns: str) -> str | None:
     place = relation(table, schema)
     if place is None:
         return None
-    if table != "embeddings":
-        found = f"{key(table)} IN (SELECT v FROM keys)"
-        return f"WITH {_KEYS} SELECT {columns} FROM {place} WHERE {found}{_order(table, schema)}"
-    # The key is computed, so the index on item_id is entered by every id that could have given it.
-    return (
-        f"WITH {_KEYS},texts(v) AS (SELECT v FROM keys"
-        " UNION SELECT substr(v,9) FROM keys WHERE substr(v,1,8) IN ('episode_','pattern_')"
-        " UNION SELECT substr(v,instr(v,':')+1) FROM keys WHERE typeof(v)='text' AND instr(v,':')>0),"
-        "ids(v) AS MATERIALIZED (SELECT v FROM texts UNION SELECT CAST(v AS BLOB) FROM texts)"
-        f" SELECT {columns} FROM {place} WHERE x.item_id IN (SELECT v FROM ids)"
-        f" AND ({key(table)}) IN (SELECT v FROM keys){_order(table, schema)}"
+    tables, found = sought(table, ":keys")
+    return f"WITH {','.join(tables)} SELECT {columns} FROM {place} WHERE {found}{_order(table, schema)}"
+
+
+def sought(table: str, keys: str) -> tuple[list[str], str]:
+    """Whether a row `x` has one of the source keys of a parameter, a JSON array of hex: `WITH` tables, and a condition.
+
+    Keys are sought as text and as blobs: a TEXT column keeps a blob that somebody put there.
+    """
+    wanted = (
+        f"keys(v) AS MATERIALIZED (SELECT CAST(unhex(value) AS TEXT) FROM json_each({keys})"
+        f" UNION ALL SELECT unhex(value) FROM json_each({keys}))"
     )
+    if table != "embeddings":
+        return [wanted], f"{key(table)} IN (SELECT v FROM keys)"
+    # The key is computed, so the index on item_id is entered by every id that could have given it.
+    texts = (
+        "texts(v) AS (SELECT v FROM keys"
+        " UNION SELECT substr(v,9) FROM keys WHERE substr(v,1,8) IN ('episode_','pattern_')"
+        " UNION SELECT substr(v,instr(v,':')+1) FROM keys WHERE typeof(v)='text' AND instr(v,':')>0)"
+    )
+    ids = "ids(v) AS MATERIALIZED (SELECT v FROM texts UNION SELECT CAST(v AS BLOB) FROM texts)"
+    return [wanted, texts, ids], f"x.item_id IN (SELECT v FROM ids) AND ({key(table)}) IN (SELECT v FROM keys)"
 
 
 def stock_by_keys(table: str, schema: Schema, count: int, form: Form) -> str | None:
@@ -514,7 +407,7 @@ def in_window(projection: Projection) -> str:
 
 def rewritten(schema: Schema) -> str | None:
     """Hex of the source keys of embeddings that were written before their episode was, by the primary's seconds."""
-    owner = f"CASE WHEN x.item_type='episode' THEN x.item_id WHEN {_SCOPED.format('episode')} THEN {_TAIL} END"
+    owner = f"CASE WHEN x.item_type='episode' THEN x.item_id WHEN {SCOPED.format('episode')} THEN {TAIL} END"
     selects = [
         f"SELECT hex({key('embeddings')}) FROM {name} x JOIN episodes e ON e.episode_id={owner}"
         " WHERE e.created_at>x.created_at"

@@ -72,6 +72,7 @@ def proof_json(proof: Proof) -> dict[str, object]:
         "epoch": proof.epoch,
         "at": rfc3339(proof.at),
         "refused": proof.refused,
+        "audited_at": rfc3339(proof.audited_at) if proof.audited_at is not None else None,
     }
 
 
@@ -82,7 +83,8 @@ def followed_json(followed: Followed | None, proof: Proof | None) -> dict[str, o
 
 
 def counts_json(counts: TableCounts) -> dict[str, object]:
-    """Rows of one table; `beyond` only where do-memory itself cached rows outside the window."""
+    """Rows of one table; `beyond` only where do-memory itself cached rows outside the window, `as_of` where the source
+    table was not counted by this run: when it last was."""
     shape: dict[str, object] = {
         "primary": counts.primary,
         "expected": counts.expected,
@@ -90,6 +92,8 @@ def counts_json(counts: TableCounts) -> dict[str, object]:
         "cache_only": counts.cache_only,
         "refused": counts.refused,
     }
+    if counts.as_of is not None:
+        shape["as_of"] = rfc3339(counts.as_of)
     return shape | ({"beyond": counts.beyond} if counts.beyond else {})
 
 

@@ -16,6 +16,7 @@ from storage_sync.cache.waiting_rows import Kept, WaitingNote
 from storage_sync.files.ownership import why_not_kept
 from storage_sync.primary.source import LogStand
 from storage_sync.sync import guard
+from storage_sync.sync.audit import Question, question
 from storage_sync.sync.context import CLIENT_DIGEST, PAGE, Context, Projection
 from storage_sync.sync.inspection import Look
 from storage_sync.sync.stage import Staged, Stager, Target, staged_from
@@ -44,6 +45,8 @@ class Compared:
     look: Look
     projection: Projection
     staged: Staged
+    audited_at: float | None = None
+    """When every row of the primary was last looked at, UTC epoch seconds; None: not known."""
     waited: WaitingNote | None = None
     """The primary was not asked: these rows waited, and what is proven by them is proven of their moment."""
     since: Since | None = None
@@ -63,8 +66,13 @@ class Compared:
         return before + sum(one.insert + one.update + one.remove for one in changed)
 
     @property
+    def left_out_since(self) -> float | None:
+        """When rows that only an audit finds were last looked for; None: now."""
+        return None if self.staged.whole else self.audited_at
+
+    @property
     def primary(self) -> Mapping[str, int]:
-        """Rows of each source table."""
+        """Rows of each source table that was counted."""
         return self.staged.primary
 
 
@@ -126,7 +134,11 @@ async def _staged(
     started = time.monotonic()
     context.tracker.path("sibling" if target.sibling else "in_place")
     rows = waiting.rows if waiting is not None else None
-    stager = Stager(session.source, projection.scope, look.scan, target, context.tracker, session.on_cache_thread, rows)
+    asked = await question(context, look, projection, sibling=target.sibling)
+    at = time.time()
+    stager = Stager(
+        session.source, projection.scope, look.scan, target, context.tracker, session.on_cache_thread, asked, rows
+    )
     await _guard_source(context, look, projection, stager)
     staged = await stager.run(full=context.options.full)
     if stager.problem:
@@ -137,7 +149,7 @@ async def _staged(
     passing = context.options.plan_only or target.keep is not None
     close = staged.staging.discard if passing else staged.staging.close
     try:
-        yield Compared(look, projection, staged)
+        yield Compared(look, projection, staged, at if staged.whole else asked.audited_at)
         close = staged.staging.close if target.sibling else staged.staging.discard
     finally:
         await session.on_cache_thread(close)
@@ -150,7 +162,9 @@ async def fetched(
     session = context.session
     target = target_of(context, look, projection)
     context.tracker.path("in_place")
-    stager = Stager(session.source, projection.scope, look.scan, target, context.tracker, session.on_cache_thread)
+    stager = Stager(
+        session.source, projection.scope, look.scan, target, context.tracker, session.on_cache_thread, Question()
+    )
     staged = await stager.fetched(comparison)
     if staged is None:
         return None
@@ -173,7 +187,7 @@ async def merged(context: Context, look: Look, kept: Kept) -> AsyncIterator[Comp
         yield None
         return
     try:
-        yield Compared(look, projection, staged, note)
+        yield Compared(look, projection, staged, waited=note)
     finally:
         close = staged.staging.close if target.sibling else staged.staging.discard
         await session.on_cache_thread(close)

@@ -56,6 +56,9 @@ class Options:
     renews: bool = False
     """Where nobody wrote to the primary since it was read, its rows need not be read again."""
 
+    audits: bool = False
+    """Every row of the primary is looked at, whenever that was last done."""
+
     @property
     def consent(self) -> Consent:
         return Consent(adopt=self.adopt, allow_shrink=self.allow_shrink)

@@ -13,6 +13,7 @@ from storage_sync.checks.facts import CheckScope, TableFacts
 from storage_sync.reports.document import rfc3339
 from storage_sync.reports.sentences import next_step, rows
 from storage_sync.state.witness import write_witness
+from storage_sync.sync.audit import remember
 from storage_sync.sync.compare import Compared, Since, known_to_primary
 from storage_sync.sync.context import Context
 from storage_sync.sync.inspection import Look, marked_file_facts
@@ -47,8 +48,13 @@ async def proven(context: Context, compared: Compared, look: Look, generation: i
     stands = asked and log.index is not None and source.log.steps_back == log.steps_back
     context.session.reading = Reading(proof.at, log, proof, facts) if stands else None
     _warn_dropped(context, compared)
+    staged = compared.staged
     marks = compared.projection.marks if asked else None
-    return await told(context, look, proof, facts, asks=compared.waited is None, marks=marks)
+    outcome = await told(
+        context, look, proof, facts, asks=compared.waited is None, whole=staged.whole, marks=marks
+    )
+    await remember(context, compared.projection, staged.root, staged.imprint, compared.audited_at)
+    return outcome
 
 
 async def _taken_in(context: Context, compared: Compared, since: Since, look: Look, generation: int) -> Outcome:
@@ -77,29 +83,33 @@ async def told(
     facts: Mapping[str, TableFacts],
     *,
     asks: bool = True,
+    whole: bool = False,
     marks: Marks | None = None,
     followed: Followed | None = None,
 ) -> Outcome:
     """Acknowledge a proof and say all about it. RowsRefused under `--strict`.
 
-    `asks`: whether the primary may be asked how many rows only the cache has. `marks`: where a follow run goes on.
-    `followed`: the proof is an earlier one, and this was taken in since.
+    `asks`: whether the primary may be asked how many rows only the cache has. `whole`: all of it was looked at now.
+    `marks`: where a follow run goes on. `followed`: the proof is an earlier one, and this was taken in since.
     """
     draft = context.draft
     draft.proof = proof
     draft.states = look.states
     unlisted, beyond = await _outside_if_told(context, look, asks=asks)
-    draft.counts = count(look.scan, facts, unlisted, beyond)
+    draft.counts = count(look.scan, facts, unlisted, beyond, proof.audited_at)
     if look.scan is not None:
         draft.extra["payload_bytes"] = look.scan.payload_bytes
     await _acknowledge(context, proof, unlisted, beyond, marks, followed)
     draft.verdict = Word.IN_SYNC
     await keep_known(context, look)
     file = await context.session.on_cache_thread(marked_file_facts, context.session, look)
-    draft.checks = all_checks(check_scope(context), file, facts)
+    draft.checks = all_checks(check_scope(context, None if whole else proof.audited_at), file, facts)
     if followed is not None:
         # counts of whole tables and the equality of each row are the proof's
-        draft.counts = {name: replace(one, primary=None) for name, one in draft.counts.items()}
+        draft.counts = {
+            name: replace(one, primary=None, as_of=proof.audited_at if one.primary is not None else one.as_of)
+            for name, one in draft.counts.items()
+        }
         draft.checks = tuple(_at_proof(check, proof.at) for check in draft.checks)
     for check in draft.checks:
         if check.status is CheckStatus.FAIL and check.name in WARN_ONLY:
@@ -140,10 +150,11 @@ def not_proven(context: Context, compared: Compared, look: Look) -> Outcome:
     return draft.outcome()
 
 
-def check_scope(context: Context) -> CheckScope:
+def check_scope(context: Context, audited_at: float | None = None) -> CheckScope:
+    """`audited_at`: when the last audit was, for a comparison that was none."""
     settings = context.session.settings
     return CheckScope(
-        settings.max_episodes_cache, settings.sync_patterns, settings.sync_embeddings, context.options.part
+        settings.max_episodes_cache, settings.sync_patterns, settings.sync_embeddings, context.options.part, audited_at
     )
 
 
@@ -158,6 +169,7 @@ def make_proof(context: Context, compared: Compared, generation: int, identity: 
         config_hash=compared.projection.scope.config_hash,
         identity=identity,
         refused=sum(one.refused for one in compared.changes.values()),
+        audited_at=compared.audited_at,
     )
 
 
@@ -183,11 +195,13 @@ def count(
     facts: Mapping[str, TableFacts],
     unlisted: Mapping[str, int],
     beyond: Mapping[str, int] | None,
+    audited_at: float | None = None,
 ) -> dict[str, TableCounts]:
-    """Counts of every table that is in the file or expected in it. `beyond`: None when it could not be asked for."""
+    """Counts of every table that is in the file or expected in it. `beyond`: None when it could not be asked for.
+    `audited_at`: when the primary's tables were last counted."""
     cached = {name: table.rows for name, table in scan.tables.items()} if scan is not None else dict.fromkeys(facts, 0)
     known = {name: unlisted.get(name, 0) for name in cached if beyond is not None or name not in unlisted}
-    return table_counts(facts, cached, known, beyond or {})
+    return table_counts(facts, cached, known, beyond or {}, audited_at)
 
 
 async def _outside_if_told(context: Context, look: Look, *, asks: bool) -> tuple[dict[str, int], dict[str, int] | None]:

@@ -401,7 +401,7 @@ def _proposal(context: Context, comparison: Compared, refusal: GuardStopped | No
 async def _planned(context: Context, comparison: Compared) -> Outcome:
     look, draft = comparison.look, context.draft
     facts = pending_facts(comparison.changes, comparison.primary)
-    draft.counts = count(look.scan, facts, *await outside(context, look))
+    draft.counts = count(look.scan, facts, *await outside(context, look), comparison.audited_at)
     if look.replaces != "corrupt" and not differs(context, comparison):
         draft.verdict = Word.IN_SYNC
         draft.proof = make_proof(context, comparison, look.generation, look.identity)

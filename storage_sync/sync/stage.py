@@ -19,6 +19,7 @@ from typing import TypeVar
 from storage_sync import _native
 from storage_sync.primary.errors import UndecodableText, error_for
 from storage_sync.primary.source import LocalSource, Source
+from storage_sync.sync.audit import Question
 from storage_sync.sync.progress import Tracker
 from storage_sync.sync.streaming import Sink, pump
 from storage_sync.values.outcome import PATTERN_TABLES
@@ -60,6 +61,10 @@ class Staged:
     """Rows of each source table, by cache table."""
     manifest_s: float
     """Seconds that the manifest took, 0 where it was made here."""
+    imprint: str | None = None
+    """Of the manifest, where the primary gave it."""
+    whole: bool = False
+    """Every row of the primary was looked at that may be expected."""
 
 
 class Stager:
@@ -73,10 +78,13 @@ class Stager:
         target: Target,
         tracker: Tracker,
         on_cache_thread: Callable[..., Awaitable[object]],
+        asked: Question,
         waiting: _native.Waiting | None = None,
     ) -> None:
-        """`waiting`: rows that an earlier run fetched; those that are still so are not asked for again."""
+        """`asked`: what need not be sent, or looked at. `waiting`: rows that an earlier run fetched; those that are
+        still so are not asked for again."""
         self._source = source
+        self._asked = asked
         self._waiting = waiting
         self.problem = ""
         """What was wrong with the rows that waited."""
@@ -111,10 +119,14 @@ class Stager:
         elif self._scan is not None and self._target.keep is None:
             known = await self._blocking(self._scan.known_buckets, self._scope.tables, self._scope.part)
         remembers = self._target.sibling or self._target.keep is not None
-        comparison = _native.Comparison(self._scope, self._scan, remembers=remembers, kept=kept)
+        asked = self._asked
+        comparison = _native.Comparison(
+            self._scope, self._scan, remembers=remembers, kept=kept, imprint=asked.imprint or None
+        )
         started = time.monotonic()
+        body = self._source.manifest(self._scope, known, imprint=asked.imprint, beside=asked.beside)
         with translated():
-            await pump(self._source.manifest(self._scope, known), comparison.feed, self._feed)
+            await pump(body, comparison.feed, self._feed)
             await self._blocking(comparison.finish)
         self._manifest_s += time.monotonic() - started
         return comparison
@@ -157,7 +169,9 @@ class Stager:
         if any(changes.moved for changes in staging.changes.values()):
             staging.close()
             return None
-        return self._staged(staging, comparison.root, comparison.primary_rows)
+        return self._staged(
+            staging, comparison.root, comparison.primary_rows, imprint=comparison.imprint, whole=comparison.whole
+        )
 
     async def _take_waiting(self, staging: _native.Staging, waiting: _native.Waiting) -> None:
         """A damaged row ends it; those before it are good, and all others are asked for."""
@@ -192,16 +206,24 @@ class Stager:
         self._tracker.expect(None, batch_rows=self._target.batch_rows)
         if isinstance(self._source, LocalSource):
             staging = await self._sealed(functools.partial(self._local, source=self._source))
-            return self._staged(staging, staging.root, self._source.counts)
+            return self._staged(staging, staging.root, self._source.counts, whole=True)
         try:
             staging = await self._sealed(functools.partial(self._remote, typed=False))
         except UndecodableText:
             # one text that is not UTF-8 cuts the whole answer: read every column as its bytes, from the start
             staging = await self._sealed(functools.partial(self._remote, typed=True))
-        return self._staged(staging, staging.root, staging.primary_rows)
+        return self._staged(staging, staging.root, staging.primary_rows, imprint=staging.imprint, whole=True)
 
-    def _staged(self, staging: _native.Staging, root: str, primary: Mapping[str, int]) -> Staged:
-        return Staged(staging, root, self._target.path, dict(primary), self._manifest_s)
+    def _staged(
+        self,
+        staging: _native.Staging,
+        root: str,
+        primary: Mapping[str, int],
+        *,
+        imprint: str | None = None,
+        whole: bool,
+    ) -> Staged:
+        return Staged(staging, root, self._target.path, dict(primary), self._manifest_s, imprint, whole)
 
     async def _sealed(self, receive: Callable[[_native.Staging], Awaitable[None]]) -> _native.Staging:
         """A staging of its own, filled by `receive`."""

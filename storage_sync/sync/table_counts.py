@@ -41,7 +41,7 @@ def pending_facts(changes: Mapping[str, Changes], primary: Mapping[str, int]) ->
     """What is true of the cache before the staged rows are applied."""
     return {
         table: TableFacts(
-            primary=primary.get(table, one.expected),
+            primary=primary.get(table),
             expected=one.expected,
             missing=one.insert,
             differing=one.update,
@@ -58,7 +58,7 @@ def proven_facts(changes: Mapping[str, Changes], primary: Mapping[str, int]) -> 
     """What is true after they were applied and the root was proven."""
     return {
         table: TableFacts(
-            primary=primary.get(table, one.expected),
+            primary=primary.get(table),
             expected=one.expected,
             missing=0,
             differing=0,
@@ -75,9 +75,11 @@ def table_counts(
     cached: Mapping[str, int],
     unlisted: Mapping[str, int],
     beyond: Mapping[str, int],
+    audited_at: float | None = None,
 ) -> dict[str, TableCounts]:
     """`cached`: rows in the file; `unlisted`: those that our ledger does not list; `beyond`: those of them that the
-    primary has outside the window. A derived table is in no primary and refuses nothing."""
+    primary has outside the window; `audited_at`: when source tables were last counted. A derived table is in no primary
+    and refuses nothing."""
     return {
         table: TableCounts(
             primary=facts[table].primary if table in facts else None,
@@ -86,6 +88,7 @@ def table_counts(
             cache_only=max(unlisted.get(table, 0) - beyond.get(table, 0), 0) if table in unlisted else None,
             refused=facts[table].refused if table in facts else 0 if table in DERIVED_TABLES else None,
             beyond=beyond.get(table, 0),
+            as_of=audited_at if table in facts and facts[table].primary is None else None,
         )
         for table, rows in cached.items()
     }

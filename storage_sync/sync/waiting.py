@@ -103,9 +103,9 @@ async def _staged(context: Context, look: Look, projection: Projection, held: Ca
         await session.on_cache_thread(comparison.staged.staging.keep, encode_note(note))
         await session.on_cache_thread(publish, cache)
         facts = pending_facts(comparison.changes, comparison.primary)
-        draft.counts = count(look.scan, facts, *await outside(context, look))
+        draft.counts = count(look.scan, facts, *await outside(context, look), comparison.audited_at)
         file = await session.on_cache_thread(marked_file_facts, session, look)
-        draft.checks = all_checks(check_scope(context), file, facts)
+        draft.checks = all_checks(check_scope(context, comparison.left_out_since), file, facts)
         draft.verdict = difference(comparison)
         draft.exit_code = CacheLocked.exit_code
         draft.extra["waiting"] = waiting_json(note)

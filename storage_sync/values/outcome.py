@@ -217,6 +217,9 @@ class Proof:
     identity: FileIdentity | None = None
     refused: int | None = None
     """Rows of the primary that the proof leaves out because they were rejected; None: an older version did not say."""
+    audited_at: float | None = None
+    """When every row of the primary was last looked at that may be expected (docs/protocol.md#what-a-proof-reads);
+    None: not known."""
 
     def age(self, now: float) -> float | None:
         """Seconds since it was made, at `now` in epoch seconds.
@@ -228,7 +231,8 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class TableCounts:
-    """Rows of one table. `primary`: in the source table; `expected`: by the projection; `cache`: in the file."""
+    """Rows of one table. `primary`: in the source table, None where it was not counted; `expected`: by the projection;
+    `cache`: in the file."""
 
     primary: int | None = None
     expected: int | None = None
@@ -236,6 +240,8 @@ class TableCounts:
     cache_only: int | None = None
     refused: int | None = None
     beyond: int = 0
+    as_of: float | None = None
+    """When the source table was last counted, where `primary` is None."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import orjson
 from storage_sync import _native
 from storage_sync.checks.checks import all_checks
 from storage_sync.reports.sentences import failed_checks, next_step, rejected_rows
+from storage_sync.sync.audit import audit_again
 from storage_sync.sync.compare import Compared, compared, looking, project, refusal_of
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.decide import difference
@@ -32,6 +33,7 @@ async def run_verify(context: Context, *, deep: bool) -> Outcome:
     The primary being unreachable leaves the checks that need it `unknown`, and their cause decides the exit code.
     """
     draft = context.draft
+    context = replace(context, options=replace(context.options, audits=deep or context.options.audits))
     async with looked(context.session, context.tracker, draft, writing=False, deep=deep) as look:
         file = await context.session.on_cache_thread(marked_file_facts, context.session, look)
         try:
@@ -40,12 +42,14 @@ async def run_verify(context: Context, *, deep: bool) -> Outcome:
                 refusal = await refusal_of(context, comparison)
                 facts = pending_facts(comparison.changes, comparison.primary)
                 draft.plan = table_changes(comparison.changes)
-                draft.counts = count(look.scan, facts, *await outside(context, look))
-                draft.checks = all_checks(check_scope(context), file, facts)
+                draft.counts = count(look.scan, facts, *await outside(context, look), comparison.audited_at)
+                draft.checks = all_checks(check_scope(context, comparison.left_out_since), file, facts)
                 if context.options.part is not None:
                     _tell_part(context, comparison, context.options.part)
                 if refusal is None and context.options.part is None:
                     _judge(context, comparison)
+                    if comparison.staged.whole and not _equal(comparison):
+                        await audit_again(context)
                     await keep_known(context, look)
                 elif refusal is None:
                     _judge_part(context, comparison)

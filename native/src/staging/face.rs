@@ -31,15 +31,16 @@ pub struct StepSpec {
     pub(super) table: Option<Table>,
     pub(super) typed: bool,
     pub(super) counts: bool,
+    pub(super) imprint: bool,
 }
 
 #[pymethods]
 impl StepSpec {
     #[new]
-    #[pyo3(signature = (table, *, typed = false, counts = false))]
-    fn new(table: Option<&str>, typed: bool, counts: bool) -> PyResult<Self> {
+    #[pyo3(signature = (table, *, typed = false, counts = false, imprint = false))]
+    fn new(table: Option<&str>, typed: bool, counts: bool, imprint: bool) -> PyResult<Self> {
         let table = table.map(table_named).transpose()?;
-        Ok(Self { table, typed, counts })
+        Ok(Self { table, typed, counts, imprint })
     }
 }
 
@@ -147,6 +148,7 @@ impl Staging {
                 batch_bytes,
                 identity,
                 spool,
+                imprint: None,
             };
             core.open(&came)?;
             Ok(core)
@@ -242,10 +244,15 @@ impl Staging {
         self.detached(py, |core| {
             let of = |table: Table| {
                 let counted = core.lanes[usize::from(table.number())].primary_rows;
-                counted.or_else(|| core.manifest.as_deref().map(|manifest| manifest.table(table).primary_rows))
+                counted.or_else(|| core.manifest.as_deref()?.table(table).primary_rows)
             };
             Ok(core.scope.tables().filter_map(|table| of(table).map(|rows| (table.name(), rows))).collect())
         })
+    }
+
+    #[getter]
+    fn imprint(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.detached(py, |core| Ok(core.imprint.clone()))
     }
 
     #[getter]

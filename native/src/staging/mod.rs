@@ -158,6 +158,8 @@ pub struct Core {
     identity: Vec<u8>,
     /// Where source rows are kept for a later merge, with the manifest's buckets on the digest path.
     spool: Option<(Spool, Vec<Came>)>,
+    /// Of the same moment as the rows of a snapshot.
+    imprint: Option<String>,
 }
 
 impl Core {
@@ -361,6 +363,9 @@ impl Core {
         self.require_complete()?;
         let (spool, came) = self.spool.take().ok_or_else(|| Fault::value("no rows were kept"))?;
         let manifest = self.require_complete()?;
+        if manifest.equal {
+            return Err(Fault::value("the rows of the manifest did not come, so none can be kept"));
+        }
         let mut tables = Vec::new();
         for table in Table::ALL {
             let compared = manifest.table(table);

@@ -1,0 +1,19 @@
+"""The imprint of a manifest as a value; `state/imprint.py` keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class KnownImprint:
+    """What the primary gave as the imprint of the manifest with this root (docs/protocol.md#what-a-proof-reads)."""
+
+    path: str
+    source_id: str
+    config_hash: str
+    root: str
+    imprint: str
+    """'' where the primary makes none."""
+    audited_at: float
+    """When every row of the primary was looked at that may be expected, in UTC epoch seconds; 0: an audit is due."""
