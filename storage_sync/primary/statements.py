@@ -328,7 +328,7 @@ def _among(table: str, schema: Schema, columns: str) -> str | None:
     if place is None:
         return None
     tables, found = sought(table, ":keys")
-    return f"WITH {','.join(tables)} SELECT {columns} FROM {place} WHERE {found}{_order(table, schema)}"
+    return f"WITH RECURSIVE {','.join(tables)} SELECT {columns} FROM {place} WHERE {found}{_order(table, schema)}"
 
 
 def sought(table: str, keys: str) -> tuple[list[str], str]:
@@ -342,11 +342,13 @@ def sought(table: str, keys: str) -> tuple[list[str], str]:
     )
     if table != "embeddings":
         return [wanted], f"{key(table)} IN (SELECT v FROM keys)"
-    # The key is computed, so the index on item_id is entered by every id that could have given it.
+    # The key is computed, so the index on item_id is entered by every id that could have given it: a kind of row that
+    # nobody knows may have colons, but is not called as scoped ids begin.
     texts = (
         "texts(v) AS (SELECT v FROM keys"
         " UNION SELECT substr(v,9) FROM keys WHERE substr(v,1,8) IN ('episode_','pattern_')"
-        " UNION SELECT substr(v,instr(v,':')+1) FROM keys WHERE typeof(v)='text' AND instr(v,':')>0)"
+        " UNION SELECT substr(v,instr(v,':')+1) FROM texts"
+        " WHERE typeof(v)='text' AND instr(v,':')>0 AND substr(v,1,4)<>'emb_')"
     )
     ids = "ids(v) AS MATERIALIZED (SELECT v FROM texts UNION SELECT CAST(v AS BLOB) FROM texts)"
     return [wanted, texts, ids], f"x.item_id IN (SELECT v FROM ids) AND ({key(table)}) IN (SELECT v FROM keys)"

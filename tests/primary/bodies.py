@@ -41,18 +41,18 @@ def plain(row: list[Cell]) -> list[str | None]:
 
 
 def manifest(body: bytes) -> Manifest:
-    roots: dict[int, tuple[int, str, str]] = {}
+    roots: dict[int, tuple[int, str | None, str]] = {}
     buckets: dict[tuple[int, str], Bucket] = {}
     for row in rows(body):
         t, b, n, x, d = plain(row)
         if t is None:
             continue
         assert n is not None
-        assert x is not None
         assert d is not None
         if b is None:
             roots[int(t)] = (int(n), x, d)
         else:
+            assert x is not None
             buckets[int(t), b] = Bucket(int(n), x, d)
     return Manifest(roots, buckets)
 

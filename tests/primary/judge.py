@@ -56,7 +56,7 @@ class Bucket(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    roots: dict[int, tuple[int, str, str]]
+    roots: dict[int, tuple[int, str | None, str]]
     """Table number: expected rows, rows of the source table as text, root."""
     buckets: dict[tuple[int, str], Bucket]
 
@@ -108,7 +108,7 @@ class Judge:
                 self._tags[bytes(episode)].append(bytes(tag))
 
     def manifest(self, window: int, *, patterns: bool = True, embeddings: bool = True) -> Manifest:
-        roots: dict[int, tuple[int, str, str]] = {}
+        roots: dict[int, tuple[int, str | None, str]] = {}
         buckets: dict[tuple[int, str], Bucket] = {}
         newest = sorted(self._rows[0], key=lambda row: (-number_of(row["start_time"]), raw(row["episode_id"])))
         inside = {raw(row["episode_id"]) for row in newest[:window]}

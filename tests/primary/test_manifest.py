@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from storage_sync.demo.demo import generate
 from storage_sync.primary.schema import SEEKS
 from storage_sync.primary.source import connect
-from storage_sync.values.outcome import Purpose
 from tests.primary import bodies
 from tests.primary.conftest import Wanted
 from tests.primary.judge import Bucket, Judge, Manifest
@@ -221,26 +219,81 @@ async def test_an_episode_that_is_there_twice(copy_of: Callable[[str], Path]) ->
         assert await manifest(server.url, Wanted()) == await judged(server.url, path, Wanted())
 
 
-async def test_the_rows_that_a_proof_reads(tmp_path: Path) -> None:
-    """Nearly proportional to what is expected; of the rest of the primary, only the index of its embeddings is read."""
-    costs: list[tuple[int, int, int]] = []
-    for episodes in (500, 2_000):
-        path = tmp_path / f"{episodes}.db"
-        generate(path, 7, episodes)
-        with closing(sqlite3.connect(path)) as db:
-            (embeddings,) = db.execute("SELECT count(item_id) FROM embeddings").fetchone()
-        with Sqld(path) as server:
-            source = connect(server.url)
-            roots = [
-                [t, "", root] for t, (_, _, root) in (await manifest(server.url, Wanted(window=200))).roots.items()
-            ]
-            await source.probe()
-            before = source.counters
-            found = bodies.manifest(await bodies.whole(source.manifest(Wanted(window=200), json.dumps(roots))))
-            read = source.counters.since(before).read(Purpose.PROOF)
-            await source.close()
-        assert found.buckets == {}
-        assert read is not None
-        costs.append((read, sum(rows for rows, _, _ in found.roots.values()), embeddings))
-    for read, expected, embeddings in costs:
-        assert read <= 9 * expected + embeddings, costs
+def beside(path: Path) -> list[str]:
+    """Hex keys of all embeddings, as far as a proof may be told to look for them."""
+    with closing(sqlite3.connect(path)) as db:
+        rows = db.execute("SELECT item_id, item_type FROM embeddings WHERE item_id IS NOT NULL").fetchall()
+    prefixes = {"embedding": "", "episode": "episode_", "pattern": "pattern_"}
+    return [(prefixes.get(kind, f"{kind}:") + item).encode().hex().upper() for item, kind in rows]
+
+
+async def told(url: str, wanted: Wanted, imprint: str = "", beside: list[str] | None = None) -> tuple[Manifest, str]:
+    """A manifest, and its imprint."""
+    source = connect(url)
+    try:
+        body = await bodies.whole(source.manifest(wanted, "[]", imprint=imprint, beside=beside))
+        return bodies.manifest(body), bodies.plain(bodies.rows(body)[0])[4] or ""
+    finally:
+        await source.close()
+
+
+def uncounted(found: Manifest) -> Manifest:
+    return Manifest({t: (rows, None, root) for t, (rows, _, root) in found.roots.items()}, found.buckets)
+
+
+@pytest.mark.parametrize("name", ["small", "cli", "batch", "v47-small", "medium"])
+async def test_a_proof_lists_what_a_look_at_everything_lists(name: str, originals: Callable[[str], Path]) -> None:
+    """Of what do-memory writes, nothing hangs on nothing."""
+    path = originals(name)
+    with Sqld(path) as server:
+        for wanted in (Wanted(), Wanted(window=7), Wanted(window=0), Wanted(window=30, patterns=False)):
+            whole, imprint = await told(server.url, wanted)
+            assert await told(server.url, wanted, beside=[]) == (uncounted(whole), imprint)
+            assert await told(server.url, wanted, imprint) == (Manifest({}, {}), imprint)
+            assert await told(server.url, wanted, imprint, []) == (Manifest({}, {}), imprint)
+
+
+async def test_a_proof_lists_what_it_is_told_of(copy_of: Callable[[str], Path]) -> None:
+    """Whatever the embeddings are; what is named although something leads to it is listed once."""
+    path = copy_of("small")
+    items = owners(path)
+    with Sqld(path) as server:
+        for wanted in (Wanted(), Wanted(window=5), Wanted(window=5, patterns=False), Wanted(window=0)):
+            whole, imprint = await told(server.url, wanted)
+            assert await told(server.url, wanted, beside=beside(path)) == (uncounted(whole), imprint)
+        found, _ = await told(server.url, Wanted(window=5), beside=[])
+    listed = {
+        bytes.fromhex(entry.partition(":")[0]).decode()
+        for (table, _), bucket in found.buckets.items()
+        if table == 9
+        for entry in bucket.entries.split(",")
+    }
+    held = {name for name, item in items.items() if item in listed}
+    assert held == {"in", "pattern", "bare pattern", "text"}
+
+
+async def test_the_imprint_moves_with_every_row(copy_of: Callable[[str], Path]) -> None:
+    path = copy_of("v47-small")
+    with Sqld(path) as server:
+        seen = {(await told(server.url, Wanted(), beside=[]))[1]}
+        source = connect(server.url)
+        client = source.client  # type: ignore[attr-defined]
+        changes = (
+            "UPDATE episodes SET reward='null' WHERE rowid=(SELECT max(rowid) FROM episodes)",
+            "DELETE FROM episode_tags WHERE rowid=(SELECT max(rowid) FROM episode_tags)",
+            "UPDATE patterns SET pattern_type=pattern_type||' ' WHERE rowid=1",
+            "DELETE FROM heuristics WHERE rowid=(SELECT max(rowid) FROM heuristics)",
+            "UPDATE recommendation_sessions SET payload=payload||' '",
+            "UPDATE recommendation_feedback SET payload=payload||' '",
+            "UPDATE episode_relationships SET created_by='x'",
+            "UPDATE embeddings SET embedding_data=embedding_data||' ' WHERE rowid=(SELECT max(rowid) FROM embeddings)",
+        )
+        moved = 0
+        for sql in changes:
+            touched = (await client.execute(sql)).rows_affected
+            now = (await told(server.url, Wanted(), beside=[]))[1]
+            assert touched == 0 or now not in seen, sql
+            moved += now not in seen
+            seen.add(now)
+        await source.close()
+    assert moved >= 5
