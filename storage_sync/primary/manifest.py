@@ -30,7 +30,7 @@ from storage_sync.primary.statements import (
 from storage_sync.values.outcome import TABLES
 
 MANY = 50_000
-"""Episodes in a window above which the imprint is made in two steps: a libSQL server makes no text above 5 MB."""
+"""Families above which the imprint is made in two steps: a libSQL server makes no text above 5 MB."""
 
 _HEX = "0123456789abcdef"
 _SCOPES_BEGIN, _SCOPES_END = "emb_", "emb`"
@@ -58,7 +58,7 @@ _CHILD_SEEKS = {
 """Of each table of an episode's family: the index that leads to its rows."""
 
 
-def manifest(projection: Projection, schema: Schema, digest: str, *, whole: bool = True) -> str:
+def manifest(projection: Projection, schema: Schema, digest: str, *, whole: bool = True, many: bool = False) -> str:
     """One statement; parameters `:known` (JSON [[table number, bucket or '', digest], …]), `:imprint`, and without
     `whole` also `:beside` (JSON array of hex keys).
 
@@ -67,7 +67,8 @@ def manifest(projection: Projection, schema: Schema, digest: str, *, whole: bool
     expected rows, rows of the source table, root), counted only with `whole`; each bucket that is not known (t, b,
     rows, 'KEY:DIGEST,…' in key order, digest); each known bucket that is gone (t, b, 0, '', '').
 
-    Without `whole`, embeddings that nothing leads to are looked for among `:beside` alone.
+    Without `whole`, embeddings that nothing leads to are looked for among `:beside` alone. `many`: there may be more
+    than `MANY` families.
     """
     whole = whole or not reaches(projection, schema)
     numbers = [
@@ -76,7 +77,7 @@ def manifest(projection: Projection, schema: Schema, digest: str, *, whole: bool
     ]
     entry = "substr(j.value,{})"
     return (
-        f"{_listed(projection, schema, digest, whole=whole)},"
+        f"{_listed(projection, schema, digest, whole=whole, many=many)},"
         "known(t,b,d) AS MATERIALIZED (SELECT json_extract(value,'$[0]'),json_extract(value,'$[1]'),"
         "json_extract(value,'$[2]') FROM i CROSS JOIN json_each(CASE WHEN i.d=:imprint THEN '[]' ELSE :known END)),"
         f"m(t,k,d) AS (SELECT CAST({entry.format('1,1')} AS INTEGER),"
@@ -104,7 +105,7 @@ _DIGESTS_OF_BUCKETS = "group_concat(b||d,'')"
 
 def imprint(projection: Projection, schema: Schema, digest: str) -> str:
     """The imprint alone of all that a whole manifest lists; no parameters."""
-    return f"{_listed(projection, schema, digest, whole=True)} SELECT i.d FROM i"
+    return f"{_listed(projection, schema, digest, whole=True, many=False)} SELECT i.d FROM i"
 
 
 def reaches(projection: Projection, schema: Schema) -> bool:
@@ -122,7 +123,7 @@ def reaches(projection: Projection, schema: Schema) -> bool:
 # ------------------------------------------------------------------------------------------------- the list
 
 
-def _listed(projection: Projection, schema: Schema, digest: str, *, whole: bool) -> str:
+def _listed(projection: Projection, schema: Schema, digest: str, *, whole: bool, many: bool) -> str:
     """`WITH` tables up to `f(x)`, texts of 'NUMBER:KEY:DIGEST' joined by commas, and `i(d)`, the imprint over them."""
     families = _Families(projection, schema, digest)
     reached = reaches(projection, schema)
@@ -148,7 +149,7 @@ def _listed(projection: Projection, schema: Schema, digest: str, *, whole: bool)
         f"SELECT {half(digest, _DIGESTS_OF_IMPRINTS)} FROM (SELECT {half(digest, _DIGESTS_OF_IMPRINTS)} AS h"
         f" FROM (SELECT {imprinted} AS h FROM f) GROUP BY substr(h,1,2))"
     )
-    small = families.present and projection.window <= MANY
+    small = families.present and projection.window <= MANY and not many
     return (
         f"WITH RECURSIVE {','.join(tables)},f(x) AS MATERIALIZED ({' UNION ALL '.join(selects)}),"
         f"i(d) AS MATERIALIZED ({flat if small else grouped})"

@@ -153,12 +153,13 @@ class Source(Protocol):
         `starts`: keys of episodes of which it shall say when they began."""
 
     def manifest(
-        self, scope: Wanted, known: str, *, imprint: str = "", beside: Sequence[str] | None = None
+        self, scope: Wanted, known: str, *, imprint: str = "", beside: Sequence[str] | None = None, many: bool = False
     ) -> AsyncGenerator[bytes, None]:
         """Body for `Comparison.feed`; only where `probe().digest` is not None, and is the scope's.
 
         `imprint`: of the rows that are there; the primary sends no more than its own where it is the same. `beside`:
-        keys of the embeddings that nothing leads to, no others of which are then looked for; None: all are.
+        keys of the embeddings that nothing leads to, no others of which are then looked for; None: all are. `many`:
+        there are more than `manifest.MANY` rows.
         """
 
     def snapshot(self, scope: Wanted, *, typed: bool = False) -> tuple[list[StepSpec], AsyncGenerator[bytes, None]]:
@@ -379,7 +380,7 @@ class RemoteSource:
         return above.read_above(values(answer, 4), projection, capabilities.schema, index_of(asked))
 
     async def manifest(
-        self, scope: Wanted, known: str, *, imprint: str = "", beside: Sequence[str] | None = None
+        self, scope: Wanted, known: str, *, imprint: str = "", beside: Sequence[str] | None = None, many: bool = False
     ) -> AsyncGenerator[bytes, None]:
         from storage_sync.primary.hrana import execute_request, statement
         from storage_sync.primary.pages import key_list
@@ -389,7 +390,7 @@ class RemoteSource:
             raise InternalError(f"the primary digests with {capabilities.digest}, not with {scope.digest}")
         projection, schema = projection_of(scope), capabilities.schema
         whole = beside is None or not reaches(projection, schema)
-        sql = bound(manifest(projection, schema, scope.digest, whole=whole))
+        sql = bound(manifest(projection, schema, scope.digest, whole=whole, many=many))
         arguments: dict[str, str | int] = {"known": known, "imprint": imprint, "state": capabilities.state}
         if beside is not None and not whole:
             arguments["beside"] = key_list(beside)
@@ -677,7 +678,7 @@ class LocalSource:
         raise InternalError("a file: primary has no digest functions")
 
     def manifest(
-        self, scope: Wanted, known: str, *, imprint: str = "", beside: Sequence[str] | None = None
+        self, scope: Wanted, known: str, *, imprint: str = "", beside: Sequence[str] | None = None, many: bool = False
     ) -> AsyncGenerator[bytes, None]:
         raise InternalError("a file: primary has no digest functions")
 

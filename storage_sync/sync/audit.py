@@ -61,9 +61,9 @@ def _imprint_of(look: Look, scan: _native.Scan, projection: Projection, known: K
     checkpoint = look.checkpoint
     if checkpoint is None or not scan.clean or scan.index_drifted or look.replaces is not None:
         return ""
-    stamp = (checkpoint.root, checkpoint.enc, checkpoint.source_id)
-    if stamp != (known.root, _native.ENCODING, known.source_id):
+    if (checkpoint.enc, checkpoint.source_id) != (_native.ENCODING, known.source_id):
         return ""
+    # the checkpoint's root may be of wider settings
     return known.imprint if _native.root_of(scan, projection.scope) == known.root else ""
 
 

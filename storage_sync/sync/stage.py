@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from storage_sync import _native
 from storage_sync.primary.errors import UndecodableText, error_for
+from storage_sync.primary.manifest import MANY
 from storage_sync.primary.source import LocalSource, Source
 from storage_sync.sync.audit import Question
 from storage_sync.sync.progress import Tracker
@@ -124,12 +125,18 @@ class Stager:
             self._scope, self._scan, remembers=remembers, kept=kept, imprint=asked.imprint or None
         )
         started = time.monotonic()
-        body = self._source.manifest(self._scope, known, imprint=asked.imprint, beside=asked.beside)
+        body = self._source.manifest(
+            self._scope, known, imprint=asked.imprint, beside=asked.beside, many=self._has_many()
+        )
         with translated():
             await pump(body, comparison.feed, self._feed)
             await self._blocking(comparison.finish)
         self._manifest_s += time.monotonic() - started
         return comparison
+
+    def _has_many(self) -> bool:
+        """Whether the imprint may be over more texts than fit into one of the server's."""
+        return self._scan is None or sum(table.listed for table in self._scan.tables.values()) > MANY
 
     async def _kept_manifest(self) -> _native.KeptManifest | None:
         """What an unfinished build remembers: a resume asks only for what moved since (docs/protocol.md#rebuild)."""
