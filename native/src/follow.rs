@@ -77,7 +77,6 @@ pub fn overlaid(scan: &ScanState, scope: &ScopeParts, table: Table, changed: &Ch
         digests.iter().for_each(|digest| rows.push(key, *digest, WANTED));
     }
     rows.sort();
-    let expected = rows.len() as u64;
     Ok(Listing { rows, primary_rows: None })
 }
 

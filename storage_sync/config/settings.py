@@ -117,7 +117,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     audit_s: Annotated[
         Seconds,
         Meta(
-            description="Longest time that a proof is renewed without reading, where nobody wrote to the primary.",
+            description="Time after which a run is an audit: it looks at every embedding of the primary and counts its "
+            "tables. No proof is renewed without reading for longer.",
             extra=_NOW,
         ),
     ] = 86_400.0

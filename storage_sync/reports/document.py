@@ -64,7 +64,8 @@ def error_json(error: ErrorValue) -> dict[str, object]:
 
 
 def proof_json(proof: Proof) -> dict[str, object]:
-    return {
+    """`audited_at` only where it is known when everything was looked at."""
+    shape: dict[str, object] = {
         "root": proof.root,
         "digest": proof.digest,
         "generation": proof.generation,
@@ -72,8 +73,8 @@ def proof_json(proof: Proof) -> dict[str, object]:
         "epoch": proof.epoch,
         "at": rfc3339(proof.at),
         "refused": proof.refused,
-        "audited_at": rfc3339(proof.audited_at) if proof.audited_at is not None else None,
     }
+    return shape | ({"audited_at": rfc3339(proof.audited_at)} if proof.audited_at is not None else {})
 
 
 def followed_json(followed: Followed | None, proof: Proof | None) -> dict[str, object] | None:
