@@ -7,11 +7,14 @@ import statistics
 import time
 import urllib.request
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.primary import statements
+from storage_sync.primary.manifest import imprint
+from storage_sync.primary.schema import Projection
 from storage_sync.primary.source import connect
 from storage_sync.reports.costs import busy_gap_s
 from storage_sync.service.operations import perform, quiet
@@ -20,10 +23,12 @@ from storage_sync.sync.cancel import Cancel
 from storage_sync.sync.run import run_sync
 from storage_sync.sync.session import Session
 from storage_sync.values.outcome import Outcome, Word
+from storage_sync.verify.verify import run_verify
 from tests.support import hrana
 from tests.support.sqld import Sqld, free_port
 
 WINDOW = 1_000
+PATTERNS = 100
 DAY_S = 86_400.0
 CHANGED = 10
 POLLS = 20
@@ -40,10 +45,15 @@ class Costs:
     expected: int
     proof: int
     proof_wall_s: float
+    proof_server_s: float
+    audit: int
     renewal: int
     renewal_requests: int
     renewal_bytes: int
     changed: int
+
+
+verify_deep = partial(run_verify, deep=True)
 
 
 class Counted:
@@ -85,6 +95,10 @@ async def measured(path: Path, folder: Path, episodes: int) -> Costs:
                 times.append(time.perf_counter() - started)
             proof_rows = (counted.rows() - before) // 3
             before = counted.rows()
+            deep = await perform(session, "verify", Request(settings, None), quiet, Cancel(), verify_deep)
+            assert deep.verdict is Word.IN_SYNC, deep.error
+            audit_rows = counted.rows() - before
+            before = counted.rows()
             renewal = await sync("renew")
             assert "renewed" in renewal.extra
             renewal_rows = counted.rows() - before
@@ -99,7 +113,8 @@ async def measured(path: Path, folder: Path, episodes: int) -> Costs:
             changed = await sync()
             assert changed.applied["episodes"].update == CHANGED
             changed_rows = counted.rows() - before
-            schema = (await session.source.probe()).schema
+            capabilities = await session.source.probe()
+            schema = capabilities.schema
         finally:
             await session.close()
         other = connect(server.url)
@@ -109,9 +124,9 @@ async def measured(path: Path, folder: Path, episodes: int) -> Costs:
         poll_rows = counted.rows() - before
         await other.close()
         sql = statements.fingerprint(schema)
-        spent = [
-            hrana.execute(server.url, [sql])[0]["response"]["result"]["query_duration_ms"] / 1000 for _ in range(POLLS)
-        ]
+        spent = [server_seconds(server.url, sql) for _ in range(POLLS)]
+        sql = imprint(Projection(WINDOW), schema, capabilities.digest or "", whole=False).replace(":beside", "'[]'")
+        proof_s = statistics.median(server_seconds(server.url, sql) for _ in range(POLLS))
     return Costs(
         episodes,
         poll_rows,
@@ -120,11 +135,18 @@ async def measured(path: Path, folder: Path, episodes: int) -> Costs:
         sum(count.expected or 0 for count in proof.counts.values()),
         proof_rows,
         min(times),
+        proof_s,
+        audit_rows,
         renewal_rows,
         renewal.transfer.requests,
         renewal.transfer.bytes_received,
         changed_rows,
     )
+
+
+def server_seconds(url: str, sql: str) -> float:
+    """How long the server says it worked on a statement."""
+    return float(hrana.execute(url, [sql])[0]["response"]["result"]["query_duration_ms"]) / 1000
 
 
 def runs_a_day(settings: Settings, *, writes_every_s: float | None = None) -> int:

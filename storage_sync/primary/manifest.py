@@ -103,9 +103,10 @@ _DIGESTS_OF_ROWS = "group_concat(d,'')"
 _DIGESTS_OF_BUCKETS = "group_concat(b||d,'')"
 
 
-def imprint(projection: Projection, schema: Schema, digest: str) -> str:
-    """The imprint alone of all that a whole manifest lists; no parameters."""
-    return f"{_listed(projection, schema, digest, whole=True, many=False)} SELECT i.d FROM i"
+def imprint(projection: Projection, schema: Schema, digest: str, *, whole: bool = True) -> str:
+    """The imprint alone of what such a manifest lists; the only parameter is its `:beside`."""
+    whole = whole or not reaches(projection, schema)
+    return f"{_listed(projection, schema, digest, whole=whole, many=False)} SELECT i.d FROM i"
 
 
 def reaches(projection: Projection, schema: Schema) -> bool:

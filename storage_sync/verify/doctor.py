@@ -25,11 +25,13 @@ from storage_sync.state.history import History
 from storage_sync.state.quarantine import FILE_NAME as QUARANTINE
 from storage_sync.state.undo_log import FILE_NAME as UNDO_LOG
 from storage_sync.state.witness import read_witness
+from storage_sync.sync.audit import question
 from storage_sync.sync.compare import compared, looking, project, refusal_of, source_guard
-from storage_sync.sync.context import Context
+from storage_sync.sync.context import Context, Projection
 from storage_sync.sync.inspection import looked
 from storage_sync.sync.outcome_builder import Draft
 from storage_sync.sync.run import run_sync
+from storage_sync.sync.stage import translated
 from storage_sync.values.errors import LocalIO, StorageSyncError, exit_code_of
 from storage_sync.values.outcome import Check, CheckStatus, Outcome, Purpose, Word
 
@@ -175,7 +177,7 @@ async def _source(context: Context) -> tuple[str, str]:
 
 
 async def _costs(context: Context) -> tuple[str, str]:
-    """One measured poll and one proof; a hosted primary bills each row that they read."""
+    """One measured poll and one proof that finds nothing changed; a hosted primary bills each row that they read."""
     wanted, session = "what watching this primary costs", context.session
     source, settings = session.source, session.settings
     capabilities = await source.probe()
@@ -188,11 +190,12 @@ async def _costs(context: Context) -> tuple[str, str]:
         return wanted, f"a poll reads {_rows(polled.read(Purpose.POLL))}; a proof moves every expected row: no digests"
     async with looked(session, context.tracker, context.draft, writing=False) as look:
         projection = await project(context, look)
-        known = '[[0,"",""]]'
-        if look.scan is not None and look.checkpoint is not None:
-            known = await session.on_cache_thread(look.scan.known_buckets, projection.scope.tables)
+        asked = await question(context, look, projection, sibling=False)
+        imprint = asked.imprint or await _imprint(context, projection)
         before = source.counters
-        async with aclosing(source.manifest(projection.scope, known)) as chunks:
+        async with aclosing(
+            source.manifest(projection.scope, "[]", imprint=imprint, beside=asked.beside or ())
+        ) as chunks:
             async for _ in chunks:
                 pass
     poll, proof = polled.read(Purpose.POLL), source.counters.since(before).read(Purpose.PROOF)
@@ -208,6 +211,18 @@ async def _costs(context: Context) -> tuple[str, str]:
         "interval_s_that_halves": found.halved_by,
     }
     return wanted, costs.told(measured, settings, costs.busy_gap_s(settings))
+
+
+async def _imprint(context: Context, projection: Projection) -> str:
+    """Of a primary that no proof was made of yet, so that one can be measured that finds nothing changed."""
+    source, call = context.session.source, context.session.on_cache_thread
+    comparison = _native.Comparison(projection.scope, None)
+    with translated():
+        async with aclosing(source.manifest(projection.scope, "[]", beside=())) as chunks:
+            async for chunk in chunks:
+                await call(comparison.feed, chunk)
+        await call(comparison.finish)
+    return comparison.imprint or ""
 
 
 def _rows(count: int | None) -> str:
