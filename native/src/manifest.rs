@@ -524,7 +524,7 @@ impl Comparison {
     /// ledger has none.
     fn equal(&self, building: &Building) -> bool {
         let told = building.imprint.as_ref().map(|imprint| &imprint.text);
-        self.scan.is_some()
+        self.scan.as_deref().is_some_and(ScanState::is_clean)
             && self.known.is_some()
             && self.known.as_ref() == told
             && building.tables.iter().all(|table| table.root.is_none())

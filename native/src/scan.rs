@@ -400,6 +400,12 @@ impl ScanState {
         &self.tables[usize::from(table.number())]
     }
 
+    /// Whether every listed row, and the derived index, is what we stored.
+    pub fn is_clean(&self) -> bool {
+        let tables = self.tables.iter().chain([&self.index]);
+        tables.into_iter().all(|table| table.drifted + table.rotten + table.absent == 0)
+    }
+
     /// Entries of the derived index that are not what the sessions of the file say.
     pub fn index_drifted(&self) -> u64 {
         self.index.drifted
@@ -603,8 +609,7 @@ impl Scan {
 
     #[getter]
     fn clean(&self) -> bool {
-        let tables = self.state.tables.iter().chain([&self.state.index]);
-        tables.into_iter().all(|table| table.drifted + table.rotten + table.absent == 0)
+        self.state.is_clean()
     }
 
     #[getter]

@@ -216,7 +216,8 @@ fn parse(mut manifest: &[u8]) -> Outcome<Vec<Option<Listed>>> {
         let found: Vec<(&[u8], Digest)> = rows_of(data).ok_or_else(short)?;
         found.into_iter().for_each(|(key, digest)| rows.push(key, digest, 0));
         rows.sort();
-        tables[usize::from(table.number())] = Some(Listed { primary_rows: Some(number(primary_rows)).filter(|rows| *rows != NOT_COUNTED), rows });
+        tables[usize::from(table.number())] =
+            Some(Listed { primary_rows: Some(number(primary_rows)).filter(|rows| *rows != NOT_COUNTED), rows });
         manifest = rest;
     }
     Ok(tables)

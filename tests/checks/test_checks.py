@@ -56,6 +56,23 @@ def test_an_equal_cache_passes_everything() -> None:
     assert {check.status for check in checks} == {CheckStatus.PASS}
 
 
+def test_a_proof_says_what_it_leaves_to_the_audit() -> None:
+    then = 1_795_392_000.0
+    left = named(all_checks(replace(SCOPE, audited_at=then), FILE, tables()))["content_digests"]
+    assert left.detail.endswith("; embeddings that no owner leads to: those of the audit of 2026-11-23T00:00:00Z")
+    without = replace(SCOPE, audited_at=then, embeddings=False)
+    for scope in (SCOPE, without):
+        assert "audit" not in named(all_checks(scope, FILE, tables()))["content_digests"].detail
+
+
+def test_a_table_that_was_not_counted_is_expected_by_what_the_proof_lists() -> None:
+    uncounted = {name: replace(facts, primary=None) for name, facts in tables().items()}
+    counted = named(all_checks(SCOPE, FILE, uncounted))
+    assert (counted["episode_count"].expected, counted["pattern_counts"].expected) == (10, 20)
+    short = uncounted | {"episodes": replace(table(missing=1), primary=None)}
+    assert named(all_checks(SCOPE, FILE, short))["episode_count"].status is CheckStatus.FAIL
+
+
 def test_without_the_primary_nothing_about_it_is_claimed() -> None:
     checks = named(all_checks(SCOPE, FILE, None, "it is down"))
     for name in ("episode_count", "latest_episodes", "pattern_counts", "content_digests"):
