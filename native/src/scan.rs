@@ -466,7 +466,7 @@ fn is_reached(key: &str) -> bool {
         Owner::None => {
             let hexadecimal = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
             let start = key.as_bytes();
-            !key.starts_with("emb_") && !(start.len() > 1 && start[..2].iter().all(hexadecimal))
+            !(key.starts_with("emb_") || start.len() > 1 && start[..2].iter().all(hexadecimal))
         }
     }
 }

@@ -22,7 +22,7 @@ use storage_sync_codec::hrana::sqlite_text;
 use storage_sync_codec::{Table, Value};
 
 use super::arrive::Gathered;
-use super::{Core, Lane, MOVED, Progress, PyLost, Response, WAITING, Waiting};
+use super::{Core, Lane, Progress, PyLost, Response, WAITING, Waiting};
 
 /// What one step of a response answers.
 #[pyclass(frozen, module = "storage_sync._native")]
