@@ -13,6 +13,11 @@ WORDS: tuple[tuple[str, str], ...] = (
     ),
     ("manifest", "Key and digest of every expected row of the primary, all of one instant."),
     ("root", "One digest over the whole manifest."),
+    ("imprint", "One digest over the manifest as the primary lists it. The same imprint is the same manifest."),
+    (
+        "audit",
+        "A comparison that looks at every embedding of the primary and counts its tables.",
+    ),
     ("ledger", "Our tables inside the cache: which rows were written, from which source row."),
     ("checkpoint", "The entry of the ledger that describes the last commit."),
     ("generation", "Number of a commit of this tool in a cache. It only grows."),

@@ -292,7 +292,7 @@ class _Families:
         return self._members(table, place, condition)
 
     def _in_window(self, episode: str) -> str:
-        """Whether an episode is one of the newest: mostly its time tells, else the window is walked once more."""
+        """Whether an episode is one of the newest: mostly its time tells, else the window is walked again."""
         last = max(self._projection.window - 1, 0)
         edge = f"(SELECT start_time FROM episodes ORDER BY start_time DESC LIMIT 1 OFFSET {last})"
         at = f"(SELECT i.start_time FROM episodes i WHERE i.episode_id={episode})"

@@ -56,7 +56,7 @@ async def question(context: Context, look: Look, projection: Projection, *, sibl
 
 
 def _imprint_of(look: Look, scan: _native.Scan, projection: Projection, known: KnownImprint) -> str:
-    """The imprint of what is in the cache, '' where nobody gave it, or where equal rows would be written all the same.
+    """The imprint of what is in the cache, '' where nobody gave it, or where equal rows would be written anyway.
     Blocking."""
     checkpoint = look.checkpoint
     if checkpoint is None or not scan.clean or scan.index_drifted or look.replaces is not None:
