@@ -596,7 +596,15 @@ impl Comparison {
             of_listed(scope, Some(&scan), |table| overlaid(&scan, &scope, table, &changed[usize::from(table.number())]))
         })?;
         let state = Mutex::new(State::Finished(Arc::new(manifest)));
-        Ok(Self { scope, scan: Some(scan), kept: None, came: Mutex::default(), state, known: None, told: Mutex::default() })
+        Ok(Self {
+            scope,
+            scan: Some(scan),
+            kept: None,
+            came: Mutex::default(),
+            state,
+            known: None,
+            told: Mutex::default(),
+        })
     }
 
     #[pyo3(signature = (*chunks))]

@@ -50,9 +50,7 @@ async def proven(context: Context, compared: Compared, look: Look, generation: i
     _warn_dropped(context, compared)
     staged = compared.staged
     marks = compared.projection.marks if asked else None
-    outcome = await told(
-        context, look, proof, facts, asks=compared.waited is None, whole=staged.whole, marks=marks
-    )
+    outcome = await told(context, look, proof, facts, asks=compared.waited is None, whole=staged.whole, marks=marks)
     await remember(context, compared.projection, staged.root, staged.imprint, compared.audited_at)
     return outcome
 
