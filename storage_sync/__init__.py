@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from storage_sync._native import VERSION as __version__  # noqa: N811 - the name that Python has for it
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    __version__: str
 
 __all__ = ["__version__"]
+
+
+def __getattr__(name: str) -> str:
+    """The version is said by the native module, which a console loads only after its first paint."""
+    if name == "__version__":
+        from storage_sync._native import VERSION
+
+        return VERSION
+    raise AttributeError(name)
