@@ -13,7 +13,7 @@ use storage_sync_codec::{Owner, Table, belongs_to, embedding_owner};
 
 /// The cache holds what was proven.
 const AS_PROVEN: u8 = 1;
-/// The row was refused, so the cache cannot say what it hangs on.
+/// The row was rejected, so the cache cannot say what it belongs to.
 const REJECTED: u8 = 2;
 /// The cache holds something else by now, or nothing.
 const DIFFERS: u8 = 3;
