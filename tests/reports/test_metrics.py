@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from storage_sync.reports.metrics import Facts, render, write_textfile
+from storage_sync.values.followed import Followed
 from storage_sync.values.outcome import CacheState, TableCounts, Word
 
 FULL = Facts(
@@ -38,6 +39,7 @@ FULL = Facts(
     copies_wait_until=12.0,
     interval_s=300.0,
     wait_notice_s=1800.0,
+    followed=Followed(changes=2, at=9.0, generation=7, root="aa"),
     redb="4.6.0",
     enc="1",
     totals={
@@ -113,6 +115,7 @@ def samples(facts: Facts) -> dict[tuple[str, tuple[tuple[str, str], ...]], float
         ("copies_wait_until_timestamp_seconds", {}, 12),
         ("interval_seconds", {}, 300),
         ("wait_notice_seconds", {}, 1800),
+        ("followed_timestamp_seconds", {}, 9),
     ],
 )
 def test_each_metric(name: str, labels: dict[str, str], value: float) -> None:
