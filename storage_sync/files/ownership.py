@@ -66,7 +66,7 @@ def changeable_by_others(status: os.stat_result) -> bool:
 
 def _may_change_owner() -> bool:
     try:
-        lines = Path("/proc/self/status").read_text("ascii", "replace").splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return os.geteuid() == 0
     held = next((line.partition(":")[2] for line in lines if line.startswith("CapEff:")), "0")
