@@ -45,7 +45,7 @@ class Facts:
     """What was taken in since that proof."""
     generation: int | None = None
     counts: Mapping[str, TableCounts] = field(default_factory=dict)
-    drift: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    drift: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Rows by table and kind (drifted, rotten, absent)."""
     quarantined: int | None = None
     orphans: int | None = None
@@ -147,6 +147,12 @@ def _rows(facts: Facts) -> Iterator[tuple[tuple[str, ...], float]]:
                 yield (table, side), value
 
 
+def _drift(facts: Facts) -> Iterator[tuple[tuple[str, str], float]]:
+    for table, kinds in facts.drift.items():
+        for kind, rows in kinds.items():
+            yield (table, kind), rows
+
+
 METRICS: tuple[Definition, ...] = (
     Gauge("last_success_timestamp_seconds", "End of the last run that ended well.", lambda f: f.last_success_at),
     Gauge("last_attempt_timestamp_seconds", "End of the last run.", lambda f: f.last_attempt_at),
@@ -185,7 +191,7 @@ METRICS: tuple[Definition, ...] = (
     Gauge("interval_seconds", "The setting interval_s: time between two scheduled syncs.", lambda f: f.interval_s),
     Gauge("wait_notice_seconds", "The setting wait_notice_s: how long rows may wait.", lambda f: f.wait_notice_s),
     Labelled("rows", "Rows by table and side.", _rows, ("table", "side")),
-    Labelled("drift_rows", "Rows that differ from what was proven.", lambda f: f.drift.items(), ("table", "kind")),
+    Labelled("drift_rows", "Rows that differ from what was proven.", _drift, ("table", "kind")),
     Counter("changes", "Rows written to the cache.", "changes", ("table", "op")),
     Counter("runs", "Runs by how they ended.", "runs", ("result",)),
     Counter("fetch_bytes", "Body bytes received from the primary.", "bytes"),

@@ -51,7 +51,7 @@ class Journal:
             self._history.count("repairs", rung)
         if outcome.rolled_back:
             self._history.count("rollbacks")
-        self._history.count("bitrot_keys", value=sum(n for (_, kind), n in outcome.drift.items() if kind == "rotten"))
+        self._history.count("bitrot_keys", value=sum(kinds.get("rotten", 0) for kinds in outcome.drift.values()))
         return summary
 
     def started(self, holder: LockHolder, facts: StartFacts, at: float) -> None:

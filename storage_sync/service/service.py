@@ -662,10 +662,10 @@ class SyncService:
         self._board.update(freshness=replace(freshness, trend=(*freshness.trend, age)[-TREND_KEPT:]))
 
     def _show_next(self, due: Due | None) -> None:
-        """A console that looks only compares where another one syncs."""
+        """A console that looks only compares where another one syncs; a held file is only compared too."""
         snapshot = self._board.snapshot
         at = due.at if due is not None else None
-        writes = snapshot.access == "rw"
+        writes = snapshot.access == "rw" and not self._agenda.past.held
         self._board.update(
             freshness=replace(
                 snapshot.freshness,

@@ -181,14 +181,13 @@ async def looked(
         await asyncio.shield(session.on_cache_thread(stack.close))
 
 
-def drift_of(scan: _native.Scan) -> dict[tuple[str, str], int]:
+def drift_of(scan: _native.Scan) -> dict[str, dict[str, int]]:
     """Rows that are not what was proven, by table and kind."""
     counted = {
-        (name, kind): int(getattr(table, kind))
+        name: {kind: count for kind in ("drifted", "rotten", "absent") if (count := int(getattr(table, kind)))}
         for name, table in scan.tables.items()
-        for kind in ("drifted", "rotten", "absent")
     }
-    return {which: count for which, count in counted.items() if count}
+    return {name: kinds for name, kinds in counted.items() if kinds}
 
 
 async def _judged(session: Session, witness: Witness | None, copy: PrivateCopy, scan: _native.Scan) -> ContentJudgement:

@@ -58,7 +58,7 @@ class Draft:
     warnings: list[str] = field(default_factory=list)
     next_action: str | None = None
     look: LookedAt | None = None
-    drift: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    drift: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Rows that the first look found to be other than proven, by table and kind (drifted, rotten, absent)."""
     rolled_back: bool = False
     """The first look found that the file went back in time."""

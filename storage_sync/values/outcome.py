@@ -437,7 +437,7 @@ class Outcome:
     error: ErrorValue | None = None
     look: LookedAt | None = None
     """What was looked at; None where the cache was not, or is not there."""
-    drift: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    drift: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Rows that the first look found to be other than proven, by table and kind (drifted, rotten, absent)."""
     rolled_back: bool = False
     """The first look found that the file went back in time."""

@@ -6,9 +6,10 @@ import gzip
 import json
 import os
 import stat
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import is_dataclass, replace
 from pathlib import Path
+from typing import get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -337,3 +338,35 @@ def test_a_file_that_is_not_there_or_no_gzip(tmp_path: Path) -> None:
     path.write_bytes(b"plain text")
     with pytest.raises(LocalIO):
         recording.read(path)
+
+
+def mappings(kind: object, seen: set[object]) -> Iterator[tuple[str, object]]:
+    """(field, type of its keys) of each mapping that a value of this kind may hold."""
+    for argument in get_args(kind):
+        yield from mappings(argument, seen)
+    if not is_dataclass(kind) or kind in seen:
+        return
+    seen.add(kind)
+    for name, hint in get_type_hints(kind).items():
+        for part in (hint, *get_args(hint)):
+            if get_origin(part) in (Mapping, dict):
+                yield f"{getattr(kind, '__name__', kind)}.{name}", get_args(part)[0]
+        yield from mappings(hint, seen)
+
+
+def test_every_mapping_that_is_recorded_has_texts_as_keys() -> None:
+    """JSON knows no other; one that does not fit would end the run that is recorded."""
+    seen: set[object] = set()
+    found = [one for kind in (Snapshot, *recording.RECORDED.values()) for one in mappings(kind, seen)]
+    assert {name for name, _ in found} >= {"Outcome.drift", "Outcome.counts", "Freshness.behind"}
+    assert [name for name, key in found if not (isinstance(key, type) and issubclass(key, str))] == []
+
+
+def test_a_run_that_found_drift_is_recorded(tmp_path: Path) -> None:
+    event = RunEnded("s-1", Outcome("sync", Word.DRIFT, 1, drift={"episodes": {"absent": 1, "drifted": 2}}))
+    recorder = Recorder(tmp_path / "session.jsonl")
+    recorder.snapshot(BASE)
+    recorder.event(event)
+    recorder.close()
+    read = recording.read(tmp_path / "session.jsonl")
+    assert [one for _, one in read.events(0, len(read.lines))] == [event]
