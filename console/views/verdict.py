@@ -400,15 +400,20 @@ def _why_not_now(snapshot: Snapshot) -> str:
 def _drift(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
     failed = _contradicting(snapshot, now)
     behind = snapshot.verdict is Word.STALE or bool(rows_behind(snapshot))
-    drifted = CacheState.LOCAL_DRIFT in states_of(snapshot) or snapshot.verdict is Word.DRIFT
+    # what the cache has may be what the primary has by now: then the comparison said so
+    local = CacheState.LOCAL_DRIFT in states_of(snapshot) and snapshot.verdict not in {Word.IN_SYNC, Word.STALE}
+    drifted = local or snapshot.verdict is Word.DRIFT
     if not drifted and (behind or not failed):
         return None
-    what = f"{fmt.plural(len(failed), 'check')} failed" if failed else "rows in the cache differ from what was proved"
+    told = failed and not rows_behind(snapshot)
+    what = f"{fmt.plural(len(failed), 'check')} failed" if told else "rows in the cache differ from what was proved"
     return Verdict(
         "DRIFT",
         Role.ATTENTION,
         (f"{what[:1].upper()}{what[1:]}. {last_proof(snapshot, now)}.", f"{what[:1].upper()}{what[1:]}."),
-        ("2 shows what differs; s brings the cache to the primary's state.", "2 shows what; s syncs."),
+        _stale_next(snapshot, now)
+        if states_of(snapshot) & set(LOCK_STATES)
+        else ("2 shows what differs; s brings the cache to the primary's state.", "2 shows what; s syncs."),
         "2",
         1,
     )

@@ -13,7 +13,7 @@ import importlib
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from storage_sync.values.outcome import HolderKind, LockHolder
@@ -83,7 +83,7 @@ def is_do_memory(command: str) -> bool:
 
 
 def unlisted() -> LockHolder:
-    """Whoever has the lock that was refused to us, and is not in the kernel's list."""
+    """Whoever has a lock, and whose process is not in the kernel's list."""
     return LockHolder(pid=-1, command="", user="", since=None, exclusive=True, kind=HolderKind.UNLISTED)
 
 
@@ -146,7 +146,8 @@ def _resolve(lines: Sequence[LockLine], status: os.stat_result) -> Iterable[Lock
             for pid in pids:
                 yield process(pid, line.exclusive)
             if not pids:
-                yield LockHolder(pid=-1, command="", user="", since=None, exclusive=line.exclusive)
+                # its process is in another pid namespace
+                yield replace(unlisted(), exclusive=line.exclusive)
 
 
 def _merge(holders: Iterable[LockHolder]) -> tuple[LockHolder, ...]:

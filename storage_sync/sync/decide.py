@@ -91,11 +91,16 @@ def _episodes_at_stake(look: Look) -> int:
     return episodes.rows if look.checkpoint is None else episodes.listed
 
 
+def _unproven(scan: _native.Scan) -> int:
+    """Listed rows that are not what was proven; those of them that equal the primary are only listed again."""
+    return sum(table.drifted + table.rotten + table.absent for table in scan.tables.values())
+
+
 def difference(comparison: Compared) -> Word:
-    """EMPTY, DRIFT when the cache moved, STALE when the primary did."""
+    """EMPTY, DRIFT when the cache moved, STALE when the primary did: also where the cache has what it has by now."""
     look = comparison.look
     if look.replaces is None and look.sibling:
         return Word.EMPTY
-    drifted = look.scan is not None and not look.scan.clean
+    drifted = look.scan is not None and _unproven(look.scan) > sum(one.relist for one in comparison.changes.values())
     same_primary = look.checkpoint is not None and look.checkpoint.root == comparison.staged.root
     return Word.DRIFT if drifted or same_primary else Word.STALE

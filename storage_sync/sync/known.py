@@ -6,14 +6,14 @@ never writes it. While it is the same ledger, the rows of a new copy speak of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from storage_sync import _native
 from storage_sync.cache.content import ledger_root
 from storage_sync.sync.inspection import Look
-from storage_sync.sync.last_comparison import Facts, Known
-from storage_sync.values.outcome import Proof, TableChange, Word
+from storage_sync.sync.last_comparison import Facts, Known, Rows
+from storage_sync.values.outcome import DERIVED_TABLES, Proof, TableChange, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def known_of(look: Look, verdict: Word, proof: Proof | None, plan: Mapping[str, 
     root = ledger_root_of(look)
     if root is None or look.scan is None:
         return None
-    return Known(_stamp(look), root, verdict, proof, plan, _facts(look.scan))
+    return Known(_stamp(look), root, verdict, proof, plan, _facts(look.scan), _unproven(look))
 
 
 def ledger_root_of(look: Look) -> str | None:
@@ -42,18 +42,18 @@ def ledger_root_of(look: Look) -> str | None:
 
 
 def judged_by(known: Known | None, look: Look) -> Judged:
-    """Judge the copy of `look`. A row whose bytes changed is a difference from what was proven, whatever it was changed
-    to; rows that only the cache has touch no proof. Blocking."""
+    """Judge the copy of `look`. A row whose bytes changed since is a difference from what was compared, whatever it was
+    changed to; rows that only the cache has touch no proof. Blocking."""
     scan = look.scan
     if known is None or scan is None or known.stamp != _stamp(look):
         return Judged(Word.UNKNOWN)
-    if not scan.clean:
-        changed = {
-            name: TableChange(insert=table.absent, update=table.drifted + table.rotten)
-            for name, table in scan.tables.items()
-            if table.absent or table.drifted or table.rotten
-        }
-        return Judged(Word.DRIFT, plan=changed)
+    unproven = _unproven(look)
+    if unproven is None or known.unproven is None:
+        # of so many rows it is not known which are the ones that were compared
+        return Judged(Word.UNKNOWN) if known.unproven != {} else Judged(Word.DRIFT, plan=_counted(scan))
+    changed = {row for row in unproven.keys() | known.unproven.keys() if unproven.get(row) != known.unproven.get(row)}
+    if changed:
+        return Judged(Word.DRIFT, plan=_changes(changed, unproven))
     if known.root != ledger_root_of(look):
         return Judged(Word.UNKNOWN)
     if known.verdict is Word.IN_SYNC and known.proof is not None:
@@ -62,6 +62,41 @@ def judged_by(known: Known | None, look: Look) -> Judged:
         # what the primary has more is still not what was proven here
         return Judged(known.verdict)
     return Judged(Word.UNKNOWN)
+
+
+def _unproven(look: Look) -> Rows | None:
+    """None where a scan does not name them all."""
+    scan, found = look.scan, dict[tuple[str, str], str]()
+    if scan is None or look.copy is None:
+        return None
+    if scan.clean:
+        return found
+    for name, table in scan.tables.items():
+        if name in DERIVED_TABLES or not (table.drifted or table.rotten or table.absent):
+            continue
+        # the keys of rows that are not listed and changed are among them
+        if table.altered or len(table.differing_keys) != table.drifted + table.rotten + table.absent:
+            return None
+        for key, value in zip(table.differing_keys, look.copy.file.get(name, table.differing_keys), strict=True):
+            found[name, key] = _native.digest("blake3", value).hex() if value is not None else ""
+    return found
+
+
+def _counted(scan: _native.Scan) -> dict[str, TableChange]:
+    return {
+        name: TableChange(insert=table.absent, update=table.drifted + table.rotten)
+        for name, table in scan.tables.items()
+        if table.absent or table.drifted or table.rotten
+    }
+
+
+def _changes(rows: Collection[tuple[str, str]], now: Rows) -> dict[str, TableChange]:
+    """Rows that are not what was compared, by table: those that are gone would be inserted again."""
+    changes: dict[str, TableChange] = {}
+    for table, key in rows:
+        before, gone = changes.get(table, TableChange()), now.get((table, key)) == ""
+        changes[table] = replace(before, insert=before.insert + gone, update=before.update + (not gone))
+    return changes
 
 
 def _stamp(look: Look) -> tuple[int, str]:

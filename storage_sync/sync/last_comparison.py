@@ -9,6 +9,8 @@ from storage_sync.values.outcome import Proof, TableChange, Word
 
 Facts = Mapping[str, tuple[int, ...]]
 """By table: rows, listed, cache-only, drifted, rotten, absent, altered."""
+Rows = Mapping[tuple[str, str], str]
+"""Listed rows that are not what was proven: by table and key the digest of their bytes, '' for one that is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +24,5 @@ class Known:
     proof: Proof | None
     plan: Mapping[str, TableChange]
     facts: Facts
+    unproven: Rows | None
+    """None where not all of those are named."""

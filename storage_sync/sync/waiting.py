@@ -27,10 +27,10 @@ from storage_sync.sync.context import PAGE, Context, Projection
 from storage_sync.sync.decide import difference, judged, must_write
 from storage_sync.sync.guard import Consent
 from storage_sync.sync.inspection import Look, looked, marked_file_facts
-from storage_sync.sync.prove import check_scope, count, keep_known, outside, proven
-from storage_sync.sync.table_counts import pending_facts, table_changes
+from storage_sync.sync.prove import check_scope, count, keep_known, make_proof, outside, proven
+from storage_sync.sync.table_counts import equal, pending_facts, table_changes
 from storage_sync.values.errors import CacheLocked, GuardStopped
-from storage_sync.values.outcome import Outcome, TableChange
+from storage_sync.values.outcome import Outcome, TableChange, Word
 
 
 async def wait_beside(context: Context, held: CacheLocked) -> Outcome:
@@ -86,6 +86,8 @@ async def _staged(context: Context, look: Look, projection: Projection, held: Ca
         if not must_write(context, comparison):
             await nothing_waits(context)
             return await proven(context, comparison, look, look.generation)
+        if equal(comparison.changes) and look.checkpoint is not None:
+            return await _equal_already(context, comparison, look)
         note = WaitingNote(
             source_id=session.source.source_id,
             epoch=projection.epoch,
@@ -111,6 +113,22 @@ async def _staged(context: Context, look: Look, projection: Projection, held: Ca
         draft.extra["waiting"] = waiting_json(note)
         await keep_known(context, look)
         return draft.outcome()
+
+
+async def _equal_already(context: Context, comparison: Compared, look: Look) -> Outcome:
+    """The holder wrote what the primary has: all rows are equal, and only our ledger is behind, which nobody can write
+    now. It is proven as `verify` proves it; the next run that finds the file free lists the rows."""
+    draft = context.draft
+    await nothing_waits(context)
+    draft.verdict = Word.IN_SYNC
+    draft.proof = make_proof(context, comparison, look.generation, look.identity)
+    draft.exit_code = 7 if draft.proof.refused else 0
+    facts = pending_facts(comparison.changes, comparison.primary)
+    draft.counts = count(look.scan, facts, *await outside(context, look))
+    file = await context.session.on_cache_thread(marked_file_facts, context.session, look)
+    draft.checks = all_checks(check_scope(context), file, facts)
+    await keep_known(context, look)
+    return draft.outcome()
 
 
 def _waits(held: CacheLocked, note: WaitingNote) -> CacheLocked:

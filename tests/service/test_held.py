@@ -20,6 +20,7 @@ from storage_sync.sync import compare
 from storage_sync.values.events import LogLine, RunEnded, RunStarted
 from storage_sync.values.outcome import HolderKind, Outcome, Word
 from storage_sync.values.snapshot import LockState, Snapshot
+from tests.independent.projection_check import check
 from tests.service.test_service import NOW, Watcher, proven, running, settings_of
 from tests.support import stores
 from tests.support.processes import DO_MEMORY, HOLD_LOCK, WITHOUT_CACHE, holding, written_by_holder
@@ -166,6 +167,7 @@ async def test_a_lock_that_nobody_is_listed_for_is_held(tmp_path: Path, monkeypa
             assert failures(watcher) == []
 
 
+FIRST = "episode_id = (SELECT min(episode_id) FROM episodes)"
 REWRITTEN = (
     "CREATE TEMP TABLE one AS SELECT * FROM episodes ORDER BY episode_id LIMIT 1",
     "UPDATE one SET task_description = 'rewritten'",
@@ -247,3 +249,36 @@ async def test_a_server_that_runs_without_its_cache_is_shown(tmp_path: Path, mon
             assert told.memory_only == 1
         watcher.ask(service, "ping")
         await watcher.until(lambda now: not now.cache.memory_only)
+
+
+async def test_rows_that_the_primary_has_too_are_proven_and_stay_so_until_they_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only our ledger lacks them, and the next run that finds the file free lists them."""
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    async with running(settings_of(demo)) as (_, first):
+        await first.until(proven)
+    monkeypatch.setattr(schedule, "PROOF_GAP_S", 0.0)
+    with process(HOLD_LOCK, demo.cache) as holder:
+        async with running(settings_of(demo)) as (_, watcher):
+            await watcher.until(lambda now: proven(now) and looked_at_a_copy(now))
+            before = shutil.copyfile(demo.cache, tmp_path / "before.redb")
+            stores.execute(demo.primary, [f"UPDATE episodes SET task_description = 'rewritten' WHERE {FIRST}"])
+            written_by_holder(demo.cache, change_a_row)
+            equal = await watcher.until(lambda now: proven(now) and "LOCAL_DRIFT" in now.states)
+            assert equal.cache.waiting is None
+            monkeypatch.setattr(schedule, "PROOF_GAP_S", 3600.0)
+            written_by_holder(demo.cache, lambda copy: None)
+            again = await watcher.until(lambda now: proven(now) and looked_at_a_copy(now) and now.seq > equal.seq)
+            assert again.cache.rewritten == 0
+            written_by_holder(demo.cache, lambda copy: shutil.copyfile(before, copy))
+            older = await watcher.until(lambda now: now.cache.rewritten == 1)
+            assert older.verdict is Word.DRIFT
+            written_by_holder(demo.cache, change_a_row)
+            await watcher.until(lambda now: proven(now) and not now.cache.rewritten)
+            holder.kill()
+            holder.wait()
+            await watcher.until(
+                lambda now: proven(now) and now.cache.lock is LockState.FREE and now.cache.generation == 2
+            )
+    assert check(demo.primary, demo.cache).holds()
