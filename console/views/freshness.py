@@ -5,7 +5,7 @@ from __future__ import annotations
 from console.views.frame import Frame
 from console.views.states import is_damaged, is_held
 from storage_sync.values.outcome import TABLES
-from storage_sync.values.snapshot import PrimaryStatus
+from storage_sync.values.snapshot import LockState, PrimaryStatus
 from widgets import fmt
 from widgets.facts import Fact
 from widgets.freshness import Freshness, Lag
@@ -107,7 +107,7 @@ def _notes(frame: Frame) -> tuple[Fact, ...]:
     if waiting is not None:
         wait = "waits" if waiting.rows == 1 else "wait"
         told = f"{fmt.plural(waiting.rows, 'row')} {wait} since {fmt.clock(waiting.since)}"
-        notes.append(Fact("waiting", plain(told), extra=muted("until the cache is free")))
+        notes.append(Fact("waiting", plain(told), extra=muted(_awaited(frame))))
     rewritten = frame.snapshot.cache.rewritten
     if rewritten:
         notes.append(
@@ -124,6 +124,14 @@ def _notes(frame: Frame) -> tuple[Fact, ...]:
         )
         notes.append(Fact("quarantine", value))
     return tuple(notes)
+
+
+def _awaited(frame: Frame) -> str:
+    """What must come before rows that wait are committed."""
+    snapshot = frame.snapshot
+    if snapshot.cache.lock in (LockState.OTHER, LockState.SHARED):
+        return "until the cache is free"
+    return "for the next run" if snapshot.primary.status is PrimaryStatus.CONNECTED else "until the primary answers"
 
 
 def _next(frame: Frame) -> Fact:

@@ -59,8 +59,17 @@ fn create(target: &Path) -> io::Result<File> {
     new_file(target)
 }
 
-/// Copy `source` to `target` until its header was the same before and after.
+/// Copy `source` to `target` until its header was the same before and after; nothing is left where that fails.
 pub fn copy_verified(source: &Path, target: &Path, attempts: u32) -> Outcome<CopyInfo> {
+    let copied = copy_at_rest(source, target, attempts);
+    if copied.is_err() {
+        // Why it failed is the error to tell.
+        let _ = std::fs::remove_file(target);
+    }
+    copied
+}
+
+fn copy_at_rest(source: &Path, target: &Path, attempts: u32) -> Outcome<CopyInfo> {
     let started = Instant::now();
     let open = || File::open(source).map_err(|error| Fault::io(error, source));
     let mut from = open()?;
@@ -74,7 +83,6 @@ pub fn copy_verified(source: &Path, target: &Path, attempts: u32) -> Outcome<Cop
         }
         from = open()?;
     }
-    let _ = std::fs::remove_file(target);
     Err(Fault::Busy(format!("{} changed during each of {attempts} copies", source.display())))
 }
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import shutil
 import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -15,7 +22,11 @@ from storage_sync.cache.copy import DamagedCopy, is_suspect, private_copy, sweep
 from storage_sync.cache.identity import read_identity
 from storage_sync.values.errors import CacheLocked, Interrupted, LocalIO
 from storage_sync.values.outcome import CacheState as S
-from tests.support.processes import HOLD_REDB, as_nobody, running
+from tests.faults.test_peek import judge, versions
+from tests.faults.writers import Counter
+from tests.support import stores
+from tests.support.command import fingerprint
+from tests.support.processes import HOLD_REDB, as_nobody, environment, running
 
 PAGE = 4096
 
@@ -258,3 +269,77 @@ def test_a_burst_of_writes_is_waited_out(cache: Path, folder: Path, monkeypatch:
     with private_copy(str(cache), folder, proven=read_identity(str(cache))) as copy:
         assert copy.file.schema_version() == 4
     assert not left
+
+
+# -------------------------------------------------------------------------- while somebody is at the file
+
+
+@pytest.mark.parametrize("how", ["replaced", "deleted"])
+def test_a_file_that_others_put_there_or_take_away_meanwhile_is_copied_whole_or_not_at_all(
+    how: str, tmp_path: Path
+) -> None:
+    place = tmp_path / "place"
+    one, other = stores.cache("v47-small", tmp_path / "one"), tmp_path / "other.redb"
+    shutil.copyfile(one, other)
+    _native.detach(str(other))
+    whole = {fingerprint(one), fingerprint(other)}
+    cache, target, over = place / "cache.redb", tmp_path / "copy.redb", threading.Event()
+    place.mkdir()
+
+    def put() -> None:
+        for number in itertools.count():
+            if over.is_set():
+                return
+            fresh = place / "fresh.redb"
+            os.link(other if number % 2 else one, fresh)
+            fresh.replace(cache)
+            if how == "deleted":
+                cache.unlink(missing_ok=True)
+
+    copied = absent = 0
+    with ThreadPoolExecutor(1) as pool:
+        others = pool.submit(put)
+        try:
+            while copied < 100 and absent < 3000:
+                try:
+                    _native.copy_file(str(cache), str(target), 5)
+                except FileNotFoundError:
+                    absent += 1
+                    assert not target.exists()
+                except BlockingIOError:
+                    assert not target.exists()
+                else:
+                    copied += 1
+                    assert fingerprint(target) in whole
+        finally:
+            over.set()
+        others.result()
+    assert copied or absent
+
+
+def test_a_holder_that_dies_while_its_file_is_copied_leaves_a_committed_state(tmp_path: Path) -> None:
+    copies = 0
+    for number in range(4):
+        folder = tmp_path / f"{number}"
+        cache, counter = stores.cache("v47-small", folder), Counter(folder / "counter")
+        line = [sys.executable, "-m", "tests.faults.writers", "held", str(cache), str(folder / "counter"), "0", "0"]
+        with subprocess.Popen(line, stdout=subprocess.PIPE, env=environment(), text=True) as writer:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == "ready\n"
+            with ThreadPoolExecutor(1) as pool:
+                before = counter.value
+                copying = pool.submit(copied_at_last, cache, folder / "copy.redb")
+                writer.kill()
+                copying.result()
+        copies += 1
+        judge("held", versions(folder / "copy.redb"), before, counter.value)
+        with private_copy(str(cache), None) as after:
+            assert after.file.scan().clean, "and so does the file that it left"
+    assert copies == 4
+
+
+def copied_at_last(cache: Path, target: Path) -> None:
+    while True:
+        with suppress(BlockingIOError):
+            _native.copy_file(str(cache), str(target), 5)
+            return

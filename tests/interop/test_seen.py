@@ -158,7 +158,7 @@ def test_what_is_seen_of_a_session(tmp_path: Path) -> None:
         change(
             "kill -9 of the server",
             lambda: None,
-            lambda screen: "free" in screen and "wait since" not in screen,
+            lambda screen: "○ free" in screen and "until the primary answers" in screen,
             untrue=behind,
             primary=away / primary.name,
         )
@@ -171,7 +171,7 @@ def test_what_is_seen_of_a_session(tmp_path: Path) -> None:
             change(
                 "the server ends",
                 server.leave,
-                lambda screen: "IN SYNC" in screen and " free" in screen and "holds the file" not in screen,
+                lambda screen: "IN SYNC" in screen and "○ free" in screen and held not in screen,
                 untrue=equal,
             )
         terminal.press("q")
@@ -179,6 +179,6 @@ def test_what_is_seen_of_a_session(tmp_path: Path) -> None:
     print(f"\n{table(session.moments)}", file=sys.stderr)
     assert session.untrue(file) == []
     lacking = [int(re.search(r"lacks (\d+)", moment.so)[1]) for moment in session.moments]  # type: ignore[index]
-    assert lacking == [0, 0, 3, 3, 3, 3, 0, 0, 0, 0]
+    assert lacking == [0, 0, 3, 3, 3, 3, 3, 0, 0, 0]
     report = check(stores.quiet_copy(primary, tmp_path / "compared"), tool.cache)
     assert report.holds(), report.text()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hypothesis import given
@@ -10,12 +12,14 @@ from hypothesis import strategies as st
 from storage_sync.service.schedule import (
     BACKOFF_MOST_S,
     FILE_CHANGE_GAP_S,
+    PROOF_GAP_S,
     Due,
     Past,
     Timing,
     Trigger,
     after_run,
     backoff_s,
+    may_ask,
     next_run,
 )
 
@@ -105,3 +109,46 @@ def test_a_busy_primary_is_not_read_all_the_time() -> None:
     assert next_run(timing, moved) == Due(1060.0, Trigger.STALENESS)
     assert next_run(timing, replace(moved, moved_at=1058.0)) == Due(1068.0, Trigger.STALENESS), "it settles still"
     assert next_run(timing, replace(moved, manual_at=1002.0)) == Due(1002.0, Trigger.MANUAL)
+
+
+# ---------------------------------------------------------------------------------------- while it is held
+
+HELD = Past(started_at=START, last_end=START, proof_at=START, held=True)
+
+
+def test_a_primary_that_moved_is_counted_within_a_second() -> None:
+    due = next_run(Timing(3600.0, 3600.0, on_start=True), replace(HELD, moved_at=START + 90, asked_at=START))
+    assert due is not None
+    assert due.reason is Trigger.STALENESS
+    assert due.at - (START + 90) <= 1.0
+
+
+@given(gap=st.floats(0.0, 3000.0), spent=st.floats(0.0, 1.0))
+def test_a_holders_write_is_judged_within_two_seconds_of_it(gap: float, spent: float) -> None:
+    """It is seen within a second; the copy and its judgement have the rest of the other."""
+    seen_at = START + gap
+    past = replace(HELD, file_changed_at=seen_at, rechecked_at=seen_at - spent, last_end=START - 10, asked_at=START)
+    due = next_run(Timing(3600.0, 3600.0, on_start=True), past)
+    assert due is not None
+    assert due.reason is Trigger.CACHE_CHANGED
+    assert due.at - seen_at <= 1.0
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 20.0), st.sampled_from(["moved_at", "file_changed_at", "differs_at"]))))
+def test_the_primary_is_asked_at_most_once_a_minute(news: Sequence[tuple[float, str]]) -> None:
+    """Whatever happens beside a held cache, what may be asked for is asked then, and judged without it before."""
+    timing, past, now, asked = Timing(3600.0, 3600.0, on_start=True), HELD, START, list[float]()
+    for pause, what in news:
+        now += pause
+        past = replace(past, **{what: now})  # type: ignore[arg-type]
+        while (due := next_run(timing, past)) is not None and due.at <= now:
+            if may_ask(past, now):
+                asked.append(now)
+                past = after_run(
+                    replace(past, asked_at=now), ended_at=now, proof_at=now, failed=False, retry_after=None
+                )
+            else:
+                assert due.reason is Trigger.CACHE_CHANGED, "only a copy is judged by what is known"
+                past = replace(past, file_changed_at=None, rechecked_at=now)
+                break
+    assert all(later - earlier >= PROOF_GAP_S for earlier, later in itertools.pairwise(asked))
