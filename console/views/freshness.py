@@ -5,7 +5,7 @@ from __future__ import annotations
 from console.views.frame import Frame
 from console.views.states import is_damaged, is_held
 from storage_sync.values.outcome import TABLES
-from storage_sync.values.snapshot import LockState, PrimaryStatus
+from storage_sync.values.snapshot import PrimaryStatus
 from widgets import fmt
 from widgets.facts import Fact
 from widgets.freshness import Freshness, Lag
@@ -129,7 +129,7 @@ def _notes(frame: Frame) -> tuple[Fact, ...]:
 def _awaited(frame: Frame) -> str:
     """What must come before rows that wait are committed."""
     snapshot = frame.snapshot
-    if snapshot.cache.lock in (LockState.OTHER, LockState.SHARED):
+    if is_held(snapshot):
         return "until the cache is free"
     return "for the next run" if snapshot.primary.status is PrimaryStatus.CONNECTED else "until the primary answers"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from storage_sync.values.outcome import CacheState, CheckStatus, HolderKind, LockHolder
-from storage_sync.values.snapshot import CheckResult, Snapshot
+from storage_sync.values.snapshot import CheckResult, LockState, Snapshot
 from widgets import fmt
 
 WARN_ONLY_CHECKS = frozenset({"orphaned_embeddings", "embedding_vectors"})
@@ -18,11 +18,6 @@ def states_of(snapshot: Snapshot) -> tuple[CacheState, ...]:
 def is_damaged(snapshot: Snapshot) -> bool:
     """Whether the file is not what was proven: what was known of its rows was of another one."""
     return any(state.damaged for state in states_of(snapshot))
-
-
-def is_held(snapshot: Snapshot) -> bool:
-    """Whether another process holds the file."""
-    return any(state.locked for state in states_of(snapshot))
 
 
 def proof_valid(snapshot: Snapshot, now: float) -> bool:
@@ -62,6 +57,11 @@ WRITING = frozenset({"sync", "repair", "rebuild"})
 
 def rows_behind(snapshot: Snapshot) -> int:
     return sum(lag.new + lag.changed + lag.gone for lag in snapshot.freshness.behind.values())
+
+
+def is_held(snapshot: Snapshot) -> bool:
+    """Whether another process has the file now; what a run found of it before is past."""
+    return snapshot.cache.lock in (LockState.OTHER, LockState.SHARED)
 
 
 def rewritten_rows(snapshot: Snapshot) -> str:

@@ -412,7 +412,7 @@ def _drift(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | 
         Role.ATTENTION,
         (f"{what[:1].upper()}{what[1:]}. {last_proof(snapshot, now)}.", f"{what[:1].upper()}{what[1:]}."),
         _stale_next(snapshot, now)
-        if states_of(snapshot) & set(LOCK_STATES)
+        if is_held(snapshot)
         else ("2 shows what differs; s brings the cache to the primary's state.", "2 shows what; s syncs."),
         "2",
         1,

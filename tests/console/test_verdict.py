@@ -40,7 +40,9 @@ def judge(snapshot: Snapshot | None, beat_age: float | None = 0.4) -> Verdict:
 
 
 def with_states(*states: CacheState, word: Word = Word.UNKNOWN, access: str = "rw") -> Snapshot:
-    return replace(GOOD, verdict=word, states=(), access=access, cache=replace(GOOD.cache, states=states))
+    locks = {CacheState.LOCKED_EXCLUSIVE: LockState.OTHER, CacheState.LOCKED_SHARED: LockState.SHARED}
+    lock = next((locks[state] for state in states if state in locks), LockState.FREE)
+    return replace(GOOD, verdict=word, states=(), access=access, cache=replace(GOOD.cache, states=states, lock=lock))
 
 
 @pytest.mark.parametrize(
@@ -132,6 +134,18 @@ def test_the_holder_of_the_lock_is_named() -> None:
     for kind, said in kinds.items():
         found = judge(replace(snapshot, cache=replace(snapshot.cache, holder=replace(holder, kind=kind))))
         assert found.sentence[1].startswith(said)
+
+
+def test_a_file_that_was_held_when_it_was_looked_at_and_is_free_now_is_not_said_to_be_held() -> None:
+    """The states of the last run are those of its moment; the lock is looked at all the time."""
+    base = snapshots.scene("in_sync").snapshot
+    look = LookedAt("copy", NOW - 2, (), None)
+    past = replace(
+        base,
+        states=(CacheState.LOCKED_EXCLUSIVE, CacheState.HELD),
+        cache=replace(base.cache, look=look, lock=LockState.FREE),
+    )
+    assert not any("holds the file" in said or "Of a copy" in said for said in judge(past).sentence)
 
 
 def test_a_held_file_that_was_looked_at_is_what_was_found() -> None:

@@ -171,7 +171,7 @@ def test_what_is_seen_of_a_session(tmp_path: Path) -> None:
             change(
                 "the server ends",
                 server.leave,
-                lambda screen: "IN SYNC" in screen and "○ free" in screen and held not in screen,
+                lambda screen: "IN SYNC" in screen and "○ free" in screen and "Of a copy" not in screen,
                 untrue=equal,
             )
         terminal.press("q")
