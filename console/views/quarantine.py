@@ -15,7 +15,7 @@ from widgets.line import Line, Piece, fit, muted, plain, toned
 COLUMNS = (
     Column("  table", 12),
     Column("key", 0),
-    Column("kind", 9),
+    Column("kind", 11),
     Column("reason", 24, wide=96),
     Column("age", 7, right=True),
     Column("bytes", 10, right=True),
