@@ -482,7 +482,8 @@ def _rows(value: object) -> list[list[object]]:
 
 
 def _integer(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
+    """ValueError for anything but what SQLite can hold as one."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)) or not -LAST_ROWID <= int(value) <= LAST_ROWID:
         raise ValueError("no integer")
     return int(value)
 

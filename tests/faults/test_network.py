@@ -62,13 +62,13 @@ SMALLER = (
 )
 """What is asked matters here, not how much is answered: there are a thousand runs."""
 LATE = 4_000_000_000
-FIRST_REQUESTS = 3
-LATER_REQUESTS = 9
+FIRST_REQUESTS = 4
+LATER_REQUESTS = 10
 
 CODES = {"-": {0}, "0": {0}, "3": {3}, "4": {4}, "a": {4}, "d": {13}, "?": {0, 3, 4}}
 UNTOUCHED, OPEN = "-?"
-WELL, UNAVAILABLE, REFUSED, DEADLINE = (f"{code}{code}- {code * 9}" for code in "034d")
-"""Exit codes by request of a first and of a later sync. `-`: 0, for nothing can happen there; the third request of a
+WELL, UNAVAILABLE, REFUSED, DEADLINE = (f"{code * 3}- {code * 10}" for code in "034d")
+"""Exit codes by request of a first and of a later sync. `-`: 0, for nothing can happen there; the last request of a
 first sync closes a stream, and nobody waits for the answer. `?`: what is in this answer depends on the move before.
 `a`: 4 too, but something else is asked before that."""
 
@@ -112,7 +112,7 @@ def hanging(fault: Fault) -> Kind:
 
 def cut(fault: Fault) -> Kind:
     """An answer that cannot be understood; a cursor that looks cut is worth another try."""
-    return Kind(fault, REFUSED, "40- 444444444")
+    return Kind(fault, REFUSED, "440- 4444444444")
 
 
 def edited(edit: Callable[[network.Rows], network.Rows], lasting: str = REFUSED, once: str = "") -> Kind:
@@ -142,15 +142,15 @@ KINDS = {
     "database is locked": passing(network.failing("SQLITE_BUSY", "database is locked")),
     "response twice": Kind(network.twice, WELL, WELL),
     # found where it matters; a fetched row may come twice, and a row that the primary still has be set aside
-    "a row less": edited(network.a_row_less, "43- 43333?000", "40- 4000000-0"),
-    "a row twice": edited(network.a_row_twice, "44- 440000000", "40- 4400000-0"),
-    "null everywhere": edited(network.cells(network.nothing), once="44- 44404?4-4"),
-    "numbers too large": edited(network.cells(network.too_large), "44- 44444?444", "-4- -44-4?4-4"),
-    "not a number": edited(network.cells(network.not_a_number), "44- 44444?444", "-4- -44-4?4-4"),
-    "404": Kind(answer(404, "no such page", "text/plain"), REFUSED, "00- 044444444"),
-    "a column less": edited(network.a_column_less, once="44- 4444444-4"),
-    "a column more": edited(network.a_column_more, once="44- 4444444-4"),
-    "cells of no type": edited(network.cells(network.of_no_type), once="44- 4444444-4"),
+    "a row less": edited(network.a_row_less, "44a- 44aaaa?000", "440- 44000000-0"),
+    "a row twice": edited(network.a_row_twice, "444- 4440000000", "440- 44400000-0"),
+    "null everywhere": edited(network.cells(network.nothing), once="444- 444404?4-4"),
+    "numbers too large": edited(network.cells(network.too_large), "444- 444444?444", "-44- -444-4?4-4"),
+    "not a number": edited(network.cells(network.not_a_number), "444- 444444?444", "-44- -444-4?4-4"),
+    "404": Kind(answer(404, "no such page", "text/plain"), REFUSED, "040- 0444444444"),
+    "a column less": edited(network.a_column_less, once="444- 44444444-4"),
+    "a column more": edited(network.a_column_more, once="444- 44444444-4"),
+    "cells of no type": edited(network.cells(network.of_no_type), once="444- 44444444-4"),
     "empty body": cut(answer(200)),
     "wrong shape": cut(answer(200, '{"results":7,"baton":[]}')),
     "cut JSON": cut(network.cut_json),
@@ -161,11 +161,11 @@ KINDS = {
     "a redirect": final(answer(307, "", "text/plain", Location="http://127.0.0.1:1/")),
     "a web page": final(answer(200, HTML, "text/html")),
     "an unknown encoding": final(answer(200, b"\x0b\x02\x80", Content_Encoding="br")),
-    "a list": Kind(answer(200, "[]\n"), "4a- 444444444", REFUSED),
+    "a list": Kind(answer(200, "[]\n"), "44a- 4444444444", REFUSED),
     "gzip garbage": final(network.gzip_garbage),
     "chunks without length": final(network.bad_chunks),
     "not HTTP": final(network.raw(b"SSH-2.0-OpenSSH_9.6\r\n")),
-    "quota": Kind(network.failing("BLOCKED", "Operation was blocked: quota"), "4a- 444444444", REFUSED),
+    "quota": Kind(network.failing("BLOCKED", "Operation was blocked: quota"), "44a- 4444444444", REFUSED),
 }
 """Those with the most cases first: a lane that a kind does not need has to catch up for the next one."""
 
