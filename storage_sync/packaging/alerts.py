@@ -50,7 +50,7 @@ ALERTS: tuple[Alert, ...] = (
         600,
         "critical",
         "{{ $labels.instance }} says nothing of its cache any more.",
-        "systemctl status storage-sync on that host; then the scrape, or the text file's folder.",
+        "On that host: systemctl status storage-sync; then the scrape, or the text file's folder.",
     ),
     Alert(
         f"{PREFIX}Stale",

@@ -205,8 +205,8 @@ OPERATE = rows(
         Path(f"screen.{name}", "goes there", (key,), go=("5" if key != "5" else "1",), shows=(SCREEN_WORDS[name],))
         for name, key, _ in SCREENS
     ),
-    Path("panel.next", "the next panel has the focus", ("tab",), focus="primary"),
-    Path("panel.next", "back", ("shift+tab",), go=("tab", "tab"), focus="primary"),
+    Path("panel.next", "the next panel has the focus", ("tab",), focus="checks"),
+    Path("panel.next", "back", ("shift+tab",), go=("tab", "tab"), focus="checks"),
     Path("validate", "asks for the quick ones", ("v",), asks=(("validate", {"deep": False}),)),
     Path(
         "validate",
@@ -641,6 +641,15 @@ PAST = rows(
         answers=PLANNED,
         asks=(("make_plan", {"kind": "undo", "run_id": "s-4120"}),),
         shows=("Undo · prod-eu",),
+    ),
+    Path(
+        "history.undo",
+        "the core refuses",
+        ("U",),
+        go=("4",),
+        answers={"make_plan": ROOM},
+        asks=(("make_plan", {"kind": "undo", "run_id": "s-4120"}),),
+        shows=("no plan", "the core has no room", "ask again"),
     ),
     Path("history.undo", "a run is going on", ("U",), go=("4",), scene="running", shows=(ACTIVE,)),
     Path(
