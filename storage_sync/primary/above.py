@@ -25,6 +25,8 @@ MOST_SCOPES = 64
 """Kinds of scoped embedding keys that are looked for."""
 LAST_ROWID = (1 << 63) - 1
 """From here on SQLite takes rowids by chance."""
+LONGEST_KEY = 512
+"""Octets of a key that are remembered; of a longer one only a proof can tell whether it was written again."""
 _BELOW_ALL = "(-9223372036854775807-1)"
 _EMB = "item_id>='emb_' AND item_id<'emb`'"
 
@@ -47,7 +49,13 @@ _CASCADED: Mapping[str, tuple[tuple[tuple[str, str], ...], int]] = {
     "relationships": ((("from_episode_id", "episodes"), ("to_episode_id", "episodes")), 3),
     "episode_pattern_relationships": ((("episode_id", "episodes"), ("pattern_id", "patterns")), 3),
 }
-_TAGS = Track(TAG_TABLE, TAG_TABLE, "hex(x.episode_id)||'3A'||hex(x.tag)", (("episode_id", "episodes"),), 4)
+
+
+def _name(column: str) -> str:
+    return f"hex(substr(CAST(x.{column} AS BLOB),1,{LONGEST_KEY}))"
+
+
+_TAGS = Track(TAG_TABLE, TAG_TABLE, f"{_name('episode_id')}||'3A'||{_name('tag')}", (("episode_id", "episodes"),), 4)
 NEEDED = (
     ("episodes", "start_time"),
     ("episodes", "episode_id"),
@@ -72,7 +80,7 @@ def tracked(projection: Projection, schema: Schema) -> tuple[Track, ...]:
     for table in projection.tables:
         source = SOURCES[table]
         parents, depth = _CASCADED.get(table, ((), 1))
-        key = f"hex(x.{source.columns[0][0]})"
+        key = _name(source.columns[0][0])
         names = schema.embedding_tables if table == "embeddings" else (source.name,)
         found += [Track(table, name, key, parents, depth) for name in names if name in schema.tables]
     return (*found, _TAGS) if TAG_TABLE in schema.tables else tuple(found)
@@ -125,7 +133,7 @@ def read_marks(row: Sequence[object], projection: Projection, schema: Schema, in
 
 
 def _end(track: Track) -> str:
-    columns = ["rowid", track.key, *(f"hex(x.{column})" for column, _ in track.parents)]
+    columns = ["rowid", track.key, *(_name(column) for column, _ in track.parents)]
     names = [f"c{number}" for number in range(len(columns))]
     shown = ",".join(f"{column} AS {name}" for column, name in zip(columns, names, strict=True))
     last = f"SELECT * FROM (SELECT {shown} FROM {track.name} x NOT INDEXED ORDER BY rowid DESC LIMIT {track.depth})"
@@ -483,7 +491,7 @@ def _rows(value: object) -> list[list[object]]:
 
 def _integer(value: object) -> int:
     """ValueError for anything but what SQLite can hold as one."""
-    if isinstance(value, bool) or not isinstance(value, (int, str)) or not -LAST_ROWID <= int(value) <= LAST_ROWID:
+    if isinstance(value, bool) or not isinstance(value, (int, str)) or not -LAST_ROWID - 1 <= int(value) <= LAST_ROWID:
         raise ValueError("no integer")
     return int(value)
 

@@ -138,8 +138,15 @@ async def test_nothing_above_the_marks(tmp_path: Path) -> None:
         [*rewritten(), *rewritten(), copied(2), *rewritten()],
         [copied(number) for number in range(1, 45)],
         [sql for place in range(20) for sql in rewritten(NEWEST.replace("LIMIT 1", f"LIMIT 1 OFFSET {place}"))],
+        [
+            f"INSERT INTO episode_tags (episode_id, tag) VALUES ({NEWEST}, hex(zeroblob({600_000 + n})))"
+            for n in range(4)
+        ],
     ],
-    ids=["new", "new and old", "rewritten", "rewritten outside", "several", "more than the window", "many rewritten"],
+    ids=[
+        *("new", "new and old", "rewritten", "rewritten outside", "several", "more than the window"),
+        *("many rewritten", "long tags"),
+    ],
 )
 async def test_what_was_written_is_followed(written: Sequence[str], tmp_path: Path) -> None:
     async with proven(tmp_path) as lane:
