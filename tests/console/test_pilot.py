@@ -145,7 +145,11 @@ async def test_a_name_is_typed_at_once_and_no_letter_of_it_is_a_key(name: str) -
             "rw",
             "a guard stops it",
         ),
-        (replace(snapshots.plan(), changes={}), "rw", "there is nothing to do"),
+        (
+            replace(snapshots.plan(), changes={}, rows=tuple(replace(row, rows=0) for row in snapshots.plan().rows)),
+            "rw",
+            "there is nothing to do",
+        ),
     ],
 )
 async def test_what_may_not_run_says_why(plan: Plan, access: str, why: str) -> None:
