@@ -79,7 +79,7 @@ def test_nothing_to_undo(stores: Stores) -> None:
     assert (code, document["error"]["message"]) == (2, "there is no run to undo")
 
 
-def test_undo_of_another_primary_puts_the_old_file_back(stores: Stores) -> None:
+def test_undo_of_another_primary_restores_the_old_file(stores: Stores) -> None:
     before, generation = stores.rows(), stores.generation
     other = stores.demo.primary.with_name("other.db")
     with closing(sqlite3.connect(stores.demo.primary)) as db:
@@ -91,7 +91,7 @@ def test_undo_of_another_primary_puts_the_old_file_back(stores: Stores) -> None:
     assert (code, document["verdict"]) == (0, "IN_SYNC")
     assert stores.rows() != before
     code, document = stores.json("undo", "--plan")
-    assert "put " in document["steps"][0]["text"]
+    assert document["steps"][0]["text"].startswith("restore ")
     code, document = stores.json("undo", "--yes")
     assert code == 0, document
     assert stores.rows() == before
