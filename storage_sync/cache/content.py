@@ -88,7 +88,7 @@ def judge_content(
         meta = cache_file.meta()
         version = cache_file.schema_version()
     except _native.NativeError as error:
-        return ContentJudgement((_corrupt(f"{type(error).__name__}: {error}"),), None, None)
+        return ContentJudgement((_corrupt(f"redb cannot read it: {error}"),), None, None)
     checkpoint, reason = decode_checkpoint(meta.get(META_KEY))
     unreadable = META_KEY in meta and checkpoint is None
     rot = _rot(reason, ()) if unreadable else _judge_rot(scan, sound)

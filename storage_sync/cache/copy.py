@@ -279,7 +279,7 @@ def _explained() -> Iterator[None]:
             raise LocalIO(f"a private copy of the cache cannot be read: {error}") from error
         raise DamagedCopy(_corrupt(str(error))) from error
     except _native.NativeError as error:
-        raise DamagedCopy(_corrupt(f"{type(error).__name__}: {error}")) from error
+        raise DamagedCopy(_corrupt(f"redb cannot read it: {error}")) from error
 
 
 def _close(file: _native.CacheFile) -> None:

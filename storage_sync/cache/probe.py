@@ -220,7 +220,7 @@ def _examine(path: str, check_integrity: bool, say: Callable[..., None]) -> None
         # The system's own numbers speak of this machine; redb's words without one speak of the file.
         say(**{"damage" if error.errno is None else "local": str(error)})
     except _native.NativeError as error:
-        say(damage=f"{type(error).__name__}: {error}")
+        say(damage=f"redb cannot read it: {error}")
     except MemoryError:
         say(damage="a length in it asks for more memory than the file could ever fill")
 
