@@ -144,7 +144,7 @@ class Start:
 
     def _updated(self) -> Ended:
         limits = Limits(0.0, max(self.deadline - END_S - time.monotonic(), 0.0), ATTEMPTS)
-        request = self.invocation.request(limits=limits)
+        request = self.invocation.request("follow", limits=limits)
         if speaks_of_it(self.invocation.env) or Path(self.command[0]).name.startswith("do-memory"):
             for told in other_stores(request.settings, self.invocation.env):
                 _say(self.invocation, told)
@@ -218,7 +218,7 @@ def _bring_in_after(invocation: Invocation) -> None:
     with suppress(Stopped):
         stopping.begin()
         try:
-            request = replace(invocation.request(limits=Limits(deadline=AFTER_S)), trigger=Trigger.AFTER)
+            request = replace(invocation.request("follow", limits=Limits(deadline=AFTER_S)), trigger=Trigger.AFTER)
             outcome = _in_loop(invocation, stopping, cancel, operations.sync(request, cancel=cancel))
         except StorageSyncError as error:
             _say(invocation, error.message)

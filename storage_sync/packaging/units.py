@@ -115,7 +115,7 @@ Conflicts=storage-sync.service
 
 [Service]
 Type=oneshot
-ExecStart={places.program} sync --quiet --config {places.config} --state-dir %S/{STATE} --log-format json
+ExecStart={places.program} sync --follow --quiet --config {places.config} --state-dir %S/{STATE} --log-format json
 User={places.user}
 TimeoutStartSec=15min
 # 11: another run holds the lease.
@@ -144,7 +144,7 @@ WantedBy=timers.target
 
 def cron_line(places: Places) -> str:
     """A file for /etc/cron.d."""
-    run = f"{places.program} sync --quiet --config {places.config}"
+    run = f"{places.program} sync --follow --quiet --config {places.config}"
     return f"""\
 # For /etc/cron.d: every five minutes, with mail only when a person should look. Exit 11 (another run) is silent.
 SHELL=/bin/sh
