@@ -54,6 +54,21 @@ def refuses(context: Context, look: Look, projection: Projection, now: float) ->
     return Since(proof, witness.followed, marks)
 
 
+async def marked(context: Context, look: Look, projection: Projection) -> Projection:
+    """With the marks from before its rows are read. Where nobody wrote since the last ones, those are kept, unasked.
+
+    Only a first run in a process has asked the primary for its index just now.
+    """
+    session, witness = context.session, look.witness
+    if witness is not None and witness.proof is not None and session.reading is None and not context.options.follows:
+        kept, proof = witness.marks, witness.proof
+        of_them = (proof.source_id, proof.epoch, proof.config_hash, proof.digest)
+        wanted = (session.source.source_id, projection.epoch, projection.scope.config_hash, projection.digest)
+        if kept is not None and kept.index is not None and kept.index == projection.log.index and of_them == wanted:
+            return replace(projection, marks=kept)
+    return replace(projection, marks=await session.source.marks(projection.scope))
+
+
 async def followed(context: Context, look: Look, projection: Projection) -> Compared:
     """What was written since the last proof, fetched and staged.
 

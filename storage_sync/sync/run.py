@@ -29,7 +29,7 @@ from storage_sync.sync.compare import (
 )
 from storage_sync.sync.context import Context, Projection
 from storage_sync.sync.decide import difference, differs, judged, must_write
-from storage_sync.sync.follow import followed
+from storage_sync.sync.follow import followed, marked
 from storage_sync.sync.inspection import Look, looked, without_rows
 from storage_sync.sync.plan import ADOPT, adoption, make_plan
 from storage_sync.sync.prove import count, make_proof, not_proven, outside, proven
@@ -268,7 +268,7 @@ async def bring(context: Context, look: Look, projection: Projection) -> Outcome
     """From a look at the cache to the proof, or to the plan; the lease is held unless it is one."""
     await guard_first_contact(context, look)
     if not context.options.plan_only and context.options.part is None:
-        projection = replace(projection, marks=await context.session.source.marks(projection.scope))
+        projection = await marked(context, look, projection)
     waiting = await fitting(context, look, projection) if not context.options.plan_only else None
     async with compared(
         looking(context, look) if context.options.plan_only else context, look, projection, waiting=waiting

@@ -94,6 +94,11 @@ class Lane:
         assert outcome.applied == {}, outcome.applied
         assert outcome.followed is None
 
+    async def restart(self) -> None:
+        """Another process goes on."""
+        await self.session.close()
+        self.session = Session(self.settings, None)
+
     def witness(self) -> Witness:
         witness, _ = read_witness(self.session.state.folder, self.session.cache_path)
         assert witness is not None
@@ -113,7 +118,7 @@ async def proven(folder: Path, *, episodes: int = 60, window: int = 40) -> Async
             assert (await lane.run()).verdict is Word.IN_SYNC
             yield lane
         finally:
-            await session.close()
+            await lane.session.close()
 
 
 async def test_nothing_above_the_marks(tmp_path: Path) -> None:
@@ -126,6 +131,25 @@ async def test_nothing_above_the_marks(tmp_path: Path) -> None:
         assert outcome.cache_writes.commits == 0
         assert outcome.followed is not None
         assert outcome.followed.changes == 0
+
+
+async def test_marks_are_asked_for_where_somebody_wrote(tmp_path: Path) -> None:
+    async with proven(tmp_path) as lane:
+        before = lane.witness().marks
+        assert before is not None
+        assert before.index is not None
+        await lane.restart()
+        outcome = await lane.run()
+        assert (outcome.transfer.requests, lane.witness().marks) == (2, before)
+        await lane.restart()
+        lane.write("UPDATE heuristics SET action_text = action_text || '.' WHERE rowid = 1")
+        outcome = await lane.run()
+        assert outcome.applied["heuristics"].update == 1
+        after = lane.witness().marks
+        assert after is not None
+        assert after.index is not None
+        assert after.index > before.index
+        await lane.follow()
 
 
 @pytest.mark.parametrize(
