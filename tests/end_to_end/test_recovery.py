@@ -98,7 +98,7 @@ def test_a_damaged_file_is_repaired_and_rebuilt_and_taken_back(damaged: Live, tm
         assert fingerprint(kept(damaged, "old")[0]) == repaired
         assert fingerprint(tool.cache) != repaired
 
-        terminal.press("u")
+        terminal.press("U")
         see(terminal, "Undo · default · step 1 of 3")
         type_name_and_run(terminal)
         see(terminal, "step 3 of 3: result", "back is")
