@@ -31,8 +31,8 @@ CALLED_BY_OTHERS = [
     *("BINDINGS", "COMMANDS", "TITLE", "CSS_PATH", "DEFAULT_CSS", "AUTO_FOCUS", "COMPONENT_CLASSES", "*_BREAKPOINTS"),
     *("border_title", "border_subtitle", "can_focus", "virtual_size", "max_height", "_run_input_thread"),
     *("command_class", "group_class", "handleError", "text_factory", "explanation", "closed", "details", "__call__"),
+    "__getattr__",
     *("tool", "primary_url", "ctime_ns", "EIGHT_BIT"),
-    *("packaged", "drop_in", "setting_of", "BESIDE"),
 ]
 """Names that Textual, click, logging, sqlite3, libsql_client and scripts call or read, fields that are stored or
 compared with their whole value, and members of an enum that are made of a value."""

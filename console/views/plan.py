@@ -17,8 +17,6 @@ PRIMARY = "primary"
 WRITES = frozenset({"fetch", "replace", "carry", "keep", "restore", "insert", "update"})
 """Steps whose rows are written: into the cache, or into the file that becomes it."""
 REMOVES = frozenset({"remove", "set-aside", "purge", "detach"})
-BESIDE = frozenset({PRIMARY, "aside", "same", "refuse", "file", "open", "compact"})
-"""Steps that write and remove no row of their own: old bytes of rows that another step writes, and what stays."""
 _ALWAYS = frozenset({"sync"})
 """Kinds whose plan lists its steps even when they have no rows."""
 
