@@ -117,7 +117,7 @@ class OrphansScreen(BaseScreen):
             return frame.clean(flow.said)
         if flow.wanted.filter.strip():
             return "nothing matches the filter; esc clears it"
-        return "nothing is the matter with any embedding; reason:attached lists the healthy ones"
+        return "no embedding has a problem; reason:attached lists the healthy ones"
 
     def _line(self, index: int, width: int) -> Line:
         frame, flow = self._frame, self._flow

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """What is the matter with a row; the first that holds, in this order."""
+    """What is wrong with a row; the first that holds, in this order."""
 
     OWNER_NOWHERE = "owner nowhere"
     DELETED_UPSTREAM = "deleted upstream"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import orjson
 
 from storage_sync.primary import statements
-from storage_sync.primary.schema import METADATA_TABLE, SOURCES, TAG_TABLE, Projection, Schema
+from storage_sync.primary.schema import METADATA_TABLE, SEEKS, SOURCES, TAG_TABLE, Projection, Schema
 from storage_sync.values.errors import PrimaryRefused
 from storage_sync.values.marks import Anchor, Marks
 
@@ -56,22 +56,6 @@ def _name(column: str) -> str:
 
 
 _TAGS = Track(TAG_TABLE, TAG_TABLE, f"{_name('episode_id')}||'3A'||{_name('tag')}", (("episode_id", "episodes"),), 4)
-NEEDED = (
-    ("episodes", "start_time"),
-    ("episodes", "episode_id"),
-    ("episode_summaries", "episode_id"),
-    ("episode_relationships", "from_episode_id"),
-    ("episode_relationships", "to_episode_id"),
-    ("recommendation_sessions", "episode_id"),
-    ("recommendation_sessions", "session_id"),
-    ("recommendation_feedback", "session_id"),
-    ("patterns", "pattern_id"),
-    ("episode_pattern_relationships", "episode_id"),
-    ("episode_pattern_relationships", "pattern_id"),
-    ("embeddings", "item_id"),
-    (TAG_TABLE, "episode_id"),
-)
-"""Indexes without which the statement would scan a table."""
 
 
 def tracked(projection: Projection, schema: Schema) -> tuple[Track, ...]:
@@ -96,7 +80,7 @@ def missing(projection: Projection, schema: Schema) -> str:
     if schema.keyless:
         return "an episode may have no id"
     names = {track.name for track in tracks}
-    absent = [f"{name}({column})" for name, column in NEEDED if name in names and (name, column) not in schema.seeks]
+    absent = [f"{name}({column})" for name, column in SEEKS if name in names and (name, column) not in schema.seeks]
     return f"no index leads to {', '.join(absent)}" if absent else ""
 
 
