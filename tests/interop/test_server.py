@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,11 @@ def tool(tmp_path: Path) -> Tool:
     return made
 
 
+def another_agent_writes(primary: Path) -> None:
+    with closing(sqlite3.connect(primary, timeout=30)) as database, database:
+        database.execute("UPDATE heuristics SET confidence = confidence / 2")
+
+
 def primary_of(tool: Tool) -> Path:
     return Path(tool.primary.removeprefix("file:"))
 
@@ -147,6 +153,9 @@ def test_status_names_it_and_peek_reads_what_it_has_just_written(tool: Tool) -> 
 def test_a_sync_waits_for_it(tool: Tool) -> None:
     with serving(primary_of(tool), tool.cache) as server:
         key = server.create("The sync must not lose this")
+        alike = tool.json("sync", "--wait", "0.5")
+        assert (alike.exit_code, alike.document["verdict"]) == (0, "IN_SYNC"), "what it wrote itself is in both"
+        another_agent_writes(primary_of(tool))
         refused = tool.json("sync", "--wait", "0.5")
         assert (refused.exit_code, refused.document["error"]["code"]) == (6, "cache_locked")
         assert f"{NAME} (pid {server.pid}, " in refused.document["error"]["message"]
