@@ -21,6 +21,16 @@ def count(number: int | None) -> str:
     return UNKNOWN if number is None else f"{number:,}"
 
 
+def compact(number: float | None) -> str:
+    """For an axis: `0`, `2.5`, `61`, `2,880`, `12k`, `3.4M`."""
+    if number is None or not math.isfinite(number):
+        return UNKNOWN
+    for unit, name in ((1_000_000, "M"), (10_000, "k")):
+        if number >= unit:
+            return f"{number / (1_000 if name == 'k' else unit):,.3g}{name}"
+    return f"{number:,.0f}" if number == int(number) or number >= 10 else f"{number:.1f}"
+
+
 def signed(number: int | None, sign: str) -> str:
     """A change with its own sign: `+442`, `~161`, `-424`."""
     return UNKNOWN if number is None else f"{sign}{number:,}"
@@ -72,6 +82,13 @@ def took(seconds: float | None) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.1f} s" if seconds < 60 else age(seconds)
+
+
+def short_took(seconds: float) -> str:
+    """For an axis: `100 ms`, `2.5 s`, `30 s`, `5m`."""
+    if seconds < 1:
+        return took(seconds)
+    return f"{seconds:g} s" if seconds < 60 else target(seconds)
 
 
 def tenths(seconds: float | None) -> str:

@@ -113,17 +113,17 @@ class HistoryScreen(RowsScreen):
             lambda past: words.row(frame, past),
             empty=empty,
         )
-        self.left.value, self.right.value = self._charts(frame)
+        self.left.value, self.right.value = self._charts()
         past = self._list.at(self.table.cursor)
         self._want_detail(past)
         self.detail.value = words.detail(frame, past, self._found)
 
-    def _charts(self, frame: Frame) -> tuple[ChartStack, ChartStack]:
+    def _charts(self) -> tuple[ChartStack, ChartStack]:
         """Made again only when the runs or the pings are others."""
-        key = (self._list.revision, id(self._runs), frame.look)
+        key = (self._list.revision, id(self._runs))
         if self._charted[0] != key:
             newest_first = sorted(self._list.shown, key=lambda past: -past.summary.started_at)
-            self._charted = (key, words.charts(frame, newest_first, self._runs))
+            self._charted = (key, words.charts(newest_first, self._runs))
         return self._charted[1]
 
     # questions

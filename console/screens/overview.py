@@ -16,6 +16,7 @@ from console.screens.base import BaseScreen
 from console.views.checks import check_list
 from console.views.frame import Frame
 from console.views.freshness import freshness
+from console.views.graphs import changes, durations, latency, proof_age, rows_read
 from console.views.log_buffer import LEVEL_WORDS, LEVELS, Journal, draw
 from console.views.recent import recent_runs
 from console.views.run import sync_meter
@@ -44,7 +45,20 @@ class OverviewScreen(BaseScreen):
         self.freshness = Panel(look, id="freshness")
         self.checks = Panel(look, id="checks")
         self.sync = Panel(look, id="sync")
-        self.recent = Panel(look, id="recent", focusable=False)
+        self.recent = Panel(look, id="recent")
+        self.proof_age = Panel(look, id="proof-age")
+        self.graphs = {
+            graph: Panel(look, id=name)
+            for name, graph in (
+                ("latency", latency),
+                ("changes", changes),
+                ("rows-read", rows_read),
+                ("durations", durations),
+            )
+        }
+        self.trends = Horizontal(id="trends")
+        self._graphed: object = None
+        """What the graphs were made of."""
         self.stores = Horizontal(id="stores")
         self.truth = Horizontal(id="truth")
         self._troubles = Troubles()
@@ -58,11 +72,16 @@ class OverviewScreen(BaseScreen):
         with self.truth:
             yield self.freshness
             yield self.checks.add_class("-beside")
-            yield self.recent.add_class("-beside")
+            yield self.proof_age.add_class("-beside")
         yield self.sync
-        with Vertical(id="activity"):
-            yield self.log_title
-            yield self.log_table.add_class("first")
+        with self.trends:
+            for panel in self.graphs.values():
+                yield panel.set_class(panel is not next(iter(self.graphs.values())), "-beside")
+        with Horizontal(id="events"):
+            with Vertical(id="activity"):
+                yield self.log_title
+                yield self.log_table.add_class("first")
+            yield self.recent
 
     def show_body(self, frame: Frame) -> None:
         primary, cache, checks = primary_card(frame), cache_card(frame), check_list(frame)
@@ -72,10 +91,22 @@ class OverviewScreen(BaseScreen):
         self.checks.value = checks
         self.sync.value = sync_meter(frame)
         self.recent.value = recent_runs(frame)
+        self._draw_graphs(frame)
         self._mark(troubles(frame, primary, cache, checks))
         if not frame.frozen:
             self._dropped = frame.snapshot.beat.events_dropped
             self._show_log()
+
+    def _draw_graphs(self, frame: Frame) -> None:
+        """Made again only when there is something new in them."""
+        snapshot = frame.snapshot
+        new = (snapshot.samples, snapshot.history.last, snapshot.primary.ping_ms, snapshot.freshness.max_age_s)
+        if new == self._graphed:
+            return
+        self._graphed = new
+        self.proof_age.value = proof_age(frame)
+        for graph, panel in self.graphs.items():
+            panel.value = graph(frame)
 
     def _mark(self, found: Troubles) -> None:
         """Panels in trouble have a border in its colour, and stand first in their row; so does their row."""

@@ -41,7 +41,7 @@ def _proof(frame: Frame, copy: bool) -> Fact:
     if proof is None:
         return Fact("proof", toned(Role.UNKNOWN, "none yet", glyphs=glyphs))
     age = proof.age(frame.now)
-    known = tuple(sample for sample in fresh.trend if sample is not None)
+    known = tuple(one.proof_age_s for one in frame.snapshot.samples if one.proof_age_s is not None)
     trend = known if len(known) > 1 else None
     note = muted("of the copy, not of now" if copy else f"g-{proof.generation}")
     if fresh.followed is not None and not copy:

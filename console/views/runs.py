@@ -12,7 +12,7 @@ from storage_sync.values.answers import PastRun, RunDetail, Runs
 from storage_sync.values.outcome import Word
 from storage_sync.values.snapshot import RunSummary
 from widgets import fmt
-from widgets.chart import Chart, ChartStack, quantile
+from widgets.chart import Chart, ChartStack, quantile, round_up_s
 from widgets.columns import TwoColumns
 from widgets.facts import Fact
 from widgets.glyphs import Role
@@ -111,7 +111,7 @@ def as_row(past: PastRun) -> Mapping[str, object]:
 # -------------------------------------------------------------------------------------------- charts
 
 
-def charts(frame: Frame, shown: Sequence[PastRun], runs: Runs) -> tuple[ChartStack, ChartStack]:
+def charts(shown: Sequence[PastRun], runs: Runs) -> tuple[ChartStack, ChartStack]:
     """Left: rows a second and duration; right: age of the proof when a run began, and the primary's latency.
 
     `shown`: newest first, as the list has them; runs that did not end are drawn as failed.
@@ -127,22 +127,26 @@ def charts(frame: Frame, shown: Sequence[PastRun], runs: Runs) -> tuple[ChartSta
     ages = tuple(past.proof_age for past in oldest_first if past.proof_age is not None)
     pings = tuple(ms for _, ms in runs.pings)
     of = f"{fmt.plural(len(shown), 'run')} since {fmt.when(oldest_first[0].summary.started_at)}" if shown else "no run"
+    first = fmt.when(oldest_first[0].summary.started_at) if oldest_first else ""
     left = (
-        Chart("Rows/s", speeds, _rate_scale(speeds), of),
-        Chart("Duration", took, _scale(took, fmt.took), of),
+        Chart("Rows/s", speeds, _rate_scale(speeds), of, oldest=first),
+        Chart("Duration", took, _scale(took, fmt.took), of, word=fmt.short_took, top=round_up_s, oldest=first),
     )
     since = f" since {fmt.when(runs.pings[0][0])}" if runs.pings else ""
     failed = sum(ms is None for ms in pings)
     lost = f", {failed:,} failed" if failed else ""
     right = (
-        Chart("Proof age at start", ages, _scale(ages, fmt.age), of),
-        Chart("Latency", pings, _scale(pings, fmt.milliseconds), f"{fmt.plural(len(pings), 'ping')}{lost}{since}"),
+        Chart("Proof age at start", ages, _scale(ages, fmt.age), of, word=fmt.target, top=round_up_s, oldest=first),
+        Chart(
+            "Latency",
+            pings,
+            _scale(pings, fmt.milliseconds),
+            f"{fmt.plural(len(pings), 'ping')}{lost}{since}",
+            word=fmt.milliseconds,
+            oldest=fmt.when(runs.pings[0][0]) if runs.pings else "",
+        ),
     )
-    return ChartStack(tuple(_in(frame, chart) for chart in left)), ChartStack(tuple(_in(frame, c) for c in right))
-
-
-def _in(frame: Frame, chart: Chart) -> Chart:
-    return Chart(frame.label(chart.title), chart.samples, chart.scale, frame.label(chart.right))
+    return ChartStack(left), ChartStack(right)
 
 
 def _rate_scale(samples: Sequence[float | None]) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from storage_sync.service.monitor import Ears, Pulse
 from storage_sync.service.operations import perform, quiet
 from storage_sync.service.publisher import Board
 from storage_sync.service.queries import QUESTIONS, Questions
+from storage_sync.service.samples import EVERY_S, Samples
 from storage_sync.service.schedule import UNEXPLAINED_GAP_S, Due, Timing, Trigger, may_ask
 from storage_sync.service.triggers import Agenda
 from storage_sync.service.unforeseen import Unforeseen
@@ -63,8 +64,6 @@ BEAT_S = 1.0
 """Between two snapshots of a core at rest."""
 PLAN_READ_S = 120.0
 """So long the timer's runs wait while a person reads a plan: each of them would make it void."""
-TREND_EVERY_S = 10.0
-TREND_KEPT = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +120,7 @@ class SyncService:
         self._journal: Journal | None = None
         self._counted = Transfer()
         """What had come from the primary at the last ping."""
+        self._samples = Samples()
 
     # ------------------------------------------------------------------------------------------ the face
 
@@ -342,7 +342,7 @@ class SyncService:
     # ------------------------------------------------------------------------------------------- loops
 
     async def _beat(self) -> None:
-        last_trend = 0.0
+        last_sample = 0.0
         while True:
             run = self._board.snapshot.run
             doing = run.step if run is not None and run.ended_at is None else "idle"
@@ -350,9 +350,9 @@ class SyncService:
             now = time.time()
             if self._agenda.set_back(now):
                 self._warn("the system's clock was set back: ages of what happened before are too small")
-            if not 0 <= now - last_trend < TREND_EVERY_S:
-                last_trend = now
-                self._note_trend(now)
+            if not 0 <= now - last_sample < EVERY_S:
+                last_sample = now
+                self._take_sample(now)
             await asyncio.sleep(BEAT_S)
 
     async def _schedule(self) -> None:
@@ -644,6 +644,8 @@ class SyncService:
     def _show(self, job: Job, outcome: Outcome) -> None:
         """Everything that the end of an operation says about cache, freshness and checks."""
         kind = KINDS[job.kind]
+        if not job.plans:
+            self._samples.changed(sum(sentences.sums(outcome.applied)))
         if self._journal is not None:
             self._board.update(history=self._journal.view())
             if job.kind == "sync" and not job.plans:
@@ -656,10 +658,9 @@ class SyncService:
             self._board.show(snapshots.after(self._board.snapshot, outcome, recent, time.time()))
             self._board.judge(outcome.verdict, sentences.line(outcome, planned=job.plans))
 
-    def _note_trend(self, now: float) -> None:
-        freshness = self._board.snapshot.freshness
-        age = freshness.proof.age(now) if freshness.proof is not None else None
-        self._board.update(freshness=replace(freshness, trend=(*freshness.trend, age)[-TREND_KEPT:]))
+    def _take_sample(self, now: float) -> None:
+        proof = self._board.snapshot.freshness.proof
+        self._board.update(samples=self._samples.take(now, proof.age(now) if proof is not None else None))
 
     def _show_next(self, due: Due | None) -> None:
         """A console that looks only compares where another one syncs; a held file is only compared too."""
@@ -706,10 +707,14 @@ class SyncService:
         return msgspec.structs.replace(self._settings, access="read-only")
 
     def _record_ping(self, milliseconds: float | None) -> None:
+        self._samples.pinged(milliseconds)
         if self._journal is not None:
             now = self._session.counters()
-            self._journal.ping(time.time(), milliseconds, now.since(self._counted))
+            read = now.since(self._counted)
+            self._journal.ping(time.time(), milliseconds, read)
             self._counted = now
+            if read.rows_read:
+                self._samples.read(sum(read.rows_read.values()))
             self._board.update(primary=replace(self._board.snapshot.primary, rows_read=self._journal.rows_read()))
 
     def _warn(self, text: str) -> None:

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 from storage_sync.values.snapshot import Phase, Run, StepState
 
@@ -32,7 +33,10 @@ class Tracker:
         self._report = report
         self._clock = clock
         self._monotonic = monotonic
-        self._samples: deque[tuple[float, int]] = deque(maxlen=_RATE_SAMPLES + 1)
+        self._samples: deque[tuple[float, int, int]] = deque(maxlen=_RATE_SAMPLES + 1)
+        """Moment, rows, bytes."""
+        self._since = monotonic()
+        """When the running step began."""
         self.run = Run(
             id=run_id,
             kind=kind,
@@ -55,8 +59,21 @@ class Tracker:
             for index, step in enumerate(names)
         )
         cancellable = name not in (Phase.COMMIT, Phase.READ_BACK, Phase.WITNESS, Phase.HISTORY)
-        self.run = replace(self.run, step=str(name), steps=steps, cancellable=cancellable)
+        if self.run.step != name:
+            spent, since = self._spent(), self._clock()
+            self.run = replace(self.run, step=str(name), spent=spent, step_since=since)
+        self.run = replace(self.run, steps=steps, cancellable=cancellable)
         self._publish()
+
+    def _spent(self) -> tuple[tuple[str, float], ...]:
+        """Seconds of each step so far, one that came twice (a second round) together. Another step begins now."""
+        now = self._monotonic()
+        before, self._since = self._since, now
+        if not self.run.step:
+            return self.run.spent
+        seconds = dict(self.run.spent)
+        seconds[self.run.step] = seconds.get(self.run.step, 0.0) + now - before
+        return tuple((name, seconds[name]) for name, _ in self.run.steps if name in seconds)
 
     def expect(self, total: int | None, *, done: int = 0, batch_rows: int = 0) -> None:
         """How many rows will arrive; `done` of them are there already (a resume)."""
@@ -73,20 +90,16 @@ class Tracker:
     def rows(
         self, done: int, received: int, *, batch_rows: int = 0, checkpoint: int | None = None, round_: int = 1
     ) -> None:
-        """Rows and bytes so far; rate and remaining time come from the last samples, never from resumed rows."""
+        """Rows and bytes so far; rates and remaining time come from the last samples, never from resumed rows."""
         now = self._monotonic()
         if not self._samples or now - self._samples[-1][0] >= _SAMPLE_SECONDS:
-            self._samples.append((now, done))
-        rate = None
+            self._samples.append((now, done, received))
+        rate = byte_rate = None
         if len(self._samples) >= 2:
-            (t0, r0), (t1, r1) = self._samples[0], self._samples[-1]
+            (t0, r0, b0), (t1, r1, b1) = self._samples[0], self._samples[-1]
             if t1 > t0:
-                rate = (r1 - r0) / (t1 - t0)
-        rates = tuple(
-            (r1 - r0) / (t1 - t0)
-            for (t0, r0), (t1, r1) in zip(self._samples, list(self._samples)[1:], strict=False)
-            if t1 > t0
-        )
+                rate, byte_rate = (r1 - r0) / (t1 - t0), (b1 - b0) / (t1 - t0)
+        rates = tuple((r1 - r0) / (t1 - t0) for (t0, r0, _), (t1, r1, _) in pairwise(self._samples) if t1 > t0)
         left = self.run.total - done if self.run.total is not None else None
         eta = left / rate if rate and left is not None and left >= 0 else None
         changed_checkpoint = checkpoint is not None and checkpoint != self.run.checkpoint_rows
@@ -97,6 +110,7 @@ class Tracker:
             batch=done // batch_rows if batch_rows else 0,
             rate=rate,
             rates=rates,
+            byte_rate=byte_rate,
             eta_s=eta,
             round=round_,
             checkpoint_rows=checkpoint if checkpoint is not None else self.run.checkpoint_rows,
@@ -115,6 +129,8 @@ class Tracker:
         self.run = replace(
             self.run,
             steps=steps,
+            spent=self._spent(),
+            step_since=None,
             ended_at=self._clock(),
             result=result,
             exit_code=exit_code,

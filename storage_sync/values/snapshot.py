@@ -198,8 +198,22 @@ class Freshness:
     next_compare_at: float | None = None
     next_sync_at: float | None = None
     next_sync_reason: str = ""
-    trend: tuple[float | None, ...] = ()
-    """Proof age in seconds at the last 60 samples, newest last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a few seconds before `at` were like. None: nothing is known of them."""
+
+    at: float
+    ping_ms: float | None = None
+    """The slowest answer of the primary."""
+    failed: bool = False
+    """A ping was not answered."""
+    proof_age_s: float | None = None
+    changes: int = 0
+    """Rows that runs took in."""
+    rows_read: int | None = None
+    """Rows that the primary said it read for this cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +238,12 @@ class Run:
     rate: float | None = None
     """Rows a second."""
     rates: tuple[float, ...] = ()
+    byte_rate: float | None = None
+    """Bytes a second."""
+    spent: tuple[tuple[str, float], ...] = ()
+    """Seconds of each step that was left, in the order of the steps."""
+    step_since: float | None = None
+    """When the running step began."""
     eta_s: float | None = None
     round: int = 1
     checkpoint_rows: int | None = None
@@ -351,4 +371,6 @@ class Snapshot:
     plan: Plan | None = None
     advice: tuple[Advice, ...] = ()
     """What would make syncs cheaper, from the figures of the last ones."""
+    samples: tuple[Sample, ...] = ()
+    """The last minutes, newest last."""
     error: ErrorValue | None = None

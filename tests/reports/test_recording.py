@@ -62,6 +62,7 @@ from storage_sync.values.snapshot import (
     QuarantineView,
     Run,
     RunSummary,
+    Sample,
     Setting,
     Snapshot,
     StepState,
@@ -118,6 +119,7 @@ summaries = st.builds(
     RunSummary, texts, texts, texts, reals, reals, numbers, numbers, numbers, numbers, texts, st.booleans(),
     st.none() | numbers,
 )  # fmt: skip
+recent = st.lists(st.builds(Sample, reals, maybe, st.booleans(), maybe, numbers, st.none() | numbers), max_size=2)
 samples = st.lists(maybe, max_size=4).map(tuple)
 snapshots = st.builds(
     Snapshot,
@@ -138,7 +140,6 @@ snapshots = st.builds(
     freshness=st.builds(
         Freshness, proofs, st.none() | st.builds(Followed, numbers, reals, numbers, texts), reals,
         st.dictionaries(texts, st.builds(Behind, numbers, numbers, numbers), max_size=2),
-        trend=samples,
     ),
     run=runs,
     checks=st.lists(
@@ -155,6 +156,7 @@ snapshots = st.builds(
     ),
     plan=plans,
     error=errors,
+    samples=recent.map(tuple),
 )  # fmt: skip
 outcomes = st.builds(
     Outcome, texts, st.sampled_from(Word), numbers, checks=st.lists(checks, max_size=2).map(tuple), proof=proofs,

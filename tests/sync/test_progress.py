@@ -64,3 +64,24 @@ def test_a_failed_run_says_where() -> None:
     assert dict(seen[-1].steps)["manifest"] is StepState.FAILED
     assert dict(seen[-1].steps)["fetch"] is StepState.WAITING
     assert seen[-1].exit_code == 4
+
+
+def test_a_run_says_where_its_time_went() -> None:
+    seen: list[Run] = []
+    track, clock = tracker(seen)
+    for phase, seconds in ((Phase.LEASE, 0.5), (Phase.FETCH, 3.0), (Phase.COMMIT, 0.25), (Phase.FETCH, 1.0)):
+        track.step(phase)
+        assert seen[-1].step_since == clock.now
+        clock.now += seconds
+    track.end("IN_SYNC", 0, failed=False)
+    assert seen[-1].spent == (("lease", 0.5), ("fetch", 4.0), ("commit", 0.25))
+    assert seen[-1].step_since is None
+
+
+def test_bytes_a_second_are_those_of_the_last_samples() -> None:
+    seen: list[Run] = []
+    track, clock = tracker(seen)
+    track.rows(0, 500)
+    clock.now += 2.0
+    track.rows(10, 4_500)
+    assert seen[-1].byte_rate == 2_000.0

@@ -38,6 +38,7 @@ from storage_sync.values.snapshot import (
     QuarantineView,
     Run,
     RunSummary,
+    Sample,
     Setting,
     Snapshot,
     StepState,
@@ -68,6 +69,22 @@ def scene(name: str) -> Scene:
 def _pings(failed: int = 0) -> tuple[float | None, ...]:
     wave = (44.0, 41.0, 52.0, 43.0, 42.0, 61.0, 40.0, 44.0, 44.0, 51.0, 43.0, 42.0, 47.0, 44.0, 43.0, 44.0)
     return (*wave[: len(wave) - failed], *(None for _ in range(failed)))
+
+
+def _samples() -> tuple[Sample, ...]:
+    """A quarter of an hour: a proof every five minutes, two bursts of changes, one ping that failed."""
+    pings = _pings()
+    return tuple(
+        Sample(
+            at=NOW - 10 * (89 - number),
+            ping_ms=None if number == 31 else pings[number % len(pings)],
+            failed=number == 31,
+            proof_age_s=41 + 10 * (number - 89) if number >= 86 else 10 * (number % 30),
+            changes={12: 27, 44: 3, 45: 61}.get(number, 0),
+            rows_read=2 if number % 30 else 2_880,
+        )
+        for number in range(90)
+    )
 
 
 def _proof(age_s: float) -> Proof:
@@ -230,11 +247,11 @@ def _in_sync() -> Scene:
             next_compare_at=NOW + 13,
             next_sync_at=NOW + 596,
             next_sync_reason="interval",
-            trend=(10, 40, 70, 100, 130, 160, 190, 220, 250, 280, 10, 41),
         ),
         checks=_checks_ok(),
         history=_history(),
         config=settings(NOW - 1796),
+        samples=_samples(),
     )
     events = _log(
         (725, "info", "sync", "s-4120 started: 15 to fetch, 12 to remove"),
@@ -291,7 +308,6 @@ def _running() -> Scene:
             proof=_proof(724),
             behind={"episodes": Behind(212, 140, 212), "patterns": Behind(9, 21, 0), "embeddings": Behind(221, 0, 212)},
             as_of=NOW - 17,
-            trend=(60, 120, 180, 240, 300, 360, 420, 480, 600, 724),
         ),
     )
     events = _log(
