@@ -76,10 +76,11 @@ def manifest(projection: Projection, schema: Schema, digest: str, *, whole: bool
         for table in projection.tables
     ]
     entry = "substr(j.value,{})"
+    gone_t, gone_b = "json_extract(q.value,'$[0]')", "json_extract(q.value,'$[1]')"
     return (
         f"{_listed(projection, schema, digest, whole=whole, many=many)},"
         "known(t,b,d) AS MATERIALIZED (SELECT json_extract(value,'$[0]'),json_extract(value,'$[1]'),"
-        "json_extract(value,'$[2]') FROM i CROSS JOIN json_each(CASE WHEN i.d=:imprint THEN '[]' ELSE :known END)),"
+        "json_extract(value,'$[2]') FROM json_each(:known)),"
         f"m(t,k,d) AS (SELECT CAST({entry.format('1,1')} AS INTEGER),"
         f"{entry.format('3,length(j.value)-35')},{entry.format('-32')} FROM i CROSS JOIN f CROSS JOIN"
         " json_each('[\"'||replace(f.x,',','\",\"')||'\"]') j WHERE i.d<>:imprint AND j.value<>''),"
@@ -94,8 +95,9 @@ def manifest(projection: Projection, schema: Schema, digest: str, *, whole: bool
         " UNION ALL SELECT t,b,n,x,d FROM b WHERE CASE"
         " WHEN t IN (SELECT known.t FROM known JOIN r ON r.t=known.t AND r.d=known.d WHERE known.b='') THEN 0"
         " WHEN (t,b,d) IN (SELECT t,b,d FROM known) THEN 0 ELSE 1 END"
-        " UNION ALL SELECT known.t,known.b,0,'','' FROM i CROSS JOIN known WHERE i.d<>:imprint AND CASE"
-        " WHEN known.b='' THEN 0 WHEN (known.t,known.b) IN (SELECT t,b FROM b) THEN 0 ELSE 1 END"
+        f" UNION ALL SELECT {gone_t},{gone_b},0,'','' FROM i"
+        " CROSS JOIN json_each(CASE WHEN i.d=:imprint THEN '[]' ELSE :known END) q WHERE CASE"
+        f" WHEN {gone_b}='' THEN 0 WHEN ({gone_t},{gone_b}) IN (SELECT t,b FROM b) THEN 0 ELSE 1 END"
     )
 
 

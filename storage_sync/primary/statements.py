@@ -8,6 +8,7 @@ of them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from storage_sync.primary.schema import (
@@ -154,24 +155,32 @@ def column(table: str, name: str, schema: Schema) -> str:
 
 
 def sent(table: str, name: str, schema: Schema, *, stock: bool = False) -> str:
-    """One column of `x` as it is digested and sent.
+    """One column of `x` as it is sent.
 
     A libSQL server makes no value above 5 MB, so a larger row could be neither digested nor read, and would fail the
     statement for all others. The long texts of such a row are replaced by a blob that names their length: the row is
     then rejected by name. The first, cheap test keeps the sum off almost every row.
     """
     value = column(table, name, schema)
-    source = SOURCES[table]
-    if stock or name == source.columns[0][0] or dict(source.columns)[name] in ("integer", "real"):
+    if stock or name not in _texts(table):
         return value
-    long = [column(table, other, schema) for other, kind in source.columns if kind in ("text", "blob")]
-    total = "+".join(f"coalesce(octet_length({other}),0)" for other in long)
-    if table == "episodes":
-        total += f"+octet_length({tags(schema)})"
-    return (
-        f"CASE WHEN octet_length({value})>{LONG_CELL} AND {total}>{LONGEST_ROW}"
-        f" THEN CAST('{OVERSIZE}'||octet_length({value}) AS BLOB) ELSE {value} END"
-    )
+    return _shortened(value, f"octet_length({value})>{LONG_CELL} AND {_octets(table, schema)}>{LONGEST_ROW}")
+
+
+def _shortened(value: str, condition: str) -> str:
+    return f"CASE WHEN {condition} THEN CAST('{OVERSIZE}'||octet_length({value}) AS BLOB) ELSE {value} END"
+
+
+def _texts(table: str) -> list[str]:
+    """The columns that may be long and can be replaced, which is all but the key."""
+    return [name for name, kind in SOURCES[table].columns[1:] if kind in ("text", "blob")]
+
+
+def _octets(table: str, schema: Schema) -> str:
+    """The octets of a row `x` in its texts."""
+    names = [name for name, kind in SOURCES[table].columns if kind in ("text", "blob")]
+    total = "+".join(f"coalesce(octet_length({column(table, name, schema)}),0)" for name in names)
+    return f"{total}+octet_length({tags(schema)})" if table == "episodes" else total
 
 
 def printed(value: str, kind: Kind, *, stock: bool = False) -> str:
@@ -205,12 +214,31 @@ def canonical(table: str, schema: Schema) -> str:
     """The canonical text of a row `x` (enc=1). `concat_ws` leaves NULLs out, hence the form of an absent value.
 
     It leaves out empty values too before SQLite 3.47, so each value is joined to its length, which is never empty.
+
+    Whether the row is too large (see `sent`) is asked once for all its columns: a server takes longer to read a long
+    statement than to answer it, and a text whose type or length is asked of the column itself is not read for that.
     """
+    values = {name: column(table, name, schema) for name, _ in SOURCES[table].columns}
+    plain = _canonical(table, schema, values)
+    texts = {name: values[name] for name in _texts(table)}
+    if not texts:
+        return plain
+    shortened = _canonical(table, schema, values | {name: f"s.{name}" for name in texts})
+    columns = ",".join(
+        f"{_shortened(value, f'octet_length({value})>{LONG_CELL}')} AS {name}" for name, value in texts.items()
+    )
+    too_large = f"{_octets(table, schema)}>{LONGEST_ROW}"
+    if table == "episodes":
+        some = " OR ".join(f"octet_length({value})>{LONG_CELL}" for value in texts.values())
+        too_large = f"({some}) AND {too_large}"
+    return f"CASE WHEN {too_large} THEN (SELECT {shortened} FROM (SELECT {columns}) s) ELSE {plain} END"
+
+
+def _canonical(table: str, schema: Schema, values: Mapping[str, str]) -> str:
     parts: list[str] = []
     for name, kind in SOURCES[table].columns:
-        value = sent(table, name, schema)
-        shown = printed(value, kind)
-        parts += [f"typeof({value})", f"octet_length({shown})||'|'||{shown}"]
+        shown = printed(values[name], kind)
+        parts += [f"typeof({values[name]})", f"octet_length({shown})||'|'||{shown}"]
     if table == "episodes":
         parts.append(f"'tags|'||{tags(schema)}")
     return f"concat_ws('|',{','.join(parts)})"
