@@ -24,7 +24,7 @@ RUST_MESSAGE := Rust is not installed. Install it from https://rustup.rs (1.85 o
 	toolchain is fetched through puccinialin by maturin.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build tools test check pytest cargo-test lint format lock bench faults interop interop-server screenshots wheel sdist wheel-test release alerts units reviewed fuzz soak clean
+.PHONY: help run build tools test check pytest cargo-test lint format lock bench faults interop interop-server screenshots wheel sdist wheel-test release alerts units reviewed fuzz mutants mutants-codec soak clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / \t/' | expand -t 14
@@ -118,6 +118,14 @@ FUZZ_SECONDS ?= 600
 fuzz:  ## the decoders, on changed forms of native/codec/corpus, for FUZZ_SECONDS; what fails is kept there
 	FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(or $(FUZZ_SEED),$(shell date +%s%N)) cargo test $(CARGO_FLAGS) --release --quiet \
 		--manifest-path native/Cargo.toml --package storage-sync-codec --test fuzz -- --nocapture
+
+MUTANTS ?= 300
+SEED ?= 1
+mutants: build $(STAMPS)/dev tools  ## a sample of MUTANTS faults in sync, checks and cache, one by one: do their tests notice?
+	nice $(BIN)/python -m mutants --count $(MUTANTS) --seed $(SEED) --jobs $(JOBS) $(MUTANTS_FLAGS)
+
+mutants-codec: $(STAMPS)/dev  ## the same for native/codec; needs `cargo install cargo-mutants --locked`
+	nice $(BIN)/python -m mutants.codec --count $(MUTANTS) --seed $(SEED) $(MUTANTS_FLAGS)
 
 SOAK_SECONDS ?= 600
 soak: build $(STAMPS)/dev tools  ## watch and the console through rounds of trouble, a writer and kills, for SOAK_SECONDS

@@ -1,0 +1,127 @@
+"""`make mutants`: put a seeded sample of faults into the code, one at a time, and count those that no test notices.
+
+Each verdict is kept in the folder as soon as it is known, under the fault's name: stop it whenever you like, and the
+next run of the same seed goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from mutants.population import Mutant, sample
+from mutants.tree import REPOSITORY, Reach, Tree
+
+TESTS = ["tests/sync", "tests/checks", "tests/cache", "tests/verify"]
+NOTICED, LATE, MISSED, UNREACHED = "noticed", "too late", "missed", "not run"
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What came of one mutant: `too late` counts as noticed, `not run` as missed."""
+
+    name: str
+    path: str
+    outcome: str
+    seconds: float
+    tests: int
+    diff: str
+
+
+def judge(tree: Tree, reach: Reach, mutant: Mutant, budget_s: float) -> Verdict:
+    """Run the tests that run the changed lines until the first of them fails."""
+    tests = reach.of(mutant, budget_s)
+    began = time.monotonic()
+    outcome = UNREACHED
+    if tests is not None:
+        chosen = tree.folder / "chosen.txt"
+        chosen.write_text("\n".join(tests), encoding="utf-8")
+        with tree.holding(mutant):
+            code = tree.pytest(
+                "--exitfirst", f"@{chosen}", timeout_s=60 + 5 * sum(reach.seconds[test] for test in tests)
+            )
+        outcome = {None: LATE, 0: MISSED}.get(code, NOTICED)
+    diff = difflib.unified_diff(mutant.before.splitlines(), mutant.after.splitlines(), "a", "b", "", "", 1, "")
+    return Verdict(
+        mutant.name, mutant.path, outcome, time.monotonic() - began, len(tests or ()), "\n".join(list(diff)[2:])
+    )
+
+
+def good(verdict: Verdict) -> bool:
+    return verdict.outcome in {NOTICED, LATE}
+
+
+def table(verdicts: Iterable[Verdict]) -> str:
+    """Noticed of all, by file."""
+    counts = Counter((verdict.path, good(verdict)) for verdict in verdicts)
+    lines = []
+    for path in sorted({path for path, _ in counts}):
+        noticed, missed = counts[path, True], counts[path, False]
+        lines.append(f"{path:44} {noticed:4} of {noticed + missed:4}  {noticed / (noticed + missed):6.1%}")
+    noticed = sum(number for (_, good), number in counts.items() if good)
+    lines.append(f"{'all':44} {noticed:4} of {counts.total():4}  {noticed / max(counts.total(), 1):6.1%}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=300, help="how many mutants of the Python rooms")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", help="those whose path begins with this")
+    parser.add_argument("--minutes", type=float, default=1e9, help="start none after this time")
+    parser.add_argument("--budget", type=float, default=20.0, help="seconds of tests for each mutant")
+    parser.add_argument("--missed", action="store_true", help="judge those again that were missed")
+    parser.add_argument("--fresh", action="store_true", help="copy the tree and learn again which tests run what")
+    parser.add_argument("--jobs", type=int, default=2, help="workers of the one run without mutants")
+    parser.add_argument("--folder", type=Path, default=REPOSITORY / "target" / "mutants")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    tree, reach = prepared(options.folder, fresh=options.fresh, jobs=options.jobs)
+    os.chdir(tree.folder)  # mutmut takes its settings and the files from where it is
+    kept = options.folder / f"verdicts-{options.seed}.jsonl"
+    known = {verdict.name: verdict for verdict in read(kept)}
+    chosen = [mutant for mutant in sample(options.count, options.seed) if mutant.path.startswith(options.only)]
+    ends = time.monotonic() + 60 * options.minutes
+    for number, mutant in enumerate(chosen, 1):
+        before = known.get(mutant.name)
+        if time.monotonic() > ends or (before and (good(before) or not options.missed)):
+            continue
+        verdict = known[mutant.name] = judge(tree, reach, mutant, options.budget)
+        with kept.open("ab") as file:
+            file.write(msgspec.json.encode(verdict) + b"\n")
+        print(
+            f"{number:4} {verdict.outcome:8} {verdict.seconds:6.1f} s {verdict.tests:3} tests  {verdict.name}",
+            flush=True,
+        )
+    judged = [known[mutant.name] for mutant in chosen if mutant.name in known]
+    for verdict in judged:
+        if not good(verdict):
+            print(f"\n{verdict.outcome}: {verdict.name}\n{verdict.diff}")
+    print(f"\n{table(judged)}")
+
+
+def prepared(folder: Path, *, fresh: bool, jobs: int) -> tuple[Tree, Reach]:
+    """The copy of the tree and what its tests run, made when they are missing or `fresh` are asked for."""
+    known, tree = folder / "reach.json", Tree(folder / "tree")
+    if known.exists() and not fresh:
+        return tree, msgspec.json.decode(known.read_bytes(), type=Reach)
+    known.unlink(missing_ok=True)
+    tree = Tree.copied(folder / "tree")
+    print("running the tests without a mutant", flush=True)
+    reach = tree.reach(TESTS, jobs)
+    known.write_bytes(msgspec.json.encode(reach))
+    return tree, reach
+
+
+def read(kept: Path) -> list[Verdict]:
+    return [msgspec.json.decode(line, type=Verdict) for line in kept.read_bytes().splitlines()] if kept.exists() else []
+
+
+if __name__ == "__main__":
+    main()

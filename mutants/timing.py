@@ -1,0 +1,25 @@
+"""A plugin of pytest: the seconds of each test that passed, as JSON in the file that MUTANTS_TIMES names."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+_seconds: defaultdict[str, float] = defaultdict(float)
+_failed: set[str] = set()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _seconds[report.nodeid] += report.duration
+    if report.failed:
+        _failed.add(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput"):
+        passed = {test: seconds for test, seconds in _seconds.items() if test not in _failed}
+        Path(os.environ["MUTANTS_TIMES"]).write_text(json.dumps(passed), encoding="utf-8")
