@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 
+from storage_sync.cache.copy import PrivateCopy, private_copy
 from storage_sync.service.schedule import PROOF_GAP_S
 from tests.independent.projection_check import check
 from tests.support import hrana, network, processes, stores
@@ -185,33 +186,47 @@ def growth(day: Day) -> None:
 
 def deleted(day: Day) -> None:
     position = len(day.watch.lines)
-    generation = proven_generation(day.screen.wait("IN SYNC"))
+    day.screen.wait("IN SYNC")
+    with private_copy(str(day.tools[1].cache), None) as copy:
+        generation = generation_of(copy)
     for tool in day.tools:
         tool.cache.unlink()
     day.until(wrote("added"), position)
-    day.screen.until(lambda shown: "IN SYNC" in shown and proven_generation(shown) > generation, "a new proof is")
+    day.screen.until(proven_after(generation), "a new proof is")
 
 
 def replaced(day: Day) -> None:
     """By an older copy of itself: `watch` repairs that by itself, in the console a person does."""
-    generation = proven_generation(day.screen.wait("IN SYNC"))
+    day.screen.wait("IN SYNC")
     kept = [tool.cache.with_name("kept.redb") for tool in day.tools]
-    for tool, copy in zip(day.tools, kept, strict=True):
-        shutil.copyfile(tool.cache, copy)
+    generations = []
+    for tool, place in zip(day.tools, kept, strict=True):
+        with private_copy(str(tool.cache), None) as copy:
+            generations.append(generation_of(copy))
+            shutil.copyfile(copy.path, place)
     day.sql("UPDATE episodes SET task_description = hex(randomblob(8)) WHERE rowid % 7 = 0")
     day.good_run()
     day.good_run()
-    day.screen.until(lambda shown: "IN SYNC" in shown and proven_generation(shown) > generation, "a new proof is")
-    for tool, copy in zip(day.tools, kept, strict=True):
-        copy.replace(tool.cache)
+    day.screen.until(proven_after(generations[1]), "a proof after the change is")
+    for tool, place in zip(day.tools, kept, strict=True):
+        place.replace(tool.cache)
     day.good_run()
     day.screen.repair()
 
 
-def proven_generation(shown: str) -> int:
-    """Of the last proof, as the console shows it; 0 where it shows none."""
-    found = re.search(r"proof .*? g-(\d+)", shown)
-    return int(found[1]) if found else 0
+def generation_of(copy: PrivateCopy) -> int:
+    """Of the file; the screen may not show yet what the file has already."""
+    return int(copy.file.meta()["generation"])
+
+
+def proven_after(generation: int) -> Callable[[str], bool]:
+    """Whether the console shows a proof of a later generation."""
+
+    def shows(shown: str) -> bool:
+        found = re.search(r"proof .*? g-(\d+)", shown)
+        return "IN SYNC" in shown and found is not None and int(found[1]) > generation
+
+    return shows
 
 
 def damaged(day: Day) -> None:
