@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from console.views.frame import Frame
 from console.views.states import is_damaged
 from storage_sync.values.outcome import CacheState, CheckStatus
-from storage_sync.values.snapshot import LockState, PrimaryHealth, PrimaryStatus
+from storage_sync.values.snapshot import Hold, LockState, PrimaryHealth, PrimaryStatus
 from widgets import fmt
 from widgets.facts import Fact
 from widgets.glyphs import Role, Tone
@@ -130,12 +130,38 @@ def _read(frame: Frame) -> tuple[Fact, ...]:
     """What the primary read for this cache today, where it says so; hosted ones bill it."""
     read = frame.snapshot.primary.rows_read
     if read is None:
-        return ()
+        return _budget(frame)
     today = f"{'at least ' if read.unmetered else ''}{fmt.plural(read.today, 'row')} today"
-    month = fmt.count(read.a_month(frame.now))
-    shorter = (f"{today}, about {month} a month", f"{today}, {month} a month", today)
-    value = plain(f"{today}, about {month} a month at this pace")
-    return (Fact("read", value, short=tuple(plain(text) for text in shorter)),)
+    month, lasted = read.a_month(frame.now), read.lasted_s(frame.now)
+    if month is None:
+        texts = [f"{today}; {fmt.age(lasted)} are too short to tell a month", today]
+    else:
+        pace = "this pace" if lasted > DAY_S - HOUR_S else f"the pace of {fmt.age(lasted)}"
+        told = f"about {fmt.count(month)} a month"
+        texts = [f"{today}, {told} at {pace}", f"{today}, {told}", f"{today}, {fmt.count(month)} a month", today]
+    return (Fact("read", plain(texts[0]), short=tuple(plain(text) for text in texts[1:])), *_budget(frame))
+
+
+HOUR_S = 3_600.0
+DAY_S = 86_400.0
+
+
+def _budget(frame: Frame) -> tuple[Fact, ...]:
+    """How `rows_read_per_day` holds polls and proofs back, where it does."""
+    budget = frame.snapshot.primary.budget
+    if budget is None or budget.hold is Hold.NOT:
+        return ()
+    used = f"{fmt.count(budget.read)} of {fmt.count(budget.a_day)}: rows_read_per_day"
+    match budget.hold:
+        case Hold.SPREAD:
+            text = f"poll every {fmt.age(budget.poll_s)}, proof every {fmt.age(budget.proof_s)}"
+        case Hold.NO_PROOF:
+            text = "no proof by itself" + ("" if budget.proof_never_fits else " before midnight")
+        case Hold.USED_UP:
+            text = "used up: not asked before midnight"
+        case Hold.UNMETERED:
+            text, used = "cannot be kept: rows read are not said", "rows_read_per_day"
+    return (Fact("budget", toned(Role.ATTENTION, text, glyphs=frame.look.glyphs), extra=muted(used)),)
 
 
 def _server(frame: Frame) -> Fact:

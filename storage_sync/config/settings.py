@@ -126,6 +126,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Seconds,
         Meta(description="How long rows may wait for a held cache before watch gives notice, once.", extra=_NOW),
     ] = 3600.0
+    rows_read_per_day: Annotated[
+        Annotated[int, Meta(ge=1, le=1 << 60)] | None,
+        Meta(
+            description="Most rows that the primary reads in a day for what starts by itself: polls and proofs come "
+            "less often to keep it. No limit by default.",
+            extra=_NOW,
+        ),
+    ] = None
     max_removal_ratio: Annotated[
         float,
         Meta(

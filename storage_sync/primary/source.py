@@ -42,6 +42,7 @@ from storage_sync.primary.schema import Projection
 from storage_sync.primary.urls import Address, parse, refuse_plain
 from storage_sync.values.errors import InternalError, PrimaryRefused, PrimarySchema, StorageSyncError
 from storage_sync.values.marks import Marks
+from storage_sync.values.measured import Measured
 from storage_sync.values.outcome import Purpose, Transfer
 
 if TYPE_CHECKING:
@@ -161,6 +162,10 @@ class Source(Protocol):
         keys of the embeddings that nothing leads to, no others of which are then looked for; None: all are. `many`:
         there are more than `manifest.MANY` rows.
         """
+
+    async def measure(self, scope: Wanted) -> Measured | None:
+        """What watching costs; None where it does not say how many rows it reads, and where its digests are not the
+        scope's. Reads about as much as one proof."""
 
     def snapshot(self, scope: Wanted, *, typed: bool = False) -> tuple[list[StepSpec], AsyncGenerator[bytes, None]]:
         """All expected rows and the counts, in one read transaction. Needs `probe` before; not for files."""
@@ -406,6 +411,37 @@ class RemoteSource:
             async for chunk in chunks:
                 yield chunk
 
+    async def measure(self, scope: Wanted) -> Measured | None:
+        from storage_sync.primary.hrana import execute_request
+
+        capabilities, projection = await self.probe(), projection_of(scope)
+        if capabilities.digest != scope.digest:
+            return None
+        schema, state = capabilities.schema, {"state": capabilities.state}
+        whole = not reaches(projection, schema)
+        asked = [
+            execute_request(statements.PING),
+            execute_request(statements.fingerprint(schema)),
+            execute_request(
+                bound(imprint_alone(projection, schema, scope.digest, whole=whole)),
+                state if whole else {**state, "beside": "[]"},
+            ),
+        ]
+        answers = await self.client.pipeline(asked, purpose=Purpose.PROOF)
+        marks = await self.marks(scope)
+        if marks is not None:
+            # the newest row then stands above them, in the tables of which they remember more than one
+            lower = replace(marks, tables={name: anchors[1:] or anchors for name, anchors in marks.tables.items()})
+            sql = bound(above.above(projection, schema, scope.digest, lower, ()))
+            answers += await self.client.pipeline([execute_request(sql, state)], purpose=Purpose.FOLLOW)
+        read = [rows_of(answer) for answer in answers]
+        ping, poll, proof = read[:3]
+        follow = read[3] if marks is not None else 0
+        if ping is None or poll is None or proof is None or follow is None:
+            return None
+        has_index = index_of(answers[0]) is not None
+        return Measured(ping + poll, ping if has_index else ping + poll, ping + follow, proof, has_index)
+
     def snapshot(self, scope: Wanted, *, typed: bool = False) -> tuple[list[StepSpec], AsyncGenerator[bytes, None]]:
         from storage_sync._native import StepSpec
 
@@ -559,6 +595,12 @@ def index_of(result: Json) -> int | None:
     return int(sent) if isinstance(sent, int) or (isinstance(sent, str) and sent.isdecimal()) else None
 
 
+def rows_of(result: Json) -> int | None:
+    """How many rows the server says it read for one result, None where it does not."""
+    sent = result.get("rows_read")
+    return sent if isinstance(sent, int) else None
+
+
 def _pages(keys: Sequence[str], size: int = KEYS_A_PAGE) -> Iterator[str]:
     from storage_sync.primary.pages import key_list
 
@@ -684,6 +726,9 @@ class LocalSource:
 
     def snapshot(self, scope: Wanted, *, typed: bool = False) -> tuple[list[StepSpec], AsyncGenerator[bytes, None]]:
         raise InternalError("a file: primary is read by local_rows")
+
+    async def measure(self, scope: Wanted) -> Measured | None:
+        return None
 
     def rows(
         self, scope: Wanted, table: str, keys: Sequence[str], *, typed: bool = False

@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from storage_sync.config.settings import Settings
+from storage_sync.reports.sentences import rows
+from storage_sync.values.measured import Measured
 from storage_sync.values.snapshot import MONTH_S, two_digits
 
 BUSY_GAP_S = 60.0
 """A primary that is written to all the time must not be read all the time: a server bills each row."""
+PROOF_ROWS = 4.5
+"""A proof reads at most so many rows of the primary for each that is expected."""
+DAY_S = 86_400.0
 
 
 def busy_gap_s(settings: Settings) -> float:
@@ -18,45 +23,56 @@ def busy_gap_s(settings: Settings) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One poll and one proof, in rows read by the primary's own word; `has_index`: whether it tells by a replication
-    index that nobody wrote."""
-
-    poll: int
-    proof: int
-    has_index: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Estimate:
-    """Rows a month, to two digits: while nobody writes to the primary, and while somebody does all the time."""
+    """Rows a month, to two digits, audits apart."""
 
-    idle: int
+    quiet: int
+    """Nobody writes to the primary."""
     busy: int
+    """Each poll sees a change."""
     halved_by: int | None
-    """`interval_s` that would halve `idle`; None where no interval would."""
+    """`interval_s` that would halve the first, or the second where the first needs no proofs; None: none up to a
+    day."""
 
 
-def estimate(measured: Measured, settings: Settings, busy_gap_s: float) -> Estimate:
-    """`busy_gap_s`: least time between two proofs that are due because the primary moved."""
-    polls = MONTH_S / settings.poll_s * measured.poll
-    busy = polls + MONTH_S / max(busy_gap_s, 1.0) * measured.proof
-    if measured.has_index:
-        # then polls read nothing, and only an audit reads the rows again
-        return Estimate(two_digits(MONTH_S / settings.audit_s * measured.proof), two_digits(busy), None)
-    proofs = MONTH_S / settings.interval_s * measured.proof
-    left = (polls + proofs) / 2 - polls
-    halved = two_digits(MONTH_S * measured.proof / left) if left > 0 else None
-    return Estimate(two_digits(polls + proofs), two_digits(busy), halved)
-
-
-def told(measured: Measured, settings: Settings, busy_gap_s: float) -> str:
-    """The estimate as a sentence."""
-    found = estimate(measured, settings, busy_gap_s)
-    text = (
-        f"a poll reads {measured.poll:,} rows, a proof {measured.proof:,}; about {found.idle:,} a month while nobody "
-        f"writes, {found.busy:,} while somebody does all the time"
+def estimate(measured: Measured, settings: Settings) -> Estimate:
+    polls, proofs = MONTH_S / settings.poll_s, MONTH_S / settings.interval_s * measured.proof
+    quiet, busy = polls * measured.quiet_poll, polls * (measured.poll + measured.follow)
+    # with an index a proof that nothing changed since is renewed, which reads nothing
+    without = busy if measured.has_index else quiet
+    left = (without + proofs) / 2 - without
+    halved = MONTH_S * measured.proof / left if left > 0 else None
+    return Estimate(
+        quiet=two_digits(quiet if measured.has_index else quiet + proofs),
+        busy=two_digits(busy + proofs),
+        halved_by=two_digits(halved) if halved is not None and halved <= DAY_S else None,
     )
-    if found.halved_by is not None:
-        return f"{text}; interval_s = {found.halved_by} would halve the first"
-    return text if measured.has_index else f"{text}; a larger poll_s makes it less, interval_s would not halve it"
+
+
+def told(measured: Measured, settings: Settings) -> str:
+    """The estimate as a sentence."""
+    found = estimate(measured, settings)
+    which = "second" if measured.has_index else "first"
+    text = (
+        f"a poll reads {rows(measured.quiet_poll)} while nobody writes and {measured.poll:,} after a change, a follow "
+        f"run about {measured.follow:,}, a proof {measured.proof:,}; about {found.quiet:,} a month while nobody "
+        f"writes, {found.busy:,} while each poll sees a change, audits (audit_s) apart"
+    )
+    if found.halved_by is None:
+        return f"{text}; a larger poll_s makes the {which} less, interval_s would not halve it"
+    if found.halved_by <= settings.staleness_s:
+        return f"{text}; interval_s = {found.halved_by} would halve the {which}"
+    return f"{text}; interval_s = {found.halved_by} and a staleness_s above it would halve the {which}"
+
+
+def to_json(measured: Measured, settings: Settings) -> dict[str, int | None]:
+    found = estimate(measured, settings)
+    return {
+        "poll": measured.poll,
+        "poll_quiet": measured.quiet_poll,
+        "follow": measured.follow,
+        "proof": measured.proof,
+        "a_month_idle": found.quiet,
+        "a_month_busy": found.busy,
+        "interval_s_that_halves": found.halved_by,
+    }

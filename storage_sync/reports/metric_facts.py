@@ -13,6 +13,7 @@ from storage_sync.cache.holders import lock_holders
 from storage_sync.cache.servers import in_memory_only
 from storage_sync.cache.waiting_rows import read_waiting
 from storage_sync.config.settings import Settings
+from storage_sync.reports.budget import of_history
 from storage_sync.reports.metrics import Facts
 from storage_sync.reports.sentences import tally
 from storage_sync.state.history import History
@@ -30,6 +31,7 @@ def facts_of(outcome: Outcome, settings: Settings, history: Path, warn: Callable
     with History.open(history, warn, read_only=True) as book:
         last, good, totals, pings = book.last_run(), book.last_run(successful=True), book.totals(), book.pings(1)
         document = book.document(last.id) if last is not None else None
+        read, budget = book.rows_read(now), of_history(book, settings, now)
     payload = outcome.extra.get("payload_bytes")
     size, free = _room(cache)
     kept = read_waiting(os.fspath(cache)).kept
@@ -58,6 +60,9 @@ def facts_of(outcome: Outcome, settings: Settings, history: Path, warn: Callable
         waiting_rows=waiting.rows if waiting is not None else 0,
         waiting_since=waiting.since if waiting is not None else None,
         memory_only=len(in_memory_only(os.fspath(cache), lock_holders(os.fspath(cache)))),
+        rows_read_today=read.today if read is not None else None,
+        rows_a_day=budget.a_day if budget is not None else None,
+        hold=budget.hold if budget is not None else None,
         interval_s=settings.interval_s,
         wait_notice_s=settings.wait_notice_s,
         redb=_native.REDB_VERSION,
@@ -98,6 +103,7 @@ def seen_now(facts: Facts, snapshot: Snapshot, verdict: Word, now: float) -> Fac
         primary_up=primary.status is PrimaryStatus.CONNECTED if known else facts.primary_up,
         primary_latency_s=primary.ping_ms / 1000 if primary.ping_ms is not None else None,
         payload_bytes=cache.payload if cache.payload is not None else facts.payload_bytes,
+        hold=primary.budget.hold if primary.budget is not None else facts.hold,
         copied_bytes=cache.copied_bytes,
         copies_wait_until=cache.waits_until,
     )

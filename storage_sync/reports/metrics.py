@@ -25,6 +25,7 @@ from storage_sync.files.writing import replace_file
 from storage_sync.state.history import BUCKETS
 from storage_sync.values.followed import Followed
 from storage_sync.values.outcome import CacheState, TableCounts, Word
+from storage_sync.values.snapshot import Hold
 
 PREFIX = "storage_sync_"
 
@@ -64,6 +65,10 @@ class Facts:
     """Written for copies within the last hour; only a running core knows."""
     copies_wait_until: float | None = None
     """No copy is made by itself before, because of `copy_bytes_per_hour`."""
+    rows_read_today: int | None = None
+    rows_a_day: int | None = None
+    """The setting `rows_read_per_day`."""
+    hold: Hold | None = None
     interval_s: float | None = None
     wait_notice_s: float | None = None
     redb: str = ""
@@ -190,6 +195,14 @@ METRICS: tuple[Definition, ...] = (
     Gauge("lock_wait_seconds", "How long the last run waited for the cache's lock.", lambda f: f.lock_wait_s),
     Gauge("interval_seconds", "The setting interval_s: time between two scheduled syncs.", lambda f: f.interval_s),
     Gauge("wait_notice_seconds", "The setting wait_notice_s: how long rows may wait.", lambda f: f.wait_notice_s),
+    Gauge("rows_read_today", "Rows that the primary said it read since midnight.", lambda f: f.rows_read_today),
+    Gauge("rows_read_per_day", "The setting rows_read_per_day.", lambda f: f.rows_a_day),
+    Labelled(
+        "budget_hold",
+        "1 for how rows_read_per_day holds polls and proofs back.",
+        lambda f: (((hold.value,), float(hold is f.hold)) for hold in Hold if f.hold is not None),
+        ("hold",),
+    ),
     Labelled("rows", "Rows by table and side.", _rows, ("table", "side")),
     Labelled("drift_rows", "Rows that differ from what was proven.", _drift, ("table", "kind")),
     Counter("changes", "Rows written to the cache.", "changes", ("table", "op")),

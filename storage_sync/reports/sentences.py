@@ -110,7 +110,7 @@ def claim(outcome: Outcome) -> str:
         told = f"Part {subset['part']} of {subset['of']} equals the primary, which proves nothing of the rest"
     age = outcome.extra.get("proof_age_seconds")
     if word is Word.IN_SYNC and isinstance(age, int | float):
-        told = f"In sync at the last proof, {_span(age)} ago"
+        told = f"In sync at the last proof, {span(age)} ago"
         if outcome.followed is not None:
             told = _since_proof(outcome, age, outcome.followed)
     return f"{told}{_except(outcome)}."
@@ -119,13 +119,13 @@ def claim(outcome: Outcome) -> str:
 def _since_proof(outcome: Outcome, age: float, followed: Followed) -> str:
     """`Proved 4 min ago; 3 changes followed since, the last 2 s ago`."""
     if not followed.changes:
-        return f"Proved {_span(age)} ago; nothing that follows was written since"
+        return f"Proved {span(age)} ago; nothing that follows was written since"
     last = outcome.extra.get("followed_age_seconds")
-    when = f", the last {_span(last)} ago" if isinstance(last, int | float) else ""
-    return f"Proved {_span(age)} ago; {plural(followed.changes, 'change')} followed since{when}"
+    when = f", the last {span(last)} ago" if isinstance(last, int | float) else ""
+    return f"Proved {span(age)} ago; {plural(followed.changes, 'change')} followed since{when}"
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """`4 s`, `17 min`, `3 h`."""
     if seconds < 2 * MINUTE:
         return f"{seconds:.0f} s"

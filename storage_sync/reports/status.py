@@ -11,12 +11,14 @@ from storage_sync.cache.states import judge_file
 from storage_sync.cache.waiting_rows import read_waiting, waiting_json
 from storage_sync.config.places import default_state_dir, state_directory
 from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
 from storage_sync.reports.document import holder_json, rfc3339
 from storage_sync.reports.sentences import FROM_THE_FUTURE, next_step
 from storage_sync.state.directory import open_state_dir
 from storage_sync.state.witness import proof_still_speaks, read_witness
 from storage_sync.values.errors import ConfigError, StorageSyncError, exit_code_of
 from storage_sync.values.outcome import CacheState, Outcome, Proof, Word, error_value
+from storage_sync.values.snapshot import Hold
 from storage_sync.values.witness import Witness
 
 _AGAINST = frozenset({Word.STALE, Word.DRIFT, Word.DAMAGED, Word.REFUSED})
@@ -64,6 +66,7 @@ def status_quick(request: Request) -> Outcome:
     if last is not None:
         next_action = next_action or next_step((), last.refused or 0)
     followed = witness.followed if witness is not None and last is not None else None
+    read, held = _rows_read(state.history, settings, now)
     return Outcome(
         "status",
         verdict,
@@ -72,7 +75,7 @@ def status_quick(request: Request) -> Outcome:
         followed=followed,
         proof=last,
         look=again.look if again is not None else None,
-        warnings=(*warnings, *(text for text in (why, against, FROM_THE_FUTURE if future else "") if text)),
+        warnings=(*warnings, *(text for text in (why, against, FROM_THE_FUTURE if future else "", held) if text)),
         next_action=next_action,
         extra={
             "cache": {
@@ -88,7 +91,7 @@ def status_quick(request: Request) -> Outcome:
             "proof_age_seconds": _rounded(last, now),
             **({"followed_age_seconds": round(max(now - followed.at, 0.0), 1)} if followed is not None else {}),
             "proof_holds": proof is not None and not against,
-            "rows_read": _rows_read(state.history, now),
+            "rows_read": read,
             "waiting": _waiting(cache, witness),
         },
     )
@@ -123,22 +126,29 @@ def _said_since(history: Path, proof: Proof) -> str:
     return ""
 
 
-def _rows_read(history: Path, now: float) -> dict[str, object] | None:
-    """What the primary read for this cache today, by its own word; None where it said nothing."""
+def _rows_read(history: Path, settings: Settings, now: float) -> tuple[dict[str, object] | None, str]:
+    """What the primary read for this cache, by its own word, None where it said nothing; and how `rows_read_per_day`
+    holds back what starts by itself, '' where it does not."""
     if not history.exists():
-        return None
+        return None, ""
+    from storage_sync.reports.budget import of_history, told
     from storage_sync.state.history import History
 
     with History.open(history, lambda _: None, read_only=True) as book:
-        read = book.rows_read(now)
+        read, budget = book.rows_read(now), of_history(book, settings, now)
+    held = told(budget, settings) if budget is not None and budget.hold is not Hold.NOT else ""
     if read is None:
-        return None
-    return {
+        return None, held
+    document = {
         "today": read.today,
         "since": rfc3339(read.since),
         "a_month": read.a_month(now),
+        "pace_of_seconds": round(read.lasted_s(now)),
         "complete": not read.unmetered,
     }
+    if budget is not None:
+        document |= {"per_day": budget.a_day, "hold": budget.hold.value, "until": rfc3339(budget.until)}
+    return document, held
 
 
 def _verdict(

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from storage_sync.config.settings import Settings
-from storage_sync.reports import advice, sentences
+from storage_sync.reports import advice, budget, sentences
+from storage_sync.reports.costs import PROOF_ROWS
 from storage_sync.reports.document import holder_json, to_json
 from storage_sync.state.directory import StateDir
-from storage_sync.state.history import START, History
+from storage_sync.state.history import START, History, RunCost
 from storage_sync.values.outcome import CheckStatus, LockHolder, Outcome, Purpose, TableChange, Transfer, Word
-from storage_sync.values.snapshot import Advice, HistoryView, RowsRead, Run, RunSummary, StartFacts
+from storage_sync.values.snapshot import Advice, Budget, HistoryView, RowsRead, Run, RunSummary, StartFacts
 
 
 class Journal:
@@ -46,6 +47,7 @@ class Journal:
             # polls go on during a run, and are remembered as they are made
             rows_read=_but_polls(outcome.transfer.rows_read),
             unmetered=_but_polls(outcome.transfer.unmetered),
+            costs=cost_of(outcome),
         )
         for rung in rungs(outcome):
             self._history.count("repairs", rung)
@@ -78,6 +80,10 @@ class Journal:
 
     def rows_read(self) -> RowsRead | None:
         return self._history.rows_read(time.time())
+
+    def budget(self, settings: Settings) -> Budget | None:
+        """What `rows_read_per_day` leaves to polls and proofs now."""
+        return budget.of_history(self._history, settings, time.time())
 
     def recent(self, check: str) -> tuple[CheckStatus, ...]:
         """The last outcomes of one check, newest last."""
@@ -128,6 +134,24 @@ def summarise(outcome: Outcome, run: Run) -> RunSummary:
 
 def _but_polls(counted: Mapping[Purpose, int]) -> dict[Purpose, int]:
     return {purpose: count for purpose, count in counted.items() if purpose is not Purpose.POLL}
+
+
+def cost_of(outcome: Outcome) -> RunCost | None:
+    """What this run tells of the cost of the next; None where it tells nothing.
+
+    A first sync and an audit read more than a proof does, and what comes by a cursor is not counted at all: for those
+    it is what a proof reads at most.
+    """
+    read = outcome.transfer.rows_read
+    if "renewed" in outcome.extra:
+        return RunCost(renewed=True)
+    if outcome.followed is not None or ("follow" in outcome.extra and outcome.proof is None):
+        return RunCost(followed=sum(_but_polls(read).values()))
+    if outcome.proof is None or Purpose.PROOF not in read:
+        return None
+    most = round(PROOF_ROWS * sum(count.expected or 0 for count in outcome.counts.values()))
+    counted = outcome.transfer.read(Purpose.PROOF)
+    return RunCost(proof=most if counted is None else min(counted, most))
 
 
 def rungs(outcome: Outcome) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import os
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from storage_sync.sync.session import Session
 from storage_sync.values.errors import StorageSyncError
 from storage_sync.values.events import FileChanged
 from storage_sync.values.outcome import FileIdentity, LockHolder, Word, error_value
-from storage_sync.values.snapshot import CacheHealth, LockState, PrimaryStatus, WaitingRows
+from storage_sync.values.snapshot import Budget, CacheHealth, Hold, LockState, PrimaryStatus, WaitingRows
 
 FORCED_POLL_MS = 2_000
 LOOK_MS = 250
@@ -44,6 +45,7 @@ class Ears:
     """Who wants to know, and what the pulse must know of the run that is active."""
 
     settings: Callable[[], Settings]
+    budget: Callable[[], Budget | None]
     pinged: Callable[[float | None], None]
     """Milliseconds of a ping, None for a failed one."""
     committing: Callable[[], bool]
@@ -90,22 +92,37 @@ class Pulse:
 
     async def ping(self) -> None:
         """The primary's pulse; also the cheap question whether it moved."""
+        loop = asyncio.get_running_loop()
         while True:
             await self._ping_once()
-            try:
-                await self.look_at_file()
-            except Exception as error:  # noqa: BLE001 - whatever it is, it ends this look and not the service
-                told = self._ears.explained("a look at the cache file", error)
-                self._board.log("fail", "core", told.message)
-                self._board.update(cache=replace(self._board.snapshot.cache, error=error_value(told)))
-            wait = self._pause()
-            self._board.update(primary=replace(self._board.snapshot.primary, next_at=time.time() + wait))
             self._now.clear()
-            try:
-                async with asyncio.timeout(wait):
-                    await self._now.wait()
-            except TimeoutError:
-                continue
+            asked, pause = loop.time(), self._pause()
+            while not self._now.is_set():
+                await self._look()
+                passed = loop.time() - asked
+                left = max(pause - passed, self._held_back(passed))
+                if left <= 0:
+                    break
+                self._board.update(primary=replace(self._board.snapshot.primary, next_at=time.time() + left))
+                # the file is looked at as often as ever, however rarely the primary may be asked
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, self._ears.settings().poll_s)):
+                        await self._now.wait()
+
+    async def _look(self) -> None:
+        try:
+            await self.look_at_file()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends this look and not the service
+            told = self._ears.explained("a look at the cache file", error)
+            self._board.log("fail", "core", told.message)
+            self._board.update(cache=replace(self._board.snapshot.cache, error=error_value(told)))
+
+    def _held_back(self, passed: float) -> float:
+        """Seconds for which `rows_read_per_day` still holds the next ping back, so many after the last one."""
+        budget = self._ears.budget()
+        if budget is None:
+            return 0.0
+        return budget.until - time.time() if budget.hold is Hold.USED_UP else budget.poll_s - passed
 
     def _pause(self) -> float:
         """Seconds until the next ping: a primary that does not answer is asked less and less often."""
@@ -129,7 +146,9 @@ class Pulse:
 
     async def has_moved(self) -> bool | None:
         """Whether the primary is another one than at the last proof or comparison; None when that cannot be told."""
-        fingerprint = await self.fingerprint()
+        budget = self._ears.budget()
+        used_up = budget is not None and budget.hold is Hold.USED_UP
+        fingerprint = await self.fingerprint() if not used_up else None
         if fingerprint is not None:
             self._note_fingerprint(fingerprint)
         if self._agenda.past.moved_at is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from storage_sync.values.snapshot import Budget, Hold
+
 BACKOFF_FIRST_S = 1.0
 BACKOFF_MOST_S = 60.0
 FILE_CHANGE_SETTLE_S = 0.5
@@ -65,6 +67,8 @@ class Past:
     last_end: float | None = None
     full_end: float | None = None
     """When the last run ended that did more than to follow."""
+    read_rows: bool = False
+    """It made the primary read rows: a renewal does not."""
     unfollowed_at: float | None = None
     """When a follow run ended without following, not proven since."""
     unfollowed_gap_s: float = 0.0
@@ -150,6 +154,26 @@ def _because_it_moved(timing: Timing, past: Past) -> Due | None:
 def may_ask(past: Past, now: float) -> bool:
     """Whether the primary may be asked for a proof again while the file is held."""
     return past.asked_at is None or now - past.asked_at >= PROOF_GAP_S
+
+
+def within_rows(due: Due, timing: Timing, past: Past, budget: Budget, now: float, *, renews: bool) -> Due:
+    """The run when `rows_read_per_day` allows it; what a person asks for is not held back.
+
+    `renews`: the next proof by time will read nothing, as far as the last poll told.
+    """
+    if due.reason is Trigger.MANUAL or budget.hold is Hold.UNMETERED:
+        return due
+    if budget.hold is Hold.USED_UP:
+        return replace(due, at=max(due.at, budget.until))
+    too_old = past.proof_at is None or now - past.proof_at > timing.staleness_s
+    if due.reason is Trigger.MOVED and not too_old:
+        # to follow: as often as a poll sees a change
+        return due
+    if budget.hold is Hold.NO_PROOF:
+        return replace(due, at=max(due.at, budget.until))
+    if past.full_end is None or renews or not past.read_rows:
+        return due
+    return replace(due, at=max(due.at, past.full_end + budget.proof_s))
 
 
 def _not_too_often(due: Due, past: Past) -> Due:

@@ -24,6 +24,7 @@ from storage_sync.config.settings import Settings
 from storage_sync.config.token import Token
 from storage_sync.primary.source import Fingerprint
 from storage_sync.reports import sentences
+from storage_sync.reports.budget import told as budget_told
 from storage_sync.reports.costs import busy_gap_s
 from storage_sync.service import snapshots
 from storage_sync.service.jobs import DELIVER, KINDS, RECHECK, STAGE, Job, request_flags, weighed, work_of
@@ -33,7 +34,7 @@ from storage_sync.service.operations import perform, quiet
 from storage_sync.service.publisher import Board
 from storage_sync.service.queries import QUESTIONS, Questions
 from storage_sync.service.samples import EVERY_S, Samples
-from storage_sync.service.schedule import UNEXPLAINED_GAP_S, Due, Timing, Trigger, may_ask
+from storage_sync.service.schedule import UNEXPLAINED_GAP_S, Due, Timing, Trigger, may_ask, within_rows
 from storage_sync.service.triggers import Agenda
 from storage_sync.service.unforeseen import Unforeseen
 from storage_sync.state.witness import read_witness
@@ -47,10 +48,12 @@ from storage_sync.values.events import Accepted, Answer, ConfigChanged, Event, R
 from storage_sync.values.followed import Ending
 from storage_sync.values.outcome import CheckStatus, FileIdentity, HolderKind, LockHolder, Outcome, Transfer, Word
 from storage_sync.values.snapshot import (
+    Budget,
     CacheHealth,
     ConfigView,
     CoreBeat,
     Freshness,
+    Hold,
     PrimaryHealth,
     PrimaryStatus,
     QuarantineView,
@@ -101,6 +104,7 @@ class SyncService:
         self._stop = asyncio.Event()
         ears = Ears(
             settings=lambda: self._settings,
+            budget=self._budget,
             pinged=self._record_ping,
             committing=lambda: self._cancel is not None and self._cancel.committing,
             replacing=lambda: self._cancel is not None and self._cancel.too_late,
@@ -362,7 +366,7 @@ class SyncService:
         while True:
             self._agenda.quiet()
             held = self._board.snapshot.paused or self._cancel is not None or not self._jobs.empty()
-            due = None if held else self._within_budget(self._agenda.next_run(self._timing()))
+            due = None if held else self._allowed(self._agenda.next_run(self._timing()))
             self._show_next(due)
             now = time.time()
             if due is not None and due.at <= now:
@@ -392,8 +396,37 @@ class SyncService:
         waits = self._board.snapshot.cache.waiting is not None and due.reason is not Trigger.MANUAL
         return Job("sync", due.reason, self._flags(due) | (frozenset({DELIVER}) if waits else frozenset()))
 
-    def _within_budget(self, due: Due | None) -> Due | None:
-        """Not before a copy of the file fits into `copy_bytes_per_hour`; what a person asks for is not held back."""
+    def _allowed(self, due: Due | None) -> Due | None:
+        """Not before it fits into what may be copied and read; what a person asks for is not held back."""
+        due, budget = self._within_copies(due), self._budget()
+        if due is None or budget is None:
+            return due
+        renews = self._renews()
+        return within_rows(due, self._timing(), self._agenda.past, budget, time.time(), renews=renews)
+
+    def _renews(self) -> bool:
+        """Whether the next proof by time will read nothing, as far as the last poll told."""
+        return self._session.reading is not None and self._agenda.past.moved_at is None
+
+    def _budget(self) -> Budget | None:
+        """What `rows_read_per_day` leaves now. A local read of the history."""
+        return self._journal.budget(self._settings) if self._journal is not None else None
+
+    def _show_reads(self) -> None:
+        """What was read, and whether the budget holds back; said when that changes."""
+        if self._journal is None:
+            return
+        before, now = self._board.snapshot.primary.budget, self._budget()
+        self._board.update(
+            primary=replace(self._board.snapshot.primary, rows_read=self._journal.rows_read(), budget=now)
+        )
+        was, is_ = (one.hold if one is not None else Hold.NOT for one in (before, now))
+        if now is not None and was is not is_:
+            level = "info" if is_ in (Hold.NOT, Hold.SPREAD) else "warn"
+            self._board.log(level, "budget", budget_told(now, self._settings))
+
+    def _within_copies(self, due: Due | None) -> Due | None:
+        """Not before a copy of the file fits into `copy_bytes_per_hour`."""
         cache, waits, copies = self._board.snapshot.cache, 0.0, self._session.copies
         held_back = due is not None and due.reason is not Trigger.MANUAL and cache.size is not None
         if held_back and not copies.has(read_identity(self._session.cache_path)):
@@ -526,8 +559,7 @@ class SyncService:
         elif job.plan is not None:
             self._agenda.hold(0.0)
         run = self._board.snapshot.run
-        if self._journal is not None and run is not None and job.remembered:
-            self._journal.record(outcome, run)
+        self._remember(job, outcome, run)
         self._show(job, outcome)
         delivered = "waited" in outcome.extra
         if outcome.proof is not None and kind.judges and not delivered:
@@ -565,6 +597,14 @@ class SyncService:
         self._board.log(level, kind.command, sentences.line(outcome, planned=job.plans))
         if job.command_id is not None:
             self._answer(job, job.command_id, outcome)
+
+    def _remember(self, job: Job, outcome: Outcome, run: Run | None) -> None:
+        if self._journal is not None and run is not None and job.remembered:
+            self._journal.record(outcome, run)
+            self._show_reads()
+        if KINDS[job.kind].judges and not job.plans and outcome.followed is None:
+            read = "renewed" not in outcome.extra and sum(outcome.transfer.rows_read.values()) > 0
+            self._agenda.note(read_rows=read)
 
     def _unfollowed_gap(self, outcome: Outcome) -> float | None:
         """How soon what could not be followed is proven; None where nothing was left so."""
@@ -715,7 +755,7 @@ class SyncService:
             self._counted = now
             if read.rows_read:
                 self._samples.read(sum(read.rows_read.values()))
-            self._board.update(primary=replace(self._board.snapshot.primary, rows_read=self._journal.rows_read()))
+            self._show_reads()
 
     def _warn(self, text: str) -> None:
         self._board.log("warn", "core", text)

@@ -23,7 +23,7 @@ from storage_sync.files.writing import ensure_file, make_folder, move_aside
 from storage_sync.state.database import transaction
 from storage_sync.values.answers import CheckRun
 from storage_sync.values.outcome import Check, CheckStatus, Purpose, TableChange, Word
-from storage_sync.values.snapshot import HistoryView, RowsRead, RunSummary, StartFacts
+from storage_sync.values.snapshot import HistoryView, ReadCosts, RowsRead, RunSummary, StartFacts
 
 VERSION = 1
 KEEP_RUNS = 5_000
@@ -145,8 +145,12 @@ class History:
         requests_by_code: Mapping[str, int] | None = None,
         rows_read: Mapping[Purpose, int] | None = None,
         unmetered: Mapping[Purpose, int] | None = None,
+        costs: RunCost | None = None,
     ) -> None:
-        """Remember a run that ended: its document, its steps (name, seconds), its checks, and the running totals."""
+        """Remember a run that ended: its document, its steps (name, seconds), its checks, and the running totals.
+
+        `costs`: what it tells of the next of its kind.
+        """
         at = summary.started_at + summary.took_s
         totals = [
             ("runs", summary.result or str(summary.exit_code), 1.0),
@@ -206,6 +210,8 @@ class History:
             )
             _add(db, totals)
             _add_read(db, at, rows_read or {}, unmetered or {})
+            if costs is not None:
+                _note_cost(db, costs)
             oldest = "SELECT started_at FROM runs ORDER BY started_at DESC LIMIT 1 OFFSET ?"
             db.execute(f"DELETE FROM checks WHERE at < ({oldest})", (KEEP_RUNS - 1,))  # noqa: S608 - a constant
             db.execute(f"DELETE FROM runs WHERE started_at < ({oldest})", (KEEP_RUNS - 1,))  # noqa: S608 - a constant
@@ -219,6 +225,8 @@ class History:
         def write(db: sqlite3.Connection) -> None:
             db.execute("INSERT INTO pings VALUES (?, ?)", (at, ms))
             _add_read(db, at, {Purpose.POLL: rows}, {Purpose.POLL: unmetered})
+            if ms is not None and not unmetered:
+                _average(db, rows)
             newest = "SELECT at FROM pings ORDER BY at DESC LIMIT 1 OFFSET ?"
             db.execute(f"DELETE FROM pings WHERE at < ({newest})", (KEEP_PINGS - 1,))  # noqa: S608 - a constant
 
@@ -357,12 +365,34 @@ class History:
         return {(name, label): value for name, label, value in self._rows("SELECT name, label, value FROM totals")}
 
     def rows_read(self, now: float) -> RowsRead | None:
-        """What the primary said it read since midnight; None where it said nothing."""
-        found = dict(
-            self._rows("SELECT name, value FROM totals WHERE label = ? AND name IN (?, ?, ?)", _day(now), *_OF_A_DAY)
-        )
-        rows, unmetered, since = (found.get(name) for name in _OF_A_DAY)
-        return RowsRead(int(rows), since, int(unmetered or 0)) if rows is not None and since is not None else None
+        """What the primary said it read today and within a day; None where it never said anything."""
+        if not self._rows("SELECT 1 FROM totals WHERE name = 'rows_read' LIMIT 1"):
+            return None
+        of_day = "SELECT name, value FROM totals WHERE label = ? AND name IN (?, ?)"
+        today = dict(self._rows(of_day, _day(now), *_OF_A_DAY))
+        of_hours = "SELECT name, CAST(label AS INTEGER), value FROM totals WHERE name IN (?, ?)"
+        newest = int(now // HOUR_S)
+        lately, firsts = 0, []
+        for name, hour, value in self._rows(of_hours, *_OF_AN_HOUR):
+            if not newest - HOURS < hour <= newest:
+                continue
+            if name == _OF_AN_HOUR[0]:
+                lately += int(value)
+            else:
+                firsts.append(value)
+        since = min(firsts, default=now)
+        return RowsRead(int(today.get(_OF_A_DAY[0], 0)), lately, since, int(today.get(_OF_A_DAY[1], 0)))
+
+    def is_unmetered(self) -> bool:
+        """Whether the primary was asked, and never said how many rows it read."""
+        found = self._rows("SELECT DISTINCT name FROM totals WHERE name IN ('rows_read', 'unmetered')")
+        return [name for (name,) in found] == ["unmetered"]
+
+    def read_costs(self) -> ReadCosts:
+        """What the last polls and the last proof made the primary read."""
+        found = dict(self._rows("SELECT label, value FROM totals WHERE name = ?", _COST))
+        proof = found.get("proof")
+        return ReadCosts(found.get("poll"), int(proof) if proof is not None else None, bool(found.get("renews")))
 
     # ----------------------------------------------------------------------------------------- ground
 
@@ -437,7 +467,23 @@ def _add(db: sqlite3.Connection, totals: Iterable[tuple[str, str, float]]) -> No
     )
 
 
-_OF_A_DAY = ("rows_read_on", "unmetered_on", "read_since")
+@dataclass(frozen=True, slots=True)
+class RunCost:
+    """Rows that one run made the primary read: `followed` for what a poll saw, `proof` for all expected rows;
+    `renewed`: it was a proof that read nothing."""
+
+    followed: int = 0
+    proof: int | None = None
+    renewed: bool = False
+
+
+HOUR_S = 3_600.0
+HOURS = 24
+_OF_A_DAY = ("rows_read_on", "unmetered_on")
+_OF_AN_HOUR = ("rows_read_in", "read_since")
+_COST = "cost"
+_WEIGHT = 0.1
+"""Of the newest poll in the average."""
 
 
 def _day(at: float) -> str:
@@ -448,16 +494,41 @@ def _day(at: float) -> str:
 def _add_read(
     db: sqlite3.Connection, at: float, rows_read: Mapping[Purpose, int], unmetered: Mapping[Purpose, int]
 ) -> None:
-    """What was read for each purpose in all, and on this day; the days before it are forgotten."""
+    """What was read for each purpose in all, on this day and in this hour; earlier days are forgotten."""
     rows, silent = sum(rows_read.values()), sum(unmetered.values())
     if not rows and not silent:
         return
     _add(db, [("rows_read", purpose, float(count)) for purpose, count in rows_read.items()])
     _add(db, [("unmetered", purpose, float(count)) for purpose, count in unmetered.items()])
-    day = _day(at)
-    db.execute("DELETE FROM totals WHERE name IN (?, ?, ?) AND label <> ?", (*_OF_A_DAY, day))
+    day, hour = _day(at), int(at // HOUR_S)
+    db.execute("DELETE FROM totals WHERE name IN (?, ?) AND label <> ?", (*_OF_A_DAY, day))
+    db.execute(
+        "DELETE FROM totals WHERE name IN (?, ?) AND CAST(label AS INTEGER) NOT BETWEEN ? AND ?",
+        (*_OF_AN_HOUR, hour - HOURS + 1, hour),
+    )
     _add(db, [(_OF_A_DAY[0], day, float(rows)), (_OF_A_DAY[1], day, float(silent))])
-    db.execute("INSERT OR IGNORE INTO totals VALUES (?, ?, ?)", (_OF_A_DAY[2], day, at))
+    _add(db, [(_OF_AN_HOUR[0], str(hour), float(rows))])
+    if rows:
+        db.execute("INSERT OR IGNORE INTO totals VALUES (?, ?, ?)", (_OF_AN_HOUR[1], str(hour), at))
+
+
+def _average(db: sqlite3.Connection, rows: float) -> None:
+    """One more poll in the average."""
+    db.execute(
+        "INSERT INTO totals VALUES (?, 'poll', ?) "
+        "ON CONFLICT(name, label) DO UPDATE SET value = value + ? * (? - value)",
+        (_COST, rows, _WEIGHT, rows),
+    )
+
+
+def _note_cost(db: sqlite3.Connection, cost: RunCost) -> None:
+    # what was followed belongs to the poll that saw it, which is in the average already
+    db.execute(
+        "UPDATE totals SET value = value + ? WHERE name = ? AND label = 'poll'", (_WEIGHT * cost.followed, _COST)
+    )
+    known = [("renews", float(cost.renewed))] if cost.renewed or cost.proof is not None or cost.followed else []
+    known += [("proof", float(cost.proof))] if cost.proof is not None else []
+    db.executemany("INSERT OR REPLACE INTO totals VALUES (?, ?, ?)", [(_COST, *one) for one in known])
 
 
 def _usable(path: Path, warn: Callable[[str], None]) -> tuple[sqlite3.Connection, bool]:

@@ -79,16 +79,73 @@ LEAST_PACE_S = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class RowsRead:
-    """Rows that the primary read for this cache today, by its own word; `since`: of the first of them."""
+    """Rows that the primary read for this cache, by its own word; times are epoch seconds."""
 
     today: int
+    """Since midnight."""
+    lately: int
+    """Within the last day, whatever the date."""
     since: float
+    """When the first of those was read."""
     unmetered: int = 0
     """Statements of which it did not say how many rows they read: `today` is then the least it was."""
 
-    def a_month(self, now: float) -> int:
-        """At the pace so far, to two digits; what was read in the first hour counts as that hour's."""
-        return two_digits(self.today * MONTH_S / max(now - self.since, LEAST_PACE_S))
+    def a_month(self, now: float) -> int | None:
+        """At the pace of the last day, to two digits; None while there is not an hour of it."""
+        lasted = self.lasted_s(now)
+        return two_digits(self.lately * MONTH_S / lasted) if lasted >= LEAST_PACE_S else None
+
+    def lasted_s(self, now: float) -> float:
+        """The time that the pace is of."""
+        return max(now - self.since, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCosts:
+    """Rows that the primary read lately, for one of each; None: none was made yet."""
+
+    poll: float | None = None
+    """With what it made to be followed, on average."""
+    proof: int | None = None
+    """The last that read all expected rows and was no audit."""
+    renews: bool = False
+    """The last proof was a renewal, and read nothing."""
+
+
+class Hold(StrEnum):
+    """How `rows_read_per_day` holds polls and proofs back."""
+
+    NOT = "not"
+    SPREAD = "spread out"
+    """They come less often than the settings say."""
+    NO_PROOF = "no proof"
+    """What is left of the day is less than a proof reads."""
+    USED_UP = "used up"
+    """Nothing is asked by itself before the day ends."""
+    UNMETERED = "unmetered"
+    """The primary does not say how many rows it reads, so that nothing can be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What `rows_read_per_day` means now. Rows; seconds; `until` in epoch seconds."""
+
+    a_day: int
+    read: int
+    hold: Hold
+    poll_s: float
+    """Least time from one poll to the next."""
+    proof_s: float
+    """Least time from a proof that read rows to the next."""
+    until: float
+    """When the day ends."""
+    proof: int | None = None
+    """Rows that a proof reads."""
+
+    @property
+    def proof_never_fits(self) -> bool:
+        """Not even a whole day has room for one."""
+        return self.proof is not None and self.proof > self.a_day
 
 
 def two_digits(number: float) -> int:
@@ -123,6 +180,8 @@ class PrimaryHealth:
     error: ErrorValue | None = None
     rows_read: RowsRead | None = None
     """None: it never said."""
+    budget: Budget | None = None
+    """None: `rows_read_per_day` is not set, or the primary is a file."""
 
 
 @dataclass(frozen=True, slots=True)

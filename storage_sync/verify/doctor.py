@@ -6,7 +6,6 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,15 +24,13 @@ from storage_sync.state.history import History
 from storage_sync.state.quarantine import FILE_NAME as QUARANTINE
 from storage_sync.state.undo_log import FILE_NAME as UNDO_LOG
 from storage_sync.state.witness import read_witness
-from storage_sync.sync.audit import question
 from storage_sync.sync.compare import compared, looking, project, refusal_of, source_guard
-from storage_sync.sync.context import Context, Projection
+from storage_sync.sync.context import Context
 from storage_sync.sync.inspection import looked
 from storage_sync.sync.outcome_builder import Draft
 from storage_sync.sync.run import run_sync
-from storage_sync.sync.stage import translated
 from storage_sync.values.errors import LocalIO, StorageSyncError, exit_code_of
-from storage_sync.values.outcome import Check, CheckStatus, Outcome, Purpose, Word
+from storage_sync.values.outcome import Check, CheckStatus, Outcome, Word
 
 _SQLITE_ENDS = ("", "-wal", "-shm", "-journal")
 
@@ -183,50 +180,13 @@ async def _costs(context: Context) -> tuple[str, str]:
     capabilities = await source.probe()
     if isinstance(source, LocalSource):
         return wanted, "nothing: it is a file of this machine"
-    before = source.counters
-    await source.fingerprint()
-    polled = source.counters.since(before)
     if capabilities.digest is None:
-        return wanted, f"a poll reads {_rows(polled.read(Purpose.POLL))}; a proof moves every expected row: no digests"
-    async with looked(session, context.tracker, context.draft, writing=False) as look:
-        projection = await project(context, look)
-        asked = await question(context, look, projection, sibling=False)
-        imprint = asked.imprint or await _imprint(context, projection)
-        before = source.counters
-        async with aclosing(
-            source.manifest(projection.scope, "[]", imprint=imprint, beside=asked.beside or ())
-        ) as chunks:
-            async for _ in chunks:
-                pass
-    poll, proof = polled.read(Purpose.POLL), source.counters.since(before).read(Purpose.PROOF)
-    if not polled.rows_read or poll is None or proof is None:
+        return wanted, "each sync moves every expected row: the primary has no digest functions"
+    measured = await source.measure(session.scope(capabilities.digest))
+    if measured is None:
         return wanted, "unknown: the primary does not say how many rows it reads"
-    measured = costs.Measured(poll, proof, source.log.index is not None)
-    found = costs.estimate(measured, settings, costs.busy_gap_s(settings))
-    context.draft.extra["costs"] = {
-        "poll": measured.poll,
-        "proof": measured.proof,
-        "a_month_idle": found.idle,
-        "a_month_busy": found.busy,
-        "interval_s_that_halves": found.halved_by,
-    }
-    return wanted, costs.told(measured, settings, costs.busy_gap_s(settings))
-
-
-async def _imprint(context: Context, projection: Projection) -> str:
-    """Of a primary that no proof was made of yet, so that one can be measured that finds nothing changed."""
-    source, call = context.session.source, context.session.on_cache_thread
-    comparison = _native.Comparison(projection.scope, None)
-    with translated():
-        async with aclosing(source.manifest(projection.scope, "[]", beside=())) as chunks:
-            async for chunk in chunks:
-                await call(comparison.feed, chunk)
-        await call(comparison.finish)
-    return comparison.imprint or ""
-
-
-def _rows(count: int | None) -> str:
-    return "an unknown number of rows" if count is None else f"{count:,} rows"
+    context.draft.extra["costs"] = costs.to_json(measured, settings)
+    return wanted, costs.told(measured, settings)
 
 
 async def _plan(context: Context) -> tuple[str, str]:

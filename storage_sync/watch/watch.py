@@ -48,7 +48,8 @@ WAITING_NOTICES = 100
 
 _OURS = (
     *("metrics_file", "notify_command", "notify_url", "heartbeat_url"),
-    *("max_episodes_cache", "batch_size", "interval_s", "staleness_s", "wait_notice_s"),
+    *("max_episodes_cache", "batch_size", "interval_s", "staleness_s", "wait_notice_s", "poll_s"),
+    "rows_read_per_day",
 )
 """Settings that are used here; what needs a restart stays as it was."""
 

