@@ -127,7 +127,7 @@ def ping(invocation: Invocation) -> Answer:
 
 
 def sync(invocation: Invocation, flags: Sequence[str], limits: Limits) -> Answer:
-    request = invocation.request(*flags, limits=limits)
+    request = invocation.request(*flags, "estimate", limits=limits)
     if request.settings.access == "read-only" and "plan" not in flags:
         raise GuardStopped("--read-only: sync would write the cache", hint="storage-sync sync --plan works")
     return _asked(invocation, lambda core, progress, cancel: core.sync(request, progress, cancel))

@@ -6,7 +6,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Callable, Collection, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -40,9 +40,11 @@ class ProgressLine:
         self._drawn_at = -REDRAW_S
         self._phase = ""
         self._shown = False
+        self._noted = 0
         self._lines = not invocation.machine and not invocation.quiet and sys.stderr.isatty()
 
     def __call__(self, run: Run) -> None:
+        self._say(run.notes)
         now = self._clock()
         if run.step == self._phase and now - self._drawn_at < REDRAW_S:
             return
@@ -54,6 +56,16 @@ class ProgressLine:
             text = clean(redacted(progress_text(run), self._invocation.secrets))
             sys.stderr.write(f"\r\x1b[K{text[: output.width_of(sys.stderr) - 1]}")
             sys.stderr.flush()
+
+    def _say(self, notes: Sequence[str]) -> None:
+        """What is new of them, each on a line of its own."""
+        new, self._noted = notes[self._noted :], len(notes)
+        if self._invocation.machine or self._invocation.quiet:
+            return
+        for note in new:
+            clear = "\r\x1b[K" if self._shown else ""
+            sys.stderr.write(f"{clear}{printable(redacted(note, self._invocation.secrets))}\n")
+        sys.stderr.flush()
 
     def close(self) -> None:
         """Take the line away, so that what is said next begins on an empty one."""

@@ -53,10 +53,11 @@ def told(measured: Measured, settings: Settings) -> str:
     """The estimate as a sentence."""
     found = estimate(measured, settings)
     which = "second" if measured.has_index else "first"
+    quiet = f"about {found.quiet:,}" if found.quiet else "nothing"
     text = (
         f"a poll reads {rows(measured.quiet_poll)} while nobody writes and {measured.poll:,} after a change, a follow "
-        f"run about {measured.follow:,}, a proof {measured.proof:,}; about {found.quiet:,} a month while nobody "
-        f"writes, {found.busy:,} while each poll sees a change, audits (audit_s) apart"
+        f"run about {measured.follow:,}, a proof {measured.proof:,}; {quiet} a month while nobody writes, "
+        f"about {found.busy:,} while each poll sees a change, audits (audit_s) apart"
     )
     if found.halved_by is None:
         return f"{text}; a larger poll_s makes the {which} less, interval_s would not halve it"

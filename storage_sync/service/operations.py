@@ -88,6 +88,7 @@ def options_of(request: Request) -> Options:
         moved="moved" in flags,
         proves="defer" not in flags,
         renews="renew" in flags,
+        estimates="estimate" in flags,
     )
 
 

@@ -514,12 +514,16 @@ class SyncService:
         kind = KINDS[job.kind]
         title = f"{kind.command} plan" if job.plans else kind.command
         started: list[str] = []
+        noted: list[str] = []
 
         def progress(run: Run) -> None:
             if not started:
                 started.append(run.id)
                 self._board.event(RunStarted(run.id, run.kind, run.trigger))
                 self._board.log("info", kind.command, f"{run.id} {title} started ({run.trigger})")
+            for note in run.notes[len(noted) :]:
+                noted.append(note)
+                self._board.log("info", "core", note)
             self._board.update(run=run)
 
         async def work(context: Context) -> Outcome:
@@ -738,7 +742,7 @@ class SyncService:
         if due.reason is Trigger.MOVED:
             return self._repairs() | {"follow", "moved", "defer"}
         renews = frozenset({"renew"}) if due.reason in (Trigger.INTERVAL, Trigger.STALENESS) else frozenset()
-        return self._repairs() | renews
+        return self._repairs() | renews | {"estimate"}
 
     def _settings_now(self) -> Settings:
         """The settings with the access that the operator switched to."""

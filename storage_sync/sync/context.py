@@ -56,6 +56,8 @@ class Options:
     renews: bool = False
     """Where nobody wrote to the primary since it was read, its rows need not be read again."""
 
+    estimates: bool = False
+    """Before the first proof against a primary, say what watching it will cost."""
     audits: bool = False
     """Every row of the primary is looked at, whenever that was last done."""
 

@@ -75,6 +75,11 @@ class Tracker:
         seconds[self.run.step] = seconds.get(self.run.step, 0.0) + now - before
         return tuple((name, seconds[name]) for name, _ in self.run.steps if name in seconds)
 
+    def note(self, text: str) -> None:
+        """Something that is to be heard before the end."""
+        self.run = replace(self.run, notes=(*self.run.notes, text))
+        self._publish()
+
     def expect(self, total: int | None, *, done: int = 0, batch_rows: int = 0) -> None:
         """How many rows will arrive; `done` of them are there already (a resume)."""
         self._samples.clear()

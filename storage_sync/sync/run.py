@@ -28,6 +28,7 @@ from storage_sync.sync.compare import (
     source_guard,
 )
 from storage_sync.sync.context import Context, Projection
+from storage_sync.sync.costs import estimated
 from storage_sync.sync.decide import difference, differs, judged, must_write
 from storage_sync.sync.follow import followed, marked
 from storage_sync.sync.inspection import Look, looked, without_rows
@@ -270,9 +271,13 @@ async def bring(context: Context, look: Look, projection: Projection) -> Outcome
     if not context.options.plan_only and context.options.part is None:
         projection = await marked(context, look, projection)
     waiting = await fitting(context, look, projection) if not context.options.plan_only else None
-    async with compared(
-        looking(context, look) if context.options.plan_only else context, look, projection, waiting=waiting
-    ) as comparison:
+    async with (
+        estimated(context, look, projection) as costs_told,
+        compared(
+            looking(context, look) if context.options.plan_only else context, look, projection, waiting=waiting
+        ) as comparison,
+    ):
+        await costs_told()
         return await _decide(context, comparison)
 
 

@@ -312,6 +312,8 @@ class Run:
     ended_at: float | None = None
     result: str = ""
     exit_code: int | None = None
+    notes: tuple[str, ...] = ()
+    """What it had to say before its end."""
 
 
 @dataclass(frozen=True, slots=True)

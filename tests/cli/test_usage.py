@@ -118,7 +118,7 @@ def test_each_option_reaches_its_setting(cli: Cli) -> None:
     assert (settings.sync_patterns, settings.sync_embeddings, settings.lock_ok) == (False, False, True)
     assert (settings.timeout_s, settings.batch_size) == (3.0, 9)
     assert (request.wait_s, request.deadline, request.max_attempts) == (1.5, 8.0, 4)
-    assert request.flags == {"full", "allow_shrink", "adopt", "strict", "repair"}
+    assert request.flags == {"full", "allow_shrink", "adopt", "strict", "repair", "estimate"}
     assert (cli.folder / "m.prom").exists()
 
 
@@ -128,7 +128,7 @@ def test_flags_of_the_other_commands(cli: Cli) -> None:
         (["verify", "--quick"], set()),
         (["verify", "--deep"], {"deep"}),
         (["diff", "--keys"], {"keys"}),
-        (["sync", "--plan"], {"plan"}),
+        (["sync", "--plan"], {"plan", "estimate"}),
         (["status", "--check"], {"check"}),
     ):
         cli.json(*words, *cli.stores)

@@ -63,6 +63,7 @@ async def test_a_budget_that_is_used_up_stops_what_starts_by_itself_and_nothing_
             )
             text = render(seen_now(facts, after, after.verdict, after.taken_at)).decode()
             assert 'storage_sync_budget_hold{hold="used up"} 1.0' in text
+            assert f"storage_sync_rows_read_today {float(after.primary.rows_read.today)}" in text  # type: ignore[union-attr]
             assert "storage_sync_rows_read_per_day 50.0" in text
 
 
@@ -88,3 +89,18 @@ async def test_polls_that_are_held_back_come_less_often(tmp_path: Path) -> None:
             assert held.primary.budget.hold is Hold.NO_PROOF
             assert "and a proof reads" in told(watcher)[0]
             assert held.freshness.next_sync_at is None or held.freshness.next_sync_at >= held.primary.budget.until
+
+
+async def test_the_first_sync_says_before_its_proof_what_watching_will_cost(tmp_path: Path) -> None:
+    generate(tmp_path / "primary.db", 7, 60)
+    with Sqld(tmp_path / "primary.db") as server:
+        async with running(settings_for(server, tmp_path)) as (service, watcher):
+            await watcher.until(proven)
+            await watcher.answer(watcher.ask(service, "sync_now"))
+            said = [
+                "told" if isinstance(event, LogLine) else "ended"
+                for event in watcher.events
+                if isinstance(event, RunEnded)
+                or (isinstance(event, LogLine) and event.text.startswith("what watching this primary costs: a poll"))
+            ]
+    assert said[:3] == ["told", "ended", "ended"], "once, and before the first proof"
