@@ -471,7 +471,7 @@ class Console(TextualApp):
         self.say("scheduled syncs are paused; P resumes them" if paused else "scheduled syncs go on")
 
     def action_access(self) -> None:
-        """Look only at once; allowing writes again is a question."""
+        """Read-only at once; allowing writes again is a question."""
         if self._is_off("access"):
             return
         if self.snapshot.access == "rw":
@@ -507,7 +507,7 @@ class Console(TextualApp):
 
     def action_help(self) -> None:
         why = why_only_looking(self.snapshot.access)
-        notes = (*((f"look only: {why}",) if why else ()), *(f"ui.keymap: {said}" for said in self._moved_keys))
+        notes = (*((f"read-only: {why}",) if why else ()), *(f"ui.keymap: {said}" for said in self._moved_keys))
         panel = (self.focused.id if self.focused is not None else None) or ""
         self.push_screen(HelpDialog(self.look, self.current_mode, notes, self.key_table, panel))
 

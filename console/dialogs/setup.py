@@ -76,7 +76,7 @@ class SetupDialog(Dialog[None]):
         self.source = ChoiceRow(look, id="token-source")
         self.source.value = Choices(" " * LABELS, ("environment variable", "file"), 1 if form.token_file else 0)
         self.access = ChoiceRow(look, id="access")
-        labels = ("sync by itself", "look only (W switches later)")
+        labels = ("sync by itself", "read-only (W switches later)")
         self.access.value = Choices("Access".ljust(LABELS), labels, int(form.look_only))
         self.findings = Static(id="findings")
         self.buttons = {

@@ -13,13 +13,13 @@ from widgets.line import muted, plain
 
 
 def ask_for_writes(stage: Stage) -> None:
-    """Allow writes again, after an operator chose to look only."""
+    """Allow writes again, after an operator chose read-only."""
     lines = (
         plain("Allow this console to write the cache again?"),
         muted("Syncs start by themselves then: on a timer, and when the primary has changed."),
         muted("The primary is never written."),
     )
-    choices = (Choice("stay", "Look only"), Choice("write", "Allow writes"))
+    choices = (Choice("stay", "Read only"), Choice("write", "Allow writes"))
 
     def answered(choice: str | None) -> None:
         if choice == "write":

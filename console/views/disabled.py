@@ -9,14 +9,14 @@ from storage_sync.values.snapshot import Run, Snapshot
 
 NOT_REFUSED = "A adopts another primary, and is only for one that is refused"
 LOCKED = "locked ro"
-"""Access of a console that was started to look only, or that shows a recording."""
+"""Access of a console that was started read-only, or that shows a recording."""
 
 
 def why_only_looking(access: str) -> str:
     """What would allow writes; empty where they are allowed."""
     if access == "rw":
         return ""
-    return "this console was started to look only" if access == LOCKED else "W allows writes again"
+    return "this console was started read-only" if access == LOCKED else "W allows writes again"
 
 
 def off(snapshot: Snapshot, run: Run | None) -> Mapping[str, str]:

@@ -42,7 +42,7 @@ def blocked_by(plan: Plan, access: str) -> str:
         return "a guard stops it"
     looking = why_only_looking(access)
     if looking:
-        return f"look only: {looking}"
+        return f"read-only: {looking}"
     return "" if has_work(plan) else "there is nothing to do"
 
 

@@ -177,7 +177,7 @@ def _why_idle(frame: Frame) -> Fact:
         tries = fmt.plural(snapshot.primary.retries, "attempt")
         return Fact("no run", plain(f"paused until the primary answers ({tries} failed)"))
     if snapshot.access != "rw":
-        return Fact("no run", plain(f"look only: {why_only_looking(snapshot.access)}"))
+        return Fact("no run", plain(f"read-only: {why_only_looking(snapshot.access)}"))
     if snapshot.paused:
         return Fact("no run", plain("scheduled syncs are paused; P resumes, s plans one now"))
     at = snapshot.freshness.next_sync_at

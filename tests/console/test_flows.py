@@ -148,7 +148,7 @@ async def test_a_console_that_looks_only_makes_and_saves_plans_and_runs_none() -
         dialog = await shown(app, bridge, pilot, "R", plan_of("rebuild", phrase="prod-eu", level=3))
         assert dialog.query_one("#run", Button).disabled
         assert not dialog.query_one("#phrase", Input).display
-        assert "off: look only: W allows writes again" in screen_text(app)
+        assert "off: read-only: W allows writes again" in screen_text(app)
         await pilot.press("ctrl+s")
         arguments = latest(bridge, "export_rows")[1]
         assert arguments["name"] == "plan-p-7f31"

@@ -100,8 +100,8 @@ async def test_every_command_of_the_palette_does_something(where: str) -> None:
         ("in_sync", "Cancel", "x   off: nothing is running"),
         ("running", "Demo", "F2   off: a run is active; x cancels it"),
         ("in_sync", "Adopt", "A   off: A adopts another primary, and is only for one that is refused"),
-        (MAY_ONLY_LOOK, "Pause syncs", "P   off: no sync is scheduled; this console was started to look only"),
-        (MAY_ONLY_LOOK, "Look only", "W   off: this console was started to look only"),
+        (MAY_ONLY_LOOK, "Pause syncs", "P   off: no sync is scheduled; this console was started read-only"),
+        (MAY_ONLY_LOOK, "Read only", "W   off: this console was started read-only"),
     ],
 )
 async def test_what_is_off_says_why_and_the_key_says_the_same(scene: str | Scene, key: str, said: str) -> None:

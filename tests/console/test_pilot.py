@@ -139,7 +139,7 @@ async def test_a_name_is_typed_at_once_and_no_letter_of_it_is_a_key(name: str) -
 @pytest.mark.parametrize(
     ("plan", "access", "why"),
     [
-        (snapshots.plan(removed=0), "ro", "look only"),
+        (snapshots.plan(removed=0), "ro", "read-only"),
         (
             snapshots.plan(refusal=ErrorValue("guard", "would remove 70 %", "look first", False, 9)),
             "rw",
