@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import sys
 
+from storage_sync.service.operations import Sync
+
 
 def _status(field: str) -> int:
     """A field of /proc/self/status in KiB."""
@@ -35,9 +37,8 @@ def main() -> None:
     from storage_sync.config.request import Request
     from storage_sync.config.settings import Settings
     from storage_sync.reports.document import to_json
-    from storage_sync.service.operations import perform, quiet
+    from storage_sync.service.performing import perform, quiet
     from storage_sync.sync.cancel import Cancel
-    from storage_sync.sync.run import run_sync
     from storage_sync.sync.session import Session
     from storage_sync.values.outcome import Outcome
 
@@ -56,7 +57,7 @@ def main() -> None:
         try:
             for _ in range(told.get("times", 1)):
                 started = time.perf_counter()
-                outcome: Outcome = await perform(session, "sync", request, quiet, Cancel(), run_sync)
+                outcome: Outcome = await perform(session, Sync(), request, quiet, Cancel())
                 figures.append({"wall": time.perf_counter() - started, "document": to_json(replace(outcome))})
         finally:
             await session.close()

@@ -7,7 +7,6 @@ import statistics
 import time
 import urllib.request
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from storage_sync.config.request import Request
@@ -17,13 +16,13 @@ from storage_sync.primary.manifest import imprint
 from storage_sync.primary.schema import Projection
 from storage_sync.primary.source import connect
 from storage_sync.reports.costs import busy_gap_s
-from storage_sync.service.operations import perform, quiet
+from storage_sync.service.operations import Sync, Verify
+from storage_sync.service.performing import perform, quiet
 from storage_sync.service.schedule import Past, Timing, after_run, next_run
 from storage_sync.sync.cancel import Cancel
-from storage_sync.sync.run import run_sync
 from storage_sync.sync.session import Session
+from storage_sync.values.options import USUAL, Options
 from storage_sync.values.outcome import Outcome, Word
-from storage_sync.verify.verify import run_verify
 from tests.support import hrana
 from tests.support.sqld import Sqld, free_port
 
@@ -53,9 +52,6 @@ class Costs:
     changed: int
 
 
-verify_deep = partial(run_verify, deep=True)
-
-
 class Counted:
     """A server and its own count of the rows that it read."""
 
@@ -78,9 +74,8 @@ async def measured(path: Path, folder: Path, episodes: int) -> Costs:
         )
         session = Session(settings, None)
 
-        async def sync(*flags: str) -> Outcome:
-            request = Request(settings, None, flags=frozenset(flags))
-            outcome = await perform(session, "sync", request, quiet, Cancel(), run_sync)
+        async def sync(options: Options = USUAL) -> Outcome:
+            outcome = await perform(session, Sync(), Request(settings, None, options), quiet, Cancel())
             assert outcome.verdict is Word.IN_SYNC, outcome.error
             return outcome
 
@@ -95,11 +90,11 @@ async def measured(path: Path, folder: Path, episodes: int) -> Costs:
                 times.append(time.perf_counter() - started)
             proof_rows = (counted.rows() - before) // 3
             before = counted.rows()
-            deep = await perform(session, "verify", Request(settings, None), quiet, Cancel(), verify_deep)
+            deep = await perform(session, Verify(deep=True), Request(settings, None), quiet, Cancel())
             assert deep.verdict is Word.IN_SYNC, deep.error
             audit_rows = counted.rows() - before
             before = counted.rows()
-            renewal = await sync("renew")
+            renewal = await sync(Options(renews=True))
             assert "renewed" in renewal.extra
             renewal_rows = counted.rows() - before
             before = counted.rows()

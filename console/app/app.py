@@ -46,6 +46,8 @@ from console.views.themes import PALETTES, Colors, themes
 from console.views.ui_settings import REFRESH_STEPS, Clock, UiSettings, ui_in_effect
 from console.views.verdict import verdict
 from console.views.zoom import toggle_zoom
+from storage_sync.service.commands import Cancel, Do, Pause, Reload, SetAccess, TryNow
+from storage_sync.service.operations import Repair, Verify
 from storage_sync.values import visible
 from storage_sync.values.events import ConfigChanged, CoreDied, Event, LogLine, Refused, RunEnded
 from storage_sync.values.snapshot import CoreBeat, Run, Snapshot
@@ -214,13 +216,13 @@ class Console(TextualApp):
         signal.signal(signal.SIGHUP, lambda *_: self._hung_up(loop))
 
     def _terminate(self) -> None:
-        self.desk.ask("cancel")
+        self.desk.ask(Cancel())
         self.exit(128 + signal.SIGTERM)
 
     def _hung_up(self, loop: asyncio.AbstractEventLoop) -> None:
         """SIGHUP: read the configuration again; or, when it was the terminal that went, leave without drawing."""
         if terminal_lives():
-            loop.call_soon_threadsafe(self.desk.ask, "reload")
+            loop.call_soon_threadsafe(self.desk.ask, Reload())
             return
         self.bridge.stop(LEAVE_S)
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -412,7 +414,7 @@ class Console(TextualApp):
 
     def open_plan(self, wish: Wish) -> None:
         """Plan, consent, run, result: everything that changes the cache goes this way."""
-        self._last_action = wish.kind
+        self._last_action = wish.name.lower()
         self.plans.open(wish)
 
     def action_sync(self) -> None:
@@ -427,7 +429,7 @@ class Console(TextualApp):
         self.exit(SET_UP)
 
     def action_repair(self) -> None:
-        self.open_plan(Wish("repair", "Repair"))
+        self.open_plan(Wish(Repair(), "Repair"))
 
     def action_rebuild(self) -> None:
         self._last_action = "rebuild"
@@ -446,28 +448,28 @@ class Console(TextualApp):
         """Stop the running operation. Nothing is lost by it: proved rows stay staged."""
         if not self._is_off("cancel"):
             self._last_action = "cancel"
-            self.desk.ask("cancel")
+            self.desk.ask(Cancel())
 
     def action_validate(self) -> None:
         self._last_action = "validate"
-        self.desk.ask("validate", deep=False)
+        self.desk.ask(Do(Verify()))
 
     def action_validate_deep(self) -> None:
         self._last_action = "validate deep"
-        self.desk.ask("validate", deep=True)
+        self.desk.ask(Do(Verify(deep=True)))
 
     def action_peek(self) -> None:
         peek(self)
 
     def action_try_now(self) -> None:
-        self.desk.ask("try_now")
+        self.desk.ask(TryNow())
 
     def action_pause(self) -> None:
         """Pause or resume the scheduled syncs."""
         if self._is_off("pause"):
             return
         paused = not self.snapshot.paused
-        self.desk.ask("pause", paused=paused)
+        self.desk.ask(Pause(paused))
         self.say("scheduled syncs are paused; P resumes them" if paused else "scheduled syncs go on")
 
     def action_access(self) -> None:
@@ -475,7 +477,7 @@ class Console(TextualApp):
         if self._is_off("access"):
             return
         if self.snapshot.access == "rw":
-            self.desk.ask("set_access", access="ro")
+            self.desk.ask(SetAccess("ro"))
         else:
             ask_for_writes(self)
 
@@ -543,7 +545,7 @@ class Console(TextualApp):
         if run is None:
             self.exit(0)
         elif run.trigger != MANUAL:
-            self.desk.ask("cancel")
+            self.desk.ask(Cancel())
             self.exit(0)
         else:
             ask_to_leave(self, run, lambda: self.exit(0), self._wait_for_the_end)

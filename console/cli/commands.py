@@ -133,10 +133,11 @@ def ping(context: click.Context) -> Answer:
 
 
 @storage_sync.command()
-@click.option("--plan", is_flag=True, help="Only say what would change.")
+@click.option("--plan", "plan_only", is_flag=True, help="Only say what would change.")
 @click.option("--full", is_flag=True, help="Compare and fetch every row.")
 @click.option(
     "--follow",
+    "follows",
     is_flag=True,
     help="Take in what was written since the last proof; prove where that will not do or it is too old.",
 )
@@ -159,15 +160,21 @@ def sync(
     context: click.Context,
     /,
     limits: Limits,
-    **switches: Any,
+    repair: bool,
+    **switches: bool,
 ) -> Answer:
     """Make the cache equal to the primary, and prove it."""
     from console.cli import core
+    from storage_sync.service.operations import Sync
+    from storage_sync.values.options import Options
 
-    flags = [name for name, on in switches.items() if on]
-    if "follow" in flags and (against := sorted({"plan", "full", "adopt"}.intersection(flags))):
-        raise click.UsageError(f"--follow does not go with --{against[0]}", context)
-    return core.sync(_begin(context), flags, limits)
+    options = Options(**switches)  # type: ignore[arg-type]
+    against = {"plan": options.plan_only, "full": options.full, "adopt": options.adopt}
+    if options.follows and any(against.values()):
+        raise click.UsageError(
+            f"--follow does not go with --{min(name for name, on in against.items() if on)}", context
+        )
+    return core.sync(_begin(context), Sync(repairs=repair), options, limits)
 
 
 @storage_sync.command(context_settings={"allow_interspersed_args": False}, options_metavar="[OPTIONS] --")
@@ -218,9 +225,9 @@ def watch(context: click.Context, listen: str | None) -> Answer:
 def verify(context: click.Context, depth: str, subset: str | None, limits: Limits) -> Answer:
     """Check the cache against the primary; change nothing."""
     from console.cli import core
+    from storage_sync.service.operations import Verify
 
-    flags = ["deep"] if depth == "deep" else []
-    return core.verify(_begin(context), flags, subset, limits)
+    return core.verify(_begin(context), Verify(deep=depth == "deep"), subset, limits)
 
 
 @storage_sync.command()
@@ -230,9 +237,9 @@ def verify(context: click.Context, depth: str, subset: str | None, limits: Limit
 def diff(context: click.Context, keys: bool, limits: Limits) -> Answer:
     """List the rows that differ, by column; change nothing."""
     from console.cli import core
+    from storage_sync.service.operations import Diff
 
-    flags = ["keys"] if keys else []
-    return core.diff(_begin(context), flags, limits)
+    return core.diff(_begin(context), Diff(keys_only=keys), limits)
 
 
 # ------------------------------------------------------------------------------------------- orphans
@@ -381,9 +388,10 @@ def repair(
 
     Tries the smallest step first: let redb repair it, fetch rows again, build a new cache."""
     from console.cli import healing
+    from storage_sync.service.operations import Repair
 
-    flags = ["no_rebuild"] if no_rebuild else []
-    return healing.repair(_begin(context), flags, plan_only=plan_only, yes=yes, limits=limits)
+    operation = Repair(no_rebuild=no_rebuild)
+    return healing.repair(_begin(context), operation, plan_only=plan_only, yes=yes, limits=limits)
 
 
 @storage_sync.command()
@@ -399,15 +407,18 @@ def rebuild(
     plan_only: bool,
     yes: bool,
     limits: Limits,
-    **switches: Any,
+    discard: bool,
+    staged: bool,
+    swap: bool,
 ) -> Answer:
     """Build a new cache, prove it, swap it in.
 
     It is built beside the old one. An earlier build that was interrupted is resumed."""
     from console.cli import healing
+    from storage_sync.service.operations import Rebuild
 
-    flags = [name for name, on in switches.items() if on]
-    return healing.rebuild(_begin(context), flags, plan_only=plan_only, yes=yes, limits=limits)
+    operation = Rebuild(discard=discard, swap=swap)
+    return healing.rebuild(_begin(context), operation, staged=staged, plan_only=plan_only, yes=yes, limits=limits)
 
 
 @storage_sync.command()

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from console.cli import output
 from console.cli.invocation import Invocation
 from storage_sync.values.errors import GuardStopped, UsageError
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome, Plan
-
-if TYPE_CHECKING:
-    from storage_sync.config.request import Request
 
 PRIMARY_ROW = "primary"
 """The last row of every plan; it is no work."""
@@ -20,8 +18,8 @@ PRIMARY_ROW = "primary"
 
 def with_consent(
     invocation: Invocation,
-    request: Callable[..., Request],
-    run: Callable[[Request], Outcome],
+    options: Options,
+    run: Callable[[Options], Outcome],
     *,
     plan_only: bool,
     yes: bool,
@@ -29,22 +27,18 @@ def with_consent(
 ) -> Outcome:
     """Plan first, ask on a terminal unless `yes`, then do what was planned and nothing else.
 
-    `request` makes the request from flags. GuardStopped with `--read-only`, UsageError without a terminal and `yes`, or
-    after a no.
+    GuardStopped with `--read-only`, UsageError without a terminal and `yes`, or after a no.
     """
-    from dataclasses import replace
-
-    asked = request("plan")
-    if writes_cache and not plan_only and asked.settings.access == "read-only":
+    if writes_cache and not plan_only and invocation.loaded().settings.access == "read-only":
         raise GuardStopped("--read-only: this would write the cache", hint="--plan works with it")
-    planned = run(asked)
+    planned = run(replace(options, plan_only=True))
     plan = planned.proposal
     if planned.error is not None or plan is None or plan_only or not work_of(plan):
         return planned
     if not yes:
         output.say(invocation, plan_text(invocation, plan))
         _ask()
-    return run(replace(request(), expected_plan=plan))
+    return run(replace(options, expected_plan=plan))
 
 
 def work_of(plan: Plan) -> bool:

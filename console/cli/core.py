@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from console.cli.invocation import Answer, Invocation, Limits
 from storage_sync.config.do_memory import speaks_of_it
+from storage_sync.service import operations
+from storage_sync.service.operations import Operation
 from storage_sync.values.errors import GuardStopped, UsageError
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import Orphan, Outcome, Word
 from storage_sync.values.part import Part
 
 if TYPE_CHECKING:
+    from storage_sync.config.request import Request
     from storage_sync.embeddings.words import Term
 
 _NAGIOS = {
@@ -29,8 +33,6 @@ _NAGIOS_WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 _VERDICT_EXITS = {Word.IN_SYNC: 0, Word.DAMAGED: 5, Word.REFUSED: 9}
 STALE_EXIT = 10
 LOOK_AGAIN_S = 0.5
-_REMEMBERED = frozenset({"sync", "verify"})
-"""Commands after which the metrics file is written."""
 
 
 # -------------------------------------------------------------------------------------------- status
@@ -39,16 +41,9 @@ _REMEMBERED = frozenset({"sync", "verify"})
 def status(invocation: Invocation, *, check: bool, max_age: float | None, nagios: bool) -> Answer:
     """Exit 0 unless it fails itself; with one of the three options by what it found (docs/cli.md)."""
     if check:
-        from console.cli.running import run_core
+        from console.cli.running import run_operation
 
-        request = invocation.request("check")
-
-        async def work(progress: Any, cancel: Any) -> Outcome:
-            from storage_sync.service import operations
-
-            return await operations.status(request, progress, cancel)
-
-        outcome = run_core(invocation, work)
+        outcome = run_operation(invocation, operations.Status(), invocation.request())
     else:
         from storage_sync.reports.status import status_quick
 
@@ -122,33 +117,30 @@ def nagios_line(outcome: Outcome, code: int, now: float) -> str:
 
 
 def ping(invocation: Invocation) -> Answer:
-    request = invocation.request(cache=False)
-    return _asked(invocation, lambda core, progress, cancel: core.ping(request, progress, cancel))
+    return _asked(invocation, operations.Ping(), invocation.request(cache=False))
 
 
-def sync(invocation: Invocation, flags: Sequence[str], limits: Limits) -> Answer:
-    request = invocation.request(*flags, "estimate", limits=limits)
-    if request.settings.access == "read-only" and "plan" not in flags:
+def sync(invocation: Invocation, operation: operations.Sync, options: Options, limits: Limits) -> Answer:
+    request = invocation.request(replace(options, estimates=True), limits=limits)
+    if request.settings.access == "read-only" and not options.plan_only:
         raise GuardStopped("--read-only: sync would write the cache", hint="storage-sync sync --plan works")
-    return _asked(invocation, lambda core, progress, cancel: core.sync(request, progress, cancel))
+    return _asked(invocation, operation, request)
 
 
-def verify(invocation: Invocation, flags: Sequence[str], subset: str | None, limits: Limits) -> Answer:
-    part = Part.read(subset) if subset is not None else None
-    request = replace(invocation.request(*flags, limits=limits), part=part)
-    return _asked(invocation, lambda core, progress, cancel: core.verify(request, progress, cancel))
+def verify(invocation: Invocation, operation: operations.Verify, subset: str | None, limits: Limits) -> Answer:
+    options = Options(part=Part.read(subset) if subset is not None else None)
+    return _asked(invocation, operation, invocation.request(options, limits=limits))
 
 
-def diff(invocation: Invocation, flags: Sequence[str], limits: Limits) -> Answer:
-    request = invocation.request(*flags, limits=limits)
-    return _asked(invocation, lambda core, progress, cancel: core.diff(request, progress, cancel))
+def diff(invocation: Invocation, operation: operations.Diff, limits: Limits) -> Answer:
+    return _asked(invocation, operation, invocation.request(limits=limits))
 
 
 def doctor(invocation: Invocation) -> Answer:
     # what is not named is a finding of its own; a primary that is named is asked as a sync asks it, with the token
     named = invocation.loaded().settings.primary is not None
     request = invocation.request(primary=named, cache=False)
-    answer = _asked(invocation, lambda core, progress, cancel: core.doctor(request, progress, cancel))
+    answer = _asked(invocation, operations.Doctor(), request)
     if not speaks_of_it(invocation.env):
         return answer
     from storage_sync.primary.server_choice import other_stores
@@ -157,18 +149,13 @@ def doctor(invocation: Invocation) -> Answer:
     return replace(answer, outcome=replace(answer.outcome, warnings=(*answer.outcome.warnings, *told)))
 
 
-def _asked(invocation: Invocation, call: Callable[[Any, Any, Any], Coroutine[object, object, Outcome]]) -> Answer:
-    """Run one of the core's operations in a loop of its own."""
-    from console.cli.running import run_core
+def _asked(invocation: Invocation, operation: Operation, request: Request) -> Answer:
+    """Run it; the metrics file is written after what judges the cache."""
+    from console.cli.running import run_operation
 
-    async def work(progress: Any, cancel: Any) -> Outcome:
-        from storage_sync.service import operations
-
-        return await call(operations, progress, cancel)
-
-    outcome = run_core(invocation, work)
+    outcome = run_operation(invocation, operation, request)
     answer = Answer(replace(outcome, warnings=(*invocation.oddities(), *outcome.warnings)))
-    if invocation.command not in _REMEMBERED:
+    if not operation.judges:
         return answer
     from console.cli.remembered import with_metrics
 
@@ -218,9 +205,7 @@ def orphan(invocation: Invocation, key: str) -> Answer:
 
 
 def _orphans(invocation: Invocation) -> Outcome:
-    request = invocation.request()
-    answer = _asked(invocation, lambda core, progress, cancel: core.orphans(request, progress, cancel))
-    return answer.outcome
+    return _asked(invocation, operations.Orphans(), invocation.request()).outcome
 
 
 FIELDS = ("key", "owner", "reason", "dim", "norm", "bytes")

@@ -143,8 +143,10 @@ class Start:
             return Ended(reported(self.invocation, error), 70)
 
     def _updated(self) -> Ended:
+        from storage_sync.values.options import Options
+
         limits = Limits(0.0, max(self.deadline - END_S - time.monotonic(), 0.0), ATTEMPTS)
-        request = self.invocation.request("follow", limits=limits)
+        request = self.invocation.request(Options(follows=True), limits=limits)
         if speaks_of_it(self.invocation.env) or Path(self.command[0]).name.startswith("do-memory"):
             for told in other_stores(request.settings, self.invocation.env):
                 _say(self.invocation, told)
@@ -212,14 +214,18 @@ def run(invocation: Invocation, command: Sequence[str], *, deadline_s: float, st
 
 def _bring_in_after(invocation: Invocation) -> None:
     """What the primary has by now, once COMMAND has let go of the cache; a signal ends it before its commit."""
-    from storage_sync.service import operations
+    from storage_sync.service.operations import Sync
+    from storage_sync.service.performing import once
+    from storage_sync.sync.cancel import Cancel
+    from storage_sync.values.options import Options
 
-    stopping, cancel = Stopping(), operations.Cancel()
+    stopping, cancel = Stopping(), Cancel()
     with suppress(Stopped):
         stopping.begin()
         try:
-            request = replace(invocation.request("follow", limits=Limits(deadline=AFTER_S)), trigger=Trigger.AFTER)
-            outcome = _in_loop(invocation, stopping, cancel, operations.sync(request, cancel=cancel))
+            request = invocation.request(Options(follows=True), limits=Limits(deadline=AFTER_S))
+            work = once(Sync(), replace(request, trigger=Trigger.AFTER), cancel=cancel)
+            outcome = _in_loop(invocation, stopping, cancel, work)
         except StorageSyncError as error:
             _say(invocation, error.message)
             return

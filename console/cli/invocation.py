@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from storage_sync.config.load import Loaded
     from storage_sync.config.request import Request
     from storage_sync.config.token import Token
+    from storage_sync.values.options import Options
     from storage_sync.values.outcome import Outcome
 
 
@@ -84,10 +85,13 @@ class Invocation:
             return (*loaded.warnings, f"the token file {token_file} can be read by others; chmod 600 it")
         return loaded.warnings
 
-    def request(self, *flags: str, limits: Limits = USUAL, primary: bool = True, cache: bool = True) -> Request:
+    def request(
+        self, options: Options | None = None, *, limits: Limits = USUAL, primary: bool = True, cache: bool = True
+    ) -> Request:
         """The request of one command; ConfigError when it needs a primary or a cache and none is named."""
         from storage_sync.config.request import Request
         from storage_sync.values.errors import ConfigError
+        from storage_sync.values.options import Options
 
         settings = self.loaded().settings
         if primary and settings.primary is None:
@@ -103,7 +107,8 @@ class Invocation:
                 "storage-sync demo needs neither",
             )
         token = self.token() if primary and not str(settings.primary).lower().startswith("file:") else None
-        return Request(settings, token, limits.deadline, limits.wait_s, limits.max_attempts, frozenset(flags))
+        options = replace(options or Options(), wait_s=limits.wait_s)
+        return Request(settings, token, options, limits.deadline, limits.max_attempts)
 
     def about(self) -> dict[str, object]:
         """Which primary, cache and configuration file a document is about, as far as they are known; no secret."""

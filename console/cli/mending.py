@@ -3,51 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from console.cli.consent import plan_text, with_consent, work_of
 from console.cli.invocation import USUAL, Answer, Invocation, Limits
+from console.cli.running import run_operation
+from storage_sync.service.operations import (
+    Compact,
+    Detach,
+    Expect,
+    Operation,
+    Peek,
+    Purge,
+    QuarantineOrphans,
+    Restore,
+    Retry,
+    Undo,
+)
 from storage_sync.values.errors import GuardStopped, UsageError
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome
-
-if TYPE_CHECKING:
-    from storage_sync.config.request import Request
-
-
-def _run(invocation: Invocation, request: Request, kind: str, **arguments: object) -> Outcome:
-    """One operation of the core in a loop of its own; `kind`: one of `storage_sync.service.jobs.KINDS`."""
-    from console.cli.running import run_core
-    from storage_sync.service.jobs import KINDS
-
-    work = KINDS[kind].work(arguments)
-
-    async def operation(progress: Any, cancel: Any) -> Outcome:
-        from storage_sync.service import operations
-
-        return await operations.mend(invocation.command, request, work, progress, cancel)
-
-    return run_core(invocation, operation)
 
 
 def _changed(
     invocation: Invocation,
-    kind: str,
+    operation: Operation,
     *,
     plan_only: bool,
     yes: bool,
     done: Callable[[Outcome], str],
     limits: Limits = USUAL,
-    writes_cache: bool = True,
-    **arguments: object,
 ) -> Answer:
     """With consent; for people the plan where only that was asked for, else one sentence."""
     outcome = with_consent(
         invocation,
-        lambda *flags: invocation.request(*flags, limits=limits, primary=False),
-        lambda request: _run(invocation, request, kind, **arguments),
+        Options(),
+        lambda options: run_operation(invocation, operation, invocation.request(options, limits=limits, primary=False)),
         plan_only=plan_only,
         yes=yes,
-        writes_cache=writes_cache,
+        writes_cache=operation.writes,
     )
     plan = outcome.proposal
     if outcome.error is not None or plan is None:
@@ -70,13 +64,12 @@ def undo(invocation: Invocation, run_id: str | None, *, plan_only: bool, yes: bo
         kept = outcome.extra.get("file_restored")
         return f"{kept} is the cache again." if kept else _rows(outcome)
 
-    return _changed(invocation, "undo", plan_only=plan_only, yes=yes, done=told, limits=limits, run_id=run_id)
+    return _changed(invocation, Undo(run_id), plan_only=plan_only, yes=yes, done=told, limits=limits)
 
 
 def restore(invocation: Invocation, ids: Sequence[str], *, plan_only: bool, yes: bool) -> Answer:
-    numbers = [_number(text) for text in ids]
-
-    return _changed(invocation, "restore", plan_only=plan_only, yes=yes, done=_rows, ids=numbers)
+    restored = Restore(tuple(_number(text) for text in ids))
+    return _changed(invocation, restored, plan_only=plan_only, yes=yes, done=_rows)
 
 
 def _number(text: str) -> int:
@@ -92,7 +85,7 @@ def purge(invocation: Invocation, *, plan_only: bool, yes: bool) -> Answer:
         found = outcome.extra.get("purge")
         return f"{plural(found['removed'] if isinstance(found, dict) else 0, 'old row')} forgotten."
 
-    return _changed(invocation, "purge", plan_only=plan_only, yes=yes, done=told, writes_cache=False)
+    return _changed(invocation, Purge(), plan_only=plan_only, yes=yes, done=told)
 
 
 def retry(invocation: Invocation, ids: Sequence[str], *, limits: Limits) -> Answer:
@@ -100,7 +93,7 @@ def retry(invocation: Invocation, ids: Sequence[str], *, limits: Limits) -> Answ
     if request.settings.access == "read-only":
         raise GuardStopped("--read-only: a retry writes the cache", hint="storage-sync quarantine list works with it")
 
-    outcome = _run(invocation, request, "retry", ids=ids)
+    outcome = run_operation(invocation, Retry(tuple(ids)), request)
     told = outcome.extra.get("retried")
     if outcome.error is not None or not isinstance(told, dict):
         return Answer(outcome)
@@ -109,11 +102,11 @@ def retry(invocation: Invocation, ids: Sequence[str], *, limits: Limits) -> Answ
 
 
 def set_orphans_aside(invocation: Invocation, keys: Sequence[str], *, plan_only: bool, yes: bool) -> Answer:
-    return _changed(invocation, "set_aside", plan_only=plan_only, yes=yes, done=_rows, keys=keys)
+    return _changed(invocation, QuarantineOrphans(tuple(keys)), plan_only=plan_only, yes=yes, done=_rows)
 
 
 def expect_orphans(invocation: Invocation, keys: Sequence[str], note: str) -> Answer:
-    outcome = _run(invocation, invocation.request(primary=False), "expect", keys=keys, note=note)
+    outcome = run_operation(invocation, Expect(tuple(keys), note), invocation.request(primary=False))
     if outcome.error is not None:
         return Answer(outcome)
     many = len(set(keys))
@@ -123,7 +116,7 @@ def expect_orphans(invocation: Invocation, keys: Sequence[str], note: str) -> An
 def detach(invocation: Invocation, *, plan_only: bool, yes: bool, limits: Limits) -> Answer:
     return _changed(
         invocation,
-        "detach",
+        Detach(),
         plan_only=plan_only,
         yes=yes,
         limits=limits,
@@ -132,11 +125,11 @@ def detach(invocation: Invocation, *, plan_only: bool, yes: bool, limits: Limits
 
 
 def compact(invocation: Invocation, *, plan_only: bool, limits: Limits) -> Answer:
-    request = invocation.request(*(["plan"] if plan_only else []), limits=limits, primary=False)
+    request = invocation.request(Options(plan_only=plan_only), limits=limits, primary=False)
     if request.settings.access == "read-only" and not plan_only:
         raise GuardStopped("--read-only: compact would write the cache", hint="compact --plan works")
 
-    outcome = _run(invocation, request, "compact")
+    outcome = run_operation(invocation, Compact(), request)
     told = outcome.extra.get("compact")
     if outcome.error is not None or not isinstance(told, dict):
         return Answer(outcome)
@@ -151,7 +144,7 @@ def compact(invocation: Invocation, *, plan_only: bool, limits: Limits) -> Answe
 
 
 def peek(invocation: Invocation) -> Answer:
-    outcome = _run(invocation, invocation.request("plan", primary=False), "peek")
+    outcome = run_operation(invocation, Peek(), invocation.request(primary=False))
     told = outcome.extra.get("peek")
     if outcome.error is not None or not isinstance(told, dict):
         return Answer(outcome)

@@ -19,6 +19,8 @@ from storage_sync.values.visible import LONGEST, clean, printable, spoken
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from storage_sync.config.request import Request
+    from storage_sync.service.operations import Operation
     from storage_sync.sync.cancel import Cancel
     from storage_sync.values.outcome import Outcome
     from storage_sync.values.snapshot import Run
@@ -132,6 +134,17 @@ def run_core(invocation: Invocation, work: Work, *, tells: bool = False) -> Outc
             return asyncio.run(main())
         finally:
             progress.close()
+
+
+def run_operation(invocation: Invocation, operation: Operation, request: Request) -> Outcome:
+    """One operation of the core, with stores and a loop of its own."""
+
+    async def work(progress: Callable[[Run], None], cancel: Cancel) -> Outcome:
+        from storage_sync.service.performing import once
+
+        return await once(operation, request, progress, cancel)
+
+    return run_core(invocation, work)
 
 
 def collect_garbage() -> None:

@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from console.cli.invocation import Answer, Invocation
 from console.cli.running import collect_garbage
@@ -95,16 +95,10 @@ def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
 
 
 def _sync_demo(invocation: Invocation, seed: int, episodes: int) -> Outcome:
-    from console.cli.running import run_core
+    from console.cli.running import run_operation
+    from storage_sync.service.operations import Sync
 
-    request = invocation.request()
-
-    async def work(progress: Any, cancel: Any) -> Outcome:
-        from storage_sync.service import operations
-
-        return await operations.sync(request, progress, cancel)
-
-    outcome = run_core(invocation, work)
+    outcome = run_operation(invocation, Sync(), invocation.request())
     extra = {**outcome.extra, "seed": seed, "episodes": episodes}
     following = outcome.next_action or "storage-sync demo on a terminal shows it live; storage-sync config init is next"
     return replace(outcome, command="demo", extra=extra, next_action=following)

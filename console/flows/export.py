@@ -10,6 +10,7 @@ from textual.screen import Screen
 from console.dialogs.export import ExportDialog
 from console.link.requests import Desk
 from console.views.hints import reason_and_hint
+from storage_sync.service.commands import GiveUp, Question
 from storage_sync.values.answers import Exported
 from storage_sync.values.events import Progressed, Refused
 from widgets import fmt
@@ -37,12 +38,12 @@ class Exports:
         self._dialog: ExportDialog | None = None
         self._shown = False
 
-    def start(self, kind: str, here: Screen[Any], **arguments: object) -> None:
+    def start(self, question: Question[Exported], here: Screen[Any]) -> None:
         """Ask for it; a dialog opens once it takes long, where `here` is still what the operator looks at."""
         if self._number is not None:
             self._desk.forget(self._number)
             self._close()
-        number = self._desk.ask(kind, answered=self._exported, refused=self._refused, **arguments)
+        number = self._desk.ask(question, self._exported, self._refused)
         self._number, self._shown = number, False
         self._desk.follow(number, lambda far: self._progressed(far, here))
 
@@ -57,17 +58,16 @@ class Exports:
     def _left(self, given_up: bool | None) -> None:
         self._dialog = None
         if given_up and self._number is not None:
-            self._desk.ask("give_up", question=self._number)
+            self._desk.ask(GiveUp(self._number))
 
     def _close(self) -> None:
         self._number = None
         if self._dialog is not None:
             self._dialog.end()
 
-    def _exported(self, value: object) -> None:
+    def _exported(self, file: Exported) -> None:
         self._close()
-        if isinstance(value, Exported):
-            self._say(f"{fmt.plural(value.rows, 'row')}, {fmt.size(value.bytes)} in {value.path}")
+        self._say(f"{fmt.plural(file.rows, 'row')}, {fmt.size(file.bytes)} in {file.path}")
 
     def _refused(self, refused: Refused) -> None:
         self._close()

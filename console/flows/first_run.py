@@ -7,7 +7,8 @@ from collections.abc import Callable
 from console.dialogs.setup import SetupDialog
 from console.flows.stage import Stage
 from console.views.hints import reason_and_hint
-from storage_sync.values.answers import SetupForm, SetupSaved, SetupTried
+from storage_sync.service.commands import SaveSettings, TrySettings
+from storage_sync.values.answers import SetupForm, SetupTried
 from storage_sync.values.events import Refused
 
 
@@ -41,20 +42,15 @@ class FirstRun:
         if self._waiting is not None:
             self._stage.desk.forget(self._waiting)
 
-        def answered(value: object) -> None:
-            if self._dialog is not None and isinstance(value, SetupTried):
-                self._dialog.show_tried(value)
+        self._waiting = self._stage.desk.ask(TrySettings(form), self._tried, self._refused)
 
-        self._waiting = self._stage.desk.ask("try_settings", answered=answered, refused=self._refused, form=form)
+    def _tried(self, tried: SetupTried) -> None:
+        if self._dialog is not None:
+            self._dialog.show_tried(tried)
 
     def save(self, form: SetupForm) -> None:
         """Write the file, and start with it."""
-
-        def answered(value: object) -> None:
-            if isinstance(value, SetupSaved):
-                self._saved()
-
-        self._stage.desk.ask("save_settings", answered=answered, refused=self._refused, form=form)
+        self._stage.desk.ask(SaveSettings(form), lambda _: self._saved(), self._refused)
 
     def demo(self) -> None:
         self._demo()

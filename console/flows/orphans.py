@@ -7,15 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from console.flows.export import Exports
 from console.flows.plans import Wish
 from console.flows.stage import Stage
-from console.link.requests import OnAnswer
 from console.views.hints import reason_and_hint
 from storage_sync.embeddings.reason import CAN_LEAVE
 from storage_sync.embeddings.words import GROUPS, SORTS, Marks, Wanted
+from storage_sync.service.commands import (
+    Do,
+    ExportOrphans,
+    FindNeighbours,
+    QueryOrphans,
+    Question,
+    ResolveMarks,
+    ScanOrphans,
+    ShowOrphan,
+)
+from storage_sync.service.operations import Expect, QuarantineOrphans, Sync, Unexpect
 from storage_sync.values.events import Refused
 from storage_sync.values.outcome import Outcome
 from widgets import fmt
@@ -29,6 +39,9 @@ if TYPE_CHECKING:
     from storage_sync.service.orphan_queries import Marked
 
 
+T = TypeVar("T")
+
+
 class Orphans:
     """`plan` opens the dialog of a plan; `changed` is called when there is something else to draw."""
 
@@ -37,7 +50,7 @@ class Orphans:
         self._plan = plan
         self._changed = changed
         self._exports = Exports(stage.look, stage.desk, stage.show, stage.say)
-        self._open: dict[str, int] = {}
+        self._open: dict[type[Question[Any]], int] = {}
         self._mask: Bools | None = None
         self._masks: Mapping[object, Bools] = {}
         self._turned: set[int] = set()
@@ -60,11 +73,12 @@ class Orphans:
 
     # ----------------------------------------------------------------------------------------- asking
 
-    def _ask(self, kind: str, answered: OnAnswer, **arguments: object) -> None:
+    def _ask(self, question: Question[T], answered: Callable[[T], None]) -> None:
         """A newer question of one kind takes the place of the older."""
+        kind = type(question)
         self._forget(kind)
 
-        def done(value: object) -> None:
+        def done(value: T) -> None:
             self._open.pop(kind, None)
             answered(value)
 
@@ -72,17 +86,17 @@ class Orphans:
             self._open.pop(kind, None)
             self._refused(kind, answer)
 
-        self._open[kind] = self._stage.desk.ask(kind, answered=done, refused=refused, **arguments)
+        self._open[kind] = self._stage.desk.ask(question, done, refused)
 
-    def _forget(self, kind: str) -> None:
+    def _forget(self, kind: type[Question[Any]]) -> None:
         older = self._open.pop(kind, None)
         if older is not None:
             self._stage.desk.forget(older)
 
-    def _refused(self, kind: str, refused: Refused) -> None:
+    def _refused(self, kind: type[Question[Any]], refused: Refused) -> None:
         text = reason_and_hint(refused)
         self._marking = False
-        if kind in ("orphans_scan", "orphans_query"):
+        if kind in (ScanOrphans, QueryOrphans):
             self.said = text
         else:
             self._stage.say(text, failed=True)
@@ -95,17 +109,17 @@ class Orphans:
     @property
     def busy(self) -> bool:
         """A new order is on its way, or what the marks mean now; what is drawn is the old one."""
-        return "orphans_query" in self._open or self._marking
+        return QueryOrphans in self._open or self._marking
 
     # ------------------------------------------------------------------------------------ scan and query
 
     def scan(self) -> None:
         """Look at every embedding again."""
         self.said = "scanning…"
-        self._ask("orphans_scan", self._scanned)
+        self._ask(ScanOrphans(), self._scanned)
         self._show()
 
-    def _scanned(self, value: Any) -> None:
+    def _scanned(self, value: OrphanIndex | None) -> None:
         if value is None:
             self.said, self.index, self.view, self._fresh = "there is no cache file", None, None, None
             self._show()
@@ -124,11 +138,10 @@ class Orphans:
             self._show()
             return
         self.said = "sorting…"
-        self._ask("orphans_query", self._ordered, index=index, wanted=self.wanted)
+        self._ask(QueryOrphans(index, self.wanted), self._ordered)
         self._show()
 
-    def _ordered(self, value: Any) -> None:
-        view: View = value
+    def _ordered(self, view: View) -> None:
         changed = self.index is not view.index
         self.index, self.view, self.said = view.index, view, ""
         if view.index is self._fresh:
@@ -181,35 +194,30 @@ class Orphans:
         if number == self._wanted_number and (self.detail is None or self._is_of_index(self.detail)):
             return
         self._wanted_number = number
-        self._forget("orphan_neighbours")
+        self._forget(FindNeighbours)
         self.near = None
-        if number is None:
+        if number is None or self.index is None:
             self.detail = None
             return
         # the core waits with it until the cursor rests: the next question takes the place of this one
-        self._ask("orphan_neighbours", self._neighboured, index=self.index, number=number)
-        if "orphan_detail" not in self._open:
-            self._ask_detail(number)
+        self._ask(FindNeighbours(self.index, number), self._neighboured)
+        if ShowOrphan not in self._open:
+            self._ask(ShowOrphan(self.index, number), self._detailed)
 
     def _is_of_index(self, detail: Detail) -> bool:
         return self.index is not None and detail.revision == self.index.revision
 
-    def _ask_detail(self, number: int) -> None:
-        self._ask("orphan_detail", self._detailed, index=self.index, number=number)
-
-    def _detailed(self, value: Any) -> None:
-        detail: Detail = value
+    def _detailed(self, detail: Detail) -> None:
         wanted = self._wanted_number
         if wanted is None or self.index is None:
             return
         if detail.number != wanted or not self._is_of_index(detail):
-            self._ask_detail(wanted)
+            self._ask(ShowOrphan(self.index, wanted), self._detailed)
             return
         self.detail = detail
         self._show()
 
-    def _neighboured(self, value: Any) -> None:
-        near: Neighbours = value
+    def _neighboured(self, near: Neighbours) -> None:
         if self.index is not None and (near.number, near.revision) == (self._wanted_number, self.index.revision):
             self.near = near
             self._show()
@@ -279,14 +287,13 @@ class Orphans:
         self._marking = True
         self._put_marks(Marks(), {}, set())
 
-        def resolved(value: Any) -> None:
-            marked: Marked = value
+        def resolved(marked: Marked) -> None:
             self._marking = False
             self._put_marks(Marks(keys=frozenset(marked.keys)), {}, set(marked.numbers))
             if self.marked != before:
                 self._stage.say(f"{before:,} were marked, {self.marked:,} are now")
 
-        self._ask("orphans_marked", resolved, index=self.index, marks=marks)
+        self._ask(ResolveMarks(self.index, marks), resolved)
 
     # ------------------------------------------------------------------------------------------ actions
 
@@ -308,11 +315,9 @@ class Orphans:
 
     def set_aside(self, number: int | None) -> None:
         """Plan to take what is chosen out of the cache."""
-        self._with_keys(
-            number, lambda keys: self._plan(Wish("set_aside", "Quarantine", {"keys": keys}, ended=self._ended))
-        )
+        self._with_keys(number, lambda keys: self._plan(Wish(QuarantineOrphans(keys), "Quarantine", ended=self._ended)))
 
-    def _with_keys(self, number: int | None, act: Callable[[list[str]], object]) -> None:
+    def _with_keys(self, number: int | None, act: Callable[[tuple[str, ...]], object]) -> None:
         """`act` with the keys of what is chosen, once the core has named them; with none of them nothing happens."""
         index = self.index
         if not self._still():
@@ -321,17 +326,17 @@ class Orphans:
             self._stage.say("nothing is chosen; space marks a row")
             return
 
-        def resolved(value: Any) -> None:
-            keys = self._leaving(index, value)
+        def resolved(marked: Marked) -> None:
+            keys = self._leaving(index, marked)
             if keys:
                 act(keys)
 
-        self._ask("orphans_marked", resolved, index=index, marks=self.chosen(number))
+        self._ask(ResolveMarks(index, self.chosen(number)), resolved)
 
-    def _leaving(self, index: OrphanIndex, marked: Marked) -> list[str]:
+    def _leaving(self, index: OrphanIndex, marked: Marked) -> tuple[str, ...]:
         """Keys that may be quarantined; it is said when that is not all of them."""
         pairs = zip(marked.numbers, marked.keys, strict=True)
-        keys = [key for number, key in pairs if index.reason(number) in CAN_LEAVE]
+        keys = tuple(key for number, key in pairs if index.reason(number) in CAN_LEAVE)
         left = len(marked.keys) - len(keys)
         if left:
             self._stage.say(f"{fmt.plural(left, 'row')} left out: their owner is there, or there is nothing to take")
@@ -353,7 +358,7 @@ class Orphans:
         elif detail.reattach:
             self._stage.say(f"re-attach is not possible: {detail.reattach}")
         else:
-            self._plan(Wish("sync", "Re-attach by a sync", ended=self._ended))
+            self._plan(Wish(Sync(), "Re-attach by a sync", ended=self._ended))
 
     def expected_row(self, number: int | None) -> Row | None:
         """The row that `i` is about when only one is."""
@@ -363,18 +368,16 @@ class Orphans:
     def expect(self, number: int | None, note: str | None) -> None:
         """Mark what is chosen as expected with a note; None takes that back."""
 
-        def mark(keys: list[str]) -> None:
-            if note is None:
-                self._stage.desk.ask("unexpect", answered=self._expected, refused=self._not_done, keys=keys)
-            else:
-                self._stage.desk.ask("expect", answered=self._expected, refused=self._not_done, keys=keys, note=note)
+        def mark(keys: tuple[str, ...]) -> None:
+            operation = Unexpect(keys) if note is None else Expect(keys, note)
+            self._stage.desk.ask(Do(operation), self._expected, self._not_done)
 
         self._with_keys(number, mark)
 
-    def _expected(self, value: object) -> None:
-        told = value.extra.get("expected", value.extra.get("unexpected")) if isinstance(value, Outcome) else None
+    def _expected(self, outcome: Outcome) -> None:
+        told = outcome.extra.get("expected", outcome.extra.get("unexpected"))
         many = len(told) if isinstance(told, list) else 0
-        word = "not expected any more" if isinstance(value, Outcome) and "unexpected" in value.extra else "expected"
+        word = "not expected any more" if "unexpected" in outcome.extra else "expected"
         self._stage.say(f"{fmt.plural(many, 'row')} {word}")
         self.clear_marks()
         self.scan()
@@ -387,12 +390,4 @@ class Orphans:
         if self.index is None:
             self._stage.say("nothing was scanned yet")
             return
-        self._exports.start(
-            "orphans_export",
-            here,
-            index=self.index,
-            wanted=self.wanted,
-            marks=self.marks,
-            path=path,
-            vectors=vectors,
-        )
+        self._exports.start(ExportOrphans(self.index, path, self.wanted, self.marks, vectors), here)

@@ -5,16 +5,20 @@ One at a time. The run outlives its dialog: `esc` hides it, and the key that ope
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 
 from console.dialogs.plan import DONE, QUARANTINE, UNDO, PlanDialog
 from console.flows.stage import Stage
 from console.link.requests import CORE_ENDED
 from console.views.frame import Frame
 from storage_sync.reports import sentences
+from storage_sync.service.commands import Cancel, DropPlan, Execute, ExportRows, MakePlan
+from storage_sync.service.operations import Operation, Undo
 from storage_sync.values.answers import Exported
 from storage_sync.values.events import Refused
+from storage_sync.values.next_step import NextStep
+from storage_sync.values.options import USUAL, Options
 from storage_sync.values.outcome import Outcome, Plan
 from widgets import fmt
 
@@ -25,21 +29,20 @@ MANUAL = "manual"
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One of several ways to do it. `arguments` are added to those of the wish."""
+    """One of several ways to do it: another operation, or the wish's with another consent."""
 
     label: str
-    arguments: Mapping[str, object] = field(default_factory=dict)
+    operation: Operation | None = None
+    allow_shrink: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a person wants to be done. `kind`: of `storage_sync.jobs.KINDS`; `name`: as the dialog and its button say
-    it; `options`: the first one is chosen at the start."""
+    """What a person wants to be done; `name`: as the dialog and its button say it."""
 
-    kind: str
+    operation: Operation
     name: str
-    arguments: Mapping[str, object] = field(default_factory=dict)
-    options: tuple[Option, ...] = ()
+    options: Options = USUAL
     ended: Ended | None = None
     """Called with the outcome when it was done, dialog or not."""
 
@@ -78,7 +81,7 @@ class Plans:
 
 def undo_of(run_id: str | None) -> Wish:
     """Take back a run, or the newest one that changed the cache."""
-    return Wish("undo", "Undo", {"run_id": run_id})
+    return Wish(Undo(run_id), "Undo")
 
 
 class _Flow:
@@ -88,7 +91,7 @@ class _Flow:
         self._stage = stage
         self._wish = wish
         self._then = then
-        self._options = wish.options
+        self._options: tuple[Option, ...] = ()
         self._consent: Option | None = None
         self._chosen = 0
         self._dialog: PlanDialog | None = None
@@ -121,8 +124,8 @@ class _Flow:
 
     def _offer_consent(self, plan: Plan) -> None:
         """What passes the guard that stops this plan: never in effect before it is chosen, and typed then."""
-        if plan.refusal is not None and plan.consent and self._consent is None:
-            self._consent = Option(f"remove {fmt.plural(plan.gone, 'row')} anyway", {plan.consent: True})
+        if plan.refusal is not None and plan.consent is NextStep.ALLOW_SHRINK and self._consent is None:
+            self._consent = Option(f"remove {fmt.plural(plan.gone, 'row')} anyway", allow_shrink=True)
             self._options = (*(self._options or (Option("keep them"),)), self._consent)
             self._offer()
 
@@ -138,25 +141,24 @@ class _Flow:
         if not self.running and self._asked is not None:
             self._stage.desk.forget(self._asked)
             if self._outcome is None:
-                self._stage.desk.ask("drop_plan")
+                self._stage.desk.ask(DropPlan())
         self._then(step or DONE, self._outcome)
 
     # -------------------------------------------------------------------------------------------- plan
 
     def _ask(self) -> None:
-        chosen = self._options[self._chosen].arguments if self._options else {}
-        arguments = {**self._wish.arguments, **chosen}
-        self._asked = self._stage.desk.ask(
-            "make_plan", answered=self._planned, refused=self._no_plan, kind=self._wish.kind, **arguments
-        )
+        chosen = self._options[self._chosen] if self._options else Option("")
+        options = replace(self._wish.options, allow_shrink=chosen.allow_shrink)
+        wanted = MakePlan(chosen.operation or self._wish.operation, options)
+        self._asked = self._stage.desk.ask(wanted, self._planned, self._no_plan)
 
-    def _planned(self, value: object) -> None:
+    def _planned(self, value: Plan | Outcome) -> None:
         if self._dialog is None:
             return
         if isinstance(value, Plan):
             self._dialog.show_plan(value)
             self._offer_consent(value)
-        elif isinstance(value, Outcome):
+        else:
             self._outcome = value
             self._dialog.show_result(value)
 
@@ -175,28 +177,23 @@ class _Flow:
 
     def save(self, plan: Plan) -> None:
         """Write the plan to a file, for somebody who decides later."""
-        self._stage.desk.ask("export_rows", answered=self._saved, name=f"plan-{plan.id}", rows=[asdict(plan)])
+        self._stage.desk.ask(ExportRows(f"plan-{plan.id}", (asdict(plan),)), self._saved)
 
-    def _saved(self, value: object) -> None:
-        if isinstance(value, Exported):
-            self._stage.say(f"the plan is saved as {value.path}")
+    def _saved(self, file: Exported) -> None:
+        self._stage.say(f"the plan is saved as {file.path}")
 
     # --------------------------------------------------------------------------------------------- run
 
     def execute(self, plan: Plan, phrase: str) -> None:
         """Run the plan. The core looks again at access, phrase and what the plan was made for."""
         self.running = True
-        self._asked = self._stage.desk.ask(
-            "execute", answered=self._ended, refused=self._failed, plan_id=plan.id, phrase=phrase
-        )
+        self._asked = self._stage.desk.ask(Execute(plan.id, phrase), self._ended, self._failed)
 
     def stop(self) -> None:
-        self._stage.desk.ask("cancel")
+        self._stage.desk.ask(Cancel())
 
-    def _ended(self, value: object) -> None:
+    def _ended(self, value: Outcome) -> None:
         self.running = False
-        if not isinstance(value, Outcome):
-            return
         self._outcome = value
         if self._wish.ended is not None:
             self._wish.ended(value)

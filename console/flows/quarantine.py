@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from console.dialogs.quarantine import QuarantineDialog
 from console.flows.export import Exports
 from console.flows.plans import Wish, undo_of
 from console.flows.stage import Stage
 from console.views.hints import reason_and_hint
+from storage_sync.service.commands import Do, ExportQuarantine, ListQuarantine
+from storage_sync.service.operations import Purge, Restore, Retry
 from storage_sync.values.answers import QuarantinePage
 from storage_sync.values.events import Refused
 from storage_sync.values.outcome import Outcome
@@ -45,27 +48,24 @@ class Quarantine:
         """A page; only the newest question is waited for."""
         self._forget()
 
-        def answered(value: object) -> None:
-            if self._dialog is not None and isinstance(value, QuarantinePage):
-                self._dialog.show_page(text, value)
+        def answered(page: QuarantinePage) -> None:
+            if self._dialog is not None:
+                self._dialog.show_page(text, page)
 
-        self._waiting = self._stage.desk.ask(
-            "quarantine", answered=answered, refused=self._not_listed, filter=text, first=first, count=count
-        )
+        self._waiting = self._stage.desk.ask(ListQuarantine(text, first, count), answered, self._not_listed)
 
     def _not_listed(self, refused: Refused) -> None:
         if self._dialog is not None:
             self._dialog.show_refusal(reason_and_hint(refused))
 
     def restore(self, ids: Sequence[str]) -> None:
-        self._plan(Wish("restore", "Restore", {"ids": [int(one) for one in ids]}, ended=self._changed))
+        self._plan(Wish(Restore(tuple(int(one) for one in ids)), "Restore", ended=self._changed))
 
     def undo(self, run_id: str) -> None:
-        wish = undo_of(run_id)
-        self._plan(Wish(wish.kind, wish.name, wish.arguments, ended=self._changed))
+        self._plan(replace(undo_of(run_id), ended=self._changed))
 
     def purge(self) -> None:
-        self._plan(Wish("purge", "Purge", ended=self._changed))
+        self._plan(Wish(Purge(), "Purge", ended=self._changed))
 
     def _changed(self, _: Outcome) -> None:
         if self._dialog is not None:
@@ -74,10 +74,10 @@ class Quarantine:
     def retry(self, ids: Sequence[str]) -> None:
         """Fetch rejected rows again: nothing is asked first, a sync does the same by itself."""
         self._stage.say(f"fetching {len(ids):,} rejected rows again")
-        self._stage.desk.ask("retry", answered=self._retried, ids=list(ids))
+        self._stage.desk.ask(Do(Retry(tuple(ids))), self._retried)
 
-    def _retried(self, value: object) -> None:
-        told = value.extra.get("retried") if isinstance(value, Outcome) else None
+    def _retried(self, outcome: Outcome) -> None:
+        told = outcome.extra.get("retried")
         if isinstance(told, dict):
             accepted, still = len(told.get("accepted", ())), len(told.get("refused", ()))
             self._stage.say(f"{accepted:,} accepted now, {still:,} still rejected")
@@ -86,7 +86,7 @@ class Quarantine:
 
     def export(self, text: str) -> None:
         if self._dialog is not None:
-            self._exports.start("quarantine_export", self._dialog, filter=text)
+            self._exports.start(ExportQuarantine(text), self._dialog)
 
     def say(self, text: str) -> None:
         self._stage.say(text)

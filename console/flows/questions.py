@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from console.dialogs.ask import AskDialog, Choice
 from console.flows.stage import Stage
+from storage_sync.service.commands import Cancel, SetAccess
 from storage_sync.values import visible
 from storage_sync.values.snapshot import Run
 from widgets import fmt
@@ -23,7 +24,7 @@ def ask_for_writes(stage: Stage) -> None:
 
     def answered(choice: str | None) -> None:
         if choice == "write":
-            stage.desk.ask("set_access", access="rw")
+            stage.desk.ask(SetAccess("rw"))
 
     stage.show(AskDialog(stage.look, "Allow writes", lines, choices), answered)
 
@@ -39,7 +40,7 @@ def ask_to_leave(stage: Stage, run: Run, leave: Callable[[], None], wait: Callab
 
     def answered(choice: str | None) -> None:
         if choice == "cancel":
-            stage.desk.ask("cancel")
+            stage.desk.ask(Cancel())
             leave()
         elif choice == "wait":
             wait()

@@ -6,15 +6,18 @@ from console.dialogs.ask import AskDialog, Choice
 from console.flows.plans import Option, Plans, Wish
 from console.flows.stage import Stage
 from console.views.states import is_held
+from storage_sync.service.commands import Do, ListBuilds
+from storage_sync.service.operations import Peek, Rebuild, Sync
 from storage_sync.values import visible
 from storage_sync.values.answers import UnfinishedBuild
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import CheckStatus, Outcome
 from widgets import fmt
 from widgets.line import Line, muted, plain
 
 WAIT, STAGE = "wait", "stage"
-SYNC = Wish("sync", "Sync")
-STAGED = Wish("rebuild", "Stage", {"staged": True})
+SYNC = Wish(Sync(), "Sync")
+STAGED = Wish(Rebuild(), "Stage", Options(stage_only=True))
 
 
 def is_locked(stage: Stage) -> bool:
@@ -35,23 +38,23 @@ def rebuild(stage: Stage, plans: Plans) -> None:
     if is_locked(stage):
         plans.open(STAGED)
         return
-    flow = plans.open(Wish("rebuild", "Rebuild"))
+    flow = plans.open(Wish(Rebuild(), "Rebuild"))
     if flow is None:
         return
 
-    def answered(found: object) -> None:
-        if isinstance(found, tuple) and found and isinstance(found[0], UnfinishedBuild):
+    def answered(found: tuple[UnfinishedBuild, ...]) -> None:
+        if found:
             flow.offer(resume_options(found[0], stage.clock.now()))
 
-    stage.desk.ask("builds", answered=answered)
+    stage.desk.ask(ListBuilds(), answered)
 
 
 def resume_options(build: UnfinishedBuild, now: float) -> tuple[Option, ...]:
     """Go on with what was built, or throw it away."""
     size = fmt.size(build.bytes)
     return (
-        Option(f"resume {size}, {fmt.age(now - build.at)} old"),
-        Option("start over instead", {"discard": True}),
+        Option(f"resume {size}, {fmt.age(now - build.at)} old", Rebuild()),
+        Option("start over instead", Rebuild(discard=True)),
     )
 
 
@@ -88,10 +91,9 @@ def _who(stage: Stage) -> tuple[Line, ...]:
 def peek(stage: Stage) -> None:
     """Look at the file through a verified private copy."""
 
-    def answered(value: object) -> None:
-        if isinstance(value, Outcome):
-            failed = [check.name for check in value.checks if check.status is CheckStatus.FAIL]
-            found = f"failed: {', '.join(failed)}" if failed else f"{fmt.plural(len(value.checks), 'check')} pass"
-            stage.say(f"of a copy: {found}; whether it is in sync only a run can prove")
+    def answered(outcome: Outcome) -> None:
+        failed = [check.name for check in outcome.checks if check.status is CheckStatus.FAIL]
+        found = f"failed: {', '.join(failed)}" if failed else f"{fmt.plural(len(outcome.checks), 'check')} pass"
+        stage.say(f"of a copy: {found}; whether it is in sync only a run can prove")
 
-    stage.desk.ask("peek", answered=answered)
+    stage.desk.ask(Do(Peek()), answered)

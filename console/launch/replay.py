@@ -16,6 +16,7 @@ from console.keys.table import EVERYWHERE, REPLAY
 from console.launch.opening import Leaving, leaving
 from console.views.ui_settings import Clock, UiSettings
 from storage_sync.reports.recording import Recording
+from storage_sync.service.commands import Command
 from storage_sync.values.errors import StorageSyncError
 from storage_sync.values.events import Event, LogLine, Refused
 from storage_sync.values.snapshot import Snapshot
@@ -157,7 +158,7 @@ class ReplayBridge:
         lines.extend(event for event in self._events(0, end) if isinstance(event, LogLine))
         return list(lines)
 
-    def submit(self, kind: str, /, **arguments: object) -> int:
+    def submit(self, _: Command[object]) -> int:
         self._last_id += 1
         self._refused.append(Refused(self._last_id, NO_CORE, ""))
         return self._last_id

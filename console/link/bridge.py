@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from storage_sync.values.commands import Command
+from storage_sync.service.commands import Command
 from storage_sync.values.events import Answer, CoreDied, Event, LogLine, Refused
 from storage_sync.values.snapshot import Snapshot
 
@@ -57,7 +57,7 @@ class Bridge(Protocol):
         """Events since the last call: all answers, and at most `LINES_A_TICK` log lines."""
         ...
 
-    def submit(self, kind: str, /, **arguments: object) -> int:
+    def submit(self, command: Command[object]) -> int:
         """Ask for something; the answer is an event with the returned number."""
         ...
 
@@ -71,7 +71,7 @@ class Service(Protocol):
 
     async def run(self) -> None: ...
 
-    def submit(self, command: Command) -> None: ...
+    def submit(self, number: int, command: Command[object]) -> None: ...
 
     def request_stop(self) -> None: ...
 
@@ -157,7 +157,7 @@ class ThreadBridge:
         self._thread: threading.Thread | None = None
         self._gate = threading.Lock()
         self._core: _Core | None = None
-        self._early: list[Command] = []
+        self._early: list[tuple[int, Command[object]]] = []
         self._stopping = False
         self._dead = False
         self._beat_at: float | None = None
@@ -180,17 +180,17 @@ class ThreadBridge:
     def drain(self) -> list[Event]:
         return self._mailbox.take()
 
-    def submit(self, kind: str, /, **arguments: object) -> int:
+    def submit(self, command: Command[object]) -> int:
         self._last_id += 1
-        command = Command(self._last_id, kind, arguments)
+        number = self._last_id
         with self._gate:
             if self._dead:
-                self._mailbox.post(Refused(command.id, "the sync core has ended", "q quits; start the console again"))
+                self._mailbox.post(Refused(number, "the sync core has ended", "q quits; start the console again"))
             elif self._core is None:
-                self._early.append(command)
+                self._early.append((number, command))
             else:
-                self._call(self._core, self._core.service.submit, command)
-        return command.id
+                self._call(self._core, self._core.service.submit, number, command)
+        return number
 
     def stop(self, timeout: float) -> bool:
         thread = self._thread
@@ -250,8 +250,8 @@ class ThreadBridge:
     def _open(self, core: _Core) -> None:
         with self._gate:
             self._core = core
-            for command in self._early:
-                core.service.submit(command)
+            for number, command in self._early:
+                core.service.submit(number, command)
             self._early.clear()
             if self._stopping:
                 core.service.request_stop()

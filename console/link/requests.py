@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from console.link.bridge import Bridge
 from console.views.hints import in_keys
+from storage_sync.service.commands import Command
 from storage_sync.values.events import Accepted, Answer, Event, Progressed, Refused
 
-OnAnswer = Callable[[object], None]
+T = TypeVar("T")
 OnRefused = Callable[[Refused], None]
 OnProgress = Callable[[Progressed], None]
 CORE_ENDED = "the sync core has ended before it answered"
@@ -17,7 +19,7 @@ CORE_ENDED = "the sync core has ended before it answered"
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    answered: OnAnswer | None
+    answered: Callable[[Any], None] | None
     refused: OnRefused
     progressed: OnProgress | None = None
 
@@ -31,9 +33,9 @@ class Desk:
         self._waiting: dict[int, _Waiting] = {}
 
     def ask(
-        self, kind: str, /, *, answered: OnAnswer | None = None, refused: OnRefused | None = None, **arguments: object
+        self, command: Command[T], answered: Callable[[T], None] | None = None, refused: OnRefused | None = None
     ) -> int:
-        number = self._bridge.submit(kind, **arguments)
+        number = self._bridge.submit(command)
         self._waiting[number] = _Waiting(answered, refused or self._on_refused)
         return number
 

@@ -20,6 +20,7 @@ from console.screens.rows import RowList, RowsScreen
 from console.views import runs as words
 from console.views.columns import Column
 from console.views.frame import Frame
+from storage_sync.service.commands import ListChangedRows, ListRuns, ShowRun
 from storage_sync.values import visible
 from storage_sync.values.answers import ChangedRows, PastRun, RunDetail, Runs
 from storage_sync.values.events import Refused
@@ -139,14 +140,13 @@ class HistoryScreen(RowsScreen):
             self.desk.forget(self._waiting)
         self._found = None
         self._wanted = ""
-        self._waiting = self.desk.ask("runs", answered=self._answered, refused=self._not_now)
+        self._waiting = self.desk.ask(ListRuns(), self._answered, self._not_now)
 
-    def _answered(self, value: object) -> None:
+    def _answered(self, runs: Runs) -> None:
         self._waiting = None
-        if isinstance(value, Runs):
-            self._runs = value
-            self._list.put(value.runs or self._newest())
-            self.redraw()
+        self._runs = runs
+        self._list.put(runs.runs or self._newest())
+        self.redraw()
 
     def _not_now(self, _refused: Refused) -> None:
         self._waiting = None
@@ -164,12 +164,10 @@ class HistoryScreen(RowsScreen):
         self._wanted = run_id
         if self._detail_asked is not None:
             self.desk.forget(self._detail_asked)
-        self._detail_asked = self.desk.ask(
-            "run_detail", answered=self._detailed, refused=self._no_detail, run_id=run_id
-        )
+        self._detail_asked = self.desk.ask(ShowRun(run_id), self._detailed, self._no_detail)
 
-    def _detailed(self, value: object) -> None:
-        if isinstance(value, RunDetail) and value.id == self._wanted:
+    def _detailed(self, value: RunDetail) -> None:
+        if value.id == self._wanted:
             self._found = value
             self.redraw()
 
@@ -189,13 +187,12 @@ class HistoryScreen(RowsScreen):
             return
         if self._rows_asked is not None:
             self.desk.forget(self._rows_asked)
-        self._rows_asked = self.desk.ask(
-            "run_rows", answered=self._rows_found, refused=self._no_rows, run_id=past.summary.id, limit=ROWS_SHOWN
-        )
+        question = ListChangedRows(past.summary.id, ROWS_SHOWN)
+        self._rows_asked = self.desk.ask(question, self._rows_found, self._no_rows)
 
-    def _rows_found(self, value: object) -> None:
+    def _rows_found(self, value: ChangedRows) -> None:
         self._rows_asked = None
-        if isinstance(value, ChangedRows) and self.is_current:
+        if self.is_current:
             title = visible.clean(value.run_id, ascii_only=self.look.glyphs.is_ascii)
             self.app.push_screen(RunRowsDialog(self.look, title, value, self._copied_text), self._chosen_undo)
 

@@ -18,6 +18,7 @@ from console.views.entry import Entry
 from console.views.frame import Frame
 from console.views.hints import reason_and_hint
 from console.views.matching import matcher
+from storage_sync.service.commands import ExportRows
 from storage_sync.values import visible
 from storage_sync.values.events import Refused
 from widgets.glyphs import Look
@@ -259,7 +260,7 @@ class RowsScreen(BaseScreen):
         if not rows:
             self.tell("there is nothing to export")
             return
-        self._exports.start("export_rows", self, name=self.export_name(), rows=rows)
+        self._exports.start(ExportRows(self.export_name(), rows), self)
 
     def _show_export(self, dialog: ExportDialog, left: Callable[[bool | None], None]) -> None:
         self.app.push_screen(dialog, left)

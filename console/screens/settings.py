@@ -18,6 +18,7 @@ from console.views import settings as words
 from console.views.columns import Column
 from console.views.entry import Entry
 from console.views.frame import Frame
+from storage_sync.service.commands import PreviewSettings, Reload, TryPrimary, WriteSettings
 from storage_sync.values.answers import PrimaryTried, SettingEdit, SettingsPreview, SettingsWritten
 from storage_sync.values.events import Refused
 from storage_sync.values.snapshot import Setting
@@ -159,26 +160,24 @@ class ConfigScreen(RowsScreen):
             self.tell("nothing was edited; enter edits a setting")
             return
         edits = self._as_edits()
-        self.desk.ask("preview_settings", answered=lambda value: self._previewed(edits, value), edits=edits)
+        self.desk.ask(PreviewSettings(edits), lambda preview: self._previewed(edits, preview))
 
-    def _previewed(self, edits: tuple[SettingEdit, ...], value: object) -> None:
-        if not isinstance(value, SettingsPreview) or self.frame is None:
+    def _previewed(self, edits: tuple[SettingEdit, ...], value: SettingsPreview) -> None:
+        if self.frame is None:
             return
         lines = words.preview(self.frame, value)
         choices = (Choice("cancel", "Cancel"), Choice("write", f"Write {fmt.plural(len(edits), 'setting')}"))
 
         def answered(choice: str | None) -> None:
             if choice == "write":
-                self.desk.ask("write_settings", answered=self._written, edits=edits, base=value.base)
+                self.desk.ask(WriteSettings(edits, value.base), self._written)
 
         self.app.push_screen(AskDialog(self.look, "Write the configuration", lines, choices), answered)
 
-    def _written(self, value: object) -> None:
-        if not isinstance(value, SettingsWritten):
-            return
+    def _written(self, value: SettingsWritten) -> None:
         for key in value.keys:
             self._edits.pop(key, None)
-        self.desk.ask("reload", refused=self._not_reloaded)
+        self.desk.ask(Reload(), refused=self._not_reloaded)
         self.tell(f"wrote {', '.join(value.keys)} to {value.file}")
         self.redraw()
 
@@ -190,13 +189,12 @@ class ConfigScreen(RowsScreen):
     def action_connect(self) -> None:
         """Whether the primary answers with what is in effect, unsaved edits included."""
         self._tried = "asking the primary…"
-        self.desk.ask("try_primary", answered=self._connected, refused=self._unconnected, edits=self._as_edits())
+        self.desk.ask(TryPrimary(self._as_edits()), self._connected, self._unconnected)
         self.redraw()
 
-    def _connected(self, value: object) -> None:
-        if isinstance(value, PrimaryTried):
-            self._tried = words.tried(value)
-            self.redraw()
+    def _connected(self, value: PrimaryTried) -> None:
+        self._tried = words.tried(value)
+        self.redraw()
 
     def _unconnected(self, refused: Refused) -> None:
         self._tried = f"no: {refused.reason}"

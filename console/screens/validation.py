@@ -21,6 +21,7 @@ from console.views import checks
 from console.views import differences as words
 from console.views.columns import Column
 from console.views.frame import Frame
+from storage_sync.service.commands import CompareRows, ListCheckRuns
 from storage_sync.values.answers import CheckRun, ColumnDifference, Difference, Differences
 from storage_sync.values.events import Refused
 from storage_sync.values.outcome import CheckStatus
@@ -181,12 +182,11 @@ class ValidationScreen(RowsScreen):
         seen = (frame.snapshot.history.revision, frame.snapshot.history.runs)
         if seen != self._seen:
             self._seen = seen
-            self.desk.ask("check_runs", answered=self._remembered, refused=self._not_now)
+            self.desk.ask(ListCheckRuns(), self._remembered, self._not_now)
 
-    def _remembered(self, value: object) -> None:
-        if isinstance(value, tuple):
-            self._past = tuple(run for run in value if isinstance(run, CheckRun))
-            self.redraw()
+    def _remembered(self, runs: tuple[CheckRun, ...]) -> None:
+        self._past = runs
+        self.redraw()
 
     def _not_now(self, _refused: Refused) -> None:
         """What was remembered before stays."""
@@ -214,21 +214,14 @@ class ValidationScreen(RowsScreen):
     def _compare(self, name: str, after: Difference | None = None) -> None:
         self._forget()
         self._said = "comparing…"
-        self._waiting = self.desk.ask(
-            "differences",
-            answered=self._compared,
-            refused=self._not_compared,
-            tables=words.TABLES_OF[name],
-            after=after,
-        )
+        question = CompareRows(words.TABLES_OF[name], after)
+        self._waiting = self.desk.ask(question, self._compared, self._not_compared)
         self.redraw()
 
-    def _compared(self, value: object) -> None:
+    def _compared(self, value: Differences) -> None:
         self._waiting = None
         self._said = ""
-        if not isinstance(value, Differences):
-            self._said = "the core gave an answer of another shape"
-        elif self._found is not None and self._found.more:
+        if self._found is not None and self._found.more:
             self._keys.put((*self._keys.items, *value.rows))
             self._found = value
         else:

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from storage_sync import _native
+from storage_sync.service.operations import Operation
 from storage_sync.sync.compare import Compared, compared, looking, project, refusal_of
 from storage_sync.sync.context import Context
 from storage_sync.sync.inspection import looked
 from storage_sync.values.answers import ColumnDifference, Difference, Differences
 from storage_sync.values.errors import StorageSyncError
-from storage_sync.values.outcome import TABLES, Outcome
+from storage_sync.values.outcome import Outcome
 
 if TYPE_CHECKING:
+    from storage_sync.service.commands import CompareRows
     from storage_sync.service.question import Asked
 
-PAGE_ROWS: Final = 200
 COLUMNS_SHOWN: Final = 200
 TEXT_SHOWN: Final = 1_000
 """Characters of one side of one field."""
@@ -38,21 +39,17 @@ class Place:
     surplus: bool = False
 
 
-async def differences(asked: Asked) -> Differences:
-    """`tables`: which, all without; `after`: the last Difference of the page before; `limit`: rows of a page.
+@dataclass(frozen=True, slots=True)
+class _Compare(Operation):
+    """Puts the page that is asked for into `found`."""
 
-    Compares again, through a private copy and one instant of the primary; the cache may be held by another process.
-    StorageSyncError as `diff`.
-    """
-    arguments = asked.arguments
-    wanted = arguments.get("tables")
-    tables = tuple(table for table in TABLES if not isinstance(wanted, list | tuple) or table in wanted)
-    after = arguments.get("after")
-    place = Place(after.table, after.key, after.kind == SURPLUS) if isinstance(after, Difference) else Place()
-    limit = int(str(arguments.get("limit", PAGE_ROWS)))
-    found: list[Differences] = []
+    command = "diff"
+    question: CompareRows
+    found: list[Differences]
 
-    async def work(context: Context) -> Outcome:
+    async def run(self, context: Context) -> Outcome:
+        tables, after, limit = self.question.tables, self.question.after, self.question.limit
+        place = Place(after.table, after.key, after.kind == SURPLUS) if after is not None else Place()
         async with looked(context.session, context.tracker, context.draft, writing=False) as look:
             projection = await project(context, look)
             async with compared(looking(context, look), look, projection) as comparison:
@@ -64,15 +61,22 @@ async def differences(asked: Asked) -> Differences:
                     if table in tables
                 )
                 generation = look.generation if look.checkpoint is not None else None
-                found.append(
+                self.found.append(
                     Differences(tuple(rows[:limit]), total, len(rows) > limit, time.time(), generation, tables)
                 )
         return context.draft.outcome()
 
-    outcome = await asked.look("diff", work)
+
+async def differences(question: CompareRows, asked: Asked) -> Differences:
+    """Compares again, through a private copy and one instant of the primary; the cache may be held by another process.
+
+    StorageSyncError as `diff`.
+    """
+    comparison = _Compare(question, [])
+    outcome = await asked.look(comparison)
     if outcome.error is not None:
         raise StorageSyncError(outcome.error.message, hint=outcome.error.hint)
-    return found[-1]
+    return comparison.found[-1]
 
 
 def page(comparison: Compared, tables: Sequence[str], place: Place, limit: int) -> list[Difference]:

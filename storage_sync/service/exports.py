@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from storage_sync.cache.waiting import Cancelled
 from storage_sync.files.writing import new_file
@@ -18,25 +18,23 @@ from storage_sync.values.answers import Exported
 from storage_sync.values.errors import LocalIO, UsageError
 
 if TYPE_CHECKING:
+    from storage_sync.service.commands import ExportRows
     from storage_sync.service.question import Asked
 
 
-async def export_rows(asked: Asked) -> Exported:
-    """`name`: what they are; `rows`: plain JSON values, one a line; `folder`: where, by default the working directory.
+async def export_rows(question: ExportRows, asked: Asked) -> Exported:
+    """The file is new and its owner's alone. LocalIO when it cannot be written.
 
-    The file is new and its owner's alone. LocalIO when it cannot be written; nothing is left of it then, nor when the
-    question is given up. On a thread of its own: other questions do not wait for it.
+    Nothing is left of it then, nor when the question is given up. Other questions do not wait for it.
     """
-    rows = asked.arguments.get("rows")
-    if not isinstance(rows, list | tuple) or not rows:
+    rows = question.rows
+    if not rows:
         raise UsageError("there is nothing to export", hint="esc clears the filter")
-    name = re.sub(r"[^a-z0-9-]+", "-", str(asked.arguments.get("name", "rows")).lower()).strip("-")
-    folder = Path(str(asked.arguments.get("folder") or Path.cwd()))
+    name = re.sub(r"[^a-z0-9-]+", "-", question.name.lower()).strip("-")
+    folder = Path(question.folder or Path.cwd())
     cancelled = threading.Event()
     try:
-        return await asyncio.to_thread(
-            _write, folder, name, cast("Sequence[Mapping[str, object]]", rows), asked.tell, cancelled
-        )
+        return await asyncio.to_thread(_write, folder, name, rows, asked.tell, cancelled)
     finally:
         cancelled.set()
 

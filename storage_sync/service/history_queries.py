@@ -11,6 +11,7 @@ from storage_sync.values.errors import UsageError
 from storage_sync.values.snapshot import RunSummary
 
 if TYPE_CHECKING:
+    from storage_sync.service.commands import ListCheckRuns, ListRuns, ShowRun
     from storage_sync.service.question import Asked
 
 T = TypeVar("T")
@@ -18,7 +19,7 @@ T = TypeVar("T")
 PINGS_SHOWN = 2_000
 
 
-async def runs(asked: Asked) -> Runs:
+async def runs(_: ListRuns, asked: Asked) -> Runs:
     """All runs that are remembered, newest first, with what the charts need."""
 
     def look(history: History) -> Runs:
@@ -28,9 +29,9 @@ async def runs(asked: Asked) -> Runs:
     return await _read(asked, look)
 
 
-async def run_detail(asked: Asked) -> RunDetail:
-    """`run_id`: the steps and the document of one run. UsageError for one that is not remembered."""
-    run_id = str(asked.arguments.get("run_id", ""))
+async def run_detail(question: ShowRun, asked: Asked) -> RunDetail:
+    """The steps and the document of one run. UsageError for one that is not remembered."""
+    run_id = question.run_id
 
     def look(history: History) -> RunDetail | None:
         document = history.document(run_id)
@@ -42,7 +43,7 @@ async def run_detail(asked: Asked) -> RunDetail:
     return found
 
 
-async def check_runs(asked: Asked) -> tuple[CheckRun, ...]:
+async def check_runs(_: ListCheckRuns, asked: Asked) -> tuple[CheckRun, ...]:
     """How the checks ended in the newest runs that had some, newest first."""
     return await _read(asked, lambda history: history.check_runs())
 

@@ -1,334 +1,381 @@
-"""The one-shot operations behind the command line: a request in, an Outcome out, never an exception of ours."""
+"""Every operation of the core, each defined once for the command line, the screens and the schedule.
+
+An operation is a value: its arguments, its work, and what kind of work that is. Light to import: what an operation
+needs is imported when it runs.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import random
-import secrets
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-from storage_sync import _native
-from storage_sync.cache.copies import Copies
-from storage_sync.cache.explain import explain, explain_system
-from storage_sync.config.request import Request
-from storage_sync.primary.errors import PrimaryChanged
-from storage_sync.reports.sentences import headline
-from storage_sync.sync.cancel import Cancel
-from storage_sync.sync.context import Context, Options
-from storage_sync.sync.outcome_builder import Draft
-from storage_sync.sync.progress import Progress, Tracker
-from storage_sync.sync.session import Session
-from storage_sync.values.errors import (
-    DeadlineReached,
-    Interrupted,
-    PrimarySchema,
-    PrimaryUnavailable,
-    StorageSyncError,
-)
-from storage_sync.values.outcome import Outcome
-from storage_sync.values.snapshot import Phase, Run
+from storage_sync.values.errors import CacheDamaged
 
-__all__ = [
-    "Cancel",
-    "Progress",
-    "Request",
-    "diff",
-    "doctor",
-    "mend",
-    "orphans",
-    "perform",
-    "ping",
-    "rebuild",
-    "repair",
-    "status",
-    "sync",
-    "verify",
-]
-
-RETRY_MOST_S = 2.0
-ASKING = (Phase.MANIFEST, Phase.FETCH, Phase.GUARD)
-"""Steps in which the primary is asked."""
-CHANGES = 3
-"""How often a run probes the primary again because its schema or its server changed meanwhile."""
-RECORDED = frozenset({"sync", "verify"})
-"""Commands that the history remembers."""
+if TYPE_CHECKING:
+    from storage_sync.sync.context import Context
+    from storage_sync.values.outcome import Outcome
 
 
-def quiet(run: Run) -> None:
-    """A progress that nobody watches."""
+class Operation(ABC):
+    """One operation with its arguments. `command`: its name in documents and history."""
+
+    __slots__ = ()
+    command: ClassVar[str]
+    planned: ClassVar[bool] = False
+    """It changes something, and so a screen runs it only from a plan that somebody read."""
+    writes: ClassVar[bool] = False
+    """It may write the cache."""
+    judges: ClassVar[bool] = False
+    """It compares with the primary, and so its verdict is the cache's."""
+    level: ClassVar[int] = 1
+    """The least level of its plans (docs/console.md#plans)."""
+
+    @property
+    def only_looks(self) -> bool:
+        """It changes nothing, and so compares as a plan does."""
+        return not self.planned and not self.writes
+
+    @property
+    def remembered(self) -> bool:
+        """Whether the history keeps it."""
+        return self.planned or self.writes or self.judges
+
+    @abstractmethod
+    async def run(self, context: Context) -> Outcome:
+        """Do it; raises the StorageSyncError that stopped it."""
 
 
-Work = Callable[[Context], Awaitable[Outcome]]
+@dataclass(frozen=True, slots=True)
+class Sync(Operation):
+    """Bring the cache to the primary's state and prove it. `repairs`: a damaged cache is repaired first."""
+
+    command = "sync"
+    planned = writes = judges = True
+    repairs: bool = False
+
+    async def run(self, context: Context) -> Outcome:
+        if self.repairs:
+            from storage_sync.recovery.ladder import run_sync_repairing
+
+            return await run_sync_repairing(context)
+        from storage_sync.sync.run import run_sync
+
+        return await run_sync(context)
 
 
-def new_run_id() -> str:
-    """Short enough to read out, unlikely to meet again."""
-    return f"s-{secrets.token_hex(3)}"
+@dataclass(frozen=True, slots=True)
+class Deliver(Operation):
+    """A sync that commits what waits, and asks the primary for nothing that is there."""
+
+    command = "sync"
+    planned = writes = judges = True
+    repairs: bool = False
+
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.sync.run import run_waiting
+
+        try:
+            return await run_waiting(context)
+        except CacheDamaged:
+            if not self.repairs:
+                raise
+            from storage_sync.recovery.ladder import run_repair
+
+            return await run_repair(context)
 
 
-def options_of(request: Request) -> Options:
-    flags = request.flags
-    return Options(
-        plan_only="plan" in flags,
-        full="full" in flags,
-        adopt="adopt" in flags,
-        allow_shrink="allow_shrink" in flags,
-        strict="strict" in flags,
-        stage_only="staged" in flags,
-        wait_s=request.wait_s,
-        expected_plan=request.expected_plan,
-        part=request.part,
-        quiet_s=request.quiet_s,
-        free_since=request.free_since,
-        rows_per_second=request.rows_per_second,
-        follows="follow" in flags,
-        moved="moved" in flags,
-        proves="defer" not in flags,
-        renews="renew" in flags,
-        estimates="estimate" in flags,
-    )
+@dataclass(frozen=True, slots=True)
+class Stage(Operation):
+    """Compare a held file and let wait what it lacks."""
+
+    command = "sync"
+    writes = judges = True
+
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.sync.run import run_staging
+
+        return await run_staging(context)
 
 
-async def sync(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:
-    """Bring the cache to the primary's state and prove it, or with the flag `plan` say what would change."""
-    from storage_sync.recovery.ladder import run_sync_repairing
-    from storage_sync.sync.run import run_sync
+@dataclass(frozen=True, slots=True)
+class Repair(Operation):
+    """Climb the repair ladder; `no_rebuild` stops below the last step."""
 
-    return await _one_shot(
-        "sync", request, progress, cancel, run_sync_repairing if "repair" in request.flags else run_sync
-    )
+    command = "repair"
+    planned = writes = judges = True
+    level = 2
+    no_rebuild: bool = False
 
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.recovery.ladder import run_repair
 
-async def repair(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:
-    """Climb the repair ladder, or with the flag `plan` say which rung applies; `no_rebuild` stops below the last."""
-    from storage_sync.recovery.ladder import run_repair
-
-    async def work(context: Context) -> Outcome:
-        return await run_repair(context, no_rebuild="no_rebuild" in request.flags)
-
-    return await mend("repair", request, work, progress, cancel)
+        return await run_repair(context, no_rebuild=self.no_rebuild)
 
 
-async def rebuild(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:
-    """A new cache beside the old one, proven, then swapped; flags `plan`, `discard`, `staged`, `swap`."""
-    from storage_sync.recovery.rebuild import run_rebuild
+@dataclass(frozen=True, slots=True)
+class Rebuild(Operation):
+    """A new cache beside the old one, proven, then swapped. `discard`: nothing is resumed; `swap`: only finish what
+    was staged."""
 
-    async def work(context: Context) -> Outcome:
-        return await run_rebuild(context, discard="discard" in request.flags, swap="swap" in request.flags)
+    command = "rebuild"
+    planned = writes = judges = True
+    level = 3
+    discard: bool = False
+    swap: bool = False
 
-    return await mend("rebuild", request, work, progress, cancel)
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.recovery.rebuild import run_rebuild
 
-
-async def verify(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:
-    """The checks of docs/cli.md; the flag `deep` adds redb's own, `part` compares only those rows with the primary."""
-    from storage_sync.verify.verify import run_verify
-
-    async def work(context: Context) -> Outcome:
-        return await run_verify(context, deep="deep" in request.flags)
-
-    return await _one_shot("verify", _looking(request), progress, cancel, work)
+        return await run_rebuild(context, discard=self.discard, swap=self.swap)
 
 
-async def diff(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:
-    """Which rows differ, by column, or only their keys with the flag `keys`."""
-    from storage_sync.verify.verify import run_diff
+@dataclass(frozen=True, slots=True)
+class Verify(Operation):
+    """All checks; `deep` adds redb's own, and every vector."""
 
-    async def work(context: Context) -> Outcome:
-        return await run_diff(context, keys_only="keys" in request.flags)
+    command = "verify"
+    judges = True
+    deep: bool = False
 
-    return await _one_shot("diff", _looking(request), progress, cancel, work)
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.verify.verify import run_verify
 
-
-async def status(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:
-    """`status --check`: asks the primary. Without the flag see `storage_sync.reports.status.status_quick`."""
-    from storage_sync.verify.verify import run_check
-
-    return await _one_shot("status", _looking(request), progress, cancel, run_check)
+        return await run_verify(context, deep=self.deep)
 
 
-async def ping(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Diff(Operation):
+    """Which rows differ, by column, or only their keys."""
+
+    command = "diff"
+    keys_only: bool = False
+
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.verify.verify import run_diff
+
+        return await run_diff(context, keys_only=self.keys_only)
+
+
+@dataclass(frozen=True, slots=True)
+class Status(Operation):
+    """`status --check`: asks the primary. Without it see `storage_sync.reports.status.status_quick`."""
+
+    command = "status"
+
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.verify.verify import run_check
+
+        return await run_check(context)
+
+
+@dataclass(frozen=True, slots=True)
+class Ping(Operation):
     """Latency, authentication and capabilities of the primary."""
-    from storage_sync.verify.ping import run_ping
 
-    return await _one_shot("ping", _looking(request), progress, cancel, run_ping)
+    command = "ping"
+
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.verify.ping import run_ping
+
+        return await run_ping(context)
 
 
-async def orphans(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Orphans(Operation):
     """Embeddings without their owner and other broken vectors, with what the primary says of them."""
-    from storage_sync.verify.orphans import run_orphans
 
-    return await _one_shot("orphans", _looking(request), progress, cancel, run_orphans)
+    command = "orphans"
+
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.verify.orphans import run_orphans
+
+        return await run_orphans(context)
 
 
-def _looking(request: Request) -> Request:
-    """The same request for a command that changes nothing: it compares as a plan does."""
-    return replace(request, flags=request.flags | {"plan"})
-
-
-async def doctor(request: Request, progress: Progress = quiet, cancel: Cancel | None = None) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Doctor(Operation):
     """Each part by itself: configuration, state folder, cache file, primary; with the next step for each."""
-    from storage_sync.verify.doctor import run_doctor
 
-    return await _one_shot("doctor", _looking(request), progress, cancel, run_doctor)
+    command = "doctor"
 
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.verify.doctor import run_doctor
 
-async def mend(
-    command: str,
-    request: Request,
-    work: Work,
-    progress: Progress = quiet,
-    cancel: Cancel | None = None,
-    *,
-    copies: Copies | None = None,
-) -> Outcome:
-    """What an operator does beside a sync (`storage_sync.mend`); remembered unless the flag `plan` is there. `copies`:
-    those of the process that asks."""
-    recorded = "plan" not in request.flags
-    return await _one_shot(command, request, progress, cancel, work, recorded=recorded, copies=copies)
+        return await run_doctor(context)
 
 
-async def _one_shot(
-    command: str,
-    request: Request,
-    progress: Progress,
-    cancel: Cancel | None,
-    work: Work,
-    *,
-    recorded: bool = False,
-    copies: Copies | None = None,
-) -> Outcome:
-    session = Session(request.settings, request.token, copies)
-    last: list[Run] = []
+@dataclass(frozen=True, slots=True)
+class Recheck(Operation):
+    """Judge a held file by what is known; too frequent to be told as a run."""
 
-    def remember(run: Run) -> None:
-        last[:] = [run]
-        progress(run)
+    command = "recheck"
 
-    try:
-        outcome = await perform(session, command, request, remember, cancel or Cancel(), work)
-        return in_history(session, outcome, last[-1]) if recorded or command in RECORDED else outcome
-    finally:
-        await session.close()
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.verify.recheck import run_recheck
+
+        return await run_recheck(context)
 
 
-def in_history(session: Session, outcome: Outcome, run: Run) -> Outcome:
-    """The outcome, remembered in the history; a history that cannot be written is a warning."""
-    from storage_sync.reports.advice import to_json
-    from storage_sync.service.journal import Journal
+@dataclass(frozen=True, slots=True)
+class Peek(Operation):
+    """Look at the cache through a private copy."""
 
-    if session.settings.cache is None or not session.state.usable:
-        return outcome
-    warnings: list[str] = []
-    extra = dict(outcome.extra)
-    with Journal.open(session.state, warnings.append) as journal:
-        journal.record(outcome, run)
-        if outcome.command == "sync" and outcome.error is None:
-            extra["advice"] = to_json(journal.advice(session.settings))
-    return replace(outcome, extra=extra, warnings=(*outcome.warnings, *warnings))
+    command = "peek"
+
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.edits.peek import run_peek
+
+        return await run_peek(context)
 
 
-async def perform(
-    session: Session,
-    command: str,
-    request: Request,
-    progress: Progress,
-    cancel: Cancel,
-    work: Work,
-    unforeseen: Callable[[Exception], StorageSyncError] | None = None,
-) -> Outcome:
-    """Run `work` with retries and deadline on an open session; every error of ours becomes part of the Outcome.
+@dataclass(frozen=True, slots=True)
+class Undo(Operation):
+    """Take back a run; None: the newest one that changed the cache."""
 
-    `unforeseen`: makes one of every other; without it they are raised.
-    """
-    started = time.monotonic()
-    draft = Draft(command)
-    tracker = Tracker(new_run_id(), command, request.trigger, progress)
-    draft.run_id = tracker.run.id
-    context = Context(session, options_of(request), tracker, cancel, draft)
-    earlier = session.counters()
+    command = "undo"
+    planned = writes = True
+    level = 2
+    run_id: str | None = None
 
-    async def attempts() -> Outcome:
-        attempt, changes = 1, 0
-        while True:
-            try:
-                return await work(context)
-            except (PrimaryChanged, PrimarySchema):
-                # what was known of the primary was found out before it changed
-                if changes == CHANGES or not session.source.forget():
-                    raise
-                changes += 1
-                draft.retries += 1
-            except PrimaryUnavailable as error:
-                pause = _pause(attempt, error.retry_after)
-                if attempt >= request.max_attempts or pause > _patience(request.deadline, started):
-                    raise
-                draft.retries += 1
-                await asyncio.sleep(pause)
-                attempt += 1
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.edits.undo import run_undo
 
-    def where() -> str:
-        asking = tracker.run.step in ASKING
-        return f" while the primary was asked ({session.source.url})" if asking else ""
-
-    try:
-        async with _deadline(request.deadline, cancel, where):
-            outcome = await cancel.run(attempts())
-    except StorageSyncError as error:
-        outcome = draft.outcome(error)
-    except _native.NativeError as error:
-        outcome = draft.outcome(explain(error))
-    except OSError as error:
-        local = explain_system(error) or (unforeseen(error) if unforeseen is not None else None)
-        if local is None:
-            raise
-        outcome = draft.outcome(local)
-    except Exception as error:
-        if unforeseen is None:
-            raise
-        outcome = draft.outcome(unforeseen(error))
-    outcome = replace(
-        outcome,
-        transfer=session.counters().since(earlier, draft.retries),
-        seconds=replace(outcome.seconds, total=time.monotonic() - started),
-    )
-    result = outcome.error.message if outcome.error is not None else headline(outcome)
-    tracker.end(result, outcome.exit_code, failed=outcome.error is not None)
-    return outcome
+        return await run_undo(context, self.run_id)
 
 
-def _pause(attempt: int, retry_after: float | None) -> float:
-    """Seconds before the next try: full jitter, at most two, and never before the server wants to be asked."""
-    drawn = random.uniform(0, min(RETRY_MOST_S, 0.25 * 2.0**attempt))  # noqa: S311  (no secret)
-    return max(drawn, retry_after or 0.0)
+@dataclass(frozen=True, slots=True)
+class Restore(Operation):
+    """Restore quarantined rows by their numbers."""
+
+    command = "quarantine"
+    planned = writes = True
+    ids: tuple[int, ...]
+
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.edits.quarantine import run_restore
+
+        return await run_restore(context, self.ids)
 
 
-def _patience(deadline: float | None, started: float) -> float:
-    """Longest pause that a run makes: two seconds, or what is left of the time that it was given."""
-    return RETRY_MOST_S if deadline is None else max(RETRY_MOST_S, deadline - (time.monotonic() - started))
+@dataclass(frozen=True, slots=True)
+class Purge(Operation):
+    """Forget quarantined rows that are old; the cache is not written."""
+
+    command = "quarantine"
+    planned = True
+    level = 3
+
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.edits.quarantine import run_purge
+
+        return await run_purge(context)
 
 
-@asynccontextmanager
-async def _deadline(seconds: float | None, cancel: Cancel, where: Callable[[], str]) -> AsyncIterator[None]:
-    """DeadlineReached when the body takes longer; a commit that has begun is finished first. `where`: what it did."""
-    if seconds is None:
-        yield
-        return
-    reached = False
+@dataclass(frozen=True, slots=True)
+class Retry(Operation):
+    """Fetch rejected rows again. `ids`: `table/key` of each."""
 
-    def expire() -> None:
-        nonlocal reached
-        reached = True
-        cancel.ask("the deadline was reached")
+    command = "quarantine"
+    writes = judges = True
+    ids: tuple[str, ...]
 
-    timer = asyncio.get_running_loop().call_later(seconds, expire)
-    try:
-        yield
-    except Interrupted as error:
-        if reached:
-            raise DeadlineReached(f"gave up after {seconds:g} s{where()}; nothing was changed") from error
-        raise
-    finally:
-        timer.cancel()
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.edits.quarantine import run_retry
+
+        return await run_retry(context, self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineOrphans(Operation):
+    """Take broken embeddings out of the cache."""
+
+    command = "orphans"
+    planned = writes = True
+    level = 2
+    keys: tuple[str, ...]
+
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.edits.orphans import run_set_aside
+
+        return await run_set_aside(context, self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Expect(Operation):
+    """Mark broken embeddings as expected."""
+
+    command = "orphans"
+    keys: tuple[str, ...]
+    note: str = ""
+
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.edits.orphans import run_expect
+
+        return await run_expect(context, self.keys, self.note)
+
+
+@dataclass(frozen=True, slots=True)
+class Unexpect(Operation):
+    """Take that mark away."""
+
+    command = "orphans"
+    keys: tuple[str, ...]
+
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.edits.orphans import run_unexpect
+
+        return await run_unexpect(context, self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Detach(Operation):
+    """Take everything of this tool out of the cache."""
+
+    command = "detach"
+    planned = writes = True
+    level = 3
+
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.edits.detach import run_detach
+
+        return await run_detach(context)
+
+
+@dataclass(frozen=True, slots=True)
+class Compact(Operation):
+    """Give unused pages of the file back."""
+
+    command = "compact"
+    planned = writes = True
+
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.edits.detach import run_compact
+
+        return await run_compact(context)
+
+
+REGISTRY: tuple[type[Operation], ...] = (
+    Sync,
+    Deliver,
+    Stage,
+    Repair,
+    Rebuild,
+    Verify,
+    Diff,
+    Status,
+    Ping,
+    Orphans,
+    Doctor,
+    Recheck,
+    Peek,
+    Undo,
+    Restore,
+    Purge,
+    Retry,
+    QuarantineOrphans,
+    Expect,
+    Unexpect,
+    Detach,
+    Compact,
+)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from storage_sync.embeddings.words import Marks, Wanted
+from storage_sync.service.operations import Operation
 from storage_sync.values.errors import StorageSyncError, UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from storage_sync.embeddings.detail import Detail, Neighbours
     from storage_sync.embeddings.index import OrphanIndex, Tally
     from storage_sync.embeddings.query import View
+    from storage_sync.service.commands import (
+        ExportOrphans,
+        FindNeighbours,
+        QueryOrphans,
+        ResolveMarks,
+        ScanOrphans,
+        ShowOrphan,
+    )
     from storage_sync.service.question import Asked
     from storage_sync.sync.context import Context
     from storage_sync.values.answers import Exported
@@ -42,69 +50,75 @@ class Marked:
     reasons: Mapping[str, Tally]
 
 
-async def scan(asked: Asked) -> OrphanIndex | None:
-    """A new index; None when there is no cache file. StorageSyncError with what stopped it."""
-    from storage_sync.verify.orphans import scan_embeddings
+@dataclass(frozen=True, slots=True)
+class _Scan(Operation):
+    """Looks at every embedding, and puts the index into `found`."""
 
-    found: list[OrphanIndex | None] = []
+    command = "orphans"
+    found: list[OrphanIndex | None]
 
-    async def work(context: Context) -> Outcome:
-        found.append(await scan_embeddings(context))
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.verify.orphans import scan_embeddings
+
+        self.found.append(await scan_embeddings(context))
         return context.draft.outcome()
 
-    outcome = await asked.look("orphans", work)
+
+async def scan(_: ScanOrphans, asked: Asked) -> OrphanIndex | None:
+    """A new index; None when there is no cache file. StorageSyncError with what stopped it."""
+    scanned = _Scan([])
+    outcome = await asked.look(scanned)
     if outcome.error is not None:
         raise StorageSyncError(outcome.error.message, hint=outcome.error.hint)
-    return found[0]
+    return scanned.found[0]
 
 
-async def query(asked: Asked) -> View:
-    """Rows of `index` for `wanted`; UsageError for a filter that cannot be understood."""
+async def query(question: QueryOrphans, asked: Asked) -> View:
+    """Rows of the index as wanted; UsageError for a filter that cannot be understood."""
     from storage_sync.embeddings.query import select
 
-    return await asked.aside(select, _index(asked), _wanted(asked), time.time())
+    return await asked.aside(select, question.index, question.wanted, time.time())
 
 
-async def detail(asked: Asked) -> Detail:
-    """Facts of the row `number`."""
+async def detail(question: ShowOrphan, asked: Asked) -> Detail:
+    """Facts of one row."""
     from storage_sync.embeddings.detail import detail as facts
 
-    return await asked.aside(facts, _index(asked), _number(asked))
+    return await asked.aside(facts, question.index, _row(question))
 
 
-async def neighbours(asked: Asked) -> Neighbours:
-    """The nearest of the row `number`, once nothing else is asked for `REST_S`: every vector is read for it."""
+async def neighbours(question: FindNeighbours, asked: Asked) -> Neighbours:
+    """The nearest of one row, once nothing else is asked for `REST_S`: every vector is read for it."""
     from storage_sync.embeddings.detail import neighbours as nearest
 
-    index, number = _index(asked), _number(asked)
+    number = _row(question)
     await asyncio.sleep(REST_S)
-    return await asked.aside(nearest, index, number)
+    return await asked.aside(nearest, question.index, number)
 
 
-async def marked(asked: Asked) -> Marked:
-    """What `marks` mean on `index` now."""
-    return await asked.aside(resolve, _index(asked), _marks(asked), time.time())
+async def marked(question: ResolveMarks, asked: Asked) -> Marked:
+    """What the marks mean now."""
+    return await asked.aside(resolve, question.index, question.marks, time.time())
 
 
-async def export(asked: Asked) -> Exported:
-    """Write to `path` what is marked, or without marks all that `wanted` shows; `vectors`: with their numbers.
+async def export(question: ExportOrphans, asked: Asked) -> Exported:
+    """Write to a file what is marked, or without marks all that is shown.
 
     On a thread of its own: other questions do not wait for it. Given up with the question.
     """
     from storage_sync.embeddings.export import export as write
 
-    index, marks, with_vectors = _index(asked), _marks(asked), bool(asked.arguments.get("vectors"))
-    rows: Callable[[], list[int]]
-    if marks == Marks():
-        wanted = _wanted(asked)
-        rows = lambda: _shown(index, wanted)  # noqa: E731
-    else:
-        rows = lambda: list(resolve(index, marks, time.time()).numbers)  # noqa: E731
-    path, cancelled = str(asked.arguments.get("path", "")), threading.Event()
+    index, cancelled = question.index, threading.Event()
+
+    def work() -> Exported:
+        if question.marks == Marks():
+            rows = _shown(index, question.wanted)
+        else:
+            rows = list(resolve(index, question.marks, time.time()).numbers)
+        return write(index, rows, question.path, vectors=question.vectors, tell=asked.tell, cancelled=cancelled)
+
     try:
-        return await asyncio.to_thread(
-            lambda: write(index, rows(), path, vectors=with_vectors, tell=asked.tell, cancelled=cancelled)
-        )
+        return await asyncio.to_thread(work)
     finally:
         cancelled.set()
 
@@ -145,27 +159,8 @@ def _shown(index: OrphanIndex, wanted: Wanted) -> list[int]:
     return [row for row in view.order.tolist() if row >= 0]
 
 
-def _index(asked: Asked) -> OrphanIndex:
-    from storage_sync.embeddings.index import OrphanIndex
-
-    index = asked.arguments.get("index")
-    if not isinstance(index, OrphanIndex):
-        raise UsageError("nothing was scanned yet", hint="r scans the embeddings")
-    return index
-
-
-def _wanted(asked: Asked) -> Wanted:
-    wanted = asked.arguments.get("wanted")
-    return wanted if isinstance(wanted, Wanted) else Wanted()
-
-
-def _marks(asked: Asked) -> Marks:
-    marks = asked.arguments.get("marks")
-    return marks if isinstance(marks, Marks) else Marks()
-
-
-def _number(asked: Asked) -> int:
-    number = asked.arguments.get("number")
-    if not isinstance(number, int) or not 0 <= number < len(_index(asked)):
+def _row(question: ShowOrphan | FindNeighbours) -> int:
+    """UsageError for a row that the index does not have."""
+    if not 0 <= question.number < len(question.index):
         raise UsageError("there is no such row", hint="r scans the embeddings")
-    return number
+    return question.number

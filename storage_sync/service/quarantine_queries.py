@@ -6,7 +6,7 @@ See docs/console.md#screens.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +19,7 @@ from storage_sync.cache.copies import Copies
 from storage_sync.cache.kept import kept_files
 from storage_sync.cache.lease import cache_holders
 from storage_sync.config.settings import Settings
+from storage_sync.service.commands import ExportQuarantine, ExportRows, ListQuarantine
 from storage_sync.service.exports import export_rows
 from storage_sync.state.directory import StateDir
 from storage_sync.state.quarantine import DAY_S, SetAside
@@ -41,28 +42,22 @@ PAGE = 500
 _ANY_GENERATION = 1 << 62
 
 
-async def quarantine(asked: Asked) -> QuarantinePage:
-    """`first`, `count` (at most `PAGE`): which entries; `filter`: words that all must be there, `!word` must not,
-    `kind:` `table:` `key:` `reason:` `run:` look at one field. LocalIO when the state folder cannot be read."""
-    text = str(asked.arguments.get("filter", ""))
-    first = _number(asked.arguments.get("first"), 0, LIMIT * 4)
-    count = _number(asked.arguments.get("count"), PAGE, PAGE)
+async def quarantine(question: ListQuarantine, asked: Asked) -> QuarantinePage:
+    """`filter`: words that all must be there, `!word` must not, `kind:` `table:` `key:` `reason:` `run:` look at one
+    field. LocalIO when the state folder cannot be read."""
+    return await _paged(asked, question.filter, question.first, question.count)
+
+
+async def quarantine_export(question: ExportQuarantine, asked: Asked) -> Exported:
+    """Every entry that fits `filter`, as JSON lines in a new file in `folder`; UsageError when there is none."""
+    page = await _paged(asked, question.filter, 0, LIMIT * 4)
+    rows = tuple(asdict(entry) for entry in page.entries if entry.kind is not QuarantineKind.HEAD)
+    return await export_rows(ExportRows("quarantine", rows, question.folder), asked)
+
+
+async def _paged(asked: Asked, text: str, first: int, count: int) -> QuarantinePage:
     generation = asked.snapshot.cache.generation
     return await asked.aside(_page, asked.settings, asked.state, asked.copies, generation, text, first, count)
-
-
-async def quarantine_export(asked: Asked) -> Exported:
-    """Every entry that fits `filter`, as JSON lines in a new file in `folder`; UsageError when there is none."""
-    text = str(asked.arguments.get("filter", ""))
-    generation = asked.snapshot.cache.generation
-    page = await asked.aside(_page, asked.settings, asked.state, asked.copies, generation, text, 0, LIMIT * 4)
-    rows = [asdict(entry) for entry in page.entries if entry.kind is not QuarantineKind.HEAD]
-    told = {"name": "quarantine", "rows": rows, "folder": asked.arguments.get("folder")}
-    return await export_rows(replace(asked, arguments=told))
-
-
-def _number(value: object, usual: int, most: int) -> int:
-    return max(0, min(most, value)) if isinstance(value, int) else usual
 
 
 def _page(

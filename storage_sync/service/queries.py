@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from storage_sync import _native
 from storage_sync.cache.copies import Copies
@@ -17,6 +18,7 @@ from storage_sync.cache.explain import explain
 from storage_sync.config.settings import Settings
 from storage_sync.config.token import Token
 from storage_sync.service import (
+    commands,
     differences,
     exports,
     history_queries,
@@ -26,34 +28,34 @@ from storage_sync.service import (
     unfinished_builds,
 )
 from storage_sync.service import orphan_queries as embeddings
+from storage_sync.service.commands import Question
 from storage_sync.service.question import Asked
 from storage_sync.state.directory import StateDir
-from storage_sync.values.commands import Command
 from storage_sync.values.errors import StorageSyncError
-from storage_sync.values.events import Accepted, Answer, Event, Progressed, Refused
+from storage_sync.values.events import Answer, Event, Progressed, Refused
 from storage_sync.values.snapshot import Snapshot
 
-Question = Callable[[Asked], Awaitable[object]]
+Answering = Callable[[Any, Asked], Awaitable[object]]
 
-QUESTIONS: Mapping[str, Question] = {
-    "runs": history_queries.runs,
-    "run_detail": history_queries.run_detail,
-    "check_runs": history_queries.check_runs,
-    "run_rows": run_rows.run_rows,
-    "differences": differences.differences,
-    "export_rows": exports.export_rows,
-    "quarantine": quarantine_queries.quarantine,
-    "quarantine_export": quarantine_queries.quarantine_export,
-    "builds": unfinished_builds.builds,
-    "preview_settings": settings_editing.preview_settings,
-    "write_settings": settings_editing.write_settings,
-    "try_primary": settings_editing.try_primary,
-    "orphans_scan": embeddings.scan,
-    "orphans_query": embeddings.query,
-    "orphan_detail": embeddings.detail,
-    "orphan_neighbours": embeddings.neighbours,
-    "orphans_marked": embeddings.marked,
-    "orphans_export": embeddings.export,
+ANSWERING: Mapping[type[Question[object]], Answering] = {
+    commands.ListRuns: history_queries.runs,
+    commands.ShowRun: history_queries.run_detail,
+    commands.ListCheckRuns: history_queries.check_runs,
+    commands.ListChangedRows: run_rows.run_rows,
+    commands.CompareRows: differences.differences,
+    commands.ExportRows: exports.export_rows,
+    commands.ListQuarantine: quarantine_queries.quarantine,
+    commands.ExportQuarantine: quarantine_queries.quarantine_export,
+    commands.ListBuilds: unfinished_builds.builds,
+    commands.PreviewSettings: settings_editing.preview_settings,
+    commands.WriteSettings: settings_editing.write_settings,
+    commands.TryPrimary: settings_editing.try_primary,
+    commands.ScanOrphans: embeddings.scan,
+    commands.QueryOrphans: embeddings.query,
+    commands.ShowOrphan: embeddings.detail,
+    commands.FindNeighbours: embeddings.neighbours,
+    commands.ResolveMarks: embeddings.marked,
+    commands.ExportOrphans: embeddings.export,
 }
 
 
@@ -71,12 +73,13 @@ class Questions:
         self._emit = emit
         self._explained = explained
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="questions")
-        self._open: dict[str, _Open] = {}
+        self._open: dict[type[Question[object]], _Open] = {}
         self._given_up: set[int] = set()
 
     def ask(
         self,
-        command: Command,
+        number: int,
+        question: Question[object],
         *,
         settings: Settings,
         token: Token | None,
@@ -88,26 +91,24 @@ class Questions:
         loop = asyncio.get_running_loop()
 
         def tell(done: int, total: int) -> None:
-            loop.call_soon_threadsafe(self._progressed, Progressed(command.id, done, total))
+            loop.call_soon_threadsafe(self._progressed, Progressed(number, done, total))
 
-        asked = Asked(command.arguments, settings, token, state, snapshot, copies, self._thread, tell)
-        older = self._open.get(command.kind)
+        asked = Asked(settings, token, state, snapshot, copies, self._thread, tell)
+        older = self._open.get(type(question))
         if older is not None:
             older.task.cancel()
-        self._emit(Accepted(command.id))
-        task = asyncio.create_task(self._answer(command, asked))
-        self._open[command.kind] = _Open(command.id, task)
-        task.add_done_callback(lambda done: self._ended(command, done))
+        task = asyncio.create_task(self._answer(number, question, asked))
+        self._open[type(question)] = _Open(number, task)
+        task.add_done_callback(lambda done: self._ended(number, type(question), done))
 
-    def give_up(self, command: Command) -> None:
-        """`question`: number of one that is not wanted any more; it is refused, unless it has ended."""
-        found = self._numbered(command.arguments.get("question"))
+    def give_up(self, number: int) -> None:
+        """The question of this number is not wanted any more; it is refused, unless it has ended."""
+        found = self._numbered(number)
         if found is not None:
-            self._given_up.add(found.number)
+            self._given_up.add(number)
             found.task.cancel()
-        self._emit(Accepted(command.id))
 
-    def _numbered(self, number: object) -> _Open | None:
+    def _numbered(self, number: int) -> _Open | None:
         return next((one for one in self._open.values() if one.number == number), None)
 
     def _progressed(self, event: Progressed) -> None:
@@ -122,26 +123,26 @@ class Questions:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _answer(self, command: Command, asked: Asked) -> None:
+    async def _answer(self, number: int, question: Question[object], asked: Asked) -> None:
         try:
-            value = await QUESTIONS[command.kind](asked)
+            value = await ANSWERING[type(question)](question, asked)
         except _native.NativeError as error:
             known = explain(error)
-            self._emit(Refused(command.id, known.message, known.hint))
+            self._emit(Refused(number, known.message, known.hint))
         except StorageSyncError as error:
-            self._emit(Refused(command.id, error.message, error.hint))
+            self._emit(Refused(number, error.message, error.hint))
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this question and not the service
-            told = self._explained(command.kind, error)
-            self._emit(Refused(command.id, told.message, told.hint))
+            told = self._explained("a question", error)
+            self._emit(Refused(number, told.message, told.hint))
         else:
-            self._emit(Answer(command.id, value))
+            self._emit(Answer(number, value))
 
-    def _ended(self, command: Command, task: asyncio.Task[None]) -> None:
-        if self._numbered(command.id) is not None:
-            del self._open[command.kind]
-        given_up = command.id in self._given_up
-        self._given_up.discard(command.id)
+    def _ended(self, number: int, kind: type[Question[object]], task: asyncio.Task[None]) -> None:
+        if self._numbered(number) is not None:
+            del self._open[kind]
+        given_up = number in self._given_up
+        self._given_up.discard(number)
         if task.cancelled():
             # said here: one that is cancelled before its first step never runs
             reason = "given up; nothing is left of it" if given_up else "a newer question took its place"
-            self._emit(Refused(command.id, reason, ""))
+            self._emit(Refused(number, reason, ""))

@@ -1,9 +1,9 @@
-"""One question to the core, with what is needed to answer it."""
+"""What is needed to answer a question."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
@@ -13,8 +13,10 @@ from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.config.token import Token
 from storage_sync.reports.row_lines import Tell
-from storage_sync.service.operations import Work, mend
+from storage_sync.service.operations import Operation
+from storage_sync.service.performing import once
 from storage_sync.state.directory import StateDir
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome
 from storage_sync.values.snapshot import Snapshot
 
@@ -24,9 +26,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One question and its surroundings."""
+    """The surroundings of one question."""
 
-    arguments: Mapping[str, object]
     settings: Settings
     token: Token | None
     state: StateDir
@@ -42,7 +43,7 @@ class Asked:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.thread, lambda: function(*arguments, **named))
 
-    async def look(self, command: str, work: Work) -> Outcome:
-        """Perform `work` with stores of its own, as a command that changes nothing; StorageSyncError never."""
-        request = Request(self.settings, self.token, wait_s=0.0, max_attempts=1, flags=frozenset({"plan"}))
-        return await mend(command, request, work, copies=self.copies)
+    async def look(self, operation: Operation) -> Outcome:
+        """Perform what only looks, with stores of its own; StorageSyncError never."""
+        request = Request(self.settings, self.token, Options(wait_s=0.0), max_attempts=1)
+        return await once(operation, request, copies=self.copies)

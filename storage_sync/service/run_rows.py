@@ -12,6 +12,7 @@ from storage_sync.state.undo_log import FILE_NAME, Rejected, Step, UndoLog
 from storage_sync.values.answers import ChangedRow, ChangedRows
 
 if TYPE_CHECKING:
+    from storage_sync.service.commands import ListChangedRows
     from storage_sync.service.question import Asked
 
 PAGE_ROWS: Final = 200
@@ -21,12 +22,9 @@ WHOLE_FILE: Final = "this run replaced the whole file; its rows are not listed"
 TOO_MANY: Final = "this run changed more bytes than are kept"
 
 
-async def run_rows(asked: Asked) -> ChangedRows:
+async def run_rows(question: ListChangedRows, asked: Asked) -> ChangedRows:
     """`run_id`: which run; `first`, `limit`: the page. LocalIO when the log cannot be read."""
-    run_id = str(asked.arguments.get("run_id", ""))
-    first = int(str(asked.arguments.get("first", 0)))
-    limit = int(str(asked.arguments.get("limit", PAGE_ROWS)))
-    return await asked.aside(lambda: changed_rows(asked.state.folder, run_id, first, limit))
+    return await asked.aside(lambda: changed_rows(asked.state.folder, question.run_id, question.first, question.limit))
 
 
 def changed_rows(folder: Path, run_id: str, first: int = 0, limit: int = sys.maxsize) -> ChangedRows:

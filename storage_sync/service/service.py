@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -26,26 +26,26 @@ from storage_sync.primary.source import Fingerprint
 from storage_sync.reports import sentences
 from storage_sync.reports.budget import told as budget_told
 from storage_sync.reports.costs import busy_gap_s
-from storage_sync.service import snapshots
-from storage_sync.service.jobs import DELIVER, KINDS, RECHECK, STAGE, Job, request_flags, weighed, work_of
+from storage_sync.service import commands, snapshots
+from storage_sync.service.commands import Command
+from storage_sync.service.jobs import Job, weighed
 from storage_sync.service.journal import Journal, start_facts
 from storage_sync.service.monitor import Ears, Pulse
-from storage_sync.service.operations import perform, quiet
+from storage_sync.service.operations import Deliver, Peek, Recheck, Stage, Sync, Verify
+from storage_sync.service.performing import perform, quiet
 from storage_sync.service.publisher import Board
-from storage_sync.service.queries import QUESTIONS, Questions
+from storage_sync.service.queries import Questions
 from storage_sync.service.samples import EVERY_S, Samples
 from storage_sync.service.schedule import UNEXPLAINED_GAP_S, Due, Timing, Trigger, may_ask, within_rows
 from storage_sync.service.triggers import Agenda
 from storage_sync.service.unforeseen import Unforeseen
 from storage_sync.state.witness import read_witness
 from storage_sync.sync.cancel import Cancel
-from storage_sync.sync.context import Context
-from storage_sync.sync.plan import ADOPT
 from storage_sync.sync.session import Session
-from storage_sync.values.commands import Command
-from storage_sync.values.errors import CacheLocked, ConfigError, GuardStopped, StorageSyncError, UsageError
+from storage_sync.values.errors import CacheLocked, ConfigError, GuardStopped, InternalError, StorageSyncError
 from storage_sync.values.events import Accepted, Answer, ConfigChanged, Event, Refused, RunEnded, RunStarted
 from storage_sync.values.followed import Ending
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import CheckStatus, FileIdentity, HolderKind, LockHolder, Outcome, Transfer, Word
 from storage_sync.values.snapshot import (
     Budget,
@@ -153,18 +153,17 @@ class SyncService:
             finally:
                 await self._end([stopped, *tasks])
 
-    def submit(self, command: Command) -> None:
-        """Answered by events that carry the command's id."""
-        handler = self._handlers().get(command.kind)
-        if handler is None and command.kind in QUESTIONS:
-            handler = self._on_question
-        if handler is None:
-            self._board.event(Refused(command.id, f"the core knows no command {command.kind!r}", "this is a bug"))
-            return
+    def submit(self, number: int, command: Command[object]) -> None:
+        """Answered by events that carry the number."""
         try:
-            handler(command)
+            if isinstance(command, commands.Question):
+                self._ask(number, command)
+            else:
+                self._take(number, command)
         except StorageSyncError as error:
-            self._board.event(Refused(command.id, error.message, error.hint))
+            self._board.event(Refused(number, error.message, error.hint))
+        else:
+            self._board.event(Accepted(number))
 
     def request_stop(self) -> None:
         if self._cancel is not None:
@@ -184,85 +183,49 @@ class SyncService:
 
     # ------------------------------------------------------------------------------------------ commands
 
-    def _handlers(self) -> Mapping[str, Callable[[Command], None]]:
-        return {
-            "ping": self._on_ping,
-            "try_now": self._on_try_now,
-            "sync_now": self._on_sync_now,
-            "make_plan": self._on_make_plan,
-            "execute": self._on_execute,
-            "drop_plan": self._on_drop_plan,
-            "compare": lambda command: self._queue_for(command, Job("verify", Trigger.MANUAL)),
-            "validate": lambda command: self._queue_for(command, Job("verify", Trigger.MANUAL)),
-            "peek": lambda command: self._queue_for(command, Job("peek", Trigger.MANUAL)),
-            "expect": lambda command: self._queue_for(command, Job("expect", Trigger.MANUAL)),
-            "unexpect": lambda command: self._queue_for(command, Job("unexpect", Trigger.MANUAL)),
-            "retry": self._on_retry,
-            "cancel": self._on_cancel,
-            "give_up": self._questions.give_up,
-            "pause": self._on_pause,
-            "set_access": self._on_set_access,
-            "reload": self._on_reload,
-            "stop": lambda command: self.request_stop(),
-        }
+    def _take(self, number: int, command: Command[object]) -> None:
+        """StorageSyncError where it is refused."""
+        match command:
+            case commands.Do(operation):
+                if operation.planned:
+                    raise InternalError(f"{operation.command} needs a plan")
+                if operation.writes:
+                    self._require_write()
+                self._jobs.put_nowait(Job(operation, Trigger.MANUAL, command_id=number))
+            case commands.MakePlan(operation, options):
+                if not operation.planned:
+                    raise InternalError(f"{operation.command} has no plan")
+                self._jobs.put_nowait(Job(operation, Trigger.MANUAL, replace(options, plan_only=True), number))
+            case commands.Execute(plan_id, phrase):
+                self._jobs.put_nowait(replace(self._agreed(plan_id, phrase), command_id=number))
+            case commands.DropPlan():
+                self._plans = {}
+                # one that is still being made has no reader either
+                self._dropped = number
+                self._agenda.hold(0.0)
+            case commands.Cancel():
+                self._stop_run()
+            case commands.GiveUp(question):
+                self._questions.give_up(question)
+            case commands.TryNow():
+                self._try_now()
+            case commands.Pause(paused):
+                self._board.update(paused=paused)
+                self._board.log("info", "core", "scheduled syncs paused" if paused else "scheduled syncs go on")
+                self._agenda.ring()
+            case commands.SetAccess(access):
+                self._set_access(access)
+            case commands.Reload():
+                self._reload()
+                self._renew_token()
+                self._pulse.ping_now()
+            case _:
+                raise InternalError(f"the core knows no command {type(command).__name__}")
 
-    def _queue_for(self, command: Command, job: Job) -> None:
-        """Queue it for this command, with its arguments; UsageError where they do not fit."""
-        job = replace(job, command_id=command.id, arguments=job.arguments or command.arguments)
-        work_of(job)
-        self._jobs.put_nowait(job)
-        self._board.event(Accepted(command.id))
-
-    def _on_ping(self, command: Command) -> None:
-        self._board.event(Accepted(command.id))
-        self._pulse.ping_now()
-
-    def _on_try_now(self, command: Command) -> None:
-        """Do now what was waiting: the next ping, and a run if the schedule waits for a retry.
-
-        A renewed token is used, and a server that asked us to wait is asked: a person has decided so.
-        """
-        self._board.event(Accepted(command.id))
-        self._renew_token()
-        self._session.source.ask_now()
-        self._pulse.ping_now()
-        if not self._board.snapshot.paused:
-            self._agenda.note(manual_at=time.time())
-
-    def _on_sync_now(self, command: Command) -> None:
-        self._require_write(command)
-        self._queue_for(command, Job("sync", Trigger.MANUAL))
-
-    def _on_make_plan(self, command: Command) -> None:
-        kind = str(command.arguments.get("kind"))
-        if kind not in KINDS or not KINDS[kind].planned:
-            raise UsageError(f"there is no plan of the kind {kind!r}", hint="this is a bug")
-        self._queue_for(command, Job(kind, Trigger.MANUAL, frozenset({"plan"})))
-
-    def _on_execute(self, command: Command) -> None:
-        job = self._plans.get(str(command.arguments.get("plan_id")))
-        if job is None or job.plan is None:
-            raise GuardStopped("this plan is not known any more", hint="make a new one")
-        self._require_write(command)
-        phrase = job.plan.phrase
-        if phrase is not None and command.arguments.get("phrase") != phrase:
-            raise GuardStopped(f"this plan needs the typed name {phrase!r}", hint="type it")
-        self._queue_for(command, job)
-
-    def _on_drop_plan(self, command: Command) -> None:
-        """It is not being read any more; one that is still being made will not be."""
-        self._plans = {}
-        self._dropped = command.id
-        self._agenda.hold(0.0)
-        self._board.event(Accepted(command.id))
-
-    def _on_retry(self, command: Command) -> None:
-        self._require_write(command)
-        self._queue_for(command, Job("retry", Trigger.MANUAL))
-
-    def _on_question(self, command: Command) -> None:
+    def _ask(self, number: int, question: commands.Question[object]) -> None:
         self._questions.ask(
-            command,
+            number,
+            question,
             settings=self._settings,
             token=self._token,
             state=self._session.state,
@@ -270,39 +233,44 @@ class SyncService:
             snapshot=self._board.snapshot,
         )
 
-    def _on_cancel(self, command: Command) -> None:
+    def _agreed(self, plan_id: str, phrase: str) -> Job:
+        """The job of a plan that may run now."""
+        job = self._plans.get(plan_id)
+        plan = job.options.expected_plan if job is not None else None
+        if job is None or plan is None:
+            raise GuardStopped("this plan is not known any more", hint="make a new one")
+        self._require_write()
+        if plan.phrase is not None and phrase != plan.phrase:
+            raise GuardStopped(f"this plan needs the typed name {plan.phrase!r}", hint="type it")
+        return job
+
+    def _stop_run(self) -> None:
         if self._cancel is None:
-            self._board.event(Refused(command.id, "nothing is running", ""))
-        elif self._cancel.ask("cancelled by the operator"):
-            run = self._board.snapshot.run
-            if run is not None:
-                self._board.update(run=replace(run, cancel_asked_at=time.time()))
-            self._board.event(Accepted(command.id))
-        else:
-            self._board.event(Refused(command.id, "it is committing and ends in under 1 s", "wait for it"))
+            raise StorageSyncError("nothing is running", hint="")
+        if not self._cancel.ask("cancelled by the operator"):
+            raise StorageSyncError("it is committing and ends in under 1 s", hint="wait for it")
+        run = self._board.snapshot.run
+        if run is not None:
+            self._board.update(run=replace(run, cancel_asked_at=time.time()))
 
-    def _on_pause(self, command: Command) -> None:
-        paused = bool(command.arguments.get("paused", True))
-        self._board.update(paused=paused)
-        self._board.event(Accepted(command.id))
-        self._board.log("info", "core", "scheduled syncs paused" if paused else "scheduled syncs go on")
-        self._agenda.ring()
+    def _try_now(self) -> None:
+        """Do now what was waiting: the next ping, and a run if the schedule waits for a retry.
 
-    def _on_set_access(self, command: Command) -> None:
+        A renewed token is used, and a server that asked us to wait is asked: a person has decided so.
+        """
+        self._renew_token()
+        self._session.source.ask_now()
+        self._pulse.ping_now()
+        if not self._board.snapshot.paused:
+            self._agenda.note(manual_at=time.time())
+
+    def _set_access(self, wanted: Literal["ro", "rw"]) -> None:
         """Only what the settings allow: a console that was started read-only stays so."""
-        wanted = str(command.arguments.get("access"))
         if wanted == "rw" and self._settings.access == "read-only":
             raise StorageSyncError("the console was started read-only", hint="start it without --read-only")
         self._board.update(access=wanted)
-        self._board.event(Accepted(command.id))
         self._board.log("info", "core", f"access is now {wanted}")
         self._agenda.ring()
-
-    def _on_reload(self, command: Command) -> None:
-        self._reload()
-        self._renew_token()
-        self._pulse.ping_now()
-        self._board.event(Accepted(command.id))
 
     def _renew_token(self) -> None:
         """Read the token again where it is kept; one that cannot be read changes nothing."""
@@ -339,7 +307,7 @@ class SyncService:
             self._board.log("info", "config", f"now in effect: {', '.join(changed)}")
         self._agenda.ring()
 
-    def _require_write(self, command: Command) -> None:
+    def _require_write(self) -> None:
         if self._board.snapshot.access != "rw":
             raise StorageSyncError("the cache may only be looked at now", hint="W allows writes again")
 
@@ -372,7 +340,7 @@ class SyncService:
             if due is not None and due.at <= now:
                 job = self._job_for(due, now)
                 self._jobs.put_nowait(job)
-                if job.kind == RECHECK:
+                if isinstance(job.operation, Recheck):
                     self._agenda.note(file_changed_at=None, rechecked_at=now)
                 else:
                     # whatever else was waiting is answered by this run
@@ -389,12 +357,13 @@ class SyncService:
         past, writes = self._agenda.past, self._board.snapshot.access == "rw"
         if past.held and due.reason is not Trigger.MANUAL:
             judged = due.reason is Trigger.CACHE_CHANGED and self._session.known is not None
-            compares = STAGE if writes else "verify"
-            return Job(RECHECK if judged and not may_ask(past, now) else compares, due.reason)
+            compares = Stage() if writes else Verify()
+            return Job(Recheck() if judged and not may_ask(past, now) else compares, due.reason)
         if not writes:
-            return Job("verify", due.reason)
+            return Job(Verify(), due.reason)
         waits = self._board.snapshot.cache.waiting is not None and due.reason is not Trigger.MANUAL
-        return Job("sync", due.reason, self._flags(due) | (frozenset({DELIVER}) if waits else frozenset()))
+        repairs = self._configuration.unattended and self._settings.auto_repair
+        return Job(Deliver(repairs) if waits else Sync(repairs), due.reason, _options(due.reason))
 
     def _allowed(self, due: Due | None) -> Due | None:
         """Not before it fits into what may be copied and read; what a person asks for is not held back."""
@@ -443,7 +412,7 @@ class SyncService:
         while not self._stop.is_set():
             job = await self._jobs.get()
             try:
-                await (self._recheck(job) if job.kind == RECHECK else self._run_job(job))
+                await (self._recheck(job) if isinstance(job.operation, Recheck) else self._run_job(job))
             except Exception as error:  # noqa: BLE001 - whatever it is, it ends this job and not the service
                 self._give_up(job, error)
             self._agenda.ring()
@@ -451,7 +420,7 @@ class SyncService:
     def _give_up(self, job: Job, error: Exception) -> None:
         """What is done about a job failed in a way that nobody foresaw; the next one comes after a pause."""
         self._cancel = None
-        told = self._explained(job.kind, error)
+        told = self._explained(job.operation.command, error)
         self._board.log("fail", "core", told.message)
         self._board.unproven(told.message)
         self._agenda.ended(proof_at=None, failed=True)
@@ -467,9 +436,9 @@ class SyncService:
     async def _recheck(self, job: Job) -> None:
         """Judge the file by the last comparison. No run that anybody needs to hear of."""
         self._cancel = Cancel()
-        request = Request(settings=self._settings_now(), token=self._token, max_attempts=1, flags=request_flags(job))
+        request = Request(self._settings_now(), self._token, max_attempts=1)
         try:
-            outcome = await perform(self._session, job.kind, request, quiet, self._cancel, work_of(job))
+            outcome = await perform(self._session, job.operation, request, quiet, self._cancel)
         finally:
             self._cancel = None
         now = time.time()
@@ -496,23 +465,19 @@ class SyncService:
 
     async def _run_job(self, job: Job) -> None:
         self._cancel = Cancel()
-        if KINDS[job.kind].judges and not job.plans:
+        if job.operation.judges and not job.plans:
             self._agenda.note(asked_at=time.time())
         before: Fingerprint | None = None
         found = read_identity(self._session.cache_path)
-        request = Request(
-            settings=self._settings_now(),
-            token=self._token,
+        options = replace(
+            job.options,
             wait_s=5.0 if job.trigger is Trigger.MANUAL else 0.0,
-            max_attempts=1,
-            flags=request_flags(job),
-            trigger=str(job.trigger),
-            expected_plan=job.plan,
             rows_per_second=self._journal.rows_per_second() if self._journal is not None else None,
             free_since=self._pulse.free_since,
         )
-        kind = KINDS[job.kind]
-        title = f"{kind.command} plan" if job.plans else kind.command
+        request = Request(self._settings_now(), self._token, options, max_attempts=1, trigger=str(job.trigger))
+        command = job.operation.command
+        title = f"{command} plan" if job.plans else command
         started: list[str] = []
         noted: list[str] = []
 
@@ -520,28 +485,26 @@ class SyncService:
             if not started:
                 started.append(run.id)
                 self._board.event(RunStarted(run.id, run.kind, run.trigger))
-                self._board.log("info", kind.command, f"{run.id} {title} started ({run.trigger})")
+                self._board.log("info", command, f"{run.id} {title} started ({run.trigger})")
             for note in run.notes[len(noted) :]:
                 noted.append(note)
                 self._board.log("info", "core", note)
             self._board.update(run=run)
 
-        async def work(context: Context) -> Outcome:
+        async def look_first() -> None:
             nonlocal before
             # part of the run: a primary that does not answer holds it up, and a person can stop it
-            if DELIVER not in job.flags:
-                before = await self._pulse.fingerprint()
-            return await work_of(job)(context)
+            before = await self._pulse.fingerprint()
 
         try:
             outcome = await perform(
                 self._session,
-                kind.command,
+                job.operation,
                 request,
                 progress,
                 self._cancel,
-                work,
-                lambda error: self._explained(title, error),
+                first=None if isinstance(job.operation, Deliver) else look_first,
+                unforeseen=lambda error: self._explained(title, error),
             )
         finally:
             self._cancel = None
@@ -552,15 +515,15 @@ class SyncService:
 
     def _after(self, job: Job, outcome: Outcome, before: Fingerprint | None, found: FileIdentity | None) -> None:
         """`before`, `found`: the primary's fingerprint and the file's identity when the run began."""
-        kind = KINDS[job.kind]
+        kind = job.operation
         if job.plans and outcome.proposal is not None:
             snapshot = self._board.snapshot
             plan = weighed(job, outcome.proposal, snapshot.cache.counts, snapshot.profile)
             outcome = replace(outcome, proposal=plan)
             if job.command_id is None or job.command_id > self._dropped:
-                self._plans = {plan.id: replace(job, flags=job.flags - {"plan"}, plan=plan)}
+                self._plans = {plan.id: replace(job, options=replace(job.options, plan_only=False, expected_plan=plan))}
                 self._agenda.hold(time.time() + PLAN_READ_S)
-        elif job.plan is not None:
+        elif job.options.expected_plan is not None:
             self._agenda.hold(0.0)
         run = self._board.snapshot.run
         self._remember(job, outcome, run)
@@ -569,7 +532,7 @@ class SyncService:
         if outcome.proof is not None and kind.judges and not delivered:
             self._pulse.reached(outcome.followed.at if outcome.followed is not None else outcome.proof.at)
         lasting = outcome.error is not None and outcome.error.code in _LASTING and not _says_nothing(job, outcome)
-        compared = job.kind in ("verify", STAGE) and outcome.error is None
+        compared = isinstance(kind, Verify | Stage) and outcome.error is None
         if delivered:
             # what is proven is the primary of an earlier moment: whether it moved since is still the question
             self._pulse.delivered()
@@ -606,7 +569,7 @@ class SyncService:
         if self._journal is not None and run is not None and job.remembered:
             self._journal.record(outcome, run)
             self._show_reads()
-        if KINDS[job.kind].judges and not job.plans and outcome.followed is None:
+        if job.operation.judges and not job.plans and outcome.followed is None:
             read = "renewed" not in outcome.extra and sum(outcome.transfer.rows_read.values()) > 0
             self._agenda.note(read_rows=read)
 
@@ -687,17 +650,17 @@ class SyncService:
 
     def _show(self, job: Job, outcome: Outcome) -> None:
         """Everything that the end of an operation says about cache, freshness and checks."""
-        kind = KINDS[job.kind]
+        kind = job.operation
         if not job.plans:
             self._samples.changed(sum(sentences.sums(outcome.applied)))
         if self._journal is not None:
             self._board.update(history=self._journal.view())
-            if job.kind == "sync" and not job.plans:
+            if isinstance(kind, Sync | Deliver) and not job.plans:
                 self._board.update(advice=self._journal.advice(self._settings))
         recent = self._journal.recent if self._journal is not None else _nothing_recent
-        if job.kind == "peek":
+        if isinstance(kind, Peek):
             self._board.show(snapshots.peeked(self._board.snapshot, outcome, recent, time.time()))
-        judges = kind.judges and not (job.plans and job.kind == ADOPT)
+        judges = kind.judges and not (job.plans and job.options.adopt)
         if (judges or (kind.writes and not job.plans)) and not _says_nothing(job, outcome):
             self._board.show(snapshots.after(self._board.snapshot, outcome, recent, time.time()))
             self._board.judge(outcome.verdict, sentences.line(outcome, planned=job.plans))
@@ -732,17 +695,6 @@ class SyncService:
             # without digests of the server every row would have to come anyway
             follows=self._board.snapshot.primary.digest_function is not None,
         )
-
-    def _repairs(self) -> frozenset[str]:
-        wanted = self._configuration.unattended and self._settings.auto_repair
-        return frozenset({"repair"}) if wanted else frozenset()
-
-    def _flags(self, due: Due) -> frozenset[str]:
-        """What only grows old is made again as cheaply as it can be."""
-        if due.reason is Trigger.MOVED:
-            return self._repairs() | {"follow", "moved", "defer"}
-        renews = frozenset({"renew"}) if due.reason in (Trigger.INTERVAL, Trigger.STALENESS) else frozenset()
-        return self._repairs() | renews | {"estimate"}
 
     def _settings_now(self) -> Settings:
         """The settings with the access that the operator switched to."""
@@ -783,9 +735,16 @@ _LASTING = frozenset({"interrupted", "guard", "cache_damaged", "cache_foreign", 
 """Ends that another try would only repeat, until somebody decides or the file is another one."""
 
 
+def _options(reason: Trigger) -> Options:
+    """Of a scheduled sync: what only grows old is made again as cheaply as it can be."""
+    if reason is Trigger.MOVED:
+        return Options(follows=True, moved=True, proves=False)
+    return Options(renews=reason in (Trigger.INTERVAL, Trigger.STALENESS), estimates=True)
+
+
 def _outdated(job: Job, outcome: Outcome) -> bool:
     """The plan did not fit any more: that says something about the plan, nothing about the cache."""
-    return job.plan is not None and outcome.error is not None and outcome.error.code == "guard"
+    return job.options.expected_plan is not None and outcome.error is not None and outcome.error.code == "guard"
 
 
 def _says_nothing(job: Job, outcome: Outcome) -> bool:

@@ -21,6 +21,7 @@ from storage_sync.values.answers import PrimaryTried, SettingEdit, SettingsPrevi
 from storage_sync.values.errors import ConfigError, GuardStopped, LocalIO, UsageError
 
 if TYPE_CHECKING:
+    from storage_sync.service.commands import PreviewSettings, TryPrimary, WriteSettings
     from storage_sync.service.question import Asked
     from storage_sync.values.snapshot import ConfigView
 
@@ -30,19 +31,18 @@ TESTABLE = ("primary", "timeout_s")
 """Settings that a test of the connection takes before they are written."""
 
 
-async def preview_settings(asked: Asked) -> SettingsPreview:
-    """`edits`: SettingEdits. What the file would say; ConfigError when a value does not fit."""
-    return (await asked.aside(_prepare, asked.snapshot.config, asked.settings.profile, _edits(asked))).preview
+async def preview_settings(question: PreviewSettings, asked: Asked) -> SettingsPreview:
+    """What the file would say; ConfigError when a value does not fit."""
+    return (await asked.aside(_prepare, asked.snapshot.config, asked.settings.profile, question.edits)).preview
 
 
-async def write_settings(asked: Asked) -> SettingsWritten:
-    """`edits`, and `base` of the preview that somebody read. GuardStopped when the file is another one since."""
-    edits = _edits(asked)
-    base = str(asked.arguments.get("base", ""))
+async def write_settings(question: WriteSettings, asked: Asked) -> SettingsWritten:
+    """GuardStopped when the file is another one than that of the preview."""
+    edits = question.edits
 
     def work() -> SettingsWritten:
         prepared = _prepare(asked.snapshot.config, asked.settings.profile, edits)
-        if prepared.preview.base != base:
+        if prepared.preview.base != question.base:
             raise GuardStopped(f"{prepared.preview.file} has changed meanwhile; nothing was written", hint="look again")
         file = Path(prepared.preview.file)
         try:
@@ -54,13 +54,13 @@ async def write_settings(asked: Asked) -> SettingsWritten:
     return await asked.aside(work)
 
 
-async def try_primary(asked: Asked) -> PrimaryTried:
-    """`edits`: what is not written yet. Asks the primary with the token of this session; its errors as a sync's."""
+async def try_primary(question: TryPrimary, asked: Asked) -> PrimaryTried:
+    """Asks the primary with the token of this session; its errors as a sync's."""
     changes = {
         config_file.field_of(edit.key).name: convert(
             config_file.field_of(edit.key), edit.value, edit.key, text=edit.value is not None
         )
-        for edit in _edits(asked, needed=False)
+        for edit in question.edits
         if config_file.field_of(edit.key).name in TESTABLE
     }
     settings: Settings = msgspec.structs.replace(asked.settings, **changes)
@@ -85,15 +85,10 @@ class _Prepared:
     text: str
 
 
-def _edits(asked: Asked, *, needed: bool = True) -> tuple[SettingEdit, ...]:
-    edits = asked.arguments.get("edits") or ()
-    if not isinstance(edits, list | tuple) or (needed and not edits):
-        raise UsageError("nothing was edited", hint="enter edits a setting")
-    return tuple(edit for edit in edits if isinstance(edit, SettingEdit))
-
-
 def _prepare(view: ConfigView, profile: str, edits: tuple[SettingEdit, ...]) -> _Prepared:
     """Blocking: reads the file."""
+    if not edits:
+        raise UsageError("nothing was edited", hint="enter edits a setting")
     if not view.file:
         raise ConfigError("there is no configuration file", hint="storage-sync config init writes one")
     file = Path(view.file)

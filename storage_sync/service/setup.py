@@ -1,6 +1,6 @@
 """A core for the first start, when there is nothing to sync yet: it tries what a person typed, and saves it.
 
-It answers `try_settings` and `save_settings`, both with a `SetupForm` as `form`. Nothing is opened but what the form
+It answers `TrySettings` and `SaveSettings`. Nothing is opened but what the form
 names; the cache is only looked at from outside. A token is read to be tried, and never stored.
 """
 
@@ -18,9 +18,9 @@ from storage_sync.config import edit
 from storage_sync.config.load import Loaded, load_settings
 from storage_sync.config.settings import Settings
 from storage_sync.config.token import Token, read_token, token_is_exposed
+from storage_sync.service.commands import Command, SaveSettings, TrySettings
 from storage_sync.sync.session import Session
 from storage_sync.values.answers import SetupFinding, SetupForm, SetupSaved, SetupTried
-from storage_sync.values.commands import Command
 from storage_sync.values.errors import LocalIO, StorageSyncError, UsageError
 from storage_sync.values.events import Accepted, Answer, Event, Refused
 from storage_sync.values.snapshot import Snapshot
@@ -67,37 +67,31 @@ class FirstRunService:
     def request_stop(self) -> None:
         self._stop.set()
 
-    def submit(self, command: Command) -> None:
+    def submit(self, number: int, command: Command[object]) -> None:
         """A newer command takes the place of an older one."""
-        if command.kind not in ("try_settings", "save_settings"):
-            said = "there is no configuration yet"
-            self._emit(Refused(command.id, said, "set it up first, or F2 starts the demo"))
+        if not isinstance(command, TrySettings | SaveSettings):
+            self._emit(Refused(number, "there is no configuration yet", "set it up first, or F2 starts the demo"))
             return
         if self._task is not None:
             self._task.cancel()
-        self._emit(Accepted(command.id))
-        self._task = asyncio.create_task(self._answer(command))
+        self._emit(Accepted(number))
+        self._task = asyncio.create_task(self._answer(number, command))
 
-    async def _answer(self, command: Command) -> None:
-        form = command.arguments.get("form")
+    async def _answer(self, number: int, command: TrySettings | SaveSettings) -> None:
         try:
-            if not isinstance(form, SetupForm):
-                raise UsageError("nothing was typed", hint="fill in the form")
-            work = self._try if command.kind == "try_settings" else self._save
-            value = await work(form)
+            value = await self._done(command)
         except asyncio.CancelledError:
-            self._emit(Refused(command.id, "a newer one took its place", ""))
+            self._emit(Refused(number, "a newer one took its place", ""))
             raise
         except StorageSyncError as error:
-            self._emit(Refused(command.id, error.message, error.hint))
+            self._emit(Refused(number, error.message, error.hint))
         else:
-            self._emit(Answer(command.id, value))
+            self._emit(Answer(number, value))
 
-    async def _try(self, form: SetupForm) -> SetupTried:
-        return await try_form(form, self._surroundings)
-
-    async def _save(self, form: SetupForm) -> SetupSaved:
-        return await asyncio.to_thread(save_form, form, self._surroundings)
+    async def _done(self, command: TrySettings | SaveSettings) -> SetupTried | SetupSaved:
+        if isinstance(command, TrySettings):
+            return await try_form(command.form, self._surroundings)
+        return await asyncio.to_thread(save_form, command.form, self._surroundings)
 
 
 # ------------------------------------------------------------------------------------------------ try

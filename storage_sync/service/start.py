@@ -13,7 +13,8 @@ from storage_sync.cache.holders import describe, lock_holders
 from storage_sync.cache.lease import lease_holder
 from storage_sync.config.request import Request
 from storage_sync.service.journal import start_facts
-from storage_sync.service.operations import ASKING, Work, in_history, perform
+from storage_sync.service.operations import Operation
+from storage_sync.service.performing import ASKING, in_history, perform
 from storage_sync.service.schedule import Trigger
 from storage_sync.sync.cancel import Cancel
 from storage_sync.sync.context import Context
@@ -28,6 +29,19 @@ COMMAND = "exec"
 COMMIT_POLL_S = 0.005
 UNWIND_S = 0.03
 """After the deadline, to end what was begun; then it is left as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start(Operation):
+    """A sync before a program starts, at the latest until `ends` on the monotonic clock."""
+
+    command = COMMAND
+    planned = writes = judges = True
+    ends: float
+
+    async def run(self, context: Context) -> Outcome:
+        _refuse_held(context)
+        return await _when_alone(context, self.ends)
 
 
 @dataclass(slots=True)
@@ -51,10 +65,11 @@ class Startup:
         def remember(run: Run) -> None:
             runs[:] = [run]
 
-        request = replace(self.request, trigger=Trigger.START, quiet_s=0.0)
+        options = replace(self.request.options, quiet_s=0.0)
+        request = replace(self.request, options=options, trigger=Trigger.START)
         given = request.deadline if request.deadline is not None else math.inf
-        work = _work(time.monotonic() + given)
-        task = asyncio.ensure_future(perform(session, COMMAND, request, remember, self.cancel, work))
+        start = Start(time.monotonic() + given)
+        task = asyncio.ensure_future(perform(session, start, request, remember, self.cancel))
         self.left += [session, task]
         await asyncio.wait({task}, timeout=given + UNWIND_S if given < math.inf else None)
         while not task.done() and self.cancel.too_late:
@@ -64,14 +79,6 @@ class Startup:
         told = asdict(start_facts(outcome, time.monotonic() - self.began))
         outcome = replace(outcome, extra={**outcome.extra, "start": told})
         return in_history(session, outcome, runs[-1]) if runs else outcome
-
-
-def _work(ends: float) -> Work:
-    async def work(context: Context) -> Outcome:
-        _refuse_held(context)
-        return await _when_alone(context, ends)
-
-    return work
 
 
 async def _when_alone(context: Context, ends: float) -> Outcome:

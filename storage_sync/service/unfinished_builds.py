@@ -10,10 +10,11 @@ from storage_sync.recovery.rebuild import builds_beside
 from storage_sync.values.answers import UnfinishedBuild
 
 if TYPE_CHECKING:
+    from storage_sync.service.commands import ListBuilds
     from storage_sync.service.question import Asked
 
 
-async def builds(asked: Asked) -> tuple[UnfinishedBuild, ...]:
+async def builds(_: ListBuilds, asked: Asked) -> tuple[UnfinishedBuild, ...]:
     """Newest first. Whether one fits primary and settings is found out by the rebuild, which starts over if not."""
     return await asked.aside(_found, str(asked.settings.cache))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from storage_sync.values.errors import GuardStopped
 from storage_sync.values.next_step import NextStep
+from storage_sync.values.options import Consent
 
 FREE_LOSSES = 10
 """So many rows of a table, and of all, may always leave."""
@@ -47,12 +48,6 @@ class Facts:
     def total(self) -> Share:
         shares = self.tables.values()
         return Share(sum(share.lost for share in shares), sum(share.proven for share in shares))
-
-
-@dataclass(frozen=True, slots=True)
-class Consent:
-    adopt: bool = False
-    allow_shrink: bool = False
 
 
 def source_error(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from storage_sync.values.errors import GuardStopped
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import Plan, PlanRow, TableChange, error_value
 
 TYPED_ROWS = 100
@@ -14,8 +15,6 @@ TYPED_SHARE = 0.1
 ADOPT = "adopt"
 REPLACES = 3
 """Level of a plan that replaces everything, or cannot be taken back."""
-ALLOW_SHRINK = "allow_shrink"
-"""Flag of a request: the consent that lifts the guard against a primary that holds far fewer rows."""
 
 
 def make_plan(
@@ -65,7 +64,7 @@ def make_plan(
         level=level,
         phrase=phrase_for(level, changes, cached, profile),
         refusal=error_value(refusal) if refusal else None,
-        consent=ALLOW_SHRINK if refusal else "",
+        consent=NextStep.ALLOW_SHRINK if refusal else None,
         gone=gone,
     )
 

@@ -288,7 +288,7 @@ async def _decide(context: Context, comparison: Compared) -> Outcome:
     guards = await judged(context, comparison)
     if context.options.plan_only:
         proposal = _proposal(context, comparison, guards.refusal, guards.facts)
-        draft.proposal = replace(proposal, consent="") if guards.stepped_back is not None else proposal
+        draft.proposal = replace(proposal, consent=None) if guards.stepped_back is not None else proposal
     if guards.refusal is not None:
         raise guards.refusal
     _refuse_outdated_plan(context, comparison, guards.facts.lost)

@@ -25,11 +25,11 @@ from storage_sync.checks.checks import all_checks
 from storage_sync.sync.compare import Compared, compared, guard_first_contact, in_primary, known_log, project
 from storage_sync.sync.context import PAGE, Context, Projection
 from storage_sync.sync.decide import difference, judged, must_write
-from storage_sync.sync.guard import Consent
 from storage_sync.sync.inspection import Look, looked, marked_file_facts
 from storage_sync.sync.prove import check_scope, count, keep_known, make_proof, outside, proven
 from storage_sync.sync.table_counts import equal, pending_facts, table_changes
 from storage_sync.values.errors import CacheLocked, GuardStopped
+from storage_sync.values.options import Consent
 from storage_sync.values.outcome import Outcome, TableChange, Word
 
 

@@ -408,8 +408,8 @@ class Plan:
     phrase: str | None = None
     refusal: ErrorValue | None = None
     """Why a guard would stop it, if one would."""
-    consent: str = ""
-    """Argument with which the same kind of plan passes that guard; without a refusal: with which it passed."""
+    consent: NextStep | None = None
+    """With which the same kind of plan passes that guard; without a refusal: with which it passed."""
     gone: int = 0
     """Rows that would leave because the primary lost them or what they belong to."""
 

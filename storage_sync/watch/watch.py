@@ -24,12 +24,12 @@ from storage_sync.config.token import Token
 from storage_sync.reports.advice import advise, figures_of
 from storage_sync.reports.metric_facts import facts_of, seen_now
 from storage_sync.reports.metrics import Facts, render, write_textfile
+from storage_sync.service.commands import Command, Reload, TryNow
 from storage_sync.service.service import Configuration, SyncService
 from storage_sync.service.unforeseen import Unforeseen
 from storage_sync.state.directory import open_state_dir
 from storage_sync.state.history import History
 from storage_sync.sync.cancel import Cancel
-from storage_sync.values.commands import Command
 from storage_sync.values.errors import ConfigError, Interrupted
 from storage_sync.values.events import Event, RunEnded, RunStarted, StateChanged
 from storage_sync.values.outcome import ErrorValue, Outcome, Word
@@ -117,7 +117,9 @@ class Watcher:
                 if not at.local:
                     told = f"{at} can be reached from other machines, and answers all of them without a password"
                     self._say(Said(logging.WARNING, "watch", told))
-            stack.enter_context(_signals({signal.SIGHUP: partial(self._ask, "reload"), signal.SIGUSR1: self._sync_now}))
+            stack.enter_context(
+                _signals({signal.SIGHUP: partial(self._submit, Reload()), signal.SIGUSR1: self._sync_now})
+            )
             await stack.enter_async_context(_beside(self._pulse()))
             teller = await stack.enter_async_context(_beside(self._tell()))
             core = asyncio.create_task(self._service.run())
@@ -178,7 +180,7 @@ class Watcher:
         self._hand_on(_Told(outcome=outcome))
         if self._once_more:
             self._once_more = False
-            self._ask("try_now")
+            self._submit(TryNow())
 
     def _turn(self, new: Condition) -> None:
         old, self._condition = self._condition, new
@@ -215,10 +217,10 @@ class Watcher:
         if self._running:
             self._once_more = True
         else:
-            self._ask("try_now")
+            self._submit(TryNow())
 
-    def _ask(self, kind: str) -> None:
-        self._service.submit(Command(next(self._numbers), kind))
+    def _submit(self, command: Command[None]) -> None:
+        self._service.submit(next(self._numbers), command)
 
     # ---------------------------------------------------------------------------------- the world outside
 

@@ -13,7 +13,8 @@ import pytest
 from console.cli import main
 from storage_sync.config.request import Request
 from storage_sync.reports import status
-from storage_sync.service import operations
+from storage_sync.service import performing
+from storage_sync.service.operations import Operation
 from storage_sync.values.outcome import Outcome, Word
 
 
@@ -24,6 +25,7 @@ class Cli:
     capture: pytest.CaptureFixture[str]
     folder: Path
     requests: list[Request] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
 
     def run(self, *words: str) -> tuple[int, str, str]:
         code = main(list(words))
@@ -77,14 +79,14 @@ def core(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Callable[[Outcome | Excep
     """Let every operation of the core end in this outcome, or raise this."""
 
     def dictate(ending: Outcome | Exception) -> None:
-        async def operation(request: Request, progress: object, cancel: object) -> Outcome:
+        async def once(operation: Operation, request: Request, progress: object, cancel: object) -> Outcome:
             cli.requests.append(request)
+            cli.operations.append(operation)
             if isinstance(ending, Exception):
                 raise ending
             return ending
 
-        for name in ("sync", "verify", "diff", "status", "ping", "orphans", "doctor"):
-            monkeypatch.setattr(operations, name, operation, raising=False)
+        monkeypatch.setattr(performing, "once", once)
 
         def quick(request: Request) -> Outcome:
             cli.requests.append(request)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from console.cli.invocation import Invocation
+from storage_sync.service import performing
 from storage_sync.values import errors
 from storage_sync.values.outcome import ErrorValue, Outcome, Proof, TableCounts, Word
 from tests.cli.conftest import Cli
@@ -97,6 +98,8 @@ def test_a_token_is_in_no_output(
     secret.chmod(0o600)
     logger = logging.getLogger("storage_sync.test")
 
+    from storage_sync.service import performing
+
     class Leaky(errors.PrimaryRefused):
         def __init__(self) -> None:
             super().__init__(f"401 for {SECRET}", hint=f"not {SECRET}")
@@ -106,12 +109,10 @@ def test_a_token_is_in_no_output(
             except ValueError:
                 logger.exception("caught")
 
-    from storage_sync.service import operations
-
     async def leaky(*arguments: object) -> Outcome:
         raise Leaky
 
-    monkeypatch.setattr(operations, "sync", leaky)
+    monkeypatch.setattr(performing, "once", leaky)
     stores = ["--primary", "http://127.0.0.1:8160", "--cache", str(tmp_path / "c"), "--state-dir", str(tmp_path)]
     code, out, err = cli.run("sync", *stores, "--token-file", str(secret), *words)
     assert code == 4
@@ -151,13 +152,12 @@ def test_the_log_file_is_redacted_json(
     cli: Cli, core: Dictate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TURSO_AUTH_TOKEN", SECRET)
-    from storage_sync.service import operations
 
     async def talkative(*arguments: object) -> Outcome:
         logging.getLogger("storage_sync.sync").info("used %s", SECRET, extra={"sync_id": "s-1"})
         return Outcome("sync", Word.IN_SYNC, 0)
 
-    monkeypatch.setattr(operations, "sync", talkative)
+    monkeypatch.setattr(performing, "once", talkative)
     log = tmp_path / "x.log"
     code, out, err = cli.run("sync", *cli.stores, "--log-file", str(log), "--log-format", "json", "--json")
     assert (code, err) == (0, "")

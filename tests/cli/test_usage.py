@@ -13,6 +13,8 @@ import pytest
 from console.cli import main
 from console.cli.commands import storage_sync
 from storage_sync import __version__, _native
+from storage_sync.service.operations import Diff, Status, Sync, Verify
+from storage_sync.values.options import USUAL, Options
 from storage_sync.values.part import Part
 from tests.cli.conftest import Cli
 
@@ -117,30 +119,31 @@ def test_each_option_reaches_its_setting(cli: Cli) -> None:
     settings = request.settings
     assert (settings.sync_patterns, settings.sync_embeddings, settings.lock_ok) == (False, False, True)
     assert (settings.timeout_s, settings.batch_size) == (3.0, 9)
-    assert (request.wait_s, request.deadline, request.max_attempts) == (1.5, 8.0, 4)
-    assert request.flags == {"full", "allow_shrink", "adopt", "strict", "repair", "estimate"}
+    assert (request.options.wait_s, request.deadline, request.max_attempts) == (1.5, 8.0, 4)
+    assert request.options == Options(wait_s=1.5, full=True, allow_shrink=True, adopt=True, strict=True, estimates=True)
+    assert cli.operations[-1] == Sync(repairs=True)
     assert (cli.folder / "m.prom").exists()
 
 
-def test_flags_of_the_other_commands(cli: Cli) -> None:
-    for words, flags in (
-        (["verify"], set()),
-        (["verify", "--quick"], set()),
-        (["verify", "--deep"], {"deep"}),
-        (["diff", "--keys"], {"keys"}),
-        (["sync", "--plan"], {"plan", "estimate"}),
-        (["status", "--check"], {"check"}),
+def test_options_of_the_other_commands(cli: Cli) -> None:
+    for words, operation, options in (
+        (["verify"], Verify(), USUAL),
+        (["verify", "--quick"], Verify(), USUAL),
+        (["verify", "--deep"], Verify(deep=True), USUAL),
+        (["diff", "--keys"], Diff(keys_only=True), USUAL),
+        (["sync", "--plan"], Sync(), Options(plan_only=True, estimates=True)),
+        (["status", "--check"], Status(), USUAL),
     ):
         cli.json(*words, *cli.stores)
-        assert cli.requests[-1].flags == flags
+        assert (cli.operations[-1], cli.requests[-1].options) == (operation, options)
 
 
 def test_a_part_of_the_rows_reaches_the_core(cli: Cli) -> None:
     cli.json("verify", "--subset", "2/7", "--deep", *cli.stores)
-    assert cli.requests[-1].part == Part(2, 7)
-    assert cli.requests[-1].flags == {"deep"}
+    assert cli.requests[-1].options.part == Part(2, 7)
+    assert cli.operations[-1] == Verify(deep=True)
     cli.json("verify", *cli.stores)
-    assert cli.requests[-1].part is None
+    assert cli.requests[-1].options.part is None
 
 
 @pytest.mark.parametrize(
@@ -203,7 +206,7 @@ def test_nothing_configured_says_what_to_do(cli: Cli, words: list[str]) -> None:
 def test_without_a_command_and_a_terminal_it_is_status(cli: Cli) -> None:
     code, _ = cli.json(*cli.stores)
     assert code == 0
-    assert cli.requests[-1].flags == frozenset()
+    assert cli.operations == []
 
 
 @pytest.mark.parametrize(

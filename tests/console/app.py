@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from textual.pilot import Pilot
 
@@ -13,6 +14,7 @@ from console.app.app import Console
 from console.views.themes import Colors
 from console.views.ui_settings import Clock, UiSettings
 from storage_sync.embeddings.index import OrphanIndex
+from storage_sync.service.commands import Command
 from storage_sync.values.events import Answer
 from tests.support.scenes import orphans, snapshots
 from tests.support.scenes.snapshots import Scene
@@ -93,13 +95,13 @@ async def answer_orphans(
     while open_ := [one for one in bridge.asked if one.kind in orphans.KINDS and one.id not in told]:
         for command in open_:
             told.add(command.id)
-            bridge.post(Answer(command.id, orphans.answer(command.kind, command.arguments, made)))
+            bridge.post(Answer(command.id, orphans.answer(command.command, made)))
         await settle(app, pilot)
 
 
-def asked(bridge: ScriptedBridge) -> list[tuple[str, dict[str, object]]]:
+def asked(bridge: ScriptedBridge) -> list[Command[Any]]:
     """Commands that were sent."""
-    return [(command.kind, dict(command.arguments)) for command in bridge.asked]
+    return [one.command for one in bridge.asked]
 
 
 def screen_text(app: Console) -> str:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import Any
 
 from textual.pilot import Pilot
 from textual.widgets._toast import Toast
@@ -13,17 +14,45 @@ from textual.widgets._toast import Toast
 from console.app.app import Console
 from console.keys.table import KEYS
 from storage_sync.embeddings.index import OrphanIndex
+from storage_sync.service.commands import (
+    Command,
+    DropPlan,
+    ListBuilds,
+    ListChangedRows,
+    ListCheckRuns,
+    ListQuarantine,
+    ListRuns,
+    ShowRun,
+)
 from storage_sync.values.events import Answer, Event, Progressed, Refused
 from storage_sync.values.outcome import Plan
 from tests.console.app import FakeClock, console, live, screen_text, settle
+from tests.support import scripted_bridge
 from tests.support.scenes import answers as scene_answers
 from tests.support.scenes import orphans, snapshots
 from tests.support.scenes.snapshots import Scene
 from tests.support.scripted_bridge import ScriptedBridge
 from widgets.key_bar import KeyBar
 
-Asked = tuple[str, Mapping[str, object]]
-LOOKS = frozenset({"runs", "run_detail", "run_rows", "check_runs", "quarantine", "builds", "drop_plan", *orphans.KINDS})
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """Any command of a kind."""
+
+    kind: type[object]
+
+
+Asked = Command[Any] | Some
+
+
+def kind_of(asked: Asked) -> type[object]:
+    """What it asks for."""
+    return asked.kind if isinstance(asked, Some) else scripted_bridge.kind_of(asked)
+
+
+LOOKS = frozenset(
+    {ListRuns, ShowRun, ListChangedRows, ListCheckRuns, ListQuarantine, ListBuilds, DropPlan, *orphans.KINDS}
+)
 """Questions that a screen asks by itself; a path names those that it is about."""
 SILENT = object()
 """An answer that does not come."""
@@ -60,8 +89,8 @@ class Path:
     press: tuple[str, ...]
     go: tuple[str, ...] = ()
     scene: str | Scene = "stale"
-    answers: Mapping[str, object] = field(default_factory=dict)
-    then: Mapping[str, object] = field(default_factory=dict)
+    answers: Mapping[type[object], object] = field(default_factory=dict)
+    then: Mapping[type[object], object] = field(default_factory=dict)
     asks: tuple[Asked, ...] = ()
     shows: tuple[str, ...] = ()
     hides: tuple[str, ...] = ()
@@ -106,7 +135,7 @@ class Here:
     bridge: ScriptedBridge
     pilot: Pilot[int]
     clock: FakeClock
-    answers: Mapping[str, object]
+    answers: Mapping[type[object], object]
     told: int = 0
 
     @property
@@ -141,27 +170,27 @@ class Here:
             return
         await settle(self.app, self.pilot)
         while self.told < len(self.bridge.asked):
-            command = self.bridge.asked[self.told]
+            asked = self.bridge.asked[self.told]
             self.told += 1
-            value = self.value(command.kind, command.arguments)
+            value = self.value(asked)
             if value is not SILENT:
-                self.bridge.post(said(command.id, value))
+                self.bridge.post(said(asked.id, value))
                 await settle(self.app, self.pilot)
 
-    def value(self, kind: str, arguments: Mapping[str, object]) -> object:
-        if kind in self.answers:
-            given = self.answers[kind]
-            return given(arguments) if callable(given) else given
-        if kind in orphans.KINDS:
-            return orphans.answer(kind, arguments, embeddings())
-        found = scene_answers.answer(kind, arguments)
+    def value(self, asked: scripted_bridge.Asked) -> object:
+        if asked.kind in self.answers:
+            given = self.answers[asked.kind]
+            return given(asked.command) if callable(given) else given
+        if asked.kind in orphans.KINDS:
+            return orphans.answer(asked.command, embeddings())
+        found = scene_answers.answer(asked.command)
         return SILENT if found is None else found
 
     def asked(self, since: int, named: Sequence[Asked] = ()) -> list[Asked]:
         """What was asked, without the looks that nobody named."""
-        kinds = {kind for kind, _ in named}
-        asked = [(command.kind, dict(command.arguments)) for command in self.bridge.asked[since:]]
-        return [one for one in asked if one[0] not in LOOKS or one[0] in kinds]
+        kinds, some = {kind_of(one) for one in named}, {one.kind for one in named if isinstance(one, Some)}
+        asked = [one for one in self.bridge.asked[since:] if one.kind not in LOOKS or one.kind in kinds]
+        return [Some(one.kind) if one.kind in some else one.command for one in asked]
 
 
 @asynccontextmanager

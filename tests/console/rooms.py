@@ -5,11 +5,10 @@ from __future__ import annotations
 from textual.pilot import Pilot
 
 from console.app.app import Console
-from storage_sync.values.commands import Command
 from storage_sync.values.events import Answer, Refused
 from tests.console.app import settle
 from tests.support.scenes import answers
-from tests.support.scripted_bridge import ScriptedBridge
+from tests.support.scripted_bridge import Asked, ScriptedBridge
 
 
 async def answered(app: Console, bridge: ScriptedBridge, pilot: Pilot[int], done: int = 0) -> int:
@@ -28,6 +27,6 @@ def answer_all(bridge: ScriptedBridge, done: int = 0) -> int:
     return len(bridge.asked)
 
 
-def answer(command: Command) -> Answer | Refused:
-    value = answers.answer(command.kind, command.arguments)
-    return Refused(command.id, "nobody answers this", "") if value is None else Answer(command.id, value)
+def answer(asked: Asked) -> Answer | Refused:
+    value = answers.answer(asked.command)
+    return Refused(asked.id, "nobody answers this", "") if value is None else Answer(asked.id, value)

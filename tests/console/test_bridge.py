@@ -14,7 +14,8 @@ import pytest
 from console.link.bridge import EVENTS_KEPT, LINES_A_TICK, Emit, Mailbox, Publish, ThreadBridge
 from console.views.verdict import verdict
 from storage_sync.files.report import write_report
-from storage_sync.values.commands import Command
+from storage_sync.service.commands import Command, MakePlan, TryNow
+from storage_sync.service.operations import Sync
 from storage_sync.values.events import Accepted, Answer, CoreDied, Event, LogLine, Refused
 from tests.support.scenes import snapshots
 from tests.support.scripted_bridge import ScriptedBridge
@@ -34,7 +35,7 @@ class Core:
         self.publish = publish
         self.emit = emit
         self.body = body
-        self.commands: list[Command] = []
+        self.commands: list[tuple[int, Command[object]]] = []
         self.thread = threading.current_thread()
         self.running = threading.Event()
         self.heard = threading.Event()
@@ -47,9 +48,9 @@ class Core:
         self.running.set()
         await self._stop.wait()
 
-    def submit(self, command: Command) -> None:
-        self.commands.append(command)
-        self.emit(Accepted(command.id))
+    def submit(self, number: int, command: Command[object]) -> None:
+        self.commands.append((number, command))
+        self.emit(Accepted(number))
         self.heard.set()
 
     def request_stop(self) -> None:
@@ -98,14 +99,13 @@ def test_nothing_is_made_before_start() -> None:
 
 def test_commands_reach_the_core_in_order_even_before_it_is_there() -> None:
     started = Started()
-    first = started.bridge.submit("ping")
+    first = started.bridge.submit(TryNow())
     core = started.start()
     assert core.heard.wait(WAIT_S)
     core.heard.clear()
-    second = started.bridge.submit("make_plan", kind="sync")
+    second = started.bridge.submit(MakePlan(Sync()))
     assert core.heard.wait(WAIT_S)
-    assert [(command.id, command.kind) for command in core.commands] == [(first, "ping"), (second, "make_plan")]
-    assert dict(core.commands[1].arguments) == {"kind": "sync"}
+    assert core.commands == [(first, TryNow()), (second, MakePlan(Sync()))]
     assert started.bridge.drain() == [Accepted(first), Accepted(second)]
     assert started.bridge.stop(WAIT_S)
 
@@ -170,7 +170,7 @@ def test_a_core_that_cannot_be_made_dies_too() -> None:
     bridge.start()
     bridge.stop(WAIT_S)
     assert bridge.drain() == [CoreDied("ImportError: no module named storage_sync._native")]
-    number = bridge.submit("ping")
+    number = bridge.submit(TryNow())
     refused = bridge.drain()
     assert [event.command_id for event in refused if isinstance(event, Refused)] == [number]
 
@@ -253,5 +253,5 @@ def test_a_flood_leaves_the_newest_lines() -> None:
 def test_a_script_shows_its_snapshots_in_turn_and_keeps_the_last() -> None:
     bridge = ScriptedBridge([replace(SNAPSHOT, seq=number) for number in (1, 2)])
     assert [snapshot.seq for snapshot in (bridge.latest(), bridge.latest(), bridge.latest()) if snapshot] == [1, 2, 2]
-    assert bridge.submit("ping") == 1
-    assert bridge.asked[0].kind == "ping"
+    assert bridge.submit(TryNow()) == 1
+    assert bridge.asked[0].kind is TryNow

@@ -10,7 +10,9 @@ from textual.widgets import Input
 from console.app.app import Console
 from console.dialogs.note import NoteDialog
 from console.dialogs.plan import PlanDialog
-from tests.console.app import answer_orphans, asked, console, live, settle
+from storage_sync.service.commands import MakePlan, Pause, SetAccess
+from storage_sync.service.operations import Verify
+from tests.console.app import answer_orphans, console, live, settle
 from tests.support.scripted_bridge import ScriptedBridge
 
 COMMANDS = "sRvVPWq1dA"
@@ -27,8 +29,8 @@ async def burst(app: Console, pilot: Pilot[int], signs: str) -> None:
     await settle(app, pilot)
 
 
-def commands(bridge: ScriptedBridge) -> list[str]:
-    return [kind for kind, _ in asked(bridge) if kind in {"make_plan", "validate", "pause", "set_access"}]
+def commands(bridge: ScriptedBridge) -> list[type[object]]:
+    return [one.kind for one in bridge.asked if one.kind in {MakePlan, Verify, Pause, SetAccess}]
 
 
 @pytest.mark.parametrize("screen", ["2", "3", "4", "5"])
@@ -86,4 +88,4 @@ async def test_a_name_typed_at_once_with_its_key_starts_nothing() -> None:
     async with live(app, size=(100, 30)) as pilot:
         await burst(app, pilot, "Rprod-eu")
         assert isinstance(app.screen, PlanDialog)
-        assert commands(bridge) == ["make_plan"]
+        assert commands(bridge) == [MakePlan]

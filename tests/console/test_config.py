@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -13,6 +12,7 @@ from console.app.app import Console
 from console.dialogs.ask import AskDialog
 from console.screens.settings import ConfigScreen
 from console.views.ui_settings import UiSettings, ui_in_effect
+from storage_sync.service.commands import ExportRows, PreviewSettings, Reload, TryPrimary, WriteSettings
 from storage_sync.values.answers import PrimaryTried, SettingEdit, SettingsPreview
 from storage_sync.values.events import Answer, ConfigChanged, Refused
 from storage_sync.values.snapshot import ConfigView, Setting
@@ -53,8 +53,8 @@ async def typed(pilot: Pilot[int], screen: ConfigScreen, text: str) -> None:
     await pilot.press(*text, "enter")
 
 
-def kinds(bridge: ScriptedBridge) -> list[str]:
-    return [kind for kind, _ in asked(bridge)]
+def kinds(bridge: ScriptedBridge) -> list[type[object]]:
+    return [one.kind for one in bridge.asked]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -126,8 +126,9 @@ async def test_the_url_of_a_notice_is_typed_anew_and_never_shown() -> None:
         assert "T0PSECRET" not in screen_text(app)
         assert "changed, hidden" in screen_text(app)
         await pilot.press("w")
-        edits: Any = asked(bridge)[-1][1]["edits"]
-        assert edits == (SettingEdit("notify.url", "https://hooks.example.com/T0PSECRET"),)
+        preview = asked(bridge)[-1]
+        assert isinstance(preview, PreviewSettings)
+        assert preview.edits == (SettingEdit("notify.url", "https://hooks.example.com/T0PSECRET"),)
 
 
 async def test_w_shows_the_diff_and_writes_only_after_yes() -> None:
@@ -146,7 +147,7 @@ async def test_w_shows_the_diff_and_writes_only_after_yes() -> None:
         assert app.focused.id == "cancel"
         await pilot.press("enter")
         await settle(app, pilot)
-        assert kinds(bridge) == ["preview_settings"]
+        assert kinds(bridge) == [PreviewSettings]
         assert "1 unsaved" in screen_text(app)
 
         await pilot.press("w")
@@ -154,12 +155,10 @@ async def test_w_shows_the_diff_and_writes_only_after_yes() -> None:
         await settle(app, pilot)
         await pilot.press("right", "enter")
         await settle(app, pilot)
-        kind, arguments = asked(bridge)[-1]
-        assert kind == "write_settings"
-        assert arguments == {"edits": (SettingEdit("batch_size", "75"),), "base": "9f3a"}
+        assert asked(bridge)[-1] == WriteSettings((SettingEdit("batch_size", "75"),), "9f3a")
         answer_all(bridge, 2)
         await settle(app, pilot)
-        assert kinds(bridge)[-1] == "reload"
+        assert kinds(bridge)[-1] is Reload
         assert "unsaved" not in screen_text(app)
 
 
@@ -185,8 +184,9 @@ async def test_an_empty_text_takes_a_setting_out_of_the_file() -> None:
         screen = await opened(app, pilot, "j", "enter")
         screen.entry.value = ""
         await pilot.press("enter", "w")
-        edits: Any = asked(bridge)[-1][1]["edits"]
-        assert edits == (SettingEdit("interval_s", None),)
+        preview = asked(bridge)[-1]
+        assert isinstance(preview, PreviewSettings)
+        assert preview.edits == (SettingEdit("interval_s", None),)
         await settle(app, pilot)
         assert "taken out of the file" in screen_text(app)
 
@@ -195,7 +195,7 @@ async def test_c_tests_the_connection_with_unsaved_edits() -> None:
     app, bridge = console(scene_with())
     async with live(app, size=(100, 30), notifications=True) as pilot:
         await opened(app, pilot, "c")
-        assert kinds(bridge) == ["try_primary"]
+        assert kinds(bridge) == [TryPrimary]
         assert "asking the primary" in screen_text(app)
         tried = PrimaryTried("libsql://memory-prod.turso.io", 44.0, NASTY, "sha3", "0.1.47", "env")
         bridge.post(Answer(bridge.asked[-1].id, tried))
@@ -224,9 +224,9 @@ async def test_y_copies_and_e_exports() -> None:
     async with live(app) as pilot:
         await opened(app, pilot, "y", "e")
         assert app.clipboard == "batch_size = 100"
-        kind, arguments = asked(bridge)[-1]
-        rows: Any = arguments["rows"]
-        assert (kind, arguments["name"], len(rows)) == ("export_rows", "settings", len(ROWS))
+        export = asked(bridge)[-1]
+        assert isinstance(export, ExportRows)
+        assert (export.name, len(export.rows)) == ("settings", len(ROWS))
 
 
 async def test_a_broken_file_is_said_with_its_line() -> None:

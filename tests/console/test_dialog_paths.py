@@ -18,11 +18,28 @@ from console import dialogs
 from console.app.app import DEMO_ASKED, SET_UP
 from console.dialogs import dialog
 from console.dialogs.plan import PlanDialog
+from storage_sync.service.commands import (
+    Cancel,
+    Do,
+    DropPlan,
+    Execute,
+    ExportOrphans,
+    ExportRows,
+    GiveUp,
+    MakePlan,
+    Reload,
+    SaveSettings,
+    SetAccess,
+    TrySettings,
+    WriteSettings,
+)
+from storage_sync.service.operations import Expect, Rebuild, Sync, Undo
 from storage_sync.values.answers import Exported, SetupSaved, SetupTried
 from storage_sync.values.events import Answer, CoreDied, Progressed, RunEnded
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.snapshot import Snapshot
-from tests.console.paths import SILENT, Asked, Here, No, Path, opened, plan_for, scene_of
+from tests.console.paths import SILENT, Asked, Here, No, Path, Some, kind_of, opened, plan_for, scene_of
 from tests.console.test_flows import outcome_of
 from tests.console.test_key_paths import EDITED, EDITS, KEY, LOOKING, PLANNED, setup
 from tests.console.test_pilot import GUARD
@@ -64,10 +81,10 @@ def by(*go: str, scene: object = "stale", **more: object) -> Path:
     return Path("", "opens", (), go=go, scene=scene, **more)  # type: ignore[arg-type]
 
 
-DROP: tuple[Asked, ...] = (("drop_plan", {}),)
-NAMED = {"make_plan": plan_for(level=3, phrase="prod-eu")}
-EXECUTED: Asked = ("execute", {"plan_id": "p-7f30", "phrase": ""})
-SAVED: Asked = ("export_rows", ANY)
+DROP: tuple[Asked, ...] = (DropPlan(),)
+NAMED: dict[type[object], object] = {MakePlan: plan_for(level=3, phrase="prod-eu")}
+EXECUTED: Asked = Execute("p-7f30", "")
+SAVED: Asked = Some(ExportRows)
 TRIED = SetupTried(FORM, ())
 LEFT = "OrphansScreen"
 DIALOGS = (
@@ -77,7 +94,7 @@ DIALOGS = (
         "AskDialog",
         "stay",
         ("stay", "write"),
-        {"stay": Does(), "write": Does(asks=(("set_access", {"access": "rw"}),))},
+        {"stay": Does(), "write": Does(asks=(SetAccess("rw"),))},
     ),
     Dialog(
         "Quit",
@@ -88,7 +105,7 @@ DIALOGS = (
         {
             "stay": Does(),
             "wait": Does(shows="leaving when s-4121 ends"),
-            "cancel": Does(asks=(("cancel", {}),), leaves=0),
+            "cancel": Does(asks=(Cancel(),), leaves=0),
         },
     ),
     Dialog(
@@ -101,14 +118,14 @@ DIALOGS = (
     ),
     Dialog(
         "Locked",
-        by("s", scene="locked", answers={"make_plan": SILENT}),
+        by("s", scene="locked", answers={MakePlan: SILENT}),
         "AskDialog",
         "stay",
         ("stay", "wait", "stage"),
         {
             "stay": Does(),
-            "wait": Does(asks=(("make_plan", {"kind": "sync"}),), after="PlanDialog"),
-            "stage": Does(asks=(("make_plan", {"kind": "rebuild", "staged": True}),), after="PlanDialog"),
+            "wait": Does(asks=(MakePlan(Sync()),), after="PlanDialog"),
+            "stage": Does(asks=(MakePlan(Rebuild(), Options(stage_only=True)),), after="PlanDialog"),
         },
     ),
     Dialog(
@@ -119,8 +136,8 @@ DIALOGS = (
         ("stay", "facts", "vectors"),
         {
             "stay": Does(after=LEFT),
-            "facts": Does(asks=(("orphans_export", ANY),), shows="28 rows, 12.1 KiB in orphans-", after=LEFT),
-            "vectors": Does(asks=(("orphans_export", ANY),), shows="28 rows, 12.1 KiB in orphans-", after=LEFT),
+            "facts": Does(asks=(Some(ExportOrphans),), shows="28 rows, 12.1 KiB in orphans-", after=LEFT),
+            "vectors": Does(asks=(Some(ExportOrphans),), shows="28 rows, 12.1 KiB in orphans-", after=LEFT),
         },
         under=LEFT,
     ),
@@ -133,7 +150,7 @@ DIALOGS = (
         {
             "cancel": Does(after="ConfigScreen", shows="1 unsaved"),
             "write": Does(
-                asks=(("write_settings", {**EDITS, "base": "9f3a"}), ("reload", {})),
+                asks=(WriteSettings(EDITS, "9f3a"), Reload()),
                 shows="wrote batch_size to",
                 after="ConfigScreen",
             ),
@@ -142,13 +159,13 @@ DIALOGS = (
     ),
     Dialog(
         "Expected",
-        by("3", "i", answers={"expect": Outcome("orphans", Word.DRIFT, 0, extra={"expected": [KEY]})}),
+        by("3", "i", answers={Expect: Outcome("orphans", Word.DRIFT, 0, extra={"expected": [KEY]})}),
         "NoteDialog",
         "note",
         ("note", "cancel", "ok"),
         {
             "cancel": Does(after=LEFT),
-            "ok": Does(asks=(("expect", {"keys": [KEY], "note": ""}),), shows="1 row expected", after=LEFT),
+            "ok": Does(asks=(Do(Expect((KEY,), "")),), shows="1 row expected", after=LEFT),
         },
         under=LEFT,
     ),
@@ -172,7 +189,7 @@ DIALOGS = (
     ),
     Dialog(
         "a plan is made",
-        by("s", answers={"make_plan": SILENT}),
+        by("s", answers={MakePlan: SILENT}),
         "PlanDialog",
         "cancel",
         ("cancel",),
@@ -181,7 +198,7 @@ DIALOGS = (
     ),
     Dialog(
         "a plan",
-        by("s", answers={**PLANNED, "execute": SILENT, "export_rows": Exported("/home/me/plan.jsonl", 1, 9)}),
+        by("s", answers={**PLANNED, Execute: SILENT, ExportRows: Exported("/home/me/plan.jsonl", 1, 9)}),
         "PlanDialog",
         "cancel",
         ("cancel", "run", "save"),
@@ -203,7 +220,7 @@ DIALOGS = (
     ),
     Dialog(
         "a run that has not begun",
-        by("s", "right", "enter", answers={**PLANNED, "execute": SILENT}),
+        by("s", "right", "enter", answers={**PLANNED, Execute: SILENT}),
         "PlanDialog",
         "hide",
         ("hide",),
@@ -211,28 +228,28 @@ DIALOGS = (
     ),
     Dialog(
         "a run",
-        by("s", "right", "enter", answers={**PLANNED, "execute": SILENT}),
+        by("s", "right", "enter", answers={**PLANNED, Execute: SILENT}),
         "PlanDialog",
         "hide",
         ("hide", "stop"),
-        {"hide": Does(shows="sync 60 %"), "stop": Does(asks=(("cancel", {}),), after="PlanDialog")},
+        {"hide": Does(shows="sync 60 %"), "stop": Does(asks=(Cancel(),), after="PlanDialog")},
         picture=replace(snapshots.scene("running").snapshot, seq=9),
     ),
     Dialog(
         "a result",
-        by("s", "right", "enter", answers={**PLANNED, "execute": outcome_of()}),
+        by("s", "right", "enter", answers={**PLANNED, Execute: outcome_of()}),
         "PlanDialog",
         "close",
         ("close", "refused", "undo"),
         {
             "close": Does(),
-            "undo": Does(asks=(("make_plan", {"kind": "undo", "run_id": "s-4122"}),), after="PlanDialog"),
+            "undo": Does(asks=(MakePlan(Undo("s-4122")),), after="PlanDialog"),
             "refused": Does(shows="runs that can be taken back", after="QuarantineDialog"),
         },
     ),
     Dialog(
         "a refusal",
-        by("s", answers={"make_plan": No("the core has no room")}),
+        by("s", answers={MakePlan: No("the core has no room")}),
         "PlanDialog",
         "close",
         ("close",),
@@ -241,33 +258,33 @@ DIALOGS = (
     ),
     Dialog(
         "Set up",
-        by(make=setup, answers={"try_settings": TRIED}),
+        by(make=setup, answers={TrySettings: TRIED}),
         "SetupDialog",
         "primary",
         ("primary", "token", "token-source", "cache", "profile", "access", "demo", "test"),
         {
             "demo": Does(leaves=DEMO_ASKED),
-            "test": Does(asks=(("try_settings", {"form": FORM}),), after="SetupDialog"),
+            "test": Does(asks=(TrySettings(FORM),), after="SetupDialog"),
             "save": Does(off=True),
         },
     ),
     Dialog(
         "Set up, tried",
-        by("enter", make=setup, answers={"try_settings": TRIED, "save_settings": SetupSaved("/etc/x.toml")}),
+        by("enter", make=setup, answers={TrySettings: TRIED, SaveSettings: SetupSaved("/etc/x.toml")}),
         "SetupDialog",
         "save",
         ("save", "primary", "token", "token-source", "cache", "profile", "access", "demo", "test"),
-        {"save": Does(asks=(("save_settings", {"form": FORM}),), leaves=SET_UP)},
+        {"save": Does(asks=(SaveSettings(FORM),), leaves=SET_UP)},
     ),
     Dialog(
         "a long export",
-        by("4", "e", answers={"export_rows": Progressed(0, 400, 1000), "give_up": SILENT}),
+        by("4", "e", answers={ExportRows: Progressed(0, 400, 1000), GiveUp: SILENT}),
         "ExportDialog",
         "hide",
         ("hide", "give-up"),
         {
             "hide": Does(after="HistoryScreen"),
-            "give-up": Does(asks=(("give_up", {"question": ANY}),), after="HistoryScreen"),
+            "give-up": Does(asks=(GiveUp(ANY),), after="HistoryScreen"),
         },
         under="HistoryScreen",
     ),
@@ -391,7 +408,7 @@ async def test_only_the_very_name_allows_it() -> None:
             box.focus()
             await here.pilot.press("home", "ctrl+k")
         assert [text for text, free in allowed.items() if free] == ["prod-eu"]
-        assert here.asked(0) == [("make_plan", {"kind": "sync"})]
+        assert here.asked(0) == [MakePlan(Sync())]
 
 
 # ------------------------------------------------------------------------------------ what happens under it
@@ -399,18 +416,18 @@ async def test_only_the_very_name_allows_it() -> None:
 
 async def test_a_plan_that_is_void_by_now_is_not_done_and_says_why() -> None:
     void = No("the plan is void: the cache has moved", "plan it again")
-    async with opened(by("s", answers={**PLANNED, "execute": void})) as here:
+    async with opened(by("s", answers={**PLANNED, Execute: void})) as here:
         text = await here.press("right", "enter")
         assert "not done" in text
         assert "the plan is void: the cache has moved" in text
         assert "plan it again" in text
         assert here.focus == "close"
         await here.press("enter", "s")
-        assert [kind for kind, _ in here.asked(0)].count("make_plan") == 2
+        assert [kind_of(one) for one in here.asked(0)].count(MakePlan) == 2
 
 
 async def test_a_core_that_died_leaves_no_dialog_waiting() -> None:
-    async with opened(by("s", answers={"make_plan": SILENT})) as here:
+    async with opened(by("s", answers={MakePlan: SILENT})) as here:
         here.bridge.post(CoreDied("/var/lib/report"))
         await here.answer()
         assert here.top == "AskDialog"
@@ -421,7 +438,7 @@ async def test_a_core_that_died_leaves_no_dialog_waiting() -> None:
 
 
 async def test_a_core_that_died_during_a_run_is_no_reason_to_stay() -> None:
-    async with opened(by("s", "right", "enter", answers={**PLANNED, "execute": SILENT})) as here:
+    async with opened(by("s", "right", "enter", answers={**PLANNED, Execute: SILENT})) as here:
         here.bridge.show(replace(snapshots.scene("running").snapshot, seq=9))
         here.bridge.post(CoreDied("/var/lib/report"))
         await here.answer()
@@ -442,12 +459,12 @@ async def test_a_run_that_ended_while_it_was_asked_is_not_waited_for() -> None:
 
 
 async def test_a_run_that_ends_shows_its_result_and_moves_the_focus_to_the_safe_button() -> None:
-    async with opened(by("s", "right", "enter", answers={**PLANNED, "execute": SILENT})) as here:
+    async with opened(by("s", "right", "enter", answers={**PLANNED, Execute: SILENT})) as here:
         here.bridge.show(replace(snapshots.scene("running").snapshot, seq=9))
         await here.answer()
         await here.press("right")
         assert here.focus == "stop"
-        command = next(one for one in here.bridge.asked if one.kind == "execute")
+        command = next(one for one in here.bridge.asked if one.kind is Execute)
         here.bridge.show(replace(snapshots.scene("in_sync").snapshot, seq=10))
         here.bridge.post(Answer(command.id, outcome_of()))
         await here.answer()
@@ -458,7 +475,7 @@ async def test_a_run_that_ends_shows_its_result_and_moves_the_focus_to_the_safe_
 async def test_a_commit_takes_the_cancel_away_while_the_dialog_is_open() -> None:
     running = snapshots.scene("running").snapshot
     assert running.run is not None
-    async with opened(by("s", "right", "enter", answers={**PLANNED, "execute": SILENT})) as here:
+    async with opened(by("s", "right", "enter", answers={**PLANNED, Execute: SILENT})) as here:
         here.bridge.show(replace(running, seq=9, run=replace(running.run, cancellable=False)))
         await here.answer()
         since = len(here.bridge.asked)
@@ -467,8 +484,8 @@ async def test_a_commit_takes_the_cancel_away_while_the_dialog_is_open() -> None
 
 
 async def test_a_guard_is_shown_and_what_it_stops_cannot_be_run() -> None:
-    async with opened(by("s", scene=scene_of("stale"), answers={"make_plan": plan_for(refusal=GUARD)})) as here:
+    async with opened(by("s", scene=scene_of("stale"), answers={MakePlan: plan_for(refusal=GUARD)})) as here:
         assert "would remove 70 %" in here.text
         since = len(here.bridge.asked)
         await here.press("right", "enter", "click #run")
-        assert [one for one in here.asked(since) if one[0] == "execute"] == []
+        assert [one for one in here.asked(since) if isinstance(one, Execute)] == []

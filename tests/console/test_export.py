@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from storage_sync.service.commands import ExportOrphans, ExportQuarantine, ExportRows, GiveUp
 from storage_sync.values.answers import Exported
-from storage_sync.values.commands import Command
 from storage_sync.values.events import Answer, CoreDied, Progressed, Refused
 from tests.console.paths import SILENT, Here, Path, opened
+from tests.support.scripted_bridge import Asked
 
-KINDS = ("export_rows", "quarantine_export", "orphans_export")
+KINDS = (ExportRows, ExportQuarantine, ExportOrphans)
 FAR = "12,000 of 100,000 rows written, 12 %"
 
 
 def long(*go: str) -> Path:
-    return Path("", "an export", (), go=go, answers=dict.fromkeys((*KINDS, "give_up"), SILENT))
+    return Path("", "an export", (), go=go, answers=dict.fromkeys((*KINDS, GiveUp), SILENT))
 
 
 LISTS = {
@@ -26,7 +27,7 @@ LISTS = {
 }
 
 
-def command_of(here: Here) -> Command:
+def command_of(here: Here) -> Asked:
     return next(one for one in reversed(here.bridge.asked) if one.kind in KINDS)
 
 
@@ -54,8 +55,7 @@ async def test_it_is_given_up_by_its_button() -> None:
     async with opened(LISTS["orphans"]) as here:
         await tell(here, 12_000)
         await here.press("right", "enter")
-        asked = here.bridge.asked[-1]
-        assert (asked.kind, dict(asked.arguments)) == ("give_up", {"question": command_of(here).id})
+        assert here.bridge.asked[-1].command == GiveUp(command_of(here).id)
         here.bridge.post(Refused(command_of(here).id, "given up; nothing is left of it", ""))
         await here.answer()
         assert "given up; nothing is left of it" in here.text

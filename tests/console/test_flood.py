@@ -10,7 +10,7 @@ from dataclasses import replace
 from console.app.app import Console
 from console.link.bridge import EVENTS_KEPT, Emit, Publish, ThreadBridge
 from console.views.ui_settings import UiSettings
-from storage_sync.values.commands import Command
+from storage_sync.service.commands import Command
 from storage_sync.values.events import LogLine
 from tests.console.app import screen_text
 from tests.support.scenes import snapshots
@@ -43,7 +43,7 @@ class FloodingCore:
         self._done.set()
         await self._stop.wait()
 
-    def submit(self, command: Command) -> None:
+    def submit(self, number: int, command: Command[object]) -> None:
         return None
 
     def request_stop(self) -> None:

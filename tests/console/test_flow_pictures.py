@@ -9,6 +9,7 @@ import pytest
 from textual.pilot import Pilot
 
 from console.app.app import Console
+from storage_sync.service.commands import Execute, ListBuilds
 from storage_sync.values.answers import SetupFinding, UnfinishedBuild
 from storage_sync.values.events import Answer
 from storage_sync.values.outcome import CacheWrites, Outcome, Seconds, TableCounts, Transfer, Word
@@ -26,7 +27,7 @@ Scene = Callable[[Console, ScriptedBridge, Pilot[int]], Awaitable[object]]
 async def _rebuild(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:
     await shown(app, bridge, pilot, "R", plans.plan_of("rebuild"))
     build = UnfinishedBuild("/var/lib/cache.redb.build-b7f3a", 6_186_598, snapshots.NOW - 3 * 3600)
-    await answer(app, bridge, pilot, "builds", (build,))
+    await answer(app, bridge, pilot, ListBuilds, (build,))
 
 
 async def _run(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:
@@ -56,7 +57,7 @@ async def _result(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> No
         checks=tuple(result.check for result in after.checks),
         warnings=(f"pattern 88c0 refused: {HOSTILE}",),
     )
-    await answer(app, bridge, pilot, "execute", done)
+    await answer(app, bridge, pilot, Execute, done)
 
 
 async def _quarantine(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:

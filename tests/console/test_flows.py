@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -14,9 +14,20 @@ from console.dialogs.help import HelpDialog
 from console.dialogs.log import LogDialog
 from console.dialogs.plan import PlanDialog
 from console.dialogs.quarantine import QuarantineDialog
+from storage_sync.service.commands import (
+    Do,
+    Execute,
+    ExportQuarantine,
+    ExportRows,
+    ListBuilds,
+    ListQuarantine,
+    MakePlan,
+)
+from storage_sync.service.operations import Peek, Rebuild, Restore, Retry, Sync
 from storage_sync.values.answers import Exported, QuarantineEntry, QuarantineKind, QuarantinePage, UnfinishedBuild
 from storage_sync.values.events import Answer, Refused, RunEnded
 from storage_sync.values.next_step import NextStep
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import (
     CacheWrites,
     Check,
@@ -34,7 +45,7 @@ from tests.console.app import asked, console, live, screen_text, settle
 from tests.support.scenes import plans as scene_plans
 from tests.support.scenes import snapshots
 from tests.support.scenes.snapshots import Scene
-from tests.support.scripted_bridge import ScriptedBridge
+from tests.support.scripted_bridge import Asked, ScriptedBridge
 
 HOSTILE = "[/b][red]x 名前 \x1b[31m"
 
@@ -71,26 +82,25 @@ def outcome_of(**changes: object) -> Outcome:
     return replace(done, **changes)  # type: ignore[arg-type]
 
 
-def latest(bridge: ScriptedBridge, kind: str) -> tuple[int, Mapping[str, object]]:
-    """Number and arguments of the newest question of a kind."""
-    command = next(command for command in reversed(bridge.asked) if command.kind == kind)
-    return command.id, command.arguments
+def latest(bridge: ScriptedBridge, kind: type[object]) -> Asked:
+    """The newest question of a kind."""
+    return next(one for one in reversed(bridge.asked) if one.kind is kind)
 
 
-async def answer(app: Console, bridge: ScriptedBridge, pilot: Pilot[int], kind: str, value: object) -> None:
-    bridge.post(Answer(latest(bridge, kind)[0], value))
+async def answer(app: Console, bridge: ScriptedBridge, pilot: Pilot[int], kind: type[object], value: object) -> None:
+    bridge.post(Answer(latest(bridge, kind).id, value))
     await settle(app, pilot)
 
 
-async def refuse(app: Console, bridge: ScriptedBridge, pilot: Pilot[int], kind: str) -> None:
-    bridge.post(Refused(latest(bridge, kind)[0], f"no {HOSTILE}", "look again"))
+async def refuse(app: Console, bridge: ScriptedBridge, pilot: Pilot[int], kind: type[object]) -> None:
+    bridge.post(Refused(latest(bridge, kind).id, f"no {HOSTILE}", "look again"))
     await settle(app, pilot)
 
 
 async def shown(app: Console, bridge: ScriptedBridge, pilot: Pilot[int], key: str, plan: Plan) -> PlanDialog:
     await pilot.press(key)
     await pilot.pause()
-    await answer(app, bridge, pilot, "make_plan", plan)
+    await answer(app, bridge, pilot, MakePlan, plan)
     assert isinstance(app.screen, PlanDialog)
     return app.screen
 
@@ -99,7 +109,7 @@ async def started(app: Console, bridge: ScriptedBridge, pilot: Pilot[int], key: 
     dialog = await shown(app, bridge, pilot, key, plan_of())
     await pilot.press("right", "enter")
     await pilot.pause()
-    assert latest(bridge, "execute")[1] == {"plan_id": "p-7f31", "phrase": ""}
+    assert latest(bridge, Execute).command == Execute("p-7f31", "")
     run = snapshots.scene("running").snapshot.run
     bridge.show(replace(snapshots.scene("running").snapshot, seq=9, run=run))
     await settle(app, pilot)
@@ -139,7 +149,7 @@ async def test_a_rebuild_runs_only_with_the_typed_name(size: tuple[int, int]) ->
         assert dialog.focused is not None
         assert dialog.focused.id == "run"
         await pilot.press("enter")
-        assert latest(bridge, "execute")[1] == {"plan_id": "p-7f31", "phrase": "prod-eu"}
+        assert latest(bridge, Execute).command == Execute("p-7f31", "prod-eu")
 
 
 async def test_a_console_that_looks_only_makes_and_saves_plans_and_runs_none() -> None:
@@ -150,16 +160,16 @@ async def test_a_console_that_looks_only_makes_and_saves_plans_and_runs_none() -
         assert not dialog.query_one("#phrase", Input).display
         assert "off: read-only: W allows writes again" in screen_text(app)
         await pilot.press("ctrl+s")
-        arguments = latest(bridge, "export_rows")[1]
-        assert arguments["name"] == "plan-p-7f31"
-        rows = arguments["rows"]
-        assert isinstance(rows, list)
-        assert rows[0]["id"] == "p-7f31"
-        assert rows[0]["rows"][0]["text"] == "fetch and replace rows"
-        await answer(app, bridge, pilot, "export_rows", Exported("/home/me/plan.jsonl", 1, 900))
+        export = latest(bridge, ExportRows).command
+        assert isinstance(export, ExportRows)
+        assert export.name == "plan-p-7f31"
+        assert export.rows[0]["id"] == "p-7f31"
+        planned: Any = export.rows[0]
+        assert planned["rows"][0]["text"] == "fetch and replace rows"
+        await answer(app, bridge, pilot, ExportRows, Exported("/home/me/plan.jsonl", 1, 900))
         assert "/home/me/plan.jsonl" in screen_text(app)
         await pilot.click("#save")
-        assert [kind for kind, _ in asked(bridge)].count("export_rows") == 2
+        assert [one.kind for one in bridge.asked].count(ExportRows) == 2
 
 
 async def test_a_plan_that_is_refused_says_why_and_what_next() -> None:
@@ -167,7 +177,7 @@ async def test_a_plan_that_is_refused_says_why_and_what_next() -> None:
     async with live(app, size=(100, 30)) as pilot:
         await pilot.press("r")
         await pilot.pause()
-        await refuse(app, bridge, pilot, "make_plan")
+        await refuse(app, bridge, pilot, MakePlan)
         text = screen_text(app)
         assert "no [/b][red]x 名前 \\e[31m" in text
         assert "look again" in text
@@ -192,7 +202,7 @@ async def test_the_run_is_watched_in_the_dialog_and_hidden_with_esc() -> None:
         await pilot.press("s")
         await settle(app, pilot)
         assert "step 2 of 3: running" in screen_text(app)
-        assert [kind for kind, _ in asked(bridge)].count("make_plan") == 1
+        assert [one.kind for one in bridge.asked].count(MakePlan) == 1
 
 
 async def test_a_run_whose_end_was_heard_is_over_whatever_the_picture_shows() -> None:
@@ -231,7 +241,7 @@ async def test_the_result_says_what_was_done_and_how_to_take_it_back(size: tuple
     app, bridge = console("damaged")
     async with live(app, size=size) as pilot:
         await started(app, bridge, pilot)
-        await answer(app, bridge, pilot, "execute", outcome_of())
+        await answer(app, bridge, pilot, Execute, outcome_of())
         text = screen_text(app)
         for said in (
             "step 3 of 3: result",
@@ -259,7 +269,7 @@ async def test_a_hidden_run_tells_its_end() -> None:
     async with live(app, size=(100, 30), notifications=True) as pilot:
         await started(app, bridge, pilot)
         await pilot.press("escape")
-        await answer(app, bridge, pilot, "execute", outcome_of())
+        await answer(app, bridge, pilot, Execute, outcome_of())
         assert "Repair: in sync, except for 1 rejected row" in screen_text(app)
 
 
@@ -268,14 +278,14 @@ async def test_a_damaged_old_file_is_kept_and_never_put_back() -> None:
     async with live(app, size=(100, 30)) as pilot:
         await started(app, bridge, pilot)
         extra = {"kept": "/var/lib/cache.redb.corrupt-20260902T143331Z"}
-        await answer(app, bridge, pilot, "execute", outcome_of(extra=extra))
+        await answer(app, bridge, pilot, Execute, outcome_of(extra=extra))
         text = screen_text(app)
         assert "cache.redb.corrupt-20260902T143331Z" in text
         assert "U undo" not in text
         assert "Undo…" not in text
         await pilot.press("U")
         await settle(app, pilot)
-        assert [kind for kind, _ in asked(bridge)].count("make_plan") == 1
+        assert [one.kind for one in bridge.asked].count(MakePlan) == 1
 
 
 async def test_a_failed_run_offers_no_undo() -> None:
@@ -283,7 +293,7 @@ async def test_a_failed_run_offers_no_undo() -> None:
     error = ErrorValue("cache_locked", HOSTILE, "try later", True, 6)
     async with live(app, size=(100, 30)) as pilot:
         await started(app, bridge, pilot)
-        await answer(app, bridge, pilot, "execute", outcome_of(error=error, counts={}))
+        await answer(app, bridge, pilot, Execute, outcome_of(error=error, counts={}))
         text = screen_text(app)
         assert "✗ [/b][red]x 名前 \\e[31m" in text
         assert "try later" in text
@@ -328,7 +338,7 @@ def page_of(first: int = 0, total: int | None = None) -> QuarantinePage:
 async def quarantine(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> QuarantineDialog:
     await pilot.press("u")
     await settle(app, pilot)
-    await answer(app, bridge, pilot, "quarantine", page_of())
+    await answer(app, bridge, pilot, ListQuarantine, page_of())
     assert isinstance(app.screen, QuarantineDialog)
     return app.screen
 
@@ -338,7 +348,7 @@ async def test_the_quarantine_lists_runs_rows_and_files(size: tuple[int, int]) -
     app, bridge = console("quarantined")
     async with live(app, size=size) as pilot:
         await quarantine(app, bridge, pilot)
-        assert latest(bridge, "quarantine")[1] == {"filter": "", "first": 0, "count": 500}
+        assert latest(bridge, ListQuarantine).command == ListQuarantine("")
         text = screen_text(app)
         for said in ("rejected 1, from the primary", "quarantined 3", "s-4121 repair", "runs that can be taken back"):
             assert said in text, said
@@ -358,16 +368,16 @@ async def test_rows_are_marked_and_restored_through_a_plan() -> None:
         assert "2 marked" in screen_text(app)
         await pilot.press("enter")
         await settle(app, pilot)
-        assert latest(bridge, "make_plan")[1] == {"kind": "restore", "ids": [1, 2]}
-        await answer(app, bridge, pilot, "make_plan", plan_of("quarantine", level=1))
+        assert latest(bridge, MakePlan).command == MakePlan(Restore((1, 2)))
+        await answer(app, bridge, pilot, MakePlan, plan_of("quarantine", level=1))
         assert "Restore · prod-eu" in screen_text(app)
         assert "Restore 5" in screen_text(app)
         await pilot.press("right", "enter")
-        await answer(app, bridge, pilot, "execute", outcome_of(command="quarantine", counts={}))
+        await answer(app, bridge, pilot, Execute, outcome_of(command="quarantine", counts={}))
         await pilot.press("enter")
         await settle(app, pilot)
         assert isinstance(app.screen, QuarantineDialog)
-        assert [kind for kind, _ in asked(bridge)].count("quarantine") == 2
+        assert [one.kind for one in bridge.asked].count(ListQuarantine) == 2
 
 
 async def test_all_that_match_are_marked_and_the_marks_cleared() -> None:
@@ -393,15 +403,15 @@ async def test_refused_rows_are_fetched_again() -> None:
     async with live(app, size=(100, 30), notifications=True) as pilot:
         await quarantine(app, bridge, pilot)
         await pilot.press("t")
-        assert "retry" not in [kind for kind, _ in asked(bridge)]
+        assert Retry not in [one.kind for one in bridge.asked]
         await pilot.press(*"jjjjjjj", "t")
-        assert latest(bridge, "retry")[1] == {"ids": ["patterns/88c0"]}
+        assert latest(bridge, Retry).command == Do(Retry(("patterns/88c0",)))
         done = outcome_of(extra={"retried": {"accepted": ["patterns/88c0"], "refused": []}})
-        await answer(app, bridge, pilot, "retry", done)
+        await answer(app, bridge, pilot, Retry, done)
         assert "1 accepted now, 0 still rejected" in screen_text(app)
-        assert [kind for kind, _ in asked(bridge)].count("quarantine") == 2
+        assert [one.kind for one in bridge.asked].count(ListQuarantine) == 2
         await pilot.press("enter")
-        assert asked(bridge)[-1][0] != "make_plan"
+        assert not isinstance(asked(bridge)[-1], MakePlan)
 
 
 async def test_the_list_is_filtered_by_the_core_and_exported() -> None:
@@ -410,16 +420,16 @@ async def test_the_list_is_filtered_by_the_core_and_exported() -> None:
         await quarantine(app, bridge, pilot)
         await pilot.press("slash", *"rot", "enter")
         await pilot.pause()
-        assert latest(bridge, "quarantine")[1] == {"filter": "rot", "first": 0, "count": 500}
-        await answer(app, bridge, pilot, "quarantine", QuarantinePage((), 0, 0, 1, 3, 1, 1, 4614))
+        assert latest(bridge, ListQuarantine).command == ListQuarantine("rot")
+        await answer(app, bridge, pilot, ListQuarantine, QuarantinePage((), 0, 0, 1, 3, 1, 1, 4614))
         assert "nothing matches" in screen_text(app)
         await pilot.press("e")
-        assert latest(bridge, "quarantine_export")[1] == {"filter": "rot"}
-        await answer(app, bridge, pilot, "quarantine_export", Exported("/home/me/q.jsonl", 2, 100))
+        assert latest(bridge, ExportQuarantine).command == ExportQuarantine("rot")
+        await answer(app, bridge, pilot, ExportQuarantine, Exported("/home/me/q.jsonl", 2, 100))
         assert "2 rows, 100 B in /home/me/q.jsonl" in screen_text(app)
         await pilot.press("escape")
         await pilot.pause()
-        assert latest(bridge, "quarantine")[1]["filter"] == ""
+        assert latest(bridge, ListQuarantine).command == ListQuarantine()
 
 
 async def test_pages_are_asked_for_when_they_are_looked_at() -> None:
@@ -427,12 +437,12 @@ async def test_pages_are_asked_for_when_they_are_looked_at() -> None:
     async with live(app, size=(100, 30)) as pilot:
         await pilot.press("u")
         await settle(app, pilot)
-        await answer(app, bridge, pilot, "quarantine", page_of(total=2_000))
+        await answer(app, bridge, pilot, ListQuarantine, page_of(total=2_000))
         await pilot.press("G")
         await settle(app, pilot)
-        assert latest(bridge, "quarantine")[1]["first"] == 1_500
-        assert [kind for kind, _ in asked(bridge)].count("quarantine") == 2
-        await answer(app, bridge, pilot, "quarantine", page_of(first=1_500, total=2_000))
+        assert latest(bridge, ListQuarantine).command == ListQuarantine(first=1_500)
+        assert [one.kind for one in bridge.asked].count(ListQuarantine) == 2
+        await answer(app, bridge, pilot, ListQuarantine, page_of(first=1_500, total=2_000))
         assert isinstance(app.screen, QuarantineDialog)
 
 
@@ -441,7 +451,7 @@ async def test_a_list_that_cannot_be_read_says_why() -> None:
     async with live(app, size=(100, 30)) as pilot:
         await pilot.press("u")
         await settle(app, pilot)
-        await refuse(app, bridge, pilot, "quarantine")
+        await refuse(app, bridge, pilot, ListQuarantine)
         assert "no [/b][red]x" in screen_text(app)
         await pilot.press("question_mark")
         await pilot.pause()
@@ -456,13 +466,11 @@ async def test_a_list_that_cannot_be_read_says_why() -> None:
     [
         (("enter",), None),
         (("escape",), None),
-        (("right", "enter"), {"kind": "sync"}),
-        (("right", "right", "enter"), {"kind": "rebuild", "staged": True}),
+        (("right", "enter"), MakePlan(Sync())),
+        (("right", "right", "enter"), MakePlan(Rebuild(), Options(stage_only=True))),
     ],
 )
-async def test_s_on_a_held_file_says_who_and_asks_which_way(
-    presses: tuple[str, ...], plan: Mapping[str, object] | None
-) -> None:
+async def test_s_on_a_held_file_says_who_and_asks_which_way(presses: tuple[str, ...], plan: MakePlan | None) -> None:
     scene = snapshots.scene("locked")
     assert scene.snapshot.cache.holder is not None
     holder = replace(scene.snapshot.cache.holder, command=HOSTILE)
@@ -476,7 +484,7 @@ async def test_s_on_a_held_file_says_who_and_asks_which_way(
         assert "never taken" in text
         await pilot.press(*presses)
         await settle(app, pilot)
-        plans = [dict(arguments) for kind, arguments in asked(bridge) if kind == "make_plan"]
+        plans = [command for command in asked(bridge) if isinstance(command, MakePlan)]
         assert plans == ([plan] if plan is not None else [])
 
 
@@ -485,7 +493,7 @@ async def test_p_looks_through_a_copy() -> None:
     async with live(app, size=(100, 30), notifications=True) as pilot:
         await pilot.press("p")
         checks = (Check("episode_count", CheckStatus.FAIL, 2, 1), Check("schema_version", CheckStatus.PASS, 4, 4))
-        await answer(app, bridge, pilot, "peek", Outcome("peek", Word.UNKNOWN, 0, checks=checks))
+        await answer(app, bridge, pilot, Peek, Outcome("peek", Word.UNKNOWN, 0, checks=checks))
         text = screen_text(app)
         assert "of a copy: failed: episode_count" in text
         assert "of the copy" in text
@@ -497,7 +505,7 @@ async def test_an_unfinished_build_is_resumed_or_thrown_away(size: tuple[int, in
     async with live(app, size=size) as pilot:
         dialog = await shown(app, bridge, pilot, "R", plan_of("rebuild", phrase="prod-eu", level=3))
         build = UnfinishedBuild("/var/lib/cache.redb.build-b7f3a", 6_186_598, snapshots.NOW - 3 * 3600)
-        await answer(app, bridge, pilot, "builds", (build,))
+        await answer(app, bridge, pilot, ListBuilds, (build,))
         text = screen_text(app)
         assert "(o) resume 5.9 MiB, 3h 00m old" in text
         assert "( ) start over instead" in text
@@ -505,22 +513,22 @@ async def test_an_unfinished_build_is_resumed_or_thrown_away(size: tuple[int, in
         dialog.options.focus()
         await pilot.press("right")
         await settle(app, pilot)
-        assert latest(bridge, "make_plan")[1] == {"kind": "rebuild", "discard": True}
+        assert latest(bridge, MakePlan).command == MakePlan(Rebuild(discard=True))
         again = replace(plan_of("rebuild", phrase="prod-eu", level=3), id="p-other")
-        await answer(app, bridge, pilot, "make_plan", again)
+        await answer(app, bridge, pilot, MakePlan, again)
         text = screen_text(app)
         assert "(o) start over instead" in text
         assert "plan p-other" in text
         await pilot.click("#options", offset=(15, 0))
         await settle(app, pilot)
-        assert latest(bridge, "make_plan")[1] == {"kind": "rebuild"}
+        assert latest(bridge, MakePlan).command == MakePlan(Rebuild())
 
 
 async def test_no_build_offers_no_choice() -> None:
     app, bridge = console("damaged")
     async with live(app, size=(100, 30)) as pilot:
         dialog = await shown(app, bridge, pilot, "R", plan_of("rebuild", phrase="prod-eu", level=3))
-        await answer(app, bridge, pilot, "builds", ())
+        await answer(app, bridge, pilot, ListBuilds, ())
         assert not dialog.options.display
 
 
@@ -548,7 +556,7 @@ async def test_a_shrinking_sync_is_no_case_for_adopting() -> None:
 @pytest.mark.parametrize("size", [(80, 24), (100, 30)])
 async def test_rows_that_a_guard_keeps_go_only_when_that_is_chosen_and_typed(size: tuple[int, int]) -> None:
     app, bridge = console(scene_of("in_sync", verdict=Word.REFUSED, error=GUARDED))
-    stopped = replace(snapshots.plan(removed=820, ratio=0.82), refusal=GUARDED, consent="allow_shrink", gone=820)
+    stopped = replace(snapshots.plan(removed=820, ratio=0.82), refusal=GUARDED, consent=NextStep.ALLOW_SHRINK, gone=820)
     async with live(app, size=size) as pilot:
         dialog = await shown(app, bridge, pilot, "s", stopped)
         text = screen_text(app)
@@ -561,9 +569,9 @@ async def test_rows_that_a_guard_keeps_go_only_when_that_is_chosen_and_typed(siz
         dialog.options.focus()
         await pilot.press("right")
         await settle(app, pilot)
-        assert latest(bridge, "make_plan")[1] == {"kind": "sync", "allow_shrink": True}
+        assert latest(bridge, MakePlan).command == MakePlan(Sync(), Options(allow_shrink=True))
         passed = replace(stopped, id="p-7f99", refusal=None, level=3, phrase="prod-eu")
-        await answer(app, bridge, pilot, "make_plan", passed)
+        await answer(app, bridge, pilot, MakePlan, passed)
         text = screen_text(app)
         assert "( ) keep them   (o) remove 820 rows anyway" in text
         assert "820 rows lost, up to 82 % of a table; by consent" in text
@@ -571,22 +579,22 @@ async def test_rows_that_a_guard_keeps_go_only_when_that_is_chosen_and_typed(siz
         assert dialog.query_one("#run", Button).disabled
         dialog.phrase.focus()
         await pilot.press(*"prod-eu", "enter", "enter")
-        assert latest(bridge, "execute")[1] == {"plan_id": "p-7f99", "phrase": "prod-eu"}
-        await refuse(app, bridge, pilot, "execute")
+        assert latest(bridge, Execute).command == Execute("p-7f99", "prod-eu")
+        await refuse(app, bridge, pilot, Execute)
         assert "not done" in screen_text(app)
 
 
 async def test_a_consent_of_which_no_plan_is_made_changes_nothing() -> None:
     app, bridge = console("in_sync")
-    stopped = replace(snapshots.plan(removed=820, ratio=0.82), refusal=GUARDED, consent="allow_shrink", gone=820)
+    stopped = replace(snapshots.plan(removed=820, ratio=0.82), refusal=GUARDED, consent=NextStep.ALLOW_SHRINK, gone=820)
     async with live(app, size=(100, 30)) as pilot:
         dialog = await shown(app, bridge, pilot, "s", stopped)
         dialog.options.focus()
         await pilot.press("right")
         await settle(app, pilot)
-        await refuse(app, bridge, pilot, "make_plan")
+        await refuse(app, bridge, pilot, MakePlan)
         assert "no plan" in screen_text(app)
-        assert "execute" not in [kind for kind, _ in asked(bridge)]
+        assert Execute not in [one.kind for one in bridge.asked]
 
 
 async def test_advice_is_in_the_sync_panel() -> None:

@@ -11,6 +11,8 @@ import pytest
 import storage_sync
 from console.link.requests import Desk
 from console.views.hints import in_keys
+from storage_sync.service.commands import Do
+from storage_sync.service.operations import Verify
 from storage_sync.values.events import Refused
 from tests.console.app import console
 
@@ -71,6 +73,6 @@ def test_who_asked_hears_the_key() -> None:
     _, bridge = console()
     heard: list[str] = []
     desk = Desk(bridge, lambda refused: heard.append(refused.hint))
-    number = desk.ask("validate")
+    number = desk.ask(Do(Verify()))
     desk.hear(Refused(number, "damaged", "storage-sync repair --plan says what can be saved"))
     assert heard == ["r says what can be saved"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -21,6 +20,8 @@ from console.views import runs
 from console.views.frame import Frame
 from console.views.matching import matcher
 from console.views.verdict import verdict
+from storage_sync.service.commands import ExportRows, ListRuns, MakePlan
+from storage_sync.service.operations import Undo
 from storage_sync.values.answers import ChangedRows, PastRun, RunDetail, Runs
 from storage_sync.values.events import Answer, Refused
 from storage_sync.values.snapshot import StartFacts
@@ -84,7 +85,7 @@ async def test_the_newest_runs_are_there_before_the_core_answers() -> None:
         await pilot.press("4")
         await settle(app, pilot)
         assert "Runs · 7 of 412" in screen_text(app)
-        assert ("runs", {}) in asked(bridge)
+        assert ListRuns() in asked(bridge)
         bridge.post(Refused(bridge.asked[0].id, "the core has no history", ""))
         await settle(app, pilot)
         assert "s-4117" in screen_text(app)
@@ -137,7 +138,7 @@ async def test_the_key_that_goes_on_with_a_run_does_so(kind: str, key: str) -> N
         assert "resumable · exit 130" in screen_text(app)
         await pilot.press(key)
         await pilot.pause()
-        plans = [arguments["kind"] for name, arguments in asked(bridge) if name == "make_plan"]
+        plans = [command.operation.command for command in asked(bridge) if isinstance(command, MakePlan)]
         assert plans == [kind]
 
 
@@ -157,12 +158,12 @@ async def test_a_run_that_ends_asks_again() -> None:
     app, bridge = console("in_sync")
     async with live(app) as pilot:
         await opened(app, bridge, pilot)
-        before = sum(kind == "runs" for kind, _ in asked(bridge))
+        before = asked(bridge).count(ListRuns())
         snapshot = snapshots.scene("in_sync").snapshot
         bridge.show(replace(snapshot, seq=2, history=replace(snapshot.history, revision=2, runs=413)))
         await settle(app, pilot)
         app.paint(panels=True)
-        assert sum(kind == "runs" for kind, _ in asked(bridge)) == before + 1
+        assert asked(bridge).count(ListRuns()) == before + 1
 
 
 @pytest.mark.parametrize(
@@ -209,11 +210,10 @@ async def test_y_copies_the_id_and_e_exports_what_is_shown() -> None:
         assert app.clipboard == "s-4120"
         await pilot.press("slash", *"exit:3", "enter", "e")
         await settle(app, pilot)
-        kind, arguments = asked(bridge)[-1]
-        assert kind == "export_rows"
-        rows: Any = arguments["rows"]
-        assert [row["exit_code"] for row in rows] == [3]
-        json.dumps(rows)
+        export = asked(bridge)[-1]
+        assert isinstance(export, ExportRows)
+        assert [row["exit_code"] for row in export.rows] == [3]
+        json.dumps(export.rows)
         await answered(app, bridge, pilot)
         assert "storage-sync-rows" in screen_text(app)
 
@@ -250,7 +250,7 @@ async def test_a_run_opens_into_its_rows_and_these_into_their_fields_before_and_
         assert app.clipboard.startswith("episodes/")
         await pilot.press("U")
         await settle(app, pilot)
-        assert asked(bridge)[-1] == ("make_plan", {"kind": "undo", "run_id": "s-4120"})
+        assert asked(bridge)[-1] == MakePlan(Undo("s-4120"))
 
 
 async def test_a_run_without_rows_says_why_there_are_none() -> None:

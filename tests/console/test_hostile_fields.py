@@ -15,6 +15,26 @@ from textual.widgets import Input
 from textual.widgets._toast import Toast
 
 from console.app.app import Console
+from storage_sync.service.commands import (
+    CompareRows,
+    Execute,
+    ExportQuarantine,
+    ExportRows,
+    FindNeighbours,
+    ListChangedRows,
+    ListCheckRuns,
+    ListQuarantine,
+    ListRuns,
+    MakePlan,
+    PreviewSettings,
+    SaveSettings,
+    ScanOrphans,
+    ShowOrphan,
+    ShowRun,
+    TryPrimary,
+    TrySettings,
+    WriteSettings,
+)
 from storage_sync.values import visible
 from storage_sync.values.answers import (
     Exported,
@@ -118,34 +138,30 @@ def scenes_of(stain: Stain) -> Iterator[Scene]:
     yield Scene(stain.on(replace(calm, advice=advice, config=replace(calm.config, error="broken"))))
 
 
-def answers(stain: Stain) -> dict[str, object]:
+def answers(stain: Stain) -> dict[type[object], object]:
     """What each question is answered with, as bad as it can be."""
-    kinds = ("runs", "run_rows", "check_runs", "differences")
-    made: dict[str, object] = {kind: stain.on(scene_answers.answer(kind, {})) for kind in kinds}
+    listed = (ListRuns(), ListChangedRows("", 1), ListCheckRuns(), CompareRows())
+    made: dict[type[object], object] = {type(one): stain.on(scene_answers.answer(one)) for one in listed}
     page = scene_answers.quarantine()
-    made["quarantine"] = replace(stain.on(page), matching=page.matching)
-    made["try_primary"] = stain.on(PrimaryTried("url", 1.0, "server", "digest", "generation", "token"))
-    made["preview_settings"] = stain.on(SettingsPreview("file", ("-a", "+b"), "base", ("note",)))
-    made["write_settings"] = stain.on(SettingsWritten("file", ("key",)))
-    made["export_rows"] = made["quarantine_export"] = stain.on(Exported("path", 1, 2))
-    made["make_plan"] = replace(stain.on(plan_for(lost=("a",))), phrase=None)
-    made["execute"] = stain.on(outcome_of(run_id="s"))
+    made[ListQuarantine] = replace(stain.on(page), matching=page.matching)
+    made[TryPrimary] = stain.on(PrimaryTried("url", 1.0, "server", "digest", "generation", "token"))
+    made[PreviewSettings] = stain.on(SettingsPreview("file", ("-a", "+b"), "base", ("note",)))
+    made[WriteSettings] = stain.on(SettingsWritten("file", ("key",)))
+    made[ExportRows] = made[ExportQuarantine] = stain.on(Exported("path", 1, 2))
+    made[MakePlan] = replace(stain.on(plan_for(lost=("a",))), phrase=None)
+    made[Execute] = stain.on(outcome_of(run_id="s"))
     finding = (SetupFinding("cache", "failed", "text"),)
-    made["try_settings"] = lambda given: SetupTried(given["form"], stain.on(finding))
-    made["save_settings"] = stain.on(No("reason", "hint"))
-    made["run_detail"] = lambda given: replace(stain.on(scene_answers.run_detail("s-4117")), id=given["run_id"])
-    for kind in ("orphan_detail", "orphan_neighbours"):
-        made[kind] = bad_rows(stain, kind)
-    made["orphans_scan"] = lambda _: bad_index(stain)
+    made[TrySettings] = lambda given: SetupTried(given.form, stain.on(finding))
+    made[SaveSettings] = stain.on(No("reason", "hint"))
+    made[ShowRun] = lambda given: replace(stain.on(scene_answers.run_detail("s-4117")), id=given.run_id)
+    for kind in (ShowOrphan, FindNeighbours):
+        made[kind] = lambda command: stain.on(orphans.answer(command))
+    made[ScanOrphans] = lambda _: bad_index(stain)
     return made
 
 
 def bad_index(stain: Stain) -> object:
     return orphans.index(keys=(stain.text("OrphanIndex.keys"),), title=stain.text("OrphanIndex.titles"))
-
-
-def bad_rows(stain: Stain, kind: str) -> Callable[[Mapping[str, object]], object]:
-    return lambda arguments: stain.on(orphans.answer(kind, arguments))
 
 
 WALKS = (

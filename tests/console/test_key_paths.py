@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path as File
 from tempfile import TemporaryDirectory
-from unittest.mock import ANY
 
 import pytest
 from textual.widgets._toast import Toast
@@ -14,13 +13,52 @@ from console.app.app import DEMO_ASKED, REPLAY_ASKED, Console
 from console.keys.table import KEYS, SCREENS
 from console.launch.replay import ReplayConsole
 from console.views.ui_settings import UiSettings
+from storage_sync.service.commands import (
+    Cancel,
+    CompareRows,
+    Do,
+    DropPlan,
+    ExportOrphans,
+    ExportQuarantine,
+    ExportRows,
+    ListChangedRows,
+    ListQuarantine,
+    ListRuns,
+    MakePlan,
+    Pause,
+    PreviewSettings,
+    QueryOrphans,
+    ResolveMarks,
+    ScanOrphans,
+    SetAccess,
+    ShowOrphan,
+    ShowRun,
+    TryNow,
+    TryPrimary,
+)
+from storage_sync.service.operations import (
+    Expect,
+    Operation,
+    Peek,
+    Purge,
+    QuarantineOrphans,
+    Rebuild,
+    Repair,
+    Restore,
+    Retry,
+    Sync,
+    Undo,
+    Unexpect,
+    Verify,
+)
 from storage_sync.values.answers import Exported, QuarantineKind, Runs, SettingEdit
 from storage_sync.values.errors import GuardStopped
 from storage_sync.values.next_step import NextStep
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import Check, CheckStatus, Outcome, Word, error_value
 from storage_sync.values.snapshot import HistoryView
 from tests.console.app import FakeClock
-from tests.console.paths import LOOKS, SILENT, No, Path, plan_for, scene_of, walk
+from tests.console.paths import LOOKS, SILENT, No, Path, Some, kind_of, plan_for, scene_of, walk
 from tests.console.test_replay import player_of
 from tests.console.test_setup import unconfigured
 from tests.support.scenes import answers, snapshots
@@ -42,7 +80,7 @@ NO_RUNS = scene_of("in_sync", history=HistoryView())
 ROOM = No("the core has no room", "ask again")
 SAID = "the core has no room; ask again"
 ACTIVE = "a run is active; x cancels it"
-PLANNED = {"make_plan": plan_for()}
+PLANNED: dict[type[object], object] = {MakePlan: plan_for()}
 
 
 def rows(*paths: Path) -> tuple[Path, ...]:
@@ -57,10 +95,10 @@ def clipboard(app: Console) -> str:
     return app.clipboard
 
 
-EMPTY = {"runs": Runs()}
+EMPTY: dict[type[object], object] = {ListRuns: Runs()}
 QUARANTINE = answers.quarantine()
-MATCHING = {
-    "quarantine": replace(QUARANTINE, matching=((QuarantineKind.ASIDE, "1"), (QuarantineKind.ASIDE, "2"))),
+MATCHING: dict[type[object], object] = {
+    ListQuarantine: replace(QUARANTINE, matching=((QuarantineKind.ASIDE, "1"), (QuarantineKind.ASIDE, "2"))),
 }
 UNREFUSED = {"pause", "access", "quit", "config.export", "validation.filter", "orphans.reattach"}
 """Keys whose refusal goes the way of another one's: a toast, a list that is not there, a plan that is not made."""
@@ -101,7 +139,7 @@ def suspends(clock: FakeClock) -> tuple[Console, ScriptedBridge]:
     return app, bridge
 
 
-def plans(key: str, press: str, kind: str, name: str) -> tuple[Path, ...]:
+def plans(key: str, press: str, operation: Operation, name: str) -> tuple[Path, ...]:
     """What every key that plans has in common."""
     return rows(
         Path(
@@ -109,7 +147,7 @@ def plans(key: str, press: str, kind: str, name: str) -> tuple[Path, ...]:
             "shows the plan",
             (press,),
             answers=PLANNED,
-            asks=(("make_plan", {"kind": kind}),),
+            asks=(MakePlan(operation),),
             shows=(f"{name} · prod-eu · step 1 of 3: plan p-7f30", "never written"),
             top="PlanDialog",
             focus="cancel",
@@ -118,8 +156,8 @@ def plans(key: str, press: str, kind: str, name: str) -> tuple[Path, ...]:
             key,
             "the core refuses",
             (press,),
-            answers={"make_plan": ROOM},
-            asks=(("make_plan", {"kind": kind}),),
+            answers={MakePlan: ROOM},
+            asks=(MakePlan(operation),),
             shows=("no plan", "the core has no room", "ask again"),
             focus="close",
         ),
@@ -129,8 +167,8 @@ def plans(key: str, press: str, kind: str, name: str) -> tuple[Path, ...]:
             "the core does not answer",
             (press,),
             scene="stalled",
-            answers={"make_plan": SILENT},
-            asks=(("make_plan", {"kind": kind}),),
+            answers={MakePlan: SILENT},
+            asks=(MakePlan(operation),),
             shows=(f"{name} · prod-eu · making the plan",),
             focus="cancel",
         ),
@@ -139,8 +177,8 @@ def plans(key: str, press: str, kind: str, name: str) -> tuple[Path, ...]:
             "nothing is to be done",
             (press,),
             scene="in_sync",
-            answers={"make_plan": Outcome(kind, Word.IN_SYNC, 0, run_id="s-1")},
-            asks=(("make_plan", {"kind": kind}),),
+            answers={MakePlan: Outcome(operation.command, Word.IN_SYNC, 0, run_id="s-1")},
+            asks=(MakePlan(operation),),
             shows=("step 3 of 3: result", "none changed"),
             focus="close",
         ),
@@ -150,7 +188,7 @@ def plans(key: str, press: str, kind: str, name: str) -> tuple[Path, ...]:
             (press,),
             scene=LOOKING,
             answers=PLANNED,
-            asks=(("make_plan", {"kind": kind}),),
+            asks=(MakePlan(operation),),
             shows=("off: read-only: W allows writes again",),
         ),
         Path(
@@ -159,7 +197,7 @@ def plans(key: str, press: str, kind: str, name: str) -> tuple[Path, ...]:
             (press,),
             scene=MAY_ONLY_LOOK,
             answers=PLANNED,
-            asks=(("make_plan", {"kind": kind}),),
+            asks=(MakePlan(operation),),
             shows=("off: read-only: this console was started read-only",),
         ),
         Path(
@@ -168,7 +206,7 @@ def plans(key: str, press: str, kind: str, name: str) -> tuple[Path, ...]:
             (press,),
             scene=TIMED,
             answers=PLANNED,
-            asks=(("make_plan", {"kind": kind}),),
+            asks=(MakePlan(operation),),
             top="PlanDialog",
         ),
         Path(
@@ -177,7 +215,7 @@ def plans(key: str, press: str, kind: str, name: str) -> tuple[Path, ...]:
             ("escape",),
             go=(press,),
             answers=PLANNED,
-            asks=(("drop_plan", {}),),
+            asks=(DropPlan(),),
             hides=("plan p-7f30",),
             top="OverviewScreen",
         ),
@@ -186,8 +224,8 @@ def plans(key: str, press: str, kind: str, name: str) -> tuple[Path, ...]:
             "left before it was made",
             ("escape",),
             go=(press,),
-            answers={"make_plan": SILENT},
-            asks=(("drop_plan", {}),),
+            answers={MakePlan: SILENT},
+            asks=(DropPlan(),),
             hides=("making the plan",),
         ),
     )
@@ -207,25 +245,25 @@ OPERATE = rows(
     ),
     Path("panel.next", "the next panel has the focus", ("tab",), focus="checks"),
     Path("panel.next", "back", ("shift+tab",), go=("tab", "tab"), focus="checks"),
-    Path("validate", "asks for the quick ones", ("v",), asks=(("validate", {"deep": False}),)),
+    Path("validate", "asks for the quick ones", ("v",), asks=(Do(Verify()),)),
     Path(
         "validate",
         "the core refuses",
         ("v",),
-        answers={"validate": ROOM},
-        asks=(("validate", {"deep": False}),),
+        answers={Verify: ROOM},
+        asks=(Do(Verify()),),
         shows=(SAID,),
     ),
-    Path("validate.deep", "asks for all", ("V",), asks=(("validate", {"deep": True}),)),
+    Path("validate.deep", "asks for all", ("V",), asks=(Do(Verify(deep=True)),)),
     Path(
         "validate.deep",
         "the core refuses",
         ("V",),
-        answers={"validate": ROOM},
-        asks=(("validate", {"deep": True}),),
+        answers={Verify: ROOM},
+        asks=(Do(Verify(deep=True)),),
         shows=(SAID,),
     ),
-    *plans("sync", "s", "sync", "Sync"),
+    *plans("sync", "s", Sync(), "Sync"),
     Path(
         "sync",
         "the file is held",
@@ -236,28 +274,28 @@ OPERATE = rows(
         focus="stay",
     ),
     Path("sync", "nothing is set up", ("s",), go=("escape",), make=setup, shows=("Set up",), top="SetupDialog"),
-    *plans("repair", "r", "repair", "Repair")[:3],
-    *plans("rebuild", "R", "rebuild", "Rebuild")[:3],
+    *plans("repair", "r", Repair(), "Repair")[:3],
+    *plans("rebuild", "R", Rebuild(), "Rebuild")[:3],
     Path(
         "rebuild",
         "the file is held: staged",
         ("R",),
         scene="locked",
         answers=PLANNED,
-        asks=(("make_plan", {"kind": "rebuild", "staged": True}),),
+        asks=(MakePlan(Rebuild(), Options(stage_only=True)),),
         shows=("Stage · prod-eu",),
     ),
     Path(
         "quarantine",
         "lists what is in it",
         ("u",),
-        asks=(("quarantine", {"filter": "", "first": 0, "count": 500}),),
+        asks=(ListQuarantine(filter="", first=0, count=500),),
         shows=("runs that can be taken back", "s-4119 repair"),
         top="QuarantineDialog",
     ),
-    Path("quarantine", "the core refuses", ("u",), answers={"quarantine": ROOM}, shows=("the core has no room",)),
+    Path("quarantine", "the core refuses", ("u",), answers={ListQuarantine: ROOM}, shows=("the core has no room",)),
     Path("quarantine", "during a run", ("u",), scene="running", shows=("quarantined by",), top="QuarantineDialog"),
-    Path("cancel", "stops the run", ("x",), scene="running", asks=(("cancel", {}),), greyed=False),
+    Path("cancel", "stops the run", ("x",), scene="running", asks=(Cancel(),), greyed=False),
     Path("cancel", "nothing is running", ("x",), shows=("nothing is running",), greyed=True),
     Path(
         "cancel",
@@ -272,8 +310,8 @@ OPERATE = rows(
         "the core refuses",
         ("x",),
         scene="running",
-        answers={"cancel": ROOM},
-        asks=(("cancel", {}),),
+        answers={Cancel: ROOM},
+        asks=(Cancel(),),
         shows=(SAID,),
     ),
     Path("freeze", "says so", ("f",), shows=("frozen",)),
@@ -282,7 +320,7 @@ OPERATE = rows(
         "pause",
         "pauses the timer",
         ("P",),
-        asks=(("pause", {"paused": True}),),
+        asks=(Pause(True),),
         shows=("scheduled syncs are paused; P resumes them",),
     ),
     Path(
@@ -290,7 +328,7 @@ OPERATE = rows(
         "resumes it",
         ("P",),
         scene=PAUSED,
-        asks=(("pause", {"paused": False}),),
+        asks=(Pause(False),),
         shows=("scheduled syncs go on",),
     ),
     Path("pause", "read-only", ("P",), scene=LOOKING, shows=("› no sync is scheduled; W allows writes again",)),
@@ -301,7 +339,7 @@ OPERATE = rows(
         scene=MAY_ONLY_LOOK,
         shows=("no sync is scheduled; this console was started read-only",),
     ),
-    Path("access", "looks only at once", ("W",), asks=(("set_access", {"access": "ro"}),)),
+    Path("access", "looks only at once", ("W",), asks=(SetAccess("ro"),)),
     Path("access", "asks before it writes", ("W",), scene=LOOKING, top="AskDialog", focus="stay"),
     Path(
         "access",
@@ -323,25 +361,25 @@ OPERATE = rows(
     Path("palette", "by its other key", ("ctrl+p",), go=("2",), top="CommandPalette"),
     Path("quit", "leaves", ("q",), leaves=0),
     Path("quit", "by its other key", ("ctrl+q",), leaves=0),
-    Path("quit", "stops a timer's sync", ("q",), scene=TIMED, asks=(("cancel", {}),), leaves=0),
+    Path("quit", "stops a timer's sync", ("q",), scene=TIMED, asks=(Cancel(),), leaves=0),
     Path("quit", "asks during a run of an operator", ("q",), scene="running", top="AskDialog", focus="stay"),
     Path("suspend", "to the shell", ("ctrl+z",), make=suspends, shows=("suspended",)),
     Path("copy", "nothing is selected: how to quit", ("ctrl+c",), shows=("› q quits",)),
 )
 OVER = rows(
-    Path("peek", "looks at a copy", ("p",), asks=(("peek", {}),)),
+    Path("peek", "looks at a copy", ("p",), asks=(Do(Peek()),)),
     Path(
         "peek",
         "what the copy says",
         ("p",),
         scene="locked",
-        answers={"peek": Outcome("peek", Word.UNKNOWN, 0, checks=(Check("schema_version", CheckStatus.PASS, 4, 4),))},
-        asks=(("peek", {}),),
+        answers={Peek: Outcome("peek", Word.UNKNOWN, 0, checks=(Check("schema_version", CheckStatus.PASS, 4, 4),))},
+        asks=(Do(Peek()),),
         shows=("of a copy: 1 check pass",),
     ),
-    Path("peek", "the core refuses", ("p",), answers={"peek": ROOM}, asks=(("peek", {}),), shows=(SAID,)),
-    Path("try", "asks the primary", ("t",), scene="primary_down", asks=(("try_now", {}),)),
-    Path("try", "the core refuses", ("t",), answers={"try_now": ROOM}, asks=(("try_now", {}),), shows=(SAID,)),
+    Path("peek", "the core refuses", ("p",), answers={Peek: ROOM}, asks=(Do(Peek()),), shows=(SAID,)),
+    Path("try", "asks the primary", ("t",), scene="primary_down", asks=(TryNow(),)),
+    Path("try", "the core refuses", ("t",), answers={TryNow: ROOM}, asks=(TryNow(),), shows=(SAID,)),
     Path("demo", "leaves for it", ("f2",), leaves=DEMO_ASKED),
     Path("demo", "not during a run", ("f2",), scene="running", shows=(ACTIVE,)),
     Path(
@@ -349,8 +387,8 @@ OVER = rows(
         "plans it for a refused primary",
         ("A",),
         scene=OTHER_PRIMARY,
-        answers={"make_plan": plan_for(level=3, phrase="prod-eu")},
-        asks=(("make_plan", {"kind": "adopt"}),),
+        answers={MakePlan: plan_for(level=3, phrase="prod-eu")},
+        asks=(MakePlan(Sync(), Options(adopt=True)),),
         shows=("Adopt · prod-eu", "type  prod-eu"),
         focus="cancel",
     ),
@@ -359,15 +397,15 @@ OVER = rows(
         "the core refuses",
         ("A",),
         scene=OTHER_PRIMARY,
-        answers={"make_plan": ROOM},
-        asks=(("make_plan", {"kind": "adopt"}),),
+        answers={MakePlan: ROOM},
+        asks=(MakePlan(Sync(), Options(adopt=True)),),
         shows=("no plan", "the core has no room"),
     ),
     Path("adopt", "any other primary", ("A",), shows=("A adopts another primary",)),
     Path("level", "less is shown", ("l",), shows=("warnings and failures",)),
     Path("level", "round again", ("l",), go=("l", "l"), shows=("all lines",)),
 )
-SORTING = {"orphans_query": SILENT}
+SORTING: dict[type[object], object] = {QueryOrphans: SILENT}
 BUSY = "the list is being sorted; press the key again"
 FIRST = "7c1e02aa…90bd"
 KEY = "episode_7c1e02aa-41d3-4b5e-9c77-d1f00e5a90bd"
@@ -383,7 +421,7 @@ ORPHAN = rows(
         ("d",),
         go=("3",),
         answers=PLANNED,
-        asks=(("make_plan", {"kind": "set_aside", "keys": [KEY]}),),
+        asks=(MakePlan(QuarantineOrphans((KEY,))),),
         shows=("Quarantine · prod-eu",),
         focus="cancel",
     ),
@@ -393,7 +431,7 @@ ORPHAN = rows(
         "nothing was scanned",
         ("d",),
         go=("3",),
-        answers={"orphans_scan": ROOM},
+        answers={ScanOrphans: ROOM},
         shows=("› nothing is chosen",),
     ),
     Path("orphans.aside", "not while it is sorted", ("ctrl+r", "d"), go=("3",), then=SORTING, shows=(BUSY,)),
@@ -409,8 +447,8 @@ ORPHAN = rows(
         "the core refuses",
         ("d",),
         go=("3",),
-        answers={"make_plan": ROOM},
-        asks=(("make_plan", {"kind": "set_aside", "keys": [KEY]}),),
+        answers={MakePlan: ROOM},
+        asks=(MakePlan(QuarantineOrphans((KEY,))),),
         shows=("no plan", "the core has no room"),
     ),
     Path(
@@ -418,7 +456,7 @@ ORPHAN = rows(
         "the core cannot say what is marked",
         ("d",),
         go=("3",),
-        answers={"orphans_marked": ROOM},
+        answers={ResolveMarks: ROOM},
         shows=(SAID,),
     ),
     Path(
@@ -438,7 +476,7 @@ ORPHAN = rows(
         ("m",),
         go=("3", "slash", "words c4c4a9e4", "enter", "j"),
         answers=PLANNED,
-        asks=(("make_plan", {"kind": "sync"}),),
+        asks=(MakePlan(Sync()),),
         shows=("Re-attach by a sync · prod-eu",),
     ),
     Path("filter", "the box", ("slash",), go=("3",), focus="filter", shows=("words, reason:",)),
@@ -457,8 +495,8 @@ ORPHAN = rows(
         "with the note",
         ("words why", "enter", "enter"),
         go=("3", "i"),
-        answers={"expect": Outcome("orphans", Word.DRIFT, 0, extra={"expected": [KEY]})},
-        asks=(("expect", {"keys": [KEY], "note": "why"}),),
+        answers={Expect: Outcome("orphans", Word.DRIFT, 0, extra={"expected": [KEY]})},
+        asks=(Do(Expect((KEY,), "why")),),
         shows=("1 row expected",),
     ),
     Path("orphans.expect", "left", ("escape",), go=("3", "i"), hides=("will count as expected",)),
@@ -467,8 +505,8 @@ ORPHAN = rows(
         "the core refuses",
         ("words why", "enter", "enter"),
         go=("3", "i"),
-        answers={"expect": ROOM},
-        asks=(("expect", {"keys": [KEY], "note": "why"}),),
+        answers={Expect: ROOM},
+        asks=(Do(Expect((KEY,), "why")),),
         shows=(SAID,),
     ),
     Path(
@@ -476,8 +514,8 @@ ORPHAN = rows(
         "takes it back",
         ("i",),
         go=("3", "slash", "words legacy", "enter", "j"),
-        answers={"unexpect": Outcome("orphans", Word.DRIFT, 0, extra={"unexpected": ["legacy-note-17"]})},
-        asks=(("unexpect", {"keys": ["legacy-note-17"]}),),
+        answers={Unexpect: Outcome("orphans", Word.DRIFT, 0, extra={"unexpected": ["legacy-note-17"]})},
+        asks=(Do(Unexpect(("legacy-note-17",))),),
         shows=("1 row not expected any more",),
     ),
     Path("orphans.expect", "nothing is chosen", ("i",), go=("3", "g"), shows=("nothing is chosen; space marks a row",)),
@@ -496,7 +534,7 @@ ORPHAN = rows(
         "the core refuses",
         ("right", "enter"),
         go=("3", "e", "enter", "enter"),
-        answers={"orphans_export": ROOM},
+        answers={ExportOrphans: ROOM},
         shows=(SAID,),
     ),
     Path(
@@ -504,7 +542,7 @@ ORPHAN = rows(
         "nothing was scanned",
         ("e",),
         go=("3",),
-        answers={"orphans_scan": ROOM},
+        answers={ScanOrphans: ROOM},
         shows=("nothing was scanned yet",),
     ),
     Path("orphans.copy", "the key", ("y",), go=("3",), look=clipboard, becomes=KEY, shows=("copied episode_7c1e",)),
@@ -536,15 +574,15 @@ ORPHAN = rows(
         "its facts are not here",
         ("enter",),
         go=("3",),
-        answers={"orphan_detail": SILENT},
+        answers={ShowOrphan: SILENT},
         shows=("its facts are on their way",),
     ),
-    Path("reload", "scans again", ("ctrl+r",), go=("3",), asks=(("orphans_scan", {}),)),
-    Path("reload", "the core refuses", ("ctrl+r",), go=("3",), then={"orphans_scan": ROOM}, shows=(SAID,)),
+    Path("reload", "scans again", ("ctrl+r",), go=("3",), asks=(ScanOrphans(),)),
+    Path("reload", "the core refuses", ("ctrl+r",), go=("3",), then={ScanOrphans: ROOM}, shows=(SAID,)),
 )
 CHECKED = ("2", "j")
-COMPARES = ("differences", {"tables": ("episodes",), "after": None})
-WRITES = ("export_rows", ANY)
+COMPARES = CompareRows(tables=("episodes",), after=None)
+WRITES = Some(ExportRows)
 VALIDATE = rows(
     Path(
         "validation.open",
@@ -570,7 +608,7 @@ VALIDATE = rows(
         "the core refuses",
         ("enter",),
         go=CHECKED,
-        answers={"differences": ROOM},
+        answers={CompareRows: ROOM},
         asks=(COMPARES,),
         shows=(SAID,),
     ),
@@ -600,7 +638,7 @@ VALIDATE = rows(
         "the core refuses",
         ("e",),
         go=(*CHECKED, "enter"),
-        answers={"export_rows": ROOM},
+        answers={ExportRows: ROOM},
         asks=(WRITES,),
         shows=(SAID,),
     ),
@@ -632,14 +670,16 @@ PAST = rows(
         top="RunRowsDialog",
         shows=("4 rows", "write the report of May", "data: not JSON"),
     ),
-    Path("history.open", "the core refuses", ("enter",), go=("4",), answers={"run_rows": ROOM}, shows=("no room",)),
+    Path(
+        "history.open", "the core refuses", ("enter",), go=("4",), answers={ListChangedRows: ROOM}, shows=("no room",)
+    ),
     Path(
         "history.undo",
         "plans to take it back",
         ("U",),
         go=("4",),
         answers=PLANNED,
-        asks=(("make_plan", {"kind": "undo", "run_id": "s-4120"}),),
+        asks=(MakePlan(Undo("s-4120")),),
         shows=("Undo · prod-eu",),
     ),
     Path(
@@ -647,8 +687,8 @@ PAST = rows(
         "the core refuses",
         ("U",),
         go=("4",),
-        answers={"make_plan": ROOM},
-        asks=(("make_plan", {"kind": "undo", "run_id": "s-4120"}),),
+        answers={MakePlan: ROOM},
+        asks=(MakePlan(Undo("s-4120")),),
         shows=("no plan", "the core has no room", "ask again"),
     ),
     Path("history.undo", "a run is going on", ("U",), go=("4",), scene="running", shows=(ACTIVE,)),
@@ -665,7 +705,7 @@ PAST = rows(
         "none is kept",
         ("J",),
         go=("4",),
-        answers={"run_detail": ROOM},
+        answers={ShowRun: ROOM},
         shows=("no document of this run is kept",),
     ),
     Path("history.copy", "the id", ("y",), go=("4",), look=clipboard, becomes="s-4120", shows=("› copied s-4120",)),
@@ -681,7 +721,7 @@ PAST = rows(
         "the core refuses",
         ("e",),
         go=("4",),
-        answers={"export_rows": ROOM},
+        answers={ExportRows: ROOM},
         asks=(WRITES,),
         shows=(SAID,),
     ),
@@ -724,7 +764,7 @@ PAST = rows(
 ACCESS = ("5", "j")
 BATCH = ("5", *"jjjjjj")
 EDITED = (*BATCH, "enter", "backspace", "backspace", "backspace", "words 250", "enter")
-EDITS = {"edits": (SettingEdit("batch_size", "250"),)}
+EDITS = (SettingEdit("batch_size", "250"),)
 SET = rows(
     Path("config.open", "edits", ("enter",), go=BATCH, focus="setting-entry"),
     Path("config.open", "keeps what fits", EDITED[len(BATCH) :], go=BATCH, shows=("1 unsaved",), focus="list"),
@@ -752,7 +792,7 @@ SET = rows(
         "shows the file first",
         ("w",),
         go=EDITED,
-        asks=(("preview_settings", EDITS),),
+        asks=(PreviewSettings(EDITS),),
         shows=("+batch_size = 250", "Write 1 setting"),
         top="AskDialog",
         focus="cancel",
@@ -763,8 +803,8 @@ SET = rows(
         "the core refuses",
         ("w",),
         go=EDITED,
-        answers={"preview_settings": ROOM},
-        asks=(("preview_settings", EDITS),),
+        answers={PreviewSettings: ROOM},
+        asks=(PreviewSettings(EDITS),),
         shows=(SAID,),
     ),
     Path(
@@ -772,7 +812,7 @@ SET = rows(
         "says what answered",
         ("c",),
         go=("5",),
-        asks=(("try_primary", {"edits": ()}),),
+        asks=(TryPrimary(()),),
         shows=("44 ms",),
     ),
     Path(
@@ -780,8 +820,8 @@ SET = rows(
         "the core refuses",
         ("c",),
         go=("5",),
-        answers={"try_primary": ROOM},
-        asks=(("try_primary", {"edits": ()}),),
+        answers={TryPrimary: ROOM},
+        asks=(TryPrimary(()),),
         shows=("no: the core has no room",),
     ),
     Path("config.copy", "setting and value", ("y",), go=BATCH, look=clipboard, becomes="batch_size = 100"),
@@ -814,7 +854,7 @@ ASIDE = ("u", "j", "j", "j")
 REFUSED_ROW = ("u", *"jjjjjj")
 RETRIED = Outcome("quarantine", Word.IN_SYNC, 0, extra={"retried": {"accepted": ["x"], "refused": []}})
 BAD = "patterns/e2d00f1b-1f6c-45f2-9f0e-7703c1b66c03"
-LISTED = ("quarantine", {"filter": "", "first": 0, "count": 500})
+LISTED = ListQuarantine(filter="", first=0, count=500)
 KEPT = rows(
     Path("aside.mark", "the row", ("space",), go=ASIDE, shows=("1 marked",)),
     Path("aside.mark", "takes the mark back", ("space",), go=(*ASIDE, "space", "k"), hides=("1 marked",)),
@@ -826,7 +866,7 @@ KEPT = rows(
         ("enter",),
         go=ASIDE,
         answers=PLANNED,
-        asks=(("make_plan", {"kind": "restore", "ids": [1]}),),
+        asks=(MakePlan(Restore((1,))),),
         shows=("Restore · prod-eu",),
         focus="cancel",
     ),
@@ -836,7 +876,7 @@ KEPT = rows(
         ("enter",),
         go=("u", "j"),
         answers=PLANNED,
-        asks=(("make_plan", {"kind": "undo", "run_id": "s-4119"}),),
+        asks=(MakePlan(Undo("s-4119")),),
         shows=("Undo · prod-eu",),
     ),
     Path(
@@ -844,8 +884,8 @@ KEPT = rows(
         "the core refuses",
         ("enter",),
         go=ASIDE,
-        answers={"make_plan": ROOM},
-        asks=(("make_plan", {"kind": "restore", "ids": [1]}),),
+        answers={MakePlan: ROOM},
+        asks=(MakePlan(Restore((1,))),),
         shows=("no plan", "the core has no room"),
     ),
     Path(
@@ -864,8 +904,8 @@ KEPT = rows(
         "fetches it",
         ("t",),
         go=REFUSED_ROW,
-        answers={"retry": RETRIED},
-        asks=(("retry", {"ids": [BAD]}), LISTED),
+        answers={Retry: RETRIED},
+        asks=(Do(Retry((BAD,))), LISTED),
         shows=("1 accepted now, 0 still rejected",),
     ),
     Path(
@@ -873,8 +913,8 @@ KEPT = rows(
         "the core refuses",
         ("t",),
         go=REFUSED_ROW,
-        answers={"retry": ROOM},
-        asks=(("retry", {"ids": [BAD]}),),
+        answers={Retry: ROOM},
+        asks=(Do(Retry((BAD,))),),
         shows=(SAID,),
     ),
     Path(
@@ -889,8 +929,8 @@ KEPT = rows(
         "plans it",
         ("D",),
         go=("u",),
-        answers={"make_plan": plan_for(level=3, phrase="prod-eu")},
-        asks=(("make_plan", {"kind": "purge"}),),
+        answers={MakePlan: plan_for(level=3, phrase="prod-eu")},
+        asks=(MakePlan(Purge()),),
         shows=("Purge · prod-eu", "type  prod-eu"),
         focus="cancel",
     ),
@@ -899,8 +939,8 @@ KEPT = rows(
         "the core refuses",
         ("D",),
         go=("u",),
-        answers={"make_plan": ROOM},
-        asks=(("make_plan", {"kind": "purge"}),),
+        answers={MakePlan: ROOM},
+        asks=(MakePlan(Purge()),),
         shows=("no plan",),
     ),
     Path(
@@ -908,8 +948,8 @@ KEPT = rows(
         "says where it is",
         ("e",),
         go=("u",),
-        answers={"quarantine_export": Exported("/home/me/q.jsonl", 2, 100)},
-        asks=(("quarantine_export", {"filter": ""}),),
+        answers={ExportQuarantine: Exported("/home/me/q.jsonl", 2, 100)},
+        asks=(ExportQuarantine(""),),
         shows=("2 rows, 100 B in /home/me/q.jsonl",),
     ),
     Path(
@@ -917,8 +957,8 @@ KEPT = rows(
         "the core refuses",
         ("e",),
         go=("u",),
-        answers={"quarantine_export": ROOM},
-        asks=(("quarantine_export", {"filter": ""}),),
+        answers={ExportQuarantine: ROOM},
+        asks=(ExportQuarantine(""),),
         shows=(SAID,),
     ),
     Path(
@@ -926,7 +966,7 @@ KEPT = rows(
         "asks the core",
         ("slash", "x", "enter"),
         go=("u",),
-        asks=(("quarantine", {"filter": "x", "first": 0, "count": 500}),),
+        asks=(ListQuarantine(filter="x", first=0, count=500),),
         focus="quarantine-list",
     ),
     Path(
@@ -1005,5 +1045,5 @@ def test_every_path_claims_an_effect() -> None:
 
 def test_what_asks_the_core_is_also_refused_by_it() -> None:
     refused = {path.key for path in PATHS if ROOM in (*path.answers.values(), *path.then.values())}
-    asking = {path.key for path in PATHS if any(kind not in LOOKS for kind, _ in path.asks)}
+    asking = {path.key for path in PATHS if any(kind_of(one) not in LOOKS for one in path.asks)}
     assert asking - refused == UNREFUSED

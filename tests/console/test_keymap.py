@@ -6,6 +6,8 @@ import pytest
 
 from console.keys.keymap import keymap
 from console.keys.table import KEYS
+from storage_sync.service.commands import Do, MakePlan
+from storage_sync.service.operations import Verify
 from tests.console.app import asked, console, live, screen_text, settle
 
 HOSTILE = "[/b]\x1b[31m"
@@ -90,7 +92,7 @@ async def test_footer_help_palette_and_next_name_the_moved_key() -> None:
         assert "F6   plan a sync" in screen_text(app)
         await pilot.press("escape", "f6")
         await settle(app, pilot)
-        assert asked(bridge)[-1][0] == "make_plan"
+        assert isinstance(asked(bridge)[-1], MakePlan)
         await pilot.press("escape", "u")
         await settle(app, pilot)
         assert "m Mark" in screen_text(app)
@@ -103,7 +105,7 @@ async def test_a_conflict_takes_no_key_away_and_is_read_on_the_first_screen() ->
         assert "ui.keymap: validate: q is Quit already; v stays" in text
         assert "ui.keymap: [/b]\\e[31m: there is no such action" in text
         await pilot.press("v")
-        assert asked(bridge) == [("validate", {"deep": False})]
+        assert asked(bridge) == [Do(Verify())]
         await pilot.press("q")
         await pilot.pause()
     assert app.return_value == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -17,6 +18,17 @@ from console.dialogs.vector import VectorDialog
 from storage_sync.embeddings.index import OrphanIndex
 from storage_sync.embeddings.reason import Reason
 from storage_sync.embeddings.words import Marks, Wanted
+from storage_sync.service.commands import (
+    Do,
+    ExportOrphans,
+    FindNeighbours,
+    MakePlan,
+    QueryOrphans,
+    ResolveMarks,
+    ScanOrphans,
+    ShowOrphan,
+)
+from storage_sync.service.operations import Expect, QuarantineOrphans, Sync, Unexpect
 from storage_sync.values.events import Answer, Refused
 from storage_sync.values.outcome import Outcome, Word
 from tests.console.app import FakeClock, answer_orphans, asked, console, live, screen_text, settle
@@ -64,11 +76,13 @@ class Shown:
     async def answer(self, made: OrphanIndex | None = None) -> None:
         await answer_orphans(self.app, self.bridge, self.pilot, made)
 
-    def questions(self, kind: str) -> list[dict[str, object]]:
-        return [arguments for name, arguments in asked(self.bridge) if name == kind]
+    def questions(self, kind: type[object]) -> list[Any]:
+        """Commands of a kind, an operation that needs no plan as itself."""
+        found = [one.command for one in self.bridge.asked if one.kind is kind]
+        return [one.operation if isinstance(one, Do) else one for one in found]
 
     def wanted(self) -> Wanted:
-        found = self.questions("orphans_query")[-1]["wanted"]
+        found = self.questions(QueryOrphans)[-1].wanted
         assert isinstance(found, Wanted)
         return found
 
@@ -86,7 +100,7 @@ async def shown(size: tuple[int, int] = (100, 30), scene: str = "in_sync") -> As
 
 async def test_it_scans_once_and_shows_groups_counts_and_facts() -> None:
     async with shown() as here:
-        assert len(here.questions("orphans_scan")) == 1
+        assert len(here.questions(ScanOrphans)) == 1
         text = here.text
         assert "owner nowhere · 20 · 30.0 KiB" in text
         assert "orphaned 21" in text
@@ -99,22 +113,22 @@ async def test_it_scans_once_and_shows_groups_counts_and_facts() -> None:
         assert "384 values, 14 buckets" in text
         assert "m not possible: no owner upstream" in text
         await here.press("2", "3")
-        assert len(here.questions("orphans_scan")) == 1
+        assert len(here.questions(ScanOrphans)) == 1
 
 
 async def test_neighbours_are_shown_as_soon_as_they_are_answered() -> None:
     async with shown() as here:
         assert "0.981" in here.text
         assert "Retry policy for GCS uploads" in here.text
-        assert len(here.questions("orphan_neighbours")) == 1
+        assert len(here.questions(FindNeighbours)) == 1
         await here.pilot.press("j", "j")
         await settle(here.app, here.pilot)
         assert "0.981" not in here.text
         assert "computing…" in here.text
-        assert len(here.questions("orphan_neighbours")) == 3
-        open_ = [command for command in here.bridge.asked if command.kind == "orphan_neighbours"]
+        assert len(here.questions(FindNeighbours)) == 3
+        open_ = [command for command in here.bridge.asked if command.kind is FindNeighbours]
         for command in open_[1:]:
-            here.bridge.post(Answer(command.id, orphans.answer(command.kind, command.arguments)))
+            here.bridge.post(Answer(command.id, orphans.answer(command.command)))
             await here.pilot.pause()
             assert ("0.981" in here.text) == (command is open_[-1]), "shown without a tick, and of this row alone"
 
@@ -123,24 +137,24 @@ async def test_neighbours_that_are_refused_are_not_asked_for_again_and_again() -
     async with shown() as here:
         await here.pilot.press("j")
         await settle(here.app, here.pilot)
-        many = len(here.questions("orphan_neighbours"))
-        command = [one for one in here.bridge.asked if one.kind == "orphan_neighbours"][-1]
+        many = len(here.questions(FindNeighbours))
+        command = [one for one in here.bridge.asked if one.kind is FindNeighbours][-1]
         here.bridge.post(Refused(command.id, "the copy is gone", ""))
         for _ in range(3):
             await settle(here.app, here.pilot)
         assert "the copy is gone" in here.text
-        assert len(here.questions("orphan_neighbours")) == many
+        assert len(here.questions(FindNeighbours)) == many
 
 
 async def test_a_late_answer_about_another_row_is_dropped() -> None:
     async with shown() as here:
-        before = len(here.questions("orphan_detail"))
+        before = len(here.questions(ShowOrphan))
         await here.pilot.press("j", "j", "j")
         await here.pilot.pause()
-        waiting = here.questions("orphan_detail")[before:]
+        waiting = here.questions(ShowOrphan)[before:]
         assert len(waiting) == 1, "one question at a time"
         await here.answer()
-        numbers = [arguments["number"] for arguments in here.questions("orphan_detail")]
+        numbers = [question.number for question in here.questions(ShowOrphan)]
         assert len(numbers) == before + 2
         assert "episode_90000000-1111" not in here.text.splitlines()[15]
         assert "title unknown" in here.text
@@ -223,13 +237,12 @@ async def test_space_marks_a_group_and_once_more_unmarks_it() -> None:
         await here.press("j", "space")
         assert "19 marked" in here.text
         await here.press("d")
-        resolved = here.questions("orphans_marked")[-1]["marks"]
+        resolved = here.questions(ResolveMarks)[-1].marks
         assert isinstance(resolved, Marks)
         assert resolved.groups == {("", "reason", "owner nowhere")}
         assert len(resolved.keys) == 1
-        (plan,) = here.questions("make_plan")
-        keys = plan["keys"]
-        assert isinstance(keys, list)
+        (plan,) = here.questions(MakePlan)
+        keys = plan.operation.keys
         assert len(keys) == 19
 
 
@@ -292,14 +305,13 @@ async def test_marks_are_a_filter_and_single_rows() -> None:
         assert "19 marked" in here.text
         await here.press("escape")
         await here.press("d")
-        marks = here.questions("orphans_marked")[-1]["marks"]
+        marks = here.questions(ResolveMarks)[-1].marks
         assert isinstance(marks, Marks)
         assert marks.filter == "reason:nowhere"
         assert len(marks.keys) == 1
-        plan = here.questions("make_plan")[-1]
-        assert plan["kind"] == "set_aside"
-        keys = plan["keys"]
-        assert isinstance(keys, list)
+        plan = here.questions(MakePlan)[-1]
+        assert isinstance(plan.operation, QuarantineOrphans)
+        keys = plan.operation.keys
         assert len(keys) == 19
         await here.press("escape", "C")
         assert "nothing marked" in here.text
@@ -309,22 +321,22 @@ async def test_a_marks_nothing_where_nothing_matches() -> None:
     async with shown() as here:
         await here.press("slash", *"no such words", "enter", "a", "d")
         assert "nothing marked" in here.text
-        assert not here.questions("orphans_marked")
-        assert not here.questions("make_plan")
+        assert not here.questions(ResolveMarks)
+        assert not here.questions(MakePlan)
 
 
 async def test_d_is_about_the_row_under_the_cursor_without_marks() -> None:
     async with shown() as here:
         await here.press("d")
         assert isinstance(here.app.screen, PlanDialog)
-        assert here.questions("make_plan")[-1]["keys"] == ["episode_7c1e02aa-41d3-4b5e-9c77-d1f00e5a90bd"]
+        assert here.questions(MakePlan)[-1].operation.keys == ("episode_7c1e02aa-41d3-4b5e-9c77-d1f00e5a90bd",)
 
 
 async def test_d_leaves_out_what_has_its_owner_and_says_so() -> None:
     async with shown() as here:
         await here.press("slash", *"reason:missing", "enter", "a")
         await here.press("d")
-        assert here.questions("make_plan") == []
+        assert here.questions(MakePlan) == []
         assert "4 rows left out" in here.text
 
 
@@ -336,7 +348,7 @@ async def test_nothing_is_chosen_while_the_list_is_being_sorted() -> None:
             assert "the list is being sorted" in here.text
             await here.pilot.press("escape")
             await here.answer()
-        assert here.questions("make_plan") == here.questions("orphans_marked") == []
+        assert here.questions(MakePlan) == here.questions(ResolveMarks) == []
 
 
 async def test_after_a_run_it_scans_again_without_marks() -> None:
@@ -348,19 +360,19 @@ async def test_after_a_run_it_scans_again_without_marks() -> None:
         assert flow is not None
         flow._ended(wish_ended)
         await here.answer()
-        assert len(here.questions("orphans_scan")) == 2
+        assert len(here.questions(ScanOrphans)) == 2
         assert "nothing marked" in here.text
 
 
 async def test_m_plans_a_sync_only_where_the_owner_can_be_fetched() -> None:
     async with shown() as here:
         await here.press("m")
-        assert here.questions("make_plan") == []
+        assert here.questions(MakePlan) == []
         assert "re-attach is not possible: no owner upstream" in here.text
         await here.press("slash", *"reason:cached", "enter", "g", "j")
         assert "undo with u    m re-" in here.text  # a toast covers the rest
         await here.press("m")
-        assert here.questions("make_plan")[-1]["kind"] == "sync"
+        assert here.questions(MakePlan)[-1].operation == Sync()
 
 
 async def test_i_asks_for_a_note_and_takes_the_mark_back() -> None:
@@ -368,25 +380,25 @@ async def test_i_asks_for_a_note_and_takes_the_mark_back() -> None:
         await here.press("i")
         assert isinstance(here.app.screen, NoteDialog)
         await here.press(*"why", "enter", "enter")
-        told = here.questions("expect")[-1]
-        assert told == {"keys": ["episode_7c1e02aa-41d3-4b5e-9c77-d1f00e5a90bd"], "note": "why"}
-        done = Outcome("orphans", Word.UNKNOWN, 0, extra={"expected": told["keys"]})
+        told = here.questions(Expect)[-1]
+        assert told == Expect(("episode_7c1e02aa-41d3-4b5e-9c77-d1f00e5a90bd",), "why")
+        done = Outcome("orphans", Word.UNKNOWN, 0, extra={"expected": list(told.keys)})
         here.bridge.post(Answer(here.bridge.asked[-1].id, done))
         await here.answer()
         assert "1 row expected" in here.text
-        assert len(here.questions("orphans_scan")) == 2
+        assert len(here.questions(ScanOrphans)) == 2
         await here.press("slash", *"expected:yes", "enter")
         await here.press("g", "j")
         await here.press("i")
-        assert here.questions("unexpect")[-1] == {"keys": ["episode_b0b0a9e4-1c55-4b5a-9a3e-0e7c1a2b3c4d"]}
+        assert here.questions(Unexpect)[-1] == Unexpect(("episode_b0b0a9e4-1c55-4b5a-9a3e-0e7c1a2b3c4d",))
 
 
 async def test_i_can_be_left_without_a_note() -> None:
     async with shown() as here:
         await here.press("i", "escape")
-        assert here.questions("expect") == []
+        assert here.questions(Expect) == []
         await here.press("i", *"x", "shift+tab", "escape")
-        assert here.questions("expect") == []
+        assert here.questions(Expect) == []
 
 
 async def test_e_asks_for_a_file_and_whether_vectors_go_along() -> None:
@@ -399,8 +411,8 @@ async def test_e_asks_for_a_file_and_whether_vectors_go_along() -> None:
         await here.press("enter", "enter")
         assert isinstance(here.app.screen, AskDialog)
         await here.press("right", "right", "enter")
-        told = here.questions("orphans_export")[-1]
-        assert (told["path"], told["vectors"], told["marks"]) == ("here.jsonl", True, Marks())
+        told = here.questions(ExportOrphans)[-1]
+        assert (told.path, told.vectors, told.marks) == ("here.jsonl", True, Marks())
         assert "28 rows, 12.1 KiB in here.jsonl" in here.text
 
 
@@ -434,7 +446,7 @@ async def test_why_there_is_no_list_is_said() -> None:
         assert "the cache is damaged; r plans a repair" in screen_text(app)
         await pilot.press("ctrl+r")
         await settle(app, pilot)
-        assert [kind for kind, _ in asked(bridge)] == ["orphans_scan"] * 2
+        assert asked(bridge) == [ScanOrphans()] * 2
         bridge.post(Answer(bridge.asked[-1].id, None))
         await settle(app, pilot)
         assert "there is no cache file" in screen_text(app)
@@ -447,10 +459,10 @@ async def test_another_generation_is_scanned_again() -> None:
         here.bridge.show(changed)
         here.clock.move(0.6)
         await here.answer()
-        assert len(here.questions("orphans_scan")) == 2
+        assert len(here.questions(ScanOrphans)) == 2
         here.clock.move(0.6)
         await here.answer()
-        assert len(here.questions("orphans_scan")) == 2
+        assert len(here.questions(ScanOrphans)) == 2
 
 
 async def test_keys_before_the_first_answer_do_nothing() -> None:
@@ -458,7 +470,7 @@ async def test_keys_before_the_first_answer_do_nothing() -> None:
     async with live(app, size=(100, 30), notifications=True) as pilot:
         await pilot.press("3", "space", "a", "C", "d", "m", "i", "escape", "e", "y", "b", "o", "O", "n", "N", "enter")
         await settle(app, pilot)
-        assert {kind for kind, _ in asked(bridge)} == {"orphans_scan"}
+        assert set(asked(bridge)) == {ScanOrphans()}
 
 
 async def test_another_scan_keeps_marks_of_rows_that_are_still_there() -> None:
@@ -468,7 +480,7 @@ async def test_another_scan_keeps_marks_of_rows_that_are_still_there() -> None:
         await here.pilot.press("ctrl+r")
         await here.answer(made)
         assert "2 marked" in here.text
-        assert len(here.questions("orphans_marked")) == 1
+        assert len(here.questions(ResolveMarks)) == 1
         assert "Benchmark postcard decode'" in here.text, "facts of the new index"
 
 

@@ -11,6 +11,8 @@ from console.app.app import Console
 from console.app.palette import ConsoleCommands
 from console.keys.table import EVERYWHERE, KEYS, REPLAY, SCREENS
 from console.views.themes import PALETTES
+from storage_sync.service.commands import Do, MakePlan, Pause, SetAccess
+from storage_sync.service.operations import Expect, Rebuild, Repair, Sync, Verify
 from tests.console.app import FakeClock, console, live, screen_text, settle
 from tests.console.paths import Asked, Here, No, Path, opened, plan_for
 from tests.console.test_key_paths import MATCHING, MAY_ONLY_LOOK, OTHER_PRIMARY, replayed
@@ -66,9 +68,7 @@ async def test_every_command_of_the_palette_does_something(where: str) -> None:
         return app, bridge
 
     go = () if where == REPLAY else place(where)
-    async with opened(
-        Path("", "walk", (), go=go, make=make, answers={"make_plan": plan_for(), "expect": ROOM})
-    ) as here:
+    async with opened(Path("", "walk", (), go=go, make=make, answers={MakePlan: plan_for(), Expect: ROOM})) as here:
         app = here.app
         base = app.screen
         for hit in await entries(app):
@@ -117,7 +117,7 @@ async def test_what_is_off_says_why_and_the_key_says_the_same(scene: str | Scene
 
 @pytest.mark.parametrize(
     ("typed", "asks", "shows"),
-    [("validate all", [("validate", {"deep": True})], ""), ("nothing is running", [], "› nothing is running")],
+    [("validate all", [Do(Verify(deep=True))], ""), ("nothing is running", [], "› nothing is running")],
 )
 async def test_it_is_searched_by_name_and_by_what_is_said(typed: str, asks: list[Asked], shows: str) -> None:
     async with opened(Path("", "typed", (), go=("colon",))) as here:
@@ -136,7 +136,7 @@ async def test_it_is_searched_by_name_and_by_what_is_said(typed: str, asks: list
 @pytest.mark.parametrize("where", [*NAMES, "quarantine"])
 async def test_every_entry_of_the_footer_is_its_key(where: str) -> None:
     go = ("u", "j", "j", "j") if where == "quarantine" else place(where)
-    answers = {"make_plan": plan_for(), "expect": ROOM, **MATCHING}
+    answers: dict[type[object], object] = {MakePlan: plan_for(), Expect: ROOM, **MATCHING}
     async with opened(Path("", "click", (), go=go, answers=answers, size=(140, 45))) as here:
         app = here.app
         base = app.screen
@@ -160,15 +160,15 @@ async def test_every_entry_of_the_footer_is_its_key(where: str) -> None:
 
 
 EVERYWHERE_TOO: tuple[tuple[str, tuple[Asked, ...], str, str], ...] = (
-    ("v", (("validate", {"deep": False}),), "", ""),
-    ("V", (("validate", {"deep": True}),), "", ""),
-    ("s", (("make_plan", {"kind": "sync"}),), "PlanDialog", ""),
-    ("r", (("make_plan", {"kind": "repair"}),), "PlanDialog", ""),
-    ("R", (("make_plan", {"kind": "rebuild"}),), "PlanDialog", ""),
+    ("v", (Do(Verify()),), "", ""),
+    ("V", (Do(Verify(deep=True)),), "", ""),
+    ("s", (MakePlan(Sync()),), "PlanDialog", ""),
+    ("r", (MakePlan(Repair()),), "PlanDialog", ""),
+    ("R", (MakePlan(Rebuild()),), "PlanDialog", ""),
     ("u", (), "QuarantineDialog", ""),
     ("x", (), "", "› nothing is running"),
-    ("P", (("pause", {"paused": True}),), "", "› scheduled syncs are paused"),
-    ("W", (("set_access", {"access": "ro"}),), "", ""),
+    ("P", (Pause(True),), "", "› scheduled syncs are paused"),
+    ("W", (SetAccess("ro"),), "", ""),
     ("minus", (), "", "› panels are drawn every 1 s"),
     ("plus", (), "", "› panels are drawn every 0.5 s"),
     ("L", (), "LogDialog", ""),
@@ -181,7 +181,7 @@ EVERYWHERE_TOO: tuple[tuple[str, tuple[Asked, ...], str, str], ...] = (
 
 @pytest.mark.parametrize("where", NAMES[1:] if FULL else NAMES[-1:])
 async def test_what_works_everywhere_works_here(where: str) -> None:
-    async with opened(Path("", "here", (), go=place(where), answers={"make_plan": plan_for()})) as here:
+    async with opened(Path("", "here", (), go=place(where), answers={MakePlan: plan_for()})) as here:
         base = here.top
         for key, asks, top, shows in EVERYWHERE_TOO:
             assert not shows or shows not in here.text

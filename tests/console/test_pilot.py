@@ -14,6 +14,8 @@ from console.dialogs.help import HelpDialog
 from console.dialogs.log import LogDialog
 from console.dialogs.plan import PlanDialog
 from console.keys.table import SCREENS
+from storage_sync.service.commands import Do, DropPlan, Execute, MakePlan, SetAccess
+from storage_sync.service.operations import Sync, Verify
 from storage_sync.values.events import Answer, LogLine, RunEnded
 from storage_sync.values.outcome import CacheState, ErrorValue, Outcome, Plan, Word
 from storage_sync.values.snapshot import Snapshot
@@ -59,7 +61,7 @@ async def test_a_click_in_the_footer_is_the_key() -> None:
         place = screen_text(app).splitlines()[-1].index("v Validate")
         await pilot.click(app.screen.query_one(KeyBar), offset=(place, 0))
         await pilot.pause()
-        assert asked(bridge) == [("validate", {"deep": False})]
+        assert asked(bridge) == [Do(Verify())]
 
 
 # ------------------------------------------------------------------------------------ the plan dialog
@@ -86,7 +88,7 @@ async def test_a_plan_is_shown_with_cancel_in_focus() -> None:
         assert str(dialog.query_one("#run", Button).label) == "Sync 603"
         await pilot.press("enter")
         await pilot.pause()
-        assert [kind for kind, _ in asked(bridge)] == ["make_plan", "drop_plan"]
+        assert asked(bridge) == [MakePlan(Sync()), DropPlan()]
         assert not isinstance(app.screen, PlanDialog)
 
 
@@ -97,7 +99,7 @@ async def test_enter_on_the_run_button_runs_that_plan() -> None:
         await open_plan(app, bridge, pilot)
         await pilot.press("right", "enter")
         await pilot.pause()
-        assert asked(bridge)[-1] == ("execute", {"plan_id": "p-7f30", "phrase": ""})
+        assert asked(bridge)[-1] == Execute("p-7f30", "")
         assert "step 2 of 3: running" in screen_text(app)
 
 
@@ -114,13 +116,13 @@ async def test_a_large_removal_needs_the_profile_name(size: tuple[int, int]) -> 
         await pilot.press("u")
         states.append(button.disabled)
         assert states == [True, True, False]
-        assert asked(bridge)[-1][0] == "make_plan"
+        assert isinstance(asked(bridge)[-1], MakePlan)
         await pilot.press("enter")
         await pilot.pause()
-        assert asked(bridge)[-1][0] == "make_plan"
+        assert isinstance(asked(bridge)[-1], MakePlan)
         await pilot.press("enter")
         await pilot.pause()
-        assert asked(bridge)[-1] == ("execute", {"plan_id": "p-7f30", "phrase": "prod-eu"})
+        assert asked(bridge)[-1] == Execute("p-7f30", "prod-eu")
 
 
 @pytest.mark.parametrize("name", ["prod-eu", "qux", "Lux?", "x"])
@@ -133,7 +135,7 @@ async def test_a_name_is_typed_at_once_and_no_letter_of_it_is_a_key(name: str) -
         assert dialog.query_one("#phrase", Input).value == name
         await pilot.press("enter", "enter")
         await pilot.pause()
-        assert asked(bridge)[-1] == ("execute", {"plan_id": "p-7f30", "phrase": name})
+        assert asked(bridge)[-1] == Execute("p-7f30", name)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +196,7 @@ async def test_allowing_writes_is_a_question() -> None:
         assert asked(bridge) == []
         await pilot.press("W", "right", "enter")
         await pilot.pause()
-        assert asked(bridge) == [("set_access", {"access": "rw"})]
+        assert asked(bridge) == [SetAccess("rw")]
 
 
 async def test_f_freezes_the_picture_and_not_the_core() -> None:
@@ -390,7 +392,7 @@ async def test_a_keymap_of_the_config_moves_a_key() -> None:
         await pilot.press("v")
         assert asked(bridge) == []
         await pilot.press("f5")
-        assert asked(bridge) == [("validate", {"deep": False})]
+        assert asked(bridge) == [Do(Verify())]
 
 
 async def test_the_core_starts_after_the_first_paint() -> None:

@@ -16,6 +16,7 @@ from console.views.ui_settings import UiSettings
 from console.views.verdict import verdict
 from storage_sync.reports import recording
 from storage_sync.reports.recording import Recorder
+from storage_sync.service.commands import Execute
 from storage_sync.values.events import Event, LogLine, Refused, RunStarted
 from storage_sync.values.snapshot import Snapshot
 from tests.console.app import live, screen_text, settle
@@ -134,7 +135,7 @@ def test_events_come_once_and_a_jump_tells_the_log_again(player: Player, time: T
 
 def test_nothing_is_asked_of_a_core(player: Player) -> None:
     bridge = ReplayBridge(player)
-    number = bridge.submit("execute", plan_id="p")
+    number = bridge.submit(Execute("p"))
     refused = bridge.drain()[0]
     assert isinstance(refused, Refused)
     assert refused.command_id == number

@@ -8,6 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from console.app.app import Console
+from storage_sync.service.commands import ListRuns
 from storage_sync.values.answers import Runs
 from storage_sync.values.events import Answer
 from tests.console.app import console, settle
@@ -66,7 +67,7 @@ def test_no_run_yet(snap_compare: Compare) -> None:
         await settle(app, pilot)
         await pilot.press("4")
         await settle(app, pilot)
-        assert bridge.asked[-1].kind == "runs"
+        assert bridge.asked[-1].kind is ListRuns
         bridge.post(Answer(bridge.asked[-1].id, Runs((), (), "~/.local/state/storage-sync/history.db")))
         await settle(app, pilot)
         app.paint(panels=True)

@@ -16,6 +16,8 @@ from console.link.bridge import ThreadBridge
 from storage_sync.config.load import load_settings
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import Demo
+from storage_sync.service.commands import MakePlan, SaveSettings, TrySettings
+from storage_sync.service.operations import Sync
 from storage_sync.service.setup import Surroundings, save_form, try_form
 from storage_sync.values.answers import SetupFinding, SetupForm, SetupSaved, SetupTried
 from storage_sync.values.errors import ConfigError, LocalIO
@@ -58,7 +60,7 @@ async def test_entries_are_tried_before_they_are_saved(size: tuple[int, int], gl
         await pilot.press("ctrl+s")
         assert asked(bridge) == []
         await pilot.press("enter")
-        assert asked(bridge) == [("try_settings", {"form": FORM})]
+        assert asked(bridge) == [TrySettings(FORM)]
         assert "testing" in screen_text(app)
         ok, bad = SetupFinding("primary", "ok", f"answers {HOSTILE}"), SetupFinding("cache", "off", "held by pid 1")
         bridge.post(Answer(bridge.asked[-1].id, tried(ok, bad)))
@@ -74,7 +76,7 @@ async def test_entries_are_tried_before_they_are_saved(size: tuple[int, int], gl
         assert app.focused is not None
         assert app.focused.id == "save"
         await pilot.press("enter")
-        assert asked(bridge)[-1] == ("save_settings", {"form": FORM})
+        assert asked(bridge)[-1] == SaveSettings(FORM)
         bridge.post(Answer(bridge.asked[-1].id, SetupSaved("/home/me/config.toml")))
         await settle(app, pilot)
     assert app.return_value == SET_UP
@@ -255,10 +257,10 @@ def test_a_console_without_a_configuration_has_a_core_that_saves_one(tmp_path: P
     bridge.start()
     form = SetupForm(f"file:{demo.primary}", cache=str(demo.cache))
     try:
-        assert isinstance(answer_of(bridge, bridge.submit("try_settings", form=form)), SetupTried)
-        refused = answer_of(bridge, bridge.submit("make_plan", kind="sync"))
+        assert isinstance(answer_of(bridge, bridge.submit(TrySettings(form))), SetupTried)
+        refused = answer_of(bridge, bridge.submit(MakePlan(Sync())))
         assert isinstance(refused, Refused)
-        saved = answer_of(bridge, bridge.submit("save_settings", form=form))
+        saved = answer_of(bridge, bridge.submit(SaveSettings(form)))
     finally:
         assert bridge.stop(30)
     assert saved == SetupSaved(str(tmp_path / "new.toml"))

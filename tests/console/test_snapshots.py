@@ -8,6 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from console.app.app import Console
+from storage_sync.service.commands import ScanOrphans
 from storage_sync.values.errors import CacheLocked
 from storage_sync.values.events import Answer, Refused
 from tests.console.app import answer_orphans, console, settle
@@ -97,7 +98,7 @@ def test_orphans_that_cannot_be_looked_at(snap_compare: Compare) -> None:
     async def refused(pilot: Pilot[int]) -> None:
         await pilot.press("3")
         await settle(app, pilot)
-        assert bridge.asked[-1].kind == "orphans_scan"
+        assert bridge.asked[-1].kind is ScanOrphans
         bridge.post(Refused(bridge.asked[-1].id, "pid 2231 holds the cache", CacheLocked.default_hint))
         await settle(app, pilot)
 

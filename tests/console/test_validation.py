@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 from console.app.app import Console
 from console.dialogs.text import TextDialog
 from console.screens.validation import ValidationScreen
+from storage_sync.service.commands import CompareRows, ExportRows
 from storage_sync.values.answers import ColumnDifference, Difference, Differences
 from storage_sync.values.events import Answer, Refused
 from tests.console import rooms
@@ -36,8 +37,8 @@ async def answered(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> N
     await pilot.pause()
 
 
-def compares(bridge: ScriptedBridge) -> list[dict[str, object]]:
-    return [arguments for kind, arguments in asked(bridge) if kind == "differences"]
+def compares(bridge: ScriptedBridge) -> list[CompareRows]:
+    return [command for command in asked(bridge) if isinstance(command, CompareRows)]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -50,7 +51,7 @@ async def test_enter_walks_in_and_escape_walks_out(size: tuple[int, int]) -> Non
         await pilot.press("enter")
         await answered(app, bridge, pilot)
         assert screen.keys.has_focus
-        assert compares(bridge) == [{"tables": ("episodes",), "after": None}]
+        assert compares(bridge) == [CompareRows(("episodes",))]
         text = screen_text(app)
         assert "Rows that differ · 3" in text
         assert "7f3a91c2…4d18" in text
@@ -91,12 +92,12 @@ async def test_the_tables_of_a_check() -> None:
     app, bridge = console("stale")
     async with live(app, size=(100, 30), notifications=True) as pilot:
         screen = await opened(app, pilot, "j", "j", "enter")
-        assert compares(bridge)[-1]["tables"] == ("patterns", "heuristics")
+        assert compares(bridge)[-1].tables == ("patterns", "heuristics")
         await pilot.press("escape", "j", "enter")
         assert len(compares(bridge)) == 1
         assert "3 Orphans shows these rows" in screen_text(app)
         await pilot.press("escape", "j", "enter")
-        tables: Any = compares(bridge)[-1]["tables"]
+        tables: Any = compares(bridge)[-1].tables
         assert len(tables) == 10
         assert screen.keys.has_focus
 
@@ -112,7 +113,7 @@ async def test_pages_are_asked_when_the_end_is_reached() -> None:
         assert "Rows that differ · 4" in screen_text(app)
         await pilot.press("j")
         await settle(app, pilot)
-        assert compares(bridge)[-1] == {"tables": ("episodes",), "after": rows[1]}
+        assert compares(bridge)[-1] == CompareRows(("episodes",), rows[1])
         assert "comparing" in screen_text(app)
         bridge.post(Answer(bridge.asked[-1].id, Differences(rows[2:], 4, False, snapshots.NOW, 1, ("episodes",))))
         await settle(app, pilot)
@@ -188,9 +189,10 @@ async def test_y_copies_what_the_cursor_is_on_and_e_exports_the_rows() -> None:
         await pilot.press("j", "enter", "j", "y")
         assert app.clipboard == "reward: 0.91 | 0.74"
         await pilot.press("e")
-        kind, arguments = asked(bridge)[-1]
-        assert (kind, arguments["name"]) == ("export_rows", "differences")
-        rows: Any = arguments["rows"]
+        export = asked(bridge)[-1]
+        assert isinstance(export, ExportRows)
+        assert export.name == "differences"
+        rows: Any = export.rows
         assert [row["kind"] for row in rows] == ["missing", "differs", "surplus"]
         assert [column["name"] for column in rows[1]["columns"]] == ["task_description", "reward"]
         json.dumps(rows)

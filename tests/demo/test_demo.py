@@ -16,7 +16,8 @@ from storage_sync.config.load import load_settings
 from storage_sync.config.request import Request
 from storage_sync.demo import demo
 from storage_sync.demo.demo import Demo, Writer, debug_text, generate, iso
-from storage_sync.service import operations
+from storage_sync.service.operations import Sync
+from storage_sync.service.performing import once
 from storage_sync.sync.cancel import Cancel
 from storage_sync.values.outcome import TABLES, Word
 from tests.independent.rust_types import PATTERN
@@ -51,7 +52,7 @@ def content(path: Path) -> dict[str, list[tuple[object, ...]]]:
 
 def sync(made: Demo) -> None:
     request = Request(load_settings(made.config_file, None, {}, {}).settings, None)
-    outcome = asyncio.run(operations.sync(request, lambda run: None, Cancel()))
+    outcome = asyncio.run(once(Sync(), request, lambda run: None, Cancel()))
     assert (outcome.verdict, outcome.exit_code, outcome.error) == (Word.IN_SYNC, 0, None)
     assert sum(counts.refused or 0 for counts in outcome.counts.values()) == 0
     assert all(outcome.counts[table].cache for table in TABLES)

@@ -12,7 +12,8 @@ from random import Random
 
 from storage_sync.config.request import Request
 from storage_sync.recovery import rebuild as _rebuild
-from storage_sync.service import operations
+from storage_sync.service.operations import Rebuild, Sync
+from storage_sync.service.performing import once
 from storage_sync.sync import run as _run
 from storage_sync.values.outcome import Word
 from storage_sync.values.snapshot import Run
@@ -76,7 +77,7 @@ def _loop(request: Request, seed: int, told: Told, begun: Event, rebuilds_first:
 async def _operate(request: Request, random: Random, told: Told, begun: Event, rebuilds: bool) -> None:
     begun.set()
     while True:
-        outcome = await (operations.rebuild if rebuilds else operations.sync)(request, told.progress)
+        outcome = await once(Rebuild() if rebuilds else Sync(), request, told.progress)
         if outcome.error is not None or outcome.verdict is not Word.IN_SYNC:
             raise SystemExit(str(outcome.error))
         told.ended()

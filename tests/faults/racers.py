@@ -23,8 +23,10 @@ from typing import Any
 from storage_sync import _native
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
-from storage_sync.service import operations
+from storage_sync.service.operations import Rebuild, Sync
+from storage_sync.service.performing import once
 from storage_sync.sync import apply
+from storage_sync.values.options import Options
 from tests.support.processes import environment
 from tests.support.values import altered
 
@@ -62,12 +64,12 @@ def tool(primary: str, cache: str, state: str) -> None:
     _native.apply = timed(_native.apply, windows)
     apply._swap = timed(apply._swap, windows)
     settings = Settings(primary=primary, cache=Path(cache), state_dir=Path(state))
-    request = Request(settings, None, wait_s=WAIT_S)
+    request = Request(settings, None, Options(wait_s=WAIT_S))
     say("ready")
     for line in sys.stdin:
         windows.clear()
-        command = operations.rebuild if line.strip() == "rebuild" else operations.sync
-        outcome = asyncio.run(command(request))
+        operation = Rebuild() if line.strip() == "rebuild" else Sync()
+        outcome = asyncio.run(once(operation, request))
         proof = outcome.proof
         say(
             {

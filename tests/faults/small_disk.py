@@ -20,7 +20,8 @@ from pathlib import Path
 
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
-from storage_sync.service import operations
+from storage_sync.service.operations import Rebuild, Sync
+from storage_sync.service.performing import once
 from storage_sync.values.outcome import Outcome
 from tests.support.children import quick_children
 
@@ -70,8 +71,7 @@ def used(folder: Path) -> int:
 
 def run(command: str, primary: str, folder: Path) -> Outcome:
     settings = Settings(primary=f"file:{primary}", cache=folder / "cache.redb", state_dir=folder / "state")
-    work = operations.rebuild if command == "rebuild" else operations.sync
-    return asyncio.run(work(Request(settings, None)))
+    return asyncio.run(once(Rebuild() if command == "rebuild" else Sync(), Request(settings, None)))
 
 
 def told(outcome: Outcome, folder: Path) -> dict[str, object]:

@@ -18,7 +18,8 @@ import pytest
 from storage_sync import _native
 from storage_sync.cache.identity import read_identity
 from storage_sync.config.request import Request
-from storage_sync.service import operations
+from storage_sync.service.operations import Repair, Verify
+from storage_sync.service.performing import once
 from storage_sync.state.quarantine import SetAside
 from storage_sync.sync.inspection import looked
 from storage_sync.sync.outcome_builder import Draft
@@ -170,18 +171,18 @@ async def test_no_command_calls_a_changed_row_proven(store: Store, whole: bytes,
     """With the children that the tool itself starts; what is damaged is healed again."""
     before = rows_of(store.cache)
     assert before is not None
-    request = Request(store.settings, None, flags=frozenset({"deep"}))
+    request = Request(store.settings, None)
     healed = 0
     for bit in drawn(f"command {part}", COMMANDS, len(whole)):
         flip(store.cache, bit)
         rows = rows_of(store.cache)
-        outcome = await operations.verify(request)
+        outcome = await once(Verify(deep=True), request)
         if rows == before:
             flip(store.cache, bit)
             continue
         assert outcome.verdict is Word.DAMAGED, f"bit {bit}: {outcome.verdict} {outcome.error}"
         assert (outcome.proof, outcome.exit_code) == (None, 5)
-        outcome = await operations.repair(Request(store.settings, None))
+        outcome = await once(Repair(), Request(store.settings, None))
         assert outcome.verdict is Word.IN_SYNC, f"bit {bit}: {outcome.error}"
         assert outcome.proof is not None
         assert outcome.proof.root == store.root
@@ -213,11 +214,11 @@ async def test_a_flip_in_a_row_that_only_the_cache_holds_is_found_and_the_row_se
     altered = flip_inside(store.cache, CACHE_ONLY)
     assert _native.is_whole("heuristics", CACHE_ONLY, altered)
     request = Request(store.settings, None)
-    looked_at = await operations.verify(request)
+    looked_at = await once(Verify(deep=True), request)
     assert looked_at.verdict is Word.DAMAGED
     assert looked_at.error is not None
     assert CACHE_ONLY in looked_at.error.message
-    outcome = await operations.repair(request)
+    outcome = await once(Repair(), request)
     assert outcome.verdict is Word.IN_SYNC
     assert held(store.cache, "heuristics", CACHE_ONLY) is None
     with SetAside.open(next(store.tool.folder.glob("state/**/set-aside"))) as rows:
@@ -235,5 +236,5 @@ async def test_what_do_memory_does_to_its_own_row_is_no_damage(store: Store) -> 
     rewritten = altered("heuristics", value, action="now another one")
     change = ("heuristics", CACHE_ONLY, _native.digest("blake3", value), rewritten)
     _native.edit(str(store.cache), [change], {}, None, 0)
-    outcome = await operations.verify(Request(store.settings, None, flags=frozenset({"deep"})))
+    outcome = await once(Verify(deep=True), Request(store.settings, None))
     assert (outcome.verdict, outcome.exit_code) == (Word.IN_SYNC, 0)

@@ -12,7 +12,8 @@ import pytest
 from storage_sync import _native
 from storage_sync.config.request import Request
 from storage_sync.reports.status import status_quick
-from storage_sync.service import operations
+from storage_sync.service.operations import Repair
+from storage_sync.service.performing import once
 from storage_sync.state.quarantine import SetAside
 from storage_sync.values.outcome import CacheState, Outcome, Word
 from tests.independent.redb_reader import NotReadable, RedbFile
@@ -52,7 +53,7 @@ def sound(store: Store) -> bool:
 async def heal(store: Store, number: int, what: str) -> Outcome:
     """Repair the file that lies there; it ends with the proof of the whole primary."""
     with own_children() if number % OWN_CHILDREN == 0 else nullcontext():
-        outcome = await operations.repair(Request(store.settings, None))
+        outcome = await once(Repair(), Request(store.settings, None))
     assert outcome.verdict is Word.IN_SYNC, f"{what}: {outcome.error} {outcome.states}"
     assert outcome.proof is not None
     assert outcome.proof.root == store.root, what

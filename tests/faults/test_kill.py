@@ -14,7 +14,8 @@ from storage_sync import _native
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import generate
-from storage_sync.service import operations
+from storage_sync.service.operations import Rebuild, Sync
+from storage_sync.service.performing import once
 from storage_sync.state.quarantine import SetAside
 from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.snapshot import Phase, Run
@@ -75,7 +76,7 @@ class Place:
         return sorted((key, one.value) for key, one in shown if one is not None)
 
     async def sync(self) -> Outcome:
-        outcome = await operations.sync(self.request)
+        outcome = await once(Sync(), self.request)
         assert (outcome.error, outcome.exit_code, outcome.verdict) == (None, 0, Word.IN_SYNC)
         return outcome
 
@@ -97,7 +98,7 @@ class Moments:
 async def seconds_of_a_rebuild(place: Place) -> float:
     """At the speed of this machine now: where `Moments` begin."""
     started = time.monotonic()
-    outcome = await operations.rebuild(place.request)
+    outcome = await once(Rebuild(), place.request)
     assert outcome.verdict is Word.IN_SYNC
     return time.monotonic() - started
 
@@ -129,7 +130,7 @@ async def test_it_is_the_old_state_or_the_new_one(tmp_path: Path) -> None:
         assert not list((place.state / "copies").glob("*")), f"round {number}"
     print(f"{ROUNDS} kills: {seen[0]} times the old state, {seen[1]} times the new one")
     assert min(seen) >= ROUNDS // 20, "the moments are not spread over a run"
-    builds = await operations.rebuild(place.request)
+    builds = await once(Rebuild(), place.request)
     assert builds.verdict is Word.IN_SYNC
     assert not list(place.folder.glob("*.build-*"))
 
@@ -168,7 +169,7 @@ async def finished(place: Place, told: Told) -> int:
         if run.step == Phase.FETCH and run.total is not None:
             fetching.append(run.done)
 
-    outcome = await operations.rebuild(place.request, look)
+    outcome = await once(Rebuild(), place.request, look)
     assert (outcome.error, outcome.exit_code, outcome.verdict) == (None, 0, Word.IN_SYNC)
     if in_place:
         return 0

@@ -24,7 +24,9 @@ from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import Demo
 from storage_sync.primary import hrana as protocol
-from storage_sync.service.operations import sync
+from storage_sync.service.operations import Sync
+from storage_sync.service.performing import once
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome, Word
 from tests.independent.projection_check import check
 from tests.independent.redb_reader import RedbFile
@@ -164,8 +166,8 @@ class Scene:
         assert self.settings.cache is not None
         return self.settings.cache
 
-    def sync(self, *flags: str) -> Outcome:
-        return asyncio.run(sync(Request(self.settings, None, flags=frozenset(flags))))
+    def sync(self, *, full: bool = False) -> Outcome:
+        return asyncio.run(once(Sync(), Request(self.settings, None, Options(full=full))))
 
     def version(self) -> int:
         """Which state the cache claims to be."""
@@ -236,6 +238,6 @@ def test_a_reader_of_two_moments_is_found_out(tmp_path: Path, monkeypatch: pytes
     with scene(tmp_path) as at, Writer(at.server.url, at.rows):
         found: list[bool] = []
         while len(found) < TORN_TRIES and (not found or found[-1]):
-            assert at.sync("full").verdict is Word.IN_SYNC
+            assert at.sync(full=True).verdict is Word.IN_SYNC
             found.append(at.is_a_state())
     assert not found[-1], f"{len(found)} reads in several transactions, and none was seen to be torn"

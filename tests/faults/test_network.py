@@ -21,7 +21,9 @@ from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.config.token import Token
 from storage_sync.reports.document import to_json
-from storage_sync.service.operations import quiet, sync
+from storage_sync.service.operations import Sync
+from storage_sync.service.performing import once, quiet
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.snapshot import Phase, Run
 from tests.independent.projection_check import check
@@ -219,8 +221,8 @@ class Lane:
         token = Token(TOKEN, "a test")
         clock = asyncio.get_running_loop().time
         started = clock()
-        request = Request(self.settings(timeout_s), token, deadline, max_attempts=attempts)
-        outcome = await sync(request, Tries(self.relay.listen) if opens else quiet)
+        request = Request(self.settings(timeout_s), token, deadline=deadline, max_attempts=attempts)
+        outcome = await once(Sync(), request, Tries(self.relay.listen) if opens else quiet)
         self.took_s = clock() - started
         return outcome
 
@@ -510,7 +512,7 @@ def test_a_server_that_ends_between_two_requests(alone: Alone, number: int, kill
     (again,) = gathered(lane.sync())
     if kill and again.exit_code == 9:
         # sqld numbers its log anew after a kill, which from here is what a restore looks like (docs/protocol.md#guards)
-        again = asyncio.run(sync(Request(lane.settings(), None, flags=frozenset({"adopt"}))))
+        again = asyncio.run(once(Sync(), Request(lane.settings(), None, Options(adopt=True))))
     assert (again.verdict, again.exit_code) == (Word.IN_SYNC, 0), again.error
     assert check(stores.quiet_copy(server.database, tmp_path / "copy"), lane.cache, window=WINDOW).holds(exact=True)
 
@@ -556,7 +558,7 @@ def test_a_server_that_goes_back_to_an_older_copy(alone: Alone, number: int, tmp
     if again.exit_code == 9:
         # the primary's history went back: taking that on is a decision (docs/protocol.md#guards)
         assert again.verdict is Word.REFUSED
-        again = asyncio.run(sync(Request(lane.settings(), None, flags=frozenset({"adopt"}))))
+        again = asyncio.run(once(Sync(), Request(lane.settings(), None, Options(adopt=True))))
     assert again.verdict is Word.IN_SYNC, again.error
     assert check(older, lane.cache, window=WINDOW).holds(exact=True)
 

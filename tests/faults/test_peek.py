@@ -10,8 +10,8 @@ from storage_sync import _native
 from storage_sync.cache.copy import COPY_ATTEMPTS
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
-from storage_sync.edits.peek import run_peek
-from storage_sync.service import operations
+from storage_sync.service.operations import Peek
+from storage_sync.service.performing import once
 from storage_sync.values.outcome import CheckStatus, Word
 from tests.faults.writers import EVERY, TEXT_FIELD, version_of, writing
 from tests.support import stores
@@ -87,7 +87,7 @@ async def test_peek_tells_a_sound_file(how: str, tmp_path: Path) -> None:
     told = 0
     with writing(how, cache, tmp_path):
         for _ in range(WHOLE_PEEKS):
-            outcome = await operations.mend("peek", Request(settings, None, flags=frozenset({"plan"})), run_peek)
+            outcome = await once(Peek(), Request(settings, None))
             assert outcome.exit_code in (0, 6), outcome
             if outcome.exit_code == 6:
                 continue

@@ -16,7 +16,8 @@ import pytest
 from storage_sync import _native
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
-from storage_sync.service import operations
+from storage_sync.service.operations import Rebuild, Repair, Sync
+from storage_sync.service.performing import once
 from storage_sync.values.outcome import TABLES, Word
 from tests.support import recorder, stores
 from tests.support.command import Tool
@@ -167,8 +168,8 @@ class Recorded:
         self.tool.folder.mkdir()
         moment.image.write(self.tool.folder)
         settings = Settings(primary=self.tool.primary, cache=self.tool.cache, state_dir=self.tool.folder / "state")
-        command = operations.repair if self._command == "repair" else operations.rebuild if again else operations.sync
-        outcome = await command(Request(settings, None))
+        operation = Repair() if self._command == "repair" else Rebuild() if again else Sync()
+        outcome = await once(operation, Request(settings, None))
         if outcome.error is not None or (outcome.exit_code, outcome.verdict) != (0, Word.IN_SYNC):
             return f"the next run: {outcome.verdict} {outcome.error} {outcome.states}"
         found = self._copied()

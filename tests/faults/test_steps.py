@@ -11,12 +11,11 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 
@@ -24,8 +23,9 @@ from storage_sync import _native
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.service import operations
+from storage_sync.service.performing import once
 from storage_sync.state.quarantine import SetAside
-from storage_sync.values.outcome import TABLES, Outcome, Word
+from storage_sync.values.outcome import TABLES, Word
 from tests.independent.projection_check import check
 from tests.support import recorder, stores
 from tests.support.command import Tool
@@ -40,10 +40,10 @@ ORPHAN = "episode_00000000-0000-4000-8000-00000000000f"
 FIRST = "(SELECT min(heuristic_id) FROM heuristics)"
 GONE = f"DELETE FROM heuristics WHERE heuristic_id = {FIRST}"
 CHANGED = "UPDATE episodes SET task_description = 'x' || task_description WHERE rowid % 2 = 0"
-NEXT: dict[str, Callable[[Request], Coroutine[Any, Any, Outcome]]] = {
-    "sync": operations.sync,
-    "rebuild": operations.rebuild,
-    "repair": operations.repair,
+NEXT: dict[str, operations.Operation] = {
+    "sync": operations.Sync(),
+    "rebuild": operations.Rebuild(),
+    "repair": operations.Repair(),
 }
 
 Row = tuple[str, str, bytes]
@@ -296,7 +296,7 @@ def after_a_kill(stage: Stage, old: Seen | None, new: Seen, damaged: bytes) -> I
 
 
 async def after_the_next_run(stage: Stage, scene: Scene, following: str, precious: Precious) -> list[str]:
-    outcome = await NEXT[following](stage.request)
+    outcome = await once(NEXT[following], stage.request)
     if outcome.error is not None or (outcome.exit_code, outcome.verdict) != (0, Word.IN_SYNC):
         return [f"{outcome.verdict} {outcome.error} {outcome.states}"]
     said = []

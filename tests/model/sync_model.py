@@ -11,6 +11,7 @@ from enum import Enum
 
 from storage_sync.state.witness import next_generation
 from storage_sync.sync import guard
+from storage_sync.values import options
 from storage_sync.values.errors import GuardStopped
 from tests.model.cache_model import Cache, Checkpoint, Entry, File, Value
 from tests.model.primary_model import EPISODES, TABLES, Key, NetworkFault, Primary, Scope, project
@@ -177,7 +178,7 @@ def _guard(
             for table in TABLES
         },
     )
-    said = guard.Consent(adopt=consent.adopt, allow_shrink=consent.allow_shrink)
+    said = options.Consent(adopt=consent.adopt, allow_shrink=consent.allow_shrink)
     now = (source, epoch)
     then = (stamped.source, stamped.epoch) if stamped else now
     error = guard.source_error(stamped=then, now=now, same_root=same_root, consent=said)

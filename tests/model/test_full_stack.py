@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -13,10 +14,11 @@ import pytest
 
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
-from storage_sync.service.operations import perform
+from storage_sync.service.operations import Sync
+from storage_sync.service.performing import perform
 from storage_sync.sync.cancel import Cancel
-from storage_sync.sync.run import run_sync
 from storage_sync.sync.session import Session
+from storage_sync.values.options import USUAL, Options
 from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.snapshot import Run
 from tests.independent.projection_check import check
@@ -29,7 +31,7 @@ from tests.support.sqld import Sqld
 HISTORIES = int(300 * size.HISTORIES)
 PARTS = 10
 STEPS = 6
-ALL = frozenset({"adopt", "allow_shrink"})
+ALL = Options(adopt=True, allow_shrink=True)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,7 @@ class History:
         self.runner.run(self.session.close())
         self.runner.close()
 
-    def sync(self, *flags: str, busy: float = 0.0) -> Outcome:
+    def sync(self, options: Options = USUAL, *, busy: float = 0.0) -> Outcome:
         """One run; others write to the primary between its steps. Half of them need not read what nobody wrote to."""
         self.primary.watch()
 
@@ -91,11 +93,11 @@ class History:
 
         before = fingerprint(self.cache)
         self.session.settings = self.settings()
-        wanted = frozenset(flags) | (frozenset({"renew"}) if self.random.random() < 0.5 else frozenset())
-        if not flags and self.random.random() < 0.4:
-            wanted |= {"follow"}
-        request = Request(self.session.settings, None, flags=wanted)
-        outcome = self.runner.run(perform(self.session, "sync", request, others_write, Cancel(), run_sync))
+        options = replace(options, renews=self.random.random() < 0.5)
+        if options == replace(USUAL, renews=options.renews) and self.random.random() < 0.4:
+            options = replace(options, follows=True)
+        request = Request(self.session.settings, None, options)
+        outcome = self.runner.run(perform(self.session, Sync(), request, others_write, Cancel()))
         how = "renewed" if "renewed" in outcome.extra else "followed" if outcome.followed is not None else "proven"
         self.log.append(f"sync {outcome.verdict} {outcome.exit_code} {how} {outcome.extra.get('follow', '')}")
         self.judge(outcome, before)
@@ -120,7 +122,7 @@ class History:
 
     def settle(self) -> None:
         """Quiet: one sync reaches the primary's state, the next writes nothing."""
-        outcome = self.sync(*ALL)
+        outcome = self.sync(ALL)
         assert outcome.verdict is Word.IN_SYNC, self.story(str(outcome))
         state = stores.quiet_copy(self.server.database, self.folder / "quiet")
         report = check(
@@ -132,8 +134,8 @@ class History:
         )
         assert report.holds(exact=True), self.story(report.text())
         file = fingerprint(self.cache)
-        for flags in ((), ("full",), ("renew",)):
-            again = self.sync(*flags)
+        for options in (USUAL, Options(full=True), Options(renews=True)):
+            again = self.sync(options)
             assert again.verdict is Word.IN_SYNC, self.story(str(again))
             assert fingerprint(self.cache) == file, self.story("another sync wrote")
         assert "renewed" in again.extra, self.story("a quiet primary was read again")
@@ -154,11 +156,11 @@ def follow_alone(history: History) -> None:
     history.own_writes_only = True
     history.scope = Scope(random.choice((1, 3, 5)), random.random() < 0.8, random.random() < 0.8)
     history.change("bulk")
-    assert history.sync(*ALL).verdict is Word.IN_SYNC
+    assert history.sync(ALL).verdict is Word.IN_SYNC
     for _ in range(STEPS):
         for _ in range(random.randrange(5)):
             history.change(random.choice(OWN_WRITES))
-        outcome = history.sync("follow")
+        outcome = history.sync(Options(follows=True))
         assert outcome.followed is not None or "follow" in outcome.extra, history.story(str(outcome))
     before = fingerprint(history.cache)
     history.settle()

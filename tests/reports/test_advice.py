@@ -12,7 +12,8 @@ from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import Demo
 from storage_sync.reports.advice import Figures, advise, figures_of, to_json
-from storage_sync.service import operations
+from storage_sync.service.operations import Doctor, Sync
+from storage_sync.service.performing import once
 from storage_sync.state.history import History
 from storage_sync.values.outcome import CheckStatus
 from storage_sync.values.snapshot import Advice, RunSummary
@@ -113,15 +114,15 @@ def test_figures_come_from_the_history(tmp_path: Path) -> None:
 async def test_a_sync_and_the_doctor_say_it(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=30)
     calm = Settings(primary=f"file:{demo.primary}", cache=demo.cache, state_dir=demo.state_dir)
-    first = await operations.sync(Request(calm, None))
+    first = await once(Sync(), Request(calm, None))
     assert first.extra["advice"] == []
     hectic = msgspec.structs.replace(calm, interval_s=0.001)
-    second = await operations.sync(Request(hectic, None))
+    second = await once(Sync(), Request(hectic, None))
     found = second.extra["advice"]
     assert isinstance(found, list)
     (told,) = found
     assert (told["setting"], told["suggested"] < 30) == ("max_episodes_cache", True)
-    (check,) = [check for check in (await operations.doctor(Request(hectic, None))).checks if check.name == "advice"]
+    (check,) = [check for check in (await once(Doctor(), Request(hectic, None))).checks if check.name == "advice"]
     assert check.status is CheckStatus.PASS
     assert "max_episodes_cache = " in str(check.actual)
 

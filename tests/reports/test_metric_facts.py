@@ -13,9 +13,11 @@ from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import Demo
 from storage_sync.reports import metric_facts
 from storage_sync.reports.metrics import Facts
-from storage_sync.service.operations import sync
+from storage_sync.service.operations import Sync
+from storage_sync.service.performing import once
 from storage_sync.state.directory import open_state_dir
 from storage_sync.sync.outcome_builder import Draft
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.snapshot import Behind, CoreBeat, Freshness, Snapshot
 from tests.independent.redb_reader import RedbFile
@@ -41,14 +43,14 @@ def gathered(settings: Settings, outcome: Outcome) -> Facts:
 async def test_requests_are_told_by_their_status(tmp_path: Path) -> None:
     with Sqld(stores.primary("batch", tmp_path)) as server, Relay(server.port) as relay:
         settings = Settings(primary=relay.url, cache=tmp_path / "cache.redb", state_dir=tmp_path / "state")
-        first = await sync(Request(settings, None))
+        first = await once(Sync(), Request(settings, None))
         # probe, marks and cursor; the close of its stream is still under way when the run ends, or over
         assert first.transfer.by_code in ({"200": 3}, {"200": 4})
         relay.play(lambda number, path: {1: answer(503), 2: answer(429)}.get(number))
-        second = await sync(Request(settings, None))
+        second = await once(Sync(), Request(settings, None))
         assert second.transfer.by_code == {"503": 1, "429": 1, "200": 2}
         relay.play(lambda number, path: no_answer if number == 1 else None)
-        third = await sync(Request(settings, None))
+        third = await once(Sync(), Request(settings, None))
         assert third.transfer.by_code == {"none": 1, "200": 2}
         totals = gathered(settings, third).totals
     codes = {label: value for (kind, label), value in totals.items() if kind == "requests"}
@@ -58,7 +60,7 @@ async def test_requests_are_told_by_their_status(tmp_path: Path) -> None:
 async def test_a_wait_for_the_lock_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
     settings = Settings(primary=f"file:{demo.primary}", cache=demo.cache, state_dir=demo.state_dir)
-    free = await sync(Request(settings, None))
+    free = await once(Sync(), Request(settings, None))
     assert (free.seconds.lock_wait, gathered(settings, free).lock_wait_s) == (0.0, 0.0)
     waiting = asyncio.Event()
     pause = Draft.wait_for_lock
@@ -70,7 +72,7 @@ async def test_a_wait_for_the_lock_is_told(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(Draft, "wait_for_lock", noted)
     demo.grow(1, NOW)
     with processes.running(processes.HOLD_REDB, demo.cache, "write"):
-        run = asyncio.create_task(sync(Request(settings, None, wait_s=120.0)))
+        run = asyncio.create_task(once(Sync(), Request(settings, None, Options(wait_s=120.0))))
         await waiting.wait()
     outcome = await run
     assert outcome.verdict is Word.IN_SYNC
@@ -100,9 +102,9 @@ def test_the_lag_counts_from_when_the_primary_was_seen_elsewhere(
 async def test_after_a_proof_there_is_no_lag_and_without_one_it_is_unknown(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
     settings = Settings(primary=f"file:{demo.primary}", cache=demo.cache, state_dir=demo.state_dir)
-    assert gathered(settings, await sync(Request(settings, None))).lag_s == 0.0
+    assert gathered(settings, await once(Sync(), Request(settings, None))).lag_s == 0.0
     demo.primary.rename(tmp_path / "away")
-    failed = await sync(Request(settings, None, max_attempts=1))
+    failed = await once(Sync(), Request(settings, None, max_attempts=1))
     assert failed.error is not None
     assert gathered(settings, failed).lag_s is None
 

@@ -11,7 +11,8 @@ import pytest
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.reports.status import status_quick
-from storage_sync.service.operations import sync, verify
+from storage_sync.service.operations import Sync, Verify
+from storage_sync.service.performing import once
 from storage_sync.state.witness import read_witness, write_witness
 from storage_sync.values.outcome import Word
 from tests.support import stores
@@ -21,7 +22,7 @@ from tests.support import stores
 async def proven(tmp_path: Path) -> Settings:
     primary = stores.primary("cli", tmp_path / "primary")
     settings = Settings(primary=f"file:{primary}", cache=tmp_path / "cache.redb", state_dir=tmp_path / "state")
-    assert (await sync(Request(settings, None))).verdict is Word.IN_SYNC
+    assert (await once(Sync(), Request(settings, None))).verdict is Word.IN_SYNC
     return settings
 
 
@@ -50,5 +51,5 @@ async def test_a_proof_is_repeated_until_it_is_too_old(proven: Settings, age: fl
 async def test_a_proof_is_not_repeated_after_a_run_found_something_against_it(proven: Settings) -> None:
     assert proven.primary is not None
     stores.execute(Path(proven.primary.removeprefix("file:")), ["UPDATE episodes SET task_description = 'other'"])
-    assert (await verify(Request(proven, None))).verdict is Word.STALE
+    assert (await once(Verify(), Request(proven, None))).verdict is Word.STALE
     assert verdict(proven) is Word.UNKNOWN

@@ -50,10 +50,9 @@ async def test_a_budget_that_is_used_up_stops_what_starts_by_itself_and_nothing_
             await watcher.until(lambda now: now.seq > waits.seq + 5)
             assert watcher.snapshots[-1].primary.rows_read is not None
             assert (ends(watcher), watcher.snapshots[-1].primary.rows_read.today) == (runs, read), "nobody asked"
-            outcome = await watcher.answer(watcher.ask(service, "sync_now"))
-            assert outcome
+            await watcher.synced(service)
             after = await watcher.until(lambda now: now.primary.budget is not None and now.primary.budget.read > read)
-            assert ends(watcher) == runs + 1, "a person is obeyed"
+            assert ends(watcher) == runs + 2, "a person is obeyed: a plan, and what was planned"
             assert after.verdict is Word.IN_SYNC
             facts = facts_of(
                 next(e.outcome for e in reversed(watcher.events) if isinstance(e, RunEnded)),
@@ -96,7 +95,7 @@ async def test_the_first_sync_says_before_its_proof_what_watching_will_cost(tmp_
     with Sqld(tmp_path / "primary.db") as server:
         async with running(settings_for(server, tmp_path)) as (service, watcher):
             await watcher.until(proven)
-            await watcher.answer(watcher.ask(service, "sync_now"))
+            await watcher.synced(service)
             said = [
                 "told" if isinstance(event, LogLine) else "ended"
                 for event in watcher.events

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from storage_sync.cache.lease import Lease
 from storage_sync.demo.demo import Demo
+from storage_sync.service.commands import Do, MakePlan
+from storage_sync.service.operations import Peek, Rebuild, Sync, Verify
 from storage_sync.values.events import Answer, Refused, RunEnded, RunStarted
 from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.snapshot import PrimaryStatus
@@ -19,10 +21,10 @@ async def test_another_run_is_named_and_not_a_crash(tmp_path: Path) -> None:
     async with running(settings_of(demo)) as (service, watcher):
         await watcher.until(proven)
         with Lease.acquire(os.fspath(demo.cache), "s-other"):
-            refused = await watcher.answer(watcher.ask(service, "sync_now"))
+            refused = await watcher.synced(service)
             assert isinstance(refused, Refused)
             assert "s-other" in refused.reason
-        answered = await watcher.answer(watcher.ask(service, "sync_now"))
+        answered = await watcher.synced(service)
         assert isinstance(answered, Answer)
         assert isinstance(answered.value, Outcome)
         assert answered.value.verdict is Word.IN_SYNC
@@ -65,17 +67,8 @@ async def test_a_storm_of_changes_is_one_run_or_two(tmp_path: Path) -> None:
 async def test_orders_during_a_run_wait_their_turn(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=30, now=int(NOW))
     async with running(settings_of(demo, on_start=False)) as (service, watcher):
-        orders = [
-            watcher.ask(service, kind, **arguments)
-            for kind, arguments in (
-                ("sync_now", {}),
-                ("validate", {}),
-                ("make_plan", {"kind": "sync"}),
-                ("peek", {}),
-                ("sync_now", {}),
-                ("compare", {}),
-            )
-        ]
+        commands = (MakePlan(Sync()), Do(Verify()), MakePlan(Rebuild()), Do(Peek()), MakePlan(Sync()), Do(Verify()))
+        orders = [watcher.ask(service, command) for command in commands]
         answers = [await watcher.answer(order) for order in orders]
         assert all(isinstance(answer, Answer) for answer in answers), answers
     started = [event.kind for event in watcher.events if isinstance(event, RunStarted)]

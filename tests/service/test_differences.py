@@ -10,15 +10,18 @@ import pytest
 
 from storage_sync import _native
 from storage_sync.demo.demo import Demo
+from storage_sync.service.commands import CompareRows
 from storage_sync.service.differences import sides
 from storage_sync.service.service import SyncService
 from storage_sync.values.answers import ColumnDifference, Difference, Differences
 from storage_sync.values.events import Answer, Refused
 from tests.service.test_service import NOW, Watcher, proven, running, settings_of
 
+ALL = CompareRows()
 
-async def compared(service: SyncService, watcher: Watcher, **arguments: object) -> Differences:
-    answer = await watcher.answer(watcher.ask(service, "differences", **arguments))
+
+async def compared(service: SyncService, watcher: Watcher, question: CompareRows = ALL) -> Differences:
+    answer = await watcher.answer(watcher.ask(service, question))
     assert isinstance(answer, Answer), answer
     assert isinstance(answer.value, Differences)
     return answer.value
@@ -27,7 +30,7 @@ async def compared(service: SyncService, watcher: Watcher, **arguments: object) 
 async def every_page(service: SyncService, watcher: Watcher, limit: int) -> list[Difference]:
     rows: list[Difference] = []
     while True:
-        found = await compared(service, watcher, limit=limit, after=rows[-1] if rows else None)
+        found = await compared(service, watcher, CompareRows(limit=limit, after=rows[-1] if rows else None))
         assert len(found.rows) <= limit
         rows += found.rows
         if not found.more:
@@ -62,7 +65,7 @@ async def test_missing_changed_and_surplus_rows_with_both_sides(tmp_path: Path) 
         assert all(column.cache is None for column in episodes[newest[8]].columns)
         assert all(column.primary is None for column in episodes[newest[2]].columns)
 
-        only = await compared(service, one, tables=["episodes"])
+        only = await compared(service, one, CompareRows(("episodes",)))
         assert {row.table for row in only.rows} == {"episodes"}
         assert only.total == len(episodes)
         for limit in (1, 2, 1000):
@@ -81,7 +84,7 @@ async def test_a_primary_that_is_gone_is_a_refusal(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
     async with running(settings_of(demo, access="read-only", on_start=False)) as (service, watcher):
         demo.primary.unlink()
-        answer = await watcher.answer(watcher.ask(service, "differences"))
+        answer = await watcher.answer(watcher.ask(service, CompareRows()))
     assert isinstance(answer, Refused)
     assert answer.reason
 

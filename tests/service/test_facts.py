@@ -12,6 +12,8 @@ from console.views.frame import Frame
 from console.views.stores import cache_card
 from console.views.verdict import verdict
 from storage_sync.demo.demo import Demo
+from storage_sync.service.commands import Do, Pause
+from storage_sync.service.operations import Verify
 from storage_sync.values.events import LogLine
 from storage_sync.values.found import Found
 from storage_sync.values.outcome import FileIdentity
@@ -56,17 +58,17 @@ async def test_a_removed_cache_is_a_warning_and_nothing_is_remembered_of_the_new
     demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
     async with running(settings_of(demo)) as (service, watcher):
         await watcher.until(proven)
-        await watcher.answer(watcher.ask(service, "validate", deep=True))
+        await watcher.answer(watcher.ask(service, Do(Verify(deep=True))))
         deep = await watcher.until(lambda snapshot: snapshot.cache.integrity is not None)
         assert deep.cache.integrity is not None
         first = deep.cache.integrity.on
         assert deep.cache.integrity.now(first) is not None
-        watcher.ask(service, "pause", paused=True)
+        watcher.ask(service, Pause(True))
         demo.cache.unlink()
         gone = await watcher.until(lambda snapshot: snapshot.cache.identity != first)
         assert gone.cache.integrity is not None
         assert gone.cache.integrity.now(gone.cache.identity) is None
-        watcher.ask(service, "pause", paused=False)
+        watcher.ask(service, Pause(False))
         again = await watcher.until(lambda snapshot: proven(snapshot) and snapshot.cache.identity not in (first, None))
         assert again.cache.integrity is not None
         assert again.cache.integrity.now(again.cache.identity) is None

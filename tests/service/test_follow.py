@@ -56,8 +56,7 @@ async def test_a_change_is_followed_and_not_proven(tmp_path: Path) -> None:
             assert f"storage_sync_followed_rows {float(outcome.followed.changes)}" in told  # type: ignore[union-attr]
             assert "storage_sync_followed_timestamp_seconds " in told
             assert "storage_sync_in_sync 1.0" in told
-            number = watcher.ask(service, "sync_now")
-            await watcher.answer(number)
+            await watcher.synced(service)
             proof = ends(watcher)[-1]
             assert proof.followed is None
             assert proof.applied == {}, "a proof finds nothing to do"

@@ -97,7 +97,6 @@ async def test_a_primary_that_changes_is_counted_at_most_once_a_minute(
             demo.grow(2, NOW)
             moved = await watcher.until(lambda now: now.verdict is Word.STALE and not now.freshness.exact)
             written_by_holder(demo.cache, drop_a_row)
-            watcher.ask(service, "ping")
             written = await watcher.until(lambda now: now.cache.rewritten == 1)
             assert written.verdict is Word.STALE, "the primary may have what its holder wrote"
             assert len(asked) == proofs
@@ -242,12 +241,10 @@ async def test_a_server_that_runs_without_its_cache_is_shown(tmp_path: Path, mon
     async with running(settings_of(demo)) as (service, watcher):
         await watcher.until(proven)
         with process(WITHOUT_CACHE, name=DO_MEMORY) as server:
-            watcher.ask(service, "ping")
             seen = await watcher.until(lambda now: bool(now.cache.memory_only))
             assert [one.pid for one in seen.cache.memory_only] == [server.pid]
             told = facts_of(status_quick(Request(settings_of(demo), None)), settings_of(demo), tmp_path / "none", print)
             assert told.memory_only == 1
-        watcher.ask(service, "ping")
         await watcher.until(lambda now: not now.cache.memory_only)
 
 

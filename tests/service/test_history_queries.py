@@ -6,13 +6,16 @@ import asyncio
 import json
 import stat
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from storage_sync.demo.demo import Demo
+from storage_sync.service.commands import Do, ExportRows, GiveUp, ListCheckRuns, ListRuns, Question, ShowRun
 from storage_sync.service.history_queries import with_ages
+from storage_sync.service.operations import Verify
 from storage_sync.values.answers import CheckRun, Exported, RunDetail, Runs
 from storage_sync.values.events import Answer, Progressed, Refused
 from storage_sync.values.outcome import CheckStatus, Word
@@ -42,8 +45,8 @@ async def test_runs_their_details_and_their_checks(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
     async with running(settings_of(demo)) as (service, watcher):
         await watcher.until(proven)
-        await watcher.answer(watcher.ask(service, "validate", deep=True))
-        answer = await watcher.answer(watcher.ask(service, "runs"))
+        await watcher.answer(watcher.ask(service, Do(Verify(deep=True))))
+        answer = await watcher.answer(watcher.ask(service, ListRuns()))
         assert isinstance(answer, Answer)
         assert isinstance(answer.value, Runs)
         runs = answer.value.runs
@@ -53,13 +56,13 @@ async def test_runs_their_details_and_their_checks(tmp_path: Path) -> None:
         assert answer.value.pings
         assert answer.value.file.endswith("history.db")
 
-        answer = await watcher.answer(watcher.ask(service, "run_detail", run_id=runs[1].summary.id))
+        answer = await watcher.answer(watcher.ask(service, ShowRun(runs[1].summary.id)))
         assert isinstance(answer, Answer)
         assert isinstance(answer.value, RunDetail)
         assert answer.value.document["verdict"] == Word.IN_SYNC
         assert {"fetch", "apply"} <= {name for name, _ in answer.value.steps}
 
-        answer = await watcher.answer(watcher.ask(service, "check_runs"))
+        answer = await watcher.answer(watcher.ask(service, ListCheckRuns()))
         assert isinstance(answer, Answer)
         assert isinstance(answer.value, tuple)
         newest = answer.value[0]
@@ -67,30 +70,28 @@ async def test_runs_their_details_and_their_checks(tmp_path: Path) -> None:
         assert newest.run_id == runs[0].summary.id
         assert newest.statuses.count(CheckStatus.PASS) == 8
 
-        refused = await watcher.answer(watcher.ask(service, "run_detail", run_id="s-nowhere"))
+        refused = await watcher.answer(watcher.ask(service, ShowRun("s-nowhere")))
         assert isinstance(refused, Refused)
         assert "s-nowhere" in refused.reason
 
 
 async def test_an_export_is_a_new_file_of_json_lines(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
-    rows = [{"key": "[/b]\x1b[31m名前\ud800", "n": 1}, {"key": "b", "n": None}]
+    rows: list[Mapping[str, object]] = [{"key": "[/b]\x1b[31m名前\ud800", "n": 1}, {"key": "b", "n": None}]
     async with running(settings_of(demo, access="read-only", on_start=False)) as (service, watcher):
         paths = []
         for _ in range(2):
-            answer = await watcher.answer(
-                watcher.ask(service, "export_rows", name="My Runs/../x", rows=rows, folder=str(tmp_path))
-            )
+            answer = await watcher.answer(watcher.ask(service, ExportRows("My Runs/../x", tuple(rows), str(tmp_path))))
             assert isinstance(answer, Answer)
             assert isinstance(answer.value, Exported)
             paths.append(Path(answer.value.path))
             assert answer.value.rows == 2
             assert answer.value.bytes == paths[-1].stat().st_size
         for reason, shown, folder in (
-            ("nothing to export", [], tmp_path),
+            ("nothing to export", rows[:0], tmp_path),
             ("cannot be written", rows, tmp_path / "no"),
         ):
-            refused = await watcher.answer(watcher.ask(service, "export_rows", rows=shown, folder=str(folder)))
+            refused = await watcher.answer(watcher.ask(service, ExportRows("rows", tuple(shown), str(folder))))
             assert isinstance(refused, Refused)
             assert reason in refused.reason
     assert len(set(paths)) == 2
@@ -116,23 +117,23 @@ async def test_an_export_says_how_far_it_is_and_leaves_nothing_when_it_is_given_
     folder.mkdir()
     monkeypatch.setattr("storage_sync.reports.row_lines.TOLD_EVERY_S", 0.0)
     async with running(settings_of(demo, access="read-only", on_start=False)) as (service, watcher):
-        rows = [{"n": 1}, Held(n=2), {"n": 3}]
-        number = watcher.ask(service, "export_rows", rows=rows, folder=str(folder))
+        rows: list[Mapping[str, object]] = [{"n": 1}, Held(n=2), {"n": 3}]
+        number = watcher.ask(service, ExportRows("rows", tuple(rows), str(folder)))
         assert await watcher.heard(lambda event: event == Progressed(number, 1, 3))
-        assert isinstance(await watcher.answer(watcher.ask(service, "runs")), Answer), "others do not wait for it"
-        watcher.ask(service, "give_up", question=number)
+        assert isinstance(await watcher.answer(watcher.ask(service, ListRuns())), Answer), "others do not wait for it"
+        watcher.ask(service, GiveUp(number))
         assert isinstance(await watcher.answer(number), Refused)
         gate.set()
     await asyncio.get_running_loop().shutdown_default_executor()
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["runs", "run_detail", "check_runs"])
-async def test_without_a_history_there_is_nothing_to_say(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("question", [ListRuns(), ShowRun("s-1"), ListCheckRuns()])
+async def test_without_a_history_there_is_nothing_to_say(tmp_path: Path, question: Question[object]) -> None:
     demo = Demo.create(tmp_path, episodes=2, now=int(NOW))
     async with running(settings_of(demo, access="read-only", on_start=False)) as (service, watcher):
-        answer = await watcher.answer(watcher.ask(service, name, run_id="s-1"))
-    if name == "run_detail":
+        answer = await watcher.answer(watcher.ask(service, question))
+    if isinstance(question, ShowRun):
         assert isinstance(answer, Refused)
     else:
         assert isinstance(answer, Answer)

@@ -7,26 +7,50 @@ from pathlib import Path
 import pytest
 
 from storage_sync.demo.demo import Demo
-from storage_sync.service.jobs import KINDS, Job, weighed
+from storage_sync.service.commands import Execute, MakePlan, Pause
+from storage_sync.service.jobs import Job, weighed
+from storage_sync.service.operations import (
+    REGISTRY,
+    Diff,
+    Doctor,
+    Expect,
+    Operation,
+    Orphans,
+    Peek,
+    Ping,
+    Purge,
+    Rebuild,
+    Recheck,
+    Repair,
+    Restore,
+    Retry,
+    Stage,
+    Status,
+    Sync,
+    Undo,
+    Unexpect,
+    Verify,
+)
 from storage_sync.service.schedule import Trigger
 from storage_sync.service.service import SyncService
 from storage_sync.values.events import Answer, Refused
+from storage_sync.values.options import USUAL, Options
 from storage_sync.values.outcome import Outcome, Plan, TableChange, Word
 from tests.service.test_service import NOW, Watcher, proven, running, settings_of
 from tests.support import stores
 
-LOOKS = {"verify", "recheck", "peek", "expect", "unexpect", "retry"}
+LOOKS = {Verify, Diff, Status, Ping, Orphans, Doctor, Recheck, Peek, Expect, Unexpect, Retry, Stage}
 
 
-async def planned(service: SyncService, watcher: Watcher, kind: str, **arguments: object) -> Plan:
-    answer = await watcher.answer(watcher.ask(service, "make_plan", kind=kind, **arguments))
+async def planned(service: SyncService, watcher: Watcher, operation: Operation, options: Options = USUAL) -> Plan:
+    answer = await watcher.answer(watcher.ask(service, MakePlan(operation, options)))
     assert isinstance(answer, Answer), answer
     assert isinstance(answer.value, Plan), answer.value
     return answer.value
 
 
 async def executed(service: SyncService, watcher: Watcher, plan: Plan) -> Outcome:
-    answer = await watcher.answer(watcher.ask(service, "execute", plan_id=plan.id, phrase=plan.phrase or ""))
+    answer = await watcher.answer(watcher.ask(service, Execute(plan.id, plan.phrase or "")))
     assert isinstance(answer, Answer), answer
     assert isinstance(answer.value, Outcome)
     return answer.value
@@ -36,17 +60,17 @@ async def test_a_rebuild_is_typed_and_an_undo_puts_the_old_file_back(tmp_path: P
     demo = Demo.create(tmp_path, episodes=20, now=int(NOW))
     async with running(settings_of(demo)) as (service, watcher):
         await watcher.until(proven)
-        watcher.ask(service, "pause", paused=True)
+        watcher.ask(service, Pause(True))
         before = demo.cache.read_bytes()
-        plan = await planned(service, watcher, "rebuild")
+        plan = await planned(service, watcher, Rebuild())
         assert plan.level == 3
         assert plan.phrase == "default"
         assert demo.cache.read_bytes() == before
-        refused = await watcher.answer(watcher.ask(service, "execute", plan_id=plan.id, phrase=""))
+        refused = await watcher.answer(watcher.ask(service, Execute(plan.id, "")))
         assert isinstance(refused, Refused)
         rebuilt = await executed(service, watcher, plan)
         assert rebuilt.proof is not None
-        taken_back = await planned(service, watcher, "undo", run_id=rebuilt.run_id)
+        taken_back = await planned(service, watcher, Undo(rebuilt.run_id))
         assert taken_back.level == 3
         restored = await executed(service, watcher, taken_back)
         assert "file_restored" in restored.extra
@@ -58,11 +82,11 @@ async def test_a_plan_for_nothing_says_so_and_changes_no_verdict(tmp_path: Path)
     demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
     async with running(settings_of(demo)) as (service, watcher):
         await watcher.until(proven)
-        watcher.ask(service, "pause", paused=True)
-        answer = await watcher.answer(watcher.ask(service, "make_plan", kind="restore", ids=[4711]))
+        watcher.ask(service, Pause(True))
+        answer = await watcher.answer(watcher.ask(service, MakePlan(Restore((4711,)))))
         assert isinstance(answer, Refused)
         assert "4711" in answer.reason
-        nothing = await watcher.answer(watcher.ask(service, "make_plan", kind="purge"))
+        nothing = await watcher.answer(watcher.ask(service, MakePlan(Purge())))
         assert isinstance(nothing, Answer)
         assert isinstance(nothing.value, Outcome), "there is nothing to purge, and so no plan"
         assert proven(watcher.snapshots[-1])
@@ -71,25 +95,25 @@ async def test_a_plan_for_nothing_says_so_and_changes_no_verdict(tmp_path: Path)
 async def test_look_only_refuses_every_plan_that_was_made(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
     async with running(settings_of(demo, access="read-only")) as (service, watcher):
-        for kind in ("sync", "rebuild", "repair"):
-            plan = await planned(service, watcher, kind)
-            refused = await watcher.answer(watcher.ask(service, "execute", plan_id=plan.id, phrase=plan.phrase))
+        for operation in (Sync(), Rebuild(), Repair()):
+            plan = await planned(service, watcher, operation)
+            refused = await watcher.answer(watcher.ask(service, Execute(plan.id, plan.phrase or "")))
             assert isinstance(refused, Refused)
             assert "W" in refused.hint
     assert not demo.cache.exists()
 
 
 def test_every_kind_is_a_plan_or_a_look() -> None:
-    for name, kind in KINDS.items():
+    for operation in REGISTRY:
         # stage keeps rows beside the cache; what commits them is a sync
-        assert kind.planned != (name in {*LOOKS, "stage"}), name
+        assert operation.planned != (operation in LOOKS), operation
 
 
 @pytest.mark.parametrize(("removed", "level", "phrase"), [(5, 2, None), (101, 2, "prod"), (0, 3, "prod")])
 def test_what_must_be_typed(removed: int, level: int, phrase: str | None) -> None:
     changes = {"episodes": TableChange(remove=removed)} if removed else {}
     plan = Plan("p-1", "undo", (1, ""), "", changes, (), 0.0, None, (), level)
-    assert weighed(Job("undo", Trigger.MANUAL), plan, {"episodes": 2_000}, "prod").phrase == phrase
+    assert weighed(Job(Undo(), Trigger.MANUAL), plan, {"episodes": 2_000}, "prod").phrase == phrase
 
 
 async def test_a_primary_that_loses_most_of_a_table_stops_a_running_service(tmp_path: Path) -> None:
@@ -105,27 +129,29 @@ async def test_a_primary_that_loses_most_of_a_table_stops_a_running_service(tmp_
         assert demo.cache.read_bytes() == before
 
 
-@pytest.mark.parametrize("kind", ["sync", "rebuild"])
-async def test_rows_that_a_guard_keeps_go_only_by_a_typed_plan_of_their_own(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("operation", [Sync(), Rebuild()])
+async def test_rows_that_a_guard_keeps_go_only_by_a_typed_plan_of_their_own(
+    tmp_path: Path, operation: Operation
+) -> None:
     demo = Demo.create(tmp_path, episodes=20, now=int(NOW))
     async with running(settings_of(demo, interval_s=1.0)) as (service, watcher):
         await watcher.until(proven)
         before = demo.cache.read_bytes()
         stores.execute(demo.primary, ["DELETE FROM episodes"])
-        stopped = await planned(service, watcher, kind)
+        stopped = await planned(service, watcher, operation)
         assert stopped.refusal is not None
         assert stopped.consent == "allow_shrink"
-        refused = await watcher.answer(watcher.ask(service, "execute", plan_id=stopped.id, phrase=stopped.phrase))
+        refused = await watcher.answer(watcher.ask(service, Execute(stopped.id, stopped.phrase or "")))
         assert isinstance(refused, Refused)
         assert demo.cache.read_bytes() == before
-        plan = await planned(service, watcher, kind, **{stopped.consent: True})
+        plan = await planned(service, watcher, operation, Options(allow_shrink=True))
         assert (plan.refusal, plan.consent, plan.level, plan.phrase) == (None, "allow_shrink", 3, "default")
         assert plan.changes["episodes"].remove == 20
         assert plan.gone >= 20
-        untyped = await watcher.answer(watcher.ask(service, "execute", plan_id=plan.id, phrase=""))
+        untyped = await watcher.answer(watcher.ask(service, Execute(plan.id, "")))
         assert isinstance(untyped, Refused)
         assert demo.cache.read_bytes() == before
         done = await executed(service, watcher, plan)
         assert done.proof is not None
         assert done.counts["episodes"].cache == 0
-        await planned(service, watcher, "undo", run_id=done.run_id)
+        await planned(service, watcher, Undo(done.run_id))

@@ -19,10 +19,22 @@ from storage_sync.embeddings.index import OrphanIndex
 from storage_sync.embeddings.query import View
 from storage_sync.embeddings.reason import Reason
 from storage_sync.embeddings.words import Marks, Wanted
+from storage_sync.service.commands import (
+    Do,
+    ExportOrphans,
+    FindNeighbours,
+    GiveUp,
+    Pause,
+    QueryOrphans,
+    ResolveMarks,
+    ScanOrphans,
+    ShowOrphan,
+)
+from storage_sync.service.operations import Expect, Unexpect
 from storage_sync.service.orphan_queries import Marked
 from storage_sync.service.service import SyncService
 from storage_sync.values.answers import Exported
-from storage_sync.values.events import Accepted, Answer, Progressed, Refused
+from storage_sync.values.events import Accepted, Progressed, Refused
 from storage_sync.values.outcome import Outcome
 from tests.service.test_service import NOW, Watcher, proven, running, settings_of
 
@@ -42,14 +54,8 @@ def written(folder: Path) -> list[Path]:
     return list(folder.glob("one.jsonl*"))
 
 
-async def said(service: SyncService, watcher: Watcher, kind: str, /, **arguments: object) -> object:
-    answer = await watcher.answer(watcher.ask(service, kind, **arguments))
-    assert isinstance(answer, Answer), answer
-    return answer.value
-
-
 async def scanned(service: SyncService, watcher: Watcher) -> OrphanIndex:
-    index = await said(service, watcher, "orphans_scan")
+    index = await watcher.told(service, ScanOrphans())
     assert isinstance(index, OrphanIndex)
     return index
 
@@ -58,7 +64,7 @@ async def test_from_the_scan_to_the_export(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=20, now=int(NOW))
     async with running(settings_of(demo)) as (service, watcher):
         await watcher.until(proven)
-        watcher.ask(service, "pause", paused=True)
+        watcher.ask(service, Pause(True))
         lose(demo.cache)
         index = await scanned(service, watcher)
         number = index.keys.index(LOST)
@@ -66,24 +72,22 @@ async def test_from_the_scan_to_the_export(tmp_path: Path) -> None:
         assert index.row(number).first_seen is not None
         assert index.primary_problem == ""
 
-        view = await said(service, watcher, "orphans_query", index=index, wanted=Wanted("reason:nowhere"))
+        view = await watcher.told(service, QueryOrphans(index, Wanted("reason:nowhere")))
         assert isinstance(view, View)
         assert [view.at(place) for place in range(len(view))] == [-1, number]
-        facts = await said(service, watcher, "orphan_detail", index=index, number=number)
+        facts = await watcher.told(service, ShowOrphan(index, number))
         assert isinstance(facts, Detail)
         assert facts.vector is not None
         assert facts.vector.count == 384
-        near = await said(service, watcher, "orphan_neighbours", index=index, number=number)
+        near = await watcher.told(service, FindNeighbours(index, number))
         assert isinstance(near, Neighbours)
         assert round(near.nearest[0].cosine, 6) == 1.0
         assert near.nearest[0].title is not None
-        marked = await said(service, watcher, "orphans_marked", index=index, marks=Marks("reason:nowhere"))
+        marked = await watcher.told(service, ResolveMarks(index, Marks("reason:nowhere")))
         assert isinstance(marked, Marked)
         assert marked.keys == (LOST,)
         target = tmp_path / "out.jsonl"
-        done = await said(
-            service, watcher, "orphans_export", index=index, marks=Marks(keys=frozenset({LOST})), path=str(target)
-        )
+        done = await watcher.told(service, ExportOrphans(index, str(target), Wanted(), Marks(keys=frozenset({LOST}))))
         assert isinstance(done, Exported)
         assert [json.loads(line)["key"] for line in target.read_text().splitlines()] == [LOST]
 
@@ -111,10 +115,10 @@ async def test_a_long_export_holds_nothing_up_and_leaves_no_file_when_it_is_give
     async with running(settings_of(demo)) as (service, watcher):
         await watcher.until(proven)
         index = await scanned(service, watcher)
-        first = watcher.ask(service, "orphans_export", index=index, path=str(tmp_path / "one.jsonl"))
+        first = watcher.ask(service, ExportOrphans(index, str(tmp_path / "one.jsonl"), Wanted(), Marks()))
         await asyncio.to_thread(begun.wait, 60.0)
-        assert isinstance(await said(service, watcher, "orphans_query", index=index), View)
-        second = watcher.ask(service, "orphans_export", index=index, path="")
+        assert isinstance(await watcher.told(service, QueryOrphans(index, Wanted())), View)
+        second = watcher.ask(service, ExportOrphans(index, "", Wanted(), Marks()))
         for number in (first, second):
             assert isinstance(await watcher.answer(number), Refused)
         assert await asyncio.to_thread(ended.wait, 60.0)
@@ -138,17 +142,17 @@ async def test_a_long_export_says_how_far_it_is_and_is_given_up(
         await watcher.until(proven)
         index = await scanned(service, watcher)
         wanted = Wanted("!reason:attached")
-        view = await said(service, watcher, "orphans_query", index=index, wanted=wanted)
+        view = await watcher.told(service, QueryOrphans(index, wanted))
         assert isinstance(view, View)
-        number = watcher.ask(service, "orphans_export", index=index, wanted=wanted, path=str(tmp_path / "one.jsonl"))
+        number = watcher.ask(service, ExportOrphans(index, str(tmp_path / "one.jsonl"), wanted, Marks()))
         far = await watcher.heard(lambda event: isinstance(event, Progressed))
         assert far == Progressed(number, 1, view.rows)
-        watcher.ask(service, "give_up", question=number)
+        watcher.ask(service, GiveUp(number))
         refused = await watcher.answer(number)
         assert isinstance(refused, Refused)
         assert refused.reason == "given up; nothing is left of it"
         gate.set()
-        other = watcher.ask(service, "give_up", question=number)
+        other = watcher.ask(service, GiveUp(number))
         assert await watcher.heard(lambda event: event == Accepted(other))
     await asyncio.get_running_loop().shutdown_default_executor()
     assert written(tmp_path) == []
@@ -169,11 +173,11 @@ async def test_what_lies_near_is_computed_for_the_row_where_the_cursor_rests(
         await watcher.until(proven)
         index = await scanned(service, watcher)
         monkeypatch.setattr("storage_sync.service.orphan_queries.REST_S", 30.0)
-        passed = [watcher.ask(service, "orphan_neighbours", index=index, number=number) for number in range(5)]
+        passed = [watcher.ask(service, FindNeighbours(index=index, number=number)) for number in range(5)]
         await asyncio.sleep(0)
         monkeypatch.setattr("storage_sync.embeddings.detail.neighbours", noted)
         monkeypatch.setattr("storage_sync.service.orphan_queries.REST_S", 0.0)
-        near = await said(service, watcher, "orphan_neighbours", index=index, number=5)
+        near = await watcher.told(service, FindNeighbours(index, 5))
         assert isinstance(near, Neighbours)
         for number in passed:
             assert isinstance(await watcher.answer(number), Refused)
@@ -184,15 +188,15 @@ async def test_expected_and_not_any_more(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=20, now=int(NOW))
     async with running(settings_of(demo)) as (service, watcher):
         await watcher.until(proven)
-        watcher.ask(service, "pause", paused=True)
+        watcher.ask(service, Pause(True))
         lose(demo.cache)
         first = await scanned(service, watcher)
-        done = await said(service, watcher, "expect", keys=[LOST], note="a test")
+        done = await watcher.told(service, Do(Expect((LOST,), "a test")))
         assert isinstance(done, Outcome)
         index = await scanned(service, watcher)
         assert index.row(index.keys.index(LOST)).expected == "a test"
         assert index.row(index.keys.index(LOST)).first_seen == first.row(first.keys.index(LOST)).first_seen
-        done = await said(service, watcher, "unexpect", keys=[LOST])
+        done = await watcher.told(service, Do(Unexpect((LOST,))))
         assert isinstance(done, Outcome)
         assert done.extra["unexpected"] == [LOST]
         index = await scanned(service, watcher)
@@ -204,14 +208,10 @@ async def test_questions_that_cannot_be_answered(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=20, now=int(NOW))
     async with running(settings_of(demo)) as (service, watcher):
         await watcher.until(proven)
-        for kind in ("orphans_query", "orphan_detail", "orphan_neighbours", "orphans_marked", "orphans_export"):
-            answer = await watcher.answer(watcher.ask(service, kind))
-            assert isinstance(answer, Refused)
-            assert "nothing was scanned yet" in answer.reason
         index = await scanned(service, watcher)
-        answer = await watcher.answer(watcher.ask(service, "orphan_detail", index=index, number=len(index)))
+        answer = await watcher.answer(watcher.ask(service, ShowOrphan(index=index, number=len(index))))
         assert isinstance(answer, Refused)
-        answer = await watcher.answer(watcher.ask(service, "orphans_query", index=index, wanted=Wanted("colour:red")))
+        answer = await watcher.answer(watcher.ask(service, QueryOrphans(index=index, wanted=Wanted("colour:red"))))
         assert isinstance(answer, Refused)
         assert "colour" in answer.reason
 
@@ -220,7 +220,7 @@ async def test_a_primary_that_is_gone_leaves_owners_unknown(tmp_path: Path) -> N
     demo = Demo.create(tmp_path, episodes=20, now=int(NOW))
     async with running(settings_of(demo)) as (service, watcher):
         await watcher.until(proven)
-        watcher.ask(service, "pause", paused=True)
+        watcher.ask(service, Pause(True))
         lose(demo.cache)
         demo.primary.rename(tmp_path / "elsewhere.db")
         index = await scanned(service, watcher)

@@ -8,6 +8,8 @@ import msgspec
 
 from storage_sync import _native
 from storage_sync.demo.demo import Demo
+from storage_sync.service.commands import Do, Pause, SetAccess, TryNow
+from storage_sync.service.operations import Peek, Verify
 from storage_sync.values.events import Answer
 from storage_sync.values.outcome import CacheState, CheckStatus, Outcome, Word
 from storage_sync.values.snapshot import LockState
@@ -20,15 +22,15 @@ async def test_a_peek_shows_facts_of_the_copy_and_judges_nothing(tmp_path: Path)
         before = await watcher.until(proven)
         assert before.cache.peek is None
         assert before.cache.integrity is None
-        watcher.ask(service, "pause", paused=True)
+        watcher.ask(service, Pause(True))
         held = _native.CacheFile.open(str(demo.cache), "write")
         try:
-            answer = await watcher.answer(watcher.ask(service, "peek"))
+            answer = await watcher.answer(watcher.ask(service, Do(Peek())))
             assert isinstance(answer, Answer)
             assert isinstance(answer.value, Outcome)
             assert answer.value.verdict is not Word.IN_SYNC
             seen = await watcher.until(lambda snapshot: snapshot.cache.peek is not None)
-            watcher.ask(service, "ping")
+            watcher.ask(service, TryNow())
             locked = await watcher.until(lambda snapshot: snapshot.cache.lock is LockState.OTHER)
         finally:
             held.close()
@@ -49,10 +51,10 @@ async def test_a_deep_check_is_dated_and_a_quick_one_keeps_its_date(tmp_path: Pa
     demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
     async with running(settings_of(demo)) as (service, watcher):
         await watcher.until(proven)
-        watcher.ask(service, "pause", paused=True)
-        await watcher.answer(watcher.ask(service, "validate", deep=True))
+        watcher.ask(service, Pause(True))
+        await watcher.answer(watcher.ask(service, Do(Verify(deep=True))))
         deep = await watcher.until(lambda snapshot: snapshot.cache.integrity is not None)
-        await watcher.answer(watcher.ask(service, "validate", deep=False))
+        await watcher.answer(watcher.ask(service, Do(Verify())))
         assert watcher.snapshots[-1].cache.integrity == deep.cache.integrity
 
 
@@ -61,7 +63,7 @@ async def test_a_console_that_looks_only_says_when_it_compares(tmp_path: Path) -
     async with running(settings_of(demo)) as (service, watcher):
         writing = await watcher.until(lambda snapshot: snapshot.freshness.next_sync_at is not None)
         assert writing.freshness.next_compare_at is None
-        watcher.ask(service, "set_access", access="ro")
+        watcher.ask(service, SetAccess("ro"))
         looking = await watcher.until(lambda snapshot: snapshot.freshness.next_compare_at is not None)
         assert looking.freshness.next_sync_at is None
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from storage_sync.config.places import state_directory
 from storage_sync.demo.demo import Demo
+from storage_sync.service.commands import Execute, ExportQuarantine, ListBuilds, ListQuarantine, MakePlan, Pause
+from storage_sync.service.operations import QuarantineOrphans, Rebuild
 from storage_sync.service.quarantine_queries import aside_rows, matches
 from storage_sync.service.service import SyncService
 from storage_sync.state.directory import StateDir, open_state_dir
@@ -14,12 +16,14 @@ from storage_sync.state.quarantine import Removed, SetAside
 from storage_sync.values.answers import Exported, QuarantineEntry, QuarantineKind, QuarantinePage, UnfinishedBuild
 from storage_sync.values.events import Answer
 from storage_sync.values.outcome import Outcome, Plan
-from tests.service.test_orphan_queries import LOST, lose, said
+from tests.service.test_orphan_queries import LOST, lose
 from tests.service.test_service import NOW, Watcher, proven, running, settings_of
 
 
-async def page(service: SyncService, watcher: Watcher, **arguments: object) -> QuarantinePage:
-    answer = await watcher.answer(watcher.ask(service, "quarantine", **arguments))
+async def page(
+    service: SyncService, watcher: Watcher, text: str = "", first: int = 0, count: int = 500
+) -> QuarantinePage:
+    answer = await watcher.answer(watcher.ask(service, ListQuarantine(text, first, count)))
     assert isinstance(answer, Answer), answer
     assert isinstance(answer.value, QuarantinePage)
     return answer.value
@@ -49,11 +53,11 @@ async def test_runs_rows_files_and_builds_of_a_real_cache(tmp_path: Path) -> Non
         primary.execute("UPDATE episodes SET reward = '{[/b]' WHERE rowid = 3")
     async with running(settings_of(demo)) as (service, watcher):
         await watcher.until(proven)
-        watcher.ask(service, "pause", paused=True)
-        plan = await watcher.answer(watcher.ask(service, "make_plan", kind="rebuild"))
+        watcher.ask(service, Pause(True))
+        plan = await watcher.answer(watcher.ask(service, MakePlan(Rebuild())))
         assert isinstance(plan, Answer)
         assert isinstance(plan.value, Plan)
-        done = await watcher.answer(watcher.ask(service, "execute", plan_id=plan.value.id, phrase="default"))
+        done = await watcher.answer(watcher.ask(service, Execute(plan.value.id, "default")))
         assert isinstance(done, Answer)
         assert isinstance(done.value, Outcome)
         with SetAside.open(state_of(demo).set_aside) as store:
@@ -69,20 +73,18 @@ async def test_runs_rows_files_and_builds_of_a_real_cache(tmp_path: Path) -> Non
         assert found.bytes == 3
         heads = of_kind(found, QuarantineKind.HEAD)
         assert found.total == len(heads) + found.runs + 3 + 1 + 1
-        only = await page(service, watcher, filter="kind:aside !epis", first=1, count=1)
+        only = await page(service, watcher, text="kind:aside !epis", first=1, count=1)
         assert (only.total, only.first, len(only.entries)) == (0, 1, 0)
-        only = await page(service, watcher, filter="run:s-x !k1", first=1, count=1)
+        only = await page(service, watcher, text="run:s-x !k1", first=1, count=1)
         assert only.total == 3
         assert [entry.key for entry in only.entries] == ["k0"]
         assert [key for _, key in only.matching] == ["1", "3"]
-        written = await watcher.answer(
-            watcher.ask(service, "quarantine_export", filter="run:s-x", folder=str(tmp_path))
-        )
+        written = await watcher.answer(watcher.ask(service, ExportQuarantine(filter="run:s-x", folder=str(tmp_path))))
         assert isinstance(written, Answer)
         assert isinstance(written.value, Exported)
         assert written.value.rows == 3
         assert '"key": "k0"' in read(written.value.path)
-        answer = await watcher.answer(watcher.ask(service, "builds"))
+        answer = await watcher.answer(watcher.ask(service, ListBuilds()))
         assert isinstance(answer, Answer)
         assert isinstance(answer.value, tuple)
         assert [type(one) for one in answer.value] == [UnfinishedBuild]
@@ -93,11 +95,11 @@ async def test_a_run_can_be_taken_back_as_soon_as_it_has_ended(tmp_path: Path) -
     demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
     async with running(settings_of(demo)) as (service, watcher):
         await watcher.until(proven)
-        watcher.ask(service, "pause", paused=True)
+        watcher.ask(service, Pause(True))
         lose(demo.cache)
-        plan = await said(service, watcher, "make_plan", kind="set_aside", keys=[LOST])
+        plan = await watcher.told(service, MakePlan(QuarantineOrphans((LOST,))))
         assert isinstance(plan, Plan)
-        done = await said(service, watcher, "execute", plan_id=plan.id, phrase=plan.phrase or "")
+        done = await watcher.told(service, Execute(plan.id, plan.phrase or ""))
         assert isinstance(done, Outcome)
         found = await page(service, watcher)
         assert done.run_id in {entry.id for entry in of_kind(found, QuarantineKind.RUN)}
@@ -107,7 +109,7 @@ async def test_a_damaged_cache_hides_nothing_that_was_set_aside(tmp_path: Path) 
     demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
     async with running(settings_of(demo)) as (service, watcher):
         await watcher.until(proven)
-        watcher.ask(service, "pause", paused=True)
+        watcher.ask(service, Pause(True))
         with SetAside.open(state_of(demo).set_aside) as store:
             store.put([Removed("episodes", "k", b"x", "gone")], "s-x", 1, NOW, pending=False)
         content = bytearray(demo.cache.read_bytes())

@@ -9,15 +9,32 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar, cast
 
 import msgspec
 import pytest
 
+from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import Demo, generate
 from storage_sync.service import schedule
+from storage_sync.service.commands import (
+    Cancel,
+    Command,
+    Do,
+    DropPlan,
+    Execute,
+    MakePlan,
+    Pause,
+    Reload,
+    SetAccess,
+    TryNow,
+    TrySettings,
+)
+from storage_sync.service.operations import Rebuild, Retry, Sync, Verify
+from storage_sync.service.performing import once
 from storage_sync.service.service import Configuration, SyncService
-from storage_sync.values.commands import Command
+from storage_sync.values.answers import SetupForm
 from storage_sync.values.errors import ConfigError
 from storage_sync.values.events import Accepted, Answer, ConfigChanged, Event, LogLine, Refused, RunEnded, RunStarted
 from storage_sync.values.outcome import CacheState, CheckStatus, Outcome, Plan, Word
@@ -27,6 +44,9 @@ from tests.support.sqld import Sqld
 
 NOW = 1_795_392_000.0
 LIMIT_S = 120.0
+
+
+T = TypeVar("T")
 
 
 class Watcher:
@@ -66,10 +86,22 @@ class Watcher:
         assert isinstance(event, Answer | Refused)
         return event
 
-    def ask(self, service: SyncService, kind: str, /, **arguments: object) -> int:
+    def ask(self, service: SyncService, command: Command[object]) -> int:
         number = next(self._numbers)
-        service.submit(Command(number, kind, arguments))
+        service.submit(number, command)
         return number
+
+    async def told(self, service: SyncService, command: Command[T]) -> T:
+        """The answer, which is no refusal."""
+        event = await self.answer(self.ask(service, command))
+        assert isinstance(event, Answer), event
+        return cast("T", event.value)
+
+    async def synced(self, service: SyncService) -> Answer | Refused:
+        """A sync as an operator does it: planned, then executed."""
+        plan = await self.told(service, MakePlan(Sync()))
+        assert isinstance(plan, Plan)
+        return await self.answer(self.ask(service, Execute(plan.id, plan.phrase or "")))
 
 
 def settings_of(demo: Demo, **changes: object) -> Settings:
@@ -128,7 +160,7 @@ async def test_a_quiet_primary_is_not_synced_again(tmp_path: Path) -> None:
         pings = len((await watcher.until(lambda now: bool(now.primary.pings))).primary.pings)
         await watcher.until(lambda now: len(now.primary.pings) >= pings + 5)
         before = demo.cache.read_bytes()
-        watcher.ask(service, "sync_now")
+        watcher.ask(service, TryNow())
         await watcher.heard(
             lambda one: isinstance(one, RunEnded) and one.outcome.exit_code == 0 and not one.outcome.applied
         )
@@ -139,18 +171,18 @@ async def test_a_quiet_primary_is_not_synced_again(tmp_path: Path) -> None:
 async def test_a_plan_is_read_then_executed_though_the_primary_grows(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=20, now=int(NOW))
     async with running(settings_of(demo, on_start=False)) as (service, watcher):
-        first = await watcher.answer(watcher.ask(service, "make_plan", kind="sync"))
+        first = await watcher.answer(watcher.ask(service, MakePlan(Sync())))
         assert isinstance(first, Answer)
         assert isinstance(first.value, Plan)
         assert first.value.changes["episodes"].insert == 20
         assert not demo.cache.exists()
         demo.grow(1, NOW)
-        done = await watcher.answer(watcher.ask(service, "execute", plan_id=first.value.id))
+        done = await watcher.answer(watcher.ask(service, Execute(first.value.id)))
         assert isinstance(done, Answer)
         assert isinstance(done.value, Outcome)
         assert done.value.verdict is Word.IN_SYNC
         assert done.value.applied["episodes"].insert == 21
-        unknown = await watcher.answer(watcher.ask(service, "execute", plan_id="p-none"))
+        unknown = await watcher.answer(watcher.ask(service, Execute("p-none")))
         assert isinstance(unknown, Refused)
 
 
@@ -158,24 +190,24 @@ async def test_a_plan_is_void_when_more_would_go_or_the_cache_moved(tmp_path: Pa
     demo = Demo.create(tmp_path, episodes=20, now=int(NOW))
     async with running(settings_of(demo)) as (service, watcher):
         await watcher.until(proven)
-        watcher.ask(service, "pause", paused=True)
+        watcher.ask(service, Pause(True))
         before = demo.cache.read_bytes()
-        agreed = await watcher.answer(watcher.ask(service, "make_plan", kind="rebuild"))
+        agreed = await watcher.answer(watcher.ask(service, MakePlan(Rebuild())))
         assert isinstance(agreed, Answer)
         stores.execute(demo.primary, ["DELETE FROM episodes WHERE rowid = 1"])
         late = await watcher.answer(
-            watcher.ask(service, "execute", plan_id=agreed.value.id, phrase="default")  # type: ignore[attr-defined]
+            watcher.ask(service, Execute(agreed.value.id, "default"))  # type: ignore[attr-defined]
         )
         assert isinstance(late, Refused)
         assert "would go" in late.reason
         assert demo.cache.read_bytes() == before
         assert watcher.snapshots[-1].verdict is not Word.REFUSED, "the plan is void, the cache is what it was"
         assert watcher.snapshots[-1].error is None
-        again = await watcher.answer(watcher.ask(service, "make_plan", kind="sync"))
+        again = await watcher.answer(watcher.ask(service, MakePlan(Sync())))
         assert isinstance(again, Answer)
-        await watcher.answer(watcher.ask(service, "sync_now"))
+        assert (await once(Sync(), Request(settings_of(demo), None))).error is None
         late = await watcher.answer(
-            watcher.ask(service, "execute", plan_id=again.value.id, phrase="default")  # type: ignore[attr-defined]
+            watcher.ask(service, Execute(again.value.id, "default"))  # type: ignore[attr-defined]
         )
         assert isinstance(late, Refused)
         assert "the cache moved" in late.reason
@@ -185,12 +217,12 @@ async def test_the_timer_waits_while_a_plan_is_read(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
     async with running(settings_of(demo, interval_s=1.0)) as (service, watcher):
         await watcher.until(proven)
-        answer = await watcher.answer(watcher.ask(service, "make_plan", kind="rebuild"))
+        answer = await watcher.answer(watcher.ask(service, MakePlan(Rebuild())))
         assert isinstance(answer, Answer)
         held = await watcher.until(lambda now: (now.freshness.next_sync_at or 0.0) > now.taken_at + 60.0)
         assert held.verdict is Word.IN_SYNC
         runs = sum(isinstance(event, RunStarted) for event in watcher.events)
-        watcher.ask(service, "drop_plan")
+        watcher.ask(service, DropPlan())
         await watcher.until(lambda _: sum(isinstance(event, RunStarted) for event in watcher.events) > runs)
 
 
@@ -198,14 +230,14 @@ async def test_the_timer_does_not_wait_for_a_plan_that_was_left_before_it_came(t
     demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
     async with running(settings_of(demo, interval_s=1.0)) as (service, watcher):
         await watcher.until(proven)
-        asked = watcher.ask(service, "make_plan", kind="rebuild")
-        watcher.ask(service, "drop_plan")
+        asked = watcher.ask(service, MakePlan(Rebuild()))
+        watcher.ask(service, DropPlan())
         answer = await watcher.answer(asked)
         assert isinstance(answer, Answer)
         assert isinstance(answer.value, Plan)
         runs = sum(isinstance(event, RunStarted) for event in watcher.events)
         await watcher.until(lambda _: sum(isinstance(event, RunStarted) for event in watcher.events) > runs)
-        late = await watcher.answer(watcher.ask(service, "execute", plan_id=answer.value.id, phrase="default"))
+        late = await watcher.answer(watcher.ask(service, Execute(answer.value.id, "default")))
         assert isinstance(late, Refused)
         assert "not known any more" in late.reason
 
@@ -215,8 +247,10 @@ async def test_read_only_looks_and_never_writes(tmp_path: Path) -> None:
     async with running(settings_of(demo, access="read-only")) as (service, watcher):
         snapshot = await watcher.until(lambda now: now.verdict is Word.EMPTY)
         assert snapshot.access == "ro"
-        for kind, arguments in (("sync_now", {}), ("set_access", {"access": "rw"})):
-            refused = await watcher.answer(watcher.ask(service, kind, **arguments))
+        plan = await watcher.told(service, MakePlan(Sync()))
+        assert isinstance(plan, Plan)
+        for command in (Execute(plan.id), SetAccess("rw"), Do(Retry(("episodes/x",)))):
+            refused = await watcher.answer(watcher.ask(service, command))
             assert isinstance(refused, Refused)
     assert not demo.cache.exists()
 
@@ -267,10 +301,10 @@ async def test_a_run_that_waits_for_a_silent_primary_is_stopped_at_once(tmp_path
         async with running(settings) as (service, watcher):
             before = await watcher.until(proven)
             os.kill(server.pid, signal.SIGSTOP)
-            asked = watcher.ask(service, "sync_now")
+            asked = watcher.ask(service, MakePlan(Sync()))
             first = before.run.id if before.run is not None else ""
             await watcher.until(lambda now: now.run is not None and now.run.id != first)
-            stopped = watcher.ask(service, "cancel")
+            stopped = watcher.ask(service, Cancel())
             answer = await watcher.answer(asked)
             assert isinstance(answer, Refused)
             assert "cancelled by the operator" in answer.reason
@@ -339,15 +373,14 @@ async def test_a_sync_follows_as_soon_as_the_file_is_free(tmp_path: Path, monkey
         monkeypatch.setattr(schedule, bound, 36_000.0)
     demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
     async with running(settings_of(demo, poll_s=3600.0, on_start=False)) as (service, watcher):
-        await watcher.answer(watcher.ask(service, "sync_now"))
+        await watcher.synced(service)
         await watcher.until(proven)
         with processes.running(processes.HOLD_REDB, demo.cache, "write") as holder:
             demo.grow(1, NOW)
-            watcher.ask(service, "ping")
             held = await watcher.until(lambda now: now.cache.lock is LockState.OTHER)
             assert held.cache.holder is not None
             assert held.cache.holder.pid == holder.pid
-            refused = await watcher.answer(watcher.ask(service, "sync_now"))
+            refused = await watcher.synced(service)
             assert isinstance(refused, Refused)
         ended = len(watcher.events)
         await watcher.until(lambda now: proven(now) and now.cache.lock is LockState.FREE)
@@ -359,28 +392,23 @@ async def test_pausing_stops_the_schedule_and_not_the_operator(tmp_path: Path) -
     demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
     async with running(settings_of(demo, interval_s=30.0)) as (service, watcher):
         await watcher.until(proven)
-        watcher.ask(service, "pause", paused=True)
+        watcher.ask(service, Pause(True))
         await watcher.until(lambda now: now.paused and now.freshness.next_sync_at is None)
         demo.grow(1, NOW)
         await watcher.until(lambda now: now.verdict is Word.STALE)
-        answered = await watcher.answer(watcher.ask(service, "sync_now"))
+        answered = await watcher.synced(service)
         assert isinstance(answered, Answer)
         await watcher.until(proven)
-        watcher.ask(service, "pause", paused=False)
+        watcher.ask(service, Pause(False))
         await watcher.until(lambda now: now.freshness.next_sync_at is not None)
 
 
 async def test_orders_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
     async with running(settings_of(demo, on_start=False)) as (service, watcher):
-        for kind, arguments in (
-            ("dance", {}),
-            ("cancel", {}),
-            ("make_plan", {"kind": "stars"}),
-            ("make_plan", {"kind": "restore", "ids": []}),
-        ):
-            refused = await watcher.answer(watcher.ask(service, kind, **arguments))
-            assert isinstance(refused, Refused), kind
+        for command in (Command[None](), Cancel(), MakePlan(Verify()), Do(Sync()), TrySettings(SetupForm())):
+            refused = await watcher.answer(watcher.ask(service, command))
+            assert isinstance(refused, Refused), command
 
 
 async def test_validation_on_request_says_what_is_missing(tmp_path: Path) -> None:
@@ -388,9 +416,9 @@ async def test_validation_on_request_says_what_is_missing(tmp_path: Path) -> Non
     settings = msgspec.structs.replace(settings_of(demo), interval_s=86_400.0)
     async with running(settings) as (service, watcher):
         await watcher.until(proven)
-        watcher.ask(service, "pause", paused=True)
+        watcher.ask(service, Pause(True))
         demo.grow(2, NOW)
-        answered = await watcher.answer(watcher.ask(service, "validate", deep=True))
+        answered = await watcher.answer(watcher.ask(service, Do(Verify(deep=True))))
         assert isinstance(answered, Answer)
         assert isinstance(answered.value, Outcome)
         failed = {check.name for check in answered.value.checks if check.status is CheckStatus.FAIL}
@@ -417,10 +445,10 @@ async def test_settings_are_read_again_and_a_broken_file_changes_nothing(tmp_pat
     watcher = Watcher()
     configuration = Configuration(settings, again=again)
     async with serving(SyncService(configuration, publish=watcher.publish, emit=watcher.emit)) as service:
-        watcher.ask(service, "reload")
+        watcher.ask(service, Reload())
         broken = await watcher.until(lambda now: bool(now.config.error))
         assert "line 3" in broken.config.error
-        watcher.ask(service, "reload")
+        watcher.ask(service, Reload())
         changed = await watcher.heard(lambda one: isinstance(one, ConfigChanged))
         assert changed == ConfigChanged(("interval_s",))
         assert (await watcher.until(lambda now: not now.config.error)).primary.url == settings.primary

@@ -13,6 +13,7 @@ from console.launch.configuration import configuration_of
 from storage_sync.config.edit import edited, section_in_effect
 from storage_sync.config.load import load_settings
 from storage_sync.demo.demo import Demo
+from storage_sync.service.commands import Command, PreviewSettings, TryPrimary, WriteSettings
 from storage_sync.service.service import SyncService
 from storage_sync.values.answers import PrimaryTried, SettingEdit, SettingsPreview, SettingsWritten
 from storage_sync.values.events import Answer, ConfigChanged, Refused
@@ -46,8 +47,8 @@ async def running(
         yield service, watcher
 
 
-async def answered(service: SyncService, watcher: Watcher, kind: str, **arguments: object) -> object:
-    answer = await watcher.answer(watcher.ask(service, kind, **arguments))
+async def answered(service: SyncService, watcher: Watcher, command: Command[object]) -> object:
+    answer = await watcher.answer(watcher.ask(service, command))
     return answer.value if isinstance(answer, Answer) else answer
 
 
@@ -57,7 +58,7 @@ async def test_a_change_is_previewed_written_and_in_effect(tmp_path: Path) -> No
     before = file.read_text()
     edits = (SettingEdit("batch_size", "75"), SettingEdit("staleness_s", "120"))
     async with running(file) as (service, watcher):
-        preview = await answered(service, watcher, "preview_settings", edits=edits)
+        preview = await answered(service, watcher, PreviewSettings(edits))
         assert isinstance(preview, SettingsPreview)
         assert file.read_text() == before
         assert "-batch_size = 50 # small" in preview.diff
@@ -65,7 +66,7 @@ async def test_a_change_is_previewed_written_and_in_effect(tmp_path: Path) -> No
         assert "+staleness_s = 120" in preview.diff
         assert preview.notes == ("batch_size applies: next sync", "staleness_s applies: now")
 
-        written = await answered(service, watcher, "write_settings", edits=edits, base=preview.base)
+        written = await answered(service, watcher, WriteSettings(edits, preview.base))
         assert written == SettingsWritten(str(file), ("batch_size", "staleness_s"))
         changed = await watcher.heard(lambda event: isinstance(event, ConfigChanged))
         assert isinstance(changed, ConfigChanged)
@@ -94,8 +95,8 @@ async def test_what_does_not_fit_is_refused_before_anything_is_written(
     file = write(demo)
     before = file.read_bytes()
     async with running(file) as (service, watcher):
-        for kind in ("preview_settings", "write_settings"):
-            refused = await answered(service, watcher, kind, edits=(edit,))
+        for command in (PreviewSettings((edit,)), WriteSettings((edit,), "")):
+            refused = await answered(service, watcher, command)
             assert isinstance(refused, Refused)
             assert said in refused.reason
             assert SECRET not in refused.reason
@@ -107,11 +108,11 @@ async def test_a_file_that_changed_since_the_preview_is_not_written(tmp_path: Pa
     file = write(demo)
     edits = (SettingEdit("batch_size", "75"),)
     async with running(file) as (service, watcher):
-        preview = await answered(service, watcher, "preview_settings", edits=edits)
+        preview = await answered(service, watcher, PreviewSettings(edits))
         assert isinstance(preview, SettingsPreview)
         text = file.read_text().replace("small", "tiny")
         file.write_text(text)
-        refused = await answered(service, watcher, "write_settings", edits=edits, base=preview.base)
+        refused = await answered(service, watcher, WriteSettings(edits, preview.base))
         assert isinstance(refused, Refused)
         assert "changed meanwhile" in refused.reason
     assert file.read_text() == text
@@ -122,7 +123,7 @@ async def test_secrets_of_the_file_are_not_shown(tmp_path: Path) -> None:
     file = write(demo)
     async with running(file) as (service, watcher):
         edits = (SettingEdit("notify.command", "true"), SettingEdit("cache.lock_ok", "true"))
-        preview = await answered(service, watcher, "preview_settings", edits=edits)
+        preview = await answered(service, watcher, PreviewSettings(edits))
         assert isinstance(preview, SettingsPreview)
         assert any("hooks.example.com" in line for line in preview.diff)
         assert not any(SECRET in line for line in preview.diff)
@@ -132,7 +133,7 @@ async def test_what_goes_before_the_file_is_said(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=2, now=int(NOW))
     env = {"STORAGE_SYNC_BATCH_SIZE": "7"}
     async with running(write(demo), env=env) as (service, watcher):
-        preview = await answered(service, watcher, "preview_settings", edits=(SettingEdit("batch_size", "75"),))
+        preview = await answered(service, watcher, PreviewSettings((SettingEdit("batch_size", "75"),)))
     assert isinstance(preview, SettingsPreview)
     assert preview.notes == ("batch_size stays as it is: env STORAGE_SYNC_BATCH_SIZE goes before the file",)
 
@@ -151,11 +152,11 @@ async def test_a_profile_is_changed_for_itself_alone(tmp_path: Path) -> None:
 async def test_the_connection_is_tried_with_what_is_not_written_yet(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=2, now=int(NOW))
     async with running(write(demo)) as (service, watcher):
-        tried = await answered(service, watcher, "try_primary")
+        tried = await answered(service, watcher, TryPrimary())
         assert isinstance(tried, PrimaryTried)
         assert tried.ping_ms > 0
         edits = (SettingEdit("primary.url", f"file:{tmp_path / 'none.db'}"), SettingEdit("batch_size", "1"))
-        refused = await answered(service, watcher, "try_primary", edits=edits)
+        refused = await answered(service, watcher, TryPrimary(edits))
         assert isinstance(refused, Refused)
         assert "none.db" in refused.reason
 
@@ -164,13 +165,13 @@ async def test_nothing_edited_and_no_file(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=2, now=int(NOW))
     file = write(demo)
     async with running(file) as (service, watcher):
-        refused = await answered(service, watcher, "preview_settings", edits=())
+        refused = await answered(service, watcher, PreviewSettings(()))
         assert isinstance(refused, Refused)
     loaded = load_settings(file, None, {}, {})
     file.unlink()
     watcher = Watcher()
     service = SyncService(configuration_of(loaded.settings, None, {}), publish=watcher.publish, emit=watcher.emit)
     async with serving(service):
-        refused = await answered(service, watcher, "preview_settings", edits=(SettingEdit("batch_size", "1"),))
+        refused = await answered(service, watcher, PreviewSettings((SettingEdit("batch_size", "1"),)))
     assert isinstance(refused, Refused)
     assert "config init" in refused.hint

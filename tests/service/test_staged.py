@@ -6,8 +6,11 @@ from pathlib import Path
 
 from storage_sync import _native
 from storage_sync.demo.demo import Demo
+from storage_sync.service.commands import ListBuilds, Pause
+from storage_sync.service.operations import Rebuild
 from storage_sync.values.answers import UnfinishedBuild
 from storage_sync.values.events import Answer
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import Word
 from tests.service.test_jobs import executed, planned
 from tests.service.test_service import NOW, proven, running, settings_of
@@ -17,24 +20,24 @@ async def test_a_held_file_is_staged_and_swapped_later(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=12, now=int(NOW))
     async with running(settings_of(demo)) as (service, watcher):
         await watcher.until(proven)
-        watcher.ask(service, "pause", paused=True)
+        watcher.ask(service, Pause(True))
         held = _native.CacheFile.open(str(demo.cache), "write")
         try:
             before = demo.cache.stat().st_ino
-            plan = await planned(service, watcher, "rebuild", staged=True)
+            plan = await planned(service, watcher, Rebuild(), Options(stage_only=True))
             staged = await executed(service, watcher, plan)
             assert staged.error is None
             assert "staged" in staged.extra
             assert demo.cache.stat().st_ino == before
         finally:
             held.close()
-        answer = await watcher.answer(watcher.ask(service, "builds"))
+        answer = await watcher.answer(watcher.ask(service, ListBuilds()))
         assert isinstance(answer, Answer)
         assert isinstance(answer.value, tuple)
         assert [type(build) for build in answer.value] == [UnfinishedBuild]
-        done = await executed(service, watcher, await planned(service, watcher, "rebuild"))
+        done = await executed(service, watcher, await planned(service, watcher, Rebuild()))
         assert done.verdict is Word.IN_SYNC
         assert demo.cache.stat().st_ino != before
-        answer = await watcher.answer(watcher.ask(service, "builds"))
+        answer = await watcher.answer(watcher.ask(service, ListBuilds()))
         assert isinstance(answer, Answer)
         assert answer.value == ()

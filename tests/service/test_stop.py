@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import Demo
-from storage_sync.service import operations
-from storage_sync.service.operations import Work, sync
+from storage_sync.service import performing
+from storage_sync.service.operations import Operation, Sync
+from storage_sync.service.performing import once
 from storage_sync.service.service import Configuration, SyncService
 from storage_sync.sync.cancel import Cancel
 from storage_sync.sync.progress import Progress
 from storage_sync.sync.session import Session
-from storage_sync.values.errors import StorageSyncError
 from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.snapshot import Phase, Run
 from tests.independent.projection_check import check
@@ -33,7 +33,7 @@ LATE = (Phase.READ_BACK, Phase.WITNESS)
 async def test_it_ends_in_each_phase(phase: Phase, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
     settings = Settings(primary=f"file:{demo.primary}", cache=demo.cache, state_dir=demo.state_dir, poll_s=60.0)
-    assert (await sync(Request(settings, None))).verdict is Word.IN_SYNC
+    assert (await once(Sync(), Request(settings, None))).verdict is Word.IN_SYNC
     demo.grow(3, NOW)
     before = fingerprint(demo.cache)
 
@@ -50,14 +50,13 @@ async def test_it_ends_in_each_phase(phase: Phase, how: str, tmp_path: Path, mon
 
     async def perform(
         session: Session,
-        command: str,
+        operation: Operation,
         request: Request,
         progress: Progress,
         cancel: Cancel,
-        work: Work,
-        unforeseen: Callable[[Exception], StorageSyncError] | None = None,
+        **given: Any,
     ) -> Outcome:
-        return await operations.perform(session, command, request, stopping(progress), cancel, work, unforeseen)
+        return await performing.perform(session, operation, request, stopping(progress), cancel, **given)
 
     monkeypatch.setattr("storage_sync.service.service.perform", perform)
     service = SyncService(Configuration(settings), publish=lambda _: None, emit=lambda _: None)
@@ -71,4 +70,4 @@ async def test_it_ends_in_each_phase(phase: Phase, how: str, tmp_path: Path, mon
         assert after == before
     if after != before:
         assert check(demo.primary, demo.cache).holds(exact=True)
-    assert (await sync(Request(settings, None))).verdict is Word.IN_SYNC
+    assert (await once(Sync(), Request(settings, None))).verdict is Word.IN_SYNC

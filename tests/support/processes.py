@@ -31,7 +31,7 @@ import os, sys
 import grp, pwd
 from console.cli import commands, entry, local, service
 from storage_sync.packaging import install
-from storage_sync.service import operations, journal
+from storage_sync.service import performing, journal
 from storage_sync.sync import run
 from storage_sync.verify import doctor
 if os.geteuid() == 0:

@@ -4,11 +4,30 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from console.link.bridge import ANSWERS, Mailbox
-from storage_sync.values.commands import Command
+from storage_sync.service.commands import Command, Do
 from storage_sync.values.events import Event
 from storage_sync.values.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One command and its number."""
+
+    id: int
+    command: Command[Any]
+
+    @property
+    def kind(self) -> type[object]:
+        return kind_of(self.command)
+
+
+def kind_of(command: Command[Any]) -> type[object]:
+    """Its type; of an operation that needs no plan the operation's."""
+    return type(command.operation) if isinstance(command, Do) else type(command)
 
 
 class ScriptedBridge:
@@ -26,7 +45,7 @@ class ScriptedBridge:
         self._monotonic = monotonic
         self.started = False
         self.stopped = False
-        self.asked: list[Command] = []
+        self.asked: list[Asked] = []
         self._answered: Callable[[], object] | None = None
         for event in events:
             self._mailbox.post(event)
@@ -55,10 +74,9 @@ class ScriptedBridge:
     def drain(self) -> list[Event]:
         return self._mailbox.take()
 
-    def submit(self, kind: str, /, **arguments: object) -> int:
-        command = Command(len(self.asked) + 1, kind, arguments)
-        self.asked.append(command)
-        return command.id
+    def submit(self, command: Command[object]) -> int:
+        self.asked.append(Asked(len(self.asked) + 1, command))
+        return len(self.asked)
 
     def stop(self, timeout: float) -> bool:
         self.stopped = True

@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -16,14 +15,14 @@ import pytest
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import generate
-from storage_sync.service.operations import perform, quiet
+from storage_sync.service.operations import Operation, Sync, Verify
+from storage_sync.service.performing import perform, quiet
 from storage_sync.state.imprint import FILE_NAME, read_imprint, write_imprint
 from storage_sync.sync.cancel import Cancel
-from storage_sync.sync.run import run_sync
 from storage_sync.sync.session import Session
 from storage_sync.values.imprint import KnownImprint
+from storage_sync.values.options import USUAL, Options
 from storage_sync.values.outcome import CheckStatus, Outcome, Purpose, Word
-from storage_sync.verify.verify import run_verify
 from tests.support import hrana
 from tests.support.sqld import Sqld
 
@@ -42,17 +41,15 @@ class Lane:
     server: Sqld
     settings: Settings
 
-    async def run(self, command: str, *flags: str, deep: bool = False) -> Outcome:
+    async def run(self, operation: Operation, options: Options = USUAL) -> Outcome:
         session = Session(self.settings, None)
         try:
-            work = run_sync if command == "sync" else partial(run_verify, deep=deep)
-            request = Request(self.settings, None, flags=frozenset(flags))
-            return await perform(session, command, request, quiet, Cancel(), work)
+            return await perform(session, operation, Request(self.settings, None, options), quiet, Cancel())
         finally:
             await session.close()
 
     async def sync(self) -> Outcome:
-        outcome = await self.run("sync")
+        outcome = await self.run(Sync())
         assert outcome.error is None, outcome.error
         assert outcome.verdict is Word.IN_SYNC
         return outcome
@@ -125,7 +122,7 @@ async def test_a_proof_is_sent_one_digest_where_nothing_changed(tmp_path: Path) 
 
 async def test_an_audit_counts_the_primary_and_says_nothing_of_an_audit(tmp_path: Path) -> None:
     async with proven(tmp_path) as lane:
-        deep = await lane.run("verify", deep=True)
+        deep = await lane.run(Verify(deep=True))
         assert deep.verdict is Word.IN_SYNC
         assert deep.counts["episodes"].primary == EPISODES
         assert deep.counts["episodes"].as_of is None
@@ -140,11 +137,11 @@ async def test_what_nothing_leads_to_is_found_by_the_audit(item: str, tmp_path: 
         unseen = await lane.sync()
         assert not any(one.insert for one in unseen.applied.values())
         assert "those of the audit" in detail(unseen)
-        deep = await lane.run("verify", deep=True)
+        deep = await lane.run(Verify(deep=True))
         assert (deep.exit_code, deep.verdict) == (1, Word.STALE)
         mended = await lane.sync()
         assert mended.applied["embeddings"].insert == 1
-        assert (await lane.run("verify", deep=True)).verdict is Word.IN_SYNC
+        assert (await lane.run(Verify(deep=True))).verdict is Word.IN_SYNC
         again = await lane.sync()
         assert not any(one.insert or one.update or one.remove for one in again.applied.values())
 
@@ -191,7 +188,7 @@ async def test_what_a_proof_comes_upon_by_itself(item: str, tmp_path: Path) -> N
         found = await lane.sync()
         assert found.counts["embeddings"].primary is None
         assert found.applied["embeddings"].insert == 1 if item else found.proof is not None
-        assert (await lane.run("verify", deep=True)).verdict is Word.IN_SYNC
+        assert (await lane.run(Verify(deep=True))).verdict is Word.IN_SYNC
 
 
 async def test_a_bare_id_whose_episode_is_gone_stays(tmp_path: Path) -> None:
@@ -204,7 +201,7 @@ async def test_a_bare_id_whose_episode_is_gone_stays(tmp_path: Path) -> None:
         outcome = await lane.sync()
         assert outcome.counts["embeddings"].primary is None
         assert outcome.applied["episodes"].remove == 1
-        deep = await lane.run("verify", deep=True)
+        deep = await lane.run(Verify(deep=True))
         assert deep.verdict is Word.IN_SYNC, detail(deep)
 
 
@@ -279,14 +276,14 @@ async def test_any_order_of_changes_ends_as_an_audit_would(tmp_path: Path) -> No
                     lane.sql("DELETE FROM patterns WHERE rowid=(SELECT min(rowid) FROM patterns)")
                 case 8:
                     lane.sql(f"DELETE FROM embeddings WHERE item_id LIKE '%{episode}' OR item_id LIKE 'ab:%'")
-            outcome = await lane.run("sync", "allow_shrink")
+            outcome = await lane.run(Sync(), Options(allow_shrink=True))
             assert outcome.verdict is Word.IN_SYNC, outcome.error
-            found = (await lane.run("verify", deep=True)).plan.get("embeddings")
+            found = (await lane.run(Verify(deep=True))).plan.get("embeddings")
             missed = found.insert + found.update + found.remove if found is not None else 0
             assert missed <= hidden, (number, case, found)
             lane.long_ago()
-            assert (await lane.run("sync", "allow_shrink")).verdict is Word.IN_SYNC
-            assert (await lane.run("verify", deep=True)).verdict is Word.IN_SYNC
+            assert (await lane.run(Sync(), Options(allow_shrink=True))).verdict is Word.IN_SYNC
+            assert (await lane.run(Verify(deep=True))).verdict is Word.IN_SYNC
             hidden = 0
 
 
@@ -313,8 +310,8 @@ async def test_the_rows_that_a_proof_reads(patterns: int, tmp_path: Path) -> Non
             await lane.sync()
             session = Session(lane.settings, None)
             request = Request(lane.settings, None)
-            await perform(session, "sync", request, quiet, Cancel(), run_sync)
-            outcome = await perform(session, "sync", request, quiet, Cancel(), run_sync)
+            await perform(session, Sync(), request, quiet, Cancel())
+            outcome = await perform(session, Sync(), request, quiet, Cancel())
             await session.close()
         expected = sum(count.expected or 0 for count in outcome.counts.values())
         rows = outcome.transfer.read(Purpose.PROOF)

@@ -9,7 +9,8 @@ import pytest
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import Demo
-from storage_sync.service.operations import sync
+from storage_sync.service.operations import Sync
+from storage_sync.service.performing import once
 from storage_sync.sync.cancel import Cancel
 from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.snapshot import Phase, Run
@@ -24,7 +25,7 @@ FROM_THE_COMMIT_ON = (Phase.READ_BACK, Phase.WITNESS)
 async def stopped_in(demo: Demo, phase: Phase) -> tuple[Outcome, str | None]:
     """Sync a cache that is behind, asked to stop when `phase` begins; the file as it was before."""
     settings = Settings(primary=f"file:{demo.primary}", cache=demo.cache, state_dir=demo.state_dir)
-    assert (await sync(Request(settings, None))).verdict is Word.IN_SYNC
+    assert (await once(Sync(), Request(settings, None))).verdict is Word.IN_SYNC
     demo.grow(3, NOW)
     before = fingerprint(demo.cache)
     cancel = Cancel()
@@ -33,7 +34,7 @@ async def stopped_in(demo: Demo, phase: Phase) -> tuple[Outcome, str | None]:
         if run.step == phase:
             cancel.ask("a test")
 
-    return await sync(Request(settings, None), ask, cancel), before
+    return await once(Sync(), Request(settings, None), ask, cancel), before
 
 
 @pytest.mark.parametrize("phase", BEFORE_THE_COMMIT)

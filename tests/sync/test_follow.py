@@ -15,12 +15,13 @@ from storage_sync.demo.demo import generate
 from storage_sync.reports.document import rfc3339, to_json
 from storage_sync.reports.sentences import sentence
 from storage_sync.reports.status import status_quick
-from storage_sync.service.operations import perform, quiet
+from storage_sync.service.operations import Sync
+from storage_sync.service.performing import perform, quiet
 from storage_sync.state.witness import read_witness, write_witness
 from storage_sync.sync.cancel import Cancel
-from storage_sync.sync.run import run_sync
 from storage_sync.sync.session import Session
 from storage_sync.values.followed import Ending
+from storage_sync.values.options import USUAL, Options
 from storage_sync.values.outcome import Outcome, Purpose, TableChange, Word
 from storage_sync.values.witness import Witness
 from tests.support import hrana
@@ -64,13 +65,12 @@ class Lane:
     def write(self, *statements: str) -> None:
         hrana.execute(self.server.url, statements)
 
-    async def run(self, *flags: str) -> Outcome:
-        request = Request(self.settings, None, flags=frozenset(flags))
-        return await perform(self.session, "sync", request, quiet, Cancel(), run_sync)
+    async def run(self, options: Options = USUAL) -> Outcome:
+        return await perform(self.session, Sync(), Request(self.settings, None, options), quiet, Cancel())
 
-    async def follow(self, *flags: str) -> Outcome:
+    async def follow(self, options: Options = USUAL) -> Outcome:
         """A follow run that followed."""
-        outcome = await self.run("follow", *flags)
+        outcome = await self.run(replace(options, follows=True))
         assert outcome.error is None, outcome.error
         assert "follow" not in outcome.extra, outcome.extra
         assert outcome.verdict is Word.IN_SYNC
@@ -78,9 +78,9 @@ class Lane:
         assert outcome.transfer.read(Purpose.PROOF) in (0, None)
         return outcome
 
-    async def ended(self, why: Ending, *flags: str) -> Outcome:
+    async def ended(self, why: Ending, options: Options = USUAL) -> Outcome:
         """A follow run that ended, and proved instead."""
-        outcome = await self.run("follow", *flags)
+        outcome = await self.run(replace(options, follows=True))
         assert outcome.error is None, outcome.error
         told = outcome.extra["follow"]
         assert isinstance(told, dict)
@@ -239,7 +239,7 @@ async def test_what_a_follow_run_cannot_see_is_proven(written: Sequence[str], tm
     """Where the index moved and nothing above the marks explains it, a follow run says so."""
     async with proven(tmp_path) as lane:
         lane.write(*written)
-        outcome = await lane.run("follow")
+        outcome = await lane.run(Options(follows=True))
         told = outcome.extra["follow"]
         assert isinstance(told, dict)
         assert told["ended"] in (Ending.UNEXPLAINED.value, Ending.MARK_CHANGED.value)
@@ -250,7 +250,7 @@ async def test_what_a_follow_run_cannot_see_is_proven(written: Sequence[str], tm
 async def test_without_a_proof_now_the_last_one_is_not_said_again(tmp_path: Path) -> None:
     async with proven(tmp_path) as lane:
         lane.write(*UNSEEN["an update in place"])
-        outcome = await lane.run("follow", "moved", "defer")
+        outcome = await lane.run(Options(follows=True, moved=True, proves=False))
         assert outcome.verdict is Word.STALE
         assert outcome.proof is None
         assert outcome.applied == {}

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from storage_sync.sync.guard import (
     FREE_LOSSES,
-    Consent,
     Facts,
     Share,
     implausible,
@@ -18,6 +17,7 @@ from storage_sync.sync.guard import (
 )
 from storage_sync.values.errors import LocalIO
 from storage_sync.values.next_step import NextStep
+from storage_sync.values.options import Consent
 from storage_sync.values.outcome import error_value
 
 ROWS = st.integers(0, 200_000)

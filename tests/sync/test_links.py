@@ -14,11 +14,13 @@ import pytest
 from storage_sync import _native
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
-from storage_sync.service.operations import rebuild, sync
+from storage_sync.service.operations import Rebuild, Sync
+from storage_sync.service.performing import once
 from storage_sync.state.quarantine import FILE_NAME, SetAside
 from storage_sync.sync import apply as apply_module
 from storage_sync.sync import inspection, run
 from storage_sync.sync.inspection import Look
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome, Word
 from tests.independent.projection_check import check
 from tests.support import stores
@@ -38,7 +40,7 @@ async def settings(tmp_path: Path) -> Settings:
         cache=tmp_path / "cache.redb",
         state_dir=tmp_path / "state",
     )
-    assert (await sync(Request(made, None))).verdict is Word.IN_SYNC
+    assert (await once(Sync(), Request(made, None))).verdict is Word.IN_SYNC
     return made
 
 
@@ -95,7 +97,7 @@ async def test_a_wrong_index_alone_is_written(settings: Settings) -> None:
     right = rows_of(cache, INDEX)
     craft(cache, {})
     assert rows_of(cache, INDEX) != right
-    outcome = await sync(Request(settings, None))
+    outcome = await once(Sync(), Request(settings, None))
     assert (outcome.verdict, outcome.cache_writes.commits) == (Word.IN_SYNC, 1), outcome.error
     assert rows_of(cache, INDEX) == right
 
@@ -116,7 +118,7 @@ async def test_a_new_file_with_a_wrong_index_is_not_put_in_place(
         return real(context, built)
 
     monkeypatch.setattr(apply_module, "_scan_of_copy", scanned)
-    outcome = await sync(Request(settings, None))
+    outcome = await once(Sync(), Request(settings, None))
     assert (outcome.exit_code, outcome.verdict, outcome.proof) == (5, Word.DAMAGED, None)
     assert not cache_of(settings).exists()
 
@@ -135,7 +137,7 @@ async def test_a_file_that_changed_while_its_successor_was_built_is_not_replaced
         return done
 
     monkeypatch.setattr(_native, "finish_sibling", finished)
-    outcome = await rebuild(Request(settings, None))
+    outcome = await once(Rebuild(), Request(settings, None))
     assert outcome.verdict is Word.IN_SYNC, outcome.error
     assert rounds == [2], "it was built again"
     assert STRANGE in rows_of(cache, "embeddings")
@@ -154,7 +156,7 @@ async def test_a_copy_that_does_not_pass_the_check_of_redb_is_damage(
             yield replace(look, integrity=False)
 
     monkeypatch.setattr(run, "looked", looked)
-    outcome = await sync(Request(settings, None))
+    outcome = await once(Sync(), Request(settings, None))
     assert (outcome.exit_code, outcome.verdict, outcome.proof) == (5, Word.DAMAGED, None)
     assert fingerprint(cache_of(settings)) == before
 
@@ -168,7 +170,7 @@ def write_own_bytes(cache: Path) -> None:
 
 async def test_quarantined_rows_are_listed_as_soon_as_the_commit_is_there(settings: Settings) -> None:
     write_own_bytes(cache_of(settings))
-    outcome = await sync(Request(settings, None))
+    outcome = await once(Sync(), Request(settings, None))
     assert outcome.verdict is Word.IN_SYNC, outcome.error
     assert quarantined(settings) == 1
 
@@ -183,11 +185,11 @@ async def test_rows_of_a_commit_that_never_came_are_not_quarantined(
 
     with monkeypatch.context() as patch:
         patch.setattr(_native, "apply", failed)
-        stopped = await sync(Request(settings, None))
+        stopped = await once(Sync(), Request(settings, None))
     assert (stopped.exit_code, stopped.proof) == (8, None), stopped.error
     assert quarantined(settings) == 0, "the cache still has them"
     for _ in range(2):
-        assert (await sync(Request(settings, None))).verdict is Word.IN_SYNC
+        assert (await once(Sync(), Request(settings, None))).verdict is Word.IN_SYNC
         assert (quarantined(settings), pending(settings)) == (1, 0), "once, by the run that took them out"
 
 
@@ -197,8 +199,7 @@ async def test_strict_makes_rejected_rows_an_error(settings: Settings, strict: b
     change_primary(
         settings, "UPDATE heuristics SET evidence = '{broken' WHERE rowid = (SELECT min(rowid) FROM heuristics)"
     )
-    flags = frozenset({"strict"}) if strict else frozenset[str]()
-    outcome: Outcome = await sync(Request(settings, None, flags=flags))
+    outcome: Outcome = await once(Sync(), Request(settings, None, Options(strict=strict)))
     assert outcome.exit_code == 7
     assert (outcome.error is not None) == strict
     if outcome.error is not None:

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
-from storage_sync.service.operations import sync
+from storage_sync.service.operations import Sync
+from storage_sync.service.performing import once
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome, Word
 from tests.independent.projection_check import Primary
 from tests.support import stores
@@ -68,7 +70,7 @@ class Store:
 
     async def restore(self) -> None:
         if not self.copy.exists():
-            assert (await sync(Request(self.settings, None))).verdict is Word.IN_SYNC
+            assert (await once(Sync(), Request(self.settings, None))).verdict is Word.IN_SYNC
             shutil.copytree(self.place, self.copy)
         shutil.rmtree(self.place)
         shutil.copytree(self.copy, self.place)
@@ -101,7 +103,7 @@ def changed(primary: Path, statements: list[str], *, foreign_keys: bool) -> None
 
 
 async def planned(settings: Settings) -> Outcome:
-    return await sync(Request(settings, None, flags=frozenset({"plan"})))
+    return await once(Sync(), Request(settings, None, Options(plan_only=True)))
 
 
 STATEMENTS = st.lists(
@@ -137,11 +139,11 @@ async def test_the_guard_counts_what_a_second_computation_finds_lost(
     assert plan.gone == sum(lost.values())
     emptied = not keys(proven.primary, window)["episodes"]
     assert (plan.refusal is not None) == (stops or emptied)
-    outcome = await sync(Request(settings, None))
+    outcome = await once(Sync(), Request(settings, None))
     assert (outcome.exit_code == 9) == (stops or emptied), outcome.error
     if outcome.exit_code == 9:
         assert cache.read_bytes() == before
-        outcome = await sync(Request(settings, None, flags=frozenset({"allow_shrink"})))
+        outcome = await once(Sync(), Request(settings, None, Options(allow_shrink=True)))
     assert outcome.verdict is Word.IN_SYNC, outcome.error
 
 
@@ -154,7 +156,7 @@ async def test_an_exchange_of_all_episodes_for_newer_ones_is_stopped(proven: Sto
     lost, of = losses(proven.before, proven.primary, WINDOW)
     assert lost["episodes"] == of["episodes"]
     before = (proven.place / "cache.redb").read_bytes()
-    outcome = await sync(Request(proven.settings, None))
+    outcome = await once(Sync(), Request(proven.settings, None))
     assert outcome.exit_code == 9
     assert (proven.place / "cache.redb").read_bytes() == before
 
@@ -172,7 +174,7 @@ async def test_what_belongs_to_deleted_episodes_is_lost_with_them(proven: Store)
     removed = sum(change.remove for change in plan.changes.values())
     assert removed == sum(lost.values()) == plan.gone
     assert f"the primary lost {removed:,} of {sum(of.values()):,} proven rows" in plan.refusal.message
-    outcome = await sync(Request(proven.settings, None))
+    outcome = await once(Sync(), Request(proven.settings, None))
     assert outcome.error is not None
     assert outcome.error.message == plan.refusal.message
     assert outcome.exit_code == 9
@@ -185,4 +187,4 @@ async def test_a_window_that_slides_on_is_no_loss(proven: Store) -> None:
     assert plan is not None
     assert plan.changes["episodes"].remove > WINDOW // 2
     assert (plan.gone, plan.removes_ratio, plan.refusal) == (0, 0.0, None)
-    assert (await sync(Request(proven.settings, None))).verdict is Word.IN_SYNC
+    assert (await once(Sync(), Request(proven.settings, None))).verdict is Word.IN_SYNC

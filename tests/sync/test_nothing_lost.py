@@ -12,8 +12,10 @@ from storage_sync import _native
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import Demo
-from storage_sync.service.operations import sync
+from storage_sync.service.operations import Sync
+from storage_sync.service.performing import once
 from storage_sync.state.quarantine import SetAside
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import Word
 from tests.independent.projection_check import check
 from tests.independent.redb_reader import RedbFile
@@ -38,7 +40,7 @@ async def test_what_do_memory_had_otherwise_at_first_contact(tmp_path: Path) -> 
     before = rows(cache, "heuristics")
     stores.execute(primary, ["UPDATE heuristics SET action_text = action_text || '!'"])
     settings = Settings(primary=f"file:{primary}", cache=cache, state_dir=tmp_path / "state")
-    outcome = await sync(Request(settings, None))
+    outcome = await once(Sync(), Request(settings, None))
     assert outcome.verdict is Word.IN_SYNC, outcome.error
     assert check(primary, cache).holds()
     kept = aside(tmp_path / "state")
@@ -51,10 +53,10 @@ async def test_what_do_memory_wrote_between_two_syncs(tmp_path: Path) -> None:
     """Replaced by the primary's row, or gone with its row out of the window: the bytes are kept."""
     demo = Demo.create(tmp_path, episodes=12, now=int(NOW))
     settings = Settings(primary=f"file:{demo.primary}", cache=demo.cache, state_dir=demo.state_dir)
-    assert (await sync(Request(settings, None))).verdict is Word.IN_SYNC
+    assert (await once(Sync(), Request(settings, None))).verdict is Word.IN_SYNC
     first = rows(demo.cache, "episodes")
     stores.execute(demo.primary, ["UPDATE episodes SET task_description = 'now ' || task_description"])
-    assert (await sync(Request(settings, None))).verdict is Word.IN_SYNC
+    assert (await once(Sync(), Request(settings, None))).verdict is Word.IN_SYNC
     generation = 7
     newest, oldest = (
         str(stores.select(demo.primary, f"SELECT episode_id FROM episodes ORDER BY start_time {way}, episode_id")[0][0])
@@ -65,7 +67,7 @@ async def test_what_do_memory_wrote_between_two_syncs(tmp_path: Path) -> None:
     meta = _meta(demo.cache)
     _native.edit(str(demo.cache), changes, meta, generation, int(NOW * 1000))
     narrow = msgspec.structs.replace(settings, max_episodes_cache=6)
-    outcome = await sync(Request(narrow, None, flags=frozenset({"allow_shrink"})))
+    outcome = await once(Sync(), Request(narrow, None, Options(allow_shrink=True)))
     assert outcome.verdict is Word.IN_SYNC, outcome.error
     assert check(demo.primary, demo.cache, window=6).holds()
     kept = aside(demo.state_dir)
@@ -78,16 +80,16 @@ async def test_what_a_killed_run_took_out_of_a_file_that_is_gone(tmp_path: Path)
     """Killed between its commit and the confirmation; then the file was lost: the pending rows are all there is."""
     demo = Demo.create(tmp_path, episodes=12, now=int(NOW))
     settings = Settings(primary=f"file:{demo.primary}", cache=demo.cache, state_dir=demo.state_dir)
-    assert (await sync(Request(settings, None))).verdict is Word.IN_SYNC
+    assert (await once(Sync(), Request(settings, None))).verdict is Word.IN_SYNC
     first = "(SELECT min(heuristic_id) FROM heuristics)"
     stores.execute(demo.primary, [f"DELETE FROM heuristics WHERE heuristic_id = {first}"])
-    assert (await sync(Request(settings, None))).verdict is Word.IN_SYNC
+    assert (await once(Sync(), Request(settings, None))).verdict is Word.IN_SYNC
     kept = aside(demo.state_dir)
     assert [table for table, _ in kept] == ["heuristics"]
     with closing(sqlite3.connect(next(demo.state_dir.rglob("rows.db")))) as store, store:
         store.execute("UPDATE rows SET pending = 1")
     demo.cache.unlink()
-    assert (await sync(Request(settings, None))).verdict is Word.IN_SYNC
+    assert (await once(Sync(), Request(settings, None))).verdict is Word.IN_SYNC
     assert aside(demo.state_dir) == kept
 
 

@@ -8,7 +8,9 @@ import pytest
 
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
-from storage_sync.service.operations import sync
+from storage_sync.service.operations import Sync
+from storage_sync.service.performing import once
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome, Plan, Word
 from tests.support import stores
 
@@ -20,7 +22,7 @@ LOSES = "DELETE FROM heuristics WHERE heuristic_id = (SELECT min(heuristic_id) F
 async def proven(tmp_path: Path) -> Settings:
     primary = stores.primary("v47-small", tmp_path / "primary")
     settings = Settings(primary=f"file:{primary}", cache=tmp_path / "cache.redb", state_dir=tmp_path / "state")
-    assert (await sync(Request(settings, None))).verdict is Word.IN_SYNC
+    assert (await once(Sync(), Request(settings, None))).verdict is Word.IN_SYNC
     return settings
 
 
@@ -30,13 +32,13 @@ def changed(settings: Settings, *statements: str) -> None:
 
 
 async def planned(settings: Settings) -> Plan:
-    plan = (await sync(Request(settings, None, flags=frozenset({"plan"})))).proposal
+    plan = (await once(Sync(), Request(settings, None, Options(plan_only=True)))).proposal
     assert plan is not None
     return plan
 
 
 async def carried_out(settings: Settings, plan: Plan) -> Outcome:
-    return await sync(Request(settings, None, expected_plan=plan))
+    return await once(Sync(), Request(settings, None, Options(expected_plan=plan)))
 
 
 async def refused(settings: Settings, plan: Plan, why: str) -> None:
@@ -52,7 +54,7 @@ async def refused(settings: Settings, plan: Plan, why: str) -> None:
 async def test_a_plan_of_an_earlier_state_of_the_cache_is_refused(proven: Settings) -> None:
     changed(proven, SAID.format("first"))
     plan = await planned(proven)
-    assert (await sync(Request(proven, None))).verdict is Word.IN_SYNC
+    assert (await once(Sync(), Request(proven, None))).verdict is Word.IN_SYNC
     changed(proven, SAID.format("second"))
     await refused(proven, plan, "the cache moved")
     assert (await carried_out(proven, await planned(proven))).verdict is Word.IN_SYNC

@@ -19,12 +19,14 @@ from storage_sync.config.settings import Settings
 from storage_sync.edits import undo
 from storage_sync.recovery import diagnosis
 from storage_sync.reports.status import status_quick
-from storage_sync.service import operations
+from storage_sync.service.operations import Rebuild, Sync, Undo
+from storage_sync.service.performing import once
 from storage_sync.state.witness import read_witness
 from storage_sync.sync import apply, inspection, run
 from storage_sync.sync.outcome_builder import Draft
 from storage_sync.sync.prove import proven
 from storage_sync.values.errors import CacheLocked
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome, Word
 from tests.independent.projection_check import check
 from tests.support import stores
@@ -40,7 +42,7 @@ OTHER = "ffffffff-0000-4000-8000-00000000000e"
 def request_of(tmp_path: Path) -> Request:
     primary = stores.primary("v47-small", tmp_path / "primary")
     settings = Settings(primary=f"file:{primary}", cache=tmp_path / "cache.redb", state_dir=tmp_path / "state")
-    return Request(settings, None, wait_s=0.0)
+    return Request(settings, None, Options(wait_s=0.0))
 
 
 def add_row(cache: str, key: str = KEY) -> None:
@@ -63,9 +65,9 @@ async def test_do_memory_may_write_as_soon_as_the_file_has_its_name(
         return await proven(*arguments)
 
     if command == "rebuild":
-        await operations.sync(request_of)
+        await once(Sync(), request_of)
     monkeypatch.setattr(run, "proven", written_to)
-    outcome = await (operations.rebuild if command == "rebuild" else operations.sync)(request_of)
+    outcome = await once(Rebuild() if command == "rebuild" else Sync(), request_of)
     assert outcome.error is None, outcome.error
     assert outcome.proof is not None
     witness, _ = read_witness(request_of.settings.state_dir or Path(), cache)
@@ -74,14 +76,14 @@ async def test_do_memory_may_write_as_soon_as_the_file_has_its_name(
     quick = status_quick(request_of)
     assert quick.look is not None, "the proof is not of this file: its rows were read again"
     monkeypatch.undo()
-    assert (await operations.sync(request_of)).counts["heuristics"].cache_only == 1
+    assert (await once(Sync(), request_of)).counts["heuristics"].cache_only == 1
 
 
 async def test_a_swap_that_was_refused_is_done_again_in_the_same_process(
     request_of: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A console tries again while the error of its first try is still on the screen."""
-    await operations.sync(request_of)
+    await once(Sync(), request_of)
     kept: list[BaseException] = []
 
     def refused(*_: object) -> None:
@@ -89,13 +91,13 @@ async def test_a_swap_that_was_refused_is_done_again_in_the_same_process(
         kept.append(error)
         raise error
 
-    staged = Request(request_of.settings, None, wait_s=0.0, flags=frozenset({"staged"}))
-    assert (await operations.rebuild(staged)).error is None
-    swap = Request(request_of.settings, None, wait_s=0.0, flags=frozenset({"swap"}))
+    staged = Request(request_of.settings, None, Options(wait_s=0.0, stage_only=True))
+    assert (await once(Rebuild(), staged)).error is None
+    swap = Request(request_of.settings, None, Options(wait_s=0.0))
     with monkeypatch.context() as patch:
         patch.setattr(apply, "_swap", refused)
-        assert (await operations.rebuild(swap)).exit_code == 6
-    outcome = await operations.rebuild(swap)
+        assert (await once(Rebuild(swap=True), swap)).exit_code == 6
+    outcome = await once(Rebuild(swap=True), swap)
     assert (outcome.exit_code, outcome.verdict) == (0, Word.IN_SYNC), outcome.error
     primary = Path((request_of.settings.primary or "").removeprefix("file:"))
     assert request_of.settings.cache is not None
@@ -107,7 +109,7 @@ async def test_a_do_memory_that_opens_the_file_right_after_the_commit_does_not_h
     request_of: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading back needs no lock; the commit is durable, so the run must not end as if nothing had happened."""
-    await operations.sync(request_of)
+    await once(Sync(), request_of)
     primary = Path((request_of.settings.primary or "").removeprefix("file:"))
     stores.execute(primary, ["UPDATE episodes SET task_description = 'other'"])
     cache = os.fspath(request_of.settings.cache or "")
@@ -120,7 +122,7 @@ async def test_a_do_memory_that_opens_the_file_right_after_the_commit_does_not_h
 
     real = _native.apply
     monkeypatch.setattr(_native, "apply", then_opened)
-    outcome = await operations.sync(request_of)
+    outcome = await once(Sync(), request_of)
     for file in opened:
         file.close()
     assert (outcome.exit_code, outcome.verdict) == (0, Word.IN_SYNC), outcome.error
@@ -129,7 +131,7 @@ async def test_a_do_memory_that_opens_the_file_right_after_the_commit_does_not_h
     assert check(primary, request_of.settings.cache).holds(exact=True)
 
 
-def once(work: Callable[[], None], real: Callable[..., Any]) -> Callable[..., Any]:
+def first_doing(work: Callable[[], None], real: Callable[..., Any]) -> Callable[..., Any]:
     """The function, with `work` done before its first call."""
     left = [work]
 
@@ -145,11 +147,11 @@ async def test_what_do_memory_writes_while_the_new_file_is_built_is_in_it(
     request_of: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No lost update, for a file that is replaced as a whole: it must still be the one that the new one was made of."""
-    await operations.sync(request_of)
+    await once(Sync(), request_of)
     cache = os.fspath(request_of.settings.cache or "")
     add_row(cache)
-    monkeypatch.setattr(_native, "finish_sibling", once(lambda: add_row(cache, OTHER), _native.finish_sibling))
-    outcome = await operations.rebuild(request_of)
+    monkeypatch.setattr(_native, "finish_sibling", first_doing(lambda: add_row(cache, OTHER), _native.finish_sibling))
+    outcome = await once(Rebuild(), request_of)
     assert (outcome.exit_code, outcome.verdict) == (0, Word.IN_SYNC), outcome.error
     assert any("written to" in warning for warning in outcome.warnings)
     file = _native.CacheFile.open(cache, "read")
@@ -166,8 +168,10 @@ async def test_a_cache_that_do_memory_makes_during_a_first_sync_is_taken_over(
     assert cache is not None
     made = stores.cache("v47-small", tmp_path / "made")
     add_row(str(made))
-    monkeypatch.setattr(_native, "finish_sibling", once(lambda: void(made.rename(cache)), _native.finish_sibling))
-    outcome = await operations.sync(request_of)
+    monkeypatch.setattr(
+        _native, "finish_sibling", first_doing(lambda: void(made.rename(cache)), _native.finish_sibling)
+    )
+    outcome = await once(Sync(), request_of)
     assert (outcome.exit_code, outcome.verdict) == (0, Word.IN_SYNC), outcome.error
     file = _native.CacheFile.open(str(cache), "read")
     assert None not in file.get("heuristics", [KEY])
@@ -179,11 +183,11 @@ async def test_an_undo_puts_no_file_over_what_do_memory_has_just_written(
     request_of: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file of now is kept with it."""
-    await operations.sync(request_of)
+    await once(Sync(), request_of)
     cache = os.fspath(request_of.settings.cache or "")
-    await operations.rebuild(request_of)
-    monkeypatch.setattr(undo, "_stamp", once(lambda: add_row(cache), undo._stamp))
-    outcome = await operations.mend("undo", request_of, lambda context: undo.run_undo(context, None))
+    await once(Rebuild(), request_of)
+    monkeypatch.setattr(undo, "_stamp", first_doing(lambda: add_row(cache), undo._stamp))
+    outcome = await once(Undo(), request_of)
     assert (outcome.exit_code, outcome.error) == (0, None)
     newest = next(file for file in kept_files(cache) if file.why == "old")
     file = _native.CacheFile.open(newest.path, "read")
@@ -204,19 +208,19 @@ def names_beside(request_of: Request) -> set[str]:
 
 
 async def test_what_a_killed_undo_left_goes_with_the_next_run(request_of: Request) -> None:
-    await operations.sync(request_of)
+    await once(Sync(), request_of)
     left = leave_half_a_copy(request_of)
     assert left in names_beside(request_of)
-    await operations.sync(request_of)
+    await once(Sync(), request_of)
     assert left not in names_beside(request_of)
 
 
 async def test_a_file_of_others_with_such_a_name_stays(request_of: Request) -> None:
-    await operations.sync(request_of)
+    await once(Sync(), request_of)
     cache = Path(str(request_of.settings.cache))
     for ending in (".build-undo", ".build-undo-notes", ".build-undo-0123456789abcdef.bak"):
         cache.with_name(cache.name + ending).write_bytes(b"not ours")
-    await operations.sync(request_of)
+    await once(Sync(), request_of)
     assert len([name for name in names_beside(request_of) if ".build-undo" in name]) == 3
 
 
@@ -225,10 +229,10 @@ async def test_an_undo_without_room_leaves_nothing(request_of: Request, monkeypa
         target.write_bytes(source.read_bytes()[:4096])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    await operations.sync(request_of)
-    await operations.rebuild(request_of)
+    await once(Sync(), request_of)
+    await once(Rebuild(), request_of)
     monkeypatch.setattr("storage_sync.edits.undo.copy_file", full)
-    outcome = await operations.mend("undo", request_of, lambda context: undo.run_undo(context, None))
+    outcome = await once(Undo(), request_of)
     assert outcome.exit_code == 8
     assert not [name for name in names_beside(request_of) if ".build-" in name]
 
@@ -252,9 +256,9 @@ sys.stdin.read()
 
 async def test_who_was_about_to_lock_the_old_file_is_refused(request_of: Request) -> None:
     """A do-memory that was put to sleep between its open and its lock must not live on in a file without a name."""
-    await operations.sync(request_of)
+    await once(Sync(), request_of)
     with running(BETWEEN_OPEN_AND_LOCK, request_of.settings.cache) as child:
-        assert (await operations.rebuild(request_of)).exit_code == 0
+        assert (await once(Rebuild(), request_of)).exit_code == 0
         assert child.stdout is not None
         assert child.stdout.readline() == "refused\n"
 
@@ -279,11 +283,11 @@ async def test_what_do_memory_did_after_the_new_file_was_prepared_is_in_it(reque
     cache = os.fspath(request_of.settings.cache or "")
     changed, gone = KEY, OTHER
     fresh = "ffffffff-0000-4000-8000-00000000000d"
-    await operations.sync(request_of)
+    await once(Sync(), request_of)
     for key in (changed, gone):
         add_row(cache, key)
-    staged = Request(request_of.settings, None, wait_s=0.0, flags=frozenset({"staged"}))
-    assert (await operations.rebuild(staged)).error is None
+    staged = Request(request_of.settings, None, Options(wait_s=0.0, stage_only=True))
+    assert (await once(Rebuild(), staged)).error is None
 
     add_row(cache, fresh)
     other = altered("heuristics", rows_of(cache, "heuristics")[changed], condition="other")
@@ -295,8 +299,8 @@ async def test_what_do_memory_did_after_the_new_file_was_prepared_is_in_it(reque
     moved = altered("episodes", value, start_time=start)
     put(cache, "episodes", episode, moved)
 
-    swap = Request(request_of.settings, None, wait_s=0.0, flags=frozenset({"swap"}))
-    outcome = await operations.rebuild(swap)
+    swap = Request(request_of.settings, None, Options(wait_s=0.0))
+    outcome = await once(Rebuild(swap=True), swap)
     assert (outcome.exit_code, outcome.verdict) == (0, Word.IN_SYNC), outcome.error
     heuristics = rows_of(cache, "heuristics")
     assert heuristics[changed] == other
@@ -304,17 +308,17 @@ async def test_what_do_memory_did_after_the_new_file_was_prepared_is_in_it(reque
     assert gone not in heuristics
     assert rows_of(cache, "episodes")[episode] == moved
     assert outcome.counts["heuristics"].cache_only == 2
-    assert (await operations.sync(request_of)).cache_writes.commits == 0
+    assert (await once(Sync(), request_of)).cache_writes.commits == 0
 
 
-@pytest.mark.parametrize("flag", ["full", "swap"])
+@pytest.mark.parametrize("swap", [False, True])
 async def test_a_rebuild_waits_for_a_do_memory_that_comes_while_it_looks(
-    flag: str, request_of: Request, monkeypatch: pytest.MonkeyPatch
+    swap: bool, request_of: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits whenever it meets the lock, not only at its start."""
-    await operations.sync(request_of)
-    staged = Request(request_of.settings, None, wait_s=0.0, flags=frozenset({"staged"}))
-    assert (await operations.rebuild(staged)).error is None
+    await once(Sync(), request_of)
+    staged = Request(request_of.settings, None, Options(wait_s=0.0, stage_only=True))
+    assert (await once(Rebuild(), staged)).error is None
     opened: list[_native.CacheFile] = []
     judge, wait = inspection.unlocked, Draft.wait_for_lock
 
@@ -330,5 +334,5 @@ async def test_a_rebuild_waits_for_a_do_memory_that_comes_while_it_looks(
 
     monkeypatch.setattr(diagnosis, "unlocked", then_opened)
     monkeypatch.setattr(Draft, "wait_for_lock", then_closed)
-    outcome = await operations.rebuild(Request(request_of.settings, None, wait_s=60.0, flags=frozenset({flag})))
+    outcome = await once(Rebuild(swap=swap), Request(request_of.settings, None, Options(wait_s=60.0, full=not swap)))
     assert (outcome.exit_code, outcome.verdict) == (0, Word.IN_SYNC), outcome.error

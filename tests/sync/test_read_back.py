@@ -17,7 +17,8 @@ from storage_sync.cache.checkpoint import META_KEY, decode_checkpoint, encode_ch
 from storage_sync.cache.identity import read_identity
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
-from storage_sync.service.operations import sync
+from storage_sync.service.operations import Sync
+from storage_sync.service.performing import once
 from storage_sync.state.witness import read_witness
 from storage_sync.sync import apply as apply_module
 from storage_sync.sync import inspection, run
@@ -36,7 +37,7 @@ async def proven(tmp_path: Path) -> Settings:
     """A proven store whose primary has moved since."""
     primary = stores.primary("v47-small", tmp_path / "primary")
     settings = Settings(primary=f"file:{primary}", cache=tmp_path / "cache.redb", state_dir=tmp_path / "state")
-    assert (await sync(Request(settings, None))).verdict is Word.IN_SYNC
+    assert (await once(Sync(), Request(settings, None))).verdict is Word.IN_SYNC
     stores.execute(primary, ["UPDATE episodes SET task_description = 'other'"])
     return settings
 
@@ -88,7 +89,7 @@ def is_not_proven(outcome: Outcome, settings: Settings, generation: int) -> None
 
 
 async def ends_proven(settings: Settings) -> None:
-    outcome = await sync(Request(settings, None))
+    outcome = await once(Sync(), Request(settings, None))
     assert outcome.verdict is Word.IN_SYNC, outcome.error
     assert settings.primary is not None
     assert settings.cache is not None
@@ -108,7 +109,7 @@ async def test_another_content_or_generation_after_the_commit_is_not_proven(
 
     with monkeypatch.context() as patch:
         patch.setattr(run, "apply", applied)
-        is_not_proven(await sync(Request(proven, None)), proven, before)
+        is_not_proven(await once(Sync(), Request(proven, None)), proven, before)
     await ends_proven(proven)
 
 
@@ -126,7 +127,7 @@ async def test_a_file_that_moves_while_it_is_read_back_is_not_proven(
 
     with monkeypatch.context() as patch:
         patch.setattr(run, "looked", looked)
-        is_not_proven(await sync(Request(proven, None)), proven, before)
+        is_not_proven(await once(Sync(), Request(proven, None)), proven, before)
     await ends_proven(proven)
 
 
@@ -138,7 +139,7 @@ async def test_rows_that_move_between_manifest_and_fetch_are_asked_for_again(
     rounds, real = [0], Stager.compare
     with Sqld(stores.primary("v47-small", tmp_path / "primary")) as server:
         settings = Settings(primary=server.url, cache=tmp_path / "cache.redb", state_dir=tmp_path / "state")
-        assert (await sync(Request(settings, None))).verdict is Word.IN_SYNC
+        assert (await once(Sync(), Request(settings, None))).verdict is Word.IN_SYNC
         hrana.execute(server.url, [said.format("first")])
 
         async def compare(stager: Stager) -> _native.Comparison:
@@ -149,7 +150,7 @@ async def test_rows_that_move_between_manifest_and_fetch_are_asked_for_again(
             return found
 
         monkeypatch.setattr(Stager, "compare", compare)
-        outcome = await sync(Request(settings, None))
+        outcome = await once(Sync(), Request(settings, None))
     assert outcome.verdict is Word.IN_SYNC, outcome.error
     assert rounds == [2]
     file = _native.CacheFile.open(str(settings.cache), "read")
@@ -163,7 +164,7 @@ async def test_rows_that_move_between_manifest_and_fetch_are_asked_for_again(
 
 async def test_proof_witness_and_stamp_say_the_same(proven: Settings) -> None:
     before = witness_of(proven)
-    outcome = await sync(Request(proven, None))
+    outcome = await once(Sync(), Request(proven, None))
     proof, witness = outcome.proof, witness_of(proven)
     assert proof is not None
     file = _native.CacheFile.open(str(proven.cache), "read")
@@ -181,34 +182,34 @@ async def test_proof_witness_and_stamp_say_the_same(proven: Settings) -> None:
 
 
 async def test_the_same_content_at_another_address_is_stamped_with_it(proven: Settings, tmp_path: Path) -> None:
-    assert (await sync(Request(proven, None))).verdict is Word.IN_SYNC
+    assert (await once(Sync(), Request(proven, None))).verdict is Word.IN_SYNC
     assert proven.primary is not None
     other = stores.quiet_copy(Path(proven.primary.removeprefix("file:")), tmp_path / "other")
     elsewhere = msgspec.structs.replace(proven, primary=f"file:{other}")
-    outcome = await sync(Request(elsewhere, None))
+    outcome = await once(Sync(), Request(elsewhere, None))
     assert (outcome.verdict, outcome.cache_writes.commits) == (Word.IN_SYNC, 1)
     assert any("address" in warning for warning in outcome.warnings)
-    again = await sync(Request(elsewhere, None))
+    again = await once(Sync(), Request(elsewhere, None))
     assert (again.verdict, again.cache_writes.commits) == (Word.IN_SYNC, 0)
     assert not any("address" in warning for warning in again.warnings)
 
 
 async def test_a_row_that_is_rejected_for_the_first_time_is_written_down(proven: Settings) -> None:
     """It changes no row of the cache, and shows in nothing but the root of the ledger."""
-    assert (await sync(Request(proven, None))).verdict is Word.IN_SYNC
+    assert (await once(Sync(), Request(proven, None))).verdict is Word.IN_SYNC
     assert proven.primary is not None
     columns = "condition_text,action_text,confidence,evidence,created_at,updated_at"
     values = f"'9f0e7c52-0d3b-4c1e-8b1a-6a1b2c3d4e5f',{columns}".replace("evidence", "'{broken'")
     added = f"INSERT INTO heuristics(heuristic_id,{columns}) SELECT {values} FROM heuristics LIMIT 1"
     stores.execute(Path(proven.primary.removeprefix("file:")), [added])
-    outcome = await sync(Request(proven, None))
+    outcome = await once(Sync(), Request(proven, None))
     assert (outcome.verdict, outcome.exit_code, outcome.cache_writes.commits) == (Word.IN_SYNC, 7, 1)
     assert outcome.counts["heuristics"].refused == 1
-    again = await sync(Request(proven, None))
+    again = await once(Sync(), Request(proven, None))
     assert (again.verdict, again.exit_code, again.cache_writes.commits) == (Word.IN_SYNC, 7, 0)
     gone = "DELETE FROM heuristics WHERE heuristic_id = '9f0e7c52-0d3b-4c1e-8b1a-6a1b2c3d4e5f'"
     stores.execute(Path(proven.primary.removeprefix("file:")), [gone])
-    without = await sync(Request(proven, None))
+    without = await once(Sync(), Request(proven, None))
     assert (without.verdict, without.exit_code, without.cache_writes.commits) == (Word.IN_SYNC, 0, 1)
 
 
@@ -218,7 +219,7 @@ async def test_the_root_of_a_new_file_decides_by_itself(tmp_path: Path, monkeypa
     settings = Settings(primary=f"file:{primary}", cache=tmp_path / "cache.redb", state_dir=tmp_path / "state")
     real, other = _native.finish_sibling, tmp_path / "other.redb"
     smaller = Settings(primary=f"file:{primary}", cache=other, state_dir=tmp_path / "other", max_episodes_cache=5)
-    assert (await sync(Request(smaller, None))).verdict is Word.IN_SYNC
+    assert (await once(Sync(), Request(smaller, None))).verdict is Word.IN_SYNC
 
     def finished(staging: _native.Staging, *arguments: Any) -> _native.Applied:
         done = real(staging, *arguments)
@@ -228,7 +229,7 @@ async def test_the_root_of_a_new_file_decides_by_itself(tmp_path: Path, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(_native, "finish_sibling", finished)
-        outcome = await sync(Request(settings, None))
+        outcome = await once(Sync(), Request(settings, None))
     assert (outcome.exit_code, outcome.verdict, outcome.proof) == (5, Word.DAMAGED, None)
     assert settings.cache is not None
     assert not settings.cache.exists()
@@ -245,7 +246,7 @@ async def test_a_new_file_of_other_content_is_not_put_in_place(tmp_path: Path, m
 
     with monkeypatch.context() as patch:
         patch.setattr(apply_module, "_scan_of_copy", scanned)
-        outcome = await sync(Request(settings, None))
+        outcome = await once(Sync(), Request(settings, None))
     assert (outcome.exit_code, outcome.verdict, outcome.proof) == (5, Word.DAMAGED, None)
     assert settings.cache is not None
     assert not settings.cache.exists()

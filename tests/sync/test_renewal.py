@@ -13,11 +13,12 @@ import pytest
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import generate
-from storage_sync.service.operations import perform, quiet
+from storage_sync.service.operations import Sync
+from storage_sync.service.performing import perform, quiet
 from storage_sync.state.witness import read_witness
 from storage_sync.sync.cancel import Cancel
-from storage_sync.sync.run import run_sync
 from storage_sync.sync.session import Reading, Session
+from storage_sync.values.options import USUAL, Options
 from storage_sync.values.outcome import Outcome, Purpose, Word
 from tests.support import hrana
 from tests.support.command import fingerprint
@@ -36,9 +37,9 @@ class Lane:
     settings: Settings
     session: Session
 
-    async def sync(self, *flags: str) -> Outcome:
-        request = Request(self.settings, None, flags=frozenset({"renew", *flags}))
-        outcome = await perform(self.session, "sync", request, quiet, Cancel(), run_sync)
+    async def sync(self, options: Options = USUAL) -> Outcome:
+        request = Request(self.settings, None, replace(options, renews=True))
+        outcome = await perform(self.session, Sync(), request, quiet, Cancel())
         assert outcome.error is None, outcome.error
         assert outcome.verdict is Word.IN_SYNC
         return outcome
@@ -58,7 +59,7 @@ async def proven(folder: Path) -> AsyncIterator[Lane]:
             lane = Lane(server, settings, session)
             assert "renewed" not in (await lane.sync()).extra
             # the first one opens connections while it reads
-            assert "renewed" not in (await lane.sync("full")).extra
+            assert "renewed" not in (await lane.sync(Options(full=True))).extra
             yield lane
         finally:
             await session.close()
@@ -66,7 +67,7 @@ async def proven(folder: Path) -> AsyncIterator[Lane]:
 
 async def test_nothing_is_read_where_nobody_wrote(tmp_path: Path) -> None:
     async with proven(tmp_path) as lane:
-        before, read = fingerprint(Path(lane.session.cache_path)), await lane.sync("full")
+        before, read = fingerprint(Path(lane.session.cache_path)), await lane.sync(Options(full=True))
         outcome = await lane.sync()
         assert outcome.extra["renewed"]
         assert outcome.transfer.requests == 1
@@ -125,7 +126,7 @@ async def test_a_write_that_lies_between_two_polls_and_the_reading(tmp_path: Pat
     async with proven(tmp_path) as lane:
         await lane.session.source.standing()
         hrana.execute(lane.server.url, [IN_PLACE])
-        outcome = await lane.sync("full")
+        outcome = await lane.sync(Options(full=True))
         assert outcome.applied["heuristics"].update == 1
         assert "renewed" not in (await lane.sync()).extra
 
@@ -137,7 +138,7 @@ async def later(lane: Lane) -> None:
 
 
 async def by_hand(lane: Lane) -> None:
-    outcome = await perform(lane.session, "sync", Request(lane.settings, None), quiet, Cancel(), run_sync)
+    outcome = await perform(lane.session, Sync(), Request(lane.settings, None), quiet, Cancel())
     assert "renewed" not in outcome.extra
 
 

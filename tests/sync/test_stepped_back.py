@@ -13,8 +13,11 @@ import pytest
 from console.views.verdict import adoptable, verdict
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import generate
+from storage_sync.service.commands import Execute, MakePlan
+from storage_sync.service.operations import Sync
 from storage_sync.service.service import SyncService
 from storage_sync.values.events import Answer, RunEnded
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import Plan, Word
 from tests.service.test_service import Watcher, running
 from tests.support import hrana, processes, stores
@@ -206,7 +209,7 @@ async def test_the_console_keeps_the_way_out_open(place: Place) -> None:
         assert adoptable(still)
 
         again = await _planned(watcher, service)
-        number = watcher.ask(service, "execute", plan_id=again.id, phrase=again.phrase)
+        number = watcher.ask(service, Execute(again.id, again.phrase or ""))
         answer = await watcher.answer(number)
         assert isinstance(answer, Answer), answer
         proven = await watcher.until(lambda now: now.verdict is Word.IN_SYNC)
@@ -219,7 +222,7 @@ async def test_the_console_keeps_the_way_out_open(place: Place) -> None:
 
 
 async def _planned(watcher: Watcher, service: SyncService) -> Plan:
-    number = watcher.ask(service, "make_plan", kind="adopt")
+    number = watcher.ask(service, MakePlan(Sync(), Options(adopt=True)))
     answer = await watcher.answer(number)
     assert isinstance(answer, Answer), answer
     assert isinstance(answer.value, Plan)

@@ -10,7 +10,9 @@ import pytest
 from storage_sync import _native
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
-from storage_sync.service import operations
+from storage_sync.service.operations import Sync
+from storage_sync.service.performing import once
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import Word
 from tests.support import stores
 
@@ -21,8 +23,8 @@ async def test_the_file_tells(durable: bool, held: bool, tmp_path: Path, monkeyp
     primary = stores.primary("v47-small", tmp_path / "primary")
     cache = tmp_path / "cache.redb"
     settings = Settings(primary=f"file:{primary}", cache=cache, state_dir=tmp_path / "state")
-    request = Request(settings, None, wait_s=0.0)
-    await operations.sync(request)
+    request = Request(settings, None, Options(wait_s=0.0))
+    await once(Sync(), request)
     stores.execute(primary, ["UPDATE episodes SET task_description = 'other'"])
     opened: list[_native.CacheFile] = []
     real = _native.apply
@@ -36,13 +38,13 @@ async def test_the_file_tells(durable: bool, held: bool, tmp_path: Path, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr(_native, "apply", fails)
-        outcome = await operations.sync(request)
+        outcome = await once(Sync(), request)
     for file in opened:
         file.close()
     assert outcome.exit_code == 8
     assert outcome.error is not None
     assert "the disk said no" in outcome.error.message
     assert ("durable anyway" if durable else "keeps its old state") in outcome.error.message
-    again = await operations.sync(request)
+    again = await once(Sync(), request)
     assert (again.exit_code, again.verdict) == (0, Word.IN_SYNC), again.error
     assert again.cache_writes.commits == (0 if durable else 1)

@@ -20,8 +20,9 @@ from storage_sync.cache import servers
 from storage_sync.cache.waiting_rows import read_waiting, spool_path, waiting_path
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
-from storage_sync.service import operations
-from storage_sync.sync.run import run_waiting
+from storage_sync.service.operations import Deliver, Sync
+from storage_sync.service.performing import once
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome, Word
 from tests.independent.projection_check import check
 from tests.support import hrana, stores
@@ -53,11 +54,13 @@ class Place:
         return os.fspath(self.request.settings.cache or "")
 
     async def sync(self, **given: object) -> Outcome:
-        return await operations.sync(replace(self.request, **given))  # type: ignore[arg-type]
+        options = replace(self.request.options, **given)  # type: ignore[arg-type]
+        return await once(Sync(), replace(self.request, options=options))
 
     async def deliver(self, **given: object) -> Outcome:
         """As `watch` does it: what waits is committed, whatever became of the primary."""
-        return await operations.mend("sync", replace(self.request, **given), run_waiting)  # type: ignore[arg-type]
+        options = replace(self.request.options, **given)  # type: ignore[arg-type]
+        return await once(Deliver(), replace(self.request, options=options))
 
     async def staged(self) -> Outcome:
         """Three rows changed and one gone while the cache is held."""
@@ -80,7 +83,7 @@ def of_file(folder: Path) -> Iterator[Place]:
     def copy() -> Path:
         return primary if primary.exists() else folder / "elsewhere.db"
 
-    request = Request(settings, None, wait_s=0.0, max_attempts=1)
+    request = Request(settings, None, Options(wait_s=0.0), max_attempts=1)
     yield Place(request, lambda changes: stores.execute(primary, changes), away, copy)
 
 
@@ -89,7 +92,7 @@ def of_server(folder: Path) -> Iterator[Place]:
     primary = stores.primary("v47-small", folder / "primary")
     with Sqld(primary) as server:
         settings = Settings(primary=server.url, cache=folder / "cache.redb", state_dir=folder / "state", timeout_s=5.0)
-        request = Request(settings, None, wait_s=0.0, max_attempts=1)
+        request = Request(settings, None, Options(wait_s=0.0), max_attempts=1)
 
         def change(changes: tuple[str, ...]) -> None:
             hrana.execute(server.url, changes)
@@ -279,7 +282,7 @@ async def test_a_guard_that_stops_leaves_nothing_waiting(place: Place) -> None:
         assert outcome.exit_code == 9, outcome.error
         assert not there(waiting_path(place.cache))
         # a consent is given for one moment, so it does not wait
-        outcome = await place.sync(flags=frozenset({"allow_shrink"}))
+        outcome = await place.sync(allow_shrink=True)
         assert outcome.exit_code == 6
         assert not there(waiting_path(place.cache))
 
@@ -299,7 +302,7 @@ async def test_what_was_fetched_for_another_cache_is_forgotten(what: str, place:
         assert (await place.sync()).verdict is Word.IN_SYNC
         write(waiting_path(place.cache), kept)
         place.change(("UPDATE episodes SET task_description = 'newer'",))
-    outcome = await place.deliver(flags=frozenset({"allow_shrink"}))
+    outcome = await place.deliver(allow_shrink=True)
     if what == "source":
         assert outcome.cache_writes.commits in (0, 1)
         assert "waited" not in outcome.extra
@@ -375,15 +378,16 @@ import msgspec
 from pathlib import Path
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
-from storage_sync.service import operations
+from storage_sync.service.operations import Deliver, Sync
+from storage_sync.service.performing import once
+from storage_sync.values.options import Options
 from storage_sync.sync import apply, waiting
-from storage_sync.sync.run import run_waiting
 from storage_sync import _native
 
 primary, cache, state, where = sys.argv[1:]
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
-request = Request(Settings(primary=primary, cache=Path(cache), state_dir=Path(state)), None, wait_s=0.0)
+request = Request(Settings(primary=primary, cache=Path(cache), state_dir=Path(state)), None, Options(wait_s=0.0))
 if where == "before the rows have their name":
     waiting.publish = die
 elif where == "before the commit":
@@ -394,7 +398,7 @@ else:
         real(*arguments)
         die()
     _native.apply = applied
-asyncio.run(operations.sync(request) if "name" in where else operations.mend("sync", request, run_waiting))
+asyncio.run(once(Sync() if "name" in where else Deliver(), request))
 """
 
 

@@ -13,7 +13,8 @@ from storage_sync.cache import states
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import generate
-from storage_sync.service.operations import doctor, sync
+from storage_sync.service.operations import Doctor, Sync
+from storage_sync.service.performing import once
 from storage_sync.values.outcome import CheckStatus, Outcome
 from tests.support import network, stores
 from tests.support.command import Tool
@@ -26,7 +27,7 @@ from tests.support.sqld import Sqld
 async def proven(tmp_path: Path) -> Settings:
     primary = stores.primary("cli", tmp_path / "primary")
     settings = Settings(primary=f"file:{primary}", cache=tmp_path / "cache.redb", state_dir=tmp_path / "state")
-    assert (await sync(Request(settings, None))).exit_code == 0
+    assert (await once(Sync(), Request(settings, None))).exit_code == 0
     return settings
 
 
@@ -35,19 +36,19 @@ def failed(outcome: Outcome) -> list[str]:
 
 
 async def test_a_disk_without_room_stands_in_the_way(proven: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert failed(await doctor(Request(proven, None))) == []
+    assert failed(await once(Doctor(), Request(proven, None))) == []
     monkeypatch.setattr(states, "free_space", lambda _: 4096)
-    outcome = await doctor(Request(proven, None))
+    outcome = await once(Doctor(), Request(proven, None))
     assert (failed(outcome), outcome.exit_code) == (["cache_file"], 8)
     looks = msgspec.structs.replace(proven, access="read-only")
-    assert failed(await doctor(Request(looks, None))) == []
+    assert failed(await once(Doctor(), Request(looks, None))) == []
 
 
 async def test_damage_is_said_once_and_is_never_called_a_stranger(proven: Settings) -> None:
     assert proven.cache is not None
     with proven.cache.open("r+b") as file:
         file.write(b"SQLite format 3\0")
-    outcome = await doctor(Request(proven, None))
+    outcome = await once(Doctor(), Request(proven, None))
     assert (failed(outcome), outcome.exit_code) == (["cache_file"], 5)
 
 
@@ -56,9 +57,9 @@ async def test_what_watching_will_cost(tmp_path: Path) -> None:
     generate(tmp_path / "primary.db", 7, 60)
     with Sqld(tmp_path / "primary.db") as server:
         settings = Settings(primary=server.url, cache=tmp_path / "cache.redb", state_dir=tmp_path / "state")
-        first = await doctor(Request(settings, None))
-        assert (await sync(Request(settings, None))).exit_code == 0
-        second = await doctor(Request(settings, None))
+        first = await once(Doctor(), Request(settings, None))
+        assert (await once(Sync(), Request(settings, None))).exit_code == 0
+        second = await once(Doctor(), Request(settings, None))
     for outcome in (first, second):
         costs = outcome.extra["costs"]
         assert isinstance(costs, dict)
@@ -73,7 +74,7 @@ async def test_what_watching_will_cost(tmp_path: Path) -> None:
 
 
 async def test_reading_a_file_costs_nothing(proven: Settings) -> None:
-    outcome = await doctor(Request(proven, None))
+    outcome = await once(Doctor(), Request(proven, None))
     (check,) = (check for check in outcome.checks if check.name == "costs")
     assert check.actual == "nothing: it is a file of this machine"
     assert "costs" not in outcome.extra
@@ -82,9 +83,9 @@ async def test_reading_a_file_costs_nothing(proven: Settings) -> None:
 async def test_a_guard_that_would_stop_a_sync_stands_in_the_way(proven: Settings) -> None:
     assert proven.primary is not None
     stores.execute(Path(proven.primary.removeprefix("file:")), ["DELETE FROM episodes"])
-    outcome = await doctor(Request(proven, None))
+    outcome = await once(Doctor(), Request(proven, None))
     assert (failed(outcome), outcome.exit_code) == (["plan"], 9)
-    stopped = await sync(Request(proven, None))
+    stopped = await once(Sync(), Request(proven, None))
     assert stopped.error is not None
     (check,) = [check for check in outcome.checks if check.name == "plan"]
     assert check.detail == f"{stopped.error.message}; next: {stopped.error.hint}"

@@ -17,8 +17,10 @@ from storage_sync.config.settings import Settings
 from storage_sync.primary.statements import part as part_in_sql
 from storage_sync.reports.document import report, to_json
 from storage_sync.reports.status import status_quick
-from storage_sync.service.operations import sync, verify
+from storage_sync.service.operations import Sync, Verify
+from storage_sync.service.performing import once
 from storage_sync.sync import compare
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import Check, CheckStatus, Outcome, Word
 from storage_sync.values.part import Part
 from tests.support import hrana, stores
@@ -47,8 +49,8 @@ class Stage:
     settings: Settings
     execute: Callable[[Sequence[str]], object]
 
-    async def part(self, part: Part | None, *flags: str) -> Outcome:
-        return await verify(Request(self.settings, None, part=part, flags=frozenset(flags)))
+    async def part(self, part: Part | None, *, deep: bool = False) -> Outcome:
+        return await once(Verify(deep), Request(self.settings, None, Options(part=part)))
 
     async def parts(self) -> list[Outcome]:
         found = [await self.part(part) for part in PARTS]
@@ -75,7 +77,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
 
 @pytest.fixture
 async def stage(store: Stage) -> Stage:
-    assert (await sync(Request(store.settings, None))).verdict is Word.IN_SYNC
+    assert (await once(Sync(), Request(store.settings, None))).verdict is Word.IN_SYNC
     return store
 
 
@@ -165,7 +167,7 @@ async def test_what_was_done_to_the_cache_is_drift_in_its_part_and_said_in_the_o
 
 async def test_refused_rows_are_told_in_their_parts(stage: Stage) -> None:
     stage.execute([f"UPDATE episodes SET steps = '[' WHERE episode_id = {NEWEST}", HEURISTIC.format("a")])
-    assert (await sync(Request(stage.settings, None))).exit_code == 7
+    assert (await once(Sync(), Request(stage.settings, None))).exit_code == 7
     found = await stage.parts()
     refused = [subset(one, "refused") for one in found]
     assert sum(refused) == 2
@@ -175,15 +177,15 @@ async def test_refused_rows_are_told_in_their_parts(stage: Stage) -> None:
 async def test_switches_and_the_window_hold_for_parts(stage: Stage) -> None:
     narrow = msgspec.structs.replace(stage.settings, sync_patterns=False, max_episodes_cache=25)
     other = Stage(narrow, stage.execute)
-    assert (await sync(Request(narrow, None, flags=frozenset({"allow_shrink"})))).verdict is Word.IN_SYNC
+    assert (await once(Sync(), Request(narrow, None, Options(allow_shrink=True)))).verdict is Word.IN_SYNC
     found = await other.parts()
     assert [one.exit_code for one in found] == [0] * len(PARTS)
     assert sum(int(check(one, "episode_count").actual or 0) for one in found) == 25
 
 
 async def test_every_check_of_the_file_alone_is_of_the_whole_file(stage: Stage) -> None:
-    deep = await stage.part(PARTS[0], "deep")
-    whole = await stage.part(None, "deep")
+    deep = await stage.part(PARTS[0], deep=True)
+    whole = await stage.part(None, deep=True)
     for name in ("cache_integrity", "schema_version", "orphaned_embeddings", "embedding_vectors"):
         one, other = check(deep, name), check(whole, name)
         assert (one.status, one.expected, one.actual) == (other.status, other.expected, other.actual)
@@ -209,7 +211,7 @@ async def test_a_log_that_went_back_is_told_without_figures(stage: Stage, monkey
 
 async def test_a_primary_that_does_not_answer_is_unknown(stage: Stage, tmp_path: Path) -> None:
     gone = msgspec.structs.replace(stage.settings, primary="http://127.0.0.1:9")
-    outcome = await verify(Request(gone, None, part=PARTS[0], max_attempts=1))
+    outcome = await once(Verify(), Request(gone, None, Options(part=PARTS[0]), max_attempts=1))
     assert (outcome.verdict, outcome.exit_code) == (Word.UNKNOWN, 3)
     assert "subset" not in outcome.extra
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Any
 
+from storage_sync.service import commands
+from storage_sync.service.commands import Command
 from storage_sync.values.answers import (
     ChangedRow,
     ChangedRows,
@@ -19,7 +21,6 @@ from storage_sync.values.answers import (
     QuarantinePage,
     RunDetail,
     Runs,
-    SettingEdit,
     SettingsPreview,
     SettingsWritten,
 )
@@ -35,28 +36,28 @@ _KEYS = (
 )
 
 
-def answer(kind: str, arguments: Mapping[str, object]) -> object | None:
+def answer(command: Command[Any]) -> object | None:
     """The answer to one question; None for one that nobody answers."""
-    match kind:
-        case "runs":
+    match command:
+        case commands.ListRuns():
             return runs()
-        case "run_detail":
-            return run_detail(str(arguments.get("run_id", "")))
-        case "run_rows":
-            return run_rows(str(arguments.get("run_id", "")))
-        case "check_runs":
+        case commands.ShowRun(run_id):
+            return run_detail(run_id)
+        case commands.ListChangedRows(run_id):
+            return run_rows(run_id)
+        case commands.ListCheckRuns():
             return check_runs()
-        case "quarantine":
+        case commands.ListQuarantine():
             return quarantine()
-        case "builds":
+        case commands.ListBuilds():
             return ()
-        case "differences":
+        case commands.CompareRows():
             return differences()
-        case "preview_settings" | "write_settings":
-            return _settings(kind, arguments)
-        case "try_primary":
+        case commands.PreviewSettings() | commands.WriteSettings():
+            return _settings(command)
+        case commands.TryPrimary():
             return PrimaryTried("libsql://memory-prod.turso.io", 44.0, "sqld 0.24.32", "sha3", "0.1.47", "env")
-        case "export_rows":
+        case commands.ExportRows():
             return Exported("storage-sync-rows-20260902T143207Z.jsonl", 3, 1536)
     return None
 
@@ -163,11 +164,10 @@ def differences() -> Differences:
     return Differences(rows, 3, False, NOW - 2, GENERATION, ("episodes",))
 
 
-def _settings(kind: str, arguments: Mapping[str, object]) -> object:
-    given = arguments.get("edits")
-    edits = [edit for edit in given if isinstance(edit, SettingEdit)] if isinstance(given, list | tuple) else []
+def _settings(command: commands.PreviewSettings | commands.WriteSettings) -> object:
+    edits = command.edits
     file = "~/.config/storage-sync/config.toml"
-    if kind == "write_settings":
+    if isinstance(command, commands.WriteSettings):
         return SettingsWritten(file, tuple(edit.key for edit in edits))
     was = {setting.key: setting for setting in scene("in_sync").snapshot.config.settings}
     lines = [line for edit in edits for line in (f"-{edit.key} = {was[edit.key].value}", f"+{edit.key} = {edit.value}")]

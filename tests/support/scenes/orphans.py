@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import random
 import struct
-from collections.abc import Mapping
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -16,7 +15,8 @@ from storage_sync.embeddings.detail import Detail, Neighbour, Neighbours, detail
 from storage_sync.embeddings.index import USABLE, Found, OrphanIndex, Owner, Remembered, Told, build
 from storage_sync.embeddings.query import select
 from storage_sync.embeddings.reason import Reason
-from storage_sync.embeddings.words import Marks, Wanted
+from storage_sync.service import commands
+from storage_sync.service.commands import Command
 from storage_sync.service.orphan_queries import resolve
 from storage_sync.values.answers import Exported
 from tests.support.scenes.snapshots import GENERATION, NOW
@@ -145,35 +145,30 @@ def near(made: OrphanIndex, number: int) -> Neighbours:
     return Neighbours(made.revision, number, tuple(one for one in found if one.key != made.keys[number]))
 
 
-def answer(kind: str, arguments: Mapping[str, object], made: OrphanIndex | None = None) -> object:
+def answer(command: Command[Any], made: OrphanIndex | None = None) -> object:
     """What the core answers to a question about embeddings; KeyError for another kind."""
-    given = arguments.get("index")
-    asked = given if isinstance(given, OrphanIndex) else made or index()
-    number = arguments.get("number")
-    place = number if isinstance(number, int) else 0
-    wanted, marks = arguments.get("wanted"), arguments.get("marks")
-    match kind:
-        case "orphans_scan":
-            return asked
-        case "orphans_query":
-            return select(asked, wanted if isinstance(wanted, Wanted) else Wanted(), NOW)
-        case "orphan_detail":
-            return facts_of(asked, place)
-        case "orphan_neighbours":
-            return near(asked, place)
-        case "orphans_marked":
-            return resolve(asked, marks if isinstance(marks, Marks) else Marks(), NOW)
-        case "orphans_export":
-            return Exported(str(arguments.get("path")), 28, 12_345)
+    match command:
+        case commands.ScanOrphans():
+            return made or index()
+        case commands.QueryOrphans(asked, wanted):
+            return select(asked, wanted, NOW)
+        case commands.ShowOrphan(asked, number):
+            return facts_of(asked, number)
+        case commands.FindNeighbours(asked, number):
+            return near(asked, number)
+        case commands.ResolveMarks(asked, marks):
+            return resolve(asked, marks, NOW)
+        case commands.ExportOrphans(_, path):
+            return Exported(path, 28, 12_345)
         case _:
-            raise KeyError(kind)
+            raise KeyError(type(command).__name__)
 
 
 KINDS = (
-    "orphans_scan",
-    "orphans_query",
-    "orphan_detail",
-    "orphan_neighbours",
-    "orphans_marked",
-    "orphans_export",
+    commands.ScanOrphans,
+    commands.QueryOrphans,
+    commands.ShowOrphan,
+    commands.FindNeighbours,
+    commands.ResolveMarks,
+    commands.ExportOrphans,
 )
