@@ -87,7 +87,7 @@ async def test_a_primary_that_changes_is_counted_at_most_once_a_minute(
         await first.until(proven)
     monkeypatch.setattr(schedule, "PROOF_GAP_S", 0.0)
     with holding(demo.cache):
-        async with running(settings_of(demo)) as (service, watcher):
+        async with running(settings_of(demo)) as (_, watcher):
             await watcher.until(lambda now: proven(now) and looked_at_a_copy(now))
             demo.grow(3, NOW)
             seen = await watcher.until(lambda now: now.verdict is Word.STALE and now.freshness.exact)
@@ -238,7 +238,7 @@ async def test_a_server_that_runs_without_its_cache_is_shown(tmp_path: Path, mon
     monkeypatch.setattr(servers, "SETTLE_S", 0.0)
     demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
     monkeypatch.setenv("REDB_CACHE_PATH", str(demo.cache))
-    async with running(settings_of(demo)) as (service, watcher):
+    async with running(settings_of(demo)) as (_, watcher):
         await watcher.until(proven)
         with process(WITHOUT_CACHE, name=DO_MEMORY) as server:
             seen = await watcher.until(lambda now: bool(now.cache.memory_only))
