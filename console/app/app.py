@@ -15,6 +15,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from console.app.attention import Attention, terminal_lives
+from console.app.guiding import Guiding
 from console.app.palette import ConsoleCommands
 from console.app.textual_overrides import TextualApp
 from console.dialogs.dialog import Dialog
@@ -22,7 +23,7 @@ from console.dialogs.help import HelpDialog
 from console.dialogs.log import LogDialog
 from console.flows.adopt import adopt
 from console.flows.first_run import FirstRun
-from console.flows.lessons import WELCOME, Cause, lesson
+from console.flows.lessons import Cause, lesson
 from console.flows.plans import Plans, Wish, live_part, undo_of
 from console.flows.quarantine import Quarantine
 from console.flows.questions import ask_after_death, ask_for_writes, ask_to_leave
@@ -146,6 +147,7 @@ class Console(TextualApp):
         )
         self.ui = ui
         self.trouble = trouble
+        self._guiding: Guiding | None = None
         self.bridge = bridge
         self.clock = clock or Clock()
         self.journal = Journal()
@@ -178,6 +180,7 @@ class Console(TextualApp):
         self.set_class(self.look.glyphs.is_ascii, "-ascii")
         self.set_class(self.look.no_color, "-no-color")
         self.set_class(self.look.few_colors, "-few-colors")
+        self.set_class(self.trouble is not None, "-guided")
         for name, screen in self._screens_by_mode().items():
             self.add_mode(name, lambda screen=screen: screen)  # type: ignore[misc]
         self.switch_mode(OVERVIEW)
@@ -203,8 +206,6 @@ class Console(TextualApp):
         self.tick()
         if self.first_run is not None:
             self.first_run.open()
-        if self.trouble is not None:
-            self.say(WELCOME)
         self.lay_out_behind([name for name, _, _ in SCREENS if name != OVERVIEW])
 
     def _catch_signals(self) -> None:
@@ -300,6 +301,8 @@ class Console(TextualApp):
         if isinstance(self.screen, LogDialog):
             self.screen.refresh_lines()
         live_part(self.screen, live)
+        if self.guiding is not None:
+            self.guiding.show(self.screen, live.snapshot)
 
     def _rest(self, facts: Facts) -> float:
         """Seconds between two pictures: less during a run, more while only ages change."""
@@ -386,7 +389,7 @@ class Console(TextualApp):
     @property
     def off(self) -> Mapping[str, str]:
         """Keys that do nothing now, by their id, and why."""
-        return off(self.snapshot, self.run_now)
+        return off(self.snapshot, self.run_now, demo=self.trouble is not None)
 
     def _is_off(self, key_id: str) -> bool:
         """Whether a key does nothing now; it is said why."""
@@ -534,6 +537,18 @@ class Console(TextualApp):
             self._last_action = f"demo {name}"
             self.trouble(name)
             self.say(lesson(name).hint)
+
+    @property
+    def guiding(self) -> Guiding | None:
+        """The line that says the next step: only in the demo."""
+        if self._guiding is None and self.trouble is not None:
+            self._guiding = Guiding(self.look, self.key_table, self.clock.now())
+        return self._guiding
+
+    def action_guide(self) -> None:
+        """Hide the line that says the next step, or show it again."""
+        if not self._is_off("guide") and self.guiding is not None:
+            self.guiding.turn(self.screen)
 
     def action_help_quit(self) -> None:
         """`ctrl+c` where nothing is selected."""

@@ -82,8 +82,10 @@ def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
                     outcome, None if invocation.machine else json_text(to_json(outcome), indent=False), raw=True
                 )
             from console.launch.opening import run
+            from storage_sync.demo.beginning import begin
             from storage_sync.demo.troubles import troublemaker
 
+            begin(made)
             collect_garbage()
             with made.growing(), troublemaker(made) as troubles:
                 left = run(loaded.settings, loaded=loaded, trouble=troubles.cause)

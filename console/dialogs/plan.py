@@ -324,3 +324,8 @@ class PlanDialog(Dialog[str]):
 
     def action_close(self) -> None:
         self.dismiss(DONE)
+
+    @property
+    def step(self) -> Step:
+        """Where it is now."""
+        return self._step

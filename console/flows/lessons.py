@@ -21,43 +21,48 @@ class Lesson:
 
 LESSONS = (
     Lesson(
+        "many",
+        "let many episodes arrive",
+        "600 at once, so that a sync can be watched",
+        "600 episodes are arriving. A sync starts by itself within seconds: watch the panel Sync.",
+    ),
+    Lesson(
         "damage",
         "damage the cache",
         "two pages of its file become zeros",
-        "The cache file is being damaged. V finds it, then r plans a repair; U on 4 takes that back.",
+        "The cache file is being damaged. The next sync finds it, or V; then r plans a repair; U on 4 takes that back.",
     ),
     Lesson(
         "hold",
-        "lock the cache",
+        "lock the cache, or let it go",
         "another process holds it for a minute",
-        "Another process holds the cache for a minute. What is new waits; p looks through a copy.",
+        "Another process holds the cache for a minute, or lets it go now. Meanwhile what is new waits.",
     ),
     Lesson(
         "stop_primary",
         "stop the primary, or start it again",
         "it can no longer be asked",
-        "The primary is away: the verdict becomes UNKNOWN. The same again brings it back, and t asks at once.",
+        "The primary is stopped, and the verdict becomes UNKNOWN; or it is started again, and t asks it at once.",
     ),
     Lesson(
         "delete_most",
-        "delete most episodes",
+        "delete most episodes, or bring them back",
         "on the primary, as after an accident",
-        "Most episodes of the primary are gone. A guard stops the next sync; s shows what it would remove.",
+        "Most episodes of the primary are deleted: a guard stops the next sync, and s shows why. Or they are back.",
     ),
     Lesson(
         "break_row",
-        "break a row of the primary",
+        "break a row of the primary, or mend it",
         "the cache cannot take it",
-        "One row cannot be taken any more. After the next sync u shows it as rejected, and t there fetches it again.",
+        "A row is broken: the next sync rejects it, and u lists it. Or it is mended: t on that list fetches it again.",
     ),
     Lesson(
         "orphan",
         "make orphans",
-        "embeddings without an owner, and a vector of zeros",
-        "Four broken vectors are in the cache. v counts them; 3 lists them: space marks, d quarantines, u restores.",
+        "embeddings without an owner, and broken vectors",
+        "Broken vectors are in the cache. v counts them; 3 lists them: space marks, d quarantines, u restores.",
     ),
 )
-WELCOME = "A demo in a temporary folder: break things. ^p and the word demo say how; each says what to try then."
 
 
 def lesson(name: str) -> Lesson:

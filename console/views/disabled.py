@@ -19,9 +19,11 @@ def why_only_looking(access: str) -> str:
     return "this console was started read-only" if access == LOCKED else "W allows writes again"
 
 
-def off(snapshot: Snapshot, run: Run | None) -> Mapping[str, str]:
-    """(id of a key, why) of those that do nothing now. `run`: the running operation."""
+def off(snapshot: Snapshot, run: Run | None, *, demo: bool = False) -> Mapping[str, str]:
+    """(id of a key, why) of those that do nothing now. `run`: the running operation; `demo`: whether this is one."""
     found: dict[str, str] = {}
+    if not demo:
+        found["guide"] = "only the demo has a guide"
     if run is None:
         found["cancel"] = "nothing is running"
     elif not run.cancellable:

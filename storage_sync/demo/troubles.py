@@ -1,7 +1,12 @@
-"""What an operator may want to see go wrong, done to the demo's own files by a process of its own."""
+"""What an operator may want to see happen, done to the demo's own files by a process of its own.
+
+What a repair, a quarantine or the next sync does not end is ended by the same once again.
+"""
 
 from __future__ import annotations
 
+import random
+import re
 import select
 import sqlite3
 import subprocess
@@ -16,19 +21,36 @@ from typing import Final
 from storage_sync import _native
 from storage_sync.cache.children import SAFE_FOLDER, child_command
 from storage_sync.demo.demo import Demo
+from storage_sync.demo.orphans import leave_orphans
 from storage_sync.files.writing import move_aside, patch
 
 PAGE: Final = 4096
 HELD_S: Final = 60.0
 """So long the demo's cache is held."""
 ENDS_S: Final = 5.0
+HEAD: Final = 64
+"""Octets of a row that no other row has."""
+MANY: Final = 600
+BROKEN: Final = "{broken"
+
+
+def many(demo: Demo) -> None:
+    """So many episodes arrive at once that a sync of them can be watched."""
+    demo.grow(MANY, time.time())
 
 
 def damage(demo: Demo) -> None:
-    """Two pages of rows become zeros, as after a bad disk."""
-    size = demo.cache.stat().st_size
-    for page in (size // PAGE // 3, size // PAGE // 2):
-        patch(demo.cache, page * PAGE, bytes(PAGE))
+    """The pages of two episodes become zeros, as after a bad disk."""
+    content = demo.cache.read_bytes()
+    file = _native.CacheFile.open(str(demo.cache), "read")
+    try:
+        values = [value for _, value in file.page("episodes", None, 100)]
+    finally:
+        file.close()
+    for value in (values[len(values) // 3], values[len(values) // 2]):
+        # also where an older page has it: which one is in use only redb knows
+        for found in re.finditer(re.escape(value[:HEAD]), content):
+            patch(demo.cache, found.start() // PAGE * PAGE, bytes(PAGE))
 
 
 def hold(demo: Demo) -> None:
@@ -50,32 +72,44 @@ def stop_primary(demo: Demo) -> None:
 
 
 def delete_most(demo: Demo) -> None:
-    """Most episodes are deleted on the primary."""
-    with closing(sqlite3.connect(demo.primary, timeout=30)) as db, db:
+    """Most episodes are deleted on the primary, or are there again."""
+    kept = demo.primary.with_suffix(".kept")
+    with closing(sqlite3.connect(demo.primary, timeout=30, isolation_level=None)) as db:
+        if kept.exists():
+            _bring_back(db, kept)
+            return
+        with closing(sqlite3.connect(kept)) as copy:
+            db.backup(copy)
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("DELETE FROM episodes WHERE rowid % 10 < 8")
 
 
+def _bring_back(db: sqlite3.Connection, kept: Path) -> None:
+    """The rows of the kept file that are not there, in one transaction; the kept file is gone then."""
+    db.execute("ATTACH ? AS kept", (str(kept),))
+    db.execute("BEGIN IMMEDIATE")
+    tables = [name for (name,) in db.execute("SELECT name FROM kept.sqlite_schema WHERE type = 'table'")]
+    for name in tables:
+        db.execute(f"INSERT OR IGNORE INTO main.{name} SELECT * FROM kept.{name}")  # noqa: S608 - names of `DDL`
+    db.execute("COMMIT")
+    db.execute("DETACH kept")
+    kept.unlink()
+
+
 def break_row(demo: Demo) -> None:
-    """One episode of the primary cannot be represented."""
+    """One episode of the primary cannot be represented, or can be again."""
     with closing(sqlite3.connect(demo.primary, timeout=30)) as db, db:
-        db.execute("UPDATE episodes SET steps = '{broken' WHERE rowid = (SELECT max(rowid) FROM episodes)")
+        if not db.execute("UPDATE episodes SET steps = '[]' WHERE steps = ?", (BROKEN,)).rowcount:
+            db.execute("UPDATE episodes SET steps = ? WHERE rowid = (SELECT max(rowid) FROM episodes)", (BROKEN,))
 
 
 def orphan(demo: Demo) -> None:
-    """Three embeddings of an episode that was evicted, and a vector of zeros."""
-    file = _native.CacheFile.open(str(demo.cache), "read")
-    rows = dict(file.page("embeddings", None, 10))
-    generation = int(file.meta()["generation"])
-    file.close()
-    values = list(rows.values())
-    keys = [f"episode_7c1e02aa-41d3-4b5e-9c77-d1f00e5a90b{digit}" for digit in "def"]
-    new = [("embeddings", key, None, value) for key, value in zip(keys, values, strict=False)]
-    zeros = ("embeddings", "query:empty", None, values[0][:2] + bytes(len(values[0]) - 2))
-    _native.edit(str(demo.cache), [*new, zeros], {}, generation, int(time.time() * 1000))
+    """Embeddings without an owner, and broken vectors; others each time."""
+    leave_orphans(demo, random.Random())  # noqa: S311
 
 
 TROUBLES: Final[Mapping[str, Callable[[Demo], None]]] = {
+    "many": many,
     "damage": damage,
     "hold": hold,
     "stop_primary": stop_primary,
@@ -91,17 +125,29 @@ class Troublemaker:
 
     demo: Demo
     _started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _holder: subprocess.Popen[bytes] | None = None
 
     def cause(self, name: str) -> None:
-        """`name` is one of `TROUBLES`; KeyError for another."""
+        """`name` is one of `TROUBLES`; KeyError for another. A cache that is held is let go instead."""
         TROUBLES[name]
+        if name == "hold" and self._let_go():
+            return
         folder, seed = str(self.demo.directory.absolute()), str(self.demo.seed)
         command = child_command("storage_sync.demo.troubles", name, folder, seed)
-        self._started.append(
-            subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=SAFE_FOLDER
-            )
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=SAFE_FOLDER
         )
+        self._started.append(process)
+        if name == "hold":
+            self._holder = process
+
+    def _let_go(self) -> bool:
+        """End the process that holds the cache; whether there was one."""
+        holder, self._holder = self._holder, None
+        if holder is None or holder.poll() is not None or holder.stdin is None:
+            return False
+        holder.stdin.close()
+        return True
 
     def end(self) -> None:
         """Let go of everything that is held, and wait until no process is left."""

@@ -130,6 +130,15 @@ def setup(_clock: FakeClock) -> tuple[Console, ScriptedBridge]:
     return unconfigured()
 
 
+def demonstrated(clock: FakeClock) -> tuple[Console, ScriptedBridge]:
+    """The demo; what it would break stays whole."""
+    from tests.console.app import console
+
+    app, bridge = console("stale", clock=clock)
+    app.trouble = lambda _: None
+    return app, bridge
+
+
 def suspends(clock: FakeClock) -> tuple[Console, ScriptedBridge]:
     """No process is stopped in a test: what would stop it says so."""
     from tests.console.app import console
@@ -357,6 +366,9 @@ OPERATE = rows(
     Path("theme", "round again", ("T",), go=("T", "T"), look=lambda app: app.theme, becomes="calm-dark"),
     Path("help", "of the screen", ("question_mark",), shows=("Help · Overview",), top="HelpDialog"),
     Path("help", "by its other key", ("f1",), go=("4",), shows=("Help · History",), top="HelpDialog"),
+    Path("guide", "hides the line of the demo", ("f3",), make=demonstrated, hides=("guide 1/8",)),
+    Path("guide", "shows it again", ("f3",), go=("f3",), make=demonstrated, shows=("guide 1/8",)),
+    Path("guide", "there is none", ("f3",), shows=("› only the demo has a guide",)),
     Path("palette", "opens", ("colon",), top="CommandPalette"),
     Path("palette", "by its other key", ("ctrl+p",), go=("2",), top="CommandPalette"),
     Path("quit", "leaves", ("q",), leaves=0),

@@ -1,0 +1,64 @@
+"""The demo's guide on the screen: one row of its own, above the keys or under a dialog."""
+
+from __future__ import annotations
+
+from textual.screen import Screen
+
+from console.dialogs.dialog import Dialog
+from console.dialogs.plan import PlanDialog, Step
+from console.dialogs.quarantine import QuarantineDialog
+from console.dialogs.vector import VectorDialog
+from console.flows import guide as places
+from console.flows.guide import Guide
+from console.keys.table import QUARANTINE, Key
+from console.screens.base import BaseScreen
+from storage_sync.values.snapshot import Snapshot
+from widgets.glyphs import Look
+from widgets.guide_line import GuideLine, GuideText
+
+
+class Guiding:
+    """`since`: epoch seconds at which the demo began."""
+
+    def __init__(self, look: Look, table: tuple[Key, ...], since: float) -> None:
+        self._look = look
+        self._guide = Guide(since)
+        self._key = next(key.shown for key in table if key.id == "guide")
+
+    def turn(self, screen: Screen[object]) -> None:
+        """Hide the line, or show it again."""
+        self._guide.hidden = not self._guide.hidden
+        self._draw(screen)
+
+    def show(self, screen: Screen[object], snapshot: Snapshot) -> None:
+        """Note what was done, and draw the line on what is on top."""
+        self._guide.look(snapshot, place_of(screen))
+        self._draw(screen)
+
+    def _draw(self, screen: Screen[object]) -> None:
+        if not isinstance(screen, BaseScreen | Dialog) or not screen.is_mounted:
+            return
+        line = next(iter(screen.query(GuideLine)), None)
+        if line is None:
+            line = GuideLine(self._look)
+            if isinstance(screen, BaseScreen):
+                screen.mount(line, before=screen.key_bar)
+            else:
+                screen.mount(line)
+        line.display = not self._guide.hidden
+        line.value = GuideText(self._guide.progress, self._guide.says(place_of(screen)), f"{self._key} hides")
+
+
+def place_of(screen: Screen[object]) -> str:
+    """Where somebody is; '' for what is none of ours, as the palette."""
+    if isinstance(screen, BaseScreen):
+        return screen.name_id
+    if isinstance(screen, PlanDialog):
+        return {Step.PLAN: places.PLAN, Step.RUN: places.RUNNING, Step.RESULT: places.RESULT}.get(
+            screen.step, places.OTHER
+        )
+    if isinstance(screen, QuarantineDialog):
+        return QUARANTINE
+    if isinstance(screen, VectorDialog):
+        return places.VECTOR
+    return places.OTHER if isinstance(screen, Dialog) else ""

@@ -1,0 +1,205 @@
+"""The demo's guide: one line that knows what was done, and says the next step.
+
+The steps are data: what shows that one is done, and what is said until then, where it is other in a dialog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from console.keys.table import EVERYWHERE, HISTORY, ORPHANS, QUARANTINE
+from storage_sync.values.outcome import Word
+from storage_sync.values.snapshot import RunSummary, Snapshot
+
+Wordings = tuple[str, ...]
+"""Longest first; the first that fits is drawn."""
+PLAN, RUNNING, RESULT, VECTOR, OTHER = "plan", "run", "result", "vector", "dialog"
+"""Where somebody may be, beside the screens and the quarantine: steps of a plan's dialog, a vector, another dialog."""
+DONE_WELL = (0, 1, 7)
+"""Exit codes of a run that did what it was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a step is judged by. `since`: epoch seconds at which the guide began; `place`: a screen or dialog."""
+
+    snapshot: Snapshot
+    since: float
+    place: str
+
+    def ran(self, kind: str, fits: Callable[[RunSummary], bool] = lambda _: True) -> bool:
+        """Whether a run of this kind did well since the beginning."""
+        return any(
+            run.kind == kind and run.started_at >= self.since and run.exit_code in DONE_WELL and fits(run)
+            for run in self.snapshot.history.last
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`done` is asked at each picture, and once it was true the step stays done. `says`: by place, `EVERYWHERE` for
+    those that are not named."""
+
+    id: str
+    done: Callable[[Seen], bool]
+    says: Mapping[str, Wordings]
+
+
+def _agree(button: str) -> Wordings:
+    return (
+        f"Read what it would do; then move to {button} with the right arrow, and press enter.",
+        f"Read it; then right arrow to {button}, and enter.",
+    )
+
+
+def _type_and_agree(button: str) -> Wordings:
+    """Where so many rows may go that the profile's name is asked for."""
+    return (
+        f"Read it. Where it asks for a name, type default; then tab to {button}, and press enter.",
+        f"Read it; type default if asked; tab to {button}, enter.",
+    )
+
+
+FIRST_ARRIVAL = 300
+"""Rows that tell the demo's many episodes from those that arrive all the time."""
+
+STEPS: tuple[Step, ...] = (
+    Step(
+        "watch",
+        lambda seen: seen.ran("sync", lambda run: run.new >= FIRST_ARRIVAL),
+        {
+            EVERYWHERE: (
+                "Watch a sync: press : and type many, then enter. Episodes arrive, and a sync starts by itself.",
+                "Watch a sync: press : and type many, then enter.",
+            )
+        },
+    ),
+    Step(
+        "damage",
+        lambda seen: seen.snapshot.verdict is Word.DAMAGED or seen.ran("repair"),
+        {
+            EVERYWHERE: (
+                "That was a sync. Now damage the cache: press : and type damage, then enter; wait for DAMAGED.",
+                "Damage the cache: press : and type damage, then enter.",
+            )
+        },
+    ),
+    Step(
+        "repair",
+        lambda seen: seen.ran("repair") or seen.ran("rebuild"),
+        {
+            EVERYWHERE: (
+                "Repair it: r shows a plan first. Nothing changes before you agree.",
+                "Repair it: r shows a plan first.",
+            ),
+            PLAN: _type_and_agree("Repair"),
+        },
+    ),
+    Step(
+        "find",
+        lambda seen: seen.place == ORPHANS,
+        {
+            EVERYWHERE: (
+                "Find what is broken inside: 3 lists the embeddings that have a problem.",
+                "3 lists the embeddings that have a problem.",
+            )
+        },
+    ),
+    Step(
+        "inspect",
+        lambda seen: seen.place == VECTOR,
+        {
+            EVERYWHERE: (
+                "Inspect one: move with the arrows, read below what is wrong; enter shows its numbers.",
+                "Inspect one: move with the arrows; enter shows it.",
+            )
+        },
+    ),
+    Step(
+        "quarantine",
+        lambda seen: seen.ran("orphans", lambda run: run.gone > 0),
+        {
+            EVERYWHERE: (
+                "Quarantine it: on 3, space marks rows, and d plans to take them out of the cache.",
+                "Quarantine it: on 3, space marks rows, d plans it.",
+            ),
+            PLAN: _agree("Quarantine"),
+        },
+    ),
+    Step(
+        "restore",
+        lambda seen: seen.ran("quarantine", lambda run: run.new > 0),
+        {
+            EVERYWHERE: (
+                "Restore it: u lists what is rejected and quarantined, and what can be taken back.",
+                "Restore it: u lists what was quarantined.",
+            ),
+            QUARANTINE: (
+                "Move to the row that you quarantined; enter plans to restore it.",
+                "Move to the row you quarantined; enter restores it.",
+            ),
+            PLAN: _agree("Restore"),
+        },
+    ),
+    Step(
+        "undo",
+        lambda seen: seen.ran("undo"),
+        {
+            EVERYWHERE: ("Undo a run: 4 lists the runs.",),
+            HISTORY: (
+                "Move to a sync that changed rows; enter shows them, U plans to take the run back.",
+                "Move to a sync that changed rows; U takes it back.",
+            ),
+            PLAN: _type_and_agree("Undo"),
+        },
+    ),
+)
+END: Wordings = (
+    "That is all: you watched, repaired, restored and undid. : and demo lists more to break; q quits.",
+    "That is all. : and demo lists more to break; q quits.",
+)
+_RUNNING: Wordings = ("It runs: watch the steps.",)
+
+
+@dataclass(slots=True)
+class Guide:
+    """How far somebody has come. `since`: epoch seconds at which the guide began."""
+
+    since: float
+    hidden: bool = False
+    _done: set[str] = field(default_factory=set)
+
+    def look(self, snapshot: Snapshot, place: str) -> None:
+        """Note which steps are done."""
+        seen = Seen(snapshot, self.since, place)
+        self._done |= {step.id for step in STEPS if step.done(seen)}
+
+    @property
+    def step(self) -> Step | None:
+        """The first that is not done; None when all are."""
+        return next((step for step in STEPS if step.id not in self._done), None)
+
+    @property
+    def progress(self) -> str:
+        """`3/8`: the number of the step."""
+        step = self.step
+        return f"{len(STEPS) if step is None else STEPS.index(step) + 1}/{len(STEPS)}"
+
+    def says(self, place: str) -> Wordings:
+        """What to do now, there."""
+        step = self.step
+        if place == RUNNING:
+            return _RUNNING
+        if step is None:
+            return END
+        if place in step.says:
+            return step.says[place]
+        wordings = step.says[EVERYWHERE]
+        if place not in _CLOSED_BY_ESC:
+            return wordings
+        return (*(f"{_ESC} {text}" for text in wordings), _ESC)
+
+
+_ESC = "esc closes this."
+_CLOSED_BY_ESC = frozenset({PLAN, RESULT, VECTOR, OTHER, QUARANTINE})

@@ -1,0 +1,177 @@
+"""The demo's guide: each step ends by what was done, the line is right wherever somebody is, and it covers nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from rich.cells import cell_len
+from textual.widget import Widget
+from textual.widgets._toast import Toast
+
+from console.app.app import Console
+from console.flows.guide import END, PLAN, RUNNING, STEPS, Guide, Seen, Step
+from console.keys.table import EVERYWHERE, HISTORY, ORPHANS, QUARANTINE
+from storage_sync.values.outcome import Word
+from storage_sync.values.snapshot import HistoryView, RunSummary, Snapshot
+from tests.console.app import console, live, screen_text, settle
+from tests.console.paths import Here, Path, opened
+from tests.support.scenes import snapshots
+from tests.support.scripted_bridge import ScriptedBridge
+from widgets.glyphs import ASCII, UNICODE, Look
+from widgets.guide_line import GuideLine, GuideText, paint
+from widgets.line import text_of, width_of
+
+GOOD = snapshots.scene("in_sync").snapshot
+
+
+def ran(kind: str, *, new: int = 0, gone: int = 0, exit_code: int = 0, at: float = 10.0) -> RunSummary:
+    moment = snapshots.NOW + at
+    return RunSummary("s-1", kind, "manual", moment, 1.0, new, 0, gone, exit_code, "done")
+
+
+def after(*runs: RunSummary, verdict: Word = Word.IN_SYNC) -> Snapshot:
+    return replace(GOOD, verdict=verdict, history=HistoryView(1, len(runs), None, runs))
+
+
+ENDS: dict[str, tuple[Snapshot, str]] = {
+    "watch": (after(ran("sync", new=1800)), "overview"),
+    "damage": (after(verdict=Word.DAMAGED), "overview"),
+    "repair": (after(ran("repair", exit_code=7)), "overview"),
+    "find": (after(), ORPHANS),
+    "inspect": (after(), "vector"),
+    "quarantine": (after(ran("orphans", gone=1)), ORPHANS),
+    "restore": (after(ran("quarantine", new=1)), QUARANTINE),
+    "undo": (after(ran("undo")), HISTORY),
+}
+"""What ends each step."""
+NOT_YET: dict[str, tuple[Snapshot, str]] = {
+    "watch": (after(ran("sync", new=3), ran("sync", new=1800, at=-10)), "overview"),
+    "damage": (after(verdict=Word.STALE), "overview"),
+    "repair": (after(ran("repair", exit_code=5)), "plan"),
+    "find": (after(), HISTORY),
+    "inspect": (after(), ORPHANS),
+    "quarantine": (after(ran("orphans")), ORPHANS),
+    "restore": (after(ran("quarantine")), QUARANTINE),
+    "undo": (after(ran("undo", exit_code=9)), HISTORY),
+}
+"""What does not: too little, too early, or it failed."""
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.id)
+def test_a_step_ends_by_what_was_done_and_by_nothing_less(step: Step) -> None:
+    for told, ends in ((ENDS, True), (NOT_YET, False)):
+        snapshot, place = told[step.id]
+        assert step.done(Seen(snapshot, snapshots.NOW, place)) is ends
+
+
+def test_steps_are_said_in_their_order_and_stay_done() -> None:
+    guide = Guide(snapshots.NOW)
+    for number, step in enumerate(STEPS, 1):
+        assert (guide.step, guide.progress) == (step, f"{number}/{len(STEPS)}")
+        assert guide.says("overview") == step.says[EVERYWHERE]
+        guide.look(*ENDS[step.id])
+        guide.look(after(), "overview")
+    assert guide.step is None
+    assert guide.says("overview") == END
+
+
+def test_what_was_done_early_is_not_asked_for() -> None:
+    guide = Guide(snapshots.NOW)
+    guide.look(*ENDS["repair"])
+    guide.look(*ENDS["watch"])
+    assert guide.step is not None
+    assert guide.step.id == "find"
+
+
+def test_every_wording_fits_the_smallest_terminal_and_none_is_cut() -> None:
+    look = Look(UNICODE)
+    for step in STEPS:
+        guide = Guide(snapshots.NOW)
+        while guide.step is not step:
+            assert guide.step is not None
+            guide.look(*ENDS[guide.step.id])
+        for place in ("overview", PLAN, RUNNING, QUARANTINE, HISTORY, "dialog", "result"):
+            for width in (80, 100, 160):
+                value = GuideText(guide.progress, guide.says(place), "F3 hides")
+                line = paint(value, width, look)
+                assert width_of(line) == width
+                assert look.glyphs.ellipsis not in text_of(line)
+    assert all(cell_len(said) > 0 for said in END)
+
+
+def test_ascii_is_drawn_where_the_terminal_has_no_more() -> None:
+    assert text_of(paint(GuideText("1/8", ("read …",), "F3 hides"), 80, Look(ASCII))).isascii()
+
+
+def demo_of(shown: Snapshot = GOOD) -> tuple[Console, ScriptedBridge]:
+    app, bridge = console(replace(snapshots.scene("in_sync"), snapshot=shown))
+    app.trouble = lambda _: None
+    return app, bridge
+
+
+async def test_the_line_follows_what_the_core_shows() -> None:
+    app, bridge = demo_of()
+    async with live(app, size=(100, 30)) as pilot:
+        assert "guide 1/8  Watch a sync: press : and type many" in screen_text(app)
+        bridge.show(ENDS["watch"][0])
+        await settle(app, pilot)
+        assert "guide 2/8" in screen_text(app)
+        bridge.show(ENDS["damage"][0])
+        await settle(app, pilot)
+        assert "guide 3/8  Repair it: r shows a plan first" in screen_text(app)
+        await pilot.press("r")
+        await settle(app, pilot)
+        assert "guide 3/8  esc closes this. Repair it" in screen_text(app)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (160, 50)])
+async def test_the_line_covers_nothing_and_nothing_covers_it(size: tuple[int, int]) -> None:
+    where: tuple[tuple[str, ...], ...] = (
+        ("1",), ("2",), ("3",), ("4",), ("5",), ("1", "s"), ("1", "u"), ("1", "L"), ("1", "question_mark"),
+        ("3", "enter"), ("4", "enter"), ("1", "W", "W"),
+    )  # fmt: skip
+    for keys in where:
+        async with opened(Path("", "guide", (), go=keys, make=lambda _: demo_of(), size=size)) as here:
+            here.app.say("said " * 30)
+            await here.answer()
+            check_row(here, keys)
+
+
+def check_row(here: Here, keys: tuple[str, ...]) -> None:
+    (line,) = here.app.screen.query(GuideLine)
+    assert (line.region.width, line.region.height) == (here.app.size.width, 1), keys
+    assert "guide 1/8" in screen_text(here.app).splitlines()[line.region.y], keys
+    drawn: list[Widget] = [one for one in here.app.screen.query("*") if not one.children and one.display]
+    assert any(isinstance(one, Toast) for one in drawn)
+    over = [one for one in drawn if one is not line and one.region.overlaps(line.region) and one.region.area]
+    assert over == [], keys
+
+
+async def test_it_is_hidden_everywhere_and_shown_again() -> None:
+    app, _ = demo_of()
+    async with live(app, size=(80, 24)) as pilot:
+        height = app.screen.query_one("#body").size.height
+        await pilot.press("f3")
+        await settle(app, pilot)
+        assert "guide" not in screen_text(app)
+        assert app.screen.query_one("#body").size.height == height + 1
+        await pilot.press("s")
+        await settle(app, pilot)
+        assert "guide" not in screen_text(app)
+        await pilot.press("f3")
+        await settle(app, pilot)
+        assert "guide 1/8" in screen_text(app)
+        await pilot.press("escape")
+        await settle(app, pilot)
+        assert "guide 1/8" in screen_text(app)
+
+
+async def test_only_the_demo_has_one() -> None:
+    app, _ = console("in_sync")
+    async with live(app, size=(80, 24), notifications=True) as pilot:
+        assert not app.screen.query(GuideLine)
+        await pilot.press("f3")
+        await settle(app, pilot)
+        assert "only the demo has a guide" in screen_text(app)
+        assert not app.screen.query(GuideLine)
