@@ -29,7 +29,7 @@ class AskDialog(Dialog[str]):
 
     AUTO_FOCUS = "Button"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "safe", "Close", show=False),
+        Binding("escape", "safe", "Close", show=False),
         Binding("left,up", "app.focus_previous", show=False),
         Binding("right,down", "app.focus_next", show=False),
     ]

@@ -8,11 +8,20 @@ from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, ScreenResultType
 
+CLOSES = "esc closes this; then q quits"
+
 
 class Dialog(ModalScreen[ScreenResultType]):
     """Leaves once, and only from the top: a key that was on its way when something else opened or closed is dropped."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("f3", "app.guide", show=False, id="guide")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f3", "app.guide", "Guide", show=False, id="guide"),
+        Binding("q,ctrl+q", "say_what_closes", "Quit", show=False, id="quit"),
+    ]
+
+    def action_say_what_closes(self) -> None:
+        """`q` quits the console and closes nothing else: that is `esc`, on every dialog."""
+        self.notify(CLOSES, markup=False)
 
     def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
         return super().dismiss(result) if self.is_active else AwaitComplete()

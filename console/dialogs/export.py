@@ -21,7 +21,7 @@ class ExportDialog(Dialog[bool]):
 
     AUTO_FOCUS = "#hide"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "hide", "Hide", show=False),
+        Binding("escape", "hide", "Hide", show=False),
         Binding("left,up", "app.focus_previous", show=False),
         Binding("right,down", "app.focus_next", show=False),
     ]

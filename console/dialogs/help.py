@@ -31,7 +31,7 @@ WIDE = 200
 class HelpDialog(Dialog[None]):
     AUTO_FOCUS = "#help-list"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,f1,q", "close", "Close", show=False),
+        Binding("escape,question_mark,f1", "close", "Close", show=False),
         Binding("slash", "search", "Search", show=False, priority=True),
     ]
 

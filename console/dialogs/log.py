@@ -26,7 +26,7 @@ from widgets.virtual_table import VirtualTable
 class LogDialog(Dialog[None]):
     AUTO_FOCUS = "#all-lines"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,L,q", "close", "Close", show=False),
+        Binding("escape,L", "close", "Close", show=False),
         Binding("l", "level", "Level", show=False),
         Binding("slash", "filter", "Filter", show=False, priority=True),
     ]

@@ -73,7 +73,7 @@ class PlanDialog(Dialog[str]):
 
     AUTO_FOCUS = "#cancel"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "close", "Close", show=False),
+        Binding("escape", "close", "Close", show=False),
         Binding("ctrl+s", "save", "Save plan", show=False),
         Binding("x", "stop", "Cancel", show=False),
         Binding("U", "undo", "Undo", show=False),

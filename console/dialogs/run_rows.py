@@ -25,7 +25,7 @@ class RunRowsDialog(Dialog[str]):
 
     AUTO_FOCUS = "#run-rows"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "close", "Close", show=False),
+        Binding("escape", "close", "Close", show=False),
         Binding("U", "undo", "Undo", show=False),
         Binding("y", "copy", "Copy", show=False),
         Binding("tab", "app.focus_next", show=False),

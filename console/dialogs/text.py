@@ -21,7 +21,7 @@ class TextDialog(Dialog[None]):
 
     AUTO_FOCUS = "#text-lines"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,enter", "close", "Close", show=False),
+        Binding("escape,enter", "close", "Close", show=False),
         Binding("y", "copy", "Copy", show=False),
     ]
 

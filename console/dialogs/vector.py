@@ -23,7 +23,7 @@ class VectorDialog(Dialog[None]):
     """`title` is clean. `whole`: the octets are f32 numbers, little-endian."""
 
     AUTO_FOCUS = "#numbers"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter", "close", "Close", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter", "close", "Close", show=False)]
 
     def __init__(self, look: Look, title: str, values: bytes, *, whole: bool) -> None:
         super().__init__()

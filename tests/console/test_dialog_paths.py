@@ -374,6 +374,20 @@ async def test_a_button_does_what_it_says_by_key_and_by_mouse(dialog: Dialog, na
             return
 
 
+@pytest.mark.parametrize("dialog", DIALOGS, ids=lambda dialog: f"{dialog.top} {dialog.title}")
+async def test_q_quits_the_console_and_closes_no_dialog(dialog: Dialog) -> None:
+    """Where something is typed it is a letter, and `^q` is the key."""
+    async with opened(dialog.path) as here:
+        await shown(here, dialog)
+        typing = any(box.display for box in here.app.screen.query(Input))
+        await here.press("ctrl+q" if typing else "q")
+        if dialog.top == "SetupDialog":
+            assert not here.app.is_running, "there is nothing to go back to"
+            return
+        assert here.top == dialog.top
+        assert "› esc closes this; then q quits" in here.text
+
+
 def test_every_dialog_and_every_button_has_its_paths() -> None:
     classes = {
         name

@@ -216,7 +216,7 @@ async def test_a_run_whose_end_was_heard_is_over_whatever_the_picture_shows() ->
         await pilot.press("r")
         await pilot.pause()
         assert isinstance(app.screen, PlanDialog)
-        await pilot.press("q")
+        await pilot.press("escape")
         await pilot.pause()
         assert not isinstance(app.screen, PlanDialog)
 

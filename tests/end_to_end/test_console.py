@@ -76,6 +76,8 @@ def test_panels_live_cancel_plan_and_proof(live: Live, tmp_path: Path) -> None:
         terminal.press("\r")
         terminal.wait(lambda screen: "step 3 of 3: result" in screen and "IN SYNC" in screen and "g-2" in screen)
         terminal.press("q")
+        terminal.wait_for("esc closes this; then q quits")
+        terminal.press("\x1b")
         terminal.wait(lambda screen: "step 3 of 3" not in screen)
         terminal.press("q")
         assert terminal.end() == 0
