@@ -60,7 +60,7 @@ from widgets.tab_row import TabRow
 if TYPE_CHECKING:
     import asyncio
 
-    from storage_sync.values.answers import SetupForm
+    from console.flows.first_run import Setup
 
 T = TypeVar("T")
 
@@ -126,7 +126,7 @@ class Console(TextualApp):
         owns_process: bool = False,
         colors: Colors | None = None,
         trouble: Cause | None = None,
-        setup: tuple[SetupForm, str] | None = None,
+        setup: Setup | None = None,
     ) -> None:
         super().__init__(owns_process=owns_process)
         environment = os.environ if environment is None else environment
@@ -157,7 +157,7 @@ class Console(TextualApp):
         self.desk = Desk(bridge, self._refused)
         self.plans = Plans(self, self.action_quarantine)
         self.quarantine = Quarantine(self, self.open_plan)
-        self.first_run = FirstRun(self, *setup, self._set_up, self.action_demo) if setup is not None else None
+        self.first_run = FirstRun(self, setup, self._set_up, self.action_demo) if setup is not None else None
         self._placeholder = Snapshot(0, self.clock.now(), CoreBeat(self.clock.monotonic()), profile=ui.profile)
         self._live: Frame | None = None
         self._frozen: Snapshot | None = None

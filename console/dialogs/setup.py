@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.events import Resize
 from textual.widgets import Button, Input, Static
@@ -23,11 +23,16 @@ from widgets.line import Line, muted, plain, to_content, toned
 
 LABELS = 10
 _ENTRIES = (
-    ("primary", "Primary", "libsql://, https:// or file:"),
-    ("token", "Token", "name of the variable, or path of the file"),
-    ("cache", "Cache", "path of do-memory's redb file"),
-    ("profile", "Profile", "a name for this pair; it is typed to confirm"),
+    ("primary", "Primary", "libsql://host, https://host, or file:path"),
+    ("token", "Token", "name of the variable that holds it, never the token itself"),
+    ("cache", "Cache", "path of do-memory's redb file; a missing one is made"),
+    ("profile", "Profile", "a name for this pair; typed to confirm great changes"),
 )
+"""(id, label, what is expected)."""
+_IN_A_FILE = "path of a file that holds it and nothing else"
+KEPT = "is there: only these settings change in it"
+FRAME = 5
+"""Rows of the dialog beside its fields: border, buttons and a blank row on each side of these."""
 
 
 def _labelled(label: str, value: Line) -> Line:
@@ -59,7 +64,7 @@ class SetupDialog(Dialog[None]):
         Binding("down,tab", "app.focus_next", show=False, priority=True),
     ]
 
-    def __init__(self, look: Look, driver: Driver, form: SetupForm, place: str) -> None:
+    def __init__(self, look: Look, driver: Driver, form: SetupForm, place: str, *, there: bool = False) -> None:
         super().__init__()
         self.look = look
         self._driver = driver
@@ -67,18 +72,20 @@ class SetupDialog(Dialog[None]):
         self._said = ""
         self._testing = False
         self._place = place
+        self._how = KEPT if there else "mode 0600, token not stored"
         token = form.token_file or form.token_env
         values = {"primary": form.primary, "token": token, "cache": form.cache, "profile": form.profile}
         self.inputs = {
-            name: Entry(values[name], placeholder=hint, id=name, compact=True, select_on_focus=False)
-            for name, _, hint in _ENTRIES
+            name: Entry(values[name], id=name, compact=True, select_on_focus=False) for name, _, _ in _ENTRIES
         }
         self.source = ChoiceRow(look, id="token-source")
         self.source.value = Choices(" " * LABELS, ("environment variable", "file"), 1 if form.token_file else 0)
         self.access = ChoiceRow(look, id="access")
         labels = ("sync by itself", "read-only (W switches later)")
         self.access.value = Choices("Access".ljust(LABELS), labels, int(form.look_only))
+        self.said = {name: Static(id=f"{name}-said", classes="entry-said") for name, _, _ in _ENTRIES}
         self.findings = Static(id="findings")
+        self.fields = VerticalScroll(id="setup-fields", can_focus=False)
         self.buttons = {
             name: Button(label, id=name, compact=True)
             for name, label in (("demo", "Try the demo"), ("test", "Test"), ("save", "Save and start"))
@@ -88,31 +95,36 @@ class SetupDialog(Dialog[None]):
         with Vertical(classes="dialog", id="setup-frame") as frame:
             frame.border_title = "Set up"
             frame.border_subtitle = "enter test   F2 demo   F1 help   ^q quit"
-            for name, label, _ in _ENTRIES:
-                with Horizontal(classes="entry"):
-                    yield Static(Content(f" {label}"), classes="entry-label")
-                    yield self.inputs[name]
-                if name == "token":
-                    yield self.source
-            yield self.access
-            yield self.findings
+            with self.fields:
+                for name, label, _ in _ENTRIES:
+                    with Horizontal(classes="entry"):
+                        yield Static(Content(f" {label}"), classes="entry-label")
+                        yield self.inputs[name]
+                    if name == "token":
+                        yield self.source
+                    yield self.said[name]
+                yield self.access
+                yield self.findings
             with Horizontal(classes="buttons"):
                 yield from self.buttons.values()
 
     def on_mount(self) -> None:
         self._paint()
 
-    def on_resize(self, _event: Resize) -> None:
+    def on_resize(self, event: Resize) -> None:
+        self.fields.styles.max_height = max(1, event.size.height - FRAME)
         self.call_after_refresh(self._paint)
 
     # ----------------------------------------------------------------------------------------- answers
 
     def show_tried(self, tried: SetupTried) -> None:
-        """How the entries fared; of an earlier form it says nothing any more."""
+        """How the entries fared, and the first that failed has the focus; of an earlier form it says nothing."""
         if tried.form == self.form:
             self._tried, self._said, self._testing = tried, "", False
             self._paint()
-            self.buttons["save" if tried.usable else "test"].focus()
+            failed = {finding.entry for finding in tried.findings if finding.role == Role.FAILED.value}
+            wrong = next((box for name, box in self.inputs.items() if name in failed), None)
+            (wrong or self.buttons["save" if tried.usable else "test"]).focus()
 
     def show_refusal(self, said: str) -> None:
         self._said, self._testing = said, False
@@ -133,31 +145,52 @@ class SetupDialog(Dialog[None]):
         )
 
     def _paint(self) -> None:
+        for name, _, expected in _ENTRIES:
+            self.said[name].update(to_content(self._beside(name, expected), self.look))
+        self.findings.update(to_content(self._below(), self.look))
         tried = self._tried
-        lines: list[Line] = [()]
-        if self._said:
-            lines.append(toned(Role.FAILED, self._clean(self._said), glyphs=self.look.glyphs))
-        elif self._testing:
-            text = self.look.glyphs.plain("testing… a primary that does not answer takes a while")
-            lines.append((*muted(" "), *toned(Role.RUNNING, text, glyphs=self.look.glyphs)))
-        elif tried is None:
-            lines.append(muted(" Nothing is opened until you test. Nothing is saved before a test."))
-        else:
-            for finding in tried.findings:
-                first, *rest = self._wrapped(finding.text)
-                lines.append(_labelled(finding.entry, toned(Role(finding.role), first, glyphs=self.look.glyphs)))
-                lines.extend(_labelled("", plain(f"{' ' * self._mark}{text}")) for text in rest)
-        place = self._clean(self._place)
-        saved, how = _labelled("saves to", plain(place)), "mode 0600, token not stored"
-        if cell_len(place) + 3 + len(how) <= self._room:
-            lines.append((*saved, *muted(f"   {how}")))
-        else:
-            lines.extend((saved, _labelled("", muted(how))))
-        self.findings.update(to_content(lines, self.look))
         save = self.buttons["save"]
         save.disabled = tried is None
         save.label = "Save and start" if tried is None or tried.usable else "Save anyway"
         save.refresh(layout=True)
+
+    def _beside(self, name: str, expected: str) -> list[Line]:
+        """Under a field: how it fared, or what is expected there."""
+        found = self._found(name)
+        if found:
+            return found
+        if name == "token" and self.form.token_file:
+            expected = _IN_A_FILE
+        return [_labelled("", muted(text)) for text in self._wrapped(self.look.glyphs.plain(expected))]
+
+    def _found(self, entry: str) -> list[Line]:
+        lines: list[Line] = []
+        for finding in self._tried.findings if self._tried is not None else ():
+            if finding.entry == entry:
+                first, *rest = self._wrapped(finding.text)
+                lines.append(_labelled("", toned(Role(finding.role), first, glyphs=self.look.glyphs)))
+                lines.extend(_labelled("", plain(f"{' ' * self._mark}{text}")) for text in rest)
+        return lines
+
+    def _below(self) -> list[Line]:
+        """Under all fields: what goes on, where it is saved, and why it could not be."""
+        lines: list[Line] = []
+        if self._testing:
+            text = self.look.glyphs.plain("testing… a primary that does not answer takes a while")
+            lines.append((*muted(" "), *toned(Role.RUNNING, text, glyphs=self.look.glyphs)))
+        elif self._tried is None and not self._said:
+            lines.append(muted(" Nothing is opened until you test. Nothing is saved before a test."))
+        place = self._clean(self._place)
+        saved, how = _labelled("saves to", plain(place)), self._how
+        if cell_len(place) + 3 + len(how) <= self._room:
+            lines.append((*saved, *muted(f"   {how}")))
+        else:
+            lines.extend((saved, _labelled("", muted(how))))
+        if self._said:
+            first, *rest = self._wrapped(self._said)
+            lines.append(_labelled("", toned(Role.FAILED, first, glyphs=self.look.glyphs)))
+            lines.extend(_labelled("", plain(f"{' ' * self._mark}{text}")) for text in rest)
+        return [*lines, *self._found("file")]
 
     @property
     def _mark(self) -> int:
@@ -170,7 +203,7 @@ class SetupDialog(Dialog[None]):
     @property
     def _room(self) -> int:
         """Cells right of the labels."""
-        return max(self.findings.size.width - LABELS - 1, 4 * LABELS)
+        return max(self.fields.size.width - LABELS - 2, 3 * LABELS)
 
     def _clean(self, text: str) -> str:
         return visible.clean(text, ascii_only=self.look.glyphs.is_ascii)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from console.dialogs.setup import SetupDialog
 from console.flows.stage import Stage
@@ -12,15 +13,21 @@ from storage_sync.values.answers import SetupForm, SetupTried
 from storage_sync.values.events import Refused
 
 
-class FirstRun:
-    """`form`: what is known already; `saved`: starts with the new configuration; `demo`: opens the demo instead."""
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """`form`: what is known already. `place`: where the configuration is written; `there`: whether it exists."""
 
-    def __init__(
-        self, stage: Stage, form: SetupForm, place: str, saved: Callable[[], None], demo: Callable[[], None]
-    ) -> None:
+    form: SetupForm
+    place: str
+    there: bool = False
+
+
+class FirstRun:
+    """`saved`: starts with the new configuration; `demo`: opens the demo instead."""
+
+    def __init__(self, stage: Stage, setup: Setup, saved: Callable[[], None], demo: Callable[[], None]) -> None:
         self._stage = stage
-        self._form = form
-        self._place = place
+        self._setup = setup
         self._saved = saved
         self._demo = demo
         self._dialog: SetupDialog | None = None
@@ -29,12 +36,14 @@ class FirstRun:
     def open(self) -> None:
         """Show the form; what was typed earlier is still there."""
         if self._dialog is None:
-            self._dialog = SetupDialog(self._stage.look, self, self._form, self._place)
+            self._dialog = SetupDialog(
+                self._stage.look, self, self._setup.form, self._setup.place, there=self._setup.there
+            )
             self._stage.show(self._dialog, self._closed)
 
     def _closed(self, _: None) -> None:
         if self._dialog is not None:
-            self._form = self._dialog.form
+            self._setup = replace(self._setup, form=self._dialog.form)
         self._dialog = None
 
     def test(self, form: SetupForm) -> None:
@@ -50,7 +59,14 @@ class FirstRun:
 
     def save(self, form: SetupForm) -> None:
         """Write the file, and start with it."""
-        self._stage.desk.ask(SaveSettings(form), lambda _: self._saved(), self._refused)
+
+        def answered(value: SetupSaved | SetupTried) -> None:
+            if isinstance(value, SetupSaved):
+                self._saved()
+            elif self._dialog is not None:
+                self._dialog.show_tried(value)
+
+        self._stage.desk.ask(SaveSettings(form), answered, self._refused)
 
     def demo(self) -> None:
         self._demo()

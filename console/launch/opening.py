@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from console.app.app import DEMO_ASKED, LEAVE_S, REPLAY_ASKED, SET_UP, Console
+from console.flows.first_run import Setup
 from console.launch.start import is_configured, make_bridge, place_of, setup_form, ui_settings
 from storage_sync.values.errors import InternalError
 
@@ -46,7 +47,8 @@ def run(
         from console.launch.plain import speak
 
         return Leaving(speak(bridge, sys.stdout))
-    setup = None if is_configured(settings) else (setup_form(settings), str(place_of(loaded, os.environ)))
+    place = place_of(loaded, os.environ)
+    setup = None if is_configured(settings) else Setup(setup_form(settings), str(place), place.exists())
     app = Console(bridge, ui_settings(settings), owns_process=True, setup=setup, trouble=trouble)
     result = app.run()
     bridge.stop(LEAVE_S)

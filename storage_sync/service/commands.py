@@ -274,7 +274,7 @@ class TrySettings(Command[SetupTried]):
 
 
 @dataclass(frozen=True, slots=True)
-class SaveSettings(Command[SetupSaved]):
+class SaveSettings(Command[SetupSaved | SetupTried]):
     """Write the configuration file."""
 
     form: SetupForm

@@ -1,13 +1,14 @@
 """A core for the first start, when there is nothing to sync yet: it tries what a person typed, and saves it.
 
-It answers `TrySettings` and `SaveSettings`. Nothing is opened but what the form
-names; the cache is only looked at from outside. A token is read to be tried, and never stored.
+It answers `TrySettings` and `SaveSettings`; what cannot be saved is answered as a test is. Nothing is opened but what
+the form names; the cache is only looked at from outside. A token is read to be tried, and never stored.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from storage_sync.config.token import Token, read_token, token_is_exposed
 from storage_sync.service.commands import Command, SaveSettings, TrySettings
 from storage_sync.sync.session import Session
 from storage_sync.values.answers import SetupFinding, SetupForm, SetupSaved, SetupTried
-from storage_sync.values.errors import LocalIO, StorageSyncError, UsageError
+from storage_sync.values.errors import ConfigError, LocalIO, StorageSyncError, UsageError
 from storage_sync.values.events import Accepted, Answer, Event, Refused
 from storage_sync.values.snapshot import Snapshot
 
@@ -91,7 +92,14 @@ class FirstRunService:
     async def _done(self, command: TrySettings | SaveSettings) -> SetupTried | SetupSaved:
         if isinstance(command, TrySettings):
             return await try_form(command.form, self._surroundings)
-        return await asyncio.to_thread(save_form, command.form, self._surroundings)
+        return await self._save(command.form)
+
+    async def _save(self, form: SetupForm) -> SetupSaved | SetupTried:
+        """What does not fit belongs beside its field, as after a test."""
+        try:
+            return await asyncio.to_thread(save_form, form, self._surroundings)
+        except (ConfigError, UsageError) as error:
+            return SetupTried(form, (_failed(_entry_of(error.message), error),))
 
 
 # ------------------------------------------------------------------------------------------------ try
@@ -113,23 +121,31 @@ async def try_form(form: SetupForm, surroundings: Surroundings) -> SetupTried:
         findings.extend(await _try_primary(loaded.settings, token))
     if form.cache:
         findings.append(await asyncio.to_thread(_try_cache, form.cache))
+    elif not form.primary:
+        findings.append(SetupFinding("cache", "failed", "no path is given"))
+    findings.extend(await asyncio.to_thread(_try_place, surroundings.file))
     return SetupTried(form, tuple(findings))
 
 
 def _loaded(form: SetupForm, surroundings: Surroundings) -> Loaded:
     """The form as settings; ConfigError names what does not fit."""
     if not form.primary:
-        raise UsageError("primary: no URL is given", hint="libsql://, https:// or file:")
+        raise UsageError("primary: no URL is given", hint="type libsql://, https:// or file: and the rest of it")
+    if form.token_env and not _VARIABLE.fullmatch(form.token_env):
+        # what was typed may be the token: it is not quoted, and never saved
+        raise UsageError("token: this is not the name of a variable", hint="export the token, and type the name here")
     if not form.cache:
-        raise UsageError("cache: no path is given", hint="where do-memory keeps its redb file")
+        raise UsageError("cache: no path is given", hint="type where do-memory keeps its redb file")
     return load_settings(surroundings.file, None, _typed(form), {}, required=False)
 
 
 def _typed(form: SetupForm) -> dict[str, object]:
-    typed: dict[str, object] = {"primary": form.primary, "cache": Path(form.cache).expanduser()}
+    """The settings that the form names. A relative path is of the folder in which it was typed; in the file it would
+    be one of the file's folder."""
+    typed: dict[str, object] = {"primary": _whole(form.primary), "cache": _path(form.cache)}
     if not _is_file(form.primary):
         if form.token_file:
-            typed["token_file"] = Path(form.token_file).expanduser()
+            typed["token_file"] = _path(form.token_file)
         elif form.token_env:
             typed["token_env"] = form.token_env
     if form.look_only:
@@ -137,17 +153,41 @@ def _typed(form: SetupForm) -> dict[str, object]:
     return typed
 
 
+def _path(typed: str) -> Path:
+    return Path(typed).expanduser().absolute()
+
+
+def _whole(primary: str) -> str:
+    """Of a local database, the URL with its whole path."""
+    scheme, _, path = primary.partition(":")
+    return f"file:{_path(path)}" if scheme == "file" and path and not path.startswith("//") else primary
+
+
 def _is_file(primary: str) -> bool:
     return primary.startswith("file:")
 
 
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OPTION = re.compile(r"^--(primary|cache|token)[a-z-]*: ")
+
+
 def _entry_of(message: str) -> str:
+    named = _OPTION.match(message)
+    if named is not None:
+        return named[1]
     return next((name for name in ("cache", "token", "primary") if name in message), "primary")
 
 
+_OF_A_COMMAND = re.compile(r" \(--[^)]*\)|,? then storage-sync \w+")
+_NO_USE = re.compile(r"--|storage-sync|the cache is untouched")
+"""Advice that fits a command line, or a cache that is there."""
+
+
 def _failed(entry: str, error: StorageSyncError) -> SetupFinding:
-    said = error.message.removeprefix(f"{entry}: ")
-    return SetupFinding(entry, "failed", f"{said}; {error.hint}" if error.hint else said)
+    """In the words of a form: the field is beside it, and there is no option to give."""
+    said = _OPTION.sub("", error.message).removeprefix(f"{entry}: ")
+    advice = [one for one in _OF_A_COMMAND.sub("", error.hint).split("; ") if one and not _NO_USE.search(one)]
+    return SetupFinding(entry, "failed", "; ".join((said, *advice)))
 
 
 def _token_of(loaded: Loaded, environment: Mapping[str, str]) -> tuple[Token | None, SetupFinding]:
@@ -190,9 +230,22 @@ async def _try_primary(settings: Settings, token: Token | None) -> list[SetupFin
     return found
 
 
+def _try_place(file: Path) -> list[SetupFinding]:
+    """Whether the configuration could be written there; nothing where it can. Blocking."""
+    there = next(one for one in (file, *file.parents) if one.exists())
+    said = ""
+    if there == file and not file.is_file():
+        said = f"{file} is no file"
+    elif there != file and not there.is_dir():
+        said = f"{there} is no folder"
+    elif not os.access(there, os.W_OK):
+        said = f"{there} cannot be written by this user"
+    return [SetupFinding("file", "failed", f"{said}; start with --config and another place")] if said else []
+
+
 def _try_cache(path: str) -> SetupFinding:
     """From outside, without a lock. Blocking."""
-    file = Path(path).expanduser()
+    file = _path(path)
     try:
         judgement = judge_file(os.fspath(file))
     except StorageSyncError as error:
@@ -238,5 +291,7 @@ def save_form(form: SetupForm, surroundings: Surroundings) -> SetupSaved:
         else:
             edit.init(file, values, profile)
     except OSError as error:
-        raise LocalIO(f"{file} cannot be written: {error.strerror}", hint="give another place with --config") from error
+        raise LocalIO(
+            f"{file} cannot be written: {error.strerror}", hint="start with --config and another place"
+        ) from error
     return SetupSaved(os.fspath(file))

@@ -196,7 +196,8 @@ class SetupForm:
 
 @dataclass(frozen=True, slots=True)
 class SetupFinding:
-    """`entry`: primary, token or cache; `role`: ok, attention, failed or off; `text` may quote what was typed."""
+    """`entry`: primary, token, cache, or file for the configuration itself; `role`: ok, attention, failed or off;
+    `text` may quote what was typed."""
 
     entry: str
     role: str

@@ -10,7 +10,8 @@ import pytest
 from textual.widgets import Button
 
 from console.app.app import SET_UP, Console
-from console.dialogs.setup import SetupDialog
+from console.dialogs.setup import KEPT, SetupDialog
+from console.flows.first_run import Setup
 from console.launch.start import make_bridge
 from console.link.bridge import ThreadBridge
 from storage_sync.config.load import load_settings
@@ -40,7 +41,7 @@ def unconfigured(
     bridge = ScriptedBridge([none.snapshot])
     ui = console(theme=theme)[0].ui
     app = Console(
-        bridge, ui, clock=FakeClock(0.4).clock, glyphs=glyphs, environment={}, setup=(form, f"/home/me/{HOSTILE}")
+        bridge, ui, clock=FakeClock(0.4).clock, glyphs=glyphs, environment={}, setup=Setup(form, f"/home/me/{HOSTILE}")
     )
     return app, bridge
 
@@ -102,7 +103,7 @@ async def test_another_entry_needs_another_test() -> None:
         assert dialog.query_one("#save", Button).disabled, "that was the test of what was typed before"
 
 
-async def test_what_failed_can_be_saved_all_the_same_and_says_so() -> None:
+async def test_what_failed_can_be_saved_anyway_and_says_so() -> None:
     app, bridge = unconfigured()
     async with live(app, size=(100, 30)) as pilot:
         await pilot.click("#test")
@@ -111,7 +112,7 @@ async def test_what_failed_can_be_saved_all_the_same_and_says_so() -> None:
         assert "✗ does not answer" in screen_text(app)
         assert "Save anyway" in screen_text(app)
         assert app.focused is not None
-        assert app.focused.id == "test"
+        assert app.focused.id == "primary"
 
 
 async def test_a_refused_saving_is_shown_and_nothing_starts() -> None:
@@ -125,6 +126,58 @@ async def test_a_refused_saving_is_shown_and_nothing_starts() -> None:
         await settle(app, pilot)
         assert "no room [/b][red]x" in screen_text(app)
         assert app.is_running
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (160, 50)])
+async def test_each_reason_stands_beside_its_field_and_the_first_wrong_one_has_the_focus(size: tuple[int, int]) -> None:
+    app, bridge = unconfigured()
+    async with live(app, size=size) as pilot:
+        assert "libsql://host" in screen_text(app), "what is expected is said before"
+        await pilot.press("enter")
+        found = (
+            SetupFinding("primary", "ok", "answers in 4 ms"),
+            SetupFinding("token", "failed", "the variable is not set"),
+            SetupFinding("cache", "failed", "it is a directory"),
+        )
+        bridge.post(Answer(bridge.asked[-1].id, tried(*found)))
+        await settle(app, pilot)
+        rows = screen_text(app).splitlines()
+        places = [next(i for i, row in enumerate(rows) if text in row) for text in (
+            "libsql://memory.turso.io", "✓ answers in 4 ms", "TURSO_AUTH_TOKEN", "✗ the variable is not set",
+            "/var/lib/cache.redb", "✗ it is a directory", "prod-eu  ",
+        )]  # fmt: skip
+        assert places == sorted(places)
+        assert places[1] == places[0] + 1
+        assert places[5] == places[4] + 1
+        assert app.focused is not None
+        assert app.focused.id == "token"
+        dialog = app.screen
+        assert isinstance(dialog, SetupDialog)
+        assert dialog.form == FORM, "what was typed stays"
+
+
+async def test_what_cannot_be_saved_is_said_beside_its_field() -> None:
+    app, bridge = unconfigured()
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("enter")
+        bridge.post(Answer(bridge.asked[-1].id, tried()))
+        await settle(app, pilot)
+        await pilot.press("ctrl+s")
+        bridge.post(Answer(bridge.asked[-1].id, tried(SetupFinding("token", "failed", "it cannot be read"))))
+        await settle(app, pilot)
+        assert "✗ it cannot be read" in screen_text(app)
+        assert app.focused is not None
+        assert app.focused.id == "token"
+        assert app.is_running
+
+
+async def test_a_configuration_that_is_there_is_said_to_stay() -> None:
+    app, _ = unconfigured()
+    assert app.first_run is not None
+    app.first_run._setup = replace(app.first_run._setup, there=True)
+    async with live(app, size=(100, 30)):
+        assert KEPT in screen_text(app)
+        assert "mode 0600" not in screen_text(app)
 
 
 async def test_token_and_access_are_chosen() -> None:
@@ -186,13 +239,15 @@ async def test_real_stores_are_tried(tmp_path: Path) -> None:
         ({"primary": "ftp://x"}, "primary", "ftp"),
         ({"primary": "file:/nowhere/at.db"}, "primary", "nowhere"),
         ({"primary": "http://127.0.0.1:9"}, "primary", ""),
-        ({"primary": "https://x.test?authToken=" + SECRET}, "token", ""),
         ({"primary": "http://127.0.0.1:9", "token_env": "NOT_SET_HERE"}, "token", "NOT_SET_HERE"),
         ({"primary": "http://127.0.0.1:9", "token_file": "/nowhere/token"}, "token", "/nowhere/token"),
         ({"cache": ""}, "cache", "no path"),
         ({"cache": "/nowhere/cache.redb"}, "cache", "/nowhere"),
         ({"cache": "/etc/hostname"}, "cache", ""),
-        ({"cache": "/"}, "cache", ""),
+        ({"cache": "/"}, "cache", "directory"),
+        ({"primary": "", "cache": ""}, "cache", "no path"),
+        ({"primary": "https://x.test?authToken=" + SECRET}, "primary", "not into the URL"),
+        ({"primary": "http://127.0.0.1:9", "token_env": "eyJ" + SECRET + ".x"}, "token", "not the name of a variable"),
     ],
 )
 async def test_what_is_wrong_is_a_finding(tmp_path: Path, changes: dict[str, str], entry: str, said: str) -> None:
@@ -204,6 +259,29 @@ async def test_what_is_wrong_is_a_finding(tmp_path: Path, changes: dict[str, str
     assert any(said in finding.text for finding in failed)
     assert not found.usable
     assert SECRET not in repr(found.findings)
+    said = " ".join(finding.text for finding in found.findings)
+    assert "--" not in said, "a form has no options"
+    assert "storage-sync" not in said
+
+
+async def test_a_place_that_cannot_be_written_is_found_by_the_test(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    form = SetupForm(f"file:{stores.primary('small', tmp_path)}", cache=f"{tmp_path}/c")
+    for place in (tmp_path, tmp_path / "file" / "config.toml"):
+        found = await try_form(form, Surroundings(place, {}))
+        assert roles(found)["file"] == ["failed"]
+        assert not found.usable
+    assert "file" not in roles(await try_form(form, surroundings(tmp_path)))
+
+
+def test_a_relative_path_is_one_of_the_folder_in_which_it_was_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = Surroundings(tmp_path / "elsewhere" / "config.toml", {})
+    save_form(SetupForm("file:memory.db", cache="c.redb"), place)
+    settings = load_settings(place.file, None, {}, {}).settings
+    assert (settings.primary, settings.cache) == (f"file:{tmp_path}/memory.db", tmp_path / "c.redb")
 
 
 async def test_a_damaged_cache_is_named(tmp_path: Path) -> None:
