@@ -9,7 +9,7 @@ from console.dialogs.setup import SetupDialog
 from console.flows.stage import Stage
 from console.views.hints import reason_and_hint
 from storage_sync.service.commands import SaveSettings, TrySettings
-from storage_sync.values.answers import SetupForm, SetupTried
+from storage_sync.values.answers import SetupForm, SetupSaved, SetupTried
 from storage_sync.values.events import Refused
 
 

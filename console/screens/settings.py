@@ -78,7 +78,7 @@ class ConfigScreen(RowsScreen):
         self.draw_list(
             self.table,
             self.list_title,
-            (f"Configuration{unsaved}", right),
+            (f"Configuration{unsaved}{words.waiting_words(config.settings)}", right),
             _COLUMNS,
             self._list,
             lambda setting: words.row(frame, setting, self._edits.get(setting.key)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from console.views.frame import Frame
 from storage_sync.values import visible
@@ -27,10 +27,13 @@ def row(frame: Frame, setting: Setting, edit: str | None) -> tuple[Line, ...]:
     """`edit`: what waits to be written, '' to be taken out of the file."""
     key = (Piece(f" {frame.clean(setting.key)}"),)
     if edit is None:
+        origin = muted(frame.clean(setting.origin))
+        if setting.waiting:
+            origin = toned(Role.ATTENTION, f"now {frame.clean(setting.waiting)}", glyphs=frame.look.glyphs)
         return (
             key,
             plain(frame.clean(setting.value)),
-            muted(frame.clean(setting.origin)),
+            origin,
             muted(frame.clean(setting.applies)),
         )
     value = (Piece(frame.clean(shown_edit(setting, edit)), Tone.STRONG),)
@@ -52,14 +55,18 @@ def detail(frame: Frame, setting: Setting | None, edit: str | None, *, wrong: st
     facts: list[Fact] = []
     if config.error:
         facts.append(Fact("file", toned(Role.FAILED, frame.clean(config.error), glyphs=glyphs)))
-        facts.append(Fact("", muted("the settings that were in effect stay")))
+        facts.append(Fact("", muted("the settings that were in effect stay; the file is read again when it changes")))
     if wrong:
         facts.append(Fact("not taken", toned(Role.FAILED, frame.clean(wrong), glyphs=glyphs)))
     if setting is not None:
         facts.append(Fact("means", plain(frame.clean(setting.help) or "-")))
         facts.append(
-            Fact("value", plain(frame.clean(setting.value)), extra=muted(f"from {frame.clean(setting.origin)}"))
+            Fact("in effect", plain(frame.clean(setting.value)), extra=muted(f"from {frame.clean(setting.origin)}"))
         )
+        if setting.waiting:
+            said = f"from {frame.clean(setting.waits_from)}; quit and start again to use it"
+            waits = toned(Role.ATTENTION, frame.clean(setting.waiting), glyphs=glyphs)
+            facts.append(Fact("edited to", waits, extra=muted(said)))
         if edit is not None:
             facts.append(Fact("unsaved", plain(frame.clean(shown_edit(setting, edit))), extra=muted("w writes it")))
         facts.append(Fact("allowed", muted(frame.clean(allowed_words(setting)))))
@@ -67,6 +74,12 @@ def detail(frame: Frame, setting: Setting | None, edit: str | None, *, wrong: st
     if tried:
         facts.append(Fact("primary", plain(frame.clean(tried))))
     return FactList(frame.clean(setting.key) if setting is not None else "Setting", "", tuple(facts))
+
+
+def waiting_words(settings: Iterable[Setting]) -> str:
+    """How many of them were edited and take effect after a restart; '' for none."""
+    many = sum(bool(setting.waiting) for setting in settings)
+    return f" · {many} for after a restart" if many else ""
 
 
 def allowed_words(setting: Setting) -> str:
@@ -91,7 +104,8 @@ def not_editable(setting: Setting) -> str:
 
 def entry_text(setting: Setting) -> str:
     """What the box holds when a setting is opened: its value, nothing for one that is not set or not shown whole."""
-    return "" if setting.key in _SECRET or setting.value == NOT_SET else setting.value
+    value = setting.waiting or setting.value
+    return "" if setting.key in _SECRET or value == NOT_SET else value
 
 
 def wrong(key: str, text: str) -> str:
@@ -136,4 +150,11 @@ def fields(setting: Setting) -> Mapping[str, str]:
 
 def as_row(setting: Setting) -> Mapping[str, object]:
     """One line of an export."""
-    return {"v": 1, "key": setting.key, "value": setting.value, "from": setting.origin, "applies": setting.applies}
+    return {
+        "v": 1,
+        "key": setting.key,
+        "value": setting.value,
+        "from": setting.origin,
+        "applies": setting.applies,
+        "waiting": setting.waiting or None,
+    }

@@ -20,7 +20,8 @@ from storage_sync.values.errors import ConfigError
 _NOW = {"applies": "now"}
 _NEXT = {"applies": "next sync"}
 _FULL = {"applies": "next full sync"}
-_RESTART = {"applies": "restart"}
+RESTART = "restart"
+_RESTART = {"applies": RESTART}
 
 _WEB_URL = r"^https?://[^\s/?#]+[^\s]*$"
 
@@ -75,7 +76,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allow_plain_http: Annotated[
         bool, Meta(description="Send the token to another machine over http, where others can read it.", extra=_RESTART)
     ] = False
-    timeout_s: Annotated[Seconds, Meta(description="Longest wait for one request to the primary.", extra=_NEXT)] = 30.0
+    timeout_s: Annotated[Seconds, Meta(description="Longest wait for one request to the primary.", extra=_RESTART)] = (
+        30.0
+    )
     poll_s: Annotated[Seconds, Meta(description="Time between two pings of the primary.", extra=_NOW)] = 5.0
     cache: Annotated[Path | None, Meta(description="Path of the redb file.", extra=_RESTART)] = None
     lock_ok: Annotated[
@@ -250,6 +253,9 @@ def _fields_of(struct: type[msgspec.Struct], prefix: str = "") -> tuple[Field, .
 
 FIELDS: tuple[Field, ...] = _fields_of(Settings) + _fields_of(Ui, "ui.")
 """Every setting in the order in which `config show` prints them."""
+
+NEEDS_RESTART = tuple(field.name for field in FIELDS if field.applies == RESTART and "." not in field.name)
+"""Settings of the core that stay as they are until it starts again."""
 
 BY_NAME = {field.name: field for field in FIELDS}
 BY_KEY = {**BY_NAME, **{field.key: field for field in FIELDS}}

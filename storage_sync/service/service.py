@@ -20,8 +20,9 @@ import msgspec
 from storage_sync.cache.identity import read_identity
 from storage_sync.cache.starting import is_announced
 from storage_sync.config.request import Request
-from storage_sync.config.settings import Settings
+from storage_sync.config.settings import NEEDS_RESTART, Settings
 from storage_sync.config.token import Token
+from storage_sync.config.view import still_in_effect
 from storage_sync.primary.source import Fingerprint
 from storage_sync.reports import sentences
 from storage_sync.reports.budget import told as budget_told
@@ -291,13 +292,14 @@ class SyncService:
             self._board.update(config=replace(self._board.snapshot.config, error=error.message))
             self._board.log("fail", "config", f"{error.message}; the old settings stay")
             return
-        kept = {name: getattr(old, name) for name in _NEEDS_RESTART}
+        kept = {name: getattr(old, name) for name in NEEDS_RESTART}
         waiting = sorted(name for name, value in kept.items() if getattr(fresh.settings, name) != value)
         self._settings = msgspec.structs.replace(fresh.settings, **kept)
         self._session.settings = self._settings
         changed = tuple(name for name in old.__struct_fields__ if getattr(old, name) != getattr(self._settings, name))
+        views = still_in_effect(fresh.views, self._board.snapshot.config.settings)
         self._board.update(
-            config=ConfigView(fresh.views, os.fspath(fresh.file) if fresh.file else "", time.time()),
+            config=ConfigView(views, os.fspath(fresh.file) if fresh.file else "", time.time()),
             freshness=replace(self._board.snapshot.freshness, max_age_s=self._settings.staleness_s),
         )
         if waiting:
@@ -715,18 +717,6 @@ class SyncService:
 
     def _warn(self, text: str) -> None:
         self._board.log("warn", "core", text)
-
-
-_NEEDS_RESTART = (
-    "profile",
-    "primary",
-    "token_file",
-    "token_env",
-    "allow_plain_http",
-    "cache",
-    "state_dir",
-    "timeout_s",
-)
 
 
 _UNEXPLAINED = frozenset({Ending.UNEXPLAINED, Ending.MARK_CHANGED, Ending.MARK_FELL})

@@ -378,6 +378,10 @@ class Setting:
     origin: str
     applies: str
     help: str = ""
+    waiting: str = ""
+    """What the configuration says meanwhile, and takes effect after a restart; '' where that is `value`."""
+    waits_from: str = ""
+    """Where that comes from."""
 
 
 @dataclass(frozen=True, slots=True)

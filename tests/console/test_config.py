@@ -58,6 +58,25 @@ def kinds(bridge: ScriptedBridge) -> list[type[object]]:
 
 
 @pytest.mark.parametrize("size", SIZES)
+async def test_what_is_in_effect_and_what_the_file_says_stand_beside_each_other(size: tuple[int, int]) -> None:
+    waiting = Setting(
+        "cache.path", "/var/a.redb", "file, line 2", "restart", "Path.", waiting="/b.redb", waits_from="file, line 3"
+    )
+    app, _ = console(scene_with(settings=(waiting, *ROWS)))
+    async with live(app, size=size) as pilot:
+        screen = await opened(app, pilot)
+        text = screen_text(app)
+        assert "Configuration · 1 for after a restart" in text
+        assert "now /b.redb" in text
+        rows = text.splitlines()
+        assert any("in effect" in row and "/var/a.redb" in row and "line 2" in row for row in rows)
+        assert any("edited to" in row and "/b.redb" in row and "start again" in row for row in rows)
+        await pilot.press("enter")
+        await settle(app, pilot)
+        assert screen.entry.value == "/b.redb", "the file is edited, not what is in effect"
+
+
+@pytest.mark.parametrize("size", SIZES)
 async def test_enter_edits_and_bksp_takes_it_back(size: tuple[int, int]) -> None:
     app, bridge = console(scene_with())
     async with live(app, size=size, notifications=True) as pilot:

@@ -15,7 +15,9 @@ import msgspec
 import pytest
 
 from storage_sync.config.request import Request
+from storage_sync.config.load import Loaded, load_settings
 from storage_sync.config.settings import Settings
+from storage_sync.config.view import settings_view
 from storage_sync.demo.demo import Demo, generate
 from storage_sync.service import schedule
 from storage_sync.service.commands import (
@@ -452,6 +454,36 @@ async def test_settings_are_read_again_and_a_broken_file_changes_nothing(tmp_pat
         changed = await watcher.heard(lambda one: isinstance(one, ConfigChanged))
         assert changed == ConfigChanged(("interval_s",))
         assert (await watcher.until(lambda now: not now.config.error)).primary.url == settings.primary
+
+
+async def test_what_waits_for_a_restart_is_told_apart_from_what_is_in_effect(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
+    text = demo.config_file.read_text()
+    loaded = load_settings(demo.config_file, None, {}, {})
+
+    def configured(now: Loaded) -> Configuration:
+        return Configuration(
+            msgspec.structs.replace(now.settings, on_start=False), now.file, settings_view(now, {}).settings, again
+        )
+
+    def again() -> Configuration:
+        return configured(loaded.again({}))
+
+    watcher = Watcher()
+    async with serving(SyncService(configured(loaded), publish=watcher.publish, emit=watcher.emit)) as service:
+        edited = text.replace("interval_s = 30", "interval_s = 60").replace("cache.redb", "other.redb")
+        demo.config_file.write_text(edited)
+        watcher.ask(service, "reload")
+        now = await watcher.until(lambda now: any(one.waiting for one in now.config.settings))
+        waiting = {one.key: one for one in now.config.settings if one.waiting}
+        assert list(waiting) == ["cache.path"]
+        assert waiting["cache.path"].value == str(demo.cache)
+        assert waiting["cache.path"].waiting.endswith("other.redb")
+        assert waiting["cache.path"].waits_from.startswith("file, line ")
+        assert next(one.value for one in now.config.settings if one.key == "interval_s") == "60"
+        demo.config_file.write_text(text)
+        watcher.ask(service, "reload")
+        await watcher.until(lambda now: not any(one.waiting for one in now.config.settings))
 
 
 async def test_what_the_primary_reads_is_shown_and_remembered(tmp_path: Path) -> None:
