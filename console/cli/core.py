@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from console.cli.invocation import Answer, Invocation, Limits
+from console.cli.local import differing_here
 from storage_sync.config.do_memory import speaks_of_it
 from storage_sync.service import operations
 from storage_sync.service.operations import Operation
@@ -141,11 +142,15 @@ def doctor(invocation: Invocation) -> Answer:
     named = invocation.loaded().settings.primary is not None
     request = invocation.request(primary=named, cache=False)
     answer = _asked(invocation, operations.Doctor(), request)
+    answer = _with_warnings(answer, map(str, differing_here(invocation)))
     if not speaks_of_it(invocation.env):
         return answer
     from storage_sync.primary.server_choice import other_stores
 
-    told = other_stores(request.settings, invocation.env)
+    return _with_warnings(answer, other_stores(request.settings, invocation.env))
+
+
+def _with_warnings(answer: Answer, told: Iterable[str]) -> Answer:
     return replace(answer, outcome=replace(answer.outcome, warnings=(*answer.outcome.warnings, *told)))
 
 

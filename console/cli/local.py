@@ -18,6 +18,7 @@ from storage_sync.values.errors import LocalIO, UsageError
 from storage_sync.values.outcome import ErrorValue, Outcome, Word
 
 if TYPE_CHECKING:
+    from storage_sync.state.running import Differs
     from storage_sync.values.answers import ChangedRow
     from storage_sync.values.snapshot import RunSummary
 
@@ -195,17 +196,45 @@ def config_show(invocation: Invocation) -> Answer:
         for row in view.settings
     ]
     state = state_directory(loaded.settings)
+    differs = differing_here(invocation)
     extra = {
         "file": view.file or None,
         "looked_in": str(_file_of(invocation)),
         "state_dir": str(state) if state is not None else None,
         "settings": settings,
+        "running": [
+            {
+                "pid": one.pid,
+                "key": one.key,
+                "in_effect": one.in_effect,
+                "in_file": one.in_file,
+                "applies": one.applies,
+            }
+            for one in differs
+        ],
     }
     rows = [(row.key, row.value, row.origin, row.applies, row.help) for row in view.settings]
     head = ("key", "value", "from", "applies", "")
-    outcome = told("config", extra, warnings=invocation.oddities())
+    outcome = told("config", extra, warnings=(*invocation.oddities(), *map(str, differs)))
     place = f"file: {view.file}" if view.file else f"no file ({_file_of(invocation)} is not there)"
     return Answer(outcome, f"{place}\n\n{told_table(invocation, head, rows)}")
+
+
+def differing_here(invocation: Invocation) -> tuple[Differs, ...]:
+    """Settings of the file that are not in effect in a console or a `watch` that runs on the same state folder."""
+    from storage_sync.state.directory import open_state_dir
+    from storage_sync.state.running import differing, running
+
+    loaded = invocation.loaded()
+    root = state_directory(loaded.settings)
+    if root is None or loaded.file is None or loaded.settings.cache is None:
+        return ()
+    folders = {root, open_state_dir(root, str(loaded.settings.cache), create=False).folder}
+    if loaded.settings.state_dir is None and root.parent.is_dir():
+        # the file may name another cache than the one that is in effect
+        folders.update(one for one in root.parent.iterdir() if one.is_dir())
+    programs = [one for folder in sorted(folders) for one in running(folder)]
+    return differing(programs, loaded.file, settings_view(loaded, invocation.env).settings)
 
 
 def _file_of(invocation: Invocation) -> Path:

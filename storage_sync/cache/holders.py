@@ -124,7 +124,7 @@ def process(pid: int, exclusive: bool) -> LockHolder:
         pid=pid,
         command=command,
         user=_user(pid),
-        since=_started(pid),
+        since=started_at(pid),
         exclusive=exclusive,
         kind=HolderKind.DO_MEMORY if is_do_memory(command) or is_do_memory(_program(pid)) else HolderKind.OTHER,
     )
@@ -222,7 +222,7 @@ def _user(pid: int) -> str:
         return str(uid)
 
 
-def _started(pid: int) -> float | None:
+def started_at(pid: int) -> float | None:
     """Epoch seconds; field 22 of `stat` counts clock ticks since the start of the machine."""
     fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
     booted = next((line.split()[1] for line in _read("/proc/stat").splitlines() if line.startswith("btime ")), None)

@@ -11,6 +11,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -40,6 +41,7 @@ from storage_sync.service.samples import EVERY_S, Samples
 from storage_sync.service.schedule import UNEXPLAINED_GAP_S, Due, Timing, Trigger, may_ask, within_rows
 from storage_sync.service.triggers import Agenda
 from storage_sync.service.unforeseen import Unforeseen
+from storage_sync.state.running import forget, note
 from storage_sync.state.witness import read_witness
 from storage_sync.sync.cancel import Cancel
 from storage_sync.sync.session import Session
@@ -134,6 +136,7 @@ class SyncService:
         with Journal.open(self._session.state, self._warn) as journal:
             self._journal = journal
             self._recall()
+            self._note_settings()
             tasks = [
                 asyncio.create_task(loop())
                 for loop in (
@@ -153,6 +156,8 @@ class SyncService:
                     await ended
             finally:
                 await self._end([stopped, *tasks])
+                with suppress(OSError):
+                    forget(self._session.state.folder)
 
     def submit(self, number: int, command: Command[object]) -> None:
         """Answered by events that carry the number."""
@@ -302,12 +307,22 @@ class SyncService:
             config=ConfigView(views, os.fspath(fresh.file) if fresh.file else "", time.time()),
             freshness=replace(self._board.snapshot.freshness, max_age_s=self._settings.staleness_s),
         )
+        self._note_settings()
         if waiting:
             self._board.log("warn", "config", f"{', '.join(waiting)}: takes effect after a restart")
         if changed:
             self._board.event(ConfigChanged(changed))
             self._board.log("info", "config", f"now in effect: {', '.join(changed)}")
         self._agenda.ring()
+
+    def _note_settings(self) -> None:
+        """Leave word of what is in effect here, for `config show` and `doctor`; without a state folder nobody asks."""
+        if not self._session.state.usable:
+            return
+        try:
+            note(self._session.state.folder, self._board.snapshot.config)
+        except OSError as error:
+            self._board.log("warn", "config", f"nobody else can see what is in effect here: {error.strerror}")
 
     def _require_write(self) -> None:
         if self._board.snapshot.access != "rw":
