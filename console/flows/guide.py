@@ -132,7 +132,7 @@ STEPS: tuple[Step, ...] = (
         lambda seen: seen.ran("quarantine", lambda run: run.new > 0),
         {
             EVERYWHERE: (
-                "Restore it: u lists what is rejected and quarantined, and what can be taken back.",
+                "Restore it: u lists what is rejected and quarantined, and what can be undone.",
                 "Restore it: u lists what was quarantined.",
             ),
             QUARANTINE: (
@@ -148,8 +148,8 @@ STEPS: tuple[Step, ...] = (
         {
             EVERYWHERE: ("Undo a run: 4 lists the runs.",),
             HISTORY: (
-                "Move to a sync that changed rows; enter shows them, U plans to take the run back.",
-                "Move to a sync that changed rows; U takes it back.",
+                "Move to a sync that changed rows; enter shows them, U plans to undo it.",
+                "Move to a sync that changed rows; U undoes it.",
             ),
             PLAN: _type_and_agree("Undo"),
         },

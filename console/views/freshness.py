@@ -78,7 +78,7 @@ def _counted(frame: Frame) -> bool:
 def _behind_note(frame: Frame) -> str:
     fresh = frame.snapshot.freshness
     if _known(frame) and not _counted(frame):
-        return f"the primary moved, seen {frame.ago(fresh.as_of)} ago"
+        return f"changed, seen {frame.ago(fresh.as_of)} ago"
     if _known(frame):
         return f"{'exact' if fresh.exact else 'at least'}, {frame.ago(fresh.as_of)} ago"
     if fresh.as_of is None:

@@ -106,7 +106,9 @@ def _facts(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
         *(_fact("" if place else "guard", text) for place, text in enumerate(_guard(plan, width, look))),
         *(_fact("" if place else "tables", plain(text)) for place, text in enumerate(_tables(plan, width))),
         _fact("takes", plain(takes)),
-        _fact("valid", plain(f"for g-{generation}, root {short_root}; void if it moves or more rows go")),
+        _fact(
+            "valid", plain(f"for g-{generation}, root {short_root}; void when the cache changes or more rows would go")
+        ),
     ]
 
 

@@ -14,7 +14,7 @@ from widgets import fmt
 from widgets.glyphs import Look, Role, Tone
 from widgets.line import Line, Piece, fit, muted, plain, toned
 
-LABELS = 11
+LABELS = 12
 MOST_WARNINGS = 3
 
 
@@ -71,10 +71,10 @@ def _facts(outcome: Outcome, look: Look) -> list[Line]:
     facts = [_fact("rows", plain(sentences.tally(outcome).words or "none changed"))]
     aside = outcome.extra.get("set_aside")
     if isinstance(aside, int) and aside:
-        facts.append(_fact("quarantined", plain(f"{fmt.plural(aside, 'row')}, u shows and restores them")))
+        facts.append(_fact("quarantined", plain(f"{fmt.plural(aside, 'row')}; u shows and restores {_them(aside)}")))
     rejected = sentences.rejected_rows(outcome)
     if rejected:
-        rows = f"{fmt.plural(rejected, 'row')} of the primary, exit {outcome.exit_code}; u shows them"
+        rows = f"{fmt.plural(rejected, 'row')} of the primary, exit {outcome.exit_code}; u shows {_them(rejected)}"
         facts.append(_fact("rejected", plain(rows)))
     kept = sum(count.cache_only or 0 for count in outcome.counts.values())
     if kept:
@@ -94,8 +94,12 @@ def _facts(outcome: Outcome, look: Look) -> list[Line]:
     moved = f"{fmt.plural(transfer.requests, 'request')}   {fmt.size(transfer.bytes_received)} received"
     facts.append(_fact("took", plain(f"{fmt.took(took)}   {moved}")))
     if can_be_undone(outcome):
-        facts.append(_fact("undo", plain(f"U takes {_clean(outcome.run_id, look)} back")))
+        facts.append(_fact("undo", plain(f"U undoes {_clean(outcome.run_id, look)}")))
     return facts
+
+
+def _them(many: int) -> str:
+    return "it" if many == 1 else "them"
 
 
 def _purged(told: object) -> list[Line]:
@@ -115,7 +119,7 @@ def _checks(outcome: Outcome, look: Look) -> Line:
 def _warnings(outcome: Outcome, look: Look) -> list[Line]:
     shown = outcome.warnings[:MOST_WARNINGS]
     more = len(outcome.warnings) - len(shown)
-    said = [_fact("warning", (Piece(_clean(text, look), Tone.ATTENTION),)) for text in shown]
+    said = [_fact("warning", (Piece(_clean(in_keys(text), look), Tone.ATTENTION),)) for text in shown]
     return [*said, _fact("", muted(f"and {more} more, L shows them"))] if more else said
 
 

@@ -102,7 +102,8 @@ def judge_content(
         None if checkpoint is not None or unreadable else _judge_stamp(meta, rows),
     ]
     undecodable = 0 if scan is None else sum(table.undecodable for table in scan.tables.values())
-    warnings = (f"{undecodable} rows that are not ours do not decode",) if undecodable else ()
+    many = "1 row" if undecodable == 1 else f"{undecodable:,} rows"
+    warnings = (f"{many} that only the cache has cannot be decoded",) if undecodable else ()
     return ContentJudgement(
         tuple(finding for finding in found if finding is not None), checkpoint, version, rows, undecodable, warnings
     )

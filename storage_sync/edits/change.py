@@ -233,7 +233,7 @@ def propose(context: Context, plan: Plan) -> None:
     draft.extra["lost"] = list(plan.lost)
     agreed = context.options.expected_plan
     if agreed is not None and agreed.id != plan.id:
-        raise GuardStopped("the cache moved since this plan was made; nothing was changed", hint="make a new plan")
+        raise GuardStopped("the cache has changed since this plan was made; nothing was done", hint="make a new plan")
 
 
 def proved_by_ledger(look: Look, table: str, rows: Mapping[str, bytes]) -> set[str]:

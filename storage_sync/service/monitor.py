@@ -218,12 +218,12 @@ class Pulse:
     def _note_fingerprint(self, fingerprint: Fingerprint) -> None:
         if self._at_proof is None or fingerprint == self._at_proof or self._agenda.past.moved_at is not None:
             return
-        self._board.log("info", "primary", "moved since the last proof")
+        self._board.log("info", "primary", "changed since the last proof")
         snapshot = self._board.snapshot
         self._board.update(freshness=replace(snapshot.freshness, exact=False, as_of=time.time()))
         # rows that differ from the earlier primary may be what it has now
         if snapshot.verdict is Word.IN_SYNC or (snapshot.verdict is Word.DRIFT and snapshot.cache.rewritten):
-            self._board.judge(Word.STALE, "the primary moved")
+            self._board.judge(Word.STALE, "the primary has changed")
         self._agenda.note(moved_at=time.time())
 
     # ---------------------------------------------------------------------------------------------- file

@@ -566,7 +566,7 @@ class SyncService:
                 unfollowed_gap_s=self._unfollowed_gap(outcome),
             )
             if delivered and self._agenda.past.moved_at is not None:
-                self._board.judge(Word.STALE, "the primary moved since what waited was fetched")
+                self._board.judge(Word.STALE, "the primary has changed since the waiting rows were fetched")
         if not job.plans and (kind.judges or kind.writes):
             self._look_again_if_it_changed(outcome.proof.identity if outcome.proof is not None else found)
         locked = outcome.error is not None and outcome.error.code == CacheLocked.code

@@ -355,8 +355,8 @@ def _refuse_outdated_plan(context: Context, comparison: Compared, gone: int) -> 
         _refuse_moved_cache(context, comparison.look)
     if plan.root != comparison.staged.root and gone > plan.gone:
         raise GuardStopped(
-            f"the primary moved since this plan was made: {gone:,} rows would go instead of {plan.gone:,}; nothing was "
-            "changed",
+            f"the primary has changed since this plan was made: {gone:,} rows would be removed instead of "
+            f"{plan.gone:,}; nothing was done",
             hint="make a new plan",
         )
 
@@ -364,7 +364,7 @@ def _refuse_outdated_plan(context: Context, comparison: Compared, gone: int) -> 
 def _refuse_moved_cache(context: Context, look: Look) -> None:
     plan = context.options.expected_plan
     if plan is not None and plan.base != _base(look):
-        raise GuardStopped("the cache moved since this plan was made; nothing was changed", hint="make a new plan")
+        raise GuardStopped("the cache has changed since this plan was made; nothing was done", hint="make a new plan")
 
 
 def _adoption(context: Context, look: Look, outcome: Outcome) -> Outcome:

@@ -128,10 +128,10 @@ async def test_a_plan_that_is_longer_than_the_terminal_says_so_and_shows_first_w
         assert "PgDn more" in text
         assert "no row can be read out of the damaged file" in text
         assert "never written" in text
-        assert "void if it moves" not in text
+        assert "void when the cache changes" not in text
         await pilot.press("pagedown")
         await pilot.pause()
-        assert "void if it moves" in screen_text(app)
+        assert "void when the cache changes" in screen_text(app)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (100, 30)])

@@ -49,5 +49,5 @@ def test_a_cache_that_moved_after_the_question_is_left_alone(changed: Stores, mo
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     code, _, told = changed.cli.run("detach", "--config", str(changed.demo.config_file))
     assert code == 9
-    assert "moved since this plan was made" in told
+    assert "has changed since this plan was made" in told
     assert changed.generation == 3
