@@ -69,13 +69,16 @@ def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
     if own or invocation.config_file or invocation.profile:
         name = own[0].replace("_", "-") if own else "config" if invocation.config_file else "profile"
         raise UsageError(f"the demo has its own --{name}", hint="leave that option out")
+    shown = on_terminal() and not invocation.machine
+    if shown and not invocation.quiet:
+        print("Making a primary and a cache to try everything on; this takes a few seconds.", file=sys.stderr)
     try:
         with tempfile.TemporaryDirectory(prefix="storage-sync-demo-") as folder:
             made = Demo.create(Path(folder), seed, episodes)
             # The environment must not lead the demo to a real primary.
             loaded = load_settings(made.config_file, None, invocation.typed, {})
             invocation.use(loaded)
-            if not on_terminal() or invocation.machine:
+            if not shown:
                 outcome = _sync_demo(invocation, seed, episodes)
                 # without a terminal it is the document that is asked for (docs/cli.md)
                 return Answer(

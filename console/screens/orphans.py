@@ -52,6 +52,8 @@ class OrphansScreen(BaseScreen):
         self._generation: int | object | None = _NEVER
         self._key = ""
         self._leading = False
+        self._opens: int | None = None
+        """Row whose numbers open as soon as they are here."""
         self.list_title = Panel(look, id="orphans-title", focusable=False)
         self.table = VirtualTable(look, id="orphans-list")
         self.box = Entry(placeholder=_FILTER, compact=True, id="filter")
@@ -84,6 +86,8 @@ class OrphansScreen(BaseScreen):
             self.table.show(len(view), self._line, self._revision())
             self.table.cursor = view.place_of(self._key, self.table.cursor) if self._key else view.first
         self._draw()
+        if self.is_active:
+            self._open_facts()
 
     def _revision(self) -> object:
         frame = self._frame
@@ -134,6 +138,8 @@ class OrphansScreen(BaseScreen):
         number = self._flow.number_at(event.index)
         if number is not None and self._flow.index is not None and not self._leading:
             self._key = self._flow.index.keys[number]
+        if number != self._opens:
+            self._opens = None
         self._draw()
 
     # what is asked for
@@ -201,14 +207,22 @@ class OrphansScreen(BaseScreen):
         if group is not None:
             self._flow.fold(group.name)
             return
+        self._opens = self._flow.number_at(event.index)
+        if not self._open_facts():
+            self._stage.say("its numbers are being read; they open by themselves")
+
+    def _open_facts(self) -> bool:
+        """Open the numbers that were asked for, once they are here; False while they are not."""
         detail = self._flow.detail
-        if detail is None or detail.number != self._flow.number_at(event.index) or self._frame is None:
-            self._stage.say("its facts are on their way")
-        elif detail.values:
+        if self._opens is None or self._frame is None or detail is None or detail.number != self._opens:
+            return False
+        self._opens = None
+        if detail.values:
             title = self._frame.clean(detail.row.key)
             self._stage.show(VectorDialog(self.look, title, detail.values, whole=detail.vector is not None))
         else:
             self._stage.say("there is no vector in the cache")
+        return True
 
     # marks and actions
 

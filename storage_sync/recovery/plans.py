@@ -62,8 +62,8 @@ def _lost(situation: Situation) -> tuple[str, ...]:
     if rescue.unopened:
         return ("no row can be read out of the damaged file; what only it had is lost to the new cache",)
     gaps = {name: table.gaps for name, table in rescue.tables.items() if table.gaps}
-    told = ", ".join(f"{count} in {name}" for name, count in gaps.items())
-    return (f"places that cannot be read, with what only the cache had there: {told}",) if gaps else ()
+    told = ", ".join(f"{count} {'place' if count == 1 else 'places'} in {name}" for name, count in gaps.items())
+    return (f"what cannot be read is lost where only the cache had it: {told}",) if gaps else ()
 
 
 def _rows(situation: Situation, outcome: Outcome, facts: Mapping[str, object]) -> list[PlanRow]:

@@ -211,8 +211,10 @@ def line(outcome: Outcome, *, planned: bool = False) -> str:
     if outcome.error is not None:
         return "; ".join(part for part in (outcome.error.message, counted.words) if part)
     if planned:
-        pending = tally(outcome, planned=True).words or "nothing to do"
-        return f"plan {outcome.proposal.id}: {pending}" if outcome.proposal is not None else "no plan"
+        words = tally(outcome, planned=True).words
+        if outcome.proposal is None:
+            return "no plan"
+        return f"plan {outcome.proposal.id}{f' would do this: {words}' if words else ': nothing to do'}"
     parts = [headline(outcome)]
     if outcome.command in ("sync", "repair", "rebuild", "demo"):
         parts.append(counted.words or _unchanged(outcome))

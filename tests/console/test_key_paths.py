@@ -587,7 +587,7 @@ ORPHAN = rows(
         ("enter",),
         go=("3",),
         answers={ShowOrphan: SILENT},
-        shows=("its facts are on their way",),
+        shows=("its numbers are being read; they open by themselves",),
     ),
     Path("reload", "scans again", ("ctrl+r",), go=("3",), asks=(ScanOrphans(),)),
     Path("reload", "the core refuses", ("ctrl+r",), go=("3",), then={ScanOrphans: ROOM}, shows=(SAID,)),

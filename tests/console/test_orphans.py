@@ -32,6 +32,7 @@ from storage_sync.service.operations import Expect, QuarantineOrphans, Sync, Une
 from storage_sync.values.events import Answer, Refused
 from storage_sync.values.outcome import Outcome, Word
 from tests.console.app import FakeClock, answer_orphans, asked, console, live, screen_text, settle
+from tests.console.paths import SILENT, Path, embeddings, opened
 from tests.support.scenes import orphans
 from tests.support.scripted_bridge import ScriptedBridge
 
@@ -498,3 +499,17 @@ async def test_a_smaller_list_takes_the_place_of_a_larger_one() -> None:
         marked = sum(few.reason(row) is Reason.OWNER_NOWHERE for row in range(len(few)))
         assert f"{marked} marked" in here.text
         assert "likely" in here.text or "group of" in here.text
+
+
+async def test_numbers_that_are_not_here_yet_open_as_soon_as_they_are() -> None:
+    async with opened(Path("", "early", (), go=("3",), answers={"orphan_detail": SILENT})) as here:
+        await here.press("enter")
+        assert here.top == "OrphansScreen"
+        command = [one for one in here.bridge.asked if one.kind == "orphan_detail"][-1]
+        here.bridge.post(Answer(command.id, orphans.answer(command.kind, command.arguments, embeddings())))
+        await here.answer()
+        assert here.top == "VectorDialog"
+        await here.press("escape")
+        assert here.top == "OrphansScreen"
+        await here.answer()
+        assert here.top == "OrphansScreen", "it was asked for once"
