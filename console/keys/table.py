@@ -149,6 +149,7 @@ KEYS: tuple[Key, ...] = (
     Key("help", "question_mark,f1", "?", "Help", "help for this screen", action="help", footer=9),
     Key("guide", "f3", "F3", "Guide", "in the demo: hide the line that says the next step, or show it", action="guide"),
     Key("palette", "colon,ctrl+p", ":", "Palette", "command palette", action="command_palette"),
+    Key("guide", "f3", "F3", "Guide", "in the demo: hide the line that says the next step, or show it", action="guide"),
     Key("quit", "q,ctrl+q", "q", "Quit", "quit; asks only during a run that an operator started", action="leave"),
     Key("suspend", "ctrl+z", "^z", "Suspend", "to the shell; `fg` returns", action="suspend_process"),
     Key("copy", "ctrl+c", "^c", "Copy", "copy the selection; without one, say how to quit", bound=False),
