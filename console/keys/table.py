@@ -147,7 +147,6 @@ KEYS: tuple[Key, ...] = (
     Key("log", "L", "L", "Log", "all log lines", action="log"),
     Key("theme", "T", "T", "Theme", "next theme: dark, light, colour-blind safe", action="theme"),
     Key("help", "question_mark,f1", "?", "Help", "help for this screen", action="help", footer=9),
-    Key("guide", "f3", "F3", "Guide", "in the demo: hide the line that says the next step, or show it", action="guide"),
     Key("palette", "colon,ctrl+p", ":", "Palette", "command palette", action="command_palette"),
     Key("guide", "f3", "F3", "Guide", "in the demo: hide the line that says the next step, or show it", action="guide"),
     Key("quit", "q,ctrl+q", "q", "Quit", "quit; asks only during a run that an operator started", action="leave"),
