@@ -15,7 +15,8 @@ from storage_sync.config.request import Request
 from storage_sync.demo.demo import Demo
 from storage_sync.demo.orphans import leave_orphans
 from storage_sync.demo.troubles import break_row
-from storage_sync.service import operations
+from storage_sync.service.operations import Sync
+from storage_sync.service.performing import once
 
 ARRIVED = 4
 
@@ -35,7 +36,7 @@ def begin(demo: Demo) -> None:
 
 def _sync(demo: Demo) -> None:
     request = Request(load_settings(demo.config_file, None, {}, {}).settings, None)
-    asyncio.run(operations.sync(request))
+    asyncio.run(once(Sync(), request))
 
 
 def _change(demo: Demo) -> None:

@@ -41,7 +41,7 @@ from storage_sync.service.samples import EVERY_S, Samples
 from storage_sync.service.schedule import UNEXPLAINED_GAP_S, Due, Timing, Trigger, may_ask, within_rows
 from storage_sync.service.triggers import Agenda
 from storage_sync.service.unforeseen import Unforeseen
-from storage_sync.state.running import forget, note
+from storage_sync.state import running
 from storage_sync.state.witness import read_witness
 from storage_sync.sync.cancel import Cancel
 from storage_sync.sync.session import Session
@@ -157,7 +157,7 @@ class SyncService:
             finally:
                 await self._end([stopped, *tasks])
                 with suppress(OSError):
-                    forget(self._session.state.folder)
+                    running.forget(self._session.state.folder)
 
     def submit(self, number: int, command: Command[object]) -> None:
         """Answered by events that carry the number."""
@@ -320,7 +320,7 @@ class SyncService:
         if not self._session.state.usable:
             return
         try:
-            note(self._session.state.folder, self._board.snapshot.config)
+            running.note(self._session.state.folder, self._board.snapshot.config)
         except OSError as error:
             self._board.log("warn", "config", f"nobody else can see what is in effect here: {error.strerror}")
 

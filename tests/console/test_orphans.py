@@ -502,11 +502,11 @@ async def test_a_smaller_list_takes_the_place_of_a_larger_one() -> None:
 
 
 async def test_numbers_that_are_not_here_yet_open_as_soon_as_they_are() -> None:
-    async with opened(Path("", "early", (), go=("3",), answers={"orphan_detail": SILENT})) as here:
+    async with opened(Path("", "early", (), go=("3",), answers={ShowOrphan: SILENT})) as here:
         await here.press("enter")
         assert here.top == "OrphansScreen"
-        command = [one for one in here.bridge.asked if one.kind == "orphan_detail"][-1]
-        here.bridge.post(Answer(command.id, orphans.answer(command.kind, command.arguments, embeddings())))
+        command = [one for one in here.bridge.asked if one.kind is ShowOrphan][-1]
+        here.bridge.post(Answer(command.id, orphans.answer(command.command, embeddings())))
         await here.answer()
         assert here.top == "VectorDialog"
         await here.press("escape")

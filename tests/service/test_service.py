@@ -14,8 +14,8 @@ from typing import TypeVar, cast
 import msgspec
 import pytest
 
-from storage_sync.config.request import Request
 from storage_sync.config.load import Loaded, load_settings
+from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.config.view import settings_view
 from storage_sync.demo.demo import Demo, generate
@@ -473,7 +473,7 @@ async def test_what_waits_for_a_restart_is_told_apart_from_what_is_in_effect(tmp
     async with serving(SyncService(configured(loaded), publish=watcher.publish, emit=watcher.emit)) as service:
         edited = text.replace("interval_s = 30", "interval_s = 60").replace("cache.redb", "other.redb")
         demo.config_file.write_text(edited)
-        watcher.ask(service, "reload")
+        watcher.ask(service, Reload())
         now = await watcher.until(lambda now: any(one.waiting for one in now.config.settings))
         waiting = {one.key: one for one in now.config.settings if one.waiting}
         assert list(waiting) == ["cache.path"]
@@ -482,7 +482,7 @@ async def test_what_waits_for_a_restart_is_told_apart_from_what_is_in_effect(tmp
         assert waiting["cache.path"].waits_from.startswith("file, line ")
         assert next(one.value for one in now.config.settings if one.key == "interval_s") == "60"
         demo.config_file.write_text(text)
-        watcher.ask(service, "reload")
+        watcher.ask(service, Reload())
         await watcher.until(lambda now: not any(one.waiting for one in now.config.settings))
 
 
