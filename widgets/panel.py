@@ -8,7 +8,7 @@ from typing import Protocol
 from textual.reactive import reactive
 
 from widgets.glyphs import Look, Role, Tone
-from widgets.line import Line, Piece, fit, rule, without_first_cell
+from widgets.line import Line, Piece, fit, rule
 from widgets.painted import Painted
 
 
@@ -47,11 +47,13 @@ class Panel(Painted, can_focus=True):
             return []
         glyphs = self.look.glyphs
         head = rule(self.value.title, self.value.right, width, self.look, focused=self.has_focus, trouble=self.trouble)
-        body = [fit(line, width, glyphs) for line in self.value.lines(width, height - 1, self.look)][: height - 1]
-        if self.trouble is Role.NONE:
+        troubled = self.trouble is not Role.NONE
+        room = width - 1 if troubled else width
+        body = [fit(line, room, glyphs) for line in self.value.lines(room, height - 1, self.look)][: height - 1]
+        if not troubled:
             return [head, *body]
         side = Piece(glyphs.side, Tone(self.trouble.value))
-        return [head, *((side, *without_first_cell(line)) for line in (*body, *blank(height - 1 - len(body), width)))]
+        return [head, *((side, *line) for line in (*body, *blank(height - 1 - len(body), room)))]
 
     def watch_trouble(self) -> None:
         self.repaint()

@@ -1,35 +1,65 @@
-"""Progress of a run, or what the last one did and when the next one comes."""
+"""The way of a run from the primary to the cache; or what the last one did and when the next one comes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from widgets import fmt
 from widgets.facts import Fact, paint_fact
 from widgets.glyphs import GlyphSet, Look, Role, Tone
-from widgets.line import Line, Piece, fit, muted, spread, width_of
+from widgets.line import Line, Piece, first_that_fits, fit, muted, spread, width_of
 
-BAR_SHARE = 0.6
 LABELS = 9
+FIRST_SHARE = 0.6
+"""Of the way, up to what is between its ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
+    """`seconds`: how long it took, or has run; None before it."""
+
     name: str
     role: Role
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A place on the way; `words` stand below its name."""
+
+    name: str
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipe:
+    """A part of the way: how much of it is done, 0 to 1 or None, and what goes through it; longest wording first."""
+
+    fraction: float | None
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """From the primary to the cache, and what stands between them."""
+
+    primary: Stop
+    fetch: Pipe
+    between: Stop
+    commit: Pipe
+    cache: Stop
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`fraction` 0 to 1 or None when the total is not known; `percent` and `amounts` are its words."""
+    """`percent` and `amounts`: how far it is, in words."""
 
-    fraction: float | None
+    way: Way
     percent: str
     amounts: tuple[str, ...]
     steps: tuple[Step, ...]
     rates: tuple[float, ...]
-    rate: str
     bytes: str
     eta: str
     kept: Line
@@ -49,44 +79,78 @@ class SyncMeter:
     def lines(self, width: int, height: int, look: Look) -> Sequence[Line]:
         if self.progress is None:
             return [paint_fact(fact, width, look, LABELS + 1) for fact in self.facts[:height]]
-        run = self.progress
+        run, glyphs = self.progress, look.glyphs
+        above, below = _way(run.way, run.percent, width, glyphs)
         if height <= 2:
-            return [_bar(run, width, look.glyphs), _steps(run, width, look.glyphs, tail=f"ETA {run.eta}")]
-        figures = [_bar(run, width, look.glyphs), _steps(run, width, look.glyphs), _figures(run, width, look.glyphs)]
-        return [*figures, _kept(run, width, look.glyphs)][:height]
+            return [above, _steps(run, width, glyphs, tail=f"ETA {run.eta}")]
+        if height == 3:
+            return [above, below, _steps(run, width, glyphs, tail=f"ETA {run.eta}")]
+        if height == 4:
+            return [above, below, _steps(run, width, glyphs, tail=f"ETA {run.eta}"), _kept(run, width, glyphs)]
+        return [above, below, _steps(run, width, glyphs), _figures(run, width, glyphs), _kept(run, width, glyphs)]
 
 
-def _bar(run: Progress, width: int, glyphs: GlyphSet) -> Line:
-    words = "   ".join(part for part in (run.percent.rjust(5), *run.amounts) if part)
-    room = min(int(width * BAR_SHARE), width - len(words) - 3)
-    filled, rest = fmt.bar(run.fraction, room, glyphs)
-    return (Piece(f" {filled}"), Piece(rest, Tone.MUTED), Piece(f" {words}"))
+def _way(way: Way, percent: str, width: int, glyphs: GlyphSet) -> tuple[Line, Line]:
+    """The way as a line with its stops and pipes, and what is to be said of each below it."""
+    tail = f"  {percent.rjust(5)} " if percent else " "
+    last = width - len(tail) - max(len(way.cache.name), len(way.cache.words))
+    middle = 1 + int((last - 1) * FIRST_SHARE)
+    above: list[Piece] = [Piece(" ")]
+    below: list[Piece] = [Piece(" ")]
+    for stop, pipe, start, end in (
+        (way.primary, way.fetch, 1, middle),
+        (way.between, way.commit, middle, last),
+    ):
+        filled, rest = fmt.bar(pipe.fraction, max(0, end - start - len(stop.name) - 2), glyphs)
+        above.extend((Piece(f"{stop.name} ", Tone.STRONG), Piece(filled), Piece(f"{rest} ", Tone.MUTED)))
+        column = max(len(stop.name), len(stop.words)) + 2
+        room = max(0, end - start - column - 1)
+        said = first_that_fits((*pipe.words, ""), room)
+        below.extend((Piece(stop.words.ljust(column), Tone.MUTED), Piece(said.ljust(room + 1))))
+    above.extend((Piece(way.cache.name, Tone.STRONG), Piece(tail.rjust(width - last - len(way.cache.name)))))
+    below.append(Piece(way.cache.words, Tone.MUTED))
+    return fit(tuple(above), width, glyphs), fit(tuple(below), width, glyphs)
 
 
 def _steps(run: Progress, width: int, glyphs: GlyphSet, tail: str = "") -> Line:
     end: Line = muted(f"  {tail} ") if tail else ()
     room = width - width_of(end)
-    full = _step_line(run.steps, glyphs, skip_done_names=False)
-    line = full if width_of(full) <= room else _step_line(run.steps, glyphs, skip_done_names=True)
+    untimed = tuple(replace(step, seconds=None) for step in run.steps)
+    lines = (
+        _step_line(run.steps, glyphs),
+        _short_step_line(run.steps, glyphs),
+        _short_step_line(untimed, glyphs),
+    )
+    line = next((one for one in lines if width_of(one) <= room), lines[-1])
     return (*fit(line, room, glyphs), *end)
 
 
-def _step_line(steps: tuple[Step, ...], glyphs: GlyphSet, *, skip_done_names: bool) -> Line:
+def _step_line(steps: tuple[Step, ...], glyphs: GlyphSet) -> Line:
+    """Each step with the time that it took: where the time goes."""
     pieces: list[Piece] = [Piece(" ")]
-    done = sum(step.role is Role.OK for step in steps)
-    if skip_done_names and done:
-        pieces.extend((Piece(glyphs.roles[Role.OK], Tone.OK), Piece(f" {done} done ")))
     for step in steps:
-        if skip_done_names and step.role is Role.OK:
-            continue
         tone = Tone.MUTED if step.role is Role.OFF else Tone.PLAIN
+        took = f"{fmt.took(step.seconds)} " if step.seconds is not None else ""
         pieces.extend((Piece(glyphs.roles[step.role], Tone(step.role.value)), Piece(f" {step.name} ", tone)))
+        pieces.append(Piece(took, Tone.MUTED))
     return tuple(pieces)
+
+
+def _short_step_line(steps: tuple[Step, ...], glyphs: GlyphSet) -> Line:
+    """The steps that are done are counted."""
+    done = [step for step in steps if step.role is Role.OK]
+    if not done:
+        return _step_line(steps, glyphs)
+    took = sum(step.seconds or 0.0 for step in done)
+    counted = Step(f"{len(done)} done", Role.OK, took or None)
+    return _step_line((counted, *(step for step in steps if step.role is not Role.OK)), glyphs)
 
 
 def _figures(run: Progress, width: int, glyphs: GlyphSet) -> Line:
     spark = fmt.spark(run.rates, 12, glyphs, failed=" ")
-    parts: list[tuple[str, str]] = [("rows/s", f"{spark} {run.rate.rjust(8)}"), ("bytes", run.bytes), ("ETA", run.eta)]
+    most = f" to {max(run.rates):,.0f}" if run.rates else ""
+    parts: list[tuple[str, str]] = [("rows/s", f"{spark}{most}"), ("ETA", run.eta), ("bytes", run.bytes)]
+    parts.extend(("", amount) for amount in run.amounts)
     pieces: list[Piece] = []
     for label, value in parts:
         part = (Piece(f" {label}  " if pieces else f" {label.ljust(LABELS)}", Tone.MUTED), Piece(value))

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from console.views.disabled import why_only_looking
 from console.views.frame import Frame
 from console.views.states import WRITING, is_held, states_of
 from console.views.top import heartbeat
 from storage_sync.values.outcome import CacheState
-from storage_sync.values.snapshot import PrimaryStatus, Run, RunSummary, StepState
+from storage_sync.values.snapshot import Phase, PrimaryStatus, Run, RunSummary, StepState
 from widgets import fmt
 from widgets.facts import Fact
 from widgets.glyphs import Role
 from widgets.line import Line, Piece, muted, plain, toned
-from widgets.sync_meter import Progress, Step, SyncMeter
+from widgets.sync_meter import Pipe, Progress, Step, Stop, SyncMeter, Way
 
 _PATHS = {"in_place": "in place", "sibling": "new file", "staged": "staged"}
 DIALOG_LINES = 6
 WIDE = 86
 """Cells from which the line of figures has room for the remaining time."""
+_LAST_STEPS = (Phase.GUARD, Phase.COMMIT, Phase.READ_BACK, Phase.WITNESS, Phase.HISTORY)
+"""What comes after the rows are there."""
+_DOING: Mapping[str, str] = {
+    Phase.LEASE: "waits for its turn",
+    Phase.COPY: "copies the cache",
+    Phase.HASH: "reads the copy",
+    Phase.MANIFEST: "asks what the primary has",
+    Phase.GUARD: "counts what would be removed",
+    Phase.COMMIT: "writes",
+    Phase.READ_BACK: "reads it back",
+    Phase.WITNESS: "notes the proof",
+    Phase.HISTORY: "notes the run",
+}
 _STEP_ROLES = {
     StepState.WAITING: Role.OFF,
     StepState.RUNNING: Role.RUNNING,
@@ -41,12 +56,11 @@ def _running(frame: Frame, run: Run) -> SyncMeter:
         title=frame.label(" · ").join(frame.clean(part) for part in parts),
         right=f"cancelling{frame.label('…')}" if asked else f"running {lasting}",
         progress=Progress(
-            fraction=run.done / run.total if run.total else None,
+            way=_way(frame, run),
             percent=fmt.percent(run.done, run.total) if run.total else "",
             amounts=_amounts(run),
-            steps=tuple(Step(frame.clean(name), _STEP_ROLES[state]) for name, state in run.steps),
+            steps=_steps(frame, run),
             rates=run.rates,
-            rate=fmt.UNKNOWN if run.rate is None else f"{run.rate:,.0f}",
             bytes=_bytes(run),
             eta=fmt.tenths(run.eta_s),
             kept=_kept(run),
@@ -54,6 +68,49 @@ def _running(frame: Frame, run: Run) -> SyncMeter:
             hint_short=_hint_short(run),
         ),
     )
+
+
+def _steps(frame: Frame, run: Run) -> tuple[Step, ...]:
+    """The running step takes time until now."""
+    seconds: dict[str, float] = dict(run.spent)
+    if run.step and run.step_since is not None:
+        seconds[run.step] = seconds.get(run.step, 0.0) + max(0.0, frame.now - run.step_since)
+    return tuple(Step(frame.clean(name), _STEP_ROLES[state], seconds.get(name)) for name, state in run.steps)
+
+
+def _way(frame: Frame, run: Run) -> Way:
+    states = dict(run.steps)
+    fetched = states.get(Phase.FETCH) is StepState.DONE
+    last = [state for name, state in run.steps if name in _LAST_STEPS]
+    generation = frame.snapshot.cache.generation
+    writes = run.kind in WRITING
+    return Way(
+        primary=Stop("primary", f"{run.total:,} rows" if run.total is not None else ""),
+        fetch=Pipe(1.0 if fetched else run.done / run.total if run.total else None, _fetch_words(frame, run, fetched)),
+        between=Stop("staged" if writes else "compared", fmt.plural(run.done, "row") if run.done else ""),
+        commit=Pipe(last.count(StepState.DONE) / len(last) if last else None, _commit_words(run, writes)),
+        cache=Stop("cache", f"g-{generation}" if generation is not None else "no file yet"),
+    )
+
+
+def _fetch_words(frame: Frame, run: Run, fetched: bool) -> tuple[str, ...]:
+    if fetched:
+        took = fmt.took(dict(run.spent).get(Phase.FETCH))
+        return (f"all fetched, in {took}", "all fetched")
+    if run.step != Phase.FETCH:
+        return (_DOING.get(run.step, frame.clean(run.step)),)
+    if run.rate is None:
+        return ("asks for rows",)
+    rows = f"{run.rate:,.0f} rows/s"
+    return (f"{rows}   {fmt.size(run.byte_rate)}/s", rows) if run.byte_rate else (rows,)
+
+
+def _commit_words(run: Run, writes: bool) -> tuple[str, ...]:
+    if run.step in _LAST_STEPS:
+        return (_DOING[run.step],)
+    if not writes:
+        return ("nothing is written",)
+    return (f"{fmt.plural(run.done, 'row')} to be written at once, at the end", f"{run.done:,} to be written", "waits")
 
 
 def _amounts(run: Run) -> tuple[str, ...]:
@@ -137,7 +194,7 @@ def _ended(frame: Frame, run_id: str, result: str) -> str:
 
 def _idle_facts(frame: Frame) -> tuple[Fact, ...]:
     snapshot = frame.snapshot
-    facts = [_why_idle(frame), _resume(frame), *_last(frame)]
+    facts = [_why_idle(frame), *_resume(frame), *_last(frame), *_where_time_went(frame)]
     if is_held(snapshot):
         note = "taking the lock from the application, or a swap under it, is never offered"
         facts.append(Fact("note", plain(note)))
@@ -187,13 +244,13 @@ def _why_idle(frame: Frame) -> Fact:
     return Fact("next", plain(f"{fmt.clock(at)}, in {frame.until(at)}"), extra=muted(reason))
 
 
-def _resume(frame: Frame) -> Fact:
+def _resume(frame: Frame) -> tuple[Fact, ...]:
     if CacheState.PARTIAL in states_of(frame.snapshot):
-        return Fact("resume", plain("an unfinished build was found; s goes on with it"))
+        return (Fact("resume", plain("an unfinished build was found; s goes on with it")),)
     run = frame.snapshot.run
     if run is not None and run.ended_at is not None and run.checkpoint_rows and run.exit_code not in {0, 7}:
-        return Fact("resume", plain(f"{run.checkpoint_rows:,} proved rows are staged; s goes on with them"))
-    return Fact("resume", muted("nothing pending"))
+        return (Fact("resume", plain(f"{run.checkpoint_rows:,} proved rows are staged; s goes on with them")),)
+    return ()
 
 
 def _last(frame: Frame) -> tuple[Fact, ...]:
@@ -201,6 +258,23 @@ def _last(frame: Frame) -> tuple[Fact, ...]:
         return ()
     last = frame.snapshot.history.last[0]
     return (Fact("last", plain(what_changed(last)), extra=muted(transfer(last))),)
+
+
+MOST_STEPS = 5
+LEAST_S = 0.001
+
+
+def _where_time_went(frame: Frame) -> tuple[Fact, ...]:
+    """Of the run that ended while this console looked: its longest steps, and how fast rows came."""
+    run = frame.snapshot.run
+    if run is None or run.ended_at is None:
+        return ()
+    longest = sorted(((took, name) for name, took in run.spent if took >= LEAST_S), reverse=True)[:MOST_STEPS]
+    if not longest:
+        return ()
+    said = "   ".join(f"{frame.clean(name)} {fmt.took(took)}" for took, name in longest)
+    rate = f"{fmt.plural(run.done, 'row')} at {run.rate:,.0f} rows/s" if run.done and run.rate else ""
+    return (Fact("time", plain(said), extra=muted(rate)),)
 
 
 def what_changed(run: RunSummary) -> str:

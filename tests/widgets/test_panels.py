@@ -16,7 +16,7 @@ from widgets.key_bar import spans as key_spans
 from widgets.line import muted, plain, text_of, width_of
 from widgets.plan_table import PlanStep, PlanTable
 from widgets.store_card import StoreCard
-from widgets.sync_meter import Progress, Step, SyncMeter
+from widgets.sync_meter import Pipe, Progress, Step, Stop, SyncMeter, Way
 from widgets.tab_row import Tab, Tabs
 from widgets.tab_row import paint as paint_tabs
 from widgets.tab_row import spans as tab_spans
@@ -117,22 +117,39 @@ def test_no_check_yet_is_said() -> None:
 
 
 def meter() -> SyncMeter:
-    steps = (Step("lease", Role.OK), Step("fetch", Role.RUNNING), Step("commit", Role.OFF))
+    steps = (Step("lease", Role.OK, 0.002), Step("fetch", Role.RUNNING, 3.1), Step("commit", Role.OFF))
+    fetch = Pipe(0.6, ("118 rows/s   12.0 KiB/s", "118 rows/s"))
+    commit = Pipe(0.0, ("362 rows to be written", "waits"))
+    way = Way(Stop("primary", "603 rows"), fetch, Stop("staged", "362 rows"), commit, Stop("cache", "g-7"))
     run = Progress(
-        0.6, "60 %", ("362 / 603 rows",), steps, (1.0, 2.0), "118", "2.1 MiB", "2.0 s", plain("kept"), plain("x stops")
+        way, "60 %", ("362 / 603 rows",), steps, (1.0, 2.0), "2.1 MiB", "2.0 s", plain("kept"), plain("x stops")
     )
     return SyncMeter("Sync", "running", run)
 
 
-def test_a_run_shows_bar_steps_figures_and_what_is_kept() -> None:
-    shown = texts(meter().lines(98, 4, LOOK))
-    assert "60 %" in shown[0]
-    assert "✓ lease ● fetch ○ commit" in shown[1]
-    assert "ETA" in shown[2]
-    assert "x stops" in shown[3]
+@pytest.mark.parametrize("look", [Look(UNICODE), Look(ASCII)])
+@pytest.mark.parametrize("width", [60, 78, 98, 218])
+def test_a_run_shows_its_way_its_steps_its_figures_and_what_is_kept(width: int, look: Look) -> None:
+    lines = meter().lines(width, 5, look)
+    shown = [text_of(line) for line in lines]
+    assert [width_of(line) for line in lines[:2]] == [width, width]
+    assert shown[0].split()[0] == "primary"
+    assert shown[0].rstrip().endswith("60 %")
+    assert "118 rows/s" in shown[1]
+    for name, words in (("staged", "362 rows"), ("cache", "g-7")):
+        assert shown[0].index(name) == shown[1].index(words), name
+    assert f"{look.glyphs.roles[Role.OK]} lease 2 ms" in shown[2]
+    assert "fetch 3.1 s" in shown[2]
+    assert "ETA" in shown[3]
+    assert "x stops" in shown[4]
 
 
-def test_a_low_panel_keeps_bar_and_steps() -> None:
+def test_what_goes_through_a_pipe_has_the_wording_that_fits() -> None:
+    assert "118 rows/s   12.0 KiB/s" in texts(meter().lines(98, 5, LOOK))[1]
+    assert "KiB/s" not in texts(meter().lines(60, 5, LOOK))[1]
+
+
+def test_a_low_panel_keeps_way_and_steps() -> None:
     shown = texts(meter().lines(78, 2, LOOK))
     assert len(shown) == 2
     assert shown[1].endswith("ETA 2.0 s")
@@ -199,9 +216,9 @@ def test_a_meter_counts_the_steps_whose_names_have_no_room() -> None:
 
 
 def test_the_figures_of_a_meter_begin_in_one_column() -> None:
-    shown = texts(meter().lines(98, 4, LOOK))
-    assert shown[2].index("rows/s") == 1
-    assert shown[2][1:10] == "rows/s   "
+    shown = texts(meter().lines(98, 5, LOOK))
+    assert shown[3][1:10] == "rows/s   "
+    assert shown[4].startswith(" kept")
 
 
 @pytest.mark.parametrize("look", [Look(UNICODE), Look(ASCII)])

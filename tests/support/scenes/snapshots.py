@@ -286,6 +286,9 @@ def _running() -> Scene:
         rate=118,
         rates=(30, 60, 96, 101, 118, 119, 118, 92, 117, 119, 96, 118),
         eta_s=2.0,
+        byte_rate=717_312,
+        spent=(("lease", 0.002), ("copy", 0.014), ("hash", 0.06), ("manifest", 0.058)),
+        step_since=NOW - 3.9,
         checkpoint_rows=300,
         checkpoint_at=NOW - 1,
     )
