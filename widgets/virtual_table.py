@@ -27,7 +27,9 @@ def _empty(_index: int, _width: int) -> Line:
 
 
 class VirtualTable(ScrollView, can_focus=True):
-    """`cursor`: whether a row can be chosen. `follow`: stay at the end while rows are appended (a log)."""
+    """`cursor`: whether a row can be chosen. `follow`: stay at the end while rows are appended (a log); where a row can
+    be chosen, that is the last one, and it is shown while the list has the focus.
+    """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"virtual-table--cursor"}
     DEFAULT_CSS = """
@@ -93,7 +95,7 @@ class VirtualTable(ScrollView, can_focus=True):
         self.rows = rows
         self.virtual_size = Size(0, max(rows, 1))
         if self.has_cursor:
-            self.cursor = min(self.cursor, max(0, rows - 1))
+            self.cursor = max(0, rows - 1 if self.following else min(self.cursor, rows - 1))
         self._follow_end()
         self.refresh()
 
@@ -112,7 +114,7 @@ class VirtualTable(ScrollView, can_focus=True):
             return self._strip((Piece(f" {self.empty}", Tone.MUTED),), width)
         if not 0 <= index < self.rows:
             return Strip.blank(width, self.rich_style)
-        chosen = self.has_cursor and index == self.cursor
+        chosen = self.has_cursor and index == self.cursor and (self.has_focus or not self.follow)
         line = self._draw(index, width)
         if chosen:
             mark = self.look.glyphs.cursor
@@ -162,7 +164,7 @@ class VirtualTable(ScrollView, can_focus=True):
 
     def _go(self, index: int) -> None:
         if self.has_cursor:
-            self.cursor = max(0, min(self.rows - 1, index))
+            self._choose(index)
             return
         end = max(0, self.rows - self.size.height)
         top = max(0, min(end, index))
@@ -170,10 +172,14 @@ class VirtualTable(ScrollView, can_focus=True):
         self.scroll_to(y=top, animate=False, force=True)
         self.post_message(self.Moved(self, top))
 
+    def _choose(self, index: int) -> None:
+        self.following = self.follow and index >= self.rows - 1
+        self.cursor = max(0, min(self.rows - 1, index))
+
     def on_click(self, event: Click) -> None:
         index = self.scroll_offset.y + event.y
         if self.has_cursor and 0 <= index < self.rows:
             again = index == self.cursor
-            self.cursor = index
+            self._choose(index)
             if again:
                 self.post_message(self.Chosen(self, index))

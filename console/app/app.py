@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from textual.binding import BindingType
 from textual.screen import Screen
 
-from console.app.attention import Attention, terminal_lives
+from console.app.attention import Attention, Window, terminal_lives
 from console.app.guiding import Guiding
 from console.app.palette import ConsoleCommands
 from console.app.textual_overrides import TextualApp
@@ -161,7 +161,7 @@ class Console(TextualApp):
         self._placeholder = Snapshot(0, self.clock.now(), CoreBeat(self.clock.monotonic()), profile=ui.profile)
         self._live: Frame | None = None
         self._frozen: Snapshot | None = None
-        self._attention = Attention(self.look.glyphs, self.title_terminal, self.bell)
+        self._attention = Attention(self.look.glyphs, Window(self.title_terminal, self.bell, self.notify_desktop))
         self._started_at = self.clock.monotonic()
         self._ticked_at: float | None = None
         self._drawn_at: float | None = None
@@ -193,7 +193,7 @@ class Console(TextualApp):
 
     def _screens_by_mode(self) -> Mapping[str, BaseScreen]:
         return {
-            OVERVIEW: OverviewScreen(self.look, self.journal),
+            OVERVIEW: OverviewScreen(self.look, self.journal, self.open_run),
             VALIDATION: ValidationScreen(self.look, self.desk),
             ORPHANS: OrphansScreen(self.look, self, self.open_plan),
             HISTORY: HistoryScreen(self.look, self.desk, self.replay, lambda run_id: self.open_plan(undo_of(run_id))),
@@ -250,7 +250,7 @@ class Console(TextualApp):
         self._ticked_at = self.clock.monotonic()
         snapshot = self.bridge.latest()
         self._live = self._frame(snapshot)
-        self._attention.tell(self._live.verdict, self.snapshot.profile, ring=self.ui.bell)
+        self._attention.tell(self._live.verdict, self.snapshot.profile, ring=self.ui.bell, notify=self.ui.notify)
         self._listen()
         self.paint()
         self.tidy(settled=self.running)
@@ -517,7 +517,18 @@ class Console(TextualApp):
         self.push_screen(HelpDialog(self.look, self.current_mode, notes, self.key_table, panel))
 
     def action_log(self) -> None:
-        self.push_screen(LogDialog(self.look, self.journal))
+        self.push_screen(LogDialog(self.look, self.journal), self.open_run)
+
+    def open_run(self, run_id: str | None) -> None:
+        """History, at this run."""
+        if run_id:
+            self.call_later(self._open_run, run_id)
+
+    async def _open_run(self, run_id: str) -> None:
+        await self.action_go(HISTORY)
+        screen = self._base_screen()
+        if isinstance(screen, HistoryScreen):
+            screen.seek(run_id)
 
     def replay(self, file: str) -> None:
         """Leave, and open the recording instead."""

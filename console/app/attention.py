@@ -1,38 +1,59 @@
-"""What an operator who looks elsewhere is told: the verdict in the window's title, and a bell when it got worse."""
+"""What an operator who looks elsewhere is told: the verdict in the title; a bell and a notice when it got worse."""
 
 from __future__ import annotations
 
 import sys
 import termios
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from console.views.verdict import Verdict
 from storage_sync.values import visible
 from widgets.glyphs import GlyphSet, Role
+from widgets.line import first_that_fits
 
 _RANKS = {Role.OK: 0, Role.UNKNOWN: 1, Role.ATTENTION: 2, Role.FAILED: 3}
 """How bad a verdict is; the others are no worse than none."""
+NOTICE_MOST = 160
+"""Characters of a notice's sentence, where it has a shorter wording."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What can be done to be noticed. `title`, `notice`: with a text that is clean."""
+
+    title: Callable[[str], None]
+    bell: Callable[[], None]
+    notice: Callable[[str], None]
 
 
 class Attention:
-    """`title`, `bell`: do it. The first verdict is no change, so it rings nothing."""
+    """The first verdict is no change: nothing rings."""
 
-    def __init__(self, glyphs: GlyphSet, title: Callable[[str], None], bell: Callable[[], None]) -> None:
+    def __init__(self, glyphs: GlyphSet, window: Window) -> None:
         self._glyphs = glyphs
-        self._title = title
-        self._bell = bell
+        self._window = window
         self._told: tuple[str, Role] | None = None
 
-    def tell(self, verdict: Verdict, profile: str, *, ring: bool) -> None:
-        """At every tick; only a change is told."""
+    def tell(self, verdict: Verdict, profile: str, *, ring: bool, notify: bool) -> None:
+        """At every tick; only a change is told. `ring`, `notify`: what is wanted when it is for the worse."""
         now = (verdict.word, verdict.role)
         if now == self._told:
             return
         before, self._told = self._told, now
-        shown = f"{self._glyphs.roles[verdict.role]} {verdict.word} {self._glyphs.plain('·')} {profile or 'default'}"
-        self._title(visible.clean(shown, ascii_only=self._glyphs.is_ascii))
-        if ring and before is not None and _RANKS.get(verdict.role, 0) > _RANKS.get(before[1], 0):
-            self._bell()
+        name = f"{self._glyphs.plain('·')} {profile or 'default'}"
+        self._window.title(self._clean(f"{self._glyphs.roles[verdict.role]} {verdict.word} {name}"))
+        if before is None or _RANKS.get(verdict.role, 0) <= _RANKS.get(before[1], 0):
+            return
+        if ring:
+            self._window.bell()
+        if notify:
+            # a text that begins with a digit is a command to some terminals
+            said = first_that_fits(verdict.sentence, NOTICE_MOST)
+            self._window.notice(self._clean(f"Storage Sync {name}: {verdict.word}. {said}"))
+
+    def _clean(self, text: str) -> str:
+        return visible.clean(text, ascii_only=self._glyphs.is_ascii)
 
 
 def terminal_lives() -> bool:

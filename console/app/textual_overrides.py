@@ -121,8 +121,15 @@ class TextualApp(App[int]):
 
     def title_terminal(self, title: str) -> None:
         """The title of the terminal's window; nothing where there is none. `title` is clean."""
+        self._command_terminal("0", title)
+
+    def notify_desktop(self, text: str) -> None:
+        """A notification by the terminal (OSC 9), where it knows them. `text` is clean and begins with no digit."""
+        self._command_terminal("9", text)
+
+    def _command_terminal(self, number: str, text: str) -> None:
         if self._owns_process and self._driver is not None and not self.is_headless:
-            self._driver.write(f"\x1b]0;{title}\x07")
+            self._driver.write(f"\x1b]{number};{text}\x07")
 
     def panic(self, *renderables: RenderableType) -> None:
         """Textual would print them and end as if nothing had happened."""

@@ -15,7 +15,7 @@ from textual.widgets import Input
 
 from console.dialogs.dialog import Dialog
 from console.views.entry import Entry
-from console.views.log_buffer import HEAD, LEVEL_WORDS, LEVELS, Journal, draw
+from console.views.log_buffer import HEAD, LEVEL_WORDS, LEVELS, NO_RUN, Journal, draw
 from storage_sync.values.events import LogLine
 from storage_sync.values.visible import LONGEST
 from widgets.glyphs import Look
@@ -23,7 +23,9 @@ from widgets.line import Line, Piece
 from widgets.virtual_table import VirtualTable
 
 
-class LogDialog(Dialog[None]):
+class LogDialog(Dialog[str]):
+    """Ends with the id of the run whose line was chosen."""
+
     AUTO_FOCUS = "#all-lines"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,L", "close", "Close", show=False),
@@ -38,12 +40,14 @@ class LogDialog(Dialog[None]):
         self._level = LEVELS[0]
         self._text = ""
         self._shown: object = None
+        self._lines: list[LogLine] = []
+        """The line of each row."""
         self.box = Entry(placeholder="words that a line has", id="log-filter", compact=True)
         self.frame = Vertical(classes="dialog tall")
-        self.table = VirtualTable(look, id="all-lines", cursor=False, follow=True, empty="nothing was logged yet")
+        self.table = VirtualTable(look, id="all-lines", follow=True, empty="nothing was logged yet")
 
     def compose(self) -> ComposeResult:
-        self.frame.border_subtitle = "/ filter   l level   g G first, last   esc close"
+        self.frame.border_subtitle = "/ filter   l level   enter its run   g G first, last   esc close"
         self.box.display = False
         with self.frame:
             yield self.box
@@ -63,6 +67,8 @@ class LogDialog(Dialog[None]):
         lines = [line for line in self._journal.lines(self._level) if self._fits(line)]
         room = width - HEAD if width > HEAD else LONGEST
         rows = [(line, place, part) for line in lines for place, part in enumerate(_parts(line.text, room))]
+
+        self._lines = [line for line, _, _ in rows]
 
         def row(index: int, _width: int) -> Line:
             line, place, part = rows[index]
@@ -85,6 +91,13 @@ class LogDialog(Dialog[None]):
 
     def on_input_submitted(self, _event: Input.Submitted) -> None:
         self.table.focus()
+
+    def on_virtual_table_chosen(self, event: VirtualTable.Chosen) -> None:
+        line = self._lines[event.index] if event.index < len(self._lines) else None
+        if line is None or not line.run_id:
+            self.notify(NO_RUN, markup=False)
+        else:
+            self.dismiss(line.run_id)
 
     def action_filter(self) -> None:
         """Show the box; what is typed next belongs into it."""

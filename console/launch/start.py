@@ -27,6 +27,7 @@ def ui_settings(settings: Settings) -> UiSettings:
         refresh_s=ui.refresh,
         glyphs=ui.glyphs,
         bell=ui.bell,
+        notify=ui.notify,
         profile=settings.profile,
         keymap=dict(ui.keymap),
     )

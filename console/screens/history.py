@@ -77,6 +77,8 @@ class HistoryScreen(RowsScreen):
         self._waiting: int | None = None
         self._found: RunDetail | None = None
         self._wanted: str = ""
+        self._sought = ""
+        """The run that is to be chosen as soon as the list has it."""
         self._detail_asked: int | None = None
         self._charted: tuple[object, tuple[ChartStack, ChartStack]] = (None, (ChartStack(()), ChartStack(())))
 
@@ -114,6 +116,7 @@ class HistoryScreen(RowsScreen):
             lambda past: words.row(frame, past),
             empty=empty,
         )
+        self._find_sought()
         self.left.value, self.right.value = self._charts()
         past = self._list.at(self.table.cursor)
         self._want_detail(past)
@@ -126,6 +129,24 @@ class HistoryScreen(RowsScreen):
             newest_first = sorted(self._list.shown, key=lambda past: -past.summary.started_at)
             self._charted = (key, words.charts(newest_first, self._runs))
         return self._charted[1]
+
+    def seek(self, run_id: str) -> None:
+        """Choose this run, without a filter; at once, or when all runs are known."""
+        self._sought = run_id
+        self.clear_filter()
+        self.redraw()
+
+    def _find_sought(self) -> None:
+        if not self._sought:
+            return
+        place = next((at for at, past in enumerate(self._list.shown) if past.summary.id == self._sought), None)
+        if place is not None:
+            self._sought = ""
+            self.table.cursor = place
+            self.table.focus()
+        elif self._waiting is None:
+            self.tell(f"no run {self._sought} is remembered; a look at the cache is not")
+            self._sought = ""
 
     # questions
 

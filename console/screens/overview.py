@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -17,7 +17,7 @@ from console.views.checks import check_list
 from console.views.frame import Frame
 from console.views.freshness import freshness
 from console.views.graphs import changes, durations, latency, proof_age, rows_read
-from console.views.log_buffer import LEVEL_WORDS, LEVELS, Journal, draw
+from console.views.log_buffer import LEVEL_WORDS, LEVELS, NO_RUN, Journal, draw
 from console.views.recent import recent_runs
 from console.views.run import sync_meter
 from console.views.stores import cache_card, primary_card
@@ -35,8 +35,10 @@ class OverviewScreen(BaseScreen):
     name_id = OVERVIEW
     BINDINGS: ClassVar[list[BindingType]] = bindings(OVERVIEW)
 
-    def __init__(self, look: Look, journal: Journal) -> None:
+    def __init__(self, look: Look, journal: Journal, open_run: Callable[[str], None]) -> None:
+        """`open_run`: shows the run of this id."""
         super().__init__(look)
+        self._open_run = open_run
         self._journal = journal
         self._level = LEVELS[0]
         self._dropped = 0
@@ -63,7 +65,7 @@ class OverviewScreen(BaseScreen):
         self.truth = Horizontal(id="truth")
         self._troubles = Troubles()
         self.log_title = Panel(look, id="activity-title", focusable=False)
-        self.log_table = VirtualTable(look, id="log", cursor=False, follow=True, empty="nothing has happened yet")
+        self.log_table = VirtualTable(look, id="log", follow=True, empty="nothing has happened yet")
 
     def compose_body(self) -> ComposeResult:
         with self.stores:
@@ -145,6 +147,15 @@ class OverviewScreen(BaseScreen):
 
     def on_virtual_table_moved(self, _event: VirtualTable.Moved) -> None:
         self._show_log()
+
+    def on_virtual_table_chosen(self, event: VirtualTable.Chosen) -> None:
+        """From a line to its run."""
+        lines = self._journal.lines(self._level)
+        line = lines[event.index] if event.index < len(lines) else None
+        if line is None or not line.run_id:
+            self.notify(NO_RUN, markup=False)
+        else:
+            self._open_run(line.run_id)
 
     def action_level(self) -> None:
         """The next level of Activity."""

@@ -11,6 +11,7 @@ from widgets.line import Line, Piece, cell
 LINES_KEPT = 10_000
 LEVELS = ("info", "warn", "fail")
 LEVEL_WORDS = {"info": "all lines", "warn": "warnings and failures", "fail": "failures only"}
+NO_RUN = "this line belongs to no run"
 HEAD = 25
 """Cells before the text of a line: time, level, area."""
 _TONES = {"info": Tone.MUTED, "warn": Tone.ATTENTION, "fail": Tone.FAILED}

@@ -21,6 +21,7 @@ class UiSettings:
     refresh_s: float = 0.5
     glyphs: str = "auto"
     bell: bool = False
+    notify: bool = False
     profile: str = ""
     keymap: Mapping[str, str] = field(default_factory=dict)
 
@@ -34,14 +35,17 @@ class Clock:
 
 
 def ui_in_effect(ui: UiSettings, config: ConfigView) -> UiSettings:
-    """The same after the configuration was read again: theme, interval and bell; the rest needs a restart."""
+    """The same after the configuration was read again; glyphs and keys need a restart."""
     values = {setting.key: setting.value for setting in config.settings}
     try:
         refresh_s = float(values.get("ui.refresh", ""))
     except ValueError:
         refresh_s = ui.refresh_s
-    bell = values.get("ui.bell", f"{ui.bell}").lower() == "true"
-    return replace(ui, theme=known_theme(values.get("ui.theme", ui.theme)), refresh_s=refresh_s, bell=bell)
+    bell, notify = (
+        values.get(f"ui.{name}", f"{was}").lower() == "true" for name, was in (("bell", ui.bell), ("notify", ui.notify))
+    )
+    theme = known_theme(values.get("ui.theme", ui.theme))
+    return replace(ui, theme=theme, refresh_s=refresh_s, bell=bell, notify=notify)
 
 
 def known_theme(name: str) -> str:

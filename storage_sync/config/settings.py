@@ -48,6 +48,9 @@ class Ui(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="Signs beside each state; auto is ascii without a UTF-8 terminal.", extra=_NOW),
     ] = "auto"
     bell: Annotated[bool, Meta(description="Ring the terminal's bell when the verdict gets worse.", extra=_NOW)] = False
+    notify: Annotated[
+        bool, Meta(description="Show a notification of the desktop when the verdict gets worse (OSC 9).", extra=_NOW)
+    ] = False
     keymap: Annotated[
         dict[str, str], Meta(description="Other keys for the console's actions, by the action's id.", extra=_RESTART)
     ] = msgspec.field(default_factory=dict)

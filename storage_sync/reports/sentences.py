@@ -238,6 +238,23 @@ def line(outcome: Outcome, *, planned: bool = False) -> str:
     return "; ".join(parts)
 
 
+def summary(outcome: Outcome, *, planned: bool = False) -> str:
+    """The line about the end of a run in a log: that, and what it cost."""
+    told = line(outcome, planned=planned)
+    repaired = "; repaired: " + ", ".join(rungs(outcome)) if rungs(outcome) else ""
+    transfer = outcome.transfer
+    sent = f"{plural(transfer.requests, 'request')}, {plural(transfer.bytes_received, 'byte')}"
+    return f"{told}{repaired}; exit {outcome.exit_code}, {outcome.seconds.total:.2f} s, {sent}"
+
+
+def rungs(outcome: Outcome) -> tuple[str, ...]:
+    """Rungs of the repair ladder that were climbed to a good end."""
+    ladder = outcome.extra.get("ladder")
+    if outcome.error is not None or not isinstance(ladder, list):
+        return ()
+    return tuple(str(step["rung"]) for step in ladder if step["rung"] != "none")
+
+
 def _unchanged(outcome: Outcome) -> str:
     """Why a run wrote no row."""
     if _waits_for_holder(outcome):

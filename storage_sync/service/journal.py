@@ -49,7 +49,7 @@ class Journal:
             unmetered=_but_polls(outcome.transfer.unmetered),
             costs=cost_of(outcome),
         )
-        for rung in rungs(outcome):
+        for rung in sentences.rungs(outcome):
             self._history.count("repairs", rung)
         if outcome.rolled_back:
             self._history.count("rollbacks")
@@ -152,14 +152,6 @@ def cost_of(outcome: Outcome) -> RunCost | None:
     most = round(PROOF_ROWS * sum(count.expected or 0 for count in outcome.counts.values()))
     counted = outcome.transfer.read(Purpose.PROOF)
     return RunCost(proof=most if counted is None else min(counted, most))
-
-
-def rungs(outcome: Outcome) -> tuple[str, ...]:
-    """Rungs of the repair ladder that were climbed to a good end."""
-    ladder = outcome.extra.get("ladder")
-    if outcome.error is not None or not isinstance(ladder, list):
-        return ()
-    return tuple(str(step["rung"]) for step in ladder if step["rung"] != "none")
 
 
 def phases(outcome: Outcome) -> tuple[tuple[str, float], ...]:

@@ -83,6 +83,6 @@ class Board:
         if self.snapshot.verdict is Word.IN_SYNC:
             self.judge(Word.UNKNOWN, why)
 
-    def log(self, level: str, area: str, text: str) -> None:
-        """A line of the activity log; `level` is info, warn or fail."""
-        self.event(LogLine(self._clock(), level, area, text))
+    def log(self, level: str, area: str, text: str, run_id: str = "") -> None:
+        """A line of the activity log; `level` is info, warn or fail. `run_id`: of the run that it belongs to."""
+        self.event(LogLine(self._clock(), level, area, text, run_id))

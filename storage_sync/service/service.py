@@ -128,6 +128,8 @@ class SyncService:
         self._counted = Transfer()
         """What had come from the primary at the last ping."""
         self._samples = Samples()
+        self._warnings: frozenset[str] = frozenset()
+        """Of the last run: what it warned of and still does is no news."""
 
     # ------------------------------------------------------------------------------------------ the face
 
@@ -502,7 +504,7 @@ class SyncService:
             if not started:
                 started.append(run.id)
                 self._board.event(RunStarted(run.id, run.kind, run.trigger))
-                self._board.log("info", command, f"{run.id} {title} started ({run.trigger})")
+                self._board.log("info", command, f"{run.id} {title} started ({run.trigger})", run.id)
             for note in run.notes[len(noted) :]:
                 noted.append(note)
                 self._board.log("info", "core", note)
@@ -569,16 +571,13 @@ class SyncService:
                 self._board.judge(Word.STALE, "the primary has changed since the waiting rows were fetched")
         if not job.plans and (kind.judges or kind.writes):
             self._look_again_if_it_changed(outcome.proof.identity if outcome.proof is not None else found)
-        locked = outcome.error is not None and outcome.error.code == CacheLocked.code
-        if locked:
+        if outcome.error is not None and outcome.error.code == CacheLocked.code:
             # who holds it is seen now, and so when that ends
             self._pulse.lock_refused()
         if kind.judges and not job.plans and not _says_nothing(job, outcome):
             self._found = start_facts(outcome, None)
         self._board.event(RunEnded(outcome.run_id, outcome))
-        failed = outcome.error is not None and not locked
-        level = "fail" if failed else "warn" if outcome.warnings else "info"
-        self._board.log(level, kind.command, sentences.line(outcome, planned=job.plans))
+        self._log_end(job, outcome)
         if job.command_id is not None:
             self._answer(job, job.command_id, outcome)
 
@@ -589,6 +588,15 @@ class SyncService:
         if job.operation.judges and not job.plans and outcome.followed is None:
             read = "renewed" not in outcome.extra and sum(outcome.transfer.rows_read.values()) > 0
             self._agenda.note(read_rows=read)
+
+    def _log_end(self, job: Job, outcome: Outcome) -> None:
+        area, locked = job.operation.command, outcome.error is not None and outcome.error.code == CacheLocked.code
+        level = "fail" if outcome.error is not None and not locked else "info"
+        self._board.log(level, area, sentences.summary(outcome, planned=job.plans), outcome.run_id)
+        for warning in outcome.warnings:
+            if warning not in self._warnings:
+                self._board.log("warn", area, warning, outcome.run_id)
+        self._warnings = frozenset(outcome.warnings)
 
     def _unfollowed_gap(self, outcome: Outcome) -> float | None:
         """How soon what could not be followed is proven; None where nothing was left so."""

@@ -14,6 +14,8 @@ class LogLine:
     """info, warn or fail."""
     area: str
     text: str
+    run_id: str = ""
+    """The run that it belongs to; '' for none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from storage_sync.reports.sentences import line, plural
-from storage_sync.service.journal import rungs
+from storage_sync.reports.sentences import summary
 from storage_sync.values.events import Event, LogLine, RunEnded
 from storage_sync.values.outcome import Outcome
 from storage_sync.watch.alert_state import Change
@@ -16,8 +15,6 @@ REPEAT_FIRST_S = 30.0
 REPEAT_MOST_S = 300.0
 KEYS_KEPT = 256
 _LEVELS = {"info": logging.INFO, "warn": logging.WARNING, "fail": logging.ERROR}
-_RUNS = frozenset({"sync", "verify", "plan", "orphans"})
-"""Areas whose lines repeat what the end of the run says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +72,10 @@ class Voice:
         if isinstance(event, RunEnded):
             yield from self._run(event.outcome, now)
         elif isinstance(event, LogLine):
-            told_otherwise = event.area in _RUNS or (event.area == "primary" and event.level == "fail")
+            # the end of a run says all of it
+            told_otherwise = event.run_id or (event.area == "primary" and event.level == "fail")
             if told_otherwise:
-                yield Said(logging.DEBUG, event.area, event.text)
+                yield Said(logging.DEBUG, event.area, event.text, event.run_id)
             else:
                 yield from self._limited(Said(_LEVELS.get(event.level, logging.INFO), event.area, event.text), now)
 
@@ -118,12 +116,3 @@ class Voice:
             return
         more = f" ({unsaid} more like this)" if unsaid else ""
         yield Said(said.level, said.area, said.text + more, said.run_id)
-
-
-def summary(outcome: Outcome) -> str:
-    """The one line about a run that ended."""
-    told = line(outcome)
-    repaired = "; repaired: " + ", ".join(rungs(outcome)) if rungs(outcome) else ""
-    transfer = outcome.transfer
-    sent = f"{plural(transfer.requests, 'request')}, {plural(transfer.bytes_received, 'byte')}"
-    return f"{told}{repaired}; exit {outcome.exit_code}, {outcome.seconds.total:.2f} s, {sent}"

@@ -31,7 +31,6 @@ from storage_sync.values.outcome import (
 )
 from storage_sync.values.snapshot import Run
 from storage_sync.watch.alert_state import Condition, after_run
-from storage_sync.watch.watch_log import summary
 from widgets.glyphs import Look, Role
 from widgets.line import text_of
 
@@ -114,7 +113,7 @@ PLACES: dict[str, Callable[[Outcome], str]] = {
     "command line": printed,
     "quiet": lambda outcome: notes(outcome, quiet=True),
     "monitoring": monitored,
-    "log": summary,
+    "log": sentences.summary,
     "activity": lambda outcome: sentences.line(outcome, planned=outcome.proposal is not None),
     "notice": lambda outcome: after_run(Condition(), outcome, NOW).message,
     "result": on_screen,
@@ -214,7 +213,7 @@ def test_the_next_step_is_one_that_helps() -> None:
 
 def test_requests_and_bytes_of_the_log_have_their_plural() -> None:
     one = Outcome("sync", Word.IN_SYNC, 0, proof=proof(), transfer=Transfer(1, 1))
-    assert summary(one).endswith("1 request, 1 byte")
+    assert sentences.summary(one).endswith("1 request, 1 byte")
 
 
 def test_a_run_that_waits_for_a_holder_says_that_it_wrote_nothing_and_what_waits() -> None:

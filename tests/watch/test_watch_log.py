@@ -66,7 +66,7 @@ def test_a_warning_of_the_runs_is_said_when_it_appears() -> None:
 
 def test_lines_that_the_condition_tells_are_for_debugging() -> None:
     voice = Voice()
-    lines = [LogLine(0.0, "fail", "primary", "refused"), LogLine(0.0, "info", "sync", "s-1 started (retry)")]
+    lines = [LogLine(0.0, "fail", "primary", "refused"), LogLine(0.0, "info", "repair", "s-1 started (retry)", "s-1")]
     assert [said.level for line in lines for said in voice.hear(line, 0.0)] == [logging.DEBUG, logging.DEBUG]
     assert list(voice.hear(LogLine(0.0, "warn", "core", "odd"), 0.0)) == [Said(logging.WARNING, "core", "odd")]
 

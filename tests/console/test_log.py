@@ -1,0 +1,112 @@
+"""From a line of the log to its run."""
+
+from __future__ import annotations
+
+import pytest
+from textual.pilot import Pilot
+
+from console.app.app import Console
+from console.dialogs.log import LogDialog
+from console.screens.history import HistoryScreen
+from storage_sync.service.commands import ListRuns
+from storage_sync.values.answers import PastRun, Runs
+from storage_sync.values.events import Answer, LogLine
+from tests.console.app import console, live, screen_text, settle
+from tests.support.scenes import snapshots
+from tests.support.scripted_bridge import ScriptedBridge
+from widgets.virtual_table import VirtualTable
+
+OLD = "s-4118"
+
+
+async def _answer_runs(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:
+    await settle(app, pilot)
+    for one in bridge.asked:
+        if one.kind is ListRuns:
+            bridge.post(Answer(one.id, Runs(tuple(PastRun(run) for run in app.snapshot.history.last))))
+    await settle(app, pilot)
+
+
+async def _heard(app: Console, bridge: ScriptedBridge, pilot: Pilot[int], *lines: LogLine) -> None:
+    """The lines are in the log and drawn, whatever the interval of the pictures is."""
+    for line in lines:
+        bridge.post(line)
+    await settle(app, pilot)
+    app.paint(panels=True)
+    await pilot.pause()
+
+
+def _line(text: str, run_id: str = "") -> LogLine:
+    return LogLine(snapshots.NOW, "info", "sync", text, run_id)
+
+
+@pytest.mark.parametrize("keys", [("enter",), ("L", "enter"), ("4", "1", "enter")])
+async def test_enter_on_a_line_opens_its_run(keys: tuple[str, ...]) -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await _heard(app, bridge, pilot, _line("in sync; +9 ~1 -9", OLD))
+        for key in keys:
+            await pilot.press(key)
+            await settle(app, pilot)
+        await _answer_runs(app, bridge, pilot)
+        assert isinstance(app.screen, HistoryScreen)
+        assert app.screen.copied() == OLD
+        assert app.focused is app.screen.table
+
+
+async def test_a_filter_does_not_hide_the_run() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        bridge.post(_line("in sync", OLD))
+        await pilot.press("4")
+        await _answer_runs(app, bridge, pilot)
+        await pilot.press("slash", *"interrupted", "enter", "1")
+        await settle(app, pilot)
+        await pilot.press("enter")
+        await settle(app, pilot)
+        assert isinstance(app.screen, HistoryScreen)
+        assert app.screen.copied() == OLD
+
+
+async def test_a_line_of_no_run_says_so_and_stays() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        bridge.post(_line("access is now ro"))
+        await pilot.press("L")
+        await settle(app, pilot)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, LogDialog)
+        assert [note.message for note in app._notifications] == ["this line belongs to no run"]
+
+
+async def test_a_run_that_is_not_remembered_is_said_to_be_gone() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        await _heard(app, bridge, pilot, _line("compared", "s-0"))
+        await pilot.press("enter")
+        await _answer_runs(app, bridge, pilot)
+        assert ["no run s-0 is remembered" in note.message for note in app._notifications] == [True]
+
+
+async def test_the_log_follows_until_a_line_is_chosen_and_again_from_the_last() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        log = app.screen.query_one("#log", VirtualTable)
+        await pilot.press("k")
+        chosen = log.cursor
+        await _heard(app, bridge, pilot, _line("one more"))
+        assert (log.cursor, log.following) == (chosen, False)
+        assert "held, G follows" in screen_text(app)
+        await pilot.press("G")
+        await _heard(app, bridge, pilot, _line("and one more"))
+        assert (log.cursor, log.following) == (log.rows - 1, True)
+
+
+async def test_a_log_without_the_focus_marks_no_line() -> None:
+    app, _ = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        assert app.look.glyphs.cursor in screen_text(app)
+        await pilot.press("tab")
+        await settle(app, pilot)
+        assert app.look.glyphs.cursor not in screen_text(app)
