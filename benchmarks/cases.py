@@ -14,10 +14,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import console, floors, starts
+from benchmarks.days import part_of_a_day
 from benchmarks.recorder import Recorder, fetch
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import generate
@@ -25,6 +27,9 @@ from tests.support import hrana
 from tests.support.command import Tool, fingerprint
 from tests.support.sqld import Sqld
 from tests.support.terminal import Terminal
+
+if TYPE_CHECKING:
+    from benchmarks.cost import Costs, Counted
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REPEATS = 3
@@ -325,34 +330,66 @@ def cost(bench: Bench, sizes: list[int]) -> None:
     """What watching costs the primary, at several sizes of it and one window."""
     from benchmarks import cost as measured
 
-    # a window holds all patterns, so that there are as many at each size
-    stores = {size: bench.primary(size, measured.PATTERNS) for size in sizes}
-    found = [asyncio.run(measured.measured(stores[size], bench.fresh(f"cost-{size}"), size)) for size in sizes]
-    settings = Settings()
-    polls = measured.DAY_S / settings.poll_s
-    for one in found:
-        case = f"cost, {one.episodes:,} episodes"
-        bench.add(Figure(case, "poll that must read", one.poll, "rows", limit=30))
-        bench.add(Figure(case, "poll by the index", one.poll_quiet / measured.POLLS, "rows", limit=1))
-        bench.add(Figure(case, "poll, server time", one.poll_server_s * 1000, "ms", limit=2))
-        note = f"{one.expected:,} expected rows; {one.proof_wall_s:.2f} s"
-        bench.add(Figure(case, "proof", one.proof, "rows", one.expected, 4.5, note))
-        bench.add(Figure(case, "proof, server time", one.proof_server_s * 1000, "ms"))
-        bench.add(Figure(case, "proof that finds differences", one.changed, "rows", one.expected))
-        bench.add(Figure(case, "audit", one.audit, "rows", one.expected))
-        bench.add(Figure(case, "renewal", one.renewal, "rows", limit=1))
-        bench.add(Figure(case, "renewal, requests", one.renewal_requests, "", limit=1))
-        bench.add(Figure(case, "renewal, bytes", one.renewal_bytes, "B", limit=1024))
-        runs = measured.runs_a_day(settings)
-        with_index = polls * one.poll_quiet / measured.POLLS + runs * one.renewal
-        bench.add(Figure(case, "idle day with an index", with_index / 1e6, "M", limit=0.1, note="the audit apart"))
-        bench.add(Figure(case, "idle day without", (polls * one.poll + runs * one.proof) / 1e6, "M", limit=2.1))
-        busy = measured.runs_a_day(settings, writes_every_s=4.0)
-        bench.add(Figure(case, "busy day", (polls * one.poll + busy * one.changed) / 1e6, "M", limit=5))
+    found = []
+    for size in sizes:
+        # a window holds all patterns, so that there are as many at each size
+        counted = measured.Counted(bench.primary(size, measured.PATTERNS))
+        with counted.server:
+            one = asyncio.run(measured.measured(counted, bench.fresh(f"cost-{size}"), size))
+            found.append(one)
+            _questions(bench, one)
+            if size in (min(sizes), max(sizes)):
+                _days(bench, counted, one)
     each = [one.proof / one.expected for one in found]
     bench.add(Figure("cost", "proof, largest of smallest", max(each) / min(each), "", limit=1.05))
     walls = [one.proof_wall_s for one in found]
     bench.add(Figure("cost", "proof, slowest of fastest", max(walls) / min(walls), "", limit=1.5))
+
+
+def _questions(bench: Bench, one: Costs) -> None:
+    case, followed = f"cost, {one.episodes:,} episodes", one.followed
+    bench.add(Figure(case, "poll by the index", one.poll_quiet, "rows", limit=1, note="the statement SELECT 1"))
+    bench.add(Figure(case, "poll without an index", one.poll, "rows", limit=30))
+    bench.add(Figure(case, "poll, server time", one.poll_server_s * 1000, "ms", limit=2))
+    bench.add(Figure(case, "1,000 watchers, by the index", one.poll_cpu_quiet_s * 200, "core", limit=0.4))
+    bench.add(Figure(case, "1,000 watchers, without", one.poll_cpu_s * 200, "core", limit=0.4))
+    note = f"{followed.wall_s:.2f} s, of it {followed.local_s:.2f} s not on the server"
+    bench.add(Figure(case, "follow with its poll", followed.rows, "rows", limit=400, note=note))
+    bench.add(Figure(case, "follow, bytes received", followed.bytes, "B", limit=100_000))
+    bench.add(Figure(case, "follow, lock held", followed.lock_s * 1000, "ms", limit=50))
+    bench.add(Figure(case, "sync --follow, new process", followed.new_process_rows, "rows", limit=600))
+    if followed.syncs is not None:
+        bench.add(Figure(case, "sync --follow, fdatasync", followed.syncs, "", limit=6))
+    note = f"{one.expected:,} expected rows; {one.proof_wall_s:.2f} s"
+    bench.add(Figure(case, "proof", one.proof, "rows", one.expected, 4.5, note))
+    bench.add(Figure(case, "proof, server time", one.proof_server_s * 1000, "ms"))
+    bench.add(Figure(case, "proof that finds differences", one.changed, "rows", one.expected))
+    bench.add(Figure(case, "audit", one.audit, "rows", one.expected))
+    bench.add(Figure(case, "renewal", one.renewal, "rows", limit=1, note="the statement SELECT 1"))
+    bench.add(Figure(case, "renewal, requests", one.renewal_requests, "", limit=1))
+    bench.add(Figure(case, "renewal, bytes", one.renewal_bytes, "B", limit=1024))
+
+
+IDLE_S = 1_800.0
+BUSY_S = 900.0
+
+
+def _days(bench: Bench, counted: Counted, one: Costs) -> None:
+    """Parts of days of the real core under a virtual clock, scaled to a day."""
+    case = f"cost, {one.episodes:,} episodes"
+    part = partial(part_of_a_day, counted.server.url, window=1_000, rows=counted.rows)
+    idle = part(folder=bench.fresh("day"), lasts_s=IDLE_S)
+    note = f"{IDLE_S:,.0f} s scaled, the audit apart"
+    bench.add(Figure(case, "idle day with an index", idle.a_day / 1e6, "M", limit=0.1, note=note))
+    idle = part(folder=bench.fresh("day"), lasts_s=IDLE_S, index=False)
+    note = f"{note}; {idle.proofs} proofs"
+    bench.add(Figure(case, "idle day without", idle.a_day / 1e6, "M", limit=2.1, note=note))
+    busy = part(folder=bench.fresh("day"), lasts_s=BUSY_S, busy=True)
+    note = f"{BUSY_S:,.0f} s scaled; {busy.follows} follow runs, {busy.proofs} proofs"
+    bench.add(Figure(case, "busy day", busy.a_day / 1e6, "M", limit=5, note=note))
+    late = max(busy.delays)
+    note = f"median {statistics.median(busy.delays):.1f} s over {len(busy.delays)} changes"
+    bench.add(Figure(case, "busy day, commit to cache", late, "s", limit=Settings().poll_s + 1, note=note))
 
 
 def run_all(bench: Bench, *, largest: int) -> None:

@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
 import statistics
+import subprocess
+import sys
 import time
 import urllib.request
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.days import without_index
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.primary import statements
 from storage_sync.primary.manifest import imprint
 from storage_sync.primary.schema import Projection
 from storage_sync.primary.source import connect
-from storage_sync.reports.costs import busy_gap_s
 from storage_sync.service.operations import Sync, Verify
 from storage_sync.service.performing import perform, quiet
-from storage_sync.service.schedule import Past, Timing, after_run, next_run
 from storage_sync.sync.cancel import Cancel
 from storage_sync.sync.session import Session
 from storage_sync.values.options import USUAL, Options
 from storage_sync.values.outcome import Outcome, Word
 from tests.support import hrana
 from tests.support.sqld import Sqld, free_port
+from tests.sync.test_follow import rewritten
 
 WINDOW = 1_000
 PATTERNS = 100
-DAY_S = 86_400.0
 CHANGED = 10
 POLLS = 20
+WATCHED_POLLS = 1_000
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,10 @@ class Costs:
 
     episodes: int
     poll: int
-    poll_quiet: int
+    poll_quiet: float
     poll_server_s: float
+    poll_cpu_s: float
+    poll_cpu_quiet_s: float
     expected: int
     proof: int
     proof_wall_s: float
@@ -50,6 +58,24 @@ class Costs:
     renewal_requests: int
     renewal_bytes: int
     changed: int
+    followed: Followed
+
+
+@dataclass(frozen=True)
+class Followed:
+    """`CHANGED` episodes were rewritten with their tags, and taken in."""
+
+    rows: int
+    """With the poll that saw it."""
+    bytes: int
+    wall_s: float
+    local_s: float
+    """Of it, without what the primary was waited for."""
+    server_cpu_s: float
+    lock_s: float
+    new_process_rows: int
+    syncs: int | None
+    """fdatasync of the cache; None without strace."""
 
 
 class Counted:
@@ -64,95 +90,158 @@ class Counted:
         with opener.open(f"http://127.0.0.1:{self._admin}/v1/namespaces/default/stats", timeout=10) as answer:
             return int(json.load(answer)["rows_read_count"])
 
+    def cpu_s(self) -> float:
+        """User and system time of the server so far."""
+        fields = Path(f"/proc/{self.server.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-async def measured(path: Path, folder: Path, episodes: int) -> Costs:
+
+def rewrite(url: str, number: int) -> None:
+    """The newest episodes as do-memory writes them, with their tags."""
+    one = "SELECT episode_id FROM episodes ORDER BY start_time DESC, episode_id LIMIT 1 OFFSET {}"
+    newest = [one.format(number + at) for at in range(CHANGED)]
+    ids = [hrana.execute(url, [sql])[0]["response"]["result"]["rows"][0][0]["value"] for sql in newest]
+    hrana.execute(url, [statement for one in ids for statement in rewritten(f"'{one}'")])
+
+
+async def measured(counted: Counted, folder: Path, episodes: int) -> Costs:
     """One primary of so many episodes, and a cache of its window."""
-    counted = Counted(path)
-    with counted.server as server:
-        settings = Settings(
-            primary=server.url, cache=folder / "cache.redb", state_dir=folder / "state", max_episodes_cache=WINDOW
-        )
-        session = Session(settings, None)
+    server = counted.server
+    settings = Settings(
+        primary=server.url, cache=folder / "cache.redb", state_dir=folder / "state", max_episodes_cache=WINDOW
+    )
+    session = Session(settings, None)
 
-        async def sync(options: Options = USUAL) -> Outcome:
-            outcome = await perform(session, Sync(), Request(settings, None, options), quiet, Cancel())
-            assert outcome.verdict is Word.IN_SYNC, outcome.error
-            return outcome
+    async def sync(options: Options = USUAL) -> Outcome:
+        outcome = await perform(session, Sync(), Request(settings, None, options), quiet, Cancel())
+        assert outcome.verdict is Word.IN_SYNC, outcome.error
+        return outcome
 
-        try:
-            await sync()
-            await sync()
-            before = counted.rows()
-            times = []
-            for _ in range(3):
-                started = time.perf_counter()
-                proof = await sync()
-                times.append(time.perf_counter() - started)
-            proof_rows = (counted.rows() - before) // 3
-            before = counted.rows()
-            deep = await perform(session, Verify(deep=True), Request(settings, None), quiet, Cancel())
-            assert deep.verdict is Word.IN_SYNC, deep.error
-            audit_rows = counted.rows() - before
-            before = counted.rows()
-            renewal = await sync(Options(renews=True))
-            assert "renewed" in renewal.extra
-            renewal_rows = counted.rows() - before
-            before = counted.rows()
-            for _ in range(POLLS):
-                await session.source.fingerprint()
-            quiet_rows = counted.rows() - before
-            newest = f"SELECT episode_id FROM episodes ORDER BY start_time DESC, episode_id LIMIT {CHANGED}"
-            fresh = "task_description = 'x' || substr(task_description, 2)"
-            hrana.execute(server.url, [f"UPDATE episodes SET {fresh} WHERE episode_id IN ({newest})"])
-            before = counted.rows()
-            changed = await sync()
-            assert changed.applied["episodes"].update == CHANGED
-            changed_rows = counted.rows() - before
-            capabilities = await session.source.probe()
-            schema = capabilities.schema
-        finally:
-            await session.close()
+    try:
+        await sync()
+        await sync()
+        before = counted.rows()
+        times = []
+        for _ in range(3):
+            started = time.perf_counter()
+            proof = await sync()
+            times.append(time.perf_counter() - started)
+        proof_rows = (counted.rows() - before) // 3
+        before = counted.rows()
+        deep = await perform(session, Verify(deep=True), Request(settings, None), quiet, Cancel())
+        assert deep.verdict is Word.IN_SYNC, deep.error
+        audit_rows = counted.rows() - before
+        before = counted.rows()
+        renewal = await sync(Options(renews=True))
+        assert "renewed" in renewal.extra
+        renewal_rows = counted.rows() - before
+        await session.source.fingerprint()
+        before = counted.rows()
+        for _ in range(POLLS):
+            await session.source.fingerprint()
+        quiet_rows = (counted.rows() - before) / POLLS
+        quiet_cpu = await _cpu_of_a_poll(counted, session)
+        followed = await _followed(counted, session, settings)
+        newest = f"SELECT episode_id FROM episodes ORDER BY start_time DESC, episode_id LIMIT {CHANGED}"
+        fresh = "task_description = 'x' || substr(task_description, 2)"
+        hrana.execute(server.url, [f"UPDATE episodes SET {fresh} WHERE episode_id IN ({newest})"])
+        before = counted.rows()
+        changed = await sync()
+        assert changed.applied["episodes"].update == CHANGED
+        changed_rows = counted.rows() - before
+        capabilities = await session.source.probe()
+        schema = capabilities.schema
+    finally:
+        await session.close()
+    with without_index():
         other = connect(server.url)
         await other.probe()
         before = counted.rows()
-        await other.fingerprint()
-        poll_rows = counted.rows() - before
+        for _ in range(POLLS):
+            await other.fingerprint()
+        poll_rows = (counted.rows() - before) // POLLS
+        began = counted.cpu_s()
+        for _ in range(WATCHED_POLLS):
+            await other.fingerprint()
+        cpu = (counted.cpu_s() - began) / WATCHED_POLLS
         await other.close()
-        sql = statements.fingerprint(schema)
-        spent = [server_seconds(server.url, sql) for _ in range(POLLS)]
-        sql = imprint(Projection(WINDOW), schema, capabilities.digest or "", whole=False).replace(":beside", "'[]'")
-        proof_s = statistics.median(server_seconds(server.url, sql) for _ in range(POLLS))
+    sql = statements.fingerprint(schema)
+    spent = [server_seconds(server.url, sql) for _ in range(POLLS)]
+    sql = imprint(Projection(WINDOW), schema, capabilities.digest or "", whole=False).replace(":beside", "'[]'")
+    proof_s = statistics.median(server_seconds(server.url, sql) for _ in range(POLLS))
     return Costs(
-        episodes,
-        poll_rows,
-        quiet_rows,
-        statistics.median(spent),
-        sum(count.expected or 0 for count in proof.counts.values()),
-        proof_rows,
-        min(times),
-        proof_s,
-        audit_rows,
-        renewal_rows,
-        renewal.transfer.requests,
-        renewal.transfer.bytes_received,
-        changed_rows,
+        episodes=episodes,
+        poll=poll_rows,
+        poll_quiet=quiet_rows,
+        poll_server_s=statistics.median(spent),
+        poll_cpu_s=cpu,
+        poll_cpu_quiet_s=quiet_cpu,
+        expected=sum(count.expected or 0 for count in proof.counts.values()),
+        proof=proof_rows,
+        proof_wall_s=min(times),
+        proof_server_s=proof_s,
+        audit=audit_rows,
+        renewal=renewal_rows,
+        renewal_requests=renewal.transfer.requests,
+        renewal_bytes=renewal.transfer.bytes_received,
+        changed=changed_rows,
+        followed=followed,
     )
+
+
+async def _cpu_of_a_poll(counted: Counted, session: Session) -> float:
+    began = counted.cpu_s()
+    for _ in range(WATCHED_POLLS):
+        await session.source.fingerprint()
+    return (counted.cpu_s() - began) / WATCHED_POLLS
+
+
+async def _followed(counted: Counted, session: Session, settings: Settings) -> Followed:
+    url = counted.server.url
+    rewrite(url, 0)
+    before, cpu, bytes_ = counted.rows(), counted.cpu_s(), session.counters().bytes_received
+    started = time.perf_counter()
+    await session.source.fingerprint()
+    options = Options(follows=True, moved=True, proves=False)
+    outcome = await perform(session, Sync(), Request(settings, None, options), quiet, Cancel())
+    wall = time.perf_counter() - started
+    assert outcome.followed is not None, outcome
+    assert outcome.applied["episodes"].update == CHANGED, outcome.applied
+    rows, received = counted.rows() - before, session.counters().bytes_received - bytes_
+    server_cpu = counted.cpu_s() - cpu
+    rewrite(url, 20)
+    before = counted.rows()
+    syncs = _new_process(settings)
+    return Followed(
+        rows=rows,
+        bytes=received,
+        wall_s=wall,
+        local_s=wall - server_cpu,
+        server_cpu_s=server_cpu,
+        lock_s=outcome.seconds.lock,
+        new_process_rows=counted.rows() - before,
+        syncs=syncs,
+    )
+
+
+def _new_process(settings: Settings) -> int | None:
+    """`sync --follow`; how often it waited for the disk to take the cache."""
+    cache = str(settings.cache)
+    trace = Path(f"{cache}.trace")
+    traced = ["strace", "-f", "-qq", "-y", "-e", "trace=fdatasync,fsync", "-o", str(trace)]
+    found = shutil.which("strace") is not None
+    options = ["--primary", str(settings.primary), "--cache", cache, "--state-dir", str(settings.state_dir)]
+    command = [sys.executable, "-m", "console", "sync", "--follow", "--json", *options]
+    answer = subprocess.run(
+        [*(traced if found else []), *command], check=True, capture_output=True, text=True, cwd=REPOSITORY
+    )
+    document = json.loads(answer.stdout)
+    assert document["followed"] is not None, document
+    if not found:
+        return None
+    return len(re.findall(rf"(?:fdatasync|fsync)\(\d+<{re.escape(cache)}>", trace.read_text()))
 
 
 def server_seconds(url: str, sql: str) -> float:
     """How long the server says it worked on a statement."""
     return float(hrana.execute(url, [sql])[0]["response"]["result"]["query_duration_ms"]) / 1000
-
-
-def runs_a_day(settings: Settings, *, writes_every_s: float | None = None) -> int:
-    """How often the schedule makes a run due in a day that begins with a proof; virtual time, no jitter."""
-    timing = Timing(settings.interval_s, settings.staleness_s, settings.on_start, busy_gap_s(settings))
-    past, runs = Past(0.0, last_end=0.0, proof_at=0.0), 0
-    while True:
-        if writes_every_s is not None and past.moved_at is None and past.last_end is not None:
-            past = replace(past, moved_at=past.last_end + max(settings.poll_s, writes_every_s))
-        due = next_run(timing, past)
-        if due is None or due.at > DAY_S:
-            return runs
-        runs += 1
-        past = after_run(past, ended_at=due.at, proof_at=due.at, failed=False, retry_after=None)

@@ -73,7 +73,7 @@ def digest_of(rows: Sequence[Sequence[object] | None]) -> str | None:
 SCHEMA_PROBE = f"""
 WITH want(n,c) AS MATERIALIZED (SELECT key,value FROM json_each(:want)),
 have(n,kind,wr) AS MATERIALIZED (SELECT name,type,
- coalesce((SELECT l.wr FROM pragma_table_list l WHERE l.schema='main' AND l.name=m.name),0)
+ coalesce((SELECT l.wr FROM pragma_table_list(m.name) l WHERE l.schema='main'),0)
  FROM sqlite_master m WHERE m.type IN ('table','view') AND (m.name IN (SELECT n FROM want)
  OR m.name IN (SELECT value FROM json_each(:beside))))
 SELECT json_object(
@@ -88,8 +88,8 @@ SELECT json_object(
    AND (SELECT group_concat(i.name) FROM pragma_index_info(l.name) i)=json_extract(u.value,'$[1]'))),
  'keyless',(SELECT count(*) FROM pragma_table_info('episodes') WHERE name='episode_id' AND "notnull"=0),
  'tables',(SELECT json_group_object(have.n,json_array(have.kind='table' AND have.wr=0,
-   (SELECT group_concat(c.value) FROM json_each(want.c) c
-     WHERE c.value NOT IN (SELECT name FROM pragma_table_info(have.n)))))
+   (SELECT group_concat(value) FROM (SELECT value FROM json_each(want.c)
+     EXCEPT SELECT name FROM pragma_table_info(have.n)))))
   FROM have LEFT JOIN want ON want.n=have.n))
 """.strip()
 """One text cell: {sqlite, state, foreign_keys, seeks, unique, keyless, tables}; `tables` by name: [has a rowid, absent

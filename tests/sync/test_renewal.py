@@ -24,6 +24,7 @@ from tests.support import hrana
 from tests.support.command import fingerprint
 from tests.support.sqld import Sqld
 from tests.support.stores import execute
+from tests.sync.test_follow import copied
 
 IN_PLACE = "UPDATE heuristics SET action_text = action_text || '.' WHERE rowid = 1"
 BESIDE = "UPDATE tag_metadata SET usage_count = usage_count + 1"
@@ -184,3 +185,14 @@ async def test_a_primary_that_was_changed_while_it_was_down(tmp_path: Path) -> N
         outcome = await lane.sync()
         assert "renewed" not in outcome.extra
         assert outcome.applied["heuristics"].update == 1
+
+
+async def test_what_is_written_after_a_renewal_is_followed(tmp_path: Path) -> None:
+    """An idle primary is renewed many times before somebody writes to it again."""
+    async with proven(tmp_path) as lane:
+        for _ in range(2):
+            assert "renewed" in (await lane.sync()).extra
+        hrana.execute(lane.server.url, [copied(1)])
+        outcome = await lane.sync(Options(follows=True, moved=True))
+        assert outcome.followed is not None, outcome.extra
+        assert outcome.applied["episodes"].insert == 1
