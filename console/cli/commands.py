@@ -257,7 +257,13 @@ def orphans(context: click.Context) -> Answer | None:
 
 
 @orphans.command("list")
-@click.option("--filter", "filter_text", default="", metavar="EXPR", help="Words, key:WORD, norm:<0.5; ! inverts.")
+@click.option(
+    "--filter",
+    "filter_text",
+    default="",
+    metavar="EXPR",
+    help="Words, key:WORD, reason:WORD, norm:<0.5; ! inverts.",
+)
 @click.option("--reason", metavar="R", help="Only those with this reason.")
 @click.option("--format", "form", type=click.Choice(["table", "jsonl", "csv"]), default="table", show_default=True)
 @click.pass_context

@@ -13,13 +13,13 @@ from storage_sync.config.do_memory import speaks_of_it
 from storage_sync.service import operations
 from storage_sync.service.operations import Operation
 from storage_sync.values.errors import GuardStopped, UsageError
+from storage_sync.values.filters import Row, fits, parse
 from storage_sync.values.options import Options
 from storage_sync.values.outcome import Orphan, Outcome, Word
 from storage_sync.values.part import Part
 
 if TYPE_CHECKING:
     from storage_sync.config.request import Request
-    from storage_sync.embeddings.words import Term
 
 _NAGIOS = {
     Word.IN_SYNC: 0,
@@ -34,6 +34,8 @@ _NAGIOS_WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 _VERDICT_EXITS = {Word.IN_SYNC: 0, Word.DAMAGED: 5, Word.REFUSED: 9}
 STALE_EXIT = 10
 LOOK_AGAIN_S = 0.5
+LISTED = ("key", "owner", "reason", "dim", "norm", "bytes")
+"""Fields that a listed orphan has, and a filter on the command line may name."""
 
 
 # -------------------------------------------------------------------------------------------- status
@@ -171,15 +173,15 @@ def _asked(invocation: Invocation, operation: Operation, request: Request) -> An
 
 
 def orphans(invocation: Invocation, *, filter_text: str, reason: str | None, form: str) -> Answer:
-    from storage_sync.embeddings.words import parse, reason_named
+    from storage_sync.embeddings.words import FIELDS, reason_named
 
-    terms = parse(filter_text, FIELDS)
+    terms = parse(filter_text, {name: field for name, field in FIELDS.items() if name in LISTED})
     named = reason_named(reason) if reason is not None else None
     outcome = _orphans(invocation)
     keep = tuple(
         orphan
         for orphan in outcome.orphans
-        if (named is None or orphan.reason == named) and all(fits(orphan, term) for term in terms)
+        if (named is None or orphan.reason == named) and fits(row_of(orphan), terms)
     )
     outcome = replace(outcome, orphans=keep, extra={**outcome.extra, "orphans_found": len(outcome.orphans)})
     if form == "table" or invocation.machine:
@@ -213,23 +215,16 @@ def _orphans(invocation: Invocation) -> Outcome:
     return _asked(invocation, operations.Orphans(), invocation.request()).outcome
 
 
-FIELDS = ("key", "owner", "reason", "dim", "norm", "bytes")
-"""What a filter on the command line may name."""
-
-
-def fits(orphan: Orphan, term: Term) -> bool:
-    """Whether the row fits one word of the filter: a bare word anywhere, a text there, a number within its limit."""
-    from storage_sync.embeddings.words import limit
-
-    texts = {"key": orphan.key, "owner": f"{orphan.owner_kind} {orphan.owner_id}", "reason": orphan.reason}
-    numbers = {"dim": orphan.dimension, "norm": orphan.norm, "bytes": orphan.bytes}
-    if term.field in numbers:
-        value, wanted = numbers[term.field], limit(term.wanted)
-        found = value is not None and wanted is not None and wanted.fits(value)
-    else:
-        looked_into = texts.values() if term.field is None else (texts[term.field],)
-        found = any(term.wanted in text.lower() for text in looked_into)
-    return found != term.inverted
+def row_of(orphan: Orphan) -> Row:
+    """What a filter looks at."""
+    return {
+        "key": orphan.key,
+        "owner": f"{orphan.owner_kind} {orphan.owner_id}",
+        "reason": orphan.reason,
+        "dim": orphan.dimension,
+        "norm": orphan.norm,
+        "bytes": orphan.bytes,
+    }
 
 
 def _as_jsonl(orphans: Iterable[Orphan]) -> str:

@@ -46,7 +46,6 @@ _COLUMNS = (
 )
 ROWS_SHOWN = 1_000
 """Rows of one run that are listed; `history show` has them all."""
-_FIELDS = frozenset({"id", "kind", "why", "result", "exit", "started"})
 _ORDERS = (
     ("took", lambda past: (False, past.summary.took_s)),
     ("rows", lambda past: (False, past.summary.new + past.summary.changed + past.summary.gone)),
@@ -71,7 +70,7 @@ class HistoryScreen(RowsScreen):
         self.left = Panel(look, id="chart-left", focusable=False)
         self.right = Panel(look, id="chart-right", focusable=False)
         self.detail = Panel(look, id="run-detail")
-        self._list: RowList[PastRun] = RowList(words.fields, _FIELDS, _ORDERS)
+        self._list: RowList[PastRun] = RowList(words.row_of, words.FIELDS, _ORDERS)
         self._runs = Runs()
         self._seen: object = None
         self._waiting: int | None = None

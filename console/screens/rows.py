@@ -17,10 +17,11 @@ from console.views.columns import Column, table_head, table_row
 from console.views.entry import Entry
 from console.views.frame import Frame
 from console.views.hints import reason_and_hint
-from console.views.matching import matcher
 from storage_sync.service.commands import ExportRows
 from storage_sync.values import visible
+from storage_sync.values.errors import UsageError
 from storage_sync.values.events import Refused
+from storage_sync.values.filters import Fields, Row, Term, fits, parse
 from widgets.glyphs import Look
 from widgets.line import Line, Piece
 from widgets.panel import Panel
@@ -37,18 +38,21 @@ SortKey = Callable[[T], tuple[bool, float | str]]
 class RowList(Generic[T]):
     """The rows of one table, those that match the filter, in the chosen order. `revision` changes with each of them.
 
-    `fields`: texts of a row, by the names that the filter knows. `orders`: (name, key) of each order; without a
+    `row`: what the filter looks at, by the names of `fields`. `orders`: (name, key) of each order; without a
     chosen one rows stay as they came.
     """
 
     def __init__(
         self,
-        fields: Callable[[T], Mapping[str, str]],
-        names: frozenset[str],
+        row: Callable[[T], Row],
+        fields: Fields,
         orders: Sequence[tuple[str, SortKey[T]]] = (),
     ) -> None:
+        self._row = row
         self._fields = fields
-        self._names = names
+        self._terms: tuple[Term, ...] = ()
+        self.problem = ""
+        """Why the filter cannot be understood; the rows are those of the last one that could."""
         self._orders = tuple(orders)
         self._order = 0
         self._reversed = False
@@ -64,9 +68,14 @@ class RowList(Generic[T]):
             self._arrange()
 
     def search(self, query: str) -> None:
-        if query != self.query:
-            self.query = query
-            self._arrange()
+        if query == self.query:
+            return
+        self.query, self.problem = query, ""
+        try:
+            self._terms = parse(query, self._fields)
+        except UsageError as error:
+            self.problem = f"{error.message}; {error.hint}"
+        self._arrange()
 
     def sort(self) -> None:
         """The next order."""
@@ -90,8 +99,7 @@ class RowList(Generic[T]):
         return self.shown[index] if 0 <= index < len(self.shown) else None
 
     def _arrange(self) -> None:
-        keep = matcher(self.query, self._names)
-        found = [item for item in self.items if not self.query or keep(self._fields(item))]
+        found = [item for item in self.items if fits(self._row(item), self._terms)]
         if self._order:
             found.sort(key=self._orders[self._order - 1][1])
         if self._reversed:
@@ -183,7 +191,8 @@ class RowsScreen(BaseScreen):
 
         table.show(len(shown), row, (rows.revision, revision))
         place = f"{table.cursor + 1:,}/{len(shown):,}" if shown else ""
-        query = f"filter {visible.clean(rows.query, ascii_only=glyphs.is_ascii)}" if rows.query else ""
+        said = "filter not understood" if rows.problem else f"filter {rows.query}" if rows.query else ""
+        query = visible.clean(said, ascii_only=glyphs.is_ascii)
         room = (title.size.width or UNMEASURED) - cell_len(head[0]) - RULE
         right = what_fits((query, rows.order_words, head[1], place), (place, query, rows.order_words, head[1]), room)
         title.value = ListHead(glyphs.plain(head[0]), glyphs.plain(right), tuple(columns))
@@ -207,7 +216,11 @@ class RowsScreen(BaseScreen):
             self.redraw()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        if event.input is self.box:
+        if event.input is not self.box:
+            return
+        if self.rows().problem:
+            self.tell(self.rows().problem, failed=True)
+        else:
             self.list_of_filter().focus()
 
     def list_of_filter(self) -> VirtualTable:

@@ -30,7 +30,6 @@ from widgets.virtual_table import VirtualTable
 _COLUMNS = (Column(" key", 24), Column("value", 0), Column("from", 24), Column("applies", 15, wide=90))
 WIDE = 100
 """Cells from which there is room for the whole path of the file."""
-_FIELDS = frozenset({"key", "value", "from", "applies"})
 
 
 class ConfigScreen(RowsScreen):
@@ -44,7 +43,7 @@ class ConfigScreen(RowsScreen):
         self.detail = Panel(look, id="setting", focusable=False)
         self.entry = Entry(compact=True, id="setting-entry")
         self.entry.display = False
-        self._list: RowList[Setting] = RowList(words.fields, _FIELDS)
+        self._list: RowList[Setting] = RowList(words.row_of, words.FIELDS)
         self._edits: dict[str, str] = {}
         self._editing: str | None = None
         self._wrong = ""

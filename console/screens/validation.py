@@ -43,7 +43,6 @@ _COLUMNS = (
 _NARROW = (Column(" check", 24), Column("actual", 0, right=True), Column("age", 5, right=True))
 _KEYS = (Column(" key", 22), Column("table", 12, wide=60), Column("what", 0))
 _FIELDS = (Column(" field", 18), Column("primary", 0), Column("cache", 0))
-_FILTERED = frozenset({"key", "table", "kind", "field", "text"})
 _CHECKS, _ROWS, _SIDES = range(3)
 _ELSEWHERE = frozenset({"orphaned_embeddings", "embedding_vectors"})
 """Checks whose rows the Orphans screen shows."""
@@ -65,7 +64,7 @@ class ValidationScreen(RowsScreen):
         self.keys = VirtualTable(look, id="keys-list")
         self.sides_title = Panel(look, id="sides-title", focusable=False)
         self.sides = VirtualTable(look, id="sides-list")
-        self._keys: RowList[Difference] = RowList(words.fields, _FILTERED)
+        self._keys: RowList[Difference] = RowList(words.row_of, words.FIELDS)
         self._level = _CHECKS
         self._shown: tuple[str, float] | None = None
         self._found: Differences | None = None
@@ -125,7 +124,7 @@ class ValidationScreen(RowsScreen):
         generation = frame.snapshot.cache.generation
         running = words.progress(frame, frame.snapshot.run)
         right = frame.clean(running) or (f"g-{generation}" if generation is not None else "")
-        listed: RowList[CheckResult] = RowList(lambda _: {}, frozenset())
+        listed: RowList[CheckResult] = RowList(lambda _: {}, {})
         listed.put(tuple(results))
         columns = _NARROW if self.table.size.width < 50 else _COLUMNS
         ages = tuple(fmt.short_age(frame.now - result.at) for result in results)
@@ -160,7 +159,7 @@ class ValidationScreen(RowsScreen):
     def _draw_sides(self, frame: Frame) -> None:
         difference = self._keys.at(self.keys.cursor)
         columns = difference.columns if difference is not None else ()
-        listed: RowList[ColumnDifference] = RowList(lambda _: {}, frozenset())
+        listed: RowList[ColumnDifference] = RowList(lambda _: {}, {})
         listed.put(columns)
         glyphs = self.look.glyphs
         title = f"{difference.table} {fmt.short_key(difference.key, glyphs)}" if difference is not None else "Row"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from console.views import checks
 from console.views.frame import Frame
 from storage_sync.values.answers import CheckRun, ColumnDifference, Difference
+from storage_sync.values.filters import TEXT, Fields, Row
 from storage_sync.values.outcome import TABLES, CheckStatus
 from storage_sync.values.snapshot import CheckResult, Run, StepState
 from widgets import fmt
@@ -57,7 +58,10 @@ def changed(difference: Difference) -> list[str]:
     return [column.name for column in difference.columns if not column.equal]
 
 
-def fields(difference: Difference) -> Mapping[str, str]:
+FIELDS: Fields = dict.fromkeys(("key", "table", "kind", "field", "text"), TEXT)
+
+
+def row_of(difference: Difference) -> Row:
     """What the filter looks at."""
     return {
         "key": difference.key,

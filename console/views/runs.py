@@ -9,6 +9,7 @@ from console.views.frame import Frame
 from console.views.hints import in_keys
 from console.views.run import transfer
 from storage_sync.values.answers import PastRun, RunDetail, Runs
+from storage_sync.values.filters import NUMBER, TEXT, Fields, Row
 from storage_sync.values.outcome import Word
 from storage_sync.values.snapshot import RunSummary
 from widgets import fmt
@@ -71,7 +72,10 @@ def row(frame: Frame, past: PastRun) -> tuple[Line, ...]:
     )
 
 
-def fields(past: PastRun) -> Mapping[str, str]:
+FIELDS: Fields = {"id": TEXT, "kind": TEXT, "why": TEXT, "result": TEXT, "exit": NUMBER, "started": TEXT}
+
+
+def row_of(past: PastRun) -> Row:
     """What the filter looks at."""
     run = past.summary
     return {
@@ -79,7 +83,7 @@ def fields(past: PastRun) -> Mapping[str, str]:
         "kind": run.kind,
         "why": run.trigger,
         "result": f"{run.result.replace('_', ' ')}{_left_over(run)}",
-        "exit": f"{run.exit_code}",
+        "exit": run.exit_code,
         "started": fmt.when(run.started_at),
     }
 

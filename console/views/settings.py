@@ -8,6 +8,7 @@ from console.views.frame import Frame
 from storage_sync.values import visible
 from storage_sync.values.answers import PrimaryTried, SettingsPreview
 from storage_sync.values.errors import ConfigError
+from storage_sync.values.filters import TEXT, Fields, Row
 from storage_sync.values.snapshot import Setting
 from widgets import fmt
 from widgets.facts import Fact, FactList
@@ -143,7 +144,10 @@ def tried(value: PrimaryTried) -> str:
     return f"{value.url} answers in {fmt.milliseconds(value.ping_ms)}: {value.server or 'a file'}, {digest}{token}"
 
 
-def fields(setting: Setting) -> Mapping[str, str]:
+FIELDS: Fields = dict.fromkeys(("key", "value", "from", "applies"), TEXT)
+
+
+def row_of(setting: Setting) -> Row:
     """What the filter looks at."""
     return {"key": setting.key, "value": setting.value, "from": setting.origin, "applies": setting.applies}
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from storage_sync.embeddings.index import CODES, REASONS, Bools, Floats, Ints, Label, OrphanIndex, Owner
 from storage_sync.embeddings.reason import Reason
-from storage_sync.embeddings.words import LABELS, Limit, Term, Wanted, age_limit, limit, parse
+from storage_sync.embeddings.words import FIELDS, LABELS, Wanted
+from storage_sync.values.filters import Limit, Term, parse
 
 Order = npt.NDArray[np.int32]
 
@@ -88,7 +89,7 @@ def select(index: OrphanIndex, wanted: Wanted, now: float) -> View:
 
 def matching(index: OrphanIndex, text: str, now: float) -> Bools:
     """Whether each row fits every word. Attached ones only where the filter names that reason."""
-    terms = parse(text)
+    terms = parse(text, FIELDS)
     rows = np.arange(len(index))
     if not any(term.field == "reason" and not term.inverted and _names_attached(term.wanted) for term in terms):
         rows = np.flatnonzero(index.reasons != CODES[Reason.ATTACHED])
@@ -124,14 +125,14 @@ def _fits(index: OrphanIndex, term: Term, rows: Ints, now: float) -> Bools:
                 index, rows, lambda label: any(wanted in tag.lower() for tag in (label[1] if label else ()))
             )
         case "dim":
-            return _within(index.dimensions[rows], index.dimensions[rows] >= 0, limit(wanted))
+            return _within(index.dimensions[rows], index.dimensions[rows] >= 0, term.limit)
         case "norm":
-            return _within(index.norms[rows], ~np.isnan(index.norms[rows]), limit(wanted))
+            return _within(index.norms[rows], ~np.isnan(index.norms[rows]), term.limit)
         case "bytes":
-            return _within(index.sizes[rows], np.ones(len(rows), bool), limit(wanted))
+            return _within(index.sizes[rows], np.ones(len(rows), bool), term.limit)
         case "seen":
             ages = now - index.first_seen[rows]
-            return _within(ages, ~np.isnan(ages), age_limit(wanted))
+            return _within(ages, ~np.isnan(ages), term.limit)
         case _:
             return _expected(index, wanted)[rows]
 

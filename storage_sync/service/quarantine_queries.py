@@ -29,6 +29,7 @@ from storage_sync.state.undo_log import UndoLog, UndoRun
 from storage_sync.state.witness import read_witness
 from storage_sync.values.answers import Exported, QuarantineEntry, QuarantineKind, QuarantinePage
 from storage_sync.values.errors import StorageSyncError
+from storage_sync.values.filters import TEXT, Fields, Row, fits, parse
 from storage_sync.values.outcome import LookedAt
 from storage_sync.values.visible import LONGEST
 
@@ -40,11 +41,12 @@ LIMIT = 20_000
 """At most so many rows of each kind are listed."""
 PAGE = 500
 _ANY_GENERATION = 1 << 62
+FIELDS: Fields = dict.fromkeys(("id", "kind", "table", "key", "reason", "run"), TEXT)
+"""What a filter may name."""
 
 
 async def quarantine(question: ListQuarantine, asked: Asked) -> QuarantinePage:
-    """`filter`: words that all must be there, `!word` must not, `kind:` `table:` `key:` `reason:` `run:` look at one
-    field. LocalIO when the state folder cannot be read."""
+    """LocalIO when the state folder cannot be read, UsageError for a filter that cannot be understood."""
     return await _paged(asked, question.filter, question.first, question.count)
 
 
@@ -63,7 +65,8 @@ async def _paged(asked: Asked, text: str, first: int, count: int) -> QuarantineP
 def _page(
     settings: Settings, state: StateDir, copies: Copies, generation: int | None, text: str, first: int, count: int
 ) -> QuarantinePage:
-    """Blocking."""
+    """Blocking. UsageError for a filter that cannot be understood."""
+    terms = parse(text, FIELDS)
     cache = str(settings.cache)
     problem = ""
     try:
@@ -78,7 +81,7 @@ def _page(
     files = [
         QuarantineEntry(QuarantineKind.FILE, file.path, bytes=file.bytes, reason=file.why) for file in kept_files(cache)
     ]
-    matching = [entry for entry in (*runs, *aside, *refused, *files) if matches(entry, text)]
+    matching = [entry for entry in (*runs, *aside, *refused, *files) if fits(row_of(entry), terms)]
     shown = _with_heads(matching)
     return QuarantinePage(
         entries=tuple(shown[first : first + count]),
@@ -96,26 +99,16 @@ def _page(
     )
 
 
-def matches(entry: QuarantineEntry, text: str) -> bool:
-    """Whether every word of the filter is in the entry."""
-    return all(_has(entry, word) for word in text.lower().split())
-
-
-def _has(entry: QuarantineEntry, word: str) -> bool:
-    wanted = word.removeprefix("!")
-    name, mark, rest = wanted.partition(":")
-    fields = {
-        "kind": str(entry.kind),
+def row_of(entry: QuarantineEntry) -> Row:
+    """What a filter looks at."""
+    return {
+        "id": entry.id,
+        "kind": entry.kind,
         "table": entry.table,
         "key": entry.key,
         "reason": entry.reason,
         "run": entry.run_id,
     }
-    if mark and name in fields:
-        found = rest in fields[name].lower()
-    else:
-        found = any(wanted in field.lower() for field in (*fields.values(), entry.id))
-    return found is not word.startswith("!")
 
 
 def _with_heads(entries: Iterable[QuarantineEntry]) -> list[QuarantineEntry]:

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from console.cli.core import FIELDS, fits
+from console.cli.core import row_of
 from console.cli.invocation import Invocation
 from console.cli.local import parse_since
 from console.cli.running import ProgressLine, duration, progress_text
 from console.keys.keymap import keymap
-from storage_sync.embeddings.words import parse
+from storage_sync.embeddings.words import FIELDS
 from storage_sync.state.history import History
 from storage_sync.values.errors import UsageError
+from storage_sync.values.filters import fits, parse
 from storage_sync.values.outcome import Orphan, Outcome, Word
 from storage_sync.values.snapshot import Run, RunSummary
 from tests.cli.conftest import Cli
@@ -50,7 +51,7 @@ ORPHANS = (
 )
 def test_the_filter(text: str, kept: list[int]) -> None:
     terms = parse(text, FIELDS)
-    assert [number for number, orphan in enumerate(ORPHANS) if all(fits(orphan, term) for term in terms)] == kept
+    assert [number for number, orphan in enumerate(ORPHANS) if fits(row_of(orphan), terms)] == kept
 
 
 @pytest.mark.parametrize("text", ["norme:<5", "norm:<x", "dim:", "bytes:many", "reason:typo", "!reason:typo"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
+from textual.widgets._toast import Toast
 
 from console.app.app import REPLAY_ASKED, Console
 from console.dialogs.note import NoteDialog
@@ -18,7 +19,6 @@ from console.screens.history import HistoryScreen
 from console.screens.rows import what_fits
 from console.views import runs
 from console.views.frame import Frame
-from console.views.matching import matcher
 from console.views.verdict import verdict
 from storage_sync.service.commands import ExportRows, ListRuns, MakePlan
 from storage_sync.service.operations import Undo
@@ -344,22 +344,16 @@ def test_the_place_in_a_list_is_the_last_to_give_way(room: int, shown: str) -> N
     assert what_fits(parts, (parts[3], parts[0], parts[1], parts[2]), room) == shown
 
 
-@pytest.mark.parametrize(
-    ("text", "kept"),
-    [
-        ("", True),
-        ("ALPHA", True),
-        ("name:alpha", True),
-        ("kind:alpha", False),
-        ("!beta", False),
-        ("alpha !gamma", True),
-        ("http://x", False),
-        ("!", False),
-        ("kind:", False),
-        ("exit:3", False),
-        ("exit:30", True),
-    ],
-)
-def test_the_words_of_a_filter(text: str, kept: bool) -> None:
-    keep = matcher(text, frozenset({"name", "kind", "exit"}))
-    assert keep({"name": "Alpha", "kind": "beta", "exit": "30"}) is kept
+async def test_a_filter_that_cannot_be_understood_changes_nothing_and_says_what_is_allowed() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        screen = await opened(app, bridge, pilot)
+        await pilot.press("slash", *"exit:3", "enter")
+        await settle(app, pilot)
+        kept = screen.rows().shown
+        assert kept
+        await pilot.press("slash", *"x colour:red", "enter")
+        await settle(app, pilot)
+        assert "filter not understood" in screen_text(app)
+        (toast,) = app.screen.query(Toast)
+        assert "the filter knows no field 'colour'; fields: id, kind, why, result, exit, started" in str(toast.render())

@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from console.cli.core import fits as fits_one
+from console.cli.core import row_of
 from storage_sync.embeddings.index import REASONS, OrphanIndex, Row
 from storage_sync.embeddings.query import matching, select
 from storage_sync.embeddings.reason import Reason
-from storage_sync.embeddings.words import GROUPS, SORTS, Marks, Wanted, age_limit, limit, parse
+from storage_sync.embeddings.words import FIELDS, GROUPS, SORTS, Marks, Wanted
 from storage_sync.service.orphan_queries import resolve
 from storage_sync.values.errors import UsageError
+from storage_sync.values.filters import fits as fits_all
+from storage_sync.values.filters import parse
 from storage_sync.values.outcome import Orphan
 from tests.support.scenes import orphans
 from tests.support.scenes.snapshots import NOW
@@ -175,8 +177,7 @@ def test_the_command_line_filters_the_same() -> None:
     index = replace(MADE, lower_titles=("",) * len(MADE), titled=np.zeros(len(MADE), bool))
     for text in ("episode", "!7c1e", "reason:nowhere", "norm:<1 dim:384", "key:b0b0 owner:episode", "bytes:>0"):
         expected = [
-            all(fits_one(as_orphan(row), term) for term in parse(text)) and row.reason is not Reason.ATTACHED
-            for row in ROWS
+            fits_all(row_of(as_orphan(row)), parse(text, FIELDS)) and row.reason is not Reason.ATTACHED for row in ROWS
         ]
         assert matching(index, text, NOW).tolist() == expected, text
 
@@ -184,26 +185,6 @@ def test_the_command_line_filters_the_same() -> None:
 def test_a_field_that_there_is_not() -> None:
     with pytest.raises(UsageError, match="colour"):
         select(MADE, Wanted("colour:red"), NOW)
-    assert parse("!") == ()
-
-
-@pytest.mark.parametrize(
-    ("text", "fitting", "other"),
-    [("<0.5", 0.4, 0.5), (">2", 3, 2), ("384", 384, 383), ("=1", 1, 2)],
-)
-def test_limits(text: str, fitting: float, other: float) -> None:
-    found = limit(text)
-    assert found is not None
-    assert (found.fits(fitting), found.fits(other)) == (True, False)
-    assert limit("<x") is limit("") is None
-
-
-def test_ages_have_units() -> None:
-    found = [age_limit(text) for text in (">1d", "<90m", "30", ">2h", "<1w", "5s")]
-    assert [(one.sign, one.number) for one in found if one] == [
-        (">", 86400), ("<", 5400), ("=", 30), (">", 7200), ("<", 604800), ("=", 5),
-    ]  # fmt: skip
-    assert age_limit(">d") is None
 
 
 def test_places_of_rows() -> None:

@@ -9,12 +9,13 @@ from storage_sync.config.places import state_directory
 from storage_sync.demo.demo import Demo
 from storage_sync.service.commands import Execute, ExportQuarantine, ListBuilds, ListQuarantine, MakePlan, Pause
 from storage_sync.service.operations import QuarantineOrphans, Rebuild
-from storage_sync.service.quarantine_queries import aside_rows, matches
+from storage_sync.service.quarantine_queries import FIELDS, aside_rows, row_of
 from storage_sync.service.service import SyncService
 from storage_sync.state.directory import StateDir, open_state_dir
 from storage_sync.state.quarantine import Removed, SetAside
 from storage_sync.values.answers import Exported, QuarantineEntry, QuarantineKind, QuarantinePage, UnfinishedBuild
 from storage_sync.values.events import Answer
+from storage_sync.values.filters import fits, parse
 from storage_sync.values.outcome import Outcome, Plan
 from tests.service.test_orphan_queries import LOST, lose
 from tests.service.test_service import NOW, Watcher, proven, running, settings_of
@@ -131,6 +132,6 @@ def test_rows_of_the_newest_run_come_first(tmp_path: Path) -> None:
 def test_filters() -> None:
     entry = QuarantineEntry(QuarantineKind.ASIDE, "7", table="episodes", key="Key [/b]", reason="bit rot", run_id="s-x")
     for text in ("", "rot", "key:[/b]", "ROT table:epi", "!patterns", "run:s-x", "kind:quarantined"):
-        assert matches(entry, text), text
+        assert fits(row_of(entry), parse(text, FIELDS)), text
     for text in ("!rot", "table:patterns", "rot nothing", "!key:key", "kind:rejected"):
-        assert not matches(entry, text), text
+        assert not fits(row_of(entry), parse(text, FIELDS)), text
