@@ -12,9 +12,11 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from mutants.population import Mutant, sample
 from mutants.tree import REPOSITORY, Reach, Tree
@@ -34,19 +36,26 @@ class Verdict(msgspec.Struct, frozen=True):
     diff: str
 
 
+OUTCOMES: dict[int | None, str] = {
+    None: LATE,
+    pytest.ExitCode.OK: MISSED,
+    pytest.ExitCode.TESTS_FAILED: NOTICED,
+    pytest.ExitCode.INTERRUPTED: NOTICED,
+}
+"""What the exit code of pytest says; interrupted is one that cannot import the fault."""
+OTHERS = ("aiohttp", "numpy", "orjson", "cryptography.hazmat.primitives.asymmetric.ed25519", "textual.app")
+"""What tests import of others, and what a fork then has."""
+
+
 def judge(tree: Tree, reach: Reach, mutant: Mutant, budget_s: float) -> Verdict:
     """Run the tests that run the changed lines until the first of them fails."""
     tests = reach.of(mutant, budget_s)
     began = time.monotonic()
     outcome = UNREACHED
     if tests is not None:
-        chosen = tree.folder / "chosen.txt"
-        chosen.write_text("\n".join(tests), encoding="utf-8")
         with tree.holding(mutant):
-            code = tree.pytest(
-                "--exitfirst", f"@{chosen}", timeout_s=60 + 5 * sum(reach.seconds[test] for test in tests)
-            )
-        outcome = {None: LATE, 0: MISSED}.get(code, NOTICED)
+            code = tree.judged(tests, timeout_s=60 + 5 * sum(reach.seconds[test] for test in tests))
+        outcome = OUTCOMES[code]
     diff = difflib.unified_diff(mutant.before.splitlines(), mutant.after.splitlines(), "a", "b", "", "", 1, "")
     return Verdict(
         mutant.name, mutant.path, outcome, time.monotonic() - began, len(tests or ()), "\n".join(list(diff)[2:])
@@ -81,6 +90,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="workers of the one run without mutants")
     parser.add_argument("--folder", type=Path, default=REPOSITORY / "target" / "mutants")
     options = parser.parse_args()
+    for name in OTHERS:
+        import_module(name)
     options.folder.mkdir(parents=True, exist_ok=True)
     tree, reach = prepared(options.folder, fresh=options.fresh, jobs=options.jobs)
     os.chdir(tree.folder)  # mutmut takes its settings and the files from where it is
@@ -110,7 +121,7 @@ def prepared(folder: Path, *, fresh: bool, jobs: int) -> tuple[Tree, Reach]:
     """The copy of the tree and what its tests run, made when they are missing or `fresh` are asked for."""
     known, tree = folder / "reach.json", Tree(folder / "tree")
     if known.exists() and not fresh:
-        return tree, msgspec.json.decode(known.read_bytes(), type=Reach)
+        return tree.mended(), msgspec.json.decode(known.read_bytes(), type=Reach)
     known.unlink(missing_ok=True)
     tree = Tree.copied(folder / "tree")
     print("running the tests without a mutant", flush=True)

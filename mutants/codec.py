@@ -14,15 +14,15 @@ import subprocess
 import sys
 from collections import Counter
 
-from mutants.tree import REPOSITORY
+from mutants.tree import REPOSITORY, Tree
 
 CARGO = ["cargo", "mutants", "--dir", "native", "--package", "storage-sync-codec"]
 FOLDER = REPOSITORY / "target" / "mutants-codec"
 
 
-def sample(count: int, seed: int) -> list[str]:
+def sample(tree: Tree, count: int, seed: int) -> list[str]:
     """So many of the names of all mutants; a larger sample begins with the smaller one."""
-    listed = subprocess.run([*CARGO, "--list", "--json"], cwd=REPOSITORY, check=True, capture_output=True).stdout
+    listed = subprocess.run([*CARGO, "--list", "--json"], cwd=tree.folder, check=True, capture_output=True).stdout
     names = [str(mutant["name"]) for mutant in json.loads(listed)]
     random.Random(seed).shuffle(names)
     return names[:count]
@@ -49,11 +49,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--iterate", action="store_true", help="leave out what an earlier run caught")
     options = parser.parse_args()
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    chosen = [f"^{re.escape(name)}$" for name in sample(options.count, options.seed)]
-    command = [*CARGO, "--output", str(FOLDER), "--minimum-test-timeout", "60", "--jobs", "1"]
+    tree = Tree.copied(FOLDER / "tree")  # the tests of the crate read fixtures beside it, so it is changed in its place
+    chosen = [f"^{re.escape(name)}$" for name in sample(tree, options.count, options.seed)]
+    command = [*CARGO, "--in-place", "--output", str(FOLDER), "--minimum-test-timeout", "60"]
     command += [part for name in chosen for part in ("--re", name)] + ["--iterate"] * options.iterate
-    code = subprocess.run(command, cwd=REPOSITORY, check=False).returncode
+    code = subprocess.run(command, cwd=tree.folder, check=False).returncode
     outcomes = json.loads((FOLDER / "mutants.out" / "outcomes.json").read_text(encoding="utf-8"))["outcomes"]
     print(table(outcomes))
     return 0 if code in {0, 2, 3} else code  # 2 and 3: some were missed, or took too long

@@ -5,19 +5,26 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import traceback
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import cache_from_source
+from itertools import zip_longest
 from pathlib import Path
-from types import MappingProxyType
+from typing import NoReturn
 
 import psutil  # type: ignore[import-untyped]
+import pytest
 from coverage import CoverageData
 
 from mutants.population import Mutant
 
+ORIGINAL = ".original"
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -29,19 +36,26 @@ class Reach:
     seconds: dict[str, float]
 
     def of(self, mutant: Mutant, budget_s: float) -> list[str] | None:
-        """The cheapest tests that run the changed lines, within a budget; None where no test runs them."""
+        """Tests that run the changed lines, within a budget of seconds; None where no test runs them."""
         lines = self.tests.get(mutant.path, {})
         if not lines.keys() & mutant.lines:
             return None
         around = frozenset().union(*(lines.get(line, frozenset()) for line in mutant.lines))
         chosen: list[str] = []
         spent = 0.0
-        for test in sorted(around or frozenset().union(*lines.values()), key=lambda test: (self.seconds[test], test)):
+        for test in self._in_turn(around or frozenset().union(*lines.values())):
             spent += self.seconds[test]
             if chosen and spent > budget_s:
                 break
             chosen.append(test)
         return chosen
+
+    def _in_turn(self, tests: Iterable[str]) -> Iterator[str]:
+        """The cheapest test of each file, then the next of each: what each file looks at is something else."""
+        files: defaultdict[str, list[str]] = defaultdict(list)
+        for test in sorted(tests, key=lambda test: (self.seconds[test], test)):
+            files[test.split("::")[0]].append(test)
+        return (test for turn in zip_longest(*files.values()) for test in turn if test)
 
 
 @dataclass(frozen=True)
@@ -67,34 +81,65 @@ class Tree:
             (folder / name).symlink_to(REPOSITORY / name)
         return cls(folder)
 
-    def pytest(
-        self, *arguments: str, timeout_s: float | None = None, told: Mapping[str, str] = MappingProxyType({})
-    ) -> int | None:
-        """The exit code of pytest in the copy; None when it was stopped after `timeout_s`."""
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-        environment = {**os.environ, "PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1", **told}
-        with (self.folder / "pytest.log").open("wb") as log:
-            process = psutil.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
-            try:
-                code: int = process.wait(timeout_s)
-            except psutil.TimeoutExpired:
-                for one in (*process.children(recursive=True), process):
-                    with suppress(psutil.NoSuchProcess):
-                        one.kill()
-                process.wait()
-                return None
-            return code
+    def judged(self, tests: list[str], timeout_s: float) -> int | None:
+        """The exit code of pytest up to the first failure; None when it was stopped after `timeout_s`.
+
+        It runs in a fork of this process, which has imported what the tests need of others.
+        """
+        pid = os.fork()
+        if pid == 0:
+            self._become_pytest(["--exitfirst", *tests])
+        try:
+            code: int | None = psutil.Process(pid).wait(timeout_s)
+        except psutil.TimeoutExpired:
+            code = None
+        for one in psutil.Process(pid).children(recursive=True) if code is None else ():
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        if code is None:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        return code
+
+    def _become_pytest(self, arguments: list[str]) -> NoReturn:
+        code = int(pytest.ExitCode.INTERNAL_ERROR)
+        try:
+            log = os.open(self.folder / "pytest.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            os.chdir(self.folder)
+            os.environ["PYTHONPATH"] = str(self.folder)
+            sys.path.insert(0, str(self.folder))
+            sys.dont_write_bytecode = True
+            code = int(pytest.main(["-q", "-p", "no:cacheprovider", *arguments]))
+        except BaseException:  # noqa: BLE001 (a fork must never go on as its parent)
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
 
     @contextmanager
     def holding(self, mutant: Mutant) -> Iterator[None]:
         """The copy with this one fault in it, read from its text and from no compiled file."""
         path = self.folder / mutant.path
-        shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)
+        Path(cache_from_source(str(path))).unlink(missing_ok=True)
+        path.rename(self._original(path))
         path.write_text(mutant.after, encoding="utf-8")
         try:
             yield
         finally:
-            path.write_text(mutant.before, encoding="utf-8")
+            self._original(path).replace(path)
+
+    def mended(self) -> Tree:
+        """Itself, without a fault that an earlier run left in it because it was killed."""
+        for left in self.folder.glob(f"storage_sync/*/*{ORIGINAL}"):
+            left.replace(left.with_suffix(""))
+        return self
+
+    @staticmethod
+    def _original(path: Path) -> Path:
+        return path.with_name(path.name + ORIGINAL)
 
     def reach(self, tests: list[str], jobs: int) -> Reach:
         """Run the tests once, as they are, and learn which lines each of them runs; one that fails judges no mutant."""
@@ -103,8 +148,9 @@ class Tree:
             "--numprocesses", str(jobs), "--cov", "storage_sync", "--cov-context", "test", "--cov-report", "",
             "-p", "mutants.timing",
         ]  # fmt: skip
-        if self.pytest(*arguments, *tests, told={"MUTANTS_TIMES": str(times), "COVERAGE_FILE": str(data)}):
-            print((self.folder / "pytest.log").read_text(encoding="utf-8"))
+        told = {"PYTHONPATH": str(self.folder), "MUTANTS_TIMES": str(times), "COVERAGE_FILE": str(data)}
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments, *tests]
+        subprocess.run(command, cwd=self.folder, env={**os.environ, **told}, check=False)
         return self._recorded(data, json.loads(times.read_text(encoding="utf-8")))
 
     def _recorded(self, data: Path, seconds: dict[str, float]) -> Reach:
