@@ -24,7 +24,7 @@ RUST_MESSAGE := Rust is not installed. Install it from https://rustup.rs (1.85 o
 	toolchain is fetched through puccinialin by maturin.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build tools test check pytest cargo-test lint format lock bench faults interop interop-server screenshots wheel sdist wheel-test release alerts units reviewed fuzz mutants mutants-codec soak clean
+.PHONY: help run build tools test check pytest cargo-test lint format lock bench faults interop interop-program interop-server screenshots wheel sdist wheel-test release alerts units reviewed fuzz mutants mutants-codec soak clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / \t/' | expand -t 14
@@ -139,14 +139,17 @@ faults: build $(STAMPS)/dev tools  ## what breaks, at full size: damage, kills, 
 screenshots: build $(STAMPS)/dev  ## the pictures of README and docs
 	$(BIN)/python -m screenshots.take screenshots
 
-bench: build $(STAMPS)/dev tools  ## each figure beside its floor, in one run
-	$(BIN)/python -m benchmarks $(BENCH_FLAGS)
+bench: build $(STAMPS)/dev tools interop-program  ## each figure beside its floor, in one run
+	INTEROP_BIN="$(INTEROP)/release/interop" $(BIN)/python -m benchmarks $(BENCH_FLAGS)
 
 INTEROP_KEY = $(shell sha256sum tests/interop/program/Cargo.lock | cut -c1-16)
-interop: build $(STAMPS)/dev tools  ## the real do-memory crates read what we wrote
-	CARGO_TARGET_DIR="$(CACHE)/interop-$(INTEROP_KEY)" cargo build $(CARGO_FLAGS) --quiet --release --locked \
+INTEROP = $(CACHE)/interop-$(INTEROP_KEY)
+interop-program:
+	CARGO_TARGET_DIR="$(INTEROP)" cargo build $(CARGO_FLAGS) --quiet --release --locked \
 		--manifest-path tests/interop/program/Cargo.toml
-	INTEROP_BIN="$(CACHE)/interop-$(INTEROP_KEY)/release/interop" \
+
+interop: build $(STAMPS)/dev tools interop-program  ## the real do-memory crates read what we wrote
+	INTEROP_BIN="$(INTEROP)/release/interop" \
 		$(BIN)/python -m pytest --interop -m interop tests/interop $(PYTEST_FLAGS)
 
 SERVER_VERSION := 0.1.47

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import cases, floors, held, instead, waiting
+from benchmarks import cases, floors, held, instead, ratios, waiting
 from benchmarks.cases import Bench, Figure
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -40,6 +40,9 @@ def main() -> None:
             "lock",
             "waiting",
             "instead",
+            "crates",
+            "verify",
+            "size",
             "memory",
             "start",
             "exec",
@@ -62,6 +65,9 @@ def main() -> None:
             held.run_all(bench, largest=size)
             waiting.delivery(bench)
             instead.script(bench, min(size, 10_000))
+            instead.crates(bench, min(size, 1_000))
+            ratios.looks(bench, min(size, 10_000))
+            ratios.sizes(bench, min(size, 1_000))
         else:
             {
                 "held": lambda: held.run_all(bench, largest=size),
@@ -70,6 +76,9 @@ def main() -> None:
                 "few": lambda: cases.few_changed(bench, size, 10),
                 "lock": lambda: cases.lock_hold(bench, size, 1_000, 20),
                 "instead": lambda: instead.script(bench, size),
+                "verify": lambda: ratios.looks(bench, size),
+                "size": lambda: ratios.sizes(bench, size),
+                "crates": lambda: instead.crates(bench, size),
                 "waiting": lambda: waiting.delivery(bench),
                 "memory": lambda: cases.memory(bench, [n for n in (1_000, 20_000, 100_000) if n <= size]),
                 "start": lambda: cases.start_up(bench, min(size, 1_000)),

@@ -24,6 +24,8 @@ from coverage import CoverageData
 
 from mutants.population import Mutant
 
+AT_ONCE_S = 0.3
+"""A test that takes less starts no server."""
 ORIGINAL = ".original"
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -51,11 +53,14 @@ class Reach:
         return chosen
 
     def _in_turn(self, tests: Iterable[str]) -> Iterator[str]:
-        """The cheapest test of each file, then the next of each: what each file looks at is something else."""
+        """Tests of a part by itself, then one of each file in turn: what each file looks at is something else."""
         files: defaultdict[str, list[str]] = defaultdict(list)
         for test in sorted(tests, key=lambda test: (self.seconds[test], test)):
-            files[test.split("::")[0]].append(test)
-        return (test for turn in zip_longest(*files.values()) for test in turn if test)
+            if self.seconds[test] < AT_ONCE_S:
+                yield test
+            else:
+                files[test.split("::")[0]].append(test)
+        yield from (test for turn in zip_longest(*files.values()) for test in turn if test)
 
 
 @dataclass(frozen=True)

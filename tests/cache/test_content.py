@@ -13,6 +13,7 @@ from storage_sync import _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, encode_checkpoint
 from storage_sync.cache.content import ContentJudgement, content_error, judge_content
 from storage_sync.cache.copy import private_copy
+from storage_sync.cache.states import Finding
 from storage_sync.values.outcome import TABLES, FileIdentity
 from storage_sync.values.outcome import CacheState as S
 from storage_sync.values.witness import Witness
@@ -121,7 +122,7 @@ def test_nothing_in_it_yet() -> None:
     empty = tuple(Table(name) for name in TABLES)
     for file in (NO_TABLES, File(stats=empty, stored={}), File(stats=empty, stored={}, version=3)):
         judgement = judged(file)
-        assert judgement.states == (S.EMPTY_CACHE,)
+        assert judgement.findings == (Finding(S.EMPTY_CACHE, "there are no rows in it yet", "storage-sync sync"),)
         assert code_of(judgement) is None
 
 
@@ -131,8 +132,9 @@ def test_a_proven_cache_of_an_empty_primary_is_no_empty_cache() -> None:
 
 def test_an_unfinished_build() -> None:
     judgement = judged(File(stored={"staging": b"{}"}))
-    assert judgement.states == (S.PARTIAL,)
-    assert "4 rows" in judgement.findings[0].evidence
+    assert judgement.findings == (
+        Finding(S.PARTIAL, "an unfinished build with 4 rows", "run the command again: it resumes"),
+    )
 
 
 @pytest.mark.parametrize(

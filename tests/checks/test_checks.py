@@ -56,6 +56,10 @@ def test_an_equal_cache_passes_everything() -> None:
     assert {check.status for check in checks} == {CheckStatus.PASS}
 
 
+def test_a_check_that_passes_names_no_row() -> None:
+    assert {check.name: check.keys for check in all_checks(SCOPE, FILE, tables())} == dict.fromkeys(NAMES, ())
+
+
 def test_a_proof_says_what_it_leaves_to_the_audit() -> None:
     then = 1_795_392_000.0
     left = named(all_checks(replace(SCOPE, audited_at=then), FILE, tables()))["content_digests"]

@@ -1,5 +1,6 @@
 //! The floor under a first sync: `redb-floor insert ROWS NEW.redb` puts encoded rows into a new file in one durable
-//! transaction, `redb-floor scan FILE` reads every row. Prints seconds.
+//! transaction, `redb-floor scan FILE` reads every row, `redb-floor check FILE` is redb's own check of integrity, which
+//! may write. Prints seconds.
 //!
 //! ROWS holds frames: lengths of table name, key and value (u32 LE each), then the three.
 
@@ -61,12 +62,22 @@ fn scan(path: &str) -> Result<f64, Box<dyn Error>> {
     Ok(started.elapsed().as_secs_f64())
 }
 
+fn check(path: &str) -> Result<f64, Box<dyn Error>> {
+    let started = Instant::now();
+    let sound = Database::open(path)?.check_integrity()?;
+    if !sound {
+        return Err("the file was not sound".into());
+    }
+    Ok(started.elapsed().as_secs_f64())
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let seconds = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["insert", rows, target] => insert(rows, target)?,
         ["scan", path] => scan(path)?,
-        _ => return Err("usage: redb-floor insert ROWS NEW.redb | scan FILE".into()),
+        ["check", path] => check(path)?,
+        _ => return Err("usage: redb-floor insert ROWS NEW.redb | scan FILE | check FILE".into()),
     };
     println!("{seconds}");
     Ok(())

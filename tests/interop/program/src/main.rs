@@ -4,7 +4,9 @@
 //! table `pattern_dumps` with its Debug text. `interop primary FILE`: rows of a libSQL file, through `TursoStorage`.
 //! `interop write FILE`: store one episode in a redb file, open it again and read the episode back.
 //! `interop opener FILE`: race for the file, as `tests/faults/racers.py` describes it (see `opener.rs`).
+//! `interop each|own-sync PRIMARY FILE`: fill a redb file from a libSQL file (see `instead.rs`).
 
+mod instead;
 mod opener;
 
 use std::io::Write;
@@ -127,8 +129,10 @@ async fn main() -> Result<()> {
         ["cache", path] => cache(Path::new(path), &mut out).await?,
         ["primary", path] => primary(Path::new(path), &mut out).await?,
         ["write", path] => write(Path::new(path), &mut out).await?,
+        ["each", from, path] => instead::each(Path::new(from), Path::new(path), &mut out).await?,
+        ["own-sync", from, path] => instead::own_sync(Path::new(from), Path::new(path), &mut out).await?,
         ["opener", path] => opener::run(Path::new(path), &mut out).await?,
-        _ => bail!("usage: interop cache|primary|write|opener FILE"),
+        _ => bail!("usage: interop cache|primary|write|opener FILE | each|own-sync PRIMARY FILE"),
     }
     out.flush().context("standard output")
 }
