@@ -399,7 +399,7 @@ class Staging:
 
     With a comparison: the digest path, each row must match its manifest entry, others count as `moved`.
     Without: the snapshot path, all rows of one read transaction arrive and the manifest is made here.
-    Writes happen on a thread of its own, in batches; up to `batch_bytes` or `batch_rows` stay in memory.
+    Writes happen on a thread of its own, in batches; up to `batch_bytes` or `batch_rows`, which may be 0, stay in memory.
     """
 
     def __init__(

@@ -203,7 +203,9 @@ class SyncService:
             case commands.MakePlan(operation, options):
                 if not operation.planned:
                     raise InternalError(f"{operation.command} has no plan")
-                self._jobs.put_nowait(Job(operation, Trigger.MANUAL, replace(options, plan_only=True), number))
+                self._jobs.put_nowait(
+                    Job(operation, Trigger.MANUAL, replace(options, plan_only=True, keeps_rows=True), number)
+                )
             case commands.Execute(plan_id, phrase):
                 self._jobs.put_nowait(replace(self._agreed(plan_id, phrase), command_id=number))
             case commands.DropPlan():
@@ -540,7 +542,11 @@ class SyncService:
             plan = weighed(job, outcome.proposal, snapshot.cache.counts, snapshot.profile)
             outcome = replace(outcome, proposal=plan)
             if job.command_id is None or job.command_id > self._dropped:
-                self._plans = {plan.id: replace(job, options=replace(job.options, plan_only=False, expected_plan=plan))}
+                self._plans = {
+                    plan.id: replace(
+                        job, options=replace(job.options, plan_only=False, keeps_rows=False, expected_plan=plan)
+                    )
+                }
                 self._agenda.hold(time.time() + PLAN_READ_S)
         elif job.options.expected_plan is not None:
             self._agenda.hold(0.0)

@@ -120,8 +120,13 @@ async def compared(
     Rows staged for a commit in place go when the body ends well, and stay for a resume when it does not.
     `waiting`: rows that an earlier run fetched. `keep`: file for the source rows; nothing can be committed then.
     """
-    with _private_place(context, keep is not None) as place:
+    with _private_place(context, look, keep is not None) as place:
         target = replace(target_of(context, look, projection, place), keep=keep)
+        if _keeps_rows(context, look):
+            # every row goes into the file: what stays in memory is gone with this run
+            target = replace(target, batch_rows=0)
+        elif place is None and not target.sibling and not target.resumable:
+            target = replace(target, resumable=await _planned_rows(context, look, target))
         async with _staged(context, look, projection, target, waiting) as comparison:
             yield comparison
 
@@ -148,11 +153,31 @@ async def _staged(
     # what a run did not get into the cache stays for the next one; a sibling has the cache's name by then, or waits
     passing = context.options.plan_only or target.keep is not None
     close = staged.staging.discard if passing else staged.staging.close
+    keeps = _keeps_rows(context, look)
     try:
         yield Compared(look, projection, staged, at if staged.whole else asked.audited_at)
-        close = staged.staging.close if target.sibling else staged.staging.discard
+        close = staged.staging.close if target.sibling or keeps else staged.staging.discard
     finally:
         await session.on_cache_thread(close)
+    if keeps:
+        await session.on_cache_thread(session.plan_rows.keep, Path(target.path), target.identity, look.generation)
+
+
+def _keeps_rows(context: Context, look: Look) -> bool:
+    """Rows of a file that becomes the cache lie otherwise than those of a plan."""
+    return context.options.keeps_rows and context.options.plan_only and not look.sibling
+
+
+async def _planned_rows(context: Context, look: Look, target: Target) -> bool:
+    """Put what the plan of this run fetched where a run finds its rows; whether there was something that fits."""
+    session = context.session
+    try:
+        return await session.on_cache_thread(
+            session.plan_rows.take, Path(target.path), target.identity, look.generation
+        )
+    except OSError as error:
+        context.draft.warn(f"the rows of the plan cannot be used and are fetched again: {error.strerror}")
+        return False
 
 
 async def fetched(
@@ -293,7 +318,7 @@ async def _guard_source(context: Context, look: Look, projection: Projection, st
 
 
 @contextmanager
-def _private_place(context: Context, passing: bool) -> Iterator[Path | None]:
+def _private_place(context: Context, look: Look, passing: bool) -> Iterator[Path | None]:
     """Where merged rows lie that are not committed, nobody's after it; None for a run that commits. LocalIO."""
     if not context.options.plan_only and not passing:
         yield None
@@ -301,6 +326,9 @@ def _private_place(context: Context, passing: bool) -> Iterator[Path | None]:
     state = context.session.state
     if state.copies is None:
         raise LocalIO(state.problem, hint="give a folder that can be written with --state-dir")
+    if _keeps_rows(context, look):
+        yield context.session.plan_rows.place(state.copies)
+        return
     with private_folder(state.copies) as place:
         yield place
 

@@ -23,6 +23,7 @@ from storage_sync.config.token import Token
 from storage_sync.primary.source import LogStand, Source, connect
 from storage_sync.state.directory import StateDir, open_state_dir
 from storage_sync.sync.last_comparison import Known
+from storage_sync.sync.plan_rows import PlanRows
 from storage_sync.values.errors import ConfigError
 from storage_sync.values.outcome import Proof, Transfer
 from storage_sync.values.part import Part
@@ -55,6 +56,7 @@ class Session:
         self._state: StateDir | None = None
         self._copies = copies
         self._own_copies = copies is None
+        self.plan_rows = PlanRows()
         self.known: Known | None = None
         """What the last comparison with the primary found."""
         self.reading: Reading | None = None
@@ -135,6 +137,7 @@ class Session:
     async def close(self) -> None:
         if self._source is not None:
             await self._source.close()
+        await self.on_cache_thread(self.plan_rows.close)
         if self._copies is not None and self._own_copies:
             await self.on_cache_thread(self._copies.close)
         self._cache_thread.shutdown(wait=False, cancel_futures=True)

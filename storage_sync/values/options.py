@@ -21,6 +21,8 @@ class Options:
     """Times in seconds. What belongs to one operation only is a field of that operation."""
 
     plan_only: bool = False
+    keeps_rows: bool = False
+    """The rows that a plan fetches stay for the run that executes it, in this process."""
     full: bool = False
     adopt: bool = False
     allow_shrink: bool = False

@@ -144,7 +144,7 @@ impl Staging {
                 finished: None,
                 path,
                 sibling,
-                batch_rows: batch_rows.max(1),
+                batch_rows,
                 batch_bytes,
                 identity,
                 spool,
