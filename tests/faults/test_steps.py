@@ -29,8 +29,9 @@ from storage_sync.values.outcome import TABLES, Word
 from tests.independent.projection_check import check
 from tests.support import recorder, stores
 from tests.support.command import Tool
+from tests.support.forks import forks
 from tests.support.proven import CACHE_ONLY, add_cache_only
-from tests.support.recorder import Kind, Operation
+from tests.support.recorder import Fault, Kind, Operation
 from tests.support.size import FULL
 from tests.support.sqld import Sqld
 
@@ -252,10 +253,10 @@ def chosen(scene: Scene, operations: tuple[Operation, ...], random: Random) -> l
 async def test_killed_at_every_step(name: str, tmp_path: Path) -> None:
     scene = SCENES[name]
     random = Random(name)
-    with staged(scene, tmp_path) as stage:
+    with staged(scene, tmp_path) as stage, forks(stage.tool, own_children=True) as forked:
         damaged = stage.cache.read_bytes() if stage.cache.exists() else b""
         old = stage.seen()
-        recording = recorder.record(stage.tool, *scene.words, "--json")
+        recording = forked.record(stage.tool, *scene.words, "--json")
         assert recording.result.exit_code == 0, recording.result.stdout + recording.result.stderr
         new = stage.seen()
         assert new is not None
@@ -265,7 +266,7 @@ async def test_killed_at_every_step(name: str, tmp_path: Path) -> None:
         kills = 0
         for number, half in chosen(scene, recording.operations, random):
             stage.put_back()
-            killed = recorder.kill_at(stage.tool, *scene.words, "--json", number=number, half=half)
+            killed = forked.record(stage.tool, *scene.words, "--json", fault=Fault(number, half=half))
             kills += killed.result.exit_code == -signal.SIGKILL
             where = f"{number}{' half' if half else ''} {[*map(step_of, recording.operations)][number - 1]}"
             problems += [f"{where}: {said}" for said in after_a_kill(stage, old, new, damaged)]

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -49,11 +49,14 @@ class Forks:
 
 
 @contextmanager
-def forks(tool: Tool) -> Iterator[Forks]:
-    """For the body, commands of tools like this one are forked from a process that has them imported."""
+def forks(tool: Tool, *, own_children: bool = False) -> Iterator[Forks]:
+    """For the body, commands of tools like this one are forked from a process that has them imported.
+
+    `own_children`: what a command starts itself starts as an operator's does, so that the recorder sees it too.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.settimeout(TIMEOUT)
-    command = [sys.executable, "-m", "tests.support.forks", str(theirs.fileno())]
+    command = [sys.executable, "-m", "tests.support.forks", str(theirs.fileno()), "own" * own_children]
     environment = {**tool.variables, "LD_PRELOAD": str(recorder.library())}
     with ours, subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment) as forker:
         theirs.close()
@@ -67,7 +70,7 @@ def forks(tool: Tool) -> Iterator[Forks]:
 # In the process that forks
 
 
-def serve(path: socket.socket) -> None:
+def serve(path: socket.socket, *, own_children: bool) -> None:
     """Fork a command for each request, one after the other, until the other end is closed."""
     from console.cli import commands, entry
     from storage_sync import _native
@@ -78,7 +81,7 @@ def serve(path: socket.socket) -> None:
 
     imported = (commands, _native, journal, operations, ladder, rebuild, run)
     assert all(imported)
-    with quick_children():
+    with nullcontext() if own_children else quick_children():
         while request := path.recv(1 << 16):
             pid = os.fork()
             if pid == 0:
@@ -103,4 +106,4 @@ def _become(run: Any, request: Mapping[str, Any]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(socket.socket(fileno=int(sys.argv[1])), own_children=sys.argv[2] == "own")
