@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,6 @@ from storage_sync.values.snapshot import LockState, Phase, PrimaryStatus, StepSt
 ROOT = Path(__file__).resolve().parents[1]
 PRODUCT = {path: path.read_text(encoding="utf-8") for name in ("storage_sync", "console", "widgets")
            for path in sorted((ROOT / name).rglob("*.py"))}  # fmt: skip
-TREES = {path: ast.parse(text) for path, text in PRODUCT.items()}
 TESTS = "\n".join(
     path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests").rglob("*.py")) if path != Path(__file__)
 )
@@ -39,9 +39,15 @@ compared with their whole value, and members of an enum that are made of a value
 VALUES = (CacheState, Word, CheckStatus, HolderKind, Purpose, LockState, Phase, PrimaryStatus, StepState)
 
 
+@cache
+def trees() -> dict[Path, ast.Module]:
+    """What the product's files say, parsed by whoever needs it first and not when tests are collected."""
+    return {path: ast.parse(text) for path, text in PRODUCT.items()}
+
+
 def nodes(kind: type[ast.AST], outside: str = "") -> Iterator[ast.AST]:
     """Those of the product; `outside`: but for this file."""
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         if not outside or not str(path).endswith(outside):
             yield from (node for node in ast.walk(tree) if isinstance(node, kind))
 
@@ -61,17 +67,20 @@ def test_each_native_function_has_a_caller() -> None:
     assert {node.name for node in stub.body if isinstance(node, ast.FunctionDef)} <= set(dir(_native))
 
 
-READ = {
-    node.attr
-    for node in nodes(ast.Attribute, outside="config/settings.py")
-    if isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith(("settings", "ui"))
-}
+@cache
+def read() -> set[str]:
+    """Names of the settings that something reads."""
+    return {
+        node.attr
+        for node in nodes(ast.Attribute, outside="config/settings.py")
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith(("settings", "ui"))
+    }
 
 
 @pytest.mark.parametrize("setting", FIELDS, ids=lambda setting: setting.name)
 def test_each_setting_has_an_effect_and_a_test(setting: Field) -> None:
     name = setting.name.rpartition(".")[2]
-    assert name in READ
+    assert name in read()
     forms = (name, setting.key, setting.variable, f"--{name.removesuffix('_s').replace('_', '-')}")
     assert any(re.search(rf"(?<![\w-]){re.escape(form)}\b", TESTS) for form in forms)
 
@@ -88,7 +97,7 @@ def test_each_metric_is_documented_and_has_a_test(metric: str) -> None:
 def test_each_fact_of_the_metrics_has_a_producer() -> None:
     given = {
         keyword.arg
-        for path, tree in TREES.items()
+        for path, tree in trees().items()
         if path.name == "metric_facts.py"
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Facts", "replace")
@@ -97,21 +106,34 @@ def test_each_fact_of_the_metrics_has_a_producer() -> None:
     assert {field.name for field in fields(Facts)} - given == set()
 
 
-MADE = {
-    ast.unparse(part)
-    for node in nodes(ast.Call)
-    if isinstance(node, ast.Call) and ast.unparse(node.func) not in ("frozenset", "set")
-    for argument in (*node.args, *(keyword.value for keyword in node.keywords))
-    for part in (argument, *([argument.body, argument.orelse] if isinstance(argument, ast.IfExp) else ()))
-    if isinstance(part, ast.Attribute)
-}
-"""Members of enums that are given to a call."""
-NAMED = {ast.unparse(node) for node in nodes(ast.Attribute, outside="values/outcome.py")}
+@cache
+def made() -> set[str]:
+    """Members of enums that are given to a call."""
+    return {
+        ast.unparse(part)
+        for node in nodes(ast.Call)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) not in ("frozenset", "set")
+        for argument in (*node.args, *(keyword.value for keyword in node.keywords))
+        for part in (argument, *([argument.body, argument.orelse] if isinstance(argument, ast.IfExp) else ()))
+        if isinstance(part, ast.Attribute)
+    }
+
+
+@cache
+def named() -> set[str]:
+    """Whatever the product names with a dot."""
+    return {ast.unparse(node) for node in nodes(ast.Attribute, outside="values/outcome.py")}
+
+
+@cache
+def called() -> set[str]:
+    """Whatever the product calls."""
+    return {ast.unparse(node.func) for node in nodes(ast.Call) if isinstance(node, ast.Call)}
 
 
 @pytest.mark.parametrize("state", CacheState)
 def test_each_state_of_the_cache_can_occur_is_documented_and_has_a_test(state: CacheState) -> None:
-    assert f"CacheState.{state.name}" in MADE or f"str(CacheState.{state.name})" in MADE
+    assert f"CacheState.{state.name}" in made() or f"str(CacheState.{state.name})" in made()
     assert f"`{state}`" in DOCUMENTS
     assert re.search(rf"\b{state}\b", TESTS)
 
@@ -125,7 +147,7 @@ def test_each_verdict_is_documented_and_has_a_test(word: Word) -> None:
 @pytest.mark.parametrize("kind", VALUES, ids=lambda kind: kind.__name__)
 def test_each_member_of_an_enum_is_named_somewhere(kind: type) -> None:
     members = [member.name for member in kind]  # type: ignore[attr-defined]
-    assert [name for name in members if f"{kind.__name__}.{name}" not in NAMED] == []
+    assert [name for name in members if f"{kind.__name__}.{name}" not in named()] == []
 
 
 EVENTS = events.Event.__args__
@@ -133,12 +155,11 @@ EVENTS = events.Event.__args__
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)
 def test_each_event_is_sent_and_heard(event: type) -> None:
-    called = {ast.unparse(node.func) for node in nodes(ast.Call) if isinstance(node, ast.Call)}
     heard = re.compile(rf"isinstance\([^)]*\b{event.__name__}\b|case {event.__name__}\b")
     listeners = "".join(
         text for path, text in PRODUCT.items() if path.parts[len(ROOT.parts)] == "console" or path.parts[-2] == "watch"
     )
-    assert event.__name__ in called
+    assert event.__name__ in called()
     assert heard.search(listeners)
 
 
@@ -149,8 +170,7 @@ ERRORS = [
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
 def test_each_error_is_raised_and_its_exit_code_documented(error: type[errors.StorageSyncError]) -> None:
-    called = {ast.unparse(node.func) for node in nodes(ast.Call) if isinstance(node, ast.Call)}
-    assert error.__name__ in called
+    assert error.__name__ in called()
     assert re.search(rf"^\| [^|]*\b{error.exit_code}\b", DOCUMENTS, re.MULTILINE)
     assert f"`{error.code}`" in DOCUMENTS
     assert re.search(rf"\b{error.code}\b|{error.__name__}", TESTS)
