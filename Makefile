@@ -12,9 +12,11 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/storage-sync
 PATH := $(HOME)/.cargo/bin:$(PATH)
 SHELL := /bin/bash -o pipefail
 CARGO_FLAGS ?=
-JOBS ?= 2
+JOBS ?= $(shell expr 1 + $$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN))
 CARGO_TARGET_DIR := $(CURDIR)/target
 export PATH CARGO_TARGET_DIR
+# the tests start thousands of interpreters, none of which is to compile the tree again
+unexport PYTHONDONTWRITEBYTECODE
 
 RUST_SOURCES := $(shell find native -name '*.rs' -not -path '*/target/*') native/Cargo.toml native/codec/Cargo.toml \
 	$(wildcard native/Cargo.lock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Collection
 
@@ -21,6 +22,10 @@ _OPTIONAL = {
     "--soak": ("soak",),
 }
 """Markers by the option that asks for them; the make targets of pyproject.toml give these options."""
+
+
+_LONG = tuple(f"tests/{room}/" for room in ("faults", "model", "watch"))
+"""The rooms with the longest tests: begun first, none of them is what the others wait for in the end."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,6 +52,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = chosen
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What was imported and collected stays to the end: no collection of garbage need walk it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _has(item: pytest.Item, markers: Collection[str]) -> bool:
