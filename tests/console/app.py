@@ -11,6 +11,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from console.app.app import Console
+from console.keys.table import SCREENS
 from console.views.themes import Colors
 from console.views.ui_settings import Clock, UiSettings
 from storage_sync.embeddings.index import OrphanIndex
@@ -20,6 +21,8 @@ from tests.support.scenes import orphans, snapshots
 from tests.support.scenes.snapshots import Scene
 from tests.support.scripted_bridge import ScriptedBridge
 from widgets.glyphs import UNICODE, GlyphSet
+
+PAUSES = 200
 
 
 class FakeClock:
@@ -74,6 +77,11 @@ async def live(
 ) -> AsyncIterator[Pilot[int]]:
     """The running application, once it has drawn the first snapshot."""
     async with app.run_test(size=size, notifications=notifications) as pilot:
+        # on a busy machine the pilot does not wait for the screens that are laid out behind the first one
+        for _ in range(PAUSES):
+            if len(app._laid_out) == len(SCREENS):
+                break
+            await pilot.pause()
         await settle(app, pilot)
         yield pilot
 
