@@ -131,7 +131,7 @@ mutants-codec: $(STAMPS)/dev  ## the same for native/codec; needs `cargo install
 
 SOAK_SECONDS ?= 600
 soak: build $(STAMPS)/dev tools  ## watch and the console through rounds of trouble, a writer and kills, for SOAK_SECONDS
-	STORAGE_SYNC_SOAK_S=$(SOAK_SECONDS) $(BIN)/python -m pytest --soak -m soak --capture no tests/watch/test_soak.py $(PYTEST_FLAGS)
+	STORAGE_SYNC_SOAK_S=$(SOAK_SECONDS) $(BIN)/python -m pytest --soak -m soak --capture no tests/watch/test_soak.py tests/watch/test_soak_rows.py $(PYTEST_FLAGS)
 
 FAULTS := tests/faults tests/watch tests/end_to_end/test_monkey.py tests/console/test_dialog_paths.py \
 	tests/console/test_hostile_fields.py tests/console/test_palette.py

@@ -430,17 +430,32 @@ class RemoteSource:
         answers = await self.client.pipeline(asked, purpose=Purpose.PROOF)
         marks = await self.marks(scope)
         if marks is not None:
-            # the newest row then stands above them, in the tables of which they remember more than one
-            lower = replace(marks, tables={name: anchors[1:] or anchors for name, anchors in marks.tables.items()})
-            sql = bound(above.above(projection, schema, scope.digest, lower, ()))
-            answers += await self.client.pipeline([execute_request(sql, state)], purpose=Purpose.FOLLOW)
+            answers += await self.client.pipeline(
+                self._follow_requests(scope, capabilities, marks), purpose=Purpose.FOLLOW
+            )
         read = [rows_of(answer) for answer in answers]
-        ping, poll, proof = read[:3]
-        follow = read[3] if marks is not None else 0
-        if ping is None or poll is None or proof is None or follow is None:
+        counted = [rows for rows in read if rows is not None]
+        if len(counted) < len(read):
             return None
+        ping, poll, proof, *follow = counted
         has_index = index_of(answers[0]) is not None
-        return Measured(ping + poll, ping if has_index else ping + poll, ping + follow, proof, has_index)
+        return Measured(ping + poll, ping if has_index else ping + poll, ping + sum(follow), proof, has_index)
+
+    def _follow_requests(self, scope: Wanted, known: Capabilities, marks: Marks) -> list[Json]:
+        """What a run asks that takes in an episode with its embedding, and lets two such rows go."""
+        from storage_sync.primary.hrana import execute_request
+        from storage_sync.primary.pages import key_list
+
+        # the newest row then stands above the marks, in the tables of which they remember more than one
+        lower = replace(marks, tables={name: anchors[1:] or anchors for name, anchors in marks.tables.items()})
+        sql = above.above(projection_of(scope), known.schema, scope.digest, lower, ())
+        requests = [execute_request(bound(sql), {"state": known.state})]
+        for table in ("episodes", "embeddings"):
+            for anchor in marks.tables.get(table, ())[:1]:
+                keys = {"keys": key_list([anchor.key])}
+                asked = (statements.by_keys(table, known.schema), statements.existing(table, known.schema))
+                requests += [execute_request(sql, keys) for sql in asked if sql is not None]
+        return requests
 
     def snapshot(self, scope: Wanted, *, typed: bool = False) -> tuple[list[StepSpec], AsyncGenerator[bytes, None]]:
         from storage_sync._native import StepSpec
