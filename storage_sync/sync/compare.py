@@ -84,6 +84,10 @@ async def project(context: Context, look: Look) -> Projection:
     digest = capabilities.digest or CLIENT_DIGEST
     log = session.source.log
     epoch = current_epoch(look, session.source.source_id, log.index)
+    if epoch > known_log(look, session.source.source_id)[0]:
+        # what this process heard last may be older than what another one has proven since
+        log = await session.source.standing()
+        epoch = current_epoch(look, session.source.source_id, log.index)
     return Projection(session.scope(digest, context.options.part), digest, epoch, log)
 
 

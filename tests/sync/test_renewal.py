@@ -196,3 +196,18 @@ async def test_what_is_written_after_a_renewal_is_followed(tmp_path: Path) -> No
         outcome = await lane.sync(Options(follows=True, moved=True))
         assert outcome.followed is not None, outcome.extra
         assert outcome.applied["episodes"].insert == 1
+
+
+async def test_a_log_that_another_process_saw_further_did_not_go_back(tmp_path: Path) -> None:
+    """It proved what was written since this one asked last."""
+    async with proven(tmp_path) as lane:
+        hrana.execute(lane.server.url, [copied(1)])
+        other = Session(lane.settings, None)
+        try:
+            outcome = await perform(other, Sync(), Request(lane.settings, None), quiet, Cancel())
+            assert outcome.verdict is Word.IN_SYNC
+        finally:
+            await other.close()
+        outcome = await lane.sync()
+        assert outcome.proof is not None
+        assert outcome.proof.epoch == 0

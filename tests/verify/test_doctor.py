@@ -65,7 +65,7 @@ async def test_what_watching_will_cost(tmp_path: Path) -> None:
         assert isinstance(costs, dict)
         assert 10 <= costs["poll"] <= 30
         assert costs["poll_quiet"] <= 1
-        assert 0 < costs["follow"] <= 200
+        assert 0 < costs["follow"] <= 250
         assert costs["proof"] > 500
         assert costs["a_month_idle"] < costs["a_month_busy"]
         (check,) = (check for check in outcome.checks if check.name == "costs")
