@@ -44,6 +44,11 @@ def test_an_older_tool_may_say_less() -> None:
     fields = msgspec.json.decode(encode_checkpoint(CHECKPOINT))
     del fields["tables"], fields["tool"]
     assert decode_checkpoint(msgspec.json.encode(fields)) == (replace(CHECKPOINT, tables={}, tool=""), "")
+    checkpoint, _ = decode_checkpoint(
+        msgspec.json.encode(fields | {"tables": {"episodes": {"primary": 3, "expected": 2}}})
+    )
+    assert checkpoint is not None
+    assert checkpoint.tables == {"episodes": TableFacts(primary=3, expected=2, refused=0, root="")}
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"null", b"\xff", b'{"generation": "seven"}'])

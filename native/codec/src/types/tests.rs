@@ -1,7 +1,8 @@
 //! Every golden line, both ways: JSON to bytes and bytes to JSON.
 
 use super::*;
-use crate::inspect::{decode, encode};
+use crate::inspect::{belongs_to, decode, encode};
+use crate::Table;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -94,4 +95,28 @@ fn maps_keep_their_order_and_compare_without_it() {
 fn floats_are_equal_by_their_bits() {
     assert_ne!(F32(0.0), F32(-0.0));
     assert_eq!(F32(f32::NAN), F32(f32::NAN));
+}
+
+#[test]
+fn a_row_belongs_to_what_its_value_names() {
+    let text = std::fs::read_to_string(GOLDEN).unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    for line in text.lines() {
+        let line: Line = serde_json::from_str(line).unwrap();
+        let name = line.r#type.split("::").next().unwrap();
+        let value: serde_json::Value = serde_json::from_str(&line.json_text).unwrap();
+        let named = |field: &str| value[field].as_str().unwrap().to_owned();
+        let (table, owners) = match name {
+            "Episode" => {
+                let began = chrono::DateTime::parse_from_rfc3339(&named("start_time")).unwrap();
+                (Table::Episodes, (began.timestamp().to_string(), String::new()))
+            }
+            "EpisodeRelationship" => (Table::Relationships, (named("from_episode_id"), named("to_episode_id"))),
+            "RecommendationSession" => (Table::RecommendationSessions, (named("episode_id"), String::new())),
+            _ => continue,
+        };
+        assert_eq!(belongs_to(table, &unhex(&line.hex)).unwrap(), owners, "{}", line.r#type);
+        seen.insert(name.to_owned());
+    }
+    assert_eq!(seen.len(), 3);
 }
