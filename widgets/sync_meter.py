@@ -149,7 +149,8 @@ def _short_step_line(steps: tuple[Step, ...], glyphs: GlyphSet) -> Line:
 def _figures(run: Progress, width: int, glyphs: GlyphSet) -> Line:
     spark = fmt.spark(run.rates, 12, glyphs, failed=" ")
     most = f" to {max(run.rates):,.0f}" if run.rates else ""
-    parts: list[tuple[str, str]] = [("rows/s", f"{spark}{most}"), ("ETA", run.eta), ("bytes", run.bytes)]
+    parts: list[tuple[str, str]] = [("rows/s", f"{spark}{most}"), ("ETA", run.eta)]
+    parts.extend([("bytes", run.bytes)] if run.bytes else [])
     parts.extend(("", amount) for amount in run.amounts)
     pieces: list[Piece] = []
     for label, value in parts:

@@ -139,7 +139,7 @@ def _next(frame: Frame) -> Fact:
     if frame.snapshot.primary.status is PrimaryStatus.UNREACHABLE:
         return Fact("next", plain("after the primary answers"))
     if is_damaged(frame.snapshot):
-        return Fact("next", plain("after a repair; r plans one"))
+        return Fact("next", plain("after a repair; r plans one"), short=(plain("after a repair (r)"),))
     if frame.snapshot.paused:
         return Fact("next", plain("paused; P resumes"))
     compare = f"compare in {frame.until(fresh.next_compare_at)}" if fresh.next_compare_at is not None else ""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from console.views.frame import Frame
 from console.views.runs import role_of
-from storage_sync.values.snapshot import Sample
+from storage_sync.values.snapshot import PrimaryStatus, Sample
 from widgets import fmt
 from widgets.chart import NOTHING, Chart, quantile, round_up_s
 from widgets.glyphs import Role
@@ -16,15 +16,19 @@ STEP_S = 10.0
 MINUTE = 6
 """Samples of a minute."""
 GAP = "   "
+FIRST = "the first sample comes soon"
 
 
 def latency(frame: Frame) -> Chart:
     """The slowest answer of each ten seconds."""
     samples, now_ms = frame.snapshot.samples, frame.snapshot.primary.ping_ms
     values = tuple(one.ping_ms if one.ping_ms is not None else None if one.failed else NOTHING for one in samples)
-    failed = values.count(None)
-    now = f"now {fmt.milliseconds(now_ms)}" if now_ms is not None else "no answer now"
-    known = f"p95 {fmt.milliseconds(quantile(values, 0.95))}"
+    failed = sum(value is None for value in values)
+    now = f"now {fmt.milliseconds(now_ms)}" if now_ms is not None else ""
+    if frame.snapshot.primary.status is PrimaryStatus.UNREACHABLE:
+        now = "no answer now"
+    p95 = quantile(values, 0.95)
+    known = f"p95 {fmt.milliseconds(p95)}" if p95 is not None else ""
     return Chart(
         "Latency",
         values,
@@ -32,7 +36,7 @@ def latency(frame: Frame) -> Chart:
         _right(now, f"{failed} failed" if failed else known),
         word=fmt.milliseconds,
         step_s=STEP_S,
-        empty="no ping was answered yet",
+        empty=FIRST,
     )
 
 
@@ -40,7 +44,8 @@ def proof_age(frame: Frame) -> Chart:
     """How old the last proof was; what is over the target stands out."""
     fresh = frame.snapshot.freshness
     values = tuple(NOTHING if one.proof_age_s is None else one.proof_age_s for one in frame.snapshot.samples)
-    oldest = f"oldest {fmt.age(quantile(values, 1.0))}"
+    most = quantile(values, 1.0)
+    oldest = f"oldest {fmt.age(most)}" if most is not None else ""
     return Chart(
         "Age of the proof",
         values,
@@ -69,7 +74,7 @@ def changes(frame: Frame) -> Chart:
         told,
         word=fmt.compact,
         step_s=STEP_S,
-        empty="nothing was measured yet",
+        empty=FIRST,
     )
 
 
@@ -86,7 +91,7 @@ def rows_read(frame: Frame) -> Chart:
         "" if silent else told,
         word=fmt.compact,
         step_s=STEP_S,
-        empty="the primary does not say how many rows it reads" if samples else "nothing was measured yet",
+        empty="the primary does not count them" if samples else FIRST,
     )
 
 

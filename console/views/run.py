@@ -121,6 +121,9 @@ def _amounts(run: Run) -> tuple[str, ...]:
 
 
 def _bytes(run: Run) -> str:
+    """'' where nothing comes over a network."""
+    if not run.bytes and not run.bytes_total:
+        return ""
     return f"{fmt.size(run.bytes)} of about {fmt.size(run.bytes_total)}" if run.bytes_total else fmt.size(run.bytes)
 
 

@@ -91,6 +91,9 @@ async def settle(app: Console, pilot: Pilot[int]) -> None:
     await pilot.pause()
     app.tick()
     await pilot.pause()
+    while app.laying_out:
+        # another screen is laid out behind this one, and nothing is drawn meanwhile
+        await pilot.pause()
 
 
 async def answer_orphans(
