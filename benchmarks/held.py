@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from benchmarks.cases import Bench, Figure
+from console.views.states import behind_now, changed_since
 from storage_sync import _native
 from storage_sync.demo.demo import Demo
 from storage_sync.service.schedule import PROOF_GAP_S
@@ -86,7 +87,7 @@ async def _latencies(bench: Bench) -> None:
             for _ in range(WRITES):
                 written_by_holder(demo.cache, lambda copy: None)
                 began = time.time()
-                await watcher.until(lambda now: now.cache.changed_since)
+                await watcher.until(changed_since)
                 seen.append(time.time() - began)
                 await watcher.until(lambda now, began=began: (_looked(now) or 0.0) > began and proven(now))  # type: ignore[misc]
                 judged.append(time.time() - began)
@@ -95,10 +96,11 @@ async def _latencies(bench: Bench) -> None:
                 await asyncio.sleep(PROOF_GAP_S + 1)
                 demo.grow(3, time.time())
                 began = time.time()
-                await watcher.until(lambda now: now.verdict is Word.STALE and now.freshness.exact)
+                await watcher.until(lambda now: now.verdict is Word.STALE and behind_now(now) is not None)
                 counted.append(time.time() - began)
-                before = watcher.snapshots[-1].freshness.as_of or 0.0
-                assert before >= began
+                behind = watcher.snapshots[-1].freshness.behind
+                assert behind is not None
+                assert behind.at >= began
     case = "beside a held cache of 1,000 episodes"
     bench.add(Figure(case, "a holder's write seen, longest", max(seen), "s", limit=1.0, note=f"{WRITES} writes"))
     bench.add(Figure(case, "and judged, longest", max(judged), "s", limit=2.0))
@@ -107,7 +109,7 @@ async def _latencies(bench: Bench) -> None:
 
 
 def _looked(now: Snapshot) -> float | None:
-    return now.cache.look.at if now.cache.look is not None and not now.cache.changed_since else None
+    return now.cache.look.at if now.cache.look is not None and not changed_since(now) else None
 
 
 def _copied(cache: Path, copy: Path, started: float) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TextIO
 
 from console.link.bridge import Bridge
+from console.views.states import failed_checks, holds
 from console.views.verdict import verdict
 from storage_sync.values import visible
 from storage_sync.values.events import CoreDied, LogLine
@@ -91,8 +92,10 @@ def state_lines(snapshot: Snapshot | None, now: float, moment: float) -> Mapping
     command = "config init" if found.word == "NO CONFIG" else _COMMANDS.get(found.key)
     following = f" Next: storage-sync {command}." if command else ""
     states = " ".join(state.value for state in snapshot.cache.states).lower().replace("_", " ")
-    failed = [result.check.name for result in snapshot.checks if result.check.status == "fail"]
-    checks = f"{', '.join(failed)} failed" if failed else "none failed" if snapshot.checks else "none made yet"
+    failed = failed_checks(snapshot, now)
+    hold = all(holds(snapshot, result, now) for result in snapshot.checks)
+    passed = "none failed" if hold else "not known now"
+    checks = f"{', '.join(failed)} failed" if failed else passed if snapshot.checks else "none made yet"
     stands = (
         f"primary: {snapshot.primary.status.value}",
         f"cache: {states or 'not seen yet'}",

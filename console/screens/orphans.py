@@ -23,6 +23,7 @@ from console.views import orphan_detail as facts
 from console.views import orphans as words
 from console.views.entry import Entry
 from console.views.frame import Frame
+from console.views.states import generation_now
 from widgets import fmt
 from widgets.glyphs import Look
 from widgets.line import Line, muted, plain, to_content
@@ -72,8 +73,8 @@ class OrphansScreen(BaseScreen):
 
     def show_body(self, frame: Frame) -> None:
         self._frame = frame
-        generation = frame.snapshot.cache.generation
-        if generation != self._generation:
+        generation = generation_now(frame.snapshot)
+        if generation != self._generation and (generation is not None or self._generation is _NEVER):
             # the first one, or somebody changed the cache: a sync, a plan, an undo
             self._generation = generation
             self.action_reload()

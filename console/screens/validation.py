@@ -21,6 +21,7 @@ from console.views import checks
 from console.views import differences as words
 from console.views.columns import Column
 from console.views.frame import Frame
+from console.views.states import generation_now
 from storage_sync.service.commands import CompareRows, ListCheckRuns
 from storage_sync.values.answers import CheckRun, ColumnDifference, Difference, Differences
 from storage_sync.values.events import Refused
@@ -121,13 +122,13 @@ class ValidationScreen(RowsScreen):
         self._draw_sides(frame)
 
     def _draw_checks(self, frame: Frame, results: list[CheckResult]) -> None:
-        generation = frame.snapshot.cache.generation
+        generation = generation_now(frame.snapshot)
         running = words.progress(frame, frame.snapshot.run)
         right = frame.clean(running) or (f"g-{generation}" if generation is not None else "")
         listed: RowList[CheckResult] = RowList(lambda _: {}, {})
         listed.put(tuple(results))
         columns = _NARROW if self.table.size.width < 50 else _COLUMNS
-        ages = tuple(fmt.short_age(frame.now - result.at) for result in results)
+        ages = tuple(fmt.short_age(frame.now - result.found.at) for result in results)
         self.draw_list(
             self.table,
             self.list_title,
@@ -196,14 +197,14 @@ class ValidationScreen(RowsScreen):
 
     def _follow(self, result: CheckResult | None) -> None:
         """Another check, or the same one after it ran again: what was compared for it is no longer said."""
-        shown = (result.check.name, result.at) if result is not None else None
+        shown = (result.name, result.found.at) if result is not None else None
         if shown == self._shown:
             return
         self._shown = shown
         self._found = None
         self._said = ""
         self._forget()
-        self._keys.put(tuple(Difference("", key, "") for key in result.check.keys) if result is not None else ())
+        self._keys.put(tuple(Difference("", key, "") for key in result.found.was.keys) if result is not None else ())
 
     def _forget(self) -> None:
         if self._waiting is not None:
@@ -320,24 +321,24 @@ class ValidationScreen(RowsScreen):
 
 
 def _nothing(result: CheckResult | None) -> str:
-    if result is None or result.check.status is not CheckStatus.FAIL:
+    if result is None or result.found.was.status is not CheckStatus.FAIL:
         return "no key is named"
     return "enter compares the rows"
 
 
 def _row(frame: Frame, result: CheckResult, *, narrow: bool) -> tuple[Line, ...]:
     role = checks.role_of(frame, result)
-    label, short = checks.words(frame, result.check.name)
-    age = muted(fmt.short_age(frame.now - result.at))
+    label, short = checks.words(frame, result.name)
+    age = muted(fmt.short_age(frame.now - result.found.at))
     mark = toned(role, short if narrow else label, glyphs=frame.look.glyphs)
-    actual, expected = _value(frame, result.check.actual), _value(frame, result.check.expected)
-    if result.check.status is CheckStatus.SKIPPED:
+    actual, expected = _value(frame, result.found.was.actual), _value(frame, result.found.was.expected)
+    if result.found.was.status is CheckStatus.SKIPPED:
         actual = "skipped"
     if narrow:
-        numbers = isinstance(result.check.actual, int) and actual != expected
+        numbers = isinstance(result.found.was.actual, int) and actual != expected
         both = f"{actual} / {expected}" if numbers else actual
         return (mark, plain(both), age)
-    return (mark, plain(actual), plain(expected), age, muted(frame.clean(result.check.detail)))
+    return (mark, plain(actual), plain(expected), age, muted(frame.clean(result.found.was.detail)))
 
 
 def _value(frame: Frame, value: int | str | None) -> str:
@@ -347,13 +348,15 @@ def _value(frame: Frame, value: int | str | None) -> str:
 
 
 def _details(frame: Frame, result: CheckResult) -> FactList:
-    check, glyphs = result.check, frame.look.glyphs
+    check, glyphs = result.found.was, frame.look.glyphs
     role = checks.role_of(frame, result)
     label, _ = checks.words(frame, check.name)
     difference = _difference(check.expected, check.actual)
     counted = isinstance(check.actual, int) and isinstance(check.expected, int)
     actual, expected = _value(frame, check.actual), _value(frame, check.expected)
     value = f"{actual} of {expected} expected" if counted else f"{actual}; {expected} expected"
+    if role is Role.UNKNOWN and check.status is not CheckStatus.UNKNOWN:
+        value = f"was {value}"
     if check.status is CheckStatus.SKIPPED:
         value = "not run"
     run = frame.snapshot.run
@@ -368,7 +371,10 @@ def _details(frame: Frame, result: CheckResult) -> FactList:
             else ()
         ),
         Fact("says", plain(frame.clean(check.detail) or "-"), whole=True),
-        Fact("checked", plain(f"{frame.ago(result.at)} ago, took {fmt.took(check.seconds)}, of the {result.subject}")),
+        Fact(
+            "checked",
+            plain(f"{frame.ago(result.found.at)} ago, took {fmt.took(check.seconds)}, of the {result.subject}"),
+        ),
         Fact("last runs", _recent(frame, result), extra=muted(f"name {frame.clean(check.name)}")),
     ]
     said = "unknown" if role is Role.UNKNOWN else check.status.value

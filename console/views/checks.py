@@ -33,7 +33,7 @@ _ROLES = {
 def ordered(frame: Frame) -> list[CheckResult]:
     """Results in the order of the screen; names that this version does not know come last."""
     places = {name: index for index, (name, _, _) in enumerate(ORDER)}
-    return sorted(frame.snapshot.checks, key=lambda result: places.get(result.check.name, len(places)))
+    return sorted(frame.snapshot.checks, key=lambda result: places.get(result.name, len(places)))
 
 
 def expired(frame: Frame, result: CheckResult) -> bool:
@@ -44,7 +44,7 @@ def expired(frame: Frame, result: CheckResult) -> bool:
 def check_list(frame: Frame) -> CheckList:
     results = ordered(frame)
     copy = is_held(frame.snapshot)
-    newest = max((result.at for result in results), default=None)
+    newest = max((result.found.at for result in results), default=None)
     failed = sum(row.role is Role.FAILED for row in (check_row(frame, result) for result in results))
     right = f"{frame.ago(newest)} ago" if newest is not None else "not run yet"
     if failed:
@@ -79,7 +79,7 @@ def _is_short(check: Check) -> bool:
 
 
 def role_of(frame: Frame, result: CheckResult) -> Role:
-    role = Role.ATTENTION if _is_short(result.check) else _ROLES[result.check.status]
+    role = Role.ATTENTION if _is_short(result.found.was) else _ROLES[result.found.was.status]
     if role in {Role.OK, Role.ATTENTION} and is_damaged(frame.snapshot):
         # no check passes a damaged file: this one was made of what was there before
         return Role.UNKNOWN
@@ -87,32 +87,34 @@ def role_of(frame: Frame, result: CheckResult) -> Role:
 
 
 def check_row(frame: Frame, result: CheckResult) -> CheckRow:
-    long, short = words(frame, result.check.name)
+    long, short = words(frame, result.name)
     role = role_of(frame, result)
-    age = fmt.short_age(frame.now - result.at)
-    if result.check.status is CheckStatus.SKIPPED:
-        reason = frame.clean(result.check.detail)
+    age = fmt.short_age(frame.now - result.found.at)
+    if result.found.was.status is CheckStatus.SKIPPED:
+        reason = frame.clean(result.found.was.detail)
         return CheckRow(role, long, short, (f"skipped ({reason})", "skipped") if reason else ("skipped",), "")
     if role is Role.UNKNOWN:
         was = _was(frame, result)
-        return CheckRow(role, long, short, (f"was {was}, {frame.ago(result.at)} ago", f"{was}, {age} ago", was), "")
+        return CheckRow(
+            role, long, short, (f"was {was}, {frame.ago(result.found.at)} ago", f"{was}, {age} ago", was), ""
+        )
     return CheckRow(role, long, short, _result_words(frame, result), age)
 
 
 def _was(frame: Frame, result: CheckResult) -> str:
-    if result.check.status is CheckStatus.PASS:
+    if result.found.was.status is CheckStatus.PASS:
         return "ok"
-    if result.check.status is CheckStatus.FAIL:
-        actual = result.check.actual
+    if result.found.was.status is CheckStatus.FAIL:
+        actual = result.found.was.actual
         return f"{actual:,}" if isinstance(actual, int) else "failed"
     return "not known"
 
 
 def _result_words(frame: Frame, result: CheckResult) -> tuple[str, ...]:
-    expected, actual = result.check.expected, result.check.actual
+    expected, actual = result.found.was.expected, result.found.was.actual
     if isinstance(expected, int) and isinstance(actual, int):
         return (f"{actual:,} / {expected:,}", f"{actual:,}/{expected:,}")
     if actual is None and expected is None:
-        return ("ok" if result.check.status is CheckStatus.PASS else "failed",)
+        return ("ok" if result.found.was.status is CheckStatus.PASS else "failed",)
     shown = frame.clean(fmt.UNKNOWN if actual is None else f"{actual}")
-    return (shown if result.check.status is CheckStatus.PASS else f"{shown} / {frame.clean(f'{expected}')}", shown)
+    return (shown if result.found.was.status is CheckStatus.PASS else f"{shown} / {frame.clean(f'{expected}')}", shown)

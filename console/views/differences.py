@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from console.views import checks
 from console.views.frame import Frame
+from console.views.states import behind_now, generation_now
 from storage_sync.values.answers import CheckRun, ColumnDifference, Difference
 from storage_sync.values.filters import TEXT, Fields, Row
+from storage_sync.values.found import still
 from storage_sync.values.outcome import TABLES, CheckStatus
 from storage_sync.values.snapshot import CheckResult, Run, StepState
 from widgets import fmt
@@ -135,21 +137,23 @@ def verdict_words(difference: Difference | None) -> str:
 def tables(frame: Frame) -> FactList:
     """Each table: its rows, and how many of them differ from the primary's."""
     snapshot = frame.snapshot
-    fresh = snapshot.freshness
-    known = next((one for one in snapshot.checks if one.check.name == "content_digests"), None)
+    behind, counts = behind_now(snapshot), snapshot.cache.counts
+    past = counts is not None and counts.now(snapshot.present) is None
+    known = next((one for one in snapshot.checks if one.name == "content_digests"), None)
     sure = known is not None and checks.role_of(frame, known) in {Role.OK, Role.FAILED}
     facts = []
     for table in TABLES:
-        behind = fresh.behind.get(table)
-        rows = snapshot.cache.counts.get(table)
-        number = behind.new + behind.changed + behind.gone if behind is not None else 0
+        lag = behind.tables.get(table) if behind is not None else None
+        rows = counts.was.get(table) if counts is not None else None
+        number = lag.new + lag.changed + lag.gone if lag is not None else 0
         if not rows and not number:
             continue
         role = Role.FAILED if number else Role.OK if sure else Role.UNKNOWN
         said = f"{number:,} differ" if number else "equal" if sure else "not compared"
-        mark = toned(role, f"{fmt.count(rows):>7} rows   {said}", glyphs=frame.look.glyphs)
+        held = "were" if past else "rows"
+        mark = toned(role, f"{fmt.count(rows):>7} {held}   {said}", glyphs=frame.look.glyphs)
         facts.append(Fact(frame.clean(_short_table(table)), mark))
-    right = f"{frame.ago(known.at)} ago" if known is not None else "not compared yet"
+    right = f"{frame.ago(known.found.at)} ago" if known is not None else "not compared yet"
     return FactList("Content digests", right, tuple(facts), labels=15)
 
 
@@ -162,11 +166,12 @@ def identity(frame: Frame) -> FactList:
     """Witness, source, and what the cache holds that the primary never had."""
     snapshot = frame.snapshot
     glyphs, cache, proof = frame.look.glyphs, snapshot.cache, snapshot.freshness.proof
-    if cache.generation is None or cache.acked is None:
+    generation = generation_now(snapshot)
+    if generation is None or cache.acked is None:
         witness = toned(Role.UNKNOWN, "not known", glyphs=glyphs)
     else:
-        same = cache.generation == cache.acked
-        words = f"g-{cache.acked} {'=' if same else 'is not'} g-{cache.generation}"
+        same = generation == cache.acked
+        words = f"g-{cache.acked} {'=' if same else 'is not'} g-{generation}"
         witness = toned(Role.OK if same else Role.ATTENTION, words, glyphs=glyphs)
     if proof is None or not snapshot.primary.source_id:
         source = toned(Role.UNKNOWN, "not known", glyphs=glyphs)
@@ -174,7 +179,9 @@ def identity(frame: Frame) -> FactList:
         source = toned(Role.OK, f"unchanged, epoch {proof.epoch}", glyphs=glyphs)
     else:
         source = toned(Role.FAILED, "another primary", glyphs=glyphs)
-    only = "   ".join(f"{frame.clean(table)} {rows:,}" for table, rows in snapshot.freshness.cache_only.items() if rows)
+    kept = still(snapshot.freshness.cache_only, snapshot.present)
+    only = "   ".join(f"{frame.clean(table)} {rows:,}" for table, rows in (kept or {}).items() if rows)
+    none = "none" if kept is not None else "not known"
     root = f"{frame.clean(proof.root[:12])}" if proof is not None else "no proof yet"
     return FactList(
         "File and identity",
@@ -182,7 +189,7 @@ def identity(frame: Frame) -> FactList:
         (
             Fact("witness", witness),
             Fact("source", source),
-            Fact("cache-only", muted(only or "none"), extra=muted("kept, not compared") if only else ()),
+            Fact("cache-only", muted(only or none), extra=muted("kept, not compared") if only else ()),
         ),
         labels=12,
     )
@@ -230,4 +237,4 @@ def steps(frame: Frame, run: Run, *, rows: bool = True) -> Line:
 
 
 def explained(frame: Frame, result: CheckResult) -> str:
-    return EXPLAINED.get(result.check.name, frame.clean(result.check.detail))
+    return EXPLAINED.get(result.name, frame.clean(result.found.was.detail))

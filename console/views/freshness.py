@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from console.views.frame import Frame
-from console.views.states import is_damaged, is_held
+from console.views.states import behind_now, is_damaged, is_held, rewritten
 from storage_sync.values.outcome import TABLES
-from storage_sync.values.snapshot import PrimaryStatus
+from storage_sync.values.snapshot import PrimaryStatus, RowsBehind
 from widgets import fmt
 from widgets.facts import Fact
 from widgets.freshness import Freshness, Lag
@@ -55,43 +55,45 @@ def _proof(frame: Frame, copy: bool) -> Fact:
     return Fact("proof", value, extra=note, spark=trend, scale=f"to {fmt.age(max(known))}" if trend else "")
 
 
-def _known(frame: Frame) -> bool:
-    fresh = frame.snapshot.freshness
-    connected = frame.snapshot.primary.status is PrimaryStatus.CONNECTED
-    return fresh.as_of is not None and connected and not is_damaged(frame.snapshot)
+def _now(frame: Frame) -> RowsBehind | None:
+    """What is known to differ now: a damaged file is not what was compared."""
+    behind = behind_now(frame.snapshot) if not is_damaged(frame.snapshot) else None
+    return behind if behind is not None and behind.complete else None
 
 
 def _behind(frame: Frame) -> Lag | None:
-    if not _counted(frame):
+    behind = _now(frame)
+    if behind is None:
         return None
-    rows = frame.snapshot.freshness.behind.values()
+    rows = behind.tables.values()
     return Lag("", sum(r.new for r in rows), sum(r.changed for r in rows), sum(r.gone for r in rows))
 
 
-def _counted(frame: Frame) -> bool:
-    """A poll that only says "moved" counts nothing, and nothing counted is not nothing behind."""
-    fresh = frame.snapshot.freshness
-    rows = sum(lag.new + lag.changed + lag.gone for lag in fresh.behind.values())
-    return _known(frame) and (fresh.exact or rows > 0)
-
-
 def _behind_note(frame: Frame) -> str:
-    fresh = frame.snapshot.freshness
-    if _known(frame) and not _counted(frame):
-        return f"changed, seen {frame.ago(fresh.as_of)} ago"
-    if _known(frame):
-        return f"{'exact' if fresh.exact else 'at least'}, {frame.ago(fresh.as_of)} ago"
-    if fresh.as_of is None:
+    """Since when it is known; else what was counted or found last, and why that is past."""
+    snapshot, behind = frame.snapshot, _now(frame)
+    fresh, primary = snapshot.freshness, snapshot.primary
+    found = fresh.behind
+    if found is None:
         return "not compared yet" if fresh.proof is None else "not known now"
-    since = frame.snapshot.primary.unreachable_since
-    return f"not known since {fmt.clock(fresh.as_of if since is None else since)}"
+    if behind is not None:
+        return f"exact, {frame.ago(found.at)} ago"
+    if is_damaged(snapshot) or primary.status is not PrimaryStatus.CONNECTED:
+        return (
+            f"not known since {fmt.clock(found.at if primary.unreachable_since is None else primary.unreachable_since)}"
+        )
+    if not found.was.complete and behind_now(snapshot) is not None:
+        return f"{fmt.plural(found.was.rows, 'row')} changed since the proof, {frame.ago(found.at)} ago"
+    was = f"{fmt.plural(found.was.rows, 'row')} at {fmt.clock(found.at)}; " if found.was.rows else ""
+    if fresh.moved_at is not None:
+        return f"{was}changed, seen {frame.ago(fresh.moved_at)} ago"
+    return f"{was}the {'file' if found.on.file != snapshot.cache.identity else 'primary'} is another one since"
 
 
 def _tables(frame: Frame) -> tuple[Lag, ...]:
-    if not _known(frame):
-        return ()
-    behind = frame.snapshot.freshness.behind
-    rows = ((name, behind[name]) for name in TABLES if name in behind)
+    behind = _now(frame)
+    tables = behind.tables if behind is not None else {}
+    rows = ((name, tables[name]) for name in TABLES if name in tables)
     return tuple(
         Lag(_SHORT.get(name, name), lag.new, lag.changed, lag.gone)
         for name, lag in rows
@@ -100,30 +102,40 @@ def _tables(frame: Frame) -> tuple[Lag, ...]:
 
 
 def _notes(frame: Frame) -> tuple[Fact, ...]:
-    notes: list[Fact] = []
-    if _counted(frame):
+    snapshot, notes = frame.snapshot, list[Fact]()
+    if _now(frame) is not None:
         notes.append(Fact("compared", plain(_behind_note(frame))))
-    waiting = frame.snapshot.cache.waiting
+    waiting = snapshot.cache.waiting
     if waiting is not None:
         wait = "waits" if waiting.rows == 1 else "wait"
         told = f"{fmt.plural(waiting.rows, 'row')} {wait} since {fmt.clock(waiting.since)}"
         notes.append(Fact("waiting", plain(told), extra=muted(_awaited(frame))))
-    rewritten = frame.snapshot.cache.rewritten
-    if rewritten:
-        notes.append(
-            Fact("rewritten", plain(fmt.plural(rewritten, "row")), extra=muted("by its holder; not compared yet"))
-        )
-    kept = sum(frame.snapshot.freshness.cache_only.values())
-    if kept:
-        notes.append(Fact("cache-only", plain(fmt.plural(kept, "row")), extra=muted("the primary never had; kept")))
-    quarantine = frame.snapshot.quarantine
-    if quarantine.refused:
-        value: Line = (
-            Piece(f"{frame.look.glyphs.of(Role.ATTENTION)} ", Tone.ATTENTION),
-            Piece(f"{fmt.plural(quarantine.refused, 'row')} rejected"),
-        )
-        notes.append(Fact("quarantine", value))
+    if other := rewritten(snapshot):
+        notes.append(Fact("rewritten", plain(fmt.plural(other, "row")), extra=muted("by its holder; not compared yet")))
+    notes += _cache_only(frame)
+    notes += _rejected(frame)
     return tuple(notes)
+
+
+def _cache_only(frame: Frame) -> list[Fact]:
+    found = frame.snapshot.freshness.cache_only
+    kept = sum(found.was.values()) if found is not None else 0
+    if found is None or not kept:
+        return []
+    if found.now(frame.snapshot.present) is None:
+        return [Fact("cache-only", muted(f"{fmt.plural(kept, 'row')} at {fmt.clock(found.at)}"))]
+    return [Fact("cache-only", plain(fmt.plural(kept, "row")), extra=muted("the primary never had; kept"))]
+
+
+def _rejected(frame: Frame) -> list[Fact]:
+    found = frame.snapshot.quarantine.refused
+    if found is None or not found.was:
+        return []
+    said = f"{fmt.plural(found.was, 'row')} rejected"
+    if found.now(frame.snapshot.present) is None:
+        return [Fact("quarantine", muted(f"{said} at {fmt.clock(found.at)}"))]
+    value: Line = (Piece(f"{frame.look.glyphs.of(Role.ATTENTION)} ", Tone.ATTENTION), Piece(said))
+    return [Fact("quarantine", value)]
 
 
 def _awaited(frame: Frame) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from console.views.disabled import why_only_looking
 from console.views.frame import Frame
-from console.views.states import WRITING, is_held, states_of
+from console.views.states import WRITING, generation_now, is_held, states_of
 from console.views.top import heartbeat
 from storage_sync.values.outcome import CacheState
 from storage_sync.values.snapshot import Phase, PrimaryStatus, Run, RunSummary, StepState
@@ -139,7 +139,7 @@ def _hint(frame: Frame, run: Run) -> Line:
         return plain(f"cancel asked {frame.ago(run.cancel_asked_at)} ago")
     if not run.cancellable:
         return plain("committing, ends in under 1 s")
-    generation = frame.snapshot.cache.generation
+    generation = generation_now(frame.snapshot)
     stays = f", cache stays at g-{generation}" if generation is not None else ""
     return (Piece("x  "), *plain(f"stops and keeps them{stays}"))
 

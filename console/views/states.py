@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from storage_sync.values.found import still
 from storage_sync.values.outcome import CacheState, CheckStatus, HolderKind, LockHolder
-from storage_sync.values.snapshot import CheckResult, LockState, Snapshot
+from storage_sync.values.snapshot import CheckResult, LockState, RowsBehind, Snapshot
 from widgets import fmt
 
 WARN_ONLY_CHECKS = frozenset({"orphaned_embeddings", "embedding_vectors"})
@@ -30,7 +31,7 @@ def proof_valid(snapshot: Snapshot, now: float) -> bool:
     same_source = (
         not source or not proof.source_id or (proof.source_id, proof.epoch) == (source, snapshot.primary.epoch)
     )
-    generation, followed = snapshot.cache.generation, snapshot.freshness.followed
+    generation, followed = generation_now(snapshot), snapshot.freshness.followed
     stands = followed.generation if followed is not None else proof.generation
     return same_source and (generation is None or generation == stands)
 
@@ -44,19 +45,40 @@ def last_proof(snapshot: Snapshot, now: float) -> str:
 
 
 def holds(snapshot: Snapshot, result: CheckResult, now: float) -> bool:
-    """Whether what a check found is still so: the file is the same one, and it was found not too long ago."""
-    generation = snapshot.cache.generation
-    changed = result.generation is not None and generation is not None and result.generation != generation
-    other = result.on != snapshot.cache.identity
-    return not changed and not other and 0 <= now - result.at <= snapshot.freshness.max_age_s
+    """Whether what a check found is still so: file and primary are the same, and it was found not too long ago."""
+    found = result.found
+    return found.now(snapshot.present) is not None and 0 <= now - found.at <= snapshot.freshness.max_age_s
 
 
 WRITING = frozenset({"sync", "repair", "rebuild"})
 """Kinds of runs that end with a proof."""
 
 
+def generation_now(snapshot: Snapshot) -> int | None:
+    """Of the file that is there, if it is known."""
+    return still(snapshot.cache.generation, snapshot.present)
+
+
+def behind_now(snapshot: Snapshot) -> RowsBehind | None:
+    """What the last comparison found, while it holds; None: not known."""
+    return still(snapshot.freshness.behind, snapshot.present)
+
+
 def rows_behind(snapshot: Snapshot) -> int:
-    return sum(lag.new + lag.changed + lag.gone for lag in snapshot.freshness.behind.values())
+    """Rows that are known to differ now; 0 also where that is not known."""
+    behind = behind_now(snapshot)
+    return behind.rows if behind is not None and behind.complete else 0
+
+
+def changed_since(snapshot: Snapshot) -> bool:
+    """Whether the file is another one than at the last look: what was found is past."""
+    look = snapshot.cache.look
+    return look is not None and look.identity != snapshot.cache.identity
+
+
+def rewritten(snapshot: Snapshot) -> int:
+    """Rows of a held file that are known not to be what they were at the last comparison."""
+    return still(snapshot.cache.rewritten, snapshot.present) or 0
 
 
 def is_held(snapshot: Snapshot) -> bool:
@@ -66,7 +88,7 @@ def is_held(snapshot: Snapshot) -> bool:
 
 def rewritten_rows(snapshot: Snapshot) -> str:
     """Rows of a held file that are not what they were at the last comparison, in words."""
-    rows = snapshot.cache.rewritten
+    rows = rewritten(snapshot)
     return f"{fmt.plural(rows, 'row')} {'was' if rows == 1 else 'were'} rewritten by whoever holds the file"
 
 
@@ -92,7 +114,7 @@ def holder_words(holder: LockHolder | None, now: float) -> str:
 def failed_checks(snapshot: Snapshot, now: float) -> tuple[str, ...]:
     """Checks that fail now, those that only warn among them."""
     return tuple(
-        result.check.name
+        result.name
         for result in snapshot.checks
-        if result.check.status is CheckStatus.FAIL and holds(snapshot, result, now)
+        if result.found.was.status is CheckStatus.FAIL and holds(snapshot, result, now)
     )

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from urllib.parse import urlsplit
 
 from console.views.frame import Frame
-from console.views.states import is_damaged
+from console.views.states import generation_now, is_damaged
 from storage_sync.values.outcome import CacheState, CheckStatus
 from storage_sync.values.snapshot import Hold, LockState, PrimaryHealth, PrimaryStatus
 from widgets import fmt
@@ -216,8 +216,20 @@ def _size(frame: Frame) -> Fact:
     if cache.size is None:
         absent = CacheState.ABSENT in cache.states
         return Fact("size", muted("no file") if absent else toned(Role.UNKNOWN, "not known", glyphs=frame.look.glyphs))
-    payload: Line = (*muted("payload "), *plain(fmt.size(cache.payload)))
+    payload = _payload(frame)
     return Fact("size", plain(fmt.size(cache.size)), extra=payload)
+
+
+def _payload(frame: Frame) -> Line:
+    found = frame.snapshot.cache.payload
+    if found is None:
+        return (*muted("payload "), *plain(fmt.UNKNOWN))
+    size = found.now(frame.snapshot.present)
+    return (
+        (*muted("payload "), *plain(fmt.size(size)))
+        if size is not None
+        else muted(f"payload was {fmt.size(found.was)}")
+    )
 
 
 def _lock(frame: Frame) -> Fact:
@@ -256,7 +268,7 @@ def _integrity(frame: Frame) -> Fact:
     found = cache.integrity
     if found is None:
         return Fact("check", toned(Role.UNKNOWN, "integrity not checked yet", glyphs=glyphs))
-    check = found.now(cache.identity)
+    check = found.now(frame.snapshot.present)
     dated = f"{frame.ago(found.at)} ago"
     if check is None:
         was = "ok" if found.was.status is CheckStatus.PASS else "failed"
@@ -268,16 +280,18 @@ def _integrity(frame: Frame) -> Fact:
 
 
 def _state(frame: Frame) -> Fact:
-    cache = frame.snapshot.cache
-    if cache.acked is not None and (cache.generation is None or is_damaged(frame.snapshot)):
-        value = toned(Role.UNKNOWN, f"witness g-{cache.acked}", glyphs=frame.look.glyphs)
-    elif cache.generation is None:
+    cache, generation = frame.snapshot.cache, generation_now(frame.snapshot)
+    witness = "none" if cache.acked is None else f"g-{cache.acked}"
+    if generation is None and cache.generation is not None:
+        value = toned(Role.UNKNOWN, f"was g-{cache.generation.was}, witness {witness}", glyphs=frame.look.glyphs)
+    elif cache.acked is not None and (generation is None or is_damaged(frame.snapshot)):
+        value = toned(Role.UNKNOWN, f"witness {witness}", glyphs=frame.look.glyphs)
+    elif generation is None:
         value = plain("no generation of ours yet")
-    elif cache.acked == cache.generation:
-        value = plain(f"g-{cache.generation} = witness")
+    elif cache.acked == generation:
+        value = plain(f"g-{generation} = witness")
     else:
-        witness = "none" if cache.acked is None else f"g-{cache.acked}"
-        value = plain(f"g-{cache.generation}, witness {witness}")
+        value = plain(f"g-{generation}, witness {witness}")
     free = muted(f"disk {fmt.size(cache.disk_free)} free") if cache.disk_free is not None else ()
     return Fact("state", value, extra=free)
 
@@ -294,4 +308,8 @@ def _copy(frame: Frame) -> Fact:
     if cache.schema is None:
         return Fact("schema", toned(Role.UNKNOWN, "not known", glyphs=frame.look.glyphs))
     looked = muted(f"looked at {frame.ago(cache.looked_at)} ago") if cache.looked_at is not None else ()
-    return Fact("schema", plain(f"{cache.schema}"), extra=looked)
+    schema = cache.schema.now(frame.snapshot.present)
+    if schema is None:
+        was = toned(Role.UNKNOWN, f"was {cache.schema.was}", glyphs=frame.look.glyphs)
+        return Fact("schema", was, extra=muted("the file changed since"))
+    return Fact("schema", plain(f"{schema}"), extra=looked)

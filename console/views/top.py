@@ -106,8 +106,8 @@ def _check_badge(frame: Frame) -> tuple[Role, str]:
 
 def _orphan_badge(frame: Frame) -> tuple[Role, str]:
     for result in frame.snapshot.checks:
-        if result.check.name == "orphaned_embeddings" and result.check.status is CheckStatus.FAIL:
-            return checks.role_of(frame, result), f"{result.check.actual}"
+        if result.name == "orphaned_embeddings" and result.found.was.status is CheckStatus.FAIL:
+            return checks.role_of(frame, result), f"{result.found.was.actual}"
     return Role.NONE, ""
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from console.views.frame import Frame
 from console.views.states import proof_valid, rows_behind
+from storage_sync.values.found import still
 from widgets.check_list import CheckList
 from widgets.glyphs import Role
 from widgets.store_card import StoreCard
@@ -47,7 +48,7 @@ def worst(roles: Iterable[Role]) -> Role:
 def _freshness(frame: Frame) -> Role:
     snapshot = frame.snapshot
     late = snapshot.freshness.proof is not None and not proof_valid(snapshot, frame.now)
-    rejected = snapshot.quarantine.refused > 0
+    rejected = bool(still(snapshot.quarantine.refused, snapshot.present))
     return Role.ATTENTION if late or rejected or rows_behind(snapshot) else Role.NONE
 
 

@@ -9,15 +9,19 @@ from dataclasses import dataclass, replace
 from console.views.hints import in_keys
 from console.views.states import (
     WARN_ONLY_CHECKS,
+    behind_now,
+    changed_since,
     failed_checks,
     holder_words,
     is_held,
     last_proof,
     proof_valid,
+    rewritten,
     rewritten_rows,
     rows_behind,
     states_of,
 )
+from storage_sync.values.found import still
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import CacheState, Word
 from storage_sync.values.snapshot import LockState, PrimaryStatus, Snapshot
@@ -193,7 +197,7 @@ def _wrong_version(snapshot: Snapshot, now: float, beat_age: float | None) -> Ve
     named = [state for state in states_of(snapshot) if state.other_version]
     if not named:
         return None
-    schema = snapshot.cache.schema
+    schema = still(snapshot.cache.schema, snapshot.present)
     if schema is not None and schema > 4:
         sentence = f"The cache has schema {schema}: this tool is older than your do-memory. Nothing is offered."
         step = "install a newer storage-sync."
@@ -254,7 +258,7 @@ def _of_copy(found: Verdict, snapshot: Snapshot, now: float) -> Verdict:
     cache = snapshot.cache
     if cache.look is None or not is_held(snapshot) or found.word in ("HELD", "STALLED"):
         return found
-    past = "; the file was written to since" if cache.changed_since else ""
+    past = "; the file was written to since" if changed_since(snapshot) else ""
     note = f"Of a copy made {fmt.age(now - cache.look.at)} ago{past}"
     longest = found.sentence[0]
     whole = f"{longest} {note}; {holder_words(cache.holder, now)}."
@@ -388,13 +392,13 @@ def _unproved(snapshot: Snapshot, now: float) -> Verdict:
 
 def _why_not_now(snapshot: Snapshot) -> str:
     """Why a proof that is not too old says nothing of this moment."""
-    if snapshot.cache.changed_since:
+    if changed_since(snapshot):
         return "the file was written to since"
-    if snapshot.cache.rewritten:
+    if rewritten(snapshot):
         return f"{rewritten_rows(snapshot)} since, and whether the primary has the same is not known"
     if snapshot.error is not None:
         return f"the last run failed: {snapshot.error.message}"
-    return "not compared since this start" if snapshot.freshness.as_of is None else "something has changed since"
+    return "not compared since this start" if snapshot.freshness.behind is None else "something has changed since"
 
 
 def _drift(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
@@ -420,18 +424,10 @@ def _drift(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | 
 
 
 def _stale(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
-    rows = rows_behind(snapshot)
-    if snapshot.verdict is not Word.STALE and not rows:
+    if snapshot.verdict is not Word.STALE and not rows_behind(snapshot):
         return None
-    as_of = snapshot.freshness.as_of
-    if not rows:
-        what = "The primary has changed; by how much is not known yet"
-    elif snapshot.freshness.exact:
-        dated = f", {fmt.age(now - as_of)} ago" if as_of is not None else ""
-        what = f"{rows:,} rows behind (exact{dated})"
-    else:
-        what = f"At least {rows:,} rows behind"
-    beside = f"; {rewritten_rows(snapshot)}" if snapshot.cache.rewritten else ""
+    what = _how_far(snapshot, now)
+    beside = f"; {rewritten_rows(snapshot)}" if rewritten(snapshot) else ""
     return Verdict(
         "STALE",
         Role.ATTENTION,
@@ -447,6 +443,19 @@ def _stale(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | 
     )
 
 
+def _how_far(snapshot: Snapshot, now: float) -> str:
+    """Rows behind as they are known now, else as they were known last and what changed since."""
+    found, behind = snapshot.freshness.behind, behind_now(snapshot)
+    if found is None or not found.was.rows:
+        return "The primary has changed; by how much is not known yet"
+    rows, ago = fmt.plural(found.was.rows, "row"), fmt.age(now - found.at)
+    rows = f"{rows} behind" if found.was.complete else f"{rows} changed in the primary since the proof"
+    if behind is not None:
+        return f"{rows} ({'exact' if behind.complete else 'counted'}, {ago} ago)"
+    changed = "cache file" if snapshot.freshness.moved_at is None else "primary"
+    return f"{rows} at {fmt.clock(found.at)}; the {changed} has changed since"
+
+
 def _stale_next(snapshot: Snapshot, now: float) -> tuple[str, ...]:
     if is_held(snapshot):
         return ("nothing: it is written when the file is closed; s plans it.", "it is written when the file is closed.")
@@ -459,7 +468,7 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
     if snapshot.verdict is not Word.IN_SYNC or not proof_valid(snapshot, now):
         return None
     proof = snapshot.freshness.proof
-    rejected = snapshot.quarantine.refused
+    rejected = still(snapshot.quarantine.refused, snapshot.present) or 0
     failed = failed_checks(snapshot, now)
     extra = f", except for {fmt.plural(rejected, 'rejected row')}" if rejected else ""
     beside = f"; {fmt.plural(len(failed), 'check')} failed, see 2" if failed else ""

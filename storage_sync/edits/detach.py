@@ -50,6 +50,7 @@ async def _without_witness(context: Context, look: Look, path: str) -> _native.A
     try:
         return await on_live_file(context, path, None, lambda: _native.detach(path))
     except BaseException:
+        # cancelled or failed, whatever it was: our tables are still in the cache, and what they prove still holds
         if look.witness is not None:
             write_witness(folder, look.witness)
         raise

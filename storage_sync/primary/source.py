@@ -79,6 +79,18 @@ class Fingerprint:
     values: tuple[object, ...]
     replication_index: int | None = None
 
+    @property
+    def schema(self) -> int | None:
+        """The primary's `schema_version`, the last of the values."""
+        version = self.values[-1] if self.values else None
+        return version if isinstance(version, int) else None
+
+    @property
+    def token(self) -> str:
+        """A digest by which two are compared that are not kept."""
+        text = repr((self.values, self.replication_index)).encode("utf-8", "surrogatepass")
+        return hashlib.sha256(text).hexdigest()[:16]
+
 
 @dataclass(frozen=True, slots=True)
 class LogStand:
@@ -248,6 +260,8 @@ class RemoteSource:
         self._made: HranaHttpClient | None = None
         self._known: Capabilities | None = None
         self._polled: Fingerprint | None = None
+        self._polled_over = 0
+        """Connections opened until then: a server that was given another file has closed all of them."""
         self._unusable = False
         """The last probe failed, so what is wrong is not that we know something old."""
         self._probing = asyncio.Lock()
@@ -347,11 +361,11 @@ class RemoteSource:
         last = self._polled
         if last is not None and last.replication_index is not None:
             (asked,) = await self.client.pipeline([ping], purpose=Purpose.POLL)
-            if index_of(asked) == last.replication_index:
+            if index_of(asked) == last.replication_index and self.log.connections == self._polled_over:
                 return last
         asked, answer = await self.client.pipeline([ping, execute_request(sql)], purpose=Purpose.POLL)
         (row,) = values(answer, rows=1)
-        self._polled = Fingerprint(tuple(row), index_of(asked))
+        self._polled, self._polled_over = Fingerprint(tuple(row), index_of(asked)), self.log.connections
         return self._polled
 
     @property

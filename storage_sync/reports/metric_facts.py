@@ -18,8 +18,9 @@ from storage_sync.reports.metrics import Facts
 from storage_sync.reports.sentences import tally
 from storage_sync.state.history import History
 from storage_sync.values.followed import Followed
+from storage_sync.values.found import still
 from storage_sync.values.outcome import Outcome, Proof, Word
-from storage_sync.values.snapshot import Freshness, PrimaryStatus, RunSummary, Snapshot
+from storage_sync.values.snapshot import PrimaryStatus, RunSummary, Snapshot
 
 CLOCK_SLACK_S = 1.0
 """A run's start and its length are taken from two clocks, which need not add up to the millisecond."""
@@ -95,14 +96,14 @@ def seen_now(facts: Facts, snapshot: Snapshot, verdict: Word, now: float) -> Fac
     return replace(
         facts,
         verdict=verdict,
-        lag_s=_lag(snapshot.freshness, verdict, now),
+        lag_s=_lag(snapshot, verdict, now),
         states=cache.states or facts.states,
         proof_age_s=proof.age(now) if proof is not None and remembered else facts.proof_age_s,
         generation=_generation(proof, followed) if proof is not None and remembered else facts.generation,
         followed=followed,
         primary_up=primary.status is PrimaryStatus.CONNECTED if known else facts.primary_up,
         primary_latency_s=primary.ping_ms / 1000 if primary.ping_ms is not None else None,
-        payload_bytes=cache.payload if cache.payload is not None else facts.payload_bytes,
+        payload_bytes=still(cache.payload, snapshot.present),
         hold=primary.budget.hold if primary.budget is not None else facts.hold,
         copied_bytes=cache.copied_bytes,
         copies_wait_until=cache.waits_until,
@@ -113,12 +114,15 @@ def _generation(proof: Proof, followed: Followed | None) -> int:
     return followed.generation if followed is not None else proof.generation
 
 
-def _lag(freshness: Freshness, verdict: Word, now: float) -> float | None:
+def _lag(snapshot: Snapshot, verdict: Word, now: float) -> float | None:
     """Seconds since the primary was seen to be elsewhere: by its fingerprint, or by a comparison that found rows."""
     if verdict is Word.IN_SYNC:
         return 0.0
-    moved = not freshness.exact or any(row.new or row.changed or row.gone for row in freshness.behind.values())
-    return max(now - freshness.as_of, 0.0) if moved and freshness.as_of is not None else None
+    freshness = snapshot.freshness
+    if freshness.moved_at is not None:
+        return max(now - freshness.moved_at, 0.0)
+    behind = freshness.behind
+    return max(now - behind.at, 0.0) if behind is not None and behind.was.rows else None
 
 
 def _lock_wait(document: Mapping[str, object]) -> float | None:

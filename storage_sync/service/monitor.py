@@ -27,6 +27,7 @@ from storage_sync.service.triggers import Agenda
 from storage_sync.sync.session import Session
 from storage_sync.values.errors import StorageSyncError
 from storage_sync.values.events import FileChanged
+from storage_sync.values.found import PrimaryStand, still
 from storage_sync.values.outcome import FileIdentity, LockHolder, Word, error_value
 from storage_sync.values.snapshot import Budget, CacheHealth, Hold, LockState, PrimaryStatus, WaitingRows
 
@@ -77,6 +78,8 @@ class Pulse:
         self._config_file = config_file
         self._stop = stop
         self._at_proof: Fingerprint | None = None
+        self._latest: Fingerprint | None = None
+        """By the last answer, whoever asked."""
         self._identity: FileIdentity | None = None
         self._now = asyncio.Event()
         self._touched = asyncio.Event()
@@ -140,17 +143,31 @@ class Pulse:
     async def fingerprint(self) -> Fingerprint | None:
         """Taken before a run, so that what moves during it is seen as moved after it."""
         try:
-            return await self._session.source.fingerprint()
+            found = await self._session.source.fingerprint()
         except StorageSyncError:
             return None
+        self._note_fingerprint(found)
+        self._board.update(primary=replace(self._board.snapshot.primary, stand=self._stood(found)))
+        return found
+
+    def stand(self, at: Fingerprint | None) -> PrimaryStand | None:
+        """Where the primary stood at this fingerprint, or at that of the last proof."""
+        found = at if at is not None else self._at_proof
+        return self._stand_of(found) if found is not None else None
+
+    def _stood(self, found: Fingerprint) -> PrimaryStand:
+        self._latest = found
+        return self._stand_of(found)
+
+    def _stand_of(self, found: Fingerprint) -> PrimaryStand:
+        source = self._session.source
+        return PrimaryStand(source.source_id, source.log.steps_back, found.schema, found.token)
 
     async def has_moved(self) -> bool | None:
         """Whether the primary is another one than at the last proof or comparison; None when that cannot be told."""
         budget = self._ears.budget()
         used_up = budget is not None and budget.hold is Hold.USED_UP
         fingerprint = await self.fingerprint() if not used_up else None
-        if fingerprint is not None:
-            self._note_fingerprint(fingerprint)
         if self._agenda.past.moved_at is not None:
             return True
         return None if fingerprint is None or self._at_proof is None else False
@@ -162,8 +179,10 @@ class Pulse:
             self._agenda.note(moved_at=time.time())
 
     def proven(self, at: Fingerprint | None) -> None:
-        """A proof was made of the primary as it was at this fingerprint."""
+        """A proof was made of the primary as it was at this fingerprint; it may be another one by now."""
         self._at_proof = at
+        if self._latest is not None:
+            self._note_fingerprint(self._latest)
 
     def reached(self, at: float) -> None:
         """A run proved something against the primary at this moment."""
@@ -189,6 +208,8 @@ class Pulse:
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this ping and not the service
             self._not_answered(self._ears.explained("a ping of the primary", error), began)
             return
+        # no picture is told in which the primary is another one and the cache in sync with it
+        self._note_fingerprint(fingerprint)
         after = health.answered(before, milliseconds, time.time())
         after = replace(
             after,
@@ -197,13 +218,13 @@ class Pulse:
             generation=capabilities.generation,
             source_id=source.source_id,
             url=source.url,
+            stand=self._stood(fingerprint),
         )
         self._board.update(primary=after)
         self._ears.pinged(milliseconds)
         if before.status in (PrimaryStatus.UNREACHABLE, PrimaryStatus.REFUSED):
             self._board.log("info", "primary", f"answers again after {before.retries} failed tries")
             self._agenda.note(recovered_at=time.time())
-        self._note_fingerprint(fingerprint)
 
     def _not_answered(self, error: StorageSyncError, began: float) -> None:
         """`began`: when it was asked. A run that ended since then knows better."""
@@ -216,15 +237,21 @@ class Pulse:
         self._ears.pinged(None)
 
     def _note_fingerprint(self, fingerprint: Fingerprint) -> None:
-        if self._at_proof is None or fingerprint == self._at_proof or self._agenda.past.moved_at is not None:
+        if self._at_proof is None or fingerprint == self._at_proof:
+            return
+        if self._agenda.past.moved_at is not None:
+            if fingerprint != self._latest:
+                self._agenda.note(uncounted_at=time.time())
             return
         self._board.log("info", "primary", "changed since the last proof")
         snapshot = self._board.snapshot
-        self._board.update(freshness=replace(snapshot.freshness, exact=False, as_of=time.time()))
+        moved_at = time.time()
+        self._board.update(freshness=replace(snapshot.freshness, moved_at=moved_at))
         # rows that differ from the earlier primary may be what it has now
-        if snapshot.verdict is Word.IN_SYNC or (snapshot.verdict is Word.DRIFT and snapshot.cache.rewritten):
+        rewritten = still(snapshot.cache.rewritten, snapshot.present)
+        if snapshot.verdict is Word.IN_SYNC or (snapshot.verdict is Word.DRIFT and rewritten):
             self._board.judge(Word.STALE, "the primary has changed")
-        self._agenda.note(moved_at=time.time())
+        self._agenda.note(moved_at=moved_at, uncounted_at=moved_at)
 
     # ---------------------------------------------------------------------------------------------- file
 
@@ -293,26 +320,30 @@ class Pulse:
             if self._config_file is not None and path == os.fspath(self._config_file.absolute()):
                 self._ears.reload()
             return
-        identity = read_identity(path)
+        self._note_file()
+
+    def _note_file(self) -> FileIdentity | None:
+        """Look whether the cache is another file, and tell it before anything else is told of that one: which it is."""
+        cache = Path(self._session.cache_path)
+        identity = read_identity(os.fspath(cache))
         if identity == self._identity or self._ears.replacing():
-            return
+            return identity
         self._identity = identity
         self._touched.set()
-        self._board.event(FileChanged(path))
+        self._board.event(FileChanged(os.fspath(cache.absolute())))
+        self._board.unproven("the cache file changed")
         self._board.update(cache=replace(self._board.snapshot.cache, identity=identity))
         if identity is None:
             self._board.log("warn", "watch", self._removed(cache.name))
         else:
             self._board.log("info", "watch", f"{cache.name} changed")
-        self._board.unproven("the cache file changed")
-        known = self._board.snapshot.cache
-        if known.look is not None:
-            self._board.update(cache=replace(known, changed_since=True))
         self._agenda.note(file_changed_at=time.time())
+        return identity
 
     def _removed(self, name: str) -> str:
         """What is lost with the file, as far as the last proof told."""
-        only = sum(self._board.snapshot.freshness.cache_only.values())
+        found = self._board.snapshot.freshness.cache_only
+        only = sum(found.was.values()) if found is not None else 0
         lost = f"{rows(only)} that only it had cannot be restored" if only else "it had no row that cannot be fetched"
         return f"{name} was removed; {lost}"
 
@@ -370,6 +401,7 @@ class Pulse:
             self._refused_at = None
         found = await self._session.on_cache_thread(read_waiting, self._session.cache_path)
         lease = lease_holder(self._session.cache_path)
+        identity = self._note_file()
         before = self._board.snapshot.cache
         after = snapshots.from_outside(
             self._board.snapshot,
@@ -380,7 +412,7 @@ class Pulse:
             now=time.time(),
         )
         copied = self._session.copies.bytes_last_hour()
-        self._board.update(cache=replace(after, waiting=_waiting(found), copied_bytes=copied))
+        self._board.update(cache=replace(after, identity=identity, waiting=_waiting(found), copied_bytes=copied))
         await self._look_for_servers(judgement.holders)
         if after.lock in HELD and before.lock not in HELD:
             # from now on it is waited for

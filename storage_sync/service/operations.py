@@ -206,6 +206,18 @@ class Doctor(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class CountWritten(Operation):
+    """Count what was written to the primary since the last proof of a held file; too frequent to be told as a run."""
+
+    command = "count"
+
+    async def run(self, context: Context) -> Outcome:
+        from storage_sync.verify.count import run_count
+
+        return await run_count(context)
+
+
+@dataclass(frozen=True, slots=True)
 class Recheck(Operation):
     """Judge a held file by what is known; too frequent to be told as a run."""
 
@@ -368,6 +380,7 @@ REGISTRY: tuple[type[Operation], ...] = (
     Orphans,
     Doctor,
     Recheck,
+    CountWritten,
     Peek,
     Undo,
     Restore,

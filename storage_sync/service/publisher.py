@@ -71,11 +71,11 @@ class Board:
         )
         self._emit(event)
 
-    def judge(self, word: Word, why: str) -> None:
-        """The verdict is this from now on; a change is an event."""
+    def judge(self, word: Word, why: str, picture: Snapshot | None = None) -> None:
+        """The verdict is this from now on; a change is an event. `picture`: what it was found with, shown at once."""
         old = self.snapshot.verdict
+        self.show(replace(picture if picture is not None else self.snapshot, verdict=word))
         if old is not word:
-            self.update(verdict=word)
             self.event(StateChanged(old, word, why))
 
     def unproven(self, why: str) -> None:

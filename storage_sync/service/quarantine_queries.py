@@ -30,6 +30,7 @@ from storage_sync.state.witness import read_witness
 from storage_sync.values.answers import Exported, QuarantineEntry, QuarantineKind, QuarantinePage
 from storage_sync.values.errors import StorageSyncError
 from storage_sync.values.filters import TEXT, Fields, Row, fits, parse
+from storage_sync.values.found import still
 from storage_sync.values.outcome import LookedAt
 from storage_sync.values.visible import LONGEST
 
@@ -58,7 +59,7 @@ async def quarantine_export(question: ExportQuarantine, asked: Asked) -> Exporte
 
 
 async def _paged(asked: Asked, text: str, first: int, count: int) -> QuarantinePage:
-    generation = asked.snapshot.cache.generation
+    generation = still(asked.snapshot.cache.generation, asked.snapshot.present)
     return await asked.aside(_page, asked.settings, asked.state, asked.copies, generation, text, first, count)
 
 

@@ -20,6 +20,8 @@ UNEXPLAINED_GAP_S = 300.0
 HELD_SETTLE_S = 0.3
 HELD_GAP_S = 1.0
 """Between two looks at a file that its holder writes to."""
+COUNT_GAP_S = 5.0
+"""Between two counts of what was written to the primary while the file is held: each reads all of it again."""
 PROOF_GAP_S = 60.0
 """Between two questions to the primary while the file is held: nothing can be written meanwhile."""
 JITTER = 0.1
@@ -91,6 +93,10 @@ class Past:
     """When a copy was found to differ from what was proven, not compared with the primary since."""
     rechecked_at: float | None = None
     """When a copy was last judged without it."""
+    uncounted_at: float | None = None
+    """When the primary was seen to move while the file is held, and by how much was not counted since."""
+    counted_at: float | None = None
+    """When that was last counted."""
     jitter: float = 0.0
     spread: float = 1.0
 
@@ -133,6 +139,9 @@ def next_run(timing: Timing, past: Past) -> Due | None:
         candidates = [_not_too_often(due, past) for due in candidates]
     if past.file_changed_at is not None:
         candidates.append(Due(_changed_at(past, past.file_changed_at), Trigger.CACHE_CHANGED))
+    if past.held and timing.follows and past.uncounted_at is not None:
+        rested = past.counted_at + COUNT_GAP_S if past.counted_at is not None else past.uncounted_at
+        candidates.append(Due(max(past.uncounted_at + FOLLOW_SETTLE_S, rested), Trigger.MOVED))
     return min(candidates, key=lambda due: due.at) if candidates else None
 
 
@@ -215,6 +224,7 @@ def after_run(
         retry_after=retry_after,
         moved_at=past.moved_at if failed else None,
         differs_at=past.differs_at if failed else None,
+        uncounted_at=past.uncounted_at if failed else None,
         file_changed_at=None,
         recovered_at=None,
         manual_at=None,

@@ -33,7 +33,7 @@ from storage_sync.service.commands import Command
 from storage_sync.service.jobs import Job, weighed
 from storage_sync.service.journal import Journal, start_facts
 from storage_sync.service.monitor import Ears, Pulse
-from storage_sync.service.operations import Deliver, Peek, Recheck, Stage, Sync, Verify
+from storage_sync.service.operations import CountWritten, Deliver, Peek, Recheck, Stage, Sync, Verify
 from storage_sync.service.performing import perform, quiet
 from storage_sync.service.publisher import Board
 from storage_sync.service.queries import Questions
@@ -48,6 +48,7 @@ from storage_sync.sync.session import Session
 from storage_sync.values.errors import CacheLocked, ConfigError, GuardStopped, InternalError, StorageSyncError
 from storage_sync.values.events import Accepted, Answer, ConfigChanged, Event, Refused, RunEnded, RunStarted
 from storage_sync.values.followed import Ending
+from storage_sync.values.found import Basis, Found, PrimaryStand, still
 from storage_sync.values.options import Options
 from storage_sync.values.outcome import CheckStatus, FileIdentity, HolderKind, LockHolder, Outcome, Transfer, Word
 from storage_sync.values.snapshot import (
@@ -125,6 +126,8 @@ class SyncService:
         self._found: StartFacts | None = None
         """What a program that opens the cache now starts with, by the last comparison."""
         self._journal: Journal | None = None
+        self._quiet = {Recheck: self._recheck, CountWritten: self._count}
+        """Work that is too frequent to be told as runs."""
         self._counted = Transfer()
         """What had come from the primary at the last ping."""
         self._samples = Samples()
@@ -363,6 +366,8 @@ class SyncService:
                 self._jobs.put_nowait(job)
                 if isinstance(job.operation, Recheck):
                     self._agenda.note(file_changed_at=None, rechecked_at=now)
+                elif isinstance(job.operation, CountWritten):
+                    self._agenda.note(uncounted_at=None, counted_at=now)
                 else:
                     # whatever else was waiting is answered by this run
                     self._agenda.note(manual_at=None, recovered_at=None, last_end=now)
@@ -376,6 +381,8 @@ class SyncService:
     def _job_for(self, due: Due, now: float) -> Job:
         """What can be written is synced; a held file is compared, and between two comparisons judged by the last."""
         past, writes = self._agenda.past, self._board.snapshot.access == "rw"
+        if past.held and due.reason is Trigger.MOVED:
+            return Job(CountWritten(), due.reason)
         if past.held and due.reason is not Trigger.MANUAL:
             judged = due.reason is Trigger.CACHE_CHANGED and self._session.known is not None
             compares = Stage() if writes else Verify()
@@ -433,7 +440,8 @@ class SyncService:
         while not self._stop.is_set():
             job = await self._jobs.get()
             try:
-                await (self._recheck(job) if isinstance(job.operation, Recheck) else self._run_job(job))
+                work = self._quiet.get(type(job.operation), self._run_job)
+                await work(job)
             except Exception as error:  # noqa: BLE001 - whatever it is, it ends this job and not the service
                 self._give_up(job, error)
             self._agenda.ring()
@@ -480,9 +488,27 @@ class SyncService:
         differs = verdict in (Word.DRIFT, Word.UNKNOWN)
         # only the primary can tell what that is by now
         self._agenda.note(differs_at=(self._agenda.past.differs_at or now) if differs else None)
-        self._board.show(snapshots.rechecked(self._board.snapshot, replace(outcome, verdict=verdict), now))
-        self._board.judge(verdict, "a new copy was judged by the last comparison")
+        picture = snapshots.rechecked(self._board.snapshot, replace(outcome, verdict=verdict), now)
+        self._board.judge(verdict, "a new copy was judged by the last comparison", picture)
         self._look_again_if_it_changed(outcome.look.identity if outcome.look is not None else None)
+
+    async def _count(self, job: Job) -> None:
+        """How many rows the primary wrote since the last proof. No run that anybody needs to hear of."""
+        self._cancel = Cancel()
+        request = Request(self._settings_now(), self._token, max_attempts=1)
+        before: Fingerprint | None = None
+
+        async def look_first() -> None:
+            nonlocal before
+            before = await self._pulse.fingerprint()
+
+        try:
+            outcome = await perform(self._session, job.operation, request, quiet, self._cancel, first=look_first)
+        finally:
+            self._cancel = None
+        if outcome.error is None and outcome.verdict is Word.STALE and before is not None:
+            stand = self._pulse.stand(before)
+            self._board.show(snapshots.counted(self._board.snapshot, outcome, stand, time.time()))
 
     async def _run_job(self, job: Job) -> None:
         self._cancel = Cancel()
@@ -539,7 +565,9 @@ class SyncService:
         kind = job.operation
         if job.plans and outcome.proposal is not None:
             snapshot = self._board.snapshot
-            plan = weighed(job, outcome.proposal, snapshot.cache.counts, snapshot.profile)
+            known = still(snapshot.cache.counts, snapshot.present) or {}
+            counts = {table: count.cache or 0 for table, count in outcome.counts.items()} or known
+            plan = weighed(job, outcome.proposal, counts, snapshot.profile)
             outcome = replace(outcome, proposal=plan)
             if job.command_id is None or job.command_id > self._dropped:
                 self._plans = {
@@ -552,7 +580,7 @@ class SyncService:
             self._agenda.hold(0.0)
         run = self._board.snapshot.run
         self._remember(job, outcome, run)
-        self._show(job, outcome)
+        self._show(job, outcome, self._pulse.stand(before))
         delivered = "waited" in outcome.extra
         if outcome.proof is not None and kind.judges and not delivered:
             self._pulse.reached(outcome.followed.at if outcome.followed is not None else outcome.proof.at)
@@ -675,12 +703,13 @@ class SyncService:
             freshness=replace(self._board.snapshot.freshness, proof=proof),
             primary=replace(self._board.snapshot.primary, epoch=proof.epoch if proof is not None else 0),
             cache=replace(self._board.snapshot.cache, acked=witness.generation if witness is not None else None),
-            quarantine=QuarantineView((proof.refused or 0) if proof is not None else 0),
+            # what was left out then, until a comparison tells it of what is there now
+            quarantine=QuarantineView(Found(proof.refused or 0, Basis(None), proof.at) if proof is not None else None),
             history=self._journal.view() if self._journal is not None else self._board.snapshot.history,
         )
 
-    def _show(self, job: Job, outcome: Outcome) -> None:
-        """Everything that the end of an operation says about cache, freshness and checks."""
+    def _show(self, job: Job, outcome: Outcome, stand: PrimaryStand | None) -> None:
+        """Everything that the end of an operation says about cache, freshness and checks. `stand`: of the primary."""
         kind = job.operation
         if not job.plans:
             self._samples.changed(sum(sentences.sums(outcome.applied)))
@@ -693,8 +722,8 @@ class SyncService:
             self._board.show(snapshots.peeked(self._board.snapshot, outcome, recent, time.time()))
         judges = kind.judges and not (job.plans and job.options.adopt)
         if (judges or (kind.writes and not job.plans)) and not _says_nothing(job, outcome):
-            self._board.show(snapshots.after(self._board.snapshot, outcome, recent, time.time()))
-            self._board.judge(outcome.verdict, sentences.line(outcome, planned=job.plans))
+            picture = snapshots.after(self._board.snapshot, outcome, stand, recent, time.time())
+            self._board.judge(outcome.verdict, sentences.line(outcome, planned=job.plans), picture)
 
     def _take_sample(self, now: float) -> None:
         proof = self._board.snapshot.freshness.proof

@@ -8,8 +8,17 @@ from dataclasses import replace
 from storage_sync.cache.holders import unlisted
 from storage_sync.cache.states import FileJudgement, error_for
 from storage_sync.reports.sentences import rejected_rows
-from storage_sync.values.found import Found
-from storage_sync.values.outcome import CheckStatus, FileIdentity, LockHolder, Outcome, Word, error_value
+from storage_sync.values.found import Basis, Found, PrimaryStand
+from storage_sync.values.outcome import (
+    Check,
+    CheckStatus,
+    FileIdentity,
+    LockHolder,
+    Outcome,
+    TableChange,
+    Word,
+    error_value,
+)
 from storage_sync.values.snapshot import (
     Behind,
     CacheHealth,
@@ -18,10 +27,13 @@ from storage_sync.values.snapshot import (
     LockState,
     Peek,
     QuarantineView,
+    RowsBehind,
     Snapshot,
 )
 
 Recent = Callable[[str], tuple[CheckStatus, ...]]
+COMPARED = frozenset({"episode_count", "latest_episodes", "pattern_counts", "content_digests"})
+"""Checks that hold the cache against the primary; the others are of the file alone."""
 
 
 def from_outside(
@@ -61,41 +73,59 @@ def lock_state(judgement: FileJudgement, ours: bool) -> LockState:
     return LockState.OTHER if any(holder.exclusive for holder in judgement.holders) else LockState.SHARED
 
 
-def after(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> Snapshot:
-    """The picture after an operation ended; what it did not look at stays as it was, with its age."""
-    proof = outcome.proof
+def after(snapshot: Snapshot, outcome: Outcome, stand: PrimaryStand | None, recent: Recent, now: float) -> Snapshot:
+    """The picture after an operation ended; what it did not look at stays as it was, with its age.
+
+    `stand`: where the primary stood before it was asked; None: not known.
+    """
+    proof, both = outcome.proof, compared(outcome, stand)
     return replace(
         snapshot,
         primary=replace(snapshot.primary, epoch=proof.epoch) if proof is not None else snapshot.primary,
-        freshness=freshness_after(snapshot.freshness, outcome, now),
+        freshness=freshness_after(snapshot.freshness, outcome, both, now),
         cache=cache_after(snapshot.cache, outcome, now),
-        checks=checks_after(snapshot, outcome, recent, now),
+        checks=checks_after(snapshot, outcome, both, recent, now),
         states=outcome.states or snapshot.states,
-        quarantine=QuarantineView(rejected_rows(outcome)) if outcome.counts else snapshot.quarantine,
+        quarantine=QuarantineView(Found(rejected_rows(outcome), both, now)) if outcome.counts else snapshot.quarantine,
         plan=outcome.proposal or snapshot.plan,
         error=outcome.error,
     )
 
 
 def rechecked(snapshot: Snapshot, outcome: Outcome, now: float) -> Snapshot:
-    """The picture after a copy was judged by the last comparison: rows behind stay as they were, unless
+    """The picture after a copy was judged by the last comparison: rows behind are those of that comparison, unless
     rows of the cache differ from what was proven and the primary is still what it was then."""
-    freshness = snapshot.freshness
+    freshness, of_file = snapshot.freshness, Basis(basis(outcome))
+    behind = freshness.behind
     if outcome.verdict is Word.DRIFT:
-        behind = {table: Behind(change.insert, change.update, change.remove) for table, change in outcome.plan.items()}
-        freshness = replace(freshness, behind=behind, exact=False, as_of=now)
+        lag = RowsBehind(_lag(outcome.plan))
+        freshness = replace(freshness, behind=Found(lag, compared(outcome, snapshot.primary.stand), now))
+    elif behind is not None and outcome.verdict in (Word.IN_SYNC, Word.STALE) and not outcome.plan:
+        # the rows of this file are those that were compared
+        freshness = replace(freshness, behind=replace(behind, on=replace(behind.on, file=of_file.file)))
     cache = cache_after(snapshot.cache, replace(outcome, proof=None), now)
+    changed = sum(change.insert + change.update for change in outcome.plan.values())
     return replace(
         snapshot,
         freshness=freshness,
-        cache=replace(cache, rewritten=sum(change.insert + change.update for change in outcome.plan.values())),
+        cache=replace(cache, rewritten=Found(changed, of_file, now)),
         states=outcome.states or snapshot.states,
         error=outcome.error,
     )
 
 
-def freshness_after(freshness: Freshness, outcome: Outcome, now: float) -> Freshness:
-    """Rows behind are exact right after a comparison: none after a proof, else what the plan counts."""
+def counted(snapshot: Snapshot, outcome: Outcome, stand: PrimaryStand | None, now: float) -> Snapshot:
+    """The picture after what was written since the last proof was counted; nothing else was found."""
+    behind = Found(RowsBehind(_lag(outcome.plan), complete=False), compared(outcome, stand), now)
+    return replace(snapshot, freshness=replace(snapshot.freshness, behind=behind))
+
+
+def _lag(plan: Mapping[str, TableChange]) -> dict[str, Behind]:
+    return {table: Behind(change.insert, change.update, change.remove) for table, change in plan.items()}
+
+
+def freshness_after(freshness: Freshness, outcome: Outcome, both: Basis, now: float) -> Freshness:
+    """Rows behind right after a comparison: none after a proof, else what the plan counts."""
     if outcome.proof is None and not outcome.plan:
         return freshness
     pending = {} if outcome.proof is not None else outcome.plan
@@ -103,35 +133,35 @@ def freshness_after(freshness: Freshness, outcome: Outcome, now: float) -> Fresh
         freshness,
         proof=outcome.proof or freshness.proof,
         followed=outcome.followed if outcome.proof is not None else freshness.followed,
-        behind={table: Behind(change.insert, change.update, change.remove) for table, change in pending.items()},
-        exact=True,
-        as_of=now,
-        cache_only={table: count.cache_only or 0 for table, count in outcome.counts.items()},
+        behind=Found(RowsBehind(_lag(pending)), both, now),
+        moved_at=None,
+        cache_only=Found({table: count.cache_only or 0 for table, count in outcome.counts.items()}, both, now),
     )
 
 
 def cache_after(cache: CacheHealth, outcome: Outcome, now: float) -> CacheHealth:
-    cache = _checked(cache, outcome, now)
+    cache, of_file = _checked(cache, outcome, now), Basis(basis(outcome))
     if outcome.look is not None:
-        cache = replace(cache, look=outcome.look, changed_since=False, rewritten=0)
+        cache = replace(cache, look=replace(outcome.look, identity=of_file.file), rewritten=None)
     if outcome.states:
         inside = tuple(state for state in outcome.states if state.found_inside)
         cache = replace(cache, states=(*(state for state in cache.states if not state.found_inside), *inside))
     if outcome.counts:
-        cache = replace(cache, counts={table: count.cache or 0 for table, count in outcome.counts.items()})
+        counts = {table: count.cache or 0 for table, count in outcome.counts.items()}
+        cache = replace(cache, counts=Found(counts, of_file, now))
     generation = outcome.generation
     if outcome.proof is not None and generation is not None:
-        cache = replace(cache, generation=generation, acked=max(generation, cache.acked or 0), schema=4, peek=None)
-        cache = replace(cache, identity=outcome.proof.identity)
+        cache = replace(cache, acked=max(generation, cache.acked or 0), peek=None, identity=outcome.proof.identity)
+        cache = replace(cache, generation=Found(generation, of_file, now), schema=Found(4, of_file, now))
     payload = outcome.extra.get("payload_bytes")
-    return replace(cache, payload=payload) if isinstance(payload, int) else cache
+    return replace(cache, payload=Found(payload, of_file, now)) if isinstance(payload, int) else cache
 
 
 def _checked(cache: CacheHealth, outcome: Outcome, now: float) -> CacheHealth:
     """What redb's own check said, where it was asked for."""
     asked = (CheckStatus.PASS, CheckStatus.FAIL)
     found = next((one for one in outcome.checks if one.name == "cache_integrity" and one.status in asked), None)
-    return replace(cache, integrity=Found(found, basis(outcome), now)) if found is not None else cache
+    return replace(cache, integrity=Found(found, Basis(basis(outcome)), now)) if found is not None else cache
 
 
 def basis(outcome: Outcome) -> FileIdentity | None:
@@ -139,6 +169,11 @@ def basis(outcome: Outcome) -> FileIdentity | None:
     if outcome.proof is not None and outcome.proof.identity is not None:
         return outcome.proof.identity
     return outcome.look.identity if outcome.look is not None else None
+
+
+def compared(outcome: Outcome, stand: PrimaryStand | None) -> Basis:
+    """Of what was found by holding the cache against the primary; of nothing where it is not known where that stood."""
+    return Basis(basis(outcome), stand) if stand is not None else Basis(None)
 
 
 def peeked(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> Snapshot:
@@ -151,13 +186,15 @@ def peeked(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> 
     peek = Peek(
         now - _figure(told, "copy_age_seconds"), _figure(told, "copy_seconds") * 1000, int(_figure(told, "attempts"))
     )
+    of_file = Basis(basis(outcome))
     made = {
-        one.name: CheckResult(one, now, generation, "copy", recent(one.name), basis(outcome)) for one in outcome.checks
+        one.name: CheckResult(one.name, Found(one, of_file, now), "copy", recent(one.name)) for one in outcome.checks
     }
-    kept = tuple(result for result in snapshot.checks if result.check.name not in made)
+    kept = tuple(result for result in snapshot.checks if result.name not in made)
+    stamped = Found(generation, of_file, now) if generation is not None else None
     return replace(
         snapshot,
-        cache=replace(cache_after(snapshot.cache, outcome, now), peek=peek, generation=generation),
+        cache=replace(cache_after(snapshot.cache, outcome, now), peek=peek, generation=stamped),
         checks=(*made.values(), *kept),
         states=outcome.states or snapshot.states,
     )
@@ -168,9 +205,14 @@ def _figure(told: Mapping[str, object], name: str) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def checks_after(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> tuple[CheckResult, ...]:
-    generation = outcome.generation if outcome.proof is not None else snapshot.cache.generation
+def checks_after(
+    snapshot: Snapshot, outcome: Outcome, both: Basis, recent: Recent, now: float
+) -> tuple[CheckResult, ...]:
     subject = outcome.look.of if outcome.look is not None else "file"
-    on = basis(outcome)
-    made = tuple(CheckResult(check, now, generation, subject, recent(check.name), on) for check in outcome.checks)
+    of_file = Basis(basis(outcome))
+
+    def found(check: Check) -> Found[Check]:
+        return Found(check, both if check.name in COMPARED else of_file, now)
+
+    made = tuple(CheckResult(check.name, found(check), subject, recent(check.name)) for check in outcome.checks)
     return made or snapshot.checks

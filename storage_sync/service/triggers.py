@@ -14,7 +14,7 @@ SLACK_S = 1.0
 """A clock that is only trimmed goes back by less."""
 _MOMENTS = (
     *("started_at", "last_end", "proof_at", "moved_at", "file_changed_at", "recovered_at", "manual_at"),
-    *("asked_at", "rechecked_at", "differs_at", "full_end", "unfollowed_at"),
+    *("asked_at", "rechecked_at", "differs_at", "full_end", "unfollowed_at", "uncounted_at", "counted_at"),
 )
 
 
@@ -79,6 +79,7 @@ class Agenda:
         during = {"recovered_at": self.past.recovered_at}
         if not asked:
             during["moved_at"] = self.past.moved_at
+            during["uncounted_at"] = self.past.uncounted_at
         fresh = replace(self.past, jitter=random.uniform(-1, 1), spread=random.random())  # noqa: S311
         self.past = after_run(
             fresh,

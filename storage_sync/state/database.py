@@ -78,6 +78,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
+        # Whatever ended the body, an interrupt too, half of it is not kept.
         # A full disk may have ended the transaction already; the first error is the one to tell.
         if connection.in_transaction:
             connection.execute("ROLLBACK")

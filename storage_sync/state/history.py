@@ -561,6 +561,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         elif db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("it is damaged")
     except BaseException:
+        # whoever asked gets no connection that he could close
         db.close()
         raise
     return db

@@ -16,9 +16,10 @@ from storage_sync.primary.source import projection_of
 from storage_sync.sync.compare import Compared, Since, fetched
 from storage_sync.sync.context import Context, Projection
 from storage_sync.sync.inspection import Look
-from storage_sync.sync.overlay import Limits, Place, changes, known_of
+from storage_sync.sync.overlay import Known, Limits, Place, changes, known_of
 from storage_sync.values.followed import Ending, FollowEnded
 from storage_sync.values.marks import Marks
+from storage_sync.values.outcome import TableChange
 
 ROUNDS = 3
 """How often rows may change between the statement that names them and their fetch."""
@@ -74,6 +75,32 @@ async def followed(context: Context, look: Look, projection: Projection) -> Comp
 
     The staging is the caller's to close. FollowEnded where only a proof will do.
     """
+    since, known = await _known(context, look, projection)
+    for _ in range(ROUNDS):
+        marks, _, comparison = await _overlaid(context, look, projection, since, known)
+        compared = await fetched(context, look, replace(projection, marks=marks), comparison, since)
+        if compared is not None:
+            return compared
+    raise FollowEnded(Ending.MOVING)
+
+
+async def written(context: Context, look: Look, projection: Projection) -> dict[str, TableChange]:
+    """Rows by table that differ from the last proof by what was written since. FollowEnded where only a proof will
+    do."""
+    since, known = await _known(context, look, projection)
+    _, found, comparison = await _overlaid(context, look, projection, since, known)
+    added = [place for place, digest in found.items() if digest is not None and place not in known.states]
+    plan: dict[str, TableChange] = {}
+    for table in {*comparison.to_fetch, *comparison.to_remove}:
+        new = sum(place[0] == table for place in added)
+        fetch, gone = comparison.to_fetch.get(table, 0), comparison.to_remove.get(table, 0)
+        if fetch or gone:
+            plan[table] = TableChange(new, fetch - new, gone)
+    return plan
+
+
+async def _known(context: Context, look: Look, projection: Projection) -> tuple[Since, Known]:
+    """What a follow run goes on from, and the proven rows. FollowEnded."""
     session, scope = context.session, projection.scope
     since = refuses(context, look, projection, time.time())
     capabilities = await session.source.probe()
@@ -83,23 +110,24 @@ async def followed(context: Context, look: Look, projection: Projection) -> Comp
         raise FollowEnded(Ending.SHAPE, why)
     if look.scan is None:
         raise FollowEnded(Ending.NO_MARKS)
-    known = known_of(await session.on_cache_thread(_native.belongings, look.scan, scope))
-    limits = Limits(scope.window, session.settings.sync_patterns)
+    return since, known_of(await session.on_cache_thread(_native.belongings, look.scan, scope))
+
+
+async def _overlaid(
+    context: Context, look: Look, projection: Projection, since: Since, known: Known
+) -> tuple[Marks, dict[Place, str | None], _native.Comparison]:
+    """Where the tables end now, the rows written since, and the proven rows laid over by them. FollowEnded."""
+    session, scope = context.session, projection.scope
     starts = [key.hex().upper() for key in known.unknown_starts]
-    for _ in range(ROUNDS):
-        seen = await session.source.above(scope, since.marks, starts)
-        _same_log(since.marks, seen.marks)
-        found = changes(known, since.marks, seen, limits)
-        if seen.nothing:
-            _nothing_happened(context, since.marks, seen)
-        at = replace(projection, marks=seen.marks)
-        comparison = await session.on_cache_thread(
-            _native.Comparison.of_changes, scope, look.scan, [_change(place, digest) for place, digest in found.items()]
-        )
-        compared = await fetched(context, look, at, comparison, since)
-        if compared is not None:
-            return compared
-    raise FollowEnded(Ending.MOVING)
+    seen = await session.source.above(scope, since.marks, starts)
+    _same_log(since.marks, seen.marks)
+    found = changes(known, since.marks, seen, Limits(scope.window, session.settings.sync_patterns))
+    if seen.nothing:
+        _nothing_happened(context, since.marks, seen)
+    if look.scan is None:
+        raise FollowEnded(Ending.NO_MARKS)
+    rows = [_change(place, digest) for place, digest in found.items()]
+    return seen.marks, found, await session.on_cache_thread(_native.Comparison.of_changes, scope, look.scan, rows)
 
 
 def _change(place: Place, digest: str | None) -> tuple[str, bytes, list[str]]:

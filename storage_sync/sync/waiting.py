@@ -25,6 +25,7 @@ from storage_sync.checks.checks import all_checks
 from storage_sync.sync.compare import Compared, compared, guard_first_contact, in_primary, known_log, project
 from storage_sync.sync.context import PAGE, Context, Projection
 from storage_sync.sync.decide import difference, judged, must_write
+from storage_sync.sync.follow import marked
 from storage_sync.sync.inspection import Look, looked, marked_file_facts
 from storage_sync.sync.prove import check_scope, count, keep_known, make_proof, outside, proven
 from storage_sync.sync.table_counts import equal, pending_facts, table_changes
@@ -60,7 +61,8 @@ async def staged(context: Context, held: CacheLocked | None = None) -> Outcome:
         async with looked(session, context.tracker, context.draft, writing=False) as look:
             if look.scan is None or look.integrity is False:
                 raise held or CacheLocked("the cache is held by another process, and there is nothing to compare in it")
-            projection = await project(context, look)
+            # a proof that is made here leaves marks as any other does
+            projection = await marked(context, look, await project(context, look))
             await guard_first_contact(context, look)
             return await _staged(context, look, projection, held)
     except GuardStopped:

@@ -1,4 +1,4 @@
-"""A fact about the cache file, with what it was found on."""
+"""A fact about cache and primary, with what it was found on."""
 
 from __future__ import annotations
 
@@ -7,19 +7,48 @@ from typing import Generic, TypeVar
 
 from storage_sync.values.outcome import FileIdentity
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Found(Generic[T]):
+class PrimaryStand:
+    """Which primary it was and where it stood, as far as a poll tells. Two that are equal prove nothing; after a
+    restore, a change of its schema and most changes of its rows they differ."""
+
+    source_id: str
+    epoch: int
+    """How often its log was seen to go back, by this process."""
+    schema: int | None
+    """Its `schema_version`."""
+    token: str
+    """Digest of the values that a poll reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a fact was found on, or what is there now."""
+
+    file: FileIdentity | None
+    """None where the file changed while it was looked at, or where there is none: no fact holds of that."""
+    primary: PrimaryStand | None = None
+    """None for a fact in which the primary has no part; of what is there now: it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[T_co]):
     """`was` is what was found then, and may only be told as the past; what holds now is answered by `now`."""
 
-    was: T
-    on: FileIdentity | None
-    """The file that it was found on; None when that changed while it was looked at, so that it holds for none."""
+    was: T_co
+    on: Basis
     at: float
     """Epoch seconds."""
 
-    def now(self, present: FileIdentity | None) -> T | None:
-        """The value, while the file that is there is the one that it was found on."""
-        return self.was if present is not None and self.on == present else None
+    def now(self, present: Basis) -> T_co | None:
+        """The value, while the file that is there is the one that it was found on, and so is the primary."""
+        same_file = self.on.file is not None and self.on.file == present.file
+        return self.was if same_file and self.on.primary in (None, present.primary) else None
+
+
+def still(found: Found[T_co] | None, present: Basis) -> T_co | None:
+    """What holds now of a fact that may never have been found."""
+    return found.now(present) if found is not None else None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from storage_sync.values.followed import Followed
-from storage_sync.values.found import Found
+from storage_sync.values.found import Basis, Found, PrimaryStand
 from storage_sync.values.outcome import (
     CacheState,
     Check,
@@ -177,6 +177,8 @@ class PrimaryHealth:
     """Generation of do-memory's schema, by its features: `0.1.40` or `0.1.47`."""
     epoch: int = 0
     source_id: str = ""
+    stand: PrimaryStand | None = None
+    """Where it stood when it last answered."""
     error: ErrorValue | None = None
     rows_read: RowsRead | None = None
     """None: it never said."""
@@ -206,7 +208,7 @@ class CacheHealth:
     path: str = ""
     states: tuple[CacheState, ...] = ()
     size: int | None = None
-    payload: int | None = None
+    payload: Found[int] | None = None
     disk_free: int | None = None
     lock: LockState = LockState.FREE
     holder: LockHolder | None = None
@@ -215,17 +217,15 @@ class CacheHealth:
     """Of the file as it is now: what holds only of another one is the past."""
     integrity: Found[Check] | None = None
     """What redb's own check said."""
-    generation: int | None = None
+    generation: Found[int] | None = None
     acked: int | None = None
-    schema: int | None = None
-    counts: Mapping[str, int] = field(default_factory=dict)
+    schema: Found[int] | None = None
+    counts: Found[Mapping[str, int]] | None = None
     looked_at: float | None = None
     look: LookedAt | None = None
     """What the last finding was made of."""
-    changed_since: bool = False
-    """The file is another one than at that look: what was found is past."""
-    rewritten: int = 0
-    """Rows of the copy that are not what the last comparison with the primary found, as the last look told."""
+    rewritten: Found[int] | None = None
+    """Rows of the copy that are not what the last comparison with the primary found."""
     waits_until: float | None = None
     """Nothing looks by itself before, because of `copy_bytes_per_hour`."""
     copied_bytes: int = 0
@@ -245,15 +245,28 @@ class Behind:
 
 
 @dataclass(frozen=True, slots=True)
+class RowsBehind:
+    """What a comparison found, by table; nothing of a table that is equal."""
+
+    tables: Mapping[str, Behind] = field(default_factory=dict)
+    complete: bool = True
+    """False: only what was written since the last proof was looked at, and not what was deleted or updated in place."""
+
+    @property
+    def rows(self) -> int:
+        return sum(one.new + one.changed + one.gone for one in self.tables.values())
+
+
+@dataclass(frozen=True, slots=True)
 class Freshness:
     proof: Proof | None = None
     followed: Followed | None = None
     """What was taken in since that proof."""
     max_age_s: float = 900.0
-    behind: Mapping[str, Behind] = field(default_factory=dict)
-    exact: bool = False
-    as_of: float | None = None
-    cache_only: Mapping[str, int] = field(default_factory=dict)
+    behind: Found[RowsBehind] | None = None
+    moved_at: float | None = None
+    """When the primary was seen to have moved on from what was compared last, not compared since."""
+    cache_only: Found[Mapping[str, int]] | None = None
     next_compare_at: float | None = None
     next_sync_at: float | None = None
     next_sync_reason: str = ""
@@ -318,14 +331,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    check: Check
-    at: float
-    generation: int | None
+    name: str
+    found: Found[Check]
     subject: str = "file"
     """file, or copy when another process holds it."""
     recent: tuple[CheckStatus, ...] = ()
-    on: FileIdentity | None = None
-    """The file that it was made of; None when that changed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,9 +404,8 @@ class ConfigView:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineView:
-    refused: int = 0
-    aside: int = 0
-    bytes: int = 0
+    refused: Found[int] | None = None
+    """Rows of the primary that the last comparison left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,3 +448,9 @@ class Snapshot:
     samples: tuple[Sample, ...] = ()
     """The last minutes, newest last."""
     error: ErrorValue | None = None
+
+    @property
+    def present(self) -> Basis:
+        """What is there now, against which each `Found` is read; a primary that does not answer is not known."""
+        answers = self.primary.status is PrimaryStatus.CONNECTED
+        return Basis(self.cache.identity, self.primary.stand if answers else None)

@@ -13,7 +13,6 @@ from storage_sync.service.commands import Execute, ListBuilds
 from storage_sync.values.answers import SetupFinding, UnfinishedBuild
 from storage_sync.values.events import Answer
 from storage_sync.values.outcome import CacheWrites, Outcome, Seconds, TableCounts, Transfer, Word
-from storage_sync.values.snapshot import QuarantineView
 from tests.console.app import console, settle
 from tests.console.pictures import LOOKS, Compare, dressed, each_look, each_size
 from tests.console.test_flows import HOSTILE, answer, quarantine, shown
@@ -42,7 +41,7 @@ async def _result(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> No
     await pilot.press("right", "enter")
     await settle(app, pilot)
     after = plans.repaired()
-    bridge.show(replace(after, quarantine=QuarantineView(refused=1)))
+    bridge.show(replace(after, quarantine=snapshots.rejected(1)))
     done = Outcome(
         "sync",
         Word.IN_SYNC,
@@ -54,7 +53,7 @@ async def _result(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> No
         transfer=Transfer(requests=8, bytes_received=3_627_622),
         cache_writes=CacheWrites(1, 3_565_158),
         seconds=Seconds(total=5.9),
-        checks=tuple(result.check for result in after.checks),
+        checks=tuple(result.found.was for result in after.checks),
         warnings=(f"pattern 88c0 refused: {HOSTILE}",),
     )
     await answer(app, bridge, pilot, Execute, done)

@@ -30,6 +30,7 @@ from storage_sync.service.commands import (
 )
 from storage_sync.service.operations import Expect, QuarantineOrphans, Sync, Unexpect
 from storage_sync.values.events import Answer, Refused
+from storage_sync.values.found import Basis, Found
 from storage_sync.values.outcome import Outcome, Word
 from tests.console.app import FakeClock, answer_orphans, asked, console, live, screen_text, settle
 from tests.console.paths import SILENT, Path, embeddings, opened
@@ -456,7 +457,11 @@ async def test_why_there_is_no_list_is_said() -> None:
 async def test_another_generation_is_scanned_again() -> None:
     async with shown() as here:
         snapshot = here.app.snapshot
-        changed = replace(snapshot, seq=snapshot.seq + 1, cache=replace(snapshot.cache, generation=4121))
+        changed = replace(
+            snapshot,
+            seq=snapshot.seq + 1,
+            cache=replace(snapshot.cache, generation=Found(4121, Basis(snapshot.cache.identity), 0.0)),
+        )
         here.bridge.show(changed)
         here.clock.move(0.6)
         await here.answer()

@@ -143,7 +143,8 @@ async def test_what_was_compared_is_forgotten_when_the_check_ran_again() -> None
         assert screen.keys.rows == 3
         snapshot = snapshots.scene("stale").snapshot
         fresh = tuple(
-            replace(result, at=snapshots.NOW, check=replace(result.check, keys=())) for result in snapshot.checks
+            replace(result, found=replace(result.found, was=replace(result.found.was, keys=()), at=snapshots.NOW))
+            for result in snapshot.checks
         )
         bridge.show(replace(snapshot, seq=2, checks=fresh))
         await settle(app, pilot)

@@ -8,6 +8,7 @@ import pytest
 
 from console.views.states import proof_valid
 from console.views.verdict import Verdict, verdict
+from storage_sync.values.found import Basis, Found
 from storage_sync.values.outcome import (
     CacheState,
     Check,
@@ -25,7 +26,6 @@ from storage_sync.values.snapshot import (
     LockState,
     PrimaryHealth,
     PrimaryStatus,
-    QuarantineView,
     Snapshot,
 )
 from tests.support.scenes import snapshots
@@ -116,7 +116,7 @@ def test_what_only_matters_to_a_writer_does_not_stop_a_reader() -> None:
 
 def test_a_newer_schema_is_offered_nothing() -> None:
     snapshot = with_states(CacheState.WRONG_SCHEMA)
-    newer = judge(replace(snapshot, cache=replace(snapshot.cache, schema=5)))
+    newer = judge(replace(snapshot, cache=replace(snapshot.cache, schema=Found(5, snapshots.OF_FILE, NOW))))
     assert "older than your do-memory" in newer.sentence[0]
     assert "install" in newer.next[0]
 
@@ -156,12 +156,12 @@ def test_a_held_file_that_was_looked_at_is_what_was_found() -> None:
         states=(CacheState.LOCKED_EXCLUSIVE, CacheState.HELD),
         lock=LockState.OTHER,
         holder=holder,
-        look=LookedAt("copy", NOW - 2, (holder,)),
+        look=LookedAt("copy", NOW - 2, (holder,), snapshots.FILE),
     )
     found = judge(replace(base, cache=cache))
     assert (found.word, found.exit_code) == ("STALE", 1)
     assert "Of a copy made 2 s ago; do-memory (pid 2231) holds the file since " in found.sentence[0]
-    past = judge(replace(base, cache=replace(cache, changed_since=True)))
+    past = judge(replace(base, cache=replace(cache, identity=replace(snapshots.FILE, mtime_ns=1))))
     assert "Of a copy made 2 s ago; the file was written to since; do-memory" in past.sentence[0]
 
 
@@ -206,8 +206,8 @@ def test_clean_alone_gives_no_verdict() -> None:
     assert judge(snapshot).word == "UNKNOWN"
 
 
-def failing(name: str, generation: int | None = snapshots.GENERATION) -> tuple[CheckResult, ...]:
-    return (CheckResult(Check(name, CheckStatus.FAIL, 1, 0), NOW - 5, generation, on=snapshots.FILE),)
+def failing(name: str, on: Basis = snapshots.OF_BOTH) -> tuple[CheckResult, ...]:
+    return (CheckResult(name, Found(Check(name, CheckStatus.FAIL, 1, 0), on, NOW - 5)),)
 
 
 def test_a_failed_check_is_drift() -> None:
@@ -215,8 +215,16 @@ def test_a_failed_check_is_drift() -> None:
     assert (found.word, found.exit_code) == ("DRIFT", 1)
 
 
-def test_a_check_of_another_generation_says_nothing() -> None:
-    assert judge(replace(GOOD, checks=failing("content_digests", 1))).word == "IN SYNC"
+@pytest.mark.parametrize(
+    "on",
+    [
+        Basis(replace(snapshots.FILE, inode=1), snapshots.STAND),
+        Basis(snapshots.FILE, replace(snapshots.STAND, epoch=1)),
+        Basis(None, snapshots.STAND),
+    ],
+)
+def test_a_check_of_another_file_or_primary_says_nothing(on: Basis) -> None:
+    assert judge(replace(GOOD, checks=failing("content_digests", on))).word == "IN SYNC"
 
 
 @pytest.mark.parametrize("name", ["orphaned_embeddings", "embedding_vectors"])
@@ -229,15 +237,16 @@ def test_checks_that_only_warn_do_not_change_the_verdict(name: str) -> None:
 def test_stale_says_how_far_and_how_sure() -> None:
     snapshot = snapshots.scene("stale").snapshot
     assert judge(snapshot).sentence[0].startswith("1,027 rows behind (exact, 17 s ago)")
-    loose = replace(snapshot, freshness=replace(snapshot.freshness, exact=False, behind={"episodes": Behind(3, 0, 0)}))
-    assert "At least 3 rows behind" in judge(loose).sentence[0]
-    moved = replace(snapshot, freshness=replace(snapshot.freshness, behind={}))
+    part = snapshots.behind({"episodes": Behind(3, 0, 0)}, complete=False)
+    loose = replace(snapshot, freshness=replace(snapshot.freshness, behind=part))
+    assert "3 rows changed in the primary since the proof (counted, 17 s ago)" in judge(loose).sentence[0]
+    moved = replace(snapshot, freshness=replace(snapshot.freshness, behind=snapshots.behind({})))
     assert (judge(moved).word, judge(moved).exit_code) == ("STALE", 1)
 
 
 def test_in_sync_is_green_only_with_nothing_refused() -> None:
     assert (judge(GOOD).word, judge(GOOD).role, judge(GOOD).exit_code) == ("IN SYNC", Role.OK, 0)
-    found = judge(replace(GOOD, quarantine=QuarantineView(refused=3)))
+    found = judge(replace(GOOD, quarantine=snapshots.rejected(3)))
     assert (found.word, found.role, found.exit_code) == ("IN SYNC", Role.ATTENTION, 7)
     assert "except for 3 rejected rows" in found.sentence[0]
 
@@ -298,7 +307,7 @@ def test_a_stalled_core_is_only_asked_to_stop_what_runs() -> None:
 
 
 def test_what_was_refused_is_one_key_away() -> None:
-    found = judge(replace(GOOD, quarantine=QuarantineView(refused=1)))
+    found = judge(replace(GOOD, quarantine=snapshots.rejected(1)))
     assert found.next[0].startswith("u shows what was rejected; ")
     assert judge(GOOD).next[0].startswith("nothing to do; ")
 
@@ -319,5 +328,5 @@ def test_a_proof_that_does_not_hold_now_says_why() -> None:
     assert "something has changed since" in judge(changed).sentence[0]
     failed = replace(changed, error=ErrorValue("local_io", "the state folder cannot be written", "", False, 8))
     assert "the last run failed: the state folder cannot be written" in judge(failed).sentence[0]
-    started = replace(changed, freshness=replace(changed.freshness, as_of=None))
+    started = replace(changed, freshness=replace(changed.freshness, behind=None))
     assert "not compared since this start" in judge(started).sentence[0]

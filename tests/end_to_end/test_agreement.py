@@ -223,6 +223,6 @@ async def test_the_screen_says_what_status_says(state: str, tmp_path: Path, prov
     told = stage.tool.json("status", "--check").document
     assert (shown.word, shown.exit_code) == (word, told["exit_code"]), (shown, told)
     assert WORDS.get(shown.word, shown.word) == told["verdict"], (shown, told)
-    assert {result.check.name: result.check.status for result in snapshot.checks} == {
+    assert {result.name: result.found.was.status for result in snapshot.checks} == {
         check["name"]: CheckStatus(check["status"]) for check in told.get("checks", [])
     }

@@ -17,9 +17,10 @@ from storage_sync.service.operations import Sync
 from storage_sync.service.performing import once
 from storage_sync.state.directory import open_state_dir
 from storage_sync.sync.outcome_builder import Draft
+from storage_sync.values.found import Basis, Found
 from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome, Word
-from storage_sync.values.snapshot import Behind, CoreBeat, Freshness, Snapshot
+from storage_sync.values.snapshot import Behind, CoreBeat, Freshness, RowsBehind, Snapshot
 from tests.independent.redb_reader import RedbFile
 from tests.support import processes, stores
 from tests.support.command import Tool
@@ -80,16 +81,20 @@ async def test_a_wait_for_the_lock_is_told(tmp_path: Path, monkeypatch: pytest.M
     assert gathered(settings, outcome).lock_wait_s == pytest.approx(outcome.seconds.lock_wait, abs=1e-3)
 
 
+def behind(tables: dict[str, Behind], at: float) -> Found[RowsBehind]:
+    return Found(RowsBehind(tables), Basis(None), at)
+
+
 @pytest.mark.parametrize(
     ("freshness", "verdict", "lag"),
     [
         (Freshness(), Word.UNKNOWN, None),
-        (Freshness(exact=True, as_of=NOW - 9), Word.IN_SYNC, 0.0),
-        (Freshness(exact=True, as_of=NOW - 9), Word.UNKNOWN, None),
-        (Freshness(exact=False, as_of=NOW - 9), Word.STALE, 9.0),
-        (Freshness(exact=False, as_of=NOW + 9), Word.STALE, 0.0),
-        (Freshness(exact=True, as_of=NOW - 5, behind={"episodes": Behind(0, 1, 0)}), Word.STALE, 5.0),
-        (Freshness(exact=True, as_of=NOW - 5, behind={"episodes": Behind(0, 0, 0)}), Word.DRIFT, None),
+        (Freshness(behind=behind({}, NOW - 9)), Word.IN_SYNC, 0.0),
+        (Freshness(behind=behind({}, NOW - 9)), Word.UNKNOWN, None),
+        (Freshness(behind=behind({}, NOW - 30), moved_at=NOW - 9), Word.STALE, 9.0),
+        (Freshness(moved_at=NOW + 9), Word.STALE, 0.0),
+        (Freshness(behind=behind({"episodes": Behind(0, 1, 0)}, NOW - 5)), Word.STALE, 5.0),
+        (Freshness(behind=behind({"episodes": Behind(0, 0, 0)}, NOW - 5)), Word.DRIFT, None),
     ],
 )
 def test_the_lag_counts_from_when_the_primary_was_seen_elsewhere(

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import is_dataclass, replace
 from pathlib import Path
-from typing import get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -32,7 +32,7 @@ from storage_sync.values.events import (
     StateChanged,
 )
 from storage_sync.values.followed import Followed
-from storage_sync.values.found import Found
+from storage_sync.values.found import Basis, Found, PrimaryStand
 from storage_sync.values.outcome import (
     CacheState,
     Check,
@@ -60,6 +60,7 @@ from storage_sync.values.snapshot import (
     PrimaryHealth,
     PrimaryStatus,
     QuarantineView,
+    RowsBehind,
     Run,
     RunSummary,
     Sample,
@@ -121,6 +122,15 @@ summaries = st.builds(
 )  # fmt: skip
 recent = st.lists(st.builds(Sample, reals, maybe, st.booleans(), maybe, numbers, st.none() | numbers), max_size=2)
 samples = st.lists(maybe, max_size=4).map(tuple)
+identities = st.none() | st.builds(FileIdentity, numbers, numbers, numbers, numbers, numbers)
+stands = st.none() | st.builds(PrimaryStand, texts, numbers, st.none() | numbers, texts)
+bases = st.builds(Basis, identities, stands)
+
+
+def found(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | st.builds(Found, values, bases, reals)
+
+
 snapshots = st.builds(
     Snapshot,
     seq=numbers,
@@ -134,22 +144,28 @@ snapshots = st.builds(
     primary=st.builds(PrimaryHealth, st.sampled_from(PrimaryStatus), texts, maybe, maybe, samples, error=errors),
     cache=st.builds(
         CacheHealth, texts, st.lists(st.sampled_from(CacheState), max_size=2).map(tuple), holder=holders,
-        lock=st.sampled_from(LockState), integrity=st.none() | st.builds(Found, checks, st.none(), reals),
-        counts=st.dictionaries(texts, numbers, max_size=2), peek=st.none() | st.builds(Peek, reals, reals, numbers),
+        lock=st.sampled_from(LockState), integrity=found(checks),
+        counts=found(st.dictionaries(texts, numbers, max_size=2)), generation=found(numbers), identity=identities,
+        peek=st.none() | st.builds(Peek, reals, reals, numbers),
     ),
     freshness=st.builds(
         Freshness, proofs, st.none() | st.builds(Followed, numbers, reals, numbers, texts), reals,
-        st.dictionaries(texts, st.builds(Behind, numbers, numbers, numbers), max_size=2),
+        found(
+            st.builds(
+                RowsBehind, st.dictionaries(texts, st.builds(Behind, numbers, numbers, numbers), max_size=2),
+                st.booleans(),
+            )
+        ),
     ),
     run=runs,
     checks=st.lists(
         st.builds(
-            CheckResult, checks, reals, st.none() | numbers, texts,
+            CheckResult, texts, st.builds(Found, checks, bases, reals), texts,
             st.lists(st.sampled_from(CheckStatus), max_size=2).map(tuple),
         ),
         max_size=2,
     ).map(tuple),
-    quarantine=st.builds(QuarantineView, numbers, numbers, numbers),
+    quarantine=st.builds(QuarantineView, found(numbers)),
     history=st.builds(HistoryView, numbers, numbers, maybe, st.lists(summaries, max_size=2).map(tuple)),
     config=st.builds(
         ConfigView, st.lists(st.builds(Setting, texts, texts, texts, texts, texts), max_size=2).map(tuple), texts, maybe
@@ -360,7 +376,7 @@ def test_every_mapping_that_is_recorded_has_texts_as_keys() -> None:
     """JSON knows no other; one that does not fit would end the run that is recorded."""
     seen: set[object] = set()
     found = [one for kind in (Snapshot, *recording.RECORDED.values()) for one in mappings(kind, seen)]
-    assert {name for name, _ in found} >= {"Outcome.drift", "Outcome.counts", "Freshness.behind"}
+    assert {name for name, _ in found} >= {"Outcome.drift", "Outcome.counts", "RowsBehind.tables"}
     assert [name for name, key in found if not (isinstance(key, type) and issubclass(key, str))] == []
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from console.views.states import behind_now, generation_now
 from screenshots.take import SHOTS, Shot, take, text_of
 from storage_sync.values.outcome import CheckStatus
 
@@ -34,8 +35,11 @@ async def test_a_picture_says_what_the_core_said(name: str, tmp_path: Path) -> N
     text, snapshot = text_of(picture.svg), picture.snapshot
     assert shot.word in text
     assert snapshot.verdict.value.replace("_", " ") == shot.word
-    assert snapshot.cache.generation is None or f"g-{snapshot.cache.generation}" in text
-    passed = sum(result.check.status is CheckStatus.PASS for result in snapshot.checks)
+    generation = generation_now(snapshot)
+    assert generation is None or f"g-{generation}" in text
+    passed = sum(result.found.was.status is CheckStatus.PASS for result in snapshot.checks)
     assert not snapshot.checks or f"{passed} ok" in text
-    for behind in snapshot.freshness.behind.values():
-        assert not behind.new or f"+{behind.new}" in text or len(snapshot.freshness.behind) > 1
+    behind = behind_now(snapshot)
+    tables = behind.tables if behind is not None else {}
+    for lag in tables.values():
+        assert not lag.new or f"+{lag.new}" in text or len(tables) > 1

@@ -13,7 +13,7 @@ from storage_sync.values.events import Answer, Refused, RunEnded, RunStarted
 from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.snapshot import PrimaryStatus
 from tests.independent.projection_check import check
-from tests.service.test_service import NOW, proven, running, settings_of
+from tests.service.test_service import NOW, cached, proven, running, settings_of
 
 
 async def test_another_run_is_named_and_not_a_crash(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ async def test_two_consoles_and_one_that_only_looks_share_a_cache(tmp_path: Path
             await watcher.until(proven)
         demo.grow(2, NOW)
         for watcher in (one, other, looking):
-            await watcher.until(lambda now: proven(now) and now.cache.counts.get("episodes") == 12)
+            await watcher.until(lambda now: proven(now) and cached(now, "episodes") == 12)
         assert check(demo.primary, demo.cache).holds(exact=True)
         for watcher in (one, other):
             codes = {event.outcome.exit_code for event in watcher.events if isinstance(event, RunEnded)}
@@ -86,5 +86,5 @@ async def test_a_primary_that_comes_and_goes_ends_in_a_proof(tmp_path: Path) -> 
             away.rename(demo.primary)
             await watcher.until(lambda now: now.primary.status is PrimaryStatus.CONNECTED)
         demo.grow(1, NOW)
-        await watcher.until(lambda now: proven(now) and now.cache.counts.get("episodes") == 11)
+        await watcher.until(lambda now: proven(now) and cached(now, "episodes") == 11)
     assert check(demo.primary, demo.cache).holds(exact=True)

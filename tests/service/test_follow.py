@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from console.views.states import behind_now
+from console.views.verdict import verdict
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import generate
 from storage_sync.reports.metric_facts import facts_of, seen_now
@@ -14,8 +16,11 @@ from storage_sync.service import schedule
 from storage_sync.service import service as service_module
 from storage_sync.values.events import RunEnded
 from storage_sync.values.outcome import Outcome, Purpose, Word
+from storage_sync.values.snapshot import Snapshot
+from tests.service.test_held import lag, looked_at_a_copy
 from tests.service.test_service import Watcher, proven, running
 from tests.support import hrana
+from tests.support.processes import holding
 from tests.support.sqld import Sqld
 from tests.sync.test_follow import UNSEEN, copied, rewritten
 
@@ -80,3 +85,47 @@ async def test_what_is_not_explained_is_proven_and_not_called_in_sync_until_then
             assert watcher.snapshots[-1].verdict is Word.STALE
             await watcher.until(proven)
             assert ends(watcher)[-1].applied["heuristics"].update == 1
+
+
+async def test_what_is_written_while_the_cache_is_held_is_counted_at_once_and_not_proven(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However short a time ago the primary was asked for a proof."""
+    monkeypatch.setattr(schedule, "PROOF_GAP_S", 3600.0)
+    monkeypatch.setattr(schedule, "COUNT_GAP_S", 0.0)
+    generate(tmp_path / "primary.db", 7, 60)
+    with Sqld(tmp_path / "primary.db") as server:
+        settings = settings_for(server, tmp_path)
+        async with running(settings) as (_, watcher):
+            await watcher.until(proven)
+        assert settings.cache is not None
+        with holding(settings.cache):
+            async with running(settings) as (_, watcher):
+                await watcher.until(
+                    lambda now: proven(now) and looked_at_a_copy(now) and now.present.primary is not None
+                )
+                runs = len(ends(watcher))
+                hrana.execute(server.url, [copied(1), *rewritten()])
+                moved = await watcher.until(lambda now: now.verdict is Word.STALE)
+                assert moved.freshness.moved_at is not None
+                counted = await watcher.until(lambda now: counted_rows(now) > 0)
+                assert len(ends(watcher)) == runs, "no proof was asked for"
+                shown = verdict(counted, now=counted.taken_at, beat_age=0.0)
+                assert shown.word == "STALE"
+                assert f"{counted_rows(counted)} rows changed in the primary since the proof" in shown.sentence[0]
+                hrana.execute(server.url, [copied(2)])
+                more = await watcher.until(lambda now: counted_rows(now) > counted_rows(counted))
+                assert more.freshness.proof == counted.freshness.proof
+                assert lag(more, "episodes").new == lag(counted, "episodes").new + 1
+                # until it is counted again the number is of an earlier moment
+                monkeypatch.setattr(schedule, "COUNT_GAP_S", 3600.0)
+                hrana.execute(server.url, UNSEEN["an update in place"])
+                past = await watcher.until(lambda now: behind_now(now) is None)
+                told = verdict(past, now=past.taken_at, beat_age=0.0).sentence[0]
+                assert f"{counted_rows(more)} rows changed in the primary since the proof at " in told
+                assert "; the primary has changed since" in told
+
+
+def counted_rows(snapshot: Snapshot) -> int:
+    found = snapshot.freshness.behind
+    return found.was.rows if found is not None and not found.was.complete else 0

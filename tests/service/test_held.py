@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from console.views.states import behind_now, changed_since, generation_now, rewritten, rows_behind
 from storage_sync import _native
 from storage_sync.cache import servers
 from storage_sync.config.request import Request
@@ -19,9 +20,9 @@ from storage_sync.service import schedule
 from storage_sync.sync import compare
 from storage_sync.values.events import LogLine, RunEnded, RunStarted
 from storage_sync.values.outcome import HolderKind, Outcome, Word
-from storage_sync.values.snapshot import LockState, Snapshot
+from storage_sync.values.snapshot import Behind, LockState, Snapshot
 from tests.independent.projection_check import check
-from tests.service.test_service import NOW, Watcher, proven, running, settings_of
+from tests.service.test_service import NOW, Watcher, cached, proven, running, settings_of
 from tests.support import stores
 from tests.support.processes import DO_MEMORY, HOLD_LOCK, WITHOUT_CACHE, holding, written_by_holder
 from tests.support.processes import running as process
@@ -37,7 +38,7 @@ def failures(watcher: Watcher) -> list[LogLine]:
 
 
 def looked_at_a_copy(snapshot: Snapshot) -> bool:
-    return snapshot.cache.look is not None and snapshot.cache.look.of == "copy" and not snapshot.cache.changed_since
+    return snapshot.cache.look is not None and snapshot.cache.look.of == "copy" and not changed_since(snapshot)
 
 
 def drop_a_row(cache: Path) -> None:
@@ -65,10 +66,16 @@ async def test_a_held_cache_is_compared_at_the_start_and_synced_when_it_is_free(
             assert behind.cache.lock is LockState.OTHER
             holder.kill()
             holder.wait()
-            done = await watcher.until(lambda now: proven(now) and now.cache.counts.get("episodes") == 13)
+            done = await watcher.until(lambda now: proven(now) and cached(now, "episodes") == 13)
             assert done.cache.lock is LockState.FREE
         assert failures(watcher) == []
         assert {outcome.exit_code for outcome in outcomes(watcher)} <= {0, 6}
+
+
+def lag(snapshot: Snapshot, table: str) -> Behind:
+    """What was found last, whether it holds or not."""
+    assert snapshot.freshness.behind is not None
+    return snapshot.freshness.behind.was.tables[table]
 
 
 async def test_a_primary_that_changes_is_counted_at_most_once_a_minute(
@@ -90,17 +97,17 @@ async def test_a_primary_that_changes_is_counted_at_most_once_a_minute(
         async with running(settings_of(demo)) as (_, watcher):
             await watcher.until(lambda now: proven(now) and looked_at_a_copy(now))
             demo.grow(3, NOW)
-            seen = await watcher.until(lambda now: now.verdict is Word.STALE and now.freshness.exact)
-            assert seen.freshness.behind["episodes"].new == 3
+            seen = await watcher.until(lambda now: now.verdict is Word.STALE and rows_behind(now) > 0)
+            assert lag(seen, "episodes").new == 3
             monkeypatch.setattr(schedule, "PROOF_GAP_S", 3600.0)
             proofs = len(asked)
             demo.grow(2, NOW)
-            moved = await watcher.until(lambda now: now.verdict is Word.STALE and not now.freshness.exact)
+            moved = await watcher.until(lambda now: now.verdict is Word.STALE and behind_now(now) is None)
             written_by_holder(demo.cache, drop_a_row)
-            written = await watcher.until(lambda now: now.cache.rewritten == 1)
+            written = await watcher.until(lambda now: rewritten(now) == 1)
             assert written.verdict is Word.STALE, "the primary may have what its holder wrote"
             assert len(asked) == proofs
-            assert moved.freshness.behind["episodes"].new == 3
+            assert lag(moved, "episodes").new == 3
             assert written.freshness.behind == moved.freshness.behind
 
 
@@ -112,13 +119,13 @@ async def test_what_the_holder_writes_is_judged_by_the_last_comparison(tmp_path:
         async with running(settings_of(demo)) as (_, watcher):
             before = await watcher.until(lambda now: proven(now) and looked_at_a_copy(now))
             written_by_holder(demo.cache, lambda copy: None)
-            past = await watcher.until(lambda now: now.cache.changed_since)
+            past = await watcher.until(lambda now: changed_since(now))
             assert past.verdict is Word.UNKNOWN
             again = await watcher.until(lambda now: proven(now) and looked_at_a_copy(now))
             assert again.freshness.proof == before.freshness.proof, "the primary was not asked"
             written_by_holder(demo.cache, drop_a_row)
             drift = await watcher.until(lambda now: now.verdict is Word.DRIFT)
-            assert drift.freshness.behind["heuristics"].new == 1
+            assert lag(drift, "heuristics").new == 1
         runs = [event for event in watcher.events if isinstance(event, RunStarted)]
         assert [run.kind for run in runs] == ["sync"]
 
@@ -133,7 +140,7 @@ async def test_copies_that_start_by_themselves_keep_within_their_hour(tmp_path: 
             await watcher.until(lambda now: proven(now) and looked_at_a_copy(now))
             while watcher.snapshots[-1].cache.waits_until is None:
                 written_by_holder(demo.cache, lambda copy: None)
-                await watcher.until(lambda now: now.cache.changed_since)
+                await watcher.until(lambda now: changed_since(now))
                 await watcher.until(lambda now: now.cache.waits_until is not None or looked_at_a_copy(now))
             held_back = watcher.snapshots[-1]
             assert held_back.cache.waits_until is not None
@@ -194,7 +201,7 @@ async def test_rows_that_the_holder_wrote_to_both_stores_are_no_drift(tmp_path: 
             await watcher.until(lambda now: proven(now) and looked_at_a_copy(now))
             stores.execute(demo.primary, REWRITTEN)
             written_by_holder(demo.cache, change_a_row)
-            seen = await watcher.until(lambda now: now.cache.rewritten == 1)
+            seen = await watcher.until(lambda now: rewritten(now) == 1)
             assert seen.verdict is Word.STALE
             assert Word.DRIFT not in {one.verdict for one in watcher.snapshots}
 
@@ -210,9 +217,9 @@ async def test_rows_that_only_the_cache_has_rewritten_are_drift(tmp_path: Path) 
             saved = shutil.copyfile(demo.cache, tmp_path / "saved.redb")
             written_by_holder(demo.cache, change_a_row)
             seen = await watcher.until(lambda now: now.verdict is Word.DRIFT)
-            assert (seen.cache.rewritten, seen.freshness.behind["episodes"].changed) == (1, 1)
+            assert (rewritten(seen), lag(seen, "episodes").changed) == (1, 1)
             written_by_holder(demo.cache, lambda copy: shutil.copyfile(saved, copy))
-            again = await watcher.until(lambda now: proven(now) and not now.cache.rewritten)
+            again = await watcher.until(lambda now: proven(now) and not rewritten(now))
             assert again.freshness.proof == before.freshness.proof
             written_by_holder(demo.cache, change_a_row)
             await watcher.until(lambda now: now.verdict is Word.DRIFT)
@@ -229,7 +236,7 @@ async def test_rewritten_rows_are_unknown_while_the_primary_is_away(tmp_path: Pa
             await watcher.until(lambda now: proven(now) and looked_at_a_copy(now))
             demo.primary.rename(tmp_path / "away")
             written_by_holder(demo.cache, change_a_row)
-            seen = await watcher.until(lambda now: now.cache.rewritten == 1)
+            seen = await watcher.until(lambda now: rewritten(now) == 1)
             assert seen.verdict is Word.UNKNOWN
             assert Word.DRIFT not in {one.verdict for one in watcher.snapshots}
 
@@ -267,15 +274,15 @@ async def test_rows_that_the_primary_has_too_are_proven_and_stay_so_until_they_c
             monkeypatch.setattr(schedule, "PROOF_GAP_S", 3600.0)
             written_by_holder(demo.cache, lambda copy: None)
             again = await watcher.until(lambda now: proven(now) and looked_at_a_copy(now) and now.seq > equal.seq)
-            assert again.cache.rewritten == 0
+            assert rewritten(again) == 0
             written_by_holder(demo.cache, lambda copy: shutil.copyfile(before, copy))
-            older = await watcher.until(lambda now: now.cache.rewritten == 1)
+            older = await watcher.until(lambda now: rewritten(now) == 1)
             assert older.verdict is Word.DRIFT
             written_by_holder(demo.cache, change_a_row)
-            await watcher.until(lambda now: proven(now) and not now.cache.rewritten)
+            await watcher.until(lambda now: proven(now) and not rewritten(now))
             holder.kill()
             holder.wait()
             await watcher.until(
-                lambda now: proven(now) and now.cache.lock is LockState.FREE and now.cache.generation == 2
+                lambda now: proven(now) and now.cache.lock is LockState.FREE and generation_now(now) == 2
             )
     assert check(demo.primary, demo.cache).holds()

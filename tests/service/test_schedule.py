@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from storage_sync.service.schedule import (
     BACKOFF_MOST_S,
+    COUNT_GAP_S,
     FILE_CHANGE_GAP_S,
     PROOF_GAP_S,
     Due,
@@ -121,6 +122,20 @@ def test_a_primary_that_moved_is_counted_within_a_second() -> None:
     assert due is not None
     assert due.reason is Trigger.STALENESS
     assert due.at - (START + 90) <= 1.0
+
+
+def test_what_was_written_is_counted_within_a_second_although_the_primary_was_asked_just_now() -> None:
+    timing = Timing(3600.0, 3600.0, on_start=True, follows=True)
+    moved = replace(HELD, moved_at=START + 90, uncounted_at=START + 90, asked_at=START + 89)
+    due = next_run(timing, moved)
+    assert due is not None
+    assert due.reason is Trigger.MOVED
+    assert due.at - (START + 90) <= 1.0
+    assert next_run(timing, replace(moved, counted_at=START + 88)) == Due(START + 88 + COUNT_GAP_S, Trigger.MOVED)
+    for other in (replace(timing, follows=False), timing):
+        past = replace(moved, uncounted_at=None) if other is timing else moved
+        proof = next_run(other, past)
+        assert proof == Due(START + 89 + PROOF_GAP_S, Trigger.STALENESS)
 
 
 @given(gap=st.floats(0.0, 3000.0), spent=st.floats(0.0, 1.0))

@@ -19,7 +19,7 @@ from storage_sync.values.events import LogLine, RunEnded
 from storage_sync.values.outcome import Word
 from storage_sync.values.snapshot import LockState, Snapshot
 from tests.independent.projection_check import check
-from tests.service.test_service import NOW, Watcher, proven, running, settings_of
+from tests.service.test_service import NOW, Watcher, cached, proven, running, settings_of
 from tests.support.processes import holding
 
 
@@ -72,8 +72,9 @@ async def test_rows_wait_beside_a_held_cache_and_are_committed_when_it_is_free(
             monkeypatch.setattr("storage_sync.sync.run.project", lambda *given: asked.append(given))
             holder.kill()
             holder.wait()
-            done = await watcher.until(lambda now: proven(now) and now.cache.counts.get("episodes") == 13)
-            assert done.cache.lock is LockState.FREE
+            done = await watcher.until(
+                lambda now: proven(now) and cached(now, "episodes") == 13 and now.cache.lock is LockState.FREE
+            )
             assert done.freshness.proof is not None
             assert done.freshness.proof.at >= seen.cache.waiting.as_of
             await watcher.until(lambda now: now.cache.waiting is None)
@@ -94,7 +95,7 @@ async def test_what_an_earlier_process_left_waiting_is_committed_and_then_compar
             await watcher.until(waiting(3))  # type: ignore[arg-type]
     demo.grow(2, NOW)
     async with running(settings_of(demo, interval_s=1.0)) as (_, watcher):
-        await watcher.until(lambda now: proven(now) and now.cache.counts.get("episodes") == 15)
+        await watcher.until(lambda now: proven(now) and cached(now, "episodes") == 15)
     assert read_waiting(str(demo.cache)).kept is None
     assert check(demo.primary, demo.cache).holds(exact=True)
 

@@ -181,7 +181,7 @@ def _settings(command: commands.PreviewSettings | commands.WriteSettings) -> obj
 
 def outcome() -> Outcome:
     """A repair that ended well."""
-    checks = tuple(result.check for result in scene("in_sync").snapshot.checks)
+    checks = tuple(result.found.was for result in scene("in_sync").snapshot.checks)
     return Outcome(
         "repair",
         Word.IN_SYNC,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from storage_sync.values.found import Found
 from storage_sync.values.outcome import Plan, PlanRow, TableChange
 from storage_sync.values.snapshot import LockState, Snapshot
-from tests.support.scenes.snapshots import NOW, plan, scene
+from tests.support.scenes.snapshots import NOW, OF_FILE, plan, scene
 
 FETCHED = {"episodes": TableChange(700), "patterns": TableChange(300), "embeddings": TableChange(700)}
 """What the repair has to ask the primary for."""
@@ -70,6 +71,7 @@ def repaired() -> Snapshot:
     snapshot = scene("in_sync").snapshot
     proof = snapshot.freshness.proof
     fresh = replace(snapshot.freshness, proof=None if proof is None else replace(proof, generation=4122, at=NOW))
-    cache = replace(snapshot.cache, generation=4122, acked=4122)
-    checks = tuple(replace(result, at=NOW, generation=4122) for result in snapshot.checks)
+    of_file = Found(4122, OF_FILE, NOW)
+    cache = replace(snapshot.cache, generation=of_file, acked=4122)
+    checks = tuple(replace(result, found=replace(result.found, at=NOW)) for result in snapshot.checks)
     return replace(snapshot, seq=3, freshness=fresh, cache=cache, checks=checks)

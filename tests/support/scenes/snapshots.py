@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from storage_sync.values.events import Event, LogLine
-from storage_sync.values.found import Found
+from storage_sync.values.found import Basis, Found, PrimaryStand
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import (
     TABLES,
@@ -36,6 +36,7 @@ from storage_sync.values.snapshot import (
     PrimaryHealth,
     PrimaryStatus,
     QuarantineView,
+    RowsBehind,
     Run,
     RunSummary,
     Sample,
@@ -64,6 +65,21 @@ class Scene:
 def scene(name: str) -> Scene:
     """A scene by its name, one of `NAMES`."""
     return _SCENES[name]()
+
+
+FILE = FileIdentity(64769, 131_077, 10_276_045, 1_788_359_603_000_000_000, 1_788_359_603_000_000_000)
+"""The cache file of every scene."""
+STAND = PrimaryStand("src-58c1", 0, 31, "5c1f")
+"""Where its primary stands."""
+OF_FILE, OF_BOTH = Basis(FILE), Basis(FILE, STAND)
+
+
+def behind(tables: Mapping[str, Behind], age_s: float = 17, *, complete: bool = True) -> Found[RowsBehind]:
+    return Found(RowsBehind(tables, complete), OF_BOTH, NOW - age_s)
+
+
+def rejected(rows: int) -> QuarantineView:
+    return QuarantineView(Found(rows, OF_BOTH, NOW - 17))
 
 
 def _pings(failed: int = 0) -> tuple[float | None, ...]:
@@ -114,11 +130,8 @@ def _primary() -> PrimaryHealth:
         generation="0.1.47",
         epoch=12,
         source_id="src-58c1",
+        stand=STAND,
     )
-
-
-FILE = FileIdentity(64769, 131_077, 10_276_045, 1_788_359_603_000_000_000, 1_788_359_603_000_000_000)
-"""The cache file of every scene."""
 
 
 def _cache() -> CacheHealth:
@@ -127,14 +140,14 @@ def _cache() -> CacheHealth:
         path="/var/lib/do-memory/cache.redb",
         states=(CacheState.CLEAN,),
         size=10_276_045,
-        payload=6_396_313,
+        payload=Found(6_396_313, OF_FILE, NOW - 17),
         disk_free=44_023_414_784,
         identity=FILE,
-        integrity=Found(Check("cache_integrity", CheckStatus.PASS, None, None), FILE, NOW - 720),
-        generation=GENERATION,
+        integrity=Found(Check("cache_integrity", CheckStatus.PASS, None, None), OF_FILE, NOW - 720),
+        generation=Found(GENERATION, OF_FILE, NOW - 17),
         acked=GENERATION,
-        schema=4,
-        counts=dict(zip(TABLES, counts, strict=True)),
+        schema=Found(4, OF_FILE, NOW - 17),
+        counts=Found(dict(zip(TABLES, counts, strict=True)), OF_FILE, NOW - 17),
         looked_at=NOW - 17,
     )
 
@@ -151,7 +164,7 @@ def _check(
     keys = tuple(str(key) for key in more.get("keys", ()))  # type: ignore[attr-defined]
     recent = (CheckStatus.PASS,) * 13 + (status,)
     check = Check(name, status, expected, actual, detail=detail, keys=keys, seconds=0.022)
-    return CheckResult(check, NOW - age_s, GENERATION, recent=recent, on=FILE)
+    return CheckResult(name, Found(check, OF_BOTH, NOW - age_s), recent=recent)
 
 
 def _checks_ok(age_s: float = 17) -> tuple[CheckResult, ...]:
@@ -241,9 +254,8 @@ def _in_sync() -> Scene:
         freshness=Freshness(
             proof=_proof(41),
             max_age_s=300,
-            exact=True,
-            as_of=NOW - 17,
-            cache_only={"episodes": 7},
+            behind=behind({}),
+            cache_only=Found({"episodes": 7}, OF_BOTH, NOW - 17),
             next_compare_at=NOW + 13,
             next_sync_at=NOW + 596,
             next_sync_reason="interval",
@@ -309,8 +321,9 @@ def _running() -> Scene:
         freshness=replace(
             base.snapshot.freshness,
             proof=_proof(724),
-            behind={"episodes": Behind(212, 140, 212), "patterns": Behind(9, 21, 0), "embeddings": Behind(221, 0, 212)},
-            as_of=NOW - 17,
+            behind=behind(
+                {"episodes": Behind(212, 140, 212), "patterns": Behind(9, 21, 0), "embeddings": Behind(221, 0, 212)}
+            ),
         ),
     )
     events = _log(
@@ -352,7 +365,7 @@ def _primary_down() -> Scene:
         states=(CacheState.CLEAN,),
         primary=primary,
         freshness=replace(
-            base.snapshot.freshness, proof=_proof(580), as_of=NOW - 380, next_compare_at=None, next_sync_at=None
+            base.snapshot.freshness, proof=_proof(580), behind=behind({}, 380), next_compare_at=None, next_sync_at=None
         ),
         checks=_checks_ok(580),
     )
@@ -371,7 +384,7 @@ def _locked() -> Scene:
         states=(CacheState.LOCKED_EXCLUSIVE,),
         lock=LockState.OTHER,
         holder=LockHolder(2231, "memory-mcp-server", "mem", NOW - 273_600, True),
-        integrity=Found(Check("cache_integrity", CheckStatus.PASS, None, None), FILE, NOW - 130),
+        integrity=Found(Check("cache_integrity", CheckStatus.PASS, None, None), OF_FILE, NOW - 130),
         peek=Peek(NOW - 130, 14, 1),
     )
     ok, fail = _checks_ok(130), CheckStatus.FAIL
@@ -386,8 +399,7 @@ def _locked() -> Scene:
         freshness=replace(
             base.snapshot.freshness,
             proof=_proof(130),
-            behind={"episodes": Behind(3, 1, 3)},
-            as_of=NOW - 130,
+            behind=behind({"episodes": Behind(3, 1, 3)}, 130),
             next_sync_at=NOW + 473,
         ),
         checks=tuple(replace(one, subject="copy") for one in (ok[0], missing, *ok[2:4], differ, *ok[5:])),
@@ -408,7 +420,7 @@ def _damaged() -> Scene:
         _cache(),
         states=(CacheState.CORRUPT,),
         error=error,
-        integrity=Found(Check("cache_integrity", CheckStatus.FAIL, None, None), FILE, NOW - 19),
+        integrity=Found(Check("cache_integrity", CheckStatus.FAIL, None, None), OF_FILE, NOW - 19),
     )
     snapshot = replace(
         base.snapshot,
@@ -418,9 +430,8 @@ def _damaged() -> Scene:
         freshness=replace(
             base.snapshot.freshness,
             proof=_proof(724),
-            exact=False,
-            as_of=None,
-            cache_only={},
+            behind=None,
+            cache_only=None,
             next_compare_at=None,
             next_sync_at=None,
         ),
@@ -460,12 +471,12 @@ def _refused() -> Scene:
     counted = _check("episode_count", fail, 100, 1000, 12, detail="900 episodes more than the primary has")
     patterns = _check("pattern_counts", fail, 112, 412, 12, detail="300 patterns more than the primary has")
     differ = _check("content_digests", fail, "5 of 5 equal", "2 of 5 equal", 12, detail="1,700 rows differ")
-    behind = {"episodes": Behind(0, 0, 900), "patterns": Behind(0, 0, 300), "embeddings": Behind(0, 0, 500)}
+    lag = {"episodes": Behind(0, 0, 900), "patterns": Behind(0, 0, 300), "embeddings": Behind(0, 0, 500)}
     snapshot = replace(
         base.snapshot,
         verdict=Word.REFUSED,
         states=(CacheState.CLEAN,),
-        freshness=replace(base.snapshot.freshness, proof=_proof(612), behind=behind, as_of=NOW - 12),
+        freshness=replace(base.snapshot.freshness, proof=_proof(612), behind=behind(lag, 12)),
         checks=(counted, _check("latest_episodes", CheckStatus.PASS, 100, 100, 12), patterns, ok[3], differ, *ok[5:]),
         error=error,
     )
@@ -490,7 +501,7 @@ def _auth() -> Scene:
 
 def _quarantined() -> Scene:
     base = _in_sync()
-    snapshot = replace(base.snapshot, quarantine=QuarantineView(refused=1, aside=2, bytes=3_076))
+    snapshot = replace(base.snapshot, quarantine=rejected(1))
     return Scene(snapshot, (*base.events, *_log((3, "warn", "sync", "pattern 88c0de17…3b1f refused: malformed JSON"))))
 
 
@@ -526,7 +537,7 @@ def _hostile() -> Scene:
         primary=replace(snapshot.primary, url=_HOSTILE, last_error=_HOSTILE, token_origin=_HOSTILE, server=_HOSTILE),
         cache=replace(snapshot.cache, path=_HOSTILE, lock=LockState.OTHER, holder=holder),
         run=run,
-        checks=(check, replace(check, check=replace(check.check, name=_HOSTILE))),
+        checks=(check, replace(check, name=_HOSTILE)),
         history=HistoryView(1, 1, 0.5, (replace(_history().last[0], id=_HOSTILE, result=_HOSTILE, kind=_HOSTILE),)),
         config=ConfigView((Setting(_HOSTILE, _HOSTILE, _HOSTILE, _HOSTILE, _HOSTILE),), _HOSTILE, NOW),
         error=ErrorValue("internal", _HOSTILE, _HOSTILE, False, 70),
