@@ -208,7 +208,7 @@ async def test_a_plan_is_void_when_more_would_go_or_the_cache_moved(tmp_path: Pa
             watcher.ask(service, Execute(agreed.value.id, "default"))  # type: ignore[attr-defined]
         )
         assert isinstance(late, Refused)
-        assert "would go" in late.reason
+        assert "would be removed" in late.reason
         assert demo.cache.read_bytes() == before
         assert watcher.snapshots[-1].verdict is not Word.REFUSED, "the plan is void, the cache is what it was"
         assert watcher.snapshots[-1].error is None
@@ -219,7 +219,7 @@ async def test_a_plan_is_void_when_more_would_go_or_the_cache_moved(tmp_path: Pa
             watcher.ask(service, Execute(again.value.id, "default"))  # type: ignore[attr-defined]
         )
         assert isinstance(late, Refused)
-        assert "the cache moved" in late.reason
+        assert "the cache has changed" in late.reason
 
 
 async def test_the_timer_waits_while_a_plan_is_read(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ async def test_a_plan_of_an_earlier_state_of_the_cache_is_refused(proven: Settin
     plan = await planned(proven)
     assert (await once(Sync(), Request(proven, None))).verdict is Word.IN_SYNC
     changed(proven, SAID.format("second"))
-    await refused(proven, plan, "the cache moved")
+    await refused(proven, plan, "the cache has changed")
     assert (await carried_out(proven, await planned(proven))).verdict is Word.IN_SYNC
 
 
@@ -65,7 +65,7 @@ async def test_a_plan_is_refused_when_more_rows_are_lost_by_now(proven: Settings
     plan = await planned(proven)
     assert plan.gone == 1
     changed(proven, LOSES)
-    await refused(proven, plan, "2 rows would go instead of 1")
+    await refused(proven, plan, "2 rows would be removed instead of 1")
     assert (await carried_out(proven, await planned(proven))).verdict is Word.IN_SYNC
 
 
