@@ -11,6 +11,7 @@ BANNED = re.compile(
       \bset(s|ting)?\ (rows\ |it\ |them\ )?aside\b | \bset-aside\ rows | \bput(s)?\ ([\w{}]+\ ){0,4}back\b | \banew\b
     | \bonce\ more\b | \ball\ the\ same\b | \brefused\ rows?\b | \brows?\ (is|are|was|were)\ refused\b
     | \bhas\ moved\b | \bnothing\ vouches\b | \bstand\ on\ it\b | \bis\ at\ it\b | \b1\ rows\b | \btaken?\ for\ known\b
+    | \bmoved\ since\ this\ plan\b | \bvoid\ if\ it\ moves\b | \brows\ that\ are\ not\ ours\ do\b
     """,
     re.VERBOSE | re.IGNORECASE,
 )
