@@ -47,7 +47,7 @@ class OverviewScreen(BaseScreen):
         self.freshness = Panel(look, id="freshness")
         self.checks = Panel(look, id="checks")
         self.sync = Panel(look, id="sync")
-        self.recent = Panel(look, id="recent")
+        self.recent = Panel(look, id="recent", focusable=False)
         self.proof_age = Panel(look, id="proof-age")
         self.graphs = {
             graph: Panel(look, id=name)

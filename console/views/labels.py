@@ -56,6 +56,11 @@ LABELS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("ETA", "time left at this pace"),
         ("staged", "rows that are proven and kept if the run is stopped; the cache is written once, at the end"),
     ),
+    "proof-age": (("Age of the proof", "how old the last proof was; amber is over the target, a blank is no proof"),),
+    "latency": (("Latency", "the slowest answer of the primary in each ten seconds, with a sign where none came"),),
+    "changes": (("Changes a minute", "rows that runs took in, in the minute before"),),
+    "rows-read": (("Rows read", "rows that the primary says it read for this cache, in each ten seconds"),),
+    "durations": (("Duration of runs", "how long each of the last runs took, the newest at the right"),),
     "run-detail": (
         ("result", "what the run could prove, or why it failed"),
         ("where", "what failed, in the words of the part that failed"),

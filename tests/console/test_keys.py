@@ -16,6 +16,7 @@ from console.views.labels import LABELS
 from console.views.top import keys as footer_value
 from console.views.verdict import verdict
 from tests.console.app import console, live, screen_text, settle
+from widgets.chart import Chart
 from widgets.check_list import CheckList
 from widgets.freshness import Freshness
 from widgets.glyphs import ASCII, Look
@@ -168,6 +169,8 @@ def labels_of(value: object) -> set[str]:
         return {row.label for row in value.rows}
     if isinstance(value, StoreCard | SyncMeter):
         return {fact.label for fact in value.facts}
+    if isinstance(value, Chart):
+        return {value.title}
     assert isinstance(value, Freshness)
     return {fact.label for fact in (value.proof, value.next, *value.notes)} | {"behind"}
 
