@@ -24,7 +24,6 @@ from storage_sync.primary.statements import (
     part,
     relation,
     row_count,
-    sought,
     window,
 )
 from storage_sync.values.outcome import TABLES
@@ -242,9 +241,22 @@ class _Families:
 
     def beside_sought(self) -> tuple[list[str], str]:
         """The same, among `:beside` alone: what it needs of `WITH` tables, and the select."""
-        tables, among = sought("embeddings", ":beside")
+        wanted = (
+            "keys(v) AS MATERIALIZED (SELECT CAST(unhex(value) AS TEXT) FROM json_each(:beside)"
+            " UNION ALL SELECT unhex(value) FROM json_each(:beside))"
+        )
+        # The key is computed, so the index on item_id is entered by every id that could have given it: a kind of row
+        # that nobody knows may have colons, but is not called as scoped ids begin.
+        texts = (
+            "texts(v) AS (SELECT v FROM keys"
+            " UNION SELECT substr(v,9) FROM keys WHERE substr(v,1,8) IN ('episode_','pattern_')"
+            " UNION SELECT substr(v,instr(v,':')+1) FROM texts"
+            " WHERE typeof(v)='text' AND instr(v,':')>0 AND substr(v,1,4)<>'emb_')"
+        )
+        ids = "ids(v) AS MATERIALIZED (SELECT v FROM texts UNION SELECT CAST(v AS BLOB) FROM texts)"
+        among = f"x.item_id IN (SELECT v FROM ids) AND ({key('embeddings')}) IN (SELECT v FROM keys)"
         rows = f"SELECT {self.entry('embeddings')} AS v FROM embeddings x WHERE {among} AND {self._beside()}"
-        return tables, f"SELECT v FROM ({rows} ORDER BY x.item_id,x.item_type)"
+        return [wanted, texts, ids], f"SELECT v FROM ({rows} ORDER BY x.item_id,x.item_type)"
 
     def all_of(self, table: str) -> str | None:
         """The expected rows of a table that no family brings, as a FROM clause; None when there is no such table."""

@@ -8,8 +8,9 @@ See docs/primary.md#endpoints.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import pairwise
 
 import orjson
@@ -18,7 +19,7 @@ from storage_sync.primary import statements
 from storage_sync.primary.capabilities import Capabilities
 from storage_sync.primary.errors import NOT_LIBSQL_HINT, TooLarge
 from storage_sync.primary.hrana import CLOSE, CLOSE_SECONDS, HranaHttpClient, Json, execute_request, values, wrong_form
-from storage_sync.primary.schema import Projection
+from storage_sync.primary.schema import Projection, Schema
 from storage_sync.values.errors import PrimaryRefused, PrimaryUnavailable, StorageSyncError
 from storage_sync.values.outcome import Purpose
 
@@ -29,7 +30,7 @@ LAST = b'{"type":"replication_index","replication_index":null}\n'
 
 
 def key_list(keys: Sequence[str]) -> str:
-    """The parameter `:keys` of a fetch."""
+    """The parameter `:beside` of a manifest."""
     return orjson.dumps(list(keys)).decode()
 
 
@@ -48,7 +49,11 @@ def _rows(result: Json) -> bytes:
         raise wrong_form() from None
 
 
-async def row_lines(client: HranaHttpClient, sql: str, keys: Sequence[str]) -> AsyncGenerator[bytes, None]:
+ByKeys = Callable[[Sequence[str]], str]
+"""The statement that reads rows of given keys."""
+
+
+async def row_lines(client: HranaHttpClient, sql: ByKeys, keys: Sequence[str]) -> AsyncGenerator[bytes, None]:
     """Rows of given keys, each page a read of its own: every row is proven by its digest."""
     yield FIRST + _begin(0)
     stream = _Stream(client, held=False, purpose=Purpose.FETCH)
@@ -78,7 +83,7 @@ async def snapshot_lines(
                 yield _rows(await stream.ask(sql, {"state": known.state}))
             else:
                 listing = statements.expected_keys(table, projection, known.schema) or ""
-                fetch = statements.by_keys(table, known.schema, typed=typed) or ""
+                fetch = partial(_by_keys, table, known.schema, typed)
                 after = ""
                 while keys := await stream.keys(listing, after):
                     after = keys[-1]
@@ -91,6 +96,10 @@ async def snapshot_lines(
         yield _begin(last) + _end(last) + LAST
     finally:
         await stream.close()
+
+
+def _by_keys(table: str, schema: Schema, typed: bool, keys: Sequence[str]) -> str:
+    return statements.by_keys(table, schema, keys, typed=typed) or ""
 
 
 class _Stream:
@@ -125,10 +134,10 @@ class _Stream:
             raise PrimaryRefused("the primary repeats a page of keys that it has sent", hint=NOT_LIBSQL_HINT)
         return keys
 
-    async def fetch(self, sql: str, keys: Sequence[str]) -> list[Json]:
+    async def fetch(self, sql: ByKeys, keys: Sequence[str]) -> list[Json]:
         """Rows of some keys; in halves when the answer would be too large."""
         try:
-            return [await self.ask(sql, {"keys": key_list(keys)})]
+            return [await self.ask(sql(keys), {})]
         except TooLarge:
             if len(keys) == 1:
                 raise

@@ -518,18 +518,22 @@ class RemoteSource:
 
     async def _rows_body(self, table: str, keys: list[str], typed: bool) -> AsyncGenerator[bytes, None]:
         from storage_sync.primary.hrana import execute_request, statement
-        from storage_sync.primary.pages import key_list, row_lines
+        from storage_sync.primary.pages import row_lines
 
         schema = (await self.probe()).schema
-        sql = statements.by_keys(table, schema, typed=typed)
-        if sql is None:
-            raise InternalError(f"rows of {table} were asked for, and the primary has no such table")
+
+        def sql(some: Sequence[str]) -> str:
+            found = statements.by_keys(table, schema, some, typed=typed)
+            if found is None:
+                raise InternalError(f"rows of {table} were asked for, and the primary has no such table")
+            return found
+
         if len(keys) <= KEYS_A_PIPELINE:
             with suppress(TooLarge):
-                yield await self._one(execute_request(sql, {"keys": key_list(keys)}), Purpose.FETCH, bulky=True)
+                yield await self._one(execute_request(sql(keys)), Purpose.FETCH, bulky=True)
                 return
         try:
-            batch = {"steps": [{"stmt": statement(sql, {"keys": key_list(keys)})}]}
+            batch = {"steps": [{"stmt": statement(sql(keys))}]}
             async with aclosing(self.client.stream(batch, purpose=Purpose.FETCH)) as chunks:
                 async for chunk in chunks:
                     yield chunk
@@ -542,23 +546,25 @@ class RemoteSource:
 
     async def digests(self, table: str, keys: Sequence[str], digest: str) -> dict[str, str]:
         capabilities = await self.probe()
-        found: dict[str, str] = {}
+        schema, found = capabilities.schema, dict[str, str]()
         if capabilities.digest == digest:
-            sql = statements.digests(table, capabilities.schema, digest)
-            for some in _pages(keys) if sql is not None else ():
-                found |= {_string(key): _string(value) for key, value in await self._ask(sql or "", {"keys": some}, 2)}
+            for some in _pages(keys):
+                sql = statements.digests(table, schema, some, digest)
+                rows = await self._ask(sql, {}, 2) if sql is not None else []
+                found |= {_string(key): _string(value) for key, value in rows}
             return _only(keys, found)
-        sql = statements.by_keys(table, capabilities.schema, typed=True, keyed=True)
-        for some in _pages(keys, KEYS_A_PIPELINE) if sql is not None else ():
-            for key, *typed in await self._ask(sql or "", {"keys": some}):
+        for some in _pages(keys, KEYS_A_PIPELINE):
+            sql = statements.by_keys(table, schema, some, typed=True, keyed=True)
+            for key, *typed in await self._ask(sql, {}) if sql is not None else []:
                 found[_string(key)] = half_digest(digest, local.canonical(table, typed))
         return _only(keys, found)
 
     async def existing(self, table: str, keys: Sequence[str]) -> dict[str, bool]:
-        sql = statements.existing(table, (await self.probe()).schema)
-        found: dict[str, bool] = {}
-        for some in _pages(keys) if sql is not None else ():
-            found |= {_string(key): _flag(owned) for key, owned in await self._ask(sql or "", {"keys": some}, 2)}
+        schema, found = (await self.probe()).schema, dict[str, bool]()
+        for some in _pages(keys):
+            sql = statements.existing(table, schema, some)
+            rows = await self._ask(sql, {}, 2) if sql is not None else []
+            found |= {_string(key): _flag(owned) for key, owned in rows}
         return _only(keys, found)
 
     async def in_window(self, scope: Wanted, episodes: Sequence[str]) -> set[str]:
@@ -630,11 +636,8 @@ def rows_of(result: Json) -> int | None:
     return sent if isinstance(sent, int) else None
 
 
-def _pages(keys: Sequence[str], size: int = KEYS_A_PAGE) -> Iterator[str]:
-    from storage_sync.primary.pages import key_list
-
-    for first in range(0, len(keys), size):
-        yield key_list(keys[first : first + size])
+def _pages(keys: Sequence[str], size: int = KEYS_A_PAGE) -> Iterator[Sequence[str]]:
+    return (keys[first : first + size] for first in range(0, len(keys), size))
 
 
 Found = TypeVar("Found", dict[str, str], dict[str, bool])

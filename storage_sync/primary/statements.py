@@ -8,7 +8,7 @@ of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from storage_sync.primary.schema import (
@@ -327,20 +327,20 @@ def expected_keys(table: str, projection: Projection, schema: Schema) -> str | N
     )
 
 
-def by_keys(table: str, schema: Schema, *, typed: bool = False, keyed: bool = False) -> str | None:
-    """Rows of given source keys (`:keys`, a JSON array of hex), window or not; `keyed`: after the hex of their key."""
+def by_keys(table: str, schema: Schema, keys: Sequence[str], *, typed: bool = False, keyed: bool = False) -> str | None:
+    """Rows of given source keys (hex), window or not; `keyed`: after the hex of their key."""
     columns = select_list(table, schema, typed=typed)
-    return _among(table, schema, f"hex({key(table)}),{columns}" if keyed else columns)
+    return _among(table, schema, keys, f"hex({key(table)}),{columns}" if keyed else columns)
 
 
-def digests(table: str, schema: Schema, digest: str) -> str | None:
+def digests(table: str, schema: Schema, keys: Sequence[str], digest: str) -> str | None:
     """(hex of the source key, hex of the source digest) of given keys, window or not."""
-    return _among(table, schema, f"hex({key(table)}),{half(digest, canonical(table, schema))}")
+    return _among(table, schema, keys, f"hex({key(table)}),{half(digest, canonical(table, schema))}")
 
 
-def existing(table: str, schema: Schema) -> str | None:
+def existing(table: str, schema: Schema, keys: Sequence[str]) -> str | None:
     """(hex of the source key, whether what it belongs to exists too) of those of the given keys that exist."""
-    return _among(table, schema, f"hex({key(table)}),{owned(table, schema)}")
+    return _among(table, schema, keys, f"hex({key(table)}),{owned(table, schema)}")
 
 
 def owned(table: str, schema: Schema) -> str:
@@ -357,35 +357,38 @@ def owned(table: str, schema: Schema) -> str:
     return f"CASE WHEN {wanted} THEN 1 ELSE 0 END"
 
 
-def _among(table: str, schema: Schema, columns: str) -> str | None:
-    place = relation(table, schema)
-    if place is None:
-        return None
-    tables, found = sought(table, ":keys")
-    return f"WITH RECURSIVE {','.join(tables)} SELECT {columns} FROM {place} WHERE {found}{_order(table, schema)}"
-
-
-def sought(table: str, keys: str) -> tuple[list[str], str]:
-    """Whether a row `x` has one of the source keys of a parameter, a JSON array of hex: `WITH` tables, and a condition.
+def _among(table: str, schema: Schema, keys: Sequence[str], columns: str) -> str | None:
+    """The keys stand in the statement: read from a parameter, each would be billed several times.
 
     Keys are sought as text and as blobs: a TEXT column keeps a blob that somebody put there.
     """
-    wanted = (
-        f"keys(v) AS MATERIALIZED (SELECT CAST(unhex(value) AS TEXT) FROM json_each({keys})"
-        f" UNION ALL SELECT unhex(value) FROM json_each({keys}))"
-    )
-    if table != "embeddings":
-        return [wanted], f"{key(table)} IN (SELECT v FROM keys)"
-    # The key is computed, so the index on item_id is entered by every id that could have given it: a kind of row that
-    # nobody knows may have colons, but is not called as scoped ids begin.
-    texts = (
-        "texts(v) AS (SELECT v FROM keys"
-        " UNION SELECT substr(v,9) FROM keys WHERE substr(v,1,8) IN ('episode_','pattern_')"
-        " UNION SELECT substr(v,instr(v,':')+1) FROM texts"
-        " WHERE typeof(v)='text' AND instr(v,':')>0 AND substr(v,1,4)<>'emb_')"
-    )
-    ids = "ids(v) AS MATERIALIZED (SELECT v FROM texts UNION SELECT CAST(v AS BLOB) FROM texts)"
-    return [wanted, texts, ids], f"x.item_id IN (SELECT v FROM ids) AND ({key(table)}) IN (SELECT v FROM keys)"
+    place = relation(table, schema)
+    if place is None:
+        return None
+    names, condition = list(dict.fromkeys(keys)), ""
+    if table == "embeddings":
+        # the key is computed, so the index on item_id is entered by every id that could have given it
+        condition = f" AND hex({key(table)}) IN ({','.join(_literal(name) for name in names)})"
+        names = list(dict.fromkeys(item for name in names for item in _items(bytes.fromhex(name))))
+    values = ",".join(f"(CAST(X{_literal(name)} AS TEXT)),(X{_literal(name)})" for name in names) or "(NULL)"
+    column = SOURCES[table].columns[0][0]
+    return f"SELECT {columns} FROM (VALUES {values}) v CROSS JOIN {place} WHERE x.{column}=v.column1{condition}"
+
+
+def _literal(name: str) -> str:
+    """ValueError for what is no hex, which alone may stand in a statement."""
+    return f"'{bytes.fromhex(name).hex().upper()}'"
+
+
+def _items(name: bytes) -> Iterator[str]:
+    """Hex of every item_id that could have given an embedding's key: the key of an unknown kind has the kind before a
+    colon, and is not called as scoped ids begin."""
+    yield name.hex().upper()
+    if name.startswith((b"episode_", b"pattern_")):
+        yield name[8:].hex().upper()
+    while b":" in name and not name.startswith(b"emb_"):
+        name = name.partition(b":")[2]
+        yield name.hex().upper()
 
 
 def stock_by_keys(table: str, schema: Schema, count: int, form: Form) -> str | None:
