@@ -19,7 +19,7 @@ from storage_sync.values.marks import Anchor, Marks
 
 MOST_ABOVE = 2000
 """Rows above the marks of one table, above which a proof costs less than a follow run."""
-FURTHER = (16, 64, 256, 1024)
+FURTHER = (16, 64, 1024)
 """So far below the end of a table a row more is remembered: many episodes may be rewritten at once."""
 MOST_SCOPES = 64
 """Kinds of scoped embedding keys that are looked for."""
@@ -149,7 +149,7 @@ def above(projection: Projection, schema: Schema, digest: str, before: Marks, re
         f"f_{name}(v) AS MATERIALIZED (SELECT {_safe_floor(track, before, floors)})" for name, track in cascaded.items()
     ]
     if scopes:
-        with_ += [_LOOSE, _scopes()]
+        with_ += [_LOOSE, *(_scopes(owner) for owner in _OWNERS_IN_SCOPES)]
     floors |= {name: f"(SELECT v FROM f_{name})" for name in cascaded}
     arms = [
         "SELECT 'schema' AS k,NULL AS a,NULL AS d,(SELECT schema_version FROM pragma_schema_version) AS j",
@@ -195,6 +195,7 @@ def _safe_floor(track: Track, before: Marks, floors: Mapping[str, str]) -> str:
         f"CASE WHEN (SELECT max(rowid) FROM {track.name} NOT INDEXED)>{MOST_ABOVE} THEN {LAST_ROWID}"
         f" ELSE {_BELOW_ALL} END"
     )
+    # highest first, so that mostly one is looked at
     known = ",".join(f"({anchor.rowid},'{_hex(anchor.key)}')" for anchor in anchors)
     kept = "".join(
         f" AND NOT EXISTS(SELECT 1 FROM {parent} p WHERE p.{SOURCES[parent].columns[0][0]}=x.{column}"
@@ -202,8 +203,8 @@ def _safe_floor(track: Track, before: Marks, floors: Mapping[str, str]) -> str:
         for column, parent in track.parents
     )
     return (
-        f"coalesce((SELECT max(v.column1) FROM (VALUES {known}) v CROSS JOIN {track.name} x ON x.rowid=v.column1"
-        f" WHERE {track.key}=v.column2{kept}),{none_left})"
+        f"coalesce((SELECT v.column1 FROM (VALUES {known}) v CROSS JOIN {track.name} x ON x.rowid=v.column1"
+        f" WHERE {track.key}=v.column2{kept} LIMIT 1),{none_left})"
     )
 
 
@@ -217,10 +218,13 @@ _LOOSE = (
 """One key of each scope, found by seeks: after the ids of a scope comes the next one."""
 
 
-def _scopes() -> str:
+_OWNERS_IN_SCOPES = ("episode", "pattern")
+
+
+def _scopes(owner: str) -> str:
     return (
-        "scope(p,o) AS MATERIALIZED (SELECT substr(k,1,length(k)-36),substr(k,-45,9) FROM loose"
-        " WHERE substr(k,-45,9) IN (':episode:',':pattern:'))"
+        f"scope_{owner}(p) AS MATERIALIZED (SELECT substr(k,1,length(k)-36) FROM loose"
+        f" WHERE substr(k,-45,9)=':{owner}:')"
     )
 
 
@@ -256,7 +260,7 @@ _OWNERS = {
 
 
 def _episodes(tracks: Mapping[str, Track], schema: Schema, digest: str, floors: Mapping[str, str]) -> str:
-    """Episodes that were written, each with all that hangs on it."""
+    """Episodes that were written, each with what hangs on it and was not written since."""
     here = "FROM {} x WHERE {}"
     family = {
         "summaries": [here.format("episode_summaries", "x.episode_id=e.id")],
@@ -266,14 +270,15 @@ def _episodes(tracks: Mapping[str, Track], schema: Schema, digest: str, floors: 
         ],
         "recommendation_sessions": [here.format("recommendation_sessions", "x.episode_id=e.id")],
         "episode_pattern_relationships": [here.format("episode_pattern_relationships", "x.episode_id=e.id")],
-        "embeddings": _embeddings_of(":episode:"),
+        "embeddings": _embeddings_of("episode"),
     }
-    rows = _children(family, tracks, schema, digest)
+    rows = _children(family, tracks, schema, digest, floors)
     if "recommendation_feedback" in tracks and "recommendation_sessions" in tracks:
         rows.append(
             f"SELECT {_row('recommendation_feedback', schema, digest, 'json_array(hex(s.episode_id))')}"
             " FROM recommendation_sessions s CROSS JOIN recommendation_feedback x ON x.session_id=s.session_id"
-            " WHERE s.episode_id=e.id"
+            f" WHERE s.episode_id=e.id AND s.rowid<={floors['recommendation_sessions']}"
+            f" AND x.rowid<={floors['recommendation_feedback']}"
         )
     return (
         f"SELECT 'episodes',hex(e.id),e.d,json_array(e.s,e.y,({_group(rows)})) FROM"
@@ -299,9 +304,9 @@ def _of_table(table: str, tracks: Mapping[str, Track], schema: Schema, digest: s
     if table == "patterns":
         family = {
             "episode_pattern_relationships": ["FROM episode_pattern_relationships x WHERE x.pattern_id=e.id"],
-            "embeddings": _embeddings_of(":pattern:"),
+            "embeddings": _embeddings_of("pattern"),
         }
-        rows = _children(family, tracks, schema, digest)
+        rows = _children(family, tracks, schema, digest, floors)
         return (
             f"SELECT 'patterns',hex(e.id),e.d,json_array(({_group(rows)})) FROM (SELECT x.pattern_id AS id,"
             f"{_half(table, schema, digest)} AS d FROM patterns x WHERE x.rowid>{floors[table]} {limit}) e"
@@ -323,21 +328,27 @@ def _feedback_of_sessions(schema: Schema, digest: str, floors: Mapping[str, str]
         " (SELECT session_id AS session,episode_id AS id FROM recommendation_sessions"
         f" WHERE rowid>{floors['recommendation_sessions']} ORDER BY rowid LIMIT {MOST_ABOVE + 1}) s"
         " CROSS JOIN recommendation_feedback x ON x.session_id=s.session"
+        f" WHERE x.rowid<={floors['recommendation_feedback']}"
     )
 
 
 def _embeddings_of(owner: str) -> list[str]:
     return [
         "FROM embeddings x WHERE x.item_id=e.id",
-        f"FROM scope s CROSS JOIN embeddings x ON x.item_id=s.p||e.id WHERE s.o='{owner}'",
+        f"FROM scope_{owner} s CROSS JOIN embeddings x WHERE x.item_id=s.p||e.id",
     ]
 
 
 def _children(
-    family: Mapping[str, Sequence[str]], tracks: Mapping[str, Track], schema: Schema, digest: str
+    family: Mapping[str, Sequence[str]],
+    tracks: Mapping[str, Track],
+    schema: Schema,
+    digest: str,
+    floors: Mapping[str, str],
 ) -> list[str]:
+    """Rows of a family below the floors of their tables: what stands above is read there."""
     return [
-        f"SELECT {_row(table, schema, digest, _OWNERS[table])} {place}"
+        f"SELECT {_row(table, schema, digest, _OWNERS[table])} {place} AND x.rowid<={floors[table]}"
         for table, places in family.items()
         if table in tracks
         for place in places
