@@ -7,7 +7,7 @@ the row, and what else is said, as JSON.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -29,6 +29,26 @@ LONGEST_KEY = 512
 """Octets of a key that are remembered; of a longer one only a proof can tell whether it was written again."""
 _BELOW_ALL = "(-9223372036854775807-1)"
 _EMB = "item_id>='emb_' AND item_id<'emb`'"
+
+
+Digested = Callable[[str, Schema], str]
+"""SQL of what tells the digest of a row `x` of a table."""
+
+
+def on_server(digest: str) -> Digested:
+    """The digest, by a function of the server."""
+    return lambda table, schema: statements.half(digest, statements.canonical(table, schema))
+
+
+def in_stock(table: str, schema: Schema) -> str:
+    """The digest, by a function that we register (`local.digested`)."""
+    return f"digested('{table}',{statements.select_list(table, schema, typed=True, stock=True)})"
+
+
+def as_it_is(table: str, schema: Schema) -> str:
+    """The row itself, of a server that has no digest function: JSON of kind and hex of each column."""
+    columns = statements.typed_columns(table, schema)
+    return f"json_array({','.join(f'{kind},hex({value})' for kind, value in columns)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +159,9 @@ def _anchors(track: Track, rows: object) -> tuple[Anchor, ...]:
 # ------------------------------------------------------------------------------------------ the statement
 
 
-def above(projection: Projection, schema: Schema, digest: str, before: Marks, rejected: Sequence[str]) -> str:
-    """The statement. `rejected`: hex of the ids of episodes whose start only the primary can tell."""
+def above(projection: Projection, schema: Schema, digested: Digested, before: Marks, rejected: Sequence[str]) -> str:
+    """The statement. `digested`: SQL of what tells a row's digest. `rejected`: hex of the ids of episodes whose start
+    only the primary can tell."""
     tracks = {track.table: track for track in tracked(projection, schema)}
     floors = {name: _floor(track, before) for name, track in tracks.items()}
     cascaded = {name: track for name, track in tracks.items() if track.parents}
@@ -164,9 +185,9 @@ def above(projection: Projection, schema: Schema, digest: str, before: Marks, re
             arms.append(f"SELECT 'stands','{track.name}',{track.key},NULL FROM {track.name} x WHERE x.rowid={at}")
     if scopes:
         arms.append("SELECT 'scopes',NULL,NULL,count(*) FROM loose")
-    arms.append(_episodes(tracks, schema, digest, floors))
+    arms.append(_episodes(tracks, schema, digested, floors))
     if TAG_TABLE in tracks:
-        arms.append(_tagged(schema, digest, floors))
+        arms.append(_tagged(schema, digested, floors))
     if rejected:
         ids = ",".join(f"CAST(X'{one}' AS TEXT)" for one in rejected)
         arms.append(
@@ -174,9 +195,9 @@ def above(projection: Projection, schema: Schema, digest: str, before: Marks, re
             f" FROM episodes x WHERE x.episode_id IN ({ids})"
         )
     others = (name for name in tracks if name not in ("episodes", TAG_TABLE))
-    arms += [_of_table(name, tracks, schema, digest, floors) for name in others]
+    arms += [_of_table(name, tracks, schema, digested, floors) for name in others]
     if "recommendation_sessions" in tracks and "recommendation_feedback" in tracks:
-        arms.append(_feedback_of_sessions(schema, digest, floors))
+        arms.append(_feedback_of_sessions(schema, digested, floors))
     return f"WITH RECURSIVE {','.join(with_)} {' UNION ALL '.join(arms)}" if with_ else " UNION ALL ".join(arms)
 
 
@@ -228,13 +249,9 @@ def _scopes(owner: str) -> str:
     )
 
 
-def _row(table: str, schema: Schema, digest: str, owners: str) -> str:
+def _row(table: str, schema: Schema, digested: Digested, owners: str) -> str:
     """Select list of one row `x`."""
-    return f"'{table}' AS k,hex({statements.key(table)}) AS a,{_half(table, schema, digest)} AS d,{owners} AS j"
-
-
-def _half(table: str, schema: Schema, digest: str) -> str:
-    return statements.half(digest, statements.canonical(table, schema))
+    return f"'{table}' AS k,hex({statements.key(table)}) AS a,{digested(table, schema)} AS d,{owners} AS j"
 
 
 def _ends(*columns: str) -> str:
@@ -259,7 +276,7 @@ _OWNERS = {
 }
 
 
-def _episodes(tracks: Mapping[str, Track], schema: Schema, digest: str, floors: Mapping[str, str]) -> str:
+def _episodes(tracks: Mapping[str, Track], schema: Schema, digested: Digested, floors: Mapping[str, str]) -> str:
     """Episodes that were written, each with what hangs on it and was not written since."""
     here = "FROM {} x WHERE {}"
     family = {
@@ -272,10 +289,10 @@ def _episodes(tracks: Mapping[str, Track], schema: Schema, digest: str, floors: 
         "episode_pattern_relationships": [here.format("episode_pattern_relationships", "x.episode_id=e.id")],
         "embeddings": _embeddings_of("episode"),
     }
-    rows = _children(family, tracks, schema, digest, floors)
+    rows = _children(family, tracks, schema, digested, floors)
     if "recommendation_feedback" in tracks and "recommendation_sessions" in tracks:
         rows.append(
-            f"SELECT {_row('recommendation_feedback', schema, digest, 'json_array(hex(s.episode_id))')}"
+            f"SELECT {_row('recommendation_feedback', schema, digested, 'json_array(hex(s.episode_id))')}"
             " FROM recommendation_sessions s CROSS JOIN recommendation_feedback x ON x.session_id=s.session_id"
             f" WHERE s.episode_id=e.id AND s.rowid<={floors['recommendation_sessions']}"
             f" AND x.rowid<={floors['recommendation_feedback']}"
@@ -283,22 +300,24 @@ def _episodes(tracks: Mapping[str, Track], schema: Schema, digest: str, floors: 
     return (
         f"SELECT 'episodes',hex(e.id),e.d,json_array(e.s,e.y,({_group(rows)})) FROM"
         " (SELECT x.episode_id AS id,x.start_time AS s,typeof(x.start_time) AS y,"
-        f"{_half('episodes', schema, digest)} AS d FROM episodes x WHERE x.rowid>{floors['episodes']}"
+        f"{digested('episodes', schema)} AS d FROM episodes x WHERE x.rowid>{floors['episodes']}"
         f" ORDER BY x.rowid LIMIT {MOST_ABOVE + 1}) e"
     )
 
 
-def _tagged(schema: Schema, digest: str, floors: Mapping[str, str]) -> str:
+def _tagged(schema: Schema, digested: Digested, floors: Mapping[str, str]) -> str:
     """Episodes whose tags were written after them."""
     return (
-        f"SELECT 'tagged',hex(x.episode_id),{_half('episodes', schema, digest)},"
+        f"SELECT 'tagged',hex(x.episode_id),{digested('episodes', schema)},"
         "json_array(x.start_time,typeof(x.start_time))"
         f" FROM (SELECT DISTINCT episode_id AS id FROM {TAG_TABLE} NOT INDEXED WHERE rowid>{floors[TAG_TABLE]}) g"
         f" CROSS JOIN episodes x ON x.episode_id=g.id WHERE x.rowid<={floors['episodes']}"
     )
 
 
-def _of_table(table: str, tracks: Mapping[str, Track], schema: Schema, digest: str, floors: Mapping[str, str]) -> str:
+def _of_table(
+    table: str, tracks: Mapping[str, Track], schema: Schema, digested: Digested, floors: Mapping[str, str]
+) -> str:
     """Rows of one table above its floor; patterns with their links and embeddings."""
     name, limit = tracks[table].name, f"ORDER BY x.rowid LIMIT {MOST_ABOVE + 1}"
     if table == "patterns":
@@ -306,25 +325,25 @@ def _of_table(table: str, tracks: Mapping[str, Track], schema: Schema, digest: s
             "episode_pattern_relationships": ["FROM episode_pattern_relationships x WHERE x.pattern_id=e.id"],
             "embeddings": _embeddings_of("pattern"),
         }
-        rows = _children(family, tracks, schema, digest, floors)
+        rows = _children(family, tracks, schema, digested, floors)
         return (
             f"SELECT 'patterns',hex(e.id),e.d,json_array(({_group(rows)})) FROM (SELECT x.pattern_id AS id,"
-            f"{_half(table, schema, digest)} AS d FROM patterns x WHERE x.rowid>{floors[table]} {limit}) e"
+            f"{digested(table, schema)} AS d FROM patterns x WHERE x.rowid>{floors[table]} {limit}) e"
         )
     owners = _OWNERS.get(table, "NULL")
     if table == "recommendation_feedback":
         session = "SELECT hex(s.episode_id) FROM recommendation_sessions s WHERE s.session_id=x.session_id"
         owners = f"json_array(({session}))" if "recommendation_sessions" in tracks else "json_array(NULL)"
     return (
-        f"SELECT * FROM (SELECT {_row(table, schema, digest, owners)} FROM {name} x"
+        f"SELECT * FROM (SELECT {_row(table, schema, digested, owners)} FROM {name} x"
         f" WHERE x.rowid>{floors[table]} {limit})"
     )
 
 
-def _feedback_of_sessions(schema: Schema, digest: str, floors: Mapping[str, str]) -> str:
+def _feedback_of_sessions(schema: Schema, digested: Digested, floors: Mapping[str, str]) -> str:
     """What was said of a session before the session itself was there."""
     return (
-        f"SELECT {_row('recommendation_feedback', schema, digest, 'json_array(hex(s.id))')} FROM"
+        f"SELECT {_row('recommendation_feedback', schema, digested, 'json_array(hex(s.id))')} FROM"
         " (SELECT session_id AS session,episode_id AS id FROM recommendation_sessions"
         f" WHERE rowid>{floors['recommendation_sessions']} ORDER BY rowid LIMIT {MOST_ABOVE + 1}) s"
         " CROSS JOIN recommendation_feedback x ON x.session_id=s.session"
@@ -343,12 +362,12 @@ def _children(
     family: Mapping[str, Sequence[str]],
     tracks: Mapping[str, Track],
     schema: Schema,
-    digest: str,
+    digested: Digested,
     floors: Mapping[str, str],
 ) -> list[str]:
     """Rows of a family below the floors of their tables: what stands above is read there."""
     return [
-        f"SELECT {_row(table, schema, digest, _OWNERS[table])} {place} AND x.rowid<={floors[table]}"
+        f"SELECT {_row(table, schema, digested, _OWNERS[table])} {place} AND x.rowid<={floors[table]}"
         for table, places in family.items()
         if table in tracks
         for place in places
@@ -417,8 +436,36 @@ class Above:
         return not (self.episodes or self.tagged or self.patterns or self.rows)
 
 
-def read_above(answer: Iterable[Sequence[object]], projection: Projection, schema: Schema, index: int | None) -> Above:
+ReadDigest = Callable[[str, object], str]
+"""The digest of a row of a table, from what the answer says of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    digest_of: ReadDigest
+
+    def child(self, row: Sequence[object]) -> Child:
+        table, key, told, owners = row
+        if str(table) not in SOURCES:
+            raise ValueError("an unknown table")
+        named = _rows([_parsed(owners)])[0] if owners is not None else []
+        held = tuple(None if one is None else str(one) for one in named)
+        return Child(str(table), _hex(key), self.digest_of(str(table), told), held)
+
+    def written(self, table: str, name: object, told: object, start: int | None, children: object) -> Written:
+        found = tuple(self.child(row) for row in _rows(_parsed(children)))
+        return Written(_hex(name), self.digest_of(table, told), start, found)
+
+
+def read_above(
+    answer: Iterable[Sequence[object]],
+    projection: Projection,
+    schema: Schema,
+    index: int | None,
+    digest_of: ReadDigest = lambda _, told: _hex(told),
+) -> Above:
     """PrimaryRefused for an answer of another form."""
+    read = _Reader(digest_of)
     tracks = {track.name: track for track in tracked(projection, schema)}
     version, beside, ends = 0, "", dict[str, tuple[Anchor, ...]]()
     floors, stands, starts, scopes = dict[str, int](), dict[str, str](), dict[str, int | None](), 0
@@ -442,13 +489,13 @@ def read_above(answer: Iterable[Sequence[object]], projection: Projection, schem
                     starts[_hex(name)] = _start(_rows([_parsed(said)])[0])
                 case "episodes":
                     start, typed, children = _rows([_parsed(said)])[0]
-                    episodes.append(_written(name, digest, _start([start, typed]), children))
+                    episodes.append(read.written("episodes", name, digest, _start([start, typed]), children))
                 case "tagged":
-                    tagged.append(_written(name, digest, _start(_rows([_parsed(said)])[0]), "[]"))
+                    tagged.append(read.written("episodes", name, digest, _start(_rows([_parsed(said)])[0]), "[]"))
                 case "patterns":
-                    patterns.append(_written(name, digest, None, _rows([_parsed(said)])[0][0]))
+                    patterns.append(read.written("patterns", name, digest, None, _rows([_parsed(said)])[0][0]))
                 case _:
-                    rows.append(_child([kind, name, digest, said]))
+                    rows.append(read.child([kind, name, digest, said]))
         found = Marks(version, ends, index, beside)
     except (ValueError, TypeError, IndexError, KeyError) as error:
         raise _wrong() from error
@@ -457,16 +504,12 @@ def read_above(answer: Iterable[Sequence[object]], projection: Projection, schem
     return Above(found, floors, stands, tuple(episodes), tuple(tagged), tuple(patterns), tuple(rows), starts, scopes)
 
 
-def _written(name: object, digest: object, start: int | None, children: object) -> Written:
-    return Written(_hex(name), _hex(digest), start, tuple(_child(row) for row in _rows(_parsed(children))))
-
-
-def _child(row: Sequence[object]) -> Child:
-    table, key, digest, owners = row
-    if str(table) not in SOURCES:
-        raise ValueError("an unknown table")
-    named = _rows([_parsed(owners)])[0] if owners is not None else []
-    return Child(str(table), _hex(key), _hex(digest), tuple(None if one is None else str(one) for one in named))
+def read_row(told: object) -> list[object]:
+    """The typed columns of `as_it_is`, for `local.canonical`. ValueError, TypeError for another form."""
+    cells = _rows([_parsed(told)])[0]
+    kinds, values = cells[::2], cells[1::2]
+    pairs = zip(kinds, values, strict=True)
+    return [part for kind, value in pairs for part in (kind, None if kind == "null" else bytes.fromhex(str(value)))]
 
 
 def _start(pair: Sequence[object]) -> int | None:

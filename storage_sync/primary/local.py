@@ -20,6 +20,7 @@ from urllib.parse import quote as quote_path
 from storage_sync.files.kinds import NotUsable, reading, require_readable
 from storage_sync.primary import statements
 from storage_sync.primary.capabilities import Capabilities
+from storage_sync.primary.digests import CLIENT_DIGEST, half_digest
 from storage_sync.primary.errors import quote
 from storage_sync.primary.schema import (
     BESIDE_TABLES,
@@ -127,6 +128,7 @@ def open_read_only(path: Path, way: Way | None = None) -> sqlite3.Connection:
     connection.text_factory = bytearray
     connection.create_function("seventeen", 1, seventeen, deterministic=True)
     connection.create_function("fifteen", 1, fifteen, deterministic=True)
+    connection.create_function("digested", -1, digested, deterministic=True)
     return connection
 
 
@@ -307,6 +309,17 @@ def by_keys(
         sql = statements.stock_by_keys(table, schema, len(some), form)
         if sql is not None:
             yield connection.execute(sql, [bytes.fromhex(key) for key in some]).fetchall()
+
+
+def digested(table: str, *typed: object) -> str:
+    """Digest of one typed row, in hex, by the function that is used where a primary has none."""
+    return half_digest(CLIENT_DIGEST, canonical(table, typed))
+
+
+def answered(connection: sqlite3.Connection, sql: str) -> list[Row]:
+    """Rows with texts as such: of what we named ourselves, or as hex."""
+    rows = connection.execute(sql).fetchall()
+    return [tuple(_text(cell) if isinstance(cell, bytearray) else cell for cell in row) for row in rows]
 
 
 def canonical(table: str, typed: Sequence[object]) -> bytes:

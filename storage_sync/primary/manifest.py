@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from storage_sync.primary.schema import SOURCES, Projection, Schema
+from storage_sync.primary.schema import CHILD_SEEKS, SOURCES, Projection, Schema
 from storage_sync.primary.statements import (
     SCOPED,
     TAIL,
@@ -47,14 +47,6 @@ _HAS_EPISODE = "EXISTS(SELECT 1 FROM episodes i WHERE i.episode_id=x.item_id)"
 _HAS_PATTERN = "EXISTS(SELECT 1 FROM patterns i WHERE i.pattern_id=x.item_id)"
 
 _FAMILY_SEEKS = (("episodes", "start_time"), ("episodes", "episode_id"))
-_CHILD_SEEKS = {
-    "summaries": ("episode_summaries", "episode_id"),
-    "relationships": ("episode_relationships", "from_episode_id"),
-    "recommendation_sessions": ("recommendation_sessions", "episode_id"),
-    "recommendation_feedback": ("recommendation_feedback", "session_id"),
-    "episode_pattern_relationships": ("episode_pattern_relationships", "episode_id"),
-}
-"""Of each table of an episode's family: the index that leads to its rows."""
 
 
 def manifest(projection: Projection, schema: Schema, digest: str, *, whole: bool = True, many: bool = False) -> str:
@@ -276,7 +268,7 @@ class _Families:
         """Tables whose rows an index leads to from their episode."""
         found = [
             table
-            for table, seek in _CHILD_SEEKS.items()
+            for table, seek in CHILD_SEEKS.items()
             if table in self._projection.tables and seek in self._schema.seeks and seek[0] in self._schema.tables
         ]
         if "recommendation_sessions" not in found and "recommendation_feedback" in found:

@@ -95,16 +95,21 @@ METADATA_TABLE = "metadata"
 BESIDE_TABLES = (REVISION_TABLE, METADATA_TABLE)
 """What do-memory keeps beside its rows: never fetched, looked at when a poll asks whether anything moved."""
 
+CHILD_SEEKS = {
+    "summaries": ("episode_summaries", "episode_id"),
+    "relationships": ("episode_relationships", "from_episode_id"),
+    "recommendation_sessions": ("recommendation_sessions", "episode_id"),
+    "recommendation_feedback": ("recommendation_feedback", "session_id"),
+    "episode_pattern_relationships": ("episode_pattern_relationships", "episode_id"),
+}
+"""Of each table of an episode's family: the index that leads to its rows."""
+
 SEEKS = (
     ("episodes", "start_time"),
     ("episodes", "episode_id"),
-    ("episode_summaries", "episode_id"),
-    ("episode_relationships", "from_episode_id"),
+    *CHILD_SEEKS.values(),
     ("episode_relationships", "to_episode_id"),
-    ("recommendation_sessions", "episode_id"),
     ("recommendation_sessions", "session_id"),
-    ("recommendation_feedback", "session_id"),
-    ("episode_pattern_relationships", "episode_id"),
     ("episode_pattern_relationships", "pattern_id"),
     ("patterns", "pattern_id"),
     ("episode_tags", "episode_id"),

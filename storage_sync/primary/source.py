@@ -12,7 +12,6 @@ closed behind the caller's back, and `close` waits for that (0.7 s at most).
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import sqlite3
 import threading
@@ -35,6 +34,7 @@ from storage_sync.primary.capabilities import (
     probe_arguments,
     read_probe,
 )
+from storage_sync.primary.digests import half_digest
 from storage_sync.primary.errors import NOT_LIBSQL_HINT, NoCursor, PrimaryChanged, TooLarge, UndecodableText
 from storage_sync.primary.manifest import imprint as imprint_alone
 from storage_sync.primary.manifest import manifest, reaches
@@ -162,8 +162,8 @@ class Source(Protocol):
         """Where the tables end; None where no follow run could go on from there."""
 
     async def above(self, scope: Wanted, before: Marks, starts: Sequence[str]) -> Above:
-        """What stands above marks that this primary gave, at one instant; only where `probe().digest` is the scope's.
-        `starts`: keys of episodes of which it shall say when they began."""
+        """What stands above marks that this primary gave, at one instant; only where `probe().digest` is the scope's
+        or None. `starts`: keys of episodes of which it shall say when they began."""
 
     def manifest(
         self, scope: Wanted, known: str, *, imprint: str = "", beside: Sequence[str] | None = None, many: bool = False
@@ -393,10 +393,20 @@ class RemoteSource:
         from storage_sync.primary.hrana import execute_request, values
 
         capabilities, projection = await self.probe(), projection_of(scope)
-        sql = bound(above.above(projection, capabilities.schema, scope.digest, before, starts))
+        schema = capabilities.schema
+        digests = capabilities.digest == scope.digest
+        form = above.on_server(scope.digest) if digests else above.as_it_is
+        sql = bound(above.above(projection, schema, form, before, starts))
         requests = [execute_request(statements.PING), execute_request(sql, {"state": capabilities.state})]
         asked, answer = await self.client.pipeline(requests, purpose=Purpose.FOLLOW)
-        return above.read_above(values(answer, 4), projection, capabilities.schema, index_of(asked))
+        rows, index = values(answer, 4), index_of(asked)
+        if digests:
+            return above.read_above(rows, projection, schema, index)
+
+        def digest_of(table: str, told: object) -> str:
+            return half_digest(scope.digest, local.canonical(table, above.read_row(told)))
+
+        return above.read_above(rows, projection, schema, index, digest_of)
 
     async def manifest(
         self, scope: Wanted, known: str, *, imprint: str = "", beside: Sequence[str] | None = None, many: bool = False
@@ -663,19 +673,6 @@ def _string(value: object) -> str:
     return bytes(value).decode() if isinstance(value, (bytes, bytearray)) else str(value)
 
 
-def half_digest(digest: str, text: bytes) -> str:
-    """First 16 bytes of a digest as 32 upper-case hex digits."""
-    if digest == "sha3-256":
-        whole = hashlib.sha3_256(text).digest()
-    elif digest == "sha-256":
-        whole = hashlib.sha256(text).digest()
-    else:
-        from storage_sync import _native
-
-        whole = _native.digest(digest, text)
-    return whole[:16].hex().upper()
-
-
 # --------------------------------------------------------------------------------------------------- file
 
 
@@ -746,10 +743,28 @@ class LocalSource:
         return LogStand()
 
     async def marks(self, scope: Wanted) -> Marks | None:
-        return None
+        projection = projection_of(scope)
+
+        def read(connection: sqlite3.Connection) -> Marks | None:
+            connection.execute("BEGIN")
+            schema = local.probe(connection).schema
+            if scope.part is not None or above.missing(projection, schema):
+                return None
+            (row,) = local.answered(connection, above.marks(projection, schema))
+            return above.read_marks(row, projection, schema, None)
+
+        return await self._call(read)
 
     async def above(self, scope: Wanted, before: Marks, starts: Sequence[str]) -> Above:
-        raise InternalError("a file: primary has no digest functions")
+        projection = projection_of(scope)
+
+        def read(connection: sqlite3.Connection) -> Above:
+            connection.execute("BEGIN")
+            schema = local.probe(connection).schema
+            sql = above.above(projection, schema, above.in_stock, before, starts)
+            return above.read_above(local.answered(connection, sql), projection, schema, None)
+
+        return await self._call(read)
 
     def manifest(
         self, scope: Wanted, known: str, *, imprint: str = "", beside: Sequence[str] | None = None, many: bool = False
@@ -784,6 +799,10 @@ class LocalSource:
         finally:
             # a cursor that is left to the collector would be closed after its connection
             await reader.close(first=getattr(batches, "close", None))
+
+    async def rows_of(self, table: str, keys: Sequence[str]) -> list[local.Row]:
+        """Rows of given keys for `Staging.feed_rows`, in the window or not."""
+        return await self._by_keys(table, keys, "row")
 
     async def digests(self, table: str, keys: Sequence[str], digest: str) -> dict[str, str]:
         rows = await self._by_keys(table, keys, "typed")

@@ -40,7 +40,7 @@ OVERSIZE = "oversize:"
 The first leaves the canonical text room for the lengths and types of all columns below the 5,000,000 of a server.
 """
 
-Form = Literal["key", "typed"]
+Form = Literal["key", "typed", "row"]
 
 WINDOW_IDS = "SELECT id FROM w"
 
@@ -249,23 +249,29 @@ def half(digest: str, text: str) -> str:
     return f"hex(substr({DIGESTS[digest].format(text)},1,16))"
 
 
+def typed_columns(table: str, schema: Schema, *, stock: bool = False) -> Iterator[tuple[str, str]]:
+    """`typeof(c), CAST(c AS BLOB)` of each column of `x`, and for episodes of its tags."""
+    for name, kind in SOURCES[table].columns:
+        value = sent(table, name, schema, stock=stock)
+        yield f"typeof({value})", f"CAST({printed(value, kind, stock=stock)} AS BLOB)"
+    if table == "episodes":
+        text = tags(schema, stock=stock)
+        yield f"typeof({text})", f"CAST({text} AS BLOB)"
+
+
 def select_list(table: str, schema: Schema, *, typed: bool = False, stock: bool = False) -> str:
     """Columns of a fetch (`source_columns` in `_native.pyi`): each as it is, a real as text and `typeof`.
 
     `typed`: each as `typeof(c), CAST(c AS BLOB)`, so that text that is not UTF-8 can travel.
     """
+    if typed:
+        return ",".join(",".join(pair) for pair in typed_columns(table, schema, stock=stock))
     shown: list[str] = []
     for name, kind in SOURCES[table].columns:
         value = sent(table, name, schema, stock=stock)
-        if typed:
-            shown += [f"typeof({value})", f"CAST({printed(value, kind, stock=stock)} AS BLOB)"]
-        elif kind == "real":
-            shown += [printed(value, kind, stock=stock), f"typeof({value})"]
-        else:
-            shown.append(value)
+        shown += [printed(value, kind, stock=stock), f"typeof({value})"] if kind == "real" else [value]
     if table == "episodes":
-        text = tags(schema, stock=stock)
-        shown += [f"typeof({text})", f"CAST({text} AS BLOB)"] if typed else [text]
+        shown.append(tags(schema, stock=stock))
     return ",".join(shown)
 
 
@@ -394,13 +400,17 @@ def _items(name: bytes) -> Iterator[str]:
 def stock_by_keys(table: str, schema: Schema, count: int, form: Form) -> str | None:
     """For stock SQLite: rows of `count` source keys, which are given as blobs in positional parameters.
 
-    `key`: hex of the key, and whether it is `owned`; `typed`: hex of the key, then the typed select list.
+    `key`: hex of the key, and whether it is `owned`; `typed`: hex of the key, then the typed select list; `row`: the
+    select list alone.
     """
     place = relation(table, schema)
     if place is None:
         return None
-    rest = owned(table, schema) if form == "key" else select_list(table, schema, typed=True, stock=True)
-    shown = f"hex({key(table)}),{rest}"
+    shown = {
+        "key": f"hex({key(table)}),{owned(table, schema)}",
+        "typed": f"hex({key(table)}),{select_list(table, schema, typed=True, stock=True)}",
+        "row": select_list(table, schema, stock=True),
+    }[form]
     keys = ",".join(f"?{number},CAST(?{number} AS TEXT)" for number in range(1, count + 1))
     return f"SELECT {shown} FROM {place} WHERE ({key(table)}) IN ({keys})"
 

@@ -637,7 +637,9 @@ class SyncService:
         told = outcome.extra.get("follow")
         if outcome.error is not None or outcome.proof is not None or not isinstance(told, Mapping):
             return None
-        return UNEXPLAINED_GAP_S if told["ended"] in _UNEXPLAINED else busy_gap_s(self._settings)
+        gap = busy_gap_s(self._settings)
+        # a file is read at no cost
+        return UNEXPLAINED_GAP_S if gap and told["ended"] in _UNEXPLAINED else gap
 
     def _note_start(self, holder: LockHolder) -> None:
         """One line of history: what the program that has just taken the cache starts with. `exec` writes its own."""
@@ -752,8 +754,7 @@ class SyncService:
             settings.staleness_s,
             settings.on_start,
             busy_gap_s(settings),
-            # without digests of the server every row would have to come anyway
-            follows=self._board.snapshot.primary.digest_function is not None,
+            follows=True,
         )
 
     def _settings_now(self) -> Settings:

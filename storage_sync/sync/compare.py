@@ -14,10 +14,11 @@ from storage_sync.cache.copy import private_folder
 from storage_sync.cache.identity import real_path
 from storage_sync.cache.waiting_rows import Kept, WaitingNote
 from storage_sync.files.ownership import why_not_kept
+from storage_sync.primary.digests import CLIENT_DIGEST
 from storage_sync.primary.source import LogStand
 from storage_sync.sync import guard
 from storage_sync.sync.audit import Question, question
-from storage_sync.sync.context import CLIENT_DIGEST, PAGE, Context, Projection
+from storage_sync.sync.context import PAGE, Context, Projection
 from storage_sync.sync.inspection import Look
 from storage_sync.sync.stage import Staged, Stager, Target, staged_from
 from storage_sync.sync.table_counts import table_changes

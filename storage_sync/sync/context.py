@@ -15,8 +15,6 @@ from storage_sync.values.options import Options
 
 PAGE = 500
 """Keys in one call across the native border, and in one question to the primary."""
-CLIENT_DIGEST = "blake3"
-"""Where the server has no digest function, any good one will do: it is computed here."""
 
 
 @dataclass(frozen=True, slots=True)

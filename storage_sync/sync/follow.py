@@ -104,8 +104,6 @@ async def _known(context: Context, look: Look, projection: Projection) -> tuple[
     session, scope = context.session, projection.scope
     since = refuses(context, look, projection, time.time())
     capabilities = await session.source.probe()
-    if capabilities.digest is None:
-        raise FollowEnded(Ending.NO_DIGEST)
     if why := missing(projection_of(scope), capabilities.schema):
         raise FollowEnded(Ending.SHAPE, why)
     if look.scan is None:

@@ -202,6 +202,12 @@ class Stager:
             size = keys_a_request(len(keys), self._source.counters.bytes_received - before)
 
     async def _fetch(self, staging: _native.Staging, table: str, keys: list[str], *, typed: bool) -> None:
+        if isinstance(self._source, LocalSource):
+            rows = await self._source.rows_of(table, keys)
+            with translated():
+                await self._blocking(staging.feed_rows, table, rows)
+            self._report(staging)
+            return
         steps, chunks = self._source.rows(self._scope, table, keys, typed=typed)
         await self._receive(staging, steps, chunks)
 

@@ -29,7 +29,6 @@ class Ending(StrEnum):
     CONFIGURATION = "another configuration"
     ENCODING = "another encoding"
     DIGEST = "another digest"
-    NO_DIGEST = "no digest function"
     SCHEMA = "another schema"
     SHAPE = "tables of another kind"
     GENERATION = "another generation"
@@ -53,7 +52,6 @@ TOLD = {
     Ending.CONFIGURATION: "the last proof was made with other settings",
     Ending.ENCODING: "the last proof was made with another encoding",
     Ending.DIGEST: "the last proof was made with another digest",
-    Ending.NO_DIGEST: "the primary cannot digest its rows",
     Ending.SCHEMA: "the primary's schema changed since the last proof",
     Ending.SHAPE: "the primary's tables do not allow it",
     Ending.GENERATION: "the cache is not of the generation that was acknowledged",

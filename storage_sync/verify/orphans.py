@@ -26,11 +26,12 @@ from storage_sync.embeddings.index import (
     judged,
 )
 from storage_sync.embeddings.reason import Reason
+from storage_sync.primary.digests import CLIENT_DIGEST
 from storage_sync.state.directory import StateDir
 from storage_sync.state.history import History
 from storage_sync.state.quarantine import FILE_NAME, SetAside
 from storage_sync.sync.compare import in_primary
-from storage_sync.sync.context import CLIENT_DIGEST, PAGE, Context
+from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.inspection import Look, looked
 from storage_sync.values.errors import StorageSyncError
 from storage_sync.values.outcome import Orphan, Outcome, Word

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import statistics
 
+from storage_sync.primary.source import LocalSource, Source
 from storage_sync.sync.context import Context
 from storage_sync.values.outcome import Outcome, Word
 
 PINGS = 5
+
+
+def _proof(source: Source, digest: str | None) -> str:
+    """What a proof costs there, as a sentence."""
+    if isinstance(source, LocalSource):
+        return "a proof reads every expected row from the file; a follow run reads what was written"
+    if digest is None:
+        return "no digest function: a proof moves every expected row, a follow run what was written"
+    return "a proof reads every expected row on the server and moves keys and digests, where nothing changed one digest"
 
 
 async def run_ping(context: Context) -> Outcome:
@@ -28,6 +38,7 @@ async def run_ping(context: Context) -> Outcome:
         "authentication": "accepted" if context.session.token is not None else "none needed",
         "server": capabilities.server,
         "digest": capabilities.digest,
+        "proof": _proof(source, capabilities.digest),
         "generation": capabilities.generation,
         "foreign_keys": capabilities.foreign_keys,
         "replication_index": source.replication_index,

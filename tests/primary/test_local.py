@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from storage_sync.primary import local
-from storage_sync.primary.source import LocalSource, connect, half_digest
+from storage_sync.primary.digests import half_digest
+from storage_sync.primary.source import LocalSource, connect
 from storage_sync.values.errors import LocalIO, PrimarySchema, PrimaryUnavailable, StorageSyncError
 from tests.primary import bodies
 from tests.primary.conftest import Wanted

@@ -16,7 +16,8 @@ import pytest
 
 from storage_sync.demo.demo import generate
 from storage_sync.primary import local, statements
-from storage_sync.primary.source import RemoteSource, UndecodableText, connect, half_digest
+from storage_sync.primary.digests import half_digest
+from storage_sync.primary.source import RemoteSource, UndecodableText, connect
 from storage_sync.values.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable
 from storage_sync.values.outcome import TABLES, Purpose
 from tests.primary import bodies

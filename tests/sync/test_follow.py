@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import generate
+from storage_sync.primary import source
 from storage_sync.reports.document import rfc3339, to_json
 from storage_sync.reports.sentences import sentence
 from storage_sync.reports.status import status_quick
@@ -24,6 +26,7 @@ from storage_sync.values.followed import Ending
 from storage_sync.values.options import USUAL, Options
 from storage_sync.values.outcome import Outcome, Purpose, TableChange, Word
 from storage_sync.values.witness import Witness
+from storage_sync.verify.ping import run_ping
 from tests.support import hrana
 from tests.support.sqld import Sqld
 
@@ -105,16 +108,30 @@ class Lane:
         return witness
 
 
+@dataclass
+class FileLane(Lane):
+    """The same, with the file itself, which do-memory writes with foreign keys on."""
+
+    def write(self, *statements: str) -> None:
+        with closing(sqlite3.connect(str(self.settings.primary).removeprefix("file:"))) as db:
+            db.execute("PRAGMA foreign_keys=ON")
+            for statement in statements:
+                db.execute(statement)
+            db.commit()
+
+
 @asynccontextmanager
-async def proven(folder: Path, *, episodes: int = 60, window: int = 40) -> AsyncIterator[Lane]:
+async def proven(folder: Path, *, episodes: int = 60, window: int = 40, file: bool = False) -> AsyncIterator[Lane]:
     generate(folder / "primary.db", 7, episodes)
-    with Sqld(folder / "primary.db") as server:
+    with ExitStack() as stack:
+        server = Sqld(folder / "primary.db")
+        url = f"file:{folder / 'primary.db'}" if file else stack.enter_context(server).url
         settings = Settings(
-            primary=server.url, cache=folder / "cache.redb", state_dir=folder / "state", max_episodes_cache=window
+            primary=url, cache=folder / "cache.redb", state_dir=folder / "state", max_episodes_cache=window
         )
         session = Session(settings, None)
+        lane = (FileLane if file else Lane)(server, settings, session)
         try:
-            lane = Lane(server, settings, session)
             assert (await lane.run()).verdict is Word.IN_SYNC
             yield lane
         finally:
@@ -180,6 +197,40 @@ async def test_what_was_written_is_followed(written: Sequence[str], tmp_path: Pa
         assert outcome.proof is not None
         assert before.proof is not None
         assert outcome.proof.at == before.proof.at
+        await lane.proof_finds_nothing()
+
+
+NO_DIGESTS = {
+    "new": [copied(1)],
+    "rewritten": rewritten(),
+    "several": [*rewritten(), *rewritten(), copied(2), *rewritten()],
+    "heuristics": [
+        "INSERT INTO heuristics SELECT '00000000-0000-4000-8000-0000000000ff', condition_text, action_text, 1.0/3,"
+        " evidence, created_at, updated_at FROM heuristics LIMIT 1"
+    ],
+}
+
+
+@pytest.mark.parametrize("file", [False, True], ids=["server", "file"])
+@pytest.mark.parametrize("written", NO_DIGESTS.values(), ids=NO_DIGESTS)
+async def test_a_primary_without_a_digest_function_is_followed(
+    written: Sequence[str], file: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows are digested here, those that were written and no others."""
+    monkeypatch.setattr(source, "digest_of", lambda _: None)
+    async with proven(tmp_path, file=file) as lane:
+        assert (await lane.session.source.probe()).digest is None
+        ping = await perform(lane.session, "ping", Request(lane.settings, None), quiet, Cancel(), run_ping)
+        assert "a proof" in str(ping.extra["ping"]), "what it costs here is said"
+        assert "a follow run" in str(ping.extra["ping"])
+        before = lane.session.counters()
+        await lane.proof_finds_nothing()
+        proof = lane.session.counters().since(before)
+        lane.write(*written)
+        outcome = await lane.follow()
+        assert outcome.followed is not None
+        assert outcome.followed.changes > 0
+        assert outcome.transfer.bytes_received * 4 <= proof.bytes_received
         await lane.proof_finds_nothing()
 
 
