@@ -18,6 +18,7 @@ from storage_sync.primary.schema import (
     Schema,
     names_to_look_for,
 )
+from storage_sync.primary.statements import DIGESTS
 from storage_sync.values.errors import PrimaryRefused
 
 # What a manifest needs besides a digest function: the canonical text and the keys.
@@ -57,16 +58,31 @@ class Capabilities:
         return self.schema.generation
 
 
+_MADE_OF = "(SELECT group_concat(type||'|'||name||'|'||coalesce(sql,'')) FROM sqlite_master)"
+"""SQL of the text of the whole schema."""
+
+
 def digest_probes() -> list[str]:
-    """One statement a digest function, best first; each fails on a server that lacks it."""
-    return [f"SELECT {_HELPERS},hex({call})" for call in _DIGEST_CALLS.values()]
+    """One statement a digest function, best first; each fails on a server that lacks it. One row: helpers, digest of
+    nothing, digest of the schema, `binding.STATE`."""
+    calls = zip(_DIGEST_CALLS.values(), DIGESTS.values(), strict=True)
+    return [f"SELECT {_HELPERS},hex({call}),hex({digest.format(_MADE_OF)}),{STATE}" for call, digest in calls]
 
 
 def digest_of(rows: Sequence[Sequence[object] | None]) -> str | None:
     """The best function whose probe (in the order of `digest_probes`) gave the right answer."""
     for name, row in zip(_DIGEST_CALLS, rows, strict=True):
-        if row is not None and list(row) == [_HELPERS_ANSWER, _EMPTY_DIGESTS[name]]:
+        if row is not None and list(row[:2]) == [_HELPERS_ANSWER, _EMPTY_DIGESTS[name]]:
             return name
+    return None
+
+
+def seen_of(rows: Sequence[Sequence[object] | None], digest: str | None) -> tuple[str, str] | None:
+    """What the schema and the server are told by, and the state, of the probe of that function."""
+    for name, row in zip(_DIGEST_CALLS, rows, strict=True):
+        if name == digest and row is not None:
+            state = str(row[3])
+            return f"{row[2]}|{state.partition('|')[2]}", state
     return None
 
 

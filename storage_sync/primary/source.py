@@ -33,6 +33,7 @@ from storage_sync.primary.capabilities import (
     digest_probes,
     probe_arguments,
     read_probe,
+    seen_of,
 )
 from storage_sync.primary.digests import half_digest
 from storage_sync.primary.errors import NOT_LIBSQL_HINT, NoCursor, PrimaryChanged, TooLarge, UndecodableText
@@ -41,6 +42,7 @@ from storage_sync.primary.manifest import manifest, reaches
 from storage_sync.primary.schema import Projection
 from storage_sync.primary.urls import Address, parse, refuse_plain
 from storage_sync.values.errors import InternalError, PrimaryRefused, PrimarySchema, StorageSyncError
+from storage_sync.values.imprint import KnownSchema
 from storage_sync.values.marks import Marks
 from storage_sync.values.measured import Measured
 from storage_sync.values.outcome import Purpose, Transfer
@@ -139,6 +141,9 @@ class Source(Protocol):
     @property
     def steps_back(self) -> int:
         """How often the replication index was seen to go back since the source was made."""
+
+    known_schema: KnownSchema | None
+    """What the last probe said, or before the first one what that of another process said of this primary."""
 
     async def probe(self) -> Capabilities:
         """Asked once, then remembered until `forget`. PrimarySchema when it is not do-memory's."""
@@ -262,6 +267,7 @@ class RemoteSource:
         self._polled: Fingerprint | None = None
         self._polled_over = 0
         """Connections opened until then: a server that was given another file has closed all of them."""
+        self.known_schema: KnownSchema | None = None
         self._unusable = False
         """The last probe failed, so what is wrong is not that we know something old."""
         self._probing = asyncio.Lock()
@@ -309,26 +315,40 @@ class RemoteSource:
     async def _probe(self) -> Capabilities:
         from storage_sync.primary.hrana import execute_request, values
 
-        probes = digest_probes()
-        requests = [execute_request(sql) for sql in probes]
-        requests.append(execute_request(SCHEMA_PROBE, probe_arguments()))
+        known = self.known_schema
+        requests = [execute_request(sql) for sql in digest_probes()]
+        describe = execute_request(SCHEMA_PROBE, probe_arguments())
+        if known is None:
+            requests.append(describe)
         answers = await self.client.pipeline_each(requests, purpose=Purpose.PROOF)
-        *functions, described = answers
-        if isinstance(described, StorageSyncError):
-            raise described
-        rows = [values(answer, 2, rows=1)[0] if isinstance(answer, dict) else None for answer in functions]
-        schema, state, server, foreign_keys = read_probe(values(described, 1, rows=1)[0][0])
+        functions = answers[: len(digest_probes())]
+        rows = [values(answer, 4, rows=1)[0] if isinstance(answer, dict) else None for answer in functions]
+        digest = digest_of(rows)
+        seen = seen_of(rows, digest)
+        made_of, now = seen if seen is not None else ("", "")
+        if known is not None and seen is not None and (known.digest, known.made_of) == (digest, made_of):
+            answer: object = known.answer
+        else:
+            described = answers[-1]
+            if known is not None:
+                (described,) = await self.client.pipeline_each([describe], purpose=Purpose.PROOF)
+            if isinstance(described, StorageSyncError):
+                raise described
+            answer = values(described, 1, rows=1)[0][0]
+        schema, state, server, foreign_keys = read_probe(answer)
+        self.known_schema = KnownSchema(self.source_id, digest, made_of, _string(answer)) if digest else None
         return Capabilities(
             schema=schema,
-            digest=digest_of(rows),
+            digest=digest,
             server=server,
             foreign_keys=foreign_keys,
             replication_index=self.client.replication_index,
-            state=state,
+            # of now, where the answer is of another process
+            state=now or state,
         )
 
     def forget(self) -> bool:
-        self._known, self._polled = None, None
+        self._known, self._polled, self.known_schema = None, None, None
         return not self._unusable
 
     async def ping(self) -> float:
@@ -686,6 +706,8 @@ class LocalSource:
     def __init__(self, address: Address, *, executor: Executor | None = None) -> None:
         self._address = address
         self._executor = executor
+        self.known_schema: KnownSchema | None = None
+        """A file is probed each time."""
         self.counts: dict[str, int] = {}
         """Rows of each source table (by cache table) in the read transaction of the last `local_rows`."""
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 
 from storage_sync import _native
 from storage_sync.cache.identity import real_path
+from storage_sync.primary.capabilities import Capabilities
 from storage_sync.state.imprint import read_imprint, write_imprint
 from storage_sync.sync.context import Context, Projection
 from storage_sync.sync.inspection import Look
-from storage_sync.values.errors import LocalIO
+from storage_sync.values.errors import LocalIO, PrimaryRefused
 from storage_sync.values.imprint import KnownImprint
 
 MOST_BESIDE = 2_000
@@ -79,10 +80,26 @@ async def remember(
         root=root,
         imprint=imprint or "",
         audited_at=audited_at or 0.0,
+        schema=session.source.known_schema,
     )
     if not known.imprint or known == await _known(context):
         return
     await _keep(context, known)
+
+
+async def probed(context: Context) -> Capabilities:
+    """What the primary can do; where its schema is the one that an earlier process saw, only that is asked."""
+    source = context.session.source
+    if source.known_schema is None and source.counters.requests == 0:
+        known = await _known(context)
+        if known is not None and known.schema is not None and known.schema.source_id == source.source_id:
+            source.known_schema = known.schema
+            try:
+                return await source.probe()
+            except PrimaryRefused:
+                # what was kept may be the reason
+                source.forget()
+    return await source.probe()
 
 
 async def audit_again(context: Context) -> None:

@@ -17,7 +17,7 @@ from storage_sync.files.ownership import why_not_kept
 from storage_sync.primary.digests import CLIENT_DIGEST
 from storage_sync.primary.source import LogStand
 from storage_sync.sync import guard
-from storage_sync.sync.audit import Question, question
+from storage_sync.sync.audit import Question, probed, question
 from storage_sync.sync.context import PAGE, Context, Projection
 from storage_sync.sync.inspection import Look
 from storage_sync.sync.stage import Staged, Stager, Target, staged_from
@@ -81,7 +81,7 @@ async def project(context: Context, look: Look) -> Projection:
     """Ask the primary what it can do; PrimarySchema and its kin when it cannot serve."""
     session = context.session
     context.tracker.step(Phase.MANIFEST)
-    capabilities = await session.source.probe()
+    capabilities = await probed(context)
     digest = capabilities.digest or CLIENT_DIGEST
     log = session.source.log
     epoch = current_epoch(look, session.source.source_id, log.index)

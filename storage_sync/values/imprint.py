@@ -6,6 +6,19 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class KnownSchema:
+    """What a primary said of its schema, so that another process need not ask for more than whether it is the same."""
+
+    source_id: str
+    digest: str
+    """Digest function of `made_of`."""
+    made_of: str
+    """Digest of the schema, and the server's version."""
+    answer: str
+    """Its answer to `capabilities.SCHEMA_PROBE`."""
+
+
+@dataclass(frozen=True, slots=True)
 class KnownImprint:
     """What the primary gave as the imprint of the manifest with this root (docs/protocol.md#what-a-proof-reads)."""
 
@@ -17,3 +30,4 @@ class KnownImprint:
     """'' where the primary makes none."""
     audited_at: float
     """When every row of the primary was looked at that may be expected, in UTC epoch seconds; 0: an audit is due."""
+    schema: KnownSchema | None = None

@@ -19,6 +19,7 @@ from storage_sync.reports.sentences import sentence
 from storage_sync.reports.status import status_quick
 from storage_sync.service.operations import Sync
 from storage_sync.service.performing import perform, quiet
+from storage_sync.state.imprint import read_imprint, write_imprint
 from storage_sync.state.witness import read_witness, write_witness
 from storage_sync.sync.cancel import Cancel
 from storage_sync.sync.session import Session
@@ -198,6 +199,58 @@ async def test_what_was_written_is_followed(written: Sequence[str], tmp_path: Pa
         assert before.proof is not None
         assert outcome.proof.at == before.proof.at
         await lane.proof_finds_nothing()
+
+
+TEN = [sql for place in range(10) for sql in rewritten(NEWEST.replace("LIMIT 1", f"LIMIT 1 OFFSET {place}"))]
+
+
+async def test_what_a_follow_run_reads(tmp_path: Path) -> None:
+    """Each row about once: in a process that runs, and in a new one, which knows the schema by its digest."""
+    async with proven(tmp_path) as lane:
+        await lane.proof_finds_nothing()
+        for most in (400, 600):
+            lane.write(*TEN)
+            outcome = await lane.run("follow")
+            assert outcome.followed is not None
+            assert outcome.followed.changes > 0
+            read = [outcome.transfer.read(purpose) for purpose in Purpose]
+            assert sum(rows or 0 for rows in read) <= most, read
+            await lane.restart()
+
+
+async def test_a_proof_after_follow_runs_reads_what_one_of_a_quiet_primary_reads(tmp_path: Path) -> None:
+    async with proven(tmp_path) as lane:
+        await lane.proof_finds_nothing()
+        quiet_primary = (await lane.run()).transfer.read(Purpose.PROOF)
+        assert quiet_primary is not None
+        lane.write(*TEN)
+        await lane.follow()
+        await lane.proof_finds_nothing()
+        lane.write("UPDATE heuristics SET action_text = action_text || '.'")
+        changed = await lane.run()
+        assert changed.applied["heuristics"].update > 0
+        for outcome in (await lane.run(), changed):
+            read = outcome.transfer.read(Purpose.PROOF)
+            assert read is not None
+            assert read <= quiet_primary * 1.05
+
+
+@pytest.mark.parametrize("kept", ["as it was", "damaged"])
+async def test_another_process_sees_that_the_schema_changed(kept: str, tmp_path: Path) -> None:
+    async with proven(tmp_path) as lane:
+        await lane.proof_finds_nothing()
+        await lane.restart()
+        if kept == "damaged":
+            known = read_imprint(lane.session.state.folder, lane.session.cache_path)
+            assert known is not None
+            assert known.schema is not None
+            write_imprint(lane.session.state.folder, replace(known, schema=replace(known.schema, answer="{}")))
+            await lane.proof_finds_nothing()
+            await lane.restart()
+        lane.write("DROP INDEX idx_embeddings_item")
+        outcome = await lane.ended(Ending.SHAPE)
+        assert outcome.verdict is Word.IN_SYNC
+        assert "index" in str(outcome.extra["follow"])
 
 
 NO_DIGESTS = {
