@@ -488,17 +488,16 @@ class RemoteSource:
     def _follow_requests(self, scope: Wanted, known: Capabilities, marks: Marks) -> list[Json]:
         """What a run asks that takes in an episode with its embedding, and lets two such rows go."""
         from storage_sync.primary.hrana import execute_request
-        from storage_sync.primary.pages import key_list
 
         # the newest row then stands above the marks, in the tables of which they remember more than one
         lower = replace(marks, tables={name: anchors[1:] or anchors for name, anchors in marks.tables.items()})
-        sql = above.above(projection_of(scope), known.schema, scope.digest, lower, ())
+        sql = above.above(projection_of(scope), known.schema, above.on_server(scope.digest), lower, ())
         requests = [execute_request(bound(sql), {"state": known.state})]
         for table in ("episodes", "embeddings"):
             for anchor in marks.tables.get(table, ())[:1]:
-                keys = {"keys": key_list([anchor.key])}
-                asked = (statements.by_keys(table, known.schema), statements.existing(table, known.schema))
-                requests += [execute_request(sql, keys) for sql in asked if sql is not None]
+                keys = [anchor.key]
+                asked = (statements.by_keys(table, known.schema, keys), statements.existing(table, known.schema, keys))
+                requests += [execute_request(sql) for sql in asked if sql is not None]
         return requests
 
     def snapshot(self, scope: Wanted, *, typed: bool = False) -> tuple[list[StepSpec], AsyncGenerator[bytes, None]]:

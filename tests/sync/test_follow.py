@@ -17,7 +17,7 @@ from storage_sync.primary import source
 from storage_sync.reports.document import rfc3339, to_json
 from storage_sync.reports.sentences import sentence
 from storage_sync.reports.status import status_quick
-from storage_sync.service.operations import Sync
+from storage_sync.service.operations import Ping, Sync
 from storage_sync.service.performing import perform, quiet
 from storage_sync.state.imprint import read_imprint, write_imprint
 from storage_sync.state.witness import read_witness, write_witness
@@ -27,7 +27,6 @@ from storage_sync.values.followed import Ending
 from storage_sync.values.options import USUAL, Options
 from storage_sync.values.outcome import Outcome, Purpose, TableChange, Word
 from storage_sync.values.witness import Witness
-from storage_sync.verify.ping import run_ping
 from tests.support import hrana
 from tests.support.sqld import Sqld
 
@@ -210,7 +209,7 @@ async def test_what_a_follow_run_reads(tmp_path: Path) -> None:
         await lane.proof_finds_nothing()
         for most in (400, 600):
             lane.write(*TEN)
-            outcome = await lane.run("follow")
+            outcome = await lane.run(Options(follows=True))
             assert outcome.followed is not None
             assert outcome.followed.changes > 0
             read = [outcome.transfer.read(purpose) for purpose in Purpose]
@@ -273,7 +272,7 @@ async def test_a_primary_without_a_digest_function_is_followed(
     monkeypatch.setattr(source, "digest_of", lambda _: None)
     async with proven(tmp_path, file=file) as lane:
         assert (await lane.session.source.probe()).digest is None
-        ping = await perform(lane.session, "ping", Request(lane.settings, None), quiet, Cancel(), run_ping)
+        ping = await perform(lane.session, Ping(), Request(lane.settings, None), quiet, Cancel())
         assert "a proof" in str(ping.extra["ping"]), "what it costs here is said"
         assert "a follow run" in str(ping.extra["ping"])
         before = lane.session.counters()
