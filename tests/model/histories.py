@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
+from storage_sync.values.errors import GuardStopped
+from storage_sync.values.followed import FollowEnded
 from tests.model.cache_model import Cache, File, Value
-from tests.model.primary_model import Digest, Key, Primary, Scope, project
+from tests.model.follow_model import Since, follow, marks_of
+from tests.model.primary_model import Digest, Key, NetworkFault, Primary, Scope, project
 from tests.model.strategies import Strategy, exact_digests
 from tests.model.sync_model import Consent, End, Ended, Kill, sync
 
@@ -27,6 +30,10 @@ class World:
     strategy: Strategy = exact_digests
     scope: Scope = field(default_factory=Scope)
     log: list[str] = field(default_factory=list)
+    index: bool = True
+    """Whether the server sends a replication index."""
+    since: Since | None = None
+    """What the next follow run goes on from."""
 
     def __post_init__(self) -> None:
         self.primary = Primary(self.random)
@@ -51,13 +58,43 @@ class World:
         before, acknowledged = cache.file, cache.acknowledged
         primary.faults, primary.busy, cache.busy = faults, busy, busy / 2
         primary.watch()
+        # taken before the rows of the proof are read
+        marks = marks_of(primary.state, self.scope, primary.replication_index if self.index else None)
         try:
             ended = sync(primary, cache, self.scope, consent=consent, kill=kill, strategy=self.strategy)
         finally:
             primary.faults = primary.busy = cache.busy = 0.0
         self.log.append(f"sync: {ended.end.value}{' (written)' if ended.written else ''}")
         self._judge(ended, before, acknowledged, quiet=busy == 0.0, consent=consent)
+        stamped = cache.file.checkpoint
+        proven = ended.end is End.PROVEN and stamped is not None
+        self.since = Since(marks, self.scope, stamped.generation) if proven and stamped is not None else None
         return ended.end
+
+    def follow(self, *, faults: float = 0.0, busy: float = 0.0) -> bool:
+        """One follow run; False where it ended, and a proof is due."""
+        primary, cache, since = self.primary, self.cache, self.since
+        before, acknowledged = cache.file, cache.acknowledged
+        primary.faults, primary.busy, cache.busy = faults, busy, busy / 2
+        primary.watch()
+        try:
+            if before.rotten:
+                return False
+            ended, self.since = follow(primary, cache, self.scope, since, index=self.index)
+        except (FollowEnded, NetworkFault, GuardStopped) as why:
+            self.log.append(f"follow ended: {why}")
+            if cache.file != before or cache.acknowledged != acknowledged:
+                self._fail("a follow run ended, and something was written")
+            return False
+        finally:
+            primary.faults = primary.busy = cache.busy = 0.0
+        self.log.append(f"follow: {ended.end.value if ended is not None else 'the file changed meanwhile'}")
+        if ended is None or ended.end is not End.PROVEN:
+            self.since = None
+            return False
+        if busy == 0.0:
+            self._cache_only_kept(before, cache.file)
+        return True
 
     def verify(self) -> None:
         """An IN_SYNC answer must be true, whatever happened since (never by the ledger alone)."""
@@ -120,6 +157,8 @@ def step(world: World) -> None:
     roll = random.random()
     if roll < 0.40:
         world.write()
+    elif roll < 0.50:
+        world.follow(faults=random.choice((0.0, 0.0, 0.2)), busy=random.choice((0.0, 0.3, 0.6)))
     elif roll < 0.70:
         world.run(
             consent=random.choice((Consent(), Consent(), Consent(), ALL)),
@@ -143,7 +182,7 @@ def step(world: World) -> None:
 
 def play(seed: int, strategy: Strategy = exact_digests, steps: int = 20) -> None:
     """One whole history; Diverged tells what did not hold and what led there."""
-    world = World(Random(seed), strategy)
+    world = World(Random(seed), strategy, index=seed % 2 == 0)
     world.primary.bulk()
     if world.random.random() < 0.3:
         world.act("do-memory: write a cache", lambda: world.cache.written_by_do_memory(world.primary.state))

@@ -28,6 +28,8 @@ class Row(NamedTuple):
     start: int = 0
     tags: frozenset[str] = frozenset()
     links: tuple[str, ...] = ()
+    tagged: int = 0
+    """Highest rowid of its tags, which lie in a table of their own."""
 
     def digest(self) -> Digest:
         """What the projection compares; neither rowid nor stamp is in it."""
@@ -121,6 +123,9 @@ class Primary:
     def _next_rowid(self, table: str) -> int:
         return 1 + max((row.rowid for key, row in self.state.items() if key[0] == table), default=0)
 
+    def _next_tag(self, state: State | None = None) -> int:
+        return 1 + max((row.tagged for row in (state or self.state).values()), default=0)
+
     def _text(self) -> str:
         """Always of one length, so that lengths tell nothing."""
         return f"{self.random.randrange(10**6):06d}"
@@ -178,11 +183,12 @@ class Primary:
         if key is None:
             return
         old = self.state[key]
-        new = old._replace(text=self._text(), rowid=self._next_rowid(key[0]), stamp=self.clock, tags=frozenset())
+        rowid = self._next_rowid(key[0])
+        new = old._replace(text=self._text(), rowid=rowid, stamp=self.clock, tags=frozenset(), tagged=0)
         related = self._related(key[1]) if key[0] == EPISODES else []
         self._set({**{other: row for other, row in self.state.items() if other not in related}, key: new})
         if old.tags:
-            self._put(key, new._replace(tags=old.tags))
+            self._put(key, new._replace(tags=old.tags, tagged=self._next_tag()))
 
     def _related(self, episode: str) -> list[Key]:
         return [key for key, row in self.state.items() if key[0] == RELATIONSHIPS and episode in row.links]
@@ -196,7 +202,9 @@ class Primary:
     def tag(self, key: Key | None = None) -> None:
         chosen = key or self._pick(EPISODES)
         if chosen is not None:
-            self._put(chosen, self.state[chosen]._replace(tags=self._tags()))
+            tags = self._tags()
+            untagged = {**self.state, chosen: self.state[chosen]._replace(tagged=0)}
+            self._put(chosen, self.state[chosen]._replace(tags=tags, tagged=self._next_tag(untagged) if tags else 0))
 
     def delete(self) -> None:
         key = self._pick()

@@ -79,7 +79,7 @@ def sync(
                 if not consent.repair:
                     return Ended(End.DAMAGED)
                 look = _rescued(look)
-            ended = _attempt(primary, cache, look, scope, source, consent, kill, strategy)
+            ended = attempt(primary, cache, look, scope, source, consent, kill, strategy)
         except NetworkFault:
             return Ended(End.UNAVAILABLE)
         except GuardStopped:
@@ -100,7 +100,7 @@ def _rescued(look: File) -> File:
     return replace(look, rows=rows, ledger={key: entry for key, entry in look.ledger.items() if key in rows})
 
 
-def _attempt(
+def attempt(
     primary: Primary,
     cache: Cache,
     look: File,
@@ -113,7 +113,7 @@ def _attempt(
     """None: the file changed between look and transaction, try again."""
     stamped = look.checkpoint
     before = cache.file
-    epoch = _epoch(primary, stamped, source)
+    epoch = epoch_of(primary, stamped, source)
     if consent.adopt and stamped is not None and (stamped.source, stamped.epoch) != (source, epoch):
         look = File(
             checkpoint=stamped
@@ -126,6 +126,8 @@ def _attempt(
     rows, ledger, aside = _merged(look, staged, gone)
     unchanged = rows == before.rows and ledger == before.ledger and stamped is not None and stamped.root == root
     unchanged = unchanged and stamped is not None and (stamped.source, stamped.epoch) == (source, epoch)
+    # a file that was put back holds an older generation, which nothing acknowledges any more
+    unchanged = unchanged and stamped is not None and stamped.generation >= cache.acknowledged
     if unchanged and stamped is not None:
         cache.acknowledged = max(cache.acknowledged, stamped.generation)
         return Ended(End.PROVEN)
@@ -155,7 +157,7 @@ def _attempt(
     return Ended(End.PROVEN, written=True, removed=removed, set_aside=aside)
 
 
-def _epoch(primary: Primary, stamped: Checkpoint | None, source: str) -> int:
+def epoch_of(primary: Primary, stamped: Checkpoint | None, source: str) -> int:
     if stamped is None or stamped.source != source:
         return 0
     return stamped.epoch + (primary.replication_index < stamped.replication_index)

@@ -11,11 +11,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.model import strategies
 from tests.model.histories import ALL, Diverged, World, play
-from tests.model.sync_model import Consent, Kill
+from tests.model.primary_model import OWN_WRITES, Scope
+from tests.model.sync_model import Consent, End, Kill
 from tests.support import size
 
 HISTORIES = int(10_000 * size.HISTORIES)
 TO_FIND = 300
+STEPS = 6
 
 
 @pytest.mark.timeout(600)
@@ -40,6 +42,56 @@ def divergence(strategy: strategies.Strategy, histories: int) -> str | None:
 def test_a_known_hole_is_found(name: str) -> None:
     """Were a rowid, fingerprint, time watermark or snapshot-less paging put back, the suite would fail."""
     assert divergence(strategies.UNSOUND[name], TO_FIND), f"{name} was not caught in {TO_FIND} histories"
+
+
+def followed(seed: int, hole: str = "", *, index: bool = True) -> tuple[World, int]:
+    """A history of do-memory's own writes in which one proof is followed by follow runs alone, and at the end `hole`;
+    and how many of them followed."""
+    random = Random(seed)
+    world = World(
+        random, index=index, scope=Scope(random.choice((1, 3, 5)), random.random() < 0.8, random.random() < 0.8)
+    )
+    world.primary.bulk()
+    world.run(consent=ALL)
+    taken = 0
+    for step in range(STEPS):
+        for _ in range(random.randrange(5)):
+            name = random.choice(OWN_WRITES)
+            world.act(f"primary: {name}", getattr(world.primary, name))
+        if step == STEPS - 1 and hole:
+            world.act(f"primary: {hole}", getattr(world.primary, hole))
+        taken += world.follow()
+    return world, taken
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("index", [True, False], ids=["index", "no index"])
+@pytest.mark.parametrize("part", range(5))
+def test_follow_runs_alone_leave_nothing_to_a_proof(part: int, index: bool) -> None:
+    taken = 0
+    for seed in range(part * HISTORIES // 10, (part + 1) * HISTORIES // 10):
+        world, times = followed(seed, index=index)
+        taken += times
+        if world.since is not None:
+            file = world.cache.file
+            assert world.run() is End.PROVEN
+            assert world.cache.file == file, "\n".join(["a proof found what the follow runs did not", *world.log])
+        world.settle()
+    assert taken * 10 >= HISTORIES // 10 * STEPS * 8, "most runs follow"
+
+
+@pytest.mark.parametrize("hole", ["delete", "update", "delete_newest_and_insert"])
+def test_a_known_hole_of_a_follow_run_is_found_by_a_proof(hole: str) -> None:
+    """Deletions, updates in place and a highest rowid that was given again: a follow run may pass over them where the
+    server sends no index, and the next proof does not."""
+    missed = 0
+    for seed in range(TO_FIND):
+        world, _ = followed(seed, hole, index=False)
+        file = world.cache.file
+        followed_on = world.since is not None
+        world.settle()
+        missed += followed_on and world.cache.file != file
+    assert missed, f"no history in which {hole} is passed over"
 
 
 class Machine(RuleBasedStateMachine):
@@ -90,6 +142,10 @@ class Machine(RuleBasedStateMachine):
     )
     def sync(self, consent: Consent, kill: Kill, faults: float, busy: float) -> None:
         self.world.run(consent=consent, kill=kill, faults=faults, busy=busy)
+
+    @rule(faults=st.sampled_from((0.0, 0.2)), busy=st.sampled_from((0.0, 0.3, 0.6)))
+    def follow(self, faults: float, busy: float) -> None:
+        self.world.follow(faults=faults, busy=busy)
 
     @invariant()
     def verdict_is_true(self) -> None:
