@@ -27,7 +27,7 @@ from storage_sync.values.followed import Ending
 from storage_sync.values.options import USUAL, Options
 from storage_sync.values.outcome import Outcome, Purpose, TableChange, Word
 from storage_sync.values.witness import Witness
-from tests.support import hrana
+from tests.support import hrana, stores
 from tests.support.sqld import Sqld
 
 EPISODE_COLUMNS = (
@@ -384,3 +384,64 @@ async def test_why_a_follow_run_ends(why: Ending, written: Sequence[str], tmp_pa
         outcome = await lane.ended(why)
         assert outcome.verdict is Word.IN_SYNC, "a proof does the work"
         await lane.proof_finds_nothing()
+
+
+HEURISTIC = "heuristic_id,condition_text,action_text,confidence,evidence,created_at,updated_at"
+NOT_FOLLOWED = {
+    "no rowids": [
+        "ALTER TABLE heuristics RENAME TO base",
+        "CREATE TABLE heuristics (heuristic_id TEXT PRIMARY KEY NOT NULL, condition_text TEXT NOT NULL,"
+        " action_text TEXT NOT NULL, confidence REAL NOT NULL, evidence TEXT NOT NULL, created_at INTEGER NOT NULL,"
+        " updated_at INTEGER NOT NULL) WITHOUT ROWID",
+        f"INSERT INTO heuristics SELECT {HEURISTIC} FROM base",
+    ],
+    "no index": ["DROP INDEX idx_relationships_to", "DROP INDEX idx_relationships_bidirectional"],
+}
+
+
+@pytest.mark.parametrize("written", NOT_FOLLOWED.values(), ids=NOT_FOLLOWED)
+async def test_tables_of_another_kind_are_proven(written: Sequence[str], tmp_path: Path) -> None:
+    async with proven(tmp_path) as lane:
+        lane.write(*written)
+        first = await lane.ended(Ending.SHAPE)
+        assert first.verdict is Word.IN_SYNC
+        lane.write(copied(1))
+        again = await lane.run(Options(follows=True))
+        assert "follow" in again.extra
+        assert again.verdict is Word.IN_SYNC
+        assert again.followed is None
+        assert again.applied["episodes"].insert == 1
+
+
+@pytest.mark.parametrize("returns", [False, True], ids=["steps back", "returns"])
+async def test_an_index_of_another_log(returns: bool, tmp_path: Path) -> None:
+    """A backup is restored: its index lies below that of the marks, or writers bring it back to where it was."""
+    async with proven(tmp_path) as lane:
+        lane.server.stop()
+        backup = stores.quiet_copy(lane.server.database, tmp_path / "backup")
+        lane.server.start()
+        lane.write(copied(1))
+        lane.write(*(f"UPDATE tag_metadata SET usage_count={number}" for number in range(10)))
+        assert (await lane.run()).verdict is Word.IN_SYNC
+        marks = lane.witness().marks
+        assert marks is not None
+        assert marks.index is not None
+        lane.server.stop()
+        with Sqld(backup, port=lane.server.port) as other:
+            while returns and hrana_index(other.url) < marks.index:
+                hrana.execute(other.url, ["UPDATE tag_metadata SET usage_count=usage_count+1"])
+            outcome = await lane.run(Options(follows=True))
+            told = outcome.extra["follow"]
+            assert isinstance(told, dict)
+            assert outcome.followed is None
+            if returns:
+                assert told["ended"] in (Ending.MARK_FELL.value, Ending.MARK_CHANGED.value)
+                assert outcome.verdict is Word.IN_SYNC, "a proof did the work"
+                assert outcome.applied["episodes"].remove == 1
+            else:
+                assert told["ended"] == Ending.EPOCH.value
+                assert outcome.exit_code == 9, "whether it is another primary is for a person to say"
+
+
+def hrana_index(url: str) -> int:
+    return int(hrana.execute(url, ["SELECT 1"])[0]["response"]["result"]["replication_index"])
