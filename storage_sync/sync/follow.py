@@ -13,7 +13,7 @@ from dataclasses import replace
 from storage_sync import _native
 from storage_sync.primary.above import Above, missing
 from storage_sync.primary.source import projection_of
-from storage_sync.sync.compare import Compared, Since, fetched
+from storage_sync.sync.compare import Compared, Since, current_epoch, fetched
 from storage_sync.sync.context import Context, Projection
 from storage_sync.sync.inspection import Look
 from storage_sync.sync.overlay import Known, Limits, Place, changes, known_of
@@ -67,7 +67,10 @@ async def marked(context: Context, look: Look, projection: Projection) -> Projec
         wanted = (session.source.source_id, projection.epoch, projection.scope.config_hash, projection.digest)
         if kept is not None and kept.index is not None and kept.index == projection.log.index and of_them == wanted:
             return replace(projection, marks=kept)
-    return replace(projection, marks=await session.source.marks(projection.scope))
+    marks = await session.source.marks(projection.scope)
+    # where the log went back while the process ran, this may be the first answer that says so
+    epoch = current_epoch(look, session.source.source_id, session.source.log.index)
+    return replace(projection, marks=marks, epoch=epoch)
 
 
 async def followed(context: Context, look: Look, projection: Projection) -> Compared:
