@@ -217,23 +217,6 @@ async def test_what_a_follow_run_reads(tmp_path: Path) -> None:
             await lane.restart()
 
 
-async def test_a_proof_after_follow_runs_reads_what_one_of_a_quiet_primary_reads(tmp_path: Path) -> None:
-    async with proven(tmp_path) as lane:
-        await lane.proof_finds_nothing()
-        quiet_primary = (await lane.run()).transfer.read(Purpose.PROOF)
-        assert quiet_primary is not None
-        lane.write(*TEN)
-        await lane.follow()
-        await lane.proof_finds_nothing()
-        lane.write("UPDATE heuristics SET action_text = action_text || '.'")
-        changed = await lane.run()
-        assert changed.applied["heuristics"].update > 0
-        for outcome in (await lane.run(), changed):
-            read = outcome.transfer.read(Purpose.PROOF)
-            assert read is not None
-            assert read <= quiet_primary * 1.05
-
-
 @pytest.mark.parametrize("kept", ["as it was", "damaged"])
 async def test_another_process_sees_that_the_schema_changed(kept: str, tmp_path: Path) -> None:
     async with proven(tmp_path) as lane:
