@@ -73,6 +73,8 @@ T = TypeVar("T")
 _INDEX = re.compile(rb'"replication_index":\s*"?(\d+)')
 _ROWS_READ = re.compile(rb'"rows_read":\s*(\d+)')
 """Only a result's own field looks so: inside a value the quotes are escaped."""
+_UNPREPARED = re.compile(rb'"message":\s*"[^"]*no such function')
+"""A statement that was not even prepared: it read nothing."""
 _FROM = re.compile(r"\bfrom\b", re.IGNORECASE)
 _READS = re.compile(r"\s*(select|explain|pragma|values|with)\b", re.IGNORECASE)
 _WRITES = re.compile(r"\b(insert|update|delete|replace|create|drop|alter)\b", re.IGNORECASE)
@@ -402,7 +404,8 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
         said = [int(rows) for rows in _ROWS_READ.findall(body)]
         if said:
             self._rows_read[asked.purpose] += sum(said)
-            self._unmetered[asked.purpose] -= min(len(said), asked.readers)
+            answered = len(said) + len(_UNPREPARED.findall(body))
+            self._unmetered[asked.purpose] -= min(answered, asked.readers)
         self._note_index(body[-TAIL:], floor)
         return body
 
