@@ -12,6 +12,7 @@ closed behind the caller's back, and `close` waits for that (0.7 s at most).
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import sqlite3
 import threading
