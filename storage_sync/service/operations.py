@@ -365,30 +365,3 @@ class Compact(Operation):
         from storage_sync.edits.detach import run_compact
 
         return await run_compact(context)
-
-
-REGISTRY: tuple[type[Operation], ...] = (
-    Sync,
-    Deliver,
-    Stage,
-    Repair,
-    Rebuild,
-    Verify,
-    Diff,
-    Status,
-    Ping,
-    Orphans,
-    Doctor,
-    Recheck,
-    CountWritten,
-    Peek,
-    Undo,
-    Restore,
-    Purge,
-    Retry,
-    QuarantineOrphans,
-    Expect,
-    Unexpect,
-    Detach,
-    Compact,
-)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from storage_sync.service.commands import ListChangedRows
     from storage_sync.service.question import Asked
 
-PAGE_ROWS: Final = 200
 ADDED, CHANGED, REMOVED, REJECTED = "added", "changed", "removed", "rejected"
 NOT_KEPT: Final = "the rows of this run are not kept: it built the whole file, or newer runs took their room"
 WHOLE_FILE: Final = "this run replaced the whole file; its rows are not listed"
