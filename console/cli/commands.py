@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from console.cli.common_options import Group, setting_option
 from console.cli.invocation import Answer, Invocation, Limits
-from console.cli.options import Group, setting_option
 
 _SECONDS = click.FloatRange(min=0)
 

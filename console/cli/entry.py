@@ -12,8 +12,8 @@ import click
 
 from console.cli import output
 from console.cli.bug_report import reported
+from console.cli.common_options import typed_json
 from console.cli.invocation import Answer, Invocation
-from console.cli.options import typed_json
 from storage_sync.files.core_files import forbid_core_files
 from storage_sync.values.errors import InternalError, LocalIO, StorageSyncError, exit_code_of
 

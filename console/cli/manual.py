@@ -9,7 +9,7 @@ from inspect import cleandoc
 import click
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
-from console.cli.options import COMMON
+from console.cli.common_options import COMMON
 from storage_sync import __version__
 from storage_sync.values.errors import InternalError
 

@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from storage_sync.cache.cancelled import Cancelled
 from storage_sync.cache.copy import PrivateCopy, is_suspect, private_copy
 from storage_sync.cache.identity import read_identity, real_path
-from storage_sync.cache.waiting import Cancelled
 from storage_sync.values.outcome import FileIdentity
 
 HOUR_S = 3600.0

@@ -20,11 +20,11 @@ from functools import cached_property
 from pathlib import Path
 
 from storage_sync import _native
+from storage_sync.cache.cancelled import Cancelled
 from storage_sync.cache.identity import await_tick, read_identity, real_path
 from storage_sync.cache.probe import TIMEOUT_S, ProbeReport, probe_file
 from storage_sync.cache.space import require_space
 from storage_sync.cache.states import Finding
-from storage_sync.cache.waiting import Cancelled
 from storage_sync.files.writing import own_file
 from storage_sync.values.errors import CacheDamaged, CacheLocked, LocalIO, VersionMismatch
 from storage_sync.values.outcome import CacheState, FileIdentity, LockHolder, LookedAt

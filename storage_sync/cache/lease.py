@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from storage_sync.cache.cancelled import Cancelled
 from storage_sync.cache.holders import describe, lock_holders
 from storage_sync.cache.identity import file_system_of, real_path
-from storage_sync.cache.waiting import Cancelled
 from storage_sync.files.kinds import descriptor_of, read_small
 from storage_sync.files.writing import own_file
 from storage_sync.values.errors import Interrupted, LeaseHeld, LocalIO

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from storage_sync import _native
+from storage_sync.cache.cancelled import Cancelled
 from storage_sync.cache.children import SAFE_FOLDER, child_command
-from storage_sync.cache.waiting import Cancelled
 from storage_sync.values.errors import InternalError, Interrupted, LocalIO
 
 TIMEOUT_S = 60.0

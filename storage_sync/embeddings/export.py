@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from storage_sync.cache.waiting import Cancelled
+from storage_sync.cache.cancelled import Cancelled
 from storage_sync.embeddings.detail import neighbours
 from storage_sync.embeddings.index import OrphanIndex
 from storage_sync.files.writing import new_file

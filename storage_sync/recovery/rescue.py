@@ -24,9 +24,9 @@ from typing import BinaryIO, Literal, NoReturn
 import msgspec
 
 from storage_sync import _native
+from storage_sync.cache.cancelled import Cancelled
 from storage_sync.cache.children import SAFE_FOLDER, child_command
 from storage_sync.cache.probe import limit_memory, watch_parent
-from storage_sync.cache.waiting import Cancelled
 from storage_sync.values.errors import InternalError, Interrupted, LocalIO
 from storage_sync.values.outcome import TABLES
 

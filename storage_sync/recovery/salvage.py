@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from storage_sync import _native
+from storage_sync.cache.cancelled import Cancelled
 from storage_sync.cache.copy import private_folder
-from storage_sync.cache.waiting import Cancelled
 from storage_sync.recovery.header_repair import mended_copies
 from storage_sync.recovery.rescue import LEDGER, META, QUARANTINE, Message, walk
 from storage_sync.state.quarantine import Removed

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import BinaryIO
 
-from storage_sync.cache.waiting import Cancelled
+from storage_sync.cache.cancelled import Cancelled
 from storage_sync.values.errors import Interrupted
 
 TOLD_EVERY_S = 0.25

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage_sync.cache.waiting import Cancelled
+from storage_sync.cache.cancelled import Cancelled
 from storage_sync.files.writing import new_file
 from storage_sync.reports.row_lines import Tell, put_lines
 from storage_sync.values.answers import Exported

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from storage_sync.files.kinds import require_readable
 from storage_sync.files.writing import ensure_file, make_folder, move_aside
-from storage_sync.state.database import transaction
+from storage_sync.state.sqlite_file import transaction
 from storage_sync.values.answers import CheckRun
 from storage_sync.values.outcome import Check, CheckStatus, Purpose, TableChange, Word
 from storage_sync.values.snapshot import HistoryView, ReadCosts, RowsRead, RunSummary, StartFacts

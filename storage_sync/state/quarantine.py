@@ -15,7 +15,7 @@ from pathlib import Path
 from storage_sync import _native
 from storage_sync.files.kinds import require_readable
 from storage_sync.files.writing import ensure_file, make_folder
-from storage_sync.state.database import Database, Words
+from storage_sync.state.sqlite_file import Database, Words
 
 FILE_NAME = "rows.db"
 DAY_S = 86400.0

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from storage_sync.files.kinds import require_readable
 from storage_sync.files.writing import ensure_file
-from storage_sync.state.database import Database, Words
+from storage_sync.state.sqlite_file import Database, Words
 
 FILE_NAME = "undo.db"
 KEEP_RUNS = 30

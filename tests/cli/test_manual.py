@@ -11,7 +11,7 @@ import pytest
 
 from console.cli import manual
 from console.cli.commands import storage_sync
-from console.cli.options import COMMON
+from console.cli.common_options import COMMON
 from tests.support.command import Tool
 
 COMMANDS = dict(manual.commands(storage_sync))
