@@ -99,14 +99,18 @@ def sample(day: Day, begun: float) -> Sample:
     )
 
 
-def told(samples: list[Sample]) -> str:
-    head = "   s  watch MiB  fds  console MiB  fds  file KiB  rows read"
-    lines = [
+HEAD = "   s  watch MiB  fds  console MiB  fds  file KiB  rows read"
+
+
+def line(one: Sample) -> str:
+    return (
         f"{one.at_s:5.0f} {one.memory[0] / 2**20:9.1f} {one.descriptors[0]:4d} {one.memory[1] / 2**20:11.1f} "
         f"{one.descriptors[1]:4d} {one.files[0] / 1024:9.0f} {one.rows_read:10d}"
-        for one in samples
-    ]
-    return "\n".join([head, *lines])
+    )
+
+
+def told(samples: list[Sample]) -> str:
+    return "\n".join([HEAD, *map(line, samples)])
 
 
 def grown(values: list[int]) -> float:
@@ -122,6 +126,7 @@ def test_nothing_grows_and_nothing_untrue_is_said(tmp_path: Path) -> None:
         day.watch.until(well)
         day.screen.wait("IN SYNC")
         begun = time.monotonic()
+        print(f"\n{HEAD}")
         while len(samples) < WARM_UP + 1 or time.monotonic() - begun < LASTS_S:
             day.number += 1
             for trouble in TROUBLES:
@@ -129,9 +134,10 @@ def test_nothing_grows_and_nothing_untrue_is_said(tmp_path: Path) -> None:
             written(day, chance)
             judged(day, tmp_path / "copy")
             samples.append(sample(day, begun))
+            print(line(samples[-1]), flush=True)
         assert day.screen.leave() == 0
         assert day.watch.stop(signal.SIGTERM)[0] == 143
-    print(f"\n{told(samples)}\n{len(samples)} rounds, {2 * len(samples)} verdicts judged, none untrue")
+    print(f"{len(samples)} rounds, {2 * len(samples)} verdicts judged, none untrue")
     assert not [line for line in day.watch.lines if said("internal error")(line)]
     warm = samples[WARM_UP - 1 :]
     for which in (0, 1):
