@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -18,11 +19,10 @@ WIDE = 44
 
 @dataclass(frozen=True, slots=True)
 class CheckRow:
-    """`texts`: the result, longest wording first. `short` is the label on a narrow panel."""
+    """`texts`: the result, longest wording first."""
 
     role: Role
     label: str
-    short: str
     texts: tuple[str, ...]
     age: str
 
@@ -41,24 +41,34 @@ class CheckList:
         with_summary = height > min(5, len(self.rows))
         room = height - 1 if with_summary else height
         lines = [_row(row, width, look.glyphs) for row in self.rows[:room]]
-        return [*lines, self._summary()] if with_summary else lines
+        return [*lines, self._summary(width)] if with_summary else lines
 
-    def _summary(self) -> Line:
-        words = ((Role.OK, "ok"), (Role.FAILED, "failed"), (Role.UNKNOWN, "unknown"), (Role.NONE, "skipped"))
-        parts: list[Piece] = [Piece(f" {fmt.plural(len(self.rows), 'check')}:", Tone.MUTED)]
-        for role, word in words:
-            number = sum(row.role is role for row in self.rows)
-            if number:
-                tone = Tone.FAILED if role is Role.FAILED else Tone.PLAIN
-                parts.extend((Piece(f"  {number} ", tone), Piece(word, Tone.MUTED)))
-        return tuple(parts)
+    def _summary(self, width: int) -> Line:
+        """Every row is counted under its sign, so that the parts add up to the whole."""
+        by_role = Counter(row.role for row in self.rows)
+        parts: list[Piece] = []
+        for role in sorted(by_role, key=list(_SAID).index):
+            tone = Tone.FAILED if role is Role.FAILED else Tone.PLAIN
+            parts.extend((Piece(f"  {by_role[role]} ", tone), Piece(_SAID[role], Tone.MUTED)))
+        whole: Line = (Piece(f" {fmt.plural(len(self.rows), 'check')}:", Tone.MUTED), *parts)
+        return whole if width_of(whole) <= width else tuple(parts)
+
+
+_SAID: Mapping[Role, str] = {
+    Role.OK: "ok",
+    Role.ATTENTION: "warned",
+    Role.FAILED: "failed",
+    Role.UNKNOWN: "unknown",
+    Role.NONE: "skipped",
+    Role.RUNNING: "running",
+    Role.OFF: "waiting",
+}
 
 
 def _row(row: CheckRow, width: int, glyphs: GlyphSet) -> Line:
     column = LABEL_WIDE if width >= WIDE else LABEL_NARROW
-    label = row.label if cell_len(row.label) <= column else row.short
     mark = Piece(f" {glyphs.of(row.role)} ", Tone(row.role.value))
-    head: Line = (mark, *fit(plain(label), column, glyphs))
+    head: Line = (mark, *fit(plain(row.label), column, glyphs))
     room = width - width_of(head) - 1
     with_age = row.age and width >= WIDE
     dated = tuple(f"{text}  {row.age.rjust(4)}" for text in row.texts) if with_age else ()

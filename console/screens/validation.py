@@ -328,9 +328,9 @@ def _nothing(result: CheckResult | None) -> str:
 
 def _row(frame: Frame, result: CheckResult, *, narrow: bool) -> tuple[Line, ...]:
     role = checks.role_of(frame, result)
-    label, short = checks.words(frame, result.name)
+    name = checks.name_of(frame, result.name)
     age = muted(fmt.short_age(frame.now - result.found.at))
-    mark = toned(role, short if narrow else label, glyphs=frame.look.glyphs)
+    mark = toned(role, name, glyphs=frame.look.glyphs)
     actual, expected = _value(frame, result.found.was.actual), _value(frame, result.found.was.expected)
     if result.found.was.status is CheckStatus.SKIPPED:
         actual = "skipped"
@@ -350,7 +350,7 @@ def _value(frame: Frame, value: int | str | None) -> str:
 def _details(frame: Frame, result: CheckResult) -> FactList:
     check, glyphs = result.found.was, frame.look.glyphs
     role = checks.role_of(frame, result)
-    label, _ = checks.words(frame, check.name)
+    label = checks.name_of(frame, check.name)
     difference = _difference(check.expected, check.actual)
     counted = isinstance(check.actual, int) and isinstance(check.expected, int)
     actual, expected = _value(frame, check.actual), _value(frame, check.expected)

@@ -1,4 +1,4 @@
-"""The checks in the words of docs/cli.md, each with its age; what is too old is shown as what it was."""
+"""The checks by their names, each with its age; what is too old is shown as what it was."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from widgets import fmt
 from widgets.check_list import CheckList, CheckRow
 from widgets.glyphs import Role
 
-ORDER: tuple[tuple[str, str, str], ...] = (
-    ("episode_count", "episode count matches", "episode count matches"),
-    ("latest_episodes", "latest episodes present", "latest episodes"),
-    ("pattern_counts", "pattern counts consistent", "pattern counts"),
-    ("orphaned_embeddings", "no orphaned embeddings", "no orphans"),
-    ("content_digests", "content digests", "content digests"),
-    ("embedding_vectors", "embedding vectors valid", "vectors valid"),
-    ("cache_integrity", "cache integrity", "cache integrity"),
-    ("schema_version", "schema version", "schema version"),
+ORDER: tuple[str, ...] = (
+    "episode_count",
+    "latest_episodes",
+    "pattern_counts",
+    "orphaned_embeddings",
+    "content_digests",
+    "embedding_vectors",
+    "cache_integrity",
+    "schema_version",
 )
-"""(name, words, short words) in the order of the screen."""
+"""The order of the screen."""
 
 _ROLES = {
     CheckStatus.PASS: Role.OK,
@@ -32,7 +32,7 @@ _ROLES = {
 
 def ordered(frame: Frame) -> list[CheckResult]:
     """Results in the order of the screen; names that this version does not know come last."""
-    places = {name: index for index, (name, _, _) in enumerate(ORDER)}
+    places = {name: index for index, name in enumerate(ORDER)}
     return sorted(frame.snapshot.checks, key=lambda result: places.get(result.name, len(places)))
 
 
@@ -65,11 +65,9 @@ def none_yet(frame: Frame) -> str:
     return said.get(frame.verdict.word, "no check has run yet; v runs them")
 
 
-def words(frame: Frame, name: str) -> tuple[str, str]:
-    for known, long, short in ORDER:
-        if known == name:
-            return long, short
-    return frame.clean(name.replace("_", " ")), frame.clean(name.replace("_", " "))
+def name_of(frame: Frame, name: str) -> str:
+    """The same on all screens. It names what is looked at and not what should be true, so it fits every result."""
+    return frame.clean(name.replace("_", " "))
 
 
 def _is_short(check: Check) -> bool:
@@ -87,34 +85,41 @@ def role_of(frame: Frame, result: CheckResult) -> Role:
 
 
 def check_row(frame: Frame, result: CheckResult) -> CheckRow:
-    long, short = words(frame, result.name)
+    name = name_of(frame, result.name)
     role = role_of(frame, result)
     age = fmt.short_age(frame.now - result.found.at)
     if result.found.was.status is CheckStatus.SKIPPED:
         reason = frame.clean(result.found.was.detail)
-        return CheckRow(role, long, short, (f"skipped ({reason})", "skipped") if reason else ("skipped",), "")
+        return CheckRow(role, name, (f"skipped ({reason})", "skipped") if reason else ("skipped",), "")
     if role is Role.UNKNOWN:
-        was = _was(frame, result)
-        return CheckRow(
-            role, long, short, (f"was {was}, {frame.ago(result.found.at)} ago", f"{was}, {age} ago", was), ""
-        )
-    return CheckRow(role, long, short, _result_words(frame, result), age)
+        was = _was(frame, result.found.was)
+        return CheckRow(role, name, (f"was {was}, {frame.ago(result.found.at)} ago", f"was {was}, {age} ago", was), "")
+    return CheckRow(role, name, _result_words(frame, result.found.was), age)
 
 
-def _was(frame: Frame, result: CheckResult) -> str:
-    if result.found.was.status is CheckStatus.PASS:
+def _was(frame: Frame, check: Check) -> str:
+    if check.status is CheckStatus.UNKNOWN:
+        return "not known"
+    if check.status is CheckStatus.PASS and not _is_short(check):
         return "ok"
-    if result.found.was.status is CheckStatus.FAIL:
-        actual = result.found.was.actual
-        return f"{actual:,}" if isinstance(actual, int) else "failed"
-    return "not known"
+    return _counted(check.actual, check.expected)[0] if isinstance(check.actual, int) else "failed"
 
 
-def _result_words(frame: Frame, result: CheckResult) -> tuple[str, ...]:
-    expected, actual = result.found.was.expected, result.found.was.actual
+def _counted(actual: int, expected: int | str | None) -> tuple[str, ...]:
+    """Longest first. What should be none, or is too much, is no part of what is expected."""
+    if not isinstance(expected, int):
+        return (f"{actual:,}",)
+    if actual > expected:
+        return (f"{actual:,}, expected {expected:,}", f"{actual:,}, not {expected:,}", f"{actual:,}")
+    return (f"{actual:,} of {expected:,}", f"{actual:,}/{expected:,}") if expected else (f"{actual:,}",)
+
+
+def _result_words(frame: Frame, check: Check) -> tuple[str, ...]:
+    expected, actual = check.expected, check.actual
+    passed = check.status is CheckStatus.PASS
     if isinstance(expected, int) and isinstance(actual, int):
-        return (f"{actual:,} / {expected:,}", f"{actual:,}/{expected:,}")
+        return _counted(actual, expected)
     if actual is None and expected is None:
-        return ("ok" if result.found.was.status is CheckStatus.PASS else "failed",)
+        return ("ok" if passed else "failed",)
     shown = frame.clean(fmt.UNKNOWN if actual is None else f"{actual}")
-    return (shown if result.found.was.status is CheckStatus.PASS else f"{shown} / {frame.clean(f'{expected}')}", shown)
+    return (shown,) if passed else (f"{shown}, expected {frame.clean(f'{expected}')}", shown)

@@ -82,15 +82,24 @@ def _way(frame: Frame, run: Run) -> Way:
     states = dict(run.steps)
     fetched = states.get(Phase.FETCH) is StepState.DONE
     last = [state for name, state in run.steps if name in _LAST_STEPS]
-    generation = frame.snapshot.cache.generation
     writes = run.kind in WRITING
     return Way(
         primary=Stop("primary", f"{run.total:,} rows" if run.total is not None else ""),
         fetch=Pipe(1.0 if fetched else run.done / run.total if run.total else None, _fetch_words(frame, run, fetched)),
         between=Stop("staged" if writes else "compared", fmt.plural(run.done, "row") if run.done else ""),
         commit=Pipe(last.count(StepState.DONE) / len(last) if last else None, _commit_words(run, writes)),
-        cache=Stop("cache", f"g-{generation}" if generation is not None else "no file yet"),
+        cache=Stop("cache", _generation_words(frame)),
     )
+
+
+def _generation_words(frame: Frame) -> str:
+    """That of the file that is there; of one that was changed since it was read, what it was."""
+    generation, was = generation_now(frame.snapshot), frame.snapshot.cache.generation
+    if generation is not None:
+        return f"g-{generation}"
+    if was is not None:
+        return f"was g-{was.was}"
+    return "no file yet" if frame.snapshot.cache.size is None else ""
 
 
 def _fetch_words(frame: Frame, run: Run, fetched: bool) -> tuple[str, ...]:
@@ -228,7 +237,7 @@ def _why_idle(frame: Frame) -> Fact:
     if frame.verdict.word == "NO CONFIG":
         return Fact("no run", plain("nothing is set up; s asks for what it needs"))
     if frame.verdict.word == "DAMAGED":
-        return Fact("no run", plain("not on a damaged cache; r plans a repair"))
+        return Fact("no run", plain("syncs cannot write to a damaged cache; r plans a repair"))
     if is_held(snapshot):
         holder = snapshot.cache.holder
         who = f"pid {holder.pid} runs" if holder is not None else "another process holds the file"
@@ -242,7 +251,7 @@ def _why_idle(frame: Frame) -> Fact:
         return Fact("no run", plain("scheduled syncs are paused; P resumes, s plans one now"))
     at = snapshot.freshness.next_sync_at
     if at is None:
-        return Fact("next", muted("no sync is planned; s plans one"))
+        return Fact("next", muted("no time is set yet; s plans one now"))
     reason = frame.clean(snapshot.freshness.next_sync_reason)
     return Fact("next", plain(f"{fmt.clock(at)}, in {frame.until(at)}"), extra=muted(reason))
 

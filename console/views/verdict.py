@@ -471,7 +471,7 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
     rejected = still(snapshot.quarantine.refused, snapshot.present) or 0
     failed = failed_checks(snapshot, now)
     extra = f", except for {fmt.plural(rejected, 'rejected row')}" if rejected else ""
-    beside = f"; {fmt.plural(len(failed), 'check')} failed, see 2" if failed else ""
+    beside = f"; {fmt.plural(len(failed), 'check')} failed; press 2 to see which" if failed else ""
     followed = snapshot.freshness.followed
     generation = f", g-{proof.generation}" if proof is not None else ""
     if followed is not None:
@@ -479,7 +479,7 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
     age = fmt.age(proof.age(now)) if proof is not None else fmt.UNKNOWN
     at = snapshot.freshness.next_compare_at or snapshot.freshness.next_sync_at
     step = "u shows what was rejected" if rejected else "2 shows what failed" if failed else "nothing to do"
-    again = f"; it is compared again in {fmt.age(at - now)}" if at is not None and at > now else ""
+    again = f"; next comparison in {fmt.age(at - now)}" if at is not None and at > now else ""
     return Verdict(
         "IN SYNC",
         Role.ATTENTION if rejected or failed else Role.OK,

@@ -529,6 +529,8 @@ class SyncService:
         noted: list[str] = []
 
         def progress(run: Run) -> None:
+            # first, so that nobody reads that it started beside a picture in which nothing runs
+            self._board.update(run=run)
             if not started:
                 started.append(run.id)
                 self._board.event(RunStarted(run.id, run.kind, run.trigger))
@@ -536,7 +538,6 @@ class SyncService:
             for note in run.notes[len(noted) :]:
                 noted.append(note)
                 self._board.log("info", "core", note)
-            self._board.update(run=run)
 
         async def look_first() -> None:
             nonlocal before

@@ -43,6 +43,13 @@ class Found(Generic[T_co]):
     at: float
     """Epoch seconds."""
 
+    def __str__(self) -> str:
+        """TypeError: what was found once is no text; a person is told what holds now, or what was, with its age."""
+        raise TypeError("a Found is not a text: ask what holds `now`, or say what it `was`")
+
+    def __format__(self, _spec: str) -> str:
+        return str(self)
+
     def now(self, present: Basis) -> T_co | None:
         """The value, while the file that is there is the one that it was found on, and so is the primary."""
         same_file = self.on.file is not None and self.on.file == present.file

@@ -291,7 +291,7 @@ async def test_validation_walks_the_checks() -> None:
         await pilot.press("2", "j")
         await pilot.pause()
         text = screen_text(app)
-        assert "latest episodes present" in text
+        assert "latest episodes" in text
         assert "212 of the 1,000 newest episodes are not" in text
         assert "7f3a91c2…4d18" in text
         assert "difference -212" in text

@@ -96,19 +96,22 @@ def test_unknown_is_not_zero_rows() -> None:
 
 
 def row(role: Role, age: str = "17 s") -> CheckRow:
-    return CheckRow(role, "latest episodes present", "latest episodes", ("788 / 1,000", "788/1,000"), age)
+    return CheckRow(role, "latest episodes", ("788 of 1,000", "788/1,000"), age)
 
 
 def test_checks_keep_their_order_and_are_counted() -> None:
-    checks = CheckList("Validation", "", (row(Role.OK), row(Role.FAILED), row(Role.UNKNOWN), row(Role.NONE)))
-    shown = texts(checks.lines(49, 6, LOOK))
-    assert [line[1] for line in shown[:4]] == ["✓", "✗", "?", "-"]
-    assert shown[4] == " 4 checks:  1 ok  1 failed  1 unknown  1 skipped"
+    checks = CheckList(
+        "Validation", "", (row(Role.OK), row(Role.FAILED), row(Role.UNKNOWN), row(Role.NONE), row(Role.ATTENTION))
+    )
+    shown = texts(checks.lines(60, 6, LOOK))
+    assert [line[1] for line in shown[:5]] == ["✓", "✗", "?", "-", "▲"]
+    assert shown[5] == " 5 checks:  1 ok  1 warned  1 failed  1 unknown  1 skipped"
+    assert texts(checks.lines(49, 6, LOOK))[5] == "  1 ok  1 warned  1 failed  1 unknown  1 skipped"
 
 
 def test_checks_on_a_narrow_panel_leave_out_ages() -> None:
     line = texts(CheckList("", "", (row(Role.FAILED),)).lines(39, 5, LOOK))[0]
-    assert line.endswith("788 / 1,000")
+    assert line.endswith("788 of 1,000")
     assert "latest episodes " in line
 
 

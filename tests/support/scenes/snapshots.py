@@ -327,7 +327,7 @@ def _running() -> Scene:
         ),
     )
     events = _log(
-        (17, "fail", "verify", "latest episodes present: 212 of 1,000 missing"),
+        (17, "fail", "verify", "latest episodes: 212 of 1,000 missing"),
         (4.1, "info", "sync", "s-4121 started: 603 to fetch, 424 to remove, plan p-7f30"),
         (3, "info", "primary", "manifest 2,880 rows, 61 KiB, 1 request, 58 ms"),
         (2, "info", "sync", "batch 3 of 7: 100 rows proved, 586 KiB"),
@@ -406,7 +406,7 @@ def _locked() -> Scene:
     )
     events = _log(
         (130, "info", "peek", "copy 9.8 MiB in 14 ms, header equal before and after"),
-        (130, "fail", "verify", "latest episodes present: 3 of 1,000 missing"),
+        (130, "fail", "verify", "latest episodes: 3 of 1,000 missing"),
         (125, "info", "lock", "s-4121 skipped: locked by pid 2231 (exit 6), next try 14:40:02Z"),
         (41, "info", "watch", "cache.redb changed (size same, mtime 14:31:26Z)"),
     )
