@@ -29,6 +29,8 @@ LASTS_S = float(os.environ.get("STORAGE_SYNC_SOAK_S", "600"))
 WRITES = 60
 KILLS = 6
 EXTRA_DESCRIPTORS = 2
+ASKED = 200
+"""So often the history is asked at most; each question starts a command."""
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(LASTS_S + 900)]
 
@@ -81,10 +83,17 @@ def judged(day: Day, folder: Path) -> None:
         # of the runs that end from now on, the second one began from now on
         day.watch.until(lambda line: good(line) and line["at"] > since, after=number)
         number = len(day.watch.lines)
+    assert any(synced_since(day.tools[1], since) for _ in range(ASKED)), "the console has no good run"
     day.screen.wait("IN SYNC")
     copy = stores.quiet_copy(day.server.database, folder)
     for tool in day.tools:
         assert check(copy, tool.cache).holds(exact=True), f"{tool.cache} is called in sync and is not"
+
+
+def synced_since(tool: Tool, since: str) -> bool:
+    """Whether a good run began in a later second than `since`; the screen alone may show the run before."""
+    runs = tool.json("history", "--limit", "5").document["runs"]
+    return any(run["started_at"] > f"{since[:19]}Z" and run["result"] == "IN_SYNC" for run in runs)
 
 
 def sample(day: Day, begun: float) -> Sample:
