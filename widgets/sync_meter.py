@@ -53,7 +53,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`percent` and `amounts`: how far it is, in words."""
+    """`percent`: of the running step; `amounts`: how far it is, in words; `eta`: '' where it is not known."""
 
     way: Way
     percent: str
@@ -82,11 +82,11 @@ class SyncMeter:
         run, glyphs = self.progress, look.glyphs
         above, below = _way(run.way, run.percent, width, glyphs)
         if height <= 2:
-            return [above, _steps(run, width, glyphs, tail=f"ETA {run.eta}")]
+            return [above, _steps(run, width, glyphs, tail=_eta(run))]
         if height == 3:
-            return [above, below, _steps(run, width, glyphs, tail=f"ETA {run.eta}")]
+            return [above, below, _steps(run, width, glyphs, tail=_eta(run))]
         if height == 4:
-            return [above, below, _steps(run, width, glyphs, tail=f"ETA {run.eta}"), _kept(run, width, glyphs)]
+            return [above, below, _steps(run, width, glyphs, tail=_eta(run)), _kept(run, width, glyphs)]
         return [above, below, _steps(run, width, glyphs), _figures(run, width, glyphs), _kept(run, width, glyphs)]
 
 
@@ -146,12 +146,16 @@ def _short_step_line(steps: tuple[Step, ...], glyphs: GlyphSet) -> Line:
     return _step_line((counted, *(step for step in steps if step.role is not Role.OK)), glyphs)
 
 
+def _eta(run: Progress) -> str:
+    return f"ETA {run.eta}" if run.eta else ""
+
+
 def _figures(run: Progress, width: int, glyphs: GlyphSet) -> Line:
     spark = fmt.spark(run.rates, 12, glyphs, failed=" ")
     most = f" to {max(run.rates):,.0f}" if run.rates else ""
-    parts: list[tuple[str, str]] = [("rows/s", f"{spark}{most}"), ("ETA", run.eta)]
-    parts.extend([("bytes", run.bytes)] if run.bytes else [])
-    parts.extend(("", amount) for amount in run.amounts)
+    parts: list[tuple[str, str]] = [("rows/s", f"{spark}{most}"), *([("ETA", run.eta)] if run.eta else [])]
+    amounts = [("", amount) for amount in run.amounts]
+    parts.extend([*amounts[:1], *([("bytes", run.bytes)] if run.bytes else []), *amounts[1:]])
     pieces: list[Piece] = []
     for label, value in parts:
         part = (Piece(f" {label}  " if pieces else f" {label.ljust(LABELS)}", Tone.MUTED), Piece(value))

@@ -108,7 +108,8 @@ def state_lines(snapshot: Snapshot | None, now: float, moment: float) -> Mapping
 
 
 def _progress(run: Run | None) -> str:
-    """The running operation, in steps of ten percent."""
+    """The running operation and its step, a fetch in steps of ten percent."""
     if run is None or run.ended_at is not None:
         return "nothing"
-    return f"{run.kind}, {run.done * 10 // run.total * 10} %" if run.total else run.kind
+    share = f" {int(run.share * 10) * 10} %" if run.share is not None else ""
+    return f"{run.kind}, {run.step}{share}" if run.step else run.kind

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from console.views import checks
 from console.views.frame import Frame
 from console.views.states import behind_now, generation_now
+from console.views.top import running_words
 from storage_sync.values.answers import CheckRun, ColumnDifference, Difference
 from storage_sync.values.filters import TEXT, Fields, Row
 from storage_sync.values.found import still
@@ -217,8 +218,7 @@ def progress(frame: Frame, run: Run | None) -> str:
     """Where a running check is, for the rule of the list; empty while none runs."""
     if run is None or run.ended_at is not None:
         return ""
-    done = f" {fmt.percent(run.done, run.total)}" if run.total else ""
-    return f"{run.kind} {run.step}{done}, {fmt.took(max(0.0, frame.now - run.started_at))}"
+    return f"{running_words(run)}, {fmt.took(max(0.0, frame.now - run.started_at))}"
 
 
 def steps(frame: Frame, run: Run, *, rows: bool = True) -> Line:
@@ -226,7 +226,7 @@ def steps(frame: Frame, run: Run, *, rows: bool = True) -> Line:
     glyphs = frame.look.glyphs
     states = [state for _, state in run.steps]
     done, waiting = states.count(StepState.DONE), states.count(StepState.WAITING)
-    counted = f" {run.done:,} of {run.total:,}" if run.total and rows else ""
+    counted = f" {run.done:,} of {run.total:,}" if run.total and run.share is not None and rows else ""
     return (
         Piece(f"{glyphs.roles[Role.OK]} ", Tone.OK),
         Piece(f"{done} done  "),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from console.views.disabled import why_only_looking
 from console.views.frame import Frame
 from console.views.states import WRITING, generation_now, is_held, states_of
-from console.views.top import heartbeat
+from console.views.top import heartbeat, share_words
 from storage_sync.values.outcome import CacheState
 from storage_sync.values.snapshot import Phase, PrimaryStatus, Run, RunSummary, StepState
 from widgets import fmt
@@ -57,12 +57,12 @@ def _running(frame: Frame, run: Run) -> SyncMeter:
         right=f"cancelling{frame.label('…')}" if asked else f"running {lasting}",
         progress=Progress(
             way=_way(frame, run),
-            percent=fmt.percent(run.done, run.total) if run.total else "",
+            percent=share_words(run),
             amounts=_amounts(run),
             steps=_steps(frame, run),
             rates=run.rates,
             bytes=_bytes(run),
-            eta=fmt.tenths(run.eta_s),
+            eta=fmt.tenths(run.eta_s) if run.eta_s is not None else "",
             kept=_kept(run),
             hint=_hint(frame, run),
             hint_short=_hint_short(run),
@@ -85,7 +85,7 @@ def _way(frame: Frame, run: Run) -> Way:
     writes = run.kind in WRITING
     return Way(
         primary=Stop("primary", f"{run.total:,} rows" if run.total is not None else ""),
-        fetch=Pipe(1.0 if fetched else run.done / run.total if run.total else None, _fetch_words(frame, run, fetched)),
+        fetch=Pipe(1.0 if fetched else run.share, _fetch_words(frame, run, fetched)),
         between=Stop("staged" if writes else "compared", fmt.plural(run.done, "row") if run.done else ""),
         commit=Pipe(last.count(StepState.DONE) / len(last) if last else None, _commit_words(run, writes)),
         cache=Stop("cache", _generation_words(frame)),
@@ -137,10 +137,13 @@ def _bytes(run: Run) -> str:
 
 
 def _kept(run: Run) -> Line:
-    if run.checkpoint_rows is None:
-        return (*muted("staged   "), *plain("nothing yet"))
+    """Once all rows are staged, that; before, what a run that is stopped now leaves for the next one."""
+    if run.step in _LAST_STEPS:
+        return (*muted("staged   "), *plain(f"all {fmt.plural(run.done, 'row')}" if run.done else "nothing to fetch"))
+    if not run.checkpoint_rows:
+        return (*muted("kept     "), *plain("nothing yet"))
     total = f" of {run.total:,}" if run.total is not None else ""
-    return (*muted("staged   "), *plain(f"{run.checkpoint_rows:,}{total} rows, proved and kept"))
+    return (*muted("kept     "), *plain(f"{run.checkpoint_rows:,}{total} rows, proved"))
 
 
 def _hint(frame: Frame, run: Run) -> Line:
@@ -164,7 +167,7 @@ def run_lines(frame: Frame, width: int) -> list[Line]:
     beat: Line = (*muted(" core     "), *toned(role, core, glyphs=frame.look.glyphs))
     if meter.progress is None:
         return [plain(" It waits for its turn, or has just ended."), beat]
-    eta = f"   ETA {meter.progress.eta}" if width < WIDE else ""
+    eta = f"   ETA {meter.progress.eta}" if width < WIDE and meter.progress.eta else ""
     head = (*plain(f" {meter.title}"), *muted(f"   {meter.right}"), *plain(eta))
     return [head, *meter.lines(width, DIALOG_LINES, frame.look), beat]
 

@@ -51,10 +51,15 @@ def heartbeat(beat_age: float | None) -> tuple[Role, str]:
 
 
 def running_words(run: Run | None) -> str:
-    """The running operation for the header of every screen: `sync 66 %`."""
+    """The running operation for the header of every screen: `sync fetch 66 %`."""
     if run is None or run.ended_at is not None:
         return ""
-    return f"{run.kind} {fmt.percent(run.done, run.total)}" if run.total else f"{run.kind} {run.step}".rstrip()
+    return " ".join(part for part in (run.kind, run.step, share_words(run)) if part)
+
+
+def share_words(run: Run) -> str:
+    """`66 %` of the running step; '' where that is not counted."""
+    return fmt.percent(run.done, run.total) if run.total and run.share is not None else ""
 
 
 def verdict_text(verdict: Verdict, clean: Look, screen: str, table: tuple[Key, ...] = KEYS) -> VerdictText:

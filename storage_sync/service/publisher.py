@@ -64,6 +64,8 @@ class Board:
         self._publish(self.snapshot)
 
     def event(self, event: Event) -> None:
+        """Hand out an event, and before it the picture that it speaks of: nobody reads of an end beside a run."""
+        self.flush(now=True)
         old = self.snapshot.beat
         self.snapshot = replace(
             self.snapshot,

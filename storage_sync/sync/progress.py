@@ -14,6 +14,8 @@ Progress = Callable[[Run], None]
 SYNC_STEPS: tuple[str, ...] = tuple(Phase)
 _RATE_SAMPLES = 60
 _SAMPLE_SECONDS = 0.25
+_LEAST_SECONDS = 0.1
+"""A rate over less than this is none."""
 
 
 class Tracker:
@@ -61,7 +63,8 @@ class Tracker:
         cancellable = name not in (Phase.COMMIT, Phase.READ_BACK, Phase.WITNESS, Phase.HISTORY)
         if self.run.step != name:
             spent, since = self._spent(), self._clock()
-            self.run = replace(self.run, step=str(name), spent=spent, step_since=since)
+            # what was left of the rows says nothing of another step
+            self.run = replace(self.run, step=str(name), spent=spent, step_since=since, eta_s=None)
         self.run = replace(self.run, steps=steps, cancellable=cancellable)
         self._publish()
 
@@ -99,11 +102,9 @@ class Tracker:
         now = self._monotonic()
         if not self._samples or now - self._samples[-1][0] >= _SAMPLE_SECONDS:
             self._samples.append((now, done, received))
-        rate = byte_rate = None
-        if len(self._samples) >= 2:
-            (t0, r0, b0), (t1, r1, b1) = self._samples[0], self._samples[-1]
-            if t1 > t0:
-                rate, byte_rate = (r1 - r0) / (t1 - t0), (b1 - b0) / (t1 - t0)
+        (since, rows, octets), rate, byte_rate = self._samples[0], None, None
+        if now - since >= _LEAST_SECONDS:
+            rate, byte_rate = (done - rows) / (now - since), (received - octets) / (now - since)
         rates = tuple((r1 - r0) / (t1 - t0) for (t0, r0, _), (t1, r1, _) in pairwise(self._samples) if t1 > t0)
         left = self.run.total - done if self.run.total is not None else None
         eta = left / rate if rate and left is not None and left >= 0 else None

@@ -328,6 +328,12 @@ class Run:
     notes: tuple[str, ...] = ()
     """What it had to say before its end."""
 
+    @property
+    def share(self) -> float | None:
+        """How much of the running step is done, 0 to 1; None where that is not counted: only a fetch has rows."""
+        counted = self.ended_at is None and self.step == Phase.FETCH and self.total
+        return min(1.0, self.done / self.total) if counted and self.total else None
+
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:

@@ -232,7 +232,7 @@ DIALOGS = (
         "PlanDialog",
         "hide",
         ("hide", "stop"),
-        {"hide": Does(shows="sync 60 %"), "stop": Does(asks=(Cancel(),), after="PlanDialog")},
+        {"hide": Does(shows="sync fetch 60 %"), "stop": Does(asks=(Cancel(),), after="PlanDialog")},
         picture=replace(snapshots.scene("running").snapshot, seq=9),
     ),
     Dialog(

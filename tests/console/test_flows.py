@@ -198,7 +198,7 @@ async def test_the_run_is_watched_in_the_dialog_and_hidden_with_esc() -> None:
         await pilot.press("escape")
         await settle(app, pilot)
         assert not isinstance(app.screen, PlanDialog)
-        assert "sync 60 %" in screen_text(app).splitlines()[0]
+        assert "sync fetch 60 %" in screen_text(app).splitlines()[0]
         await pilot.press("s")
         await settle(app, pilot)
         assert "step 2 of 3: running" in screen_text(app)

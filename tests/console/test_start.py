@@ -53,7 +53,7 @@ def test_lines_say_what_stands_without_what_changes_each_second() -> None:
     snapshot = snapshots.scene("running").snapshot
     first = state_lines(snapshot, snapshots.NOW, snapshots.BEAT)
     assert "verdict: STALE" in first
-    assert "running: sync, 60 %" in first
+    assert "running: sync, fetch 60 %" in first
     assert any("latest_episodes" in text for text in first)
     later = state_lines(replace(snapshot, taken_at=snapshots.NOW + 1), snapshots.NOW + 1, snapshots.BEAT + 1)
     assert later.keys() == first.keys()

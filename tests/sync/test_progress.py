@@ -85,3 +85,32 @@ def test_bytes_a_second_are_those_of_the_last_samples() -> None:
     clock.now += 2.0
     track.rows(10, 4_500)
     assert seen[-1].byte_rate == 2_000.0
+
+
+def test_the_remaining_time_is_known_in_a_run_of_half_a_second() -> None:
+    seen: list[Run] = []
+    track, clock = tracker(seen)
+    track.step(Phase.FETCH)
+    track.expect(1_000, batch_rows=100)
+    track.rows(0, 0)
+    for done in (400, 800):
+        clock.now += 0.1
+        track.rows(done, 0, batch_rows=100)
+    assert seen[-1].eta_s is not None
+    assert round(seen[-1].eta_s, 3) == 0.05
+
+
+def test_a_share_and_a_remaining_time_are_of_the_running_step_alone() -> None:
+    seen: list[Run] = []
+    track, clock = tracker(seen)
+    track.step(Phase.FETCH)
+    track.expect(1_000)
+    track.rows(0, 0)
+    clock.now += 1.0
+    track.rows(990, 0)
+    assert seen[-1].share == 0.99
+    for phase in (Phase.GUARD, Phase.COMMIT, Phase.READ_BACK, Phase.WITNESS, Phase.HISTORY):
+        track.step(phase)
+        assert [seen[-1].share, seen[-1].eta_s] == [None, None]
+    track.end("in sync", 0, failed=False)
+    assert seen[-1].share is None

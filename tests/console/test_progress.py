@@ -1,0 +1,53 @@
+"""What is said of a run agrees with its steps: percent, remaining time, what is staged, what is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from storage_sync.values.snapshot import Phase, StepState
+from tests.console.app import console, live, screen_text
+from tests.support.scenes import snapshots
+
+
+async def shown_at(phase: Phase, kept: int | None = None) -> str:
+    """The screen while that step of the scene's run is at work, 98 % of its rows being there."""
+    scene = snapshots.scene("running")
+    run = scene.snapshot.run
+    assert run is not None
+    order = list(Phase)
+    steps = tuple(
+        (
+            str(one),
+            StepState.DONE if index < order.index(phase) else StepState.RUNNING if one is phase else StepState.WAITING,
+        )
+        for index, one in enumerate(order)
+    )
+    run = replace(run, step=str(phase), steps=steps, done=597, total=603, eta_s=None, checkpoint_rows=kept)
+    app, _ = console(replace(scene, snapshot=replace(scene.snapshot, run=run)))
+    async with live(app, size=(120, 40)):
+        return screen_text(app)
+
+
+async def test_the_percent_is_of_the_step_beside_it() -> None:
+    assert "sync fetch 99 %" in await shown_at(Phase.FETCH)
+
+
+@pytest.mark.parametrize("phase", [Phase.GUARD, Phase.COMMIT, Phase.READ_BACK, Phase.WITNESS])
+async def test_after_the_rows_no_percent_is_said(phase: Phase) -> None:
+    shown = await shown_at(phase, kept=0)
+    assert f"sync {phase}" in shown.splitlines()[0]
+    assert "99 %" not in shown
+    assert "staged   all 597 rows" in shown
+    assert "staged   0" not in shown
+
+
+async def test_a_time_that_is_not_known_is_not_said() -> None:
+    assert "ETA" not in await shown_at(Phase.FETCH)
+
+
+async def test_staged_and_kept_rows_have_two_names() -> None:
+    shown = await shown_at(Phase.FETCH, kept=300)
+    assert "kept     300 of 603 rows, proved" in shown
+    assert "staged   300" not in shown
