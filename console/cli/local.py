@@ -131,7 +131,7 @@ def history_show(invocation: Invocation, run_id: str) -> Answer:
         folder = book.path.parent
     if run is None:
         raise UsageError(f"no run {run_id} is remembered", hint="storage-sync history lists the runs")
-    found = changed_rows(folder, run_id)
+    found = changed_rows(folder, str(invocation.loaded().settings.cache), run_id)
     touched = run.new or run.changed or run.gone
     said = found.said if touched or found.rows else "this run changed no row"
     extra = {
@@ -140,7 +140,8 @@ def history_show(invocation: Invocation, run_id: str) -> Answer:
         "rows_total": found.total,
         "rows_cut": found.cut,
         "rows_note": said or None,
-        "undoable": found.undoable,
+        "undoable": not found.undo_off,
+        "undo_note": found.undo_off or None,
     }
     lines = [
         (row.table, row.key, row.kind, column, before, after)
@@ -152,7 +153,9 @@ def history_show(invocation: Invocation, run_id: str) -> Answer:
     texts = [told_table(invocation, head, cells) if cells else "", said]
     if found.cut:
         texts.append(f"Of {found.cut:,} rows what the run left in them is not kept: 8 MiB of it are, a run.")
-    following = f"storage-sync undo {run_id}" if found.undoable else None
+    if found.undo_off:
+        texts.append(f"It cannot be undone: {found.undo_off}.")
+    following = f"storage-sync undo {run_id}" if not found.undo_off else None
     outcome = told("history", extra, warnings=tuple(warnings), next_action=following)
     return Answer(outcome, "\n\n".join(part for part in texts if part))
 

@@ -45,7 +45,7 @@ class RunRowsDialog(Dialog[str]):
         self.fields = VirtualTable(look, id="run-fields", cursor=False, empty="no field of it is kept")
 
     def compose(self) -> ComposeResult:
-        undo = "U undo   " if self._found.undoable else ""
+        undo = "U undo   " if not self._found.undo_off else ""
         self.frame.border_title = Text(f"{self._title}: {words.heading(self._found)}")
         self.frame.border_subtitle = f"{undo}tab rows, fields   y copy key   esc close"
         for head in (self.head, self.fields_head):
@@ -87,7 +87,10 @@ class RunRowsDialog(Dialog[str]):
             self.fields.show(1, lambda _index, _width: muted(f" {words.field_note(chosen, look)}"), chosen)
 
     def action_undo(self) -> None:
-        if self._found.undoable:
+        """Plan to undo the run; where that cannot be done, say why."""
+        if self._found.undo_off:
+            self.notify(words.cannot_be_undone(self._found.undo_off, self.look), markup=False)
+        else:
             self.dismiss(self._found.run_id)
 
     def action_copy(self) -> None:

@@ -30,7 +30,7 @@ LESSONS = (
         "damage",
         "damage the cache",
         "two pages of its file become zeros",
-        "The cache file is being damaged. The next sync finds it, or V; then r plans a repair; U on 4 undoes that.",
+        "The cache file is being damaged. The next sync finds it, or V; r plans a repair; the damaged file is kept.",
     ),
     Lesson(
         "hold",

@@ -17,6 +17,7 @@ from console.keys.bindings import bindings
 from console.keys.table import HISTORY
 from console.link.requests import Desk
 from console.screens.rows import RowList, RowsScreen
+from console.views import run_rows
 from console.views import runs as words
 from console.views.columns import Column
 from console.views.frame import Frame
@@ -229,6 +230,8 @@ class HistoryScreen(RowsScreen):
         past = self._list.at(self.table.cursor)
         if past is None:
             self.tell("nothing is chosen")
+        elif self._found is not None and self._found.id == past.summary.id and self._found.undo_off:
+            self.tell(run_rows.cannot_be_undone(self._found.undo_off, self.look))
         else:
             self._undo(past.summary.id)
 

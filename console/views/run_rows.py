@@ -49,6 +49,11 @@ def heading(found: ChangedRows) -> str:
     return f"{told}{cut}{f'; {found.said}' if found.said else ''}"
 
 
+def cannot_be_undone(why: str, look: Look) -> str:
+    """The answer to `U` where it does nothing."""
+    return _clean(f"this run cannot be undone: {why}", look)
+
+
 def _clean(text: str, look: Look) -> str:
     return visible.clean(text, ascii_only=look.glyphs.is_ascii)
 

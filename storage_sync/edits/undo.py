@@ -17,7 +17,6 @@ from pathlib import Path
 from storage_sync import _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, decode_checkpoint, encode_checkpoint
 from storage_sync.cache.identity import real_path
-from storage_sync.cache.kept import kept_files
 from storage_sync.cache.probe import probe_file
 from storage_sync.cache.space import require_space
 from storage_sync.edits.change import (
@@ -39,7 +38,8 @@ from storage_sync.files.writing import copy_file, require_keepable
 from storage_sync.reports.sentences import rows as counted
 from storage_sync.state.quarantine import FILE_NAME as ASIDE_NAME
 from storage_sync.state.quarantine import AsideValue, SetAside
-from storage_sync.state.undo_log import FILE_NAME, Step, UndoLog, UndoRun
+from storage_sync.state.undo_log import Step, UndoLog, UndoRun
+from storage_sync.state.undoable import standing, why_not
 from storage_sync.state.witness import next_generation
 from storage_sync.sync.apply import put_in_place, settle, undo_build
 from storage_sync.sync.context import PAGE, Context
@@ -75,22 +75,19 @@ async def run_undo(context: Context, run_id: str | None) -> Outcome:
 
 
 def _find(context: Context, run_id: str | None, live: int) -> UndoRun:
-    runs = _runs(context, live)
-    found = next((run for run in runs if run_id in (None, run.id)), None)
-    if found is not None:
-        return found
-    if run_id is None:
+    """UsageError for a run of which nothing can be taken back, GuardStopped for one whose old file cannot be used."""
+    folder, cache = context.session.state.folder, context.session.cache_path
+    runs = standing(folder, cache, live)
+    found = next((one for one in runs if run_id in (None, one.run.id)), None)
+    if found is not None and not found.why_not:
+        return found.run
+    if found is None and run_id is None:
         raise UsageError("there is no run to undo", hint="storage-sync history lists the runs")
-    known = ", ".join(run.id for run in runs) or "none"
-    raise UsageError(f"run {run_id} cannot be undone; these can: {known}", hint="storage-sync quarantine list")
-
-
-def _runs(context: Context, live: int) -> list[UndoRun]:
-    folder = context.session.state.folder
-    if not (folder / FILE_NAME).exists():
-        return []
-    with UndoLog.open(folder, create=False) as log:
-        return log.runs(live)
+    others = ", ".join(one.run.id for one in runs if not one.why_not)
+    hint = f"these can be undone: {others}" if others else "no other run can be undone"
+    if found is not None:
+        raise GuardStopped(f"run {found.run.id} cannot be undone: {found.why_not}; nothing was changed", hint=hint)
+    raise UsageError(f"run {run_id} cannot be undone: {why_not(folder, cache, run_id or '', live)}", hint=hint)
 
 
 def _forget(context: Context, run_id: str) -> None:
@@ -176,7 +173,6 @@ def _pages(steps: list[Step]) -> Iterator[list[Step]]:
 
 async def _file_undone(context: Context, run: UndoRun, kept: str) -> Outcome:
     """The file that `run` replaced becomes the cache again, with a new generation; the one of now is kept."""
-    await context.session.on_cache_thread(_require_kept, context.session.cache_path, kept)
     with leased(context):
         return await in_rounds(context, lambda: _restore_file(context, run, kept))
 
@@ -245,15 +241,6 @@ def _checkpoint_of(built: str, kept: str) -> Checkpoint:
 
 def _unusable(kept: str, why: str) -> GuardStopped:
     return GuardStopped(f"{kept} cannot be restored: {why}; nothing was changed", hint="storage-sync status --check")
-
-
-def _require_kept(cache: str, kept: str) -> None:
-    """GuardStopped for a file that is gone, or that was kept because it was damaged."""
-    found = next((file for file in kept_files(cache) if file.path == kept), None)
-    if found is None:
-        raise _unusable(kept, "it is not there any more")
-    if found.why == "corrupt":
-        raise _unusable(kept, "it was damaged when it was replaced")
 
 
 def _stamp(built: str, checkpoint: Checkpoint) -> None:

@@ -1,4 +1,4 @@
-"""Questions about earlier runs (docs/console.md#screens). They read the history file and nothing else."""
+"""Questions about earlier runs (docs/console.md#screens). They read what is remembered of them, never a store."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from storage_sync.state.history import KEEP_RUNS, History, speaks
+from storage_sync.state.undoable import why_not
 from storage_sync.values.answers import CheckRun, PastRun, RunDetail, Runs
-from storage_sync.values.errors import UsageError
+from storage_sync.values.errors import LocalIO, UsageError
 from storage_sync.values.snapshot import RunSummary
 
 if TYPE_CHECKING:
@@ -35,7 +36,14 @@ async def run_detail(question: ShowRun, asked: Asked) -> RunDetail:
 
     def look(history: History) -> RunDetail | None:
         document = history.document(run_id)
-        return RunDetail(run_id, history.steps(run_id), document) if document is not None else None
+        if document is None:
+            return None
+        try:
+            off = why_not(asked.state.folder, str(asked.settings.cache), run_id)
+        except LocalIO as error:
+            # the run itself is remembered elsewhere
+            off = error.message
+        return RunDetail(run_id, history.steps(run_id), document, off)
 
     found = await _read(asked, look)
     if found is None:

@@ -5,7 +5,7 @@ See docs/console.md#screens.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -24,8 +24,7 @@ from storage_sync.service.exports import export_rows
 from storage_sync.state.directory import StateDir
 from storage_sync.state.quarantine import DAY_S, SetAside
 from storage_sync.state.quarantine import FILE_NAME as ASIDE_NAME
-from storage_sync.state.undo_log import FILE_NAME as UNDO_NAME
-from storage_sync.state.undo_log import UndoLog, UndoRun
+from storage_sync.state.undoable import undoable
 from storage_sync.state.witness import read_witness
 from storage_sync.values.answers import Exported, QuarantineEntry, QuarantineKind, QuarantinePage
 from storage_sync.values.errors import StorageSyncError
@@ -37,6 +36,7 @@ from storage_sync.values.visible import LONGEST
 if TYPE_CHECKING:
     from storage_sync.service.question import Asked
     from storage_sync.state.quarantine import AsideRow
+    from storage_sync.state.undo_log import UndoRun
 
 LIMIT = 20_000
 """At most so many rows of each kind are listed."""
@@ -78,7 +78,7 @@ def _page(
     aside = [_of_row(row, settings.quarantine_days) for row in aside_rows(state)]
     # a run that has just ended is in the file before the picture tells of it
     live = next((known for known in (stamped, generation) if known is not None), _ANY_GENERATION)
-    runs = [_of_run(run) for run in undoable(state, live)]
+    runs = [_of_run(run) for run in undoable(state.folder, cache, live)]
     files = [
         QuarantineEntry(QuarantineKind.FILE, file.path, bytes=file.bytes, reason=file.why) for file in kept_files(cache)
     ]
@@ -225,14 +225,6 @@ def _of_row(row: AsideRow, days: float) -> QuarantineEntry:
         digest=row.digest,
         expires_at=row.at + days * DAY_S,
     )
-
-
-def undoable(state: StateDir, live: int) -> Sequence[UndoRun]:
-    """Runs that can be taken back of a cache of generation `live`, newest first. LocalIO."""
-    if not (state.folder / UNDO_NAME).exists():
-        return ()
-    with UndoLog.open(state.folder, create=False) as log:
-        return log.runs(live)
 
 
 def _of_run(run: UndoRun) -> QuarantineEntry:

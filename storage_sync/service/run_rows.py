@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from storage_sync.service.differences import sides
 from storage_sync.state.undo_log import FILE_NAME, Rejected, Step, UndoLog
+from storage_sync.state.undoable import why_not
 from storage_sync.values.answers import ChangedRow, ChangedRows
 
 if TYPE_CHECKING:
@@ -23,23 +24,24 @@ TOO_MANY: Final = "this run changed more bytes than are kept"
 
 async def run_rows(question: ListChangedRows, asked: Asked) -> ChangedRows:
     """`run_id`: which run; `first`, `limit`: the page. LocalIO when the log cannot be read."""
-    return await asked.aside(lambda: changed_rows(asked.state.folder, question.run_id, question.first, question.limit))
+    folder, cache = asked.state.folder, str(asked.settings.cache)
+    return await asked.aside(lambda: changed_rows(folder, cache, question.run_id, question.first, question.limit))
 
 
-def changed_rows(folder: Path, run_id: str, first: int = 0, limit: int = sys.maxsize) -> ChangedRows:
+def changed_rows(folder: Path, cache: str, run_id: str, first: int = 0, limit: int = sys.maxsize) -> ChangedRows:
     """The rows from `first` on, at most `limit`, by table and key, rejected ones last. Blocking; LocalIO.
 
-    `folder`: of the state.
+    `folder`: of the state; `cache`: path of the cache, beside which old files are kept.
     """
+    off = why_not(folder, cache, run_id)
     if not (folder / FILE_NAME).exists():
-        return ChangedRows(run_id, said=NOT_KEPT)
+        return ChangedRows(run_id, said=NOT_KEPT, undo_off=off)
     with UndoLog.open(folder, create=False) as log:
         # what is listed may be shown whether or not its commit came: the history says how the run ended
         run = log.run(run_id, sys.maxsize)
         if run is None:
-            return ChangedRows(run_id, said=NOT_KEPT)
+            return ChangedRows(run_id, said=NOT_KEPT, undo_off=off)
         steps, rejected = log.steps(run_id), log.rejected(run_id)
-        undoable = any(other.id == run_id for other in log.runs(sys.maxsize))
     said = WHOLE_FILE if run.file is not None else "" if run.whole else TOO_MANY
     listed: list[Step | Rejected] = [*steps, *rejected]
     page = listed[first : first + limit]
@@ -49,7 +51,7 @@ def changed_rows(folder: Path, run_id: str, first: int = 0, limit: int = sys.max
         len(listed),
         sum(step.cut for step in steps),
         said,
-        undoable,
+        off,
     )
 
 

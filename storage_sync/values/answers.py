@@ -35,11 +35,15 @@ class Runs:
 
 @dataclass(frozen=True, slots=True)
 class RunDetail:
-    """One run as the history keeps it; `document` is what it printed (docs/cli.md), empty when none is kept."""
+    """One run as the history keeps it; `document` is what it printed (docs/cli.md), empty when none is kept.
+
+    `undo_off`: why it cannot be taken back, '' when it can.
+    """
 
     id: str
     steps: tuple[tuple[str, float], ...] = ()
     document: Mapping[str, object] = field(default_factory=dict)
+    undo_off: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class ChangedRow:
 class ChangedRows:
     """What one run changed, a page of it. `total`: rows of all pages; `cut`: those of which one side is not kept.
 
-    `said`: why rows are not listed, '' when they are. `undoable`: whether the run can be taken back.
+    `said`: why rows are not listed, '' when they are. `undo_off`: why the run cannot be taken back, '' when it can.
     """
 
     run_id: str
@@ -71,7 +75,7 @@ class ChangedRows:
     total: int = 0
     cut: int = 0
     said: str = ""
-    undoable: bool = False
+    undo_off: str = ""
 
 
 @dataclass(frozen=True, slots=True)

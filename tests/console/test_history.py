@@ -255,15 +255,23 @@ async def test_a_run_opens_into_its_rows_and_these_into_their_fields_before_and_
 
 async def test_a_run_without_rows_says_why_there_are_none() -> None:
     app, bridge = console("in_sync")
-    async with live(app, size=(120, 40)) as pilot:
+    async with live(app, size=(120, 40), notifications=True) as pilot:
         await opened(app, bridge, pilot)
         await pilot.press("enter")
         await settle(app, pilot)
-        bridge.post(Answer(bridge.asked[-1].id, ChangedRows("s-4120", said="nothing of it is kept")))
+        bridge.post(
+            Answer(
+                bridge.asked[-1].id,
+                ChangedRows("s-4120", said="nothing of it is kept", undo_off="its old file is gone"),
+            )
+        )
         await settle(app, pilot)
         assert "nothing of it is kept" in screen_text(app)
+        assert "U undo   tab rows" not in screen_text(app)
         await pilot.press("U", "y")
         assert isinstance(app.screen, RunRowsDialog)
+        await settle(app, pilot)
+        assert "this run cannot be undone: its old file is gone" in " ".join(screen_text(app).split())
 
 
 async def test_ctrl_o_leaves_for_a_recording_that_is_there(tmp_path: Path) -> None:

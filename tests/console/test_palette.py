@@ -210,4 +210,4 @@ async def test_the_demo_is_marked_and_its_troubles_are_in_the_palette() -> None:
         await pilot.press("enter", "enter")
         await settle(app, pilot)
         assert caused == ["damage"]
-        assert "U on 4 undoes that" in screen_text(app)
+        assert "the damaged file is kept" in screen_text(app)

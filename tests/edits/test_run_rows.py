@@ -7,6 +7,7 @@ from typing import Any
 from storage_sync import _native
 from storage_sync.service.run_rows import changed_rows
 from storage_sync.state.undo_log import Rejected, Step, UndoLog
+from storage_sync.state.undoable import BACK
 from tests.edits.conftest import Stores
 from tests.support.command import applied
 
@@ -51,7 +52,7 @@ def test_what_was_taken_back_can_still_be_looked_at_and_not_taken_back_again(sto
     assert stores.json("undo", run, "--yes")[0] == 0
     document = rows_of(stores, run)
     assert [row["change"] for row in document["rows"]] == ["changed"]
-    assert not document["undoable"]
+    assert (document["undoable"], document["undo_note"]) == (False, BACK)
     assert stores.json("undo", run, "--yes")[0] == 2
 
 
@@ -70,7 +71,7 @@ def test_what_is_too_much_to_keep_is_said_and_undo_still_has_what_it_needs(store
             "s-big", "sync", 2, 0.0, steps, live=1, rejected=[Rejected("patterns", "p", "no")], keep_after=12
         )
         assert [step.before for step in log.steps("s-big")] == [b"old"] * 3
-    found = changed_rows(folder, "s-big")
+    found = changed_rows(folder, str(stores.cache), "s-big")
     assert [(row.key, row.kind, row.cut) for row in found.rows] == [
         ("a", "changed", False),
         ("b", "changed", False),
@@ -78,4 +79,4 @@ def test_what_is_too_much_to_keep_is_said_and_undo_still_has_what_it_needs(store
         ("p", "rejected", False),
     ]
     assert (found.total, found.cut) == (4, 1)
-    assert [row.key for row in changed_rows(folder, "s-big", 1, 2).rows] == ["b", "c"]
+    assert [row.key for row in changed_rows(folder, str(stores.cache), "s-big", 1, 2).rows] == ["b", "c"]

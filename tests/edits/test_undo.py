@@ -5,9 +5,13 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
+
+import pytest
 
 from storage_sync import _native
 from storage_sync.state.undo_log import KEEP_RUNS, Step, UndoLog
+from storage_sync.state.undoable import BACK, DAMAGED, GONE, NOTHING_KEPT, undoable
 from tests.edits.conftest import NEW, Stores
 from tests.support.command import applied, fingerprint
 
@@ -118,6 +122,47 @@ def test_undo_of_a_damaged_kept_file_changes_nothing(stores: Stores) -> None:
     assert fingerprint(stores.cache) == before
     kept.unlink()
     assert stores.json("undo", "--plan")[0] == 9
+
+
+@pytest.mark.parametrize("kept", ["corrupt", "gone", "sound"])
+def test_whether_a_run_can_be_undone_is_one_answer_everywhere(stores: Stores, kept: str) -> None:
+    """What lists the runs, what shows one, and what does it."""
+    stores.sql("UPDATE episodes SET task_description = 'one' WHERE rowid = 3")
+    before = stores.sync()["run_id"]
+    if kept == "corrupt":
+        stores.cache.write_bytes(bytes(4096))
+    code, document = stores.json("repair" if kept == "corrupt" else "rebuild", "--yes")
+    assert code in (0, 7), document
+    run, file = document["run_id"], Path(document["kept"])
+    if kept == "gone":
+        file.unlink()
+    (log,) = stores.cache.parent.glob("**/undo.db")
+    listed = [one.id for one in undoable(log.parent, str(stores.cache), stores.generation)]
+    shown = stores.json("history", "show", run)[1]
+    now = fingerprint(stores.cache)
+    said = {"corrupt": DAMAGED, "gone": GONE, "sound": None}[kept]
+    assert (run in listed, shown["undoable"], shown["undo_note"]) == (said is None, said is None, said)
+    assert (shown["next_action"] or "").startswith("storage-sync undo") == (said is None)
+    code, document = stores.json("undo", run, "--plan")
+    if said is None:
+        assert code == 0
+        return
+    for words in (("undo", run, "--plan"), ("undo", run, "--yes"), ("undo", "--yes")):
+        code, document = stores.json(*words)
+        assert (code, document["error"]["code"]) == (9, "guard")
+        assert document["error"]["message"] == f"run {run} cannot be undone: {said}; nothing was changed"
+        assert before in document["error"]["hint"]
+    assert fingerprint(stores.cache) == now
+
+
+def test_why_a_run_cannot_be_undone_is_said(stores: Stores) -> None:
+    stores.change_primary()
+    run = stores.sync()["run_id"]
+    code, document = stores.json("undo", "s-nobody", "--yes")
+    assert (code, document["error"]["message"]) == (2, f"run s-nobody cannot be undone: {NOTHING_KEPT}")
+    assert document["error"]["hint"] == f"these can be undone: {run}"
+    assert stores.json("undo", run, "--yes")[0] == 0
+    assert stores.json("undo", run, "--yes")[1]["error"]["message"] == f"run {run} cannot be undone: {BACK}"
 
 
 def test_the_log_is_bounded(stores: Stores) -> None:

@@ -101,7 +101,7 @@ def run_rows(run_id: str) -> ChangedRows:
         ChangedRow("heuristics", third, "removed", old),
         ChangedRow("patterns", "88c0", "rejected", reason="data: not JSON"),
     )
-    return ChangedRows(run_id, rows, len(rows), undoable=True)
+    return ChangedRows(run_id, rows, len(rows))
 
 
 def run_detail(run_id: str) -> RunDetail:

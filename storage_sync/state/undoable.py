@@ -1,0 +1,62 @@
+"""Which runs can be taken back, and why one cannot: one answer for what lists, offers and does it (docs/cli.md#undo).
+
+Blocking; LocalIO when the log cannot be read.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from storage_sync.cache.kept import kept_files
+from storage_sync.state.undo_log import FILE_NAME, UndoLog, UndoRun
+
+DAMAGED: Final = "the file that it replaced was damaged; it is kept only to be looked at"
+GONE: Final = "the file that it replaced is not there any more"
+BACK: Final = "it was taken back already"
+NOT_COMMITTED: Final = "its changes are not in the cache"
+NOTHING_KEPT: Final = "nothing is kept of it: it changed no row, or newer runs took its room"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A run that was not taken back. `why_not`: why that cannot be done; '' where it can."""
+
+    run: UndoRun
+    why_not: str
+
+
+def standing(folder: Path, cache: str, live: int) -> list[Standing]:
+    """The runs of a cache of generation `live`, newest first; `folder`: of the state."""
+    if not (folder / FILE_NAME).exists():
+        return []
+    with UndoLog.open(folder, create=False) as log:
+        runs = log.runs(live)
+    kept = {file.path: file.why for file in kept_files(cache)} if any(run.file for run in runs) else {}
+    return [Standing(run, _of_file(kept.get(run.file)) if run.file is not None else "") for run in runs]
+
+
+def undoable(folder: Path, cache: str, live: int) -> list[UndoRun]:
+    """Those that can be taken back, newest first."""
+    return [one.run for one in standing(folder, cache, live) if not one.why_not]
+
+
+def why_not(folder: Path, cache: str, run_id: str, live: int = sys.maxsize) -> str:
+    """Why the run of this id cannot be taken back; '' when it can. Without `live` every run is taken as committed."""
+    found = next((one.why_not for one in standing(folder, cache, live) if one.run.id == run_id), None)
+    if found is not None:
+        return found
+    if not (folder / FILE_NAME).exists():
+        return NOTHING_KEPT
+    with UndoLog.open(folder, create=False) as log:
+        run = log.run(run_id, sys.maxsize)
+    if run is None:
+        return NOTHING_KEPT
+    return NOT_COMMITTED if run.generation > live else BACK
+
+
+def _of_file(why: str | None) -> str:
+    """`why`: the file was kept; None when it is gone."""
+    return GONE if why is None else DAMAGED if why == "corrupt" else ""
