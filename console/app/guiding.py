@@ -46,6 +46,8 @@ class Guiding:
             else:
                 screen.mount(line)
         line.display = not self._guide.hidden
+        if isinstance(screen, Dialog):
+            screen.guided = line.display
         line.value = GuideText(self._guide.progress, self._guide.says(place_of(screen)), f"{self._key} hides")
 
 

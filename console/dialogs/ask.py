@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Static
 
-from console.dialogs.dialog import Dialog
+from console.dialogs.dialog import CHOOSE, Dialog
 from widgets.glyphs import Look
 from widgets.line import Line, to_content
 
@@ -44,6 +44,7 @@ class AskDialog(Dialog[str]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog small") as frame:
             frame.border_title = self.look.glyphs.plain(self._title)
+            frame.border_subtitle = self.look.glyphs.plain(CHOOSE)
             yield Static(to_content(self._lines, self.look), classes="dialog-text")
             with Horizontal(classes="buttons"):
                 for choice in self._choices:

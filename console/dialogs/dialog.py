@@ -6,9 +6,14 @@ from typing import ClassVar
 
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
+from textual.reactive import reactive
 from textual.screen import ModalScreen, ScreenResultType
 
 CLOSES = "esc closes this; then q quits"
+CHOOSE = "←→ choose   enter press   esc close"
+"""The keys of a row of buttons."""
+GUIDE_ROWS = 2
+"""Below a dialog: the demo's guide, and a blank."""
 
 
 class Dialog(ModalScreen[ScreenResultType]):
@@ -18,6 +23,14 @@ class Dialog(ModalScreen[ScreenResultType]):
         Binding("f3", "app.guide", "Guide", show=False, id="guide"),
         Binding("q,ctrl+q", "say_what_closes", "Quit", show=False, id="quit"),
     ]
+
+    guided: reactive[bool] = reactive(False, repaint=False)
+    """Whether the demo's guide is below the dialog."""
+
+    @property
+    def room(self) -> int:
+        """Rows that the dialog may take."""
+        return self.size.height - (GUIDE_ROWS if self.guided else 0)
 
     def action_say_what_closes(self) -> None:
         """`q` quits the console and closes nothing else: that is `esc`, on every dialog."""

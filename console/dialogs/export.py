@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Static
 
-from console.dialogs.dialog import Dialog
+from console.dialogs.dialog import CHOOSE, Dialog
 from storage_sync.values.events import Progressed
 from widgets import fmt
 from widgets.glyphs import Look
@@ -35,6 +35,7 @@ class ExportDialog(Dialog[bool]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog small") as frame:
             frame.border_title = "Export"
+            frame.border_subtitle = self.look.glyphs.plain(CHOOSE)
             yield self._text
             with Horizontal(classes="buttons"):
                 yield Button("Hide", id="hide", compact=True)

@@ -36,6 +36,7 @@ class NoteDialog(Dialog[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog small") as frame:
             frame.border_title = self.look.glyphs.plain(self._title)
+            frame.border_subtitle = "tab choose   enter press   esc close"
             yield Static(to_content(self._lines, self.look), classes="dialog-text")
             yield Entry(self._value, placeholder=self._label, compact=True, id="note", max_length=1000)
             with Horizontal(classes="buttons"):

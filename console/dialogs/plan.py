@@ -61,9 +61,9 @@ class Step(Enum):
 
 _HINTS = {
     Step.WAITING: "esc close",
-    Step.PLAN: "enter choose   ctrl+s save plan   esc close",
+    Step.PLAN: "←→ choose   enter press   ctrl+s save   esc close",
     Step.RUN: "x cancel   esc hide   L log   ? help",
-    Step.RESULT: "enter choose   U undo   L log   esc close",
+    Step.RESULT: "←→ choose   enter press   U undo   L log   esc close",
     Step.REFUSED: "L log   esc close",
 }
 
@@ -132,7 +132,8 @@ class PlanDialog(Dialog[str]):
 
     def on_mount(self) -> None:
         self.options.display = False
-        self.watch(self.scroller, "show_vertical_scrollbar", self._hint)
+        for name in ("show_vertical_scrollbar", "scroll_y"):
+            self.watch(self.scroller, name, self._hint)
         self.show_waiting()
 
     # --------------------------------------------------------------------------------------------- steps
@@ -223,12 +224,18 @@ class PlanDialog(Dialog[str]):
     def _leave_room(self) -> None:
         """The text takes what the rows below it leave: options, what is to be typed, buttons."""
         below = self.options.display + PHRASE_ROWS * self.label.display + 1 + self.row.styles.padding.height
-        self.scroller.styles.max_height = max(1, self.size.height - BORDER - below)
+        self.scroller.styles.max_height = max(1, self.room - BORDER - below)
+
+    def watch_guided(self) -> None:
+        if self.is_mounted:
+            self._leave_room()
 
     def _hint(self) -> None:
-        more = "PgDn more   " if self.scroller.show_vertical_scrollbar else ""
+        scroller = self.scroller
+        below = scroller.scroll_y < scroller.max_scroll_y
+        more = f"{'PgDn' if below else 'PgUp'} more   " if scroller.show_vertical_scrollbar else ""
         keys = _HINTS[self._step] if self.buttons["undo"].display else _HINTS[self._step].replace("U undo   ", "")
-        self.frame.border_subtitle = f"{more}{keys}"
+        self.frame.border_subtitle = self.look.glyphs.plain(f"{more}{keys}")
 
     def _lines(self, width: int) -> list[Line]:
         if self._step is Step.PLAN and self._plan is not None:

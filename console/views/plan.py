@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from console.views.disabled import why_only_looking
 from console.views.hints import in_keys
 from storage_sync.values import visible
@@ -93,10 +95,12 @@ def _facts(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
     takes = f"about {fmt.took(plan.takes_s)}" if plan.takes_s else "not known yet" if has_work(plan) else "no time"
     generation, root = plan.base
     short_root = clean(root[:8]) or "none"
+    room = width - LABELS - 1
+    valid = f"for g-{generation}, root {short_root}; void when the cache changes or more rows would go"
     lost = [
         _fact("" if place else "note", (Piece(text, Tone.ATTENTION),))
         for text_of_loss in plan.lost
-        for place, text in enumerate(_wrapped(clean(text_of_loss), width - LABELS - 1))
+        for place, text in enumerate(wrapped(clean(text_of_loss), room))
     ]
     blocked = blocked_by(plan, access)
     return [
@@ -106,18 +110,13 @@ def _facts(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
         *(_fact("" if place else "guard", text) for place, text in enumerate(_guard(plan, width, look))),
         *(_fact("" if place else "tables", plain(text)) for place, text in enumerate(_tables(plan, width))),
         _fact("takes", plain(takes)),
-        _fact(
-            "valid", plain(f"for g-{generation}, root {short_root}; void when the cache changes or more rows would go")
-        ),
+        *(_fact("" if place else "valid", plain(text)) for place, text in enumerate(wrapped(valid, room))),
     ]
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    """At most two lines; what is longer is cut by the dialog."""
-    if len(text) <= width:
-        return [text]
-    cut = text.rfind(" ", 0, width)
-    return [text[:cut], text[cut + 1 :]] if cut > 0 else [text]
+def wrapped(text: str, width: int) -> list[str]:
+    """The whole text in lines of `width` cells; only a word that is longer is cut by the dialog."""
+    return textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _fact(label: str, value: Line) -> Line:
@@ -154,5 +153,5 @@ def _guard(plan: Plan, width: int, look: Look) -> list[Line]:
         passes = "by consent" if plan.consent else "passes"
         return [(Piece(f"{mark[Role.OK]} ", Tone.OK), Piece(f"{_lost(plan)}; {passes}"))]
     said = plan.refusal.message if plan.consent else f"{plan.refusal.message}; {in_keys(plan.refusal.hint)}"
-    first, *more = _wrapped(visible.clean(said, ascii_only=look.glyphs.is_ascii), width - LABELS - 3)
+    first, *more = wrapped(visible.clean(said, ascii_only=look.glyphs.is_ascii), width - LABELS - 3)
     return [(Piece(f"{mark[Role.FAILED]} ", Tone.FAILED), Piece(first)), *(plain(f"  {text}") for text in more)]

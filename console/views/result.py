@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 
 from console.views.hints import in_keys
+from console.views.plan import wrapped
 from storage_sync.reports import sentences
 from storage_sync.values import visible
 from storage_sync.values.events import Refused
@@ -29,21 +30,34 @@ def can_be_undone(outcome: Outcome) -> bool:
 
 def lines(outcome: Outcome, width: int, look: Look) -> list[Line]:
     """The body of the dialog at `width` cells."""
-    facts = [*_head(outcome, look), (), *_facts(outcome, look), *_warnings(outcome, look), *_next(outcome, look)]
+    facts = [*_head(outcome, width, look), (), *_facts(outcome, look), *_warnings(outcome, look)]
+    facts.extend(_next(outcome, width, look))
     return [fit(line, width, look.glyphs) for line in facts]
 
 
 def refusal_lines(refused: Refused, width: int, look: Look) -> list[Line]:
     """The core would not do it, or could not."""
-    said = [toned(Role.FAILED, _clean(refused.reason, look), glyphs=look.glyphs)]
+    said = _failure(refused.reason, width, look)
     if refused.hint:
-        said.append(_fact("next", plain(_clean(refused.hint, look))))
+        said.extend(_wrapped_fact("next", refused.hint, width, look))
     return [fit(line, width, look.glyphs) for line in said]
 
 
-def _head(outcome: Outcome, look: Look) -> list[Line]:
+def _failure(text: str, width: int, look: Look) -> list[Line]:
+    """The whole of what went wrong: the end of it often says why."""
+    mark = look.glyphs.role_width + 1
+    first, *more = wrapped(_clean(text, look), width - mark)
+    return [toned(Role.FAILED, first, glyphs=look.glyphs), *(plain(f"{' ' * mark}{line}") for line in more)]
+
+
+def _wrapped_fact(label: str, text: str, width: int, look: Look) -> list[Line]:
+    lines = wrapped(_clean(text, look), width - LABELS - 1)
+    return [_fact("" if place else label, plain(line)) for place, line in enumerate(lines)]
+
+
+def _head(outcome: Outcome, width: int, look: Look) -> list[Line]:
     if outcome.error is not None:
-        return [toned(Role.FAILED, _clean(outcome.error.message, look), glyphs=look.glyphs)]
+        return _failure(outcome.error.message, width, look)
     told = sentences.headline(outcome)
     proof = outcome.proof
     if proof is not None:
@@ -123,10 +137,10 @@ def _warnings(outcome: Outcome, look: Look) -> list[Line]:
     return [*said, _fact("", muted(f"and {more} more, L shows them"))] if more else said
 
 
-def _next(outcome: Outcome, look: Look) -> list[Line]:
+def _next(outcome: Outcome, width: int, look: Look) -> list[Line]:
     if outcome.error is None or not outcome.error.hint:
         return []
-    return [_fact("next", plain(_clean(in_keys(outcome.error.hint), look)))]
+    return _wrapped_fact("next", in_keys(outcome.error.hint), width, look)
 
 
 def _fact(label: str, value: Line) -> Line:
