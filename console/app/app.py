@@ -39,7 +39,8 @@ from console.screens.orphans import OrphansScreen
 from console.screens.overview import OverviewScreen
 from console.screens.settings import ConfigScreen
 from console.screens.validation import ValidationScreen
-from console.views.disabled import off, why_only_looking
+from console.views.access import why_only_looking
+from console.views.disabled import off
 from console.views.frame import Frame
 from console.views.hints import reason_and_hint
 from console.views.log_buffer import Journal

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from console.views.access import LOCKED, why_only_looking
 from console.views.verdict import adoptable
 from storage_sync.values.snapshot import Run, Snapshot
 
 NOT_REFUSED = "A adopts another primary, and is only for one that is refused"
-LOCKED = "locked ro"
-"""Access of a console that was started read-only, or that shows a recording."""
-
-
-def why_only_looking(access: str) -> str:
-    """What would allow writes; empty where they are allowed."""
-    if access == "rw":
-        return ""
-    return "this console was started read-only" if access == LOCKED else "W allows writes again"
+IS_DEMO = "this is the demo already"
 
 
 def off(snapshot: Snapshot, run: Run | None, *, demo: bool = False) -> Mapping[str, str]:
@@ -36,4 +29,6 @@ def off(snapshot: Snapshot, run: Run | None, *, demo: bool = False) -> Mapping[s
         found["adopt"] = NOT_REFUSED
     if run is not None:
         found["demo"] = found["history.replay"] = "a run is active; x cancels it"
+    if demo:
+        found["demo"] = IS_DEMO
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from console.views.disabled import why_only_looking
+from console.views.access import why_only_looking
 from console.views.hints import in_keys
 from storage_sync.values import visible
 from storage_sync.values.outcome import Plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from console.views.disabled import why_only_looking
+from console.views.access import why_only_looking
 from console.views.frame import Frame
 from console.views.states import WRITING, generation_now, is_held, states_of
 from console.views.top import heartbeat, share_words

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from console.views.access import LOCKED, why_only_looking
 from console.views.hints import in_keys
 from console.views.states import (
     WARN_ONLY_CHECKS,
@@ -55,8 +56,33 @@ def verdict(snapshot: Snapshot | None, *, now: float, beat_age: float | None) ->
     for row in _ROWS:
         found = row(snapshot, now, beat_age)
         if found is not None:
-            return _of_copy(_with_notes(found, snapshot), snapshot, now)
-    return _of_copy(_with_notes(_unproved(snapshot, now), snapshot), snapshot, now)
+            return _of_copy(_with_notes(_possible(found, snapshot), snapshot), snapshot, now)
+    return _of_copy(_with_notes(_possible(_unproved(snapshot, now), snapshot), snapshot), snapshot, now)
+
+
+_WRITING_KEY = re.compile(r"(?<!\S)[srRA] ")
+"""A key of the next step that ends in writing to the cache."""
+
+
+def _possible(found: Verdict, snapshot: Snapshot) -> Verdict:
+    """Where nothing may be written, what would allow it comes before a step that writes."""
+    if snapshot.access == "rw" or found.word == "NO CONFIG" or not any(map(_WRITING_KEY.search, found.next)):
+        return found
+    needed, locked = why_only_looking(snapshot.access), snapshot.access == LOCKED
+    texts = tuple(_with_what_is_needed(text, needed, locked=locked) for text in found.next)
+    key = ("" if locked else "W") if _WRITING_KEY.match(f"{found.key} ") else found.key
+    return replace(found, next=(*texts, f"{needed}."), key=key)
+
+
+def _with_what_is_needed(text: str, needed: str, *, locked: bool) -> str:
+    """What can be done now, then what is needed for the rest, and the rest where it can be had."""
+    clauses = text.removesuffix(".").split("; ")
+    rest = [clause for clause in clauses if _WRITING_KEY.search(clause)]
+    if not rest:
+        return text
+    now = [clause for clause in clauses if clause not in rest]
+    later = needed if locked else f"{needed}, then {'; '.join(rest)}"
+    return f"{'; '.join([*now, later])}."
 
 
 def _starting(beat_age: float | None) -> Verdict:
@@ -457,10 +483,13 @@ def _how_far(snapshot: Snapshot, now: float) -> str:
 
 
 def _stale_next(snapshot: Snapshot, now: float) -> tuple[str, ...]:
-    if is_held(snapshot):
+    writes = snapshot.access == "rw"
+    if is_held(snapshot) and writes:
         return ("nothing: it is written when the file is closed; s plans it.", "it is written when the file is closed.")
     at = snapshot.freshness.next_sync_at
-    by_itself = f"; the next one starts by itself in {fmt.age(at - now)}" if at is not None and at > now else ""
+    by_itself = ""
+    if writes and at is not None and at > now:
+        by_itself = f"; the next one starts by itself in {fmt.age(at - now)}"
     return (f"s syncs now{by_itself}.", "s syncs now.")
 
 

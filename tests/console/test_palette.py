@@ -94,6 +94,18 @@ async def test_every_command_of_the_palette_does_something(where: str) -> None:
             assert app.screen is base
 
 
+async def test_the_demo_does_not_offer_to_open_the_demo() -> None:
+    def demo(_: object) -> tuple[Console, ScriptedBridge]:
+        app, bridge = console("in_sync")
+        app.trouble = lambda _: None
+        return app, bridge
+
+    async with opened(Path("", "off", (), make=demo)) as here:
+        await here.press("f2")
+        assert here.app.is_running
+        assert "› this is the demo already" in here.text
+
+
 @pytest.mark.parametrize(
     ("scene", "key", "said"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -330,3 +331,26 @@ def test_a_proof_that_does_not_hold_now_says_why() -> None:
     assert "the last run failed: the state folder cannot be written" in judge(failed).sentence[0]
     started = replace(changed, freshness=replace(changed.freshness, behind=None))
     assert "not compared since this start" in judge(started).sentence[0]
+
+
+@pytest.mark.parametrize("name", snapshots.NAMES)
+def test_a_console_that_may_not_write_offers_no_step_that_writes(name: str) -> None:
+    """`s syncs now` beside `read-only` is no next step: first comes what is needed."""
+    scene = snapshots.scene(name)
+    if not scene.snapshot.cache.path:
+        return
+    for access, needed in (("ro", "W allows writes again"), ("locked ro", "this console was started read-only")):
+        found = judge(replace(scene.snapshot, access=access), scene.beat_age)
+        for text in found.next:
+            write = re.search(r"(?<!\S)[srRA] ", text)
+            assert write is None or (access == "ro" and needed in text[: write.start()]), text
+            assert "starts by itself" not in text
+        assert found.key not in {"s", "r", "R", "A"}
+
+
+def test_the_next_step_of_a_read_only_console_that_is_behind() -> None:
+    stale = snapshots.scene("stale").snapshot
+    found = judge(replace(stale, access="ro"))
+    assert found.next[-2:] == ("W allows writes again, then s syncs now.", "W allows writes again.")
+    assert found.key == "W"
+    assert judge(replace(stale, access="locked ro")).next[-1] == "this console was started read-only."
