@@ -93,6 +93,7 @@ class PlanDialog(Dialog[str]):
         self._word = name
         self._profile = snapshot.profile or "default"
         self._access = snapshot.access
+        self._holds = snapshot.access == "rw" and not snapshot.paused
         self._plan: Plan | None = None
         self._outcome: Outcome | None = None
         self._refused: Refused | None = None
@@ -239,7 +240,7 @@ class PlanDialog(Dialog[str]):
 
     def _lines(self, width: int) -> list[Line]:
         if self._step is Step.PLAN and self._plan is not None:
-            return words.lines(self._plan, width, self._access, self.look)
+            return words.lines(self._plan, width, self._access, self.look, holds=self._holds)
         if self._step is Step.RESULT and self._outcome is not None:
             return end_words.lines(self._outcome, width, self.look)
         if self._step is Step.REFUSED and self._refused is not None:

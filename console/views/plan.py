@@ -6,6 +6,7 @@ import textwrap
 
 from console.views.access import why_only_looking
 from console.views.hints import in_keys
+from storage_sync.service.commands import PLAN_READ_S
 from storage_sync.values import visible
 from storage_sync.values.outcome import Plan
 from widgets import fmt
@@ -19,6 +20,7 @@ PRIMARY = "primary"
 WRITES = frozenset({"fetch", "replace", "carry", "keep", "restore", "insert", "update"})
 """Steps whose rows are written: into the cache, or into the file that becomes it."""
 REMOVES = frozenset({"remove", "set-aside", "purge", "detach"})
+WAIT = f"Automatic syncs wait while this is open, at most {PLAN_READ_S / 60:.0f} min."
 _ALWAYS = frozenset({"sync"})
 """Kinds whose plan lists its steps even when they have no rows."""
 
@@ -54,14 +56,15 @@ def run_label(name: str, plan: Plan) -> str:
     return f"{name} {rows:,}" if rows else name
 
 
-def lines(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
-    """The body of the dialog at `width` cells."""
+def lines(plan: Plan, width: int, access: str, look: Look, *, holds: bool = False) -> list[Line]:
+    """The body of the dialog at `width` cells. `holds`: syncs that start by themselves wait for it."""
     rows = (
         plain("Nothing has been changed. This plan would do, in order:"),
         (),
         *PlanTable(_steps(plan, look)).lines(width, 99, look),
         (),
         *_facts(plan, width, access, look),
+        *((_fact("syncs", plain(WAIT)),) if holds else ()),
     )
     return [fit(row, width, look.glyphs) for row in rows]
 

@@ -21,6 +21,8 @@ class Job:
     trigger: Trigger
     options: Options = USUAL
     command_id: int | None = None
+    waited: bool = False
+    """It was due while a person read a plan."""
 
     @property
     def plans(self) -> bool:

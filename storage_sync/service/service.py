@@ -69,8 +69,7 @@ from storage_sync.values.snapshot import (
 
 BEAT_S = 1.0
 """Between two snapshots of a core at rest."""
-PLAN_READ_S = 120.0
-"""So long the timer's runs wait while a person reads a plan: each of them would make it void."""
+WAITED = "; it waited while a plan was open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,7 +361,7 @@ class SyncService:
             self._show_next(due)
             now = time.time()
             if due is not None and due.at <= now:
-                job = self._job_for(due, now)
+                job = replace(self._job_for(due, now), waited=self._agenda.waited(self._timing()))
                 self._jobs.put_nowait(job)
                 if isinstance(job.operation, Recheck):
                     self._agenda.note(file_changed_at=None, rechecked_at=now)
@@ -534,7 +533,8 @@ class SyncService:
             if not started:
                 started.append(run.id)
                 self._board.event(RunStarted(run.id, run.kind, run.trigger))
-                self._board.log("info", command, f"{run.id} {title} started ({run.trigger})", run.id)
+                why = f"{run.trigger}{WAITED if job.waited else ''}"
+                self._board.log("info", command, f"{run.id} {title} started ({why})", run.id)
             for note in run.notes[len(noted) :]:
                 noted.append(note)
                 self._board.log("info", "core", note)
@@ -576,7 +576,7 @@ class SyncService:
                         job, options=replace(job.options, plan_only=False, keeps_rows=False, expected_plan=plan)
                     )
                 }
-                self._agenda.hold(time.time() + PLAN_READ_S)
+                self._agenda.hold(time.time() + commands.PLAN_READ_S)
         elif job.options.expected_plan is not None:
             self._agenda.hold(0.0)
         run = self._board.snapshot.run

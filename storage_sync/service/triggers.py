@@ -25,6 +25,7 @@ class Agenda:
         self.past = Past(started_at=time.time(), jitter=random.uniform(-1, 1), spread=random.random())  # noqa: S311
         self._bell = asyncio.Event()
         self._held_until = float("-inf")
+        self._let_go_at = float("-inf")
 
     def note(self, **facts: Any) -> None:
         """Remember facts of `schedule.Past`, and look again at what is due."""
@@ -43,8 +44,15 @@ class Agenda:
 
     def hold(self, until: float) -> None:
         """Nothing but a wish of a person is due before this moment; a moment in the past lets go."""
+        now = time.time()
+        self._let_go_at = until if until > now else min(self._let_go_at, now)
         self._held_until = until
         self.ring()
+
+    def waited(self, timing: Timing) -> bool:
+        """Whether the run that is due now was due earlier, and was held."""
+        due = next_run(timing, self.past)
+        return due is not None and due.reason is not Trigger.MANUAL and due.at < self._let_go_at
 
     def next_run(self, timing: Timing) -> Due | None:
         due = next_run(timing, self.past)
@@ -61,6 +69,7 @@ class Agenda:
         later = {name: now for name, at in moments.items() if at > now + SLACK_S}
         if later:
             self._held_until = min(self._held_until, now)
+            self._let_go_at = min(self._let_go_at, now)
             self.note(**later)
         return bool(later)
 

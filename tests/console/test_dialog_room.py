@@ -26,7 +26,7 @@ from widgets.guide_line import GuideLine
 from widgets.line import plain
 
 LOOK = Look(UNICODE)
-LAST = "would go"
+LAST = "Automatic syncs wait while this is open, at most 2 min"
 
 
 async def check_buttons(app: Console, pilot: Pilot[int], *, guide: bool) -> None:

@@ -95,7 +95,7 @@ async def test_every_command_of_the_palette_does_something(where: str) -> None:
 
 
 async def test_the_demo_does_not_offer_to_open_the_demo() -> None:
-    def demo(_: object) -> tuple[Console, ScriptedBridge]:
+    def demo(_: FakeClock) -> tuple[Console, ScriptedBridge]:
         app, bridge = console("in_sync")
         app.trouble = lambda _: None
         return app, bridge

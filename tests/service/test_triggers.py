@@ -50,3 +50,18 @@ def test_what_happens_during_a_run_is_not_answered_by_it() -> None:
     agenda.note(moved_at=6.0)
     agenda.ended(proof_at=3.0, failed=False, asked=False)
     assert agenda.past.moved_at == 6.0
+
+
+def test_a_run_that_was_due_while_a_plan_was_open_is_known_as_one_that_waited() -> None:
+    agenda = Agenda()
+    now = agenda.past.started_at
+    agenda.note(last_end=now - HOUR, proof_at=now - HOUR)
+    assert not agenda.waited(TIMING), "nothing was open"
+    agenda.hold(now + 120)
+    agenda.hold(0.0)
+    assert agenda.waited(TIMING)
+    agenda.ended(proof_at=now, failed=False)
+    assert not agenda.waited(TIMING), "the next one is due later"
+    agenda.note(manual_at=now)
+    agenda.hold(now + 120)
+    assert not agenda.waited(TIMING), "what a person asks for waits for nothing"
