@@ -548,7 +548,8 @@ class Console(TextualApp):
         if self.trouble is not None:
             self._last_action = f"demo {name}"
             self.trouble(name)
-            self.say(lesson(name).hint)
+            if self.guiding is None or not self.guiding.leads(name):
+                self.say(lesson(name).hint)
 
     @property
     def guiding(self) -> Guiding | None:

@@ -9,12 +9,14 @@ from console.dialogs.plan import PlanDialog, Step
 from console.dialogs.quarantine import QuarantineDialog
 from console.dialogs.vector import VectorDialog
 from console.flows import guide as places
-from console.flows.guide import Guide
+from console.flows.guide import Guide, OpenPlan, Place
 from console.keys.table import QUARANTINE, Key
 from console.screens.base import BaseScreen
 from storage_sync.values.snapshot import Snapshot
 from widgets.glyphs import Look
 from widgets.guide_line import GuideLine, GuideText
+
+_STEPS = {Step.WAITING: places.PLANNING, Step.RUN: places.RUNNING, Step.RESULT: places.RESULT}
 
 
 class Guiding:
@@ -29,6 +31,10 @@ class Guiding:
         """Hide the line, or show it again."""
         self._guide.hidden = not self._guide.hidden
         self._draw(screen)
+
+    def leads(self, trouble: str) -> bool:
+        """Whether the line says already what this trouble brings."""
+        return self._guide.leads(trouble)
 
     def show(self, screen: Screen[object], snapshot: Snapshot) -> None:
         """Note what was done, and draw the line on what is on top."""
@@ -51,14 +57,14 @@ class Guiding:
         line.value = GuideText(self._guide.progress, self._guide.says(place_of(screen)), f"{self._key} hides")
 
 
-def place_of(screen: Screen[object]) -> str:
+def place_of(screen: Screen[object]) -> Place:
     """Where somebody is; '' for what is none of ours, as the palette."""
     if isinstance(screen, BaseScreen):
         return screen.name_id
     if isinstance(screen, PlanDialog):
-        return {Step.PLAN: places.PLAN, Step.RUN: places.RUNNING, Step.RESULT: places.RESULT}.get(
-            screen.step, places.OTHER
-        )
+        if screen.step is Step.PLAN:
+            return OpenPlan(screen.operation, screen.asked)
+        return _STEPS.get(screen.step, places.OTHER)
     if isinstance(screen, QuarantineDialog):
         return QUARANTINE
     if isinstance(screen, VectorDialog):

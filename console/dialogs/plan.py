@@ -337,3 +337,13 @@ class PlanDialog(Dialog[str]):
     def step(self) -> Step:
         """Where it is now."""
         return self._step
+
+    @property
+    def operation(self) -> str:
+        """What it would do, as its title and its button say it."""
+        return self._word
+
+    @property
+    def asked(self) -> str:
+        """What must be typed before it runs; '' for nothing."""
+        return self._phrase if self._step is Step.PLAN else ""

@@ -14,19 +14,31 @@ from storage_sync.values.snapshot import RunSummary, Snapshot
 
 Wordings = tuple[str, ...]
 """Longest first; the first that fits is drawn."""
-PLAN, RUNNING, RESULT, VECTOR, OTHER = "plan", "run", "result", "vector", "dialog"
+PLANNING, RUNNING, RESULT, VECTOR, OTHER = "planning", "run", "result", "vector", "dialog"
 """Where somebody may be, beside the screens and the quarantine: steps of a plan's dialog, a vector, another dialog."""
 DONE_WELL = (0, 1, 7)
 """Exit codes of a run that did what it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
+class OpenPlan:
+    """A plan that waits for consent. `name`: of what it would do; `typed`: what must be typed, '' for nothing."""
+
+    name: str
+    typed: str = ""
+
+
+Place = str | OpenPlan
+"""A screen, a dialog, or a plan."""
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
-    """What a step is judged by. `since`: epoch seconds at which the guide began; `place`: a screen or dialog."""
+    """What a step is judged by. `since`: epoch seconds at which the guide began."""
 
     snapshot: Snapshot
     since: float
-    place: str
+    place: Place
 
     def ran(self, kind: str, fits: Callable[[RunSummary], bool] = lambda _: True) -> bool:
         """Whether a run of this kind did well since the beginning."""
@@ -39,25 +51,25 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Step:
     """`done` is asked at each picture, and once it was true the step stays done. `says`: by place, `EVERYWHERE` for
-    those that are not named."""
+    those that are not named. `plan`: what is agreed to in it; `trouble`: what it makes happen; '' for none."""
 
     id: str
     done: Callable[[Seen], bool]
     says: Mapping[str, Wordings]
+    plan: str = ""
+    trouble: str = ""
 
 
-def _agree(button: str) -> Wordings:
+def _agree(plan: OpenPlan) -> Wordings:
+    """How to agree to it: the safe button has the focus, and what is typed goes to its box by itself."""
+    if plan.typed:
+        return (
+            f"Read what it would do. Type {plan.typed}, press enter, and enter again on {plan.name}.",
+            f"Read it; type {plan.typed}, then press enter twice.",
+        )
     return (
-        f"Read what it would do; then move to {button} with the right arrow, and press enter.",
-        f"Read it; then right arrow to {button}, and enter.",
-    )
-
-
-def _type_and_agree(button: str) -> Wordings:
-    """Where so many rows may go that the profile's name is asked for."""
-    return (
-        f"Read it. Where it asks for a name, type default; then tab to {button}, and press enter.",
-        f"Read it; type default if asked; tab to {button}, enter.",
+        f"Read what it would do; then move to {plan.name} with the right arrow, and press enter.",
+        f"Read it; then right arrow to {plan.name}, and enter.",
     )
 
 
@@ -74,6 +86,7 @@ STEPS: tuple[Step, ...] = (
                 "Watch a sync: press : and type many, then enter.",
             )
         },
+        trouble="many",
     ),
     Step(
         "damage",
@@ -84,6 +97,7 @@ STEPS: tuple[Step, ...] = (
                 "Damage the cache: press : and type damage, then enter.",
             )
         },
+        trouble="damage",
     ),
     Step(
         "repair",
@@ -93,8 +107,8 @@ STEPS: tuple[Step, ...] = (
                 "Repair it: r shows a plan first. Nothing changes before you agree.",
                 "Repair it: r shows a plan first.",
             ),
-            PLAN: _type_and_agree("Repair"),
         },
+        plan="Repair",
     ),
     Step(
         "find",
@@ -111,8 +125,8 @@ STEPS: tuple[Step, ...] = (
         lambda seen: seen.place == VECTOR,
         {
             EVERYWHERE: (
-                "Inspect one: move with the arrows, read below what is wrong; enter shows its numbers.",
-                "Inspect one: move with the arrows; enter shows it.",
+                "Inspect one: its panel says what is wrong with it; then press enter to see its vector too.",
+                "Read in its panel what is wrong; enter shows its vector.",
             )
         },
     ),
@@ -124,8 +138,8 @@ STEPS: tuple[Step, ...] = (
                 "Quarantine it: on 3, space marks rows, and d plans to take them out of the cache.",
                 "Quarantine it: on 3, space marks rows, d plans it.",
             ),
-            PLAN: _agree("Quarantine"),
         },
+        plan="Quarantine",
     ),
     Step(
         "restore",
@@ -139,8 +153,8 @@ STEPS: tuple[Step, ...] = (
                 "Move to the row that you quarantined; enter plans to restore it.",
                 "Move to the row you quarantined; enter restores it.",
             ),
-            PLAN: _agree("Restore"),
         },
+        plan="Restore",
     ),
     Step(
         "undo",
@@ -151,8 +165,8 @@ STEPS: tuple[Step, ...] = (
                 "Move to a sync that changed rows; enter shows them, U plans to undo it.",
                 "Move to a sync that changed rows; U undoes it.",
             ),
-            PLAN: _type_and_agree("Undo"),
         },
+        plan="Undo",
     ),
 )
 END: Wordings = (
@@ -160,6 +174,8 @@ END: Wordings = (
     "That is all. : and demo lists more to break; q quits.",
 )
 _RUNNING: Wordings = ("It runs: watch the steps.",)
+_PLANNING: Wordings = ("The plan is being made; nothing changes by that.",)
+_OTHER_PLAN: Wordings = ("This plan is no part of the guide; esc closes it.",)
 
 
 @dataclass(slots=True)
@@ -170,7 +186,7 @@ class Guide:
     hidden: bool = False
     _done: set[str] = field(default_factory=set)
 
-    def look(self, snapshot: Snapshot, place: str) -> None:
+    def look(self, snapshot: Snapshot, place: Place) -> None:
         """Note which steps are done."""
         seen = Seen(snapshot, self.since, place)
         self._done |= {step.id for step in STEPS if step.done(seen)}
@@ -186,11 +202,17 @@ class Guide:
         step = self.step
         return f"{len(STEPS) if step is None else STEPS.index(step) + 1}/{len(STEPS)}"
 
-    def says(self, place: str) -> Wordings:
+    def leads(self, trouble: str) -> bool:
+        """Whether its line is seen and already says what this trouble brings."""
+        return not self.hidden and self.step is not None and self.step.trouble == trouble
+
+    def says(self, place: Place) -> Wordings:
         """What to do now, there."""
         step = self.step
-        if place == RUNNING:
-            return _RUNNING
+        if isinstance(place, OpenPlan):
+            return _agree(place) if step is not None and step.plan == place.name else _OTHER_PLAN
+        if place in _AT_WORK:
+            return _AT_WORK[place]
         if step is None:
             return END
         if place in step.says:
@@ -202,4 +224,5 @@ class Guide:
 
 
 _ESC = "esc closes this."
-_CLOSED_BY_ESC = frozenset({PLAN, RESULT, VECTOR, OTHER, QUARANTINE})
+_AT_WORK: Mapping[str, Wordings] = {RUNNING: _RUNNING, PLANNING: _PLANNING}
+_CLOSED_BY_ESC = frozenset({RESULT, VECTOR, OTHER, QUARANTINE})

@@ -10,8 +10,10 @@ from textual.widget import Widget
 from textual.widgets._toast import Toast
 
 from console.app.app import Console
-from console.flows.guide import END, PLAN, RUNNING, STEPS, Guide, Seen, Step
+from console.flows.guide import END, PLANNING, RUNNING, STEPS, Guide, OpenPlan, Place, Seen, Step
 from console.keys.table import EVERYWHERE, HISTORY, ORPHANS, QUARANTINE
+from storage_sync.service.commands import MakePlan
+from storage_sync.values.events import Answer
 from storage_sync.values.outcome import Word
 from storage_sync.values.snapshot import HistoryView, RunSummary, Snapshot
 from tests.console.app import console, live, screen_text, settle
@@ -34,7 +36,7 @@ def after(*runs: RunSummary, verdict: Word = Word.IN_SYNC) -> Snapshot:
     return replace(GOOD, verdict=verdict, history=HistoryView(1, len(runs), None, runs))
 
 
-ENDS: dict[str, tuple[Snapshot, str]] = {
+ENDS: dict[str, tuple[Snapshot, Place]] = {
     "watch": (after(ran("sync", new=1800)), "overview"),
     "damage": (after(verdict=Word.DAMAGED), "overview"),
     "repair": (after(ran("repair", exit_code=7)), "overview"),
@@ -45,10 +47,10 @@ ENDS: dict[str, tuple[Snapshot, str]] = {
     "undo": (after(ran("undo")), HISTORY),
 }
 """What ends each step."""
-NOT_YET: dict[str, tuple[Snapshot, str]] = {
+NOT_YET: dict[str, tuple[Snapshot, Place]] = {
     "watch": (after(ran("sync", new=3), ran("sync", new=1800, at=-10)), "overview"),
     "damage": (after(verdict=Word.STALE), "overview"),
-    "repair": (after(ran("repair", exit_code=5)), "plan"),
+    "repair": (after(ran("repair", exit_code=5)), OpenPlan("Repair")),
     "find": (after(), HISTORY),
     "inspect": (after(), ORPHANS),
     "quarantine": (after(ran("orphans")), ORPHANS),
@@ -91,7 +93,8 @@ def test_every_wording_fits_the_smallest_terminal_and_none_is_cut() -> None:
         while guide.step is not step:
             assert guide.step is not None
             guide.look(*ENDS[guide.step.id])
-        for place in ("overview", PLAN, RUNNING, QUARANTINE, HISTORY, "dialog", "result"):
+        plans = (OpenPlan(step.plan or "Sync"), OpenPlan(step.plan or "Sync", "default"))
+        for place in (*plans, "overview", PLANNING, RUNNING, QUARANTINE, HISTORY, "dialog", "result"):
             for width in (80, 100, 160):
                 value = GuideText(guide.progress, guide.says(place), "F3 hides")
                 line = paint(value, width, look)
@@ -122,7 +125,7 @@ async def test_the_line_follows_what_the_core_shows() -> None:
         assert "guide 3/8  Repair it: r shows a plan first" in screen_text(app)
         await pilot.press("r")
         await settle(app, pilot)
-        assert "guide 3/8  esc closes this. Repair it" in screen_text(app)
+        assert "guide 3/8  The plan is being made" in screen_text(app)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (100, 30), (160, 50)])
@@ -175,3 +178,53 @@ async def test_only_the_demo_has_one() -> None:
         await settle(app, pilot)
         assert "only the demo has a guide" in screen_text(app)
         assert not app.screen.query(GuideLine)
+
+
+def told_in(step_id: str, place: Place) -> str:
+    guide = Guide(snapshots.NOW)
+    while guide.step is not None and guide.step.id != step_id:
+        guide.look(*ENDS[guide.step.id])
+    return guide.says(place)[0]
+
+
+def test_in_a_plan_it_speaks_of_that_plan_or_of_none() -> None:
+    assert "move to Repair with the right arrow" in told_in("repair", OpenPlan("Repair"))
+    for step, place in (
+        ("undo", OpenPlan("Sync")),
+        ("repair", OpenPlan("Sync", "default")),
+        ("watch", OpenPlan("Undo")),
+    ):
+        assert told_in(step, place) == "This plan is no part of the guide; esc closes it."
+
+
+def test_it_says_to_type_only_where_something_is_asked() -> None:
+    assert "Type prod-eu, press enter" in told_in("undo", OpenPlan("Undo", "prod-eu"))
+    for step in STEPS:
+        if step.plan:
+            assert "ype" not in told_in(step.id, OpenPlan(step.plan))
+
+
+async def test_the_plan_that_is_open_is_the_one_that_is_spoken_of() -> None:
+    app, bridge = demo_of()
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("s")
+        await settle(app, pilot)
+        (asked,) = (one for one in bridge.asked if one.kind is MakePlan)
+        bridge.post(Answer(asked.id, snapshots.plan()))
+        await settle(app, pilot)
+        assert "This plan is no part of the guide; esc closes it." in screen_text(app)
+
+
+async def test_what_the_line_says_is_not_said_above_the_log_too() -> None:
+    app, _ = demo_of()
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        app.action_trouble("many")
+        await settle(app, pilot)
+        assert not app.screen.query(Toast)
+        app.action_trouble("orphan")
+        await settle(app, pilot)
+        assert app.screen.query(Toast)
+        await pilot.press("f3")
+        app.action_trouble("many")
+        await settle(app, pilot)
+        assert "600 episodes are arriving" in screen_text(app)
