@@ -86,12 +86,13 @@ def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
                 )
             from console.launch.opening import run
             from storage_sync.demo.beginning import begin
+            from storage_sync.demo.primary import DemoSource
             from storage_sync.demo.troubles import troublemaker
 
             begin(made)
             collect_garbage()
             with made.growing(), troublemaker(made) as troubles:
-                left = run(loaded.settings, loaded=loaded, trouble=troubles.cause)
+                left = run(loaded.settings, loaded=loaded, trouble=troubles.cause, source=DemoSource(made))
             return Answer(ended("tui", opened(left)), "")
     except OSError as error:
         raise LocalIO(

@@ -30,8 +30,7 @@ LESSONS = (
         "damage",
         "damage the cache",
         "two pages of its file become zeros",
-        "The cache file is being damaged. The next sync finds it (V checks now). r then plans a repair; "
-        "the damaged file is kept.",
+        "The cache file is being damaged. The next sync finds it, or V; r plans a repair; the damaged file is kept.",
     ),
     Lesson(
         "hold",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from console.link.bridge import Tap
     from storage_sync.config.load import Loaded
     from storage_sync.config.settings import Settings
+    from storage_sync.primary.source import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +35,16 @@ def run(
     loaded: Loaded | None = None,
     tap: Tap | None = None,
     trouble: Cause | None = None,
+    source: Source | None = None,
 ) -> Leaving:
     """Open the console on the settings and stay until a person leaves.
 
     `loaded` says where each setting came from, and so which token is meant. `plain`: lines of text, no panels.
-    `tap`: a recorder of the session. `trouble`: of the demo, makes something go wrong. Without a primary or a cache a
-    form asks for them, and then it starts.
+    `tap`: a recorder of the session. `trouble`, `source`: of the demo, makes something go wrong, reads its primary.
+    Without a primary or a cache a form asks for them, and then it starts.
     What no part of the screen expected ends it and is raised here.
     """
-    bridge = make_bridge(settings, loaded, os.environ, tap)
+    bridge = make_bridge(settings, loaded, os.environ, tap, source=source)
     if plain:
         from console.launch.plain import speak
 

@@ -17,6 +17,7 @@ from storage_sync.values.snapshot import CacheHealth, CoreBeat, PrimaryHealth, S
 if TYPE_CHECKING:
     from storage_sync.config.load import Loaded
     from storage_sync.config.settings import Settings
+    from storage_sync.primary.source import Source
 
 
 def ui_settings(settings: Settings) -> UiSettings:
@@ -34,9 +35,15 @@ def ui_settings(settings: Settings) -> UiSettings:
 
 
 def make_bridge(
-    settings: Settings, loaded: Loaded | None, environment: Mapping[str, str], tap: Tap | None = None
+    settings: Settings,
+    loaded: Loaded | None,
+    environment: Mapping[str, str],
+    tap: Tap | None = None,
+    *,
+    source: Source | None = None,
 ) -> Bridge:
-    """The core in its thread, seen by `tap`; or, without a primary or a cache path, a picture that says so."""
+    """The core in its thread, seen by `tap`, with the demo's `source` if it is that; or, without a primary or a cache
+    path, a picture that says so."""
     if not is_configured(settings):
         return _first_run_bridge(settings, loaded, environment)
     from storage_sync.config.token import read_token
@@ -49,7 +56,8 @@ def make_bridge(
         from console.launch.configuration import configuration_of
         from storage_sync.service.service import SyncService
 
-        return SyncService(configuration_of(settings, loaded, environment), token=token, publish=publish, emit=emit)
+        told = configuration_of(settings, loaded, environment)
+        return SyncService(told, token=token, publish=publish, emit=emit, source=source)
 
     def report(error: BaseException) -> Path | None:
         # the token of then: a renewed one is as secret

@@ -47,7 +47,7 @@ LABELS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("in place", "whether the file can be written where it is"),
         ("resume", "rows that a stopped run has fetched and proven; the next one goes on with them"),
         ("last", "rows that the last run added (+), changed (~) and removed (-), and what it fetched"),
-        ("time", "where the time of the last run went: its longest steps"),
+        ("time", "where the time of the last run went: its steps, or the longest where all do not fit"),
         ("note", "what is never done here"),
         ("error", "why the last run failed"),
         ("advice", "a setting that would make syncs cheaper, by the figures of the last runs"),

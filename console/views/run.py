@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from console.views.access import why_only_looking
 from console.views.frame import Frame
@@ -12,7 +12,7 @@ from storage_sync.values.outcome import CacheState
 from storage_sync.values.snapshot import Phase, PrimaryStatus, Run, RunSummary, StepState
 from widgets import fmt
 from widgets.facts import Fact
-from widgets.glyphs import Role
+from widgets.glyphs import Role, Tone
 from widgets.line import Line, Piece, muted, plain, toned
 from widgets.sync_meter import Pipe, Progress, Step, Stop, SyncMeter, Way
 
@@ -275,21 +275,36 @@ def _last(frame: Frame) -> tuple[Fact, ...]:
     return (Fact("last", plain(what_changed(last)), extra=muted(transfer(last))),)
 
 
-MOST_STEPS = 5
 LEAST_S = 0.001
+FEWER_STEPS = (6, 4, 2)
+"""How many of the longest are told where all do not fit."""
 
 
 def _where_time_went(frame: Frame) -> tuple[Fact, ...]:
-    """Of the run that ended while this console looked: its longest steps, and how fast rows came."""
+    """Of the run that ended while this console looked: its steps in their order, and how fast rows came."""
     run = frame.snapshot.run
     if run is None or run.ended_at is None:
         return ()
-    longest = sorted(((took, name) for name, took in run.spent if took >= LEAST_S), reverse=True)[:MOST_STEPS]
-    if not longest:
+    spent = [(name, took) for name, took in run.spent if took >= LEAST_S]
+    if not spent:
         return ()
-    said = "   ".join(f"{frame.clean(name)} {fmt.took(took)}" for took, name in longest)
+    longest = sorted(spent, key=lambda step: step[1], reverse=True)
+    all_of_them, *fewer = (
+        _steps_line(frame, run, [step for step in spent if step in longest[:most]])
+        for most in (len(spent), *FEWER_STEPS)
+    )
     rate = f"{fmt.plural(run.done, 'row')} at {run.rate:,.0f} rows/s" if run.done and run.rate else ""
-    return (Fact("time", plain(said), extra=muted(rate)),)
+    return (Fact("time", all_of_them, short=tuple(fewer), extra=muted(rate)),)
+
+
+def _steps_line(frame: Frame, run: Run, spent: Sequence[tuple[str, float]]) -> Line:
+    """As the row of steps said it while it ran."""
+    states, glyphs = dict(run.steps), frame.look.glyphs
+    pieces: list[Piece] = []
+    for name, took in spent:
+        role = _STEP_ROLES[states.get(name, StepState.DONE)]
+        pieces.extend((*toned(role, frame.clean(name), glyphs=glyphs), Piece(f" {fmt.took(took)}  ", Tone.MUTED)))
+    return tuple(pieces)
 
 
 def what_changed(run: RunSummary) -> str:

@@ -24,7 +24,7 @@ from storage_sync.config.request import Request
 from storage_sync.config.settings import NEEDS_RESTART, Settings
 from storage_sync.config.token import Token
 from storage_sync.config.view import still_in_effect
-from storage_sync.primary.source import Fingerprint
+from storage_sync.primary.source import Fingerprint, Source
 from storage_sync.reports import sentences
 from storage_sync.reports.budget import told as budget_told
 from storage_sync.reports.costs import busy_gap_s
@@ -94,10 +94,12 @@ class SyncService:
         token: Token | None = None,
         publish: Callable[[Snapshot], None],
         emit: Callable[[Event], None],
+        source: Source | None = None,
     ) -> None:
+        """`source`: of the demo, instead of the one that the settings name."""
         self._configuration = configuration
         self._settings = configuration.settings
-        self._session = Session(self._settings, token)
+        self._session = Session(self._settings, token, source=source)
         self._token = token
         self._config_file = configuration.file
         self._board = Board(self._first_snapshot(configuration.views), publish, emit)

@@ -47,11 +47,19 @@ class Reading:
 class Session:
     """Opened once, closed once; everything in it is made on first use."""
 
-    def __init__(self, settings: Settings, token: Token | None, copies: Copies | None = None) -> None:
-        """`copies`: of another session of this process that looks at the same cache."""
+    def __init__(
+        self,
+        settings: Settings,
+        token: Token | None,
+        copies: Copies | None = None,
+        *,
+        source: Source | None = None,
+    ) -> None:
+        """`copies`: of another session of this process that looks at the same cache. `source`: instead of the one that
+        the settings name."""
         self.settings = settings
         self.token = token
-        self._source: Source | None = None
+        self._source = source
         self._cache_thread = ThreadPoolExecutor(1, thread_name_prefix="cache")
         self._state: StateDir | None = None
         self._copies = copies

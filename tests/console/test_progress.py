@@ -51,3 +51,35 @@ async def test_staged_and_kept_rows_have_two_names() -> None:
     shown = await shown_at(Phase.FETCH, kept=300)
     assert "kept     300 of 603 rows, proved" in shown
     assert "staged   300" not in shown
+
+
+@pytest.mark.parametrize(("width", "fewer"), [(220, False), (100, True)])
+async def test_the_steps_of_a_run_stay_readable_in_their_order(width: int, fewer: bool) -> None:
+    scene = snapshots.scene("in_sync")
+    run = snapshots.scene("running").snapshot.run
+    assert run is not None
+    spent = tuple((str(phase), 5.0 if phase is Phase.FETCH else 0.1) for phase in Phase)
+    steps = tuple((str(phase), StepState.DONE) for phase in Phase)
+    run = replace(run, steps=steps, spent=spent, step_since=None, ended_at=snapshots.NOW - 1, exit_code=0)
+    app, _ = console(replace(scene, snapshot=replace(scene.snapshot, run=run)))
+    async with live(app, size=(width, 45)):
+        (said,) = (line for line in screen_text(app).splitlines() if " time " in line)
+    shown = [phase for phase in Phase if f"✓ {phase} " in said]
+    places = [said.index(f"✓ {phase} ") for phase in shown]
+    assert places == sorted(places)
+    assert "✓ fetch 5.0 s" in said
+    assert (len(shown) < len(Phase)) is fewer
+
+
+async def test_a_run_that_started_on_a_damaged_cache_is_not_denied() -> None:
+    app, _ = console("damaged")
+    async with live(app, size=(120, 40)):
+        assert "syncs cannot write to a damaged cache; r plans a repair" in screen_text(app)
+
+
+async def test_without_a_time_no_plan_is_denied() -> None:
+    scene = snapshots.scene("in_sync")
+    none = replace(scene.snapshot.freshness, next_sync_at=None, next_sync_reason="")
+    app, _ = console(replace(scene, snapshot=replace(scene.snapshot, freshness=none)))
+    async with live(app, size=(120, 40)):
+        assert "no time is set yet; s plans one now" in screen_text(app)

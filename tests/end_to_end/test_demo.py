@@ -35,11 +35,19 @@ def palette(terminal: Terminal, word: str) -> None:
 
 
 def agree(terminal: Terminal) -> None:
-    """Read the plan, agree, see the result, close it."""
+    """Read the plan, agree as the guide says, see the result, close it."""
     terminal.wait_for("step 1 of 3: plan")
     terminal.wait_for("never written")
-    terminal.press(RIGHT)
-    terminal.press("\r")
+    said = terminal.wait(lambda screen: "Read it; " in screen)
+    if "type default, then press enter twice" in said:
+        terminal.press("default\r")
+        # the button gets the focus, which no text shows
+        terminal.read_for(2.0)
+        terminal.press("\r")
+    else:
+        assert "then right arrow to" in said
+        terminal.press(RIGHT)
+        terminal.press("\r")
     terminal.wait_for("step 3 of 3: result")
     terminal.press("\x1b")
     terminal.wait(lambda screen: "step 3 of 3" not in screen)
