@@ -323,6 +323,8 @@ class PlanDialog(Dialog[str]):
     def action_undo(self) -> None:
         if self._step is Step.RESULT and self.buttons["undo"].display:
             self.dismiss(UNDO)
+        else:
+            self.action_say_what_comes_first("U", "Undo")
 
     def action_scroll(self, pages: int) -> None:
         if pages < 0:

@@ -388,6 +388,17 @@ async def test_q_quits_the_console_and_closes_no_dialog(dialog: Dialog) -> None:
         assert "› esc closes this; then q quits" in here.text
 
 
+@pytest.mark.parametrize("key", ["4", "U"])
+async def test_a_key_of_the_screen_below_says_that_esc_comes_first(key: str) -> None:
+    said = {"4": "› esc closes this; then 4 History", "U": "› esc closes this; then U Undo"}[key]
+    for opens in ("u", "L", "question_mark", "s"):
+        async with opened(Path("", "below", (), go=(opens,))) as here:
+            top = here.top
+            text = await here.press(key)
+            assert here.top == top
+            assert said in text, opens
+
+
 def test_every_dialog_and_every_button_has_its_paths() -> None:
     classes = {
         name

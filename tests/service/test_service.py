@@ -231,8 +231,18 @@ async def test_the_timer_waits_while_a_plan_is_read(tmp_path: Path) -> None:
         held = await watcher.until(lambda now: (now.freshness.next_sync_at or 0.0) > now.taken_at + 60.0)
         assert held.verdict is Word.IN_SYNC
         runs = sum(isinstance(event, RunStarted) for event in watcher.events)
+        await watcher.until(lambda now: now.taken_at > held.taken_at + 2.0)
         watcher.ask(service, DropPlan())
         await watcher.until(lambda _: sum(isinstance(event, RunStarted) for event in watcher.events) > runs)
+        await watcher.until(lambda _: any("; it waited while a plan was open)" in line for line in started(watcher)))
+        (first,) = (line for line in started(watcher) if "waited" in line)
+        assert "sync started (interval; " in first
+
+
+def started(watcher: Watcher) -> list[str]:
+    """What the log says of each run that started."""
+    lines = [event.text for event in watcher.events if isinstance(event, LogLine)]
+    return [line for line in lines if " started (" in line]
 
 
 async def test_the_timer_does_not_wait_for_a_plan_that_was_left_before_it_came(tmp_path: Path) -> None:
