@@ -444,7 +444,7 @@ class Console(TextualApp):
         adopt(self, self.plans)
 
     def action_quarantine(self) -> None:
-        """Rejected rows, quarantined rows, and the runs that can be taken back."""
+        """Rejected rows, quarantined rows, and the runs that can be undone."""
         self._last_action = "quarantine"
         self.quarantine.open()
 

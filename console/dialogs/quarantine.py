@@ -1,4 +1,4 @@
-"""The quarantine: rejected rows, quarantined rows, old files, runs that can be taken back (docs/console.md#screens)."""
+"""The quarantine: rejected rows, quarantined rows, old files, runs that can be undone (docs/console.md#screens)."""
 
 from __future__ import annotations
 

@@ -99,13 +99,16 @@ def _facts(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
     generation, root = plan.base
     short_root = clean(root[:8]) or "none"
     room = width - LABELS - 1
-    valid = f"for g-{generation}, root {short_root}; void when the cache changes or more rows would go"
     lost = [
         _fact("" if place else "note", (Piece(text, Tone.ATTENTION),))
         for text_of_loss in plan.lost
         for place, text in enumerate(wrapped(clean(text_of_loss), room))
     ]
     blocked = blocked_by(plan, access)
+    valid = (
+        f"for g-{generation}, root {short_root}. This plan is refused if the cache changes, or if more rows would be "
+        "removed."
+    )
     return [
         *((_fact("run", (Piece(f"off: {blocked}", Tone.ATTENTION),)),) if blocked else ()),
         *lost,

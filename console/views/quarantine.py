@@ -21,14 +21,14 @@ COLUMNS = (
     Column("bytes", 10, right=True),
 )
 _HEADS = {
-    QuarantineKind.RUN: "runs that can be taken back",
+    QuarantineKind.RUN: "runs that can be undone",
     QuarantineKind.ASIDE: "quarantined by",
     QuarantineKind.REFUSED: "rejected, from the primary",
     QuarantineKind.FILE: "old files beside the cache",
 }
 
 _MEANINGS = {
-    QuarantineKind.RUN: "enter on a run plans to take it back",
+    QuarantineKind.RUN: "enter on a run plans its undo",
     QuarantineKind.ASIDE: "rows that left the cache and that the primary cannot give back; enter restores",
     QuarantineKind.REFUSED: "rows that do-memory could not read; they stay in the primary; t fetches them again",
     QuarantineKind.FILE: "what a rebuild or a repair replaced; the newest of each kind are kept",
@@ -133,7 +133,7 @@ def _aside(entry: QuarantineEntry, now: float, look: Look) -> tuple[Fact, ...]:
         Fact("why", plain(clean_text(entry.reason, look))),
         Fact(
             "restore",
-            plain(f"enter writes the same {size} bytes back, digest {digest} checked first"),
+            plain(f"enter plans to restore it, the same {size} bytes; digest {digest} is checked first"),
         ),
         Fact("after", plain("a row that the primary asks for is replaced again by the next sync")),
         Fact("expires", plain(expiry)),
@@ -165,12 +165,15 @@ def _run(entry: QuarantineEntry, now: float, look: Look) -> tuple[Fact, ...]:
 
 
 def _file(entry: QuarantineEntry, now: float, look: Look) -> tuple[Fact, ...]:
-    why = "it was damaged, and is kept to be looked at" if entry.reason == "corrupt" else "a rebuild replaced it"
+    if entry.reason == "corrupt":
+        why, back = "it was damaged, and is kept to be looked at", "a damaged file is not made the cache again"
+    else:
+        why, back = "a rebuild replaced it", "undo the rebuild run, where it is listed above"
     return (
         Fact("path", plain(clean_text(entry.id, look))),
         Fact("size", plain(fmt.size(entry.bytes))),
         Fact("why", plain(why)),
-        Fact("back", plain("the undo of the run that replaced it, where that run is listed above")),
+        Fact("get back", plain(back)),
     )
 
 

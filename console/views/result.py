@@ -30,7 +30,7 @@ def can_be_undone(outcome: Outcome) -> bool:
 
 def lines(outcome: Outcome, width: int, look: Look) -> list[Line]:
     """The body of the dialog at `width` cells."""
-    facts = [*_head(outcome, width, look), (), *_facts(outcome, look), *_warnings(outcome, look)]
+    facts = [*_head(outcome, width, look), (), *_facts(outcome, look), *_warnings(outcome, width, look)]
     facts.extend(_next(outcome, width, look))
     return [fit(line, width, look.glyphs) for line in facts]
 
@@ -130,10 +130,15 @@ def _checks(outcome: Outcome, look: Look) -> Line:
     return plain(f"{fmt.plural(passed, 'check')} ok")
 
 
-def _warnings(outcome: Outcome, look: Look) -> list[Line]:
+def _warnings(outcome: Outcome, width: int, look: Look) -> list[Line]:
+    """Whole and in the plain colour: what has to be acted on is the head and the next step."""
     shown = outcome.warnings[:MOST_WARNINGS]
     more = len(outcome.warnings) - len(shown)
-    said = [_fact("warning", (Piece(_clean(in_keys(text), look), Tone.ATTENTION),)) for text in shown]
+    said = [
+        _fact("" if place else "note", plain(part))
+        for text in shown
+        for place, part in enumerate(wrapped(_clean(in_keys(text), look), width - LABELS - 1))
+    ]
     return [*said, _fact("", muted(f"and {more} more, L shows them"))] if more else said
 
 

@@ -143,9 +143,13 @@ def why(index: OrphanIndex, row: Row) -> str:
     id_ = row.owner_id[:8]
     match row.reason:
         case Reason.OWNER_NOWHERE if row.key.startswith(("episode_", "pattern_")):
-            return f"likely eviction: it deletes key {id_}…, the vector is under {row.key[:16]}…"
+            owner = "episode" if row.key.startswith("episode_") else "pattern"
+            return (
+                f"probably do-memory evicted the {owner} but left its vector, because it deleted the key {id_}… "
+                f"and not {owner}_{id_}…"
+            )
         case Reason.OWNER_NOWHERE:
-            return "likely a deleted owner: do-memory deletes by plain id and misses keys with a scope"
+            return "probably a deleted owner: do-memory deletes by plain id and misses keys with a scope"
         case Reason.DELETED_UPSTREAM:
             return "the primary has no such owner any more; the next sync takes it out of the cache too"
         case Reason.NOT_IN_WINDOW:
@@ -155,13 +159,13 @@ def why(index: OrphanIndex, row: Row) -> str:
         case Reason.OWNER_UNKNOWN:
             return f"the primary could not be asked: {index.primary_problem}" if index.primary_problem else "not asked"
         case Reason.NOT_UPSTREAM:
-            return "likely written by an application into the cache alone; such a key names no owner by design"
+            return "probably written by an application into the cache alone; such a key names no owner by design"
         case Reason.BAD_VALUES:
             return "NaN, infinity, nothing but zeros, or octets that are no vector: no search can use it"
         case Reason.WRONG_DIMENSION:
-            return f"vectors here have {index.dimension} numbers; likely of another embedding model"
+            return f"vectors here have {index.dimension} numbers; probably of another embedding model"
         case Reason.DUPLICATE:
-            return "the same value lies under another key too; likely stored by two conventions of do-memory"
+            return "the same value lies under another key too; probably stored by two conventions of do-memory"
         case Reason.TEXT_NEWER:
             return "suspected: the owner was written after its vector; no store keeps what text a vector is of"
         case Reason.MISSING:

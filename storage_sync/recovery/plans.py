@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from storage_sync.recovery.diagnosis import Rung, Situation
+from storage_sync.reports.sentences import plural
 from storage_sync.values.outcome import Outcome, Plan, PlanRow
 
 _NAMES = {
@@ -62,8 +63,13 @@ def _lost(situation: Situation) -> tuple[str, ...]:
     if rescue.unopened:
         return ("no row can be read out of the damaged file; what only it had is lost to the new cache",)
     gaps = {name: table.gaps for name, table in rescue.tables.items() if table.gaps}
-    told = ", ".join(f"{count} {'place' if count == 1 else 'places'} in {name}" for name, count in gaps.items())
-    return (f"what cannot be read is lost where only the cache had it: {told}",) if gaps else ()
+    if not gaps:
+        return ()
+    told = ", ".join(f"{plural(count, 'part')} of the table {name}" for name, count in gaps.items())
+    return (
+        f"{told} cannot be read. Rows there that the primary also has are fetched; rows that only the cache had are "
+        "lost.",
+    )
 
 
 def _rows(situation: Situation, outcome: Outcome, facts: Mapping[str, object]) -> list[PlanRow]:
@@ -84,7 +90,13 @@ def _rows(situation: Situation, outcome: Outcome, facts: Mapping[str, object]) -
     # a file that was damaged is never restored
     back = "no" if situation.damaged else "undo"
     rows = [
-        PlanRow("carry", "carry over rows that prove themselves", int(numbers.get("carried_rows", 0)), None, back),
+        PlanRow(
+            "carry",
+            "carry over rows whose digests the ledger confirms",
+            int(numbers.get("carried_rows", 0)),
+            None,
+            back,
+        ),
         PlanRow("keep", "carry over cache-only rows", int(numbers.get("cache_only_rows", 0)), None, back),
         PlanRow("fetch", "fetch rows", fetched, staged, back),
     ]

@@ -144,5 +144,5 @@ class Questions:
         self._given_up.discard(number)
         if task.cancelled():
             # said here: one that is cancelled before its first step never runs
-            reason = "given up; nothing is left of it" if given_up else "a newer question took its place"
+            reason = "you cancelled it; nothing was kept" if given_up else "a newer question took its place"
             self._emit(Refused(number, reason, ""))

@@ -102,7 +102,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class UndoRun:
-    """A run that can be taken back. `at` in UTC epoch seconds; `rows`, `bytes`: what is kept of it."""
+    """A run that can be undone. `at` in UTC epoch seconds; `rows`, `bytes`: what is kept of it."""
 
     id: str
     kind: str

@@ -11,7 +11,7 @@ from storage_sync.cache.identity import real_path
 from storage_sync.checks.checks import WARN_ONLY, all_checks
 from storage_sync.checks.facts import CheckScope, TableFacts
 from storage_sync.reports.document import rfc3339
-from storage_sync.reports.sentences import next_step, rows
+from storage_sync.reports.sentences import next_step, plural, rows
 from storage_sync.state.witness import write_witness
 from storage_sync.sync.audit import remember
 from storage_sync.sync.compare import Compared, Since, known_to_primary
@@ -29,7 +29,11 @@ from storage_sync.values.witness import Witness
 
 OF_THE_PROOF = frozenset({"episode_count", "latest_episodes", "pattern_counts", "content_digests"})
 """Checks that compare with the whole primary."""
-DROPPED_WITH_EPISODE = ("summaries", "relationships", "episode_pattern_relationships")
+DROPPED_WITH_EPISODE = {
+    "summaries": "summary",
+    "relationships": "relationship",
+    "episode_pattern_relationships": "episode_pattern_relationship",
+}
 """What do-memory loses in the primary when it rewrites an episode (docs/formats.md#cascades)."""
 
 
@@ -253,5 +257,10 @@ async def acknowledged(context: Context, witness: Witness) -> None:
 def _warn_dropped(context: Context, compared: Compared) -> None:
     lost = {name: one.remove for name, one in compared.changes.items() if name in DROPPED_WITH_EPISODE and one.remove}
     if lost:
-        text = ", ".join(f"{number:,} {name}" for name, number in lost.items())
-        context.draft.warn(f"gone from the primary, where do-memory drops them with a rewrite of their episode: {text}")
+        many = sum(lost.values())
+        text = ", ".join(plural(number, DROPPED_WITH_EPISODE[name], name) for name, number in lost.items())
+        them, their = ("it", "its") if many == 1 else ("them", "their")
+        context.draft.warn(
+            f"{plural(many, 'row')} removed ({text}): the primary no longer has {them}; "
+            f"do-memory deletes {them} when it rewrites {their} episode"
+        )

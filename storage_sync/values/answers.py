@@ -67,7 +67,7 @@ class ChangedRow:
 class ChangedRows:
     """What one run changed, a page of it. `total`: rows of all pages; `cut`: those of which one side is not kept.
 
-    `said`: why rows are not listed, '' when they are. `undo_off`: why the run cannot be taken back, '' when it can.
+    `said`: why rows are not listed, '' when they are. `undo_off`: why the run cannot be undone, '' when it can.
     """
 
     run_id: str
@@ -128,7 +128,7 @@ class Differences:
 
 
 class QuarantineKind(StrEnum):
-    """`RUN`: can be taken back; `ASIDE`: can be restored; `REFUSED`: can be fetched again; `FILE`: an old file kept
+    """`RUN`: can be undone; `ASIDE`: can be restored; `REFUSED`: can be fetched again; `FILE`: an old file kept
     beside the cache; `HEAD`: a line above those of one kind or run."""
 
     RUN = "run"

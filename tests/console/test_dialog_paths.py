@@ -244,7 +244,7 @@ DIALOGS = (
         {
             "close": Does(),
             "undo": Does(asks=(MakePlan(Undo("s-4122")),), after="PlanDialog"),
-            "refused": Does(shows="runs that can be taken back", after="QuarantineDialog"),
+            "refused": Does(shows="runs that can be undone", after="QuarantineDialog"),
         },
     ),
     Dialog(

@@ -56,9 +56,9 @@ async def test_it_is_given_up_by_its_button() -> None:
         await tell(here, 12_000)
         await here.press("right", "enter")
         assert here.bridge.asked[-1].command == GiveUp(command_of(here).id)
-        here.bridge.post(Refused(command_of(here).id, "given up; nothing is left of it", ""))
+        here.bridge.post(Refused(command_of(here).id, "you cancelled it; nothing was kept", ""))
         await here.answer()
-        assert "given up; nothing is left of it" in here.text
+        assert "you cancelled it; nothing was kept" in here.text
 
 
 async def test_what_is_hidden_stays_so_and_still_says_its_end() -> None:

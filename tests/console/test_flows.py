@@ -128,10 +128,10 @@ async def test_a_plan_that_is_longer_than_the_terminal_says_so_and_shows_first_w
         assert "PgDn more" in text
         assert "no row can be read out of the damaged file" in text
         assert "never written" in text
-        assert "void when the cache changes" not in text
-        await pilot.press("pagedown")
+        assert "This plan is refused if" not in text
+        await pilot.press("pagedown", "pagedown")
         await pilot.pause()
-        assert "void when the cache changes" in screen_text(app)
+        assert "This plan is refused if" in screen_text(app)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (100, 30)])
@@ -350,12 +350,12 @@ async def test_the_quarantine_lists_runs_rows_and_files(size: tuple[int, int]) -
         await quarantine(app, bridge, pilot)
         assert latest(bridge, ListQuarantine).command == ListQuarantine("")
         text = screen_text(app)
-        for said in ("rejected 1, from the primary", "quarantined 3", "s-4121 repair", "runs that can be taken back"):
+        for said in ("rejected 1, from the primary", "quarantined 3", "s-4121 repair", "runs that can be undone"):
             assert said in text, said
         assert "[/b]" in text
         await pilot.press("j", "j", "j")
         await pilot.pause()
-        assert "enter writes the same 1,538 bytes back" in screen_text(app)
+        assert "enter plans to restore it, the same 1,538 bytes" in screen_text(app)
         assert all(len(line) <= size[0] for line in screen_text(app).splitlines())
 
 

@@ -299,7 +299,7 @@ OPERATE = rows(
         "lists what is in it",
         ("u",),
         asks=(ListQuarantine(filter="", first=0, count=500),),
-        shows=("runs that can be taken back", "s-4119 repair"),
+        shows=("runs that can be undone", "s-4119 repair"),
         top="QuarantineDialog",
     ),
     Path("quarantine", "the core refuses", ("u",), answers={ListQuarantine: ROOM}, shows=("the core has no room",)),

@@ -109,7 +109,7 @@ async def test_it_scans_once_and_shows_groups_counts_and_facts() -> None:
         assert "expected 2" in text
         assert FIRST in text
         assert "episode 'Retry policy for S3 uploads'" in text
-        assert "likely eviction" in text
+        assert "probably do-memory" in text
         assert "384 x f32, 1,536 B" in text
         assert "48 means of 8 values" in text
         assert "384 values, 14 buckets" in text
@@ -503,7 +503,7 @@ async def test_a_smaller_list_takes_the_place_of_a_larger_one() -> None:
         assert "20 were marked, " in here.text
         marked = sum(few.reason(row) is Reason.OWNER_NOWHERE for row in range(len(few)))
         assert f"{marked} marked" in here.text
-        assert "likely" in here.text or "group of" in here.text
+        assert "probably" in here.text or "group of" in here.text
 
 
 async def test_numbers_that_are_not_here_yet_open_as_soon_as_they_are() -> None:

@@ -77,7 +77,7 @@ def test_all_flows_are_done_by_what_the_guide_says(tmp_path: Path) -> None:
         screen = terminal.wait(lambda screen: "quarantined by" in screen and "rejected" in screen)
         for _ in range(_rows_down(screen)):
             terminal.press(DOWN)
-        terminal.wait_for("writes the same")
+        terminal.wait_for("enter plans to restore it")
         terminal.press("\r")
         agree(terminal)
         terminal.wait_for("guide 8/8")
@@ -100,7 +100,7 @@ def test_all_flows_are_done_by_what_the_guide_says(tmp_path: Path) -> None:
 def _rows_down(screen: str) -> int:
     """From the first row of the list to the first one that the newest run quarantined."""
     rows = screen.splitlines()
-    first = next(number for number, row in enumerate(rows) if "runs that can be taken back" in row)
+    first = next(number for number, row in enumerate(rows) if "runs that can be undone" in row)
     return next(number for number, row in enumerate(rows) if "quarantined by" in row) + 1 - first
 
 

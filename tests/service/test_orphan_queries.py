@@ -150,7 +150,7 @@ async def test_a_long_export_says_how_far_it_is_and_is_given_up(
         watcher.ask(service, GiveUp(number))
         refused = await watcher.answer(number)
         assert isinstance(refused, Refused)
-        assert refused.reason == "given up; nothing is left of it"
+        assert refused.reason == "you cancelled it; nothing was kept"
         gate.set()
         other = watcher.ask(service, GiveUp(number))
         assert await watcher.heard(lambda event: event == Accepted(other))
