@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote as quote_path
 
-from storage_sync.files.kinds import NotUsable, reading, require_readable
+from storage_sync.files.kept import head_of
+from storage_sync.files.kinds import NotUsable, require_readable
 from storage_sync.primary import statements
 from storage_sync.primary.capabilities import Capabilities
 from storage_sync.primary.digests import CLIENT_DIGEST, half_digest
@@ -153,8 +154,7 @@ def _digits(value: float, count: int) -> str:
 def _look(path: Path) -> bool:
     """Whether the database is in WAL mode; PrimarySchema when it is none, LocalIO when it cannot be read."""
     try:
-        with reading(path) as file:
-            head = file.read(VERSIONS + 2)
+        head = head_of(path, VERSIONS + 2)
         for beside in ("-wal", "-journal"):
             require_readable(f"{path}{beside}")
     except FileNotFoundError:

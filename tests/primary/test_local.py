@@ -6,6 +6,8 @@ import asyncio
 import hashlib
 import os
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import aclosing, closing
@@ -220,3 +222,27 @@ def test_seventeen_digits() -> None:
         "1.0", "0.5", "0.10000000000000001", "1.0000000000000001e+300", "-9.9999999999999995e-08", "0.80000001192092896"
     ]  # fmt: skip
     assert half_digest("sha3-256", b"x") == half(b"x")
+
+
+WRITER = """
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as database:
+    database.execute("UPDATE heuristics SET confidence = confidence / 2")
+database.close()
+"""
+
+
+def test_looking_at_a_file_takes_no_lock_of_a_reader_away(copy_of: Callable[[str], Path]) -> None:
+    """A writer that finds no lock of a reader takes itself for the last one, and deletes the log under that reader."""
+    path = copy_of("small")
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA journal_mode = wal").fetchone() == ("wal",)
+    with closing(local.open_read_only(path)) as reader:
+        reader.execute("BEGIN")
+        before = reader.execute("SELECT sum(confidence) FROM heuristics").fetchone()
+        assert local.way_of(path) == local.Way()
+        subprocess.run([sys.executable, "-c", WRITER, str(path)], check=True)
+        assert log_of(path).exists()
+        assert reader.execute("SELECT sum(confidence) FROM heuristics").fetchone() == before
+        reader.execute("ROLLBACK")
+        assert reader.execute("SELECT sum(confidence) FROM heuristics").fetchone() != before
