@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -14,9 +13,10 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from textual.binding import BindingType
 from textual.screen import Screen
 
-from console.app.attention import Attention, Window, terminal_lives
+from console.app.attention import Attention, Window
 from console.app.guiding import Guiding
 from console.app.palette import ConsoleCommands
+from console.app.signals import catch_signals
 from console.app.textual_overrides import TextualApp
 from console.dialogs.dialog import Dialog
 from console.dialogs.help import HelpDialog
@@ -41,10 +41,10 @@ from console.screens.settings import ConfigScreen
 from console.screens.validation import ValidationScreen
 from console.views.access import why_only_looking
 from console.views.disabled import off
-from console.views.frame import Frame
+from console.views.frame import Frame, lasting
 from console.views.hints import reason_and_hint
 from console.views.log_buffer import Journal
-from console.views.themes import PALETTES, Colors, themes
+from console.views.themes import Colors, after, themes
 from console.views.ui_settings import REFRESH_STEPS, Clock, UiSettings, ui_in_effect
 from console.views.verdict import verdict
 from console.views.zoom import toggle_zoom
@@ -59,8 +59,6 @@ from widgets.key_bar import KeyBar
 from widgets.tab_row import TabRow
 
 if TYPE_CHECKING:
-    import asyncio
-
     from console.flows.first_run import Setup
 
 T = TypeVar("T")
@@ -82,8 +80,6 @@ DEMO_ASKED = -1
 REPLAY_ASKED = -3
 """Result of the application when a person asked for a recording, `Console.replay_file`."""
 
-
-_NO_BEAT = CoreBeat(0.0)
 
 Facts = tuple[Snapshot, frozenset[str], bool]
 """A snapshot without what is new in each one, the keys that are off, whether the core stands still."""
@@ -175,8 +171,6 @@ class Console(TextualApp):
         self._ended_runs: deque[str] = deque(maxlen=8)
         self.replay_file = ""
 
-    # ------------------------------------------------------------------------------- start and timer
-
     def on_mount(self) -> None:
         self.set_class(self.look.glyphs.is_ascii, "-ascii")
         self.set_class(self.look.no_color, "-no-color")
@@ -188,7 +182,11 @@ class Console(TextualApp):
         # whoever had the terminal meanwhile has drawn over all of it
         self.app_resume_signal.subscribe(self, lambda _: self.refresh())
         if self._owns_process:
-            self._catch_signals()
+            catch_signals(
+                end=self._terminate,
+                read_again=lambda: self.desk.ask(Reload()),
+                let_go=lambda: self.bridge.stop(LEAVE_S),
+            )
         self.set_interval(TICK_S, self._on_timer)
         self.call_after_refresh(self._first)
 
@@ -209,26 +207,9 @@ class Console(TextualApp):
             self.first_run.open()
         self.lay_out_behind([name for name, _, _ in SCREENS if name != OVERVIEW])
 
-    def _catch_signals(self) -> None:
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._terminate)
-        # not through the loop: once the terminal is gone, the loop may wait for it for ever
-        signal.signal(signal.SIGHUP, lambda *_: self._hung_up(loop))
-
-    def _terminate(self) -> None:
+    def _terminate(self, exit_code: int) -> None:
         self.desk.ask(Cancel())
-        self.exit(128 + signal.SIGTERM)
-
-    def _hung_up(self, loop: asyncio.AbstractEventLoop) -> None:
-        """SIGHUP: read the configuration again; or, when it was the terminal that went, leave without drawing."""
-        if terminal_lives():
-            loop.call_soon_threadsafe(self.desk.ask, Reload())
-            return
-        self.bridge.stop(LEAVE_S)
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGHUP)
+        self.exit(exit_code)
 
     def _on_timer(self) -> None:
         if self.laying_out:
@@ -287,7 +268,7 @@ class Console(TextualApp):
             return
         shown = live if self._frozen is None else replace(live, snapshot=self._frozen, now=self._frozen.taken_at)
         disabled = self._disabled()
-        drawn = (_facts(live.snapshot), disabled, live.stalled)
+        drawn = (lasting(live.snapshot), disabled, live.stalled)
         moment = self.clock.monotonic()
         due = panels or self._drawn_at is None or moment - self._drawn_at >= self._rest(drawn) - TICK_S / 2
         if due or live.stalled or drawn != self._topped:
@@ -316,8 +297,6 @@ class Console(TextualApp):
         stack = self.screen_stack
         bottom: Screen[object] | None = stack[0] if stack else None
         return bottom if isinstance(bottom, BaseScreen) else None
-
-    # ---------------------------------------------------------------------------------------- events
 
     def _hear(self, event: Event) -> None:
         if self.desk.hear(event):
@@ -366,8 +345,6 @@ class Console(TextualApp):
             safe = f"{safe[:TOAST_MOST]}{self.look.glyphs.ellipsis}"
         self.notify(safe, severity="error" if failed else "information", markup=False)
 
-    # --------------------------------------------------------------------------------------- facts
-
     @property
     def snapshot(self) -> Snapshot:
         """The newest picture of the core, frozen screen or not."""
@@ -398,8 +375,6 @@ class Console(TextualApp):
         if why is not None:
             self.say(why)
         return why is not None
-
-    # -------------------------------------------------------------------------------------- actions
 
     async def on_tab_row_chosen(self, event: TabRow.Chosen) -> None:
         await self.action_go(event.tab)
@@ -504,9 +479,7 @@ class Console(TextualApp):
             toggle_zoom(self.screen.query_one("#body"), self.focused)
 
     def action_theme(self) -> None:
-        names = [palette.name for palette in PALETTES]
-        place = names.index(self.theme) + 1 if self.theme in names else 0
-        self.action_set_theme(names[place % len(names)])
+        self.action_set_theme(after(self.theme))
 
     def action_set_theme(self, name: str) -> None:
         self.theme = name
@@ -583,8 +556,3 @@ class Console(TextualApp):
         self._leaving_after_run = True
         if not self.running:
             self.exit(0)
-
-
-def _facts(snapshot: Snapshot) -> Snapshot:
-    """The snapshot without what is new in each one."""
-    return replace(snapshot, seq=0, taken_at=0.0, beat=_NO_BEAT)

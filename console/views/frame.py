@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from console.keys.table import KEYS, Key
 from console.views.verdict import STALLED_AFTER_S, Verdict
 from storage_sync.values import visible
-from storage_sync.values.snapshot import Snapshot
+from storage_sync.values.snapshot import CoreBeat, Snapshot
 from widgets import fmt
 from widgets.glyphs import Look
+
+_NO_BEAT = CoreBeat(0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +47,8 @@ class Frame:
     @property
     def stalled(self) -> bool:
         return self.beat_age is not None and self.beat_age > STALLED_AFTER_S
+
+
+def lasting(snapshot: Snapshot) -> Snapshot:
+    """The snapshot without what is new in each one."""
+    return replace(snapshot, seq=0, taken_at=0.0, beat=_NO_BEAT)

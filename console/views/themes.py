@@ -69,6 +69,12 @@ def themes(colors: Colors = Colors.TRUE) -> tuple[Theme, ...]:
     return tuple(_theme(palette, colors) for palette in (FEW if colors.few else PALETTES))
 
 
+def after(name: str) -> str:
+    """The next theme's name, from the last one to the first."""
+    names = [palette.name for palette in PALETTES]
+    return names[(names.index(name) + 1) % len(names)] if name in names else names[0]
+
+
 def _theme(palette: Palette, colors: Colors) -> Theme:
     on_raised = palette.background if colors.few else palette.foreground
     return Theme(

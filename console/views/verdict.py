@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from console.views.access import LOCKED, why_only_looking
 from console.views.hints import in_keys
+from console.views.next_steps import noted, possible
 from console.views.states import (
     WARN_ONLY_CHECKS,
     behind_now,
@@ -53,36 +53,10 @@ def verdict(snapshot: Snapshot | None, *, now: float, beat_age: float | None) ->
     """First matching row of the table wins. `now` UTC seconds; `beat_age` seconds since the core's sign of life."""
     if snapshot is None:
         return _starting(beat_age)
-    for row in _ROWS:
-        found = row(snapshot, now, beat_age)
-        if found is not None:
-            return _of_copy(_with_notes(_possible(found, snapshot), snapshot), snapshot, now)
-    return _of_copy(_with_notes(_possible(_unproved(snapshot, now), snapshot), snapshot), snapshot, now)
-
-
-_WRITING_KEY = re.compile(r"(?<!\S)[srRA] ")
-"""A key of the next step that ends in writing to the cache."""
-
-
-def _possible(found: Verdict, snapshot: Snapshot) -> Verdict:
-    """Where nothing may be written, what would allow it comes before a step that writes."""
-    if snapshot.access == "rw" or found.word == "NO CONFIG" or not any(map(_WRITING_KEY.search, found.next)):
-        return found
-    needed, locked = why_only_looking(snapshot.access), snapshot.access == LOCKED
-    texts = tuple(_with_what_is_needed(text, needed, locked=locked) for text in found.next)
-    key = ("" if locked else "W") if _WRITING_KEY.match(f"{found.key} ") else found.key
-    return replace(found, next=(*texts, f"{needed}."), key=key)
-
-
-def _with_what_is_needed(text: str, needed: str, *, locked: bool) -> str:
-    """What can be done now, then what is needed for the rest, and the rest where it can be had."""
-    clauses = text.removesuffix(".").split("; ")
-    rest = [clause for clause in clauses if _WRITING_KEY.search(clause)]
-    if not rest:
-        return text
-    now = [clause for clause in clauses if clause not in rest]
-    later = needed if locked else f"{needed}, then {'; '.join(rest)}"
-    return f"{'; '.join([*now, later])}."
+    rows = (row(snapshot, now, beat_age) for row in _ROWS)
+    found = next((row for row in rows if row is not None), None) or _unproved(snapshot, now)
+    steps, key = possible(found.next, found.key, "rw" if found.word == "NO CONFIG" else snapshot.access)
+    return _of_copy(_with_notes(replace(found, next=steps, key=key), snapshot), snapshot, now)
 
 
 def _starting(beat_age: float | None) -> Verdict:
@@ -556,7 +530,7 @@ def _with_notes(found: Verdict, snapshot: Snapshot) -> Verdict:
     build_note = ""
     if found.word != "PARTIAL" and CacheState.PARTIAL in states_of(snapshot):
         build_note = "; a build can be resumed"
-    wordings = tuple(_noted(text, run_note + build_note) for text in found.sentence)
+    wordings = tuple(noted(text, run_note + build_note) for text in found.sentence)
     said = replace(found, sentence=(*wordings, found.sentence[-1].replace("{run}", "")))
     run = snapshot.run
     if run is None or run.ended_at is not None or found.word not in _HEALED_BY.get(run.kind, ()):
@@ -572,12 +546,6 @@ _HEALED_BY = {
     "repair": (*_BEHIND, "DAMAGED", "WRONG VERSION"),
     "rebuild": (*_BEHIND, "DAMAGED", "WRONG VERSION"),
 }
-
-
-def _noted(text: str, note: str) -> str:
-    if "{run}" in text:
-        return text.replace("{run}", note)
-    return f"{text.removesuffix('.')}{note}{'.' if text.endswith('.') else ''}" if note else text
 
 
 def _run_note(snapshot: Snapshot) -> str:

@@ -323,6 +323,10 @@ class RemoteSource:
             requests.append(describe)
         answers = await self.client.pipeline_each(requests, purpose=Purpose.PROOF)
         functions = answers[: len(digest_probes())]
+        failed = [answer for answer in functions if isinstance(answer, StorageSyncError)]
+        if known is not None and len(failed) == len(functions) and not isinstance(failed[0], PrimarySchema):
+            # it digested once: this is no missing function
+            raise failed[0]
         rows = [values(answer, 4, rows=1)[0] if isinstance(answer, dict) else None for answer in functions]
         digest = digest_of(rows)
         seen = seen_of(rows, digest)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from storage_sync import _native
 from storage_sync.cache.identity import real_path
-from storage_sync.primary.capabilities import Capabilities
+from storage_sync.primary.capabilities import Capabilities, read_probe
 from storage_sync.state.imprint import read_imprint, write_imprint
 from storage_sync.sync.context import Context, Projection
 from storage_sync.sync.inspection import Look
@@ -93,12 +94,10 @@ async def probed(context: Context) -> Capabilities:
     if source.known_schema is None and source.counters.requests == 0:
         known = await _known(context)
         if known is not None and known.schema is not None and known.schema.source_id == source.source_id:
-            source.known_schema = known.schema
-            try:
-                return await source.probe()
-            except PrimaryRefused:
-                # what was kept may be the reason
-                source.forget()
+            with suppress(PrimaryRefused):
+                # what was kept and cannot be read is asked for again
+                read_probe(known.schema.answer)
+                source.known_schema = known.schema
     return await source.probe()
 
 

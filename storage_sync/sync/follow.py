@@ -143,7 +143,9 @@ def _same_log(before: Marks, now: Marks) -> None:
 
 def _nothing_happened(context: Context, before: Marks, seen: Above) -> None:
     """FollowEnded where something was written and it is not known what."""
-    now = seen.marks
-    moved = now.index != before.index if now.index is not None else context.options.moved
+    now, session = seen.marks, context.session
+    # a file sends no index, and a process that has not watched it cannot know that nobody wrote
+    unwatched = session.reading is None and (session.settings.primary or "").startswith("file:")
+    moved = now.index != before.index if now.index is not None else context.options.moved or unwatched
     if moved and before.beside == now.beside:
         raise FollowEnded(Ending.UNEXPLAINED)

@@ -14,7 +14,7 @@ async def test_a_long_line_of_the_log_goes_on_below() -> None:
         rows = [row.rpartition("│")[0] for row in screen_text(app).splitlines()]
         first = next(place for place, row in enumerate(rows) if "1 row changed meanwhile" in row)
         assert rows[first].endswith("1 row changed meanwhile: episode               ")
-        assert rows[first + 1].rstrip().endswith(" " * 25 + "7f3a91c2…4d18, fetched again")
+        assert rows[first + 1].rstrip().endswith(" " * 24 + "7f3a91c2…4d18, fetched again")
         assert "Log: all lines, 5" in screen_text(app)
 
 

@@ -93,8 +93,9 @@ class History:
 
         before = fingerprint(self.cache)
         self.session.settings = self.settings()
-        options = replace(options, renews=self.random.random() < 0.5)
-        if options == replace(USUAL, renews=options.renews) and self.random.random() < 0.4:
+        usual = options == USUAL
+        options = replace(options, renews=self.random.random() < 0.5 or options.renews)
+        if usual and self.random.random() < 0.4:
             options = replace(options, follows=True)
         request = Request(self.session.settings, None, options)
         outcome = self.runner.run(perform(self.session, Sync(), request, others_write, Cancel()))

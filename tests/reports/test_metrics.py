@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from storage_sync.reports.metrics import Facts, render, write_textfile
 from storage_sync.values.followed import Followed
 from storage_sync.values.outcome import CacheState, TableCounts, Word
+from storage_sync.values.snapshot import Hold
 
 FULL = Facts(
     verdict=Word.IN_SYNC,
@@ -37,6 +38,9 @@ FULL = Facts(
     memory_only=1,
     copied_bytes=300,
     copies_wait_until=12.0,
+    rows_read_today=1210,
+    rows_a_day=100_000,
+    hold=Hold.SPREAD,
     interval_s=300.0,
     wait_notice_s=1800.0,
     followed=Followed(changes=2, at=9.0, generation=7, root="aa"),

@@ -1,0 +1,39 @@
+"""What is added to a verdict: the next step of a console that may not write, notes (docs/console.md#verdict)."""
+
+from __future__ import annotations
+
+import re
+
+from console.views.access import LOCKED, why_only_looking
+
+_WRITING_KEY = re.compile(r"(?<!\S)[srRA] ")
+"""A key of the next step that ends in writing to the cache."""
+
+
+def possible(steps: tuple[str, ...], key: str, access: str) -> tuple[tuple[str, ...], str]:
+    """The wordings of a step and its key: what would allow to write comes before a step that writes."""
+    if access == "rw" or not any(map(_WRITING_KEY.search, steps)):
+        return steps, key
+    needed, locked = why_only_looking(access), access == LOCKED
+    texts = tuple(_with_what_is_needed(text, needed, locked=locked) for text in steps)
+    if _WRITING_KEY.match(f"{key} "):
+        key = "" if locked else "W"
+    return (*texts, f"{needed}."), key
+
+
+def _with_what_is_needed(text: str, needed: str, *, locked: bool) -> str:
+    """What can be done now, then what is needed for the rest, and the rest where it can be had."""
+    clauses = text.removesuffix(".").split("; ")
+    rest = [clause for clause in clauses if _WRITING_KEY.search(clause)]
+    if not rest:
+        return text
+    now = [clause for clause in clauses if clause not in rest]
+    later = needed if locked else f"{needed}, then {'; '.join(rest)}"
+    return f"{'; '.join([*now, later])}."
+
+
+def noted(text: str, note: str) -> str:
+    """The sentence with a note where it has a place for one, else at its end."""
+    if "{run}" in text:
+        return text.replace("{run}", note)
+    return f"{text.removesuffix('.')}{note}{'.' if text.endswith('.') else ''}" if note else text
