@@ -253,6 +253,15 @@ def projection_of(scope: Wanted) -> Projection:
 # ------------------------------------------------------------------------------------------------- server
 
 
+def _require_answers(functions: Sequence[object]) -> None:
+    """Raise what is wrong with the answers to `digest_probes`; a function that is not there is nothing wrong."""
+    for answer in functions:
+        if not isinstance(answer, StorageSyncError):
+            raise PrimaryRefused("the primary's answer is not one that a database gives", hint="check --primary")
+        if not isinstance(answer, PrimarySchema):
+            raise answer
+
+
 class RemoteSource:
     """A libSQL server. The network stack is imported at the first request."""
 
@@ -323,13 +332,12 @@ class RemoteSource:
             requests.append(describe)
         answers = await self.client.pipeline_each(requests, purpose=Purpose.PROOF)
         functions = answers[: len(digest_probes())]
-        failed = [answer for answer in functions if isinstance(answer, StorageSyncError)]
-        if known is not None and len(failed) == len(functions) and not isinstance(failed[0], PrimarySchema):
-            # it digested once: this is no missing function
-            raise failed[0]
         rows = [values(answer, 4, rows=1)[0] if isinstance(answer, dict) else None for answer in functions]
         digest = digest_of(rows)
         seen = seen_of(rows, digest)
+        if known is not None and digest is None:
+            # it digested once: unless the function is missing now, that answer is wrong
+            _require_answers(functions)
         made_of, now = seen if seen is not None else ("", "")
         if known is not None and seen is not None and (known.digest, known.made_of) == (digest, made_of):
             answer: object = known.answer

@@ -69,6 +69,7 @@ OURS = frozenset(
     {
         "Snapshot.access",
         "Snapshot.states",
+        "CheckResult.name",
         "CheckResult.subject",
         "LogLine.level",
         "PlanRow.step",
@@ -175,10 +176,10 @@ WALKS = (
 )
 NOT_DRAWN = {
     *("CheckRun.run_id", "CoreBeat.doing", "Differences.tables", "ErrorValue.code", "LockHolder.user"),
-    *("Outcome.command", "Plan.kind", "Plan.root", "Proof.digest", "Proof.source_id", "RunDetail.id", "Run.step"),
+    *("Outcome.command", "Plan.kind", "Plan.root", "Proof.digest", "Proof.source_id", "RunDetail.id"),
     *("PrimaryHealth.digest_function", "PrimaryHealth.generation", "PrimaryHealth.source_id", "Runs.file"),
     *("PrimaryHealth.auth", "PrimaryHealth.token_origin", "SettingsPreview.base"),
-    *("No.hint", "No.reason"),
+    *("No.hint", "No.reason", "PrimaryStand.source_id", "PrimaryStand.token", "Run.spent"),
     *("Outcome.extra", "PrimaryTried.generation", "PrimaryTried.token", "Run.trigger"),
 }
 """Fields that no screen shows, that another test shows, or whose place is taken by hostile neighbours."""
