@@ -161,7 +161,11 @@ def _checked(cache: CacheHealth, outcome: Outcome, now: float) -> CacheHealth:
     """What redb's own check said, where it was asked for."""
     asked = (CheckStatus.PASS, CheckStatus.FAIL)
     found = next((one for one in outcome.checks if one.name == "cache_integrity" and one.status in asked), None)
-    return replace(cache, integrity=Found(found, Basis(basis(outcome)), now)) if found is not None else cache
+    if found is None:
+        return cache
+    # a copy that was checked may serve later looks too: the check is as old as it
+    at = outcome.look.at if outcome.look is not None else now
+    return replace(cache, integrity=Found(found, Basis(basis(outcome)), at))
 
 
 def basis(outcome: Outcome) -> FileIdentity | None:

@@ -246,12 +246,12 @@ async def test_help_is_of_the_screen_and_searchable(key: str) -> None:
         await pilot.press("3", key)
         await pilot.pause()
         assert isinstance(app.screen, HelpDialog)
-        assert "look at every embedding again" in screen_text(app)
+        assert "scan all embeddings again" in screen_text(app)
         await pilot.press("slash", *"quarantine")
         await pilot.pause()
         text = screen_text(app)
         assert "rejected rows" in text
-        assert "look at every embedding again" not in text
+        assert "scan all embeddings again" not in text
         await pilot.press("escape")
         await pilot.pause()
         assert not isinstance(app.screen, HelpDialog)

@@ -54,7 +54,8 @@ async def test_a_deep_check_is_dated_and_a_quick_one_keeps_its_date(tmp_path: Pa
         await watcher.until(proven)
         watcher.ask(service, Pause(True))
         await watcher.answer(watcher.ask(service, Do(Verify(deep=True))))
-        deep = await watcher.until(lambda snapshot: snapshot.cache.integrity is not None)
+        await watcher.until(lambda snapshot: snapshot.cache.integrity is not None)
+        deep = watcher.snapshots[-1]
         await watcher.answer(watcher.ask(service, Do(Verify())))
         assert watcher.snapshots[-1].cache.integrity == deep.cache.integrity
 

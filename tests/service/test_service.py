@@ -156,10 +156,13 @@ async def test_it_proves_the_cache_on_start_and_again_when_the_primary_moves(tmp
         demo.grow(3, NOW)
         await watcher.until(lambda now: now.verdict is Word.STALE)
         second = await watcher.until(lambda now: proven(now) and cached(now, "episodes") == 43)
+    # what was written stands above what was proven, and is followed
+    assert second.freshness.followed is not None
     assert second.freshness.proof is not None
-    assert second.freshness.proof.generation == first.freshness.proof.generation + 1
+    assert second.freshness.proof.at == first.freshness.proof.at
+    assert second.freshness.followed.generation == first.freshness.proof.generation + 1
     started = [event for event in watcher.events if isinstance(event, RunStarted)]
-    assert [event.trigger for event in started] == ["start", "staleness"]
+    assert [event.trigger for event in started] == ["start", "primary changed"]
 
 
 async def test_a_quiet_primary_is_not_synced_again(tmp_path: Path) -> None:
