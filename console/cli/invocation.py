@@ -106,7 +106,7 @@ class Invocation:
                 hint="give --cache PATH, set REDB_CACHE_PATH, or run storage-sync config init; "
                 "storage-sync demo needs neither",
             )
-        token = self.token() if primary and not str(settings.primary).lower().startswith("file:") else None
+        token = self.token() if primary and not settings.reads_a_file else None
         options = replace(options or Options(), wait_s=limits.wait_s)
         return Request(settings, token, options, limits.deadline, limits.max_attempts)
 

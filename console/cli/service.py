@@ -77,8 +77,7 @@ def _wanted(invocation: Invocation, user: str | None, timer: bool, unit: str | N
     lacks = [name for name in ("primary", "cache") if getattr(settings, name) is None]
     if settings.primary is None or settings.cache is None:
         raise ConfigError(f"no {' and no '.join(lacks)} is named", hint="give --primary URL and --cache PATH")
-    local = settings.primary.lower().startswith("file:")
-    token = settings.token_file or (None if local or settings.token_env else TOKEN)
+    token = settings.token_file or (None if settings.reads_a_file or settings.token_env else TOKEN)
     values: dict[str, object] = {
         **invocation.typed,
         "primary": settings.primary,

@@ -189,6 +189,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     ui: Ui = Ui()
 
+    @property
+    def reads_a_file(self) -> bool:
+        """Whether the primary is a local database: reading it costs nothing, and it sends no index."""
+        return (self.primary or "").strip().lower().startswith("file:")
+
 
 class Field(msgspec.Struct, frozen=True):
     """One setting as it is named, documented and checked."""

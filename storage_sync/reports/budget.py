@@ -29,7 +29,7 @@ def budget_of(
 ) -> Budget | None:
     """None where no budget is set, or the primary is a file. `unmetered`: the primary never said what it read."""
     a_day = settings.rows_read_per_day
-    if a_day is None or (settings.primary or "").startswith("file:"):
+    if a_day is None or settings.reads_a_file:
         return None
     until, spent = day_end(now), read.today if read is not None else 0
     asked = Budget(a_day, spent, Hold.NOT, settings.poll_s, settings.interval_s, until, costs.proof)

@@ -20,8 +20,7 @@ DAY_S = 86_400.0
 
 def busy_gap_s(settings: Settings) -> float:
     """Least time from one run to the next that is due only because the primary moved; reading a file costs nothing."""
-    local = (settings.primary or "").startswith("file:")
-    return 0.0 if local else min(BUSY_GAP_S, settings.interval_s / 5)
+    return 0.0 if settings.reads_a_file else min(BUSY_GAP_S, settings.interval_s / 5)
 
 
 @dataclass(frozen=True, slots=True)

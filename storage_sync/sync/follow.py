@@ -145,7 +145,7 @@ def _nothing_happened(context: Context, before: Marks, seen: Above) -> None:
     """FollowEnded where something was written and it is not known what."""
     now, session = seen.marks, context.session
     # a file sends no index, and a process that has not watched it cannot know that nobody wrote
-    unwatched = session.reading is None and (session.settings.primary or "").startswith("file:")
+    unwatched = session.reading is None and session.settings.reads_a_file
     moved = now.index != before.index if now.index is not None else context.options.moved or unwatched
     if moved and before.beside == now.beside:
         raise FollowEnded(Ending.UNEXPLAINED)

@@ -16,6 +16,7 @@ from storage_sync.config.settings import FIELDS, Settings, allowed, setting_valu
 from storage_sync.config.token import Token, read_token, token_is_exposed
 from storage_sync.config.urls import redact_url
 from storage_sync.config.view import settings_view
+from storage_sync.primary.urls import parse
 from storage_sync.values.errors import ConfigError
 
 SECRET = "eyJhbGciOiJFZERTQSJ9.c2VjcmV0.c2ln"
@@ -520,3 +521,11 @@ def test_one_state_folder_per_real_path(tmp_path: Path, monkeypatch: pytest.Monk
     assert state_directory(Settings(cache=cache)) == default_state_dir(cache)
     assert state_directory(Settings(cache=cache, state_dir=tmp_path)) == tmp_path
     assert state_directory(Settings()) is None
+
+
+@pytest.mark.parametrize("primary", ["file:memory.db", "FILE:memory.db", " file:/srv/memory.db"])
+def test_a_file_is_one_however_its_scheme_is_written(primary: str) -> None:
+    assert Settings(primary=primary).reads_a_file
+    assert parse(primary).kind == "file"
+    assert not Settings(primary="libsql://files.example").reads_a_file
+    assert not Settings().reads_a_file
