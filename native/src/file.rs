@@ -1,137 +1,18 @@
-//! An open redb file: private copy, shared reading, or exclusive writing.
+//! The cache file as Python sees it: its tables, its rows, and a scan of them.
 
 use crate::embeddings::{self, Embeddings};
 use crate::errors::{Fault, Outcome};
 use crate::ledger::split_ledger_key;
-use crate::panics::{Quiet, detached};
+use crate::open::{CACHE_BYTES, Mode, OpenFile};
+use crate::panics::{Quiet, detached, lock};
 use crate::scan::{Scan, ScanState};
-use crate::tables::{self, META, QUARANTINE, SCHEMA, VERSION, byte_table, open_if};
+use crate::tables::{META, QUARANTINE, SCHEMA, VERSION, byte_table, open_if};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use redb::{
-    Builder, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTableMetadata, StorageBackend,
-    TableDefinition, TableError, TableHandle,
-};
-use std::fs::{File, OpenOptions};
-use std::io;
+use redb::{ReadTransaction, ReadableTableMetadata, TableDefinition, TableError, TableHandle};
 use std::ops::Bound as Limit;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// Page memory of one file unless the caller says otherwise.
-pub const CACHE_BYTES: usize = 4 << 20;
-
-/// A file that is ours alone and may be lost: never synced, never locked.
-#[derive(Debug)]
-pub struct PrivateFile(pub File);
-
-impl StorageBackend for PrivateFile {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read_exact_at(out, offset)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(data, offset)
-    }
-}
-
-enum Handle {
-    Writable(Database),
-    ReadOnly(ReadOnlyDatabase),
-}
-
-/// How to open a file.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    Private,
-    Read,
-    Write,
-}
-
-impl Mode {
-    fn parse(text: &str) -> Outcome<Self> {
-        match text {
-            "private" => Ok(Self::Private),
-            "read" => Ok(Self::Read),
-            "write" => Ok(Self::Write),
-            other => Err(Fault::value(format!("mode must be private, read or write, not {other:?}"))),
-        }
-    }
-}
-
-/// A file with the database that has it open.
-pub struct OpenFile {
-    handle: Quiet<Handle>,
-    repaired: bool,
-}
-
-impl OpenFile {
-    pub fn open(path: &Path, mode: Mode, cache_bytes: usize) -> Outcome<Self> {
-        let repairing = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&repairing);
-        let mut builder = Builder::new();
-        builder.set_cache_size(cache_bytes);
-        builder.set_repair_callback(move |_| seen.store(true, Ordering::Relaxed));
-        let handle = match mode {
-            Mode::Read => Handle::ReadOnly(builder.open_read_only(path)?),
-            Mode::Write => Handle::Writable(builder.open(path)?),
-            Mode::Private => Handle::Writable(open_private(&builder, path)?),
-        };
-        Ok(Self { handle: Quiet::new(handle), repaired: repairing.load(Ordering::Relaxed) })
-    }
-
-    pub fn begin_read(&self) -> Outcome<ReadTransaction> {
-        let transaction = match &*self.handle {
-            Handle::Writable(database) => database.begin_read(),
-            Handle::ReadOnly(database) => database.begin_read(),
-        };
-        Ok(transaction?)
-    }
-
-    fn check_integrity(&mut self) -> Outcome<bool> {
-        match &mut *self.handle {
-            Handle::Writable(database) => Ok(database.check_integrity()?),
-            Handle::ReadOnly(_) => Err(Fault::value("the integrity check needs a file opened private or write")),
-        }
-    }
-
-    fn close(self) -> Outcome<()> {
-        match self.handle.into_inner() {
-            Handle::Writable(database) => Ok(database.close()?),
-            Handle::ReadOnly(database) => Ok(database.close()?),
-        }
-    }
-}
-
-/// `create_with_backend` would initialise an empty file, which an open must not do.
-fn open_private(builder: &Builder, path: &Path) -> Outcome<Database> {
-    let open = || -> io::Result<File> { OpenOptions::new().read(true).write(true).open(path) };
-    let file = open().map_err(redb::StorageError::Io)?;
-    if file.metadata().map_err(redb::StorageError::Io)?.len() == 0 {
-        let empty = io::Error::new(io::ErrorKind::InvalidData, "Database file is empty");
-        return Err(redb::StorageError::Io(empty).into());
-    }
-    Ok(builder.create_with_backend(PrivateFile(file))?)
-}
-
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic while the lock was held has already been reported; the values inside stay usable or say so.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 /// Name, key type, value type, rows (when it can be opened) and error of one table.
 #[pyclass(frozen, get_all, module = "storage_sync._native")]
@@ -374,6 +255,3 @@ impl Drop for CacheFile {
         }
     }
 }
-
-/// What `schema_version` a file of ours must carry, for the module's constant.
-pub const SCHEMA_VERSION: u64 = tables::CACHE_SCHEMA_VERSION;

@@ -3,7 +3,6 @@
 use crate::errors::Outcome;
 use crate::keys::{Digest, KeyList};
 use crate::ledger::{CACHE_ONLY, REFUSED, value_digest};
-use crate::manifest::{Listing, WANTED};
 use crate::panics::detached;
 use crate::scan::{Scan, ScanState};
 use crate::scope::{Scope, ScopeParts};
@@ -63,21 +62,21 @@ fn owner_of(key: &str) -> (String, String) {
     }
 }
 
-/// The rows of a table as they were proven, laid over by what changed since.
-pub fn overlaid(scan: &ScanState, scope: &ScopeParts, table: Table, changed: &Changed) -> Outcome<Listing> {
+/// The rows of a table as they were proven, laid over by what changed since, in key order and each with the mark.
+pub fn overlaid(scan: &ScanState, scope: &ScopeParts, table: Table, changed: &Changed, mark: u8) -> Outcome<KeyList> {
     let mut rows = KeyList::new();
     scan.reader.ledger(table, |key, entry| {
         let raw = if entry.flag == REFUSED { entry.raw_key } else { key.as_bytes() };
         if entry.flag != CACHE_ONLY && !changed.contains_key(raw) && scan.in_scope(scope, table, raw)? {
-            rows.push(raw, entry.source, WANTED);
+            rows.push(raw, entry.source, mark);
         }
         Ok(())
     })?;
     for (key, digests) in changed {
-        digests.iter().for_each(|digest| rows.push(key, *digest, WANTED));
+        digests.iter().for_each(|digest| rows.push(key, *digest, mark));
     }
     rows.sort();
-    Ok(Listing { rows, primary_rows: None })
+    Ok(rows)
 }
 
 #[pyfunction]

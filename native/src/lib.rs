@@ -20,6 +20,7 @@ mod ledger;
 mod manifest;
 mod memory;
 mod newest;
+mod open;
 mod panics;
 mod record;
 mod row;
@@ -48,7 +49,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("COMPILER", env!("BUILD_COMPILER"))?;
     module.add("REDB_VERSION", env!("REDB_VERSION"))?;
     module.add("ENCODING", scope::ENCODING)?;
-    module.add("CACHE_SCHEMA_VERSION", file::SCHEMA_VERSION)?;
+    module.add("CACHE_SCHEMA_VERSION", tables::CACHE_SCHEMA_VERSION)?;
     module.add_class::<header::Header>()?;
     module.add_class::<copy::CopyInfo>()?;
     module.add_class::<file::TableStat>()?;

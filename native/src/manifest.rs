@@ -2,12 +2,11 @@
 
 use crate::body::Body;
 use crate::errors::{Fault, Outcome};
-use crate::file::lock;
 use crate::follow::{Changed, overlaid};
 use crate::kept::{Came, KeptManifest, append_row};
 use crate::keys::{Bucket, Digest, KeyList, bucket_of, unhex_digest, unhex_into};
 use crate::ledger::{CACHE_ONLY, Entry, PROVED, REFUSED};
-use crate::panics::detached;
+use crate::panics::{detached, lock};
 use crate::scan::{Held, Scan, ScanState};
 use crate::scope::{Part, Scope, ScopeParts, TABLES, bucket_digest, bucketize, holds, table_named, table_root};
 use crate::waiting::Waiting;
@@ -19,7 +18,7 @@ use storage_sync_codec::hrana::Event;
 use storage_sync_codec::{Table, Value};
 
 /// Marks of manifest rows.
-pub const WANTED: u8 = 0;
+const WANTED: u8 = 0;
 const SAME: u8 = 1;
 
 /// What a finished comparison says about one table.
@@ -438,9 +437,9 @@ pub fn complete(
 }
 
 /// All expected rows of one table, sorted, and how many rows its source table has.
-pub struct Listing {
-    pub rows: KeyList,
-    pub primary_rows: Option<u64>,
+struct Listing {
+    rows: KeyList,
+    primary_rows: Option<u64>,
 }
 
 /// A manifest of which every row is there, settled against a scan.
@@ -593,7 +592,10 @@ impl Comparison {
             if !scan.reader.speaks(scope.algorithm) {
                 return Err(Fault::value("the ledger speaks of another digest"));
             }
-            of_listed(scope, Some(&scan), |table| overlaid(&scan, &scope, table, &changed[usize::from(table.number())]))
+            of_listed(scope, Some(&scan), |table| {
+                let rows = overlaid(&scan, &scope, table, &changed[usize::from(table.number())], WANTED)?;
+                Ok(Listing { rows, primary_rows: None })
+            })
         })?;
         let state = Mutex::new(State::Finished(Arc::new(manifest)));
         Ok(Self {

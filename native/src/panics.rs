@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 thread_local! {
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -47,6 +48,12 @@ pub fn caught<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
 /// Run `work` without the interpreter lock; panics and failures become Python exceptions.
 pub fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> Outcome<T> + Send) -> PyResult<T> {
     py.detach(|| caught(work)).map_err(PyErr::from)
+}
+
+/// The value behind a mutex, also after a panic while it was held.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // That panic has already been reported; the values inside stay usable or say so.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A value whose destructor may panic, as redb's do on damaged files.

@@ -2,8 +2,8 @@
 
 use crate::create::new_file;
 use crate::errors::{Fault, Outcome};
-use crate::file::{CACHE_BYTES, PrivateFile, lock};
-use crate::panics::{Quiet, caught, detached};
+use crate::open::{CACHE_BYTES, PrivateFile};
+use crate::panics::{Quiet, caught, detached, lock};
 use crate::scope::table_named;
 use crate::store::create_tables;
 use crate::tables::{LEDGER, META, METADATA, QUARANTINE, byte_table};

@@ -1,11 +1,11 @@
 //! The judged content of one file: every value hashed and compared with the ledger (docs/protocol.md#invariants).
 
 use crate::errors::{Fault, Outcome};
-use crate::file::OpenFile;
 use crate::keys::{Bucket, Digest, KeyList, bucket_of, hex_upper};
 use crate::ledger::{CACHE_ONLY, Entry, PROVED, REFUSED, ledger_bounds, ledger_key, value_digest};
 use crate::memory::give_back;
 use crate::newest::Newest;
+use crate::open::{CACHE_BYTES, Mode, OpenFile};
 use crate::panics::{Quiet, detached};
 use crate::scope::{Part, Scope, ScopeParts, TABLES, bucketize, holds, table_named, table_root};
 use crate::tables::{INDEX, LEDGER, META, META_DIGEST, QUARANTINE, ReadBytes, byte_table, open_if};
@@ -732,7 +732,7 @@ pub fn root_of(scan: &Scan, scope: &Scope) -> String {
 pub fn prove(py: Python<'_>, path: std::path::PathBuf, scope: &Scope) -> PyResult<Scan> {
     let _ = scope;
     detached(py, || {
-        let file = OpenFile::open(&path, crate::file::Mode::Read, crate::file::CACHE_BYTES)?;
+        let file = OpenFile::open(&path, Mode::Read, CACHE_BYTES)?;
         Ok(Scan::new(ScanState::run(Arc::new(file))?))
     })
 }

@@ -2,10 +2,9 @@
 
 use crate::create::{beside, is_there, name_once};
 use crate::errors::{Fault, Outcome};
-use crate::file::lock;
 use crate::header::{kind_of, read_raw};
 use crate::ledger::{Entry, ledger_key, value_digest};
-use crate::panics::{Quiet, caught};
+use crate::panics::{Quiet, caught, lock};
 use crate::record::{Action, Record};
 use crate::tables::{
     CACHE_SCHEMA_VERSION, INDEX, LEDGER, META, META_BUILD, META_STAGING, METADATA, QUARANTINE, REVISIONS, SCHEMA,

@@ -2,10 +2,9 @@
 
 use crate::body::Body;
 use crate::errors::{Fault, Outcome};
-use crate::file::lock;
 use crate::keys::hex_upper;
 use crate::manifest::Comparison;
-use crate::panics::detached;
+use crate::panics::{detached, lock};
 use crate::row::assemble;
 use crate::scan::Scan;
 use crate::scope::{Scope, table_named};
