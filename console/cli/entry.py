@@ -15,7 +15,7 @@ from console.cli.bug_report import reported
 from console.cli.common_options import typed_json
 from console.cli.invocation import Answer, Invocation
 from storage_sync.files.core_files import forbid_core_files
-from storage_sync.values.errors import InternalError, LocalIO, StorageSyncError, exit_code_of
+from storage_sync.values.errors import InternalError, LocalIO, StorageSyncError, exit_code_of, explain_system
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -117,8 +117,6 @@ def _answer(invocation: Invocation, call: Callable[[], object]) -> Answer | None
 
 def _local(error: BaseException) -> StorageSyncError | None:
     """Trouble of this machine before or after the command's own work, such as no descriptor for the loop."""
-    from storage_sync.cache.explain import explain_system
-
     return explain_system(error) if isinstance(error, OSError) else None
 
 

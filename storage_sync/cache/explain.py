@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-
 from storage_sync import _native
 from storage_sync.values.errors import (
     CacheDamaged,
@@ -32,29 +30,3 @@ def explain(error: _native.NativeError) -> StorageSyncError:
             return CacheDamaged(f"redb cannot read the file: {error}")
         case _:
             return InternalError(f"{type(error).__name__}: {error}")
-
-
-_LOCAL = frozenset(
-    {
-        errno.EACCES,
-        errno.EDQUOT,
-        errno.EEXIST,
-        errno.EFBIG,
-        errno.EIO,
-        errno.EMFILE,
-        errno.ENFILE,
-        errno.ENOSPC,
-        errno.EPERM,
-        errno.EROFS,
-        errno.ESTALE,
-    }
-)
-"""Numbers that speak of this machine; any other that nobody expected is a mistake of ours."""
-
-
-def explain_system(error: OSError) -> LocalIO | None:
-    """What the system said where no nearer code knew better; None when it speaks of no trouble of this machine."""
-    if error.errno not in _LOCAL:
-        return None
-    place = f"{error.filename}: " if error.filename is not None else ""
-    return LocalIO(f"a file could not be read or written: {place}{error.strerror}")

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from storage_sync import _native
 from storage_sync.cache.copies import Copies
-from storage_sync.cache.explain import explain, explain_system
+from storage_sync.cache.explain import explain
 from storage_sync.config.request import Request
 from storage_sync.primary.errors import PrimaryChanged
 from storage_sync.reports.sentences import headline
@@ -28,6 +28,7 @@ from storage_sync.values.errors import (
     PrimarySchema,
     PrimaryUnavailable,
     StorageSyncError,
+    explain_system,
 )
 from storage_sync.values.outcome import Outcome
 from storage_sync.values.snapshot import Phase, Run

@@ -5,6 +5,7 @@ The code words and exit codes are the contract of docs/cli.md#errors and docs/op
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 from storage_sync.values.next_step import NextStep
@@ -170,3 +171,29 @@ class Interrupted(StorageSyncError):
 def exit_code_of(error: StorageSyncError) -> int:
     """Exit code of one error value; only `Interrupted` depends on how it happened."""
     return error.actual_exit_code if isinstance(error, Interrupted) else error.exit_code
+
+
+_LOCAL = frozenset(
+    {
+        errno.EACCES,
+        errno.EDQUOT,
+        errno.EEXIST,
+        errno.EFBIG,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOSPC,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ESTALE,
+    }
+)
+"""Numbers that speak of this machine; any other that nobody expected is a mistake of ours."""
+
+
+def explain_system(error: OSError) -> LocalIO | None:
+    """What the system said where no nearer code knew better; None when it speaks of no trouble of this machine."""
+    if error.errno not in _LOCAL:
+        return None
+    place = f"{error.filename}: " if error.filename is not None else ""
+    return LocalIO(f"a file could not be read or written: {place}{error.strerror}")
