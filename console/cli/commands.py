@@ -294,13 +294,13 @@ def orphans_quarantine(
     context: click.Context, keys: tuple[str, ...], filter_text: str, reason: str | None, plan_only: bool, yes: bool
 ) -> Answer:
     """Take them out of the cache; they can be restored."""
-    from console.cli import core, mending
+    from console.cli import core, edits
 
     invocation = _begin(context)
     chosen = core.chosen_orphans(invocation, keys, filter_text=filter_text, reason=reason)
     if isinstance(chosen, Answer):
         return chosen
-    return mending.set_orphans_aside(invocation, chosen, plan_only=plan_only, yes=yes)
+    return edits.set_orphans_aside(invocation, chosen, plan_only=plan_only, yes=yes)
 
 
 @orphans.command("expect")
@@ -309,9 +309,9 @@ def orphans_quarantine(
 @click.pass_context
 def orphans_expect(context: click.Context, keys: tuple[str, ...], note: str) -> Answer:
     """Mark them as expected: they are no finding any more."""
-    from console.cli import mending
+    from console.cli import edits
 
-    return mending.expect_orphans(_begin(context), keys, note)
+    return edits.expect_orphans(_begin(context), keys, note)
 
 
 @storage_sync.group(invoke_without_command=True)
@@ -350,9 +350,9 @@ def quarantine_show(context: click.Context, identity: str) -> Answer:
 @click.pass_context
 def quarantine_retry(context: click.Context, identities: tuple[str, ...], limits: Limits) -> Answer:
     """Fetch rejected rows again, with a full sync."""
-    from console.cli import mending
+    from console.cli import edits
 
-    return mending.retry(_begin(context), identities, limits=limits)
+    return edits.retry(_begin(context), identities, limits=limits)
 
 
 @quarantine.command("restore")
@@ -361,9 +361,9 @@ def quarantine_retry(context: click.Context, identities: tuple[str, ...], limits
 @click.pass_context
 def quarantine_restore(context: click.Context, identities: tuple[str, ...], plan_only: bool, yes: bool) -> Answer:
     """Restore quarantined rows, byte by byte."""
-    from console.cli import mending
+    from console.cli import edits
 
-    return mending.restore(_begin(context), identities, plan_only=plan_only, yes=yes)
+    return edits.restore(_begin(context), identities, plan_only=plan_only, yes=yes)
 
 
 @quarantine.command("purge")
@@ -373,9 +373,9 @@ def quarantine_purge(context: click.Context, plan_only: bool, yes: bool) -> Answ
     """Forget old quarantined rows for good.
 
     Old are those that were quarantined more than quarantine_days ago."""
-    from console.cli import mending
+    from console.cli import edits
 
-    return mending.purge(_begin(context), plan_only=plan_only, yes=yes)
+    return edits.purge(_begin(context), plan_only=plan_only, yes=yes)
 
 
 @storage_sync.command()
@@ -393,11 +393,11 @@ def repair(
     """Repair a damaged cache.
 
     Tries the smallest step first: let redb repair it, fetch rows again, build a new cache."""
-    from console.cli import healing
+    from console.cli import repair as repairing
     from storage_sync.service.operations import Repair
 
     operation = Repair(no_rebuild=no_rebuild)
-    return healing.repair(_begin(context), operation, plan_only=plan_only, yes=yes, limits=limits)
+    return repairing.repair(_begin(context), operation, plan_only=plan_only, yes=yes, limits=limits)
 
 
 @storage_sync.command()
@@ -420,11 +420,11 @@ def rebuild(
     """Build a new cache, prove it, swap it in.
 
     It is built beside the old one. An earlier build that was interrupted is resumed."""
-    from console.cli import healing
+    from console.cli import repair as repairing
     from storage_sync.service.operations import Rebuild
 
     operation = Rebuild(discard=discard, swap=swap)
-    return healing.rebuild(_begin(context), operation, staged=staged, plan_only=plan_only, yes=yes, limits=limits)
+    return repairing.rebuild(_begin(context), operation, staged=staged, plan_only=plan_only, yes=yes, limits=limits)
 
 
 @storage_sync.command()
@@ -434,9 +434,9 @@ def rebuild(
 @click.pass_context
 def undo(context: click.Context, run_id: str | None, plan_only: bool, yes: bool, limits: Limits) -> Answer:
     """Take back the last run that changed the cache, or RUN."""
-    from console.cli import mending
+    from console.cli import edits
 
-    return mending.undo(_begin(context), run_id, plan_only=plan_only, yes=yes, limits=limits)
+    return edits.undo(_begin(context), run_id, plan_only=plan_only, yes=yes, limits=limits)
 
 
 @storage_sync.command()
@@ -445,18 +445,18 @@ def undo(context: click.Context, run_id: str | None, plan_only: bool, yes: bool,
 @click.pass_context
 def detach(context: click.Context, plan_only: bool, yes: bool, limits: Limits) -> Answer:
     """Remove our tables from the cache; do-memory's rows stay."""
-    from console.cli import mending
+    from console.cli import edits
 
-    return mending.detach(_begin(context), plan_only=plan_only, yes=yes, limits=limits)
+    return edits.detach(_begin(context), plan_only=plan_only, yes=yes, limits=limits)
 
 
 @storage_sync.command()
 @click.pass_context
 def peek(context: click.Context) -> Answer:
     """Look at a held cache through a private copy."""
-    from console.cli import mending
+    from console.cli import edits
 
-    return mending.peek(_begin(context))
+    return edits.peek(_begin(context))
 
 
 @storage_sync.command()
@@ -465,9 +465,9 @@ def peek(context: click.Context) -> Answer:
 @click.pass_context
 def compact(context: click.Context, plan_only: bool, limits: Limits) -> Answer:
     """Give the cache's unused space back to the disk."""
-    from console.cli import mending
+    from console.cli import edits
 
-    return mending.compact(_begin(context), plan_only=plan_only, limits=limits)
+    return edits.compact(_begin(context), plan_only=plan_only, limits=limits)
 
 
 # ----------------------------------------------------------------------------------- what is on disk

@@ -38,7 +38,7 @@ WORDS: tuple[tuple[str, str], ...] = (
     ("private copy", "A copy of the cache file, verified by its header, on which everything but the commit works."),
     ("projection", "The part of a row that both stores can represent. Two rows are equal when their projections are."),
     ("proof", "Root, generation, source and time of a run that read back what it had promised to write."),
-    ("quarantine", "The list of both: rejected rows and quarantined rows."),
+    ("quarantine", "The list of rejected rows and quarantined rows."),
     ("quarantined row", "A row that was taken out of the cache and can be restored."),
     (
         "rejected row",

@@ -128,7 +128,7 @@ def unknown(table: str) -> bool:
 def content_error(
     judgement: ContentJudgement, tolerated: frozenset[CacheState] = frozenset()
 ) -> StorageSyncError | None:
-    """The error that stops a plain sync, or None. a repair tolerates what it heals."""
+    """The error that stops a plain sync, or None. A repair tolerates what it repairs."""
     for finding in judgement.findings:
         if finding.state in tolerated:
             continue

@@ -1,4 +1,4 @@
-"""What is wrong with a cache, and which rung of the ladder heals it (docs/protocol.md#recovery)."""
+"""What is wrong with a cache, and which step of repair it gets (docs/protocol.md#recovery)."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from storage_sync.values.witness import Witness
 
 Purpose = Literal["repair", "rebuild"]
 
-_HEALABLE = frozenset({CacheState.BIT_ROT, CacheState.ROLLED_BACK, CacheState.WRONG_SCHEMA, CacheState.WRONG_TYPES})
+_REPAIRABLE = frozenset({CacheState.BIT_ROT, CacheState.ROLLED_BACK, CacheState.WRONG_SCHEMA, CacheState.WRONG_TYPES})
 """Content states that the examination looks at itself."""
 
 
-class Rung(StrEnum):
-    """Steps of the ladder, mildest first."""
+class RepairStep(StrEnum):
+    """How a cache is repaired, mildest first."""
 
     NONE = "none"
     OPEN = "open"
@@ -41,7 +41,7 @@ class Rung(StrEnum):
 class Situation:
     """`why` is a sentence. `look` is what a rebuild starts from: the file itself, or the rows rescued out of it."""
 
-    rung: Rung
+    step: RepairStep
     why: str
     look: Look
     rotten: int = 0
@@ -63,8 +63,8 @@ class Situation:
 async def examined(context: Context, purpose: Purpose, *, looks: bool = False) -> AsyncIterator[Situation]:
     """Judge the cache as deep as it goes, for the body of an `async with`; nothing of it is changed.
 
-    `looks`: the file is only read, so another process may hold it; a plan always does. Raises what nothing here heals:
-    CacheForeign, CacheLocked, LocalIO, GuardStopped, VersionMismatch.
+    `looks`: the file is only read, so another process may hold it; a plan always does. Raises what nothing here
+    repairs: CacheForeign, CacheLocked, LocalIO, GuardStopped, VersionMismatch.
     """
     session, options, draft = context.session, context.options, context.draft
     looks = looks or options.plan_only
@@ -85,7 +85,7 @@ async def examined(context: Context, purpose: Purpose, *, looks: bool = False) -
     if damage is None and other is not None:
         if purpose == "repair":
             raise VersionMismatch(other.evidence, hint=other.next_step or None)
-        yield Situation(Rung.REBUILD, other.evidence, Look(judgement, witness, replaces="old"))
+        yield Situation(RepairStep.REBUILD, other.evidence, Look(judgement, witness, replaces="old"))
         return
     async with AsyncExitStack() as stack:
         situation = None
@@ -114,7 +114,7 @@ async def _sound_look(context: Context, looks: bool) -> AsyncIterator[Look]:
         writing=not looks,
         wait_s=context.options.wait_s,
         deep=True,
-        tolerated=_HEALABLE,
+        tolerated=_REPAIRABLE,
     ) as look:
         if look.integrity is False:
             findings = look.content.findings if look.content is not None else ()
@@ -127,36 +127,36 @@ async def _sound_look(context: Context, looks: bool) -> AsyncIterator[Look]:
 
 
 def _of_content(look: Look, purpose: Purpose) -> Situation:
-    """A file with sound pages: rung by what is in it."""
+    """A file with sound pages: the step by what is in it."""
     content = look.content
     if content is None:
-        return Situation(Rung.NONE, "there is no cache yet; a sync makes one", look)
+        return Situation(RepairStep.NONE, "there is no cache yet; a sync makes one", look)
     schema = content.finding(CacheState.WRONG_SCHEMA)
     if schema is not None:
         newer = (content.schema_version or 0) > _native.CACHE_SCHEMA_VERSION
         if newer or purpose == "repair":
             raise VersionMismatch(schema.evidence, hint=schema.next_step or None)
-        return Situation(Rung.REBUILD, schema.evidence, replace(look, replaces="old"))
+        return Situation(RepairStep.REBUILD, schema.evidence, replace(look, replaces="old"))
     rolled = content.finding(CacheState.ROLLED_BACK)
     if rolled is not None:
-        return Situation(Rung.REBUILD, rolled.evidence, replace(look, replaces="corrupt"))
+        return Situation(RepairStep.REBUILD, rolled.evidence, replace(look, replaces="corrupt"))
     rot = content.finding(CacheState.BIT_ROT)
     if rot is not None:
         rows = sum(table.rotten for table in look.scan.tables.values()) if look.scan is not None else 0
-        return Situation(Rung.REFETCH, rot.evidence, look, rotten=rows)
+        return Situation(RepairStep.REFETCH, rot.evidence, look, rotten=rows)
     if look.held:
-        return Situation(Rung.NONE, "it is in use, and there is nothing to repair", look)
+        return Situation(RepairStep.NONE, "it is in use, and there is nothing to repair", look)
     unclean = look.judgement.finding(CacheState.UNCLEAN)
     if unclean is not None:
-        return Situation(Rung.OPEN, unclean.evidence, look)
+        return Situation(RepairStep.OPEN, unclean.evidence, look)
     if look.copy is not None and look.copy.repaired:
         why = "its header is not that of a closed file: redb repairs it whenever it is opened"
-        return Situation(Rung.OPEN, why, look)
+        return Situation(RepairStep.OPEN, why, look)
     header = look.copy.header if look.copy is not None else None
     if header is not None and header.length > header.layout_length:
         longer = f"the file has {header.length - header.layout_length:,} bytes more than its layout"
-        return Situation(Rung.OPEN, longer, look)
-    return Situation(Rung.NONE, "there is nothing to repair", look)
+        return Situation(RepairStep.OPEN, longer, look)
+    return Situation(RepairStep.NONE, "there is nothing to repair", look)
 
 
 @asynccontextmanager
@@ -180,7 +180,7 @@ async def _rescuing(
         _guard_origin(context, checkpoint, witness)
         content = ContentJudgement((), checkpoint, _native.CACHE_SCHEMA_VERSION)
         look = Look(judgement, witness, None, content, scan, replaces="corrupt", leftover=rescue.leftover)
-        yield Situation(Rung.REBUILD, evidence, look, rescue=rescue)
+        yield Situation(RepairStep.REBUILD, evidence, look, rescue=rescue)
     finally:
         given_up.set()
         await session.on_cache_thread(stack.close)

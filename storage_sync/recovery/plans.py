@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from storage_sync.recovery.diagnosis import Rung, Situation
+from storage_sync.recovery.diagnosis import RepairStep, Situation
 from storage_sync.reports.sentences import plural
 from storage_sync.values.outcome import Outcome, Plan, PlanRow
 
 _NAMES = {
-    Rung.NONE: "nothing to repair",
-    Rung.OPEN: "let redb repair the file when it is opened",
-    Rung.REFETCH: "fetch the rows again whose bytes are not what was proven",
-    Rung.REBUILD: "build a new cache and keep the old file",
+    RepairStep.NONE: "nothing to repair",
+    RepairStep.OPEN: "let redb repair the file when it is opened",
+    RepairStep.REFETCH: "fetch the rows again whose bytes are not what was proven",
+    RepairStep.REBUILD: "build a new cache and keep the old file",
 }
 
 
-def climbed(extra: dict[str, object], situation: Situation) -> None:
-    """Note the rung in a command's own fields, behind those before it."""
-    rungs = extra.setdefault("ladder", [])
-    if isinstance(rungs, list) and not (rungs and situation.rung is Rung.NONE):
-        rungs.append(_told(situation))
+def noted(extra: dict[str, object], situation: Situation) -> None:
+    """Note the step in a command's own fields, behind those before it."""
+    steps = extra.setdefault("ladder", [])
+    if isinstance(steps, list) and not (steps and situation.step is RepairStep.NONE):
+        steps.append(_told(situation))
 
 
 def _told(situation: Situation) -> dict[str, object]:
-    shape: dict[str, object] = {"rung": situation.rung.value, "what": _NAMES[situation.rung], "why": situation.why}
+    shape: dict[str, object] = {"rung": situation.step.value, "what": _NAMES[situation.step], "why": situation.why}
     return shape | ({"rotten_rows": situation.rotten} if situation.rotten else {})
 
 
@@ -77,12 +77,12 @@ def _rows(situation: Situation, outcome: Outcome, facts: Mapping[str, object]) -
     fetched = sum(change.insert + change.update for change in outcome.plan.values())
     staged = _staged_bytes(outcome)
     never = PlanRow("primary", "primary", 0, 0, "never written")
-    match situation.rung:
-        case Rung.NONE:
+    match situation.step:
+        case RepairStep.NONE:
             return [never]
-        case Rung.OPEN:
+        case RepairStep.OPEN:
             return [PlanRow("open", "redb repairs the file", 0, size, "not needed"), never]
-        case Rung.REFETCH:
+        case RepairStep.REFETCH:
             rotten = PlanRow("aside", "set the damaged bytes aside", situation.rotten, None, "restorable")
             return [PlanRow("fetch", "fetch and replace rows", fetched, staged, "undo"), rotten, never]
     rebuild = facts.get("rebuild")

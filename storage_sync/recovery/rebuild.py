@@ -12,8 +12,8 @@ from pathlib import Path
 
 from storage_sync.cache.identity import real_path
 from storage_sync.cache.space import free_space, require_space
-from storage_sync.recovery.diagnosis import Rung, Situation, examined
-from storage_sync.recovery.plans import climbed, planned
+from storage_sync.recovery.diagnosis import RepairStep, Situation, examined
+from storage_sync.recovery.plans import noted, planned
 from storage_sync.sync.apply import settle
 from storage_sync.sync.compare import guard_first_contact, project, target_of
 from storage_sync.sync.context import Context
@@ -38,8 +38,8 @@ async def run_rebuild(context: Context, *, discard: bool = False, swap: bool = F
 
 async def _rebuilt(context: Context, discard: bool, swap: bool) -> Outcome:
     async with examined(context, "rebuild", looks=context.options.stage_only) as situation:
-        climbed(context.draft.extra, situation)
-        fresh = replace(situation, rung=Rung.REBUILD, look=_replacing(situation.look))
+        noted(context.draft.extra, situation)
+        fresh = replace(situation, step=RepairStep.REBUILD, look=_replacing(situation.look))
         if context.options.plan_only:
             return await _planned(context, fresh, swap)
         if discard:

@@ -40,7 +40,7 @@ class Facts:
     last_attempt_at: float | None = None
     last_exit_code: int | None = None
     lag_s: float | None = None
-    """Since the primary was seen to have moved on from what is proven; 0 while in sync."""
+    """Since the primary was seen to differ from what is proven; 0 while in sync."""
     proof_age_s: float | None = None
     followed: Followed | None = None
     """What was taken in since that proof."""
@@ -162,7 +162,7 @@ METRICS: tuple[Definition, ...] = (
     Gauge("last_success_timestamp_seconds", "End of the last run that ended well.", lambda f: f.last_success_at),
     Gauge("last_attempt_timestamp_seconds", "End of the last run.", lambda f: f.last_attempt_at),
     Gauge("last_exit_code", "Exit code of the last run.", lambda f: f.last_exit_code),
-    Gauge("lag_seconds", "Time since the primary was seen to have moved on from what is proven.", lambda f: f.lag_s),
+    Gauge("lag_seconds", "Time since the primary was seen to differ from what is proven.", lambda f: f.lag_s),
     Gauge(
         "in_sync",
         "1 when the cache equals the primary, as proven or followed since.",
@@ -213,7 +213,7 @@ METRICS: tuple[Definition, ...] = (
     Counter("rows_read", "Rows that the primary said it read.", "rows_read", ("purpose",)),
     Counter("unmetered_statements", "Statements without a number of rows read.", "unmetered", ("purpose",)),
     Counter("lock_held_seconds", "Time for which runs held the lock of the cache.", "lock_held"),
-    Counter("repairs", "Repairs by rung of the ladder.", "repairs", ("kind",)),
+    Counter("repairs", "Repairs by step.", "repairs", ("kind",)),
     Counter("rollbacks_detected", "Times the cache was found to have gone back.", "rollbacks"),
     Counter("bitrot_keys", "Keys whose bytes were found rotten.", "bitrot_keys"),
     Histogram("duration_seconds", "Time spent in each phase.", ("phase",)),

@@ -241,14 +241,14 @@ def line(outcome: Outcome, *, planned: bool = False) -> str:
 def summary(outcome: Outcome, *, planned: bool = False) -> str:
     """The line about the end of a run in a log: that, and what it cost."""
     told = line(outcome, planned=planned)
-    repaired = "; repaired: " + ", ".join(rungs(outcome)) if rungs(outcome) else ""
+    repaired = "; repaired: " + ", ".join(repair_steps(outcome)) if repair_steps(outcome) else ""
     transfer = outcome.transfer
     sent = f"{plural(transfer.requests, 'request')}, {plural(transfer.bytes_received, 'byte')}"
     return f"{told}{repaired}; exit {outcome.exit_code}, {outcome.seconds.total:.2f} s, {sent}"
 
 
-def rungs(outcome: Outcome) -> tuple[str, ...]:
-    """Rungs of the repair ladder that were climbed to a good end."""
+def repair_steps(outcome: Outcome) -> tuple[str, ...]:
+    """Steps of a repair that ended well."""
     ladder = outcome.extra.get("ladder")
     if outcome.error is not None or not isinstance(ladder, list):
         return ()

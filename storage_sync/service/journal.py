@@ -49,8 +49,8 @@ class Journal:
             unmetered=_but_polls(outcome.transfer.unmetered),
             costs=cost_of(outcome),
         )
-        for rung in sentences.rungs(outcome):
-            self._history.count("repairs", rung)
+        for step in sentences.repair_steps(outcome):
+            self._history.count("repairs", step)
         if outcome.rolled_back:
             self._history.count("rollbacks")
         self._history.count("bitrot_keys", value=sum(kinds.get("rotten", 0) for kinds in outcome.drift.values()))

@@ -56,7 +56,7 @@ class Sync(Operation):
 
     async def run(self, context: Context) -> Outcome:
         if self.repairs:
-            from storage_sync.recovery.ladder import run_sync_repairing
+            from storage_sync.recovery.repair import run_sync_repairing
 
             return await run_sync_repairing(context)
         from storage_sync.sync.run import run_sync
@@ -80,7 +80,7 @@ class Deliver(Operation):
         except CacheDamaged:
             if not self.repairs:
                 raise
-            from storage_sync.recovery.ladder import run_repair
+            from storage_sync.recovery.repair import run_repair
 
             return await run_repair(context)
 
@@ -100,7 +100,7 @@ class Stage(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Repair(Operation):
-    """Climb the repair ladder; `no_rebuild` stops below the last step."""
+    """Repair step by step; `no_rebuild` stops before the last one."""
 
     command = "repair"
     planned = writes = judges = True
@@ -108,7 +108,7 @@ class Repair(Operation):
     no_rebuild: bool = False
 
     async def run(self, context: Context) -> Outcome:
-        from storage_sync.recovery.ladder import run_repair
+        from storage_sync.recovery.repair import run_repair
 
         return await run_repair(context, no_rebuild=self.no_rebuild)
 

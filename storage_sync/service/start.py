@@ -98,7 +98,7 @@ async def _sync_repairing(context: Context) -> Outcome:
     except CacheDamaged:
         if not context.session.settings.auto_repair:
             raise
-        from storage_sync.recovery.ladder import run_repair  # a tenth of a start, which few need
+        from storage_sync.recovery.repair import run_repair  # a tenth of a start, which few need
 
         return await run_repair(context)
 

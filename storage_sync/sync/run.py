@@ -49,7 +49,7 @@ from storage_sync.values.followed import Ending, FollowEnded
 from storage_sync.values.outcome import CacheState, CacheWrites, Outcome, Plan, Word
 from storage_sync.values.snapshot import Phase
 
-HEALED_IN_PLACE = frozenset({CacheState.BIT_ROT})
+REPAIRED_IN_PLACE = frozenset({CacheState.BIT_ROT})
 """Damage of rows alone: they are fetched again, in place."""
 AWAY = (PrimaryUnavailable, PrimaryRefused, PrimarySchema)
 """The primary cannot be asked."""
@@ -161,7 +161,7 @@ async def free(context: Context) -> AsyncIterator[Look]:
         context.draft,
         writing=not options.plan_only,
         wait_s=options.wait_s,
-        tolerated=HEALED_IN_PLACE if options.heals else frozenset(),
+        tolerated=REPAIRED_IN_PLACE if options.refetch_rotten else frozenset(),
     ) as look:
         if look.integrity is False:
             raise CacheDamaged("redb's own check of a copy does not pass")

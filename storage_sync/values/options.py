@@ -31,7 +31,7 @@ class Options:
     """How long to wait for another run of ours, and for the cache's lock."""
     expected_plan: Plan | None = None
     """Only do what this plan said; GuardStopped when cache or primary changed since."""
-    heals: bool = False
+    refetch_rotten: bool = False
     """Rotten rows of a sound file do not stop the run: it fetches them again."""
     stage_only: bool = False
     """Stop before the new file gets the cache's name."""

@@ -74,12 +74,12 @@ def serve(path: socket.socket, *, own_children: bool) -> None:
     """Fork a command for each request, one after the other, until the other end is closed."""
     from console.cli import commands, entry
     from storage_sync import _native
-    from storage_sync.recovery import ladder, rebuild
+    from storage_sync.recovery import rebuild, repair
     from storage_sync.service import journal, operations
     from storage_sync.sync import run
     from tests.support.children import quick_children
 
-    imported = (commands, _native, journal, operations, ladder, rebuild, run)
+    imported = (commands, _native, journal, operations, rebuild, repair, run)
     assert all(imported)
     with nullcontext() if own_children else quick_children():
         while request := path.recv(1 << 16):
