@@ -32,6 +32,7 @@ mod staging;
 mod store;
 mod tables;
 mod terminal;
+mod unnamed;
 mod values;
 mod vectors;
 mod waiting;

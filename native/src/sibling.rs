@@ -13,7 +13,6 @@ use crate::tables::{LEDGER, META, META_BUILD, META_STAGING, QUARANTINE, byte_tab
 use pyo3::prelude::*;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, WriteTransaction};
 use std::collections::BTreeMap;
-use std::fs::File;
 use storage_sync_codec::Table;
 
 /// A file of more than this many times its payload is worth a compaction.
@@ -97,8 +96,6 @@ fn finish(core: &mut Core, checkpoint: &Checkpoint) -> Outcome<Applied> {
         database.compact()?;
         close(database)?;
     }
-    let file = File::open(&path).map_err(|error| Fault::io(error, &path))?;
-    file.sync_all().map_err(|error| Fault::io(error, &path))?;
     give_back();
     Ok(Applied {
         generation: checkpoint.generation,

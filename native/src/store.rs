@@ -10,7 +10,7 @@ use crate::tables::{
     CACHE_SCHEMA_VERSION, INDEX, LEDGER, META, META_BUILD, META_STAGING, METADATA, QUARANTINE, REVISIONS, SCHEMA,
     VERSION, byte_table,
 };
-use redb::backends::FileBackend;
+use crate::unnamed::{Naming, Unnamed};
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -67,8 +67,10 @@ pub fn open(path: &Path, layout: Layout, identity: &[u8], resume: bool) -> Outco
         std::fs::remove_file(path).map_err(|error| Fault::io(error, path))?;
     }
     let (place, file) = beside(path)?;
-    let made = made(file, layout, identity).and_then(|database| name_once(&place, path).map(|()| database));
-    match made {
+    match made(file, layout, identity).and_then(|(database, naming)| {
+        naming.begin().map_err(|error| Fault::io(error, &place))?;
+        name_once(&place, path).map(|()| database)
+    }) {
         Ok(database) => Ok(Opened { database, existed: false }),
         Err(error) => {
             // What went wrong is the error to tell; what is left here is swept later.
@@ -78,11 +80,11 @@ pub fn open(path: &Path, layout: Layout, identity: &[u8], resume: bool) -> Outco
     }
 }
 
-fn made(file: File, layout: Layout, identity: &[u8]) -> Outcome<Quiet<Database>> {
-    let mut builder = Builder::new();
-    let database = Quiet::new(builder.set_cache_size(STORE_CACHE).create_with_backend(FileBackend::new(file)?)?);
+fn made(file: File, layout: Layout, identity: &[u8]) -> Outcome<(Quiet<Database>, Naming)> {
+    let (unnamed, naming) = Unnamed::new(file)?;
+    let database = Quiet::new(Builder::new().set_cache_size(STORE_CACHE).create_with_backend(unnamed)?);
     initialise(&database, layout, identity)?;
-    Ok(database)
+    Ok((database, naming))
 }
 
 fn foreign(path: &Path) -> Fault {

@@ -25,9 +25,9 @@ def read_imprint(folder: Path, cache: str) -> KnownImprint | None:
 
 
 def write_imprint(folder: Path, known: KnownImprint) -> None:
-    """Replace it so that a crash leaves the old one or the new one, whole. LocalIO."""
+    """Replace it so that a crash leaves the old one or the new one, whole; a power cut may lose it. LocalIO."""
     file = folder / FILE_NAME
     try:
-        replace_file(file, msgspec.json.encode(known) + b"\n")
+        replace_file(file, msgspec.json.encode(known) + b"\n", durable=False)
     except OSError as error:
         raise LocalIO(f"{file} cannot be written: {error.strerror}") from error

@@ -54,7 +54,9 @@ class Database:
                 connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
                 connection.execute("PRAGMA foreign_keys = ON")
                 connection.execute(f"PRAGMA synchronous = {synchronous}")
-                connection.executescript(schema)
+                new = connection.execute("PRAGMA schema_version").fetchone() == (0,)
+                # one transaction for all tables of a new file: each has its own syncs
+                connection.executescript(f"BEGIN IMMEDIATE;{schema}COMMIT;" if new else schema)
             yield Database(connection, path, words)
         finally:
             connection.close()
