@@ -1,7 +1,8 @@
 """`make mutants`: put a seeded sample of faults into the code, one at a time, and count those that no test notices.
 
 Each verdict is kept in the folder as soon as it is known, under the fault's name: stop it whenever you like, and the
-next run of the same seed goes on from there.
+next run of the same seed goes on from there. Those that change nothing that anybody can see stand in
+`equivalent.toml`, each with its reason, and are not counted.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ import msgspec
 import pytest
 
 from mutants.population import Mutant, sample
-from mutants.tree import REPOSITORY, Reach, Tree
+from mutants.tree import AT_ONCE_S, REPOSITORY, Reach, Tree
 
-TESTS = ["tests/sync", "tests/checks", "tests/cache", "tests/verify"]
-NOTICED, LATE, MISSED, UNREACHED = "noticed", "too late", "missed", "not run"
+ROOMS = ("sync", "checks", "cache", "verify", "edits", "recovery", "service", "reports")
+"""Those of the code that is changed, and those above it whose tests drive it in their own process."""
+NOTICED, LATE, MISSED, UNREACHED, UNSTEADY = "noticed", "too late", "missed", "not run", "unsteady"
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What came of one mutant: `too late` counts as noticed, `not run` as missed."""
+    """What came of one mutant: `too late` counts as noticed, `not run` as missed, and so does `unsteady`: the test that
+    failed then failed without the mutant too."""
 
     name: str
     path: str
@@ -36,6 +39,15 @@ class Verdict(msgspec.Struct, frozen=True):
     diff: str
 
 
+class Equivalent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A mutant that changes nothing that anybody can see: the line, or the lines in one, before and after; and why."""
+
+    path: str
+    before: str
+    after: str
+    why: str
+
+
 OUTCOMES: dict[int | None, str] = {
     None: LATE,
     pytest.ExitCode.OK: MISSED,
@@ -43,6 +55,7 @@ OUTCOMES: dict[int | None, str] = {
     pytest.ExitCode.INTERRUPTED: NOTICED,
 }
 """What the exit code of pytest says; interrupted is one that cannot import the fault."""
+EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 OTHERS = ("aiohttp", "numpy", "orjson", "cryptography.hazmat.primitives.asymmetric.ed25519", "textual.app")
 """What tests import of others, and what a fork then has."""
 
@@ -56,14 +69,30 @@ def judge(tree: Tree, reach: Reach, mutant: Mutant, budget_s: float) -> Verdict:
         with tree.holding(mutant):
             code = tree.judged(tests, timeout_s=60 + 5 * sum(reach.seconds[test] for test in tests))
         outcome = OUTCOMES[code]
-    diff = difflib.unified_diff(mutant.before.splitlines(), mutant.after.splitlines(), "a", "b", "", "", 1, "")
+        failed = [test for test in tree.failed() if reach.seconds[test] >= AT_ONCE_S] if outcome == NOTICED else []
+        if failed and tree.judged(failed, timeout_s=60 + 5 * sum(reach.seconds[test] for test in failed)) != 0:
+            outcome = UNSTEADY
     return Verdict(
-        mutant.name, mutant.path, outcome, time.monotonic() - began, len(tests or ()), "\n".join(list(diff)[2:])
+        mutant.name, mutant.path, outcome, time.monotonic() - began, len(tests or ()), "\n".join(difference(mutant, 1))
     )
+
+
+def difference(mutant: Mutant, around: int) -> list[str]:
+    """The changed lines as a diff, with so many lines around them."""
+    diff = difflib.unified_diff(mutant.before.splitlines(), mutant.after.splitlines(), "a", "b", "", "", around, "")
+    return list(diff)[2:]
 
 
 def good(verdict: Verdict) -> bool:
     return verdict.outcome in {NOTICED, LATE}
+
+
+def equivalent(mutant: Mutant, known: Iterable[Equivalent]) -> bool:
+    """Whether it is one of those that change nothing that anybody can see."""
+    lines = difference(mutant, 0)[1:]
+    before = " ".join(line[1:].strip() for line in lines if line.startswith("-"))
+    after = " ".join(line[1:].strip() for line in lines if line.startswith("+"))
+    return any((one.path, one.before, one.after) == (mutant.path, before, after) for one in known)
 
 
 def table(verdicts: Iterable[Verdict]) -> str:
@@ -97,7 +126,9 @@ def main() -> None:
     os.chdir(tree.folder)  # mutmut takes its settings and the files from where it is
     kept = options.folder / f"verdicts-{options.seed}.jsonl"
     known = {verdict.name: verdict for verdict in read(kept)}
-    chosen = [mutant for mutant in sample(options.count, options.seed) if mutant.path.startswith(options.only)]
+    sampled = [mutant for mutant in sample(options.count, options.seed) if mutant.path.startswith(options.only)]
+    explained = msgspec.toml.decode(EQUIVALENT.read_bytes(), type=dict[str, list[Equivalent]])["mutant"]
+    chosen = [mutant for mutant in sampled if not equivalent(mutant, explained)]
     ends = time.monotonic() + 60 * options.minutes
     for number, mutant in enumerate(chosen, 1):
         before = known.get(mutant.name)
@@ -115,6 +146,7 @@ def main() -> None:
         if not good(verdict):
             print(f"\n{verdict.outcome}: {verdict.name}\n{verdict.diff}")
     print(f"\n{table(judged)}")
+    print(f"{len(sampled) - len(chosen)} more change nothing that anybody can see: {EQUIVALENT.name}")
 
 
 def prepared(folder: Path, *, fresh: bool, jobs: int) -> tuple[Tree, Reach]:
@@ -125,7 +157,7 @@ def prepared(folder: Path, *, fresh: bool, jobs: int) -> tuple[Tree, Reach]:
     known.unlink(missing_ok=True)
     tree = Tree.copied(folder / "tree")
     print("running the tests without a mutant", flush=True)
-    reach = tree.reach(TESTS, jobs)
+    reach = tree.reach([f"tests/{room}" for room in ROOMS], jobs)
     known.write_bytes(msgspec.json.encode(reach))
     return tree, reach
 

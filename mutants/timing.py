@@ -1,4 +1,5 @@
-"""A plugin of pytest: the seconds of each test that passed, as JSON in the file that MUTANTS_TIMES names."""
+"""A plugin of pytest: the seconds of each test that passed, as JSON in the file that MUTANTS_TIMES names, and the tests
+that failed, in that of MUTANTS_FAILED."""
 
 from __future__ import annotations
 
@@ -20,6 +21,9 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if not hasattr(session.config, "workerinput"):
-        passed = {test: seconds for test, seconds in _seconds.items() if test not in _failed}
-        Path(os.environ["MUTANTS_TIMES"]).write_text(json.dumps(passed), encoding="utf-8")
+    if hasattr(session.config, "workerinput"):
+        return
+    passed = {test: seconds for test, seconds in _seconds.items() if test not in _failed}
+    for name, found in (("MUTANTS_TIMES", passed), ("MUTANTS_FAILED", sorted(_failed))):
+        if name in os.environ:
+            Path(os.environ[name]).write_text(json.dumps(found), encoding="utf-8")

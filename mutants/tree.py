@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import cache_from_source
-from itertools import zip_longest
 from pathlib import Path
 from typing import NoReturn
 
@@ -45,22 +44,36 @@ class Reach:
         around = frozenset().union(*(lines.get(line, frozenset()) for line in mutant.lines))
         chosen: list[str] = []
         spent = 0.0
-        for test in self._in_turn(around or frozenset().union(*lines.values())):
-            spent += self.seconds[test]
-            if chosen and spent > budget_s:
-                break
-            chosen.append(test)
+        for test in self._in_turn(mutant.path, around or frozenset().union(*lines.values())):
+            if not chosen or spent + self.seconds[test] <= budget_s:
+                spent += self.seconds[test]
+                chosen.append(test)
         return chosen
 
-    def _in_turn(self, tests: Iterable[str]) -> Iterator[str]:
-        """Tests of a part by itself, then one of each file in turn: what each file looks at is something else."""
-        files: defaultdict[str, list[str]] = defaultdict(list)
-        for test in sorted(tests, key=lambda test: (self.seconds[test], test)):
-            if self.seconds[test] < AT_ONCE_S:
-                yield test
-            else:
-                files[test.split("::")[0]].append(test)
-        yield from (test for turn in zip_longest(*files.values()) for test in turn if test)
+    def _in_turn(self, path: str, tests: Iterable[str]) -> Iterator[str]:
+        """Tests of a part by itself, then those that need a server, by what they add.
+
+        Such a test counts by the lines of the file that it runs and none before it did, for each second that it takes:
+        what a change breaks shows in a branch that follows it. Those of the file's own tests count double. When all
+        lines were run, the rest begin again.
+        """
+        left = sorted(tests, key=lambda test: (self.seconds[test], test))
+        yield from (test for test in left if self.seconds[test] < AT_ONCE_S)
+        left = [test for test in left if self.seconds[test] >= AT_ONCE_S]
+        runs: defaultdict[str, set[int]] = defaultdict(set)
+        for line, these in self.tests[path].items():
+            for test in these:
+                runs[test].add(line)
+        own = f"test_{Path(path).stem}.py"
+        seen: set[int] = set()
+        while left:
+            best = max(left, key=lambda test: len(runs[test] - seen) / self.seconds[test] * (1 + (own in test)))
+            if not runs[best] - seen and seen:
+                seen.clear()
+                continue
+            seen |= runs[best]
+            left.remove(best)
+            yield best
 
 
 @dataclass(frozen=True)
@@ -106,6 +119,15 @@ class Tree:
             os.waitpid(pid, 0)
         return code
 
+    def failed(self) -> list[str]:
+        """The tests that the last `judged` saw fail; none where the fault could not even be imported."""
+        known = json.loads(self._failures.read_text(encoding="utf-8")) if self._failures.exists() else []
+        return [str(test) for test in known]
+
+    @property
+    def _failures(self) -> Path:
+        return self.folder / "failed.json"
+
     def _become_pytest(self, arguments: list[str]) -> NoReturn:
         code = int(pytest.ExitCode.INTERNAL_ERROR)
         try:
@@ -116,7 +138,9 @@ class Tree:
             os.environ["PYTHONPATH"] = str(self.folder)
             sys.path.insert(0, str(self.folder))
             sys.dont_write_bytecode = True
-            code = int(pytest.main(["-q", "-p", "no:cacheprovider", *arguments]))
+            self._failures.unlink(missing_ok=True)
+            os.environ["MUTANTS_FAILED"] = str(self._failures)
+            code = int(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "mutants.timing", *arguments]))
         except BaseException:  # noqa: BLE001 (a fork must never go on as its parent)
             traceback.print_exc()
         finally:
@@ -155,7 +179,9 @@ class Tree:
         ]  # fmt: skip
         told = {"PYTHONPATH": str(self.folder), "MUTANTS_TIMES": str(times), "COVERAGE_FILE": str(data)}
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments, *tests]
-        subprocess.run(command, cwd=self.folder, env={**os.environ, **told}, check=False)
+        # what this run compiles, no fork need compile again
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        subprocess.run(command, cwd=self.folder, env={**inherited, **told}, check=False)
         return self._recorded(data, json.loads(times.read_text(encoding="utf-8")))
 
     def _recorded(self, data: Path, seconds: dict[str, float]) -> Reach:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from storage_sync.reports.sentences import rows
 from storage_sync.values.errors import GuardStopped
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.options import Consent
@@ -71,9 +72,12 @@ def source_error(
 def stepped_back(differ: int | None = None, gone: int = 0, *, exact: bool = True) -> GuardStopped:
     """The primary's log began again. `differ`: rows that it has otherwise, where it was asked; `gone`: those that
     went; both at most when not `exact`. They are all that tells a crash from a restore."""
-    rows = f": {'' if exact else 'up to '}{differ:,} rows differ, {gone:,} are gone" if differ is not None else ""
+    told = ""
+    if differ is not None:
+        differing = f"{rows(differ)} {'differs' if differ == 1 else 'differ'}"
+        told = f": {'' if exact else 'up to '}{differing}, {gone:,} {'is' if gone == 1 else 'are'} gone"
     return GuardStopped(
-        f"the primary's log went back{rows}; nothing was changed",
+        f"the primary's log went back{told}; nothing was changed",
         hint="a crash of its server takes no rows, a restore may: storage-sync diff names them; "
         "sync --adopt builds a new cache",
         step=NextStep.COMPARE,

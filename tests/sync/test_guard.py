@@ -14,6 +14,7 @@ from storage_sync.sync.guard import (
     largest_share,
     shrink_error,
     source_error,
+    stepped_back,
 )
 from storage_sync.values.errors import LocalIO
 from storage_sync.values.next_step import NextStep
@@ -113,3 +114,80 @@ def test_each_guard_says_what_lifts_it() -> None:
     assert emptied is not None
     assert emptied.step is NextStep.ALLOW_SHRINK
     assert error_value(LocalIO("the disk is full")).step is None
+
+
+@pytest.mark.parametrize(
+    ("differ", "gone", "exact", "told"),
+    [
+        (None, 0, True, "the primary's log went back; nothing was changed"),
+        (0, 0, True, "the primary's log went back: 0 rows differ, 0 are gone; nothing was changed"),
+        (1, 1, True, "the primary's log went back: 1 row differs, 1 is gone; nothing was changed"),
+        (
+            2000,
+            1500,
+            False,
+            "the primary's log went back: up to 2,000 rows differ, 1,500 are gone; nothing was changed",
+        ),
+    ],
+)
+def test_a_log_that_went_back_is_told_with_what_it_took(differ: int | None, gone: int, exact: bool, told: str) -> None:
+    error = stepped_back(differ, gone, exact=exact)
+    assert (error.message, error.exit_code, error.step) == (told, 9, NextStep.COMPARE)
+    assert error.hint == (
+        "a crash of its server takes no rows, a restore may: storage-sync diff names them; "
+        "sync --adopt builds a new cache"
+    )
+
+
+def test_another_primary_is_told_with_what_to_look_at() -> None:
+    error = source_error(stamped=("a", 1), now=("b", 1), same_root=False, consent=Consent())
+    assert error is not None
+    assert (error.message, error.hint) == (
+        "this cache was built from another primary; nothing was changed",
+        "check the URL (storage-sync config show); sync --adopt builds a new cache from this primary",
+    )
+    exact = source_error(stamped=("a", 1), now=("a", 2), same_root=False, consent=Consent())
+    assert exact is not None
+    assert exact.message == stepped_back().message
+
+
+def test_an_empty_primary_is_told_with_what_to_look_at() -> None:
+    error = shrink_error(facts({}, expected=0, cached=1200), Consent(), 1.0)
+    assert error is not None
+    assert (error.message, error.hint) == (
+        "the primary has no episodes while the cache holds 1,200; nothing was changed",
+        "check that the URL names the right database; sync --allow-shrink empties the cache",
+    )
+    assert shrink_error(facts({}, expected=0, cached=1200), Consent(adopt=True), 1.0) is None
+    assert shrink_error(facts({}, expected=1, cached=1200), Consent(), 1.0) is None
+
+
+def test_what_a_primary_lost_is_told_by_table() -> None:
+    tables = {"episodes": Share(0, 5000), "heuristics": Share(1200, 1300), "patterns": Share(11, 12)}
+    error = shrink_error(facts(tables), Consent(), 0.5)
+    assert error is not None
+    assert (error.message, error.hint, error.step) == (
+        "the primary lost 1,211 of 6,312 proven rows or what they belong to (1,200 of 1,300 heuristics, "
+        "11 of 12 patterns), more than 50% of a table; nothing was changed",
+        "sync --plan lists them; sync --allow-shrink removes them",
+        NextStep.ALLOW_SHRINK,
+    )
+
+
+def test_what_a_primary_lost_of_all_is_told_where_no_table_lost_too_much() -> None:
+    error = shrink_error(facts({"episodes": Share(6, 6), "heuristics": Share(6, 6)}), Consent(), 0.5)
+    assert error is not None
+    assert error.message == (
+        "the primary lost 12 of 12 proven rows or what they belong to, more than 50% of all rows; nothing was changed"
+    )
+
+
+def test_why_a_cache_is_not_taken_over() -> None:
+    def told(cached: int, known: int, schema: int | None = 4, *, wrong: bool = False) -> str | None:
+        return implausible(cached, known, schema, wrong_types=wrong)
+
+    assert told(9, 9, wrong=True) == "its tables are not of do-memory's types"
+    assert told(9, 9, 3) == "its schema version is 3, not 4"
+    assert told(9, 9, None) == "its schema version is absent, not 4"
+    assert told(1, 0) == "only 0 of its 1 episodes are in this primary"
+    assert told(3000, 1200) == "only 1,200 of its 3,000 episodes are in this primary"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage_sync.sync.streaming import Sink, pump
+from storage_sync.sync.streaming import FEED_BYTES, Sink, pump
 
 
 async def direct(sink: Sink, /, *chunks: bytes) -> None:
@@ -89,3 +89,35 @@ async def test_a_cancelled_reader_closes_the_network() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert closed.is_set()
+
+
+async def test_an_error_is_told_when_the_network_is_closed_and_not_before() -> None:
+    closed = asyncio.Event()
+
+    async def reluctant() -> AsyncGenerator[bytes, None]:
+        try:
+            while True:
+                yield b"x"
+        finally:
+            for _ in range(20):
+                await asyncio.sleep(0)
+            closed.set()
+
+    def refuse(*chunks: bytes) -> None:
+        raise ValueError("no row")
+
+    with pytest.raises(ValueError, match="no row"):
+        await pump(reluctant(), refuse, direct)
+    assert closed.is_set()
+
+
+async def test_what_has_come_is_fed_in_one_call_up_to_a_bound() -> None:
+    calls: list[int] = []
+
+    def take(*chunks: bytes) -> None:
+        calls.append(sum(map(len, chunks)))
+
+    piece = b"x" * (FEED_BYTES // 4)
+    assert await pump(Body([piece] * 17).read(), take, direct) == 17 * len(piece)
+    assert max(calls) == FEED_BYTES, "not one piece at a time, and not more than the bound"
+    assert sum(calls) == 17 * len(piece)
