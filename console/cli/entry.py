@@ -15,7 +15,14 @@ from console.cli.bug_report import reported
 from console.cli.common_options import typed_json
 from console.cli.invocation import Answer, Invocation
 from storage_sync.files.core_files import forbid_core_files
-from storage_sync.values.errors import InternalError, LocalIO, StorageSyncError, exit_code_of, explain_system
+from storage_sync.values.errors import (
+    InternalError,
+    Interrupted,
+    LocalIO,
+    StorageSyncError,
+    UsageError,
+    explain_system,
+)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -87,32 +94,26 @@ def _answer(invocation: Invocation, call: Callable[[], object]) -> Answer | None
         return result if isinstance(result, Answer) else None
     except click.exceptions.NoArgsIsHelpError as error:
         output.write(sys.stderr, error.format_message())
-        return _failed(invocation, "usage", 2, "a command is missing", "see storage-sync --help")
+        return _failed(invocation, UsageError("a command is missing"))
     except click.UsageError as error:
         # standard output of `exec` is its command's
         invocation.json = _command_of(error) != "exec" and (invocation.json or typed_json(invocation.arguments))
         where = error.ctx.command_path if error.ctx is not None else "storage-sync"
-        return _failed(invocation, "usage", 2, error.format_message(), f"see {where} --help", _command_of(error))
+        usage = UsageError(error.format_message(), hint=f"see {where} --help")
+        return _failed(invocation, usage, _command_of(error))
     except (KeyboardInterrupt, click.Abort):
-        return _failed(
-            invocation, "interrupted", 130, "stopped by SIGINT; nothing was changed", "run it again", retry=True
-        )
+        return _failed(invocation, Interrupted("stopped by SIGINT; nothing was changed", hint="run it again"))
     except _Terminated:
         told = "stopped by SIGTERM; nothing was changed"
-        return _failed(invocation, "interrupted", 143, told, "run it again", retry=True)
+        return _failed(invocation, Interrupted(told, hint="run it again", exit_code=143))
     except InternalError as error:
-        told = f"{error.message}: {reported(invocation, error)}"
-        return _failed(invocation, error.code, exit_code_of(error), told, "this is a bug; please report it")
+        return _failed(invocation, InternalError(f"{error.message}: {reported(invocation, error)}"))
     except StorageSyncError as error:
-        return _failed(invocation, error.code, exit_code_of(error), error.message, error.hint, retry=error.retry)
+        return _failed(invocation, error)
     except SystemExit:
         raise
     except BaseException as error:  # noqa: BLE001 - the last handler: a bug, a panic too, ends with document and report
-        local = _local(error)
-        if local is not None:
-            return _failed(invocation, local.code, exit_code_of(local), local.message, local.hint, retry=local.retry)
-        told = reported(invocation, error)
-        return _failed(invocation, "internal", 70, told, "this is a bug; please report it")
+        return _failed(invocation, _local(error) or InternalError(reported(invocation, error)))
 
 
 def _local(error: BaseException) -> StorageSyncError | None:
@@ -126,13 +127,5 @@ def _command_of(error: click.UsageError) -> str | None:
     return names[0] if names else None
 
 
-def _failed(
-    invocation: Invocation,
-    code: str,
-    exit_code: int,
-    message: str,
-    hint: str,
-    command: str | None = None,
-    retry: bool = False,
-) -> Answer:
-    return Answer(output.error_outcome(command or invocation.command, code, exit_code, message, hint, retry))
+def _failed(invocation: Invocation, error: StorageSyncError, command: str | None = None) -> Answer:
+    return Answer(output.error_outcome(command or invocation.command, error))

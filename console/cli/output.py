@@ -14,6 +14,7 @@ from storage_sync.values.secrets import redacted, redacted_values
 from storage_sync.values.visible import clean, printable, printable_json
 
 if TYPE_CHECKING:
+    from storage_sync.values.errors import StorageSyncError
     from storage_sync.values.outcome import Outcome
     from storage_sync.values.snapshot import Run
 
@@ -126,15 +127,16 @@ def print_progress(invocation: Invocation, run: Run) -> None:
     write(sys.stdout, json_text(line if isinstance(line, dict) else {}, indent=False))
 
 
-def error_outcome(command: str, code: str, exit_code: int, message: str, hint: str, retry: bool = False) -> Outcome:
+def error_outcome(command: str, error: StorageSyncError) -> Outcome:
     """The outcome of a command that could not do its work."""
-    from storage_sync.values.outcome import ErrorValue, Outcome, Word
+    from storage_sync.values.outcome import Outcome, Word, error_value
 
+    told = error_value(error)
     verdicts = {"guard": Word.REFUSED, "cache_damaged": Word.DAMAGED}
     return Outcome(
         command=command,
-        verdict=verdicts.get(code, Word.UNKNOWN),
-        exit_code=exit_code,
-        next_action=hint,
-        error=ErrorValue(code, message, hint, retry, exit_code),
+        verdict=verdicts.get(told.code, Word.UNKNOWN),
+        exit_code=told.exit_code,
+        next_action=told.hint,
+        error=told,
     )

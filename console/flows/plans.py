@@ -12,6 +12,7 @@ from console.dialogs.plan import DONE, QUARANTINE, UNDO, PlanDialog
 from console.flows.stage import Stage
 from console.link.requests import CORE_ENDED
 from console.views.frame import Frame
+from console.views.hints import reason_and_hint
 from storage_sync.reports import sentences
 from storage_sync.service.commands import Cancel, DropPlan, Execute, ExportRows, MakePlan
 from storage_sync.service.operations import Operation, Undo
@@ -207,7 +208,7 @@ class _Flow:
         if self._dialog is not None:
             self._dialog.show_refusal(refused, "no answer" if refused.reason == CORE_ENDED else "not done")
         else:
-            self._stage.say(f"{self._wish.name}: {refused.reason}; {refused.hint}", failed=True)
+            self._stage.say(f"{self._wish.name}: {reason_and_hint(refused)}", failed=True)
 
 
 def live_part(dialog: object, frame: Frame) -> None:

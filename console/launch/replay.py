@@ -139,7 +139,7 @@ class ReplayBridge:
 
     def _unreadable(self, error: StorageSyncError) -> None:
         self._refused.append(LogLine(self.player.now, "fail", "replay", error.message))
-        self._refused.append(Refused(0, error.message, error.hint))
+        self._refused.append(Refused.of(0, error))
 
     def drain(self) -> list[Event]:
         """What was said since the last call; after a jump the log up to there."""

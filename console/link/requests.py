@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from console.link.bridge import Bridge
-from console.views.hints import in_keys
 from storage_sync.service.commands import Command
 from storage_sync.values.events import Accepted, Answer, Event, Progressed, Refused
 
@@ -72,7 +71,7 @@ class Desk:
             return True
         if isinstance(event, Refused):
             waiting = self._waiting.pop(event.command_id, None)
-            (waiting.refused if waiting is not None else self._on_refused)(replace(event, hint=in_keys(event.hint)))
+            (waiting.refused if waiting is not None else self._on_refused)(event)
             return True
         return False
 

@@ -1,43 +1,54 @@
-"""Hints of the core in the words of the console: the key in place of the command line."""
+"""What to do next in the words of the console: a key where the command line names a command."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 
 from storage_sync.values.events import Refused
+from storage_sync.values.next_step import NextStep
+from storage_sync.values.outcome import ErrorValue
 
-_KEYS = {
-    "sync --adopt": "A on 1",
-    "sync --allow-shrink": "s",
-    "sync --plan": "s",
-    "storage-sync repair": "r",
-    "storage-sync rebuild": "R",
-    "storage-sync sync": "s",
-    "storage-sync undo": "u",
-    "storage-sync quarantine list": "u",
-    "storage-sync orphans expect": "i on 3",
-    "storage-sync orphans list": "3",
-    "storage-sync history": "4",
-    "storage-sync config show": "5",
-    "storage-sync config check": "5",
-    "storage-sync diff": "2",
-    "storage-sync verify": "v",
-    "storage-sync peek": "p on 1",
-    "storage-sync ping": "t on 1",
-    "storage-sync status": "t on 1",
-    "wait with --wait SECONDS": "wait",
-    ", or wait for it with --wait SECONDS": ", or wait for it",
-    "; or --wait SECONDS": "",
+KEYS: Mapping[NextStep, str] = {
+    NextStep.ADOPT: "check the URL (5); A on 1 builds a new cache from this primary",
+    NextStep.ADOPT_UNKNOWN: "check the paths and the URL; A on 1 takes it over anyway",
+    NextStep.COMPARE: "a crash of its server takes no rows, a restore may: 2 names them; A on 1 builds a new cache",
+    NextStep.ALLOW_EMPTY: "check that the URL names the right database; s empties the cache with your consent",
+    NextStep.ALLOW_SHRINK: "s lists them, and removes them with your consent",
+    NextStep.CHECK_URL: "check the URL (5)",
+    NextStep.CHECK_URL_AND_TOKEN: "check the URL and the token (t on 1)",
+    NextStep.CHECK_TOKEN: "check the token (--token-file, TURSO_AUTH_TOKEN), then t on 1",
+    NextStep.CHECK_SERVER: "this does not look like a libSQL server; check the URL (t on 1)",
+    NextStep.CHECK_SETTINGS: "5 shows every setting and where it came from",
+    NextStep.CHECK_CACHE: "t on 1 looks again",
+    NextStep.CHECK_DISK: "look at the disk, then t on 1",
+    NextStep.SYNC: "s syncs",
+    NextStep.PLAN_SYNC: "s shows what would change",
+    NextStep.REPAIR: "r says what can be saved",
+    NextStep.REBUILD: "R plans a new cache",
+    NextStep.REBUILD_OR_UPGRADE: "use the newest storage-sync, or R plans a new cache",
+    NextStep.WAIT: "wait, or look through a copy with p on 1",
+    NextStep.WAIT_FOR_DO_MEMORY: "looking works meanwhile; to write, end do-memory, or wait for it",
+    NextStep.ASK_HOLDER: "find out why it has the cache open: only do-memory and this tool should",
+    NextStep.LIST_REASONS: "u names each row and its reason",
+    NextStep.LIST_QUARANTINE: "u names them",
+    NextStep.LIST_ORPHANS: "3 names them",
+    NextStep.LIST_RUNS: "4 lists the runs",
 }
-"""Command to key, the longer one first where two begin alike."""
-_COMMANDS = re.compile(rf"(?:storage-sync (?=sync --))?({'|'.join(_KEYS)})(?: --(?:plan|yes|check|staged|deep))*(?!\w)")
 
 
-def in_keys(hint: str) -> str:
-    """The hint with each command that has a key named by it; what has none stays as it is."""
-    return _COMMANDS.sub(lambda match: _KEYS[match.group(1)], hint)
+def hint_of(error: Refused | ErrorValue) -> str:
+    """What to do about it; '' where nobody knows."""
+    return KEYS[error.step] if error.step is not None else error.hint
+
+
+def hint_in(error: Mapping[str, object]) -> str:
+    """What to do about the error of a document; one of an older version has only the words of the command line."""
+    step = error.get("step")
+    known = next((KEYS[one] for one in NextStep if one.value == step), None)
+    return known if known is not None else str(error.get("hint") or "")
 
 
 def reason_and_hint(refused: Refused) -> str:
     """Why something was not done, and what to do about it where that is known."""
-    return f"{refused.reason}; {refused.hint}" if refused.hint else refused.reason
+    hint = hint_of(refused)
+    return f"{refused.reason}; {hint}" if hint else refused.reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from console.views.access import why_only_looking
-from console.views.hints import in_keys
+from console.views.hints import hint_of
 from storage_sync.service.commands import PLAN_READ_S
 from storage_sync.values import visible
 from storage_sync.values.outcome import Plan
@@ -83,7 +83,7 @@ def _steps(plan: Plan, look: Look) -> tuple[PlanStep, ...]:
         return visible.clean(text, ascii_only=look.glyphs.is_ascii)
 
     listed = tuple(
-        PlanStep(f"{number}", clean(row.text), row.rows, row.bytes, clean(in_keys(row.undo)))
+        PlanStep(f"{number}", clean(row.text), row.rows, row.bytes, clean(row.undo))
         for number, row in enumerate((row for row in plan.rows if row.step != PRIMARY), start=1)
     )
     return (*listed, PlanStep("-", PRIMARY, 0, 0, "never written"))
@@ -158,6 +158,6 @@ def _guard(plan: Plan, width: int, look: Look) -> list[Line]:
     if plan.refusal is None:
         passes = "by consent" if plan.consent else "passes"
         return [(Piece(f"{mark[Role.OK]} ", Tone.OK), Piece(f"{_lost(plan)}; {passes}"))]
-    said = plan.refusal.message if plan.consent else f"{plan.refusal.message}; {in_keys(plan.refusal.hint)}"
+    said = plan.refusal.message if plan.consent else f"{plan.refusal.message}; {hint_of(plan.refusal)}"
     first, *more = wrapped(visible.clean(said, ascii_only=look.glyphs.is_ascii), width - LABELS - 3)
     return [(Piece(f"{mark[Role.FAILED]} ", Tone.FAILED), Piece(first)), *(plain(f"  {text}") for text in more)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import PurePath
 
-from console.views.hints import in_keys
+from console.views.hints import hint_of
 from console.views.plan import wrapped
 from storage_sync.reports import sentences
 from storage_sync.values import visible
@@ -38,8 +38,8 @@ def lines(outcome: Outcome, width: int, look: Look) -> list[Line]:
 def refusal_lines(refused: Refused, width: int, look: Look) -> list[Line]:
     """The core would not do it, or could not."""
     said = _failure(refused.reason, width, look)
-    if refused.hint:
-        said.extend(_wrapped_fact("next", refused.hint, width, look))
+    if hint := hint_of(refused):
+        said.extend(_wrapped_fact("next", hint, width, look))
     return [fit(line, width, look.glyphs) for line in said]
 
 
@@ -137,15 +137,14 @@ def _warnings(outcome: Outcome, width: int, look: Look) -> list[Line]:
     said = [
         _fact("" if place else "note", plain(part))
         for text in shown
-        for place, part in enumerate(wrapped(_clean(in_keys(text), look), width - LABELS - 1))
+        for place, part in enumerate(wrapped(_clean(text, look), width - LABELS - 1))
     ]
     return [*said, _fact("", muted(f"and {more} more, L shows them"))] if more else said
 
 
 def _next(outcome: Outcome, width: int, look: Look) -> list[Line]:
-    if outcome.error is None or not outcome.error.hint:
-        return []
-    return _wrapped_fact("next", in_keys(outcome.error.hint), width, look)
+    hint = hint_of(outcome.error) if outcome.error is not None else ""
+    return _wrapped_fact("next", hint, width, look) if hint else []
 
 
 def _fact(label: str, value: Line) -> Line:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from console.views.frame import Frame
-from console.views.hints import in_keys
+from console.views.hints import hint_in
 from console.views.run import transfer
 from storage_sync.values.answers import PastRun, RunDetail, Runs
 from storage_sync.values.filters import NUMBER, TEXT, Fields, Row
@@ -245,7 +245,7 @@ _CHANGES = ("insert", "update", "remove")
 def _ended(frame: Frame, past: PastRun, document: Mapping[str, object]) -> tuple[Fact, ...]:
     run = past.summary
     error = _mapping(document.get("error"))
-    hint = str(error.get("hint") or "")
+    hint = hint_in(error)
     warnings = document.get("warnings")
     notes = [str(one) for one in warnings] if isinstance(warnings, list) else []
     proof = _mapping(document.get("proof"))
@@ -255,11 +255,7 @@ def _ended(frame: Frame, past: PastRun, document: Mapping[str, object]) -> tuple
     return (
         Fact("result", toned(role_of(run), result_words(frame, run), glyphs=frame.look.glyphs)),
         *((Fact("where", plain(frame.clean(str(error["message"]))), whole=True),) if error.get("message") else ()),
-        *(
-            (Fact("next", plain(frame.clean(in_keys(hint))), whole=True),)
-            if hint and not _overtaken(frame, run)
-            else ()
-        ),
+        *((Fact("next", plain(frame.clean(hint)), whole=True),) if hint and not _overtaken(frame, run) else ()),
         *_program(frame, run, document),
         Fact("proof", plain(f"{proved}   root {frame.clean(root[:16])}" if root else proved or "none of this run")),
         *((Fact("before", muted(age)),) if age else ()),

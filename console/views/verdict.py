@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from console.views.hints import in_keys
+from console.views.hints import hint_of
 from console.views.next_steps import noted, possible
 from console.views.states import (
     WARN_ONLY_CHECKS,
@@ -134,7 +134,8 @@ def _refused(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
 
 def adoptable(snapshot: Snapshot) -> bool:
     """Whether adopting the primary is what lifts a guard."""
-    return CacheState.FOREIGN not in states_of(snapshot) and _step(snapshot) in (NextStep.ADOPT, NextStep.COMPARE)
+    step = _step(snapshot)
+    return CacheState.FOREIGN not in states_of(snapshot) and step is not None and step.adopts
 
 
 def _step(snapshot: Snapshot) -> NextStep | None:
@@ -143,7 +144,8 @@ def _step(snapshot: Snapshot) -> NextStep | None:
 
 def _shrinks(snapshot: Snapshot) -> bool:
     """Whether a consent to remove rows is what a guard asks for."""
-    return _step(snapshot) is NextStep.ALLOW_SHRINK
+    step = _step(snapshot)
+    return step is not None and step.shrinks
 
 
 def _went_back(snapshot: Snapshot) -> bool:
@@ -167,7 +169,7 @@ def _refused_next(snapshot: Snapshot) -> tuple[str, ...]:
             "5 shows which primary is set; s plans the sync and can let these rows go, typed.",
             "5 shows the primary; s can let them go, typed.",
         )
-    hint = in_keys(snapshot.error.hint) if snapshot.error is not None else ""
+    hint = hint_of(snapshot.error) if snapshot.error is not None else ""
     return (*((f"{hint}; 5 shows which primary is set.",) if hint else ()), "5 shows which URL is set.")
 
 

@@ -15,6 +15,7 @@ from storage_sync import _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, decode_checkpoint
 from storage_sync.cache.states import Finding
 from storage_sync.values.errors import CacheDamaged, StorageSyncError, VersionMismatch
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import DERIVED_TABLES, TABLES, CacheState, FileIdentity
 from storage_sync.values.witness import Witness
 
@@ -34,7 +35,6 @@ _TYPES: Mapping[str, tuple[str, str]] = {
 }
 """Key and value type of each table of do-memory and of ours, by redb's names; unknown tables are left alone."""
 
-_REPAIR = "storage-sync repair --plan"
 _SHOWN_KEYS = 5
 
 
@@ -153,7 +153,7 @@ def _judge_types(tables: Sequence[_native.TableStat]) -> Finding | None:
             return Finding(
                 CacheState.WRONG_TYPES,
                 f"table {table.name} holds {have[0]} -> {have[1]}, do-memory's {expected[0]} -> {expected[1]}",
-                _REPAIR,
+                NextStep.REPAIR,
             )
     return None
 
@@ -175,7 +175,7 @@ def _judge_age(
     return Finding(
         CacheState.ROLLED_BACK,
         f"the file has {have}, and generation {witness.generation} was acknowledged: it went back in time",
-        _REPAIR,
+        NextStep.REPAIR,
     )
 
 
@@ -199,7 +199,7 @@ def _judge_schema(version: int | None, has_rows: bool) -> Finding | None:
     return Finding(
         CacheState.WRONG_SCHEMA,
         f"the cache has {have}, do-memory expects {expected} and would empty or refuse it",
-        "storage-sync rebuild --plan",
+        NextStep.REBUILD,
     )
 
 
@@ -216,11 +216,11 @@ def _judge_rot(scan: _native.Scan | None, sound: bool) -> Finding | None:
 
 def _rot(evidence: str, keys: Sequence[str]) -> Finding:
     named = f": {', '.join(keys)}" if keys else ""
-    return Finding(CacheState.BIT_ROT, evidence + named, _REPAIR)
+    return Finding(CacheState.BIT_ROT, evidence + named, NextStep.REPAIR)
 
 
 def _corrupt(evidence: str) -> Finding:
-    return Finding(CacheState.CORRUPT, f"the cache is damaged: {evidence}", _REPAIR)
+    return Finding(CacheState.CORRUPT, f"the cache is damaged: {evidence}", NextStep.REPAIR)
 
 
 def _judge_drift(scan: _native.Scan | None) -> Finding | None:
@@ -239,7 +239,7 @@ def _judge_drift(scan: _native.Scan | None) -> Finding | None:
     return Finding(
         CacheState.LOCAL_DRIFT,
         f"do-memory changed rows since the last proof ({'; '.join(parts)})",
-        "storage-sync sync",
+        NextStep.SYNC,
     )
 
 
@@ -251,8 +251,8 @@ def _judge_stamp(meta: Mapping[str, bytes], rows: Mapping[str, int]) -> Finding:
             CacheState.PARTIAL, f"an unfinished build with {done:,} rows", "run the command again: it resumes"
         )
     if not any(rows.values()):
-        return Finding(CacheState.EMPTY_CACHE, "there are no rows in it yet", "storage-sync sync")
-    return Finding(CacheState.UNSTAMPED, "do-memory wrote it; it was never synced by this tool", "storage-sync sync")
+        return Finding(CacheState.EMPTY_CACHE, "there are no rows in it yet", NextStep.SYNC)
+    return Finding(CacheState.UNSTAMPED, "do-memory wrote it; it was never synced by this tool", NextStep.SYNC)
 
 
 def _counts(numbers: Mapping[str, int]) -> str:

@@ -27,6 +27,7 @@ from storage_sync.cache.space import require_space
 from storage_sync.cache.states import Finding
 from storage_sync.files.writing import own_file
 from storage_sync.values.errors import CacheDamaged, CacheLocked, LocalIO, VersionMismatch
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import CacheState, FileIdentity, LockHolder, LookedAt
 
 COPY_ATTEMPTS = 5
@@ -291,4 +292,4 @@ def _close(file: _native.CacheFile) -> None:
 
 
 def _corrupt(evidence: str) -> Finding:
-    return Finding(CacheState.CORRUPT, f"the cache is damaged: {evidence}", "storage-sync repair --plan")
+    return Finding(CacheState.CORRUPT, f"the cache is damaged: {evidence}", NextStep.REPAIR)

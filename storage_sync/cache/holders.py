@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import HolderKind, LockHolder
 
 _LOCKS = Path("/proc/locks")
@@ -102,17 +103,17 @@ def describe(holder: LockHolder) -> str:
     return f"{name} ({', '.join(known)})"
 
 
-def advice_for(holders: Sequence[LockHolder]) -> str:
+def advice_for(holders: Sequence[LockHolder]) -> str | NextStep:
     """What to do about a cache that these processes hold; '' when nobody does."""
     if not holders:
         return ""
     return _ADVICE[holders[0].kind]
 
 
-_ADVICE: Mapping[HolderKind, str] = {
-    HolderKind.DO_MEMORY: "looking works meanwhile; to write, end do-memory, or wait for it with --wait SECONDS",
+_ADVICE: Mapping[HolderKind, str | NextStep] = {
+    HolderKind.DO_MEMORY: NextStep.WAIT_FOR_DO_MEMORY,
     HolderKind.OURS: "wait for that run to end",
-    HolderKind.OTHER: "find out why it has the cache open: only do-memory and this tool should; or --wait SECONDS",
+    HolderKind.OTHER: NextStep.ASK_HOLDER,
     HolderKind.UNLISTED: "look on the host and in its other containers for a do-memory that uses this file",
 }
 

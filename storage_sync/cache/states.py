@@ -28,6 +28,7 @@ from storage_sync.values.errors import (
     StorageSyncError,
     VersionMismatch,
 )
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import CacheState, FileIdentity, LockHolder
 
 FORMAT = 3
@@ -54,7 +55,7 @@ class Finding:
 
     state: CacheState
     evidence: str
-    next_step: str = ""
+    next_step: str | NextStep = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +185,8 @@ def _judge_access(path: str) -> tuple[Finding | None, os.stat_result | None]:
 
 def _absent(path: str) -> Finding:
     if Path(path).is_symlink():
-        return Finding(
-            CacheState.ABSENT, f"{path} is a link to {real_path(path)}, which does not exist", "storage-sync sync"
-        )
-    return Finding(CacheState.ABSENT, f"{path} does not exist yet", "storage-sync sync")
+        return Finding(CacheState.ABSENT, f"{path} is a link to {real_path(path)}, which does not exist", NextStep.SYNC)
+    return Finding(CacheState.ABSENT, f"{path} does not exist yet", NextStep.SYNC)
 
 
 def _not_a_file(path: str, kind: str) -> Finding:
@@ -250,7 +249,7 @@ def _judge_close(header: _native.Header) -> Finding:
 
 def _judge_identity(path: str, header: _native.Header, witnessed: bool, in_use: bool) -> Finding | None:
     if header.length == 0:
-        return Finding(CacheState.EMPTY_FILE, f"{path} has 0 bytes", "storage-sync sync fills it")
+        return Finding(CacheState.EMPTY_FILE, f"{path} has 0 bytes", NextStep.SYNC)
     if header.magic != "redb":
         return _judge_stranger(path, header, witnessed)
     return _judge_format(header) or _judge_slots(header) or (None if in_use else _judge_length(path, header))
@@ -262,12 +261,10 @@ def _judge_stranger(path: str, header: _native.Header, witnessed: bool) -> Findi
         return Finding(
             CacheState.TRUNCATED,
             f"{path} begins like a redb file and ends after {header.length} bytes",
-            "storage-sync repair --plan",
+            NextStep.REPAIR,
         )
     if not witnessed and _never_finished(path, header):
-        return Finding(
-            CacheState.INTERRUPTED_CREATE, f"{path} was being created when its program died", "storage-sync sync"
-        )
+        return Finding(CacheState.INTERRUPTED_CREATE, f"{path} was being created when its program died", NextStep.SYNC)
     if header.magic == "near" and any(header.slot_checksums_ok):
         return _corrupt(
             f"{path}: the mark of a redb file is damaged ({header.raw[:9].hex()}), its commit slots are not"
@@ -317,12 +314,12 @@ def _judge_format(header: _native.Header) -> Finding | None:
             return Finding(
                 CacheState.FORMAT_OLD,
                 f"the file is of redb's format {version}; this tool and do-memory use {FORMAT}",
-                "storage-sync rebuild --plan",
+                NextStep.REBUILD,
             )
         return Finding(
             CacheState.FORMAT_NEW,
             f"the file is of redb's format {version}; this tool knows {FORMAT}",
-            "use the newest storage-sync, or storage-sync rebuild --plan",
+            NextStep.REBUILD_OR_UPGRADE,
         )
     return None
 
@@ -353,7 +350,7 @@ def _judge_length(path: str, header: _native.Header) -> Finding | None:
         return Finding(
             CacheState.TRUNCATED,
             f"{path} has {header.length:,} bytes; its header says {header.layout_length:,}",
-            "storage-sync repair --plan",
+            NextStep.REPAIR,
         )
     if header.length % PAGE_BYTES:
         return _corrupt(f"{path} has {header.length:,} bytes, which is no whole number of pages")
@@ -361,4 +358,4 @@ def _judge_length(path: str, header: _native.Header) -> Finding | None:
 
 
 def _corrupt(evidence: str) -> Finding:
-    return Finding(CacheState.CORRUPT, evidence, "storage-sync repair --plan")
+    return Finding(CacheState.CORRUPT, evidence, NextStep.REPAIR)

@@ -22,6 +22,7 @@ from storage_sync.sync.known import ledger_root_of
 from storage_sync.sync.prove import acknowledged
 from storage_sync.sync.run import in_rounds, leased
 from storage_sync.values.errors import GuardStopped, LocalIO
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import CacheWrites, Outcome, Plan, PlanRow, TableChange, Word
 from storage_sync.values.snapshot import Phase
 from storage_sync.values.witness import Witness
@@ -88,7 +89,7 @@ def looked_to_change(context: Context, *, deep: bool = False) -> AbstractAsyncCo
 def stamped(look: Look) -> Checkpoint:
     """The checkpoint of a cache that was proven once; GuardStopped for any other."""
     if look.checkpoint is None:
-        raise GuardStopped("this cache was never synced, so nothing is known of its rows", hint="storage-sync sync")
+        raise GuardStopped("this cache was never synced, so nothing is known of its rows", hint=NextStep.SYNC)
     return look.checkpoint
 
 

@@ -15,6 +15,7 @@ from storage_sync.sync.context import Context
 from storage_sync.sync.inspection import Look
 from storage_sync.sync.run import leased
 from storage_sync.values.errors import CacheDamaged, GuardStopped
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import CacheState, CacheWrites, Outcome, PlanRow
 
 OURS = ("storage_sync_meta", "storage_sync_digest", "storage_sync_quarantine")
@@ -72,7 +73,7 @@ async def run_compact(context: Context) -> Outcome:
     with leased(context):
         async with looked_to_change(context, deep=True) as look:
             if look.scan is None:
-                raise GuardStopped("there is no cache to compact", hint="storage-sync sync makes one")
+                raise GuardStopped("there is no cache to compact", hint=NextStep.SYNC)
             if look.integrity is False:
                 raise CacheDamaged("redb's own check of a copy does not pass; nothing was changed")
             size, payload = look.judgement.size or 0, look.scan.payload_bytes

@@ -13,6 +13,7 @@ from storage_sync.state.history import History
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.inspection import Look, looked
 from storage_sync.values.errors import LocalIO, UsageError
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import Outcome, PlanRow
 from storage_sync.verify.orphans import NAMED
 
@@ -52,7 +53,7 @@ def _intent(context: Context, look: Look, keys: Sequence[str]) -> Intent:
             f"take out each {reason}",
             len(sizes),
             sum(sizes),
-            "storage-sync undo, or quarantine restore: the same bytes",
+            "undo, or a restore from quarantine: the same bytes",
         )
         for reason in (REASON, BROKEN, RAW)
         if (sizes := [len(one.before or b"") for one in changes if one.reason == reason])
@@ -66,7 +67,7 @@ def _returning(look: Look, changes: Sequence[RowChange]) -> tuple[str, ...]:
     many = len(proved_by_ledger(look, TABLE, values))
     if not many:
         return ()
-    return (f"{many:,} of them are in the primary too: the next sync brings them back (storage-sync orphans expect)",)
+    return (f"{many:,} of them are in the primary too: the next sync brings them back; expect them to keep them",)
 
 
 def _broken(context: Context, look: Look) -> tuple[set[str], set[str]]:
@@ -91,7 +92,7 @@ def _require_broken(wanted: Sequence[str], known: Collection[str]) -> None:
         more = f" and {len(strange) - 1:,} more" if len(strange) > 1 else ""
         raise UsageError(
             f"{strange[0]}{more} is no orphan or broken vector of the cache; nothing was changed",
-            hint="storage-sync orphans list names them",
+            hint=NextStep.LIST_ORPHANS,
         )
 
 

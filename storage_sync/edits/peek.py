@@ -12,7 +12,7 @@ from storage_sync.sync.inspection import Look, looked, marked_file_facts
 from storage_sync.sync.prove import check_scope
 from storage_sync.values.outcome import CheckStatus, Outcome, TableCounts, Word
 
-UNASKED = "peek does not ask the primary (storage-sync verify)"
+UNASKED = "peek does not ask the primary"
 
 
 async def run_peek(context: Context) -> Outcome:

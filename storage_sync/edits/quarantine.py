@@ -12,11 +12,11 @@ from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.inspection import Look, looked
 from storage_sync.sync.run import run_sync
 from storage_sync.values.errors import CacheDamaged, GuardStopped, UsageError
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import Outcome, PlanRow
 
 REPLACED = "replaced by a restore"
 _NONE = "nothing in quarantine has the id {}"
-_LIST = "storage-sync quarantine list names them"
 
 
 async def run_restore(context: Context, ids: Sequence[int]) -> Outcome:
@@ -45,7 +45,7 @@ def _restore(context: Context, look: Look, ids: Sequence[int]) -> Intent:
     absent = [change for change in changes if change.before is None]
     conflicts = [change for change in changes if change.before is not None]
     rows = [
-        PlanRow("restore", text, len(found), sum(len(one.after or b"") for one in found), "storage-sync undo")
+        PlanRow("restore", text, len(found), sum(len(one.after or b"") for one in found), "undo")
         for text, found in (("restore the same bytes", absent), ("replace the row of that key", conflicts))
         if found
     ]
@@ -64,7 +64,7 @@ def _take(context: Context, ids: Sequence[int]) -> list[AsideValue]:
             taken = store.take(wanted)
     missing = set(wanted) - {one.row.id for one in taken}
     if missing:
-        raise UsageError(_NONE.format(min(missing)), hint=_LIST)
+        raise UsageError(_NONE.format(min(missing)), hint=NextStep.LIST_QUARANTINE)
     for one in taken:
         if not one.intact:
             raise CacheDamaged(
@@ -90,7 +90,7 @@ async def run_retry(context: Context, ids: Sequence[str]) -> Outcome:
         known = await session.on_cache_thread(_refused, look)
     strange = sorted(set(ids) - known)
     if strange:
-        raise UsageError(_NONE.format(repr(strange[0])), hint=_LIST)
+        raise UsageError(_NONE.format(repr(strange[0])), hint=NextStep.LIST_QUARANTINE)
     outcome = await run_sync(replace(context, options=replace(context.options, full=True)))
     async with looked(session, context.tracker, context.draft, writing=False, follows=True) as look:
         still = await session.on_cache_thread(_refused, look)

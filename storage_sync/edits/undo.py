@@ -47,6 +47,7 @@ from storage_sync.sync.inspection import Look, looked
 from storage_sync.sync.plan import REPLACES
 from storage_sync.sync.run import in_rounds, leased, require_write_access
 from storage_sync.values.errors import GuardStopped, LocalIO, UsageError
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import Outcome, PlanRow
 from storage_sync.values.snapshot import Phase
 
@@ -82,7 +83,7 @@ def _find(context: Context, run_id: str | None, live: int) -> UndoRun:
     if found is not None and not found.why_not:
         return found.run
     if found is None and run_id is None:
-        raise UsageError("there is no run to undo", hint="storage-sync history lists the runs")
+        raise UsageError("there is no run to undo", hint=NextStep.LIST_RUNS)
     others = ", ".join(one.run.id for one in runs if not one.why_not)
     hint = f"these can be undone: {others}" if others else "no other run can be undone"
     if found is not None:
@@ -187,7 +188,7 @@ async def _restore_file(context: Context, run: UndoRun, kept: str) -> Outcome:
             checkpoint = await session.on_cache_thread(_checkpoint_of, built, kept)
             rows = (
                 PlanRow("file", f"restore {kept}", 0, None, "undo it again"),
-                PlanRow("keep", "keep the file of now beside it", 0, look.judgement.size, "storage-sync undo"),
+                PlanRow("keep", "keep the file of now beside it", 0, look.judgement.size, "undo"),
             )
             draft.extra["undone_run"] = run.id
             propose(context, plan_of("undo", look.generation, now_in.root, rows, content=kept, level=REPLACES))
@@ -240,7 +241,7 @@ def _checkpoint_of(built: str, kept: str) -> Checkpoint:
 
 
 def _unusable(kept: str, why: str) -> GuardStopped:
-    return GuardStopped(f"{kept} cannot be restored: {why}; nothing was changed", hint="storage-sync status --check")
+    return GuardStopped(f"{kept} cannot be restored: {why}; nothing was changed", hint=NextStep.CHECK_CACHE)
 
 
 def _stamp(built: str, checkpoint: Checkpoint) -> None:

@@ -10,11 +10,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import ClassVar
 
 from storage_sync.values.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, StorageSyncError
+from storage_sync.values.next_step import NextStep
 
-AUTH_HINT = "check the token (--token-file, TURSO_AUTH_TOKEN), then storage-sync ping"
-NOT_LIBSQL_HINT = "this does not look like a libSQL server; check the URL (storage-sync ping)"
+AUTH_HINT = NextStep.CHECK_TOKEN
+NOT_LIBSQL_HINT = NextStep.CHECK_SERVER
 LONG_HINT = "shorten it in the primary; usually it is an episode whose tags have more than 5 MB together"
 QUOTA_HINT = (
     "the database's plan or quota stops it: look at the provider's account page; the cache can still be read, and no "
@@ -48,9 +50,9 @@ class UndecodableText(PrimaryRefused):
     `suspected`: the body was cut while the server lives, and the real reason could not be learned.
     """
 
-    default_hint = "the row is rejected by name when the read is repeated with typed columns"
+    default_hint: ClassVar[str | NextStep] = "the row is rejected by name when the read is repeated with typed columns"
 
-    def __init__(self, message: str, *, hint: str | None = None, suspected: bool = False) -> None:
+    def __init__(self, message: str, *, hint: str | NextStep | None = None, suspected: bool = False) -> None:
         super().__init__(message, hint=hint)
         self.suspected = suspected
 
@@ -58,7 +60,7 @@ class UndecodableText(PrimaryRefused):
 class TooLarge(PrimaryRefused):
     """One answer would be larger than the server sends (10 MB): ask for less, or through a cursor."""
 
-    default_hint = "lower --window"
+    default_hint: ClassVar[str | NextStep] = "lower --window"
 
 
 class AuthRefused(PrimaryRefused):
@@ -86,7 +88,7 @@ class _Meaning:
     """`{}` stands for the server's words."""
     code: str = ""
     words: str = ""
-    hint: str | None = None
+    hint: str | NextStep | None = None
 
     def fits(self, code: str, words: str) -> bool:
         return bool(re.match(self.code, code)) and bool(re.search(self.words, words, re.IGNORECASE))

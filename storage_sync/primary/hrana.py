@@ -88,6 +88,7 @@ class _ForClient(libsql_client.LibsqlError):  # type: ignore[misc]
         RuntimeError.__init__(self, error.message)
         self.message = self.explanation = error.message
         self.hint = error.hint
+        self.step = error.step
 
 
 class HranaUnavailable(_ForClient, PrimaryUnavailable):
@@ -527,7 +528,7 @@ class HranaHttpClient(libsql_client.Client):  # type: ignore[misc]
         until, error = self._told_to_wait
         left = until - asyncio.get_running_loop().time()
         if left > 0:
-            raise PrimaryUnavailable(error.message, hint=error.hint, retry_after=left)
+            raise PrimaryUnavailable(error.message, hint=error.step or error.hint, retry_after=left)
         self._told_to_wait = None
 
     async def _body(

@@ -18,6 +18,7 @@ from storage_sync.state.witness import read_witness
 from storage_sync.sync.context import Context
 from storage_sync.sync.inspection import Look, looked, unlocked
 from storage_sync.values.errors import CacheDamaged, GuardStopped, VersionMismatch
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import CacheState
 from storage_sync.values.snapshot import Phase
 from storage_sync.values.witness import Witness
@@ -203,5 +204,5 @@ def _guard_origin(context: Context, checkpoint: Checkpoint | None, witness: Witn
     if witness.source_id != context.session.source.source_id:
         raise GuardStopped(
             "the damaged cache was built from another primary; nothing was changed",
-            hint="check the URL (storage-sync config show)",
+            hint=NextStep.CHECK_URL,
         )

@@ -60,7 +60,8 @@ def rfc3339(at: float) -> str:
 
 
 def error_json(error: ErrorValue) -> dict[str, object]:
-    return {"code": error.code, "message": error.message, "hint": error.hint, "retry": error.retry}
+    step = {"step": error.step.value} if error.step is not None else {}
+    return {"code": error.code, "message": error.message, "hint": error.hint, "retry": error.retry} | step
 
 
 def proof_json(proof: Proof) -> dict[str, object]:

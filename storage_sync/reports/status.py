@@ -17,6 +17,7 @@ from storage_sync.reports.sentences import FROM_THE_FUTURE, next_step
 from storage_sync.state.directory import open_state_dir
 from storage_sync.state.witness import proof_still_speaks, read_witness
 from storage_sync.values.errors import ConfigError, StorageSyncError, exit_code_of
+from storage_sync.values.next_step import in_commands
 from storage_sync.values.outcome import CacheState, Outcome, Proof, Word, error_value
 from storage_sync.values.snapshot import Hold
 from storage_sync.values.witness import Witness
@@ -60,7 +61,7 @@ def status_quick(request: Request) -> Outcome:
         if finding.state.damaged or finding.state.other_version or finding.state.locked
     )
     warnings += tuple(servers.warning(one) for one in servers.in_memory_only(cache, judgement.holders))
-    next_action = next((finding.next_step for finding in judgement.findings if finding.next_step), None)
+    next_action = next((in_commands(finding.next_step) for finding in judgement.findings if finding.next_step), None)
     if verdict is Word.UNKNOWN and next_action is None:
         next_action = "storage-sync status --check"
     if last is not None:
@@ -84,7 +85,11 @@ def status_quick(request: Request) -> Outcome:
                 "free_bytes": judgement.free_bytes,
                 "lock": [holder_json(holder) for holder in judgement.holders],
                 "findings": [
-                    {"state": str(finding.state), "evidence": finding.evidence, "next_step": finding.next_step}
+                    {
+                        "state": str(finding.state),
+                        "evidence": finding.evidence,
+                        "next_step": in_commands(finding.next_step),
+                    }
                     for finding in judgement.findings
                 ],
             },

@@ -75,7 +75,7 @@ async def differences(question: CompareRows, asked: Asked) -> Differences:
     comparison = _Compare(question, [])
     outcome = await asked.look(comparison)
     if outcome.error is not None:
-        raise StorageSyncError(outcome.error.message, hint=outcome.error.hint)
+        raise StorageSyncError(outcome.error.message, hint=outcome.error.step or outcome.error.hint)
     return comparison.found[-1]
 
 

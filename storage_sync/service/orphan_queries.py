@@ -69,7 +69,7 @@ async def scan(_: ScanOrphans, asked: Asked) -> OrphanIndex | None:
     scanned = _Scan([])
     outcome = await asked.look(scanned)
     if outcome.error is not None:
-        raise StorageSyncError(outcome.error.message, hint=outcome.error.hint)
+        raise StorageSyncError(outcome.error.message, hint=outcome.error.step or outcome.error.hint)
     return scanned.found[0]
 
 

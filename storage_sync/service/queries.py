@@ -128,12 +128,12 @@ class Questions:
             value = await ANSWERING[type(question)](question, asked)
         except _native.NativeError as error:
             known = explain(error)
-            self._emit(Refused(number, known.message, known.hint))
+            self._emit(Refused.of(number, known))
         except StorageSyncError as error:
-            self._emit(Refused(number, error.message, error.hint))
+            self._emit(Refused.of(number, error))
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this question and not the service
             told = self._explained("a question", error)
-            self._emit(Refused(number, told.message, told.hint))
+            self._emit(Refused.of(number, told))
         else:
             self._emit(Answer(number, value))
 

@@ -173,7 +173,7 @@ class SyncService:
             else:
                 self._take(number, command)
         except StorageSyncError as error:
-            self._board.event(Refused(number, error.message, error.hint))
+            self._board.event(Refused.of(number, error))
         else:
             self._board.event(Accepted(number))
 
@@ -455,7 +455,7 @@ class SyncService:
         self._board.unproven(told.message)
         self._agenda.ended(proof_at=None, failed=True)
         if job.command_id is not None:
-            self._board.event(Refused(job.command_id, told.message, told.hint))
+            self._board.event(Refused.of(job.command_id, told))
 
     def _explained(self, work: str, error: Exception) -> StorageSyncError:
         secrets = (self._token.value,) if self._token is not None else ()
@@ -670,7 +670,7 @@ class SyncService:
         if job.plans and outcome.proposal is not None:
             self._board.event(Answer(command_id, outcome.proposal))
         elif outcome.error is not None:
-            self._board.event(Refused(command_id, outcome.error.message, outcome.error.hint))
+            self._board.event(Refused.of(command_id, outcome.error))
         else:
             self._board.event(Answer(command_id, outcome))
 

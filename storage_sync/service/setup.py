@@ -85,7 +85,7 @@ class FirstRunService:
             self._emit(Refused(number, "a newer one took its place", ""))
             raise
         except StorageSyncError as error:
-            self._emit(Refused(number, error.message, error.hint))
+            self._emit(Refused.of(number, error))
         else:
             self._emit(Answer(number, value))
 

@@ -35,6 +35,7 @@ from storage_sync.sync.compare import Compared
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.inspection import Look
 from storage_sync.values.errors import CacheDamaged, CacheLocked, LocalIO, StorageSyncError
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import FileIdentity
 from storage_sync.values.snapshot import Phase
 
@@ -217,7 +218,7 @@ def _after_unknown(
     except (StorageSyncError, _native.NativeError) as unreadable:
         return LocalIO(
             f"the commit returned an error ({error}), and whether it is durable cannot be read: {unreadable}",
-            hint="look at the disk, then storage-sync status --check",
+            hint=NextStep.CHECK_DISK,
         )
     state = "it is durable anyway" if durable else "the cache keeps its old state"
     return LocalIO(f"the commit returned an error ({error}); {state}", hint="look at the disk, then sync again")

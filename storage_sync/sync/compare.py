@@ -254,8 +254,7 @@ async def guard_first_contact(context: Context, look: Look) -> None:
     if episodes.listed:
         raise GuardStopped(
             "the cache lists rows that this tool wrote, and nothing says any more of which primary; it was not changed",
-            hint="check the paths and the URL; sync --adopt takes it over anyway",
-            step=NextStep.ADOPT,
+            hint=NextStep.ADOPT_UNKNOWN,
         )
     cached = episodes.rows
     known = await known_to_primary(context, look.scan, "episodes")
@@ -263,8 +262,7 @@ async def guard_first_contact(context: Context, look: Look) -> None:
     if why is not None:
         raise GuardStopped(
             f"this cache does not look like one of this primary: {why}; nothing was changed",
-            hint="check the paths and the URL; sync --adopt takes it over anyway",
-            step=NextStep.ADOPT,
+            hint=NextStep.ADOPT_UNKNOWN,
         )
 
 

@@ -63,8 +63,7 @@ def source_error(
     if stamped[0] != now[0]:
         return GuardStopped(
             "this cache was built from another primary; nothing was changed",
-            hint="check the URL (storage-sync config show); sync --adopt builds a new cache from this primary",
-            step=NextStep.ADOPT,
+            hint=NextStep.ADOPT,
         )
     return stepped_back()
 
@@ -78,9 +77,7 @@ def stepped_back(differ: int | None = None, gone: int = 0, *, exact: bool = True
         told = f": {'' if exact else 'up to '}{differing}, {gone:,} {'is' if gone == 1 else 'are'} gone"
     return GuardStopped(
         f"the primary's log went back{told}; nothing was changed",
-        hint="a crash of its server takes no rows, a restore may: storage-sync diff names them; "
-        "sync --adopt builds a new cache",
-        step=NextStep.COMPARE,
+        hint=NextStep.COMPARE,
     )
 
 
@@ -91,8 +88,7 @@ def shrink_error(facts: Facts, consent: Consent, max_removal_ratio: float) -> Gu
     if facts.expected_episodes == 0 and facts.cached_episodes > 0:
         return GuardStopped(
             f"the primary has no episodes while the cache holds {facts.cached_episodes:,}; nothing was changed",
-            hint="check that the URL names the right database; sync --allow-shrink empties the cache",
-            step=NextStep.ALLOW_SHRINK,
+            hint=NextStep.ALLOW_EMPTY,
         )
     over = [f"{share} {table}" for table, share in facts.tables.items() if share.exceeds(max_removal_ratio)]
     if over or facts.total.exceeds(max_removal_ratio):
@@ -101,8 +97,7 @@ def shrink_error(facts: Facts, consent: Consent, max_removal_ratio: float) -> Gu
         return GuardStopped(
             f"the primary lost {facts.total} proven rows or what they belong to{named}, "
             f"more than {max_removal_ratio:.0%} of {of}; nothing was changed",
-            hint="sync --plan lists them; sync --allow-shrink removes them",
-            step=NextStep.ALLOW_SHRINK,
+            hint=NextStep.ALLOW_SHRINK,
         )
     return None
 

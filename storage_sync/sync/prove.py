@@ -119,7 +119,7 @@ async def told(
     if proof.refused:
         said = f"{rows(proof.refused)} of the primary {'was' if proof.refused == 1 else 'were'} rejected"
         draft.exit_code = 7
-        draft.warn(f"{said}; storage-sync quarantine list names {'it' if proof.refused == 1 else 'them'}")
+        draft.warn(said)
         draft.next_action = next_step((), proof.refused)
         if context.options.strict:
             raise RowsRefused(f"{said} (--strict)")

@@ -136,7 +136,9 @@ async def _equal_already(context: Context, comparison: Compared, look: Look) -> 
 def _waits(held: CacheLocked, note: WaitingNote) -> CacheLocked:
     if not note.rows:
         return held
-    return CacheLocked(f"{held.message}; {waiting_text(note)} for the next run that finds it free", hint=held.hint)
+    return CacheLocked(
+        f"{held.message}; {waiting_text(note)} for the next run that finds it free", hint=held.step or held.hint
+    )
 
 
 async def still_waiting(context: Context, held: CacheLocked) -> CacheLocked:

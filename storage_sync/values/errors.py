@@ -8,21 +8,24 @@ from __future__ import annotations
 import errno
 from typing import ClassVar
 
-from storage_sync.values.next_step import NextStep
+from storage_sync.values.next_step import NextStep, in_commands
 
 
 class StorageSyncError(Exception):
-    """Anything this tool can explain. `str(error)` is the sentence; `hint` is the next step."""
+    """Anything this tool can explain. `str(error)` is the sentence; `hint` says what to do next on the command line."""
 
     code: ClassVar[str] = "internal"
     exit_code: ClassVar[int] = 70
     retry: ClassVar[bool] = False
-    default_hint: ClassVar[str] = "this is a bug; please report it"
+    default_hint: ClassVar[str | NextStep] = "this is a bug; please report it"
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | NextStep | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint if hint is not None else self.default_hint
+        told = hint if hint is not None else self.default_hint
+        self.hint = in_commands(told)
+        self.step = told if isinstance(told, NextStep) else None
+        """The hint as a value, where other front ends word it otherwise."""
 
 
 class InternalError(StorageSyncError):
@@ -42,7 +45,7 @@ class ConfigError(StorageSyncError):
 
     code = "config"
     exit_code = 2
-    default_hint = "storage-sync config check shows every setting and where it came from"
+    default_hint = NextStep.CHECK_SETTINGS
 
 
 class PrimaryUnavailable(StorageSyncError):
@@ -53,7 +56,7 @@ class PrimaryUnavailable(StorageSyncError):
     retry = True
     default_hint = "the cache is untouched and can still be read; try again later"
 
-    def __init__(self, message: str, *, hint: str | None = None, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | NextStep | None = None, retry_after: float | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
         """Seconds that the server asked us to wait, if it did."""
@@ -64,7 +67,7 @@ class PrimaryRefused(StorageSyncError):
 
     code = "primary_refused"
     exit_code = 4
-    default_hint = "check the URL and the token (storage-sync ping)"
+    default_hint: ClassVar[str | NextStep] = NextStep.CHECK_URL_AND_TOKEN
 
 
 class PrimarySchema(StorageSyncError):
@@ -80,7 +83,7 @@ class CacheDamaged(StorageSyncError):
 
     code = "cache_damaged"
     exit_code = 5
-    default_hint = "storage-sync repair --plan says what can be saved"
+    default_hint = NextStep.REPAIR
 
 
 class CacheForeign(StorageSyncError):
@@ -97,7 +100,7 @@ class CacheLocked(StorageSyncError):
     code = "cache_locked"
     exit_code = 6
     retry = True
-    default_hint = "wait with --wait SECONDS, or look through a copy with storage-sync peek"
+    default_hint = NextStep.WAIT
 
 
 class RowsRefused(StorageSyncError):
@@ -105,7 +108,7 @@ class RowsRefused(StorageSyncError):
 
     code = "partial"
     exit_code = 7
-    default_hint = "storage-sync quarantine list names each row and its reason"
+    default_hint = NextStep.LIST_REASONS
 
 
 class LocalIO(StorageSyncError):
@@ -121,12 +124,7 @@ class GuardStopped(StorageSyncError):
 
     code = "guard"
     exit_code = 9
-    default_hint = "storage-sync sync --plan shows what would change"
-
-    def __init__(self, message: str, *, hint: str | None = None, step: NextStep | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.step = step
-        """What lifts it, where a consent does."""
+    default_hint = NextStep.PLAN_SYNC
 
 
 class LeaseHeld(StorageSyncError):
@@ -143,7 +141,7 @@ class VersionMismatch(StorageSyncError):
 
     code = "version_mismatch"
     exit_code = 12
-    default_hint = "storage-sync rebuild --plan"
+    default_hint = NextStep.REBUILD
 
 
 class DeadlineReached(StorageSyncError):
@@ -163,7 +161,7 @@ class Interrupted(StorageSyncError):
     retry = True
     default_hint = "nothing was changed; run it again"
 
-    def __init__(self, message: str, *, hint: str | None = None, exit_code: int = 130) -> None:
+    def __init__(self, message: str, *, hint: str | NextStep | None = None, exit_code: int = 130) -> None:
         super().__init__(message, hint=hint)
         self.actual_exit_code = exit_code
 

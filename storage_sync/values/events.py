@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from storage_sync.values.outcome import Outcome, Word
+from storage_sync.values.errors import StorageSyncError
+from storage_sync.values.next_step import NextStep
+from storage_sync.values.outcome import ErrorValue, Outcome, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,12 @@ class Refused:
     command_id: int
     reason: str
     hint: str
+    step: NextStep | None = None
+    """The hint as a value, where a front end words it otherwise."""
+
+    @classmethod
+    def of(cls, command_id: int, error: StorageSyncError | ErrorValue) -> Refused:
+        return cls(command_id, error.message, error.hint, error.step)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
-from storage_sync.values.errors import GuardStopped, PrimaryUnavailable, StorageSyncError, exit_code_of
+from storage_sync.values.errors import PrimaryUnavailable, StorageSyncError, exit_code_of
 from storage_sync.values.followed import Followed
 from storage_sync.values.next_step import NextStep
 
@@ -354,14 +354,13 @@ class ErrorValue:
     retry_after: float | None = None
     """Seconds that a primary asked us to wait, if it did."""
     step: NextStep | None = None
-    """What lifts a guard, where a consent does."""
+    """The hint as a value, where a front end words it otherwise."""
 
 
 def error_value(error: StorageSyncError) -> ErrorValue:
     """What a document says of an error."""
     wait = error.retry_after if isinstance(error, PrimaryUnavailable) else None
-    step = error.step if isinstance(error, GuardStopped) else None
-    return ErrorValue(error.code, error.message, error.hint, error.retry, exit_code_of(error), wait, step)
+    return ErrorValue(error.code, error.message, error.hint, error.retry, exit_code_of(error), wait, error.step)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from storage_sync.sync.inspection import looked
 from storage_sync.sync.outcome_builder import Draft
 from storage_sync.sync.run import run_sync
 from storage_sync.values.errors import LocalIO, StorageSyncError, exit_code_of
+from storage_sync.values.next_step import in_commands
 from storage_sync.values.outcome import Check, CheckStatus, Outcome, Word
 
 _SQLITE_ENDS = ("", "-wal", "-shm", "-journal")
@@ -135,7 +136,9 @@ async def _file(context: Context) -> tuple[str, str]:
     for server in await asyncio.to_thread(servers.in_memory_only, session.cache_path, judgement.holders):
         context.draft.warn(servers.warning(server))
     if judgement.holders:
-        context.draft.warn(f"{holder_text(judgement.holders[0], time.time())}; {advice_for(judgement.holders)}")
+        context.draft.warn(
+            f"{holder_text(judgement.holders[0], time.time())}; {in_commands(advice_for(judgement.holders))}"
+        )
     wanted = "a file that a sync may change"
     when = " once it is closed" if judgement.holders else ""
     return f"{wanted}{when}", ", ".join(str(state) for state in judgement.states) or "nothing odd"

@@ -14,6 +14,7 @@ from storage_sync.cache.checkpoint import META_KEY, Checkpoint, encode_checkpoin
 from storage_sync.cache.content import ContentJudgement, content_error, judge_content
 from storage_sync.cache.copy import private_copy
 from storage_sync.cache.states import Finding
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import TABLES, FileIdentity
 from storage_sync.values.outcome import CacheState as S
 from storage_sync.values.witness import Witness
@@ -122,7 +123,7 @@ def test_nothing_in_it_yet() -> None:
     empty = tuple(Table(name) for name in TABLES)
     for file in (NO_TABLES, File(stats=empty, stored={}), File(stats=empty, stored={}, version=3)):
         judgement = judged(file)
-        assert judgement.findings == (Finding(S.EMPTY_CACHE, "there are no rows in it yet", "storage-sync sync"),)
+        assert judgement.findings == (Finding(S.EMPTY_CACHE, "there are no rows in it yet", NextStep.SYNC),)
         assert code_of(judgement) is None
 
 
@@ -144,7 +145,7 @@ def test_an_older_schema_with_rows(version: int | None, word: str) -> None:
     judgement = judged(replace(UNSTAMPED, version=version))
     assert judgement.states == (S.WRONG_SCHEMA, S.UNSTAMPED)
     assert word in judgement.findings[0].evidence
-    assert "rebuild" in judgement.findings[0].next_step
+    assert judgement.findings[0].next_step is NextStep.REBUILD
     assert code_of(judgement) == ("version_mismatch", 12)
 
 
@@ -153,7 +154,7 @@ def test_a_newer_schema_is_never_built_over(file: File) -> None:
     judgement = judged(file)
     assert judgement.states[0] == S.WRONG_SCHEMA
     assert "older than your do-memory" in judgement.findings[0].evidence
-    assert "rebuild" not in judgement.findings[0].next_step
+    assert judgement.findings[0].next_step == "use a newer storage-sync"
     assert code_of(judgement) == ("version_mismatch", 12)
 
 

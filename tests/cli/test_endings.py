@@ -49,8 +49,10 @@ def test_each_error_has_its_exit_code(
     assert actual == exit_code
     message = document["error"].pop("message")
     assert message == "it went wrong" or (code == "internal" and message.startswith("it went wrong: internal error"))
-    assert document["error"] == {"code": code, "hint": kind.default_hint, "retry": kind.retry}
-    assert document["next_action"] == kind.default_hint
+    told = kind("")
+    step = {"step": told.step.value} if told.step is not None else {}
+    assert document["error"] == {"code": code, "hint": told.hint, "retry": kind.retry} | step
+    assert document["next_action"] == told.hint
     assert document["verdict"] != "IN_SYNC"
 
 

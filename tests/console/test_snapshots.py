@@ -99,7 +99,7 @@ def test_orphans_that_cannot_be_looked_at(snap_compare: Compare) -> None:
         await pilot.press("3")
         await settle(app, pilot)
         assert bridge.asked[-1].kind is ScanOrphans
-        bridge.post(Refused(bridge.asked[-1].id, "pid 2231 holds the cache", CacheLocked.default_hint))
+        bridge.post(Refused.of(bridge.asked[-1].id, CacheLocked("pid 2231 holds the cache")))
         await settle(app, pilot)
 
     assert snap_compare(app, terminal_size=(80, 24), run_before=refused)

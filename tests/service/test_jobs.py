@@ -35,6 +35,7 @@ from storage_sync.service.operations import (
 from storage_sync.service.schedule import Trigger
 from storage_sync.service.service import SyncService
 from storage_sync.values.events import Answer, Refused
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.options import USUAL, Options
 from storage_sync.values.outcome import Outcome, Plan, TableChange, Word
 from tests.service.test_service import NOW, Watcher, proven, running, settings_of
@@ -147,12 +148,12 @@ async def test_rows_that_a_guard_keeps_go_only_by_a_typed_plan_of_their_own(
         stores.execute(demo.primary, ["DELETE FROM episodes"])
         stopped = await planned(service, watcher, operation)
         assert stopped.refusal is not None
-        assert stopped.consent == "allow_shrink"
+        assert stopped.consent is NextStep.ALLOW_SHRINK
         refused = await watcher.answer(watcher.ask(service, Execute(stopped.id, stopped.phrase or "")))
         assert isinstance(refused, Refused)
         assert demo.cache.read_bytes() == before
         plan = await planned(service, watcher, operation, Options(allow_shrink=True))
-        assert (plan.refusal, plan.consent, plan.level, plan.phrase) == (None, "allow_shrink", 3, "default")
+        assert (plan.refusal, plan.consent, plan.level, plan.phrase) == (None, NextStep.ALLOW_SHRINK, 3, "default")
         assert plan.changes["episodes"].remove == 20
         assert plan.gone >= 20
         untyped = await watcher.answer(watcher.ask(service, Execute(plan.id, "")))

@@ -112,7 +112,8 @@ def test_each_guard_says_what_lifts_it() -> None:
     assert lifts(("a", 1)) is NextStep.COMPARE
     emptied = shrink_error(facts({}, expected=0, cached=5), Consent(), 0.5)
     assert emptied is not None
-    assert emptied.step is NextStep.ALLOW_SHRINK
+    assert emptied.step is NextStep.ALLOW_EMPTY
+    assert emptied.step.shrinks
     assert error_value(LocalIO("the disk is full")).step is None
 
 
