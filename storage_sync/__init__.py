@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # that of `typing` would be an import for each child that starts
 if TYPE_CHECKING:
     __version__: str
 

@@ -10,30 +10,24 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any
 
-from storage_sync import _native
 from storage_sync.cache.cancelled import Cancelled
 from storage_sync.cache.children import SAFE_FOLDER, child_command
+from storage_sync.cache.probe_child import CHECKING
 from storage_sync.values.errors import InternalError, Interrupted, LocalIO
 
 TIMEOUT_S = 60.0
 """A probe of 100 MB takes about a second; a file that keeps it busy for a minute is damaged."""
 
 _POLL_S = 0.05
-_EXTRA_MEMORY = 2 << 30
-_PAGE = 500
 _REPORT_BYTES = 1 << 20
 _CRASHES = frozenset(
     {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP, signal.SIGXCPU}
 )
-_CHECKING = "redb's own check"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +75,7 @@ def probe_file(
     seconds = time.monotonic() - started
     if "done" not in report:
         why = _death(code, step) if finished else f"reading it did not end within {timeout_s:g} s ({step})"
-        if step != _CHECKING:
+        if step != CHECKING:
             return ProbeReport(why, step, seconds=seconds)
         report |= {"integrity": False, "integrity_detail": why}
     return _judge(report, step, seconds)
@@ -118,7 +112,7 @@ def _death(code: int, step: str) -> str:
 
 def _run(copy: str, check_integrity: bool, timeout_s: float, cancelled: Cancelled) -> tuple[int, bytes, bool]:
     walk = "integrity" if check_integrity else "walk"
-    command = child_command("storage_sync.cache.probe", os.path.abspath(copy), walk)  # noqa: PTH100 (links stay)
+    command = child_command("storage_sync.cache.probe_child", os.path.abspath(copy), walk)  # noqa: PTH100 (links stay)
     alive, ours = os.pipe()
     try:
         with subprocess.Popen(
@@ -162,92 +156,3 @@ def _lines(output: bytes) -> list[dict[str, Any]]:
         if isinstance(value, dict):
             found.append(value)
     return found
-
-
-# Inside the child
-
-
-def main(arguments: list[str], out: IO[str]) -> NoReturn:
-    """Child's side: a line a step, then one with the result."""
-    path, mode = arguments
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; it is asked by the same key press
-    threading.Thread(target=watch_parent, daemon=True).start()
-    limit_memory(path)
-
-    def say(**fields: object) -> None:
-        print(json.dumps(fields), file=out, flush=True)
-
-    _examine(path, mode == "integrity", say)
-    say(done=True)
-    os._exit(0)  # closing a damaged copy may panic, and nobody needs it
-
-
-def watch_parent() -> None:
-    """The pipe on standard input never carries anything: its end is our parent's end."""
-    while os.read(0, 1):
-        pass
-    os._exit(1)
-
-
-def limit_memory(path: str) -> None:
-    """No core files, and an end to memory: a damaged length must not drag the machine down."""
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    wanted = _EXTRA_MEMORY + 4 * Path(path).stat().st_size
-    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
-
-
-def _examine(path: str, check_integrity: bool, say: Callable[..., None]) -> None:
-    try:
-        say(step="opening it")
-        file = _native.CacheFile.open(path, "private")
-        say(repaired=file.repaired)
-        say(step="listing its tables")
-        tables = file.tables()
-        say(tables=[(table.name, table.key_type, table.value_type, table.rows) for table in tables])
-        for table in tables:
-            say(step=f"reading table {table.name}")
-            if table.error is not None:
-                say(damage=f"table {table.name} cannot be read: {table.error}")
-                return
-            _walk(file, table)
-        if check_integrity:
-            say(step=_CHECKING)
-            say(**_check(file))
-    except _native.StorageIo as error:
-        # The system's own numbers speak of this machine; redb's words without one speak of the file.
-        say(**{"damage" if error.errno is None else "local": str(error)})
-    except _native.NativeError as error:
-        say(damage=f"redb cannot read it: {error}")
-    except MemoryError:
-        say(damage="a length in it asks for more memory than the file could ever fill")
-
-
-def _check(file: _native.CacheFile) -> dict[str, object]:
-    try:
-        if file.check_integrity():
-            return {"integrity": True}
-        return {"integrity": False, "integrity_detail": "it was not clean; redb mended it"}
-    except _native.NativeError as error:
-        return {"integrity": False, "integrity_detail": f"{type(error).__name__}: {error}"}
-
-
-def _walk(file: _native.CacheFile, table: _native.TableStat) -> None:
-    """Read a table of text keys to its end; others are nobody's that we know."""
-    if table.key_type != "&str":
-        return
-    after = None
-    while True:
-        try:
-            rows = file.page(table.name, after, _PAGE)
-        except ValueError:
-            return  # a value type that we cannot show
-        if not rows:
-            return
-        after = rows[-1][0]
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:], sys.stdout)

@@ -2,7 +2,7 @@
 
 The child works on a private copy, page by page, and skips what does not read. It is watched like the probe
 (`cache/probe.py`): a crash or a hang in one table ends that table and not the rescue. Run as
-`python -m storage_sync.repair.rescue`.
+`python -m storage_sync.recovery.rescue`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import msgspec
 from storage_sync import _native
 from storage_sync.cache.cancelled import Cancelled
 from storage_sync.cache.children import SAFE_FOLDER, child_command
-from storage_sync.cache.probe import limit_memory, watch_parent
+from storage_sync.cache.probe_child import limit_memory, watch_parent
 from storage_sync.values.errors import InternalError, Interrupted, LocalIO
 from storage_sync.values.outcome import TABLES
 

@@ -148,7 +148,7 @@ def test_it_stays_in_our_process_group(cache: Path, tmp_path: Path, monkeypatch:
 PARENT = """
 import sys
 from storage_sync.cache import probe
-probe.sys.executable = sys.argv[2]
+sys.executable = sys.argv[2]
 probe.probe_file(sys.argv[1])
 """
 
@@ -160,12 +160,12 @@ def test_it_dies_with_us(cache: Path, tmp_path: Path) -> None:
     script = tmp_path / "child.py"
     script.write_text(
         "import os, sys, threading\n"
-        "from storage_sync.cache import probe\n"
+        "from storage_sync.cache import probe_child\n"
         "def endless(*_):\n"
         f"    open({str(pid_file)!r}, 'w').write(str(os.getpid()))\n"
         "    threading.Event().wait()\n"
-        "probe._examine = endless\n"
-        f"probe.main([{str(cache)!r}, 'walk'], sys.stdout)\n"
+        "probe_child._examine = endless\n"
+        f"probe_child.main([{str(cache)!r}, 'walk'], sys.stdout)\n"
     )
     interpreter = tmp_path / "python"
     interpreter.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}"\n')

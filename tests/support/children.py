@@ -24,7 +24,7 @@ import pytest
 
 from storage_sync.cache.children import child_command
 
-MODULES = ("storage_sync.cache.probe", "storage_sync.recovery.rescue")
+MODULES = ("storage_sync.cache.probe_child", "storage_sync.recovery.rescue")
 """Run by the tool as children with arguments; each has `main(arguments, out)`."""
 BINARY = frozenset({"storage_sync.recovery.rescue"})
 _PREFIX = child_command("")[:-1]
