@@ -1,6 +1,6 @@
 """One measured process: does what it is told in its own interpreter and prints the figures as JSON.
 
-    python -m benchmarks.child '{"url": …, "cache": …, "state": …, "window": 1000, "times": 1}'
+    python -m benchmarks.child '{"url": …, "cache": …, "state": …, "window": 1000, "times": 1, "follow": false}'
 
 Memory is the peak over what the interpreter had when this file began, before any import of ours.
 """
@@ -40,6 +40,7 @@ def main() -> None:
     from storage_sync.service.performing import perform, quiet
     from storage_sync.sync.cancel import Cancel
     from storage_sync.sync.session import Session
+    from storage_sync.values.options import Options
     from storage_sync.values.outcome import Outcome
 
     told = json.loads(sys.argv[1])
@@ -53,7 +54,8 @@ def main() -> None:
     )
 
     async def runs() -> list[dict[str, object]]:
-        session, request, figures = Session(settings, None), Request(settings, None), []
+        options = Options(follows=told.get("follow", False))
+        session, request, figures = Session(settings, None), Request(settings, None, options), []
         try:
             for _ in range(told.get("times", 1)):
                 started, spent = time.perf_counter(), time.process_time()

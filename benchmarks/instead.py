@@ -29,8 +29,10 @@ from benchmarks import floors
 from benchmarks.cases import REPEATS, REPOSITORY, Bench, Figure, child, served, touch
 from benchmarks.recorder import Asked
 from tests.independent.projection_check import check
+from tests.support import hrana
 from tests.support.recorder import Kind, operations, variables
 from tests.support.sqld import Sqld
+from tests.sync.test_follow import rewritten
 
 TABLES = (
     "episodes",
@@ -103,11 +105,12 @@ class Run:
     """Of the primary, as its server counts them; None where it does not tell, as for rows that it streams."""
 
 
-def _sync(server: Sqld, folder: Path, episodes: int) -> Run:
+def _sync(server: Sqld, folder: Path, episodes: int, *, follow: bool = False) -> Run:
     with spending(server) as around:
         mine = _processor(None)
-        run = child(server.url, folder, episodes)["runs"][0]
+        run = child(server.url, folder, episodes, follow=follow)["runs"][0]
         mine = _processor(None) - mine
+    assert not follow or run["document"]["followed"] is not None, run["document"]
     transfer = run["document"]["transfer"]
     start = mine - run["cpu"]
     rows = transfer["rows_read"].values()
@@ -115,7 +118,8 @@ def _sync(server: Sqld, folder: Path, episodes: int) -> Run:
 
 
 def script(bench: Bench, episodes: int) -> None:
-    """The first load, a later one after a hundredth of the episodes changed, and one that finds nothing to do."""
+    """The first load, a later one after a hundredth of the episodes changed, one that finds nothing to do, and one that
+    follows the changes without a proof of the rest."""
     changed = max(episodes // 100, 1)
     asked = _select_everything()
     case = f"beside a SELECT * script, {episodes:,} episodes"
@@ -138,11 +142,19 @@ def script(bench: Bench, episodes: int) -> None:
             touch(server, changed, chr(ord("a") + number))
             later.append(_sync(server, folder, episodes))
         quiet = [_sync(server, folder, episodes) for _ in range(REPEATS)]
+        followed = []
+        for _ in range(REPEATS):
+            # as do-memory changes an episode, whose tags then tell of it
+            for one in range(changed):
+                newest = f"(SELECT episode_id FROM episodes ORDER BY start_time DESC, episode_id LIMIT 1 OFFSET {one})"
+                hrana.execute(server.url, rewritten(newest))
+            followed.append(_sync(server, folder, episodes, follow=True))
     wall, cpu = min(one.wall for one in scripts), min(one.cpu for one in scripts)
     for what, runs, limit, bytes_limit in (
         ("first load", first, 1 / 0.9, None),
         (f"later, {changed} changed", later, 1 / 5, 1 / 20),
         ("later, nothing changed", quiet, 1 / 5, 1 / 20),
+        (f"followed, {changed} changed", followed, 1 / 5, 1 / 20),
     ):
         bench.add(Figure(case, what, min(run.wall for run in runs), "s", wall, limit))
         bench.add(Figure(case, f"{what}, processor", min(run.cpu for run in runs), "s", cpu, limit))

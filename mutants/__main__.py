@@ -53,8 +53,9 @@ OUTCOMES: dict[int | None, str] = {
     pytest.ExitCode.OK: MISSED,
     pytest.ExitCode.TESTS_FAILED: NOTICED,
     pytest.ExitCode.INTERRUPTED: NOTICED,
+    pytest.ExitCode.USAGE_ERROR: NOTICED,
 }
-"""What the exit code of pytest says; interrupted is one that cannot import the fault."""
+"""What the exit code of pytest says; the last two are those of tests, or settings of tests, that cannot import it."""
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 OTHERS = ("aiohttp", "numpy", "orjson", "cryptography.hazmat.primitives.asymmetric.ed25519", "textual.app")
 """What tests import of others, and what a fork then has."""

@@ -15,6 +15,8 @@ from storage_sync.reports.status import status_quick
 from tests.support import stores
 from tests.support.processes import DO_MEMORY, WITHOUT_CACHE, holding, running
 
+SETTLE_S = servers.SETTLE_S
+
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -38,7 +40,7 @@ def test_a_server_without_its_cache_is_told(cache: Path, tmp_path: Path) -> None
 def test_one_that_holds_it_or_has_just_started_is_not(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with holding(cache):
         assert servers.in_memory_only(str(cache), cache_holders(str(cache))) == ()
-    monkeypatch.setattr(servers, "SETTLE_S", 3600.0)
+    monkeypatch.setattr(servers, "SETTLE_S", SETTLE_S)
     with running(WITHOUT_CACHE, name=DO_MEMORY):
         assert servers.in_memory_only(str(cache), ()) == ()
 

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from storage_sync.config.request import Request
+from storage_sync.config.settings import Settings
+from storage_sync.service.operations import Sync
+from storage_sync.service.performing import once
 from storage_sync.sync.progress import Tracker
+from storage_sync.values.outcome import Word
 from storage_sync.values.snapshot import Phase, Run, StepState
+from tests.support import hrana, stores
+from tests.support.sqld import Sqld
 
 
 class Clock:
@@ -114,3 +123,44 @@ def test_a_share_and_a_remaining_time_are_of_the_running_step_alone() -> None:
         assert [seen[-1].share, seen[-1].eta_s] == [None, None]
     track.end("in sync", 0, failed=False)
     assert seen[-1].share is None
+
+
+def test_when_rows_were_last_made_durable_is_told() -> None:
+    seen: list[Run] = []
+    track, clock = tracker(seen)
+    track.rows(10, 0)
+    assert (seen[-1].checkpoint_rows, seen[-1].checkpoint_at) == (None, None)
+    clock.now += 1.0
+    track.rows(20, 0, checkpoint=10)
+    assert (seen[-1].checkpoint_rows, seen[-1].checkpoint_at) == (10, clock.now)
+    at = clock.now
+    clock.now += 1.0
+    track.rows(30, 0, checkpoint=10)
+    track.rows(40, 0)
+    assert (seen[-1].checkpoint_rows, seen[-1].checkpoint_at) == (10, at)
+
+
+def test_a_run_says_in_which_round_and_batch_it_is() -> None:
+    seen: list[Run] = []
+    track, _ = tracker(seen)
+    track.expect(250, done=100, batch_rows=100)
+    assert (seen[-1].total, seen[-1].done, seen[-1].batches) == (250, 100, 3)
+    track.rows(249, 7, batch_rows=100, round_=2)
+    assert (seen[-1].batch, seen[-1].round, seen[-1].bytes) == (2, 2, 7)
+    track.estimate(400)
+    track.note("heard")
+    assert (seen[-1].total, seen[-1].notes) == (400, ("heard",))
+
+
+async def test_a_sync_of_changed_rows_tells_its_batches(tmp_path: Path) -> None:
+    with Sqld(stores.primary("v47-small", tmp_path / "primary")) as server:
+        settings = Settings(
+            primary=server.url, cache=tmp_path / "cache.redb", state_dir=tmp_path / "state", batch_size=2
+        )
+        assert (await once(Sync(), Request(settings, None))).verdict is Word.IN_SYNC
+        some = "(SELECT episode_id FROM episodes ORDER BY episode_id LIMIT 3)"
+        hrana.execute(server.url, [f"UPDATE episodes SET task_description = 'x' WHERE episode_id IN {some}"])
+        seen: list[Run] = []
+        outcome = await once(Sync(), Request(settings, None), seen.append)
+    assert outcome.applied["episodes"].update == 3
+    assert {run.batches for run in seen if run.total == 3} == {2}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from console.views.verdict import adoptable, verdict
+from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import generate
 from storage_sync.service.commands import Execute, MakePlan
 from storage_sync.service.operations import Sync
+from storage_sync.service.performing import once
 from storage_sync.service.service import SyncService
 from storage_sync.values.events import Answer, RunEnded
 from storage_sync.values.options import Options
@@ -112,6 +115,11 @@ def test_which_rows_differ_tells_a_crash_from_a_restore(place: Place, restored: 
     if restored:
         assert [row["key"] for row in rows] == list(NEWER)
     assert fingerprint(place.tool.cache) == before
+
+    request = Request(place.settings(), None, Options(plan_only=True))
+    proposal = asyncio.run(once(Sync(), request)).proposal
+    assert proposal is not None
+    assert proposal.consent is None, "no option takes on what it is not known to be"
 
     status = place.tool.json("status").document
     assert (status["verdict"], status["next_action"]) == ("UNKNOWN", "storage-sync status --check")

@@ -268,10 +268,14 @@ async def test_nothing_waits_where_the_primary_took_its_changes_back(place: Plac
 
 
 async def test_a_held_cache_with_nothing_to_do_is_in_sync(place: Place) -> None:
+    before = (await place.sync()).proof
     with running(HOLD_REDB, place.cache, "write"):
         outcome = await place.sync()
     assert (outcome.exit_code, outcome.verdict) == (0, Word.IN_SYNC), outcome.error
     assert outcome.cache_writes.commits == 0
+    assert before is not None
+    assert outcome.proof is not None
+    assert (outcome.proof.generation, outcome.proof.root) == (before.generation, before.root)
 
 
 async def test_a_guard_that_stops_leaves_nothing_waiting(place: Place) -> None:
