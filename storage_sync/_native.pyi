@@ -257,12 +257,6 @@ class Scan:
         """Embeddings in the whole file whose owner is named by the key and is not in the file (docs/projection.md#owner-of-an-embedding)."""
     def bad_vectors(self, dimension: int | None, limit: int = 20) -> tuple[int, list[str]]:
         """Embeddings that are empty, not finite, zero, or not of `dimension` (None: the most frequent one)."""
-    def known_buckets(self, tables: Sequence[str], part: tuple[int, int] | None = None) -> str:
-        """JSON text for the manifest's `:known`: [[table number, bucket or '', digest hex], …] (`manifest.py`).
-
-        A table of at most 64 listed rows gives one entry with bucket '' and its root; a larger one, or of which only
-        a `part` is wanted, an entry a bucket.
-        """
     def beside_keys(self, scope: Scope) -> list[str]:
         """Hex of the source keys of listed embeddings that a proof does not come upon by itself: their ids tell of no
         owner and are of no kind that is read whole (docs/protocol.md#what-a-proof-reads)."""
@@ -328,7 +322,7 @@ class Comparison:
         imprint: str | None = None,
     ) -> None:
         """`remembers`: a sibling `Staging` stores what came, for a resume. `kept`: what one stored, and was offered
-        as known: buckets that do not come are taken from it. `imprint`: of what a clean `scan` holds; where the
+        as known: families of which only the mark comes are taken from it. `imprint`: of what a clean `scan` holds; where the
         primary's is the same, nothing else comes."""
     @staticmethod
     def of_waiting(scope: Scope, scan: Scan | None, waiting: Waiting, root: str) -> Comparison:
@@ -342,7 +336,7 @@ class Comparison:
     def feed(self, *chunks: bytes) -> None:
         """Pieces of the body of the manifest's response, cursor lines or a whole pipeline body. StreamError."""
     def finish(self) -> None:
-        """Checks that all arrived and that the buckets add up to the roots. StreamError."""
+        """Checks that all arrived and adds up to its imprint, and makes the roots. StreamError."""
     @property
     def root(self) -> str:
         """Hex: the one digest over scope and table roots."""
@@ -364,13 +358,13 @@ class Comparison:
 
 @final
 class KeptManifest:
-    """What an unfinished build remembers of the manifest that it was made for, and the rows that it has."""
+    """What an unfinished build remembers of the manifest that it was made for."""
 
     @staticmethod
     def read(path: str, identity: bytes, scope: Scope) -> KeptManifest | None:
         """None when there is no build of this identity that can be read; DatabaseAlreadyOpen when another process uses it."""
-    def known_buckets(self, scan: Scan | None, tables: Sequence[str]) -> str:
-        """As `Scan.known_buckets`, this build's buckets before the scan's."""
+    def known_families(self) -> str:
+        """JSON text for the manifest's `:known` (`manifest.py`)."""
 
 @final
 class Waiting:

@@ -1,30 +1,29 @@
-//! What an unfinished build remembers of the primary's manifest, so that a resume asks only for what moved since
+//! What an unfinished build remembers of the primary's manifest, so that a resume is sent only what changed since
 //! (docs/protocol.md#rebuild).
 
 use crate::errors::{Fault, Outcome};
-use crate::keys::{Bucket, Digest, KeyList};
-use crate::ledger::CACHE_ONLY;
+use crate::keys::{Digest, hex_upper};
 use crate::panics::{Quiet, detached};
-use crate::scan::{Reader, Scan, known_bucket, known_table};
-use crate::scope::{Scope, ScopeParts, TABLES, bucket_digest, table_named};
+use crate::scope::{Scope, ScopeParts};
 use crate::store;
 use crate::tables::{ByteTable, open_if};
 use pyo3::prelude::*;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use storage_sync_codec::Table;
 
-/// `table number/bucket` to the bucket's rows; it leaves the file with the commit that finishes a build.
+/// Mark of a family to what was listed of it; it leaves the file with the commit that finishes a build.
 pub const MANIFEST: ByteTable = TableDefinition::new("storage_sync_manifest");
+/// Digits that name a family, and how many of them come first in `known_families`.
+const MARK: usize = 16;
+const HEAD: usize = 2;
 
-/// One bucket as it came: table, bucket, and its rows as `append_row` writes them; no rows, the bucket is gone.
-pub type Came = (Table, Bucket, Vec<u8>);
+/// What a manifest lists of rows that belong together: `NUMBER:KEY:DIGEST` of each, joined by commas.
+pub type Family = Vec<u8>;
 
-/// Rows of one bucket: its digest, computed from them, and them.
-struct KeptBucket {
-    digest: Digest,
-    rows: Vec<u8>,
+/// Whether only the mark of a family came: rows have colons.
+pub fn is_mark(family: &[u8]) -> bool {
+    family.len() == MARK && family.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// Append one row: length of its key, key, digest.
@@ -48,75 +47,47 @@ pub fn rows_of(mut data: &[u8]) -> Option<Vec<(&[u8], Digest)>> {
     Some(rows)
 }
 
-fn name_of(table: Table, bucket: Bucket) -> String {
-    format!("{}/{}", table.number(), bucket.hex())
-}
-
-fn named(name: &str) -> Option<(Table, Bucket)> {
-    let (number, bucket) = name.split_once('/')?;
-    Some((Table::from_number(number.parse().ok()?)?, Bucket::from_hex(bucket.as_bytes())?))
-}
-
-/// Store buckets that came, in a commit of their own.
-pub fn store_buckets(database: &Database, buckets: &[Came]) -> Outcome<()> {
-    if buckets.is_empty() {
+/// Store the families of a manifest, in a commit of their own, in place of those of an earlier one.
+pub fn store_families(database: &Database, scope: &ScopeParts, families: &[Family]) -> Outcome<()> {
+    if families.is_empty() {
         return Ok(());
     }
     let transaction = database.begin_write()?;
+    transaction.delete_table(MANIFEST)?;
     {
         let mut table = transaction.open_table(MANIFEST)?;
-        for (owner, bucket, rows) in buckets {
-            let name = name_of(*owner, *bucket);
-            if rows.is_empty() {
-                table.remove(name.as_str())?;
-            } else {
-                table.insert(name.as_str(), rows.as_slice())?;
-            }
+        for family in families {
+            let digest = hex_upper(&scope.algorithm.digest(family));
+            table.insert(&digest[..MARK], family.as_slice())?;
         }
     }
     transaction.commit()?;
     Ok(())
 }
 
-/// The manifest that a build was made for, as far as it is known.
+/// The manifest that a build was made for.
 #[pyclass(frozen, module = "storage_sync._native")]
 pub struct KeptManifest {
-    tables: Vec<BTreeMap<Bucket, KeptBucket>>,
+    families: BTreeMap<Vec<u8>, Family>,
 }
 
 impl KeptManifest {
     fn of(transaction: &ReadTransaction, scope: &ScopeParts) -> Outcome<Self> {
-        let mut tables = Vec::with_capacity(TABLES);
-        let reader = Quiet::new(Reader::new(transaction)?);
-        for table in Table::ALL {
-            tables.push(if scope.includes(table) { staged(&reader, scope, table)? } else { BTreeMap::new() });
-        }
+        let mut families = BTreeMap::new();
         if let Some(stored) = open_if(transaction, MANIFEST)? {
             for row in stored.iter()? {
-                let (name, data) = row?;
-                let (Some((table, bucket)), Some(rows)) = (named(name.value()), rows_of(data.value())) else {
-                    continue;
-                };
-                let digest = bucket_digest(scope.algorithm, rows.iter().map(|row| row.1));
-                let kept = KeptBucket { digest, rows: data.value().to_vec() };
-                tables[usize::from(table.number())].insert(bucket, kept);
+                let (_, family) = row?;
+                // its mark is made again, so that a damaged family is only one that is not known
+                let digest = hex_upper(&scope.algorithm.digest(family.value()));
+                families.insert(digest.as_bytes()[..MARK].to_vec(), family.value().to_vec());
             }
         }
-        Ok(Self { tables })
+        Ok(Self { families })
     }
 
-    /// Give every bucket of `table` that `came` does not speak of to `add`: bucket, digest, rows.
-    pub fn fill(
-        &self,
-        table: Table,
-        came: impl Fn(Bucket) -> bool,
-        mut add: impl FnMut(Bucket, Digest, &[(&[u8], Digest)]),
-    ) {
-        for (bucket, kept) in &self.tables[usize::from(table.number())] {
-            if let (false, Some(rows)) = (came(*bucket), rows_of(&kept.rows)) {
-                add(*bucket, kept.digest, &rows);
-            }
-        }
+    /// The family of a mark.
+    pub fn family(&self, mark: &[u8]) -> Option<&[u8]> {
+        self.families.get(mark).map(Vec::as_slice)
     }
 
     fn read(path: &Path, identity: &[u8], scope: &ScopeParts) -> Outcome<Option<Self>> {
@@ -124,31 +95,6 @@ impl KeptManifest {
         let transaction = Quiet::new(database.begin_read()?);
         Self::of(&transaction, scope).map(Some)
     }
-}
-
-/// Buckets of the rows that are in the build already.
-fn staged(reader: &Reader, scope: &ScopeParts, table: Table) -> Outcome<BTreeMap<Bucket, KeptBucket>> {
-    let mut rows = KeyList::new();
-    reader.ledger(table, |key, entry| {
-        match entry.flag {
-            CACHE_ONLY => {}
-            _ if entry.raw_key.is_empty() => rows.push(key.as_bytes(), entry.source, 0),
-            _ => rows.push(entry.raw_key, entry.source, 0),
-        }
-        Ok(())
-    })?;
-    rows.sort();
-    let mut buckets: BTreeMap<Bucket, (Vec<Digest>, Vec<u8>)> = BTreeMap::new();
-    for index in 0..rows.len() {
-        let (digests, data) = buckets.entry(rows.bucket(index)).or_default();
-        digests.push(rows.digest(index));
-        append_row(data, &rows.key(index), &rows.digest(index));
-    }
-    let kept = |(digests, rows): (Vec<Digest>, Vec<u8>)| KeptBucket {
-        digest: bucket_digest(scope.algorithm, digests.into_iter()),
-        rows,
-    };
-    Ok(buckets.into_iter().map(|(bucket, found)| (bucket, kept(found))).collect())
 }
 
 #[pymethods]
@@ -167,25 +113,12 @@ impl KeptManifest {
         })
     }
 
-    /// What this build and the scan know, for the manifest's `:known`.
-    fn known_buckets(&self, scan: Option<&Scan>, tables: Vec<String>) -> PyResult<String> {
-        let mut parts = Vec::new();
-        let patterns = tables.iter().any(|name| name == Table::Patterns.name());
-        for name in tables {
-            let table = table_named(&name)?;
-            let kept = &self.tables[usize::from(table.number())];
-            let mut all: BTreeMap<Bucket, Digest> = kept.iter().map(|(bucket, kept)| (*bucket, kept.digest)).collect();
-            if let Some(scan) = scan.map(|scan| scan.state.table_in(patterns, table)) {
-                if all.is_empty() && scan.is_whole() {
-                    parts.extend(scan.whole_root().map(|root| known_table(table, root)));
-                    continue;
-                }
-                for (bucket, digest) in scan.buckets().iter().filter(|(bucket, _)| !scan.is_dirty(*bucket)) {
-                    all.entry(*bucket).or_insert(*digest);
-                }
-            }
-            parts.extend(all.iter().map(|(bucket, digest)| known_bucket(table, *bucket, digest)));
+    /// For the manifest's `:known`: by their first two digits the marks of all families.
+    fn known_families(&self) -> PyResult<String> {
+        let mut heads: BTreeMap<String, String> = BTreeMap::new();
+        for mark in self.families.keys().map(|mark| String::from_utf8_lossy(mark)) {
+            heads.entry(mark[..HEAD].to_owned()).or_default().push_str(&mark);
         }
-        Ok(format!("[{}]", parts.join(",")))
+        serde_json::to_string(&heads).map_err(|error| Fault::value(error.to_string()).into())
     }
 }

@@ -3,15 +3,16 @@
 use crate::body::Body;
 use crate::errors::{Fault, Outcome};
 use crate::follow::{Changed, overlaid};
-use crate::kept::{Came, KeptManifest, append_row};
-use crate::keys::{Bucket, Digest, KeyList, bucket_of, unhex_digest, unhex_into};
+use crate::kept::{Family, KeptManifest, is_mark};
+use crate::keys::{Digest, KeyList, bucket_of, hex_upper, unhex_digest, unhex_into};
 use crate::ledger::{CACHE_ONLY, Entry, PROVED, REFUSED};
 use crate::panics::{detached, lock};
 use crate::scan::{Held, Scan, ScanState};
-use crate::scope::{Part, Scope, ScopeParts, TABLES, bucket_digest, bucketize, holds, table_named, table_root};
+use crate::scope::{Scope, ScopeParts, TABLES, bucketize, table_named, table_root};
 use crate::waiting::Waiting;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use storage_sync_codec::hrana::Event;
@@ -20,6 +21,8 @@ use storage_sync_codec::{Table, Value};
 /// Marks of manifest rows.
 const WANTED: u8 = 0;
 const SAME: u8 = 1;
+/// Bytes of a row's digest.
+const DIGEST: usize = 16;
 
 /// What a finished comparison says about one table.
 #[derive(Default)]
@@ -56,33 +59,20 @@ impl Manifest {
     }
 }
 
-/// What has arrived of one table.
+/// Rows of one table of a manifest.
 #[derive(Default)]
 struct Arriving {
-    root: Option<TableRoot>,
-    buckets: BTreeMap<Bucket, Digest>,
     rows: KeyList,
-    /// The buckets as they came, where a build shall remember them.
-    came: Option<Vec<(Bucket, Vec<u8>)>>,
 }
 
-struct TableRoot {
-    expected: u64,
-    primary_rows: Option<u64>,
-    root: String,
-}
-
-/// Which buckets of a table the arrived rows speak for.
-enum Coverage {
-    All,
-    /// Those that came (an empty one: it is gone) and those that were not offered as known.
-    Changed,
-}
-
+/// What has arrived of a manifest.
 struct Building {
     body: Body,
-    tables: Vec<Arriving>,
     imprint: Option<Imprint>,
+    /// Rows of each source table, where they were counted.
+    counts: Vec<Option<u64>>,
+    /// What was listed, in order: families, or the marks of those that were known.
+    families: Vec<Family>,
 }
 
 /// One digest over all that the manifest lists.
@@ -105,7 +95,8 @@ pub struct Comparison {
     scan: Option<Arc<ScanState>>,
     kept: Option<Py<KeptManifest>>,
     state: Mutex<State>,
-    came: Mutex<Vec<Came>>,
+    remembers: bool,
+    came: Mutex<Vec<Family>>,
     /// The imprint of what the scan holds: the server sends nothing else where its own is the same.
     known: Option<String>,
     told: Mutex<Option<Imprint>>,
@@ -132,96 +123,6 @@ fn number(value: &Value<'_>) -> Outcome<u64> {
     found.ok_or_else(|| shape("the manifest has no count where one belongs"))
 }
 
-impl Arriving {
-    fn root_row(&mut self, expected: u64, primary_rows: Option<u64>, root: &[u8]) -> Outcome<()> {
-        let root = String::from_utf8_lossy(root).to_ascii_uppercase();
-        if self.root.replace(TableRoot { expected, primary_rows, root }).is_some() {
-            return Err(shape("the manifest gives one table two roots"));
-        }
-        Ok(())
-    }
-
-    /// One bucket; its digest must be that of its rows.
-    fn bucket_row(
-        &mut self,
-        scope: &ScopeParts,
-        bucket: Bucket,
-        count: u64,
-        rows: &[u8],
-        digest: &[u8],
-    ) -> Outcome<()> {
-        let mut digests = Vec::new();
-        let mut key = Vec::new();
-        let mut came = Vec::new();
-        for row in rows.split(|byte| *byte == b',').filter(|row| !row.is_empty()) {
-            let cut = row.iter().position(|byte| *byte == b':').ok_or_else(|| shape("a manifest row has no digest"))?;
-            let digest = unhex_digest(&row[cut + 1..]).ok_or_else(|| shape("a manifest row has a broken digest"))?;
-            key.clear();
-            if !unhex_into(&row[..cut], &mut key) || bucket_of(&key) != bucket {
-                return Err(shape("a manifest row is not in its bucket"));
-            }
-            digests.push(digest);
-            if self.came.is_some() {
-                append_row(&mut came, &key, &digest);
-            }
-            self.rows.push(&key, digest, WANTED);
-        }
-        if digests.len() as u64 != count {
-            return Err(shape("a bucket has another number of rows than it says"));
-        }
-        let claimed =
-            if count == 0 { [0; 16] } else { unhex_digest(digest).ok_or_else(|| shape("a bucket has no digest"))? };
-        if count > 0 && bucket_digest(scope.algorithm, digests.into_iter()) != claimed {
-            return Err(Fault::stream(
-                "root",
-                format!("the rows of bucket {} do not add up to its digest", bucket.hex()),
-            ));
-        }
-        if self.buckets.insert(bucket, claimed).is_some() {
-            return Err(shape("a bucket came twice"));
-        }
-        if let Some(all) = &mut self.came {
-            all.push((bucket, came));
-        }
-        Ok(())
-    }
-
-    /// What the server left out because a build remembers it.
-    fn remember(&mut self, kept: &KeptManifest, table: Table) {
-        let (buckets, rows) = (&mut self.buckets, &mut self.rows);
-        let came: Vec<Bucket> = buckets.keys().copied().collect();
-        kept.fill(
-            table,
-            |bucket| came.binary_search(&bucket).is_ok(),
-            |bucket, digest, kept| {
-                buckets.insert(bucket, digest);
-                kept.iter().for_each(|(key, digest)| rows.push(key, *digest, WANTED));
-            },
-        );
-    }
-
-    fn gone(digest: &Digest) -> bool {
-        *digest == [0; 16]
-    }
-
-    /// The buckets that a table had before, laid over by what came.
-    fn overlaid(
-        &self,
-        part: Option<Part>,
-        known: &[(Bucket, Digest)],
-        scan: Option<&ScanView<'_>>,
-    ) -> BTreeMap<Bucket, Digest> {
-        let mut all: BTreeMap<Bucket, Digest> = known
-            .iter()
-            .filter(|(bucket, _)| holds(part, *bucket) && scan.is_none_or(|scan| !scan.table.is_dirty(*bucket)))
-            .copied()
-            .collect();
-        all.extend(self.buckets.iter().map(|(bucket, digest)| (*bucket, *digest)));
-        all.retain(|_, digest| !Self::gone(digest));
-        all
-    }
-}
-
 /// The scanned side of one table.
 struct ScanView<'a> {
     state: &'a ScanState,
@@ -240,81 +141,103 @@ impl Building {
     }
 
     fn row(&mut self, scope: &ScopeParts, row: &[Value<'_>]) -> Outcome<()> {
-        let [table, bucket, count, rows, digest] = row else {
-            return Err(shape(format!("a manifest row has {} columns instead of 5", row.len())));
+        let [imprint, whole, counts, list] = row else {
+            return Err(shape(format!("a manifest row has {} columns instead of 4", row.len())));
         };
-        if *table == Value::Null {
-            let imprint =
-                Imprint { text: String::from_utf8_lossy(text(digest)?).into_owned(), whole: number(count)? > 0 };
-            if self.imprint.replace(imprint).is_some() {
-                return Err(shape("the manifest has two imprints"));
-            }
+        if *imprint == Value::Null {
+            self.families.push(text(list)?.to_vec());
             return Ok(());
         }
-        let table = u8::try_from(number(table)?).ok().and_then(Table::from_number);
-        let table = table
-            .filter(|table| scope.includes(*table))
-            .ok_or_else(|| shape("the manifest names a table outside the scope"))?;
-        let arriving = &mut self.tables[usize::from(table.number())];
-        let count = number(count)?;
-        if *bucket == Value::Null {
-            let primary_rows = if *rows == Value::Null { None } else { Some(number(rows)?) };
-            return arriving.root_row(count, primary_rows, text(digest)?);
+        let imprint = Imprint { text: String::from_utf8_lossy(text(imprint)?).into_owned(), whole: number(whole)? > 0 };
+        if self.imprint.replace(imprint).is_some() {
+            return Err(shape("the manifest has two imprints"));
         }
-        let bucket = Bucket::from_hex(text(bucket)?).ok_or_else(|| shape("a bucket is not named in hex"))?;
-        arriving.bucket_row(scope, bucket, count, text(rows)?, text(digest)?)
+        if *counts != Value::Null {
+            self.count(scope, text(counts)?)?;
+        }
+        if *list != Value::Null {
+            let list = text(list)?;
+            self.families.extend(list.split(|byte| *byte == b';').filter(|_| !list.is_empty()).map(<[u8]>::to_vec));
+        }
+        Ok(())
+    }
+
+    /// `NUMBER:ROWS` of each table, joined by commas.
+    fn count(&mut self, scope: &ScopeParts, counts: &[u8]) -> Outcome<()> {
+        let wrong = || shape("the manifest has no count where one belongs");
+        for one in std::str::from_utf8(counts).map_err(|_| wrong())?.split(',') {
+            let (table, rows) = one.split_once(':').ok_or_else(wrong)?;
+            let table = table_numbered(scope, table.as_bytes())?;
+            self.counts[usize::from(table.number())] = Some(rows.parse().map_err(|_| wrong())?);
+        }
+        Ok(())
+    }
+
+    /// The families, those in full of which only the mark came. They must be what the imprint is of.
+    fn listed(&mut self, scope: &ScopeParts, kept: Option<&KeptManifest>) -> Outcome<Vec<Family>> {
+        let mut families = std::mem::take(&mut self.families);
+        for family in families.iter_mut().filter(|family| is_mark(family)) {
+            let known = kept.and_then(|kept| kept.family(family));
+            *family = known.ok_or_else(|| shape("the manifest names a family that nobody remembers"))?.to_vec();
+        }
+        let told = self.imprint.as_ref().map_or("", |imprint| imprint.text.as_str());
+        if !imprints(scope, &families).any(|imprint| imprint == told) {
+            return Err(Fault::stream("root", "the rows of the manifest do not add up to its imprint"));
+        }
+        Ok(families)
     }
 }
 
-impl Arriving {
-    /// The root that the scan has: the server has the same rows.
-    fn unchanged(&mut self, scope: &ScopeParts, scan: &ScanState, table: Table) {
-        let held = scan.table_in(scope.patterns, table);
-        self.root = Some(TableRoot { expected: held.matching(), primary_rows: None, root: held.root().to_owned() });
-    }
+/// What two ways of joining make the imprint of: in order, and where there are many by their first two digits.
+fn imprints<'a>(scope: &'a ScopeParts, families: &'a [Family]) -> impl Iterator<Item = String> + 'a {
+    let half = |text: &[u8]| hex_upper(&scope.algorithm.digest(text)[..16]);
+    let joined = move |texts: &[String]| half(texts.concat().as_bytes());
+    let digests: Vec<String> = families.iter().map(|family| half(family)).collect();
+    let in_order = joined(&digests);
+    std::iter::once(in_order).chain(std::iter::once_with(move || {
+        let mut sorted = digests;
+        sorted.sort_unstable();
+        let groups: Vec<String> = sorted.chunk_by(|a, b| a[..2] == b[..2]).map(joined).collect();
+        joined(&groups)
+    }))
 }
 
-/// The arrived rows of one table against the ledger.
-fn settle(
-    scope: &ScopeParts,
-    scan: Option<&ScanState>,
-    table: Table,
-    mut arriving: Arriving,
-) -> Outcome<(Compared, String)> {
-    let Some(root) = arriving.root.take() else {
-        return Err(shape(format!("the manifest says nothing about {}", table.name())));
-    };
-    let view = scan.map(|state| ScanView { state, table: state.table_in(scope.patterns, table) });
-    let comparable = scan.is_some_and(|state| state.reader.speaks(scope.algorithm));
-    let known = view.as_ref().filter(|_| comparable).map_or(&[][..], |view| view.table.buckets());
-    let overlaid = arriving.overlaid(scope.part, known, view.as_ref());
-    let coverage = if table_root(scope.algorithm, overlaid.into_iter()) == root.root {
-        Coverage::Changed
-    } else {
-        let alone = arriving.overlaid(scope.part, &[], None);
-        if table_root(scope.algorithm, alone.into_iter()) != root.root {
-            return Err(Fault::stream("root", format!("the buckets of {} do not add up to its root", table.name())));
+/// The rows that families list, by table.
+pub fn unfolded(scope: &ScopeParts, families: &[Family]) -> Outcome<Vec<KeyList>> {
+    let mut tables: Vec<KeyList> = (0..TABLES).map(|_| KeyList::new()).collect();
+    let mut key = Vec::new();
+    for row in families.iter().flat_map(|family| family.split(|byte| *byte == b',')).filter(|row| !row.is_empty()) {
+        let cut = row.iter().position(|byte| matches!(byte, b':' | b'.')).ok_or_else(|| shape("a row has no table"))?;
+        let table = table_numbered(scope, &row[..cut])?;
+        let (named, digest) = row[cut + 1..]
+            .split_at_checked((row.len() - cut - 1).saturating_sub(2 * DIGEST))
+            .ok_or_else(|| shape("a manifest row has no digest"))?;
+        let digest = unhex_digest(digest).ok_or_else(|| shape("a manifest row has a broken digest"))?;
+        let named = named.strip_suffix(b":").ok_or_else(|| shape("a manifest row has no digest"))?;
+        key.clear();
+        if row[cut] == b':' {
+            key.extend_from_slice(named);
+        } else if !unhex_into(named, &mut key) {
+            return Err(shape("a manifest row has a broken key"));
         }
-        Coverage::All
-    };
-    if matches!(coverage, Coverage::All) && arriving.rows.len() as u64 != root.expected {
-        return Err(shape(format!("{} has another number of rows than its root says", table.name())));
+        tables[usize::from(table.number())].push(&key, digest, WANTED);
     }
-    arriving.rows.sort();
-    let mut compared = Compared { primary_rows: root.primary_rows, expected: root.expected, ..Compared::default() };
-    if let Some(view) = view {
-        against_ledger(scope, table, &view, &coverage, &mut arriving, &mut compared)?;
-    }
-    arriving.rows.retain_marks(|mark| mark == WANTED);
-    compared.wanted = arriving.rows;
-    Ok((compared, root.root))
+    tables.iter_mut().for_each(KeyList::sort);
+    Ok(tables)
+}
+
+fn table_numbered(scope: &ScopeParts, digits: &[u8]) -> Outcome<Table> {
+    let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+    number
+        .and_then(Table::from_number)
+        .filter(|table| scope.includes(*table))
+        .ok_or_else(|| shape("the manifest names a table outside the scope"))
 }
 
 fn against_ledger(
     scope: &ScopeParts,
     table: Table,
     view: &ScanView<'_>,
-    coverage: &Coverage,
     arriving: &mut Arriving,
     compared: &mut Compared,
 ) -> Outcome<()> {
@@ -322,24 +245,14 @@ fn against_ledger(
     let comparable = reader.speaks(scope.algorithm);
     let mut refused: Vec<(String, Vec<u8>, Digest)> = Vec::new();
     let mut listed: Vec<usize> = Vec::new();
-    // Rows that are known from an unmentioned bucket stay as they are, so most of a ledger is passed over.
-    let (buckets, rows) = (&arriving.buckets, &arriving.rows);
-    let covered = |bucket: Bucket| match coverage {
-        Coverage::All => true,
-        Coverage::Changed => buckets.contains_key(&bucket) || (!comparable || view.table.is_dirty(bucket)),
-    };
+    let rows = &arriving.rows;
     let gone = &mut compared.gone;
-    let still_refused = &mut compared.still_refused;
     reader.ledger(table, |key, entry: Entry<'_>| {
         if entry.flag == CACHE_ONLY {
             return Ok(());
         }
         let raw = if entry.flag == REFUSED { entry.raw_key } else { key.as_bytes() };
         if !view.state.in_scope(scope, table, raw)? {
-            return Ok(());
-        }
-        if !covered(bucket_of(raw)) {
-            *still_refused += u64::from(entry.flag == REFUSED);
             return Ok(());
         }
         if entry.flag == REFUSED {
@@ -421,8 +334,8 @@ pub fn complete(
             for index in 0..rows.len() {
                 rows.set_mark(index, WANTED);
             }
-            let mut arriving = Arriving { rows, ..Arriving::default() };
-            against_ledger(&scope, table, &view, &Coverage::All, &mut arriving, &mut compared)?;
+            let mut arriving = Arriving { rows };
+            against_ledger(&scope, table, &view, &mut arriving, &mut compared)?;
             rows = arriving.rows;
             for group in &mut groups {
                 group.unchanged = rows.mark(rows.lower_bound(&group.key)) == SAME;
@@ -455,7 +368,7 @@ fn of_listed(
         let mut root = String::new();
         if scope.includes(table) {
             let Listing { rows, primary_rows } = listed(table)?;
-            let mut arriving = Arriving { rows, ..Arriving::default() };
+            let mut arriving = Arriving { rows };
             let rows = &arriving.rows;
             let buckets =
                 bucketize(scope.algorithm, (0..rows.len()).map(|at| (rows.bucket(at), rows.digest(at))).collect());
@@ -464,7 +377,7 @@ fn of_listed(
             compared.expected = rows.len() as u64;
             if let Some(state) = scan {
                 let view = ScanView { state, table: state.table_in(scope.patterns, table) };
-                against_ledger(&scope, table, &view, &Coverage::All, &mut arriving, &mut compared)?;
+                against_ledger(&scope, table, &view, &mut arriving, &mut compared)?;
             }
             arriving.rows.retain_marks(|mark| mark == WANTED);
             compared.wanted = arriving.rows;
@@ -514,8 +427,8 @@ impl Comparison {
         }
     }
 
-    /// The buckets that came, for the build that shall remember them; empty at the second call.
-    pub fn take_came(&self) -> Vec<Came> {
+    /// The families that came, for the build that shall remember them; empty at the second call.
+    pub fn take_came(&self) -> Vec<Family> {
         std::mem::take(&mut *lock(&self.came))
     }
 
@@ -526,7 +439,41 @@ impl Comparison {
         self.scan.as_deref().is_some_and(ScanState::is_clean)
             && self.known.is_some()
             && self.known.as_ref() == told
-            && building.tables.iter().all(|table| table.root.is_none())
+            && building.families.is_empty()
+    }
+
+    fn finished(scope: ScopeParts, scan: Option<Arc<ScanState>>, manifest: Manifest) -> Self {
+        Self {
+            scope,
+            scan,
+            kept: None,
+            remembers: false,
+            came: Mutex::default(),
+            state: Mutex::new(State::Finished(Arc::new(manifest))),
+            known: None,
+            told: Mutex::default(),
+        }
+    }
+
+    /// What came, settled against the scan.
+    fn settled(&self, building: &mut Building) -> Outcome<Manifest> {
+        if building.imprint.is_none() {
+            return Err(shape("the manifest has no imprint"));
+        }
+        if let Some(scan) = self.scan.as_deref().filter(|_| self.equal(building)) {
+            let nothing = Changed::new();
+            let listed = |table| overlaid(scan, &self.scope, table, &nothing);
+            return Ok(Manifest { equal: true, ..of_listed(self.scope, Some(scan), listed)? });
+        }
+        let families = building.listed(&self.scope, self.kept.as_ref().map(Py::get))?;
+        let rows: Vec<_> = unfolded(&self.scope, &families)?.into_iter().map(|rows| Cell::new(Some(rows))).collect();
+        if self.remembers {
+            *lock(&self.came) = families;
+        }
+        of_listed(self.scope, self.scan.as_deref(), |table| {
+            let at = usize::from(table.number());
+            Ok(Listing { rows: rows[at].take().unwrap_or_default(), primary_rows: building.counts[at] })
+        })
     }
 
     fn counts(&self, of: impl Fn(&Compared) -> u64) -> PyResult<BTreeMap<&'static str, u64>> {
@@ -546,14 +493,14 @@ impl Comparison {
         kept: Option<Py<KeptManifest>>,
         imprint: Option<String>,
     ) -> Self {
-        let arriving = || Arriving { came: remembers.then(Vec::new), ..Arriving::default() };
-        let tables = (0..TABLES).map(|_| arriving()).collect();
+        let building = Building { body: Body::new(), imprint: None, counts: vec![None; TABLES], families: Vec::new() };
         Self {
             scope: scope.parts,
             scan: scan.map(|scan| Arc::clone(&scan.state)),
             kept,
+            remembers,
             came: Mutex::default(),
-            state: Mutex::new(State::Building(Box::new(Building { body: Body::new(), tables, imprint: None }))),
+            state: Mutex::new(State::Building(Box::new(building))),
             known: imprint,
             told: Mutex::default(),
         }
@@ -568,8 +515,7 @@ impl Comparison {
         if manifest.root != root {
             return Err(Fault::stream("waiting", "the rows that wait do not add up to their root").into());
         }
-        let state = Mutex::new(State::Finished(Arc::new(manifest)));
-        Ok(Self { scope, scan, kept: None, came: Mutex::default(), state, known: None, told: Mutex::default() })
+        Ok(Self::finished(scope, scan, manifest))
     }
 
     /// The rows that are proven, laid over by those that changed since: (table, key, hex digests of its rows now).
@@ -597,16 +543,7 @@ impl Comparison {
                 Ok(Listing { rows, primary_rows: None })
             })
         })?;
-        let state = Mutex::new(State::Finished(Arc::new(manifest)));
-        Ok(Self {
-            scope,
-            scan: Some(scan),
-            kept: None,
-            came: Mutex::default(),
-            state,
-            known: None,
-            told: Mutex::default(),
-        })
+        Ok(Self::finished(scope, Some(scan), manifest))
     }
 
     #[pyo3(signature = (*chunks))]
@@ -635,32 +572,9 @@ impl Comparison {
             };
             let body = std::mem::replace(&mut building.body, Body::new());
             body.finish(&mut |event| building.take(&self.scope, event))?;
-            let equal = self.equal(&building);
-            if let Some(scan) = self.scan.as_deref().filter(|_| equal) {
-                let included = Table::ALL.into_iter().zip(&mut building.tables);
-                included
-                    .filter(|(table, _)| self.scope.includes(*table))
-                    .for_each(|(table, arriving)| arriving.unchanged(&self.scope, scan, table));
-            }
+            let manifest = self.settled(&mut building)?;
             *lock(&self.told) = building.imprint.take();
-            let mut tables = Vec::with_capacity(TABLES);
-            let mut roots = Vec::with_capacity(TABLES);
-            for (table, mut arriving) in Table::ALL.into_iter().zip(building.tables) {
-                let came = arriving.came.take().unwrap_or_default();
-                lock(&self.came).extend(came.into_iter().map(|(bucket, rows)| (table, bucket, rows)));
-                if let Some(kept) = &self.kept {
-                    arriving.remember(kept.get(), table);
-                }
-                let (compared, root) = if self.scope.includes(table) {
-                    settle(&self.scope, self.scan.as_deref(), table, arriving)?
-                } else {
-                    Default::default()
-                };
-                roots.push((compared.expected, root));
-                tables.push(compared);
-            }
-            let root = self.scope.root(|table| roots[usize::from(table.number())].clone());
-            *state = State::Finished(Arc::new(Manifest { scope: self.scope, root, tables, equal }));
+            *state = State::Finished(Arc::new(manifest));
             Ok(())
         })
     }

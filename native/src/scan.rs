@@ -7,7 +7,7 @@ use crate::memory::give_back;
 use crate::newest::Newest;
 use crate::open::{CACHE_BYTES, Mode, OpenFile};
 use crate::panics::{Quiet, detached};
-use crate::scope::{Part, Scope, ScopeParts, TABLES, bucketize, holds, table_named, table_root};
+use crate::scope::{Scope, ScopeParts, TABLES, bucketize, holds, table_named, table_root};
 use crate::tables::{INDEX, LEDGER, META, META_DIGEST, QUARANTINE, ReadBytes, byte_table, open_if};
 use crate::vectors::{Vectors, is_bad};
 use pyo3::prelude::*;
@@ -650,26 +650,6 @@ impl Scan {
         })
     }
 
-    #[pyo3(signature = (tables, part = None))]
-    fn known_buckets(&self, tables: Vec<String>, part: Option<Part>) -> PyResult<String> {
-        let mut parts = Vec::new();
-        let patterns = tables.iter().any(|name| name == Table::Patterns.name());
-        for name in tables {
-            let table = table_named(&name)?;
-            let scan = self.state.table_in(patterns, table);
-            if part.is_none() && scan.is_whole() {
-                parts.extend(scan.whole_root().map(|root| known_table(table, root)));
-                continue;
-            }
-            for (bucket, digest) in scan.buckets().iter().filter(|(bucket, _)| !scan.is_dirty(*bucket)) {
-                if holds(part, *bucket) {
-                    parts.push(known_bucket(table, *bucket, digest));
-                }
-            }
-        }
-        Ok(format!("[{}]", parts.join(",")))
-    }
-
     fn beside_keys(&self, py: Python<'_>, scope: &Scope) -> PyResult<Vec<String>> {
         let scope = scope.parts;
         detached(py, || {
@@ -711,16 +691,6 @@ impl Scan {
             Ok(keys)
         })
     }
-}
-
-/// One table of the manifest's `:known`.
-pub fn known_table(table: Table, root: &str) -> String {
-    format!("[{},\"\",\"{root}\"]", table.number())
-}
-
-/// One bucket of it.
-pub fn known_bucket(table: Table, bucket: Bucket, digest: &Digest) -> String {
-    format!("[{},\"{}\",\"{}\"]", table.number(), bucket.hex(), hex_upper(digest))
 }
 
 #[pyfunction]

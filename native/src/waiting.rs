@@ -4,7 +4,7 @@
 //! proves it. Rows stand as the primary has them, so that they can be merged with whatever the cache holds later.
 
 use crate::errors::{Fault, Outcome};
-use crate::kept::{Came, append_row, rows_of};
+use crate::kept::{append_row, rows_of};
 use crate::keys::{Digest, KeyList};
 use crate::ledger::value_digest;
 use crate::panics::detached;
@@ -105,17 +105,6 @@ impl Spool {
 
 /// A symbolic link is somebody else's file.
 const NO_LINK: i32 = libc::O_NOFOLLOW | libc::O_CLOEXEC;
-
-/// Every expected row of a table, out of the buckets of a manifest that left none out.
-pub fn listed_of(table: Table, primary_rows: Option<u64>, came: &[Came]) -> Outcome<Listed> {
-    let mut rows = KeyList::new();
-    for (_, _, data) in came.iter().filter(|(owner, _, _)| *owner == table) {
-        let found = rows_of(data).ok_or_else(|| damaged("a bucket is no list of rows"))?;
-        found.into_iter().for_each(|(key, digest)| rows.push(key, digest, 0));
-    }
-    rows.sort();
-    Ok(Listed { primary_rows, rows })
-}
 
 /// A complete file, to be merged and applied.
 #[pyclass(frozen, module = "storage_sync._native")]

@@ -63,6 +63,10 @@ class TooLarge(PrimaryRefused):
     default_hint: ClassVar[str | NextStep] = "lower --window"
 
 
+class TextTooLong(PrimaryRefused):
+    """A text that a statement makes is longer than the server's longest (5 MB)."""
+
+
 class AuthRefused(PrimaryRefused):
     """401 or 403: another token may help."""
 
@@ -110,7 +114,7 @@ _CODES: tuple[_Meaning, ...] = (
     _Meaning(PrimaryRefused, "the primary refused: {}", r"AUTH_|SQLITE_AUTH|SQLITE_PERM", hint=AUTH_HINT),
     _Meaning(TooLarge, "the primary's answer would be too large: {}", r"RESPONSE_TOO_LARGE"),
     _Meaning(
-        PrimaryRefused,
+        TextTooLong,
         "a row of the primary is longer than its server can digest: {}",
         r"SQLITE_TOOBIG",
         hint=LONG_HINT,

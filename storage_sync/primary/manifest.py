@@ -2,7 +2,7 @@
 
 What hangs on the window is reached through indexes, each row about once, and listed family by family: an episode with
 all that is its own, a pattern with its embeddings. Over that list goes one digest, the *imprint*; where it is the one
-that the caller names, nothing else is read or sent. Else the list is unfolded, sorted into buckets and digested.
+that the caller names, nothing else is sent. Else the list is sent as it is, and sorted and digested by who asked.
 
 A hosted primary bills each step over an index, a table, a sorter or a `WITH` table; a seek that finds nothing and the
 row behind an index entry are free. Hence no sorter within a family: rows come in the order of their index.
@@ -29,7 +29,10 @@ from storage_sync.primary.statements import (
 from storage_sync.values.outcome import TABLES
 
 MANY = 50_000
-"""Families above which the imprint is made in two steps: a libSQL server makes no text above 5 MB."""
+"""Rows above which the list is sent row by row, and the imprint is made in two steps: a libSQL server makes no text
+above 5 MB."""
+MARK = 16
+"""Digits that name a family which the asker has."""
 
 _HEX = "0123456789abcdef"
 _SCOPES_BEGIN, _SCOPES_END = "emb_", "emb`"
@@ -50,50 +53,37 @@ _FAMILY_SEEKS = (("episodes", "start_time"), ("episodes", "episode_id"))
 
 
 def manifest(projection: Projection, schema: Schema, digest: str, *, whole: bool = True, many: bool = False) -> str:
-    """One statement; parameters `:known` (JSON [[table number, bucket or '', digest], …]), `:imprint`, and without
+    """One statement; parameters `:known` (JSON {first two digits: marks of families, joined}), `:imprint`, and without
     `whole` also `:beside` (JSON array of hex keys).
 
-    Rows (t INTEGER|NULL, b TEXT|NULL, n INTEGER, x TEXT|NULL, d TEXT): first (NULL, NULL, whether everything was looked
-    at, '', imprint); all others only where that is not `:imprint`. For each table of the projection its root (t, NULL,
-    expected rows, rows of the source table, root), counted only with `whole`; each bucket that is not known (t, b,
-    rows, 'KEY:DIGEST,…' in key order, digest); each known bucket that is gone (t, b, 0, '', '').
+    Rows (d TEXT|NULL, n INTEGER|NULL, c TEXT|NULL, x TEXT|NULL). The first: the imprint; whether everything was looked
+    at; with `whole` the rows of each source table (`NUMBER:ROWS`, joined by commas); the list, NULL where the imprint
+    is `:imprint`. The list is families in order, joined by ';'. Each is its rows, `NUMBER:KEY:DIGEST` or
+    `NUMBER.HEX:DIGEST`, joined by commas, or where it is known its mark, the first 16 digits of its own digest. With
+    `many`, where there may be more than `MANY` rows, the first row has no list, and each family is a row
+    (NULL, NULL, NULL, x) after it.
 
-    Without `whole`, embeddings that nothing leads to are looked for among `:beside` alone. `many`: there may be more
-    than `MANY` families.
+    Without `whole`, embeddings that nothing leads to are looked for among `:beside` alone.
     """
     whole = whole or not reaches(projection, schema)
-    numbers = [
-        f"({TABLES.index(table)},{f'CAST({row_count(table, schema)} AS TEXT)' if whole else 'NULL'})"
-        for table in projection.tables
-    ]
-    entry = "substr(j.value,{})"
-    gone_t, gone_b = "json_extract(q.value,'$[0]')", "json_extract(q.value,'$[1]')"
+    numbers = (f"'{TABLES.index(table)}:'||({row_count(table, schema)})" for table in projection.tables)
+    counts = "||','||".join(numbers) if whole else "NULL"
+    listed = _listed(projection, schema, digest, whole=whole, many=many, listing=True)
+    if not _is_many(projection, schema, many=many):
+        sent = "CASE WHEN i.d=:imprint THEN NULL ELSE i.x END"
+        return f"{listed} SELECT i.d AS d,{int(whole)} AS n,{counts} AS c,{sent} AS x FROM i"
+    family = _or_mark("f.x", half(digest, "f.x"))
     return (
-        f"{_listed(projection, schema, digest, whole=whole, many=many)},"
-        "known(t,b,d) AS MATERIALIZED (SELECT json_extract(value,'$[0]'),json_extract(value,'$[1]'),"
-        "json_extract(value,'$[2]') FROM json_each(:known)),"
-        f"m(t,k,d) AS (SELECT CAST({entry.format('1,1')} AS INTEGER),"
-        f"{entry.format('3,length(j.value)-35')},{entry.format('-32')} FROM i CROSS JOIN f CROSS JOIN"
-        " json_each('[\"'||replace(f.x,',','\",\"')||'\"]') j WHERE i.d<>:imprint AND j.value<>''),"
-        "b(t,b,n,x,d) AS MATERIALIZED (SELECT t,b,count(*),group_concat(k||':'||d,','),"
-        f"{half(digest, _DIGESTS_OF_ROWS)}"
-        " FROM (SELECT t,substr(k,-4) AS b,k,d FROM m ORDER BY t,b,k,d) GROUP BY t,b),"
-        f"r(t,n,d) AS MATERIALIZED (SELECT t,sum(n),{half(digest, _DIGESTS_OF_BUCKETS)} FROM b GROUP BY t),"
-        f"s(t,c) AS (VALUES {','.join(numbers)})"
-        f" SELECT NULL AS t,NULL AS b,{int(whole)} AS n,'' AS x,i.d AS d FROM i"
-        " UNION ALL SELECT s.t,NULL,coalesce(r.n,0),s.c,coalesce(r.d,'')"
-        " FROM i CROSS JOIN s LEFT JOIN r ON r.t=s.t WHERE i.d<>:imprint"
-        " UNION ALL SELECT t,b,n,x,d FROM b WHERE CASE"
-        " WHEN t IN (SELECT known.t FROM known JOIN r ON r.t=known.t AND r.d=known.d WHERE known.b='') THEN 0"
-        " WHEN (t,b,d) IN (SELECT t,b,d FROM known) THEN 0 ELSE 1 END"
-        f" UNION ALL SELECT {gone_t},{gone_b},0,'','' FROM i"
-        " CROSS JOIN json_each(CASE WHEN i.d=:imprint THEN '[]' ELSE :known END) q WHERE CASE"
-        f" WHEN {gone_b}='' THEN 0 WHEN ({gone_t},{gone_b}) IN (SELECT t,b FROM b) THEN 0 ELSE 1 END"
+        f"{listed} SELECT i.d AS d,{int(whole)} AS n,{counts} AS c,NULL AS x FROM i"
+        f" UNION ALL SELECT NULL,NULL,NULL,{family} FROM i CROSS JOIN f WHERE i.d<>:imprint"
     )
 
 
-_DIGESTS_OF_ROWS = "group_concat(d,'')"
-_DIGESTS_OF_BUCKETS = "group_concat(b||d,'')"
+def _or_mark(family: str, digest: str) -> str:
+    """What is sent of a family: itself, or its mark where that is known."""
+    mark = f"substr({digest},1,{MARK})"
+    known = f"instr(coalesce(json_extract(:known,'$.\"'||substr({digest},1,2)||'\"'),''),{mark})"
+    return f"CASE WHEN {known}>0 THEN {mark} ELSE {family} END"
 
 
 def imprint(projection: Projection, schema: Schema, digest: str, *, whole: bool = True) -> str:
@@ -117,8 +107,11 @@ def reaches(projection: Projection, schema: Schema) -> bool:
 # ------------------------------------------------------------------------------------------------- the list
 
 
-def _listed(projection: Projection, schema: Schema, digest: str, *, whole: bool, many: bool) -> str:
-    """`WITH` tables up to `f(x)`, texts of 'NUMBER:KEY:DIGEST' joined by commas, and `i(d)`, the imprint over them."""
+def _listed(
+    projection: Projection, schema: Schema, digest: str, *, whole: bool, many: bool, listing: bool = False
+) -> str:
+    """`WITH` tables up to `f(x)`, texts of 'NUMBER:KEY:DIGEST' joined by commas, and `i(d)`, the imprint over them;
+    unless there are many also `i(x)`, their list, empty without `listing`."""
     families = _Families(projection, schema, digest)
     reached = reaches(projection, schema)
     selects = list(families.selects(embeddings=reached))
@@ -137,20 +130,26 @@ def _listed(projection: Projection, schema: Schema, digest: str, *, whole: bool,
         place = families.all_of(table)
         if place is not None:
             selects.append(f"SELECT {families.entry(table)} FROM {place}")
+    families_text = " UNION ALL ".join(selects)
     imprinted = half(digest, "x")
-    flat = f"SELECT {half(digest, _DIGESTS_OF_IMPRINTS)} FROM (SELECT {imprinted} AS h FROM f)"
-    grouped = (
-        f"SELECT {half(digest, _DIGESTS_OF_IMPRINTS)} FROM (SELECT {half(digest, _DIGESTS_OF_IMPRINTS)} AS h"
-        f" FROM (SELECT {imprinted} AS h FROM f) GROUP BY substr(h,1,2))"
+    if not _is_many(projection, schema, many=many):
+        # one pass, so that no row of the list is read again
+        sent = f"coalesce(group_concat({_or_mark('x', 'h')},';'),'')" if listing else "''"
+        made = f"SELECT {half(digest, _JOINED)} AS d,{sent} AS x FROM (SELECT x,{imprinted} AS h FROM f)"
+        return f"WITH RECURSIVE {','.join(tables)},f(x) AS ({families_text}),i(d,x) AS MATERIALIZED ({made})"
+    made = (
+        f"SELECT {half(digest, _JOINED)} FROM (SELECT {half(digest, _JOINED)} AS h"
+        f" FROM (SELECT {imprinted} AS h FROM f ORDER BY 1) GROUP BY substr(h,1,2) ORDER BY substr(h,1,2))"
     )
-    small = families.present and projection.window <= MANY and not many
-    return (
-        f"WITH RECURSIVE {','.join(tables)},f(x) AS MATERIALIZED ({' UNION ALL '.join(selects)}),"
-        f"i(d) AS MATERIALIZED ({flat if small else grouped})"
-    )
+    return f"WITH RECURSIVE {','.join(tables)},f(x) AS MATERIALIZED ({families_text}),i(d) AS MATERIALIZED ({made})"
 
 
-_DIGESTS_OF_IMPRINTS = "coalesce(group_concat(h,''),'')"
+_JOINED = "coalesce(group_concat(h,''),'')"
+
+
+def _is_many(projection: Projection, schema: Schema, *, many: bool) -> bool:
+    """Whether the list may be longer than one text of the server."""
+    return many or not _has_families(schema) or projection.window > MANY
 
 
 def _has_families(schema: Schema) -> bool:
@@ -177,7 +176,10 @@ class _Families:
     def entry(self, table: str) -> str:
         """What is listed of a row `x`."""
         digested = half(self._digest, canonical(table, self._schema))
-        return f"'{TABLES.index(table)}:'||hex({key(table)})||':'||{digested}"
+        number, name = TABLES.index(table), key(table)
+        # where a key would be taken apart otherwise, its bytes are sent
+        plain = f"typeof({name})='text' AND NOT {name} GLOB '*[^-0-9A-Za-z_:./#]*'"
+        return f"CASE WHEN {plain} THEN '{number}:'||{name} ELSE '{number}.'||hex({name}) END||':'||{digested}"
 
     def selects(self, *, embeddings: bool) -> Iterator[str]:
         """The families of episodes, one row each."""

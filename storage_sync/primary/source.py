@@ -37,7 +37,14 @@ from storage_sync.primary.capabilities import (
     seen_of,
 )
 from storage_sync.primary.digests import half_digest
-from storage_sync.primary.errors import NOT_LIBSQL_HINT, NoCursor, PrimaryChanged, TooLarge, UndecodableText
+from storage_sync.primary.errors import (
+    NOT_LIBSQL_HINT,
+    NoCursor,
+    PrimaryChanged,
+    TextTooLong,
+    TooLarge,
+    UndecodableText,
+)
 from storage_sync.primary.manifest import imprint as imprint_alone
 from storage_sync.primary.manifest import manifest, reaches
 from storage_sync.primary.schema import Projection
@@ -176,7 +183,8 @@ class Source(Protocol):
     ) -> AsyncGenerator[bytes, None]:
         """Body for `Comparison.feed`; only where `probe().digest` is not None, and is the scope's.
 
-        `imprint`: of the rows that are there; the primary sends no more than its own where it is the same. `beside`:
+        `known`: `KeptManifest.known_families`, or `{}`. `imprint`: of the rows that are there; the primary sends no
+        more than its own where it is the same. `beside`:
         keys of the embeddings that nothing leads to, no others of which are then looked for; None: all are. `many`:
         there are more than `manifest.MANY` rows.
         """
@@ -452,17 +460,18 @@ class RemoteSource:
             raise InternalError(f"the primary digests with {capabilities.digest}, not with {scope.digest}")
         projection, schema = projection_of(scope), capabilities.schema
         whole = beside is None or not reaches(projection, schema)
-        sql = bound(manifest(projection, schema, scope.digest, whole=whole, many=many))
         arguments: dict[str, str | int] = {"known": known, "imprint": imprint, "state": capabilities.state}
         if beside is not None and not whole:
             arguments["beside"] = key_list(beside)
-        if known != "[]" or imprint or not self.client.has_cursor:
-            # Mostly few buckets have moved: one request. When many have, the server says so at once.
-            with suppress(TooLarge):
+        if not many or imprint or not self.client.has_cursor:
+            # Mostly the list is short, or does not come: one request. When it is longer, the server says so.
+            sql = bound(manifest(projection, schema, scope.digest, whole=whole, many=many))
+            with suppress(TooLarge, TextTooLong):
                 yield await self._one(execute_request(sql, arguments), Purpose.PROOF)
                 return
             if not self.client.has_cursor:
                 raise TooLarge("the manifest is larger than this server sends without cursors")
+        sql = bound(manifest(projection, schema, scope.digest, whole=whole, many=True))
         batch = {"steps": [{"stmt": statement(sql, arguments)}]}
         async with aclosing(self.client.stream(batch, purpose=Purpose.PROOF)) as chunks:
             async for chunk in chunks:

@@ -114,11 +114,7 @@ class Stager:
         """Only the manifest, without fetching a row."""
         self._tracker.step(Phase.MANIFEST)
         kept = await self._kept_manifest()
-        known = "[]"
-        if kept is not None:
-            known = await self._blocking(kept.known_buckets, self._scan, self._scope.tables)
-        elif self._scan is not None and self._target.keep is None:
-            known = await self._blocking(self._scan.known_buckets, self._scope.tables, self._scope.part)
+        known = await self._blocking(kept.known_families) if kept is not None else "{}"
         remembers = self._target.sibling or self._target.keep is not None
         asked = self._asked
         comparison = _native.Comparison(

@@ -28,9 +28,8 @@ def scanned(cache: Path) -> _native.Scan:
 
 def compared(primary: Primary, scan: _native.Scan | None, wanted: _native.Scope | None = None) -> _native.Comparison:
     wanted = wanted or scope()
-    known = scan.known_buckets(wanted.tables) if scan else "[]"
     comparison = _native.Comparison(wanted, scan)
-    for piece in pieces(primary.manifest(wanted, known)):
+    for piece in pieces(primary.manifest(wanted)):
         comparison.feed(piece)
     comparison.finish()
     return comparison

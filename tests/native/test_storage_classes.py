@@ -65,7 +65,7 @@ async def by_digest(source: Source, path: Path, *, typed: bool) -> _native.Stagi
     async def feed(sink: Sink, /, *chunks: bytes) -> None:
         sink(*chunks)
 
-    await pump(source.manifest(scope(), "[]"), comparison.feed, feed)
+    await pump(source.manifest(scope(), "{}"), comparison.feed, feed)
     comparison.finish()
     staging = _native.Staging(scope(), None, comparison, path=str(path), sibling=True)
     for table in scope().tables:

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-from tests.primary.judge import Bucket, Manifest
+from tests.primary.judge import Bucket, Manifest, half
 
 Cell = Any
 
@@ -40,20 +40,40 @@ def plain(row: list[Cell]) -> list[str | None]:
     return [cell.get("value", cell.get("base64")) for cell in row]
 
 
+def families(body: bytes) -> list[str]:
+    """What a manifest lists, family by family, or the marks of those that are known."""
+    found: list[str] = []
+    for row in rows(body):
+        imprint, _, _, listed = plain(row)
+        if listed:
+            found += listed.split(";") if imprint is not None else [listed]
+    return found
+
+
 def manifest(body: bytes) -> Manifest:
+    """Buckets and roots of what is listed; of tables that were not counted only those with rows; nothing of no list."""
+    _, _, counts, listed = plain(rows(body)[0])
+    found = families(body)
+    if listed is None and not found:
+        return Manifest({}, {})
+    entries: dict[int, dict[str, list[tuple[str, str]]]] = {}
+    for entry in filter(None, ",".join(found).split(",")):
+        name, _, digest = entry.rpartition(":")
+        cut = next(place for place, letter in enumerate(name) if letter in ":.")
+        key = name[cut + 1 :].encode().hex().upper() if name[cut] == ":" else name[cut + 1 :]
+        entries.setdefault(int(name[:cut]), {}).setdefault(key[-4:], []).append((key, digest))
+    counted = dict(one.split(":") for one in counts.split(",")) if counts else {}
     roots: dict[int, tuple[int, str | None, str]] = {}
     buckets: dict[tuple[int, str], Bucket] = {}
-    for row in rows(body):
-        t, b, n, x, d = plain(row)
-        if t is None:
-            continue
-        assert n is not None
-        assert d is not None
-        if b is None:
-            roots[int(t)] = (int(n), x, d)
-        else:
-            assert x is not None
-            buckets[int(t), b] = Bucket(int(n), x, d)
+    for table in sorted({*entries, *map(int, counted)}):
+        text = ""
+        for bucket, some in sorted(entries.get(table, {}).items()):
+            digest = half("".join(digest for _, digest in sorted(some)).encode())
+            joined = ",".join(f"{key}:{digest}" for key, digest in sorted(some))
+            buckets[table, bucket] = Bucket(len(some), joined, digest)
+            text += bucket + digest
+        total = sum(bucket.rows for (owner, _), bucket in buckets.items() if owner == table)
+        roots[table] = (total, counted.get(str(table)), half(text.encode()) if text else "")
     return Manifest(roots, buckets)
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from storage_sync.primary.manifest import MARK
 from storage_sync.primary.schema import SEEKS
 from storage_sync.primary.source import connect
 from tests.primary import bodies
 from tests.primary.conftest import Wanted
-from tests.primary.judge import Bucket, Judge, Manifest
+from tests.primary.judge import Judge, Manifest, half
 from tests.support.sqld import Sqld
 
 SCOPED = "emb_v1:local:a/b:c:2#r1:{}:{}"
@@ -37,10 +38,14 @@ async def judge(url: str, path: Path) -> Judge:
     return Judge(path, dict(printed.rows))
 
 
-async def manifest(url: str, wanted: Wanted, known: object = ()) -> Manifest:
+async def manifest(url: str, wanted: Wanted) -> Manifest:
+    return bodies.manifest(await body(url, wanted))
+
+
+async def body(url: str, wanted: Wanted, known: object = None, *, many: bool = False) -> bytes:
     source = connect(url)
     try:
-        return bodies.manifest(await bodies.whole(source.manifest(wanted, json.dumps(known))))
+        return await bodies.whole(source.manifest(wanted, json.dumps(known or {}), many=many))
     finally:
         await source.close()
 
@@ -137,30 +142,48 @@ async def test_owners_of_embeddings(copy_of: Callable[[str], Path]) -> None:
         assert held == {name: name not in ("out", "lost episode", "bare episode") for name in held}
 
 
-async def test_only_what_is_not_known(copy_of: Callable[[str], Path]) -> None:
+def marks(families: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for family in families:
+        mark = half(family.encode())[:MARK]
+        found[mark[:2]] = found.get(mark[:2], "") + mark
+    return found
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["one text", "row by row"])
+async def test_of_a_family_that_is_known_only_the_mark_comes(many: bool, copy_of: Callable[[str], Path]) -> None:
     path = copy_of("small")
     wanted = Wanted()
     with Sqld(path) as server:
-        full = await judged(server.url, path, wanted)
-        known = [[t, b, bucket.digest] for (t, b), bucket in full.buckets.items()]
-        roots = [[t, "", root] for t, (_, _, root) in full.roots.items()]
-        assert await manifest(server.url, wanted, known) == Manifest(full.roots, {})
-        assert await manifest(server.url, wanted, roots) == Manifest(full.roots, {})
-        stale = [[t, "", "0" * 32 if t == 6 else root] for t, _, root in roots]
-        assert await manifest(server.url, wanted, stale) == Manifest(
-            full.roots, {place: bucket for place, bucket in full.buckets.items() if place[0] == 6}
-        )
-        gone = next(place for place in full.buckets if place[0] == 5)
-        moved = next(place for place in full.buckets if place[0] == 0)
+        full = bodies.families(await body(server.url, wanted, many=many))
+        assert bodies.manifest(await body(server.url, wanted, many=many)) == await judged(server.url, path, wanted)
+        known = marks(full)
+        assert bodies.families(await body(server.url, wanted, known, many=many)) == [
+            half(family.encode())[:MARK] for family in full
+        ]
         source = connect(server.url)
         client = source.client  # type: ignore[attr-defined]
-        await client.execute("DELETE FROM patterns WHERE hex(pattern_id) LIKE ?", [f"%{gone[1]}"])
-        await client.execute("UPDATE episodes SET reward='null' WHERE hex(episode_id) LIKE ?", [f"%{moved[1]}"])
+        (moved,) = (await client.execute("SELECT episode_id FROM episodes ORDER BY start_time DESC LIMIT 1")).rows[0]
+        (gone,) = (await client.execute("SELECT heuristic_id FROM heuristics LIMIT 1")).rows[0]
+        await client.execute("DELETE FROM heuristics WHERE heuristic_id=?", [gone])
+        await client.execute("UPDATE episodes SET reward='null' WHERE episode_id=?", [moved])
         await source.close()
-        found = await manifest(server.url, wanted, known)
-        assert found.buckets.pop(gone) == Bucket(0, "", "")
-        assert {place for place in found.buckets if place[0] == 0} == {moved}
-        assert found.roots[5][0] == full.roots[5][0] - full.buckets[gone].rows
+        after = bodies.families(await body(server.url, wanted, known, many=many))
+        assert len(after) == len(full) - 1
+        (came,) = (family for family in after if ":" in family)
+        assert moved in came
+
+
+async def test_a_list_that_is_longer_than_a_text_comes_row_by_row(copy_of: Callable[[str], Path]) -> None:
+    path = copy_of("cli")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(
+            "INSERT INTO heuristics WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000)"
+            " SELECT printf('%02000d', i), 'c', 'a', 0.5, '{}', 1, 1 FROM n"
+        )
+        db.commit()
+    with Sqld(path) as server:
+        assert await manifest(server.url, Wanted()) == await judged(server.url, path, Wanted())
 
 
 async def test_an_empty_primary_of_do_memory(copy_of: Callable[[str], Path]) -> None:
@@ -231,14 +254,17 @@ async def told(url: str, wanted: Wanted, imprint: str = "", beside: list[str] | 
     """A manifest, and its imprint."""
     source = connect(url)
     try:
-        body = await bodies.whole(source.manifest(wanted, "[]", imprint=imprint, beside=beside))
-        return bodies.manifest(body), bodies.plain(bodies.rows(body)[0])[4] or ""
+        body = await bodies.whole(source.manifest(wanted, "{}", imprint=imprint, beside=beside))
+        return bodies.manifest(body), bodies.plain(bodies.rows(body)[0])[0] or ""
     finally:
         await source.close()
 
 
 def uncounted(found: Manifest) -> Manifest:
-    return Manifest({t: (rows, None, root) for t, (rows, _, root) in found.roots.items()}, found.buckets)
+    roots: dict[int, tuple[int, str | None, str]] = {
+        t: (rows, None, root) for t, (rows, _, root) in found.roots.items() if rows
+    }
+    return Manifest(roots, found.buckets)
 
 
 @pytest.mark.parametrize("name", ["small", "cli", "batch", "v47-small", "medium"])

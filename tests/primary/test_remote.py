@@ -39,9 +39,9 @@ def remote(url: str, token: str | None = None) -> RemoteSource:
 async def test_probe_and_the_price_of_nothing_new(name: str, generation: str, originals: Callable[[str], Path]) -> None:
     wanted = Wanted()
     with Sqld(originals(name)) as server:
-        found = bodies.manifest(await bodies.whole((first := remote(server.url)).manifest(wanted, "[]")))
+        found = bodies.rows(await bodies.whole((first := remote(server.url)).manifest(wanted, "{}")))
         await first.close()
-        known = json.dumps([[t, "", root] for t, (_, _, root) in found.roots.items()])
+        imprint = bodies.plain(found[0])[0] or ""
         source = remote(server.url)
         capabilities = await source.probe()
         assert (capabilities.generation, capabilities.digest) == (generation, "sha3-256")
@@ -49,7 +49,7 @@ async def test_probe_and_the_price_of_nothing_new(name: str, generation: str, or
         assert capabilities.replication_index == source.replication_index is not None
         await source.probe()
         assert source.counters.requests == 1
-        await bodies.whole(source.manifest(wanted, known))
+        await bodies.whole(source.manifest(wanted, "{}", imprint=imprint))
         assert source.counters.requests == 2
         assert source.counters.bytes_received <= 2000
         assert await source.ping() < 1000
@@ -117,7 +117,7 @@ async def test_a_cursor_and_a_pipeline_give_the_same_rows(originals: Callable[[s
     with Sqld(originals("medium")) as server:
         source = remote(server.url)
         await source.probe()
-        found = bodies.manifest(await bodies.whole(source.manifest(Wanted(), "[]")))
+        found = bodies.manifest(await bodies.whole(source.manifest(Wanted(), "{}")))
         keys = [
             entry.partition(":")[0]
             for (t, _), bucket in found.buckets.items()
@@ -145,7 +145,7 @@ async def test_old_schemas_and_strangers(copy_of: Callable[[str], Path]) -> None
     with Sqld(path) as server:
         source = remote(server.url)
         assert ("episodes", "checkpoints") in (await source.probe()).schema.late
-        found = bodies.manifest(await bodies.whole(source.manifest(Wanted(), "[]")))
+        found = bodies.manifest(await bodies.whole(source.manifest(Wanted(), "{}")))
         assert {number: root[0] for number, root in found.roots.items()} == {
             0: 14, 1: 0, 2: 1, 3: 0, 4: 0, 5: 28, 6: 0, 7: 0, 8: 0, 9: 0
         }  # fmt: skip
@@ -173,7 +173,7 @@ async def test_views_and_tables_without_rowid(copy_of: Callable[[str], Path]) ->
     path = copy_of("small")
     with Sqld(path) as server:
         source = remote(server.url)
-        before = bodies.manifest(await bodies.whole(source.manifest(Wanted(), "[]")))
+        before = bodies.manifest(await bodies.whole(source.manifest(Wanted(), "{}")))
         await source.close()
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA legacy_alter_table=1")
@@ -191,7 +191,7 @@ async def test_views_and_tables_without_rowid(copy_of: Callable[[str], Path]) ->
             await either.fingerprint()
             await either.close()
         source = remote(server.url)
-        assert bodies.manifest(await bodies.whole(source.manifest(Wanted(), "[]"))) == before
+        assert bodies.manifest(await bodies.whole(source.manifest(Wanted(), "{}"))) == before
         await source.close()
 
 
@@ -199,7 +199,7 @@ async def test_embeddings_of_a_multi_dimension_build(copy_of: Callable[[str], Pa
     path = copy_of("small")
     with Sqld(path) as server:
         source = remote(server.url)
-        before = bodies.manifest(await bodies.whole(source.manifest(Wanted(), "[]")))
+        before = bodies.manifest(await bodies.whole(source.manifest(Wanted(), "{}")))
         columns = "item_id,item_type,embedding_data,embedding_vector,dimension"
         for name, part in (("384", "rowid % 2 = 0"), ("other", "rowid % 2 = 1")):
             await source.client.execute(
@@ -211,7 +211,7 @@ async def test_embeddings_of_a_multi_dimension_build(copy_of: Callable[[str], Pa
         await source.close()
         source = remote(server.url)
         assert (await source.probe()).schema.multi_dimension
-        after = bodies.manifest(await bodies.whole(source.manifest(Wanted(), "[]")))
+        after = bodies.manifest(await bodies.whole(source.manifest(Wanted(), "{}")))
         assert after == before
         keys = [e.partition(":")[0] for (t, _), b in after.buckets.items() if t == 9 for e in b.entries.split(",")]
         assert len(bodies.rows(await bodies.whole(source.rows(Wanted(), "embeddings", keys)[1]))) == len(keys)
@@ -258,7 +258,7 @@ async def test_who_is_let_in(originals: Callable[[str], Path]) -> None:
             await source.close()
         source = remote(server.url, auth.token("ro"))
         await source.probe()
-        await bodies.whole(source.manifest(Wanted(), "[]"))
+        await bodies.whole(source.manifest(Wanted(), "{}"))
         await bodies.whole(source.snapshot(Wanted())[1])
         await source.close()
 
@@ -289,8 +289,8 @@ async def test_a_server_without_cursors(originals: Callable[[str], Path]) -> Non
             await source.probe()
             await real.probe()
             wanted = Wanted(window=30)
-            assert bodies.manifest(await bodies.whole(source.manifest(wanted, "[]"))) == bodies.manifest(
-                await bodies.whole(real.manifest(wanted, "[]"))
+            assert bodies.manifest(await bodies.whole(source.manifest(wanted, "{}"))) == bodies.manifest(
+                await bodies.whole(real.manifest(wanted, "{}"))
             )
             for typed in (False, True):
                 paged = bodies.by_step(await bodies.whole(source.snapshot(wanted, typed=typed)[1]))
@@ -406,10 +406,10 @@ async def test_rows_read_are_counted_by_purpose_and_unknown_where_nobody_says(co
         await source.probe()
         probed = source.counters
         assert probed.unmetered == {}, "a digest function that the server lacks reads nothing"
-        await bodies.whole(source.manifest(Wanted(), '[[0,"","00"]]'))
+        await bodies.whole(source.manifest(Wanted(), "{}"))
         proof = source.counters.since(probed)
         assert (proof.read(Purpose.PROOF) or 0) > 100
-        await bodies.whole(source.manifest(Wanted(), "[]"))
+        await bodies.whole(source.manifest(Wanted(), "{}", many=True))
         assert source.counters.since(probed).read(Purpose.PROOF) is None, "a cursor does not say it"
         assert source.counters.since(probed).rows_read == proof.rows_read
         before = source.counters

@@ -10,15 +10,15 @@ pub use face::{Changes, Staging, StepSpec};
 
 use crate::body::Body;
 use crate::errors::{Fault, Outcome};
-use crate::kept::Came;
+use crate::kept::Family;
 use crate::keys::KeyList;
-use crate::manifest::{Compared, Manifest};
+use crate::manifest::{Compared, Manifest, unfolded};
 use crate::panics::Quiet;
 use crate::record::{Action, Record, stage_key};
 use crate::scan::ScanState;
 use crate::scope::ScopeParts;
 use crate::store::{self, Layout, STAGE, Store};
-use crate::waiting::{Listed, Spool, Waiting as WaitingFile, listed_of};
+use crate::waiting::{Listed, Spool, Waiting as WaitingFile};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use redb::{ReadableDatabase, ReadableTable};
@@ -157,7 +157,7 @@ pub struct Core {
     batch_bytes: usize,
     identity: Vec<u8>,
     /// Where source rows are kept for a later merge, with the manifest's buckets on the digest path.
-    spool: Option<(Spool, Vec<Came>)>,
+    spool: Option<(Spool, Vec<Family>)>,
     /// Of the same moment as the rows of a snapshot.
     imprint: Option<String>,
 }
@@ -367,6 +367,7 @@ impl Core {
             return Err(Fault::value("the rows of the manifest did not come, so none can be kept"));
         }
         let mut tables = Vec::new();
+        let mut came = unfolded(&self.scope, &came)?;
         for table in Table::ALL {
             let compared = manifest.table(table);
             tables.push(if !self.scope.includes(table) {
@@ -378,7 +379,8 @@ impl Core {
                 rows.sort();
                 Some(Listed { primary_rows: compared.primary_rows, rows })
             } else {
-                Some(listed_of(table, compared.primary_rows, &came)?)
+                let rows = std::mem::replace(&mut came[usize::from(table.number())], KeyList::new());
+                Some(Listed { primary_rows: compared.primary_rows, rows })
             });
         }
         let rows = spool.rows();

@@ -1,7 +1,7 @@
 //! What an earlier run staged, if it still proves its digest.
 
 use crate::errors::{Fault, Outcome};
-use crate::kept::{Came, store_buckets};
+use crate::kept::{Family, store_families};
 use crate::ledger::{PROVED, REFUSED, value_digest};
 use crate::manifest::Manifest;
 use crate::panics::Quiet;
@@ -15,8 +15,8 @@ use super::{Core, DONE, Fate, WAITING, Waiting, add, fate_of, forget};
 
 impl Core {
     /// Open what an earlier run staged, if this path can use it.
-    /// `came`: buckets of the manifest that a build remembers for the next resume.
-    pub(super) fn open(&mut self, came: &[Came]) -> Outcome<()> {
+    /// `came`: families of the manifest that a build remembers for the next resume.
+    pub(super) fn open(&mut self, came: &[Family]) -> Outcome<()> {
         if !self.sibling && !crate::create::is_there(&self.path)? {
             return Ok(());
         }
@@ -27,7 +27,7 @@ impl Core {
             drop(opened);
             return std::fs::remove_file(&self.path).map_err(|error| Fault::io(error, &self.path));
         }
-        store_buckets(&opened.database, came)?;
+        store_families(&opened.database, &self.scope, came)?;
         let store =
             Store::start(opened.database, self.layout(), &self.path, self.batch_bytes / 4, &self.progress.durable)?;
         store.push(stale)?;
