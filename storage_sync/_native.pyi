@@ -322,8 +322,8 @@ class Comparison:
         imprint: str | None = None,
     ) -> None:
         """`remembers`: a sibling `Staging` stores what came, for a resume. `kept`: what one stored, and was offered
-        as known: families of which only the mark comes are taken from it. `imprint`: of what a clean `scan` holds; where the
-        primary's is the same, nothing else comes."""
+        as known: families of which only the mark comes are taken from it. `imprint`: of the rows of a finished `kept`, or
+        without one of what a clean `scan` holds; where the primary's is the same, nothing else comes."""
     @staticmethod
     def of_waiting(scope: Scope, scan: Scan | None, waiting: Waiting, root: str) -> Comparison:
         """Finished: a manifest that was kept whole, against the cache as it is now. StreamError `waiting` where it does
@@ -358,11 +358,17 @@ class Comparison:
 
 @final
 class KeptManifest:
-    """What an unfinished build remembers of the manifest that it was made for."""
+    """What a build remembers of the manifest that it was made for: families, or when it is finished its rows."""
 
     @staticmethod
     def read(path: str, identity: bytes, scope: Scope) -> KeptManifest | None:
         """None when there is no build of this identity that can be read; DatabaseAlreadyOpen when another process uses it."""
+    @property
+    def meta(self) -> dict[str, bytes]:
+        """`storage_sync_meta` of a finished build; empty for an unfinished one."""
+    @property
+    def root(self) -> str | None:
+        """Of what a finished build lists; None for an unfinished one."""
     def known_families(self) -> str:
         """JSON text for the manifest's `:known` (`manifest.py`)."""
 

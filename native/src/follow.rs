@@ -66,7 +66,7 @@ fn owner_of(key: &str) -> (String, String) {
 pub fn overlaid(scan: &ScanState, scope: &ScopeParts, table: Table, changed: &Changed, mark: u8) -> Outcome<KeyList> {
     let mut rows = KeyList::new();
     scan.reader.ledger(table, |key, entry| {
-        let raw = if entry.flag == REFUSED { entry.raw_key } else { key.as_bytes() };
+        let raw = entry.source_key(key);
         if entry.flag != CACHE_ONLY && !changed.contains_key(raw) && scan.in_scope(scope, table, raw)? {
             rows.push(raw, entry.source, mark);
         }

@@ -1,16 +1,21 @@
-//! What an unfinished build remembers of the primary's manifest, so that a resume is sent only what changed since
+//! What a build remembers of the primary's manifest, so that a resume is sent only what changed since
 //! (docs/protocol.md#rebuild).
 
 use crate::errors::{Fault, Outcome};
-use crate::keys::{Digest, hex_upper};
+use crate::keys::{Digest, KeyList, hex_upper};
+use crate::ledger::CACHE_ONLY;
+use crate::manifest::{WANTED, root_of_tables};
 use crate::panics::{Quiet, detached};
-use crate::scope::{Scope, ScopeParts};
+use crate::scan::Reader;
+use crate::scope::{Scope, ScopeParts, TABLES};
 use crate::store;
-use crate::tables::{ByteTable, open_if};
+use crate::tables::{ByteTable, META, META_STAGING, open_if};
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use storage_sync_codec::Table;
 
 /// Mark of a family to what was listed of it; it leaves the file with the commit that finishes a build.
 pub const MANIFEST: ByteTable = TableDefinition::new("storage_sync_manifest");
@@ -68,7 +73,45 @@ pub fn store_families(database: &Database, scope: &ScopeParts, families: &[Famil
 /// The manifest that a build was made for.
 #[pyclass(frozen, module = "storage_sync._native")]
 pub struct KeptManifest {
+    /// Of an unfinished build.
     families: BTreeMap<Vec<u8>, Family>,
+    finished: Option<Finished>,
+}
+
+/// What a finished build, which remembers no families, says of itself.
+struct Finished {
+    meta: Vec<(String, Vec<u8>)>,
+    root: String,
+    /// By table number: every row that the build has a proof of.
+    rows: Vec<KeyList>,
+}
+
+impl Finished {
+    /// None for a build that is not finished.
+    fn of(transaction: &ReadTransaction, scope: &ScopeParts) -> Outcome<Option<Self>> {
+        let mut meta = Vec::new();
+        for row in open_if(transaction, META)?.iter().flat_map(ReadableTable::iter).flatten() {
+            let (key, value) = row?;
+            meta.push((key.value().to_owned(), value.value().to_vec()));
+        }
+        if meta.iter().any(|(key, _)| key == META_STAGING) {
+            return Ok(None);
+        }
+        let reader = Quiet::new(Reader::new(transaction)?);
+        let mut rows: Vec<KeyList> = (0..TABLES).map(|_| KeyList::new()).collect();
+        for table in Table::ALL {
+            let listed = &mut rows[usize::from(table.number())];
+            reader.ledger(table, |key, entry| {
+                if entry.flag != CACHE_ONLY {
+                    listed.push(entry.source_key(key), entry.source, WANTED);
+                }
+                Ok(())
+            })?;
+            listed.sort();
+        }
+        let root = root_of_tables(scope, &rows);
+        Ok(Some(Self { meta, root, rows }))
+    }
 }
 
 impl KeptManifest {
@@ -82,7 +125,12 @@ impl KeptManifest {
                 families.insert(digest.as_bytes()[..MARK].to_vec(), family.value().to_vec());
             }
         }
-        Ok(Self { families })
+        Ok(Self { families, finished: Finished::of(transaction, scope)? })
+    }
+
+    /// The rows of a finished build by table number.
+    pub fn rows(&self) -> Option<&[KeyList]> {
+        self.finished.as_ref().map(|finished| finished.rows.as_slice())
     }
 
     /// The family of a mark.
@@ -111,6 +159,21 @@ impl KeptManifest {
             // A build that cannot be read remembers nothing; the staging makes it again.
             Err(_) => Ok(None),
         })
+    }
+
+    /// What a finished build says of itself, beside its rows.
+    #[getter]
+    fn meta<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let dict = PyDict::new(py);
+        for (key, value) in self.finished.iter().flat_map(|finished| &finished.meta) {
+            dict.set_item(key, PyBytes::new(py, value))?;
+        }
+        Ok(dict)
+    }
+
+    #[getter]
+    fn root(&self) -> Option<&str> {
+        self.finished.as_ref().map(|finished| finished.root.as_str())
     }
 
     /// For the manifest's `:known`: by their first two digits the marks of all families.

@@ -25,7 +25,7 @@ struct Slot {
 }
 
 /// Keys with digests, sorted by the bytes of the key and then the digest once `sort` was called.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct KeyList {
     slots: Vec<Slot>,
     arena: Vec<u8>,

@@ -39,6 +39,14 @@ impl<'a> Entry<'a> {
         Self { flag: CACHE_ONLY, source: [0; 16], value, raw_key: &[] }
     }
 
+    /// Source key of the row that is listed under `key`.
+    pub fn source_key<'k>(&self, key: &'k str) -> &'k [u8]
+    where
+        'a: 'k,
+    {
+        if self.flag == REFUSED { self.raw_key } else { key.as_bytes() }
+    }
+
     /// Whether the bytes are those that the entry was made of; zeros, as older files have them, tell nothing.
     pub fn is_of(&self, value: &[u8]) -> bool {
         self.value == [0; 16] && self.flag == CACHE_ONLY || value_digest(value) == self.value

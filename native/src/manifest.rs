@@ -97,7 +97,8 @@ pub struct Comparison {
     state: Mutex<State>,
     remembers: bool,
     came: Mutex<Vec<Family>>,
-    /// The imprint of what the scan holds: the server sends nothing else where its own is the same.
+    /// The imprint of what a finished build lists, or the scan holds: the server sends nothing else where its own is the
+    /// same.
     known: Option<String>,
     told: Mutex<Option<Imprint>>,
 }
@@ -251,7 +252,7 @@ fn against_ledger(
         if entry.flag == CACHE_ONLY {
             return Ok(());
         }
-        let raw = if entry.flag == REFUSED { entry.raw_key } else { key.as_bytes() };
+        let raw = entry.source_key(key);
         if !view.state.in_scope(scope, table, raw)? {
             return Ok(());
         }
@@ -326,9 +327,7 @@ pub fn complete(
         let mut groups = collect_doubled(table, &rows);
         let expected = rows.len() as u64;
         let mut compared = Compared { primary_rows, expected, ..Compared::default() };
-        let buckets =
-            bucketize(scope.algorithm, (0..rows.len()).map(|at| (rows.bucket(at), rows.digest(at))).collect());
-        roots.push((expected, table_root(scope.algorithm, buckets.into_iter())));
+        roots.push((expected, root_of_rows(&scope, &rows)));
         if let Some(state) = scan.filter(|_| scope.includes(table)) {
             let view = ScanView { state, table: state.table_in(scope.patterns, table) };
             for index in 0..rows.len() {
@@ -355,6 +354,20 @@ struct Listing {
     primary_rows: Option<u64>,
 }
 
+/// Root of a table of these rows, which are sorted.
+fn root_of_rows(scope: &ScopeParts, rows: &KeyList) -> String {
+    let buckets = bucketize(scope.algorithm, (0..rows.len()).map(|at| (rows.bucket(at), rows.digest(at))).collect());
+    table_root(scope.algorithm, buckets.into_iter())
+}
+
+/// The root over tables of sorted rows, by table number.
+pub fn root_of_tables(scope: &ScopeParts, tables: &[KeyList]) -> String {
+    scope.root(|table| {
+        let rows = &tables[usize::from(table.number())];
+        (rows.len() as u64, root_of_rows(scope, rows))
+    })
+}
+
 /// A manifest of which every row is there, settled against a scan.
 fn of_listed(
     scope: ScopeParts,
@@ -368,13 +381,10 @@ fn of_listed(
         let mut root = String::new();
         if scope.includes(table) {
             let Listing { rows, primary_rows } = listed(table)?;
-            let mut arriving = Arriving { rows };
-            let rows = &arriving.rows;
-            let buckets =
-                bucketize(scope.algorithm, (0..rows.len()).map(|at| (rows.bucket(at), rows.digest(at))).collect());
-            root = table_root(scope.algorithm, buckets.into_iter());
+            root = root_of_rows(&scope, &rows);
             compared.primary_rows = primary_rows;
             compared.expected = rows.len() as u64;
+            let mut arriving = Arriving { rows };
             if let Some(state) = scan {
                 let view = ScanView { state, table: state.table_in(scope.patterns, table) };
                 against_ledger(&scope, table, &view, &mut arriving, &mut compared)?;
@@ -432,14 +442,26 @@ impl Comparison {
         std::mem::take(&mut *lock(&self.came))
     }
 
-    /// Whether the primary has exactly what the scan holds, by its imprint alone. A scan whose rows are not those of its
-    /// ledger has none.
-    fn equal(&self, building: &Building) -> bool {
+    /// The manifest where the primary's imprint alone told that it is the known one, which is of what a finished build
+    /// lists, or of what the scan holds. A scan whose rows are not those of its ledger has none.
+    fn of_equal(&self, building: &Building) -> Outcome<Option<Manifest>> {
         let told = building.imprint.as_ref().map(|imprint| &imprint.text);
-        self.scan.as_deref().is_some_and(ScanState::is_clean)
-            && self.known.is_some()
-            && self.known.as_ref() == told
-            && building.families.is_empty()
+        if self.known.is_none() || self.known.as_ref() != told || !building.families.is_empty() {
+            return Ok(None);
+        }
+        let scan = self.scan.as_deref();
+        if let Some(kept) = self.kept.as_ref().map(Py::get) {
+            let Some(rows) = kept.rows() else { return Ok(None) };
+            let listed = |table: Table| {
+                let at = usize::from(table.number());
+                Ok(Listing { rows: rows[at].clone(), primary_rows: building.counts[at] })
+            };
+            return of_listed(self.scope, scan, listed).map(Some);
+        }
+        let Some(scan) = scan.filter(|scan| scan.is_clean()) else { return Ok(None) };
+        let nothing = Changed::new();
+        let listed = |table| overlaid(scan, &self.scope, table, &nothing);
+        Ok(Some(Manifest { equal: true, ..of_listed(self.scope, Some(scan), listed)? }))
     }
 
     fn finished(scope: ScopeParts, scan: Option<Arc<ScanState>>, manifest: Manifest) -> Self {
@@ -460,10 +482,8 @@ impl Comparison {
         if building.imprint.is_none() {
             return Err(shape("the manifest has no imprint"));
         }
-        if let Some(scan) = self.scan.as_deref().filter(|_| self.equal(building)) {
-            let nothing = Changed::new();
-            let listed = |table| overlaid(scan, &self.scope, table, &nothing);
-            return Ok(Manifest { equal: true, ..of_listed(self.scope, Some(scan), listed)? });
+        if let Some(manifest) = self.of_equal(building)? {
+            return Ok(manifest);
         }
         let families = building.listed(&self.scope, self.kept.as_ref().map(Py::get))?;
         let rows: Vec<_> = unfolded(&self.scope, &families)?.into_iter().map(|rows| Cell::new(Some(rows))).collect();

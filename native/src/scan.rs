@@ -655,7 +655,7 @@ impl Scan {
         detached(py, || {
             let mut keys = Vec::new();
             self.state.reader.ledger(Table::Embeddings, |key, entry| {
-                let raw = if entry.flag == REFUSED { entry.raw_key } else { key.as_bytes() };
+                let raw = entry.source_key(key);
                 let sought = entry.flag == REFUSED || entry.flag == PROVED && !is_reached(key);
                 if sought && self.state.in_scope(&scope, Table::Embeddings, raw)? {
                     keys.push(hex_upper(raw));

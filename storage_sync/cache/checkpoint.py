@@ -60,6 +60,8 @@ class Checkpoint:
     tables: Mapping[str, TableFacts] = field(default_factory=dict)
     marks: Marks | None = None
     """Where the primary's tables ended, not later than its rows were read."""
+    imprint: Text = ""
+    """What the primary gave as the imprint of the manifest with this root; '' where it gave none."""
     followed_at: Moment | None = None
     """When what the rows hold beyond the proof was read; `root` and `generation` are then of that moment."""
 

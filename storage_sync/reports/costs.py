@@ -13,8 +13,6 @@ BUSY_GAP_S = 60.0
 """A primary that is written to all the time must not be read all the time: a server bills each row."""
 PROOF_ROWS = 4.5
 """A proof reads at most so many rows of the primary for each that is expected."""
-AFTER_FOLLOWING = 2.7
-"""So many times as many it reads after a follow run: what the cache then holds is known row by row, not as a whole."""
 DAY_S = 86_400.0
 
 
@@ -39,14 +37,13 @@ class Estimate:
 def estimate(measured: Measured, settings: Settings) -> Estimate:
     polls, proofs = MONTH_S / settings.poll_s, MONTH_S / settings.interval_s * measured.proof
     quiet, busy = polls * measured.quiet_poll, polls * (measured.poll + measured.follow)
-    of_busy = AFTER_FOLLOWING * proofs
     # with an index a proof that nothing changed since is renewed, which reads nothing
-    of_polls, of_proofs = (busy, of_busy) if measured.has_index else (quiet, proofs)
-    left = (of_polls + of_proofs) / 2 - of_polls
-    halved = settings.interval_s * of_proofs / left if left > 0 else None
+    of_polls = busy if measured.has_index else quiet
+    left = (of_polls + proofs) / 2 - of_polls
+    halved = settings.interval_s * proofs / left if left > 0 else None
     return Estimate(
         quiet=two_digits(quiet if measured.has_index else quiet + proofs),
-        busy=two_digits(busy + of_busy),
+        busy=two_digits(busy + proofs),
         halved_by=two_digits(halved) if halved is not None and halved <= DAY_S else None,
     )
 

@@ -425,5 +425,6 @@ def _checkpoint(context: Context, compared: Compared, generation: int, now: floa
             for table, one in compared.changes.items()
         },
         marks=compared.projection.marks,
+        imprint=compared.staged.imprint or "",
         followed_at=now if since is not None else None,
     )

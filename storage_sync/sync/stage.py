@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from storage_sync import _native
+from storage_sync.cache.checkpoint import META_KEY, decode_checkpoint
 from storage_sync.primary.errors import UndecodableText, error_for
 from storage_sync.primary.manifest import MANY
 from storage_sync.primary.source import LocalSource, Source
@@ -116,13 +117,13 @@ class Stager:
         kept = await self._kept_manifest()
         known = await self._blocking(kept.known_families) if kept is not None else "{}"
         remembers = self._target.sibling or self._target.keep is not None
-        asked = self._asked
+        imprint = _imprint_of(kept) if kept is not None else self._asked.imprint
         comparison = _native.Comparison(
-            self._scope, self._scan, remembers=remembers, kept=kept, imprint=asked.imprint or None
+            self._scope, self._scan, remembers=remembers, kept=kept, imprint=imprint or None
         )
         started = time.monotonic()
         body = self._source.manifest(
-            self._scope, known, imprint=asked.imprint, beside=asked.beside, many=self._has_many()
+            self._scope, known, imprint=imprint, beside=self._asked.beside, many=self._has_many()
         )
         with translated():
             await pump(body, comparison.feed, self._feed)
@@ -135,7 +136,7 @@ class Stager:
         return self._scan is None or sum(table.listed for table in self._scan.tables.values()) > MANY
 
     async def _kept_manifest(self) -> _native.KeptManifest | None:
-        """What an unfinished build remembers: a resume asks only for what moved since (docs/protocol.md#rebuild)."""
+        """What a build remembers: a resume asks only for what changed since (docs/protocol.md#rebuild)."""
         target = self._target
         if not target.sibling:
             return None
@@ -351,6 +352,12 @@ def staged_from(
         staging.discard()
         return None
     return Staged(staging, root, target.path, dict(comparison.primary_rows), 0.0)
+
+
+def _imprint_of(kept: _native.KeptManifest) -> str:
+    """The imprint of the rows of a finished build; '' where it has none, or lists other rows than it was made of."""
+    checkpoint, _ = decode_checkpoint(kept.meta.get(META_KEY))
+    return checkpoint.imprint if checkpoint is not None and checkpoint.root == kept.root else ""
 
 
 def keys_a_request(keys: int, weighed: int) -> int:

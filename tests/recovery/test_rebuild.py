@@ -9,6 +9,7 @@ from pathlib import Path
 
 from storage_sync.demo.demo import generate
 from tests.recovery.conftest import CACHE_ONLY, Store, held
+from tests.support import hrana
 from tests.support.command import Tool, fingerprint
 from tests.support.processes import HOLD_REDB, running
 from tests.support.sqld import Sqld
@@ -76,3 +77,18 @@ def test_a_finished_build_without_its_name_is_taken_up_again(tmp_path: Path) -> 
         done = tool.json("rebuild", "--yes").document
     assert (done["verdict"], done["proof"]["root"]) == ("IN_SYNC", straight["proof"]["root"])
     assert done["transfer"]["bytes_received"] < straight["transfer"]["bytes_received"] / 50
+
+
+def test_a_finished_build_takes_what_changed_before_it_is_put_in_place(tmp_path: Path) -> None:
+    """Its imprint is no longer the primary's: the manifest is sent, and of the rows only those that differ."""
+    path = tmp_path / "primary.db"
+    generate(path, 6, 300)
+    with Sqld(path) as server:
+        tool = Tool.at(tmp_path / "killed", server.url)
+        command = [sys.executable, "-c", DIES_BEFORE_THE_RENAME, "rebuild", "--yes", *tool.arguments]
+        assert subprocess.run(command, env=tool.variables, check=False).returncode == -signal.SIGKILL
+        hrana.execute(server.url, ["UPDATE patterns SET description='changed' WHERE rowid=1"])
+        done = tool.json("rebuild", "--yes").document
+        straight = Tool.at(tmp_path / "straight", server.url).sync()
+    assert (done["verdict"], done["proof"]["root"]) == ("IN_SYNC", straight["proof"]["root"])
+    assert done["transfer"]["bytes_received"] < straight["transfer"]["bytes_received"] / 20

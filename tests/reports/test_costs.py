@@ -16,9 +16,9 @@ WITHOUT = Measured(poll=16, quiet_poll=16, follow=60, proof=15_000, has_index=Fa
     ("measured", "found"),
     [
         # 518,400 polls and 2,880 proofs a month
-        (WITH_INDEX, Estimate(520_000, 160_000_000, 2_700)),
-        (WITHOUT, Estimate(51_000_000, 160_000_000, 2_200)),
-        (Measured(1_000, 1_000, 60, 10_000, has_index=False), Estimate(550_000_000, 630_000_000, None)),
+        (WITH_INDEX, Estimate(520_000, 83_000_000, 20_000)),
+        (WITHOUT, Estimate(51_000_000, 83_000_000, 2_200)),
+        (Measured(1_000, 1_000, 60, 10_000, has_index=False), Estimate(550_000_000, 580_000_000, None)),
         (Measured(0, 0, 0, 0, has_index=False), Estimate(0, 0, None)),
     ],
 )

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from storage_sync.demo.demo import generate
-from storage_sync.reports.costs import AFTER_FOLLOWING
 from tests.support import hrana
 from tests.support.command import Tool
 from tests.support.sqld import Sqld
@@ -64,7 +63,7 @@ def test_rows_read_grow_as_predicted(tmp_path: Path) -> None:
                     told.append((passed, metric(tool, "storage_sync_rows_read_total") - before))
             read = metric(tool, "storage_sync_rows_read_total") - before
             follows, proofs = (now - was for now, was in zip(counted(tool), runs, strict=True))
-    predicted = follows * (costs["poll"] + costs["follow"]) + round(proofs * AFTER_FOLLOWING * costs["proof"])
+    predicted = follows * (costs["poll"] + costs["follow"]) + proofs * costs["proof"]
     lines = "\n".join(f"{at:5.0f} s {rows:9,d} rows" for at, rows in told)
     print(f"\n{lines}\n{number} writes, {follows} follow runs, {proofs} proofs: {read:,} rows, predicted {predicted:,}")
     assert follows + proofs >= number

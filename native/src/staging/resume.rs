@@ -67,8 +67,7 @@ impl Core {
         let held = self.scan.clone();
         let mut found_rows: Vec<(usize, Fate, u64)> = Vec::new();
         reader.join(table, |key, entry, value| {
-            let raw =
-                entry.as_ref().filter(|entry| entry.flag == REFUSED).map_or(key.as_bytes(), |entry| entry.raw_key);
+            let raw = entry.as_ref().map_or(key.as_bytes(), |entry| entry.source_key(key));
             let found = wanted.find(raw);
             let proves = entry.as_ref().is_some_and(|entry| {
                 found.len() == 1
