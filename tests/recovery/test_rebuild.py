@@ -87,7 +87,7 @@ def test_a_finished_build_takes_what_changed_before_it_is_put_in_place(tmp_path:
         tool = Tool.at(tmp_path / "killed", server.url)
         command = [sys.executable, "-c", DIES_BEFORE_THE_RENAME, "rebuild", "--yes", *tool.arguments]
         assert subprocess.run(command, env=tool.variables, check=False).returncode == -signal.SIGKILL
-        hrana.execute(server.url, ["UPDATE patterns SET description='changed' WHERE rowid=1"])
+        hrana.execute(server.url, ["UPDATE episodes SET task_description='changed' WHERE rowid=1"])
         done = tool.json("rebuild", "--yes").document
         straight = Tool.at(tmp_path / "straight", server.url).sync()
     assert (done["verdict"], done["proof"]["root"]) == ("IN_SYNC", straight["proof"]["root"])
