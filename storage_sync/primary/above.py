@@ -19,7 +19,7 @@ from storage_sync.values.marks import Anchor, Marks
 
 MOST_ABOVE = 2000
 """Rows above the marks of one table, above which a proof costs less than a follow run."""
-FURTHER = (16, 64, 1024)
+FURTHER = (16, 32, 64, 256, 1024)
 """So far below the end of a table a row more is remembered: many episodes may be rewritten at once."""
 MOST_SCOPES = 64
 """Kinds of scoped embedding keys that are looked for."""

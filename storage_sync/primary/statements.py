@@ -272,7 +272,8 @@ def select_list(table: str, schema: Schema, *, typed: bool = False, stock: bool 
         shown += [printed(value, kind, stock=stock), f"typeof({value})"] if kind == "real" else [value]
     if table == "episodes":
         shown.append(tags(schema, stock=stock))
-    return ",".join(shown)
+    # a server names each column that has no name by its whole expression
+    return ",".join(f"{value} AS c{number}" for number, value in enumerate(shown))
 
 
 def row_count(table: str, schema: Schema, *, stock: bool = False) -> str:
