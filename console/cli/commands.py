@@ -475,7 +475,13 @@ def compact(context: click.Context, plan_only: bool, limits: Limits) -> Answer:
 
 @storage_sync.group(invoke_without_command=True)
 @click.option("--since", metavar="WHEN", help="A date, or an age such as 7d, 12h, 30m.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many runs, the newest first.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="How many lines, the newest first; with --json how many runs.",
+)
 @click.pass_context
 def history(context: click.Context, since: str | None, limit: int) -> Answer | None:
     """List earlier runs and how they ended."""

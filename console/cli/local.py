@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from storage_sync.values.errors import LocalIO, UsageError
 from storage_sync.values.outcome import ErrorValue, Outcome, Word
 
 if TYPE_CHECKING:
+    from storage_sync.state.history import History
     from storage_sync.state.running import Differs
     from storage_sync.values.answers import ChangedRow
     from storage_sync.values.snapshot import RunSummary
@@ -78,6 +80,7 @@ def run_json(run: RunSummary) -> dict[str, object]:
         "generation": run.generation,
         "bytes_received": run.bytes_received,
         "requests": run.requests,
+        "followed": run.followed,
         **told,
     }
 
@@ -92,28 +95,50 @@ def _started_with(run: RunSummary) -> str:
     return ", unknown how far behind" if behind is None else f", {number(behind)} behind"
 
 
-def history(invocation: Invocation, *, since: str | None, limit: int) -> Answer:
+def _folded(book: History, since: float | None, limit: int) -> list[tuple[RunSummary, ...]]:
+    """The newest runs in so many groups, newest first: follow runs in a row that ended well and alike are one group,
+    each other run is its own."""
+
+    def alike(run: RunSummary) -> tuple[str, ...]:
+        folds = run.followed and run.exit_code == 0 and run.start is None
+        return (run.kind, run.trigger, run.result) if folds else (run.id,)
+
+    wanted = limit
+    while True:
+        runs = book.runs(since, wanted)
+        groups = [tuple(group) for _, group in itertools.groupby(runs, alike)]
+        # the last group of a full answer may go on
+        if len(groups) > limit or len(runs) < wanted:
+            return groups[:limit]
+        wanted *= 4
+
+
+def _line(group: Sequence[RunSummary]) -> tuple[str, ...]:
+    """Sums over the group; its newest run is named."""
     from storage_sync.reports.document import number, rfc3339
 
+    run, oldest = group[0], group[-1]
+    many = f", {len(group):,} follow runs since {rfc3339(oldest.started_at)}" if len(group) > 1 else ""
+    return (
+        run.id,
+        rfc3339(run.started_at),
+        run.kind,
+        run.trigger,
+        f"{sum(one.took_s for one in group):.2f} s",
+        number(sum(one.new for one in group)),
+        number(sum(one.changed for one in group)),
+        number(sum(one.gone for one in group)),
+        str(run.exit_code),
+        run.result + _started_with(run) + many,
+    )
+
+
+def history(invocation: Invocation, *, since: str | None, limit: int) -> Answer:
     start = parse_since(since, time.time()) if since is not None else None
     warnings: list[str] = []
     with open_history(invocation, warnings) as book:
-        runs = book.runs(start, limit)
-    rows = [
-        (
-            run.id,
-            rfc3339(run.started_at),
-            run.kind,
-            run.trigger,
-            f"{run.took_s:.2f} s",
-            number(run.new),
-            number(run.changed),
-            number(run.gone),
-            str(run.exit_code),
-            run.result + _started_with(run),
-        )
-        for run in runs
-    ]
+        runs, groups = book.runs(start, limit), _folded(book, start, limit)
+    rows = [_line(group) for group in groups]
     head = ("run", "started", "kind", "trigger", "took", "new", "changed", "removed", "exit", "result")
     outcome = told("history", {"runs": [run_json(run) for run in runs]}, warnings=tuple(warnings))
     return Answer(outcome, told_table(invocation, head, rows) or "No run is remembered yet.")

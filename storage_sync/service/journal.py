@@ -129,6 +129,7 @@ def summarise(outcome: Outcome, run: Run) -> RunSummary:
         generation=outcome.generation,
         bytes_received=outcome.transfer.bytes_received,
         requests=outcome.transfer.requests,
+        followed=outcome.followed is not None,
     )
 
 

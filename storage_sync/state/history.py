@@ -56,6 +56,7 @@ _SUMMARY = (
     "bytes_received, requests"
 )
 _START = "json_extract(document, '$.start')"
+_FOLLOWED = "json_extract(document, '$.followed') IS NOT NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,13 +275,19 @@ class History:
     def runs(self, since: float | None = None, limit: int = 100) -> tuple[RunSummary, ...]:
         """Newest first; `since` in epoch seconds."""
         query = (
-            f"SELECT {_SUMMARY}, {_START} FROM runs WHERE started_at >= ? ORDER BY started_at DESC, rowid DESC LIMIT ?"  # noqa: S608
+            f"SELECT {_SUMMARY}, {_START}, {_FOLLOWED} FROM runs"  # noqa: S608 - constants
+            " WHERE started_at >= ? ORDER BY started_at DESC, rowid DESC LIMIT ?"
         )
         rows = self._rows(query, since if since is not None else -1e18, limit)
         names = RunSummary.__slots__
         return tuple(
             RunSummary(
-                **{**dict(zip(names, row, strict=True)), "resumable": bool(row[10]), "start": _start_of(row[-1])}
+                **{
+                    **dict(zip(names, row, strict=True)),
+                    "resumable": bool(row[10]),
+                    "start": _start_of(row[-2]),
+                    "followed": bool(row[-1]),
+                }
             )
             for row in rows
         )

@@ -375,6 +375,8 @@ class RunSummary:
     requests: int = 0
     start: StartFacts | None = None
     """Of a run that came before a program's start."""
+    followed: bool = False
+    """It took in what was written since the last proof, and made none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,29 @@ def test_history(cli: Cli) -> None:
     ]
 
 
+def test_history_lists_follow_runs_in_a_row_as_one_line(cli: Cli) -> None:
+    """The line names the newest of them; a failed one, and what is no follow run, has its own. JSON has each run."""
+    kinds = [False, True, True, True, False, True, True, True]
+    with History.open(cli.folder / "state" / "history.db", lambda told: None) as book:
+        for number, follows in enumerate(kinds):
+            exit_code, result = (3, "unavailable") if number == 6 else (0, "IN_SYNC")
+            run = RunSummary(f"r{number}", "sync", "poll", 10.0 * number, 0.25, 1, 2, 0, exit_code, result)
+            book.record_run(run, document={"followed": {"changes": 3} if follows else None})
+    _, out, _ = cli.run("history", *cli.stores)
+    lines = [line.split() for line in out.splitlines()[1:]]
+    assert [line[0] for line in lines] == ["r7", "r6", "r5", "r4", "r3", "r0"]
+    assert lines[4][1:] == [
+        *("1970-01-01T00:00:30Z", "sync", "poll", "0.75", "s", "3", "6", "0", "0"),
+        *("IN_SYNC,", "3", "follow", "runs", "since", "1970-01-01T00:00:10Z"),
+    ]
+    _, out, _ = cli.run("history", *cli.stores, "--limit", "5")
+    assert out.splitlines()[5].split()[-4:] == ["follow", "runs", "since", "1970-01-01T00:00:10Z"]
+    _, document = cli.json("history", *cli.stores)
+    assert [(run["id"], run["followed"]) for run in document["runs"]] == [
+        (f"r{number}", kinds[number]) for number in reversed(range(8))
+    ]
+
+
 # ------------------------------------------------------------------------------------ configuration
 
 
