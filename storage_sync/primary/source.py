@@ -74,6 +74,9 @@ __all__ = [
 T = TypeVar("T")
 Renewed = Callable[[], str | None]
 
+FEW_KEYS = 32
+"""Rows up to which an answer is compressed also on this machine: it may be the near end of a tunnel, and a server takes
+a few milliseconds for it."""
 KEYS_A_PIPELINE = 200
 """Rows up to which one pipeline (one request) is cheaper than a cursor and its close."""
 KEYS_A_PAGE = 2000
@@ -404,9 +407,15 @@ class RemoteSource:
             (asked,) = await self.client.pipeline([ping], purpose=Purpose.POLL)
             if index_of(asked) == last.replication_index and self.log.connections == self._polled_over:
                 return last
-        asked, answer = await self.client.pipeline([ping, execute_request(sql)], purpose=Purpose.POLL)
-        (row,) = values(answer, rows=1)
-        self._polled, self._polled_over = Fingerprint(tuple(row), index_of(asked)), self.log.connections
+        # a server that sent none is asked for the rows alone, until it sends one
+        before = [] if last is not None and last.replication_index is None else [ping]
+        answers = await self.client.pipeline([*before, execute_request(sql)], purpose=Purpose.POLL)
+        index = index_of(answers[0])
+        if not before and index is not None:
+            self._polled = None
+            return await self._fingerprint()
+        (row,) = values(answers[-1], rows=1)
+        self._polled, self._polled_over = Fingerprint(tuple(row), index), self.log.connections
         return self._polled
 
     @property
@@ -581,7 +590,7 @@ class RemoteSource:
 
         if len(keys) <= KEYS_A_PIPELINE:
             with suppress(TooLarge):
-                yield await self._one(execute_request(sql(keys)), Purpose.FETCH, bulky=True)
+                yield await self._one(execute_request(sql(keys)), Purpose.FETCH, bulky=len(keys) > FEW_KEYS)
                 return
         try:
             batch = {"steps": [{"stmt": statement(sql(keys))}]}

@@ -8,15 +8,18 @@ import json
 import sqlite3
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing, closing
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 
 from storage_sync.demo.demo import generate
 from storage_sync.primary import local, statements
 from storage_sync.primary.digests import half_digest
+from storage_sync.primary.hrana import Json
 from storage_sync.primary.source import RemoteSource, UndecodableText, connect
 from storage_sync.values.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable
 from storage_sync.values.outcome import TABLES, Purpose
@@ -376,6 +379,30 @@ async def test_a_poll_reads_nothing_where_the_index_stands(copy_of: Callable[[st
         moved = source.counters.since(before)
         assert moved.requests == 2
         assert 10 < (moved.read(Purpose.POLL) or 0) <= 30
+        await source.close()
+
+
+async def test_a_server_that_sends_no_index_is_polled_by_one_statement(copy_of: Callable[[str], Path]) -> None:
+    """Once it sends one, the index is asked for before the rows again."""
+    asked: list[int] = []
+    with Sqld(copy_of("v47-small")) as server:
+        source = remote(server.url)
+        await source.probe()
+        pipeline = source.client.pipeline
+
+        async def counted(requests: Sequence[Json], **kwargs: Any) -> list[Json]:
+            asked.append(len(requests))
+            return await pipeline(requests, **kwargs)
+
+        with mock.patch.object(source.client, "pipeline", counted):
+            with mock.patch("storage_sync.primary.source.index_of", return_value=None):
+                first = await source.fingerprint()
+                assert await source.fingerprint() == first
+                assert (first.replication_index, asked) == (None, [2, 1])
+            again = await source.fingerprint()
+        assert again.replication_index is not None
+        assert again.values == first.values
+        assert asked == [2, 1, 1, 2]
         await source.close()
 
 
