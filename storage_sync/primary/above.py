@@ -137,21 +137,28 @@ def read_marks(row: Sequence[object], projection: Projection, schema: Schema, in
 
 
 def _end(track: Track) -> str:
-    columns = ["rowid", track.key, *(_name(column) for column, _ in track.parents)]
-    names = [f"c{number}" for number in range(len(columns))]
-    shown = ",".join(f"{column} AS {name}" for column, name in zip(columns, names, strict=True))
-    last = f"SELECT * FROM (SELECT {shown} FROM {track.name} x NOT INDEXED ORDER BY rowid DESC LIMIT {track.depth})"
-    further = (
-        f"SELECT * FROM (SELECT {shown} FROM {track.name} x NOT INDEXED"
-        f" WHERE rowid<=(SELECT max(rowid) FROM {track.name} NOT INDEXED)-{below} ORDER BY rowid DESC LIMIT 1)"
-        for below in (FURTHER if track.parents else ())
+    """The last rows as a list, then a row or null for each of `FURTHER`, as JSON."""
+    shown = f"json_array({','.join(['x.rowid', track.key, *(_name(column) for column, _ in track.parents)])})"
+    table = f"{track.name} x NOT INDEXED"
+    last = (
+        f"(SELECT json_group_array(json(r)) FROM (SELECT {shown} AS r FROM {table} ORDER BY rowid DESC"
+        f" LIMIT {track.depth}))"
     )
-    rows = " UNION ALL ".join([last, *further])
-    return f"(SELECT json_group_array(json_array({','.join(names)})) FROM ({rows}))"
+    if not track.parents:
+        return f"json_array({last})"
+    further = [
+        f"(SELECT {shown} FROM {table} WHERE x.rowid<=m-{below} ORDER BY x.rowid DESC LIMIT 1)" for below in FURTHER
+    ]
+    # the highest rowid is looked up once, since each time is billed
+    return f"(SELECT json_array({','.join([last, *further])}) FROM (SELECT max(rowid) AS m FROM {table}))"
 
 
-def _anchors(track: Track, rows: object) -> tuple[Anchor, ...]:
-    found = [Anchor(_integer(row[0]), str(row[1]), tuple(map(str, row[2:]))) for row in _rows(rows)]
+def _anchors(track: Track, told: object) -> tuple[Anchor, ...]:
+    if not isinstance(told, list):
+        raise ValueError("no end of a table")
+    last, *further = (_parsed(one) for one in told)
+    rows = [*_rows(last), *_rows([row for row in further if row is not None])]
+    found = [Anchor(_integer(row[0]), str(row[1]), tuple(map(str, row[2:]))) for row in rows]
     by_rowid = {anchor.rowid: anchor for anchor in found}
     return tuple(by_rowid[rowid] for rowid in sorted(by_rowid, reverse=True))
 
@@ -261,7 +268,9 @@ def _ends(*columns: str) -> str:
 _TAIL = "substr(x.item_id,-36)"
 _OWNER = (
     "json_array(hex(x.item_type),hex(x.item_id),"
-    f"EXISTS(SELECT 1 FROM episodes o WHERE o.episode_id={_TAIL}),"
+    # asked only where an id alone does not say whose it is
+    "CASE WHEN x.item_type='episode' OR length(x.item_id)<>36 THEN 0"
+    f" ELSE EXISTS(SELECT 1 FROM episodes o WHERE o.episode_id={_TAIL}) END,"
     f"EXISTS(SELECT 1 FROM patterns o WHERE o.pattern_id={_TAIL}))"
 )
 _OWNERS = {
