@@ -71,7 +71,7 @@ def main() -> None:
         else:
             {
                 "held": lambda: held.run_all(bench, largest=size),
-                "first": lambda: cases.first_sync(bench, size, 1.5 if size < 5000 else 1.35 if size < 20000 else 1.3),
+                "first": lambda: cases.first_sync(bench, size, 1.25 if size < 5000 else 1.35 if size < 20000 else 1.3),
                 "quiet": lambda: cases.nothing_changed(bench, size),
                 "few": lambda: cases.few_changed(bench, size, 10),
                 "lock": lambda: cases.lock_hold(bench, size, 1_000, 20),

@@ -78,6 +78,15 @@ class Followed:
     """fdatasync of the cache; None without strace."""
 
 
+@dataclass(frozen=True)
+class First:
+    """A first sync, and what a follow run of the same cache took; seconds."""
+
+    wall_s: float
+    server_cpu_s: float
+    followed: Followed
+
+
 class Counted:
     """A server and its own count of the rows that it read."""
 
@@ -96,12 +105,24 @@ class Counted:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+EMBEDDING = "embedding_id,item_id,item_type,embedding_data,embedding_vector,dimension,model"
+
+
 def rewrite(url: str, number: int) -> None:
-    """The newest episodes as do-memory writes them, with their tags."""
+    """The newest episodes as do-memory writes them, with their tags and embeddings."""
     one = "SELECT episode_id FROM episodes ORDER BY start_time DESC, episode_id LIMIT 1 OFFSET {}"
     newest = [one.format(number + at) for at in range(CHANGED)]
     ids = [hrana.execute(url, [sql])[0]["response"]["result"]["rows"][0][0]["value"] for sql in newest]
     hrana.execute(url, [statement for one in ids for statement in rewritten(f"'{one}'")])
+    hrana.execute(url, [_embedded_again(one) for one in ids])
+
+
+def _embedded_again(episode: str) -> str:
+    columns = EMBEDDING.replace("embedding_data", "replace(embedding_data,'1,','2,')")
+    return (
+        f"INSERT OR REPLACE INTO embeddings ({EMBEDDING},created_at) SELECT {columns},created_at+1 FROM embeddings"
+        f" WHERE item_id='{episode}' OR item_id LIKE '%:episode:{episode}'"
+    )
 
 
 async def measured(counted: Counted, folder: Path, episodes: int) -> Costs:
@@ -187,6 +208,21 @@ async def measured(counted: Counted, folder: Path, episodes: int) -> Costs:
         changed=changed_rows,
         followed=followed,
     )
+
+
+async def first_and_followed(counted: Counted, folder: Path, window: int) -> First:
+    settings = Settings(
+        primary=counted.server.url, cache=folder / "cache.redb", state_dir=folder / "state", max_episodes_cache=window
+    )
+    session = Session(settings, None)
+    try:
+        cpu, started = counted.cpu_s(), time.perf_counter()
+        outcome = await perform(session, Sync(), Request(settings, None), quiet, Cancel())
+        assert outcome.verdict is Word.IN_SYNC, outcome.error
+        wall, spent = time.perf_counter() - started, counted.cpu_s() - cpu
+        return First(wall, spent, await _followed(counted, session, settings))
+    finally:
+        await session.close()
 
 
 async def _cpu_of_a_poll(counted: Counted, session: Session) -> float:
