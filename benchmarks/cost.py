@@ -118,7 +118,8 @@ def rewrite(url: str, number: int) -> None:
 
 
 def _embedded_again(episode: str) -> str:
-    columns = EMBEDDING.replace("embedding_data", "replace(embedding_data,'1,','2,')")
+    fresh = "replace(embedding_data,'1,','2,')"
+    columns = EMBEDDING.replace("embedding_vector", f"vector32({fresh})").replace("embedding_data,", f"{fresh},", 1)
     return (
         f"INSERT OR REPLACE INTO embeddings ({EMBEDDING},created_at) SELECT {columns},created_at+1 FROM embeddings"
         f" WHERE item_id='{episode}' OR item_id LIKE '%:episode:{episode}'"
