@@ -4,10 +4,9 @@
 use crate::errors::{Fault, Outcome};
 use crate::keys::{Digest, KeyList, hex_upper};
 use crate::ledger::CACHE_ONLY;
-use crate::manifest::{WANTED, root_of_tables};
 use crate::panics::{Quiet, detached};
 use crate::scan::Reader;
-use crate::scope::{Scope, ScopeParts, TABLES};
+use crate::scope::{Scope, ScopeParts, TABLES, root_of_tables};
 use crate::store;
 use crate::tables::{ByteTable, META, META_STAGING, open_if};
 use pyo3::prelude::*;
@@ -103,7 +102,7 @@ impl Finished {
             let listed = &mut rows[usize::from(table.number())];
             reader.ledger(table, |key, entry| {
                 if entry.flag != CACHE_ONLY {
-                    listed.push(entry.source_key(key), entry.source, WANTED);
+                    listed.push(entry.source_key(key), entry.source, 0);
                 }
                 Ok(())
             })?;

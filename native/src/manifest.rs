@@ -8,7 +8,7 @@ use crate::keys::{Digest, KeyList, bucket_of, hex_upper, unhex_digest, unhex_int
 use crate::ledger::{CACHE_ONLY, Entry, PROVED, REFUSED};
 use crate::panics::{detached, lock};
 use crate::scan::{Held, Scan, ScanState};
-use crate::scope::{Scope, ScopeParts, TABLES, bucketize, table_named, table_root};
+use crate::scope::{Scope, ScopeParts, TABLES, root_of_rows, table_named};
 use crate::waiting::Waiting;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -354,20 +354,6 @@ struct Listing {
     primary_rows: Option<u64>,
 }
 
-/// Root of a table of these rows, which are sorted.
-fn root_of_rows(scope: &ScopeParts, rows: &KeyList) -> String {
-    let buckets = bucketize(scope.algorithm, (0..rows.len()).map(|at| (rows.bucket(at), rows.digest(at))).collect());
-    table_root(scope.algorithm, buckets.into_iter())
-}
-
-/// The root over tables of sorted rows, by table number.
-pub fn root_of_tables(scope: &ScopeParts, tables: &[KeyList]) -> String {
-    scope.root(|table| {
-        let rows = &tables[usize::from(table.number())];
-        (rows.len() as u64, root_of_rows(scope, rows))
-    })
-}
-
 /// A manifest of which every row is there, settled against a scan.
 fn of_listed(
     scope: ScopeParts,
@@ -454,13 +440,16 @@ impl Comparison {
             let Some(rows) = kept.rows() else { return Ok(None) };
             let listed = |table: Table| {
                 let at = usize::from(table.number());
-                Ok(Listing { rows: rows[at].clone(), primary_rows: building.counts[at] })
+                let mut rows = rows[at].clone();
+                (0..rows.len()).for_each(|index| rows.set_mark(index, WANTED));
+                Ok(Listing { rows, primary_rows: building.counts[at] })
             };
             return of_listed(self.scope, scan, listed).map(Some);
         }
         let Some(scan) = scan.filter(|scan| scan.is_clean()) else { return Ok(None) };
         let nothing = Changed::new();
-        let listed = |table| overlaid(scan, &self.scope, table, &nothing);
+        let listed =
+            |table| Ok(Listing { rows: overlaid(scan, &self.scope, table, &nothing, WANTED)?, primary_rows: None });
         Ok(Some(Manifest { equal: true, ..of_listed(self.scope, Some(scan), listed)? }))
     }
 

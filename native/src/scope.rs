@@ -1,7 +1,7 @@
 //! What is to be proven, and the digests that prove it (docs/protocol.md#digests).
 
 use crate::errors::{Fault, Outcome};
-use crate::keys::{Bucket, Digest, hex_upper};
+use crate::keys::{Bucket, Digest, KeyList, hex_upper};
 use pyo3::prelude::*;
 use storage_sync_codec::{Algorithm, Table};
 
@@ -95,6 +95,20 @@ pub fn bucketize(algorithm: Algorithm, mut rows: Vec<(Bucket, Digest)>) -> Vec<(
     rows.chunk_by(|a, b| a.0 == b.0)
         .map(|chunk| (chunk[0].0, bucket_digest(algorithm, chunk.iter().map(|row| row.1))))
         .collect()
+}
+
+/// Root of a table of these rows, which are sorted.
+pub fn root_of_rows(scope: &ScopeParts, rows: &KeyList) -> String {
+    let buckets = bucketize(scope.algorithm, (0..rows.len()).map(|at| (rows.bucket(at), rows.digest(at))).collect());
+    table_root(scope.algorithm, buckets.into_iter())
+}
+
+/// The root over tables of sorted rows, by table number.
+pub fn root_of_tables(scope: &ScopeParts, tables: &[KeyList]) -> String {
+    scope.root(|table| {
+        let rows = &tables[usize::from(table.number())];
+        (rows.len() as u64, root_of_rows(scope, rows))
+    })
 }
 
 /// The scope as Python sees it.
