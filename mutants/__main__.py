@@ -90,10 +90,11 @@ def good(verdict: Verdict) -> bool:
 
 def equivalent(mutant: Mutant, known: Iterable[Equivalent]) -> bool:
     """Whether it is one of those that change nothing that anybody can see."""
-    lines = difference(mutant, 0)[1:]
+    here = [one for one in known if one.path == mutant.path]
+    lines = difference(mutant, 0)[1:] if here else []
     before = " ".join(line[1:].strip() for line in lines if line.startswith("-"))
     after = " ".join(line[1:].strip() for line in lines if line.startswith("+"))
-    return any((one.path, one.before, one.after) == (mutant.path, before, after) for one in known)
+    return any((one.before, one.after) == (before, after) for one in here)
 
 
 def table(verdicts: Iterable[Verdict]) -> str:

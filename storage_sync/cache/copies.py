@@ -77,8 +77,8 @@ class Copies:
             return sum(octets for _, octets in self._made)
 
     def wait_for(self, octets: int, limit: int) -> float:
-        """Seconds until a copy of so many bytes stays within `limit` bytes an hour; 0 when it does now, or when a
-        single one never would."""
+        """Seconds until a copy of so many bytes stays within `limit` bytes an hour; one that never would waits until it
+        is the only one of its hour."""
         with self._lock:
             self._age()
             spent = sum(made for _, made in self._made)

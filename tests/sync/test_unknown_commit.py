@@ -48,3 +48,34 @@ async def test_the_file_tells(durable: bool, held: bool, tmp_path: Path, monkeyp
     again = await once(Sync(), request)
     assert (again.exit_code, again.verdict) == (0, Word.IN_SYNC), again.error
     assert again.cache_writes.commits == (0 if durable else 1)
+
+
+@pytest.mark.parametrize("readable", [True, False], ids=["other", "unreadable"])
+async def test_a_file_that_does_not_tell_is_no_answer(
+    readable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    primary = stores.primary("v47-small", tmp_path / "primary")
+    cache = tmp_path / "cache.redb"
+    request = Request(Settings(primary=f"file:{primary}", cache=cache, state_dir=tmp_path / "state"), None)
+    await once(Sync(), request)
+    stores.execute(primary, ["UPDATE episodes SET task_description = 'other'"])
+
+    def fails(*_: Any) -> None:
+        if not readable:
+            cache.write_bytes(b"no database")
+        raise _native.CommitUnknown("the disk said no")
+
+    monkeypatch.setattr(_native, "apply", fails)
+    outcome = await once(Sync(), request)
+    assert (outcome.exit_code, outcome.verdict) == (8, Word.UNKNOWN)
+    assert outcome.error is not None
+    if readable:
+        assert outcome.error.message == (
+            "the commit returned an error (the disk said no); the cache keeps its old state"
+        )
+        assert outcome.next_action == "look at the disk, then sync again"
+    else:
+        assert outcome.error.message.startswith(
+            "the commit returned an error (the disk said no), and whether it is durable cannot be read: "
+        )
+        assert outcome.next_action == "look at the disk, then storage-sync status --check"
