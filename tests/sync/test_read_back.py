@@ -205,11 +205,11 @@ async def test_a_row_that_is_rejected_for_the_first_time_is_written_down(proven:
     outcome = await once(Sync(), Request(proven, None))
     assert (outcome.verdict, outcome.exit_code, outcome.cache_writes.commits) == (Word.IN_SYNC, 7, 1)
     assert outcome.counts["heuristics"].refused == 1
-    assert outcome.warnings == ("1 row of the primary was rejected; storage-sync quarantine list names it",)
+    assert outcome.warnings == ("1 row of the primary was rejected",)
     second = added.replace("9f0e7c52", "8f0e7c52")
     stores.execute(Path(proven.primary.removeprefix("file:")), [second])
     both = await once(Sync(), Request(proven, None))
-    assert both.warnings == ("2 rows of the primary were rejected; storage-sync quarantine list names them",)
+    assert both.warnings == ("2 rows of the primary were rejected",)
     stores.execute(
         Path(proven.primary.removeprefix("file:")), ["DELETE FROM heuristics WHERE heuristic_id LIKE '8f0e7c52%'"]
     )
