@@ -91,8 +91,11 @@ check: lint  ## lint, types, import contracts
 pytest: build $(STAMPS)/dev tools
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(PYTEST_FLAGS)
 
+# those of the module itself call no Python, so that they need no library of it to link with
 cargo-test:  ## tests of the Rust crates
 	cargo test $(CARGO_FLAGS) --quiet --manifest-path native/Cargo.toml --package storage-sync-codec
+	CARGO_TARGET_DIR=target/unit RUSTFLAGS=-Clink-arg=-Wl,--unresolved-symbols=ignore-all \
+		cargo test $(CARGO_FLAGS) --quiet --manifest-path native/Cargo.toml --package storage-sync-native --lib
 
 lint: $(STAMPS)/dev
 	$(BIN)/ruff check

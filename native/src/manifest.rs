@@ -5,7 +5,7 @@ use crate::errors::{Fault, Outcome};
 use crate::follow::{Changed, overlaid};
 use crate::kept::{Family, KeptManifest, is_mark};
 use crate::keys::{Digest, KeyList, bucket_of, hex_upper, unhex_digest, unhex_into};
-use crate::ledger::{CACHE_ONLY, Entry, PROVED, REFUSED};
+use crate::ledger::{CACHE_ONLY, Entry, REFUSED};
 use crate::panics::{detached, lock};
 use crate::scan::{Held, Scan, ScanState};
 use crate::scope::{Scope, ScopeParts, TABLES, root_of_rows, table_named};
@@ -262,9 +262,7 @@ fn against_ledger(
         }
         let found = rows.find(raw);
         if found.is_empty() {
-            if entry.flag == PROVED {
-                gone.push(raw, entry.source, 0);
-            }
+            gone.push(raw, entry.source, 0);
             return Ok(());
         }
         let single = found.len() == 1 && comparable && rows.digest(found.start) == entry.source;

@@ -50,9 +50,10 @@ pub enum Held {
     Drifted {
         value: Vec<u8>,
     },
-    /// In the file but damaged: bytes that do not decode, or hold another id.
+    /// In the file but damaged: bytes that do not decode, or hold another id. `ours`: listed as proved.
     Rotten {
         value: Vec<u8>,
+        ours: bool,
     },
     /// Never proved, decodes whole.
     Unlisted {
@@ -72,7 +73,7 @@ impl Held {
             Self::Nothing => None,
             Self::Proved { value, .. }
             | Self::Drifted { value }
-            | Self::Rotten { value }
+            | Self::Rotten { value, .. }
             | Self::Unlisted { value } => Some(value),
             Self::Refused { value, .. } => value.as_deref(),
         }
@@ -85,7 +86,7 @@ impl Held {
 
     /// Whether a proof once listed what the file holds.
     pub fn is_ours(&self) -> bool {
-        matches!(self, Self::Proved { .. } | Self::Drifted { .. } | Self::Rotten { .. })
+        matches!(self, Self::Proved { .. } | Self::Drifted { .. } | Self::Rotten { ours: true, .. })
     }
 }
 
@@ -133,6 +134,12 @@ impl Reader {
         Ok(Some(entry).filter(|entry| source == Some(hex_upper(&entry.source).as_str())))
     }
 
+    /// Whether the ledger has an entry of this name.
+    pub fn is_listed(&self, table: Table, name: &str) -> Outcome<bool> {
+        let Some(ledger) = &self.ledger else { return Ok(false) };
+        Ok(ReadableTable::get(ledger, ledger_key(table.name(), name).as_str())?.is_some())
+    }
+
     /// Column and reason of a row that was refused before.
     pub fn refusal(&self, table: Table, name: &str) -> Outcome<(String, String)> {
         let Some(quarantine) = &self.quarantine else { return Ok(Default::default()) };
@@ -164,14 +171,14 @@ impl Reader {
                 } else if check_value(table, key, &value) == ValueState::Whole {
                     Held::Drifted { value }
                 } else {
-                    Held::Rotten { value }
+                    Held::Rotten { value, ours: true }
                 }
             }
             (_, Some(value)) => {
                 if check_value(table, key, &value) == ValueState::Whole {
                     Held::Unlisted { value }
                 } else {
-                    Held::Rotten { value }
+                    Held::Rotten { value, ours: false }
                 }
             }
         })

@@ -91,6 +91,10 @@ def row_digest(row: Row) -> str:
     return half(_canonical(row))
 
 
+def imprint_of(families: Iterable[str]) -> str:
+    return half("".join(half(family.encode()) for family in families).encode())
+
+
 @dataclass
 class Primary:
     """Rows by cache table; change them between syncs."""
@@ -125,12 +129,12 @@ class Primary:
 
     def manifest(self, wanted: _native.Scope) -> bytes:
         """The body of the manifest's response, each row a family of its own."""
-        listed = [
-            f"{TABLES.index(table)}.{key}:{digest}" for table in wanted.tables for key, digest in self.keyed(table)
-        ]
-        imprint = half("".join(half(family.encode()) for family in listed).encode())
         counts = ",".join(f"{TABLES.index(table)}:{len(self.rows.get(table, []))}" for table in wanted.tables)
-        return cursor([[(imprint, 1, counts, ";".join(listed))]])
+        listed = self.families(wanted)
+        return cursor([[(imprint_of(listed), 1, counts, ";".join(listed))]])
+
+    def families(self, wanted: _native.Scope) -> list[str]:
+        return [f"{TABLES.index(table)}.{key}:{digest}" for table in wanted.tables for key, digest in self.keyed(table)]
 
     def select(self, table: str, keys: Iterable[str] | None = None) -> list[Row]:
         """Rows as a fetch selects them, a real as text followed by its storage class."""

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from storage_sync import _native
 from tests.native import journey
+from tests.native.ledgers import LEDGER, QUARANTINE, Tables, rewritten
 from tests.native.synthetic import Primary, heuristic, name, row_digest, scope
-
-LEDGER, QUARANTINE = "storage_sync_digest", "storage_sync_quarantine"
-TABLES = ("heuristics", "storage_sync_meta", LEDGER, QUARANTINE)
-Tables = dict[str, dict[str, bytes]]
 
 
 @pytest.fixture
 def primary() -> Primary:
     return Primary({"heuristics": [heuristic(number) for number in range(20)]})
-
-
-def rewritten(cache: Path, change: Callable[[Tables], None]) -> Path:
-    """A cache with the same rows, but for what `change` does to them."""
-    file = _native.CacheFile.open(str(cache), "read")
-    tables = {table: dict(file.page(table, None, 1000)) for table in TABLES}
-    file.close()
-    change(tables)
-    target = cache.with_name("rewritten.redb")
-    salvage = _native.Salvage(str(target))
-    for table, rows in tables.items():
-        salvage.put(table, list(rows.items()))
-    salvage.close()
-    return target
 
 
 def forged(primary: Primary, number: int) -> bytes:

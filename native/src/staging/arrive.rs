@@ -166,7 +166,7 @@ impl Core {
             Some(scan) => scan.reader.held(table, &name)?,
             None => Held::Nothing,
         };
-        if self.snapshot && !self.sibling && self.is_unchanged(&held, source) {
+        if self.snapshot && !self.sibling && self.is_unchanged(table, key, &held, source)? {
             return Ok(Fate::Same);
         }
         let before = held.value().map(value_digest);
@@ -196,12 +196,18 @@ impl Core {
     }
 
     /// Whether the last proof speaks of this very row and the cache still has what was stored for it.
-    pub(super) fn is_unchanged(&self, held: &Held, source: Digest) -> bool {
-        let listed = match held {
-            Held::Proved { source, .. } | Held::Refused { source, .. } => *source,
-            _ => return false,
+    fn is_unchanged(&self, table: Table, key: &[u8], held: &Held, source: Digest) -> Outcome<bool> {
+        let Some(scan) = self.scan.as_ref().filter(|scan| scan.reader.speaks(self.scope.algorithm)) else {
+            return Ok(false);
         };
-        listed == source && self.scan.as_ref().is_some_and(|scan| scan.reader.speaks(self.scope.algorithm))
+        Ok(match held {
+            Held::Proved { source: listed, .. } => *listed == source,
+            // What was rejected for being there twice may be there once by now.
+            Held::Refused { source: listed, .. } => {
+                *listed == source && !scan.reader.is_listed(table, &refused_key(key, 1))?
+            }
+            _ => false,
+        })
     }
 
     pub(super) fn refuse_doubled(&mut self, table: Table, key: &[u8], source: Digest, ordinal: usize) -> Outcome<()> {
