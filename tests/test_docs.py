@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from console.cli.commands import storage_sync
 from console.views.glossary import WORDS
+from storage_sync.values import extra
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "packaging" / "README.md"])
@@ -84,6 +86,39 @@ def test_each_command_exists(document: Path) -> None:
                 break
             assert word in command.commands, " ".join(words)
             command = command.commands[word]
+
+
+PRINTING = [
+    *(ROOT / "console" / "cli" / f"{name}.py" for name in ("local", "quarantine", "recordings", "service")),
+    *(ROOT / "storage_sync" / "reports" / f"{name}.py" for name in ("document", "status")),
+    ROOT / "storage_sync" / "recovery" / "salvage.py",
+    ROOT / "storage_sync" / "service" / "run_rows.py",
+]
+"""Files that make JSON of what is not a typed field (`values/extra.py`)."""
+
+
+def printed_fields() -> set[str]:
+    """The names of the fields of each JSON object that the program prints."""
+    typed = {name for kind in vars(extra).values() for name in getattr(kind, "__annotations__", ())}
+    functions = (
+        function
+        for path in PRINTING
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(function, ast.FunctionDef)
+    )
+    keys = (
+        key for function in functions for node in ast.walk(function) if isinstance(node, ast.Dict) for key in node.keys
+    )
+    made = {key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
+    return typed | {name for name in made if re.fullmatch(r"[a-z_]+", name)}
+
+
+def test_each_field_of_a_document_is_described() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    described = {name for told in re.findall(r"[`\"]([a-z_.*]+)[`\"]", text) for name in told.split(".")}
+    found = printed_fields()
+    assert len(found) > 200
+    assert sorted(found - described) == []
 
 
 CITED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from console.cli.consent import plan_text, with_consent, work_of
 from console.cli.invocation import USUAL, Answer, Invocation, Limits
@@ -21,6 +20,7 @@ from storage_sync.service.operations import (
     Undo,
 )
 from storage_sync.values.errors import GuardStopped, UsageError
+from storage_sync.values.extra import Peek as PeekFields
 from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome
 
@@ -82,8 +82,7 @@ def purge(invocation: Invocation, *, plan_only: bool, yes: bool) -> Answer:
     def told(outcome: Outcome) -> str:
         from storage_sync.reports.sentences import plural
 
-        found = outcome.extra.get("purge")
-        return f"{plural(found['removed'] if isinstance(found, dict) else 0, 'old row')} forgotten."
+        return f"{plural(outcome.extra['purge']['removed'], 'old row')} forgotten."
 
     return _changed(invocation, Purge(), plan_only=plan_only, yes=yes, done=told)
 
@@ -95,9 +94,9 @@ def retry(invocation: Invocation, ids: Sequence[str], *, limits: Limits) -> Answ
 
     outcome = run_operation(invocation, Retry(tuple(ids)), request)
     told = outcome.extra.get("retried")
-    if outcome.error is not None or not isinstance(told, dict):
+    if outcome.error is not None or told is None:
         return Answer(outcome)
-    lines = [f"{word}: {one}" for word in ("accepted", "refused") for one in told[word]]
+    lines = [*(f"accepted: {one}" for one in told["accepted"]), *(f"refused: {one}" for one in told["refused"])]
     return Answer(outcome, "\n".join(lines))
 
 
@@ -131,14 +130,14 @@ def compact(invocation: Invocation, *, plan_only: bool, limits: Limits) -> Answe
 
     outcome = run_operation(invocation, Compact(), request)
     told = outcome.extra.get("compact")
-    if outcome.error is not None or not isinstance(told, dict):
+    if outcome.error is not None or told is None:
         return Answer(outcome)
     from storage_sync.reports.document import size
 
     if told["bytes_after"] is None:
         text = f"The file has {size(told['bytes_before'])} now; how much of it redb gives back is known after compact"
     else:
-        held = f"the lock was held for {told['lock_seconds'] * 1000:.0f} ms"
+        held = f"the lock was held for {(told['lock_seconds'] or 0.0) * 1000:.0f} ms"
         text = f"{size(told['bytes_before'])} before, {size(told['bytes_after'])} after; {held}"
     return Answer(outcome, f"{text}.")
 
@@ -146,12 +145,12 @@ def compact(invocation: Invocation, *, plan_only: bool, limits: Limits) -> Answe
 def peek(invocation: Invocation) -> Answer:
     outcome = run_operation(invocation, Peek(), invocation.request(primary=False))
     told = outcome.extra.get("peek")
-    if outcome.error is not None or not isinstance(told, dict):
+    if outcome.error is not None or told is None:
         return Answer(outcome)
     return Answer(outcome, peek_text(invocation, outcome, told))
 
 
-def peek_text(invocation: Invocation, outcome: Outcome, told: dict[str, Any]) -> str:
+def peek_text(invocation: Invocation, outcome: Outcome, told: PeekFields) -> str:
     """The report of the copy, and what was copied."""
     import sys
     import time

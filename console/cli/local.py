@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from storage_sync.state.history import History
     from storage_sync.state.running import Differs
     from storage_sync.values.answers import ChangedRow
+    from storage_sync.values.extra import Extra
     from storage_sync.values.snapshot import RunSummary
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
-def told(command: str, extra: Mapping[str, object] | None = None, **kwargs: object) -> Outcome:
+def told(command: str, extra: Extra | None = None, **kwargs: object) -> Outcome:
     """The outcome of a command that speaks of no cache."""
     return Outcome(command=command, verdict=Word.UNKNOWN, exit_code=0, extra=extra or {}, **kwargs)  # type: ignore[arg-type]
 
@@ -159,7 +160,7 @@ def history_show(invocation: Invocation, run_id: str) -> Answer:
     found = changed_rows(folder, str(invocation.loaded().settings.cache), run_id)
     touched = run.new or run.changed or run.gone
     said = found.said if touched or found.rows else "this run changed no row"
-    extra = {
+    extra: Extra = {
         "run": run_json(run),
         "rows": rows_json(found.rows),
         "rows_total": found.total,
@@ -225,7 +226,7 @@ def config_show(invocation: Invocation) -> Answer:
     ]
     state = state_directory(loaded.settings)
     differs = differing_here(invocation)
-    extra = {
+    extra: Extra = {
         "file": view.file or None,
         "looked_in": str(_file_of(invocation)),
         "state_dir": str(state) if state is not None else None,
@@ -277,7 +278,7 @@ def config_check(invocation: Invocation) -> Answer:
     loaded = invocation.loaded()
     invocation.token()
     lacks = [name for name in ("primary", "cache") if setting_value(loaded.settings, name) is None]
-    extra = {"file": str(loaded.file) if loaded.file is not None else None}
+    extra: Extra = {"file": str(loaded.file) if loaded.file is not None else None}
     warnings = (*invocation.oddities(), *_moved_wrongly(loaded.settings))
     if not lacks:
         return Answer(told("config", extra, warnings=warnings), "The configuration is right.")

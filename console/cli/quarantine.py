@@ -15,6 +15,7 @@ from storage_sync.values.outcome import LookedAt, Outcome, Word
 if TYPE_CHECKING:
     from storage_sync.state.directory import StateDir
     from storage_sync.state.quarantine import AsideRow
+    from storage_sync.values.extra import Extra
 
 _LIMIT = 10_000
 """At most so many of each kind are listed."""
@@ -33,7 +34,7 @@ def show(invocation: Invocation, identity: str) -> Answer:
         for entry in entries:
             if str(entry["id"]) == identity:
                 text = "\n".join(f"{name}: {value}" for name, value in entry.items())
-                extra = {"kind": kind, "entry": entry}
+                extra: Extra = {"kind": kind, "entry": entry}
                 return Answer(Outcome("quarantine", Word.UNKNOWN, 0, look=look, extra=extra), text)
     raise UsageError(f"nothing in quarantine has the id {identity!r}", hint="storage-sync quarantine list names them")
 

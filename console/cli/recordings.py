@@ -31,11 +31,14 @@ def record(invocation: Invocation, file: str, *, seconds: float | None) -> Answe
         bridge = make_bridge(loaded.settings, loaded, invocation.env, tape)
         return await until_cancelled(bridge, cancel, seconds)  # type: ignore[arg-type]
 
+    from dataclasses import replace
+
     try:
         outcome = run_core(invocation, work)
     finally:
         tape.close()
-    return Answer(_with(outcome, summary(_read(file))), f"Recorded {file}.")
+    outcome = replace(outcome, extra={**outcome.extra, "recording": summary(_read(file))})
+    return Answer(outcome, f"Recorded {file}.")
 
 
 def replay(invocation: Invocation, file: str, *, speed: float, at: float) -> Answer:
@@ -46,7 +49,7 @@ def replay(invocation: Invocation, file: str, *, speed: float, at: float) -> Ans
             for line in event_documents(recording):
                 write_line(line)
         text = None if invocation.machine else "\n".join(event_lines(recording)) or "Nothing happened in it."
-        return Answer(_with(ended("replay"), summary(recording)), text)
+        return Answer(ended("replay", extra={"recording": summary(recording)}), text)
     from console.launch.replay import play
     from console.launch.start import ui_settings
 
@@ -58,12 +61,6 @@ def _read(file: str) -> Recording:
     from storage_sync.reports.recording import read
 
     return read(Path(file))
-
-
-def _with(outcome: Outcome, told: dict[str, object]) -> Outcome:
-    from dataclasses import replace
-
-    return replace(outcome, extra={**outcome.extra, "recording": told})
 
 
 def write_line(document: dict[str, object]) -> None:

@@ -15,12 +15,13 @@ from storage_sync.values.outcome import Outcome, Word
 
 if TYPE_CHECKING:
     from console.launch.opening import Leaving
+    from storage_sync.values.extra import Extra
 
 _OWN_IN_DEMO = ("primary", "cache", "state_dir", "token_file", "token_env")
 
 
-def ended(command: str, exit_code: int = 0, **extra: object) -> Outcome:
-    return Outcome(command=command, verdict=Word.UNKNOWN, exit_code=exit_code, extra=extra)
+def ended(command: str, exit_code: int = 0, extra: Extra | None = None) -> Outcome:
+    return Outcome(command=command, verdict=Word.UNKNOWN, exit_code=exit_code, extra=extra or {})
 
 
 def on_terminal() -> bool:
@@ -53,7 +54,7 @@ def console(invocation: Invocation, *, plain: bool, record: str | None = None) -
 
     with closing(recorder(invocation, record)) as tape:
         left = run(loaded.settings, plain=plain, loaded=loaded, tap=tape)
-    return Answer(ended("tui", opened(left), recording={"file": record}), f"Recorded {record}.")
+    return Answer(ended("tui", opened(left), {"recording": {"file": record}}), f"Recorded {record}.")
 
 
 def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
@@ -105,6 +106,6 @@ def _sync_demo(invocation: Invocation, seed: int, episodes: int) -> Outcome:
     from storage_sync.service.operations import Sync
 
     outcome = run_operation(invocation, Sync(), invocation.request())
-    extra = {**outcome.extra, "seed": seed, "episodes": episodes}
+    extra: Extra = {**outcome.extra, "seed": seed, "episodes": episodes}
     following = outcome.next_action or "storage-sync demo on a terminal shows it live; storage-sync config init is next"
     return replace(outcome, command="demo", extra=extra, next_action=following)

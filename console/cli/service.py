@@ -14,6 +14,7 @@ from storage_sync.values.errors import ConfigError, LocalIO, UsageError
 
 if TYPE_CHECKING:
     from storage_sync.packaging.install import Step, Wanted
+    from storage_sync.values.extra import Extra
 
 CONFIG = Path("/etc/storage-sync/config.toml")
 TOKEN = Path("/etc/storage-sync/token")
@@ -122,7 +123,7 @@ def _answer(
     head = ("would" if plan_only else "done", "path", "owner", "mode", "")
     lines = [told_table(invocation, head, rows) if rows else "Nothing of this command is there."]
     lines += ["", "next:", *(f"  {line}" for line in following), "", "to undo it:", *(f"  {line}" for line in back)]
-    extra = {"steps": listed, "carried_out": not plan_only, "next": list(following), "undo": list(back)}
+    extra: Extra = {"steps": listed, "carried_out": not plan_only, "next": list(following), "undo": list(back)}
     return Answer(told("service", extra), "\n".join(lines))
 
 

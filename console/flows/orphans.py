@@ -375,8 +375,7 @@ class Orphans:
         self._with_keys(number, mark)
 
     def _expected(self, outcome: Outcome) -> None:
-        told = outcome.extra.get("expected", outcome.extra.get("unexpected"))
-        many = len(told) if isinstance(told, list) else 0
+        many = len(outcome.extra.get("expected") or outcome.extra.get("unexpected") or ())
         word = "not expected any more" if "unexpected" in outcome.extra else "expected"
         self._stage.say(f"{fmt.plural(many, 'row')} {word}")
         self.clear_marks()

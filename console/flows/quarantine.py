@@ -78,8 +78,8 @@ class Quarantine:
 
     def _retried(self, outcome: Outcome) -> None:
         told = outcome.extra.get("retried")
-        if isinstance(told, dict):
-            accepted, still = len(told.get("accepted", ())), len(told.get("refused", ()))
+        if told is not None:
+            accepted, still = len(told["accepted"]), len(told["refused"])
             self._stage.say(f"{accepted:,} accepted now, {still:,} still rejected")
         if self._dialog is not None:
             self._dialog.reload()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import PurePath
 
 from console.views.hints import hint_of
@@ -21,7 +20,7 @@ MOST_WARNINGS = 3
 
 def can_be_undone(outcome: Outcome) -> bool:
     """Whether the run changed the cache; the core decides again when it is asked."""
-    kept = str(outcome.extra.get("kept") or "")
+    kept = outcome.extra.get("kept", "")
     changed = outcome.cache_writes.commits > 0 or bool(kept)
     # a file that was damaged is kept to be looked at, and is never the cache again
     possible = outcome.command != "detach" and ".corrupt-" not in PurePath(kept).name
@@ -93,15 +92,17 @@ def _facts(outcome: Outcome, look: Look) -> list[Line]:
     kept = sum(count.cache_only or 0 for count in outcome.counts.values())
     if kept:
         facts.append(_fact("kept", plain(sentences.only_in_cache(sentences.tally(outcome)))))
-    for label, name in (("old file", "kept"), ("back is", "file_restored")):
-        path = outcome.extra.get(name)
-        if isinstance(path, str) and path:
+    extra = outcome.extra
+    for label, path in (("old file", extra.get("kept")), ("back is", extra.get("file_restored"))):
+        if path:
             facts.append(_fact(label, plain(_clean(PurePath(path).name, look))))
     staged = outcome.extra.get("staged")
-    if isinstance(staged, Mapping):
-        where = _clean(PurePath(str(staged.get("path", ""))).name, look)
+    if staged is not None:
+        where = _clean(PurePath(staged["path"]).name, look)
         facts.append(_fact("staged", plain(f"{where}; R puts it in place once the cache is free")))
-    facts.extend(_purged(outcome.extra.get("purge")))
+    purged = outcome.extra.get("purge")
+    if purged is not None:
+        facts.append(_fact("purged", plain(f"{fmt.plural(purged['removed'], 'row')}, for good")))
     if outcome.checks:
         facts.append(_fact("validated", _checks(outcome, look)))
     transfer, took = outcome.transfer, outcome.seconds.total
@@ -114,12 +115,6 @@ def _facts(outcome: Outcome, look: Look) -> list[Line]:
 
 def _them(many: int) -> str:
     return "it" if many == 1 else "them"
-
-
-def _purged(told: object) -> list[Line]:
-    if not isinstance(told, Mapping) or not isinstance(told.get("removed"), int):
-        return []
-    return [_fact("purged", plain(f"{fmt.plural(told['removed'], 'row')}, for good"))]
 
 
 def _checks(outcome: Outcome, look: Look) -> Line:

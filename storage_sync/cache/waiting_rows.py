@@ -21,6 +21,7 @@ from storage_sync.files.kinds import reading
 from storage_sync.files.ownership import give_ownership
 from storage_sync.files.writing import put_in_place
 from storage_sync.values.errors import LocalIO
+from storage_sync.values.extra import Waiting
 
 _SHARED_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -104,7 +105,7 @@ def read_waiting(cache: str) -> Found:
         return Found(problem=f"{path} cannot be read: {error.strerror}", ours=False)
 
 
-def waiting_json(note: WaitingNote) -> dict[str, object]:
+def waiting_json(note: WaitingNote) -> Waiting:
     """`waiting` of a document."""
     return {"rows": note.rows, "since": _moment(note.since), "as_of": _moment(note.at), "generation": note.generation}
 

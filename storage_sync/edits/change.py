@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 
 from storage_sync import _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, encode_checkpoint
@@ -57,8 +57,7 @@ class Intent:
     lost: tuple[str, ...] = ()
     spent: tuple[int, ...] = ()
     """Ids of quarantined rows that are back in the cache after the commit."""
-    extra: Mapping[str, object] = field(default_factory=dict)
-    """Fields of the document."""
+    undone_run: str = ""
 
 
 Prepare = Callable[[Look], Awaitable[Intent]]
@@ -100,7 +99,8 @@ async def _attempt(context: Context, prepare: Prepare) -> Outcome:
         if not options.plan_only:
             await session.on_cache_thread(settle, context, look.generation)
         intent = await prepare(look)
-        draft.extra.update(intent.extra)
+        if intent.undone_run:
+            draft.extra["undone_run"] = intent.undone_run
         draft.plan = table_changes(intent.changes)
         propose(context, make_plan(intent, look.generation, checkpoint.root))
         if options.plan_only or not intent.changes:
@@ -227,10 +227,7 @@ def propose(context: Context, plan: Plan) -> None:
     draft = context.draft
     draft.proposal = plan
     draft.extra["plan_id"] = plan.id
-    draft.extra["steps"] = [
-        {"step": row.step, "text": row.text, "rows": row.rows, "bytes": row.bytes, "undo": row.undo}
-        for row in plan.rows
-    ]
+    draft.extra["steps"] = [asdict(row) for row in plan.rows]
     draft.extra["lost"] = list(plan.lost)
     agreed = context.options.expected_plan
     if agreed is not None and agreed.id != plan.id:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 
+from storage_sync.cache.copy import PrivateCopy
 from storage_sync.cache.holders import describe
 from storage_sync.checks.checks import all_checks
 from storage_sync.reports.document import rfc3339
 from storage_sync.sync.context import Context
 from storage_sync.sync.inspection import Look, looked, marked_file_facts
 from storage_sync.sync.prove import check_scope
+from storage_sync.values.extra import Peek
 from storage_sync.values.outcome import CheckStatus, Outcome, TableCounts, Word
 
 UNASKED = "peek does not ask the primary"
@@ -35,7 +37,7 @@ async def run_peek(context: Context) -> Outcome:
     for check in draft.checks:
         if check.status is CheckStatus.FAIL:
             draft.warn(f"{check.name}: {check.detail}")
-    draft.extra["peek"] = _told(look, copied_at)
+    draft.extra["peek"] = _told(look, look.copy, copied_at)
     draft.next_action = "storage-sync status --check"
     return draft.outcome()
 
@@ -48,16 +50,16 @@ def _counts(look: Look) -> dict[str, TableCounts]:
     }
 
 
-def _told(look: Look, copied_at: float) -> dict[str, object]:
-    copy, checkpoint = look.copy, look.checkpoint
+def _told(look: Look, copy: PrivateCopy, copied_at: float) -> Peek:
+    checkpoint = look.checkpoint
     return {
         "subject": "copy",
         "copied_at": rfc3339(copied_at),
         "copy_age_seconds": round(time.time() - copied_at, 3),
-        "copy_seconds": round(copy.info.seconds, 4) if copy is not None else None,
-        "copy_bytes": copy.info.bytes if copy is not None else None,
-        "attempts": copy.info.attempts if copy is not None else None,
-        "method": copy.info.method if copy is not None else None,
+        "copy_seconds": round(copy.info.seconds, 4),
+        "copy_bytes": copy.info.bytes,
+        "attempts": copy.info.attempts,
+        "method": copy.info.method,
         "held_by": [describe(holder) for holder in look.judgement.holders],
         "generation": checkpoint.generation if checkpoint is not None else None,
         "proved_at": rfc3339(checkpoint.proved_at) if checkpoint is not None else None,

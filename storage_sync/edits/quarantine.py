@@ -12,6 +12,7 @@ from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.inspection import Look, looked
 from storage_sync.sync.run import run_sync
 from storage_sync.values.errors import CacheDamaged, GuardStopped, UsageError
+from storage_sync.values.extra import Retried
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import Outcome, PlanRow
 
@@ -95,7 +96,10 @@ async def run_retry(context: Context, ids: Sequence[str]) -> Outcome:
     async with looked(session, context.tracker, context.draft, writing=False, follows=True) as look:
         still = await session.on_cache_thread(_refused, look)
     wanted = sorted(set(ids))
-    told = {"accepted": [one for one in wanted if one not in still], "refused": [one for one in wanted if one in still]}
+    told: Retried = {
+        "accepted": [one for one in wanted if one not in still],
+        "refused": [one for one in wanted if one in still],
+    }
     return replace(outcome, extra={**outcome.extra, "retried": told})
 
 

@@ -110,7 +110,7 @@ def _intent(context: Context, look: Look, run: UndoRun) -> Intent:
         lost.append(f"{counted(moved)} changed since that run and {stays}")
     if not run.whole:
         lost.append("that run changed more than is kept for undo: only the rows that it quarantined can be restored")
-    return Intent("undo", tuple(changes), _plan_rows(changes), tuple(lost), spent, {"undone_run": run.id})
+    return Intent("undo", tuple(changes), _plan_rows(changes), tuple(lost), spent, undone_run=run.id)
 
 
 def _plan_rows(changes: Sequence[RowChange]) -> tuple[PlanRow, ...]:

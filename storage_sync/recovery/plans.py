@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 
 from storage_sync.recovery.diagnosis import RepairStep, Situation
 from storage_sync.reports.sentences import plural
+from storage_sync.values.extra import Extra, Rung
 from storage_sync.values.outcome import Outcome, Plan, PlanRow
 
 _NAMES = {
@@ -17,24 +18,23 @@ _NAMES = {
 }
 
 
-def noted(extra: dict[str, object], situation: Situation) -> None:
+def noted(extra: Extra, situation: Situation) -> None:
     """Note the step in a command's own fields, behind those before it."""
     steps = extra.setdefault("ladder", [])
-    if isinstance(steps, list) and not (steps and situation.step is RepairStep.NONE):
+    if not (steps and situation.step is RepairStep.NONE):
         steps.append(_told(situation))
 
 
-def _told(situation: Situation) -> dict[str, object]:
-    shape: dict[str, object] = {"rung": situation.step.value, "what": _NAMES[situation.step], "why": situation.why}
-    return shape | ({"rotten_rows": situation.rotten} if situation.rotten else {})
+def _told(situation: Situation) -> Rung:
+    told = Rung(rung=situation.step.value, what=_NAMES[situation.step], why=situation.why)
+    if situation.rotten:
+        told["rotten_rows"] = situation.rotten
+    return told
 
 
-def planned(situation: Situation, outcome: Outcome, facts: Mapping[str, object]) -> Outcome:
+def planned(situation: Situation, outcome: Outcome, facts: Extra) -> Outcome:
     """The outcome of a plan with its steps: for people as the proposal, for programs as `steps`."""
     rows = tuple(_rows(situation, outcome, facts))
-    steps = [
-        {"step": row.step, "text": row.text, "rows": row.rows, "bytes": row.bytes, "undo": row.undo} for row in rows
-    ]
     lost = _lost(situation)
     proposal = outcome.proposal
     if proposal is not None:
@@ -42,7 +42,7 @@ def planned(situation: Situation, outcome: Outcome, facts: Mapping[str, object])
         proposal = replace(
             proposal, kind=outcome.command, rows=rows, lost=(situation.why, *lost), level=2, takes_s=takes
         )
-    extra = {**outcome.extra, **facts, "steps": steps, "lost": list(lost)}
+    extra: Extra = {**outcome.extra, **facts, "steps": [asdict(row) for row in rows], "lost": list(lost)}
     return replace(outcome, proposal=proposal, extra=extra, next_action=f"storage-sync {outcome.command} --yes")
 
 
@@ -72,7 +72,7 @@ def _lost(situation: Situation) -> tuple[str, ...]:
     )
 
 
-def _rows(situation: Situation, outcome: Outcome, facts: Mapping[str, object]) -> list[PlanRow]:
+def _rows(situation: Situation, outcome: Outcome, facts: Extra) -> list[PlanRow]:
     size = situation.look.judgement.size
     fetched = sum(change.insert + change.update for change in outcome.plan.values())
     staged = _staged_bytes(outcome)
@@ -85,19 +85,18 @@ def _rows(situation: Situation, outcome: Outcome, facts: Mapping[str, object]) -
         case RepairStep.REFETCH:
             rotten = PlanRow("aside", "set the damaged bytes aside", situation.rotten, None, "restorable")
             return [PlanRow("fetch", "fetch and replace rows", fetched, staged, "undo"), rotten, never]
-    rebuild = facts.get("rebuild")
-    numbers = rebuild if isinstance(rebuild, dict) else {}
+    rebuild = facts["rebuild"]
     # a file that was damaged is never restored
     back = "no" if situation.damaged else "undo"
     rows = [
         PlanRow(
             "carry",
             "carry over rows whose digests the ledger confirms",
-            int(numbers.get("carried_rows", 0)),
+            rebuild["carried_rows"],
             None,
             back,
         ),
-        PlanRow("keep", "carry over cache-only rows", int(numbers.get("cache_only_rows", 0)), None, back),
+        PlanRow("keep", "carry over cache-only rows", rebuild["cache_only_rows"], None, back),
         PlanRow("fetch", "fetch rows", fetched, staged, back),
     ]
     if situation.rescue is not None:

@@ -20,6 +20,7 @@ from storage_sync.sync.context import Context
 from storage_sync.sync.inspection import Look
 from storage_sync.sync.run import bring, in_rounds, leased
 from storage_sync.values.errors import GuardStopped, LocalIO
+from storage_sync.values.extra import Extra, Rescue
 from storage_sync.values.outcome import Outcome, Word
 
 SPARE_BYTES = 4 << 20
@@ -70,12 +71,12 @@ def _reached(look: Look) -> int:
     return max(look.generation, look.witness.generation if look.witness is not None else 0)
 
 
-def rescue_json(situation: Situation) -> dict[str, object]:
+def rescue_json(situation: Situation) -> Rescue:
     """What became of the rows of a damaged file, table by table."""
     rescue = situation.rescue
     if rescue is None:
         return {}
-    shape: dict[str, object] = {"tables": {name: table.to_json() for name, table in rescue.tables.items()}}
+    shape: Rescue = {"tables": {name: table.to_json() for name, table in rescue.tables.items()}}
     if rescue.how:
         shape["how"] = rescue.how
     if rescue.unopened:
@@ -83,7 +84,7 @@ def rescue_json(situation: Situation) -> dict[str, object]:
     return shape
 
 
-def rebuild_facts(context: Context, look: Look, outcome: Outcome) -> dict[str, object]:
+def rebuild_facts(context: Context, look: Look, outcome: Outcome) -> Extra:
     """Rows and bytes that a rebuild would carry over and fetch, the room that it takes, what could be resumed."""
     changes = outcome.plan.values()
     fetch = sum(change.insert + change.update for change in changes)

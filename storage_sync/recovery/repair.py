@@ -17,6 +17,7 @@ from storage_sync.sync.apply import held
 from storage_sync.sync.context import Context
 from storage_sync.sync.run import in_rounds, leased, run_sync, synced
 from storage_sync.values.errors import CacheDamaged
+from storage_sync.values.extra import Extra
 from storage_sync.values.outcome import Outcome, Word
 
 TRIES = 3
@@ -84,7 +85,7 @@ async def _planned(context: Context, situation: Situation) -> Outcome:
     """What the step would do; the cache keeps every byte."""
     look = situation.look
     outcome = await bring_new(context, situation) if situation.step is RepairStep.REBUILD else await _compared(context)
-    facts = rebuild_facts(context, look, outcome) if situation.step is RepairStep.REBUILD else {}
+    facts = rebuild_facts(context, look, outcome) if situation.step is RepairStep.REBUILD else Extra()
     if situation.rescue is not None:
         facts["rescued"] = rescue_json(situation)
     outcome = planned(situation, replace(outcome, proof=None), facts)

@@ -16,6 +16,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from storage_sync.config.settings import Settings
+from storage_sync.values.extra import Advice as AdviceFields
 from storage_sync.values.snapshot import Advice
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def figures_of(book: History, settings: Settings) -> Figures:
     )
 
 
-def to_json(found: Iterable[Advice]) -> list[dict[str, object]]:
+def to_json(found: Iterable[Advice]) -> list[AdviceFields]:
     """`advice` of the document; an empty list says that nothing would be won."""
     return [
         {

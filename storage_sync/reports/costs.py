@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from storage_sync.config.settings import Settings
 from storage_sync.reports.sentences import rows
+from storage_sync.values.extra import Costs
 from storage_sync.values.measured import Measured
 from storage_sync.values.snapshot import MONTH_S, two_digits
 
@@ -65,7 +66,7 @@ def told(measured: Measured, settings: Settings) -> str:
     return f"{text}; interval_s = {found.halved_by} and a staleness_s above it would halve the {which}"
 
 
-def to_json(measured: Measured, settings: Settings) -> dict[str, int | None]:
+def to_json(measured: Measured, settings: Settings) -> Costs:
     found = estimate(measured, settings)
     return {
         "poll": measured.poll,

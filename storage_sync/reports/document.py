@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from storage_sync import __version__
 from storage_sync.cache.holders import describe
 from storage_sync.reports import sentences
+from storage_sync.values.extra import Extra
 from storage_sync.values.followed import Followed
 from storage_sync.values.outcome import (
     TABLES,
@@ -185,8 +186,7 @@ def to_json(outcome: Outcome) -> dict[str, object]:
         document["warnings"] = list(outcome.warnings)
     said = {"look": look_json(outcome.look) if outcome.look is not None else None, "run_id": outcome.run_id}
     document.update((name, value) for name, value in said.items() if value)
-    taken = {*document, "next_action", "error"}
-    document.update((key, value) for key, value in outcome.extra.items() if key not in taken)
+    document |= outcome.extra
     document["next_action"] = outcome.next_action
     document["error"] = error_json(outcome.error) if outcome.error is not None else None
     return document
@@ -203,12 +203,11 @@ def without_secrets(outcome: Outcome, secrets: Collection[str]) -> Outcome:
     error = outcome.error
     if error is not None:
         error = replace(error, message=redacted(error.message, secrets), hint=redacted(error.hint, secrets))
-    extra = redacted_values(outcome.extra, secrets, ROW_DATA)
     return replace(
         outcome,
         warnings=tuple(redacted(text, secrets) for text in outcome.warnings),
         checks=tuple(replace(check, detail=redacted(check.detail, secrets)) for check in outcome.checks),
-        extra=extra if isinstance(extra, dict) else {},
+        extra=cast("Extra", redacted_values(outcome.extra, secrets, ROW_DATA)),
         next_action=redacted(outcome.next_action, secrets) if outcome.next_action is not None else None,
         error=error,
     )
@@ -417,19 +416,16 @@ def _orphan_lines(orphans: Sequence[Orphan], width: int, colour: bool) -> list[s
 
 def _difference_lines(outcome: Outcome, width: int, colour: bool) -> list[str]:
     """Rows of `diff`: table, key, what is wrong, and the columns that differ."""
-    found = outcome.extra.get("differences")
-    rows = []
-    for entry in found if isinstance(found, list) else []:
-        columns = entry.get("columns") or []
-        names = ", ".join(str(column["column"]) for column in columns)
-        rows.append((str(entry.get("table")), str(entry.get("kind")), str(entry.get("key")), names))
+    rows = [
+        (entry["table"], entry["kind"], entry["key"], ", ".join(one["column"] for one in entry.get("columns", ())))
+        for entry in outcome.extra.get("differences", ())
+    ]
     return table(("table", "row", "key", "columns"), rows, width=width, colour=colour)
 
 
 def _ping_lines(outcome: Outcome, width: int, colour: bool) -> list[str]:
-    learned = outcome.extra.get("ping")
     rows = []
-    for name, value in learned.items() if isinstance(learned, dict) else ():
+    for name, value in outcome.extra["ping"].items() if "ping" in outcome.extra else ():
         parts = ", ".join(f"{part} {told}" for part, told in value.items()) if isinstance(value, dict) else value
         rows.append((name.replace("_", " "), "none" if parts is None else str(parts)))
     return table(("primary", ""), rows, width=width, colour=colour)
@@ -457,11 +453,11 @@ def _verdict_lines(outcome: Outcome, colour: bool, now: float | None) -> list[st
             took += f", {requests}, {size(transfer.bytes_received)} received"
         lines.append(took)
     waiting = outcome.extra.get("waiting")
-    if isinstance(waiting, Mapping) and waiting["rows"]:
+    if waiting is not None and waiting["rows"]:
         many = "1 row of the primary waits" if waiting["rows"] == 1 else f"{number(waiting['rows'])} rows wait"
         lines.append(f"{many} since {waiting['since']} until the cache is free")
     read = outcome.extra.get("rows_read")
-    if isinstance(read, Mapping):
+    if read is not None:
         least = "" if read["complete"] else "at least "
         rows, month = number(read["today"]), number(read["a_month"])
         lines.append(f"read: {least}{rows} rows of the primary today, about {month} a month at this pace")

@@ -106,10 +106,10 @@ def claim(outcome: Outcome) -> str:
     word = verdict(outcome)
     told = _CLAIMS[word]
     subset = outcome.extra.get("subset")
-    if word is Word.UNKNOWN and isinstance(subset, Mapping):
+    if word is Word.UNKNOWN and subset is not None:
         told = f"Part {subset['part']} of {subset['of']} equals the primary, which proves nothing of the rest"
     age = outcome.extra.get("proof_age_seconds")
-    if word is Word.IN_SYNC and isinstance(age, int | float):
+    if word is Word.IN_SYNC and age is not None:
         told = f"In sync at the last proof, {span(age)} ago"
         if outcome.followed is not None:
             told = _since_proof(outcome, age, outcome.followed)
@@ -121,7 +121,7 @@ def _since_proof(outcome: Outcome, age: float, followed: Followed) -> str:
     if not followed.changes:
         return f"Proved {span(age)} ago; nothing that follows was written since"
     last = outcome.extra.get("followed_age_seconds")
-    when = f", the last {span(last)} ago" if isinstance(last, int | float) else ""
+    when = f", the last {span(last)} ago" if last is not None else ""
     return f"Proved {span(age)} ago; {plural(followed.changes, 'change')} followed since{when}"
 
 
@@ -190,7 +190,7 @@ def _done(outcome: Outcome) -> str:
         return f"the run was taken back: {counted.words}" if counted.words else "there was nothing to take back"
     if outcome.command == "orphans" and counted.touched:
         return f"{plural(counted.touched, 'embedding')} quarantined"
-    if outcome.command == "quarantine" and isinstance(purged, Mapping) and isinstance(purged.get("removed"), int):
+    if outcome.command == "quarantine" and purged is not None:
         return f"{rows(purged['removed'])} forgotten"
     if outcome.command == "quarantine" and counted.touched:
         return f"{rows(counted.touched)} restored"
@@ -220,7 +220,7 @@ def line(outcome: Outcome, *, planned: bool = False) -> str:
         parts.append(counted.words or _unchanged(outcome))
         if outcome.followed is not None:
             parts.append("followed without a proof")
-        elif isinstance(ended := outcome.extra.get("follow"), Mapping):
+        elif (ended := outcome.extra.get("follow")) is not None:
             parts.append(f"not followed: {ended['detail']}")
     elif outcome.command not in NOT_PROVING and (pending := tally(outcome, planned=True).words):
         parts.append(f"a sync would do this: {pending}")
@@ -249,10 +249,9 @@ def summary(outcome: Outcome, *, planned: bool = False) -> str:
 
 def repair_steps(outcome: Outcome) -> tuple[str, ...]:
     """Steps of a repair that ended well."""
-    ladder = outcome.extra.get("ladder")
-    if outcome.error is not None or not isinstance(ladder, list):
+    if outcome.error is not None:
         return ()
-    return tuple(str(step["rung"]) for step in ladder if step["rung"] != "none")
+    return tuple(step["rung"] for step in outcome.extra.get("ladder", ()) if step["rung"] != "none")
 
 
 def _unchanged(outcome: Outcome) -> str:
@@ -277,8 +276,8 @@ def waits(outcome: Outcome, holder: str) -> str:
 def finding(outcome: Outcome) -> str:
     """What `doctor` and `orphans` found."""
     if outcome.command == "orphans":
-        there = outcome.extra.get("orphans_found")
-        shown, found = len(outcome.orphans), there if isinstance(there, int) else len(outcome.orphans)
+        shown = len(outcome.orphans)
+        found = outcome.extra.get("orphans_found", shown)
         if not found:
             return "No broken vectors."
         if shown == found:

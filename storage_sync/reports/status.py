@@ -17,6 +17,7 @@ from storage_sync.reports.sentences import FROM_THE_FUTURE, next_step
 from storage_sync.state.directory import open_state_dir
 from storage_sync.state.witness import proof_still_speaks, read_witness
 from storage_sync.values.errors import ConfigError, StorageSyncError, exit_code_of
+from storage_sync.values.extra import RowsRead, Waiting
 from storage_sync.values.next_step import in_commands
 from storage_sync.values.outcome import CacheState, Outcome, Proof, Word, error_value
 from storage_sync.values.snapshot import Hold
@@ -107,7 +108,7 @@ def _rounded(proof: Proof | None, now: float) -> float | None:
     return round(age, 1) if age is not None else None
 
 
-def _waiting(cache: str, witness: Witness | None) -> dict[str, object] | None:
+def _waiting(cache: str, witness: Witness | None) -> Waiting | None:
     """What waits for the cache to be free, as far as it can be told without opening the cache; None: nothing does."""
     kept = read_waiting(cache).kept
     if kept is None or (witness is not None and witness.generation != kept.note.generation):
@@ -131,7 +132,7 @@ def _said_since(history: Path, proof: Proof) -> str:
     return ""
 
 
-def _rows_read(history: Path, settings: Settings, now: float) -> tuple[dict[str, object] | None, str]:
+def _rows_read(history: Path, settings: Settings, now: float) -> tuple[RowsRead | None, str]:
     """What the primary read for this cache, by its own word, None where it said nothing; and how `rows_read_per_day`
     holds back what starts by itself, '' where it does not."""
     if not history.exists():
@@ -144,7 +145,7 @@ def _rows_read(history: Path, settings: Settings, now: float) -> tuple[dict[str,
     held = told(budget, settings) if budget is not None and budget.hold is not Hold.NOT else ""
     if read is None:
         return None, held
-    document = {
+    document: RowsRead = {
         "today": read.today,
         "since": rfc3339(read.since),
         "a_month": read.a_month(now),

@@ -84,7 +84,7 @@ def in_history(session: Session, outcome: Outcome, run: Run) -> Outcome:
     if session.settings.cache is None or not session.state.usable:
         return outcome
     warnings: list[str] = []
-    extra = dict(outcome.extra)
+    extra = outcome.extra.copy()
     with Journal.open(session.state, warnings.append) as journal:
         journal.record(outcome, run)
         if outcome.command == "sync" and outcome.error is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -638,7 +638,7 @@ class SyncService:
     def _unfollowed_gap(self, outcome: Outcome) -> float | None:
         """How soon what could not be followed is proven; None where nothing was left so."""
         told = outcome.extra.get("follow")
-        if outcome.error is not None or outcome.proof is not None or not isinstance(told, Mapping):
+        if outcome.error is not None or outcome.proof is not None or told is None:
             return None
         gap = busy_gap_s(self._settings)
         # a file is read at no cost

@@ -154,7 +154,7 @@ def cache_after(cache: CacheHealth, outcome: Outcome, now: float) -> CacheHealth
         cache = replace(cache, acked=max(generation, cache.acked or 0), peek=None, identity=outcome.proof.identity)
         cache = replace(cache, generation=Found(generation, of_file, now), schema=Found(4, of_file, now))
     payload = outcome.extra.get("payload_bytes")
-    return replace(cache, payload=Found(payload, of_file, now)) if isinstance(payload, int) else cache
+    return replace(cache, payload=Found(payload, of_file, now)) if payload is not None else cache
 
 
 def _checked(cache: CacheHealth, outcome: Outcome, now: float) -> CacheHealth:
@@ -183,13 +183,10 @@ def compared(outcome: Outcome, stand: PrimaryStand | None) -> Basis:
 def peeked(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> Snapshot:
     """The picture after a look at a copy: facts of the copy, and no verdict (docs/console.md#screens)."""
     told = outcome.extra.get("peek")
-    if not isinstance(told, Mapping):
+    if told is None:
         return snapshot
-    generation = told.get("generation")
-    generation = generation if isinstance(generation, int) else None
-    peek = Peek(
-        now - _figure(told, "copy_age_seconds"), _figure(told, "copy_seconds") * 1000, int(_figure(told, "attempts"))
-    )
+    generation = told["generation"]
+    peek = Peek(now - told["copy_age_seconds"], told["copy_seconds"] * 1000, told["attempts"])
     of_file = Basis(basis(outcome))
     made = {
         one.name: CheckResult(one.name, Found(one, of_file, now), "copy", recent(one.name)) for one in outcome.checks
@@ -202,11 +199,6 @@ def peeked(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> 
         checks=(*made.values(), *kept),
         states=outcome.states or snapshot.states,
     )
-
-
-def _figure(told: Mapping[str, object], name: str) -> float:
-    value = told.get(name)
-    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def checks_after(

@@ -17,6 +17,7 @@ from storage_sync.values.errors import (
     VersionMismatch,
     exit_code_of,
 )
+from storage_sync.values.extra import Extra
 from storage_sync.values.followed import Followed
 from storage_sync.values.outcome import (
     CacheState,
@@ -63,7 +64,7 @@ class Draft:
     rolled_back: bool = False
     """The first look found that the file went back in time."""
     proposal: Plan | None = None
-    extra: dict[str, object] = field(default_factory=dict)
+    extra: Extra = field(default_factory=Extra)
     followed: Followed | None = None
 
     def warn(self, text: str) -> None:

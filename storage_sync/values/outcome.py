@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from storage_sync.values.errors import PrimaryUnavailable, StorageSyncError, exit_code_of
+from storage_sync.values.extra import Extra
 from storage_sync.values.followed import Followed
 from storage_sync.values.next_step import NextStep
 
@@ -444,8 +445,8 @@ class Outcome:
     """The plan as an operator reads it, when one was asked for; not part of the document."""
     followed: Followed | None = None
     """What was taken in since the proof; None where the proof speaks of all of it."""
-    extra: Mapping[str, object] = field(default_factory=dict)
-    """Fields of one command only (`ping`, `status`, `diff` …); plain JSON values."""
+    extra: Extra = field(default_factory=Extra)
+    """Fields that only some commands have."""
 
     @property
     def generation(self) -> int | None:

@@ -53,8 +53,11 @@ async def run_orphans(context: Context) -> Outcome:
     broken = np.isin(index.reasons, (CODES[Reason.BAD_VALUES], CODES[Reason.WRONG_DIMENSION]))
     rows = [*np.flatnonzero(gone)[:NAMED].tolist(), *np.flatnonzero(broken & ~gone)[:NAMED].tolist()]
     draft.orphans = tuple(_orphan(index, row) for row in rows)
-    counts = {"orphaned": int(gone.sum()), "broken": int(broken.sum()), "embeddings": index.total}
-    draft.extra["orphan_counts"] = counts
+    draft.extra["orphan_counts"] = {
+        "orphaned": int(gone.sum()),
+        "broken": int(broken.sum()),
+        "embeddings": index.total,
+    }
     return draft.outcome()
 
 

@@ -20,6 +20,7 @@ from storage_sync.sync.inspection import Look, looked, marked_file_facts
 from storage_sync.sync.prove import check_scope, count, keep_known, make_proof, outside
 from storage_sync.sync.table_counts import equal, pending_facts, table_changes
 from storage_sync.values.errors import StorageSyncError, exit_code_of
+from storage_sync.values.extra import Column, Difference
 from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.part import Part
 
@@ -132,8 +133,8 @@ async def run_diff(context: Context, *, keys_only: bool) -> Outcome:
     return draft.outcome()
 
 
-async def _differences(context: Context, comparison: Compared, *, keys_only: bool) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = []
+async def _differences(context: Context, comparison: Compared, *, keys_only: bool) -> list[Difference]:
+    found: list[Difference] = []
     for table in comparison.changes:
         left = ROWS_COMPARED - len(found)
         if left <= 0:
@@ -143,16 +144,16 @@ async def _differences(context: Context, comparison: Compared, *, keys_only: boo
     return found
 
 
-def _of_table(comparison: Compared, table: str, limit: int, keys_only: bool) -> list[dict[str, object]]:
+def _of_table(comparison: Compared, table: str, limit: int, keys_only: bool) -> list[Difference]:
     """Blocking: reads staged and cached rows."""
     staging, look = comparison.staged.staging, comparison.look
-    found: list[dict[str, object]] = []
+    found: list[Difference] = []
     after: str | None = None
     while len(found) < limit and (page := staging.staged(table, after, min(PAGE, limit - len(found)))):
         after = page[-1][0]
         cached = _cached(look, table, [key for key, _ in page])
         for (key, new), old in zip(page, cached, strict=True):
-            entry: dict[str, object] = {"table": table, "key": key, "kind": "missing" if old is None else "differs"}
+            entry: Difference = {"table": table, "key": key, "kind": "missing" if old is None else "differs"}
             if old is not None and not keys_only:
                 entry["columns"] = columns_that_differ(table, old, new)
             found.append(entry)
@@ -164,7 +165,7 @@ def _cached(look: Look, table: str, keys: list[str]) -> list[bytes | None]:
     return look.copy.file.get(table, keys) if look.copy is not None else [None] * len(keys)
 
 
-def columns_that_differ(table: str, cached: bytes, wanted: bytes) -> list[dict[str, object]]:
+def columns_that_differ(table: str, cached: bytes, wanted: bytes) -> list[Column]:
     """Fields of two cached values that differ: name, cache, primary. A value that does not decode differs whole."""
     try:
         have, want = (orjson.loads(_native.decode_value(table, data)) for data in (cached, wanted))

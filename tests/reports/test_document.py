@@ -10,6 +10,7 @@ import pytest
 
 from storage_sync import __version__
 from storage_sync.reports.document import notes, progress_line, report, rfc3339, table, to_json
+from storage_sync.values.extra import Extra
 from storage_sync.values.outcome import (
     CacheState,
     CacheWrites,
@@ -84,9 +85,7 @@ ORPHANS = Outcome(
     0,
     orphans=(Orphan("episode_x", "owner nowhere", "episode", "x", None, 384, 0.99, 1536),),
 )
-STATUS = Outcome(
-    "status", Word.EMPTY, 0, states=(CacheState.ABSENT,), extra={"cache": {"path": "/c.redb"}, "error": "never this"}
-)
+STATUS = Outcome("status", Word.EMPTY, 0, states=(CacheState.ABSENT,), extra={"cache": {"path": "/c.redb"}})
 USAGE = Outcome("config", Word.UNKNOWN, 2, error=ErrorValue("usage", "No such option '--x'.", "see --help", False, 2))
 
 DOCUMENTS = {
@@ -112,6 +111,10 @@ def test_what_every_document_has(name: str) -> None:
     document = to_json(DOCUMENTS[name])
     assert list(document)[:4] == ["schema", "command", "exit_code", "version"]
     assert list(document)[-2:] == ["next_action", "error"]
+
+
+def test_no_field_of_one_command_takes_the_place_of_another() -> None:
+    assert set(Extra.__annotations__) & set(to_json(IN_SYNC) | to_json(GUARD) | to_json(VERIFY)) == set()
 
 
 def test_a_failed_sync_still_has_every_field() -> None:

@@ -31,6 +31,7 @@ from storage_sync.values.events import (
     RunStarted,
     StateChanged,
 )
+from storage_sync.values.extra import Extra, FollowStopped
 from storage_sync.values.followed import Followed
 from storage_sync.values.found import Basis, Found, PrimaryStand
 from storage_sync.values.outcome import (
@@ -177,7 +178,12 @@ snapshots = st.builds(
 outcomes = st.builds(
     Outcome, texts, st.sampled_from(Word), numbers, checks=st.lists(checks, max_size=2).map(tuple), proof=proofs,
     error=errors, proposal=plans, plan=changes,
-    extra=st.dictionaries(texts, st.none() | numbers | texts | st.lists(texts, max_size=2), max_size=2),
+    extra=st.builds(
+        Extra,
+        kept=texts, payload_bytes=numbers, expected=st.lists(texts, max_size=2), proof_age_seconds=st.none() | reals,
+        follow=st.builds(FollowStopped, ended=texts, detail=texts),
+        set_aside=numbers | st.lists(st.dictionaries(texts, st.none() | numbers | texts, max_size=2), max_size=2),
+    ) | st.just(Extra()),
 )  # fmt: skip
 events = (
     st.builds(LogLine, reals, texts, texts, texts)

@@ -81,7 +81,9 @@ OUTCOMES = {
     "verify, equal": Outcome("verify", Word.IN_SYNC, 0, proof=proof(), counts=counts(), checks=(PASSED,)),
     "verify, different": Outcome("verify", Word.STALE, 1, plan=change(0, 1), counts=counts(), checks=(DIFFERS,)),
     "verify, an orphan": Outcome("verify", Word.IN_SYNC, 1, proof=proof(), counts=counts(), checks=(PASSED, ORPHANED)),
-    "verify, a part": Outcome("verify", Word.UNKNOWN, 0, extra={"subset": {"part": 2, "of": 7}}),
+    "verify, a part": Outcome(
+        "verify", Word.UNKNOWN, 0, extra={"subset": {"part": 2, "of": 7, "rows": 3, "equal": 3, "refused": 0}}
+    ),
     "in sync without a proof": Outcome("sync", Word.IN_SYNC, 0),
     "repair": Outcome(
         "repair", Word.IN_SYNC, 0, proof=proof(), counts=counts(), applied=change(5), extra={"set_aside": 1}
@@ -91,7 +93,7 @@ OUTCOMES = {
     "undo of a rebuild": Outcome("undo", Word.DRIFT, 0, extra={"file_restored": "cache.redb.old-1"}),
     "embeddings quarantined": Outcome("orphans", Word.UNKNOWN, 0, applied=change(0, 0, 1), extra={"set_aside": 1}),
     "rows restored": Outcome("quarantine", Word.UNKNOWN, 0, applied=change(1)),
-    "rows forgotten": Outcome("quarantine", Word.UNKNOWN, 0, extra={"purge": {"removed": 1}}),
+    "rows forgotten": Outcome("quarantine", Word.UNKNOWN, 0, extra={"purge": {"rows": 1, "bytes": 9, "removed": 1}}),
     "empty": Outcome("status", Word.EMPTY, 0, states=(CacheState.ABSENT,)),
     "damaged": Outcome("status", Word.DAMAGED, 0, states=(CacheState.CORRUPT,)),
 }  # fmt: skip

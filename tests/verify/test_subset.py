@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,9 +86,10 @@ def check(outcome: Outcome, name: str) -> Check:
 
 
 def subset(outcome: Outcome, figure: str) -> int:
-    told = outcome.extra["subset"]
-    assert isinstance(told, dict)
-    return int(told[figure])
+    figures: Mapping[str, object] = outcome.extra["subset"]
+    told = figures[figure]
+    assert isinstance(told, int)
+    return told
 
 
 async def test_equal_parts_are_the_whole_and_prove_nothing(stage: Stage) -> None:
