@@ -64,13 +64,10 @@ def keep_file(cache: str, why: Why, now: float) -> str:
     return name
 
 
-def prune_kept(cache: str, why: Why, keep: int = KEEP, before: float | None = None) -> list[str]:
-    """Remove all but the newest `keep` of one kind, and those from before `before` (UTC epoch seconds); their names."""
+def prune_kept(cache: str, why: Why) -> list[str]:
+    """Remove all but the newest `KEEP` of one kind; their names."""
     gone = []
-    oldest = "" if before is None else time.strftime(_STAMP, time.gmtime(before))
-    for place, kept in enumerate(file for file in kept_files(cache) if file.why == why):
-        if place < keep and kept.at >= oldest:
-            continue
+    for kept in [file for file in kept_files(cache) if file.why == why][KEEP:]:
         try:
             Path(kept.path).unlink()
         except OSError:

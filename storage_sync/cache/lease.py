@@ -11,22 +11,19 @@ import fcntl
 import json
 import os
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from storage_sync.cache.cancelled import Cancelled
 from storage_sync.cache.holders import describe, lock_holders
 from storage_sync.cache.identity import file_system_of, real_path
 from storage_sync.files.kinds import descriptor_of, read_small
 from storage_sync.files.writing import own_file
-from storage_sync.values.errors import Interrupted, LeaseHeld, LocalIO
+from storage_sync.values.errors import LeaseHeld, LocalIO
 from storage_sync.values.outcome import HolderKind, LockHolder
 
-_POLL_S = 0.05
 _BUSY = frozenset({errno.EWOULDBLOCK, errno.EACCES})
 _UNSUPPORTED = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
 
@@ -54,19 +51,16 @@ class Lease:
     def acquire(
         cache: str,
         run_id: str,
-        wait_s: float = 0.0,
-        cancelled: Cancelled | None = None,
         *,
         lock_ok: bool = False,
     ) -> Iterator[Lease]:
         """Hold the lease of the cache at path `cache` for the body of a `with`.
 
-        Waits up to `wait_s` seconds for another run to end, then raises LeaseHeld; Interrupted when `cancelled`
-        is set meanwhile; LocalIO when the file cannot be made or the file system has no locks.
+        LeaseHeld while another run has it; LocalIO when the file cannot be made or the file system has no locks.
         """
         path = lease_path(cache)
         refuse_network(path, lock_ok)
-        descriptor, exclusive = _lock(path, wait_s, cancelled or threading.Event(), lock_ok)
+        descriptor, exclusive = _lock(path, lock_ok)
         note = LeaseNote(os.getpid(), socket.gethostname(), run_id, time.time())
         try:
             _write_note(descriptor, note)
@@ -115,8 +109,7 @@ def refuse_network(path: str, lock_ok: bool) -> None:
         )
 
 
-def _lock(path: str, wait_s: float, cancelled: Cancelled, lock_ok: bool) -> tuple[int, bool]:
-    deadline = time.monotonic() + wait_s
+def _lock(path: str, lock_ok: bool) -> tuple[int, bool]:
     while True:
         descriptor = _open(path)
         kept = False
@@ -137,10 +130,7 @@ def _lock(path: str, wait_s: float, cancelled: Cancelled, lock_ok: bool) -> tupl
                 ) from error
             if error.errno not in _BUSY:
                 raise LocalIO(f"{path}: {error.strerror}") from error
-            if time.monotonic() >= deadline:
-                raise LeaseHeld(_held(path, wait_s)) from error
-            if cancelled.wait(min(_POLL_S, max(0.0, deadline - time.monotonic()))):
-                raise Interrupted("stopped while waiting for another run to end") from error
+            raise LeaseHeld(_held(path)) from error
         finally:
             if not kept:
                 os.close(descriptor)
@@ -166,14 +156,13 @@ def _still_there(descriptor: int, path: str) -> bool:
         return False
 
 
-def _held(path: str, wait_s: float) -> str:
+def _held(path: str) -> str:
     cache = path.removesuffix(".lock")
     holder, note = lease_holder(cache), read_note(cache)
     who = describe(holder) if holder is not None else "another process"
     if note is not None and (holder is None or holder.pid == note.pid):
         who = f"{who}, run {note.run_id} on {note.host}"
-    waited = f" (waited {wait_s:g} s)" if wait_s else ""
-    return f"another run works on this cache: {who}{waited}"
+    return f"another run works on this cache: {who}"
 
 
 def _write_note(descriptor: int, note: LeaseNote) -> None:

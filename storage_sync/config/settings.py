@@ -192,7 +192,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def reads_a_file(self) -> bool:
         """Whether the primary is a local database: reading it costs nothing, and it sends no index."""
-        return (self.primary or "").strip().lower().startswith("file:")
+        return names_a_file(self.primary or "")
+
+
+def names_a_file(primary: str) -> bool:
+    """Whether the URL of a primary, also one that is no setting yet, is that of a local database."""
+    return primary.strip().lower().startswith("file:")
 
 
 class Field(msgspec.Struct, frozen=True):

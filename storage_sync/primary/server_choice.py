@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from storage_sync.config.do_memory import MODE, server_stores
-from storage_sync.config.settings import Settings
+from storage_sync.config.settings import Settings, names_a_file
 from storage_sync.config.urls import redact_url
 from storage_sync.primary.urls import parse
 from storage_sync.values.errors import ConfigError
@@ -32,7 +32,7 @@ def other_stores(settings: Settings, env: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _step(primary: str) -> str:
-    if primary.lower().startswith("file:"):
+    if names_a_file(primary):
         return f"set MEMORY_DB_PATH={primary[len('file:') :]} and unset {MODE}"
     return f"it prefers a local file, so set {MODE}=remote, TURSO_DATABASE_URL and TURSO_AUTH_TOKEN"
 

@@ -17,13 +17,14 @@ from pathlib import Path
 from storage_sync.cache.states import FileJudgement, error_for, judge_file
 from storage_sync.config import edit
 from storage_sync.config.load import Loaded, load_settings
-from storage_sync.config.settings import Settings
+from storage_sync.config.settings import Settings, names_a_file
 from storage_sync.config.token import Token, read_token, token_is_exposed
 from storage_sync.service.commands import Command, SaveSettings, TrySettings
 from storage_sync.sync.session import Session
 from storage_sync.values.answers import SetupFinding, SetupForm, SetupSaved, SetupTried
 from storage_sync.values.errors import ConfigError, LocalIO, StorageSyncError, UsageError
 from storage_sync.values.events import Accepted, Answer, Event, Refused
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.snapshot import Snapshot
 
 TIMEOUT_S = 10.0
@@ -114,7 +115,7 @@ async def try_form(form: SetupForm, surroundings: Surroundings) -> SetupTried:
         loaded = _loaded(form, surroundings)
     except StorageSyncError as error:
         findings.append(_failed(_entry_of(error.message), error))
-    if loaded is not None and not _is_file(form.primary):
+    if loaded is not None and not names_a_file(form.primary):
         token, found = await asyncio.to_thread(_token_of, loaded, surroundings.environment)
         findings.append(found)
     if loaded is not None:
@@ -143,7 +144,7 @@ def _typed(form: SetupForm) -> dict[str, object]:
     """The settings that the form names. A relative path is of the folder in which it was typed; in the file it would
     be one of the file's folder."""
     typed: dict[str, object] = {"primary": _whole(form.primary), "cache": _path(form.cache)}
-    if not _is_file(form.primary):
+    if not names_a_file(form.primary):
         if form.token_file:
             typed["token_file"] = _path(form.token_file)
         elif form.token_env:
@@ -159,12 +160,8 @@ def _path(typed: str) -> Path:
 
 def _whole(primary: str) -> str:
     """Of a local database, the URL with its whole path."""
-    scheme, _, path = primary.partition(":")
-    return f"file:{_path(path)}" if scheme == "file" and path and not path.startswith("//") else primary
-
-
-def _is_file(primary: str) -> bool:
-    return primary.startswith("file:")
+    _, _, path = primary.partition(":")
+    return f"file:{_path(path)}" if names_a_file(primary) and path and not path.startswith("//") else primary
 
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -178,7 +175,13 @@ def _entry_of(message: str) -> str:
     return next((name for name in ("cache", "token", "primary") if name in message), "primary")
 
 
-_OF_A_COMMAND = re.compile(r" \(--[^)]*\)|,? then storage-sync \w+")
+_IN_A_FORM: Mapping[NextStep, str] = {
+    NextStep.CHECK_TOKEN: "check the token",
+    NextStep.CHECK_SERVER: "this does not look like a libSQL server; check the URL",
+    NextStep.CHECK_URL_AND_TOKEN: "check the URL and the token",
+}
+"""Steps that help before there is a configuration; the others need a cache or a console."""
+_OPTIONS = re.compile(r" \(--[^)]*\)")
 _NO_USE = re.compile(r"--|storage-sync|the cache is untouched")
 """Advice that fits a command line, or a cache that is there."""
 
@@ -186,7 +189,8 @@ _NO_USE = re.compile(r"--|storage-sync|the cache is untouched")
 def _failed(entry: str, error: StorageSyncError) -> SetupFinding:
     """In the words of a form: the field is beside it, and there is no option to give."""
     said = _OPTION.sub("", error.message).removeprefix(f"{entry}: ")
-    advice = [one for one in _OF_A_COMMAND.sub("", error.hint).split("; ") if one and not _NO_USE.search(one)]
+    hint = _IN_A_FORM.get(error.step, "") if error.step is not None else _OPTIONS.sub("", error.hint)
+    advice = [one for one in hint.split("; ") if one and not _NO_USE.search(one)]
     return SetupFinding(entry, "failed", "; ".join((said, *advice)))
 
 
@@ -226,7 +230,7 @@ async def _try_primary(settings: Settings, token: Token | None) -> list[SetupFin
     ]
     if capabilities.digest is None:
         costs = "no digest functions: comparing reads every row"
-        found.append(SetupFinding("primary", "ok" if _is_file(settings.primary or "") else "attention", costs))
+        found.append(SetupFinding("primary", "ok" if settings.reads_a_file else "attention", costs))
     return found
 
 
@@ -279,7 +283,7 @@ def save_form(form: SetupForm, surroundings: Surroundings) -> SetupSaved:
     that; LocalIO when the file cannot be written.
     """
     loaded = _loaded(form, surroundings)
-    if not _is_file(form.primary):
+    if not names_a_file(form.primary):
         read_token(loaded, surroundings.environment)
     values = {name: str(value) for name, value in _typed(form).items()}
     profile = form.profile.strip() or "default"

@@ -6,6 +6,7 @@ Blocking; LocalIO when the log cannot be read.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -33,7 +34,10 @@ def standing(folder: Path, cache: str, live: int) -> list[Standing]:
     if not (folder / FILE_NAME).exists():
         return []
     with UndoLog.open(folder, create=False) as log:
-        runs = log.runs(live)
+        return _judged(log.runs(live), cache)
+
+
+def _judged(runs: Sequence[UndoRun], cache: str) -> list[Standing]:
     kept = {file.path: file.why for file in kept_files(cache)} if any(run.file for run in runs) else {}
     return [Standing(run, _of_file(kept.get(run.file)) if run.file is not None else "") for run in runs]
 
@@ -45,13 +49,12 @@ def undoable(folder: Path, cache: str, live: int) -> list[UndoRun]:
 
 def why_not(folder: Path, cache: str, run_id: str, live: int = sys.maxsize) -> str:
     """Why the run of this id cannot be taken back; '' when it can. Without `live` every run is taken as committed."""
-    found = next((one.why_not for one in standing(folder, cache, live) if one.run.id == run_id), None)
-    if found is not None:
-        return found
     if not (folder / FILE_NAME).exists():
         return NOTHING_KEPT
     with UndoLog.open(folder, create=False) as log:
-        run = log.run(run_id, sys.maxsize)
+        run, runs = log.run(run_id, sys.maxsize), [one for one in log.runs(live) if one.id == run_id]
+    if runs:
+        return _judged(runs, cache)[0].why_not
     if run is None:
         return NOTHING_KEPT
     return NOT_COMMITTED if run.generation > live else BACK

@@ -38,8 +38,7 @@ def test_the_newest_of_each_kind_stay(cache: Path) -> None:
     assert len(prune_kept(str(cache), "old")) == 2
     assert [file.why for file in kept_files(str(cache))].count("old") == 3
     assert min(file.at for file in kept_files(str(cache)) if file.why == "old") == "20231115T001320Z"
-    assert len(prune_kept(str(cache), "old", before=NOON + 3.5 * 3600)) == 2
-    assert [file.why for file in kept_files(str(cache))] == ["old", "corrupt"]
+    assert [file.why for file in kept_files(str(cache))].count("corrupt") == 1
     assert (cache.parent / "cache.redb.old-notes").exists()
     assert cache.exists()
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual.pilot import Pilot
 from textual.widgets import Button
 
 from console.app.app import SET_UP, Console
@@ -83,12 +86,19 @@ async def test_entries_are_tried_before_they_are_saved(size: tuple[int, int], gl
     assert app.return_value == SET_UP
 
 
-async def test_another_entry_needs_another_test() -> None:
-    app, bridge = unconfigured()
+@asynccontextmanager
+async def tested(app: Console, bridge: ScriptedBridge) -> AsyncIterator[Pilot[int]]:
+    """The form after a test in which nothing failed."""
     async with live(app, size=(100, 30)) as pilot:
         await pilot.press("enter")
         bridge.post(Answer(bridge.asked[-1].id, tried()))
         await settle(app, pilot)
+        yield pilot
+
+
+async def test_another_entry_needs_another_test() -> None:
+    app, bridge = unconfigured()
+    async with tested(app, bridge) as pilot:
         dialog = app.screen
         assert isinstance(dialog, SetupDialog)
         assert not dialog.query_one("#save", Button).disabled
@@ -117,10 +127,7 @@ async def test_what_failed_can_be_saved_anyway_and_says_so() -> None:
 
 async def test_a_refused_saving_is_shown_and_nothing_starts() -> None:
     app, bridge = unconfigured()
-    async with live(app, size=(100, 30)) as pilot:
-        await pilot.press("enter")
-        bridge.post(Answer(bridge.asked[-1].id, tried()))
-        await settle(app, pilot)
+    async with tested(app, bridge) as pilot:
         await pilot.press("ctrl+s")
         bridge.post(Refused(bridge.asked[-1].id, f"no room {HOSTILE}", "give another place"))
         await settle(app, pilot)
@@ -158,10 +165,7 @@ async def test_each_reason_stands_beside_its_field_and_the_first_wrong_one_has_t
 
 async def test_what_cannot_be_saved_is_said_beside_its_field() -> None:
     app, bridge = unconfigured()
-    async with live(app, size=(100, 30)) as pilot:
-        await pilot.press("enter")
-        bridge.post(Answer(bridge.asked[-1].id, tried()))
-        await settle(app, pilot)
+    async with tested(app, bridge) as pilot:
         await pilot.press("ctrl+s")
         bridge.post(Answer(bridge.asked[-1].id, tried(SetupFinding("token", "failed", "it cannot be read"))))
         await settle(app, pilot)
