@@ -87,7 +87,7 @@ async def test_entries_are_tried_before_they_are_saved(size: tuple[int, int], gl
 
 
 @asynccontextmanager
-async def tested(app: Console, bridge: ScriptedBridge) -> AsyncIterator[Pilot[int]]:
+async def shown_as_fine(app: Console, bridge: ScriptedBridge) -> AsyncIterator[Pilot[int]]:
     """The form after a test in which nothing failed."""
     async with live(app, size=(100, 30)) as pilot:
         await pilot.press("enter")
@@ -98,7 +98,7 @@ async def tested(app: Console, bridge: ScriptedBridge) -> AsyncIterator[Pilot[in
 
 async def test_another_entry_needs_another_test() -> None:
     app, bridge = unconfigured()
-    async with tested(app, bridge) as pilot:
+    async with shown_as_fine(app, bridge) as pilot:
         dialog = app.screen
         assert isinstance(dialog, SetupDialog)
         assert not dialog.query_one("#save", Button).disabled
@@ -127,7 +127,7 @@ async def test_what_failed_can_be_saved_anyway_and_says_so() -> None:
 
 async def test_a_refused_saving_is_shown_and_nothing_starts() -> None:
     app, bridge = unconfigured()
-    async with tested(app, bridge) as pilot:
+    async with shown_as_fine(app, bridge) as pilot:
         await pilot.press("ctrl+s")
         bridge.post(Refused(bridge.asked[-1].id, f"no room {HOSTILE}", "give another place"))
         await settle(app, pilot)
@@ -165,7 +165,7 @@ async def test_each_reason_stands_beside_its_field_and_the_first_wrong_one_has_t
 
 async def test_what_cannot_be_saved_is_said_beside_its_field() -> None:
     app, bridge = unconfigured()
-    async with tested(app, bridge) as pilot:
+    async with shown_as_fine(app, bridge) as pilot:
         await pilot.press("ctrl+s")
         bridge.post(Answer(bridge.asked[-1].id, tried(SetupFinding("token", "failed", "it cannot be read"))))
         await settle(app, pilot)
