@@ -15,7 +15,7 @@ from vulture import Vulture
 from storage_sync import _native
 from storage_sync.config.settings import FIELDS, Field
 from storage_sync.reports.metrics import Facts, render
-from storage_sync.values import errors, events
+from storage_sync.values import errors, events, extra
 from storage_sync.values.outcome import CacheState, CheckStatus, HolderKind, Purpose, Word
 from storage_sync.values.snapshot import LockState, Phase, PrimaryStatus, StepState
 
@@ -26,6 +26,8 @@ TESTS = "\n".join(
     path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests").rglob("*.py")) if path != Path(__file__)
 )
 DOCUMENTS = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))
+FIELDS_OF_DOCUMENTS = ROOT / "storage_sync" / "values" / "extra.py"
+"""Names that are read by whoever reads a document."""
 CALLED_BY_OTHERS = [
     *("on_*", "action_*", "key_*", "watch_*", "validate_*", "compose", "discover", "control", "delay", "delay_update"),
     *("BINDINGS", "COMMANDS", "TITLE", "CSS_PATH", "DEFAULT_CSS", "AUTO_FOCUS", "COMPONENT_CLASSES", "*_BREAKPOINTS"),
@@ -54,9 +56,16 @@ def nodes(kind: type[ast.AST], outside: str = "") -> Iterator[ast.AST]:
 
 def test_nothing_of_the_product_is_there_for_tests_alone() -> None:
     search = Vulture(ignore_names=CALLED_BY_OTHERS, ignore_decorators=["@*.command*"])
-    search.scavenge([str(path) for path in PRODUCT])
+    search.scavenge([str(path) for path in PRODUCT if path != FIELDS_OF_DOCUMENTS])
     unused = [f"{item.filename}:{item.first_lineno} {item.name}" for item in search.get_unused_code(60)]
     assert unused == []
+
+
+def test_each_field_of_a_document_is_written() -> None:
+    typed = {name for kind in vars(extra).values() for name in getattr(kind, "__annotations__", ())}
+    written = "\n".join(text for path, text in PRODUCT.items() if path != FIELDS_OF_DOCUMENTS)
+    assert len(typed) > 100
+    assert [name for name in sorted(typed) if not re.search(rf'"{name}"|\b{name}[=:]', written)] == []
 
 
 def test_each_native_function_has_a_caller() -> None:
