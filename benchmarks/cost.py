@@ -268,6 +268,7 @@ def _new_process(settings: Settings) -> int | None:
     traced = ["strace", "-f", "-qq", "-y", "-e", "trace=fdatasync,fsync", "-o", str(trace)]
     found = shutil.which("strace") is not None
     options = ["--primary", str(settings.primary), "--cache", cache, "--state-dir", str(settings.state_dir)]
+    options += ["--window", str(settings.max_episodes_cache)]
     command = [sys.executable, "-m", "console", "sync", "--follow", "--json", *options]
     answer = subprocess.run(
         [*(traced if found else []), *command], check=True, capture_output=True, text=True, cwd=REPOSITORY

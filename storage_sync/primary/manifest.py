@@ -115,7 +115,7 @@ def _listed(
     families = _Families(projection, schema, digest)
     reached = reaches(projection, schema)
     selects = list(families.selects(embeddings=reached))
-    tables = [window(projection)]
+    tables = [window(projection), _edge(projection)]
     if reached:
         tables += list(_scopes())
         selects += families.patterns_and_plain()
@@ -142,6 +142,16 @@ def _listed(
         f" FROM (SELECT {imprinted} AS h FROM f ORDER BY 1) GROUP BY substr(h,1,2) ORDER BY substr(h,1,2))"
     )
     return f"WITH RECURSIVE {','.join(tables)},f(x) AS MATERIALIZED ({families_text}),i(d) AS MATERIALIZED ({made})"
+
+
+def _edge(projection: Projection) -> str:
+    """Times of the last episode of the window and of the first one outside, and whether there is none outside; a CTE of
+    one row called `edge`, so that the window is walked once for all relationships."""
+    last = max(projection.window - 1, 0)
+    return (
+        "edge(inside,outside,whole) AS MATERIALIZED (SELECT max(s),min(s),count(*)<2 FROM"
+        f" (SELECT start_time AS s FROM episodes ORDER BY start_time DESC LIMIT 2 OFFSET {last}))"
+    )
 
 
 _JOINED = "coalesce(group_concat(h,''),'')"
@@ -300,12 +310,13 @@ class _Families:
         return self._members(table, place, condition)
 
     def _in_window(self, episode: str) -> str:
-        """Whether an episode is one of the newest: mostly its time tells, else the window is walked again."""
-        last = max(self._projection.window - 1, 0)
-        edge = f"(SELECT start_time FROM episodes ORDER BY start_time DESC LIMIT 1 OFFSET {last})"
+        """Whether an episode is one of the newest: its time tells, unless the window ends among episodes of one time;
+        then it is walked again."""
+        there = f"EXISTS(SELECT 1 FROM episodes i WHERE i.episode_id={episode})"
         at = f"(SELECT i.start_time FROM episodes i WHERE i.episode_id={episode})"
         return (
-            f"CASE WHEN {at}>{edge} THEN 1 WHEN {at}<{edge} THEN 0"
+            f"CASE WHEN (SELECT whole FROM edge) THEN {there}"
+            f" WHEN {at}>(SELECT outside FROM edge) THEN 1 WHEN {at}<(SELECT inside FROM edge) THEN 0"
             f" WHEN +{episode} IN ({self._newest()}) THEN 1 ELSE 0 END"
         )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from storage_sync.demo.demo import generate
 from storage_sync.primary.manifest import MARK
 from storage_sync.primary.schema import SEEKS
 from storage_sync.primary.source import connect
@@ -128,6 +129,49 @@ async def test_values_that_do_not_belong_there(copy_of: Callable[[str], Path]) -
     with Sqld(path) as server:
         for wanted in (Wanted(), Wanted(window=5)):
             assert await manifest(server.url, wanted) == await judged(server.url, path, wanted)
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+async def test_relationships_wherever_the_window_ends(at_once: int, copy_of: Callable[[str], Path]) -> None:
+    """Between episodes of different times, among episodes of one time, with the last episode and beyond it."""
+    path = copy_of("small")
+    with closing(sqlite3.connect(path)) as db:
+        ids = [row[0] for row in db.execute("SELECT episode_id FROM episodes ORDER BY episode_id LIMIT 9")]
+        db.execute(f"DELETE FROM episodes WHERE episode_id NOT IN ({','.join('?' * len(ids))})", ids)
+        db.executemany(
+            "UPDATE episodes SET start_time=? WHERE episode_id=?",
+            [(1_000 - place // at_once, one) for place, one in enumerate(ids)],
+        )
+        db.execute("DELETE FROM episode_relationships")
+        db.executemany(
+            "INSERT INTO episode_relationships"
+            "(relationship_id,from_episode_id,to_episode_id,relationship_type,created_at) VALUES(?,?,?,'follows',1)",
+            [(f"r-{one[:8]}-{other[:8]}", one, other) for one in ids for other in ids if one != other],
+        )
+        db.commit()
+    with Sqld(path) as server:
+        for window in range(1, len(ids) + 2):
+            wanted = Wanted(window=window)
+            assert await manifest(server.url, wanted) == await judged(server.url, path, wanted), window
+
+
+async def test_a_proof_reads_the_window_once_wherever_it_ends(tmp_path: Path) -> None:
+    """Rows read for each expected one are within 5 % at each size, and fewer than 3.5 of them."""
+    costs = []
+    for episodes in (600, 3_000):
+        path = tmp_path / f"{episodes}.db"
+        generate(path, 7, episodes, patterns=40)
+        with Sqld(path) as server:
+            for window in (400, 401, 402, 403):
+                wanted = Wanted(window=window)
+                whole = await manifest(server.url, wanted)
+                source = connect(server.url)
+                measured = await source.measure(wanted)
+                assert measured is not None
+                costs.append(measured.proof / sum(rows for rows, _, _ in whole.roots.values()))
+                await source.close()
+    assert max(costs) < 3.5
+    assert max(costs) / min(costs) < 1.05
 
 
 async def test_owners_of_embeddings(copy_of: Callable[[str], Path]) -> None:
