@@ -127,7 +127,7 @@ def changes(known: Known, before: Marks, seen: Above, limits: Limits) -> dict[Pl
     explained(before, seen, frozenset(one.key for one in seen.episodes) | new_patterns)
     window, left = _window(known, seen, limits.window)
     overlay = _Overlay(known)
-    for place in known.states:
+    for place in known.states if left else ():
         if _leaves(place, known, left):
             overlay.gone(place)
     written = frozenset(_id(one.key) for one in seen.episodes)
