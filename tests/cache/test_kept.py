@@ -57,3 +57,17 @@ def test_what_cannot_be_kept_is_said(tmp_path: Path) -> None:
     with pytest.raises(LocalIO, match="cannot be kept"):
         keep_file(str(tmp_path / "none"), "old", NOON)
     assert kept_files(str(tmp_path / "nowhere" / "cache.redb")) == []
+
+
+def test_one_that_cannot_be_removed_stays_and_the_others_go(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [keep_file(str(cache), "old", NOON + hour * 3600) for hour in range(5)]
+    unlink = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if str(path) == names[1]:
+            raise PermissionError(13, "Permission denied")
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert prune_kept(str(cache), "old") == [names[0]]
+    assert [file.path for file in kept_files(str(cache))] == names[:0:-1]

@@ -21,9 +21,10 @@ PAGE = 4096
 
 def judged(path: Path, *, witnessed: bool = False) -> tuple[S, ...]:
     before = path.read_bytes() if path.is_file() else None
-    states = judge_file(str(path), witnessed=witnessed).states
+    judgement = judge_file(str(path), witnessed=witnessed)
     assert before is None or path.read_bytes() == before
-    return states
+    assert all(finding.evidence for finding in judgement.findings), "a state is told with what shows it"
+    return judgement.states
 
 
 def patch(path: Path, at: int, data: bytes) -> Path:

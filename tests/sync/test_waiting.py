@@ -17,6 +17,8 @@ import pytest
 
 from storage_sync import _native
 from storage_sync.cache import servers
+from storage_sync.cache.checkpoint import META_KEY, decode_checkpoint
+from storage_sync.cache.copy import private_copy
 from storage_sync.cache.waiting_rows import read_waiting, spool_path, waiting_path
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
@@ -162,6 +164,10 @@ async def test_a_sync_of_a_held_cache_lets_the_rows_wait_and_the_next_one_commit
 async def test_what_waits_is_committed_while_the_primary_is_away_and_proven_of_its_moment(place: Place) -> None:
     started = time.time()
     await place.staged()
+    kept = read_waiting(place.cache).kept
+    assert kept is not None
+    waited = kept.note.replication_index
+    assert (waited is None) == str(place.request.settings.primary).startswith("file:")
     asked = time.time()
     place.away()
     outcome = await place.deliver()
@@ -169,6 +175,10 @@ async def test_what_waits_is_committed_while_the_primary_is_away_and_proven_of_i
     assert outcome.transfer.requests == 0
     assert outcome.proof is not None
     assert started <= outcome.proof.at <= asked
+    with private_copy(place.cache, None) as copy:
+        checkpoint, _ = decode_checkpoint(copy.file.meta()[META_KEY])
+    assert checkpoint is not None
+    assert checkpoint.replication_index == waited, "of when they came, not of now"
     assert place.equal()
     assert not there(waiting_path(place.cache))
 
