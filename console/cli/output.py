@@ -10,6 +10,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, TextIO
 
 from console.cli.invocation import Answer, Invocation
+from console.cli.unread import SHORTLY_MS, offer
 from storage_sync.values.secrets import redacted, redacted_values
 from storage_sync.values.visible import clean, printable, printable_json
 
@@ -29,15 +30,20 @@ def width_of(stream: TextIO) -> int:
         return 80
 
 
-def write(stream: TextIO, text: str, *, painted: bool = False) -> None:
+def write(stream: TextIO, text: str, *, painted: bool = False, waits: bool = True) -> None:
     """Write whole lines that a terminal only shows; a reader that has gone away is no error. LocalIO where they cannot
-    be written. `painted`: colours of ours are among them."""
+    be written. `painted`: colours of ours are among them. `waits`: for a reader that is slow; else what is not taken
+    within a moment is lost."""
     encoding = (stream.encoding or "").lower().replace("-", "")
     if isinstance(stream, TextIOWrapper) and encoding != "utf8":
         # a document is UTF-8 whatever the locale; a terminal is shown what it can show
         stream.reconfigure(errors="replace") if stream.isatty() else stream.reconfigure(encoding="utf-8")
+    lines = printable(text if text.endswith("\n") or not text else text + "\n", painted=painted)
     try:
-        stream.write(printable(text if text.endswith("\n") or not text else text + "\n", painted=painted))
+        if not waits:
+            offer(stream, lines.encode("utf-8", "backslashreplace"), SHORTLY_MS)
+            return
+        stream.write(lines)
         stream.flush()
     except BrokenPipeError:
         # Python would complain again when it closes the stream at exit.
@@ -92,7 +98,8 @@ def print_answer(invocation: Invocation, answer: Answer) -> None:
         told = document.to_json(outcome)
         told |= {name: value for name, value in invocation.about().items() if name not in told}
         text = json_text(told, indent=invocation.json and sys.stdout.isatty())
-        write(sys.stdout, text)
+        # a service ends when it is told to, whether somebody reads or not
+        write(sys.stdout, text, waits=outcome.command != "watch")
         return
     if answer.raw:
         write(sys.stdout, answer.text or "")
@@ -124,7 +131,7 @@ def print_progress(invocation: Invocation, run: Run) -> None:
     from storage_sync.reports import document
 
     line = redacted_values(document.progress_line(run), invocation.secrets)
-    write(sys.stdout, json_text(line if isinstance(line, dict) else {}, indent=False))
+    write(sys.stdout, json_text(line if isinstance(line, dict) else {}, indent=False), waits=False)
 
 
 def error_outcome(command: str, error: StorageSyncError) -> Outcome:

@@ -214,8 +214,10 @@ def instant(record: logging.LogRecord) -> str:
 def logged(invocation: Invocation, *, tells: bool = False, silent: bool = False) -> Iterator[None]:
     """Log to the file, or to standard error: there a person sees warnings, and everything with `--verbose`.
 
-    `tells`: also there what the setting `log.level` lets through. `silent`: nothing there without `--verbose`.
+    `tells`: also there what the setting `log.level` lets through, and a reader that does not read holds nothing up.
+    `silent`: nothing there without `--verbose`.
     """
+    from console.cli.unread import LossyLog
     from storage_sync.values.errors import LocalIO
 
     settings = invocation.loaded().settings
@@ -228,6 +230,8 @@ def logged(invocation: Invocation, *, tells: bool = False, silent: bool = False)
             if settings.log_file is not None
             else logging.NullHandler()
             if silent and not invocation.verbose
+            else LossyLog(sys.stderr)
+            if tells
             else logging.StreamHandler(sys.stderr)
         )
     except OSError as error:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
+import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -117,6 +121,76 @@ def test_metrics_are_served_on_that_address_and_written_after_a_run(tmp_path: Pa
             urllib.request.urlopen(url.replace("127.0.0.1", "127.0.0.2"), timeout=LIMIT_S)
         assert watch.stop(signal.SIGTERM)[0] == 143
     assert "\nstorage_sync_in_sync 1.0\n" in target.read_text()
+
+
+@contextmanager
+def started(tool: Tool, *words: str, stdout: int, stderr: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """`watch` on descriptors of ours, which are closed here; it does not outlive the block."""
+    with subprocess.Popen(tool.line("watch", *words), env=tool.variables, stdout=stdout, stderr=stderr) as process:
+        os.close(stdout)
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def full_pipe() -> tuple[int, int, int]:
+    """Both ends, and how many octets are in it; no more is taken."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    filled = os.write(writing, bytes(1 << 22))
+    os.set_blocking(writing, True)
+    return reading, writing, filled
+
+
+@pytest.mark.parametrize("words", [(), ("--jsonl",)], ids=["log", "log and progress"])
+def test_a_reader_that_reads_nothing_holds_nothing_up(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """One pipe for all that is said, full from the first line on."""
+    tool = demo_tool(tmp_path)
+    target = tmp_path / "storage_sync.prom"
+    reading, writing, filled = full_pipe()
+    words = ("--log-format", "json", "--metrics-file", str(target), *words)
+    with os.fdopen(reading, "rb") as said, started(tool, *words, stdout=writing, stderr=writing) as process:
+
+        def until_proven_after(moment: float) -> None:
+            deadline = time.monotonic() + LIMIT_S
+            while not (target.exists() and target.stat().st_mtime > moment and "in_sync 1.0" in target.read_text()):
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(0.02)
+                assert process.poll() is None
+                assert time.monotonic() < deadline, "it does not go on"
+
+        until_proven_after(0.0)
+        process.send_signal(signal.SIGUSR1)
+        until_proven_after(target.stat().st_mtime)
+        # and when it is read again, it says what is missing
+        assert said.read(filled) == bytes(filled)
+        process.send_signal(signal.SIGUSR1)
+        lines = (json.loads(text) for text in said)
+        assert "nobody read the log" in next(
+            line["message"] for line in lines if "not written" in line.get("message", "")
+        )
+        stopped_at = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LIMIT_S) == 143
+        assert time.monotonic() - stopped_at < SOON_S
+
+
+def test_a_pipe_that_is_full_at_the_end_does_not_keep_it(tmp_path: Path) -> None:
+    tool = demo_tool(tmp_path)
+    target = tmp_path / "storage_sync.prom"
+    reading, writing, _ = full_pipe()
+    words = ("--json", "--log-file", str(tmp_path / "log"), "--metrics-file", str(target))
+    with started(tool, *words, stdout=writing) as process:
+        while not target.exists():
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.02)
+            assert process.poll() is None
+        stopped_at = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LIMIT_S) == 143
+        assert time.monotonic() - stopped_at < SOON_S
+    os.close(reading)
 
 
 def test_an_address_that_is_taken_is_a_local_error(tmp_path: Path) -> None:
