@@ -2,13 +2,13 @@
 
 use crate::errors::Outcome;
 use crate::keys::{Digest, KeyList};
-use crate::ledger::{CACHE_ONLY, REFUSED, value_digest};
+use crate::ledger::{CACHE_ONLY, Entry, REFUSED, value_digest};
 use crate::panics::detached;
 use crate::scan::{Scan, ScanState};
 use crate::scope::{Scope, ScopeParts};
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
-use storage_sync_codec::{Owner, Table, belongs_to, embedding_owner};
+use storage_sync_codec::{Owner, Table, belongs_to, embedding_owner, names_others};
 
 /// The cache holds what was proven.
 const AS_PROVEN: u8 = 1;
@@ -26,9 +26,14 @@ pub type Changed = BTreeMap<Vec<u8>, Vec<Digest>>;
 
 fn gather(scan: &ScanState, scope: &ScopeParts) -> Outcome<Vec<Belonging>> {
     let mut found = Vec::new();
+    // then the scan has hashed every listed value, and each is what was proven
+    let clean = scan.is_clean();
     for table in scope.tables() {
-        scan.reader.join(table, |key, entry, value| {
-            let Some(entry) = entry.filter(|entry| entry.flag != CACHE_ONLY) else { return Ok(()) };
+        let reads = !clean || names_others(table);
+        let mut add = |key: &str, entry: Entry<'_>, value: Option<&[u8]>| -> Outcome<()> {
+            if entry.flag == CACHE_ONLY {
+                return Ok(());
+            }
             if entry.flag == REFUSED {
                 let state = if entry.raw_key == key.as_bytes() { REJECTED } else { ODD };
                 let (first, second) = if table == Table::Embeddings { owner_of(key) } else { Default::default() };
@@ -38,17 +43,22 @@ fn gather(scan: &ScanState, scope: &ScopeParts) -> Outcome<Vec<Belonging>> {
             if !scan.in_scope(scope, table, key.as_bytes())? {
                 return Ok(());
             }
-            let held = value.filter(|value| value_digest(value) == entry.value);
+            let held = value.filter(|value| clean || value_digest(value) == entry.value);
             let owners = match (table, held) {
                 (Table::Embeddings, _) => Some(owner_of(key)),
                 (_, Some(value)) => belongs_to(table, value).ok(),
-                (_, None) => None,
+                (_, None) => (!reads).then(Default::default),
             };
-            let state = if held.is_some() && owners.is_some() { AS_PROVEN } else { DIFFERS };
+            let state = if (held.is_some() || !reads) && owners.is_some() { AS_PROVEN } else { DIFFERS };
             let (first, second) = owners.unwrap_or_default();
             found.push((table.name(), key.to_owned(), state, first, second));
             Ok(())
-        })?;
+        };
+        if reads {
+            scan.reader.join(table, |key, entry, value| entry.map_or(Ok(()), |entry| add(key, entry, value)))?;
+        } else {
+            scan.reader.ledger(table, |key, entry| add(key, entry, None))?;
+        }
     }
     Ok(found)
 }

@@ -167,6 +167,12 @@ pub fn session_stamp(data: &[u8]) -> Result<(String, String, i64, u32), CodecErr
     Ok((session.episode_id.to_string(), session.session_id.to_string(), time.seconds(), time.nanos()))
 }
 
+/// Whether the value of a row of this table says what the row belongs to; else `belongs_to` says nothing of it.
+pub fn names_others(table: Table) -> bool {
+    use Table::{EpisodePatternRelationships, Episodes, RecommendationSessions, Relationships};
+    matches!(table, Episodes | Relationships | EpisodePatternRelationships | RecommendationSessions)
+}
+
 /// What a cached row hangs on: of an episode the second at which it began, of a link its two ends, of a session its
 /// episode; empty where the key says it or there is nothing.
 pub fn belongs_to(table: Table, data: &[u8]) -> Result<(String, String), CodecError> {

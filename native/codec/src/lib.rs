@@ -21,8 +21,8 @@ mod vector;
 pub use columns::Refusal;
 pub use digest::{row_digest, row_digests, Algorithm, Digest16, DigestBatch, Hasher};
 pub use inspect::{
-    belongs_to, check_value, decode_json, embedding_values, encode_json, only_projection, pattern_debug, session_stamp,
-    CodecError, ValueState,
+    belongs_to, check_value, decode_json, embedding_values, encode_json, names_others, only_projection, pattern_debug,
+    session_stamp, CodecError, ValueState,
 };
 pub use key::{embedding_owner, source_key, Owner};
 pub use merge::{merge, Merged};
