@@ -215,7 +215,7 @@ class HistoryScreen(RowsScreen):
         self._rows_asked = None
         if self.is_current:
             title = visible.clean(value.run_id, ascii_only=self.look.glyphs.is_ascii)
-            self.app.push_screen(RunRowsDialog(self.look, title, value, self._copied_text), self._chosen_undo)
+            self.app.push_screen(RunRowsDialog(self.look, title, value, self.copy_text), self._chosen_undo)
 
     def _no_rows(self, refused: Refused) -> None:
         self._rows_asked = None
@@ -247,7 +247,7 @@ class HistoryScreen(RowsScreen):
         ascii_only = self.look.glyphs.is_ascii
         lines: list[Line] = [plain(f" {visible.clean(line, ascii_only=ascii_only)}") for line in text.splitlines()]
         title = visible.clean(past.summary.id, ascii_only=ascii_only)
-        self.app.push_screen(TextDialog(self.look, title, lines, text, self._copied_text))
+        self.app.push_screen(TextDialog(self.look, title, lines, text, self.copy_text))
 
     def action_replay(self) -> None:
         """Ask for the file of a recording and leave for it."""
@@ -266,10 +266,6 @@ class HistoryScreen(RowsScreen):
             self._replay(str(path))
         else:
             self.tell(f"there is no file {path}", failed=True)
-
-    def _copied_text(self, text: str) -> None:
-        self.app.copy_to_clipboard(text)
-        self.tell(f"copied {len(text):,} characters")
 
     def on_virtual_table_chosen(self, _event: VirtualTable.Chosen) -> None:
         self.action_open()

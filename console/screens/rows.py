@@ -278,6 +278,11 @@ class RowsScreen(BaseScreen):
     def _show_export(self, dialog: ExportDialog, left: Callable[[bool | None], None]) -> None:
         self.app.push_screen(dialog, left)
 
+    def copy_text(self, text: str) -> None:
+        """Into the clipboard, and say so."""
+        self.app.copy_to_clipboard(text)
+        self.tell(f"copied {len(text):,} characters")
+
     def tell(self, text: str, *, failed: bool = False) -> None:
         """A toast; its text may come from outside."""
         safe = visible.clean(text, ascii_only=self.look.glyphs.is_ascii)

@@ -277,11 +277,7 @@ class ValidationScreen(RowsScreen):
             return
         lines, text = words.whole(self.frame, difference.columns[index])
         title = self.frame.clean(f"{difference.table} {difference.key}")
-        self.app.push_screen(TextDialog(self.look, title, lines, text, self._copied_text))
-
-    def _copied_text(self, text: str) -> None:
-        self.app.copy_to_clipboard(text)
-        self.tell(f"copied {len(text):,} characters")
+        self.app.push_screen(TextDialog(self.look, title, lines, text, self.copy_text))
 
     def action_open(self) -> None:
         """One step in, from wherever the focus is."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from storage_sync import _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, decode_checkpoint
-from storage_sync.cache.states import Finding
+from storage_sync.cache.states import Finding, corrupt_inside
 from storage_sync.values.errors import CacheDamaged, StorageSyncError, VersionMismatch
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import DERIVED_TABLES, TABLES, CacheState, FileIdentity
@@ -88,13 +88,13 @@ def judge_content(
         meta = cache_file.meta()
         version = cache_file.schema_version()
     except _native.NativeError as error:
-        return ContentJudgement((_corrupt(f"redb cannot read it: {error}"),), None, None)
+        return ContentJudgement((corrupt_inside(f"redb cannot read it: {error}"),), None, None)
     checkpoint, reason = decode_checkpoint(meta.get(META_KEY))
     unreadable = META_KEY in meta and checkpoint is None
     rot = _rot(reason, ()) if unreadable else _judge_rot(scan, sound)
     found = [
         # In a damaged file stamp, schema and source may be wrong too: that comes first.
-        None if sound else rot or _corrupt("redb's own check of a copy does not pass"),
+        None if sound else rot or corrupt_inside("redb's own check of a copy does not pass"),
         _judge_age(checkpoint, witness, identity, any(rows.values())),
         _judge_schema(version, any(rows.values())),
         rot if sound else None,
@@ -148,7 +148,7 @@ def _judge_types(tables: Sequence[_native.TableStat]) -> Finding | None:
         have = (table.key_type, table.value_type)
         expected = _TYPES.get(table.name)
         if table.error is not None and have in {("", ""), expected}:
-            return _corrupt(f"table {table.name} cannot be read: {table.error}")
+            return corrupt_inside(f"table {table.name} cannot be read: {table.error}")
         if expected is not None and have != expected:
             return Finding(
                 CacheState.WRONG_TYPES,
@@ -217,10 +217,6 @@ def _judge_rot(scan: _native.Scan | None, sound: bool) -> Finding | None:
 def _rot(evidence: str, keys: Sequence[str]) -> Finding:
     named = f": {', '.join(keys)}" if keys else ""
     return Finding(CacheState.BIT_ROT, evidence + named, NextStep.REPAIR)
-
-
-def _corrupt(evidence: str) -> Finding:
-    return Finding(CacheState.CORRUPT, f"the cache is damaged: {evidence}", NextStep.REPAIR)
 
 
 def _judge_drift(scan: _native.Scan | None) -> Finding | None:

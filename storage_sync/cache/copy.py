@@ -24,10 +24,9 @@ from storage_sync.cache.cancelled import Cancelled
 from storage_sync.cache.identity import await_tick, read_identity, real_path
 from storage_sync.cache.probe import TIMEOUT_S, ProbeReport, probe_file
 from storage_sync.cache.space import require_space
-from storage_sync.cache.states import Finding
+from storage_sync.cache.states import Finding, corrupt_inside
 from storage_sync.files.writing import own_file
 from storage_sync.values.errors import CacheDamaged, CacheLocked, LocalIO, VersionMismatch
-from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import CacheState, FileIdentity, LockHolder, LookedAt
 
 COPY_ATTEMPTS = 5
@@ -119,7 +118,7 @@ def private_copy(
             if deep or is_suspect(identity, proven):
                 report = _probe(target, place, probe_timeout_s, cancelled)
                 if report.damage:
-                    raise DamagedCopy(_corrupt(report.damage))
+                    raise DamagedCopy(corrupt_inside(report.damage))
             header = _native.read_header(target)
             file = _open(target)
             try:
@@ -278,9 +277,9 @@ def _explained() -> Iterator[None]:
         # The system's own numbers speak of this machine; redb's words without one speak of the file.
         if error.errno is not None:
             raise LocalIO(f"a private copy of the cache cannot be read: {error}") from error
-        raise DamagedCopy(_corrupt(str(error))) from error
+        raise DamagedCopy(corrupt_inside(str(error))) from error
     except _native.NativeError as error:
-        raise DamagedCopy(_corrupt(f"redb cannot read it: {error}")) from error
+        raise DamagedCopy(corrupt_inside(f"redb cannot read it: {error}")) from error
 
 
 def _close(file: _native.CacheFile) -> None:
@@ -289,7 +288,3 @@ def _close(file: _native.CacheFile) -> None:
         file.close()
     except _native.NativeError:
         return
-
-
-def _corrupt(evidence: str) -> Finding:
-    return Finding(CacheState.CORRUPT, f"the cache is damaged: {evidence}", NextStep.REPAIR)

@@ -75,7 +75,7 @@ def parse_locks(text: str) -> list[LockLine]:
 
 def open_elsewhere(descriptor: int) -> set[int]:
     """Other processes that have the file of this descriptor open, locked or not, as far as we may look."""
-    return _openers(os.fstat(descriptor), (pid for pid in _pids() if pid != os.getpid()))
+    return _openers(os.fstat(descriptor), (pid for pid in process_ids() if pid != os.getpid()))
 
 
 def is_do_memory(command: str) -> bool:
@@ -143,7 +143,7 @@ def _resolve(lines: Sequence[LockLine], status: os.stat_result) -> Iterable[Lock
         return  # redb takes locks of the open file (without a process) beside the one that names the process
     for line in lines:
         if line.pid <= 0 and line.device == device:
-            pids = _openers(status, _pids())
+            pids = _openers(status, process_ids())
             for pid in pids:
                 yield process(pid, line.exclusive)
             if not pids:
@@ -161,7 +161,8 @@ def _merge(holders: Iterable[LockHolder]) -> tuple[LockHolder, ...]:
     return tuple(sorted(merged.values(), key=lambda holder: (not holder.exclusive, holder.pid)))
 
 
-def _pids() -> list[int]:
+def process_ids() -> list[int]:
+    """Of all processes that can be seen."""
     try:
         return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     except OSError:

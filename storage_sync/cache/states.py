@@ -359,3 +359,8 @@ def _judge_length(path: str, header: _native.Header) -> Finding | None:
 
 def _corrupt(evidence: str) -> Finding:
     return Finding(CacheState.CORRUPT, evidence, NextStep.REPAIR)
+
+
+def corrupt_inside(evidence: str) -> Finding:
+    """What only redb found, or the walk through its tables."""
+    return _corrupt(f"the cache is damaged: {evidence}")

@@ -240,15 +240,10 @@ def proved_by_ledger(look: Look, table: str, rows: Mapping[str, bytes]) -> set[s
     keys = list(rows)
     for first in range(0, len(keys), PAGE):
         page = keys[first : first + PAGE]
-        for key, entry in zip(page, current(look, LEDGER, [f"{table}/{key}" for key in page]), strict=True):
+        for key, entry in zip(page, look.values(LEDGER, [f"{table}/{key}" for key in page]), strict=True):
             if entry and entry[0] == _PROVED and entry[_VALUE] == _native.digest("blake3", rows[key])[:16]:
                 found.add(key)
     return found
-
-
-def current(look: Look, table: str, keys: Sequence[str]) -> list[bytes | None]:
-    """Bytes of these keys in the private copy. Blocking."""
-    return look.copy.file.get(table, keys) if look.copy is not None else [None] * len(keys)
 
 
 def require_state(context: Context) -> None:

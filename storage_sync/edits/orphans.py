@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
-from storage_sync.edits.change import Intent, RowChange, current, proved_by_ledger, run_change
+from storage_sync.edits.change import Intent, RowChange, proved_by_ledger, run_change
 from storage_sync.state.directory import StateDir
 from storage_sync.state.history import History
 from storage_sync.sync.context import PAGE, Context
@@ -43,7 +43,7 @@ def _intent(context: Context, look: Look, keys: Sequence[str]) -> Intent:
     changes = []
     for first in range(0, len(wanted), PAGE):
         page = wanted[first : first + PAGE]
-        for key, value in zip(page, current(look, TABLE, page), strict=True):
+        for key, value in zip(page, look.values(TABLE, page), strict=True):
             if value is not None:
                 reason = REASON if key in orphaned else BROKEN if key in broken else RAW
                 changes.append(RowChange(TABLE, key, value, None, reason))
@@ -81,7 +81,7 @@ def _broken(context: Context, look: Look) -> tuple[set[str], set[str]]:
 def _raw(look: Look, wanted: Sequence[str]) -> set[str]:
     """Those that no proven manifest gave us and whose key names no owner."""
     keys = [key for key in wanted if _OWNED.search(key) is None]
-    values = zip(keys, current(look, TABLE, keys), strict=True)
+    values = zip(keys, look.values(TABLE, keys), strict=True)
     rows = {key: value for key, value in values if value is not None}
     return set(rows) - proved_by_ledger(look, TABLE, rows)
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from storage_sync.edits.change import Intent, RowChange, current, plan_of, propose, proved_by_ledger, run_change
+from storage_sync.edits.change import Intent, RowChange, plan_of, propose, proved_by_ledger, run_change
 from storage_sync.state.quarantine import DAY_S, FILE_NAME, AsideValue, SetAside
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.inspection import Look, looked
@@ -37,7 +37,7 @@ def _restore(context: Context, look: Look, ids: Sequence[int]) -> Intent:
     taken = _take(context, ids)
     changes, same = [], 0
     for one in taken:
-        (now,) = current(look, one.row.table, [one.row.key])
+        (now,) = look.values(one.row.table, [one.row.key])
         if now == one.value:
             same += 1
         else:

@@ -23,7 +23,6 @@ from storage_sync.edits.change import (
     Intent,
     RowChange,
     acknowledge,
-    current,
     digest,
     judged_after,
     looked_to_change,
@@ -149,7 +148,7 @@ def _still_there(look: Look, steps: Sequence[Step]) -> tuple[list[RowChange], in
     moved = 0
     for table, group in groupby(sorted(steps, key=lambda step: (step.table, step.key)), key=lambda step: step.table):
         for page in _pages(list(group)):
-            values = current(look, table, [step.key for step in page])
+            values = look.values(table, [step.key for step in page])
             there = {step.key: value for step, value in zip(page, values, strict=True) if value is not None}
             proved = proved_by_ledger(look, table, there)
             for step in page:

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage_sync.files.writing import new_file, replace_file, sync_folder
+from storage_sync.files.writing import new_file, sync_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,6 @@ def place_file(path: Path, data: bytes, mode: int, owner: Owner) -> None:
     with new_file(path, mode=mode) as out:
         out.write(data)
         _give(out.fileno(), mode, owner)
-
-
-def replace_placed(path: Path, data: bytes) -> None:
-    """Other contents for a file of ours; owner and mode stay. NotUsable, OSError."""
-    replace_file(path, data)
 
 
 def remove_placed(path: Path) -> None:

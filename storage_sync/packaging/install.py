@@ -14,7 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from storage_sync.files.kinds import read_small
-from storage_sync.files.placing import Owner, place_file, place_folder, remove_placed, replace_placed
+from storage_sync.files.placing import Owner, place_file, place_folder, remove_placed
+from storage_sync.files.writing import replace_file
 from storage_sync.packaging.units import (
     MADE_BY,
     ONCE,
@@ -195,7 +196,7 @@ def carry_out(steps: Sequence[Step], root: Path) -> None:
                         place_folder(there.parent, 0o755, own)
                     place_file(there, (step.text or "").encode(), step.mode, owner)
                 case Fate.REPLACE:
-                    replace_placed(there, (step.text or "").encode())
+                    replace_file(there, (step.text or "").encode())
                 case Fate.REMOVE:
                     remove_placed(there)
                 case Fate.KEEP:

@@ -13,15 +13,15 @@ from storage_sync.reports.costs import PROOF_ROWS
 from storage_sync.reports.document import holder_json, to_json
 from storage_sync.state.directory import StateDir
 from storage_sync.state.history import START, History, RunCost
-from storage_sync.values.outcome import CheckStatus, LockHolder, Outcome, Purpose, TableChange, Transfer, Word
-from storage_sync.values.snapshot import Advice, Budget, HistoryView, RowsRead, Run, RunSummary, StartFacts
+from storage_sync.values.outcome import LockHolder, Outcome, Purpose, TableChange, Transfer, Word
+from storage_sync.values.snapshot import Advice, Budget, Run, RunSummary, StartFacts
 
 
 class Journal:
     """What a process remembers of its runs."""
 
     def __init__(self, history: History) -> None:
-        self._history = history
+        self.history = history
 
     @staticmethod
     @contextmanager
@@ -33,7 +33,7 @@ class Journal:
     def record(self, outcome: Outcome, run: Run) -> RunSummary:
         """Remember how a run ended."""
         summary = summarise(outcome, run)
-        self._history.record_run(
+        self.history.record_run(
             summary,
             document=to_json(outcome),
             steps=phases(outcome),
@@ -50,10 +50,10 @@ class Journal:
             costs=cost_of(outcome),
         )
         for step in sentences.repair_steps(outcome):
-            self._history.count("repairs", step)
+            self.history.count("repairs", step)
         if outcome.rolled_back:
-            self._history.count("rollbacks")
-        self._history.count("bitrot_keys", value=sum(kinds.get("rotten", 0) for kinds in outcome.drift.values()))
+            self.history.count("rollbacks")
+        self.history.count("bitrot_keys", value=sum(kinds.get("rotten", 0) for kinds in outcome.drift.values()))
         return summary
 
     def started(self, holder: LockHolder, facts: StartFacts, at: float) -> None:
@@ -71,33 +71,20 @@ class Journal:
             result=facts.verdict,
         )
         document = {"schema": 1, "command": START, "holder": holder_json(holder), "start": asdict(facts)}
-        self._history.record_run(summary, document=document)
+        self.history.record_run(summary, document=document)
 
     def ping(self, at: float, milliseconds: float | None, read: Transfer) -> None:
         """`read`: what came from the primary since the last ping."""
         poll = Purpose.POLL
-        self._history.record_ping(at, milliseconds, read.rows_read.get(poll, 0), read.unmetered.get(poll, 0))
-
-    def rows_read(self) -> RowsRead | None:
-        return self._history.rows_read(time.time())
+        self.history.record_ping(at, milliseconds, read.rows_read.get(poll, 0), read.unmetered.get(poll, 0))
 
     def budget(self, settings: Settings) -> Budget | None:
         """What `rows_read_per_day` leaves to polls and proofs now."""
-        return budget.of_history(self._history, settings, time.time())
-
-    def recent(self, check: str) -> tuple[CheckStatus, ...]:
-        """The last outcomes of one check, newest last."""
-        return self._history.recent_checks(check)
-
-    def view(self) -> HistoryView:
-        return self._history.view()
+        return budget.of_history(self.history, settings, time.time())
 
     def advice(self, settings: Settings) -> tuple[Advice, ...]:
         """What another window or batch would win. Blocking: history and file are looked at."""
-        return advice.advise(advice.figures_of(self._history, settings))
-
-    def rows_per_second(self) -> float | None:
-        return self._history.medians().rows_per_s
+        return advice.advise(advice.figures_of(self.history, settings))
 
 
 def start_facts(outcome: Outcome, delay_s: float | None) -> StartFacts:

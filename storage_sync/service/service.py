@@ -416,7 +416,9 @@ class SyncService:
             return
         before, now = self._board.snapshot.primary.budget, self._budget()
         self._board.update(
-            primary=replace(self._board.snapshot.primary, rows_read=self._journal.rows_read(), budget=now)
+            primary=replace(
+                self._board.snapshot.primary, rows_read=self._journal.history.rows_read(time.time()), budget=now
+            )
         )
         was, is_ = (one.hold if one is not None else Hold.NOT for one in (before, now))
         if now is not None and was is not is_:
@@ -520,7 +522,7 @@ class SyncService:
         options = replace(
             job.options,
             wait_s=5.0 if job.trigger is Trigger.MANUAL else 0.0,
-            rows_per_second=self._journal.rows_per_second() if self._journal is not None else None,
+            rows_per_second=self._journal.history.medians().rows_per_s if self._journal is not None else None,
             free_since=self._pulse.free_since,
         )
         request = Request(self._settings_now(), self._token, options, max_attempts=1, trigger=str(job.trigger))
@@ -656,7 +658,7 @@ class SyncService:
             # what an earlier holder rewrote was not compared
             facts = StartFacts(None, None, None, Word.UNKNOWN.value)
         self._journal.started(holder, facts, time.time())
-        self._board.update(history=self._journal.view())
+        self._board.update(history=self._journal.history.view())
 
     def _is_ours(self, holder: LockHolder) -> bool:
         return holder.kind is HolderKind.OURS
@@ -710,7 +712,7 @@ class SyncService:
             cache=replace(self._board.snapshot.cache, acked=witness.generation if witness is not None else None),
             # what was left out then, until a comparison tells it of what is there now
             quarantine=QuarantineView(Found(proof.refused or 0, Basis(None), proof.at) if proof is not None else None),
-            history=self._journal.view() if self._journal is not None else self._board.snapshot.history,
+            history=self._journal.history.view() if self._journal is not None else self._board.snapshot.history,
         )
 
     def _show(self, job: Job, outcome: Outcome, stand: PrimaryStand | None) -> None:
@@ -719,10 +721,10 @@ class SyncService:
         if not job.plans:
             self._samples.changed(sum(sentences.sums(outcome.applied)))
         if self._journal is not None:
-            self._board.update(history=self._journal.view())
+            self._board.update(history=self._journal.history.view())
             if isinstance(kind, Sync | Deliver) and not job.plans:
                 self._board.update(advice=self._journal.advice(self._settings))
-        recent = self._journal.recent if self._journal is not None else _nothing_recent
+        recent = self._journal.history.recent_checks if self._journal is not None else _nothing_recent
         if isinstance(kind, Peek):
             self._board.show(snapshots.peeked(self._board.snapshot, outcome, recent, time.time()))
         judges = kind.judges and not (job.plans and job.options.adopt)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -105,6 +105,15 @@ class Look:
     @property
     def states(self) -> tuple[CacheState, ...]:
         return tuple(finding.state for finding in self.findings)
+
+    @property
+    def base(self) -> tuple[int, str]:
+        """Generation and root that are stamped in it; '' for none."""
+        return self.generation, self.checkpoint.root if self.checkpoint is not None else ""
+
+    def values(self, table: str, keys: Sequence[str]) -> list[bytes | None]:
+        """Bytes of these keys in the private copy. Blocking."""
+        return self.copy.file.get(table, list(keys)) if self.copy is not None else [None] * len(keys)
 
 
 @asynccontextmanager

@@ -31,7 +31,7 @@ def known_of(look: Look, verdict: Word, proof: Proof | None, plan: Mapping[str, 
     root = ledger_root_of(look)
     if root is None or look.scan is None:
         return None
-    return Known(_stamp(look), root, verdict, proof, plan, _facts(look.scan), _unproven(look))
+    return Known(look.base, root, verdict, proof, plan, _facts(look.scan), _unproven(look))
 
 
 def ledger_root_of(look: Look) -> str | None:
@@ -45,7 +45,7 @@ def judged_by(known: Known | None, look: Look) -> Judged:
     """Judge the copy of `look`. A row whose bytes changed since is a difference from what was compared, whatever it was
     changed to; rows that only the cache has touch no proof. Blocking."""
     scan = look.scan
-    if known is None or scan is None or known.stamp != _stamp(look):
+    if known is None or scan is None or known.stamp != look.base:
         return Judged(Word.UNKNOWN)
     unproven = _unproven(look)
     if unproven is None or known.unproven is None:
@@ -97,10 +97,6 @@ def _changes(rows: Collection[tuple[str, str]], now: Rows) -> dict[str, TableCha
         before, gone = changes.get(table, TableChange()), now.get((table, key)) == ""
         changes[table] = replace(before, insert=before.insert + gone, update=before.update + (not gone))
     return changes
-
-
-def _stamp(look: Look) -> tuple[int, str]:
-    return look.generation, look.checkpoint.root if look.checkpoint is not None else ""
 
 
 def _facts(scan: _native.Scan) -> Facts:

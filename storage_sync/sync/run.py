@@ -341,10 +341,6 @@ async def _write(context: Context, comparison: Compared) -> Outcome:
         return await proven(context, comparison, after, generation)
 
 
-def _base(look: Look) -> tuple[int, str]:
-    return look.generation, look.checkpoint.root if look.checkpoint is not None else ""
-
-
 def _refuse_outdated_plan(context: Context, comparison: Compared, gone: int) -> None:
     """The cache must be what the plan was made for. The primary may have moved on, or a busy one would let no plan
     pass; but not so that more rows go for good than were agreed to."""
@@ -363,7 +359,7 @@ def _refuse_outdated_plan(context: Context, comparison: Compared, gone: int) -> 
 
 def _refuse_moved_cache(context: Context, look: Look) -> None:
     plan = context.options.expected_plan
-    if plan is not None and plan.base != _base(look):
+    if plan is not None and plan.base != look.base:
         raise GuardStopped("the cache has changed since this plan was made; nothing was done", hint="make a new plan")
 
 
@@ -386,7 +382,7 @@ def _adoption(context: Context, look: Look, outcome: Outcome) -> Outcome:
 def _proposal(context: Context, comparison: Compared, refusal: GuardStopped | None, facts: guard.Facts) -> Plan:
     look = comparison.look
     tables = look.scan.tables if look.scan is not None else {}
-    generation, base_root = _base(look)
+    generation, base_root = look.base
     return make_plan(
         changes=table_changes(comparison.changes),
         cached={name: table.rows for name, table in tables.items()},

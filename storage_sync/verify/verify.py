@@ -16,7 +16,7 @@ from storage_sync.sync.audit import audit_again
 from storage_sync.sync.compare import Compared, compared, looking, project, refusal_of
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.decide import difference
-from storage_sync.sync.inspection import Look, looked, marked_file_facts
+from storage_sync.sync.inspection import looked, marked_file_facts
 from storage_sync.sync.prove import check_scope, count, keep_known, make_proof, outside
 from storage_sync.sync.table_counts import equal, pending_facts, table_changes
 from storage_sync.values.errors import StorageSyncError, exit_code_of
@@ -151,7 +151,7 @@ def _of_table(comparison: Compared, table: str, limit: int, keys_only: bool) -> 
     after: str | None = None
     while len(found) < limit and (page := staging.staged(table, after, min(PAGE, limit - len(found)))):
         after = page[-1][0]
-        cached = _cached(look, table, [key for key, _ in page])
+        cached = look.values(table, [key for key, _ in page])
         for (key, new), old in zip(page, cached, strict=True):
             entry: Difference = {"table": table, "key": key, "kind": "missing" if old is None else "differs"}
             if old is not None and not keys_only:
@@ -159,10 +159,6 @@ def _of_table(comparison: Compared, table: str, limit: int, keys_only: bool) -> 
             found.append(entry)
     gone = staging.removals(table, None, limit - len(found)) if len(found) < limit else []
     return found + [{"table": table, "key": key, "kind": "surplus"} for key in gone]
-
-
-def _cached(look: Look, table: str, keys: list[str]) -> list[bytes | None]:
-    return look.copy.file.get(table, keys) if look.copy is not None else [None] * len(keys)
 
 
 def columns_that_differ(table: str, cached: bytes, wanted: bytes) -> list[Column]:
