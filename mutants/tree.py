@@ -37,14 +37,15 @@ class Reach:
     seconds: dict[str, float]
 
     def of(self, mutant: Mutant, budget_s: float) -> list[str] | None:
-        """Tests that run the changed lines, within a budget of seconds; None where no test runs them."""
+        """Tests that run the changed lines, within a budget of seconds; None where no test runs them. Of a line that
+        runs at import those of its file, and of a file that only declares all."""
         lines = self.tests.get(mutant.path, {})
         if not lines.keys() & mutant.lines:
             return None
         around = frozenset().union(*(lines.get(line, frozenset()) for line in mutant.lines))
         chosen: list[str] = []
         spent = 0.0
-        for test in self._in_turn(mutant.path, around or frozenset().union(*lines.values())):
+        for test in self._in_turn(mutant.path, around or frozenset().union(*lines.values()) or self.seconds):
             if not chosen or spent + self.seconds[test] <= budget_s:
                 spent += self.seconds[test]
                 chosen.append(test)

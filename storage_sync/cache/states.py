@@ -82,8 +82,14 @@ class FileJudgement:
     def openable(self) -> bool:
         """Whether a private copy of it can be expected to open."""
         found = any(state in (CacheState.CLEAN, CacheState.UNCLEAN) or state.locked for state in self.states)
-        return found and not any(
-            error_of(finding) for finding in self.findings if not finding.state.unwritable and not finding.state.locked
+        return (
+            found
+            and not self.buildable
+            and not any(
+                error_of(finding)
+                for finding in self.findings
+                if not finding.state.unwritable and not finding.state.locked
+            )
         )
 
     @property

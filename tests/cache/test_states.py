@@ -14,7 +14,7 @@ import pytest
 from storage_sync.cache.states import Finding, error_for, error_of, judge_file
 from storage_sync.values.errors import exit_code_of
 from storage_sync.values.outcome import CacheState as S
-from tests.support.processes import HOLD_REDB, as_nobody, running
+from tests.support.processes import HOLD_LOCK, HOLD_REDB, as_nobody, running
 
 PAGE = 4096
 
@@ -352,3 +352,12 @@ for _ in range(60):
 def test_states_that_stop_nothing_have_no_error() -> None:
     for state in (S.ABSENT, S.EMPTY_FILE, S.INTERRUPTED_CREATE, S.CLEAN, S.UNCLEAN, S.REPAIRED):
         assert error_of(Finding(state, "evidence")) is None
+
+
+def test_a_held_file_that_is_only_being_made_has_nothing_to_copy(tmp_path: Path) -> None:
+    made = tmp_path / "made.redb"
+    made.touch()
+    with running(HOLD_LOCK, made):
+        judgement = judge_file(str(made))
+    assert set(judgement.states) == {S.EMPTY_FILE, S.LOCKED_EXCLUSIVE}
+    assert (judgement.openable, judgement.buildable) == (False, True)

@@ -28,7 +28,7 @@ from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome, Word
 from tests.independent.projection_check import check
 from tests.support import hrana, stores
-from tests.support.processes import DO_MEMORY, HOLD_REDB, WITHOUT_CACHE, environment, running
+from tests.support.processes import DO_MEMORY, HOLD_LOCK, HOLD_REDB, WITHOUT_CACHE, environment, running
 from tests.support.sqld import Sqld
 from tests.support.values import altered
 
@@ -286,6 +286,18 @@ async def test_a_held_cache_with_nothing_to_do_is_in_sync(place: Place) -> None:
     assert before is not None
     assert outcome.proof is not None
     assert (outcome.proof.generation, outcome.proof.root) == (before.generation, before.root)
+
+
+async def test_a_held_file_with_nothing_to_compare_is_told_as_held(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "new.redb").touch()
+    settings = _changed(place.request.settings, cache=tmp_path / "new.redb", state_dir=tmp_path / "other")
+    place.request = replace(place.request, settings=settings)
+    with running(HOLD_LOCK, place.cache) as holder:
+        outcome = await place.sync()
+    assert (outcome.exit_code, outcome.verdict) == (6, Word.UNKNOWN), outcome.error
+    assert outcome.error is not None
+    assert str(holder.pid) in outcome.error.message
+    assert not there(waiting_path(place.cache))
 
 
 async def test_a_guard_that_stops_leaves_nothing_waiting(place: Place) -> None:
