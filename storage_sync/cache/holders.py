@@ -243,7 +243,7 @@ def _probe(path: str) -> tuple[LockHolder, ...]:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
-            return _openers_by_psutil(path) or (LockHolder(pid=-1, command="", user="", since=None, exclusive=True),)
+            return _openers_by_psutil(path) or (unlisted(),)
         return ()
     finally:
         os.close(descriptor)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from storage_sync.cache import copies
 from storage_sync.cache.copies import HOUR_S, Copies
+from storage_sync.cache.identity import read_identity
 
 OCTETS = 100
 
@@ -59,6 +62,20 @@ def test_the_next_copy_waits_until_enough_of_the_last_hour_is_over(
     clock.now += 1200.0
     assert made.bytes_last_hour() == 0
     assert made.wait_for(9 * OCTETS, OCTETS) == 0.0
+
+
+def test_a_copy_that_is_there_is_the_one_of_its_file(cache: Path, tmp_path: Path) -> None:
+    made = Copies(str(cache), tmp_path / "copies")
+    identity = read_identity(str(cache))
+    assert not made.has(identity)
+    with made.lend() as copy:
+        assert copy.identity == identity
+        assert made.has(identity)
+        assert not made.has(None)
+        assert copy.identity is not None
+        assert not made.has(replace(copy.identity, size=0))
+    made.close()
+    assert not made.has(identity)
 
 
 def test_a_copy_that_shares_its_blocks_with_the_file_costs_nothing(

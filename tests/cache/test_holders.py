@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from storage_sync.cache import holders
-from storage_sync.cache.holders import LockLine, describe, is_listed, lock_holders, parse_locks
+from storage_sync.cache.holders import LockLine, describe, is_listed, lock_holders, parse_locks, unlisted
 from storage_sync.values.outcome import LockHolder
 from tests.support.processes import HOLD_REDB, environment, running
 
@@ -117,3 +117,14 @@ def test_without_the_kernels_list_a_lock_is_tried(
 def test_a_holder_that_cannot_be_named() -> None:
     assert "cannot be named" in describe(LockHolder(-1, "", "", None, exclusive=True))
     assert describe(LockHolder(7, "", "", None, exclusive=True)) == "a process (pid 7)"
+
+
+def test_a_lock_that_no_listed_process_explains_is_told_as_that(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine without the kernel's list, and a holder of another container."""
+    monkeypatch.setattr(holders, "_LOCKS", tmp_path / "missing")
+    monkeypatch.setattr(holders, "_openers_by_psutil", lambda _: ())
+    with running(HOLD_REDB, cache, "write"):
+        assert lock_holders(str(cache)) == (unlisted(),)
+    assert lock_holders(str(cache)) == ()

@@ -138,3 +138,48 @@ def test_wrong_tables_and_damage_fail_integrity() -> None:
     )
     wrong = replace(FILE, wrong_tables=("episodes is not bytes",))
     assert named(all_checks(SCOPE, wrong, None))["cache_integrity"].status is CheckStatus.FAIL
+
+
+def test_each_check_says_what_was_expected_and_what_was_found() -> None:
+    good = named(all_checks(SCOPE, FILE, tables()))
+    assert {name: (one.expected, one.actual, one.detail) for name, one in good.items()} == {
+        "cache_integrity": ("clean", "clean", "redb's own check on a private copy"),
+        "schema_version": (4, 4, ""),
+        "episode_count": (10, 10, ""),
+        "latest_episodes": (10, 10, ""),
+        "pattern_counts": (20, 20, "patterns 10, heuristics 10"),
+        "orphaned_embeddings": (0, 0, ""),
+        "content_digests": (100, 100, "100 rows equal by digest"),
+        "embedding_vectors": (10, 10, ""),
+    }
+    file = replace(
+        FILE,
+        schema=3,
+        integrity=False,
+        integrity_detail="it was not clean; redb mended it",
+        orphans=5,
+        orphan_keys=("a", "b"),
+        orphans_expected=2,
+        bad_vectors=1,
+        bad_vector_keys=("v",),
+        seconds={"orphaned_embeddings": 1.5, "embedding_vectors": 2.5},
+    )
+    rows = tables(episodes=table(missing=1), patterns=table(missing=1, differing=2), embeddings=table(surplus=3))
+    bad = named(all_checks(SCOPE, file, rows))
+    assert {one.status for one in bad.values()} == {CheckStatus.FAIL}
+    assert {name: (one.expected, one.actual, one.detail) for name, one in bad.items()} == {
+        "cache_integrity": (
+            "clean",
+            "damaged",
+            "redb's own check on a private copy found damage: it was not clean; redb mended it",
+        ),
+        "schema_version": (4, 3, "do-memory would wipe or refuse a file with another version"),
+        "episode_count": (10, 9, ""),
+        "latest_episodes": (10, 9, "1 of the newest 10 missing"),
+        "pattern_counts": (20, 19, "patterns 9, heuristics 10"),
+        "orphaned_embeddings": (0, 3, "3 of 10 embeddings have no owner in the cache"),
+        "content_digests": (100, 96, "episodes: 1 missing; patterns: 1 missing, 2 differ; embeddings: 3 surplus"),
+        "embedding_vectors": (10, 9, "1 empty, zero, not finite or of another dimension"),
+    }
+    assert (bad["orphaned_embeddings"].keys, bad["embedding_vectors"].keys) == (("a", "b"), ("v",))
+    assert (bad["orphaned_embeddings"].seconds, bad["embedding_vectors"].seconds) == (1.5, 2.5)
