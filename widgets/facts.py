@@ -69,10 +69,11 @@ def paint_fact(fact: Fact, width: int, look: Look, labels: int | None = None) ->
 
 def paint_facts(facts: Iterable[Fact], width: int, look: Look, labels: int) -> list[Line]:
     """The facts one below the other."""
-    return [paint_fact(part, width, look, labels) for fact in facts for part in _parts(fact, width - labels - 1, look)]
+    return [paint_fact(part, width, look, labels) for fact in facts for part in parts(fact, width - labels - 1, look)]
 
 
-def _parts(fact: Fact, room: int, look: Look) -> Iterable[Fact]:
+def parts(fact: Fact, room: int, look: Look) -> Iterable[Fact]:
+    """The lines of one fact whose value has `room` cells: more than one only where it is shown whole."""
     if not fact.whole or width_of(fact.value) <= room or room <= 0:
         return (fact,)
     # what stands between wide gaps stays together

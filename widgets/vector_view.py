@@ -7,7 +7,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from widgets.facts import Fact, paint_fact
+from widgets.facts import Fact, paint_fact, parts
 from widgets.glyphs import GlyphSet, Look
 from widgets.line import Line, Piece, muted, plain
 
@@ -38,7 +38,8 @@ class VectorView:
     def lines(self, width: int, height: int, look: Look) -> Sequence[Line]:
         """The whole picture where it fits, maybe with a shorter list; else `short` and the tail that has room."""
         room = max(0, height - len(self.last))
-        whole = [*self.facts, *self._pictures(look.glyphs)]
+        facts = [part for fact in self.facts for part in parts(fact, width - LABELS - 1, look)]
+        whole = [*facts, *self._pictures(look.glyphs)]
         tail = self._tail(room - len(whole))
         chosen = [*whole, *tail] if len(whole) + len(tail) <= room else [*self.short, *self.tail]
         return [paint_fact(fact, width, look, LABELS) for fact in (*chosen[:room], *self.last)]

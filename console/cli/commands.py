@@ -433,7 +433,7 @@ def rebuild(
 @_wait_option
 @click.pass_context
 def undo(context: click.Context, run_id: str | None, plan_only: bool, yes: bool, limits: Limits) -> Answer:
-    """Take back the last run that changed the cache, or RUN."""
+    """Undo the last run that changed the cache, or RUN."""
     from console.cli import edits
 
     return edits.undo(_begin(context), run_id, plan_only=plan_only, yes=yes, limits=limits)

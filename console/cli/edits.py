@@ -52,11 +52,12 @@ def _changed(
 
 
 def _rows(outcome: Outcome) -> str:
-    """How many rows a change touched, and how it is taken back."""
+    """How many rows a change touched, and how it is undone."""
     from storage_sync.reports import sentences
 
     told = sentences.line(outcome)
-    return f"{told[:1].upper()}{told[1:]}; storage-sync undo {outcome.run_id} takes it back."
+    back = f"; storage-sync undo {outcome.run_id} undoes it" if outcome.undoable else ""
+    return f"{told[:1].upper()}{told[1:]}{back}."
 
 
 def undo(invocation: Invocation, run_id: str | None, *, plan_only: bool, yes: bool, limits: Limits) -> Answer:

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.widgets import Button, Static
+from textual.widgets import Button
 
-from console.dialogs.dialog import CHOOSE, Dialog
+from console.dialogs.dialog import CHOOSE
+from console.dialogs.scrolled import ScrolledDialog
 from widgets.glyphs import Look
 from widgets.line import Line, to_content
 
@@ -24,7 +23,7 @@ class Choice:
     label: str
 
 
-class AskDialog(Dialog[str]):
+class AskDialog(ScrolledDialog[str]):
     """Result: the id of the choice; `esc` gives the first one's."""
 
     AUTO_FOCUS = "Button"
@@ -35,20 +34,15 @@ class AskDialog(Dialog[str]):
     ]
 
     def __init__(self, look: Look, title: str, lines: Sequence[Line], choices: Sequence[Choice]) -> None:
-        super().__init__()
-        self.look = look
-        self._title = title
-        self._lines = tuple(lines)
+        super().__init__(look, "ask", CHOOSE, classes="dialog small")
         self._choices = tuple(choices)
+        self.entitle(title)
+        self.text.update(to_content(lines, look))
 
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog small") as frame:
-            frame.border_title = self.look.glyphs.plain(self._title)
-            frame.border_subtitle = self.look.glyphs.plain(CHOOSE)
-            yield Static(to_content(self._lines, self.look), classes="dialog-text")
-            with Horizontal(classes="buttons"):
-                for choice in self._choices:
-                    yield Button(self.look.glyphs.plain(choice.label), id=choice.id, compact=True)
+    def offered(self) -> tuple[Button, ...]:
+        return tuple(
+            Button(self.look.glyphs.plain(choice.label), id=choice.id, compact=True) for choice in self._choices
+        )
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.dismiss(event.button.id or self._choices[0].id)

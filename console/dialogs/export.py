@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.widgets import Button, Static
+from textual.widgets import Button
 
-from console.dialogs.dialog import CHOOSE, Dialog
+from console.dialogs.dialog import CHOOSE
+from console.dialogs.scrolled import ScrolledDialog
 from storage_sync.values.events import Progressed
 from widgets import fmt
 from widgets.glyphs import Look
 from widgets.line import Line, muted, plain, to_content
 
 
-class ExportDialog(Dialog[bool]):
+class ExportDialog(ScrolledDialog[bool]):
     """Result: whether the export is to be given up."""
 
     AUTO_FOCUS = "#hide"
@@ -27,22 +26,19 @@ class ExportDialog(Dialog[bool]):
     ]
 
     def __init__(self, look: Look, far: Progressed) -> None:
-        super().__init__()
-        self.look = look
+        super().__init__(look, "export", CHOOSE, classes="dialog small")
         self._ended = False
-        self._text = Static(to_content(_lines(far), look), classes="dialog-text")
+        self.entitle("Export")
+        self.show_far(far)
 
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog small") as frame:
-            frame.border_title = "Export"
-            frame.border_subtitle = self.look.glyphs.plain(CHOOSE)
-            yield self._text
-            with Horizontal(classes="buttons"):
-                yield Button("Hide", id="hide", compact=True)
-                yield Button("Cancel, keep nothing", id="give-up", compact=True)
+    def offered(self) -> tuple[Button, ...]:
+        return (
+            Button("Hide", id="hide", compact=True),
+            Button("Cancel, keep nothing", id="give-up", compact=True),
+        )
 
     def show_far(self, far: Progressed) -> None:
-        self._text.update(to_content(_lines(far), self.look))
+        self.text.update(to_content(_lines(far), self.look))
 
     def end(self) -> None:
         """The export has ended; leaves at once, or when what is above it has left."""

@@ -5,15 +5,13 @@ from __future__ import annotations
 from enum import Enum
 from typing import ClassVar, Protocol
 
-from rich.text import Text
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.events import Key, Resize
+from textual.events import Key
+from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
-from console.dialogs.dialog import Dialog
+from console.dialogs.scrolled import ScrolledDialog
 from console.views import plan as words
 from console.views import result as end_words
 from console.views.entry import Entry
@@ -30,11 +28,10 @@ from widgets.glyphs import Look
 from widgets.line import Line, fit, plain, to_content
 
 DONE, UNDO, QUARANTINE = "done", "undo", "quarantine"
-"""Results of the dialog: closed or hidden; take the run back; show what was refused."""
+"""Results of the dialog: closed or hidden; undo the run; show what was rejected."""
 LOG_LINES = 3
-BORDER = 2
 PHRASE_ROWS = 3
-"""Rows of a dialog: its frame; a blank, what must be typed, the box for it."""
+"""A blank, what must be typed, the box for it."""
 
 
 class Driver(Protocol):
@@ -56,7 +53,8 @@ class Step(Enum):
     PLAN = ("cancel", "save", "run")
     RUN = ("hide", "stop")
     RESULT = ("close", "undo", "refused")
-    REFUSED = ("close",)
+    NOTHING = ("close",)
+    """The core would not do it, or there is nothing to do."""
 
 
 _HINTS = {
@@ -64,11 +62,16 @@ _HINTS = {
     Step.PLAN: "←→ choose   enter press   ctrl+s save   esc close",
     Step.RUN: "x cancel   esc hide   L log   ? help",
     Step.RESULT: "←→ choose   enter press   U undo   L log   esc close",
-    Step.REFUSED: "L log   esc close",
+    Step.NOTHING: "L log   esc close",
 }
 
 
-class PlanDialog(Dialog[str]):
+_PLANS = frozenset({Step.PLAN, Step.NOTHING})
+_CHOOSES = _PLANS | {Step.WAITING}
+"""Steps in which another way to do it may be chosen."""
+
+
+class PlanDialog(ScrolledDialog[str]):
     """Opens at once and is filled when the core has made the plan. Result: `DONE`, `UNDO` or `QUARANTINE`."""
 
     AUTO_FOCUS = "#cancel"
@@ -81,13 +84,10 @@ class PlanDialog(Dialog[str]):
         Binding("question_mark,f1", "app.help", "Help", show=False),
         Binding("left,up", "app.focus_previous", show=False),
         Binding("right,down", "app.focus_next", show=False),
-        Binding("pageup", "scroll(-1)", show=False),
-        Binding("pagedown", "scroll(1)", show=False),
     ]
 
     def __init__(self, look: Look, journal: Journal, driver: Driver, name: str, snapshot: Snapshot) -> None:
-        super().__init__()
-        self.look = look
+        super().__init__(look, "plan", _HINTS[Step.WAITING])
         self._journal = journal
         self._driver = driver
         self._word = name
@@ -99,13 +99,8 @@ class PlanDialog(Dialog[str]):
         self._refused: Refused | None = None
         self._step = Step.WAITING
         self._frame: Frame | None = None
-        # held, not looked up: answers may come while the dialog is taken down
-        self.frame = Vertical(classes="dialog", id="plan-frame")
-        self.text = Static(id="plan-text", classes="dialog-text")
-        self.scroller = VerticalScroll(id="plan-scroll", can_focus=False)
         self.options = ChoiceRow(look, id="options")
         self.label = Static(id="phrase-label")
-        self.row = Horizontal(classes="buttons")
         self.phrase = Entry(id="phrase", compact=True, select_on_focus=False)
         self.buttons = {
             name: Button(label, id=name, compact=True)
@@ -121,39 +116,39 @@ class PlanDialog(Dialog[str]):
             )
         }
 
-    def compose(self) -> ComposeResult:
-        with self.frame:
-            with self.scroller:
-                yield self.text
-            yield self.options
-            yield self.label
-            yield self.phrase
-            with self.row:
-                yield from self.buttons.values()
+    def parts(self) -> tuple[Widget, ...]:
+        return self.options, self.label, self.phrase
+
+    def offered(self) -> tuple[Button, ...]:
+        return tuple(self.buttons.values())
+
+    def below(self) -> int:
+        return self.options.display + PHRASE_ROWS * self.label.display
 
     def on_mount(self) -> None:
         self.options.display = False
-        for name in ("show_vertical_scrollbar", "scroll_y"):
-            self.watch(self.scroller, name, self._hint)
         self.show_waiting()
 
     # --------------------------------------------------------------------------------------------- steps
 
     def show_waiting(self) -> None:
         """The core makes the plan."""
-        self._plan = None
+        self._plan = self._refused = None
         self._enter(Step.WAITING, "making the plan")
 
     def show_options(self, labels: tuple[str, ...], chosen: int = 0) -> None:
         """Several ways to do it, and which one is in effect."""
         clean = tuple(visible.clean(label, ascii_only=self.look.glyphs.is_ascii) for label in labels)
         self.options.value = Choices("way".ljust(words.LABELS), clean, chosen)
-        self.options.display = len(labels) > 1 and self._step in {Step.WAITING, Step.PLAN}
-        self._leave_room()
+        self.options.display = len(labels) > 1 and self._step in _CHOOSES
+        self.leave_room()
 
     def show_plan(self, plan: Plan) -> None:
-        """Step 1."""
+        """Step 1; the only one where there is nothing to do."""
         self._plan = plan
+        if words.is_empty(plan):
+            self._enter(Step.NOTHING, "nothing to do")
+            return
         self._enter(Step.PLAN, f"step 1 of 3: plan {plan.id}")
         self.buttons["run"].label = Content(words.run_label(self._word, plan))
         self._enable()
@@ -170,7 +165,7 @@ class PlanDialog(Dialog[str]):
     def show_refusal(self, refused: Refused, what: str) -> None:
         """The core would not make the plan, or would not run it."""
         self._refused = refused
-        self._enter(Step.REFUSED, what)
+        self._enter(Step.NOTHING, what)
 
     def show_frame(self, frame: Frame) -> None:
         """The newest picture, while the dialog is the top screen."""
@@ -180,27 +175,24 @@ class PlanDialog(Dialog[str]):
 
     def _enter(self, step: Step, title: str) -> None:
         self._step = step
-        said = visible.clean(f"{self._word} · {self._profile} · {title}", ascii_only=False)
-        self.frame.border_title = Text(
-            visible.clean(self.look.glyphs.plain(said), ascii_only=self.look.glyphs.is_ascii)
-        )
-        shown = self._offered(step)
+        shown = self._shown(step)
         for button_id, button in self.buttons.items():
             button.display = button_id in shown
-        self._hint()
+        keys = _HINTS[step] if "undo" in shown else _HINTS[step].replace("U undo   ", "")
+        self.entitle(f"{self._word} · {self._profile} · {title}", keys)
         typed = step is Step.PLAN and bool(self._phrase)
         self.label.display = self.phrase.display = typed
         if typed and self._plan is not None:
             self.label.update(to_content([(), words.phrase_line(self._plan, self.look)], self.look))
-        self.options.display = self.options.display and step in {Step.WAITING, Step.PLAN}
+        self.options.display = self.options.display and step in _CHOOSES
         if not self.options.has_focus:
             self.buttons[step.value[0]].focus()
         self._paint()
 
-    def _offered(self, step: Step) -> frozenset[str]:
+    def _shown(self, step: Step) -> frozenset[str]:
         shown = set(step.value)
         outcome = self._outcome
-        if outcome is None or not end_words.can_be_undone(outcome):
+        if outcome is None or not outcome.undoable:
             shown.discard("undo")
         if outcome is None or not sentences.rejected_rows(outcome):
             shown.discard("refused")
@@ -220,31 +212,15 @@ class PlanDialog(Dialog[str]):
         width = self.text.size.width
         if width > 0:
             self.text.update(to_content(self._lines(width), self.look))
-            self._leave_room()
-
-    def _leave_room(self) -> None:
-        """The text takes what the rows below it leave: options, what is to be typed, buttons."""
-        below = self.options.display + PHRASE_ROWS * self.label.display + 1 + self.row.styles.padding.height
-        self.scroller.styles.max_height = max(1, self.room - BORDER - below)
-
-    def watch_guided(self) -> None:
-        if self.is_mounted:
-            self._leave_room()
-
-    def _hint(self) -> None:
-        scroller = self.scroller
-        below = scroller.scroll_y < scroller.max_scroll_y
-        more = f"{'PgDn' if below else 'PgUp'} more   " if scroller.show_vertical_scrollbar else ""
-        keys = _HINTS[self._step] if self.buttons["undo"].display else _HINTS[self._step].replace("U undo   ", "")
-        self.frame.border_subtitle = self.look.glyphs.plain(f"{more}{keys}")
+            self.leave_room()
 
     def _lines(self, width: int) -> list[Line]:
-        if self._step is Step.PLAN and self._plan is not None:
+        if self._step is Step.NOTHING and self._refused is not None:
+            return end_words.refusal_lines(self._refused, width, self.look)
+        if self._step in _PLANS and self._plan is not None:
             return words.lines(self._plan, width, self._access, self.look, holds=self._holds)
         if self._step is Step.RESULT and self._outcome is not None:
             return end_words.lines(self._outcome, width, self.look)
-        if self._step is Step.REFUSED and self._refused is not None:
-            return end_words.refusal_lines(self._refused, width, self.look)
         if self._step is Step.RUN and self._frame is not None:
             return self._progress(self._frame, width)
         said = "The core takes it up." if self._step is Step.RUN else "The core looks at cache and primary."
@@ -268,7 +244,7 @@ class PlanDialog(Dialog[str]):
         right = not self._phrase or self.phrase.value in {self._phrase, shown}
         self.buttons["run"].disabled = bool(words.blocked_by(self._plan, self._access)) or not right
 
-    def on_resize(self, _event: Resize) -> None:
+    def on_resize(self) -> None:
         self.call_after_refresh(self._paint)
 
     # ------------------------------------------------------------------------------------------- actions
@@ -325,12 +301,6 @@ class PlanDialog(Dialog[str]):
             self.dismiss(UNDO)
         else:
             self.action_say_what_comes_first("U", "Undo")
-
-    def action_scroll(self, pages: int) -> None:
-        if pages < 0:
-            self.scroller.scroll_page_up(animate=False)
-        else:
-            self.scroller.scroll_page_down(animate=False)
 
     def action_close(self) -> None:
         self.dismiss(DONE)

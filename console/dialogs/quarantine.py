@@ -46,6 +46,11 @@ class Driver(Protocol):
     def say(self, text: str) -> None: ...
 
 
+def _opens_on_rows(page: QuarantinePage) -> bool:
+    """Whether the list begins with what was quarantined, below the head of its run."""
+    return len(page.entries) > 1 and page.entries[1].kind is QuarantineKind.ASIDE
+
+
 class QuarantineDialog(Dialog[None]):
     """Holds the pages that were asked for. Marks stay when the filter changes; `esc` clears the filter, then the
     marks, then closes."""
@@ -72,6 +77,7 @@ class QuarantineDialog(Dialog[None]):
         self._text = ""
         self._revision = 0
         self._said = ""
+        self._second = 0
         self.head = Panel(look, id="quarantine-title", focusable=False)
         self.table = VirtualTable(look, id="quarantine-list", empty="nothing is in quarantine")
         self.below = Static(id="quarantine-marks")
@@ -118,8 +124,11 @@ class QuarantineDialog(Dialog[None]):
         self._said = page.problem
         self._asked = None
         self._had.add(page.first)
+        first = not self._entries
         self._entries.update(enumerate(page.entries, start=page.first))
         self._paint()
+        if first and not page.first and self.table.cursor == 0 and _opens_on_rows(page):
+            self.table.cursor = 1
         self._complete()
 
     def show_refusal(self, said: str) -> None:
@@ -142,10 +151,16 @@ class QuarantineDialog(Dialog[None]):
 
     # ------------------------------------------------------------------------------------------ drawing
 
+    def show_ages(self) -> None:
+        """Ages go on while the list is open; they are told in seconds."""
+        if int(self._now()) != self._second:
+            self._paint()
+
     def _paint(self) -> None:
         self._revision += 1
         page = self._page
         now = self._now()
+        self._second = int(now)
 
         def draw(index: int, width: int) -> Line:
             entry = self._entries.get(index)
@@ -166,7 +181,8 @@ class QuarantineDialog(Dialog[None]):
         total = self._page.total if self._page is not None else 0
         width = self.table.size.width
         place = self.table.cursor
-        line = words.marks_line(len(self._marks), place, total, self._said, width, self.look)
+        below = max(0, total - self.table.scroll_offset.y - self.table.size.height)
+        line = words.marks_line(len(self._marks), place, total, below, self._said, width, self.look)
         self.below.update(to_content([line], self.look))
         self.detail.value = words.detail(self._entries.get(place), self._now(), self.look)
 

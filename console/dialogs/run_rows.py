@@ -21,7 +21,7 @@ from widgets.virtual_table import VirtualTable
 
 
 class RunRowsDialog(Dialog[str]):
-    """Gives the id of the run when it is to be taken back. `copied`: called with what `y` copies."""
+    """Gives the id of the run when it is to be undone. `copied`: called with what `y` copies."""
 
     AUTO_FOCUS = "#run-rows"
     BINDINGS: ClassVar[list[BindingType]] = [

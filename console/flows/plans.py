@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 from console.dialogs.plan import DONE, QUARANTINE, UNDO, PlanDialog
+from console.dialogs.quarantine import QuarantineDialog
 from console.flows.stage import Stage
 from console.link.requests import CORE_ENDED
 from console.views.frame import Frame
@@ -81,7 +82,7 @@ class Plans:
 
 
 def undo_of(run_id: str | None) -> Wish:
-    """Take back a run, or the newest one that changed the cache."""
+    """Undo a run, or the newest one that changed the cache."""
     return Wish(Undo(run_id), "Undo")
 
 
@@ -215,3 +216,5 @@ def live_part(dialog: object, frame: Frame) -> None:
     """Let a dialog that is open draw the newest picture, if it shows one."""
     if isinstance(dialog, PlanDialog):
         dialog.show_frame(frame)
+    elif isinstance(dialog, QuarantineDialog):
+        dialog.show_ages()

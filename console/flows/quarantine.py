@@ -1,4 +1,4 @@
-"""Rejected and quarantined rows, and runs to take back: the list, and a plan for what is brought back."""
+"""Rejected and quarantined rows, and runs to undo: the list, and a plan for what is brought back."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from console.views.access import LOCKED, why_only_looking
+from storage_sync.values.snapshot import LockState, Snapshot
 
 _WRITING_KEY = re.compile(r"(?<!\S)[srRA] ")
 """A key of the next step that ends in writing to the cache."""
@@ -37,3 +38,22 @@ def noted(text: str, note: str) -> str:
     if "{run}" in text:
         return text.replace("{run}", note)
     return f"{text.removesuffix('.')}{note}{'.' if text.endswith('.') else ''}" if note else text
+
+
+_BEHIND = ("STALE", "DRIFT", "EMPTY", "PARTIAL")
+HEALED_BY = {
+    "sync": _BEHIND,
+    "repair": (*_BEHIND, "DAMAGED", "WRONG VERSION"),
+    "rebuild": (*_BEHIND, "DAMAGED", "WRONG VERSION"),
+}
+"""The verdicts that a run of a kind ends, when it ends well."""
+
+
+def run_note(snapshot: Snapshot) -> str:
+    """What runs now, to be added to a sentence; '' for nothing."""
+    run, lease = snapshot.run, snapshot.cache.lease_holder
+    if run is not None and run.ended_at is None:
+        return f"; a {run.kind} is running"
+    if lease is not None and snapshot.cache.lock is not LockState.OURS:
+        return f"; a run of pid {lease.pid} is active"
+    return ""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from console.views.frame import Frame
 from console.views.orphans import role_of
+from storage_sync.embeddings.reason import ORPHANED
 from widgets import fmt
 from widgets.facts import Fact
 from widgets.glyphs import Tone
@@ -30,12 +31,12 @@ def picture(frame: Frame, detail: Detail, near: Neighbours | None, days: str) ->
     means = tuple(None if mean != mean else mean for mean in vector.means) if vector is not None else ()
     return VectorView(
         title=frame.clean(row.key),
-        right=frame.clean(row.reason.value),
+        right=_reason(frame, row),
         facts=(
             Fact("found in", plain(_found(row))),
             _owner(frame, detail),
             *_filed(frame, row),
-            Fact("why", plain(frame.clean(detail.why))),
+            Fact("why", plain(frame.clean(detail.why)), whole=True),
             Fact("vector", plain(_vector(detail))),
         ),
         short=(
@@ -52,6 +53,11 @@ def picture(frame: Frame, detail: Detail, near: Neighbours | None, days: str) ->
             Fact("actions", plain(_actions(frame, detail, days)), short=(plain(_actions_short(frame, detail, days)),)),
         ),
     )
+
+
+def _reason(frame: Frame, row: Row) -> str:
+    """With the word that the counts above the list have for it."""
+    return frame.clean(f"orphaned: {row.reason.value}" if row.reason in ORPHANED else row.reason.value)
 
 
 def _found(row: Row) -> str:
@@ -125,7 +131,7 @@ def _neighbour(frame: Frame, one: Neighbour) -> Line:
     glyphs = frame.look.glyphs
     key = fmt.short_key(frame.clean(one.key), glyphs)
     text = "title unknown" if one.title is None else frame.clean(one.title)
-    head = (Piece(f"{one.cosine:.3f}  "), *cell(key, 24, glyphs), Piece("  "))
+    head = (Piece(f"cosine {one.cosine:.3f}  "), *cell(key, 24, glyphs), Piece("  "))
     mark = toned(role_of(one.reason), frame.clean(one.reason.value), glyphs=glyphs)
     return (*head, *mark, Piece(f"  {text}", Tone.MUTED if one.title is None else Tone.PLAIN))
 
@@ -140,8 +146,7 @@ def _twins(frame: Frame, detail: Detail) -> tuple[Fact, ...]:
 def _actions(frame: Frame, detail: Detail, days: str) -> str:
     kept = f" for {days} days" if days else ""
     aside = f"d quarantines it, undo with u{kept}" if detail.row.in_cache else "nothing to quarantine"
-    why = f": {frame.clean(detail.reattach)}" if detail.reattach else ""
-    return f"{aside}    {_reattach(frame, detail)}{why}    {_expected(frame, detail)}"
+    return f"{aside}    {_reattach(frame, detail)}    {_expected(frame, detail)}"
 
 
 def _actions_short(frame: Frame, detail: Detail, days: str) -> str:
@@ -152,7 +157,7 @@ def _actions_short(frame: Frame, detail: Detail, days: str) -> str:
 
 def _reattach(frame: Frame, detail: Detail) -> str:
     key = next(key.shown for key in frame.table if key.id == "orphans.reattach")
-    return f"{key} {'not possible' if detail.reattach else 're-attach'}"
+    return f"{key} not possible: {frame.clean(detail.reattach)}" if detail.reattach else f"{key} re-attach"
 
 
 def _expected(frame: Frame, detail: Detail) -> str:

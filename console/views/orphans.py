@@ -153,10 +153,11 @@ def group_line(frame: Frame, group: Group, folded: bool) -> Line:
 
 
 def foot(frame: Frame, view: View | None, marked: int, top: int, height: int, width: int) -> Line:
-    """How many are marked, and which part of the list is on the screen."""
+    """How many are marked, and which of the listed embeddings are on the screen; heads of groups do not count."""
     left = plain(f" {marked:,} marked") if marked else muted(" nothing marked")
     if view is None or not len(view):
         return left
     last = min(len(view), top + height)
-    right = plain(f"{top + 1:,}-{last:,} of {len(view):,} ")
+    first, shown, listed = view.rows_before(top) + 1, view.rows_before(last), view.rows_before(len(view))
+    right = plain(f"{first:,}-{shown:,} of {listed:,} " if shown >= first else f"0 of {listed or view.rows:,} ")
     return spread(left, right, width, frame.look.glyphs) if width > len(text_of(left)) else left

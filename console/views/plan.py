@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 from console.views.access import why_only_looking
 from console.views.hints import hint_of
+from storage_sync.reports import sentences
 from storage_sync.service.commands import PLAN_READ_S
 from storage_sync.values import visible
 from storage_sync.values.outcome import Plan
 from widgets import fmt
 from widgets.glyphs import Look, Role, Tone
-from widgets.line import Line, Piece, fit, muted, plain
+from widgets.line import Line, Piece, fit, muted, plain, toned
 from widgets.plan_table import PlanStep, PlanTable
 
 LABELS = 10
@@ -19,7 +21,9 @@ PRIMARY = "primary"
 """A core may list the primary as a step of its own; it is said once, at the end."""
 WRITES = frozenset({"fetch", "replace", "carry", "keep", "restore", "insert", "update"})
 """Steps whose rows are written: into the cache, or into the file that becomes it."""
-REMOVES = frozenset({"remove", "set-aside", "purge", "detach"})
+REMOVES = frozenset({"remove", "drop", "set-aside", "purge", "detach"})
+CARRIES = frozenset({"carry", "keep"})
+"""Steps of a new file whose rows are the same as in the old one."""
 WAIT = f"Automatic syncs wait while this is open, at most {PLAN_READ_S / 60:.0f} min."
 _ALWAYS = frozenset({"sync"})
 """Kinds whose plan lists its steps even when they have no rows."""
@@ -40,14 +44,19 @@ def has_work(plan: Plan) -> bool:
     return any(row.step != PRIMARY for row in plan.rows)
 
 
+def is_empty(plan: Plan) -> bool:
+    """Whether there is nothing to run, and no guard that stops it either."""
+    return plan.refusal is None and not has_work(plan)
+
+
 def blocked_by(plan: Plan, access: str) -> str:
     """Why the run button is off; empty when it may be pressed."""
+    if is_empty(plan):
+        return "there is nothing to do"
     if plan.refusal is not None:
         return "a guard stops it"
     looking = why_only_looking(access)
-    if looking:
-        return f"read-only: {looking}"
-    return "" if has_work(plan) else "there is nothing to do"
+    return f"read-only: {looking}" if looking else ""
 
 
 def run_label(name: str, plan: Plan) -> str:
@@ -58,6 +67,8 @@ def run_label(name: str, plan: Plan) -> str:
 
 def lines(plan: Plan, width: int, access: str, look: Look, *, holds: bool = False) -> list[Line]:
     """The body of the dialog at `width` cells. `holds`: syncs that start by themselves wait for it."""
+    if is_empty(plan):
+        return [fit(row, width, look.glyphs) for row in _nothing(plan, width, look)]
     rows = (
         plain("Nothing has been changed. This plan would do, in order:"),
         (),
@@ -67,6 +78,13 @@ def lines(plan: Plan, width: int, access: str, look: Look, *, holds: bool = Fals
         *((_fact("syncs", plain(WAIT)),) if holds else ()),
     )
     return [fit(row, width, look.glyphs) for row in rows]
+
+
+def _nothing(plan: Plan, width: int, look: Look) -> list[Line]:
+    """That there is nothing to do, and what was found instead."""
+    found = [visible.clean(text, ascii_only=look.glyphs.is_ascii) for text in plan.lost]
+    said = [line for text in found for line in wrapped(f"{text[:1].upper()}{text[1:].removesuffix('.')}.", width)]
+    return [plain("There is nothing to do: no row would change. Nothing has been changed."), *map(plain, said)]
 
 
 def phrase_line(plan: Plan, look: Look) -> Line:
@@ -95,6 +113,7 @@ def _facts(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
     def clean(text: str) -> str:
         return visible.clean(text, ascii_only=look.glyphs.is_ascii)
 
+    touched = sum(one.insert + one.update + one.remove for one in plan.changes.values())
     takes = f"about {fmt.took(plan.takes_s)}" if plan.takes_s else "not known yet" if has_work(plan) else "no time"
     generation, root = plan.base
     short_root = clean(root[:8]) or "none"
@@ -112,7 +131,8 @@ def _facts(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
     return [
         *((_fact("run", (Piece(f"off: {blocked}", Tone.ATTENTION),)),) if blocked else ()),
         *lost,
-        _fact("total", plain(f"{rows_written(plan):,} written   {rows_removed(plan):,} removed   1 transaction")),
+        _fact("total", plain(_total(plan))),
+        *(_fact("" if place else "rows", plain(clean(text))) for place, text in enumerate(named(plan.named, touched))),
         *(_fact("" if place else "guard", text) for place, text in enumerate(_guard(plan, width, look))),
         *(_fact("" if place else "tables", plain(text)) for place, text in enumerate(_tables(plan, width))),
         _fact("takes", plain(takes)),
@@ -123,6 +143,20 @@ def _facts(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
 def wrapped(text: str, width: int) -> list[str]:
     """The whole text in lines of `width` cells; only a word that is longer is cut by the dialog."""
     return textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def named(rows: Sequence[str], changed: int) -> list[str]:
+    """`rows`, the first of so many that are changed, and how many there are beside them."""
+    more = changed - len(rows)
+    return [*rows, f"and {more:,} more"] if rows and more > 0 else list(rows)
+
+
+def _total(plan: Plan) -> str:
+    """The words that the result will have."""
+    carried = [row.rows for row in plan.rows if row.step in CARRIES]
+    if carried:
+        return sentences.rebuilt(sum(carried), rows_written(plan) - sum(carried), rows_removed(plan))
+    return f"{rows_written(plan):,} written   {rows_removed(plan):,} removed   1 transaction"
 
 
 def _fact(label: str, value: Line) -> Line:
@@ -146,18 +180,20 @@ def _tables(plan: Plan, width: int) -> list[str]:
     return packed if parts else ["no row changes"]
 
 
-def _lost(plan: Plan) -> str:
+def _gone(plan: Plan) -> str:
+    """What the guard against shrinking weighs, which is not what a damaged file lost."""
     if not plan.gone:
-        return "no rows lost"
+        return "no row leaves because the primary lost it"
     share = f", up to {plan.removes_ratio * 100:.0f} % of a table" if plan.removes_ratio else ""
-    return f"{fmt.plural(plan.gone, 'row')} lost{share}"
+    told = "1 row leaves" if plan.gone == 1 else f"{fmt.plural(plan.gone, 'row')} leave"
+    return f"{told} because the primary lost {'it' if plan.gone == 1 else 'them'}{share}"
 
 
 def _guard(plan: Plan, width: int, look: Look) -> list[Line]:
-    mark = look.glyphs.roles
     if plan.refusal is None:
-        passes = "by consent" if plan.consent else "passes"
-        return [(Piece(f"{mark[Role.OK]} ", Tone.OK), Piece(f"{_lost(plan)}; {passes}"))]
-    said = plan.refusal.message if plan.consent else f"{plan.refusal.message}; {hint_of(plan.refusal)}"
+        role, said = Role.OK, f"{_gone(plan)}; {'by consent' if plan.consent else 'passes'}"
+    else:
+        role, said = Role.FAILED, plan.refusal.message
+        said = said if plan.consent else f"{said}; {hint_of(plan.refusal)}"
     first, *more = wrapped(visible.clean(said, ascii_only=look.glyphs.is_ascii), width - LABELS - 3)
-    return [(Piece(f"{mark[Role.FAILED]} ", Tone.FAILED), Piece(first)), *(plain(f"  {text}") for text in more)]
+    return [toned(role, first, glyphs=look.glyphs), *(plain(f"  {text}") for text in more)]

@@ -177,11 +177,12 @@ def _file(entry: QuarantineEntry, now: float, look: Look) -> tuple[Fact, ...]:
     )
 
 
-def marks_line(marked: int, place: int, total: int, problem: str, width: int, look: Look) -> Line:
-    """Below the list."""
+def marks_line(marked: int, place: int, total: int, below: int, problem: str, width: int, look: Look) -> Line:
+    """Below the list; `below`: rows of it under the last one on the screen."""
     left = f" {marked:,} marked" if marked else ""
     wrong = (Piece(f"   {clean_text(problem, look)}", Tone.ATTENTION),) if problem else ()
-    right = f"{place + 1:,}/{total:,} " if total else ""
+    more = f"{below:,} more below   " if below else ""
+    right = f"{more}{place + 1:,}/{total:,} " if total else ""
     return (*fit((*plain(left), *wrong), max(0, width - len(right)), look.glyphs), *muted(right))
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import PurePath
 
 from console.views.hints import hint_of
-from console.views.plan import wrapped
+from console.views.plan import named, wrapped
 from storage_sync.reports import sentences
 from storage_sync.values import visible
 from storage_sync.values.events import Refused
@@ -16,15 +17,6 @@ from widgets.line import Line, Piece, fit, muted, plain, toned
 
 LABELS = 12
 MOST_WARNINGS = 3
-
-
-def can_be_undone(outcome: Outcome) -> bool:
-    """Whether the run changed the cache; the core decides again when it is asked."""
-    kept = outcome.extra.get("kept", "")
-    changed = outcome.cache_writes.commits > 0 or bool(kept)
-    # a file that was damaged is kept to be looked at, and is never the cache again
-    possible = outcome.command != "detach" and ".corrupt-" not in PurePath(kept).name
-    return outcome.error is None and bool(outcome.run_id) and changed and possible
 
 
 def lines(outcome: Outcome, width: int, look: Look) -> list[Line]:
@@ -82,6 +74,10 @@ def _done(outcome: Outcome) -> bool:
 
 def _facts(outcome: Outcome, look: Look) -> list[Line]:
     facts = [_fact("rows", plain(sentences.tally(outcome).words or "none changed"))]
+    some = outcome.extra.get("changed_rows")
+    if isinstance(some, Sequence):
+        told = named([str(one) for one in some], sentences.tally(outcome).touched)
+        facts.extend(_fact("", plain(_clean(one, look))) for one in told)
     aside = outcome.extra.get("set_aside")
     if isinstance(aside, int) and aside:
         facts.append(_fact("quarantined", plain(f"{fmt.plural(aside, 'row')}; u shows and restores {_them(aside)}")))
@@ -108,7 +104,7 @@ def _facts(outcome: Outcome, look: Look) -> list[Line]:
     transfer, took = outcome.transfer, outcome.seconds.total
     moved = f"{fmt.plural(transfer.requests, 'request')}   {fmt.size(transfer.bytes_received)} received"
     facts.append(_fact("took", plain(f"{fmt.took(took)}   {moved}")))
-    if can_be_undone(outcome):
+    if outcome.undoable:
         facts.append(_fact("undo", plain(f"U undoes {_clean(outcome.run_id, look)}")))
     return facts
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from storage_sync.values.found import still
 from storage_sync.values.outcome import CacheState, CheckStatus, HolderKind, LockHolder
-from storage_sync.values.snapshot import CheckResult, LockState, RowsBehind, Snapshot
+from storage_sync.values.snapshot import CheckResult, LockState, PrimaryStatus, RowsBehind, Snapshot
 from widgets import fmt
 
 WARN_ONLY_CHECKS = frozenset({"orphaned_embeddings", "embedding_vectors"})
@@ -79,6 +79,20 @@ def changed_since(snapshot: Snapshot) -> bool:
 def rewritten(snapshot: Snapshot) -> int:
     """Rows of a held file that are known not to be what they were at the last comparison."""
     return still(snapshot.cache.rewritten, snapshot.present) or 0
+
+
+OVERDUE_S = 2.0
+"""So long after it was due, a question that has no answer is shown as one."""
+
+
+def unanswered_s(snapshot: Snapshot, now: float) -> float | None:
+    """Seconds since the last answer of a primary that was asked again and is silent; None while it answers in time,
+    and where it is known that it does not."""
+    primary = snapshot.primary
+    due, answered = primary.next_at, primary.auth_at
+    if primary.status is not PrimaryStatus.CONNECTED or due is None or answered is None or now - due <= OVERDUE_S:
+        return None
+    return now - answered
 
 
 def is_held(snapshot: Snapshot) -> bool:

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from urllib.parse import urlsplit
 
 from console.views.frame import Frame
-from console.views.states import generation_now, is_damaged
+from console.views.states import generation_now, is_damaged, unanswered_s
 from storage_sync.values.outcome import CacheState, CheckStatus
 from storage_sync.values.snapshot import Hold, LockState, PrimaryHealth, PrimaryStatus
 from widgets import fmt
@@ -29,26 +29,14 @@ _STATUS_CODE = re.compile(r"\(?(\d{3})\)?(?::?\s+|$)")
 
 def primary_card(frame: Frame) -> StoreCard:
     primary = frame.snapshot.primary
-    waiting = _waits(frame)
+    silent_s = unanswered_s(frame.snapshot, frame.now) if not frame.stalled else None
     return StoreCard(
         title=frame.label("Turso · primary"),
-        role=Role.UNKNOWN if waiting else _STATUS_ROLES[primary.status],
-        word=f"no answer for {frame.ago(primary.auth_at)}" if waiting else primary.status.value,
+        role=Role.UNKNOWN if silent_s is not None else _STATUS_ROLES[primary.status],
+        word=f"no answer for {fmt.age(silent_s)}" if silent_s is not None else primary.status.value,
         places=_url_places(frame, primary.url),
         facts=(_ping(primary), _auth(frame), _error(frame), _next(frame), *_read(frame), _server(frame)),
     )
-
-
-OVERDUE_S = 2.0
-"""So long after it was due, a question that has no answer is shown as one."""
-
-
-def _waits(frame: Frame) -> bool:
-    """Whether the primary was asked and has not answered, which is not what `connected` says."""
-    primary = frame.snapshot.primary
-    due = primary.next_at
-    asked = primary.status is PrimaryStatus.CONNECTED and due is not None and primary.auth_at is not None
-    return asked and due is not None and frame.now - due > OVERDUE_S and not frame.stalled
 
 
 def _url_places(frame: Frame, url: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from console.views.hints import hint_of
-from console.views.next_steps import noted, possible
+from console.views.next_steps import HEALED_BY, noted, possible, run_note
 from console.views.states import (
     WARN_ONLY_CHECKS,
     behind_now,
@@ -21,11 +21,12 @@ from console.views.states import (
     rewritten_rows,
     rows_behind,
     states_of,
+    unanswered_s,
 )
 from storage_sync.values.found import still
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import CacheState, Word
-from storage_sync.values.snapshot import LockState, PrimaryStatus, Snapshot
+from storage_sync.values.snapshot import PrimaryStatus, Snapshot
 from widgets import fmt
 from widgets.glyphs import Role
 
@@ -352,6 +353,16 @@ def _unknown(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         )
     if snapshot.verdict in {Word.STALE, Word.DRIFT} or rows_behind(snapshot) or _contradicting(snapshot, now):
         return None
+    silent_s = unanswered_s(snapshot, now)
+    if silent_s is not None and snapshot.verdict is Word.IN_SYNC:
+        said = f"The primary has not answered for {fmt.age(silent_s)}"
+        return Verdict(
+            "UNKNOWN",
+            Role.UNKNOWN,
+            (f"{said}, so it may have changed. {was}", f"{said}. {was}", f"{said}."),
+            ("wait for its answer; the cache can still be read.", "wait for its answer."),
+            exit_code=3,
+        )
     if snapshot.verdict is Word.IN_SYNC and proof_valid(snapshot, now):
         return None
     return _unproved(snapshot, now)
@@ -528,32 +539,15 @@ def _words(state: str) -> str:
 
 def _with_notes(found: Verdict, snapshot: Snapshot) -> Verdict:
     """What is going on beside the verdict is said in its sentence and never changes its word."""
-    run_note = _run_note(snapshot)
+    running = run_note(snapshot)
     build_note = ""
     if found.word != "PARTIAL" and CacheState.PARTIAL in states_of(snapshot):
         build_note = "; a build can be resumed"
-    wordings = tuple(noted(text, run_note + build_note) for text in found.sentence)
+    wordings = tuple(noted(text, running + build_note) for text in found.sentence)
     said = replace(found, sentence=(*wordings, found.sentence[-1].replace("{run}", "")))
     run = snapshot.run
-    if run is None or run.ended_at is not None or found.word not in _HEALED_BY.get(run.kind, ()):
+    if run is None or run.ended_at is not None or found.word not in HEALED_BY.get(run.kind, ()):
         return said
     about = f", about {fmt.took(run.eta_s)}" if run.eta_s is not None else ""
     end = f"let {run.id} finish{about}"
     return replace(said, next=(f"{end}; it proves the cache again when it commits.", f"{end}."), key="")
-
-
-_BEHIND = ("STALE", "DRIFT", "EMPTY", "PARTIAL")
-_HEALED_BY = {
-    "sync": _BEHIND,
-    "repair": (*_BEHIND, "DAMAGED", "WRONG VERSION"),
-    "rebuild": (*_BEHIND, "DAMAGED", "WRONG VERSION"),
-}
-
-
-def _run_note(snapshot: Snapshot) -> str:
-    run, lease = snapshot.run, snapshot.cache.lease_holder
-    if run is not None and run.ended_at is None:
-        return f"; a {run.kind} is running"
-    if lease is not None and snapshot.cache.lock is not LockState.OURS:
-        return f"; a run of pid {lease.pid} is active"
-    return ""

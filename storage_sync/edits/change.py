@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 from storage_sync import _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, encode_checkpoint
@@ -17,8 +18,9 @@ from storage_sync.state.witness import next_generation
 from storage_sync.sync import undo
 from storage_sync.sync.apply import confirm_aside, on_live_file, put_aside, settle
 from storage_sync.sync.context import PAGE, Context
-from storage_sync.sync.inspection import Look, looked
+from storage_sync.sync.inspection import Look, looked, rows_of
 from storage_sync.sync.known import ledger_root_of
+from storage_sync.sync.plan import phrase_for
 from storage_sync.sync.prove import acknowledged
 from storage_sync.sync.run import in_rounds, leased
 from storage_sync.values.errors import GuardStopped, LocalIO
@@ -47,6 +49,10 @@ class RowChange:
         return "insert" if self.before is None else "remove" if self.after is None else "update"
 
 
+NAMED = 5
+"""Rows of a change that its plan and its result name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Intent:
     """What a command wants, made of one look. `rows`: the plan as an operator reads it."""
@@ -58,6 +64,13 @@ class Intent:
     spent: tuple[int, ...] = ()
     """Ids of quarantined rows that are back in the cache after the commit."""
     undone_run: str = ""
+    does: str = ""
+    """What the run is listed as, where the name of the command says less."""
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The first rows that it changes, as `table/key`."""
+        return tuple(f"{one.table}/{one.key}" for one in self.changes[:NAMED])
 
 
 Prepare = Callable[[Look], Awaitable[Intent]]
@@ -101,8 +114,10 @@ async def _attempt(context: Context, prepare: Prepare) -> Outcome:
         intent = await prepare(look)
         if intent.undone_run:
             draft.extra["undone_run"] = intent.undone_run
+        if intent.named:
+            draft.extra["changed_rows"] = list(intent.named)
         draft.plan = table_changes(intent.changes)
-        propose(context, make_plan(intent, look.generation, checkpoint.root))
+        propose(context, make_plan(intent, look, checkpoint.root, context.session.settings.profile))
         if options.plan_only or not intent.changes:
             return draft.outcome()
         generation = await _commit(context, look, checkpoint, intent)
@@ -126,7 +141,9 @@ async def _commit(context: Context, look: Look, checkpoint: Checkpoint, intent: 
     if intent.spent:
         await session.on_cache_thread(_spend, context, intent.spent, generation)
     steps = [Step(one.table, one.key, one.before, digest(one.after), one.after) for one in intent.changes]
-    await session.on_cache_thread(undo.remember, context, look.generation, generation, now, steps)
+    await session.on_cache_thread(
+        partial(undo.remember, kind=intent.does), context, look.generation, generation, now, steps
+    )
     context.tracker.step(Phase.COMMIT)
     meta = {META_KEY: encode_checkpoint(replace(checkpoint, generation=generation))}
     changes = [(one.table, one.key, digest(one.before), one.after) for one in intent.changes]
@@ -191,10 +208,12 @@ def table_changes(changes: Sequence[RowChange]) -> dict[str, TableChange]:
     return {table: TableChange(**kinds) for table, kinds in counts.items()}
 
 
-def make_plan(intent: Intent, generation: int, root: str) -> Plan:
+def make_plan(intent: Intent, look: Look, root: str, profile: str) -> Plan:
     """The plan's id names the file's generation and every row with what it is to become."""
     told = [(one.table, one.key, digest(one.before), digest(one.after)) for one in intent.changes]
-    return plan_of(intent.kind, generation, root, intent.rows, intent.lost, table_changes(intent.changes), repr(told))
+    changes = table_changes(intent.changes)
+    plan = plan_of(intent.kind, look.generation, root, intent.rows, intent.lost, changes, repr(told))
+    return replace(plan, named=intent.named, phrase=phrase_for(plan.level, changes, rows_of(look), profile))
 
 
 def plan_of(

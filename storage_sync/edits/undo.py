@@ -1,8 +1,8 @@
-"""Take back what a run changed, row by row or by its old file (docs/cli.md#undo).
+"""Undo what a run changed, row by row or by its old file (docs/cli.md#undo).
 
-A row is only taken back while it is what that run left: one that changed since is named in the plan and stays. A row
-that comes back and that the ledger does not list is cache-only, so no sync takes it out again; one that differs from
-what was proven is DRIFT, and the next sync decides. Undoing an undo does the run again.
+A row is only changed back while it is what that run left: one that changed since is named in the plan and stays. A
+row that comes back and that the ledger does not list is cache-only, so no sync takes it out again; one that differs
+from what was proven is DRIFT, and the next sync decides. Undoing an undo does the run again.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import Outcome, PlanRow
 from storage_sync.values.snapshot import Phase
 
-REASON = "taken back by undo"
+REASON = "undone"
 
 
 async def run_undo(context: Context, run_id: str | None) -> Outcome:
-    """Take back the run of this id, or the newest one that changed the cache.
+    """Undo the run of this id, or the newest one that changed the cache.
 
     UsageError when there is none, GuardStopped for a kept file that cannot be used; the others of `run_change`.
     """
@@ -75,7 +75,7 @@ async def run_undo(context: Context, run_id: str | None) -> Outcome:
 
 
 def _find(context: Context, run_id: str | None, live: int) -> UndoRun:
-    """UsageError for a run of which nothing can be taken back, GuardStopped for one whose old file cannot be used."""
+    """UsageError for a run of which nothing can be undone, GuardStopped for one whose old file cannot be used."""
     folder, cache = context.session.state.folder, context.session.cache_path
     runs = standing(folder, cache, live)
     found = next((one for one in runs if run_id in (None, one.run.id)), None)
@@ -143,7 +143,7 @@ def _aside_of(context: Context, run_id: str) -> list[AsideValue]:
 
 
 def _still_there(look: Look, steps: Sequence[Step]) -> tuple[list[RowChange], int]:
-    """The changes that take the steps back, and how many rows are no longer what the run left."""
+    """The changes that undo the steps, and how many rows are no longer what the run left."""
     changes: list[RowChange] = []
     moved = 0
     for table, group in groupby(sorted(steps, key=lambda step: (step.table, step.key)), key=lambda step: step.table):

@@ -45,6 +45,10 @@ class View:
         """The row at a place of the list; below 0 for a group's head."""
         return int(self.order[place])
 
+    def rows_before(self, place: int) -> int:
+        """Embeddings, without the heads of groups, above a place of the list."""
+        return int(np.count_nonzero(self.order[:place] >= 0))
+
     def group_at(self, place: int) -> Group | None:
         """The group whose head stands there."""
         row = self.at(place)

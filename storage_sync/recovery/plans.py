@@ -83,7 +83,7 @@ def _rows(situation: Situation, outcome: Outcome, facts: Extra) -> list[PlanRow]
         case RepairStep.OPEN:
             return [PlanRow("open", "redb repairs the file", 0, size, "not needed"), never]
         case RepairStep.REFETCH:
-            rotten = PlanRow("aside", "set the damaged bytes aside", situation.rotten, None, "restorable")
+            rotten = PlanRow("aside", "quarantine the damaged bytes", situation.rotten, None, "restorable")
             return [PlanRow("fetch", "fetch and replace rows", fetched, staged, "undo"), rotten, never]
     rebuild = facts["rebuild"]
     # a file that was damaged is never restored
@@ -99,6 +99,9 @@ def _rows(situation: Situation, outcome: Outcome, facts: Extra) -> list[PlanRow]
         PlanRow("keep", "carry over cache-only rows", rebuild["cache_only_rows"], None, back),
         PlanRow("fetch", "fetch rows", fetched, staged, back),
     ]
+    if dropped := sum(change.remove for change in outcome.plan.values()):
+        text = "leave out rows gone from the window or the primary"
+        rows.append(PlanRow("drop", text, dropped, None, "quarantined where the primary cannot give them back"))
     if situation.rescue is not None:
         aside = sum(table.aside for table in situation.rescue.tables.values())
         rows.append(PlanRow("aside", "quarantine rows that cannot be proven", aside, None, "restorable"))

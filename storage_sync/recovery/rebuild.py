@@ -20,7 +20,7 @@ from storage_sync.sync.context import Context
 from storage_sync.sync.inspection import Look
 from storage_sync.sync.run import bring, in_rounds, leased
 from storage_sync.values.errors import GuardStopped, LocalIO
-from storage_sync.values.extra import Extra, Rescue
+from storage_sync.values.extra import Extra, Rebuild, RebuildPlan, Rescue
 from storage_sync.values.outcome import Outcome, Word
 
 SPARE_BYTES = 4 << 20
@@ -63,7 +63,11 @@ async def bring_new(context: Context, situation: Situation, *, swap: bool = Fals
         _require_space(context, look, path)
         if situation.rescue is not None:
             context.draft.extra["rescued"] = rescue_json(situation)
-    return await bring(context, look, projection)
+    outcome = await bring(context, look, projection)
+    # a plan says more of it
+    if context.options.plan_only:
+        return outcome
+    return replace(outcome, extra={**outcome.extra, "rebuild": _rows_of(look, outcome)})
 
 
 def _reached(look: Look) -> int:
@@ -85,24 +89,29 @@ def rescue_json(situation: Situation) -> Rescue:
 
 
 def rebuild_facts(context: Context, look: Look, outcome: Outcome) -> Extra:
-    """Rows and bytes that a rebuild would carry over and fetch, the room that it takes, what could be resumed."""
+    """Rows that a rebuild would carry over and fetch, the room that it takes, what could be resumed."""
+    told: RebuildPlan = {
+        **_rows_of(look, outcome),
+        "disk_needed": _needed(look),
+        "disk_free": free_space(context.session.cache_path),
+        "resumable": [{"path": path, "bytes": Path(path).stat().st_size} for path in builds(context)],
+    }
+    return {"rebuild": told}
+
+
+def _rows_of(look: Look, outcome: Outcome) -> Rebuild:
+    """Rows of the new file by where they come from, and those of the old one that it leaves out."""
     changes = outcome.plan.values()
-    fetch = sum(change.insert + change.update for change in changes)
     tables = look.scan.tables.values() if look.scan is not None else ()
     listed = sum(table.listed for table in tables)
     gone = sum(change.remove for change in changes)
     updated = sum(change.update for change in changes)
     return {
-        "rebuild": {
-            "carried_rows": max(listed - gone - updated, 0),
-            "cache_only_rows": sum(table.cache_only - table.undecodable for table in tables),
-            "undecodable_rows": sum(table.undecodable for table in tables),
-            "fetched_rows": fetch,
-            "left_out_rows": gone,
-            "disk_needed": _needed(look),
-            "disk_free": free_space(context.session.cache_path),
-            "resumable": [{"path": path, "bytes": Path(path).stat().st_size} for path in builds(context)],
-        }
+        "carried_rows": max(listed - gone - updated, 0),
+        "cache_only_rows": sum(table.cache_only - table.undecodable for table in tables),
+        "undecodable_rows": sum(table.undecodable for table in tables),
+        "fetched_rows": sum(change.insert + change.update for change in changes),
+        "left_out_rows": gone,
     }
 
 

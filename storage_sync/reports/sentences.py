@@ -52,6 +52,8 @@ class Tally:
     only_cache: int = 0
     only_cache_episodes: int = 0
     quarantined: int = 0
+    carried: int | None = None
+    """Rows of the old file that the new one has unchanged; None: the file was not built anew."""
 
     @property
     def touched(self) -> int:
@@ -59,7 +61,10 @@ class Tally:
 
     @property
     def words(self) -> str:
-        """`3 rows added, 1 changed, 2 removed` without what is 0; '' when nothing was touched."""
+        """`3 rows added, 1 changed, 2 removed` without what is 0; '' when nothing was touched. Of a new file what
+        `rebuilt` says."""
+        if self.carried is not None:
+            return rebuilt(self.carried, self.new + self.changed, self.removed)
         named = ((self.new, "added"), (self.changed, "changed"), (self.removed, "removed"))
         told = [f"{number:,} {word}" for number, word in named if number]
         first = next((number for number, _ in named if number), 0)
@@ -79,7 +84,22 @@ def tally(outcome: Outcome, *, planned: bool = False) -> Tally:
         only_cache=sum(count.cache_only or 0 for count in outcome.counts.values()),
         only_cache_episodes=(episodes.cache_only or 0) if episodes is not None else 0,
         quarantined=aside if isinstance(aside, int) else 0,
+        carried=_carried(outcome, planned),
     )
+
+
+def rebuilt(carried: int, fetched: int, dropped: int) -> str:
+    """What a new file is made of, as the plan and the result of a repair or a rebuild say it."""
+    return f"{rows(carried)} carried over, {fetched:,} fetched, {dropped:,} dropped"
+
+
+def _carried(outcome: Outcome, planned: bool) -> int | None:
+    """Rows that a new file takes over; None for a run that made none, or where it was only planned."""
+    numbers = outcome.extra.get("rebuild")
+    made = planned or outcome.cache_writes.commits > 0
+    if numbers is None or not made:
+        return None
+    return numbers["carried_rows"] + numbers["cache_only_rows"]
 
 
 def sums(changes: Mapping[str, TableChange]) -> tuple[int, int, int]:
@@ -186,8 +206,8 @@ def _done(outcome: Outcome) -> str:
     if outcome.command == "undo":
         kept = extra.get("file_restored")
         if kept:
-            return "the run was taken back: the old file is the cache again"
-        return f"the run was taken back: {counted.words}" if counted.words else "there was nothing to take back"
+            return "the run was undone: the old file is the cache again"
+        return f"the run was undone: {counted.words}" if counted.words else "there was nothing to undo"
     if outcome.command == "orphans" and counted.touched:
         return f"{plural(counted.touched, 'embedding')} quarantined"
     if outcome.command == "quarantine" and purged is not None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from storage_sync.service.operations import Operation
 from storage_sync.service.schedule import Trigger
-from storage_sync.sync.plan import REPLACES, phrase_for
+from storage_sync.sync.plan import REPLACES
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.options import USUAL, Options
 from storage_sync.values.outcome import Plan
@@ -34,11 +33,12 @@ class Job:
         return not self.plans and self.operation.remembered
 
 
-def weighed(job: Job, plan: Plan, cached: Mapping[str, int], profile: str) -> Plan:
-    """The plan that `job` made, with what must be typed before it may run. `cached`: rows of each table now."""
+def weighed(job: Job, plan: Plan, profile: str) -> Plan:
+    """The plan that `job` made, with what must be typed where the kind of work asks for it; what its rows ask for was
+    decided where they were counted."""
     options = job.options
     level = max(plan.level, job.operation.level, REPLACES if options.allow_shrink or options.adopt else 0)
-    phrase = plan.phrase or phrase_for(level, plan.changes, cached, profile)
+    phrase = profile if level >= REPLACES else plan.phrase
     return replace(
         plan, level=level, phrase=phrase, consent=NextStep.ALLOW_SHRINK if options.allow_shrink else plan.consent
     )

@@ -243,7 +243,7 @@ class Peek(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Undo(Operation):
-    """Take back a run; None: the newest one that changed the cache."""
+    """Undo a run; None: the newest one that changed the cache."""
 
     command = "undo"
     planned = writes = True

@@ -159,9 +159,24 @@ async def perform(
         transfer=session.counters().since(earlier, draft.retries),
         seconds=replace(outcome.seconds, total=time.monotonic() - started),
     )
+    outcome = await _with_undo(session, outcome)
     result = outcome.error.message if outcome.error is not None else headline(outcome)
     tracker.end(result, outcome.exit_code, failed=outcome.error is not None)
     return outcome
+
+
+async def _with_undo(session: Session, outcome: Outcome) -> Outcome:
+    """With whether the run can be undone; one of which that cannot be found out is not offered for it."""
+    from storage_sync.state.undoable import why_not
+
+    if not outcome.cache_writes.commits and "kept" not in outcome.extra:
+        return outcome
+    folder, cache = session.state.folder, session.cache_path
+    try:
+        off = await session.on_cache_thread(why_not, folder, cache, outcome.run_id)
+    except StorageSyncError as error:
+        return replace(outcome, warnings=(*outcome.warnings, f"this run cannot be undone now: {error.message}"))
+    return replace(outcome, undoable=not off)
 
 
 async def _try(operation: Operation, context: Context, first: Callable[[], Awaitable[None]] | None) -> Outcome:

@@ -48,7 +48,7 @@ from storage_sync.sync.session import Session
 from storage_sync.values.errors import CacheLocked, ConfigError, GuardStopped, InternalError, StorageSyncError
 from storage_sync.values.events import Accepted, Answer, ConfigChanged, Event, Refused, RunEnded, RunStarted
 from storage_sync.values.followed import Ending
-from storage_sync.values.found import Basis, Found, PrimaryStand, still
+from storage_sync.values.found import Basis, Found, PrimaryStand
 from storage_sync.values.options import Options
 from storage_sync.values.outcome import CheckStatus, FileIdentity, HolderKind, LockHolder, Outcome, Transfer, Word
 from storage_sync.values.snapshot import (
@@ -569,10 +569,7 @@ class SyncService:
         """`before`, `found`: the primary's fingerprint and the file's identity when the run began."""
         kind = job.operation
         if job.plans and outcome.proposal is not None:
-            snapshot = self._board.snapshot
-            known = still(snapshot.cache.counts, snapshot.present) or {}
-            counts = {table: count.cache or 0 for table, count in outcome.counts.items()} or known
-            plan = weighed(job, outcome.proposal, counts, snapshot.profile)
+            plan = weighed(job, outcome.proposal, self._board.snapshot.profile)
             outcome = replace(outcome, proposal=plan)
             if job.command_id is None or job.command_id > self._dropped:
                 self._plans = {

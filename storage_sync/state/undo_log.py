@@ -1,4 +1,4 @@
-"""What the newest runs changed, so that it can be looked at and taken back (docs/cli.md#undo).
+"""What the newest runs changed, so that it can be looked at and undone (docs/cli.md#undo).
 
 A SQLite file in the state folder, beside the quarantined rows. Quarantined rows are what the primary cannot give back
 and stay until an operator decides; this log is a convenience with bounds: the newest `KEEP_RUNS` runs, and the bytes
@@ -131,7 +131,7 @@ class UndoLog:
                 # values of rows lie here: for nobody else's eyes, whatever the folder allows
                 ensure_file(path)
             require_readable(path)
-        # a log that a power cut has torn would not open again: no later run could be taken back
+        # a log that a power cut has torn would not open again: no later run could be undone
         with Database.open(path, _SCHEMA, _WORDS, synchronous="FULL") as database:
             yield UndoLog(database)
 
@@ -183,11 +183,11 @@ class UndoLog:
         return True
 
     def runs(self, live: int) -> list[UndoRun]:
-        """What can be taken back of a cache of generation `live`, newest first."""
+        """What can be undone of a cache of generation `live`, newest first."""
         return self._listed(_RUN + _STANDING + _NEWEST_FIRST, live)
 
     def run(self, run_id: str, live: int) -> UndoRun | None:
-        """One run, taken back or not; None when nothing is kept of it."""
+        """One run, undone or not; None when nothing is kept of it."""
         found = self._listed(_RUN + " AND id = ?" + _NEWEST_FIRST, live, run_id)
         return found[0] if found else None
 
@@ -220,7 +220,7 @@ class UndoLog:
         return [Rejected(*fields) for fields in found]
 
     def forget(self, run_id: str) -> None:
-        """This run was taken back: it is only looked at from now on."""
+        """This run was undone: it is only looked at from now on."""
         with self._database.writing() as connection:
             connection.execute("INSERT OR IGNORE INTO taken_back SELECT seq FROM runs WHERE id = ?", (run_id,))
 

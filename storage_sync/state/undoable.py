@@ -1,4 +1,4 @@
-"""Which runs can be taken back, and why one cannot: one answer for what lists, offers and does it (docs/cli.md#undo).
+"""Which runs can be undone, and why one cannot: one answer for what lists, offers and does it (docs/cli.md#undo).
 
 Blocking; LocalIO when the log cannot be read.
 """
@@ -16,14 +16,14 @@ from storage_sync.state.undo_log import FILE_NAME, UndoLog, UndoRun
 
 DAMAGED: Final = "the file that it replaced was damaged; it is kept only to be looked at"
 GONE: Final = "the file that it replaced is not there any more"
-BACK: Final = "it was taken back already"
+UNDONE: Final = "it was undone already"
 NOT_COMMITTED: Final = "its changes are not in the cache"
 NOTHING_KEPT: Final = "nothing is kept of it: it changed no row, or newer runs took its room"
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A run that was not taken back. `why_not`: why that cannot be done; '' where it can."""
+    """A run that was not undone. `why_not`: why it cannot be; '' where it can."""
 
     run: UndoRun
     why_not: str
@@ -43,12 +43,12 @@ def _judged(runs: Sequence[UndoRun], cache: str) -> list[Standing]:
 
 
 def undoable(folder: Path, cache: str, live: int) -> list[UndoRun]:
-    """Those that can be taken back, newest first."""
+    """Those that can be undone, newest first."""
     return [one.run for one in standing(folder, cache, live) if not one.why_not]
 
 
 def why_not(folder: Path, cache: str, run_id: str, live: int = sys.maxsize) -> str:
-    """Why the run of this id cannot be taken back; '' when it can. Without `live` every run is taken as committed."""
+    """Why the run of this id cannot be undone; '' when it can. Without `live` every run is taken as committed."""
     if not (folder / FILE_NAME).exists():
         return NOTHING_KEPT
     with UndoLog.open(folder, create=False) as log:
@@ -57,7 +57,7 @@ def why_not(folder: Path, cache: str, run_id: str, live: int = sys.maxsize) -> s
         return _judged(runs, cache)[0].why_not
     if run is None:
         return NOTHING_KEPT
-    return NOT_COMMITTED if run.generation > live else BACK
+    return NOT_COMMITTED if run.generation > live else UNDONE
 
 
 def _of_file(why: str | None) -> str:

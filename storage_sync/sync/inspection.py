@@ -265,6 +265,11 @@ def file_facts(look: Look, dimension: int | None, expected: Collection[str] = ()
     )
 
 
+def rows_of(look: Look) -> dict[str, int]:
+    """Rows of each table that was found; nothing where there is no file to scan."""
+    return {name: table.rows for name, table in look.scan.tables.items()} if look.scan is not None else {}
+
+
 def without_rows(look: Look) -> Look:
     """As if there were no file: for a new cache from another primary."""
     return replace(look, copy=None, content=None, scan=None, replaces="old")

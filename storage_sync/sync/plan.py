@@ -14,7 +14,7 @@ TYPED_ROWS = 100
 TYPED_SHARE = 0.1
 ADOPT = "adopt"
 REPLACES = 3
-"""Level of a plan that replaces everything, or cannot be taken back."""
+"""Level of a plan that replaces everything, or cannot be undone."""
 
 
 def make_plan(
@@ -84,9 +84,10 @@ def adoption(plan: Plan, *, rows: int, cache_only: int, size: int | None, rows_p
 
 
 def phrase_for(level: int, changes: Mapping[str, TableChange], cached: Mapping[str, int], profile: str) -> str | None:
-    """What must be typed before a plan may run (docs/console.md#plans): the profile's name, or None for nothing."""
+    """What must be typed before a plan may run (docs/console.md#plans): the profile's name, or None for nothing.
+
+    `cached`: rows that each table has in the cache that the plan was made for.
+    """
     removed = sum(change.remove for change in changes.values())
-    large = any(
-        change.remove > TYPED_SHARE * cached.get(table, 0) for table, change in changes.items() if change.remove
-    )
+    large = any(change.remove > TYPED_SHARE * cached[table] for table, change in changes.items() if change.remove)
     return profile if level >= REPLACES or removed > TYPED_ROWS or large else None

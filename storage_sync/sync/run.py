@@ -31,7 +31,7 @@ from storage_sync.sync.context import Context, Projection
 from storage_sync.sync.costs import estimated
 from storage_sync.sync.decide import difference, differs, judged, must_write
 from storage_sync.sync.follow import followed, marked
-from storage_sync.sync.inspection import Look, looked, without_rows
+from storage_sync.sync.inspection import Look, looked, rows_of, without_rows
 from storage_sync.sync.plan import ADOPT, adoption, make_plan
 from storage_sync.sync.prove import count, make_proof, not_proven, outside, proven
 from storage_sync.sync.renewal import renewed
@@ -381,11 +381,10 @@ def _adoption(context: Context, look: Look, outcome: Outcome) -> Outcome:
 
 def _proposal(context: Context, comparison: Compared, refusal: GuardStopped | None, facts: guard.Facts) -> Plan:
     look = comparison.look
-    tables = look.scan.tables if look.scan is not None else {}
     generation, base_root = look.base
     return make_plan(
         changes=table_changes(comparison.changes),
-        cached={name: table.rows for name, table in tables.items()},
+        cached=rows_of(look),
         generation=generation,
         base_root=base_root,
         root=comparison.staged.root,

@@ -1,4 +1,4 @@
-"""What a run writes down before its commit, so that `undo` can take it back. Blocking; failing is a warning."""
+"""What a run writes down before its commit, so that it can be undone. Blocking; failing is a warning."""
 
 from __future__ import annotations
 
@@ -54,10 +54,13 @@ def remember(
     now: float,
     steps: Iterable[Step],
     rejected: Iterable[Rejected] = (),
+    *,
+    kind: str = "",
 ) -> None:
-    """Before the commit of `generation` to a cache of generation `live`; `now` in UTC epoch seconds."""
+    """Before the commit of `generation` to a cache of generation `live`; `now` in UTC epoch seconds. `kind`: what the
+    run is listed as, where its command says less."""
     run = context.tracker.run
-    _write(context, lambda log: log.put(run.id, run.kind, generation, now, steps, live=live, rejected=rejected))
+    _write(context, lambda log: log.put(run.id, kind or run.kind, generation, now, steps, live=live, rejected=rejected))
 
 
 def remember_file(context: Context, generation: int, now: float, kept: str) -> None:

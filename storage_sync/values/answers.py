@@ -37,7 +37,7 @@ class Runs:
 class RunDetail:
     """One run as the history keeps it; `document` is what it printed (docs/cli.md), empty when none is kept.
 
-    `undo_off`: why it cannot be taken back, '' when it can.
+    `undo_off`: why it cannot be undone, '' when it can.
     """
 
     id: str

@@ -166,13 +166,18 @@ class Rung(TypedDict, total=False):
 
 
 class Rebuild(TypedDict):
-    """What a rebuild would carry over and fetch."""
+    """Rows of a new file by where they come from, and those of the old one that it leaves out."""
 
     carried_rows: int
     cache_only_rows: int
     undecodable_rows: int
     fetched_rows: int
     left_out_rows: int
+
+
+class RebuildPlan(Rebuild):
+    """With what only a plan says."""
+
     disk_needed: int
     disk_free: int | None
     resumable: Rows
@@ -231,6 +236,7 @@ class Extra(TypedDict, total=False):
     rebuild: Rebuild
     rescued: Rescue
     # of edits
+    changed_rows: list[str]
     compact: Compacted
     detached: list[str]
     expected: list[str]

@@ -412,6 +412,8 @@ class Plan:
     """With which the same kind of plan passes that guard; without a refusal: with which it passed."""
     gone: int = 0
     """Rows that would leave because the primary lost them or what they belong to."""
+    named: tuple[str, ...] = ()
+    """The first rows of `changes`, as `table/key`, where they were picked one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -445,6 +447,8 @@ class Outcome:
     """The plan as an operator reads it, when one was asked for; not part of the document."""
     followed: Followed | None = None
     """What was taken in since the proof; None where the proof speaks of all of it."""
+    undoable: bool = False
+    """The run changed the cache, and that can be undone: what `state/undoable` answered when it ended."""
     extra: Extra = field(default_factory=Extra)
     """Fields that only some commands have."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -23,7 +23,7 @@ from tests.console.app import console, live, screen_text, settle
 from tests.support.scenes.plans import plan_of
 from widgets.glyphs import UNICODE, Look
 from widgets.guide_line import GuideLine
-from widgets.line import plain
+from widgets.line import Line, plain
 
 LOOK = Look(UNICODE)
 LAST = "Automatic syncs wait while this is open, at most 2 min"
@@ -86,3 +86,31 @@ async def test_the_small_dialogs(make: Callable[[], Dialog[object]], guide: bool
         app.push_screen(make())
         await settle(app, pilot)
         await check_buttons(app, pilot, guide=guide)
+
+
+@pytest.mark.parametrize("guide", [False, True])
+@pytest.mark.parametrize("lines", [3, 12, 14, 15, 16, 17, 18, 40])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda said: AskDialog(LOOK, "Ask", said, [Choice("no", "No"), Choice("yes", "Yes")]),
+        lambda said: NoteDialog(LOOK, "Note", said, "label", "Save"),
+    ],
+    ids=["ask", "note"],
+)
+async def test_a_small_dialog_of_any_height(
+    make: Callable[[Sequence[Line]], Dialog[object]], lines: int, guide: bool
+) -> None:
+    app, _ = console("in_sync")
+    if guide:
+        app.trouble = lambda _: None
+    async with live(app, size=(80, 24), notifications=True) as pilot:
+        app.push_screen(make([*[plain("a line")] * (lines - 1), plain("the last line")]))
+        await settle(app, pilot)
+        assert "enter press" in screen_text(app)
+        await check_buttons(app, pilot, guide=guide)
+        for _ in range(lines):
+            await pilot.press("pagedown")
+        await settle(app, pilot)
+        assert "the last line" in screen_text(app)
+        assert "PgDn more" not in screen_text(app)

@@ -78,6 +78,7 @@ def outcome_of(**changes: object) -> Outcome:
         checks=(Check("episode_count", CheckStatus.PASS, 1, 1),),
         warnings=(HOSTILE,),
         extra={"kept": "/var/lib/cache.redb.old-20260902T143331Z"},
+        undoable=True,
     )
     return replace(done, **changes)  # type: ignore[arg-type]
 
@@ -278,7 +279,7 @@ async def test_a_damaged_old_file_is_kept_and_never_put_back() -> None:
     async with live(app, size=(100, 30)) as pilot:
         await started(app, bridge, pilot)
         extra = {"kept": "/var/lib/cache.redb.corrupt-20260902T143331Z"}
-        await answer(app, bridge, pilot, Execute, outcome_of(extra=extra))
+        await answer(app, bridge, pilot, Execute, outcome_of(extra=extra, undoable=False))
         text = screen_text(app)
         assert "cache.redb.corrupt-20260902T143331Z" in text
         assert "U undo" not in text
@@ -293,7 +294,7 @@ async def test_a_failed_run_offers_no_undo() -> None:
     error = ErrorValue("cache_locked", HOSTILE, "try later", True, 6)
     async with live(app, size=(100, 30)) as pilot:
         await started(app, bridge, pilot)
-        await answer(app, bridge, pilot, Execute, outcome_of(error=error, counts={}))
+        await answer(app, bridge, pilot, Execute, outcome_of(error=error, counts={}, undoable=False))
         text = screen_text(app)
         assert "✗ [/b][red]x 名前 \\e[31m" in text
         assert "try later" in text
@@ -378,6 +379,22 @@ async def test_rows_are_marked_and_restored_through_a_plan() -> None:
         await settle(app, pilot)
         assert isinstance(app.screen, QuarantineDialog)
         assert [one.kind for one in bridge.asked].count(ListQuarantine) == 2
+
+
+async def test_the_list_opens_on_what_was_quarantined_and_says_how_much_is_below() -> None:
+    app, bridge = console("quarantined")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("u")
+        await settle(app, pilot)
+        many = tuple(replace(RUN, id=f"s-{number}") for number in range(40))
+        entries = (head(ASIDE[0], 3), *ASIDE, head(RUN, 40), *many)
+        page = QuarantinePage(entries, 0, len(entries), 0, 3, 0, 40, 4614, ())
+        await answer(app, bridge, pilot, ListQuarantine, page)
+        assert "enter plans to restore it" in screen_text(app)
+        assert f"more below   2/{len(entries)}" in screen_text(app)
+        await pilot.press("G")
+        await pilot.pause()
+        assert "more below" not in screen_text(app)
 
 
 async def test_all_that_match_are_marked_and_the_marks_cleared() -> None:
@@ -574,7 +591,8 @@ async def test_rows_that_a_guard_keeps_go_only_when_that_is_chosen_and_typed(siz
         await answer(app, bridge, pilot, MakePlan, passed)
         text = screen_text(app)
         assert "( ) keep them   (o) remove 820 rows anyway" in text
-        assert "820 rows lost, up to 82 % of a table; by consent" in text
+        assert "820 rows leave because the primary lost them" in text
+        assert "by consent" in text
         assert "rows go that the primary has no more" in text
         assert dialog.query_one("#run", Button).disabled
         dialog.phrase.focus()

@@ -687,7 +687,7 @@ PAST = rows(
     ),
     Path(
         "history.undo",
-        "plans to take it back",
+        "plans to undo it",
         ("U",),
         go=("4",),
         answers=PLANNED,
@@ -884,7 +884,7 @@ KEPT = rows(
     ),
     Path(
         "aside.open",
-        "plans to take the run back",
+        "plans to undo the run",
         ("enter",),
         go=("u", "j"),
         answers=PLANNED,

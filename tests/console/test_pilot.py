@@ -147,11 +147,6 @@ async def test_a_name_is_typed_at_once_and_no_letter_of_it_is_a_key(name: str) -
             "rw",
             "a guard stops it",
         ),
-        (
-            replace(snapshots.plan(), changes={}, rows=tuple(replace(row, rows=0) for row in snapshots.plan().rows)),
-            "rw",
-            "there is nothing to do",
-        ),
     ],
 )
 async def test_what_may_not_run_says_why(plan: Plan, access: str, why: str) -> None:
@@ -160,6 +155,27 @@ async def test_what_may_not_run_says_why(plan: Plan, access: str, why: str) -> N
         dialog = await open_plan(app, bridge, pilot, plan)
         assert dialog.query_one("#run", Button).disabled
         assert why in screen_text(app)
+
+
+@pytest.mark.parametrize("access", ["ro", "rw"])
+async def test_a_plan_of_nothing_says_so_and_can_only_be_closed(access: str) -> None:
+    empty = replace(
+        snapshots.plan(),
+        changes={},
+        rows=tuple(replace(row, rows=0) for row in snapshots.plan().rows),
+        lost=("every row is what was proven",),
+    )
+    app, bridge = console(scene_of("stale", access=access))
+    async with live(app, size=(80, 24)) as pilot:
+        dialog = await open_plan(app, bridge, pilot, empty)
+        assert "There is nothing to do: no row would change." in screen_text(app)
+        assert "Every row is what was proven." in screen_text(app)
+        assert [button.id for button in dialog.query(Button) if button.display] == ["close"]
+        asked = len(bridge.asked)
+        await pilot.press("ctrl+s", "tab", "enter")
+        await settle(app, pilot)
+        assert not isinstance(app.screen, PlanDialog)
+        assert [one.kind for one in bridge.asked[asked:]] == [DropPlan]
 
 
 async def test_a_late_plan_of_a_closed_dialog_is_dropped() -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from console.views import plan as words
-from storage_sync.values.outcome import Plan, PlanRow
+from console.views import result
+from storage_sync.reports import sentences
+from storage_sync.values.outcome import CacheWrites, Outcome, Plan, PlanRow, TableChange, Word
 from tests.support.scenes.plans import plan_of
 from widgets.glyphs import Look
 from widgets.line import text_of
@@ -38,12 +40,71 @@ def kinds() -> Iterator[Plan]:
 def test_the_button_and_the_total_say_the_same_number(plan: Plan) -> None:
     label = words.run_label("Run", plan)
     text = "\n".join(text_of(line) for line in words.lines(plan, 96, "", Look()))
-    found = re.search(r"total +([\d,]+) written +([\d,]+) removed", text)
+    counted = (
+        r"total +(?:([\d,]+) rows carried over, ([\d,]+) fetched, ([\d,]+) dropped|([\d,]+) written +([\d,]+) removed)"
+    )
+    found = re.search(counted, text)
     assert found is not None, text
-    written, removed = (int(number.replace(",", "")) for number in found.groups())
-    assert label == f"Run {written + removed:,}"
-    stated = {"quarantine": (3, 0), "orphans": (0, 5), "undo": (10, 5), "adopt": (70, 0), "repair": (2_887, 0)}
-    assert (written, removed) == stated.get(plan.kind, (written, removed))
+    said = tuple(int(number.replace(",", "")) for number in found.groups() if number is not None)
+    assert label == f"Run {sum(said):,}"
+    stated = {"quarantine": (3, 0), "orphans": (0, 5), "undo": (10, 5), "adopt": (70, 0), "repair": (1_187, 1_700, 3)}
+    assert said == stated.get(plan.kind, said)
+
+
+def test_a_repair_is_counted_in_the_same_words_before_and_after() -> None:
+    plan = plan_of("repair")
+    outcome = Outcome(
+        "repair",
+        Word.IN_SYNC,
+        0,
+        applied={**plan.changes, "summaries": TableChange(remove=3)},
+        cache_writes=CacheWrites(1, 10),
+        extra={
+            "rebuild": {
+                "carried_rows": 1_180,
+                "cache_only_rows": 7,
+                "undecodable_rows": 0,
+                "fetched_rows": 1_700,
+                "left_out_rows": 3,
+            }
+        },
+    )
+    said = "1,187 rows carried over, 1,700 fetched, 3 dropped"
+    assert sentences.tally(outcome).words == said
+    for shown in (words.lines(plan, 96, "", Look()), result.lines(outcome, 96, Look())):
+        assert said in "\n".join(text_of(line) for line in shown)
+
+
+def test_a_change_of_single_rows_names_the_first_of_them() -> None:
+    made = replace(
+        plan_of("sync"), named=("embeddings/a", "embeddings/b"), changes={"embeddings": TableChange(remove=6)}
+    )
+    outcome = Outcome(
+        "orphans", Word.UNKNOWN, 0, applied=made.changes, extra={"changed_rows": ["embeddings/a", "embeddings/b"]}
+    )
+    for shown in (words.lines(made, 96, "", Look()), result.lines(outcome, 96, Look())):
+        text = "\n".join(text_of(line) for line in shown)
+        assert "embeddings/b" in text
+        assert "and 4 more" in text
+
+
+def test_the_guard_speaks_of_the_primary_and_not_of_what_a_damaged_file_lost() -> None:
+    lost = ("1 part of the table embeddings cannot be read. Rows that only the cache had are lost.",)
+    text = "\n".join(text_of(line) for line in words.lines(replace(plan_of("repair"), lost=lost), 96, "rw", Look()))
+    assert "no row leaves because the primary lost it; passes" in text
+    assert text.count("lost") == 2
+    one = replace(plan_of("sync"), gone=1, removes_ratio=0.0)
+    assert "1 row leaves because the primary lost it; passes" in "\n".join(
+        text_of(line) for line in words.lines(one, 96, "rw", Look())
+    )
+
+
+def test_what_is_long_is_wrapped_and_not_cut() -> None:
+    long = "5 rows removed (2 relationships, 3 summaries): the primary no longer has them; do-memory deletes them when"
+    shown = result.lines(Outcome("sync", Word.UNKNOWN, 0, warnings=(long,)), 60, Look())
+    assert long in " ".join(text_of(line).strip().removeprefix("note").strip() for line in shown)
+    plan = " ".join(text_of(line).strip() for line in words.lines(plan_of("sync"), 70, "", Look()))
+    assert "This plan is refused if the cache changes, or if more rows would be removed." in plan
 
 
 def test_each_step_of_a_plan_writes_removes_or_does_neither() -> None:

@@ -313,6 +313,18 @@ def test_what_was_refused_is_one_key_away() -> None:
     assert judge(GOOD).next[0].startswith("nothing to do; ")
 
 
+def test_in_sync_is_not_said_while_the_primary_owes_an_answer() -> None:
+    """It is asked every few seconds; one that is silent may have changed, and the card beside it says so too."""
+    silent = replace(GOOD, primary=replace(GOOD.primary, next_at=NOW - 2.5, auth_at=NOW - 8))
+    found = judge(silent)
+    assert (found.word, found.role, found.exit_code, found.key) == ("UNKNOWN", Role.UNKNOWN, 3, "")
+    assert found.sentence[0].startswith("The primary has not answered for 8 s, so it may have changed. Last proof ")
+    in_time = replace(GOOD, primary=replace(GOOD.primary, next_at=NOW - 1.5, auth_at=NOW - 7))
+    assert judge(in_time).word == "IN SYNC"
+    behind = snapshots.scene("stale").snapshot
+    assert judge(replace(behind, primary=replace(behind.primary, next_at=NOW - 9, auth_at=NOW - 14))).word == "STALE"
+
+
 def test_every_verdict_has_words_and_a_next_step() -> None:
     for name in snapshots.NAMES:
         scene = snapshots.scene(name)

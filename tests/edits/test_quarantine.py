@@ -50,6 +50,10 @@ def test_orphan_removal_is_undone(stores: Stores) -> None:
     listed = stores.json("orphans")[1]["orphans"]
     code, document = stores.json("orphans", "quarantine", "--reason", listed[0]["reason"], "--yes")
     assert code == 0
+    assert (
+        document["changed_rows"]
+        == sorted(f"embeddings/{one['key']}" for one in listed if one["reason"] == listed[0]["reason"])[:5]
+    )
     assert stores.rows() != before
     assert stores.json("undo", document["run_id"], "--yes")[0] == 0
     assert stores.rows() == before

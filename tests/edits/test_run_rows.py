@@ -7,7 +7,7 @@ from typing import Any
 from storage_sync import _native
 from storage_sync.service.run_rows import changed_rows
 from storage_sync.state.undo_log import Rejected, Step, UndoLog
-from storage_sync.state.undoable import BACK
+from storage_sync.state.undoable import UNDONE
 from tests.edits.conftest import Stores
 from tests.support.command import applied
 
@@ -52,7 +52,7 @@ def test_what_was_taken_back_can_still_be_looked_at_and_not_taken_back_again(sto
     assert stores.json("undo", run, "--yes")[0] == 0
     document = rows_of(stores, run)
     assert [row["change"] for row in document["rows"]] == ["changed"]
-    assert (document["undoable"], document["undo_note"]) == (False, BACK)
+    assert (document["undoable"], document["undo_note"]) == (False, UNDONE)
     assert stores.json("undo", run, "--yes")[0] == 2
 
 

@@ -1,4 +1,4 @@
-"""Taking runs back: rows, bytes, generations, and what is left alone."""
+"""Undoing runs: rows, bytes, generations, and what is left alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from storage_sync import _native
 from storage_sync.state.undo_log import KEEP_RUNS, Step, UndoLog
-from storage_sync.state.undoable import BACK, DAMAGED, GONE, NOTHING_KEPT, undoable
+from storage_sync.state.undoable import DAMAGED, GONE, NOTHING_KEPT, UNDONE, undoable
 from tests.edits.conftest import NEW, Stores
 from tests.support.command import applied, fingerprint
 
@@ -162,7 +162,7 @@ def test_why_a_run_cannot_be_undone_is_said(stores: Stores) -> None:
     assert (code, document["error"]["message"]) == (2, f"run s-nobody cannot be undone: {NOTHING_KEPT}")
     assert document["error"]["hint"] == f"these can be undone: {run}"
     assert stores.json("undo", run, "--yes")[0] == 0
-    assert stores.json("undo", run, "--yes")[1]["error"]["message"] == f"run {run} cannot be undone: {BACK}"
+    assert stores.json("undo", run, "--yes")[1]["error"]["message"] == f"run {run} cannot be undone: {UNDONE}"
 
 
 def test_the_log_is_bounded(stores: Stores) -> None:

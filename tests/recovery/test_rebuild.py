@@ -10,7 +10,7 @@ from pathlib import Path
 from storage_sync.demo.demo import generate
 from tests.recovery.conftest import CACHE_ONLY, Store, held
 from tests.support import hrana
-from tests.support.command import Tool, fingerprint
+from tests.support.command import Tool, applied, fingerprint
 from tests.support.processes import HOLD_REDB, running
 from tests.support.sqld import Sqld
 
@@ -24,6 +24,8 @@ def test_a_healthy_cache_is_rebuilt_with_all_that_it_has(store: Store) -> None:
     assert fingerprint(store.cache) == before
     done = store.tool.json("rebuild", "--yes").document
     assert (done["verdict"], done["proof"]["root"]) == ("IN_SYNC", store.root), done
+    assert applied(done) == applied(plan, "plan") == {}
+    assert done["rebuild"].items() <= plan["rebuild"].items()
     (kept,) = store.kept_files("old")
     assert fingerprint(kept) == before
     assert held(store.cache, "heuristics", CACHE_ONLY) is not None

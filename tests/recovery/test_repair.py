@@ -13,7 +13,7 @@ import pytest
 
 from storage_sync import _native
 from tests.support import stores
-from tests.support.command import fingerprint
+from tests.support.command import applied, fingerprint
 from tests.support.processes import HOLD_REDB, running
 from tests.support.proven import CACHE_ONLY, Store, add_cache_only, held
 
@@ -103,6 +103,8 @@ def test_damage_is_named_planned_and_healed(store: Store, damage: Callable[[Path
 
     healed = store.tool.json("repair", "--yes").document
     assert (healed["verdict"], healed["proof"]["root"]) == ("IN_SYNC", store.root), healed
+    assert applied(healed) == applied(plan.document, "plan")
+    assert healed["rebuild"].items() <= plan.document["rebuild"].items()
     (kept,) = store.kept_files("corrupt")
     assert fingerprint(kept) == before, "the damaged file is kept as it was"
     assert healed["kept"] == str(kept)

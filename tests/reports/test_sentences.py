@@ -132,9 +132,8 @@ everywhere = pytest.mark.parametrize("place", PLACES)
 def test_words_are_plain_and_numbers_have_their_plural(name: str, place: str) -> None:
     said = PLACES[place](OUTCOMES[name])
     assert not re.search(r"(?<![\d,])1 [a-z-]* ?(rows|checks|requests|episodes|vectors|embeddings|bytes)\b", said), said
-    assert not re.search(r"refused (row|us)|rows? (was|were) refused|set aside|put back|None|\{|\bnone rows", said), (
-        said
-    )
+    unwanted = r"refused (row|us)|rows? (was|were) refused|set aside|put back|taken? back|None|\{|\bnone rows"
+    assert not re.search(unwanted, said), said
     assert "  ." not in said
 
 
@@ -200,8 +199,8 @@ def test_a_run_that_asks_no_primary_is_told_by_what_it_did() -> None:
     assert told["embeddings quarantined"] == "1 embedding quarantined"
     assert told["rows restored"] == "1 row restored"
     assert told["rows forgotten"] == "1 row forgotten"
-    assert told["undo"] == "the run was taken back: 1 row added, 1 removed"
-    assert told["undo of a rebuild"] == "the run was taken back: the old file is the cache again"
+    assert told["undo"] == "the run was undone: 1 row added, 1 removed"
+    assert told["undo of a rebuild"] == "the run was undone: the old file is the cache again"
     assert summarise(OUTCOMES["undo"], RUN).result == "DONE"
 
 

@@ -1,4 +1,4 @@
-"""Every kind of work through the long-running core: read as a plan, executed, taken back."""
+"""Every kind of work through the long-running core: read as a plan, executed, undone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from storage_sync.service.service import SyncService
 from storage_sync.values.events import Answer, Refused
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.options import USUAL, Options
-from storage_sync.values.outcome import Outcome, Plan, TableChange, Word
+from storage_sync.values.outcome import Outcome, Plan, Word
 from tests.service.test_service import NOW, Watcher, proven, running, settings_of
 from tests.support import stores
 
@@ -72,12 +72,29 @@ async def test_a_rebuild_is_typed_and_an_undo_puts_the_old_file_back(tmp_path: P
         assert isinstance(refused, Refused)
         rebuilt = await executed(service, watcher, plan)
         assert rebuilt.proof is not None
-        taken_back = await planned(service, watcher, Undo(rebuilt.run_id))
-        assert taken_back.level == 3
-        restored = await executed(service, watcher, taken_back)
+        assert rebuilt.undoable
+        back = await planned(service, watcher, Undo(rebuilt.run_id))
+        assert back.level == 3
+        restored = await executed(service, watcher, back)
         assert "file_restored" in restored.extra
+        assert restored.undoable
     kinds = [run.kind for run in watcher.snapshots[-1].history.last]
     assert kinds[:2] == ["undo", "rebuild"]
+
+
+async def test_an_outcome_says_that_it_can_be_undone_only_where_undo_says_so(tmp_path: Path) -> None:
+    """The file that a repair replaced was damaged, and is never the cache again."""
+    demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
+    async with running(settings_of(demo)) as (service, watcher):
+        await watcher.until(proven)
+        watcher.ask(service, Pause(True))
+        demo.cache.write_bytes(bytes(4096))
+        repaired = await executed(service, watcher, await planned(service, watcher, Repair()))
+        assert "kept" in repaired.extra
+        assert not repaired.undoable
+        stores.execute(demo.primary, ["UPDATE episodes SET task_description = 'one' WHERE rowid = 3"])
+        assert (await executed(service, watcher, await planned(service, watcher, Sync()))).undoable
+        assert not (await executed(service, watcher, await planned(service, watcher, Sync()))).undoable
 
 
 async def test_a_plan_for_nothing_says_so_and_changes_no_verdict(tmp_path: Path) -> None:
@@ -117,11 +134,25 @@ def test_every_kind_is_a_plan_or_a_look() -> None:
         assert operation.planned != (operation in LOOKS), operation
 
 
-@pytest.mark.parametrize(("removed", "level", "phrase"), [(5, 2, None), (101, 2, "prod"), (0, 3, "prod")])
-def test_what_must_be_typed(removed: int, level: int, phrase: str | None) -> None:
-    changes = {"episodes": TableChange(remove=removed)} if removed else {}
-    plan = Plan("p-1", "undo", (1, ""), "", changes, (), 0.0, None, (), level)
-    assert weighed(Job(Undo(), Trigger.MANUAL), plan, {"episodes": 2_000}, "prod").phrase == phrase
+@pytest.mark.parametrize(("level", "asked", "phrase"), [(2, None, None), (2, "prod", "prod"), (3, None, "prod")])
+def test_a_kind_of_work_may_ask_for_more_than_its_rows(level: int, asked: str | None, phrase: str | None) -> None:
+    plan = Plan("p-1", "undo", (1, ""), "", {}, (), 0.0, None, (), level, asked)
+    assert weighed(Job(Undo(), Trigger.MANUAL), plan, "prod").phrase == phrase
+
+
+async def test_few_rows_of_a_large_table_need_no_typing_whatever_was_done_to_the_file_before(tmp_path: Path) -> None:
+    """A restore leaves a file of which no comparison has counted the rows yet: the plan counts them itself."""
+    demo = Demo.create(tmp_path, episodes=60, now=int(NOW))
+    async with running(settings_of(demo)) as (service, watcher):
+        await watcher.until(proven)
+        watcher.ask(service, Pause(True))
+        stores.execute(demo.primary, ["DELETE FROM episodes WHERE rowid = 1"])
+        synced = await executed(service, watcher, await planned(service, watcher, Sync()))
+        assert synced.applied["episodes"].remove == 1
+        for _ in range(3):
+            plan = await planned(service, watcher, Undo())
+            assert (plan.level, plan.phrase) == (2, None), plan
+            await executed(service, watcher, plan)
 
 
 async def test_a_primary_that_loses_most_of_a_table_stops_a_running_service(tmp_path: Path) -> None:

@@ -103,9 +103,9 @@ def fingerprint(path: Path) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
 
 
-def applied(document: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """What a run changed, without the zeros."""
+def applied(document: Mapping[str, Any], field: str = "applied") -> dict[str, dict[str, int]]:
+    """What a run changed, or with `plan` what it would change, without the zeros."""
     changes = {
-        table: {kind: count for kind, count in change.items() if count} for table, change in document["applied"].items()
+        table: {kind: count for kind, count in change.items() if count} for table, change in document[field].items()
     }
     return {table: change for table, change in changes.items() if change}

@@ -12,6 +12,7 @@ use crate::body::Body;
 use crate::errors::{Fault, Outcome};
 use crate::kept::Family;
 use crate::keys::KeyList;
+use crate::ledger::value_digest;
 use crate::manifest::{Compared, Manifest, unfolded};
 use crate::panics::Quiet;
 use crate::record::{Action, Record, stage_key};
@@ -179,7 +180,7 @@ impl Core {
         if let Some(counter) = counts.counter(fate) {
             *counter += 1;
         }
-        if fate != Fate::Relist && counts.keys.len() < NAMED {
+        if !matches!(fate, Fate::Relist | Fate::Same) && counts.keys.len() < NAMED {
             counts.keys.push(record.name.clone());
         }
     }
@@ -453,6 +454,8 @@ impl Core {
 fn fate_of(record: &Record) -> Fate {
     match (&record.action, record.before) {
         (Action::Write(_) | Action::Carry(_), None) => Fate::Insert,
+        // Only a file that becomes the cache itself takes in rows that did not change.
+        (Action::Write(value) | Action::Carry(value), Some(before)) if before == value_digest(value) => Fate::Same,
         (Action::Write(_) | Action::Carry(_), Some(_)) => Fate::Update,
         (Action::Relist, _) => Fate::Relist,
         (Action::Refuse { .. }, Some(_)) if record.loss.is_some() => Fate::Withdraw,

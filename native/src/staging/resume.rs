@@ -86,6 +86,7 @@ impl Core {
                     (true, held) if held.is_ours() => Fate::Withdraw,
                     (true, _) => Fate::Refuse,
                     (false, Held::Nothing) => Fate::Insert,
+                    (false, held) if held.value().map(value_digest) == Some(entry.value) => Fate::Same,
                     (false, _) => Fate::Update,
                 };
                 found_rows.push((found.start, fate, value.map_or(0, |value| value.len() as u64)));

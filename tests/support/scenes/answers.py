@@ -199,7 +199,7 @@ def outcome() -> Outcome:
 
 
 def quarantine() -> QuarantinePage:
-    """A run to take back, three rows of two kinds, an old file."""
+    """A run to undo, three rows of two kinds, an old file."""
     run = QuarantineEntry(
         QuarantineKind.RUN, "s-4119", reason="repair", run_id="s-4119", generation=4119, at=NOW - 3_660, rows=3
     )

@@ -22,6 +22,13 @@ def plan_of(kind: str) -> Plan:
             PlanRow("carry", "carry over rows whose digests the ledger confirms", 1_180, None, "no"),
             PlanRow("keep", "carry over cache-only rows", 7, None, "no"),
             PlanRow("fetch", "fetch rows", 1_700, 8_912_896, "no"),
+            PlanRow(
+                "drop",
+                "leave out rows gone from the window or the primary",
+                3,
+                None,
+                "quarantined where the primary cannot give them back",
+            ),
             PlanRow("aside", "quarantine rows that cannot be proven", 2, None, "restorable"),
             PlanRow("file", "keep the old file as <name>.corrupt-<time>", 0, 10_276_045, "it stays there"),
         )
