@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from storage_sync.cache import holders
-from storage_sync.cache.holders import LockLine, describe, is_listed, lock_holders, parse_locks, unlisted
+from storage_sync.cache.holders import LockLine, describe, is_listed, lock_holders, parse_locks, started_at, unlisted
 from storage_sync.values.outcome import LockHolder
 from tests.support.processes import HOLD_REDB, environment, running
 
@@ -128,3 +128,16 @@ def test_a_lock_that_no_listed_process_explains_is_told_as_that(
     with running(HOLD_REDB, cache, "write"):
         assert lock_holders(str(cache)) == (unlisted(),)
     assert lock_holders(str(cache)) == ()
+
+
+def test_whoever_is_not_listed_is_named_as_that() -> None:
+    assert describe(unlisted()) == "a process that is not listed here, of another container or machine"
+
+
+def test_when_a_process_started_is_not_told_where_the_machine_does_not_say_since_when_it_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert started_at(os.getpid()) is not None
+    read = holders._read
+    monkeypatch.setattr(holders, "_read", lambda path: "" if path == "/proc/stat" else read(path))
+    assert started_at(os.getpid()) is None

@@ -361,3 +361,9 @@ def test_a_held_file_that_is_only_being_made_has_nothing_to_copy(tmp_path: Path)
         judgement = judge_file(str(made))
     assert set(judgement.states) == {S.EMPTY_FILE, S.LOCKED_EXCLUSIVE}
     assert (judgement.openable, judgement.buildable) == (False, True)
+
+
+def test_what_is_no_file_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (finding,) = judge_file(str(tmp_path)).findings
+    assert (finding.state, finding.evidence) == (S.NOT_A_FILE, f"{tmp_path} is a directory, not a file")
+    assert finding.next_step == "give another path with --cache"
