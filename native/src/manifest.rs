@@ -430,7 +430,7 @@ impl Comparison {
     /// lists, or of what the scan holds. A scan whose rows are not those of its ledger has none.
     fn of_equal(&self, building: &Building) -> Outcome<Option<Manifest>> {
         let told = building.imprint.as_ref().map(|imprint| &imprint.text);
-        if self.known.is_none() || self.known.as_ref() != told || !building.families.is_empty() {
+        if self.known.as_ref() != told || !building.families.is_empty() {
             return Ok(None);
         }
         let scan = self.scan.as_deref();

@@ -11,7 +11,7 @@ use crate::tables::{
     VERSION, byte_table,
 };
 use crate::unnamed::{Naming, Unnamed};
-use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -45,13 +45,11 @@ pub struct Opened {
 pub fn open(path: &Path, layout: Layout, identity: &[u8], resume: bool) -> Outcome<Opened> {
     if is_there(path)? {
         match open_existing(path) {
-            Ok((database, found)) => {
-                if found.as_deref().is_some_and(|found| found != identity) {
+            Ok(None) => return Err(foreign(path)),
+            Ok(Some((database, found))) => {
+                if found != identity {
                     let place = path.display();
                     return Err(Fault::value(format!("{place} was staged for another source or configuration")));
-                }
-                if found.is_none() {
-                    return Err(foreign(path));
                 }
                 if resume {
                     return Ok(Opened { database, existed: true });
@@ -103,26 +101,34 @@ pub fn open_of(path: &Path, identity: &[u8]) -> Outcome<Option<Quiet<Database>>>
     if !is_there(path)? {
         return Ok(None);
     }
-    let (database, found) = open_existing(path)?;
-    Ok((found.as_deref() == Some(identity)).then_some(database))
+    let Some((database, found)) = open_existing(path)? else { return Ok(None) };
+    Ok((found == identity).then_some(database))
 }
 
-fn open_existing(path: &Path) -> Outcome<(Quiet<Database>, Option<Vec<u8>>)> {
+/// A staging file and whose it is; None for a file of somebody else, which is not opened for writing where redb need
+/// not repair it first.
+fn open_existing(path: &Path) -> Outcome<Option<(Quiet<Database>, Vec<u8>)>> {
+    let mut builder = Builder::new();
+    builder.set_cache_size(STORE_CACHE);
+    let seen = caught(|| {
+        let database = Quiet::new(builder.open_read_only(path)?);
+        identity_in(&Quiet::new(database.begin_read()?))
+    });
+    if matches!(seen, Ok(None)) {
+        return Ok(None);
+    }
     caught(|| {
-        let database = Quiet::new(Builder::new().set_cache_size(STORE_CACHE).open(path)?);
-        let transaction = Quiet::new(database.begin_read()?);
-        let found = match crate::tables::open_if(&transaction, META)? {
-            Some(meta) => {
-                let named = |name| -> Outcome<Option<Vec<u8>>> {
-                    Ok(ReadableTable::get(&meta, name)?.map(|value| value.value().to_vec()))
-                };
-                named(META_STAGING)?.or(named(META_BUILD)?)
-            }
-            None => None,
-        };
-        drop(transaction);
-        Ok((database, found))
+        let database = Quiet::new(builder.open(path)?);
+        let found = identity_in(&Quiet::new(database.begin_read()?))?;
+        Ok(found.map(|found| (database, found)))
     })
+}
+
+fn identity_in(transaction: &ReadTransaction) -> Outcome<Option<Vec<u8>>> {
+    let Some(meta) = crate::tables::open_if(transaction, META)? else { return Ok(None) };
+    let named =
+        |name| -> Outcome<Option<Vec<u8>>> { Ok(ReadableTable::get(&meta, name)?.map(|value| value.value().to_vec())) };
+    Ok(named(META_STAGING)?.or(named(META_BUILD)?))
 }
 
 /// The first commit: every table that do-memory expects, its schema version, and whose file this is.
