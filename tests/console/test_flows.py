@@ -592,7 +592,6 @@ async def test_rows_that_a_guard_keeps_go_only_when_that_is_chosen_and_typed(siz
         text = screen_text(app)
         assert "( ) keep them   (o) remove 820 rows anyway" in text
         assert "820 rows leave because the primary lost them" in text
-        assert "by consent" in text
         assert "rows go that the primary has no more" in text
         assert dialog.query_one("#run", Button).disabled
         dialog.phrase.focus()

@@ -12,6 +12,7 @@ import pytest
 from console.views import plan as words
 from console.views import result
 from storage_sync.reports import sentences
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import CacheWrites, Outcome, Plan, PlanRow, TableChange, Word
 from tests.support.scenes.plans import plan_of
 from widgets.glyphs import Look
@@ -93,6 +94,9 @@ def test_the_guard_speaks_of_the_primary_and_not_of_what_a_damaged_file_lost() -
     text = "\n".join(text_of(line) for line in words.lines(replace(plan_of("repair"), lost=lost), 96, "rw", Look()))
     assert "no row leaves because the primary lost it; passes" in text
     assert text.count("lost") == 2
+    many = replace(plan_of("sync"), gone=820, removes_ratio=0.82, consent=NextStep.ALLOW_SHRINK)
+    told = " ".join(text_of(line).strip() for line in words.lines(many, 76, "rw", Look()))
+    assert "820 rows leave because the primary lost them, up to 82 % of a table; by consent" in " ".join(told.split())
     one = replace(plan_of("sync"), gone=1, removes_ratio=0.0)
     assert "1 row leaves because the primary lost it; passes" in "\n".join(
         text_of(line) for line in words.lines(one, 96, "rw", Look())
