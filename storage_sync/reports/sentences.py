@@ -53,7 +53,7 @@ class Tally:
     only_cache_episodes: int = 0
     quarantined: int = 0
     carried: int | None = None
-    """Rows of the old file that the new one has unchanged; None: the file was not built anew."""
+    """Rows of the old file that the new one has unchanged; None: the file was not rebuilt."""
 
     @property
     def touched(self) -> int:
