@@ -22,8 +22,8 @@ from tests.support import hrana, stores
 from tests.support.sqld import Sqld
 
 HEAVY = "UPDATE episodes SET task_description = hex(randomblob(10000)) WHERE rowid <= 20"
-LIGHT_BYTES = 40_000
-"""Less than three heavy rows weigh."""
+LIGHT_BYTES = 20_000
+"""Less than two heavy rows weigh."""
 
 
 @dataclass
@@ -91,7 +91,8 @@ async def test_a_changed_row_is_fetched_once_by_a_plan_and_its_execution(place: 
         watcher.ask(service, Pause(True))
         place.write(HEAVY)
         plan, making = await planned(service, watcher)
-        assert making.transfer.bytes_received > 20 * 20_000
+        # random octets as hex digits, which are compressed on the way to the octets and not below
+        assert making.transfer.bytes_received > 20 * 10_000
         assert place.left() == ["plan.redb"]
         doing = await executed(service, watcher, plan)
         assert doing.applied["episodes"].update == 20
