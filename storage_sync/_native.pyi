@@ -369,6 +369,9 @@ class KeptManifest:
     @property
     def root(self) -> str | None:
         """Of what a finished build lists; None for an unfinished one."""
+    @property
+    def imprint(self) -> str | None:
+        """Of the manifest that an unfinished build remembers whole."""
     def known_families(self) -> str:
         """JSON text for the manifest's `:known` (`manifest.py`)."""
 

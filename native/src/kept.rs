@@ -2,6 +2,7 @@
 //! (docs/protocol.md#rebuild).
 
 use crate::errors::{Fault, Outcome};
+use crate::families::{Came, Family, MARK, imprints, unfolded};
 use crate::keys::{Digest, KeyList, hex_upper};
 use crate::ledger::CACHE_ONLY;
 use crate::panics::{Quiet, detached};
@@ -16,19 +17,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use storage_sync_codec::Table;
 
-/// Mark of a family to what was listed of it; it leaves the file with the commit that finishes a build.
+/// Number of a family, as it was listed, to what was listed of it, and the imprint over all; it leaves the file with the commit that finishes a build.
 pub const MANIFEST: ByteTable = TableDefinition::new("storage_sync_manifest");
-/// Digits that name a family, and how many of them come first in `known_families`.
-const MARK: usize = 16;
+/// Name of the imprint among them.
+const IMPRINT: &str = "imprint";
+/// Digits of a mark that come first in `known_families`.
 const HEAD: usize = 2;
-
-/// What a manifest lists of rows that belong together: `NUMBER:KEY:DIGEST` of each, joined by commas.
-pub type Family = Vec<u8>;
-
-/// Whether only the mark of a family came: rows have colons.
-pub fn is_mark(family: &[u8]) -> bool {
-    family.len() == MARK && family.iter().all(u8::is_ascii_hexdigit)
-}
 
 /// Append one row: length of its key, key, digest.
 pub fn append_row(out: &mut Vec<u8>, key: &[u8], digest: &Digest) {
@@ -52,18 +46,18 @@ pub fn rows_of(mut data: &[u8]) -> Option<Vec<(&[u8], Digest)>> {
 }
 
 /// Store the families of a manifest, in a commit of their own, in place of those of an earlier one.
-pub fn store_families(database: &Database, scope: &ScopeParts, families: &[Family]) -> Outcome<()> {
-    if families.is_empty() {
+pub fn store_families(database: &Database, came: &Came) -> Outcome<()> {
+    if came.families.is_empty() {
         return Ok(());
     }
     let transaction = database.begin_write()?;
     transaction.delete_table(MANIFEST)?;
     {
         let mut table = transaction.open_table(MANIFEST)?;
-        for family in families {
-            let digest = hex_upper(&scope.algorithm.digest(family));
-            table.insert(&digest[..MARK], family.as_slice())?;
+        for (number, family) in came.families.iter().enumerate() {
+            table.insert(format!("{number:010}").as_str(), family.as_slice())?;
         }
+        table.insert(IMPRINT, came.imprint.as_bytes())?;
     }
     transaction.commit()?;
     Ok(())
@@ -72,9 +66,25 @@ pub fn store_families(database: &Database, scope: &ScopeParts, families: &[Famil
 /// The manifest that a build was made for.
 #[pyclass(frozen, module = "storage_sync._native")]
 pub struct KeptManifest {
-    /// Of an unfinished build.
+    /// Of an unfinished build, by their marks.
     families: BTreeMap<Vec<u8>, Family>,
+    whole: Option<Remembered>,
     finished: Option<Finished>,
+}
+
+/// The manifest of an unfinished build, of which nothing is missing: its families add up to the imprint.
+struct Remembered {
+    imprint: String,
+    /// By table number.
+    rows: Vec<KeyList>,
+}
+
+impl Remembered {
+    fn of(scope: &ScopeParts, imprint: String, families: &[Family]) -> Option<Self> {
+        let whole = imprints(scope, families).any(|made| made == imprint);
+        let rows = unfolded(scope, families).ok().filter(|_| whole)?;
+        Some(Self { imprint, rows })
+    }
 }
 
 /// What a finished build, which remembers no families, says of itself.
@@ -115,21 +125,29 @@ impl Finished {
 
 impl KeptManifest {
     fn of(transaction: &ReadTransaction, scope: &ScopeParts) -> Outcome<Self> {
-        let mut families = BTreeMap::new();
+        let mut listed: Vec<Family> = Vec::new();
+        let mut imprint = None;
         if let Some(stored) = open_if(transaction, MANIFEST)? {
             for row in stored.iter()? {
-                let (_, family) = row?;
-                // its mark is made again, so that a damaged family is only one that is not known
-                let digest = hex_upper(&scope.algorithm.digest(family.value()));
-                families.insert(digest.as_bytes()[..MARK].to_vec(), family.value().to_vec());
+                let (name, value) = row?;
+                if name.value() == IMPRINT {
+                    imprint = Some(String::from_utf8_lossy(value.value()).into_owned());
+                } else {
+                    listed.push(value.value().to_vec());
+                }
             }
         }
-        Ok(Self { families, finished: Finished::of(transaction, scope)? })
+        let whole = imprint.and_then(|imprint| Remembered::of(scope, imprint, &listed));
+        // marks are made again, so that a damaged family is only one that is not known
+        let mark = |family: &Family| hex_upper(&scope.algorithm.digest(family)).as_bytes()[..MARK].to_vec();
+        let families = listed.into_iter().map(|family| (mark(&family), family)).collect();
+        Ok(Self { families, whole, finished: Finished::of(transaction, scope)? })
     }
 
-    /// The rows of a finished build by table number.
+    /// What a finished build lists, or the manifest that an unfinished one remembers whole, by table number.
     pub fn rows(&self) -> Option<&[KeyList]> {
-        self.finished.as_ref().map(|finished| finished.rows.as_slice())
+        let remembered = self.whole.as_ref().map(|whole| whole.rows.as_slice());
+        self.finished.as_ref().map(|finished| finished.rows.as_slice()).or(remembered)
     }
 
     /// The family of a mark.
@@ -158,6 +176,12 @@ impl KeptManifest {
             // A build that cannot be read remembers nothing; the staging makes it again.
             Err(_) => Ok(None),
         })
+    }
+
+    /// Of the manifest that an unfinished build remembers whole.
+    #[getter]
+    fn imprint(&self) -> Option<&str> {
+        self.whole.as_ref().map(|whole| whole.imprint.as_str())
     }
 
     /// What a finished build says of itself, beside its rows.

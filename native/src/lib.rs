@@ -10,6 +10,7 @@ mod create;
 mod edit;
 mod embeddings;
 mod errors;
+mod families;
 mod file;
 mod finish;
 mod follow;

@@ -2,9 +2,10 @@
 
 use crate::body::Body;
 use crate::errors::{Fault, Outcome};
+use crate::families::{Came, Family, WANTED, imprints, is_mark, table_numbered, unfolded};
 use crate::follow::{Changed, overlaid};
-use crate::kept::{Family, KeptManifest, is_mark};
-use crate::keys::{Digest, KeyList, bucket_of, hex_upper, unhex_digest, unhex_into};
+use crate::kept::KeptManifest;
+use crate::keys::{Digest, KeyList, bucket_of, unhex_digest};
 use crate::ledger::{CACHE_ONLY, Entry, REFUSED};
 use crate::panics::{detached, lock};
 use crate::scan::{Held, Scan, ScanState};
@@ -18,11 +19,8 @@ use std::sync::{Arc, Mutex};
 use storage_sync_codec::hrana::Event;
 use storage_sync_codec::{Table, Value};
 
-/// Marks of manifest rows.
-const WANTED: u8 = 0;
+/// Mark of a row that the cache has as it is.
 const SAME: u8 = 1;
-/// Bytes of a row's digest.
-const DIGEST: usize = 16;
 
 /// What a finished comparison says about one table.
 #[derive(Default)]
@@ -96,7 +94,7 @@ pub struct Comparison {
     kept: Option<Py<KeptManifest>>,
     state: Mutex<State>,
     remembers: bool,
-    came: Mutex<Vec<Family>>,
+    came: Mutex<Came>,
     /// The imprint of what a finished build lists, or the scan holds: the server sends nothing else where its own is the
     /// same.
     known: Option<String>,
@@ -187,52 +185,6 @@ impl Building {
         }
         Ok(families)
     }
-}
-
-/// What two ways of joining make the imprint of: in order, and where there are many by their first two digits.
-fn imprints<'a>(scope: &'a ScopeParts, families: &'a [Family]) -> impl Iterator<Item = String> + 'a {
-    let half = |text: &[u8]| hex_upper(&scope.algorithm.digest(text)[..16]);
-    let joined = move |texts: &[String]| half(texts.concat().as_bytes());
-    let digests: Vec<String> = families.iter().map(|family| half(family)).collect();
-    let in_order = joined(&digests);
-    std::iter::once(in_order).chain(std::iter::once_with(move || {
-        let mut sorted = digests;
-        sorted.sort_unstable();
-        let groups: Vec<String> = sorted.chunk_by(|a, b| a[..2] == b[..2]).map(joined).collect();
-        joined(&groups)
-    }))
-}
-
-/// The rows that families list, by table.
-pub fn unfolded(scope: &ScopeParts, families: &[Family]) -> Outcome<Vec<KeyList>> {
-    let mut tables: Vec<KeyList> = (0..TABLES).map(|_| KeyList::new()).collect();
-    let mut key = Vec::new();
-    for row in families.iter().flat_map(|family| family.split(|byte| *byte == b',')).filter(|row| !row.is_empty()) {
-        let cut = row.iter().position(|byte| matches!(byte, b':' | b'.')).ok_or_else(|| shape("a row has no table"))?;
-        let table = table_numbered(scope, &row[..cut])?;
-        let (named, digest) = row[cut + 1..]
-            .split_at_checked((row.len() - cut - 1).saturating_sub(2 * DIGEST))
-            .ok_or_else(|| shape("a manifest row has no digest"))?;
-        let digest = unhex_digest(digest).ok_or_else(|| shape("a manifest row has a broken digest"))?;
-        let named = named.strip_suffix(b":").ok_or_else(|| shape("a manifest row has no digest"))?;
-        key.clear();
-        if row[cut] == b':' {
-            key.extend_from_slice(named);
-        } else if !unhex_into(named, &mut key) {
-            return Err(shape("a manifest row has a broken key"));
-        }
-        tables[usize::from(table.number())].push(&key, digest, WANTED);
-    }
-    tables.iter_mut().for_each(KeyList::sort);
-    Ok(tables)
-}
-
-fn table_numbered(scope: &ScopeParts, digits: &[u8]) -> Outcome<Table> {
-    let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
-    number
-        .and_then(Table::from_number)
-        .filter(|table| scope.includes(*table))
-        .ok_or_else(|| shape("the manifest names a table outside the scope"))
 }
 
 fn against_ledger(
@@ -421,13 +373,13 @@ impl Comparison {
         }
     }
 
-    /// The families that came, for the build that shall remember them; empty at the second call.
-    pub fn take_came(&self) -> Vec<Family> {
+    /// What came, for the build that shall remember it; empty at the second call.
+    pub fn take_came(&self) -> Came {
         std::mem::take(&mut *lock(&self.came))
     }
 
-    /// The manifest where the primary's imprint alone told that it is the known one, which is of what a finished build
-    /// lists, or of what the scan holds. A scan whose rows are not those of its ledger has none.
+    /// The manifest where the primary's imprint alone told that it is the known one, which is of what a build remembers
+    /// or lists, or of what the scan holds. A scan whose rows are not those of its ledger has none.
     fn of_equal(&self, building: &Building) -> Outcome<Option<Manifest>> {
         let told = building.imprint.as_ref().map(|imprint| &imprint.text);
         if self.known.as_ref() != told || !building.families.is_empty() {
@@ -475,7 +427,8 @@ impl Comparison {
         let families = building.listed(&self.scope, self.kept.as_ref().map(Py::get))?;
         let rows: Vec<_> = unfolded(&self.scope, &families)?.into_iter().map(|rows| Cell::new(Some(rows))).collect();
         if self.remembers {
-            *lock(&self.came) = families;
+            let imprint = building.imprint.as_ref().map(|imprint| imprint.text.clone()).unwrap_or_default();
+            *lock(&self.came) = Came { imprint, families };
         }
         of_listed(self.scope, self.scan.as_deref(), |table| {
             let at = usize::from(table.number());

@@ -355,7 +355,10 @@ def staged_from(
 
 
 def _imprint_of(kept: _native.KeptManifest) -> str:
-    """The imprint of the rows of a finished build; '' where it has none, or lists other rows than it was made of."""
+    """The imprint of what a build remembers whole, or lists when it is finished; '' where it has none, or lists other
+    rows than it was made of."""
+    if kept.imprint is not None:
+        return kept.imprint
     checkpoint, _ = decode_checkpoint(kept.meta.get(META_KEY))
     return checkpoint.imprint if checkpoint is not None and checkpoint.root == kept.root else ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -264,6 +265,25 @@ def test_a_build_of_another_source_remembers_nothing(cache: Path, newer: Primary
     kept = _native.KeptManifest.read(place, b"one", scope())
     assert kept is not None
     assert kept.root is None
+
+
+def test_a_manifest_that_a_build_remembers_with_a_damaged_family_is_of_no_imprint(cache: Path, newer: Primary) -> None:
+    """Or an equal imprint of the primary would prove rows that it does not list."""
+    place = f"{cache}.stage"
+    comparison = _native.Comparison(scope(), None, remembers=True)
+    comparison.feed(*journey.pieces(newer.manifest(scope())))
+    comparison.finish()
+    _native.Staging(scope(), None, comparison, path=place, sibling=True, identity=b"one", batch_rows=0).close()
+    kept = _native.KeptManifest.read(place, b"one", scope())
+    assert kept is not None
+    assert kept.imprint == comparison.imprint
+    whole = Path(place).read_bytes()
+    listed = re.search(rb"[0-9A-F]:([0-9A-F]{32})", whole, re.IGNORECASE)
+    assert listed is not None
+    Path(place).write_bytes(whole.replace(listed[1], b"0" * 32))
+    kept = _native.KeptManifest.read(place, b"one", scope())
+    assert kept is not None
+    assert kept.imprint is None
 
 
 def test_an_edit_keeps_the_ledger_true(cache: Path, newer: Primary) -> None:

@@ -2,6 +2,7 @@
 
 use crate::body::Body;
 use crate::errors::{Fault, Outcome};
+use crate::families::Came;
 use crate::keys::hex_upper;
 use crate::manifest::Comparison;
 use crate::panics::{detached, lock};
@@ -123,8 +124,8 @@ impl Staging {
             });
             let came = comparison.map(Comparison::take_came).unwrap_or_default();
             let (came, spool) = match keep {
-                Some(path) => (Vec::new(), Some((Spool::create(&path)?, came))),
-                None => (if sibling { came } else { Vec::new() }, None),
+                Some(path) => (Came::default(), Some((Spool::create(&path)?, came.families))),
+                None => (if sibling { came } else { Came::default() }, None),
             };
             let mut core = Core {
                 scope,

@@ -10,10 +10,10 @@ pub use face::{Changes, Staging, StepSpec};
 
 use crate::body::Body;
 use crate::errors::{Fault, Outcome};
-use crate::kept::Family;
+use crate::families::{Family, unfolded};
 use crate::keys::KeyList;
 use crate::ledger::value_digest;
-use crate::manifest::{Compared, Manifest, unfolded};
+use crate::manifest::{Compared, Manifest};
 use crate::panics::Quiet;
 use crate::record::{Action, Record, stage_key};
 use crate::scan::ScanState;

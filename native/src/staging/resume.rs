@@ -1,7 +1,8 @@
 //! What an earlier run staged, if it still proves its digest.
 
 use crate::errors::{Fault, Outcome};
-use crate::kept::{Family, store_families};
+use crate::families::Came;
+use crate::kept::store_families;
 use crate::ledger::{PROVED, REFUSED, value_digest};
 use crate::manifest::Manifest;
 use crate::panics::Quiet;
@@ -15,8 +16,8 @@ use super::{Core, DONE, Fate, WAITING, Waiting, add, fate_of, forget};
 
 impl Core {
     /// Open what an earlier run staged, if this path can use it.
-    /// `came`: families of the manifest that a build remembers for the next resume.
-    pub(super) fn open(&mut self, came: &[Family]) -> Outcome<()> {
+    /// `came`: the manifest that a build remembers for the next resume.
+    pub(super) fn open(&mut self, came: &Came) -> Outcome<()> {
         if !self.sibling && !crate::create::is_there(&self.path)? {
             return Ok(());
         }
@@ -27,7 +28,7 @@ impl Core {
             drop(opened);
             return std::fs::remove_file(&self.path).map_err(|error| Fault::io(error, &self.path));
         }
-        store_families(&opened.database, &self.scope, came)?;
+        store_families(&opened.database, came)?;
         let store =
             Store::start(opened.database, self.layout(), &self.path, self.batch_bytes / 4, &self.progress.durable)?;
         store.push(stale)?;
