@@ -520,9 +520,13 @@ class Console(TextualApp):
         """Only in the demo: something goes wrong, and it is said what to try."""
         if self.trouble is not None:
             self._last_action = f"demo {name}"
-            self.trouble(name)
-            if self.guiding is None or not self.guiding.leads(name):
-                self.say(lesson(name).hint)
+            self.run_worker(self._caused(name, self.trouble))
+
+    async def _caused(self, name: str, cause: Cause) -> None:
+        if failed := await cause(name):
+            self.say(f"Demo: nothing was done: {failed}", failed=True)
+        elif self.guiding is None or not self.guiding.leads(name):
+            self.say(lesson(name).hint)
 
     @property
     def guiding(self) -> Guiding | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-Cause = Callable[[str], None]
-"""Makes the trouble of an id happen; returns at once."""
+Cause = Callable[[str], Awaitable[str]]
+"""Makes the trouble of an id happen; gives '' when it has, or what kept it from happening."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sqlite3
 import time
 from contextlib import closing
 
 from storage_sync.config.load import load_settings
 from storage_sync.config.request import Request
-from storage_sync.demo.demo import Demo
+from storage_sync.demo.demo import Demo, opened
 from storage_sync.demo.orphans import leave_orphans
 from storage_sync.demo.troubles import break_row
 from storage_sync.service.operations import Sync
@@ -41,10 +40,12 @@ def _sync(demo: Demo) -> None:
 
 def _change(demo: Demo) -> None:
     """Three episodes were worked on again, and two were deleted."""
-    with closing(sqlite3.connect(demo.primary, timeout=30)) as db, db:
+    with closing(opened(demo.primary)) as db:
         db.execute("PRAGMA foreign_keys = ON")
+        db.execute("BEGIN IMMEDIATE")
         db.execute(
             "UPDATE episodes SET task_description = task_description || ', and again after the review' "
             "WHERE rowid IN (SELECT rowid FROM episodes ORDER BY start_time DESC LIMIT 3 OFFSET 8)"
         )
         db.execute("DELETE FROM episodes WHERE rowid IN (SELECT rowid FROM episodes ORDER BY start_time LIMIT 2)")
+        db.execute("COMMIT")

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from storage_sync.cache.children import SAFE_FOLDER, child_command
 
@@ -29,6 +30,8 @@ ARRIVAL_S = (3.0, 8.0)
 """Bounds of the time between two arrivals after that."""
 _SCOPE = "emb_v1:local:sentence-transformers/all-MiniLM-L6-v2:384#r13055530951525453766"
 _BATCH = 2000
+AWAY = ("SQLITE_CANTOPEN", "SQLITE_READONLY_DBMOVED")
+"""What SQLite says of a file that is gone, and of one that was renamed after it was opened."""
 
 DDL = """
 CREATE TABLE episodes (
@@ -629,6 +632,12 @@ def generate(
         db.execute("PRAGMA journal_mode = DELETE")
 
 
+def opened(path: Path) -> sqlite3.Connection:
+    """A connection that writes a database which is there, and never makes one: an empty file at a primary's place
+    would keep the primary from coming back. sqlite3.OperationalError, SQLITE_CANTOPEN while it is away."""
+    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=rw", uri=True, isolation_level=None, timeout=30)
+
+
 @dataclass(frozen=True, slots=True)
 class Demo:
     """A demo's folder: its primary, its configuration and the place of its cache."""
@@ -662,7 +671,7 @@ class Demo:
 
         demo = cls(directory, seed)
         generate(demo.primary, seed, episodes, now=int(time.time()) if now is None else now)
-        with closing(sqlite3.connect(demo.primary)) as db:
+        with closing(opened(demo.primary)) as db:
             db.execute("PRAGMA journal_mode = WAL")
         values: dict[str, object] = {
             "primary": f"file:{demo.primary}",
@@ -676,8 +685,11 @@ class Demo:
         return demo
 
     def grow(self, count: int, now: float) -> list[str]:
-        """Add episodes as do-memory would, in one transaction, the last one begun at `now`; gives their ids."""
-        with closing(sqlite3.connect(self.primary, isolation_level=None, timeout=30)) as db:
+        """Add episodes as do-memory would, in one transaction, the last one begun at `now`; gives their ids.
+
+        sqlite3.OperationalError, as `opened` says.
+        """
+        with closing(opened(self.primary)) as db:
             db.execute("PRAGMA foreign_keys = ON")
             db.execute("BEGIN IMMEDIATE")
             have, newest = db.execute("SELECT count(episode_id), coalesce(max(start_time), 0) FROM episodes").fetchone()
@@ -714,7 +726,7 @@ class Demo:
 
 def arrive(demo: Demo, ended: Callable[[float], bool], clock: Callable[[], float] = time.time) -> None:
     """Write until `ended(seconds)`, which waits that long at most, says so: nothing until ten seconds after the first
-    proof, then one or two episodes at a time."""
+    proof, then one or two episodes at a time, and nothing while the primary is away."""
     rng = random.Random(demo.seed)  # noqa: S311
     while not (demo.state_dir / "acked.json").exists():
         if ended(0.2):
@@ -722,7 +734,11 @@ def arrive(demo: Demo, ended: Callable[[float], bool], clock: Callable[[], float
     if ended(QUIET_S + 2.0):
         return
     while True:
-        demo.grow(rng.choice((1, 1, 2)), clock())
+        try:
+            demo.grow(rng.choice((1, 1, 2)), clock())
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname not in AWAY:
+                raise
         if ended(rng.uniform(*ARRIVAL_S)):
             return
 

@@ -5,6 +5,8 @@ What a repair, a quarantine or the next sync does not end is ended by the same o
 
 from __future__ import annotations
 
+import asyncio
+import os
 import random
 import re
 import select
@@ -20,14 +22,17 @@ from typing import Final
 
 from storage_sync import _native
 from storage_sync.cache.children import SAFE_FOLDER, child_command
-from storage_sync.demo.demo import Demo
+from storage_sync.demo.demo import AWAY, Demo, opened
 from storage_sync.demo.orphans import leave_orphans
 from storage_sync.files.writing import move_aside, patch
+from storage_sync.values.visible import spoken
 
 PAGE: Final = 4096
 HELD_S: Final = 60.0
 """So long the demo's cache is held."""
 ENDS_S: Final = 5.0
+LOOK_S: Final = 0.02
+"""So often it is looked whether a trouble has happened."""
 HEAD: Final = 64
 """Octets of a row that no other row has."""
 MANY: Final = 600
@@ -57,6 +62,7 @@ def hold(demo: Demo) -> None:
     """Hold the cache as do-memory does, until standard input ends or `HELD_S` have passed."""
     file = _native.CacheFile.open(str(demo.cache), "write")
     try:
+        _tell("")
         select.select([sys.stdin], [], [], HELD_S)
     finally:
         file.close()
@@ -74,7 +80,7 @@ def stop_primary(demo: Demo) -> None:
 def delete_most(demo: Demo) -> None:
     """Most episodes are deleted on the primary, or are there again."""
     kept = demo.primary.with_suffix(".kept")
-    with closing(sqlite3.connect(demo.primary, timeout=30, isolation_level=None)) as db:
+    with closing(opened(demo.primary)) as db:
         if kept.exists():
             _bring_back(db, kept)
             return
@@ -98,7 +104,7 @@ def _bring_back(db: sqlite3.Connection, kept: Path) -> None:
 
 def break_row(demo: Demo) -> None:
     """One episode of the primary cannot be represented, or can be again."""
-    with closing(sqlite3.connect(demo.primary, timeout=30)) as db, db:
+    with closing(opened(demo.primary)) as db:
         if not db.execute("UPDATE episodes SET steps = '[]' WHERE steps = ?", (BROKEN,)).rowcount:
             db.execute("UPDATE episodes SET steps = ? WHERE rowid = (SELECT max(rowid) FROM episodes)", (BROKEN,))
 
@@ -121,25 +127,25 @@ TROUBLES: Final[Mapping[str, Callable[[Demo], None]]] = {
 
 @dataclass(slots=True)
 class Troublemaker:
-    """Starts a process for each trouble; does not wait for any."""
+    """Starts a process for each trouble."""
 
     demo: Demo
     _started: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _holder: subprocess.Popen[bytes] | None = None
 
-    def cause(self, name: str) -> None:
-        """`name` is one of `TROUBLES`; KeyError for another. A cache that is held is let go instead."""
+    async def cause(self, name: str) -> str:
+        """Waits until it has happened, and gives '', or what kept it from happening.
+
+        `name` is one of `TROUBLES`; KeyError for another. A cache that is held is let go instead.
+        """
         TROUBLES[name]
         if name == "hold" and self._let_go():
-            return
-        folder, seed = str(self.demo.directory.absolute()), str(self.demo.seed)
-        command = child_command("storage_sync.demo.troubles", name, folder, seed)
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=SAFE_FOLDER
-        )
+            return ""
+        process = _started(name, self.demo)
         self._started.append(process)
         if name == "hold":
             self._holder = process
+        return await _told(process)
 
     def _let_go(self) -> bool:
         """End the process that holds the cache; whether there was one."""
@@ -155,6 +161,8 @@ class Troublemaker:
             if process.stdin is not None:
                 process.stdin.close()
         for process in self._started:
+            if process.stdout is not None:
+                process.stdout.close()
             try:
                 process.wait(timeout=ENDS_S)
             except subprocess.TimeoutExpired:
@@ -172,5 +180,52 @@ def troublemaker(demo: Demo) -> Iterator[Troublemaker]:
         made.end()
 
 
+def _started(name: str, demo: Demo) -> subprocess.Popen[bytes]:
+    """A process that causes this trouble; its standard output can be read without waiting."""
+    process = subprocess.Popen(
+        child_command("storage_sync.demo.troubles", name, str(demo.directory.absolute()), str(demo.seed)),
+        bufsize=0,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=SAFE_FOLDER,
+    )
+    if process.stdout is not None:
+        os.set_blocking(process.stdout.fileno(), False)
+    return process
+
+
+def _tell(what: str) -> None:
+    """One line for the process that waits in `_told`."""
+    print(spoken(what), flush=True)
+
+
+async def _told(process: subprocess.Popen[bytes]) -> str:
+    """The line that the process writes when it has done what it was started for, or cannot."""
+    said = b""
+    while not said.endswith(b"\n"):
+        piece = process.stdout.read(4096) if process.stdout is not None else b""
+        if piece == b"":
+            return "its process ended before it was done"
+        said += piece or b""
+        await asyncio.sleep(LOOK_S)
+    return said.decode("utf-8", "replace").strip()
+
+
+def main(name: str, demo: Demo) -> None:
+    """Cause it, and tell what came of it."""
+    try:
+        TROUBLES[name](demo)
+    except sqlite3.OperationalError as error:
+        away = error.sqlite_errorname in AWAY
+        _tell("the primary is stopped; start it again first" if away else f"the primary cannot be written: {error}")
+    except FileExistsError as error:
+        _tell(f"there is already a file {error.filename2 or error.filename}; move it away first")
+    except (OSError, sqlite3.Error, _native.NativeError) as error:
+        _tell(str(error))
+    else:
+        _tell("")
+
+
 if __name__ == "__main__":
-    TROUBLES[sys.argv[1]](Demo(Path(sys.argv[2]), int(sys.argv[3])))
+    main(sys.argv[1], Demo(Path(sys.argv[2]), int(sys.argv[3])))

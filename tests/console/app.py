@@ -47,6 +47,11 @@ class FakeClock:
         return Clock(self.now, self.monotonic)
 
 
+async def no_trouble(_: str) -> str:
+    """The demo's troubles, of which each happens at once and changes nothing."""
+    return ""
+
+
 def console(
     shown: str | Scene = "in_sync",
     *,

@@ -16,7 +16,7 @@ from storage_sync.service.commands import MakePlan
 from storage_sync.values.events import Answer
 from storage_sync.values.outcome import Word
 from storage_sync.values.snapshot import HistoryView, RunSummary, Snapshot
-from tests.console.app import console, live, screen_text, settle
+from tests.console.app import console, live, no_trouble, screen_text, settle
 from tests.console.paths import Here, Path, opened
 from tests.support.scenes import snapshots
 from tests.support.scripted_bridge import ScriptedBridge
@@ -109,7 +109,7 @@ def test_ascii_is_drawn_where_the_terminal_has_no_more() -> None:
 
 def demo_of(shown: Snapshot = GOOD) -> tuple[Console, ScriptedBridge]:
     app, bridge = console(replace(snapshots.scene("in_sync"), snapshot=shown))
-    app.trouble = lambda _: None
+    app.trouble = no_trouble
     return app, bridge
 
 

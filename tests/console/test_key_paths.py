@@ -132,10 +132,10 @@ def setup(_clock: FakeClock) -> tuple[Console, ScriptedBridge]:
 
 def demonstrated(clock: FakeClock) -> tuple[Console, ScriptedBridge]:
     """The demo; what it would break stays whole."""
-    from tests.console.app import console
+    from tests.console.app import console, no_trouble
 
     app, bridge = console("stale", clock=clock)
-    app.trouble = lambda _: None
+    app.trouble = no_trouble
     return app, bridge
 
 

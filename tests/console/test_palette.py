@@ -13,7 +13,7 @@ from console.keys.table import EVERYWHERE, KEYS, REPLAY, SCREENS
 from console.views.themes import PALETTES
 from storage_sync.service.commands import Do, MakePlan, Pause, SetAccess
 from storage_sync.service.operations import Expect, Rebuild, Repair, Sync, Verify
-from tests.console.app import FakeClock, console, live, screen_text, settle
+from tests.console.app import FakeClock, console, live, no_trouble, screen_text, settle
 from tests.console.paths import Asked, Here, No, Path, opened, plan_for
 from tests.console.test_key_paths import MATCHING, MAY_ONLY_LOOK, OTHER_PRIMARY, replayed
 from tests.support.scenes.snapshots import Scene
@@ -97,7 +97,7 @@ async def test_every_command_of_the_palette_does_something(where: str) -> None:
 async def test_the_demo_does_not_offer_to_open_the_demo() -> None:
     def demo(_: FakeClock) -> tuple[Console, ScriptedBridge]:
         app, bridge = console("in_sync")
-        app.trouble = lambda _: None
+        app.trouble = no_trouble
         return app, bridge
 
     async with opened(Path("", "off", (), make=demo)) as here:
@@ -211,8 +211,14 @@ async def test_what_works_everywhere_works_here(where: str) -> None:
 
 async def test_the_demo_is_marked_and_its_troubles_are_in_the_palette() -> None:
     caused: list[str] = []
+    fails = ""
+
+    async def cause(name: str) -> str:
+        caused.append(name)
+        return fails
+
     app, _ = console("in_sync")
-    app.trouble = caused.append
+    app.trouble = cause
     async with live(app, size=(120, 40), notifications=True) as pilot:
         assert "DEMO  rw" in screen_text(app)
         await pilot.press("ctrl+p", *"Demo: damage")
@@ -223,3 +229,10 @@ async def test_the_demo_is_marked_and_its_troubles_are_in_the_palette() -> None:
         await settle(app, pilot)
         assert caused == ["damage"]
         assert "the damaged file is kept" in screen_text(app)
+        app.clear_notifications()
+        fails = "the disk is full"
+        app.action_trouble("damage")
+        await app.workers.wait_for_complete()
+        await settle(app, pilot)
+        assert "Demo: nothing was done: the disk is full" in " ".join(screen_text(app).split())
+        assert "the damaged file is kept" not in screen_text(app)

@@ -158,6 +158,28 @@ def test_nothing_arrives_before_the_proof_and_ten_seconds(tmp_path: Path) -> Non
     assert count >= 23
 
 
+def test_the_writer_waits_while_the_primary_is_away_and_makes_none(tmp_path: Path) -> None:
+    made = Demo.create(tmp_path, 6, 20, now=1_795_392_000)
+    made.state_dir.mkdir()
+    (made.state_dir / "acked.json").write_text("{}")
+    away, looks = tmp_path / "away", 0
+
+    def ended(seconds: float) -> bool:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            made.primary.rename(away)
+        elif looks < 4:
+            assert not made.primary.exists()
+        elif looks == 4:
+            away.rename(made.primary)
+        return looks == 5
+
+    demo.arrive(made, ended, clock=lambda: 1_795_393_000.0)
+    (count,) = rows(made.primary, "SELECT count(*) FROM episodes")[0]
+    assert count in (21, 22)
+
+
 def test_the_writer_ends_with_us(tmp_path: Path) -> None:
     made = Demo.create(tmp_path, 7, 10, now=1_795_392_000)
     with made.growing() as process:

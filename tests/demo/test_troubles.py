@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -40,18 +41,9 @@ def test_a_trouble_is_what_the_tool_then_finds(name: str, tmp_path: Path, cli: C
     with troublemaker(demo) as troubles:
         if name == "hold":
             demo.grow(2, 1_900_000_000)
-        troubles.cause(name)
-        if name != "hold":
-            troubles.end()
-        else:
-            wait_until_held(demo)
+        assert asyncio.run(troubles.cause(name)) == ""
         found, document = cli.json(command, *given)
     assert (found, document["verdict"]) == (code, word)
-
-
-def wait_until_held(demo: Demo) -> None:
-    while not cache_holders(str(demo.cache)):
-        pass
 
 
 @pytest.mark.parametrize("name", ["stop_primary", "delete_most", "break_row"])
@@ -72,13 +64,13 @@ def test_a_cache_that_is_held_is_let_go_by_the_same_again(tmp_path: Path, cli: C
     demo = Demo.create(tmp_path, 3, 10)
     cli.json("sync", "--config", str(demo.config_file))
     with troublemaker(demo) as troubles:
-        troubles.cause("hold")
-        wait_until_held(demo)
-        troubles.cause("hold")
+        assert asyncio.run(troubles.cause("hold")) == ""
+        assert cache_holders(str(demo.cache))
+        assert asyncio.run(troubles.cause("hold")) == ""
         troubles.end()
         assert not cache_holders(str(demo.cache))
-        troubles.cause("hold")
-        wait_until_held(demo)
+        assert asyncio.run(troubles.cause("hold")) == ""
+        assert cache_holders(str(demo.cache))
 
 
 def test_the_cache_is_damaged_where_rows_are(tmp_path: Path, cli: Cli) -> None:
@@ -95,4 +87,40 @@ def test_the_cache_is_damaged_where_rows_are(tmp_path: Path, cli: Cli) -> None:
 
 def test_what_nobody_knows_is_not_caused(tmp_path: Path) -> None:
     with troublemaker(Demo.create(tmp_path, 3, 10)) as troubles, pytest.raises(KeyError):
-        troubles.cause("nothing")
+        asyncio.run(troubles.cause("nothing"))
+
+
+def test_a_primary_that_cannot_come_back_is_said(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, 3, 10)
+    with troublemaker(demo) as troubles:
+        assert asyncio.run(troubles.cause("stop_primary")) == ""
+        for name in ("many", "delete_most", "break_row"):
+            assert asyncio.run(troubles.cause(name)) == "the primary is stopped; start it again first"
+        assert not demo.primary.exists()
+        demo.primary.touch()
+        said = asyncio.run(troubles.cause("stop_primary"))
+        assert said == f"there is already a file {demo.primary}; move it away first"
+        demo.primary.unlink()
+        assert asyncio.run(troubles.cause("stop_primary")) == ""
+    assert rows(demo.primary, "SELECT count(*) FROM episodes") == [(10,)]
+
+
+def test_what_a_held_cache_keeps_from_happening_is_said(tmp_path: Path, cli: Cli) -> None:
+    demo = Demo.create(tmp_path, 3, 10)
+    cli.json("sync", "--config", str(demo.config_file))
+    with troublemaker(demo) as troubles:
+        assert asyncio.run(troubles.cause("hold")) == ""
+        assert asyncio.run(troubles.cause("orphan")) != ""
+
+
+def test_nothing_of_the_tool_makes_a_file_at_the_primarys_place(tmp_path: Path, cli: Cli) -> None:
+    """It would keep the primary from coming back."""
+    demo = Demo.create(tmp_path, 3, 10)
+    given = ("--config", str(demo.config_file))
+    assert cli.json("sync", *given)[0] == 0
+    TROUBLES["stop_primary"](demo)
+    for command in (("sync",), ("sync", "--dry-run"), ("verify",), ("diff",), ("doctor",), ("status",), ("ping",)):
+        cli.json(*command, *given)
+        assert not demo.primary.exists(), command
+    TROUBLES["stop_primary"](demo)
+    assert cli.json("sync", *given)[0] == 0
