@@ -484,7 +484,9 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
     if snapshot.verdict is not Word.IN_SYNC or not proof_valid(snapshot, now):
         return None
     proof = snapshot.freshness.proof
-    rejected = still(snapshot.quarantine.refused, snapshot.present) or 0
+    rejected = still(snapshot.quarantine.refused, snapshot.present)
+    if rejected is None:
+        rejected = (proof.refused if proof is not None else None) or 0
     failed = failed_checks(snapshot, now)
     extra = f", except for {fmt.plural(rejected, 'rejected row')}" if rejected else ""
     beside = f"; {fmt.plural(len(failed), 'check')} failed; press 2 to see which" if failed else ""

@@ -491,9 +491,14 @@ class SyncService:
         differs = verdict in (Word.DRIFT, Word.UNKNOWN)
         # only the primary can tell what that is by now
         self._agenda.note(differs_at=(self._agenda.past.differs_at or now) if differs else None)
-        picture = snapshots.rechecked(self._board.snapshot, replace(outcome, verdict=verdict), now)
+        picture = snapshots.rechecked(
+            self._board.snapshot, replace(outcome, verdict=verdict), self._recent_checks(), now
+        )
         self._board.judge(verdict, "a new copy was judged by the last comparison", picture)
         self._look_again_if_it_changed(outcome.look.identity if outcome.look is not None else None)
+
+    def _recent_checks(self) -> snapshots.Recent:
+        return self._journal.history.recent_checks if self._journal is not None else _nothing_recent
 
     async def _count(self, job: Job) -> None:
         """How many rows the primary wrote since the last proof. No run that anybody needs to hear of."""
@@ -721,7 +726,7 @@ class SyncService:
             self._board.update(history=self._journal.history.view())
             if isinstance(kind, Sync | Deliver) and not job.plans:
                 self._board.update(advice=self._journal.advice(self._settings))
-        recent = self._journal.history.recent_checks if self._journal is not None else _nothing_recent
+        recent = self._recent_checks()
         if isinstance(kind, Peek):
             self._board.show(snapshots.peeked(self._board.snapshot, outcome, recent, time.time()))
         judges = kind.judges and not (job.plans and job.options.adopt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from storage_sync.cache.holders import unlisted
 from storage_sync.cache.states import FileJudgement, error_for
@@ -31,6 +32,7 @@ from storage_sync.values.snapshot import (
     Snapshot,
 )
 
+T = TypeVar("T")
 Recent = Callable[[str], tuple[CheckStatus, ...]]
 COMPARED = frozenset({"episode_count", "latest_episodes", "pattern_counts", "content_digests"})
 """Checks that hold the cache against the primary; the others are of the file alone."""
@@ -92,17 +94,25 @@ def after(snapshot: Snapshot, outcome: Outcome, stand: PrimaryStand | None, rece
     )
 
 
-def rechecked(snapshot: Snapshot, outcome: Outcome, now: float) -> Snapshot:
-    """The picture after a copy was judged by the last comparison: rows behind are those of that comparison, unless
-    rows of the cache differ from what was proven and the primary is still what it was then."""
+def rechecked(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> Snapshot:
+    """The picture after a copy was judged by the last comparison: what that comparison found holds of it too, unless
+    rows of the cache differ from what was proven and the primary is still what it was then. What is of the file alone
+    was looked at again."""
     freshness, of_file = snapshot.freshness, Basis(basis(outcome))
-    behind = freshness.behind
+    behind, rejected, checks = freshness.behind, snapshot.quarantine.refused, snapshot.checks
     if outcome.verdict is Word.DRIFT:
         lag = RowsBehind(_lag(outcome.plan))
         freshness = replace(freshness, behind=Found(lag, compared(outcome, snapshot.primary.stand), now))
-    elif behind is not None and outcome.verdict in (Word.IN_SYNC, Word.STALE) and not outcome.plan:
+    elif outcome.verdict in (Word.IN_SYNC, Word.STALE) and not outcome.plan:
         # the rows of this file are those that were compared
-        freshness = replace(freshness, behind=replace(behind, on=replace(behind.on, file=of_file.file)))
+        freshness = replace(freshness, behind=_also_of(behind, of_file))
+        rejected = _also_of(rejected, of_file)
+        checks = tuple(
+            replace(one, found=replace(one.found, on=replace(one.found.on, file=of_file.file)))
+            if one.name in COMPARED
+            else one
+            for one in checks
+        )
     cache = cache_after(snapshot.cache, replace(outcome, proof=None), now)
     changed = sum(change.insert + change.update for change in outcome.plan.values())
     return replace(
@@ -110,8 +120,26 @@ def rechecked(snapshot: Snapshot, outcome: Outcome, now: float) -> Snapshot:
         freshness=freshness,
         cache=replace(cache, rewritten=Found(changed, of_file, now)),
         states=outcome.states or snapshot.states,
+        checks=_with_checks(checks, outcome, recent, now),
+        quarantine=QuarantineView(rejected),
         error=outcome.error,
     )
+
+
+def _also_of(found: Found[T] | None, of_file: Basis) -> Found[T] | None:
+    """What was found of a file with the same rows."""
+    return replace(found, on=replace(found.on, file=of_file.file)) if found is not None else None
+
+
+def _with_checks(
+    before: tuple[CheckResult, ...], outcome: Outcome, recent: Recent, now: float
+) -> tuple[CheckResult, ...]:
+    """Those of the file alone that were made now, and what else is known."""
+    of_file = Basis(basis(outcome))
+    made = {
+        one.name: CheckResult(one.name, Found(one, of_file, now), "copy", recent(one.name)) for one in outcome.checks
+    }
+    return (*made.values(), *(result for result in before if result.name not in made))
 
 
 def counted(snapshot: Snapshot, outcome: Outcome, stand: PrimaryStand | None, now: float) -> Snapshot:
@@ -188,15 +216,11 @@ def peeked(snapshot: Snapshot, outcome: Outcome, recent: Recent, now: float) -> 
     generation = told["generation"]
     peek = Peek(now - told["copy_age_seconds"], told["copy_seconds"] * 1000, told["attempts"])
     of_file = Basis(basis(outcome))
-    made = {
-        one.name: CheckResult(one.name, Found(one, of_file, now), "copy", recent(one.name)) for one in outcome.checks
-    }
-    kept = tuple(result for result in snapshot.checks if result.name not in made)
     stamped = Found(generation, of_file, now) if generation is not None else None
     return replace(
         snapshot,
         cache=replace(cache_after(snapshot.cache, outcome, now), peek=peek, generation=stamped),
-        checks=(*made.values(), *kept),
+        checks=_with_checks(snapshot.checks, outcome, recent, now),
         states=outcome.states or snapshot.states,
     )
 

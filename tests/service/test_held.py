@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import msgspec
 import pytest
 
 from console.views.states import behind_now, changed_since, generation_now, rewritten, rows_behind
+from console.views.verdict import verdict
 from storage_sync import _native
 from storage_sync.cache import servers
 from storage_sync.config.request import Request
+from storage_sync.demo.beginning import begin
 from storage_sync.demo.demo import Demo
 from storage_sync.reports.metric_facts import facts_of, seen_now
 from storage_sync.reports.metrics import Facts, render
@@ -27,6 +30,7 @@ from tests.support import stores
 from tests.support.processes import DO_MEMORY, HOLD_LOCK, WITHOUT_CACHE, holding, written_by_holder
 from tests.support.processes import running as process
 from tests.support.values import altered
+from widgets.glyphs import Role
 
 
 def outcomes(watcher: Watcher) -> list[Outcome]:
@@ -130,6 +134,30 @@ async def test_what_the_holder_writes_is_judged_by_the_last_comparison(tmp_path:
             assert lag(drift, "heuristics").new == 1
         runs = [event for event in watcher.events if isinstance(event, RunStarted)]
         assert [run.kind for run in runs] == ["sync"]
+
+
+async def test_what_is_excepted_from_a_proof_stays_excepted_when_the_holder_touches_the_file(tmp_path: Path) -> None:
+    """A rejected row and failed checks: a new copy with the same rows has them too."""
+    demo = Demo.create(tmp_path, episodes=10)
+    await asyncio.to_thread(begin, demo)
+    with process(HOLD_LOCK, demo.cache):
+        async with running(settings_of(demo)) as (_, watcher):
+            before = await watcher.until(lambda now: proven(now) and looked_at_a_copy(now))
+            told = verdict(before, now=before.taken_at, beat_age=0.0)
+            assert (told.word, told.role) == ("IN SYNC", Role.ATTENTION)
+            assert ", except for 1 rejected row; 2 checks failed" in told.sentence[1]
+            for _ in range(2):
+                written_by_holder(demo.cache, lambda copy: None)
+                await watcher.until(lambda now: changed_since(now))
+                again = await watcher.until(lambda now: proven(now) and looked_at_a_copy(now))
+                after = verdict(again, now=again.taken_at, beat_age=0.0)
+                assert (after.word, after.role, after.exit_code) == (told.word, told.role, told.exit_code)
+                assert ", except for 1 rejected row; 2 checks failed" in after.sentence[1]
+            assert not [
+                one
+                for one in (verdict(one, now=one.taken_at, beat_age=0.0) for one in watcher.snapshots)
+                if one.word == "IN SYNC" and one.role is Role.OK
+            ]
 
 
 async def test_copies_that_start_by_themselves_keep_within_their_hour(tmp_path: Path) -> None:
