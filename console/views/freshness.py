@@ -148,7 +148,7 @@ def _awaited(frame: Frame) -> str:
 
 def _next(frame: Frame) -> Fact:
     fresh = frame.snapshot.freshness
-    if frame.snapshot.primary.status is PrimaryStatus.UNREACHABLE:
+    if frame.snapshot.primary.status.lost:
         return Fact("next", plain("after the primary answers"))
     if is_damaged(frame.snapshot):
         return Fact("next", plain("after a repair; r plans one"), short=(plain("after a repair (r)"),))

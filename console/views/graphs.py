@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from console.views.frame import Frame
 from console.views.runs import role_of
-from storage_sync.values.snapshot import PrimaryStatus, Sample
+from storage_sync.values.snapshot import Sample
 from widgets import fmt
 from widgets.chart import NOTHING, Chart, quantile, round_up_s
 from widgets.glyphs import Role
@@ -25,7 +25,7 @@ def latency(frame: Frame) -> Chart:
     values = tuple(one.ping_ms if one.ping_ms is not None else None if one.failed else NOTHING for one in samples)
     failed = sum(value is None for value in values)
     now = f"now {fmt.milliseconds(now_ms)}" if now_ms is not None else ""
-    if frame.snapshot.primary.status is PrimaryStatus.UNREACHABLE:
+    if frame.snapshot.primary.status.lost:
         now = "no answer now"
     p95 = quantile(values, 0.95)
     known = f"p95 {fmt.milliseconds(p95)}" if p95 is not None else ""

@@ -9,7 +9,7 @@ from console.views.frame import Frame
 from console.views.states import WRITING, generation_now, is_held, states_of
 from console.views.top import heartbeat, share_words
 from storage_sync.values.outcome import CacheState
-from storage_sync.values.snapshot import Phase, PrimaryStatus, Run, RunSummary, StepState
+from storage_sync.values.snapshot import Phase, Run, RunSummary, StepState
 from widgets import fmt
 from widgets.facts import Fact
 from widgets.glyphs import Role, Tone
@@ -245,7 +245,7 @@ def _why_idle(frame: Frame) -> Fact:
         holder = snapshot.cache.holder
         who = f"pid {holder.pid} runs" if holder is not None else "another process holds the file"
         return Fact("in place", plain(f"not possible while {who}"))
-    if snapshot.primary.status is PrimaryStatus.UNREACHABLE:
+    if snapshot.primary.status.lost:
         tries = fmt.plural(snapshot.primary.retries, "attempt")
         return Fact("no run", plain(f"paused until the primary answers ({tries} failed)"))
     if snapshot.access != "rw":

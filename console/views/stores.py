@@ -20,6 +20,8 @@ _STATUS_ROLES = {
     PrimaryStatus.CONNECTED: Role.OK,
     PrimaryStatus.UNREACHABLE: Role.FAILED,
     PrimaryStatus.REFUSED: Role.FAILED,
+    PrimaryStatus.GONE: Role.FAILED,
+    PrimaryStatus.UNUSABLE: Role.FAILED,
     PrimaryStatus.UNKNOWN: Role.UNKNOWN,
 }
 _REPEATED = re.compile(r"the primary (?:(?:refused us|refused(?=:)|answers)\b:?\s*)?", re.IGNORECASE)
@@ -59,7 +61,7 @@ def _ping(primary: PrimaryHealth) -> Fact:
 def _auth(frame: Frame) -> Fact:
     primary, glyphs = frame.snapshot.primary, frame.look.glyphs
     since = f" {frame.ago(primary.auth_at)} ago" if primary.auth_at is not None else ""
-    if primary.status is PrimaryStatus.UNREACHABLE and primary.auth == "accepted":
+    if primary.status.lost and primary.auth == "accepted":
         value = toned(Role.UNKNOWN, f"last accepted{since}", glyphs=glyphs)
     elif primary.auth in {"accepted", "none needed"}:
         value = toned(Role.OK, f"{frame.clean(primary.auth)}{since}", glyphs=glyphs)
@@ -110,7 +112,7 @@ def _next(frame: Frame) -> Fact:
     if primary.next_at is None:
         return Fact("next", muted("not planned"))
     left = max(0.0, primary.next_at - frame.now)
-    what = f"retry {primary.retries + 1} in" if primary.status is PrimaryStatus.UNREACHABLE else "poll in"
+    what = f"retry {primary.retries + 1} in" if primary.status.failed else "poll in"
     return Fact("next", plain(f"{what} {fmt.age(left)}"), extra=backoff)
 
 

@@ -330,23 +330,8 @@ def _unknown(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
     primary = snapshot.primary
     proof = last_proof(snapshot, now)
     was = f"{proof}: in sync." if snapshot.freshness.proof is not None else f"{proof}."
-    if primary.status is PrimaryStatus.UNREACHABLE:
-        since = primary.unreachable_since
-        lasting = f" for {fmt.age(now - since)}" if since is not None else ""
-        again = (
-            f"retry {primary.retries + 1} in {fmt.age(primary.next_at - now)}" if primary.next_at is not None else ""
-        )
-        return Verdict(
-            "UNKNOWN",
-            Role.UNKNOWN,
-            (f"Primary unreachable{lasting}. {was}", f"Primary unreachable{lasting}."),
-            (
-                f"{f'{again}, or ' if again else ''}t tries now. The cache can still be read.",
-                "t tries now.",
-            ),
-            "t",
-            3,
-        )
+    if primary.status.lost:
+        return _lost(snapshot, was, now)
     if primary.status is PrimaryStatus.UNKNOWN:
         return Verdict(
             "UNKNOWN", Role.UNKNOWN, (f"The primary has not been asked yet. {was}",), ("wait, or t asks now.",), "t", 3
@@ -366,6 +351,33 @@ def _unknown(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
     if snapshot.verdict is Word.IN_SYNC and proof_valid(snapshot, now):
         return None
     return _unproved(snapshot, now)
+
+
+def _lost(snapshot: Snapshot, was: str, now: float) -> Verdict:
+    """The primary cannot be compared with. `was`: what the last proof said."""
+    primary, waiting = snapshot.primary, snapshot.cache.waiting
+    since, at = primary.unreachable_since, primary.next_at
+    left = fmt.age(max(at - now, 0.0)) if at is not None else ""
+    clock = f" since {fmt.clock(since)}" if since is not None else ""
+    tries = f"t tries again now{f'; the next try is in {left}' if left else ''}."
+    said: tuple[str, ...]
+    match primary.status:
+        case PrimaryStatus.GONE:
+            said, steps = (f"The primary's file is gone{clock}",), (tries, "t tries again now.")
+        case PrimaryStatus.UNUSABLE:
+            error = primary.error.message if primary.error is not None else primary.last_error
+            said = (f"The primary cannot be compared{clock}: {error}", f"The primary cannot be compared{clock}")
+            steps = (f"5 shows the URL; {tries}", "5 shows the URL; t tries again now.")
+        case _:
+            said = (f"Primary unreachable{f' for {fmt.age(now - since)}' if since is not None else ''}",)
+            again = f"retry {primary.retries + 1} in {left}, or " if left else ""
+            steps = (f"{again}t tries now. The cache can still be read.", "t tries now.")
+    rows = ""
+    if waiting is not None:
+        rows = f" {fmt.plural(waiting.rows, 'row')} {'waits' if waiting.rows == 1 else 'wait'} to be written."
+    whole = (*((f"{said[0]}. {was}{rows}",) if rows else ()), *(f"{one}. {was}" for one in said))
+    exit_code = 3 if primary.status is PrimaryStatus.UNREACHABLE else 4
+    return Verdict("UNKNOWN", Role.UNKNOWN, (*whole, f"{said[-1]}."), steps, "t", exit_code)
 
 
 def _unproved(snapshot: Snapshot, now: float) -> Verdict:

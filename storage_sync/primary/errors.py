@@ -67,7 +67,17 @@ class TextTooLong(PrimaryRefused):
     """A text that a statement makes is longer than the server's longest (5 MB)."""
 
 
-class AuthRefused(PrimaryRefused):
+class AccessRefused(PrimaryRefused):
+    """The primary, or a proxy before it, does not serve us: token, rights, quota."""
+
+
+class NoFile(PrimarySchema):
+    """There is no file at the place of a `file:` primary."""
+
+    default_hint = "a file: primary is never created; check --primary, or bring its file back"
+
+
+class AuthRefused(AccessRefused):
     """401 or 403: another token may help."""
 
     default_hint = AUTH_HINT
@@ -109,9 +119,9 @@ _CODES: tuple[_Meaning, ...] = (
         r"SQLITE_(BUSY|LOCKED|IOERR|NOMEM|INTERRUPT|PROTOCOL|FULL|CANTOPEN)|STREAM_"
         r"|(TRANSACTION_TIMEOUT|TRANSACTION_BUSY|PROXY_ERROR|truncated|root)$",
     ),
-    _Meaning(PrimaryRefused, "the primary refused: {}", r"BLOCKED$", hint=QUOTA_HINT),
-    _Meaning(PrimaryRefused, "the primary refused: {}", words=r"operation was blocked|quota", hint=QUOTA_HINT),
-    _Meaning(PrimaryRefused, "the primary refused: {}", r"AUTH_|SQLITE_AUTH|SQLITE_PERM", hint=AUTH_HINT),
+    _Meaning(AccessRefused, "the primary refused: {}", r"BLOCKED$", hint=QUOTA_HINT),
+    _Meaning(AccessRefused, "the primary refused: {}", words=r"operation was blocked|quota", hint=QUOTA_HINT),
+    _Meaning(AccessRefused, "the primary refused: {}", r"AUTH_|SQLITE_AUTH|SQLITE_PERM", hint=AUTH_HINT),
     _Meaning(TooLarge, "the primary's answer would be too large: {}", r"RESPONSE_TOO_LARGE"),
     _Meaning(
         TextTooLong,
@@ -184,7 +194,7 @@ _Make = Callable[[Refusal, str], StorageSyncError]
 _STATUSES: tuple[tuple[_Fits, _Make], ...] = (
     (
         lambda _, said: bool(re.search(r"operation was blocked|quota", said, re.IGNORECASE)),
-        lambda it, words: PrimaryRefused(f"the primary refused us ({it.status}){words}", hint=QUOTA_HINT),
+        lambda it, words: AccessRefused(f"the primary refused us ({it.status}){words}", hint=QUOTA_HINT),
     ),
     (
         lambda status, _: status in (401, 403),
@@ -192,7 +202,7 @@ _STATUSES: tuple[tuple[_Fits, _Make], ...] = (
     ),
     (
         lambda status, _: status == 407,
-        lambda it, words: PrimaryRefused(
+        lambda it, words: AccessRefused(
             f"the proxy wants to know who asks (407){words}", hint="put user and password into HTTPS_PROXY"
         ),
     ),

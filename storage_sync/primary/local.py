@@ -22,7 +22,7 @@ from storage_sync.files.kinds import NotUsable, require_readable
 from storage_sync.primary import statements
 from storage_sync.primary.capabilities import Capabilities
 from storage_sync.primary.digests import CLIENT_DIGEST, half_digest
-from storage_sync.primary.errors import quote
+from storage_sync.primary.errors import NoFile, quote
 from storage_sync.primary.schema import (
     BESIDE_TABLES,
     METADATA_TABLE,
@@ -158,15 +158,13 @@ def _look(path: Path) -> bool:
         for beside in ("-wal", "-journal"):
             require_readable(f"{path}{beside}")
     except FileNotFoundError:
-        raise PrimarySchema(
-            f"there is no database {path}", hint="a file: primary is never created; check --primary"
-        ) from None
+        raise NoFile(f"there is no database {path}") from None
     except NotUsable as error:
         raise PrimarySchema(f"{error.filename} cannot be a database: {error}") from None
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else "error"
         if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO):
-            raise PrimarySchema(f"there is no database {path}: {reason}") from None
+            raise NoFile(f"there is no database {path}: {reason}") from None
         raise LocalIO(f"the primary {path} cannot be read: {reason}") from error
     if head and not head.startswith(MAGIC):
         raise PrimarySchema(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import replace
 
+from storage_sync.primary.errors import AccessRefused, NoFile
 from storage_sync.values.errors import PrimaryRefused, PrimarySchema, StorageSyncError
 from storage_sync.values.outcome import error_value
 from storage_sync.values.snapshot import PrimaryHealth, PrimaryStatus
@@ -32,7 +33,7 @@ def answered(health: PrimaryHealth, milliseconds: float, at: float) -> PrimaryHe
 
 def proven(health: PrimaryHealth, at: float) -> PrimaryHealth:
     """A run proved the cache against the primary, so it answers, whatever the last ping saw."""
-    if health.status not in (PrimaryStatus.UNREACHABLE, PrimaryStatus.REFUSED):
+    if not health.status.failed:
         return health
     return replace(
         health,
@@ -46,23 +47,30 @@ def proven(health: PrimaryHealth, at: float) -> PrimaryHealth:
     )
 
 
-def failed(health: PrimaryHealth, error: StorageSyncError, at: float) -> PrimaryHealth:
-    """The primary did not answer, or refused us."""
-    refused = isinstance(error, PrimaryRefused | PrimarySchema)
+def failed(health: PrimaryHealth, error: StorageSyncError, at: float, *, known: bool) -> PrimaryHealth:
+    """The primary did not answer, refused us, or is not what it was. `known`: it has been read before."""
     pings = (*health.pings, None)[-PINGS_KEPT:]
     return replace(
         health,
-        status=PrimaryStatus.REFUSED if refused else PrimaryStatus.UNREACHABLE,
+        status=_status(error, known=known),
         ping_ms=None,
         pings=pings,
         p95_ms=percentile_95(pings),
-        auth="refused" if isinstance(error, PrimaryRefused) else health.auth,
+        auth="refused" if isinstance(error, AccessRefused) else health.auth,
         last_error=error.message,
         last_error_at=at,
         unreachable_since=_since(health, at),
         retries=health.retries + 1,
         error=error_value(error),
     )
+
+
+def _status(error: StorageSyncError, *, known: bool) -> PrimaryStatus:
+    if not isinstance(error, PrimaryRefused | PrimarySchema):
+        return PrimaryStatus.UNREACHABLE
+    if isinstance(error, AccessRefused) or not known:
+        return PrimaryStatus.REFUSED
+    return PrimaryStatus.GONE if isinstance(error, NoFile) else PrimaryStatus.UNUSABLE
 
 
 def _since(health: PrimaryHealth, at: float) -> float:

@@ -29,7 +29,7 @@ from storage_sync.values.errors import StorageSyncError
 from storage_sync.values.events import FileChanged
 from storage_sync.values.found import PrimaryStand, still
 from storage_sync.values.outcome import FileIdentity, LockHolder, Word, error_value
-from storage_sync.values.snapshot import Budget, CacheHealth, Hold, LockState, PrimaryStatus, WaitingRows
+from storage_sync.values.snapshot import Budget, CacheHealth, Hold, LockState, WaitingRows
 
 FORCED_POLL_MS = 2_000
 LOOK_MS = 250
@@ -222,14 +222,16 @@ class Pulse:
         )
         self._board.update(primary=after)
         self._ears.pinged(milliseconds)
-        if before.status in (PrimaryStatus.UNREACHABLE, PrimaryStatus.REFUSED):
+        if before.status.failed:
             self._board.log("info", "primary", f"answers again after {before.retries} failed tries")
             self._agenda.note(recovered_at=time.time())
 
     def _not_answered(self, error: StorageSyncError, began: float) -> None:
         """`began`: when it was asked. A run that ended since then knows better."""
-        before = self._board.snapshot.primary
-        after = health.failed(before, error, began)
+        before, proof = self._board.snapshot.primary, self._board.snapshot.freshness.proof
+        proven = proof is not None and proof.source_id == self._session.source.source_id
+        known = before.auth_at is not None or proven
+        after = health.failed(before, error, began, known=known)
         self._board.update(primary=after)
         if before.status is not after.status:
             self._board.log("fail", "primary", error.message)

@@ -52,7 +52,21 @@ class PrimaryStatus(StrEnum):
     CONNECTED = "connected"
     UNREACHABLE = "unreachable"
     REFUSED = "refused"
+    GONE = "gone"
+    """Its file was there before, and is not."""
+    UNUSABLE = "unusable"
+    """It was read before, and answers now with what cannot be compared; nothing was said about access."""
     UNKNOWN = "unknown"
+
+    @property
+    def lost(self) -> bool:
+        """It answered before, or may have, and cannot be compared now."""
+        return self in (PrimaryStatus.UNREACHABLE, PrimaryStatus.GONE, PrimaryStatus.UNUSABLE)
+
+    @property
+    def failed(self) -> bool:
+        """The last question was not answered as it should be."""
+        return self.lost or self is PrimaryStatus.REFUSED
 
 
 class LockState(StrEnum):

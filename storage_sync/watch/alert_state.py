@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from storage_sync.cache.holders import describe
 from storage_sync.reports.sentences import headline, line, verdict, waits
 from storage_sync.values.outcome import Outcome, Word
-from storage_sync.values.snapshot import CacheHealth, PrimaryHealth, PrimaryStatus
+from storage_sync.values.snapshot import CacheHealth, PrimaryHealth
 
 STARTING = "starting"
 OK = "ok"
@@ -82,7 +82,7 @@ def _judged(condition: Condition, outcome: Outcome, at: float) -> Condition:
 
 def after_ping(condition: Condition, primary: PrimaryHealth, at: float) -> Condition:
     """A primary that is gone is trouble at once, before a run fails."""
-    if primary.status not in (PrimaryStatus.UNREACHABLE, PrimaryStatus.REFUSED) or primary.error is None:
+    if not primary.status.failed or primary.error is None:
         return condition
     error = primary.error
     old = primary.last_error_at is not None and primary.last_error_at <= condition.run_at

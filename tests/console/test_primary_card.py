@@ -53,7 +53,7 @@ def test_a_primary_that_does_not_answer_is_not_called_connected() -> None:
     ],
 )
 def test_it_is_unreachable_since_its_last_answer(before: PrimaryHealth, since: float) -> None:
-    assert health.failed(before, PrimaryUnavailable("no answer"), NOW).unreachable_since == since
+    assert health.failed(before, PrimaryUnavailable("no answer"), NOW, known=True).unreachable_since == since
 
 
 def test_no_sync_is_announced_on_a_damaged_cache() -> None:

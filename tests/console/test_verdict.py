@@ -28,6 +28,7 @@ from storage_sync.values.snapshot import (
     PrimaryHealth,
     PrimaryStatus,
     Snapshot,
+    WaitingRows,
 )
 from tests.support.scenes import snapshots
 from widgets.glyphs import Role
@@ -170,6 +171,16 @@ def test_auth_uses_the_servers_own_words() -> None:
     found = judge(snapshots.scene("auth").snapshot)
     assert (found.word, found.exit_code) == ("AUTH", 4)
     assert "(401): Unauthorized: `The JWT has expired`" in found.sentence[0]
+
+
+def test_rows_that_wait_are_told_while_the_primary_is_lost() -> None:
+    for status in (PrimaryStatus.UNREACHABLE, PrimaryStatus.GONE, PrimaryStatus.UNUSABLE):
+        primary = replace(GOOD.primary, status=status, unreachable_since=NOW - 64, next_at=NOW + 4)
+        cache = replace(GOOD.cache, waiting=WaitingRows(3, NOW - 90, NOW - 80))
+        found = judge(replace(GOOD, primary=primary, cache=cache))
+        assert found.word == "UNKNOWN"
+        assert "3 rows wait to be written." in found.sentence[0]
+        assert "4 s" in found.next[0]
 
 
 def test_a_primary_that_is_down_outranks_staleness() -> None:

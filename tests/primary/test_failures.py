@@ -14,7 +14,7 @@ import aiohttp
 import libsql_client
 import pytest
 
-from storage_sync.primary.errors import AuthRefused, NoCursor, TooLarge, UndecodableText
+from storage_sync.primary.errors import AccessRefused, AuthRefused, NoCursor, TooLarge, UndecodableText
 from storage_sync.primary.hrana import HranaHttpClient, HranaRefused, execute_request, snapshot_batch, statement
 from storage_sync.primary.source import RemoteSource
 from storage_sync.primary.urls import parse
@@ -102,7 +102,7 @@ STATUSES = [
     (Answer(200, (ok()[:20],), end="reset"), PrimaryUnavailable, ""),
     (Answer(200, (failed("SQLITE_BUSY", "database is locked"),)), PrimaryUnavailable, "locked"),
     (Answer(200, (failed("SQLITE_UNKNOWN", "no such table: episodes"),)), PrimarySchema, "episodes"),
-    (Answer(200, (failed("BLOCKED", "Operation was blocked: quota"),)), PrimaryRefused, "quota"),
+    (Answer(200, (failed("BLOCKED", "Operation was blocked: quota"),)), AccessRefused, "quota"),
     (Answer(200, (failed("RESPONSE_TOO_LARGE", "too large"),)), TooLarge, "too large"),
     (Answer(200, (failed("SQL_PARSE_ERROR", "near x"),)), PrimaryRefused, "near x"),
 ]

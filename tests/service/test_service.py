@@ -14,6 +14,7 @@ from typing import TypeVar, cast
 import msgspec
 import pytest
 
+from console.views.verdict import verdict
 from storage_sync.config.load import Loaded, load_settings
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
@@ -293,6 +294,47 @@ async def test_a_primary_that_goes_away_is_unknown_and_synced_when_it_is_back(tm
     assert triggers == ["start", "recovery"]
     failures = [event for event in watcher.events if isinstance(event, LogLine) and event.level == "fail"]
     assert len(failures) == 1, "one line a change of state, not one a ping"
+
+
+LOST: dict[str, tuple[Callable[[Path], object], str]] = {
+    "removed": (lambda path: path.rename(path.with_suffix(".away")), "The primary's file is gone since "),
+    "emptied": (lambda path: path.write_bytes(b""), "The primary cannot be compared since "),
+    "overwritten": (lambda path: path.write_bytes(b"no database" * 1000), "The primary cannot be compared since "),
+    "without a table": (
+        lambda path: stores.execute(path, ["DROP TABLE episodes"]),
+        "The primary cannot be compared since ",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+async def test_a_primary_that_was_read_and_is_not_what_it_was_is_no_matter_of_authorization(
+    name: str, tmp_path: Path
+) -> None:
+    change, said = LOST[name]
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    async with running(settings_of(demo)) as (_, watcher):
+        await watcher.until(lambda now: proven(now) and now.primary.status is PrimaryStatus.CONNECTED)
+        change(demo.primary)
+        lost = await watcher.until(lambda now: now.primary.next_at is not None and now.primary.status.failed)
+    # one that is started now knows it by the proof in the cache
+    async with running(settings_of(demo)) as (_, watcher):
+        again = await watcher.until(lambda now: now.primary.status.failed and now.freshness.proof is not None)
+    for snapshot in (lost, again):
+        told = verdict(snapshot, now=snapshot.taken_at, beat_age=0.0)
+        assert (told.word, told.key, told.exit_code) == ("UNKNOWN", "t", 4)
+        assert told.sentence[0].startswith(said)
+        assert "Last proof " in told.sentence[0]
+        assert "t tries again now" in told.next[0]
+        assert snapshot.primary.auth != "refused"
+
+
+async def test_a_primary_that_was_never_read_may_be_the_wrong_one(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    demo.primary.unlink()
+    async with running(settings_of(demo)) as (_, watcher):
+        seen = await watcher.until(lambda now: now.primary.status.failed)
+    assert seen.primary.status is PrimaryStatus.REFUSED
 
 
 async def test_a_cache_that_is_removed_is_built_again(tmp_path: Path) -> None:
