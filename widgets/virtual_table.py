@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from rich.style import Style
 from textual.binding import Binding, BindingType
@@ -20,6 +20,18 @@ from widgets.tones import NOTHING, Tones
 
 DrawRow = Callable[[int, int], Line]
 """(row number, width in cells) -> the row's line."""
+
+
+class Ids(Protocol):
+    """What the rows are, in their order: a tuple, or what finds it as one does."""
+
+    def __getitem__(self, place: int, /) -> object:
+        """None for a row that is not known yet."""
+        ...
+
+    def index(self, held: object, /) -> int:
+        """ValueError when no row is it."""
+        ...
 
 
 def _empty(_index: int, _width: int) -> Line:
@@ -84,20 +96,41 @@ class VirtualTable(ScrollView, can_focus=True):
         self.empty = empty
         self.rows = 0
         self._draw: DrawRow = _empty
+        self._ids: Ids | None = None
+        self._held: object = None
+        """What is under the cursor, also while the list is empty; None while nobody said what its rows are."""
         self._revision: object = None
 
-    def show(self, rows: int, draw: DrawRow, revision: object) -> None:
-        """Other content; nothing is done when `revision` equals the one on screen."""
+    def show(self, rows: int, draw: DrawRow, revision: object, ids: Ids | None = None) -> None:
+        """Other content; nothing is done when `revision` equals the one on screen. With `ids` the cursor stays on what
+        it is on, wherever that is now; where it is no more, the cursor stays at its place.
+        """
         if revision == self._revision and rows == self.rows:
             return
         self._revision = revision
         self._draw = draw
         self.rows = rows
+        self._ids = ids
         self.virtual_size = Size(0, max(rows, 1))
         if self.has_cursor:
-            self.cursor = max(0, rows - 1 if self.following else min(self.cursor, rows - 1))
+            self.cursor = max(0, rows - 1 if self.following else self._place())
+            self._hold(self.cursor)
         self._follow_end()
         self.refresh()
+
+    def _place(self) -> int:
+        """Where the cursor belongs among other rows."""
+        place = min(self.cursor, self.rows - 1)
+        if place < 0 or self._ids is None or self._held is None or self._ids[place] == self._held:
+            return place
+        try:
+            return self._ids.index(self._held)
+        except ValueError:
+            return place
+
+    def _hold(self, place: int) -> None:
+        if self._ids is not None and 0 <= place < self.rows and (found := self._ids[place]) is not None:
+            self._held = found
 
     def _follow_end(self) -> None:
         if self.follow and self.following and self.is_attached:
@@ -139,6 +172,7 @@ class VirtualTable(ScrollView, can_focus=True):
         super().notify_style_update()
 
     def watch_cursor(self, _old: int, new: int) -> None:
+        self._hold(new)
         if self.rows:
             self.scroll_to_region(Region(0, new, 1, 1), animate=False)
         self.refresh()

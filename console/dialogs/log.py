@@ -75,7 +75,7 @@ class LogDialog(Dialog[str]):
             drawn = draw(replace(line, text=part), self.look.glyphs)
             return (Piece(" " * HEAD), *drawn[-1:]) if place else drawn
 
-        self.table.show(len(rows), row, wanted)
+        self.table.show(len(rows), row, wanted, [(line, place) for line, place, _ in rows])
         told = f" with {self._text}" if self._text else ""
         self.frame.border_title = Text(f"Log: {LEVEL_WORDS[self._level]}{told}, {len(lines):,}")
 
@@ -92,8 +92,9 @@ class LogDialog(Dialog[str]):
     def on_input_submitted(self, _event: Input.Submitted) -> None:
         self.table.focus()
 
-    def on_virtual_table_chosen(self, event: VirtualTable.Chosen) -> None:
-        line = self._lines[event.index] if event.index < len(self._lines) else None
+    def on_virtual_table_chosen(self, _event: VirtualTable.Chosen) -> None:
+        place = self.table.cursor
+        line = self._lines[place] if place < len(self._lines) else None
         if line is None or not line.run_id:
             self.notify(NO_RUN, markup=False)
         else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from textual.app import ComposeResult
@@ -46,6 +47,24 @@ class Driver(Protocol):
     def say(self, text: str) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Identities:
+    """What each entry is, as far as the pages are here: its kind and id."""
+
+    entries: Mapping[int, QuarantineEntry]
+
+    def __getitem__(self, place: int) -> object:
+        entry = self.entries.get(place)
+        return (entry.kind, entry.id) if entry is not None else None
+
+    def index(self, held: object) -> int:
+        """ValueError for one that is not here."""
+        for place, entry in self.entries.items():
+            if (entry.kind, entry.id) == held:
+                return place
+        raise ValueError(held)
+
+
 def _opens_on_rows(page: QuarantinePage) -> bool:
     """Whether the list begins with what was quarantined, below the head of its run."""
     return len(page.entries) > 1 and page.entries[1].kind is QuarantineKind.ASIDE
@@ -76,6 +95,8 @@ class QuarantineDialog(Dialog[None]):
         self._marks: set[Mark] = set()
         self._text = ""
         self._revision = 0
+        self._opened = False
+        """Whether a page was shown: the cursor begins on what was quarantined."""
         self._said = ""
         self._second = 0
         self.head = Panel(look, id="quarantine-title", focusable=False)
@@ -127,8 +148,9 @@ class QuarantineDialog(Dialog[None]):
         first = not self._entries
         self._entries.update(enumerate(page.entries, start=page.first))
         self._paint()
-        if first and not page.first and self.table.cursor == 0 and _opens_on_rows(page):
-            self.table.cursor = 1
+        if first and not page.first and not self._opened:
+            self._opened = True
+            self.table.cursor = 1 if _opens_on_rows(page) else 0
         self._complete()
 
     def show_refusal(self, said: str) -> None:
@@ -168,7 +190,8 @@ class QuarantineDialog(Dialog[None]):
             return words.row(entry, marked=marked, now=now, width=width, look=self.look)
 
         self.table.empty = "asking the core" if page is None else "nothing matches" if self._text else "nothing is here"
-        self.table.show(page.total if page is not None else 0, draw, self._revision)
+        total = page.total if page is not None else 0
+        self.table.show(total, draw, self._revision, _Identities(self._entries))
         width = self.table.size.width
         filtered = f"filter {self._text}" if self._text else "filter none"
         facts = (Fact("", words.summary(page, self.look)), Fact("", words.head(width, self.look)))

@@ -71,7 +71,7 @@ class HistoryScreen(RowsScreen):
         self.left = Panel(look, id="chart-left", focusable=False)
         self.right = Panel(look, id="chart-right", focusable=False)
         self.detail = Panel(look, id="run-detail")
-        self._list: RowList[PastRun] = RowList(words.row_of, words.FIELDS, _ORDERS)
+        self._list: RowList[PastRun] = RowList(words.row_of, words.FIELDS, lambda past: past.summary.id, _ORDERS)
         self._runs = Runs()
         self._seen: object = None
         self._waiting: int | None = None

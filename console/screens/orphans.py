@@ -24,6 +24,7 @@ from console.views import orphans as words
 from console.views.entry import Entry
 from console.views.frame import Frame
 from console.views.states import generation_now
+from storage_sync.embeddings.query import Identities
 from widgets import fmt
 from widgets.glyphs import Look
 from widgets.line import Line, muted, plain, to_content
@@ -51,8 +52,8 @@ class OrphansScreen(BaseScreen):
         self._flow = Orphans(stage, plan, self._changed)
         self._frame: Frame | None = None
         self._generation: int | object | None = _NEVER
-        self._key = ""
-        self._leading = False
+        self._opened = False
+        """Whether the list was shown: the cursor begins on its first row."""
         self._opens: int | None = None
         """Row whose numbers open as soon as they are here."""
         self.list_title = Panel(look, id="orphans-title", focusable=False)
@@ -82,11 +83,10 @@ class OrphansScreen(BaseScreen):
 
     def _changed(self) -> None:
         view = self._flow.view
-        if view is not None and not self._flow.busy and self._leading:
-            self._leading = False
-            self.table.show(len(view), self._line, self._revision())
-            self.table.cursor = view.place_of(self._key, self.table.cursor) if self._key else view.first
         self._draw()
+        if view is not None and not self._opened:
+            self._opened = True
+            self.table.cursor = view.first
         if self.is_active:
             self._open_facts()
 
@@ -102,7 +102,8 @@ class OrphansScreen(BaseScreen):
         width = self.table.size.width
         view = flow.view
         self.table.empty = self._empty(frame)
-        self.table.show(len(view) if view is not None else 0, self._line, self._revision())
+        ids = Identities(view) if view is not None else None
+        self.table.show(len(view) if view is not None else 0, self._line, self._revision(), ids)
         flow.look_at(flow.number_at(self.table.cursor))
         self.list_title.value = words.title(frame, flow.index, flow.wanted, flow.said, width)
         top, height = self.table.scroll_offset.y, self.table.size.height
@@ -135,33 +136,26 @@ class OrphansScreen(BaseScreen):
         number = view.at(index)
         return words.row_line(frame, view.index.row(number), flow.is_marked(number), width, dimmed=flow.busy)
 
-    def on_virtual_table_moved(self, event: VirtualTable.Moved) -> None:
-        number = self._flow.number_at(event.index)
-        if number is not None and self._flow.index is not None and not self._leading:
-            self._key = self._flow.index.keys[number]
-        if number != self._opens:
+    def on_virtual_table_moved(self, _event: VirtualTable.Moved) -> None:
+        if self._number != self._opens:
             self._opens = None
         self._draw()
 
     # what is asked for
 
     def _want(self, **changes: object) -> None:
-        self._leading = True
         self._flow.want(**changes)
 
     def action_reload(self) -> None:
-        self._leading = True
         self._flow.scan()
 
     def action_sort(self) -> None:
-        self._leading = True
         self._flow.sort()
 
     def action_reverse(self) -> None:
         self._want(reverse=not self._flow.wanted.reverse)
 
     def action_group(self) -> None:
-        self._leading = True
         self._flow.group()
 
     def action_filter(self) -> None:
@@ -201,14 +195,15 @@ class OrphansScreen(BaseScreen):
     def on_virtual_table_resized(self, _event: VirtualTable.Resized) -> None:
         self._draw()
 
-    def on_virtual_table_chosen(self, event: VirtualTable.Chosen) -> None:
+    def on_virtual_table_chosen(self, _event: VirtualTable.Chosen) -> None:
         """A group's head folds; a row opens all its numbers."""
         view = self._flow.view
-        group = view.group_at(event.index) if view is not None and event.index < len(view) else None
+        place = self.table.cursor
+        group = view.group_at(place) if view is not None and place < len(view) else None
         if group is not None:
             self._flow.fold(group.name)
             return
-        self._opens = self._flow.number_at(event.index)
+        self._opens = self._number
         if not self._open_facts():
             self._stage.say("its numbers are being read; they open by themselves")
 

@@ -134,12 +134,13 @@ class OverviewScreen(BaseScreen):
 
     def _show_log(self) -> None:
         table = self.log_table
-        lines = self._journal.lines(self._level)
+        # as they are now: the journal drops the oldest of its own list
+        lines = tuple(self._journal.lines(self._level))
 
         def row(index: int, _width: int) -> Line:
             return draw(lines[index], self.look.glyphs)
 
-        table.show(len(lines), row, (self._journal.revision, self._level))
+        table.show(len(lines), row, (self._journal.revision, self._level), lines)
         followed = "following" if table.following else "held, G follows"
         dropped = f"   {self._dropped:,} dropped" if self._dropped else ""
         right = f"{LEVEL_WORDS[self._level]}   {followed}{dropped}"
@@ -148,10 +149,11 @@ class OverviewScreen(BaseScreen):
     def on_virtual_table_moved(self, _event: VirtualTable.Moved) -> None:
         self._show_log()
 
-    def on_virtual_table_chosen(self, event: VirtualTable.Chosen) -> None:
+    def on_virtual_table_chosen(self, _event: VirtualTable.Chosen) -> None:
         """From a line to its run."""
         lines = self._journal.lines(self._level)
-        line = lines[event.index] if event.index < len(lines) else None
+        place = self.log_table.cursor
+        line = lines[place] if place < len(lines) else None
         if line is None or not line.run_id:
             self.notify(NO_RUN, markup=False)
         else:

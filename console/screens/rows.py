@@ -38,7 +38,8 @@ SortKey = Callable[[T], tuple[bool, float | str]]
 class RowList(Generic[T]):
     """The rows of one table, those that match the filter, in the chosen order. `revision` changes with each of them.
 
-    `row`: what the filter looks at, by the names of `fields`. `orders`: (name, key) of each order; without a
+    `row`: what the filter looks at, by the names of `fields`. `identity`: what a row is, however it reads and wherever
+    it stands: the cursor stays on it. `orders`: (name, key) of each order; without a
     chosen one rows stay as they came.
     """
 
@@ -46,10 +47,12 @@ class RowList(Generic[T]):
         self,
         row: Callable[[T], Row],
         fields: Fields,
+        identity: Callable[[T], object],
         orders: Sequence[tuple[str, SortKey[T]]] = (),
     ) -> None:
         self._row = row
         self._fields = fields
+        self._identity = identity
         self._terms: tuple[Term, ...] = ()
         self.problem = ""
         """Why the filter cannot be understood; the rows are those of the last one that could."""
@@ -58,6 +61,8 @@ class RowList(Generic[T]):
         self._reversed = False
         self.items: tuple[T, ...] = ()
         self.shown: tuple[T, ...] = ()
+        self.ids: tuple[object, ...] = ()
+        """What each of the shown is."""
         self.query = ""
         self.revision = 0
 
@@ -105,6 +110,7 @@ class RowList(Generic[T]):
         if self._reversed:
             found.reverse()
         self.shown = tuple(found)
+        self.ids = tuple(map(self._identity, found))
         self.revision += 1
 
 
@@ -189,7 +195,7 @@ class RowsScreen(BaseScreen):
         def row(index: int, width: int) -> Line:
             return table_row(columns, cells(shown[index]), width, glyphs)
 
-        table.show(len(shown), row, (rows.revision, revision))
+        table.show(len(shown), row, (rows.revision, revision), rows.ids)
         place = f"{table.cursor + 1:,}/{len(shown):,}" if shown else ""
         said = "filter not understood" if rows.problem else f"filter {rows.query}" if rows.query else ""
         query = visible.clean(said, ascii_only=glyphs.is_ascii)

@@ -43,7 +43,7 @@ class ConfigScreen(RowsScreen):
         self.detail = Panel(look, id="setting", focusable=False)
         self.entry = Entry(compact=True, id="setting-entry")
         self.entry.display = False
-        self._list: RowList[Setting] = RowList(words.row_of, words.FIELDS)
+        self._list: RowList[Setting] = RowList(words.row_of, words.FIELDS, lambda setting: setting.key)
         self._edits: dict[str, str] = {}
         self._editing: str | None = None
         self._wrong = ""

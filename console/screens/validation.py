@@ -65,7 +65,9 @@ class ValidationScreen(RowsScreen):
         self.keys = VirtualTable(look, id="keys-list")
         self.sides_title = Panel(look, id="sides-title", focusable=False)
         self.sides = VirtualTable(look, id="sides-list")
-        self._keys: RowList[Difference] = RowList(words.row_of, words.FIELDS)
+        self._keys: RowList[Difference] = RowList(
+            words.row_of, words.FIELDS, lambda difference: (difference.table, difference.key)
+        )
         self._level = _CHECKS
         self._shown: tuple[str, float] | None = None
         self._found: Differences | None = None
@@ -125,7 +127,7 @@ class ValidationScreen(RowsScreen):
         generation = generation_now(frame.snapshot)
         running = words.progress(frame, frame.snapshot.run)
         right = frame.clean(running) or (f"g-{generation}" if generation is not None else "")
-        listed: RowList[CheckResult] = RowList(lambda _: {}, {})
+        listed: RowList[CheckResult] = RowList(lambda _: {}, {}, lambda result: result.name)
         listed.put(tuple(results))
         columns = _NARROW if self.table.size.width < 50 else _COLUMNS
         ages = tuple(fmt.short_age(frame.now - result.found.at) for result in results)
@@ -160,7 +162,8 @@ class ValidationScreen(RowsScreen):
     def _draw_sides(self, frame: Frame) -> None:
         difference = self._keys.at(self.keys.cursor)
         columns = difference.columns if difference is not None else ()
-        listed: RowList[ColumnDifference] = RowList(lambda _: {}, {})
+        row = (difference.table, difference.key) if difference is not None else None
+        listed: RowList[ColumnDifference] = RowList(lambda _: {}, {}, lambda column: (row, column.name))
         listed.put(columns)
         glyphs = self.look.glyphs
         title = f"{difference.table} {fmt.short_key(difference.key, glyphs)}" if difference is not None else "Row"
@@ -259,7 +262,7 @@ class ValidationScreen(RowsScreen):
         elif event.table is self.keys:
             self._go(_SIDES)
         else:
-            self._open_side(event.index)
+            self._open_side(self.sides.cursor)
 
     def _into_keys(self, *, focus: bool = True) -> None:
         if self._shown is None:

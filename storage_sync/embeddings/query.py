@@ -64,13 +64,32 @@ class View:
         rows = np.flatnonzero(self.order >= 0)
         return int(rows[0]) if len(rows) else 0
 
-    def place_of(self, key: str, near: int = 0) -> int:
-        """Where the row of a key stands now; `near`, within the list, when it is not there."""
-        try:
-            places = np.flatnonzero(self.order == self.index.keys.index(key))
-        except ValueError:
-            places = np.zeros(0, np.int64)
-        return int(places[0]) if len(places) else max(0, min(near, len(self.order) - 1))
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """What stands at each place of a view, whatever its number is there: (True, name) of a group's head, else
+    (False, key).
+    """
+
+    view: View
+
+    def __getitem__(self, place: int) -> tuple[bool, str]:
+        group = self.view.group_at(place)
+        return (True, group.name) if group is not None else (False, self.view.index.keys[self.view.at(place)])
+
+    def index(self, held: object) -> int:
+        """Where it stands now; ValueError when it does not."""
+        numbers = {(True, group.name): -place for place, group in enumerate(self.view.groups, start=1)}
+        number = numbers[held] if held in numbers else self._number(held)
+        places = np.flatnonzero(self.view.order == number)
+        if not len(places):
+            raise ValueError(held)
+        return int(places[0])
+
+    def _number(self, held: object) -> int:
+        if not isinstance(held, tuple) or held[0]:
+            raise ValueError(held)
+        return self.view.index.keys.index(held[1])
 
 
 def select(index: OrphanIndex, wanted: Wanted, now: float) -> View:

@@ -20,7 +20,7 @@ from console.screens.rows import what_fits
 from console.views import runs
 from console.views.frame import Frame
 from console.views.verdict import verdict
-from storage_sync.service.commands import ExportRows, ListRuns, MakePlan
+from storage_sync.service.commands import ExportRows, ListChangedRows, ListRuns, MakePlan
 from storage_sync.service.operations import Undo
 from storage_sync.values.answers import ChangedRows, PastRun, RunDetail, Runs
 from storage_sync.values.events import Answer, Refused
@@ -164,6 +164,37 @@ async def test_a_run_that_ends_asks_again() -> None:
         await settle(app, pilot)
         app.paint(panels=True)
         assert asked(bridge).count(ListRuns()) == before + 1
+
+
+@pytest.mark.parametrize("keys", [("U",), ("enter",)])
+@pytest.mark.parametrize("before", [(), ("j", "j"), ("o", "j"), ("slash", *"kind:sync", "enter", "j")])
+async def test_runs_that_arrive_leave_the_chosen_one_under_the_cursor(
+    before: tuple[str, ...], keys: tuple[str, ...]
+) -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        screen = await opened(app, bridge, pilot)
+        await pilot.press(*before)
+        await answered(app, bridge, pilot)
+        chosen = screen.copied()
+        snapshot = snapshots.scene("in_sync").snapshot
+        newest = snapshot.history.last[0]
+        arrived = tuple(replace(newest, id=f"s-n{n}", started_at=newest.started_at + n) for n in (3, 2, 1))
+        known = replace(snapshot.history, revision=2, runs=415, last=(*arrived, *snapshot.history.last))
+        bridge.show(replace(snapshot, seq=2, history=known))
+        await settle(app, pilot)
+        app.paint(panels=True)
+        listed = answers.runs().runs
+        question = next(one for one in reversed(bridge.asked) if one.kind is ListRuns)
+        bridge.post(Answer(question.id, Runs((*(PastRun(run) for run in arrived), *listed))))
+        await settle(app, pilot)
+        assert len(screen.rows().items) == 50
+        assert screen.copied() == chosen
+        await pilot.press(*keys)
+        await pilot.pause()
+        told = [one for one in asked(bridge) if isinstance(one, MakePlan | ListChangedRows)]
+        hit = [one.run_id if isinstance(one, ListChangedRows) else one.operation.run_id for one in told]
+        assert hit == [chosen]
 
 
 @pytest.mark.parametrize(

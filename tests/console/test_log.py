@@ -103,6 +103,21 @@ async def test_the_log_follows_until_a_line_is_chosen_and_again_from_the_last() 
         assert (log.cursor, log.following) == (log.rows - 1, True)
 
 
+async def test_a_held_line_stays_under_the_cursor_when_older_ones_are_dropped() -> None:
+    app, bridge = console("in_sync")
+    app.journal._limit = 10
+    async with live(app, size=(100, 30)) as pilot:
+        await _heard(app, bridge, pilot, *(_line(f"line {number}", OLD if number == 7 else "") for number in range(10)))
+        log = app.screen.query_one("#log", VirtualTable)
+        await pilot.press("k", "k")
+        held = log.cursor
+        await _heard(app, bridge, pilot, *(_line(f"later {number}") for number in range(4)))
+        assert log.cursor < held, "older ones were dropped"
+        await pilot.press("enter")
+        await _answer_runs(app, bridge, pilot)
+        assert app.screen.copied() == OLD
+
+
 async def test_a_log_without_the_focus_marks_no_line() -> None:
     app, _ = console("in_sync")
     async with live(app, size=(100, 30)) as pilot:

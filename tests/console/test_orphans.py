@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -15,7 +16,9 @@ from console.dialogs.ask import AskDialog
 from console.dialogs.note import NoteDialog
 from console.dialogs.plan import PlanDialog
 from console.dialogs.vector import VectorDialog
+from console.screens.orphans import OrphansScreen
 from storage_sync.embeddings.index import OrphanIndex
+from storage_sync.embeddings.query import Identities
 from storage_sync.embeddings.reason import Reason
 from storage_sync.embeddings.words import Marks, Wanted
 from storage_sync.service.commands import (
@@ -285,6 +288,22 @@ async def test_the_cursor_stays_on_its_row_when_the_order_changes() -> None:
         assert "episode_8102fe6d-92c7" in here.text
         await here.press("O")
         assert "episode_8102fe6d-92c7" in here.text
+
+
+@pytest.mark.parametrize("up", [(), ("g",)])
+async def test_the_cursor_stays_on_its_row_or_group_when_others_come_before_it(up: tuple[str, ...]) -> None:
+    async with shown() as here:
+        await here.press("o", "j", "j", *up)
+        screen = here.app.screen
+        assert isinstance(screen, OrphansScreen)
+        view = screen._flow.view
+        assert view is not None
+        before = Identities(view)[screen.table.cursor]
+        screen._flow.scan()
+        await here.answer(orphans.index(keys=("episode_00000000-0000-4000-8000-000000000001",)))
+        view = screen._flow.view
+        assert view is not None
+        assert Identities(view)[screen.table.cursor] == before
 
 
 async def test_enter_shows_every_number_in_hex_and_decimal() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from console.cli.core import row_of
 from storage_sync.embeddings.index import REASONS, OrphanIndex, Row
-from storage_sync.embeddings.query import matching, select
+from storage_sync.embeddings.query import Identities, matching, select
 from storage_sync.embeddings.reason import Reason
 from storage_sync.embeddings.words import FIELDS, GROUPS, SORTS, Marks, Wanted
 from storage_sync.service.orphan_queries import resolve
@@ -191,11 +191,14 @@ def test_places_of_rows() -> None:
     view = select(MADE, Wanted(), NOW)
     assert view.group_at(0) is not None
     assert view.first == 1
-    key = MADE.keys[view.at(3)]
-    assert view.place_of(key) == 3
-    assert view.place_of("absent", 2) == 2
-    assert view.place_of("absent", 10_000) == len(view) - 1
-    assert select(MADE, Wanted("zzz"), NOW).place_of(key) == 0
+    there = Identities(view)
+    assert there[3] == (False, MADE.keys[view.at(3)])
+    assert [there.index(there[place]) for place in range(len(view))] == list(range(len(view)))
+    for absent in ((False, "absent"), (True, "absent"), None):
+        with pytest.raises(ValueError, match=r"absent|tuple|None"):
+            there.index(absent)
+    with pytest.raises(ValueError, match="False"):
+        Identities(select(MADE, Wanted("zzz"), NOW)).index(there[3])
     with pytest.raises(ValueError, match="read-only"):
         view.order[0] = 1
 
