@@ -93,12 +93,16 @@ class PlanDialog(ScrolledDialog[str]):
         self._word = name
         self._profile = snapshot.profile or "default"
         self._access = snapshot.access
-        self._holds = snapshot.access == "rw" and not snapshot.paused
+        self._timed = snapshot.access == "rw" and not snapshot.paused
+        """Whether syncs start by themselves."""
+        self._subject = ""
+        """The run that it undoes, once the plan names it."""
         self._plan: Plan | None = None
         self._outcome: Outcome | None = None
         self._refused: Refused | None = None
         self._step = Step.WAITING
         self._frame: Frame | None = None
+        self._said_since = ""
         self.options = ChoiceRow(look, id="options")
         self.label = Static(id="phrase-label")
         self.phrase = Entry(id="phrase", compact=True, select_on_focus=False)
@@ -146,6 +150,7 @@ class PlanDialog(ScrolledDialog[str]):
     def show_plan(self, plan: Plan) -> None:
         """Step 1; the only one where there is nothing to do."""
         self._plan = plan
+        self._subject = f" {plan.undoes}" if plan.undoes else ""
         if words.is_empty(plan):
             self._enter(Step.NOTHING, "nothing to do")
             return
@@ -170,8 +175,16 @@ class PlanDialog(ScrolledDialog[str]):
     def show_frame(self, frame: Frame) -> None:
         """The newest picture, while the dialog is the top screen."""
         self._frame = frame
-        if self._step is Step.RUN:
+        if self._step is Step.RUN or (self._step is Step.RESULT and self._proved_since != self._said_since):
             self._paint()
+
+    @property
+    def _proved_since(self) -> str:
+        """The newest run that proved the cache after this one; '' while none did."""
+        ended = self._outcome
+        if ended is None or self._frame is None:
+            return ""
+        return end_words.proved_since(ended.run_id, self._frame.snapshot.history.last)
 
     def _enter(self, step: Step, title: str) -> None:
         self._step = step
@@ -179,7 +192,7 @@ class PlanDialog(ScrolledDialog[str]):
         for button_id, button in self.buttons.items():
             button.display = button_id in shown
         keys = _HINTS[step] if "undo" in shown else _HINTS[step].replace("U undo   ", "")
-        self.entitle(f"{self._word} · {self._profile} · {title}", keys)
+        self.entitle(f"{self._word}{self._subject} · {self._profile} · {title}", keys)
         typed = step is Step.PLAN and bool(self._phrase)
         self.label.display = self.phrase.display = typed
         if typed and self._plan is not None:
@@ -218,9 +231,10 @@ class PlanDialog(ScrolledDialog[str]):
         if self._step is Step.NOTHING and self._refused is not None:
             return end_words.refusal_lines(self._refused, width, self.look)
         if self._step in _PLANS and self._plan is not None:
-            return words.lines(self._plan, width, self._access, self.look, holds=self._holds)
+            return words.lines(self._plan, width, self._access, self.look, timed=self._timed)
         if self._step is Step.RESULT and self._outcome is not None:
-            return end_words.lines(self._outcome, width, self.look)
+            self._said_since = self._proved_since
+            return end_words.lines(self._outcome, width, self.look, since=self._said_since, timed=self._timed)
         if self._step is Step.RUN and self._frame is not None:
             return self._progress(self._frame, width)
         said = "The core takes it up." if self._step is Step.RUN else "The core looks at cache and primary."

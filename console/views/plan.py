@@ -25,6 +25,7 @@ REMOVES = frozenset({"remove", "drop", "set-aside", "purge", "detach"})
 CARRIES = frozenset({"carry", "keep"})
 """Steps of a new file whose rows are the same as in the old one."""
 WAIT = f"Automatic syncs wait while this is open, at most {PLAN_READ_S / 60:.0f} min."
+PAUSES = "P pauses the scheduled syncs."
 _ALWAYS = frozenset({"sync"})
 """Kinds whose plan lists its steps even when they have no rows."""
 
@@ -65,8 +66,8 @@ def run_label(name: str, plan: Plan) -> str:
     return f"{name} {rows:,}" if rows else name
 
 
-def lines(plan: Plan, width: int, access: str, look: Look, *, holds: bool = False) -> list[Line]:
-    """The body of the dialog at `width` cells. `holds`: syncs that start by themselves wait for it."""
+def lines(plan: Plan, width: int, access: str, look: Look, *, timed: bool = False) -> list[Line]:
+    """The body of the dialog at `width` cells. `timed`: syncs start by themselves, and wait for it."""
     if is_empty(plan):
         return [fit(row, width, look.glyphs) for row in _nothing(plan, width, look)]
     rows = (
@@ -74,8 +75,8 @@ def lines(plan: Plan, width: int, access: str, look: Look, *, holds: bool = Fals
         (),
         *PlanTable(_steps(plan, look)).lines(width, 99, look),
         (),
-        *_facts(plan, width, access, look),
-        *((_fact("syncs", plain(WAIT)),) if holds else ()),
+        *_facts(plan, width, access, look, timed=timed),
+        *((_fact("syncs", plain(WAIT)),) if timed else ()),
     )
     return [fit(row, width, look.glyphs) for row in rows]
 
@@ -107,7 +108,7 @@ def _steps(plan: Plan, look: Look) -> tuple[PlanStep, ...]:
     return (*listed, PlanStep("-", PRIMARY, 0, 0, "never written"))
 
 
-def _facts(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
+def _facts(plan: Plan, width: int, access: str, look: Look, *, timed: bool) -> list[Line]:
     """What stops it and what is lost come first: where rows are few, the rest has to be scrolled to."""
 
     def clean(text: str) -> str:
@@ -131,6 +132,7 @@ def _facts(plan: Plan, width: int, access: str, look: Look) -> list[Line]:
     return [
         *((_fact("run", (Piece(f"off: {blocked}", Tone.ATTENTION),)),) if blocked else ()),
         *lost,
+        *((_fact("", plain(PAUSES)),) if plan.comes_back and timed else ()),
         _fact("total", plain(_total(plan))),
         *(_fact("" if place else "rows", plain(clean(text))) for place, text in enumerate(named(plan.named, touched))),
         *(_fact("" if place else "guard", text) for place, text in enumerate(_guard(plan, width, look))),

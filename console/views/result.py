@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from console.views.hints import hint_of
-from console.views.plan import named, wrapped
+from console.views.plan import PAUSES, named, wrapped
 from storage_sync.reports import sentences
 from storage_sync.values import visible
 from storage_sync.values.events import Refused
 from storage_sync.values.outcome import CheckStatus, Outcome, Word
+from storage_sync.values.snapshot import RunSummary
 from widgets import fmt
 from widgets.glyphs import Look, Role, Tone
 from widgets.line import Line, Piece, fit, muted, plain, toned
@@ -19,11 +20,34 @@ LABELS = 12
 MOST_WARNINGS = 3
 
 
-def lines(outcome: Outcome, width: int, look: Look) -> list[Line]:
-    """The body of the dialog at `width` cells."""
-    facts = [*_head(outcome, width, look), (), *_facts(outcome, look), *_warnings(outcome, width, look)]
+def lines(outcome: Outcome, width: int, look: Look, *, since: str = "", timed: bool = False) -> list[Line]:
+    """The body of the dialog at `width` cells. `since`: what `proved_since` says; `timed`: syncs start by
+    themselves."""
+    facts = [*_head(outcome, width, look, since), (), *_facts(outcome, look)]
+    if not since:
+        facts.extend(_comes_back(outcome, width, look, timed=timed))
+    facts.extend(_warnings(outcome, width, look))
     facts.extend(_next(outcome, width, look))
     return [fit(line, width, look.glyphs) for line in facts]
+
+
+def proved_since(run_id: str, newest_first: Sequence[RunSummary]) -> str:
+    """The first run after `run_id` that proved the cache, as `s-8cbd5d at 15:00:19Z`; '' for none."""
+    found = ""
+    for run in newest_first:
+        if run.id == run_id:
+            return found
+        if run.generation is not None:
+            found = f"{run.id} at {fmt.clock(run.started_at)}"
+    return ""
+
+
+def _comes_back(outcome: Outcome, width: int, look: Look, *, timed: bool) -> list[Line]:
+    many = outcome.extra.get("comes_back") if outcome.cache_writes.commits else None
+    if not many:
+        return []
+    told = sentences.coming_back(many)
+    return _wrapped_fact("note", f"{told[:1].upper()}{told[1:]}.{f' {PAUSES}' if timed else ''}", width, look)
 
 
 def refusal_lines(refused: Refused, width: int, look: Look) -> list[Line]:
@@ -46,18 +70,23 @@ def _wrapped_fact(label: str, text: str, width: int, look: Look) -> list[Line]:
     return [_fact("" if place else label, plain(line)) for place, line in enumerate(lines)]
 
 
-def _head(outcome: Outcome, width: int, look: Look) -> list[Line]:
+def _head(outcome: Outcome, width: int, look: Look, since: str) -> list[Line]:
     if outcome.error is not None:
         return _failure(outcome.error.message, width, look)
     told = sentences.headline(outcome)
     proof = outcome.proof
-    if proof is not None:
-        beside = f"   g-{proof.generation}, root {_clean(proof.root[:8], look)} read back"
-    elif outcome.command in sentences.NOT_PROVING:
-        beside = f"   {'the next sync proves the cache again' if _done(outcome) else 'no longer what was proven'}"
+    beside = f"   g-{proof.generation}, root {_clean(proof.root[:8], look)} read back" if proof is not None else ""
+    head = (*toned(role_of(outcome), f"{told[:1].upper()}{told[1:]}", glyphs=look.glyphs), *muted(beside))
+    if proof is not None or outcome.command not in sentences.NOT_PROVING:
+        return [head]
+    if since:
+        after = f"{since} proved the cache again."
+    elif _done(outcome):
+        after = "The next sync proves the cache again."
     else:
-        beside = ""
-    return [(*toned(role_of(outcome), f"{told[:1].upper()}{told[1:]}", glyphs=look.glyphs), *muted(beside))]
+        after = "The cache differs from what was proven until the next sync."
+    indent = " " * (look.glyphs.role_width + 1)
+    return [head, *(plain(f"{indent}{line}") for line in wrapped(_clean(after, look), width - len(indent)))]
 
 
 def role_of(outcome: Outcome) -> Role:

@@ -64,6 +64,10 @@ class Intent:
     spent: tuple[int, ...] = ()
     """Ids of quarantined rows that are back in the cache after the commit."""
     undone_run: str = ""
+    undoes: str = ""
+    """`undone_run` with its kind and time."""
+    comes_back: int = 0
+    """Changes that the next sync takes back."""
     does: str = ""
     """What the run is listed as, where the name of the command says less."""
 
@@ -114,6 +118,8 @@ async def _attempt(context: Context, prepare: Prepare) -> Outcome:
         intent = await prepare(look)
         if intent.undone_run:
             draft.extra["undone_run"] = intent.undone_run
+        if intent.comes_back:
+            draft.extra["comes_back"] = intent.comes_back
         if intent.named:
             draft.extra["changed_rows"] = list(intent.named)
         draft.plan = table_changes(intent.changes)
@@ -213,7 +219,13 @@ def make_plan(intent: Intent, look: Look, root: str, profile: str) -> Plan:
     told = [(one.table, one.key, digest(one.before), digest(one.after)) for one in intent.changes]
     changes = table_changes(intent.changes)
     plan = plan_of(intent.kind, look.generation, root, intent.rows, intent.lost, changes, repr(told))
-    return replace(plan, named=intent.named, phrase=phrase_for(plan.level, changes, rows_of(look), profile))
+    return replace(
+        plan,
+        named=intent.named,
+        undoes=intent.undoes,
+        comes_back=intent.comes_back,
+        phrase=phrase_for(plan.level, changes, rows_of(look), profile),
+    )
 
 
 def plan_of(

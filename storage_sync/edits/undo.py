@@ -34,6 +34,7 @@ from storage_sync.edits.change import (
     stamped,
 )
 from storage_sync.files.writing import copy_file, require_keepable
+from storage_sync.reports.sentences import coming_back
 from storage_sync.reports.sentences import rows as counted
 from storage_sync.state.quarantine import FILE_NAME as ASIDE_NAME
 from storage_sync.state.quarantine import AsideValue, SetAside
@@ -100,7 +101,7 @@ def _forget(context: Context, run_id: str) -> None:
 
 def _intent(context: Context, look: Look, run: UndoRun) -> Intent:
     aside = _aside_of(context, run.id)
-    changes, moved = _still_there(look, _steps(context, run, aside))
+    changes, moved, comes_back = _still_there(look, _steps(context, run, aside))
     back = {(change.table, change.key): change.after for change in changes}
     spent = tuple(one.row.id for one in aside if back.get((one.row.table, one.row.key)) == one.value)
     lost = []
@@ -109,7 +110,22 @@ def _intent(context: Context, look: Look, run: UndoRun) -> Intent:
         lost.append(f"{counted(moved)} changed since that run and {stays}")
     if not run.whole:
         lost.append("that run changed more than is kept for undo: only the rows that it quarantined can be restored")
-    return Intent("undo", tuple(changes), _plan_rows(changes), tuple(lost), spent, undone_run=run.id)
+    if comes_back:
+        lost.append(coming_back(comes_back))
+    return Intent(
+        "undo",
+        tuple(changes),
+        _plan_rows(changes),
+        tuple(lost),
+        spent,
+        undone_run=run.id,
+        undoes=_named(run),
+        comes_back=comes_back,
+    )
+
+
+def _named(run: UndoRun) -> str:
+    return f"{run.id} ({run.kind}, {time.strftime('%H:%M:%SZ', time.gmtime(run.at))})"
 
 
 def _plan_rows(changes: Sequence[RowChange]) -> tuple[PlanRow, ...]:
@@ -142,10 +158,12 @@ def _aside_of(context: Context, run_id: str) -> list[AsideValue]:
         return [one for one in store.take(store.of_run(run_id)) if one.intact]
 
 
-def _still_there(look: Look, steps: Sequence[Step]) -> tuple[list[RowChange], int]:
-    """The changes that undo the steps, and how many rows are no longer what the run left."""
+def _still_there(look: Look, steps: Sequence[Step]) -> tuple[list[RowChange], int, int]:
+    """The changes that undo the steps, how many rows are no longer what the run left, and how many of the changes the
+    next sync takes back: the row is now what the primary had at the last proof.
+    """
     changes: list[RowChange] = []
-    moved = 0
+    moved = comes_back = 0
     for table, group in groupby(sorted(steps, key=lambda step: (step.table, step.key)), key=lambda step: step.table):
         for page in _pages(list(group)):
             values = look.values(table, [step.key for step in page])
@@ -158,9 +176,10 @@ def _still_there(look: Look, steps: Sequence[Step]) -> tuple[list[RowChange], in
                 if digest(now) != step.after:
                     moved += 1
                     continue
+                comes_back += step.key in proved
                 reason = REASON if now is not None and step.key not in proved else ""
                 changes.append(RowChange(table, step.key, now, step.before, reason))
-    return changes, moved
+    return changes, moved, comes_back
 
 
 def _pages(steps: list[Step]) -> Iterator[list[Step]]:
@@ -190,7 +209,8 @@ async def _restore_file(context: Context, run: UndoRun, kept: str) -> Outcome:
                 PlanRow("keep", "keep the file of now beside it", 0, look.judgement.size, "undo"),
             )
             draft.extra["undone_run"] = run.id
-            propose(context, plan_of("undo", look.generation, now_in.root, rows, content=kept, level=REPLACES))
+            plan = plan_of("undo", look.generation, now_in.root, rows, content=kept, level=REPLACES)
+            propose(context, replace(plan, undoes=_named(run)))
             if options.plan_only:
                 return draft.outcome()
             witnessed = look.witness.generation if look.witness is not None else None

@@ -184,6 +184,12 @@ def only_in_cache(counted: Tally) -> str:
     return f"{what} {'exists' if counted.only_cache == 1 else 'exist'} only in the cache"
 
 
+def coming_back(number: int) -> str:
+    """Of an undo: rows that are now as the primary had them at the last proof, so that the next sync takes it back."""
+    these, them = ("this row", "it") if number == 1 else (f"these {number:,} rows", "them")
+    return f"the primary had {these} at the last proof; the next sync brings {them} back"
+
+
 def failed_checks(outcome: Outcome) -> tuple[str, ...]:
     return tuple(check.name for check in outcome.checks if check.status is CheckStatus.FAIL)
 
@@ -205,9 +211,10 @@ def _done(outcome: Outcome) -> str:
     purged = extra.get("purge")
     if outcome.command == "undo":
         kept = extra.get("file_restored")
+        run = f"run {extra['undone_run']}" if "undone_run" in extra else "the run"
         if kept:
-            return "the run was undone: the old file is the cache again"
-        return f"the run was undone: {counted.words}" if counted.words else "there was nothing to undo"
+            return f"{run} was undone: the old file is the cache again"
+        return f"{run} was undone: {counted.words}" if counted.words else f"there was nothing to undo of {run}"
     if outcome.command == "orphans" and counted.touched:
         return f"{plural(counted.touched, 'embedding')} quarantined"
     if outcome.command == "quarantine" and purged is not None:
@@ -244,6 +251,8 @@ def line(outcome: Outcome, *, planned: bool = False) -> str:
             parts.append(f"not followed: {ended['detail']}")
     elif outcome.command not in NOT_PROVING and (pending := tally(outcome, planned=True).words):
         parts.append(f"a sync would do this: {pending}")
+    if counted.touched and (many := outcome.extra.get("comes_back")):
+        parts.append(coming_back(many))
     if counted.quarantined and outcome.command != "orphans":
         parts.append(f"{rows(counted.quarantined)} quarantined")
     if only := only_in_cache(counted):

@@ -237,6 +237,7 @@ class Extra(TypedDict, total=False):
     rescued: Rescue
     # of edits
     changed_rows: list[str]
+    comes_back: int
     compact: Compacted
     detached: list[str]
     expected: list[str]

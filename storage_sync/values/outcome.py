@@ -414,6 +414,10 @@ class Plan:
     """Rows that would leave because the primary lost them or what they belong to."""
     named: tuple[str, ...] = ()
     """The first rows of `changes`, as `table/key`, where they were picked one by one."""
+    undoes: str = ""
+    """The run that it undoes, as `s-8cbd5d (sync, 15:00:19Z)`."""
+    comes_back: int = 0
+    """Rows of `changes` that the next sync brings back: they are now as the primary had them at the last proof."""
 
 
 @dataclass(frozen=True, slots=True)

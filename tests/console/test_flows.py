@@ -14,6 +14,7 @@ from console.dialogs.help import HelpDialog
 from console.dialogs.log import LogDialog
 from console.dialogs.plan import PlanDialog
 from console.dialogs.quarantine import QuarantineDialog
+from storage_sync.reports import sentences
 from storage_sync.service.commands import (
     Do,
     Execute,
@@ -263,6 +264,53 @@ async def test_the_result_says_what_was_done_and_how_to_take_it_back(size: tuple
         await pilot.press("enter")
         await pilot.pause()
         assert not isinstance(app.screen, PlanDialog)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30)])
+@pytest.mark.parametrize("paused", [False, True])
+async def test_an_undo_names_its_run_and_says_that_the_next_sync_takes_it_back(
+    size: tuple[int, int], paused: bool
+) -> None:
+    shown = snapshots.scene("in_sync")
+    app, bridge = console(replace(shown, snapshot=replace(shown.snapshot, paused=paused)))
+    lost = sentences.coming_back(5)
+    named = replace(plan_of("undo"), undoes="s-8cbd5d (sync, 15:00:19Z)", comes_back=5, lost=(lost,), phrase=None)
+    async with live(app, size=size) as pilot:
+        await pilot.press("4", "U")
+        await answer(app, bridge, pilot, MakePlan, named)
+        text = screen_text(app)
+        assert "Undo s-8cbd5d (sync, 15:00:19Z) · prod-eu · step 1 of 3" in text
+        assert "the primary had these 5 rows at the last proof" in text
+        assert ("P pauses the scheduled syncs" in text) != paused
+        await pilot.press("right", "enter")
+        ended = Outcome(
+            "undo",
+            Word.DRIFT,
+            0,
+            run_id="s-9",
+            applied={"episodes": TableChange(0, 0, 5)},
+            cache_writes=CacheWrites(1, 10),
+            extra={"undone_run": "s-8cbd5d", "comes_back": 5},
+        )
+        await answer(app, bridge, pilot, Execute, ended)
+        text = screen_text(app)
+        assert "Undo s-8cbd5d (sync, 15:00:19Z) · prod-eu · step 3 of 3" in text
+        assert "Run s-8cbd5d was undone: 5 rows removed" in text
+        assert "The cache differs from what was proven until the next sync." in text
+        assert "The primary had these 5 rows at the last proof" in text
+        assert ("P pauses the scheduled syncs" in text) != paused
+        newest = shown.snapshot.history.last[0]
+        undo = replace(newest, id="s-9", kind="undo", generation=None)
+        later = replace(newest, id="s-10", started_at=snapshots.NOW)
+        known = replace(shown.snapshot.history, last=(later, undo, *shown.snapshot.history.last))
+        bridge.show(replace(shown.snapshot, seq=9, paused=paused, history=known))
+        await settle(app, pilot)
+        app.paint(panels=True)
+        await pilot.pause()
+        text = screen_text(app)
+        assert "s-10 at 14:32:07Z proved the cache again." in text
+        for stale in ("until the next sync", "brings them back", "P pauses"):
+            assert stale not in text
 
 
 async def test_a_hidden_run_tells_its_end() -> None:

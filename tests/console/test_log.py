@@ -115,6 +115,7 @@ async def test_a_held_line_stays_under_the_cursor_when_older_ones_are_dropped() 
         assert log.cursor < held, "older ones were dropped"
         await pilot.press("enter")
         await _answer_runs(app, bridge, pilot)
+        assert isinstance(app.screen, HistoryScreen)
         assert app.screen.copied() == OLD
 
 

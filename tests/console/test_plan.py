@@ -123,5 +123,5 @@ def test_each_step_of_a_plan_writes_removes_or_does_neither() -> None:
 
 def test_a_plan_says_that_syncs_wait_for_it_only_where_they_do() -> None:
     for holds in (True, False):
-        text = "\n".join(text_of(line) for line in words.lines(plan_of("sync"), 76, "rw", Look(), holds=holds))
+        text = "\n".join(text_of(line) for line in words.lines(plan_of("sync"), 76, "rw", Look(), timed=holds))
         assert ("Automatic syncs wait while this is open, at most 2 min." in text) == holds

@@ -50,6 +50,22 @@ def test_the_next_sync_is_right_after_an_undo(stores: Stores) -> None:
     assert document["counts"]["episodes"]["cache_only"] == 1
 
 
+def test_an_undo_says_how_many_rows_the_next_sync_brings_back(stores: Stores) -> None:
+    """Changed and new rows are what the primary has; what it has lost and the undo restores stays in the cache."""
+    stores.change_primary()
+    stores.sync()
+    after = stores.rows()
+    planned = stores.json("undo", "--plan")[1]
+    told = planned["comes_back"]
+    assert any(f"the primary had these {told} rows at the last proof" in one for one in planned["lost"])
+    undone = stores.json("undo", "--yes")[1]
+    assert undone["comes_back"] == told
+    before = stores.rows()
+    returned = stores.sync()
+    assert sum(sum(one.values()) for one in returned["applied"].values()) == told
+    assert {key for key, value in after.items() if before.get(key) != value} <= set(stores.rows())
+
+
 def test_a_named_run_is_taken_back_where_nothing_changed_since(stores: Stores) -> None:
     stores.sql("UPDATE episodes SET task_description = 'one' WHERE rowid IN (3, 4)")
     first = stores.sync()["run_id"]

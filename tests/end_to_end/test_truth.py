@@ -161,7 +161,7 @@ def test_a_person_is_given_what_the_next_command_needs(tool: Tool) -> None:
     run = tool.run("history").stdout.splitlines()[1].split()[0]
     undone = tool.run("undo", run, "--yes")
     assert undone.exit_code == 0, undone.stderr
-    assert "The run was undone: 1 row changed" in undone.stdout
+    assert "was undone: 1 row changed" in undone.stdout
     assert tool.run("history").stdout.splitlines()[1].split()[-1] == "DONE"
     assert " now; how much of it" in tool.run("compact", "--plan").stdout
 

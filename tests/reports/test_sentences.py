@@ -89,7 +89,14 @@ OUTCOMES = {
         "repair", Word.IN_SYNC, 0, proof=proof(), counts=counts(), applied=change(5), extra={"set_aside": 1}
     ),
     "rebuild": Outcome("rebuild", Word.IN_SYNC, 0, proof=proof(), counts=counts(), applied=change(213)),
-    "undo": Outcome("undo", Word.UNKNOWN, 0, applied=change(1, 0, 1), cache_writes=CacheWrites(1, 10)),
+    "undo": Outcome(
+        "undo",
+        Word.UNKNOWN,
+        0,
+        applied=change(1, 0, 1),
+        cache_writes=CacheWrites(1, 10),
+        extra={"undone_run": "s-8", "comes_back": 2},
+    ),
     "undo of a rebuild": Outcome("undo", Word.DRIFT, 0, extra={"file_restored": "cache.redb.old-1"}),
     "embeddings quarantined": Outcome("orphans", Word.UNKNOWN, 0, applied=change(0, 0, 1), extra={"set_aside": 1}),
     "rows restored": Outcome("quarantine", Word.UNKNOWN, 0, applied=change(1)),
@@ -199,8 +206,11 @@ def test_a_run_that_asks_no_primary_is_told_by_what_it_did() -> None:
     assert told["embeddings quarantined"] == "1 embedding quarantined"
     assert told["rows restored"] == "1 row restored"
     assert told["rows forgotten"] == "1 row forgotten"
-    assert told["undo"] == "the run was undone: 1 row added, 1 removed"
+    assert told["undo"] == "run s-8 was undone: 1 row added, 1 removed"
     assert told["undo of a rebuild"] == "the run was undone: the old file is the cache again"
+    assert sentences.line(OUTCOMES["undo"]).endswith(
+        "; the primary had these 2 rows at the last proof; the next sync brings them back"
+    )
     assert summarise(OUTCOMES["undo"], RUN).result == "DONE"
 
 
