@@ -21,6 +21,7 @@ from console.app.textual_overrides import TextualApp
 from console.dialogs.dialog import Dialog
 from console.dialogs.help import HelpDialog
 from console.dialogs.log import LogDialog
+from console.dialogs.plan import PlanDialog, Step
 from console.flows.adopt import adopt
 from console.flows.first_run import FirstRun
 from console.flows.lessons import Cause, lesson
@@ -45,6 +46,7 @@ from console.views.frame import Frame, lasting
 from console.views.hints import reason_and_hint
 from console.views.log_buffer import Journal
 from console.views.themes import Colors, after, themes
+from console.views.toast import failed_words
 from console.views.ui_settings import REFRESH_STEPS, Clock, UiSettings, ui_in_effect
 from console.views.verdict import verdict
 from console.views.zoom import toggle_zoom
@@ -320,13 +322,16 @@ class Console(TextualApp):
     def _run_ended(self, event: RunEnded) -> None:
         self._ended_runs.append(event.run_id)
         outcome = event.outcome
-        said = f"{event.run_id} {outcome.verdict.value.replace('_', ' ')}, exit {outcome.exit_code}"
         failure = outcome.error.message if outcome.error is not None else ""
-        if failure and failure != self._last_failure:
-            self.say(f"{said}: {failure}", failed=True)
+        if failure and failure != self._last_failure and not self._told_by_dialog():
+            self.say(failed_words(outcome, f"{self.look.glyphs.ellipsis} (L)"), failed=True)
         self._last_failure = failure
         if self._leaving_after_run:
             self.exit(0)
+
+    def _told_by_dialog(self) -> bool:
+        """Whether the dialog on top shows how the run ends."""
+        return isinstance(self.screen, PlanDialog) and self.screen.step in (Step.RUN, Step.RESULT)
 
     def _core_died(self, event: CoreDied) -> None:
         self.journal.add(LogLine(self.clock.now(), "fail", "core", f"the sync core has ended: {event.report}"))

@@ -234,7 +234,8 @@ class PlanDialog(ScrolledDialog[str]):
             return words.lines(self._plan, width, self._access, self.look, timed=self._timed)
         if self._step is Step.RESULT and self._outcome is not None:
             self._said_since = self._proved_since
-            return end_words.lines(self._outcome, width, self.look, since=self._said_since, timed=self._timed)
+            since, timed = self._said_since, self._timed
+            return end_words.lines(self._outcome, width, self.look, since=since, timed=timed, plan=self._plan)
         if self._step is Step.RUN and self._frame is not None:
             return self._progress(self._frame, width)
         said = "The core takes it up." if self._step is Step.RUN else "The core looks at cache and primary."

@@ -122,7 +122,7 @@ def _facts(plan: Plan, width: int, access: str, look: Look, *, timed: bool) -> l
     lost = [
         _fact("" if place else "note", (Piece(text, Tone.ATTENTION),))
         for text_of_loss in plan.lost
-        for place, text in enumerate(wrapped(clean(text_of_loss), room))
+        for place, text in enumerate(wrapped(clean(visible.without_place(text_of_loss)), room))
     ]
     blocked = blocked_by(plan, access)
     valid = (
@@ -185,15 +185,19 @@ def _tables(plan: Plan, width: int) -> list[str]:
 def _gone(plan: Plan) -> str:
     """What the guard against shrinking weighs, which is not what a damaged file lost."""
     if not plan.gone:
-        return "no row leaves because the primary lost it"
+        return "the primary lost none of the rows compared"
     share = f", up to {plan.removes_ratio * 100:.0f} % of a table" if plan.removes_ratio else ""
     told = "1 row leaves" if plan.gone == 1 else f"{fmt.plural(plan.gone, 'row')} leave"
     return f"{told} because the primary lost {'it' if plan.gone == 1 else 'them'}{share}"
 
 
 def _guard(plan: Plan, width: int, look: Look) -> list[Line]:
+    """What the guards say; nothing for a plan that asks no primary, because none applies there."""
+    if plan.kind in sentences.NOT_PROVING and plan.refusal is None:
+        return []
     if plan.refusal is None:
-        role, said = Role.OK, f"{_gone(plan)}; {'by consent' if plan.consent else 'passes'}"
+        within = "; by consent" if plan.consent else "; within the limit" if plan.gone else ""
+        role, said = Role.OK, f"{_gone(plan)}{within}"
     else:
         role, said = Role.FAILED, plan.refusal.message
         said = said if plan.consent else f"{said}; {hint_of(plan.refusal)}"

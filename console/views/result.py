@@ -10,7 +10,7 @@ from console.views.plan import PAUSES, named, wrapped
 from storage_sync.reports import sentences
 from storage_sync.values import visible
 from storage_sync.values.events import Refused
-from storage_sync.values.outcome import CheckStatus, Outcome, Word
+from storage_sync.values.outcome import CheckStatus, Outcome, Plan, Word
 from storage_sync.values.snapshot import RunSummary
 from widgets import fmt
 from widgets.glyphs import Look, Role, Tone
@@ -18,12 +18,16 @@ from widgets.line import Line, Piece, fit, muted, plain, toned
 
 LABELS = 12
 MOST_WARNINGS = 3
+_COMPARING = frozenset({"sync", "repair"})
+"""Commands whose plan says by table what they write."""
 
 
-def lines(outcome: Outcome, width: int, look: Look, *, since: str = "", timed: bool = False) -> list[Line]:
+def lines(
+    outcome: Outcome, width: int, look: Look, *, since: str = "", timed: bool = False, plan: Plan | None = None
+) -> list[Line]:
     """The body of the dialog at `width` cells. `since`: what `proved_since` says; `timed`: syncs start by
-    themselves."""
-    facts = [*_head(outcome, width, look, since), (), *_facts(outcome, look)]
+    themselves; `plan`: what was agreed to."""
+    facts = [*_head(outcome, width, look, since), (), *_facts(outcome, look, plan)]
     if not since:
         facts.extend(_comes_back(outcome, width, look, timed=timed))
     facts.extend(_warnings(outcome, width, look))
@@ -52,7 +56,7 @@ def _comes_back(outcome: Outcome, width: int, look: Look, *, timed: bool) -> lis
 
 def refusal_lines(refused: Refused, width: int, look: Look) -> list[Line]:
     """The core would not do it, or could not."""
-    said = _failure(refused.reason, width, look)
+    said = _failure(visible.without_place(refused.reason), width, look)
     if hint := hint_of(refused):
         said.extend(_wrapped_fact("next", hint, width, look))
     return [fit(line, width, look.glyphs) for line in said]
@@ -72,7 +76,7 @@ def _wrapped_fact(label: str, text: str, width: int, look: Look) -> list[Line]:
 
 def _head(outcome: Outcome, width: int, look: Look, since: str) -> list[Line]:
     if outcome.error is not None:
-        return _failure(outcome.error.message, width, look)
+        return _failure(visible.without_place(outcome.error.message), width, look)
     told = sentences.headline(outcome)
     proof = outcome.proof
     beside = f"   g-{proof.generation}, root {_clean(proof.root[:8], look)} read back" if proof is not None else ""
@@ -101,18 +105,22 @@ def _done(outcome: Outcome) -> bool:
     return outcome.command in sentences.NOT_PROVING and outcome.verdict is Word.UNKNOWN
 
 
-def _facts(outcome: Outcome, look: Look) -> list[Line]:
+def _facts(outcome: Outcome, look: Look, plan: Plan | None) -> list[Line]:
     facts = [_fact("rows", plain(sentences.tally(outcome).words or "none changed"))]
+    if plan is not None and (said := _unlike(outcome, plan)):
+        facts.append(_fact("", muted(said)))
     some = outcome.extra.get("changed_rows")
     if isinstance(some, Sequence):
         told = named([str(one) for one in some], sentences.tally(outcome).touched)
         facts.extend(_fact("", plain(_clean(one, look))) for one in told)
     aside = outcome.extra.get("set_aside")
     if isinstance(aside, int) and aside:
-        facts.append(_fact("quarantined", plain(f"{fmt.plural(aside, 'row')}; u shows and restores {_them(aside)}")))
+        facts.append(
+            _fact("quarantined", plain(f"{fmt.plural(aside, 'row')}; u lists {_them(aside)}, to restore some or all"))
+        )
     rejected = sentences.rejected_rows(outcome)
     if rejected:
-        rows = f"{fmt.plural(rejected, 'row')} of the primary, exit {outcome.exit_code}; u shows {_them(rejected)}"
+        rows = f"{fmt.plural(rejected, 'row')} of the primary; u shows {_them(rejected)}"
         facts.append(_fact("rejected", plain(rows)))
     kept = sum(count.cache_only or 0 for count in outcome.counts.values())
     if kept:
@@ -131,11 +139,24 @@ def _facts(outcome: Outcome, look: Look) -> list[Line]:
     if outcome.checks:
         facts.append(_fact("validated", _checks(outcome, look)))
     transfer, took = outcome.transfer, outcome.seconds.total
-    moved = f"{fmt.plural(transfer.requests, 'request')}   {fmt.size(transfer.bytes_received)} received"
-    facts.append(_fact("took", plain(f"{fmt.took(took)}   {moved}")))
+    # a primary that is a file is read without requests
+    sent = f"   {fmt.plural(transfer.requests, 'request')}   {fmt.size(transfer.bytes_received)} received"
+    facts.append(_fact("took", plain(f"{fmt.took(took)}{sent if transfer.requests else ''}")))
     if outcome.undoable:
-        facts.append(_fact("undo", plain(f"U undoes {_clean(outcome.run_id, look)}")))
+        facts.append(_fact("undo", plain(f"U undoes the whole run {_clean(outcome.run_id, look)}")))
     return facts
+
+
+def _unlike(outcome: Outcome, plan: Plan) -> str:
+    """How many rows more or fewer were written than the plan had; '' where it says the same or nothing was done."""
+    if outcome.error is not None or not outcome.cache_writes.commits or outcome.command not in _COMPARING:
+        return ""
+    done = sentences.tally(outcome)
+    planned = sum(change.insert + change.update for change in plan.changes.values())
+    more = done.new + done.changed - planned
+    if not more:
+        return ""
+    return f"{abs(more):,} {'more' if more > 0 else 'fewer'} to write than in the plan: rows changed meanwhile"
 
 
 def _them(many: int) -> str:

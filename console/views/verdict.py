@@ -23,6 +23,7 @@ from console.views.states import (
     states_of,
     unanswered_s,
 )
+from storage_sync.values import visible
 from storage_sync.values.found import still
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import CacheState, Word
@@ -180,7 +181,7 @@ def _damaged(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
     if not named and (snapshot.verdict is not Word.DAMAGED or any(state.other_version for state in states)):
         return None
     what = _BROKEN.get(named[0], _words(named[0])) if named else "damaged"
-    cause = snapshot.cache.error.message if snapshot.cache.error is not None else ""
+    cause = visible.without_place(snapshot.cache.error.message) if snapshot.cache.error is not None else ""
     said = (f"The cache file is {what}: {cause}",) if cause else ()
     return Verdict(
         "DAMAGED",

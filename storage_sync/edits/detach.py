@@ -60,7 +60,7 @@ async def _without_witness(context: Context, look: Look, path: str) -> _native.A
 def _ours(look: Look) -> tuple[PlanRow, ...]:
     tables = look.copy.file.tables() if look.copy is not None else []
     return tuple(
-        PlanRow("detach", f"remove table {table.name}", table.rows or 0, None, "a sync makes it again")
+        PlanRow("detach", f"remove table {table.name}, which a sync makes again", table.rows or 0, None, "not needed")
         for table in tables
         if table.name in OURS
     )
@@ -78,7 +78,7 @@ async def run_compact(context: Context) -> Outcome:
                 raise CacheDamaged("redb's own check of a copy does not pass; nothing was changed")
             size, payload = look.judgement.size or 0, look.scan.payload_bytes
             draft.extra["payload_bytes"] = payload
-        row = PlanRow("compact", "move pages together, cut the file", 0, max(size - payload, 0), "none needed")
+        row = PlanRow("compact", "move pages together, cut the file", 0, max(size - payload, 0), "not needed")
         propose(context, plan_of("compact", look.generation, "", (row,)))
         if options.plan_only:
             draft.extra["compact"] = {"bytes_before": size, "bytes_after": None, "lock_seconds": None}

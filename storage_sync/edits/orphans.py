@@ -47,13 +47,14 @@ def _intent(context: Context, look: Look, keys: Sequence[str]) -> Intent:
             if value is not None:
                 reason = REASON if key in orphaned else BROKEN if key in broken else RAW
                 changes.append(RowChange(TABLE, key, value, None, reason))
+    days = context.session.settings.quarantine_days
     rows = tuple(
         PlanRow(
             "set-aside",
-            f"take out each {reason}",
+            f"quarantine each {reason}",
             len(sizes),
             sum(sizes),
-            "undo, or a restore from quarantine: the same bytes",
+            f"restorable for {days:g} days (u)",
         )
         for reason in (REASON, BROKEN, RAW)
         if (sizes := [len(one.before or b"") for one in changes if one.reason == reason])

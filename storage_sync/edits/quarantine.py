@@ -51,7 +51,7 @@ def _restore(context: Context, look: Look, ids: Sequence[int]) -> Intent:
         if found
     ]
     if same:
-        rows.append(PlanRow("same", "already in the cache", same, None, "nothing to do"))
+        rows.append(PlanRow("same", "already in the cache", same, None, "not needed"))
     lost = ("a replaced row that the primary still asks for comes back with the next sync",) if conflicts else ()
     return Intent(
         "quarantine", tuple(changes), tuple(rows), lost=lost, spent=tuple(one.row.id for one in taken), does="restore"
@@ -131,9 +131,7 @@ def _purge(context: Context) -> Outcome:
                 after = page[-1].id
                 rows = [row for row in page if row.at < now - days * DAY_S]
                 old, size = old + len(rows), size + sum(row.bytes for row in rows)
-            row = PlanRow(
-                "purge", f"forget rows quarantined more than {days:g} days ago", old, size, "none: they are gone"
-            )
+            row = PlanRow("purge", f"forget rows quarantined more than {days:g} days ago", old, size, "no")
             propose(context, plan_of("quarantine", 0, "", (row,) if old else (), content=str(old)))
             if old and not context.options.plan_only:
                 gone = store.purge(days, now)

@@ -138,7 +138,7 @@ def _plan_rows(changes: Sequence[RowChange]) -> tuple[PlanRow, ...]:
     for kind, text in texts.items():
         some = [change for change in changes if change.kind == kind]
         if some:
-            found.append(PlanRow(kind, text, len(some), sum(len(one.after or b"") for one in some), "undo it again"))
+            found.append(PlanRow(kind, text, len(some), sum(len(one.after or b"") for one in some), "undo"))
     return tuple(found)
 
 
@@ -205,7 +205,7 @@ async def _restore_file(context: Context, run: UndoRun, kept: str) -> Outcome:
         with _copied(kept, real_path(session.cache_path)) as built:
             checkpoint = await session.on_cache_thread(_checkpoint_of, built, kept)
             rows = (
-                PlanRow("file", f"restore {kept}", 0, None, "undo it again"),
+                PlanRow("file", f"restore {kept}", 0, None, "undo"),
                 PlanRow("keep", "keep the file of now beside it", 0, look.judgement.size, "undo"),
             )
             draft.extra["undone_run"] = run.id

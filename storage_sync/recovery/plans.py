@@ -35,7 +35,7 @@ def _told(situation: Situation) -> Rung:
 def planned(situation: Situation, outcome: Outcome, facts: Extra) -> Outcome:
     """The outcome of a plan with its steps: for people as the proposal, for programs as `steps`."""
     rows = tuple(_rows(situation, outcome, facts))
-    lost = _lost(situation)
+    lost = _lost(situation, facts)
     proposal = outcome.proposal
     if proposal is not None:
         takes = _takes(proposal, rows)
@@ -54,7 +54,7 @@ def _takes(proposal: Plan, rows: Sequence[PlanRow]) -> float | None:
     return proposal.takes_s * sum(row.rows for row in rows if row.step in ("carry", "keep", "fetch")) / changed
 
 
-def _lost(situation: Situation) -> tuple[str, ...]:
+def _lost(situation: Situation, facts: Extra) -> tuple[str, ...]:
     """What the new cache cannot have; the old file is kept anyway."""
     rescue = situation.rescue
     if rescue is None:
@@ -66,9 +66,11 @@ def _lost(situation: Situation) -> tuple[str, ...]:
     if not gaps:
         return ()
     told = ", ".join(f"{plural(count, 'part')} of the table {name}" for name, count in gaps.items())
+    kept = facts["rebuild"]["cache_only_rows"]
+    saved = f" {plural(kept, 'cache-only row')} could be read and {'is' if kept == 1 else 'are'} carried over."
     return (
-        f"{told} cannot be read. Rows there that the primary also has are fetched; rows that only the cache had are "
-        "lost.",
+        f"{told} cannot be read. Rows there that the primary has are fetched; those that only the cache had are lost, "
+        f"and cannot be counted.{saved if kept else ''}",
     )
 
 
@@ -94,20 +96,22 @@ def _rows(situation: Situation, outcome: Outcome, facts: Extra) -> list[PlanRow]
             "carry over rows whose digests the ledger confirms",
             rebuild["carried_rows"],
             None,
-            back,
+            "not needed",
         ),
-        PlanRow("keep", "carry over cache-only rows", rebuild["cache_only_rows"], None, back),
+        PlanRow("keep", "carry over cache-only rows", rebuild["cache_only_rows"], None, "not needed"),
         PlanRow("fetch", "fetch rows", fetched, staged, back),
     ]
     if dropped := sum(change.remove for change in outcome.plan.values()):
         text = "leave out rows gone from the window or the primary"
-        rows.append(PlanRow("drop", text, dropped, None, "quarantined where the primary cannot give them back"))
+        rows.append(
+            PlanRow("drop", text, dropped, None, "restorable if the primary lost them" if situation.damaged else back)
+        )
     if situation.rescue is not None:
         aside = sum(table.aside for table in situation.rescue.tables.values())
         rows.append(PlanRow("aside", "quarantine rows that cannot be proven", aside, None, "restorable"))
     if situation.look.replaces is not None:
         kept = f"keep the old file as <name>.{situation.look.replaces}-<time>"
-        rows.append(PlanRow("file", kept, 0, size, "it stays there" if situation.damaged else "undo restores it"))
+        rows.append(PlanRow("file", kept, 0, size, "not needed" if situation.damaged else back))
     return [*rows, never]
 
 

@@ -90,7 +90,8 @@ def tally(outcome: Outcome, *, planned: bool = False) -> Tally:
 
 def rebuilt(carried: int, fetched: int, dropped: int) -> str:
     """What a new file is made of, as the plan and the result of a repair or a rebuild say it."""
-    return f"{rows(carried)} carried over, {fetched:,} fetched, {dropped:,} dropped"
+    left_out = f", {dropped:,} left out" if dropped else ""
+    return f"{rows(carried)} carried over, {fetched:,} fetched{left_out}"
 
 
 def _carried(outcome: Outcome, planned: bool) -> int | None:

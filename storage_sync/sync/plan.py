@@ -37,15 +37,13 @@ def make_plan(
     updated = sum(change.update for change in changes.values())
     removed = sum(change.remove for change in changes.values())
     rows = [
-        PlanRow("fetch", "fetch new rows", inserted, staged_bytes if inserted else 0, "removed again by undo"),
-        PlanRow(
-            "replace", "replace changed rows", updated, None, "replaced bytes quarantined where only the cache had them"
-        ),
-        PlanRow("remove", "remove rows gone from the window or the primary", removed, None, "quarantined, restorable"),
+        PlanRow("fetch", "fetch new rows", inserted, staged_bytes if inserted else 0, "undo"),
+        PlanRow("replace", "replace changed rows", updated, None, "undo"),
+        PlanRow("remove", "remove rows gone from the window or the primary", removed, None, "undo"),
         PlanRow("primary", "primary", 0, 0, "never written"),
     ]
     if refused_rows:
-        rows.insert(3, PlanRow("refuse", "reject rows that cannot be represented", refused_rows, None, "in quarantine"))
+        rows.insert(3, PlanRow("refuse", "reject rows that cannot be represented", refused_rows, None, "not needed"))
     level = 2 if removed else 1
     identity = hashlib.blake2s(
         f"{generation}:{base_root}:{root}:{inserted}:{updated}:{removed}".encode(), digest_size=2
@@ -75,8 +73,8 @@ def adoption(plan: Plan, *, rows: int, cache_only: int, size: int | None, rows_p
     left = [f"{plan.gone:,} rows that the primary has no longer stay in the old file only"] if plan.gone else []
     left += [f"{cache_only:,} rows that only the cache has stay in the old file only"] if cache_only else []
     steps = (
-        PlanRow("fetch", "build a new file of all rows", rows, None, "undo restores the old one"),
-        PlanRow("file", "keep the old file as <name>.old-<time>", 0, size, "it stays there"),
+        PlanRow("fetch", "build a new file of all rows", rows, None, "undo"),
+        PlanRow("file", "keep the old file as <name>.old-<time>", 0, size, "not needed"),
         *(row for row in plan.rows if row.step in ("refuse", "primary")),
     )
     takes = rows / rows_per_second if rows_per_second else None

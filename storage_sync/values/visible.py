@@ -15,6 +15,7 @@ _HIDDEN = (
 _ONE = re.compile(f"[{_HIDDEN}]")
 _IN_LINES = re.compile(f"(?!\n)[{_HIDDEN}]")
 _IN_PAINTED_LINES = re.compile(f"(?!\n|\x1b\\[[0-9;]*m)[{_HIDDEN}]")
+_PLACE = re.compile(r" ?\([\w./+-]+\.rs:\d+\)")
 _NAMES = {"\t": "\\t", "\n": "\\n", "\r": "\\r", "\x1b": "\\e"}
 
 
@@ -33,6 +34,11 @@ def clean(text: str, *, ascii_only: bool = False) -> str:
 def spoken(text: str) -> str:
     """The same for words of others, such as a server's message: its line ends are blanks."""
     return clean(" ".join(text[: 2 * LONGEST].split()))
+
+
+def without_place(text: str) -> str:
+    """A message without the place in the source where a library gave up: that belongs into the log."""
+    return _PLACE.sub("", text)
 
 
 def printable(text: str, *, painted: bool = False) -> str:

@@ -253,7 +253,7 @@ async def test_the_result_says_what_was_done_and_how_to_take_it_back(size: tuple
             "cache.redb.old-20260902T143331Z",
             "1 check ok",
             "[/b][red]x 名前 \\e[31m",
-            "U undoes s-4122",
+            "U undoes the whole run s-4122",
             "Show rejected",
             "Undo…",
             "Close",

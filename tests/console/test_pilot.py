@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Button, Input
+from textual.widgets._toast import Toast
 
 from console.app.app import Console
 from console.dialogs.ask import AskDialog
@@ -383,8 +384,15 @@ async def test_a_failed_run_says_so() -> None:
         assert "[red]everything" in screen_text(app)
         bridge.post(RunEnded("s-2", Outcome("sync", Word.REFUSED, 9, error=error)))
         await settle(app, pilot)
-        assert "s-1 REFUSED" in screen_text(app)
-        assert "s-2 REFUSED" not in screen_text(app)
+        assert screen_text(app).count("Sync was stopped: would remove [red]everything") == 1
+        damaged = ErrorValue("cache_damaged", f"damaged: {'long ' * 40}(redb-4/src/a.rs:1)", "", False, 5)
+        bridge.post(RunEnded("s-3", Outcome("repair", Word.UNKNOWN, 5, error=damaged)))
+        await settle(app, pilot)
+        (_, toast) = app.screen.query(Toast)
+        assert str(toast.render()).startswith("Repair failed: damaged: long")
+        assert toast.region.height <= 2
+        assert toast.region.bottom <= app.size.height - 1
+        assert ".rs" not in screen_text(app)
 
 
 async def test_no_check_of_a_damaged_file_is_green() -> None:

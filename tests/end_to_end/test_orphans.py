@@ -56,7 +56,7 @@ def test_find_an_orphan_see_its_neighbours_set_it_aside_and_undo(tmp_path: Path)
             terminal.wait(lambda screen: all(text in screen for text in facts))
 
             terminal.press("d")
-            terminal.wait(lambda screen: "take out each orphan" in screen and "never written" in screen)
+            terminal.wait(lambda screen: "quarantine each orphan" in screen and "never written" in screen)
             assert embeddings(tool.cache) == before, "a plan changes nothing"
             terminal.press("\t")
             terminal.press("\r")

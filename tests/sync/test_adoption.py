@@ -29,8 +29,8 @@ COMPARED = Plan(
 def test_it_builds_all_rows_and_keeps_the_old_file() -> None:
     plan = adoption(COMPARED, rows=1_000, cache_only=7, size=4096, rows_per_second=500.0)
     fetch, keep, *left = plan.rows
-    assert (fetch.step, fetch.rows, fetch.undo) == ("fetch", 1_000, "undo restores the old one")
-    assert (keep.step, keep.rows, keep.bytes, keep.undo) == ("file", 0, 4096, "it stays there")
+    assert (fetch.step, fetch.rows, fetch.undo) == ("fetch", 1_000, "undo")
+    assert (keep.step, keep.rows, keep.bytes, keep.undo) == ("file", 0, 4096, "not needed")
     assert left == [REJECTED, PRIMARY]
     assert plan.lost == (
         "1,234 rows that the primary has no longer stay in the old file only",

@@ -32,6 +32,12 @@ def test_clean_leaves_no_control_character(text: str) -> None:
     assert visible.clean(text, ascii_only=True).isascii()
 
 
+def test_the_place_in_a_library_is_left_out_of_a_message() -> None:
+    said = "index out of range (redb-4.6.0/src/tree_store/btree_cursor.rs:167)"
+    assert visible.without_place(f"the cache is damaged: {said}") == "the cache is damaged: index out of range"
+    assert visible.without_place("no place (of a file)") == "no place (of a file)"
+
+
 def test_clean_is_bounded() -> None:
     assert len(visible.clean("x" * 1_000_000)) == visible.LONGEST
 

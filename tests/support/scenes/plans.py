@@ -19,18 +19,18 @@ def plan_of(kind: str) -> Plan:
     rows: tuple[PlanRow, ...]
     if kind == "repair":
         rows = (
-            PlanRow("carry", "carry over rows whose digests the ledger confirms", 1_180, None, "no"),
-            PlanRow("keep", "carry over cache-only rows", 7, None, "no"),
+            PlanRow("carry", "carry over rows whose digests the ledger confirms", 1_180, None, "not needed"),
+            PlanRow("keep", "carry over cache-only rows", 7, None, "not needed"),
             PlanRow("fetch", "fetch rows", 1_700, 8_912_896, "no"),
             PlanRow(
                 "drop",
                 "leave out rows gone from the window or the primary",
                 3,
                 None,
-                "quarantined where the primary cannot give them back",
+                "restorable if the primary lost them",
             ),
             PlanRow("aside", "quarantine rows that cannot be proven", 2, None, "restorable"),
-            PlanRow("file", "keep the old file as <name>.corrupt-<time>", 0, 10_276_045, "it stays there"),
+            PlanRow("file", "keep the old file as <name>.corrupt-<time>", 0, 10_276_045, "not needed"),
         )
         lost = ("the cache is damaged: redb: Primary is corrupted despite 2-phase commit",)
         return replace(
@@ -38,10 +38,10 @@ def plan_of(kind: str) -> Plan:
         )
     if kind == "rebuild":
         rows = (
-            PlanRow("carry", "carry over rows whose digests the ledger confirms", 0, None, "no"),
-            PlanRow("keep", "carry over cache-only rows", 0, None, "no"),
+            PlanRow("carry", "carry over rows whose digests the ledger confirms", 0, None, "not needed"),
+            PlanRow("keep", "carry over cache-only rows", 0, None, "not needed"),
             PlanRow("fetch", "fetch rows", 2_880, 11_848_908, "no"),
-            PlanRow("file", "keep the old file as <name>.corrupt-<time>", 0, 10_276_045, "it stays there"),
+            PlanRow("file", "keep the old file as <name>.corrupt-<time>", 0, 10_276_045, "not needed"),
         )
         built = {"episodes": 1000, "relationships": 432, "patterns": 412, "heuristics": 96, "embeddings": 940}
         changes = {name: TableChange(many, 0, 0) for name, many in built.items()}

@@ -561,13 +561,9 @@ def plan(
             "embeddings": TableChange(221, 0, max(0, removed - 212)),
         },
         rows=(
-            PlanRow("fetch", "fetch new rows", 442, 3_565_158, "removed again by undo"),
-            PlanRow(
-                "replace", "replace changed rows", 161, None, "replaced bytes quarantined where only the cache had them"
-            ),
-            PlanRow(
-                "remove", "remove rows gone from the window or the primary", removed, None, "quarantined, restorable"
-            ),
+            PlanRow("fetch", "fetch new rows", 442, 3_565_158, "undo"),
+            PlanRow("replace", "replace changed rows", 161, None, "undo"),
+            PlanRow("remove", "remove rows gone from the window or the primary", removed, None, "undo"),
             PlanRow("primary", "primary", 0, 0, "never written"),
         ),
         removes_ratio=ratio if removed else 0.0,

@@ -1,0 +1,18 @@
+"""What a toast says of a run that failed: two lines, which begin with what failed. Pure."""
+
+from __future__ import annotations
+
+from storage_sync.values import visible
+from storage_sync.values.outcome import Outcome, Word
+
+MOST = 90
+"""Characters in two lines of a toast at 100 columns."""
+
+
+def failed_words(outcome: Outcome, more: str) -> str:
+    """`Sync failed: the token is not accepted`; '' for a run that did not fail. `more`: said where it is cut."""
+    if outcome.error is None:
+        return ""
+    ended = "was stopped" if outcome.verdict is Word.REFUSED else "failed"
+    told = f"{outcome.command.capitalize()} {ended}: {visible.without_place(outcome.error.message)}"
+    return told if len(told) <= MOST else f"{told[: MOST - len(more)].rstrip()}{more}"
