@@ -24,7 +24,7 @@ class ConsoleCommands(Provider):
             if not key.action or key.id == "palette" or key.where not in {*places, here}:
                 continue
             prefix = "Go to: " if key.id.startswith("screen.") else titles.get(key.where, "")
-            said = f"off: {off[key.id]}" if key.id in off else key.tooltip
+            said = f"not available: {off[key.id]}" if key.id in off else key.tooltip
             yield f"{prefix}{key.label.rstrip('…')}", f"{key.shown}   {said}", key.action
         if getattr(self.app, "trouble", None) is not None:
             for one in LESSONS:

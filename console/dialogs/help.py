@@ -92,7 +92,14 @@ class HelpDialog(Dialog[None]):
         self.set_focus(box)
 
     def action_close(self) -> None:
-        self.dismiss(None)
+        """Leave the search, if there is one, else the help."""
+        box = self.query_one("#help-search", Input)
+        if not box.display:
+            self.dismiss(None)
+            return
+        box.display = False
+        box.value = ""
+        self.list.focus()
 
 
 def help_lines(

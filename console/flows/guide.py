@@ -115,7 +115,7 @@ STEPS: tuple[Step, ...] = (
         lambda seen: seen.place == ORPHANS,
         {
             EVERYWHERE: (
-                "Find what is broken inside: 3 lists the embeddings that have a problem.",
+                "Find what is broken in the cache: 3 lists the embeddings that have a problem.",
                 "3 lists the embeddings that have a problem.",
             )
         },

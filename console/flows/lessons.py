@@ -23,7 +23,7 @@ LESSONS = (
     Lesson(
         "many",
         "let many episodes arrive",
-        "600 at once, so that a sync can be watched",
+        "600 at once, about three rows each, so that a sync can be watched",
         "600 episodes are arriving. A sync starts by itself within seconds: watch the panel Sync.",
     ),
     Lesson(

@@ -28,6 +28,13 @@ SCREENS: tuple[tuple[str, str, str], ...] = (
     (CONFIG, "5", "Config"),
 )
 """(id, key, name) in the order of the tabs."""
+_SHOWS = (
+    "primary, cache, freshness and the newest runs",
+    "the checks, and what differs",
+    "embeddings without an owner, and broken ones",
+    "all runs, and what each of them did",
+    "the settings and where they come from",
+)
 
 
 class Level(IntEnum):
@@ -65,8 +72,8 @@ _OPERATE = frozenset({OVERVIEW, VALIDATION})
 
 KEYS: tuple[Key, ...] = (
     *(
-        Key(f"screen.{name}", key, key, f"{title}", f"go to {title}", action=f"go('{name}')")
-        for name, key, title in SCREENS
+        Key(f"screen.{name}", key, key, f"{title}", shows, action=f"go('{name}')")
+        for (name, key, title), shows in zip(SCREENS, _SHOWS, strict=True)
     ),
     Key("panel.next", "tab", "tab", "Next panel", "next panel; shift+tab goes back", bound=False),
     Key("validate", "v", "v", "Validate", "run the quick checks", action="validate", footer=1),

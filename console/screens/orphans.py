@@ -21,6 +21,7 @@ from console.keys.table import ORPHANS
 from console.screens.base import BaseScreen
 from console.views import orphan_detail as facts
 from console.views import orphans as words
+from console.views import top
 from console.views.entry import Entry
 from console.views.frame import Frame
 from console.views.states import generation_now
@@ -37,6 +38,9 @@ _NEVER = object()
 """No generation at all: not even that of a cache that has none."""
 
 
+REATTACH = "orphans.reattach"
+
+
 class OrphansScreen(BaseScreen):
     """Scans when it is shown first, on `^r`, and when the cache is of another generation.
 
@@ -51,6 +55,7 @@ class OrphansScreen(BaseScreen):
         self._stage = stage
         self._flow = Orphans(stage, plan, self._changed)
         self._frame: Frame | None = None
+        self._off: frozenset[str] = frozenset()
         self._generation: int | object | None = _NEVER
         self._opened = False
         """Whether the list was shown: the cursor begins on its first row."""
@@ -95,6 +100,17 @@ class OrphansScreen(BaseScreen):
         minute = None if frame is None else int(frame.now // 60)
         return (self._flow.revision, self._flow.busy, minute)
 
+    def show_top(self, frame: Frame, live: Frame, disabled: frozenset[str]) -> None:
+        self._off = disabled
+        super().show_top(frame, live, disabled)
+        self._show_keys(live)
+
+    def _show_keys(self, frame: Frame) -> None:
+        """`m` is off for a row whose owner no sync fetches."""
+        detail = self._flow.detail
+        off = self._off | {REATTACH} if detail is not None and detail.reattach else self._off
+        self.key_bar.value = top.keys(self.name_id, off, frame.table)
+
     def _draw(self) -> None:
         frame, flow = self._frame, self._flow
         if frame is None or not self.is_mounted:
@@ -109,6 +125,7 @@ class OrphansScreen(BaseScreen):
         top, height = self.table.scroll_offset.y, self.table.size.height
         self.foot.update(to_content([words.foot(frame, view, flow.marked, top, height, width)], self.look))
         self.detail.value = self._picture(frame)
+        self._show_keys(frame)
 
     def _picture(self, frame: Frame) -> VectorView:
         flow = self._flow

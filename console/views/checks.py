@@ -45,7 +45,8 @@ def check_list(frame: Frame) -> CheckList:
     results = ordered(frame)
     copy = is_held(frame.snapshot)
     newest = max((result.found.at for result in results), default=None)
-    failed = sum(row.role is Role.FAILED for row in (check_row(frame, result) for result in results))
+    rows = [check_row(frame, result) for result in results]
+    failed = sum(row.role is Role.FAILED for row in rows)
     right = f"{frame.ago(newest)} ago" if newest is not None else "not run yet"
     if failed:
         right = f"{failed} failed{frame.label(' · ')}{right}"
@@ -54,7 +55,8 @@ def check_list(frame: Frame) -> CheckList:
     return CheckList(
         title=frame.label("Validation · of the copy") if copy else "Validation",
         right=right,
-        rows=tuple(check_row(frame, result) for result in results),
+        # the panel may have room for some only
+        rows=tuple(sorted(rows, key=lambda row: row.role is not Role.FAILED)),
         empty=none_yet(frame),
     )
 

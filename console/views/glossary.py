@@ -8,8 +8,15 @@ WORDS: tuple[tuple[str, str], ...] = (
     ("cache", "The redb file that do-memory reads."),
     ("cache-only row", "A row of the cache that the primary never had. It is counted and kept."),
     ("carry over", "To take rows unchanged from the old file into a new one."),
-    ("checkpoint", "The entry of the ledger that describes the last commit."),
-    ("drift", "The cache differs from what was proven."),
+    (
+        "checkpoint",
+        "The entry that this tool writes with each commit: which commit it was, and what was proven then.",
+    ),
+    (
+        "core",
+        "The part of this program that syncs. The header says how long ago it was last heard from.",
+    ),
+    ("drift", "A row of the cache is not what the last proof found there: something else changed the file."),
     ("embedding", "The vector of an episode, a pattern or a text, by which do-memory finds what is similar."),
     (
         "episode",
@@ -26,28 +33,52 @@ WORDS: tuple[tuple[str, str], ...] = (
     ),
     ("held", "The state of a cache whose lock another process has. Normal while do-memory runs."),
     ("holder", "The process that holds redb's lock on the cache."),
-    ("imprint", "One digest over the manifest as the primary lists it. The same imprint is the same manifest."),
+    (
+        "imprint",
+        "A short number for all rows that the primary lists. While it is the same, no such row has changed.",
+    ),
     ("lease", "The lock that keeps two runs of this tool apart. do-memory does not know it."),
-    ("ledger", "This tool's tables inside the cache: which rows were written, and from which rows of the primary."),
-    ("manifest", "Key and digest of every expected row of the primary, all read at one moment."),
-    ("mark", "The last rows of a primary's table when it was read, from which a follow run goes on."),
+    (
+        "ledger",
+        "Tables of this tool inside the cache file. They say from which row of the primary each row was made.",
+    ),
+    (
+        "manifest",
+        "Each row that the cache should hold, with a digest of its content, as the primary had it at one moment.",
+    ),
+    (
+        "mark",
+        "Where a table of the primary ended when it was last read. The next run goes on from there.",
+    ),
     ("orphan", "An embedding whose episode or pattern does not exist."),
     ("payload", "The bytes of keys and values in the cache, without redb's own."),
     ("plan", "What would change, shown before it is done."),
     ("primary", "The durable Turso/libSQL database. The tool reads it and never writes it."),
-    ("private copy", "A copy of the cache file, verified by its header, on which everything but the commit works."),
-    ("projection", "The part of a row that both stores can represent. Two rows are equal when their projections are."),
-    ("proof", "Root, generation, source and time of a run that read back what it had promised to write."),
+    (
+        "private copy",
+        "A checked copy of the cache file. Everything but the commit works on it, so the cache is not kept busy.",
+    ),
+    (
+        "projection",
+        "The part of a row that both the primary and the cache can store. Two rows are equal when this part is equal.",
+    ),
+    (
+        "proof",
+        "The result of a run that read the cache back and found the rows of the primary that it should hold, and when.",
+    ),
     ("quarantine", "The list of rejected rows and quarantined rows."),
     ("quarantined row", "A row that was taken out of the cache and can be restored."),
     (
         "rejected row",
         "A row of the primary that cannot be represented in the cache. It is listed with its column and reason.",
     ),
-    ("root", "One digest over the whole manifest."),
+    ("root", "A short number for the content of all rows. Two stores with the same root have the same rows."),
     ("run", "One execution of sync, repair, rebuild, verify and so on, with an id and an entry in the history."),
-    ("staging", "Where fetched and checked rows wait for the one write transaction."),
-    ("stale", "The primary has changed since the proof."),
+    (
+        "staging",
+        "The place where fetched rows wait until all of them are there. They are then written together.",
+    ),
+    ("stale", "The primary has changed since the cache was last proven equal to it."),
     ("target", "The age at which a proof is too old (staleness_s)."),
     ("verdict", "One line about the cache: IN_SYNC, STALE, DRIFT, UNKNOWN, DAMAGED, REFUSED or EMPTY."),
     (
@@ -57,8 +88,7 @@ WORDS: tuple[tuple[str, str], ...] = (
     ("window", "The newest episodes, by start time, that the cache should hold (max_episodes_cache)."),
     (
         "witness",
-        "The last acknowledged generation and proof, kept outside the cache file, "
-        "so that an older file put in its place is noticed.",
+        "A file outside the cache that says which commit was the last, so that an older cache file is noticed.",
     ),
 )
 """Word and meaning, in the order of the document."""

@@ -22,7 +22,7 @@ COLUMNS = (
     Column("  key", 25),
     Column("last known owner", 0),
     Column("reason", 16),
-    Column("seen", 8, right=True),
+    Column("first seen", 10, right=True),
     Column("dim", 5, right=True),
     Column("norm", 6, right=True, wide=90),
     Column("bytes", 9, right=True, wide=120),
@@ -140,7 +140,7 @@ def owner_words(frame: Frame, row: Row) -> Line:
         return plain(frame.clean(row.title))
     if not row.owner_id:
         return muted("(raw id, no owner by design)")
-    return muted(f"{frame.clean(row.owner_kind)}, title unknown")
+    return muted(f"{frame.clean(row.owner_kind)} {frame.clean(row.owner_id[:8])}")
 
 
 def group_line(frame: Frame, group: Group, folded: bool) -> Line:
@@ -159,5 +159,9 @@ def foot(frame: Frame, view: View | None, marked: int, top: int, height: int, wi
         return left
     last = min(len(view), top + height)
     first, shown, listed = view.rows_before(top) + 1, view.rows_before(last), view.rows_before(len(view))
+    orphaned = sum(_unexpected(view.index, reason) for reason in ORPHANED)
+    if orphaned and listed > orphaned and not view.wanted.filter.strip():
+        # the tab and the Overview have the number of the check
+        left = (*left, *muted(f"   the check counts the {orphaned:,} orphaned"))
     right = plain(f"{first:,}-{shown:,} of {listed:,} " if shown >= first else f"0 of {listed or view.rows:,} ")
     return spread(left, right, width, frame.look.glyphs) if width > len(text_of(left)) else left

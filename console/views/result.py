@@ -167,7 +167,7 @@ def _checks(outcome: Outcome, look: Look) -> Line:
     failed = sentences.failed_checks(outcome)
     passed = sum(check.status is CheckStatus.PASS for check in outcome.checks)
     if failed:
-        return (Piece(f"{passed} ok, failed: {', '.join(_clean(name, look) for name in failed)}", Tone.FAILED),)
+        return (Piece(f"{passed} ok, failed: {_clean(sentences.check_names(failed), look)}", Tone.FAILED),)
     return plain(f"{fmt.plural(passed, 'check')} ok")
 
 

@@ -180,6 +180,7 @@ def detail(frame: Frame, past: PastRun | None, found: RunDetail | None) -> TwoCo
     run = past.summary
     title = f"{frame.clean(run.id)} · {frame.clean(run.kind)}"
     right = f"{'resumable · ' if run.resumable and not _overtaken(frame, run) else ''}exit {run.exit_code}"
+    right = f"{right}: rejected rows" if run.exit_code == PARTLY else right
     document = found.document if found is not None and found.id == run.id else {}
     steps = found.steps if found is not None and found.id == run.id else ()
     did, ended = _did(frame, past, steps, document), _ended(frame, past, document)

@@ -21,6 +21,12 @@ NOTES = 3
 NOT_SET = "not set"
 _SECRET = frozenset({"notify.url", "notify.heartbeat_url"})
 """Settings whose value is never shown whole, and so is typed again."""
+_EFFECT: Mapping[str, str] = {
+    "now": "at once",
+    "next sync": "with the next sync",
+    "next full sync": "with the next full sync",
+    "restart": "after a restart",
+}
 _TABLES = frozenset({"ui.keymap"})
 
 
@@ -71,7 +77,9 @@ def detail(frame: Frame, setting: Setting | None, edit: str | None, *, wrong: st
         if edit is not None:
             facts.append(Fact("unsaved", plain(frame.clean(shown_edit(setting, edit))), extra=muted("w writes it")))
         facts.append(Fact("allowed", muted(frame.clean(allowed_words(setting)))))
-        facts.append(Fact("a change", plain(f"applies: {frame.clean(setting.applies)}")))
+        facts.append(
+            Fact("a change", plain(f"takes effect {_EFFECT.get(setting.applies, frame.clean(setting.applies))}"))
+        )
     if tried:
         facts.append(Fact("primary", plain(frame.clean(tried))))
     return FactList(frame.clean(setting.key) if setting is not None else "Setting", "", tuple(facts))

@@ -311,7 +311,7 @@ def allowed(field: Field) -> str:
             return word + next((_range(meta) for meta in metas if meta.le is not None), "")
     if field.name == "ui.keymap":
         return "a table of texts"
-    return "a path" if Path in types else "a text"
+    return "a path" if Path in types else "any text"
 
 
 def _unwrapped(annotation: Any) -> tuple[list[Any], list[Meta]]:

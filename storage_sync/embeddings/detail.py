@@ -145,27 +145,30 @@ def why(index: OrphanIndex, row: Row) -> str:
         case Reason.OWNER_NOWHERE if row.key.startswith(("episode_", "pattern_")):
             owner = "episode" if row.key.startswith("episode_") else "pattern"
             return (
-                f"probably do-memory evicted the {owner} but left its vector, because it deleted the key {id_}… "
-                f"and not {owner}_{id_}…"
+                f"neither store has its {owner}: probably do-memory deleted the vector under the key '{id_}…', "
+                f"but this one is stored as '{owner}_{id_}…'"
             )
         case Reason.OWNER_NOWHERE:
-            return "probably a deleted owner: do-memory deletes by plain id and misses keys with a scope"
+            return "neither store has its owner: probably deleted by plain id, which misses keys with a scope"
         case Reason.DELETED_UPSTREAM:
-            return "the primary has no such owner any more; the next sync takes it out of the cache too"
+            return "the cache has its owner, the primary has deleted it; the next sync takes it out of the cache too"
         case Reason.NOT_IN_WINDOW:
-            return "the owner is older than the newest episodes that are cached; its vector stayed"
+            return "the primary has its owner, which is older than the episodes that the cache keeps; its vector stayed"
         case Reason.NOT_CACHED:
             return "the primary has the owner and the cache should; its row is missing or was rejected"
         case Reason.OWNER_UNKNOWN:
             return f"the primary could not be asked: {index.primary_problem}" if index.primary_problem else "not asked"
         case Reason.NOT_UPSTREAM:
-            return "probably written by an application into the cache alone; such a key names no owner by design"
+            return (
+                "the primary has no such vector: probably an application wrote it into the cache alone; "
+                "its key names no owner by design"
+            )
         case Reason.BAD_VALUES:
             return "NaN, infinity, nothing but zeros, or octets that are no vector: no search can use it"
         case Reason.WRONG_DIMENSION:
             return f"vectors here have {index.dimension} numbers; probably of another embedding model"
         case Reason.DUPLICATE:
-            return "the same value lies under another key too; probably stored by two conventions of do-memory"
+            return "no fault, and no check counts it: the same vector is also stored under another key"
         case Reason.TEXT_NEWER:
             return "suspected: the owner was written after its vector; no store keeps what text a vector is of"
         case Reason.MISSING:

@@ -169,7 +169,7 @@ def sentence(outcome: Outcome) -> str:
     if only := only_in_cache(counted):
         told.append(f"{only}.")
     if failed := failed_checks(outcome):
-        told.append(f"{plural(len(failed), 'check')} failed: {', '.join(failed)}.")
+        told.append(f"{plural(len(failed), 'check')} failed: {check_names(failed)}.")
     return " ".join(told)
 
 
@@ -193,6 +193,11 @@ def coming_back(number: int) -> str:
 
 def failed_checks(outcome: Outcome) -> tuple[str, ...]:
     return tuple(check.name for check in outcome.checks if check.status is CheckStatus.FAIL)
+
+
+def check_names(names: Collection[str]) -> str:
+    """Checks as people read them: `episode count, orphaned embeddings`."""
+    return ", ".join(name.replace("_", " ") for name in names)
 
 
 # --------------------------------------------------------------------------------------------- the end
@@ -262,7 +267,7 @@ def line(outcome: Outcome, *, planned: bool = False) -> str:
         # its checks fail as long as rows wait, which the number says better
         parts.append("compared with a copy of the file, which another process holds")
     elif failed := failed_checks(outcome):
-        parts.append(f"{plural(len(failed), 'check')} failed: {', '.join(failed)}")
+        parts.append(f"{plural(len(failed), 'check')} failed: {check_names(failed)}")
     elif outcome.command == "verify":
         parts.append(f"{plural(len(outcome.checks), 'check')} made")
     return "; ".join(parts)
@@ -316,7 +321,7 @@ def finding(outcome: Outcome) -> str:
         return f"{shown or 'None'} of {plural(found, 'broken vector')} {match} what was asked for."
     failed = [check.name for check in outcome.checks if check.status in (CheckStatus.FAIL, CheckStatus.UNKNOWN)]
     if failed:
-        return f"Look at {', '.join(failed)}."
+        return f"Look at {check_names(failed)}."
     if outcome.look is not None and outcome.look.held_by:
         who = describe(outcome.look.held_by[0])
         return f"A sync can fetch what is missing and let it wait; it is written once {who} has closed the cache."

@@ -72,6 +72,16 @@ def test_the_sum_counts_every_check() -> None:
     assert numbers[0] == sum(numbers[1:]) == len(shown.checks)
 
 
+def test_what_failed_comes_first_where_there_is_no_room_for_all() -> None:
+    failed = counted("schema_version", CheckStatus.FAIL, 3, 4)
+    *others, last = SCENE.checks
+    shown = replace(SCENE, checks=(*others, replace(last, found=replace(last.found, was=failed))))
+    frame = Frame(shown, verdict(shown, now=snapshots.NOW, beat_age=0.1), snapshots.NOW, 0.1, Look())
+    roles = [row.role for row in check_list(frame).rows]
+    assert roles[0] is Role.FAILED
+    assert Role.FAILED not in roles[roles.count(Role.FAILED) :]
+
+
 def test_help_explains_each_check_by_its_name() -> None:
     assert [label for label, _ in LABELS["checks"]] == [name.replace("_", " ") for name in ORDER]
 

@@ -560,7 +560,7 @@ async def test_p_looks_through_a_copy() -> None:
         checks = (Check("episode_count", CheckStatus.FAIL, 2, 1), Check("schema_version", CheckStatus.PASS, 4, 4))
         await answer(app, bridge, pilot, Peek, Outcome("peek", Word.UNKNOWN, 0, checks=checks))
         text = screen_text(app)
-        assert "of a copy: failed: episode_count" in text
+        assert "of a copy: failed: episode count" in text
         assert "of the copy" in text
 
 

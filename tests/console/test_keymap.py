@@ -83,7 +83,7 @@ async def test_footer_help_palette_and_next_name_the_moved_key() -> None:
         await pilot.press("slash", *"not s")
         await settle(app, pilot)
         assert "Sync is F6, not s" in screen_text(app)
-        await pilot.press("escape", "s")
+        await pilot.press("escape", "escape", "s")
         await settle(app, pilot)
         assert asked(bridge) == []
         await pilot.press("ctrl+b", *"plan a sync")

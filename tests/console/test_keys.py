@@ -184,3 +184,20 @@ async def test_the_labels_of_the_panel_come_first_in_the_help() -> None:
         text = screen_text(app)
         assert "THIS PANEL" in text
         assert "what redb's own check of the whole file said" in text
+
+
+async def test_the_first_escape_leaves_the_search_and_the_second_the_help() -> None:
+    app, _ = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("question_mark")
+        await settle(app, pilot)
+        everything = screen_text(app)
+        await pilot.press("slash", *"witness")
+        await settle(app, pilot)
+        assert screen_text(app) != everything
+        await pilot.press("escape")
+        await settle(app, pilot)
+        assert screen_text(app) == everything
+        await pilot.press("escape")
+        await settle(app, pilot)
+        assert "Help · Overview" not in screen_text(app)

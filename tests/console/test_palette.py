@@ -109,11 +109,11 @@ async def test_the_demo_does_not_offer_to_open_the_demo() -> None:
 @pytest.mark.parametrize(
     ("scene", "key", "said"),
     [
-        ("in_sync", "Cancel", "x   off: nothing is running"),
-        ("running", "Demo", "F2   off: a run is active; x cancels it"),
-        ("in_sync", "Adopt", "A   off: A adopts another primary, and is only for one that is refused"),
-        (MAY_ONLY_LOOK, "Pause syncs", "P   off: no sync is scheduled; this console was started read-only"),
-        (MAY_ONLY_LOOK, "Read only", "W   off: this console was started read-only"),
+        ("in_sync", "Cancel", "x   not available: nothing is running"),
+        ("running", "Demo", "F2   not available: a run is active; x cancels it"),
+        ("in_sync", "Adopt", "A   not available: A adopts another primary, and is only for one that is refused"),
+        (MAY_ONLY_LOOK, "Pause syncs", "P   not available: no sync is scheduled; this console was started read-only"),
+        (MAY_ONLY_LOOK, "Read only", "W   not available: this console was started read-only"),
     ],
 )
 async def test_what_is_off_says_why_and_the_key_says_the_same(scene: str | Scene, key: str, said: str) -> None:
@@ -124,7 +124,7 @@ async def test_what_is_off_says_why_and_the_key_says_the_same(scene: str | Scene
         await hit.command()
         await here.answer()
         assert here.asked(since) == []
-        assert f"› {said.partition('off: ')[2]}" in here.text
+        assert f"› {said.partition('not available: ')[2]}" in here.text
 
 
 @pytest.mark.parametrize(

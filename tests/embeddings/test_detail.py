@@ -83,7 +83,7 @@ def test_detail_of_a_row(tmp_path: Path) -> None:
     assert len(found.values) == 36
     assert found.twins == ("twin",)
     assert found.row.reason is Reason.OWNER_NOWHERE
-    assert found.why.startswith("probably")
+    assert found.why.startswith("neither store has its episode: probably")
     assert found.reattach == "no owner upstream"
     octets = detail(index, index.keys.index("octets"))
     assert (octets.vector, octets.values) == (None, b"\xff\xff\xff")
