@@ -100,7 +100,7 @@ def test_help_is_whole_on_a_small_terminal(screen: str) -> None:
 def test_help_is_searched() -> None:
     found = [text_of(line) for line in help_lines("overview", (), "heartbeat xyz", Look())]
     assert found == []
-    assert any("staging" in text_of(line) for line in help_lines("overview", (), "write transaction", Look()))
+    assert any("staging" in text_of(line) for line in help_lines("overview", (), "fetched rows wait", Look()))
 
 
 async def test_every_action_exists() -> None:
