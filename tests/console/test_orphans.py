@@ -118,7 +118,9 @@ async def test_it_scans_once_and_shows_groups_counts_and_facts() -> None:
         assert "384 values, 14 buckets" in text
         assert "m not possible: no owner upstream" in text
         assert isinstance(here.app.screen, OrphansScreen)
-        assert [one.enabled for one in here.app.screen.key_bar.value.entries if one.key == "m"] == [False]
+        footer = here.app.screen.key_bar.value
+        assert footer is not None
+        assert [one.enabled for one in footer.entries if one.key == "m"] == [False]
         assert "the check counts the 21 orphaned" in text
         await here.press("2", "3")
         assert len(here.questions(ScanOrphans)) == 1
