@@ -82,8 +82,10 @@ class PlanDialog(ScrolledDialog[str]):
         Binding("U", "undo", "Undo", show=False),
         Binding("L", "app.log", "Log", show=False),
         Binding("question_mark,f1", "app.help", "Help", show=False),
-        Binding("left,up", "app.focus_previous", show=False),
-        Binding("right,down", "app.focus_next", show=False),
+        Binding("left", "beside(-1)", show=False),
+        Binding("right", "beside(1)", show=False),
+        Binding("up", "app.focus_previous", show=False),
+        Binding("down", "app.focus_next", show=False),
     ]
 
     def __init__(self, look: Look, journal: Journal, driver: Driver, name: str, snapshot: Snapshot) -> None:
@@ -306,6 +308,13 @@ class PlanDialog(ScrolledDialog[str]):
     def action_save(self) -> None:
         if self._step is Step.PLAN and self._plan is not None:
             self._driver.save(self._plan)
+
+    def action_beside(self, step: int) -> None:
+        """The next button: never another way to do it, which is chosen by going there."""
+        shown = [button for button in self.buttons.values() if button.display and not button.disabled]
+        at = next((place for place, button in enumerate(shown) if button.has_focus), None)
+        if shown:
+            shown[0 if at is None else (at + step) % len(shown)].focus()
 
     def action_stop(self) -> None:
         if self._step is Step.RUN and not self.buttons["stop"].disabled:

@@ -128,7 +128,7 @@ class _Flow:
         """What passes the guard that stops this plan: never in effect before it is chosen, and typed then."""
         if plan.refusal is not None and plan.consent is NextStep.ALLOW_SHRINK and self._consent is None:
             self._consent = Option(f"remove {fmt.plural(plan.gone, 'row')} anyway", allow_shrink=True)
-            self._options = (*(self._options or (Option("keep them"),)), self._consent)
+            self._options = (*(self._options or (Option("keep them, no sync"),)), self._consent)
             self._offer()
 
     def _shown(self) -> PlanDialog:

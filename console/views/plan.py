@@ -61,7 +61,9 @@ def blocked_by(plan: Plan, access: str) -> str:
 
 
 def run_label(name: str, plan: Plan) -> str:
-    """`Repair 1,053`: the rows that it writes and removes, as the plan's total says them."""
+    """`Repair 1,053`: the rows that it writes and removes, as the total says them; none of a plan that is stopped."""
+    if plan.refusal is not None:
+        return name
     rows = rows_written(plan) + rows_removed(plan)
     return f"{name} {rows:,}" if rows else name
 
@@ -70,8 +72,9 @@ def lines(plan: Plan, width: int, access: str, look: Look, *, timed: bool = Fals
     """The body of the dialog at `width` cells. `timed`: syncs start by themselves, and wait for it."""
     if is_empty(plan):
         return [fit(row, width, look.glyphs) for row in _nothing(plan, width, look)]
+    stopped = "A guard stops what it would do" if plan.refusal is not None else ""
     rows = (
-        plain("Nothing has been changed. This plan would do, in order:"),
+        plain(f"Nothing has been changed. {stopped or 'This plan would do'}, in order:"),
         (),
         *PlanTable(_steps(plan, look)).lines(width, 99, look),
         (),
@@ -92,7 +95,8 @@ def phrase_line(plan: Plan, look: Look) -> Line:
     """What must be typed, and why."""
     why = "over 100 rows or 10 % of a table go"
     if plan.level >= 3:
-        why = "rows go that the primary has no more" if plan.consent else "it replaces what is there"
+        removes = f"to remove {fmt.plural(plan.gone, 'row')} that the primary lost"
+        why = removes if plan.consent else "it replaces what is there"
     typed = visible.clean(plan.phrase or "", ascii_only=look.glyphs.is_ascii)
     return (*muted(" confirm   "), *plain(f"type  {typed}"), *muted(f"   {why}"))
 
@@ -188,6 +192,8 @@ def _gone(plan: Plan) -> str:
         return "the primary lost none of the rows compared"
     share = f", up to {plan.removes_ratio * 100:.0f} % of a table" if plan.removes_ratio else ""
     told = "1 row leaves" if plan.gone == 1 else f"{fmt.plural(plan.gone, 'row')} leave"
+    if plan.consent:
+        told = f"{fmt.plural(plan.gone, 'row')} would leave"
     return f"{told} because the primary lost {'it' if plan.gone == 1 else 'them'}{share}"
 
 
@@ -195,9 +201,10 @@ def _guard(plan: Plan, width: int, look: Look) -> list[Line]:
     """What the guards say; nothing for a plan that asks no primary, because none applies there."""
     if plan.kind in sentences.NOT_PROVING and plan.refusal is None:
         return []
-    if plan.refusal is None:
-        within = "; by consent" if plan.consent else "; within the limit" if plan.gone else ""
-        role, said = Role.OK, f"{_gone(plan)}{within}"
+    if plan.refusal is None and plan.consent:
+        role, said = Role.ATTENTION, f"{_gone(plan)}; needs your typed consent"
+    elif plan.refusal is None:
+        role, said = Role.OK, f"{_gone(plan)}{'; within the limit' if plan.gone else ''}"
     else:
         role, said = Role.FAILED, plan.refusal.message
         said = said if plan.consent else f"{said}; {hint_of(plan.refusal)}"

@@ -625,22 +625,33 @@ async def test_rows_that_a_guard_keeps_go_only_when_that_is_chosen_and_typed(siz
     async with live(app, size=size) as pilot:
         dialog = await shown(app, bridge, pilot, "s", stopped)
         text = screen_text(app)
-        assert "(o) keep them   ( ) remove 820 rows anyway" in text
+        assert "(o) keep them, no sync   ( ) remove 820 rows anyway" in text
         assert "the primary lost 820 of 1,000 proven rows" in text
         assert dialog.focused is not None
         assert dialog.focused.id == "cancel"
         assert dialog.query_one("#run", Button).disabled
+        assert str(dialog.query_one("#run", Button).label) == "Sync"
+        assert "A guard stops what it would do" in text
         assert not dialog.phrase.display
-        dialog.options.focus()
+        # no button leads to the other way to do it
+        for keys in (("right",), ("right", "right"), ("left",)):
+            dialog.buttons["cancel"].focus()
+            await pilot.press(*keys)
+            assert not dialog.options.has_focus
+        await pilot.press("tab", "right")
+        while not dialog.options.has_focus:
+            await pilot.press("up")
         await pilot.press("right")
         await settle(app, pilot)
         assert latest(bridge, MakePlan).command == MakePlan(Sync(), Options(allow_shrink=True))
         passed = replace(stopped, id="p-7f99", refusal=None, level=3, phrase="prod-eu")
         await answer(app, bridge, pilot, MakePlan, passed)
         text = screen_text(app)
-        assert "( ) keep them   (o) remove 820 rows anyway" in text
-        assert "820 rows leave because the primary lost them" in text
-        assert "rows go that the primary has no more" in text
+        assert "( ) keep them, no sync   (o) remove 820 rows anyway" in text
+        assert "820 rows would leave because the primary lost them" in text
+        assert "needs your typed consent" in text
+        assert "by consent" not in text
+        assert "type  prod-eu   to remove 820 rows that the primary lost" in text
         assert dialog.query_one("#run", Button).disabled
         dialog.phrase.focus()
         await pilot.press(*"prod-eu", "enter", "enter")

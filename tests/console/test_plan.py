@@ -99,7 +99,10 @@ def test_the_guard_speaks_of_the_primary_and_not_of_what_a_damaged_file_lost() -
     assert "guard" not in asks_nobody
     many = replace(plan_of("sync"), gone=820, removes_ratio=0.82, consent=NextStep.ALLOW_SHRINK)
     told = " ".join(text_of(line).strip() for line in words.lines(many, 76, "rw", Look()))
-    assert "820 rows leave because the primary lost them, up to 82 % of a table; by consent" in " ".join(told.split())
+    assert (
+        "820 rows would leave because the primary lost them, up to 82 % of a table; needs your typed consent"
+        in " ".join(told.split())
+    )
     one = replace(plan_of("sync"), gone=1, removes_ratio=0.0)
     assert "1 row leaves because the primary lost it; within the limit" in "\n".join(
         text_of(line) for line in words.lines(one, 96, "rw", Look())
