@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -21,7 +22,7 @@ from console.app.textual_overrides import TextualApp
 from console.dialogs.dialog import Dialog
 from console.dialogs.help import HelpDialog
 from console.dialogs.log import LogDialog
-from console.dialogs.plan import PlanDialog, Step
+from console.dialogs.plan import PlanDialog
 from console.flows.adopt import adopt
 from console.flows.first_run import FirstRun
 from console.flows.lessons import Cause, lesson
@@ -54,6 +55,7 @@ from storage_sync.service.commands import Cancel, Do, Pause, Reload, SetAccess, 
 from storage_sync.service.operations import Repair, Verify
 from storage_sync.values import visible
 from storage_sync.values.events import ConfigChanged, CoreDied, Event, LogLine, Refused, RunEnded
+from storage_sync.values.outcome import Word
 from storage_sync.values.snapshot import CoreBeat, Run, Snapshot
 from widgets import fmt
 from widgets.glyphs import GlyphSet, Look, choose
@@ -72,6 +74,7 @@ AGES_S = 3.0
 """While the core rests only ages are new: they go on in these steps, all together; the clock shows each second."""
 TOAST_MOST = 200
 """Characters of a toast: a long message must not hide the screen behind it."""
+_FIGURES = re.compile(r"[\d.,]+")
 LEAVE_S = 2.0
 """Longest wait for the core when the console leaves."""
 MANUAL = "manual"
@@ -322,16 +325,18 @@ class Console(TextualApp):
     def _run_ended(self, event: RunEnded) -> None:
         self._ended_runs.append(event.run_id)
         outcome = event.outcome
-        failure = outcome.error.message if outcome.error is not None else ""
+        # its figures may differ at each try
+        failure = _FIGURES.sub("", outcome.error.message) if outcome.error is not None else ""
         if failure and failure != self._last_failure and not self._told_by_dialog():
             self.say(failed_words(outcome, f"{self.look.glyphs.ellipsis} (L)"), failed=True)
-        self._last_failure = failure
+        if failure or outcome.verdict is Word.IN_SYNC:
+            self._last_failure = failure
         if self._leaving_after_run:
             self.exit(0)
 
     def _told_by_dialog(self) -> bool:
-        """Whether the dialog on top shows how the run ends."""
-        return isinstance(self.screen, PlanDialog) and self.screen.step in (Step.RUN, Step.RESULT)
+        """Whether the dialog on top shows how the run ends, or what stops it."""
+        return isinstance(self.screen, PlanDialog)
 
     def _core_died(self, event: CoreDied) -> None:
         self.journal.add(LogLine(self.clock.now(), "fail", "core", f"the sync core has ended: {event.report}"))
