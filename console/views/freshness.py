@@ -83,7 +83,7 @@ def _behind_note(frame: Frame) -> str:
             f"not known since {fmt.clock(found.at if primary.unreachable_since is None else primary.unreachable_since)}"
         )
     if not found.was.complete and behind_now(snapshot) is not None:
-        return f"{fmt.plural(found.was.rows, 'row')} changed since the proof, {frame.ago(found.at)} ago"
+        return f"at least {fmt.plural(found.was.rows, 'row')}, counted {frame.ago(found.at)} ago"
     was = f"{fmt.plural(found.was.rows, 'row')} at {fmt.clock(found.at)}; " if found.was.rows else ""
     if fresh.moved_at is not None:
         return f"{was}changed, seen {frame.ago(fresh.moved_at)} ago"

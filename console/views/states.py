@@ -60,8 +60,10 @@ def generation_now(snapshot: Snapshot) -> int | None:
 
 
 def behind_now(snapshot: Snapshot) -> RowsBehind | None:
-    """What the last comparison found, while it holds; None: not known."""
-    return still(snapshot.freshness.behind, snapshot.present)
+    """What the last comparison found, while it holds; None: not known. A whole one is past as soon as the primary was
+    seen to have changed since."""
+    behind = still(snapshot.freshness.behind, snapshot.present)
+    return None if behind is not None and behind.complete and snapshot.freshness.moved_at is not None else behind
 
 
 def rows_behind(snapshot: Snapshot) -> int:

@@ -475,11 +475,12 @@ def _how_far(snapshot: Snapshot, now: float) -> str:
     if found is None or not found.was.rows:
         return "The primary has changed; by how much is not known yet"
     rows, ago = fmt.plural(found.was.rows, "row"), fmt.age(now - found.at)
-    rows = f"{rows} behind" if found.was.complete else f"{rows} changed in the primary since the proof"
     if behind is not None:
-        return f"{rows} ({'exact' if behind.complete else 'counted'}, {ago} ago)"
-    changed = "cache file" if snapshot.freshness.moved_at is None else "primary"
-    return f"{rows} at {fmt.clock(found.at)}; the {changed} has changed since"
+        return f"{rows} behind (exact, {ago} ago)" if behind.complete else f"At least {rows} behind (counted {ago} ago)"
+    then = f"{rows} behind at {fmt.clock(found.at)}"
+    if not found.was.complete:
+        then = f"At least {rows} behind (counted {fmt.clock(found.at)})"
+    return f"{then}; the {'cache file' if snapshot.freshness.moved_at is None else 'primary'} has changed since"
 
 
 def _stale_next(snapshot: Snapshot, now: float) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from console.views.states import proof_valid
+from console.views.states import behind_now, proof_valid
 from console.views.verdict import Verdict, verdict
 from storage_sync.values.found import Basis, Found
 from storage_sync.values.outcome import (
@@ -251,9 +251,21 @@ def test_stale_says_how_far_and_how_sure() -> None:
     assert judge(snapshot).sentence[0].startswith("1,027 rows behind (exact, 17 s ago)")
     part = snapshots.behind({"episodes": Behind(3, 0, 0)}, complete=False)
     loose = replace(snapshot, freshness=replace(snapshot.freshness, behind=part))
-    assert "3 rows changed in the primary since the proof (counted, 17 s ago)" in judge(loose).sentence[0]
+    loose = replace(loose, freshness=replace(loose.freshness, moved_at=NOW - 20))
+    assert "At least 3 rows behind (counted 17 s ago)" in judge(loose).sentence[0]
     moved = replace(snapshot, freshness=replace(snapshot.freshness, behind=snapshots.behind({})))
     assert (judge(moved).word, judge(moved).exit_code) == ("STALE", 1)
+
+
+def test_what_was_compared_before_the_primary_changed_is_past() -> None:
+    """Also while the picture does not say yet where the primary stands since."""
+    good = replace(GOOD, verdict=Word.STALE, freshness=replace(GOOD.freshness, behind=snapshots.behind({})))
+    assert behind_now(good) is not None
+    moved = replace(good, freshness=replace(good.freshness, moved_at=NOW - 1))
+    assert behind_now(moved) is None
+    rows = replace(moved, freshness=replace(moved.freshness, behind=snapshots.behind({"episodes": Behind(3, 0, 0)})))
+    assert "3 rows behind at " in judge(rows).sentence[0]
+    assert "the primary has changed since" in judge(rows).sentence[0]
 
 
 def test_in_sync_is_green_only_with_nothing_refused() -> None:
