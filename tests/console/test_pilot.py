@@ -408,21 +408,21 @@ async def test_a_failure_is_told_once_a_change_of_state_and_not_over_the_plan_th
         return Outcome("sync", Word.REFUSED, 9, error=ErrorValue("guard", message, "look", False, 9))
 
     async with live(app, size=(100, 30), notifications=True) as pilot:
-        assert "s-1 REFUSED" in await ended("s-1", refused("the primary lost 568 of 2,880"))
-        assert "s-2 REFUSED" not in await ended("s-2", refused("the primary lost 568 of 2,884"))
+        assert "Sync was stopped" in await ended("s-1", refused("the primary lost 568 of 2,880"))
+        assert "Sync was stopped" not in await ended("s-2", refused("the primary lost 568 of 2,884"))
         await ended("s-3", Outcome("verify", Word.STALE, 1))
-        assert "s-4 REFUSED" not in await ended("s-4", refused("the primary lost 569 of 2,889"))
-        assert "s-5 REFUSED" in await ended("s-5", refused("this cache was built from another primary"))
+        assert "Sync was stopped" not in await ended("s-4", refused("the primary lost 569 of 2,889"))
+        assert "Sync was stopped" in await ended("s-5", refused("this cache was built from another primary"))
         await ended("s-6", Outcome("sync", Word.IN_SYNC, 0))
         await pilot.press("s")
         await settle(app, pilot)
         assert isinstance(app.screen, PlanDialog)
-        assert "s-7 REFUSED" not in await ended("s-7", refused("the primary lost 568 of 2,880"))
+        assert "Sync was stopped" not in await ended("s-7", refused("the primary lost 568 of 2,880"))
         await pilot.press("escape")
         await settle(app, pilot)
-        assert "s-8 REFUSED" not in await ended("s-8", refused("the primary lost 570 of 2,880"))
+        assert "Sync was stopped" not in await ended("s-8", refused("the primary lost 570 of 2,880"))
         await ended("s-9", Outcome("sync", Word.IN_SYNC, 0))
-        assert "s-10 REFUSED" in await ended("s-10", refused("the primary lost 568 of 2,880"))
+        assert "Sync was stopped" in await ended("s-10", refused("the primary lost 568 of 2,880"))
 
 
 async def test_no_check_of_a_damaged_file_is_green() -> None:
