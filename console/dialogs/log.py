@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar
@@ -119,10 +120,17 @@ class LogDialog(Dialog[str]):
             self.dismiss(None)
 
 
+_UNIT = re.compile(r" (?:/|ms|s|min|h|d|B|KiB|MiB|GiB|%)(?!\w)")
+_BEFORE_UNIT = frozenset("0123456789/")
+
+
 def _parts(text: str, room: int) -> Iterator[str]:
     """The text in parts of at most `room` characters, cut between words where there are any."""
     while len(text) > room:
         cut = text.rfind(" ", 1, room + 1)
+        while cut > 0 and _UNIT.match(text, cut) and text[:cut].rpartition(" ")[2][-1:] in _BEFORE_UNIT:
+            # a number stays with its unit: `0.25 / s`
+            cut = text.rfind(" ", 1, cut)
         cut = cut if cut > 0 else room
         yield text[:cut]
         text = text[cut:].removeprefix(" ")

@@ -27,7 +27,7 @@ from widgets.glyphs import Look
 from widgets.panel import Panel
 from widgets.virtual_table import VirtualTable
 
-_COLUMNS = (Column(" key", 24), Column("value", 0), Column("from", 24), Column("applies", 15, wide=90))
+_COLUMNS = (Column(" key", 27), Column("value", 0), Column("from", 24), Column("applies", 15, wide=90))
 WIDE = 100
 """Cells from which there is room for the whole path of the file."""
 

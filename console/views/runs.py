@@ -140,7 +140,7 @@ def charts(shown: Sequence[PastRun], runs: Runs) -> tuple[ChartStack, ChartStack
     failed = sum(ms is None for ms in pings)
     lost = f", {failed:,} failed" if failed else ""
     right = (
-        Chart("Proof age at start", ages, _scale(ages, fmt.age), of, word=fmt.target, top=round_up_s, oldest=first),
+        Chart("Proof age", ages, _scale(ages, fmt.age), of, word=fmt.target, top=round_up_s, oldest=first),
         Chart(
             "Latency",
             pings,

@@ -46,7 +46,7 @@ def make_plan(
         rows.insert(3, PlanRow("refuse", "reject rows that cannot be represented", refused_rows, None, "not needed"))
     level = 2 if removed else 1
     identity = hashlib.blake2s(
-        f"{generation}:{base_root}:{root}:{inserted}:{updated}:{removed}".encode(), digest_size=2
+        f"{generation}:{base_root}:{root}:{inserted}:{updated}:{removed}".encode(), digest_size=4
     )
     written = inserted + updated
     return Plan(

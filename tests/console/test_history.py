@@ -108,7 +108,7 @@ async def test_all_runs_charts_and_the_chosen_one() -> None:
     async with live(app, size=(100, 30)) as pilot:
         await opened(app, bridge, pilot)
         text = screen_text(app)
-        for words in ("Runs · 47 of 412", "Rows/s", "Proof age at start", "Duration", "Latency", "2 failed"):
+        for words in ("Runs · 47 of 412", "Rows/s", "Proof age", "Duration", "Latency", "2 failed"):
             assert words in text
         assert "episodes +9 ~2 -9" in text
         await pilot.press("j", "j", "j")

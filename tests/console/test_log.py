@@ -6,7 +6,7 @@ import pytest
 from textual.pilot import Pilot
 
 from console.app.app import Console
-from console.dialogs.log import LogDialog
+from console.dialogs.log import LogDialog, _parts
 from console.screens.history import HistoryScreen
 from storage_sync.service.commands import ListRuns
 from storage_sync.values.answers import PastRun, Runs
@@ -126,3 +126,13 @@ async def test_a_log_without_the_focus_marks_no_line() -> None:
         await pilot.press("tab")
         await settle(app, pilot)
         assert app.look.glyphs.cursor not in screen_text(app)
+
+
+@pytest.mark.parametrize("room", range(14, 30))
+def test_a_number_of_the_log_stays_with_its_unit(room: int) -> None:
+    text = "read 12 KiB in 3.5 s, rate 0.25 / s, exit 0"
+    parts = list(_parts(text, room))
+    assert " ".join(parts) == text
+    assert all(len(part) <= room for part in parts)
+    for part in parts[1:]:
+        assert not part.startswith(("KiB", "s", "/"))
