@@ -5,13 +5,15 @@ from __future__ import annotations
 from console.dialogs.ask import AskDialog, Choice
 from console.flows.plans import Option, Plans, Wish
 from console.flows.stage import Stage
+from console.views.hints import in_keys
 from console.views.states import is_held
+from storage_sync.cache.holders import advice_for
 from storage_sync.service.commands import Do, ListBuilds
 from storage_sync.service.operations import Peek, Rebuild, Sync
 from storage_sync.values import visible
 from storage_sync.values.answers import UnfinishedBuild
 from storage_sync.values.options import Options
-from storage_sync.values.outcome import CheckStatus, Outcome
+from storage_sync.values.outcome import CheckStatus, HolderKind, LockHolder, Outcome
 from widgets import fmt
 from widgets.line import Line, muted, plain
 
@@ -78,14 +80,23 @@ def _who(stage: Stage) -> tuple[Line, ...]:
     else:
         since = f" for {fmt.age(stage.clock.now() - holder.since)}" if holder.since is not None else ""
         command = visible.clean(holder.command, ascii_only=ascii_only)
-        held = f"{command}, pid {holder.pid}, holds the cache{since}. Normal: it is the application."
+        held = f"{command}, pid {holder.pid}, holds the cache{since}."
     return (
         plain(held),
+        *((plain(dialog_advice(holder)),) if holder is not None else ()),
         (),
         muted("Sync when free: plans it now; the run waits 5 s for the lock, then the timer tries again."),
         muted("Stage now: builds the new file beside it. R puts it in place once the cache is free."),
         muted("Cancel and press p to look through a copy. The lock is never taken from anyone."),
     )
+
+
+def dialog_advice(holder: LockHolder) -> str:
+    """The same as `doctor` says, by who it is."""
+    if holder.kind is HolderKind.DO_MEMORY:
+        return "That is normal: it is the application."
+    told = in_keys(advice_for((holder,)))
+    return f"{told[:1].upper()}{told[1:]}."
 
 
 def peek(stage: Stage) -> None:

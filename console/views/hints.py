@@ -28,12 +28,17 @@ KEYS: Mapping[NextStep, str] = {
     NextStep.REBUILD_OR_UPGRADE: "use the newest storage-sync, or R plans a new cache",
     NextStep.WAIT: "wait, or look through a copy with p on 1",
     NextStep.WAIT_FOR_DO_MEMORY: "looking works meanwhile; to write, end do-memory, or wait for it",
-    NextStep.ASK_HOLDER: "find out why it has the cache open: only do-memory and this tool should",
+    NextStep.ASK_HOLDER: "find out why it has the cache open, since only do-memory and this tool should",
     NextStep.LIST_REASONS: "u names each row and its reason",
     NextStep.LIST_QUARANTINE: "u names them",
     NextStep.LIST_ORPHANS: "3 names them",
     NextStep.LIST_RUNS: "4 lists the runs",
 }
+
+
+def in_keys(step: str | NextStep) -> str:
+    """A step as the console says it; what is no step is said as it is."""
+    return KEYS[step] if isinstance(step, NextStep) else step
 
 
 def hint_of(error: Refused | ErrorValue) -> str:

@@ -8,6 +8,7 @@ from console.views.access import why_only_looking
 from console.views.frame import Frame
 from console.views.states import WRITING, generation_now, is_held, states_of
 from console.views.top import heartbeat, share_words
+from storage_sync.values.errors import CacheLocked
 from storage_sync.values.outcome import CacheState
 from storage_sync.values.snapshot import Phase, Run, RunSummary, StepState
 from widgets import fmt
@@ -269,9 +270,10 @@ def _resume(frame: Frame) -> tuple[Fact, ...]:
 
 
 def _last(frame: Frame) -> tuple[Fact, ...]:
-    if not frame.snapshot.history.last:
+    """The newest run but those that found the file held, which wrote nothing."""
+    last = next((past for past in frame.snapshot.history.last if past.exit_code != CacheLocked.exit_code), None)
+    if last is None:
         return ()
-    last = frame.snapshot.history.last[0]
     return (Fact("last", plain(what_changed(last)), extra=muted(transfer(last))),)
 
 

@@ -486,7 +486,11 @@ def _how_far(snapshot: Snapshot, now: float) -> str:
 def _stale_next(snapshot: Snapshot, now: float) -> tuple[str, ...]:
     writes = snapshot.access == "rw"
     if is_held(snapshot) and writes:
-        return ("nothing: it is written when the file is closed; s plans it.", "it is written when the file is closed.")
+        holder = snapshot.cache.holder
+        who = holder.command if holder is not None and holder.command else "its holder"
+        rows = "the waiting rows are" if snapshot.cache.waiting is not None else "what differs is"
+        when = f"{rows} written when {who} closes the file."
+        return (f"nothing to do; {when}", when, "wait until the file is closed.")
     at = snapshot.freshness.next_sync_at
     by_itself = ""
     if writes and at is not None and at > now:

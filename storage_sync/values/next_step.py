@@ -75,7 +75,9 @@ COMMANDS: Mapping[NextStep, str] = {
     NextStep.WAIT_FOR_DO_MEMORY: (
         "looking works meanwhile; to write, end do-memory, or wait for it with --wait SECONDS"
     ),
-    NextStep.ASK_HOLDER: ("find out why it has the cache open: only do-memory and this tool should; or --wait SECONDS"),
+    NextStep.ASK_HOLDER: (
+        "find out why it has the cache open, since only do-memory and this tool should; --wait SECONDS waits for it"
+    ),
     NextStep.LIST_REASONS: "storage-sync quarantine list names each row and its reason",
     NextStep.LIST_QUARANTINE: "storage-sync quarantine list names them",
     NextStep.LIST_ORPHANS: "storage-sync orphans list names them",

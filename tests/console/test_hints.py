@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 
 import storage_sync
+from console.flows.sync import dialog_advice
 from console.keys.table import KEYS as TABLE
 from console.link.requests import Desk
 from console.views.hints import KEYS, hint_in, hint_of, reason_and_hint
+from storage_sync.cache.holders import advice_for
 from storage_sync.reports.document import error_json
 from storage_sync.service.commands import Do
 from storage_sync.service.operations import Verify
 from storage_sync.values.errors import CacheDamaged, LocalIO
 from storage_sync.values.events import Refused
-from storage_sync.values.next_step import COMMANDS, NextStep
-from storage_sync.values.outcome import error_value
+from storage_sync.values.next_step import COMMANDS, NextStep, in_commands
+from storage_sync.values.outcome import HolderKind, LockHolder, error_value
 from tests.console.app import console
 
 CORE = Path(storage_sync.__file__).parent
@@ -78,6 +80,15 @@ def test_the_console_says_the_key_and_a_document_the_command() -> None:
     assert hint_of(damaged) == "r says what can be saved"
     assert hint_in(error_json(damaged)) == "r says what can be saved"
     assert reason_and_hint(Refused.of(1, damaged)) == "a page is damaged; r says what can be saved"
+
+
+@pytest.mark.parametrize("kind", HolderKind)
+def test_who_holds_the_cache_is_judged_alike_by_the_dialog_and_the_commands(kind: HolderKind) -> None:
+    holder = LockHolder(7, "python", "mem", None, True, kind)
+    shown = dialog_advice(holder)
+    assert ("normal" in shown) == (kind is HolderKind.DO_MEMORY)
+    if kind is not HolderKind.DO_MEMORY:
+        assert shown.removesuffix(".").lower() in in_commands(advice_for((holder,))).lower()
 
 
 def test_a_hint_that_is_no_step_is_said_as_it_is() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from storage_sync.values.snapshot import Phase, StepState
+from storage_sync.values.snapshot import Phase, RunSummary, StepState
 from tests.console.app import console, live, screen_text
 from tests.support.scenes import snapshots
 
@@ -83,3 +83,15 @@ async def test_without_a_time_no_plan_is_denied() -> None:
     app, _ = console(replace(scene, snapshot=replace(scene.snapshot, freshness=none)))
     async with live(app, size=(120, 40)):
         assert "no time is set yet; s plans one now" in screen_text(app)
+
+
+async def test_a_run_that_found_the_file_held_is_not_what_was_changed_last() -> None:
+    scene = snapshots.scene("in_sync")
+    wrote = RunSummary("s-2", "sync", "interval", snapshots.NOW - 60, 0.09, 4, 0, 0, 0, "in_sync")
+    held = replace(wrote, id="s-3", started_at=snapshots.NOW - 20, took_s=0.0, new=0, exit_code=6, result="stale")
+    history = replace(scene.snapshot.history, last=(held, wrote))
+    app, _ = console(replace(scene, snapshot=replace(scene.snapshot, history=history)))
+    async with live(app, size=(120, 40)):
+        text = screen_text(app)
+        assert "+4  ~0  -0  in 90 ms" in text
+        assert "no row changed" not in text

@@ -183,6 +183,20 @@ def test_rows_that_wait_are_told_while_the_primary_is_lost() -> None:
         assert "4 s" in found.next[0]
 
 
+def test_who_must_close_a_held_file_is_named() -> None:
+    base = snapshots.scene("stale").snapshot
+    holder = LockHolder(7, "python", "mem", NOW - 60, True, HolderKind.OTHER)
+    look = LookedAt("copy", NOW - 2, (holder,), snapshots.FILE)
+    cache = replace(base.cache, lock=LockState.OTHER, holder=holder, look=look)
+    assert judge(replace(base, cache=cache)).next[0] == (
+        "nothing to do; what differs is written when python closes the file."
+    )
+    cache = replace(cache, waiting=WaitingRows(3, NOW - 90, NOW - 80))
+    assert judge(replace(base, cache=cache)).next[0] == (
+        "nothing to do; the waiting rows are written when python closes the file."
+    )
+
+
 def test_a_primary_that_is_down_outranks_staleness() -> None:
     snapshot = replace(
         snapshots.scene("stale").snapshot,
