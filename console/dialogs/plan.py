@@ -18,10 +18,12 @@ from console.views.entry import Entry
 from console.views.frame import Frame
 from console.views.log_buffer import LEVELS, Journal, draw
 from console.views.run import cancel_label, run_lines
+from console.views.states import generation_now
 from storage_sync.reports import sentences
 from storage_sync.values import visible
 from storage_sync.values.events import Refused
 from storage_sync.values.outcome import Outcome, Plan
+from storage_sync.values.planned import is_empty
 from storage_sync.values.snapshot import Snapshot
 from widgets.choice_row import ChoiceRow, Choices
 from widgets.glyphs import Look
@@ -32,6 +34,15 @@ DONE, UNDO, QUARANTINE = "done", "undo", "quarantine"
 LOG_LINES = 3
 PHRASE_ROWS = 3
 """A blank, what must be typed, the box for it."""
+
+
+LATE = "Since then the primary or the cache has changed: close this and plan again."
+
+
+def _has_changed(first: Snapshot, now: Snapshot) -> bool:
+    """Whether primary or cache is another one than in the first picture, as far as the core has seen."""
+    moved = now.freshness.moved_at
+    return (moved is not None and moved != first.freshness.moved_at) or generation_now(first) != generation_now(now)
 
 
 class Driver(Protocol):
@@ -105,6 +116,10 @@ class PlanDialog(ScrolledDialog[str]):
         self._step = Step.WAITING
         self._frame: Frame | None = None
         self._said_since = ""
+        self._first: Snapshot | None = None
+        """The first picture after there was nothing to do."""
+        self._late = False
+        """Primary or cache has changed since."""
         self.options = ChoiceRow(look, id="options")
         self.label = Static(id="phrase-label")
         self.phrase = Entry(id="phrase", compact=True, select_on_focus=False)
@@ -139,7 +154,8 @@ class PlanDialog(ScrolledDialog[str]):
 
     def show_waiting(self) -> None:
         """The core makes the plan."""
-        self._plan = self._refused = None
+        self._plan = self._refused = self._first = None
+        self._late = False
         self._enter(Step.WAITING, "making the plan")
 
     def show_options(self, labels: tuple[str, ...], chosen: int = 0) -> None:
@@ -153,7 +169,7 @@ class PlanDialog(ScrolledDialog[str]):
         """Step 1; the only one where there is nothing to do."""
         self._plan = plan
         self._subject = f" {plan.undoes}" if plan.undoes else ""
-        if words.is_empty(plan):
+        if is_empty(plan):
             self._enter(Step.NOTHING, "nothing to do")
             return
         self._enter(Step.PLAN, f"step 1 of 3: plan {plan.id}")
@@ -177,6 +193,11 @@ class PlanDialog(ScrolledDialog[str]):
     def show_frame(self, frame: Frame) -> None:
         """The newest picture, while the dialog is the top screen."""
         self._frame = frame
+        if self._step is Step.NOTHING and self._refused is None and not self._late:
+            self._first = self._first or frame.snapshot
+            self._late = _has_changed(self._first, frame.snapshot)
+            if self._late:
+                self._paint()
         if self._step is Step.RUN or (self._step is Step.RESULT and self._proved_since != self._said_since):
             self._paint()
 
@@ -233,7 +254,8 @@ class PlanDialog(ScrolledDialog[str]):
         if self._step is Step.NOTHING and self._refused is not None:
             return end_words.refusal_lines(self._refused, width, self.look)
         if self._step in _PLANS and self._plan is not None:
-            return words.lines(self._plan, width, self._access, self.look, timed=self._timed)
+            drawn = words.lines(self._plan, width, self._access, self.look, timed=self._timed)
+            return [*drawn, plain(LATE)] if self._late else drawn
         if self._step is Step.RESULT and self._outcome is not None:
             self._said_since = self._proved_since
             since, timed = self._said_since, self._timed

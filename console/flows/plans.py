@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
-from console.dialogs.plan import DONE, QUARANTINE, UNDO, PlanDialog
+from console.dialogs.plan import DONE, QUARANTINE, UNDO, PlanDialog, Step
 from console.dialogs.quarantine import QuarantineDialog
 from console.flows.stage import Stage
 from console.link.requests import CORE_ENDED
@@ -139,11 +139,14 @@ class _Flow:
         return dialog
 
     def _closed(self, step: str | None) -> None:
+        waited = self._dialog is not None and self._dialog.step is Step.WAITING
         self._dialog = None
         if not self.running and self._asked is not None:
             self._stage.desk.forget(self._asked)
             if self._outcome is None:
                 self._stage.desk.ask(DropPlan())
+                if waited:
+                    self._stage.say("stopping the plan; nothing has been changed")
         self._then(step or DONE, self._outcome)
 
     # -------------------------------------------------------------------------------------------- plan

@@ -11,43 +11,17 @@ from storage_sync.reports import sentences
 from storage_sync.service.commands import PLAN_READ_S
 from storage_sync.values import visible
 from storage_sync.values.outcome import Plan
+from storage_sync.values.planned import PRIMARY, has_work, is_empty, rows_removed, rows_written
 from widgets import fmt
 from widgets.glyphs import Look, Role, Tone
 from widgets.line import Line, Piece, fit, muted, plain, toned
 from widgets.plan_table import PlanStep, PlanTable
 
 LABELS = 10
-PRIMARY = "primary"
-"""A core may list the primary as a step of its own; it is said once, at the end."""
-WRITES = frozenset({"fetch", "replace", "carry", "keep", "restore", "insert", "update"})
-"""Steps whose rows are written: into the cache, or into the file that becomes it."""
-REMOVES = frozenset({"remove", "drop", "set-aside", "purge", "detach"})
 CARRIES = frozenset({"carry", "keep"})
 """Steps of a new file whose rows are the same as in the old one."""
 WAIT = f"Automatic syncs wait while this is open, at most {PLAN_READ_S / 60:.0f} min."
 PAUSES = "P pauses the scheduled syncs."
-_ALWAYS = frozenset({"sync"})
-"""Kinds whose plan lists its steps even when they have no rows."""
-
-
-def rows_written(plan: Plan) -> int:
-    return sum(row.rows for row in plan.rows if row.step in WRITES)
-
-
-def rows_removed(plan: Plan) -> int:
-    return sum(row.rows for row in plan.rows if row.step in REMOVES)
-
-
-def has_work(plan: Plan) -> bool:
-    """Whether running the plan would do anything."""
-    if plan.kind in _ALWAYS:
-        return bool(rows_written(plan) + rows_removed(plan))
-    return any(row.step != PRIMARY for row in plan.rows)
-
-
-def is_empty(plan: Plan) -> bool:
-    """Whether there is nothing to run, and no guard that stops it either."""
-    return plan.refusal is None and not has_work(plan)
 
 
 def blocked_by(plan: Plan, access: str) -> str:

@@ -279,7 +279,9 @@ def summary(outcome: Outcome, *, planned: bool = False) -> str:
     repaired = "; repaired: " + ", ".join(repair_steps(outcome)) if repair_steps(outcome) else ""
     transfer = outcome.transfer
     sent = f"{plural(transfer.requests, 'request')}, {plural(transfer.bytes_received, 'byte')}"
-    return f"{told}{repaired}; exit {outcome.exit_code}, {outcome.seconds.total:.2f} s, {sent}"
+    # a plan ends well also where its run would end with rows that were rejected
+    ended = "" if planned and outcome.error is None else f"exit {outcome.exit_code}, "
+    return f"{told}{repaired}; {ended}{outcome.seconds.total:.2f} s, {sent}"
 
 
 def repair_steps(outcome: Outcome) -> tuple[str, ...]:

@@ -51,6 +51,7 @@ from storage_sync.values.followed import Ending
 from storage_sync.values.found import Basis, Found, PrimaryStand
 from storage_sync.values.options import Options
 from storage_sync.values.outcome import CheckStatus, FileIdentity, HolderKind, LockHolder, Outcome, Transfer, Word
+from storage_sync.values.planned import is_empty
 from storage_sync.values.snapshot import (
     Budget,
     CacheHealth,
@@ -69,6 +70,7 @@ from storage_sync.values.snapshot import (
 
 BEAT_S = 1.0
 """Between two snapshots of a core at rest."""
+CANCELLED = "cancelled by the operator"
 WAITED = "; it waited while a plan was open"
 
 
@@ -120,6 +122,8 @@ class SyncService:
         self._pulse = Pulse(self._session, self._board, self._agenda, ears, self._config_file, self._stop)
         self._questions = Questions(self._board.event, self._explained)
         self._cancel: Cancel | None = None
+        self._planning = False
+        """Whether what can be cancelled is the making of a plan."""
         self._plans: dict[str, Job] = {}
         """The newest plan and the job that executes it."""
         self._dropped = 0
@@ -213,10 +217,7 @@ class SyncService:
             case commands.Execute(plan_id, phrase):
                 self._jobs.put_nowait(replace(self._agreed(plan_id, phrase), command_id=number))
             case commands.DropPlan():
-                self._plans = {}
-                # one that is still being made has no reader either
-                self._dropped = number
-                self._agenda.hold(0.0)
+                self._drop_plan(number)
             case commands.Cancel():
                 self._stop_run()
             case commands.GiveUp(question):
@@ -261,11 +262,24 @@ class SyncService:
     def _stop_run(self) -> None:
         if self._cancel is None:
             raise StorageSyncError("nothing is running", hint="")
-        if not self._cancel.ask("cancelled by the operator"):
+        if not self._ask_to_stop(self._cancel, CANCELLED):
             raise StorageSyncError("it is committing and ends in under 1 s", hint="wait for it")
+
+    def _drop_plan(self, number: int) -> None:
+        """Nobody reads the plan any more; one that is still being made has no reader either, and is stopped."""
+        self._plans = {}
+        self._dropped = number
+        self._agenda.hold(0.0)
+        if self._planning and self._cancel is not None:
+            self._ask_to_stop(self._cancel, CANCELLED)
+
+    def _ask_to_stop(self, cancel: Cancel, why: str) -> bool:
+        """Whether it was not too late."""
+        asked = cancel.ask(why)
         run = self._board.snapshot.run
-        if run is not None:
+        if asked and run is not None and run.ended_at is None:
             self._board.update(run=replace(run, cancel_asked_at=time.time()))
+        return asked
 
     def _try_now(self) -> None:
         """Do now what was waiting: the next ping, and a run if the schedule waits for a retry.
@@ -519,7 +533,12 @@ class SyncService:
             self._board.show(snapshots.counted(self._board.snapshot, outcome, stand, time.time()))
 
     async def _run_job(self, job: Job) -> None:
+        if job.plans and job.command_id is not None and job.command_id < self._dropped:
+            # it waited behind a run, and nobody reads it any more
+            self._board.event(Refused(job.command_id, f"{CANCELLED} before it was begun", ""))
+            return
         self._cancel = Cancel()
+        self._planning = job.plans
         if job.operation.judges and not job.plans:
             self._agenda.note(asked_at=time.time())
         before: Fingerprint | None = None
@@ -565,6 +584,7 @@ class SyncService:
             )
         finally:
             self._cancel = None
+            self._planning = False
         self._after(job, outcome, before, found)
         if not job.plans:
             # until the next ping it would be said of this file what was there before the run
@@ -582,7 +602,9 @@ class SyncService:
                         job, options=replace(job.options, plan_only=False, keeps_rows=False, expected_plan=plan)
                     )
                 }
-                self._agenda.hold(time.time() + commands.PLAN_READ_S)
+                if not is_empty(plan):
+                    # of a plan of nothing there is nothing to decide
+                    self._agenda.hold(time.time() + commands.PLAN_READ_S)
         elif job.options.expected_plan is not None:
             self._agenda.hold(0.0)
         run = self._board.snapshot.run

@@ -17,6 +17,7 @@ from console.dialogs.quarantine import QuarantineDialog
 from storage_sync.reports import sentences
 from storage_sync.service.commands import (
     Do,
+    DropPlan,
     Execute,
     ExportQuarantine,
     ExportRows,
@@ -679,3 +680,33 @@ async def test_advice_is_in_the_sync_panel() -> None:
     async with live(app, size=(140, 45)) as pilot:
         await pilot.pause()
         assert "max_episodes_cache = 400, now 1,000, saves 2.0 s a run" in screen_text(app)
+
+
+async def test_a_plan_that_is_left_while_it_is_made_says_that_it_stops() -> None:
+    app, bridge = console("stale")
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        await pilot.press("s")
+        await pilot.pause()
+        await pilot.press("enter")
+        await settle(app, pilot)
+        assert asked(bridge)[-1] == DropPlan()
+        assert "stopping the plan; nothing has been changed" in screen_text(app)
+
+
+async def test_a_plan_of_nothing_says_when_the_primary_has_changed_since() -> None:
+    shown_scene = snapshots.scene("in_sync")
+    app, bridge = console(shown_scene)
+    async with live(app, size=(100, 30)) as pilot:
+        made = replace(plan_of("sync"), rows=(PlanRow("primary", "primary", 0, 0, "never written"),))
+        await shown(app, bridge, pilot, "s", made)
+        app.paint(panels=True)
+        await settle(app, pilot)
+        text = screen_text(app)
+        assert "There is nothing to do" in text
+        assert "has changed" not in text
+        freshness = replace(shown_scene.snapshot.freshness, moved_at=snapshots.NOW)
+        bridge.show(replace(shown_scene.snapshot, seq=9, freshness=freshness))
+        await settle(app, pilot)
+        app.paint(panels=True)
+        await pilot.pause()
+        assert "Since then the primary or the cache has changed: close this and plan again." in screen_text(app)

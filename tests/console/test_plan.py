@@ -12,13 +12,14 @@ import pytest
 from console.views import plan as words
 from console.views import result
 from storage_sync.reports import sentences
+from storage_sync.values import planned
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import CacheWrites, Outcome, Plan, PlanRow, TableChange, Word
 from tests.support.scenes.plans import plan_of
 from widgets.glyphs import Look
 from widgets.line import text_of
 
-BESIDE = frozenset({words.PRIMARY, "aside", "same", "refuse", "file", "open", "compact"})
+BESIDE = frozenset({planned.PRIMARY, "aside", "same", "refuse", "file", "open", "compact"})
 """Steps that write and remove no row of their own: old bytes of rows that another step writes, and what stays."""
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -34,7 +35,7 @@ def kinds() -> Iterator[Plan]:
         "adopt": (PlanRow("fetch", "build a new file", 70, None, ""), PlanRow("refuse", "reject", 2, None, "")),
     }
     for kind, rows in steps.items():
-        yield replace(made, kind=kind, rows=(*rows, PlanRow(words.PRIMARY, "primary", 0, 0, "never written")))
+        yield replace(made, kind=kind, rows=(*rows, PlanRow(planned.PRIMARY, "primary", 0, 0, "never written")))
 
 
 @pytest.mark.parametrize("plan", kinds(), ids=lambda plan: plan.kind)
@@ -140,7 +141,7 @@ def test_what_is_long_is_wrapped_and_not_cut() -> None:
 
 def test_each_step_of_a_plan_writes_removes_or_does_neither() -> None:
     """A step that the core invents without a place here would be missing in the total."""
-    places = (words.WRITES, words.REMOVES, BESIDE)
+    places = (planned.WRITES, planned.REMOVES, BESIDE)
     assert sum(map(len, places)) == len(frozenset().union(*places))
     sources = "\n".join(file.read_text() for file in (REPOSITORY / "storage_sync").rglob("*.py"))
     steps = set(re.findall(r'PlanRow\(\s*"([a-z-]+)"', sources))

@@ -42,6 +42,7 @@ from storage_sync.values.errors import ConfigError
 from storage_sync.values.events import Accepted, Answer, ConfigChanged, Event, LogLine, Refused, RunEnded, RunStarted
 from storage_sync.values.found import still
 from storage_sync.values.outcome import CacheState, CheckStatus, Outcome, Plan, Word
+from storage_sync.values.planned import is_empty
 from storage_sync.values.snapshot import LockState, PrimaryStatus, Snapshot
 from tests.support import processes, stores
 from tests.support.sqld import Sqld
@@ -256,13 +257,23 @@ async def test_the_timer_does_not_wait_for_a_plan_that_was_left_before_it_came(t
         asked = watcher.ask(service, MakePlan(Rebuild()))
         watcher.ask(service, DropPlan())
         answer = await watcher.answer(asked)
-        assert isinstance(answer, Answer)
-        assert isinstance(answer.value, Plan)
+        assert isinstance(answer, Refused)
+        assert "cancelled" in answer.reason
         runs = sum(isinstance(event, RunStarted) for event in watcher.events)
         await watcher.until(lambda _: sum(isinstance(event, RunStarted) for event in watcher.events) > runs)
-        late = await watcher.answer(watcher.ask(service, Execute(answer.value.id, "default")))
-        assert isinstance(late, Refused)
-        assert "not known any more" in late.reason
+
+
+async def test_the_timer_does_not_wait_for_a_plan_of_nothing(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    async with running(settings_of(demo, interval_s=1.0)) as (service, watcher):
+        await watcher.until(proven)
+        answer = await watcher.answer(watcher.ask(service, MakePlan(Sync())))
+        assert isinstance(answer, Answer)
+        assert isinstance(answer.value, Plan)
+        assert is_empty(answer.value)
+        runs = sum(isinstance(event, RunStarted) for event in watcher.events)
+        await watcher.until(lambda _: sum(isinstance(event, RunStarted) for event in watcher.events) > runs)
+        assert not [line for line in started(watcher) if "waited" in line]
 
 
 async def test_read_only_looks_and_never_writes(tmp_path: Path) -> None:
@@ -357,7 +368,8 @@ async def test_the_end_of_a_run_says_what_the_file_is_now(tmp_path: Path) -> Non
     assert seen.cache.size == demo.cache.stat().st_size
 
 
-async def test_a_run_that_waits_for_a_silent_primary_is_stopped_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [Cancel(), DropPlan()])
+async def test_a_run_that_waits_for_a_silent_primary_is_stopped_at_once(tmp_path: Path, stop: Command[None]) -> None:
     """And says nothing about the cache: what was proven before stands."""
     generate(tmp_path / "primary.db", 7, 10)
     with Sqld(tmp_path / "primary.db") as server:
@@ -368,7 +380,7 @@ async def test_a_run_that_waits_for_a_silent_primary_is_stopped_at_once(tmp_path
             asked = watcher.ask(service, MakePlan(Sync()))
             first = before.run.id if before.run is not None else ""
             await watcher.until(lambda now: now.run is not None and now.run.id != first)
-            stopped = watcher.ask(service, Cancel())
+            stopped = watcher.ask(service, stop)
             answer = await watcher.answer(asked)
             assert isinstance(answer, Refused)
             assert "cancelled by the operator" in answer.reason
