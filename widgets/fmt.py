@@ -126,6 +126,12 @@ def when(at: float | None) -> str:
     return UNKNOWN if moment is None else f"{moment.day} {_MONTHS[moment.month - 1]} {moment:%H:%MZ}"
 
 
+def moment(at: float | None) -> str:
+    """Day and time to the second in UTC: `2 Sep 14:32:07Z`."""
+    found = _moment(at)
+    return UNKNOWN if found is None else f"{found.day} {_MONTHS[found.month - 1]} {found:%H:%M:%SZ}"
+
+
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 

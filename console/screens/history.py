@@ -32,10 +32,13 @@ from widgets.line import Line, muted, plain
 from widgets.panel import Panel
 from widgets.virtual_table import VirtualTable
 
+_STARTED, _STARTED_AT = Column("started", 13), Column("started", 16)
+WITH_SECONDS = 100
+"""Cells of the list from which on the seconds of a start are shown."""
 _COLUMNS = (
     Column(" run", 9),
-    Column("started", 13),
-    Column("kind", 8, wide=90),
+    _STARTED,
+    Column("kind", 10, wide=90),
     Column("+new", 6, right=True),
     Column("~chg", 5, right=True),
     Column("-gone", 6, right=True),
@@ -107,14 +110,16 @@ class HistoryScreen(RowsScreen):
         ratio = f"{history.ok_ratio * 100:.1f} % ended proven" if history.ok_ratio is not None else ""
         shown = f"Runs · {history.runs:,}" if known >= history.runs else f"Runs · {known:,} of {history.runs:,}"
         empty = "nothing matches the filter; esc clears it" if known else "nothing has run yet"
+        seconds = self.table.size.width >= WITH_SECONDS
         self.draw_list(
             self.table,
             self.list_title,
             (shown, ratio),
-            _COLUMNS,
+            tuple(_STARTED_AT if seconds and column is _STARTED else column for column in _COLUMNS),
             self._list,
-            lambda past: words.row(frame, past),
+            lambda past: words.row(frame, past, seconds=seconds),
             empty=empty,
+            revision=seconds,
         )
         self._find_sought()
         self.left.value, self.right.value = self._charts()

@@ -27,9 +27,13 @@ LONGEST_NOTE = 3
 """Warnings of a run that its panel shows."""
 
 
+_UNPROVEN = frozenset({Word.STALE, Word.DRIFT, Word.UNKNOWN})
+"""Verdicts of a run that did what it was to do, and that are no reason for a tick."""
+
+
 def role_of(run: RunSummary) -> Role:
     if run.exit_code == 0:
-        return Role.OK
+        return Role.ATTENTION if run.result in _UNPROVEN else Role.OK
     if run.exit_code in _QUIET_EXITS:
         return Role.OFF
     return Role.ATTENTION if run.exit_code in _MIDDLING_EXITS else Role.FAILED
@@ -55,11 +59,12 @@ def _started_with(run: RunSummary) -> str:
     return ", unknown how far behind" if behind is None else f", {behind:,} behind"
 
 
-def row(frame: Frame, past: PastRun) -> tuple[Line, ...]:
+def row(frame: Frame, past: PastRun, *, seconds: bool = False) -> tuple[Line, ...]:
+    """`seconds`: whether there is room for those of the time at which it started."""
     run = past.summary
     return (
         plain(f" {frame.clean(run.id)}"),
-        plain(fmt.when(run.started_at)),
+        plain(fmt.moment(run.started_at) if seconds else fmt.when(run.started_at)),
         plain(frame.clean(run.kind)),
         plain(f"{run.new:,}"),
         plain(f"{run.changed:,}"),
@@ -218,7 +223,7 @@ def _did(
     parts = "   ".join(f"{frame.clean(name)} {fmt.took(seconds)}" for name, seconds in steps if name != "total")
     tables = "   ".join(_table_words(frame, document))
     return (
-        Fact("started", plain(fmt.when(run.started_at)), extra=muted(f"{frame.ago(run.started_at)} ago")),
+        Fact("started", plain(fmt.moment(run.started_at)), extra=muted(f"{frame.ago(run.started_at)} ago")),
         Fact("why", plain(frame.clean(run.trigger))),
         Fact("rows", plain(moved), extra=muted(rate)),
         *((Fact("tables", plain(tables), whole=True),) if tables else ()),
@@ -252,7 +257,7 @@ def _ended(frame: Frame, past: PastRun, document: Mapping[str, object]) -> tuple
     proof = _mapping(document.get("proof"))
     root = str(proof.get("root", ""))
     proved = f"g-{run.generation}" if run.generation is not None else ""
-    age = f"the proof before it was {fmt.age(past.proof_age)} old" if past.proof_age is not None else ""
+    age = f"proof age at start {fmt.age(past.proof_age)}" if past.proof_age is not None else ""
     return (
         Fact("result", toned(role_of(run), result_words(frame, run), glyphs=frame.look.glyphs)),
         *((Fact("where", plain(frame.clean(str(error["message"]))), whole=True),) if error.get("message") else ()),
@@ -260,7 +265,7 @@ def _ended(frame: Frame, past: PastRun, document: Mapping[str, object]) -> tuple
         *_program(frame, run, document),
         Fact("proof", plain(f"{proved}   root {frame.clean(root[:16])}" if root else proved or "none of this run")),
         *((Fact("before", muted(age)),) if age else ()),
-        Fact("resume", _resume(frame, run)),
+        *((Fact("resume", _resume(frame, run)),) if run.resumable else ()),
         *(
             Fact("note" if not number else "", plain(frame.clean(note)), whole=True)
             for number, note in enumerate(notes[:LONGEST_NOTE])
@@ -288,8 +293,6 @@ _RESUMED_BY = {"repair": "r", "rebuild": "R"}
 
 def _resume(frame: Frame, run: RunSummary) -> Line:
     """What of it is still of use: a later run that proved the cache had it, or needed it no more."""
-    if not run.resumable:
-        return muted("nothing to resume")
     if _overtaken(frame, run):
         return muted("nothing: a later run proved the cache")
     return plain(f"{_RESUMED_BY.get(run.kind, 's')} goes on where it stopped")

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from storage_sync.service.question import Asked
 
 ADDED, CHANGED, REMOVED, REJECTED = "added", "changed", "removed", "rejected"
-NOT_KEPT: Final = "the rows of this run are not kept: it built the whole file, or newer runs took their room"
 WHOLE_FILE: Final = "this run replaced the whole file; its rows are not listed"
 TOO_MANY: Final = "this run changed more bytes than are kept"
 
@@ -35,12 +34,12 @@ def changed_rows(folder: Path, cache: str, run_id: str, first: int = 0, limit: i
     """
     off = why_not(folder, cache, run_id)
     if not (folder / FILE_NAME).exists():
-        return ChangedRows(run_id, said=NOT_KEPT, undo_off=off)
+        return ChangedRows(run_id, said=off, undo_off=off)
     with UndoLog.open(folder, create=False) as log:
         # what is listed may be shown whether or not its commit came: the history says how the run ended
         run = log.run(run_id, sys.maxsize)
         if run is None:
-            return ChangedRows(run_id, said=NOT_KEPT, undo_off=off)
+            return ChangedRows(run_id, said=off, undo_off=off)
         steps, rejected = log.steps(run_id), log.rejected(run_id)
     said = WHOLE_FILE if run.file is not None else "" if run.whole else TOO_MANY
     listed: list[Step | Rejected] = [*steps, *rejected]

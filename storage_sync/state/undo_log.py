@@ -191,6 +191,15 @@ class UndoLog:
         found = self._listed(_RUN + " AND id = ?" + _NEWEST_FIRST, live, run_id)
         return found[0] if found else None
 
+    def has_dropped(self) -> bool:
+        """Whether any run that was remembered is not any more."""
+        with self._database.reading() as connection:
+            ((dropped,),) = connection.execute(
+                "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'runs'), 0)"
+                " > (SELECT count(*) FROM runs)"
+            ).fetchall()
+        return bool(dropped)
+
     def _listed(self, query: str, *values: object) -> list[UndoRun]:
         with self._database.reading() as connection:
             found = connection.execute(query, values).fetchall()

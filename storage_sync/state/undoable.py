@@ -6,19 +6,24 @@ Blocking; LocalIO when the log cannot be read.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from storage_sync.cache.kept import kept_files
+from storage_sync.state import history
+from storage_sync.state.history import History
 from storage_sync.state.undo_log import FILE_NAME, UndoLog, UndoRun
 
 DAMAGED: Final = "the file that it replaced was damaged; it is kept only to be looked at"
 GONE: Final = "the file that it replaced is not there any more"
 UNDONE: Final = "it was undone already"
 NOT_COMMITTED: Final = "its changes are not in the cache"
-NOTHING_KEPT: Final = "nothing is kept of it: it changed no row, or newer runs took its room"
+NOT_REMEMBERED: Final = "nothing is kept of it, and the history does not tell of it"
+NO_ROW: Final = "it changed no row"
+WHOLE_FILE: Final = "it built the whole file, and there was none to keep"
+NO_ROOM: Final = "newer runs took its room, or it built the whole file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +55,31 @@ def undoable(folder: Path, cache: str, live: int) -> list[UndoRun]:
 def why_not(folder: Path, cache: str, run_id: str, live: int = sys.maxsize) -> str:
     """Why the run of this id cannot be undone; '' when it can. Without `live` every run is taken as committed."""
     if not (folder / FILE_NAME).exists():
-        return NOTHING_KEPT
+        return _nothing_kept(folder, run_id, dropped=False)
     with UndoLog.open(folder, create=False) as log:
         run, runs = log.run(run_id, sys.maxsize), [one for one in log.runs(live) if one.id == run_id]
+        dropped = log.has_dropped()
     if runs:
         return _judged(runs, cache)[0].why_not
     if run is None:
-        return NOTHING_KEPT
+        return _nothing_kept(folder, run_id, dropped=dropped)
     return NOT_COMMITTED if run.generation > live else UNDONE
+
+
+def _nothing_kept(folder: Path, run_id: str, *, dropped: bool) -> str:
+    """Why the log has nothing of a run, as far as the history tells. `dropped`: the log has made room at least once."""
+    path = folder / history.FILE_NAME
+    if not path.exists():
+        return NOT_REMEMBERED
+    with History.open(path, lambda _: None, read_only=True) as opened:
+        document = opened.document(run_id)
+    if document is None:
+        return NOT_REMEMBERED
+    applied = document.get("applied")
+    changes = applied.values() if isinstance(applied, Mapping) else ()
+    if not any(n for change in changes if isinstance(change, Mapping) for n in change.values()):
+        return NO_ROW
+    return NO_ROOM if dropped else WHOLE_FILE
 
 
 def _of_file(why: str | None) -> str:

@@ -29,7 +29,7 @@ from tests.console.app import asked, console, live, screen_text, settle
 from tests.console.rooms import answered
 from tests.support.scenes import answers, snapshots
 from tests.support.scripted_bridge import ScriptedBridge
-from widgets.glyphs import Look
+from widgets.glyphs import Look, Role
 from widgets.line import text_of
 
 NASTY = "[/b][red]x 名前 \x1b[31m\u202eabc"
@@ -77,6 +77,26 @@ def test_what_a_program_started_with_is_shown(facts: StartFacts, listed: str, to
         for fact in runs.detail(frame, replace(past, summary=replace(run, start=None)), None).narrow
         if fact.label == "program"
     ]
+
+
+@pytest.mark.parametrize("result", ["STALE", "DRIFT", "UNKNOWN"])
+def test_a_run_that_found_a_difference_has_no_tick(result: str) -> None:
+    run = replace(snapshots.scene("in_sync").snapshot.history.last[0], kind="verify", exit_code=0, result=result)
+    assert runs.role_of(run) is Role.ATTENTION
+    assert runs.role_of(replace(run, result="IN_SYNC")) is runs.role_of(replace(run, result="DONE")) is Role.OK
+
+
+async def test_a_run_says_its_kind_and_second_and_only_what_there_is_of_it() -> None:
+    scene = snapshots.scene("in_sync")
+    newest = replace(scene.snapshot.history.last[0], id="s-9", kind="quarantine", started_at=snapshots.NOW)
+    known = replace(scene.snapshot.history, last=(newest, *scene.snapshot.history.last))
+    app, _ = console(replace(scene, snapshot=replace(scene.snapshot, history=known)))
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("4")
+        await settle(app, pilot)
+        text = screen_text(app)
+        assert "2 Sep 14:32:07Z   quarantine" in text
+        assert "resume" not in text
 
 
 async def test_the_newest_runs_are_there_before_the_core_answers() -> None:

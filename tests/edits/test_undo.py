@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from storage_sync import _native
+from storage_sync.service.run_rows import changed_rows
 from storage_sync.state.undo_log import KEEP_RUNS, Step, UndoLog
-from storage_sync.state.undoable import DAMAGED, GONE, NOTHING_KEPT, UNDONE, undoable
+from storage_sync.state.undoable import DAMAGED, GONE, NO_ROOM, NO_ROW, NOT_REMEMBERED, UNDONE, WHOLE_FILE, undoable
 from tests.edits.conftest import NEW, Stores
 from tests.support.command import applied, fingerprint
 
@@ -175,10 +176,30 @@ def test_why_a_run_cannot_be_undone_is_said(stores: Stores) -> None:
     stores.change_primary()
     run = stores.sync()["run_id"]
     code, document = stores.json("undo", "s-nobody", "--yes")
-    assert (code, document["error"]["message"]) == (2, f"run s-nobody cannot be undone: {NOTHING_KEPT}")
+    assert (code, document["error"]["message"]) == (2, f"run s-nobody cannot be undone: {NOT_REMEMBERED}")
     assert document["error"]["hint"] == f"these can be undone: {run}"
     assert stores.json("undo", run, "--yes")[0] == 0
     assert stores.json("undo", run, "--yes")[1]["error"]["message"] == f"run {run} cannot be undone: {UNDONE}"
+
+
+def test_why_nothing_is_kept_of_a_run_is_one_answer_for_its_rows_and_its_undo(stores: Stores) -> None:
+    first = stores.json("history")[1]["runs"][-1]["id"]
+    nothing = stores.sync()["run_id"]
+    stores.change_primary()
+    changing = stores.sync()["run_id"]
+    (log_path,) = stores.cache.parent.glob("**/undo.db")
+    folder = log_path.parent
+    with UndoLog.open(folder) as log:
+        for number in range(KEEP_RUNS):
+            log.put(f"s-later{number}", "sync", 4, 0.0, live=4)
+    for run, said in ((first, NO_ROOM), (nothing, NO_ROW), (changing, NO_ROOM)):
+        found = changed_rows(folder, str(stores.cache), run)
+        assert (found.said, found.undo_off) == (said, said)
+    with closing(sqlite3.connect(log_path)) as log_file:
+        log_file.execute("DELETE FROM runs")
+        log_file.execute("DELETE FROM sqlite_sequence")
+        log_file.commit()
+    assert changed_rows(folder, str(stores.cache), first).said == WHOLE_FILE
 
 
 def test_the_log_is_bounded(stores: Stores) -> None:
