@@ -26,6 +26,7 @@ from widgets.panel import Panel
 from widgets.virtual_table import VirtualTable
 
 PAGE = 500
+OPEN = "aside.open"
 Mark = tuple[QuarantineKind, str]
 
 
@@ -117,10 +118,19 @@ class QuarantineDialog(Dialog[None]):
 
     def on_mount(self) -> None:
         self.box.display = False
-        shown = listed(QUARANTINE, self._key_table)
-        entries = tuple(KeyEntry(key.shown, key.label, key.action) for key in shown if key.footer)
-        self.keys.value = Keys(entries, KeyEntry("esc", "close", "screen.back"))
+        self._show_keys()
         self.reload()
+
+    def _show_keys(self) -> None:
+        """The footer; enter only where it does something, as what it does."""
+        opens = words.opens(self._here)
+        found = [key for key in listed(QUARANTINE, self._key_table) if key.footer]
+        entries = tuple(
+            KeyEntry(key.shown, self.look.glyphs.plain(opens) if key.id == OPEN else key.label, key.action)
+            for key in found
+            if key.id != OPEN or opens
+        )
+        self.keys.value = Keys(entries, KeyEntry("esc", "close", "screen.back"))
 
     # -------------------------------------------------------------------------------------------- pages
 
@@ -207,6 +217,7 @@ class QuarantineDialog(Dialog[None]):
         below = max(0, total - self.table.scroll_offset.y - self.table.size.height)
         line = words.marks_line(len(self._marks), place, total, below, self._said, width, self.look)
         self.below.update(to_content([line], self.look))
+        self._show_keys()
         self.detail.value = words.detail(self._entries.get(place), self._now(), self.look)
 
     def on_resize(self) -> None:
@@ -243,7 +254,7 @@ class QuarantineDialog(Dialog[None]):
         elif here.kind is QuarantineKind.REFUSED:
             self._driver.say("t fetches rejected rows again; the primary is never written")
         else:
-            self._driver.say("a run that is listed above restores its old file")
+            self._driver.say(words.file_back(here))
 
     def action_mark(self) -> None:
         here = self._here

@@ -47,22 +47,53 @@ def row(entry: QuarantineEntry | None, *, marked: bool, now: float, width: int, 
         return _head_row(entry, look)
     mark = Piece(f"{look.glyphs.mark if marked else ' '} ", Tone.ACCENT)
     cells = (
-        (mark, Piece(clean_text(entry.table or "-", look))),
+        (mark, Piece(clean_text(_table(entry), look))),
         plain(_name(entry, look)),
         muted(str(entry.kind)),
-        plain(clean_text(entry.reason, look)),
-        muted(fmt.age(None if entry.at is None else now - entry.at) if entry.at is not None else "-"),
-        plain(fmt.count(entry.bytes) if entry.bytes is not None else "-"),
+        plain(clean_text(_why(entry), look)),
+        muted(fmt.age(now - entry.at) if entry.at is not None else ""),
+        plain(_amount(entry)),
     )
     return table_row(COLUMNS, cells, width, look.glyphs)
 
 
 def _name(entry: QuarantineEntry, look: Look) -> str:
     if entry.kind is QuarantineKind.RUN:
-        return clean_text(f"{entry.id} {entry.reason}", look)
+        return clean_text(entry.id, look)
     if entry.kind is QuarantineKind.FILE:
         return clean_text(PurePath(entry.id).name, look)
     return fmt.short_key(clean_text(entry.key, look), look.glyphs)
+
+
+def _table(entry: QuarantineEntry) -> str:
+    """A row's table; what a run did."""
+    return entry.reason.partition(", ")[0] if entry.kind is QuarantineKind.RUN else entry.table
+
+
+def _why(entry: QuarantineEntry) -> str:
+    """Why a row is here; of a run what there is to undo beside its rows."""
+    return entry.reason.partition(", ")[2] if entry.kind is QuarantineKind.RUN else entry.reason
+
+
+def _amount(entry: QuarantineEntry) -> str:
+    """Bytes of what is kept; of a run its rows, where it has any."""
+    if entry.kind is QuarantineKind.RUN:
+        return fmt.plural(entry.rows, "row") if entry.rows else ""
+    return fmt.count(entry.bytes) if entry.bytes is not None else ""
+
+
+def opens(entry: QuarantineEntry | None) -> str:
+    """What enter does with an entry; '' for nothing."""
+    if entry is None:
+        return ""
+    return {QuarantineKind.ASIDE: "Restore…", QuarantineKind.RUN: "Undo…"}.get(entry.kind, "")
+
+
+def file_back(entry: QuarantineEntry) -> str:
+    """How an old file becomes the cache again, or why it does not."""
+    if entry.reason == "corrupt":
+        return "a damaged file is not made the cache again; it is kept to be looked at"
+    return "undo the run that replaced it, where that is listed"
 
 
 def _head_row(entry: QuarantineEntry, look: Look) -> Line:
@@ -93,7 +124,7 @@ def summary(page: QuarantinePage | None, look: Look) -> Line:
 
 
 def title(page: QuarantinePage | None, look: Look) -> str:
-    amount = f" · {page.aside + page.refused:,} rows · {fmt.size(page.bytes)}" if page is not None else ""
+    amount = f" · {fmt.plural(page.aside, 'row')} · {fmt.size(page.bytes)}" if page is not None else ""
     return look.glyphs.plain(f"Quarantine{amount}")
 
 
@@ -165,15 +196,12 @@ def _run(entry: QuarantineEntry, now: float, look: Look) -> tuple[Fact, ...]:
 
 
 def _file(entry: QuarantineEntry, now: float, look: Look) -> tuple[Fact, ...]:
-    if entry.reason == "corrupt":
-        why, back = "it was damaged, and is kept to be looked at", "a damaged file is not made the cache again"
-    else:
-        why, back = "a rebuild replaced it", "undo the rebuild run, where it is listed above"
+    why = "it was damaged" if entry.reason == "corrupt" else "a rebuild replaced it"
     return (
         Fact("path", plain(clean_text(entry.id, look))),
         Fact("size", plain(fmt.size(entry.bytes))),
         Fact("why", plain(why)),
-        Fact("get back", plain(back)),
+        Fact("get back", plain(file_back(entry))),
     )
 
 
@@ -182,7 +210,7 @@ def marks_line(marked: int, place: int, total: int, below: int, problem: str, wi
     left = f" {marked:,} marked" if marked else ""
     wrong = (Piece(f"   {clean_text(problem, look)}", Tone.ATTENTION),) if problem else ()
     more = f"{below:,} more below   " if below else ""
-    right = f"{more}{place + 1:,}/{total:,} " if total else ""
+    right = f"{more}line {place + 1:,}/{total:,} " if total else ""
     return (*fit((*plain(left), *wrong), max(0, width - len(right)), look.glyphs), *muted(right))
 
 

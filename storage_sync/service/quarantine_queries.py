@@ -82,7 +82,7 @@ def _page(
     files = [
         QuarantineEntry(QuarantineKind.FILE, file.path, bytes=file.bytes, reason=file.why) for file in kept_files(cache)
     ]
-    matching = [entry for entry in (*aside, *refused, *runs, *files) if fits(row_of(entry), terms)]
+    matching = [entry for entry in (*aside, *refused, *files, *runs) if fits(row_of(entry), terms)]
     shown = _with_heads(matching)
     return QuarantinePage(
         entries=tuple(shown[first : first + count]),

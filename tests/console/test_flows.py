@@ -400,13 +400,59 @@ async def test_the_quarantine_lists_runs_rows_and_files(size: tuple[int, int]) -
         await quarantine(app, bridge, pilot)
         assert latest(bridge, ListQuarantine).command == ListQuarantine("")
         text = screen_text(app)
-        for said in ("rejected 1, from the primary", "quarantined 3", "s-4121 repair", "runs that can be undone"):
+        for said in (
+            "rejected 1, from the primary",
+            "quarantined 3",
+            "repair",
+            "s-4121",
+            "5 rows",
+            "Quarantine · 3 rows",
+            "runs that can be undone",
+        ):
             assert said in text, said
         assert "[/b]" in text
         await pilot.press("j", "j", "j")
         await pilot.pause()
         assert "enter plans to restore it, the same 1,538 bytes" in screen_text(app)
         assert all(len(line) <= size[0] for line in screen_text(app).splitlines())
+
+
+async def test_enter_is_offered_as_what_it_does_with_the_chosen_entry() -> None:
+    app, bridge = console("quarantined")
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        dialog = await quarantine(app, bridge, pilot)
+        damaged = replace(FILE, reason="corrupt")
+        page = page_of()
+        bridge_page = replace(page, entries=tuple(damaged if one is FILE else one for one in page.entries))
+        dialog.reload()
+        await answer(app, bridge, pilot, ListQuarantine, bridge_page)
+        offered = []
+        await pilot.press("g")
+        for _ in page.entries:
+            await pilot.pause()
+            footer = screen_text(app).splitlines()[-1] + screen_text(app).splitlines()[-2]
+            offered.append("Restore…" if "Restore…" in footer else "Undo…" if "Undo…" in footer else "")
+            await pilot.press("j")
+        assert offered == ["", "Undo…", "", "Restore…", "Restore…", "Restore…", "", "", "", ""]
+        await pilot.press("enter")
+        await settle(app, pilot)
+        assert "a damaged file is not made the cache again" in " ".join(screen_text(app).split())
+
+
+async def test_a_list_that_is_read_again_keeps_the_cursor_on_its_entry() -> None:
+    app, bridge = console("quarantined")
+    async with live(app, size=(100, 30)) as pilot:
+        dialog = await quarantine(app, bridge, pilot)
+        await pilot.press("g", "j", "j", "j", "j")
+        await pilot.pause()
+        assert dialog.table.cursor == 4
+        dialog.reload()
+        page = page_of()
+        fewer = tuple(one for one in page.entries if one is not ASIDE[0])
+        await answer(app, bridge, pilot, ListQuarantine, replace(page, entries=fewer, total=len(fewer)))
+        assert dialog.table.cursor == 3, "the one before it is gone"
+        await pilot.press("enter")
+        assert latest(bridge, MakePlan).command == MakePlan(Restore((2,)))
 
 
 async def test_rows_are_marked_and_restored_through_a_plan() -> None:

@@ -910,7 +910,7 @@ KEPT = rows(
         top="QuarantineDialog",
     ),
     Path("aside.open", "a rejected row", ("enter",), go=REFUSED_ROW, shows=("t fetches rejected rows again",)),
-    Path("aside.open", "an old file", ("enter",), go=("u", "G"), shows=("a run that is listed above restores its",)),
+    Path("aside.open", "an old file", ("enter",), go=("u", "G"), shows=("undo the run that replaced it",)),
     Path(
         "aside.retry",
         "fetches it",

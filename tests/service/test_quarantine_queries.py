@@ -74,7 +74,7 @@ async def test_runs_rows_files_and_builds_of_a_real_cache(tmp_path: Path) -> Non
         assert found.bytes == 3
         heads = of_kind(found, QuarantineKind.HEAD)
         kinds = [entry.reason for entry in heads]
-        assert kinds == [QuarantineKind.ASIDE, QuarantineKind.REFUSED, QuarantineKind.RUN, QuarantineKind.FILE]
+        assert kinds == [QuarantineKind.ASIDE, QuarantineKind.REFUSED, QuarantineKind.FILE, QuarantineKind.RUN]
         assert found.total == len(heads) + found.runs + 3 + 1 + 1
         only = await page(service, watcher, text="kind:aside !epis", first=1, count=1)
         assert (only.total, only.first, len(only.entries)) == (0, 1, 0)
