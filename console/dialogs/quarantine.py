@@ -254,14 +254,14 @@ class QuarantineDialog(Dialog[None]):
         elif here.kind is QuarantineKind.REFUSED:
             self._driver.say("t fetches rejected rows again; the primary is never written")
         else:
-            self._driver.say(words.file_back(here))
+            self._driver.say(f"enter restores no old file: {words.file_back(here)}")
 
     def action_mark(self) -> None:
         here = self._here
         if here is not None and here.kind in (QuarantineKind.ASIDE, QuarantineKind.REFUSED):
+            # the cursor stays: the facts below are those of the row that was marked
             self._marks ^= {(here.kind, here.id)}
             self._paint()
-        self.table.action_move(1)
 
     def action_mark_all(self) -> None:
         """Every row that matches the filter, on this page or not."""

@@ -247,8 +247,8 @@ class OrphansScreen(BaseScreen):
         """A row; on a group's head all of it that the filter leaves."""
         number, view = self._number, self._flow.view
         if number is not None:
+            # the cursor stays: the facts below are those of the row that was marked
             self._flow.mark(number)
-            self.table.action_move(1)
         elif view is not None and len(view) and (group := view.group_at(self.table.cursor)) is not None:
             self._flow.mark_group(group.name)
 

@@ -61,7 +61,7 @@ async def _result(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> No
 
 async def _quarantine(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:
     await quarantine(app, bridge, pilot)
-    await pilot.press("j", "j", "j", "space")
+    await pilot.press("j", "j", "j", "space", "j")
 
 
 async def _locked(app: Console, bridge: ScriptedBridge, pilot: Pilot[int]) -> None:

@@ -299,7 +299,7 @@ OPERATE = rows(
         "lists what is in it",
         ("u",),
         asks=(ListQuarantine(filter="", first=0, count=500),),
-        shows=("runs that can be undone", "s-4119 repair"),
+        shows=("runs that can be undone", "s-4119"),
         top="QuarantineDialog",
     ),
     Path("quarantine", "the core refuses", ("u",), answers={ListQuarantine: ROOM}, shows=("the core has no room",)),
@@ -423,7 +423,7 @@ FIRST = "7c1e02aa…90bd"
 KEY = "episode_7c1e02aa-41d3-4b5e-9c77-d1f00e5a90bd"
 ORPHAN = rows(
     Path("orphans.mark", "the row", ("space",), go=("3",), shows=("1 marked",)),
-    Path("orphans.mark", "takes the mark back", ("space",), go=("3", "space", "k"), hides=("1 marked",)),
+    Path("orphans.mark", "takes the mark back", ("space",), go=("3", "space"), hides=("1 marked",)),
     Path("orphans.mark", "not while it is sorted", ("ctrl+r", "space"), go=("3",), then=SORTING, shows=(BUSY,)),
     Path("orphans.all", "marks what fits", ("a",), go=("3", "slash", "words reason:dim", "enter"), shows=("2 marked",)),
     Path("orphans.clear", "all marks", ("C",), go=("3", "a"), shows=("nothing marked",)),
@@ -869,7 +869,7 @@ BAD = "patterns/e2d00f1b-1f6c-45f2-9f0e-7703c1b66c03"
 LISTED = ListQuarantine(filter="", first=0, count=500)
 KEPT = rows(
     Path("aside.mark", "the row", ("space",), go=ASIDE, shows=("1 marked",)),
-    Path("aside.mark", "takes the mark back", ("space",), go=(*ASIDE, "space", "k"), hides=("1 marked",)),
+    Path("aside.mark", "takes the mark back", ("space",), go=(*ASIDE, "space"), hides=("1 marked",)),
     Path("aside.all", "marks what fits", ("a",), go=("u",), answers=MATCHING, shows=("2 marked",)),
     Path("aside.clear", "all marks", ("C",), go=(*ASIDE, "space"), hides=("1 marked",)),
     Path(
@@ -910,7 +910,7 @@ KEPT = rows(
         top="QuarantineDialog",
     ),
     Path("aside.open", "a rejected row", ("enter",), go=REFUSED_ROW, shows=("t fetches rejected rows again",)),
-    Path("aside.open", "an old file", ("enter",), go=("u", "G"), shows=("undo the run that replaced it",)),
+    Path("aside.open", "an old file", ("enter",), go=("u", "G"), shows=("enter restores no old file",)),
     Path(
         "aside.retry",
         "fetches it",

@@ -505,7 +505,7 @@ async def test_keys_before_the_first_answer_do_nothing() -> None:
 
 async def test_another_scan_keeps_marks_of_rows_that_are_still_there() -> None:
     async with shown() as here:
-        await here.press("space", "space")
+        await here.press("space", "j", "space", "j")
         made = orphans.index(keys=("episode_ffffffff-0000-4000-8000-000000000001",))
         await here.pilot.press("ctrl+r")
         await here.answer(made)
@@ -542,3 +542,14 @@ async def test_numbers_that_are_not_here_yet_open_as_soon_as_they_are() -> None:
         assert here.top == "OrphansScreen"
         await here.answer()
         assert here.top == "OrphansScreen", "it was asked for once"
+
+
+async def test_space_leaves_the_cursor_on_the_row_that_it_marks() -> None:
+    async with shown() as here:
+        await here.press("j")
+        screen = here.app.screen
+        assert isinstance(screen, OrphansScreen)
+        before = (screen.table.cursor, screen.detail.value)
+        assert "1 marked" in await here.press("space")
+        assert (screen.table.cursor, screen.detail.value) == before
+        assert "nothing marked" in await here.press("space")

@@ -71,7 +71,7 @@ def _orphans(app: Console, bridge: ScriptedBridge, keys: tuple[str, ...] = ()) -
     async def play(pilot: Pilot[int]) -> None:
         await pilot.press("3")
         await answer_orphans(app, bridge, pilot)
-        await pilot.press("space", "space", "k")
+        await pilot.press("space", "j", "space")
         await answer_orphans(app, bridge, pilot)
         await pilot.press(*keys)
         await answer_orphans(app, bridge, pilot)
