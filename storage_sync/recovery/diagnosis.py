@@ -146,7 +146,7 @@ def _of_content(look: Look, purpose: Purpose) -> Situation:
         rows = sum(table.rotten for table in look.scan.tables.values()) if look.scan is not None else 0
         return Situation(RepairStep.REFETCH, rot.evidence, look, rotten=rows)
     if look.held:
-        return Situation(RepairStep.NONE, "it is in use, and there is nothing to repair", look)
+        return Situation(RepairStep.NONE, "the cache is held by another process, and needs no repair", look)
     unclean = look.judgement.finding(CacheState.UNCLEAN)
     if unclean is not None:
         return Situation(RepairStep.OPEN, unclean.evidence, look)

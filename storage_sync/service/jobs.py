@@ -39,6 +39,9 @@ def weighed(job: Job, plan: Plan, profile: str) -> Plan:
     options = job.options
     level = max(plan.level, job.operation.level, REPLACES if options.allow_shrink or options.adopt else 0)
     phrase = profile if level >= REPLACES else plan.phrase
+    if options.stage_only:
+        # nothing is replaced before the rebuild that puts it in place, which is typed
+        phrase = None
     return replace(
         plan, level=level, phrase=phrase, consent=NextStep.ALLOW_SHRINK if options.allow_shrink else plan.consent
     )

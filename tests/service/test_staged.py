@@ -25,6 +25,8 @@ async def test_a_held_file_is_staged_and_swapped_later(tmp_path: Path) -> None:
         try:
             before = demo.cache.stat().st_ino
             plan = await planned(service, watcher, Rebuild(), Options(stage_only=True))
+            assert plan.phrase is None, "nothing is replaced yet"
+            assert "the cache is held by another process, and needs no repair" in plan.lost
             staged = await executed(service, watcher, plan)
             assert staged.error is None
             assert "staged" in staged.extra
@@ -35,7 +37,9 @@ async def test_a_held_file_is_staged_and_swapped_later(tmp_path: Path) -> None:
         assert isinstance(answer, Answer)
         assert isinstance(answer.value, tuple)
         assert [type(build) for build in answer.value] == [UnfinishedBuild]
-        done = await executed(service, watcher, await planned(service, watcher, Rebuild()))
+        swap = await planned(service, watcher, Rebuild())
+        assert swap.phrase == "default"
+        done = await executed(service, watcher, swap)
         assert done.verdict is Word.IN_SYNC
         assert demo.cache.stat().st_ino != before
         answer = await watcher.answer(watcher.ask(service, ListBuilds()))
