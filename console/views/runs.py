@@ -43,7 +43,8 @@ def result_words(frame: Frame, run: RunSummary) -> str:
     """How a run ended: a verdict's or an error's word as words, anything else as it was said."""
     said = run.result
     plain_words = said.replace("_", " ").lower() if said in set(Word) or said.replace("_", "").isalpha() else said
-    return frame.clean(f"{plain_words}{_left_over(run)}{_started_with(run)}")
+    followed = "followed, " if run.followed else ""
+    return frame.clean(f"{followed}{plain_words}{_left_over(run)}{_started_with(run)}")
 
 
 def _left_over(run: RunSummary) -> str:

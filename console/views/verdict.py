@@ -24,10 +24,11 @@ from console.views.states import (
     unanswered_s,
 )
 from storage_sync.values import visible
+from storage_sync.values.followed import Followed
 from storage_sync.values.found import still
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import CacheState, Word
-from storage_sync.values.snapshot import PrimaryStatus, Snapshot
+from storage_sync.values.snapshot import PrimaryStatus, Promise, Snapshot
 from widgets import fmt
 from widgets.glyphs import Role
 
@@ -508,25 +509,39 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
     failed = failed_checks(snapshot, now)
     extra = f", except for {fmt.plural(rejected, 'rejected row')}" if rejected else ""
     beside = f"; {fmt.plural(len(failed), 'check')} failed; press 2 to see which" if failed else ""
-    followed = snapshot.freshness.followed
-    generation = f", g-{proof.generation}" if proof is not None else ""
-    if followed is not None:
-        generation = f"; {fmt.plural(followed.changes, 'change')} followed since"
     age = fmt.age(proof.age(now)) if proof is not None else fmt.UNKNOWN
+    followed = snapshot.freshness.followed
+    if followed is None:
+        generation = f", g-{proof.generation}" if proof is not None else ""
+        said = (
+            f"The cache equals the primary{extra}{beside}. Proved {age} ago{generation}.",
+            f"Proved {age} ago{extra}{beside}.",
+        )
+    else:
+        # never the proof alone: it does not speak of what came after it
+        since, last = _followed(followed), f", the last {fmt.age(now - followed.at)} ago"
+        said = (
+            f"Proved {age} ago{extra}; {since}{last if followed.changes else ''}{beside}.",
+            f"Proved {age} ago; {since}{beside}.",
+            f"Proved {age} ago; {since}.",
+        )
     at = snapshot.freshness.next_compare_at or snapshot.freshness.next_sync_at
     step = "u shows what was rejected" if rejected else "2 shows what failed" if failed else "nothing to do"
     again = f"; next comparison in {fmt.age(at - now)}" if at is not None and at > now else ""
     return Verdict(
         "IN SYNC",
         Role.ATTENTION if rejected or failed else Role.OK,
-        (
-            f"The cache equals the primary{extra}{beside}. Proved {age} ago{generation}.",
-            f"Proved {age} ago{extra}{beside}.",
-        ),
+        said,
         (f"{step}{again}.", f"{step}."),
         "u" if rejected else "2" if failed else "",
         1 if failed else 7 if rejected else 0,
     )
+
+
+def _followed(followed: Followed) -> str:
+    if not followed.changes:
+        return "nothing that follows was written since"
+    return f"{fmt.plural(followed.changes, 'change')} followed since"
 
 
 Row = Callable[[Snapshot, float, float | None], Verdict | None]
@@ -568,6 +583,16 @@ def _with_notes(found: Verdict, snapshot: Snapshot) -> Verdict:
     run = snapshot.run
     if run is None or run.ended_at is not None or found.word not in HEALED_BY.get(run.kind, ()):
         return said
+    does = _MAKES.get(run.promise)
+    if does is None:
+        # its end leaves the cache as it is
+        return said
     about = f", about {fmt.took(run.eta_s)}" if run.eta_s is not None else ""
     end = f"let {run.id} finish{about}"
-    return replace(said, next=(f"{end}; it proves the cache again when it commits.", f"{end}."), key="")
+    return replace(said, next=(f"{end}; it {does}.", f"{end}."), key="")
+
+
+_MAKES = {
+    Promise.PROOF: "proves the cache again when it commits",
+    Promise.FOLLOW: "takes in what was written, without a proof",
+}

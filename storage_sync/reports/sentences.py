@@ -208,7 +208,9 @@ def headline(outcome: Outcome) -> str:
     word = verdict(outcome)
     if outcome.command in NOT_PROVING and word is not Word.IN_SYNC:
         return _done(outcome)
-    return f"{word.replace('_', ' ').lower()}{_except(outcome)}"
+    told = f"{word.replace('_', ' ').lower()}{_except(outcome)}"
+    # first, so that no narrow place leaves it out
+    return f"followed without a proof; {told}" if outcome.followed is not None else told
 
 
 def _done(outcome: Outcome) -> str:
@@ -251,9 +253,7 @@ def line(outcome: Outcome, *, planned: bool = False) -> str:
     parts = [headline(outcome)]
     if outcome.command in ("sync", "repair", "rebuild", "demo"):
         parts.append(counted.words or _unchanged(outcome))
-        if outcome.followed is not None:
-            parts.append("followed without a proof")
-        elif (ended := outcome.extra.get("follow")) is not None:
+        if (ended := outcome.extra.get("follow")) is not None:
             parts.append(f"not followed: {ended['detail']}")
     elif outcome.command not in NOT_PROVING and (pending := tally(outcome, planned=True).words):
         parts.append(f"a sync would do this: {pending}")

@@ -30,8 +30,9 @@ from storage_sync.values.errors import (
     StorageSyncError,
     explain_system,
 )
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome
-from storage_sync.values.snapshot import Phase, Run
+from storage_sync.values.snapshot import Phase, Promise, Run
 
 RETRY_MOST_S = 2.0
 ASKING = (Phase.MANIFEST, Phase.FETCH, Phase.GUARD)
@@ -92,6 +93,14 @@ def in_history(session: Session, outcome: Outcome, run: Run) -> Outcome:
     return replace(outcome, extra=extra, warnings=(*outcome.warnings, *warnings))
 
 
+def _promise(operation: Operation, options: Options) -> Promise:
+    if options.plan_only:
+        return Promise.PLAN
+    if not (operation.planned and operation.judges) or options.stage_only:
+        return Promise.NOTHING
+    return Promise.FOLLOW if options.follows else Promise.PROOF
+
+
 async def perform(
     session: Session,
     operation: Operation,
@@ -110,7 +119,7 @@ async def perform(
     options = replace(request.options, plan_only=True) if operation.only_looks else request.options
     started = time.monotonic()
     draft = Draft(command)
-    tracker = Tracker(new_run_id(), command, request.trigger, progress)
+    tracker = Tracker(new_run_id(), command, request.trigger, progress, promise=_promise(operation, request.options))
     draft.run_id = tracker.run.id
     context = Context(session, options, tracker, cancel, draft)
     earlier = session.counters()

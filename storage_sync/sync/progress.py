@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
-from storage_sync.values.snapshot import Phase, Run, StepState
+from storage_sync.values.snapshot import Phase, Promise, Run, StepState
 
 Progress = Callable[[Run], None]
 SYNC_STEPS: tuple[str, ...] = tuple(Phase)
@@ -29,6 +29,7 @@ class Tracker:
         report: Progress,
         *,
         steps: tuple[str, ...] = SYNC_STEPS,
+        promise: Promise = Promise.NOTHING,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -46,6 +47,7 @@ class Tracker:
             trigger=trigger,
             started_at=clock(),
             steps=tuple((name, StepState.WAITING) for name in steps),
+            promise=promise,
         )
         self._publish()
 

@@ -302,6 +302,17 @@ class Sample:
     """Rows that the primary said it read for this cache."""
 
 
+class Promise(StrEnum):
+    """What a run makes when it ends well."""
+
+    PROOF = "proof"
+    FOLLOW = "follow"
+    """It takes in what was written since the last proof, and proves nothing."""
+    PLAN = "plan"
+    NOTHING = "nothing"
+    """Nothing that changes how the cache stands to the primary."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """The running operation, or the last one once `ended_at` is set."""
@@ -341,6 +352,7 @@ class Run:
     exit_code: int | None = None
     notes: tuple[str, ...] = ()
     """What it had to say before its end."""
+    promise: Promise = Promise.NOTHING
 
     @property
     def share(self) -> float | None:

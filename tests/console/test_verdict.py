@@ -9,6 +9,7 @@ import pytest
 
 from console.views.states import behind_now, proof_valid
 from console.views.verdict import Verdict, verdict
+from storage_sync.values.followed import Followed
 from storage_sync.values.found import Basis, Found
 from storage_sync.values.outcome import (
     CacheState,
@@ -27,10 +28,12 @@ from storage_sync.values.snapshot import (
     LockState,
     PrimaryHealth,
     PrimaryStatus,
+    Promise,
     Snapshot,
     WaitingRows,
 )
 from tests.support.scenes import snapshots
+from widgets import fmt
 from widgets.glyphs import Role
 
 NOW = snapshots.NOW
@@ -303,6 +306,47 @@ def test_a_run_is_said_in_the_sentence_and_never_changes_the_word() -> None:
     assert "; a sync is running" in found.sentence[0]
     assert "let s-4121 finish" in found.next[0]
     assert "{run}" not in "".join(found.sentence)
+
+
+@pytest.mark.parametrize(
+    ("promise", "said", "step"),
+    [
+        (Promise.PROOF, "; a sync is running", "let s-4121 finish, about 2.0 s; it proves the cache again when"),
+        (
+            Promise.FOLLOW,
+            "; a sync is running",
+            "let s-4121 finish, about 2.0 s; it takes in what was written, without",
+        ),
+        (Promise.PLAN, "; a sync is being planned", "s syncs now"),
+        (Promise.NOTHING, "; a sync is running", "s syncs now"),
+    ],
+)
+def test_no_proof_is_promised_of_a_run_that_makes_none(promise: Promise, said: str, step: str) -> None:
+    running = snapshots.scene("running").snapshot
+    assert running.run is not None
+    found = judge(replace(running, run=replace(running.run, promise=promise)))
+    assert said in found.sentence[0]
+    assert found.next[0].startswith(step)
+    assert all(("proves" in text) <= (promise is Promise.PROOF) for text in found.next)
+
+
+@pytest.mark.parametrize("changes", [0, 1, 1_775])
+@pytest.mark.parametrize("rejected", [0, 1])
+def test_what_was_followed_is_said_beside_the_age_of_the_proof(changes: int, rejected: int) -> None:
+    """In each wording: the proof alone does not speak of what came after it."""
+    proof = GOOD.freshness.proof
+    assert proof is not None
+    followed = Followed(changes, NOW - 2, proof.generation, "ab" * 32)
+    freshness = replace(GOOD.freshness, followed=followed)
+    found = judge(replace(GOOD, freshness=freshness, quarantine=snapshots.rejected(rejected)))
+    assert found.word == "IN SYNC"
+    since = fmt.plural(changes, "change") + " followed since" if changes else "nothing that follows was written since"
+    for text in found.sentence:
+        assert text.startswith("Proved ")
+        assert since in text
+        assert "equals the primary" not in text
+    assert (", the last 2 s ago" in found.sentence[0]) == bool(changes)
+    assert len(found.sentence[-1]) < 70
 
 
 def test_another_process_with_the_lease_is_named() -> None:

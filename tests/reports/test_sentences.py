@@ -12,6 +12,7 @@ from console.views import result
 from storage_sync.reports import sentences
 from storage_sync.reports.document import notes, report
 from storage_sync.service.journal import summarise
+from storage_sync.values.followed import Followed
 from storage_sync.values.outcome import (
     CacheState,
     CacheWrites,
@@ -45,6 +46,7 @@ PASSED = Check("episode_count", CheckStatus.PASS, 60, 60)
 DIFFERS = Check("content_digests", CheckStatus.FAIL, 213, 212, "episodes: 1 differ")
 HELD = LookedAt("copy", NOW, (LockHolder(42, "do-memory", "", None, True, HolderKind.DO_MEMORY),))
 PLAN = Plan("p-1", "sync", (1, ""), "", {}, (), 0.0, None, (), 1)
+FOLLOWED = Followed(4, NOW - 2, 8, "ef" * 32)
 
 
 def proof(refused: int = 0) -> Proof:
@@ -69,6 +71,21 @@ OUTCOMES = {
     ),
     "rejected under --strict": Outcome(
         "sync", Word.IN_SYNC, 7, proof=proof(1), counts=counts(1), applied=change(1), error=STRICT
+    ),
+    "followed": Outcome(
+        "sync", Word.IN_SYNC, 0, proof=proof(), counts=counts(), applied=change(3, 1), followed=FOLLOWED,
+        extra={"proof_age_seconds": 240.0, "followed_age_seconds": 2.0},
+    ),
+    "followed, rejected rows": Outcome(
+        "sync", Word.IN_SYNC, 7, proof=proof(1), counts=counts(1), applied=change(1), followed=FOLLOWED,
+        extra={"proof_age_seconds": 240.0, "followed_age_seconds": 2.0},
+    ),
+    "status after following": Outcome(
+        "status", Word.IN_SYNC, 0, proof=proof(), followed=FOLLOWED,
+        extra={"proof_age_seconds": 240.0, "followed_age_seconds": 2.0},
+    ),
+    "not followed": Outcome(
+        "sync", Word.STALE, 0, extra={"follow": {"ended": "unexplained", "detail": "the primary changed"}}
     ),
     "only in the cache": Outcome("sync", Word.IN_SYNC, 0, proof=proof(), counts=counts(0, 60)),
     "changed after the commit": Outcome("sync", Word.DRIFT, 1, counts=counts(), applied=change(1)),
@@ -156,6 +173,22 @@ def test_nobody_says_more_than_was_proven(name: str, place: str) -> None:
     elif sentences.rejected_rows(outcome):
         assert "equals the primary." not in said
         assert not said.rstrip(".").endswith("in sync")
+
+
+@every
+@everywhere
+def test_what_was_followed_is_never_told_as_proven(name: str, place: str) -> None:
+    """And that stands in front of what a narrow place leaves out."""
+    outcome = OUTCOMES[name]
+    said = PLACES[place](outcome).lower()
+    told = re.search(r"followed (since|without a proof)", said)
+    if outcome.followed is None:
+        assert told is None, said
+    elif said and place != "history":
+        assert told is not None, said
+        assert told.start() - said.rfind("\n", 0, told.start()) <= 60, said
+        assert "equals the primary" not in said
+    assert summarise(outcome, RUN).followed == (outcome.followed is not None)
 
 
 @every
