@@ -107,7 +107,7 @@ class HistoryScreen(RowsScreen):
         self._keep_up(frame.snapshot)
         history = frame.snapshot.history
         known = len(self._list.items)
-        ratio = f"{history.ok_ratio * 100:.1f} % ended proven" if history.ok_ratio is not None else ""
+        ratio = words.ended_words(history)
         shown = f"Runs · {history.runs:,}" if known >= history.runs else f"Runs · {known:,} of {history.runs:,}"
         empty = "nothing matches the filter; esc clears it" if known else "nothing has run yet"
         seconds = self.table.size.width >= WITH_SECONDS

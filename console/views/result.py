@@ -166,9 +166,12 @@ def _them(many: int) -> str:
 def _checks(outcome: Outcome, look: Look) -> Line:
     failed = sentences.failed_checks(outcome)
     passed = sum(check.status is CheckStatus.PASS for check in outcome.checks)
+    left = [check.name for check in outcome.checks if check.status in (CheckStatus.SKIPPED, CheckStatus.UNKNOWN)]
+    not_made = f"; not made: {_clean(sentences.check_names(left), look)}" if left else ""
     if failed:
-        return (Piece(f"{passed} ok, failed: {_clean(sentences.check_names(failed), look)}", Tone.FAILED),)
-    return plain(f"{fmt.plural(passed, 'check')} ok")
+        told = f"{passed} ok, failed: {_clean(sentences.check_names(failed), look)}{not_made}"
+        return (Piece(told, Tone.FAILED),)
+    return plain(f"{fmt.plural(passed, 'check')} ok{not_made}")
 
 
 def _warnings(outcome: Outcome, width: int, look: Look) -> list[Line]:

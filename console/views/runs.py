@@ -11,7 +11,7 @@ from console.views.run import transfer
 from storage_sync.values.answers import PastRun, RunDetail, Runs
 from storage_sync.values.filters import NUMBER, TEXT, Fields, Row
 from storage_sync.values.outcome import Word
-from storage_sync.values.snapshot import RunSummary
+from storage_sync.values.snapshot import HistoryView, RunSummary
 from widgets import fmt
 from widgets.chart import Chart, ChartStack, quantile, round_up_s
 from widgets.columns import TwoColumns
@@ -76,6 +76,13 @@ def row(frame: Frame, past: PastRun, *, seconds: bool = False) -> tuple[Line, ..
         plain(f"{run.exit_code}"),
         toned(role_of(run), result_words(frame, run), glyphs=frame.look.glyphs),
     )
+
+
+def ended_words(history: HistoryView) -> str:
+    """`98.8 % ended proven, 12 more followed`; a follow run proves nothing and fails nothing."""
+    more = "more " if history.ok_ratio is not None else ""
+    told = [f"{history.ok_ratio * 100:.1f} % ended proven"] if history.ok_ratio is not None else []
+    return ", ".join([*told, *([f"{history.followed:,} {more}followed"] if history.followed else [])])
 
 
 FIELDS: Fields = {"id": TEXT, "kind": TEXT, "why": TEXT, "result": TEXT, "exit": NUMBER, "started": TEXT}
@@ -258,13 +265,18 @@ def _ended(frame: Frame, past: PastRun, document: Mapping[str, object]) -> tuple
     proof = _mapping(document.get("proof"))
     root = str(proof.get("root", ""))
     proved = f"g-{run.generation}" if run.generation is not None else ""
+    made = f"{proved}   root {frame.clean(root[:16])}" if root else proved or "none of this run"
+    if run.followed:
+        # the document has the proof that it goes on from
+        last = proof.get("generation")
+        made = f"no proof; followed{f', last proved g-{last}' if isinstance(last, int) else ''}"
     age = f"proof age at start {fmt.age(past.proof_age)}" if past.proof_age is not None else ""
     return (
         Fact("result", toned(role_of(run), result_words(frame, run), glyphs=frame.look.glyphs)),
         *((Fact("where", plain(frame.clean(str(error["message"]))), whole=True),) if error.get("message") else ()),
         *((Fact("next", plain(frame.clean(hint)), whole=True),) if hint and not _overtaken(frame, run) else ()),
         *_program(frame, run, document),
-        Fact("proof", plain(f"{proved}   root {frame.clean(root[:16])}" if root else proved or "none of this run")),
+        Fact("proof", plain(made)),
         *((Fact("before", muted(age)),) if age else ()),
         *((Fact("resume", _resume(frame, run)),) if run.resumable else ()),
         *(
@@ -302,7 +314,8 @@ def _resume(frame: Frame, run: RunSummary) -> Line:
 def _overtaken(frame: Frame, run: RunSummary) -> bool:
     """Whether a later run proved the cache: what this one asked for is done."""
     return any(
-        later.started_at > run.started_at and later.generation is not None for later in frame.snapshot.history.last
+        later.started_at > run.started_at and later.generation is not None and not later.followed
+        for later in frame.snapshot.history.last
     )
 
 

@@ -78,6 +78,12 @@ def changed_since(snapshot: Snapshot) -> bool:
     return look is not None and look.identity != snapshot.cache.identity
 
 
+def is_committing(snapshot: Snapshot) -> bool:
+    """Whether a run of ours is past its point of no return: a change of the file is its own."""
+    run = snapshot.run
+    return run is not None and run.ended_at is None and not run.cancellable
+
+
 def rewritten(snapshot: Snapshot) -> int:
     """Rows of a held file that are known not to be what they were at the last comparison."""
     return still(snapshot.cache.rewritten, snapshot.present) or 0

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from urllib.parse import urlsplit
 
 from console.views.frame import Frame
-from console.views.states import generation_now, is_damaged, unanswered_s
+from console.views.states import changed_since, generation_now, is_committing, is_damaged, unanswered_s
 from storage_sync.values.outcome import CacheState, CheckStatus
 from storage_sync.values.snapshot import Hold, LockState, PrimaryHealth, PrimaryStatus
 from widgets import fmt
@@ -112,6 +112,9 @@ def _next(frame: Frame) -> Fact:
     if primary.next_at is None:
         return Fact("next", muted("not planned"))
     left = max(0.0, primary.next_at - frame.now)
+    if primary.status is PrimaryStatus.CONNECTED and primary.poll_s is not None and primary.poll_s <= SHORT_POLL_S:
+        # what is left of it is 0 s in every picture
+        return Fact("next", plain(f"polls every {fmt.took(primary.poll_s)}"), extra=backoff)
     what = f"retry {primary.retries + 1} in" if primary.status.failed else "poll in"
     return Fact("next", plain(f"{what} {fmt.age(left)}"), extra=backoff)
 
@@ -132,6 +135,7 @@ def _read(frame: Frame) -> tuple[Fact, ...]:
     return (Fact("read", plain(texts[0]), short=tuple(plain(text) for text in texts[1:])), *_budget(frame))
 
 
+SHORT_POLL_S = 2.0
 HOUR_S = 3_600.0
 DAY_S = 86_400.0
 
@@ -185,7 +189,10 @@ def _cache_word(frame: Frame) -> tuple[Role, str]:
     for group, role in ((failed, Role.FAILED), (held, Role.OFF), (attention + others, Role.ATTENTION)):
         if group:
             return role, _state_word(group[0])
-    return (Role.OK, "clean") if states else (Role.UNKNOWN, "not seen yet")
+    if not states:
+        return Role.UNKNOWN, "not seen yet"
+    past = changed_since(frame.snapshot) and not is_committing(frame.snapshot)
+    return (Role.UNKNOWN, "not looked at since it changed") if past else (Role.OK, "clean")
 
 
 def _state_word(state: str) -> str:
@@ -212,7 +219,7 @@ def _size(frame: Frame) -> Fact:
 
 def _payload(frame: Frame) -> Line:
     found = frame.snapshot.cache.payload
-    if found is None:
+    if found is None or found.then(frame.snapshot.present) is None:
         return (*muted("payload "), *plain(fmt.UNKNOWN))
     size = found.now(frame.snapshot.present)
     return (
@@ -256,7 +263,7 @@ def _without(frame: Frame) -> tuple[Fact, ...]:
 def _integrity(frame: Frame) -> Fact:
     cache, glyphs = frame.snapshot.cache, frame.look.glyphs
     found = cache.integrity
-    if found is None:
+    if found is None or found.then(frame.snapshot.present) is None:
         return Fact("check", toned(Role.UNKNOWN, "integrity not checked yet", glyphs=glyphs))
     check = found.now(frame.snapshot.present)
     dated = f"{frame.ago(found.at)} ago"
@@ -272,8 +279,9 @@ def _integrity(frame: Frame) -> Fact:
 def _state(frame: Frame) -> Fact:
     cache, generation = frame.snapshot.cache, generation_now(frame.snapshot)
     witness = "none" if cache.acked is None else f"g-{cache.acked}"
-    if generation is None and cache.generation is not None:
-        value = toned(Role.UNKNOWN, f"was g-{cache.generation.was}, witness {witness}", glyphs=frame.look.glyphs)
+    known = cache.generation
+    if generation is None and known is not None and known.then(frame.snapshot.present) is not None:
+        value = toned(Role.UNKNOWN, f"was g-{known.was}, witness {witness}", glyphs=frame.look.glyphs)
     elif cache.acked is not None and (generation is None or is_damaged(frame.snapshot)):
         value = toned(Role.UNKNOWN, f"witness {witness}", glyphs=frame.look.glyphs)
     elif generation is None:
@@ -295,7 +303,7 @@ def _copy(frame: Frame) -> Fact:
     if cache.peek is not None:
         took = f"{fmt.plural(cache.peek.attempts, 'attempt')}, {cache.peek.took_ms:,.0f} ms"
         return Fact("copy", plain(f"{frame.ago(cache.peek.copied_at)} old"), extra=muted(took))
-    if cache.schema is None:
+    if cache.schema is None or cache.schema.then(frame.snapshot.present) is None:
         return Fact("schema", toned(Role.UNKNOWN, "not known", glyphs=frame.look.glyphs))
     looked = muted(f"looked at {frame.ago(cache.looked_at)} ago") if cache.looked_at is not None else ()
     schema = cache.schema.now(frame.snapshot.present)

@@ -513,7 +513,7 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
     followed = snapshot.freshness.followed
     if followed is None:
         generation = f", g-{proof.generation}" if proof is not None else ""
-        said = (
+        said: tuple[str, ...] = (
             f"The cache equals the primary{extra}{beside}. Proved {age} ago{generation}.",
             f"Proved {age} ago{extra}{beside}.",
         )

@@ -106,7 +106,9 @@ class Pulse:
                 left = max(pause - passed, self._held_back(passed))
                 if left <= 0:
                     break
-                self._board.update(primary=replace(self._board.snapshot.primary, next_at=time.time() + left))
+                poll_s = max(pause, left)
+                primary = replace(self._board.snapshot.primary, next_at=time.time() + left, poll_s=poll_s)
+                self._board.update(primary=primary)
                 # the file is looked at as often as ever, however rarely the primary may be asked
                 with suppress(TimeoutError):
                     async with asyncio.timeout(min(left, self._ears.settings().poll_s)):
@@ -177,6 +179,10 @@ class Pulse:
         if self._at_proof is None:
             # by an earlier process of ours: only the primary can tell whether it moved since
             self._agenda.note(moved_at=time.time())
+
+    def moved_since(self, at: Fingerprint | None) -> bool:
+        """Whether the primary was seen to be another one than at this fingerprint."""
+        return at is not None and self._latest is not None and self._latest != at
 
     def proven(self, at: Fingerprint | None) -> None:
         """A proof was made of the primary as it was at this fingerprint; it may be another one by now."""

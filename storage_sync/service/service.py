@@ -48,7 +48,7 @@ from storage_sync.sync.session import Session
 from storage_sync.values.errors import CacheLocked, ConfigError, GuardStopped, InternalError, StorageSyncError
 from storage_sync.values.events import Accepted, Answer, ConfigChanged, Event, Refused, RunEnded, RunStarted
 from storage_sync.values.followed import Ending
-from storage_sync.values.found import Basis, Found, PrimaryStand
+from storage_sync.values.found import Basis, Found
 from storage_sync.values.options import Options
 from storage_sync.values.outcome import CheckStatus, FileIdentity, HolderKind, LockHolder, Outcome, Transfer, Word
 from storage_sync.values.planned import is_empty
@@ -609,7 +609,7 @@ class SyncService:
             self._agenda.hold(0.0)
         run = self._board.snapshot.run
         self._remember(job, outcome, run)
-        self._show(job, outcome, self._pulse.stand(before))
+        self._show(job, outcome, before)
         delivered = "waited" in outcome.extra
         if outcome.proof is not None and kind.judges and not delivered:
             self._pulse.reached(outcome.followed.at if outcome.followed is not None else outcome.proof.at)
@@ -618,9 +618,6 @@ class SyncService:
         if delivered:
             # what is proven is the primary of an earlier moment: whether it moved since is still the question
             self._pulse.delivered()
-        elif outcome.proof is not None or compared or (lasting and kind.judges):
-            # what was compared or refused once is looked at again when it moves on, not because it is still there
-            self._pulse.proven(before)
         if kind.judges and not job.plans and not _outdated(job, outcome):
             self._agenda.ended(
                 proof_at=outcome.proof.at if outcome.proof is not None else None,
@@ -632,6 +629,10 @@ class SyncService:
             )
             if delivered and self._agenda.past.moved_at is not None:
                 self._board.judge(Word.STALE, "the primary has changed since the waiting rows were fetched")
+        if not delivered and (outcome.proof is not None or compared or (lasting and kind.judges)):
+            # what was compared or refused once is looked at again when it moves on, not because it is still there;
+            # after the end, which would answer what moved meanwhile
+            self._pulse.proven(before)
         if not job.plans and (kind.judges or kind.writes):
             self._look_again_if_it_changed(outcome.proof.identity if outcome.proof is not None else found)
         if outcome.error is not None and outcome.error.code == CacheLocked.code:
@@ -739,9 +740,9 @@ class SyncService:
             history=self._journal.history.view() if self._journal is not None else self._board.snapshot.history,
         )
 
-    def _show(self, job: Job, outcome: Outcome, stand: PrimaryStand | None) -> None:
-        """Everything that the end of an operation says about cache, freshness and checks. `stand`: of the primary."""
-        kind = job.operation
+    def _show(self, job: Job, outcome: Outcome, before: Fingerprint | None) -> None:
+        """Everything that the end of an operation says about cache, freshness and checks. `before`: as in `_after`."""
+        kind, stand = job.operation, self._pulse.stand(before)
         if not job.plans:
             self._samples.changed(sum(sentences.sums(outcome.applied)))
         if self._journal is not None:
@@ -754,7 +755,9 @@ class SyncService:
         judges = kind.judges and not (job.plans and job.options.adopt)
         if (judges or (kind.writes and not job.plans)) and not _says_nothing(job, outcome):
             picture = snapshots.after(self._board.snapshot, outcome, stand, recent, time.time())
-            self._board.judge(outcome.verdict, sentences.line(outcome, planned=job.plans), picture)
+            moved = outcome.verdict is Word.IN_SYNC and self._pulse.moved_since(before)
+            verdict = Word.STALE if moved else outcome.verdict
+            self._board.judge(verdict, sentences.line(outcome, planned=job.plans), picture)
 
     def _take_sample(self, now: float) -> None:
         proof = self._board.snapshot.freshness.proof

@@ -357,10 +357,19 @@ class History:
         )
 
     def view(self, last: int = 20) -> HistoryView:
-        """What a front end shows: number of runs, share that ended well, the newest ones."""
-        rows = self._rows("SELECT count(*), sum(exit_code IN (0, 7)) FROM runs")
-        many, good = rows[0] if rows else (0, None)
-        return HistoryView(self._revision, many, good / many if many else None, self.runs(limit=last))
+        """What a front end shows: number of runs, how many only followed, share of the others that ended proven, the
+        newest ones. Commands that ask no primary are in the number alone."""
+        offline = sorted(OFFLINE)
+        asks = f"NOT {_FOLLOWED} AND kind NOT IN ({', '.join('?' * len(offline))})"
+        rows = self._rows(
+            f"SELECT count(*), total({_FOLLOWED}), total({asks}), total({asks} AND result = ?) FROM runs",  # noqa: S608
+            *offline,
+            *offline,
+            Word.IN_SYNC.value,
+        )
+        many, followed, asked, proven = rows[0] if rows else (0, 0, 0, 0)
+        share = proven / asked if asked else None
+        return HistoryView(self._revision, many, share, self.runs(limit=last), int(followed))
 
     def orphan_marks(self) -> dict[str, OrphanMark]:
         """Since when each broken vector is known, and which are expected."""

@@ -55,6 +55,14 @@ class Found(Generic[T_co]):
         same_file = self.on.file is not None and self.on.file == present.file
         return self.was if same_file and self.on.primary in (None, present.primary) else None
 
+    def then(self, present: Basis) -> T_co | None:
+        """The value of the file that is there, as it was when it was looked at; None: that file is gone, and with it
+        what was found of it."""
+        then, now = self.on.file, present.file
+        if then is None:
+            return self.was
+        return self.was if now is not None and (then.device, then.inode) == (now.device, now.inode) else None
+
 
 def still(found: Found[T_co] | None, present: Basis) -> T_co | None:
     """What holds now of a fact that may never have been found."""

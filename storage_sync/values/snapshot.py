@@ -184,6 +184,8 @@ class PrimaryHealth:
     unreachable_since: float | None = None
     retries: int = 0
     next_at: float | None = None
+    poll_s: float | None = None
+    """From one poll to the next while it answers."""
     backoff_s: float | None = None
     server: str = ""
     digest_function: str | None = None
@@ -410,7 +412,10 @@ class HistoryView:
     revision: int = 0
     runs: int = 0
     ok_ratio: float | None = None
+    """Of the runs that were to prove something, those that did; follow runs are none of them."""
     last: tuple[RunSummary, ...] = ()
+    followed: int = 0
+    """Of `runs`, those that took in what was written and proved nothing."""
 
 
 @dataclass(frozen=True, slots=True)

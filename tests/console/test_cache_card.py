@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+
+import pytest
 
 from console.views.frame import Frame
 from console.views.stores import cache_card
 from console.views.verdict import verdict
-from storage_sync.values.outcome import CacheState, HolderKind, LockHolder
+from storage_sync.values.found import Found
+from storage_sync.values.outcome import (
+    CacheState,
+    Check,
+    CheckStatus,
+    FileIdentity,
+    HolderKind,
+    LockHolder,
+    LookedAt,
+)
 from tests.support.scenes import snapshots
 from widgets.glyphs import Look, Role
 from widgets.line import text_of
@@ -44,3 +56,35 @@ def test_a_server_without_its_cache_is_trouble_of_the_cache() -> None:
 
 def test_damage_is_the_greater_trouble() -> None:
     assert card(memory_only=(SERVER,), states=(CacheState.CORRUPT,)).role is Role.FAILED
+
+
+def test_a_file_that_changed_is_not_called_clean_until_it_was_looked_at() -> None:
+    snapshot = snapshots.scene("in_sync").snapshot
+    changed = replace(snapshots.FILE, mtime_ns=snapshots.FILE.mtime_ns + 1)
+    look = LookedAt("file", NOW - 9, (), snapshots.FILE)
+    shown = card(identity=changed, look=look)
+    assert (shown.role, shown.word) == (Role.UNKNOWN, "not looked at since it changed")
+    assert card(look=look).word == "clean"
+    assert card(identity=changed, look=replace(look, identity=changed)).word == "clean"
+    run = snapshots.scene("running").snapshot.run
+    assert run is not None
+    ours = replace(
+        snapshot,
+        run=replace(run, cancellable=False),
+        cache=replace(snapshot.cache, identity=changed, look=look),
+    )
+    assert cache_card(Frame(ours, verdict(ours, now=NOW, beat_age=0.1), NOW, 0.1, Look())).word == "clean"
+
+
+@pytest.mark.parametrize("gone", [replace(snapshots.FILE, inode=snapshots.FILE.inode + 1), None])
+def test_what_was_found_of_a_file_that_is_gone_is_not_shown(gone: FileIdentity | None) -> None:
+    """A repair puts another file in its place; what redb said of the old one is nothing of the new one."""
+    ok = Found(Check("cache_integrity", CheckStatus.PASS, "clean", "clean"), snapshots.OF_FILE, NOW - 247)
+    changed = replace(snapshots.FILE, mtime_ns=snapshots.FILE.mtime_ns + 1)
+    found = {"integrity": ok, "schema": Found(4, snapshots.OF_FILE, NOW - 247), "peek": None}
+    past = texts(card(identity=changed, **found))
+    assert "was ok" in past["check"]
+    assert "was 4" in past["schema"]
+    assert "payload was" in past["size"]
+    assert "was g-" in past["state"]
+    assert not any(re.search(r"\bwas\b", told) for told in texts(card(identity=gone, **found)).values())

@@ -24,7 +24,7 @@ from storage_sync.service.commands import ExportRows, ListChangedRows, ListRuns,
 from storage_sync.service.operations import Undo
 from storage_sync.values.answers import ChangedRows, PastRun, RunDetail, Runs
 from storage_sync.values.events import Answer, Refused
-from storage_sync.values.snapshot import StartFacts
+from storage_sync.values.snapshot import HistoryView, StartFacts
 from tests.console.app import asked, console, live, screen_text, settle
 from tests.console.rooms import answered
 from tests.support.scenes import answers, snapshots
@@ -97,6 +97,31 @@ async def test_a_run_says_its_kind_and_second_and_only_what_there_is_of_it() -> 
         text = screen_text(app)
         assert "2 Sep 14:32:07Z   quarantine" in text
         assert "resume" not in text
+
+
+def test_a_run_that_followed_shows_no_proof_of_its_own() -> None:
+    """Its document has the proof that it went on from; the root of that is not the root of this cache."""
+    snapshot = snapshots.scene("in_sync").snapshot
+    frame = Frame(snapshot, verdict(snapshot, now=snapshots.NOW, beat_age=0.1), snapshots.NOW, 0.1, Look())
+    run = replace(snapshot.history.last[0], exit_code=0, result="IN_SYNC", generation=19, followed=True)
+    found = RunDetail(run.id, (), {"proof": {"generation": 18, "root": "7fce" * 16}, "followed": {"changes": 3}})
+    shown = runs.detail(frame, PastRun(run, None, None), found)
+    (proof,) = [fact for fact in shown.narrow if fact.label == "proof"]
+    assert text_of(proof.value) == "no proof; followed, last proved g-18"
+    assert runs.result_words(frame, run) == "followed, in sync"
+    stopped = replace(run, id="s-0", started_at=run.started_at - 9, resumable=True, generation=None, followed=False)
+    after = replace(frame, snapshot=replace(snapshot, history=replace(snapshot.history, last=(run, stopped))))
+    kept = [fact for fact in runs.detail(after, PastRun(stopped, None, None), None).narrow if fact.label == "resume"]
+    assert "a later run proved" not in text_of(kept[0].value)
+
+
+def test_follow_runs_are_counted_apart_from_those_that_prove() -> None:
+    assert (
+        runs.ended_words(HistoryView(runs=30, ok_ratio=0.964, followed=12)) == "96.4 % ended proven, 12 more followed"
+    )
+    assert runs.ended_words(HistoryView(runs=12, followed=12)) == "12 followed"
+    assert runs.ended_words(HistoryView(runs=12, ok_ratio=1.0)) == "100.0 % ended proven"
+    assert runs.ended_words(HistoryView()) == ""
 
 
 async def test_the_newest_runs_are_there_before_the_core_answers() -> None:

@@ -59,3 +59,9 @@ def test_it_is_unreachable_since_its_last_answer(before: PrimaryHealth, since: f
 def test_no_sync_is_announced_on_a_damaged_cache() -> None:
     fact = freshness(frame_of(snapshots.scene("damaged").snapshot)).next
     assert text_of(fact.value) == "after a repair; r plans one"
+
+
+@pytest.mark.parametrize(("poll_s", "left", "said"), [(1.0, 0.4, "polls every 1.0 s"), (30.0, 17.0, "poll in 17 s")])
+def test_short_polls_are_told_by_their_pace(poll_s: float, left: float, said: str) -> None:
+    card = primary_card(with_primary(poll_s=poll_s, next_at=NOW + left))
+    assert text_of(next(fact for fact in card.facts if fact.label == "next").value) == said

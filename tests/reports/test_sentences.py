@@ -186,7 +186,7 @@ def test_what_was_followed_is_never_told_as_proven(name: str, place: str) -> Non
         assert told is None, said
     elif said and place != "history":
         assert told is not None, said
-        assert told.start() - said.rfind("\n", 0, told.start()) <= 60, said
+        assert told.end() - said.rfind("\n", 0, told.start()) <= 80, said
         assert "equals the primary" not in said
     assert summarise(outcome, RUN).followed == (outcome.followed is not None)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from console.views.states import behind_now
@@ -14,11 +16,12 @@ from storage_sync.reports.metric_facts import facts_of, seen_now
 from storage_sync.reports.metrics import render
 from storage_sync.service import schedule
 from storage_sync.service import service as service_module
+from storage_sync.service.performing import perform
 from storage_sync.values.events import RunEnded
 from storage_sync.values.outcome import Outcome, Purpose, Word
 from storage_sync.values.snapshot import Snapshot
 from tests.service.test_held import lag, looked_at_a_copy
-from tests.service.test_service import Watcher, proven, running
+from tests.service.test_service import Watcher, cached, proven, running
 from tests.support import hrana
 from tests.support.processes import holding
 from tests.support.sqld import Sqld
@@ -129,3 +132,32 @@ async def test_what_is_written_while_the_cache_is_held_is_counted_at_once_and_no
 def counted_rows(snapshot: Snapshot) -> int:
     found = snapshot.freshness.behind
     return found.was.rows if found is not None and not found.was.complete else 0
+
+
+async def test_in_sync_is_not_said_of_a_primary_that_was_seen_to_change_during_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Polls go on while a run is active; what they saw is not answered by its end."""
+    generate(tmp_path / "primary.db", 7, 60)
+    with Sqld(tmp_path / "primary.db") as server:
+        settings = msgspec.structs.replace(settings_for(server, tmp_path), poll_s=600.0, max_episodes_cache=500)
+        async with running(settings) as (service, watcher):
+            episodes = cached(await watcher.until(proven), "episodes") or 0
+            await watcher.until(lambda now: bool(now.primary.pings))
+            late = [3]
+
+            async def written_to(*args: Any, **kwargs: Any) -> Outcome:
+                outcome = await perform(*args, **kwargs)
+                if late:
+                    hrana.execute(server.url, [copied(late.pop())])
+                    await service._pulse.fingerprint()
+                return outcome
+
+            monkeypatch.setattr(service_module, "perform", written_to)
+            seen = len(watcher.snapshots)
+            hrana.execute(server.url, [copied(1)])
+            service._pulse.ping_now()
+            await watcher.until(lambda now: proven(now) and cached(now, "episodes") == episodes + 2)
+            told = [(now.verdict, cached(now, "episodes")) for now in watcher.snapshots[seen:]]
+            assert (Word.IN_SYNC, episodes + 1) not in told, told
+            assert (Word.STALE, episodes + 1) in told, told

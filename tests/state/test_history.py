@@ -26,7 +26,7 @@ def run(number: int, exit_code: int = 0, **kwargs: object) -> RunSummary:
         "changed": 1,
         "gone": 0,
         "exit_code": exit_code,
-        "result": "in sync" if exit_code == 0 else "failed",
+        "result": "IN_SYNC" if exit_code == 0 else "failed",
         "bytes_received": 1000 * number,
         "requests": 3,
     }
@@ -63,6 +63,18 @@ def test_a_run_that_compared_a_part_is_not_the_last_success(tmp_path: Path, warn
         book.record_run(run(2, kind="verify", result="UNKNOWN"))
         assert book.last_run(successful=True) == run(1, kind="verify", result="IN_SYNC")
         assert book.last_run() == run(2, kind="verify", result="UNKNOWN")
+
+
+def test_a_run_that_followed_is_none_that_ended_proven(tmp_path: Path, warnings: Warnings) -> None:
+    with History.open(tmp_path / "h.db", warnings.append) as book:
+        book.record_run(run(1), document={"followed": {"changes": 3}})
+        assert (book.view().runs, book.view().ok_ratio, book.view().followed) == (1, None, 1)
+        book.record_run(run(2), document={"followed": None})
+        book.record_run(run(3, exit_code=3))
+        book.record_run(run(4, kind="undo", result="DONE"))
+        book.record_run(run(5, result="STALE"))
+        view = book.view()
+        assert (view.runs, view.ok_ratio, view.followed) == (5, 1 / 3, 1)
 
 
 def test_runs_newest_first_since_and_limit(tmp_path: Path, warnings: Warnings) -> None:
@@ -116,7 +128,7 @@ def test_totals_count_on(tmp_path: Path, warnings: Warnings) -> None:
         totals = book.totals()
     assert totals["changes", "episodes\tinsert"] == 6
     assert ("changes", "episodes\tupdate") not in totals
-    assert totals["runs", "in sync"] == 2
+    assert totals["runs", "IN_SYNC"] == 2
     assert totals["requests", "200"] == 8
     assert totals["repairs", "reseed"] == 2
     assert totals["phase_bucket", "fetch\t0.5"] == 2
