@@ -170,7 +170,6 @@ class Console(TextualApp):
         self._drawn: Facts | None = None
         self._topped: Facts | None = None
         self._said: tuple[str, bool] | None = None
-        """The verdict's word, and whether something ran, in the last picture of the panels."""
         self._last_action = "start"
         self._leaving_after_run = False
         self._last_failure = ""
@@ -267,8 +266,7 @@ class Console(TextualApp):
     def paint(self, *, panels: bool | None = None) -> None:
         """Draw the active screen's panels as often as `ui.refresh` says, or now when `panels` is true.
 
-        Its top does not wait for them when something has happened, nor when the core stands still. Panels do not wait
-        beside another verdict, and not for the end of a run: they would contradict the top.
+        Its top does not wait when something has happened, nor when the core stands still; no panel contradicts a verdict.
         """
         live = self._live
         screen = self._base_screen()
@@ -278,18 +276,16 @@ class Console(TextualApp):
         disabled = self._disabled()
         drawn = (lasting(live.snapshot), disabled, live.stalled)
         moment = self.clock.monotonic()
-        said = (live.verdict.word, self.running)
-        at_once = panels or said != self._said
-        due = at_once or self._drawn_at is None or moment - self._drawn_at >= self._rest(drawn) - TICK_S / 2
+        panels = panels or (live.verdict.word, self.running) != self._said
+        due = panels or self._drawn_at is None or moment - self._drawn_at >= self._rest(drawn) - TICK_S / 2
         if due or live.stalled or drawn != self._topped:
             self._topped = drawn
             screen.show_top(shown, live, disabled)
         else:
             screen.show_clock(live)
         if panels or self._drawn_at is None or (due and not live.stalled):
-            self._drawn_at = moment
-            self._drawn = drawn
-            self._said = said
+            self._drawn_at, self._drawn = moment, drawn
+            self._said = (live.verdict.word, self.running)
             screen.show_body(shown)
         if isinstance(self.screen, LogDialog):
             self.screen.refresh_lines()

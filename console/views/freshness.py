@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from console.views.frame import Frame
-from console.views.states import behind_now, is_damaged, is_held, rewritten
+from console.views.states import behind_now, followed_words, is_damaged, is_held, rewritten
 from storage_sync.values.outcome import TABLES
 from storage_sync.values.snapshot import PrimaryStatus, RowsBehind
 from widgets import fmt
@@ -45,7 +45,7 @@ def _proof(frame: Frame, copy: bool) -> Fact:
     trend = known if len(known) > 1 else None
     note = muted("of the copy, not of now" if copy else f"g-{proof.generation}")
     if fresh.followed is not None and not copy:
-        note = muted(f"{fmt.plural(fresh.followed.changes, 'change')} followed since")
+        note = muted(followed_words(fresh.followed))
     if age is None:
         value = toned(Role.UNKNOWN, "dated in the future, none", glyphs=glyphs)
     elif age > fresh.max_age_s:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from console.views.access import LOCKED, why_only_looking
-from storage_sync.values.snapshot import LockState, Promise, Snapshot
+from storage_sync.values.snapshot import LockState, Promise, Run, Snapshot
+from widgets import fmt
 
 _WRITING_KEY = re.compile(r"(?<!\S)[srRA] ")
 """A key of the next step that ends in writing to the cache."""
@@ -41,12 +42,28 @@ def noted(text: str, note: str) -> str:
 
 
 _BEHIND = ("STALE", "DRIFT", "EMPTY", "PARTIAL")
-HEALED_BY = {
+_HEALED_BY = {
     "sync": _BEHIND,
     "repair": (*_BEHIND, "DAMAGED", "WRONG VERSION"),
     "rebuild": (*_BEHIND, "DAMAGED", "WRONG VERSION"),
 }
 """The verdicts that a run of a kind ends, when it ends well."""
+
+
+_MAKES = {
+    Promise.PROOF: "proves the cache again when it commits",
+    Promise.FOLLOW: "takes in what was written, without a proof",
+}
+
+
+def while_running(run: Run | None, word: str) -> tuple[str, ...]:
+    """The wordings of the step while a run ends this verdict; () where none does: a plan leaves the cache as it is."""
+    does = _MAKES.get(run.promise) if run is not None else None
+    if run is None or run.ended_at is not None or does is None or word not in _HEALED_BY.get(run.kind, ()):
+        return ()
+    about = f", about {fmt.took(run.eta_s)}" if run.eta_s is not None else ""
+    end = f"let {run.id} finish{about}"
+    return f"{end}; it {does}.", f"{end}."
 
 
 def run_note(snapshot: Snapshot) -> str:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from console.views.hints import hint_of
-from console.views.next_steps import HEALED_BY, noted, possible, run_note
+from console.views.next_steps import noted, possible, run_note, while_running
 from console.views.states import (
     WARN_ONLY_CHECKS,
     behind_now,
     changed_since,
     failed_checks,
+    followed_words,
     holder_words,
     is_held,
     last_proof,
@@ -24,11 +25,10 @@ from console.views.states import (
     unanswered_s,
 )
 from storage_sync.values import visible
-from storage_sync.values.followed import Followed
 from storage_sync.values.found import still
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import CacheState, Word
-from storage_sync.values.snapshot import PrimaryStatus, Promise, Snapshot
+from storage_sync.values.snapshot import PrimaryStatus, Snapshot
 from widgets import fmt
 from widgets.glyphs import Role
 
@@ -519,7 +519,7 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         )
     else:
         # never the proof alone: it does not speak of what came after it
-        since, last = _followed(followed), f", the last {fmt.age(now - followed.at)} ago"
+        since, last = followed_words(followed), f", the last {fmt.age(now - followed.at)} ago"
         said = (
             f"Proved {age} ago{extra}; {since}{last if followed.changes else ''}{beside}.",
             f"Proved {age} ago; {since}{beside}.",
@@ -536,12 +536,6 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         "u" if rejected else "2" if failed else "",
         1 if failed else 7 if rejected else 0,
     )
-
-
-def _followed(followed: Followed) -> str:
-    if not followed.changes:
-        return "nothing that follows was written since"
-    return f"{fmt.plural(followed.changes, 'change')} followed since"
 
 
 Row = Callable[[Snapshot, float, float | None], Verdict | None]
@@ -580,19 +574,5 @@ def _with_notes(found: Verdict, snapshot: Snapshot) -> Verdict:
         build_note = "; a build can be resumed"
     wordings = tuple(noted(text, running + build_note) for text in found.sentence)
     said = replace(found, sentence=(*wordings, found.sentence[-1].replace("{run}", "")))
-    run = snapshot.run
-    if run is None or run.ended_at is not None or found.word not in HEALED_BY.get(run.kind, ()):
-        return said
-    does = _MAKES.get(run.promise)
-    if does is None:
-        # its end leaves the cache as it is
-        return said
-    about = f", about {fmt.took(run.eta_s)}" if run.eta_s is not None else ""
-    end = f"let {run.id} finish{about}"
-    return replace(said, next=(f"{end}; it {does}.", f"{end}."), key="")
-
-
-_MAKES = {
-    Promise.PROOF: "proves the cache again when it commits",
-    Promise.FOLLOW: "takes in what was written, without a proof",
-}
+    steps = while_running(snapshot.run, found.word)
+    return replace(said, next=steps, key="") if steps else said

@@ -240,17 +240,24 @@ async def test_plus_and_minus_change_the_pace_of_the_panels() -> None:
         assert app.ui.refresh_s == 0.25
 
 
-async def test_panels_keep_their_pace_and_the_verdict_does_not_wait() -> None:
+async def test_panels_keep_their_pace_and_another_verdict_is_drawn_with_them() -> None:
+    """Beside a new verdict the panels of the moment before would contradict it."""
     clock = FakeClock(0.0)
     app, bridge = console("in_sync", clock=clock)
     async with live(app, size=(100, 30)) as pilot:
         await pilot.press("minus", "minus", "minus")
+        good = snapshots.scene("in_sync").snapshot
+        slower = replace(good, seq=8, primary=replace(good.primary, ping_ms=777.0))
+        bridge.show(slower)
+        clock.move(0.5)
+        await settle(app, pilot)
+        assert "777" not in screen_text(app)
         bridge.show(replace(snapshots.scene("damaged").snapshot, seq=9))
         clock.move(0.5)
         await settle(app, pilot)
         text = screen_text(app)
         assert "DAMAGED" in text
-        assert "✓ clean" in text
+        assert "✓ clean" not in text
 
 
 # ----------------------------------------------------------------------------------- help, log, lists
