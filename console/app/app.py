@@ -266,7 +266,7 @@ class Console(TextualApp):
     def paint(self, *, panels: bool | None = None) -> None:
         """Draw the active screen's panels as often as `ui.refresh` says, or now when `panels` is true.
 
-        Its top does not wait when something has happened, nor when the core stands still; no panel contradicts a verdict.
+        Its top does not wait when something has happened, nor when the core stands still; panels never contradict it.
         """
         live = self._live
         screen = self._base_screen()

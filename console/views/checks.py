@@ -44,14 +44,14 @@ def expired(frame: Frame, result: CheckResult) -> bool:
 def check_list(frame: Frame) -> CheckList:
     results = ordered(frame)
     copy = is_held(frame.snapshot)
-    newest = max((result.found.at for result in results), default=None)
+    oldest = min((result.found.at for result in results), default=None)
     rows = [check_row(frame, result) for result in results]
     failed = sum(row.role is Role.FAILED for row in rows)
-    right = f"{frame.ago(newest)} ago" if newest is not None else "not run yet"
+    right = f"{frame.ago(oldest)} ago" if oldest is not None else "not run yet"
     if failed:
         right = f"{failed} failed{frame.label(' · ')}{right}"
-    if copy and newest is not None:
-        right = f"{fmt.short_age(frame.now - newest)} ago"
+    if copy and oldest is not None:
+        right = f"{fmt.short_age(frame.now - oldest)} ago"
     return CheckList(
         title=frame.label("Validation · of the copy") if copy else "Validation",
         right=right,

@@ -142,6 +142,8 @@ def tables(frame: Frame) -> FactList:
     past = counts is not None and counts.now(snapshot.present) is None
     known = next((one for one in snapshot.checks if one.name == "content_digests"), None)
     sure = known is not None and checks.role_of(frame, known) in {Role.OK, Role.FAILED}
+    # rows that came after the comparison are counted, and were not compared
+    equal = "equal then" if counts is not None and known is not None and counts.at > known.found.at else "equal"
     facts = []
     for table in TABLES:
         lag = behind.tables.get(table) if behind is not None else None
@@ -150,7 +152,7 @@ def tables(frame: Frame) -> FactList:
         if not rows and not number:
             continue
         role = Role.FAILED if number else Role.OK if sure else Role.UNKNOWN
-        said = f"{number:,} differ" if number else "equal" if sure else "not compared"
+        said = f"{number:,} differ" if number else equal if sure else "not compared"
         held = "were" if past else "rows"
         mark = toned(role, f"{fmt.count(rows):>7} {held}   {said}", glyphs=frame.look.glyphs)
         facts.append(Fact(frame.clean(_short_table(table)), mark))

@@ -165,8 +165,10 @@ def _them(many: int) -> str:
 
 def _checks(outcome: Outcome, look: Look) -> Line:
     failed = sentences.failed_checks(outcome)
-    passed = sum(check.status is CheckStatus.PASS for check in outcome.checks)
-    left = [check.name for check in outcome.checks if check.status in (CheckStatus.SKIPPED, CheckStatus.UNKNOWN)]
+    made = [check for check in outcome.checks if check.made_at is None]
+    passed = sum(check.status is CheckStatus.PASS for check in made)
+    none = (CheckStatus.SKIPPED, CheckStatus.UNKNOWN)
+    left = [check.name for check in outcome.checks if check.status in none or check not in made]
     not_made = f"; not made: {_clean(sentences.check_names(left), look)}" if left else ""
     if failed:
         told = f"{passed} ok, failed: {_clean(sentences.check_names(failed), look)}{not_made}"

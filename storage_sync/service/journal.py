@@ -37,7 +37,7 @@ class Journal:
             summary,
             document=to_json(outcome),
             steps=phases(outcome),
-            checks=outcome.checks,
+            checks=tuple(check for check in outcome.checks if check.made_at is None),
             applied=outcome.applied,
             rows_fetched=run.done,
             fetch_s=outcome.seconds.fetch,

@@ -231,8 +231,21 @@ def checks_after(
     subject = outcome.look.of if outcome.look is not None else "file"
     of_file = Basis(basis(outcome))
 
-    def found(check: Check) -> Found[Check]:
-        return Found(check, both if check.name in COMPARED else of_file, now)
+    known = {result.name: result for result in snapshot.checks}
 
-    made = tuple(CheckResult(check.name, found(check), subject, recent(check.name)) for check in outcome.checks)
-    return made or snapshot.checks
+    def result(check: Check) -> CheckResult:
+        before = known.get(check.name)
+        if check.made_at is not None and before is not None and before.found.at >= check.made_at:
+            return _kept(before, both)
+        found = Found(check, both if check.name in COMPARED else of_file, check.made_at or now)
+        return CheckResult(check.name, found, subject, recent(check.name))
+
+    return tuple(map(result, outcome.checks)) or snapshot.checks
+
+
+def _kept(before: CheckResult, both: Basis) -> CheckResult:
+    """A check that was not made again, with its result and its time. What passed stands, with what was followed since;
+    what did not is of the file and the primary that it was found on."""
+    if before.found.was.status is not CheckStatus.PASS:
+        return before
+    return replace(before, found=replace(before.found, on=both))

@@ -127,10 +127,10 @@ async def told(
 
 
 def _at_proof(check: Check, at: float) -> Check:
-    """What only a proof can check, with its result and its time."""
+    """What only a proof can check, with its result and its time: this run did not make it."""
     if check.name not in OF_THE_PROOF or check.status is CheckStatus.SKIPPED:
         return check
-    return Check(check.name, CheckStatus.PASS, None, None, f"at the last proof, {rfc3339(at)}")
+    return Check(check.name, CheckStatus.PASS, None, None, f"at the last proof, {rfc3339(at)}", made_at=at)
 
 
 async def keep_known(context: Context, look: Look) -> None:

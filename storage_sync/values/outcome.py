@@ -265,6 +265,8 @@ class Check:
     detail: str = ""
     keys: tuple[str, ...] = ()
     seconds: float = 0.0
+    made_at: float | None = None
+    """Of one that this run did not make: when it was, in epoch seconds."""
 
 
 class Purpose(StrEnum):

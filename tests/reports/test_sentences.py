@@ -268,3 +268,13 @@ def test_a_run_that_waits_for_a_holder_says_that_it_wrote_nothing_and_what_waits
     assert sentences.line(OUTCOMES["verify, held"]) == (
         "stale; a sync would do this: 1 row added; compared with a copy of the file, which another process holds"
     )
+
+
+def test_the_result_names_the_checks_that_were_not_made() -> None:
+    skipped = Check("cache_integrity", CheckStatus.SKIPPED, None, None, "not walked")
+    earlier = Check("episode_count", CheckStatus.PASS, None, None, "at the last proof", made_at=NOW - 9)
+    outcome = Outcome("repair", Word.IN_SYNC, 1, proof=proof(), checks=(skipped, earlier, PASSED, ORPHANED))
+    assert "1 ok, failed: orphaned_embeddings; not made: cache_integrity, episode_count" in on_screen(outcome)
+    whole = Outcome("repair", Word.IN_SYNC, 0, proof=proof(), checks=(PASSED, skipped))
+    assert "1 check ok; not made: cache_integrity" in on_screen(whole)
+    assert "not made" not in on_screen(Outcome("repair", Word.IN_SYNC, 0, proof=proof(), checks=(PASSED,)))

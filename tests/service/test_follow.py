@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from console.views.states import behind_now
+from console.views import differences
+from console.views.frame import Frame
+from console.views.states import behind_now, holds
 from console.views.verdict import verdict
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import generate
@@ -16,16 +19,21 @@ from storage_sync.reports.metric_facts import facts_of, seen_now
 from storage_sync.reports.metrics import render
 from storage_sync.service import schedule
 from storage_sync.service import service as service_module
+from storage_sync.service import snapshots as snapshots_of_core
 from storage_sync.service.performing import perform
 from storage_sync.values.events import RunEnded
-from storage_sync.values.outcome import Outcome, Purpose, Word
-from storage_sync.values.snapshot import Snapshot
+from storage_sync.values.found import Basis, Found
+from storage_sync.values.outcome import Check, CheckStatus, Outcome, Purpose, Word
+from storage_sync.values.snapshot import CheckResult, Snapshot
 from tests.service.test_held import lag, looked_at_a_copy
 from tests.service.test_service import Watcher, cached, proven, running
 from tests.support import hrana
 from tests.support.processes import holding
+from tests.support.scenes import snapshots as scenes
 from tests.support.sqld import Sqld
 from tests.sync.test_follow import UNSEEN, copied, rewritten
+from widgets.glyphs import Look
+from widgets.line import text_of
 
 
 def settings_for(server: Sqld, folder: Path) -> Settings:
@@ -56,14 +64,25 @@ async def test_a_change_is_followed_and_not_proven(tmp_path: Path) -> None:
             assert followed.freshness.proof is not None
             assert first.freshness.proof is not None
             assert followed.freshness.proof.at == first.freshness.proof.at
+            results, before = ({one.name: one for one in now.checks} for now in (followed, first))
+            for name in snapshots_of_core.COMPARED:
+                assert results[name].found.was == before[name].found.was, "it was not made again"
+                assert results[name].found.at == before[name].found.at
+                assert results[name].recent == before[name].recent
+                assert holds(followed, results[name], followed.taken_at)
+            at = followed.taken_at
+            frame = Frame(followed, verdict(followed, now=at, beat_age=0.0), at, 0.0, Look())
+            told = [text_of(fact.value) for fact in differences.tables(frame).facts]
+            assert told
+            assert all("equal then" in one for one in told)
             outcome = ends(watcher)[-1]
             assert outcome.transfer.read(Purpose.PROOF) in (0, None)
             assert watcher.events
             facts = facts_of(outcome, settings, service._session.state.history, print)
-            told = render(seen_now(facts, followed, followed.verdict, followed.taken_at)).decode()
-            assert f"storage_sync_followed_rows {float(outcome.followed.changes)}" in told  # type: ignore[union-attr]
-            assert "storage_sync_followed_timestamp_seconds " in told
-            assert "storage_sync_in_sync 1.0" in told
+            metrics = render(seen_now(facts, followed, followed.verdict, followed.taken_at)).decode()
+            assert f"storage_sync_followed_rows {float(outcome.followed.changes)}" in metrics  # type: ignore[union-attr]
+            assert "storage_sync_followed_timestamp_seconds " in metrics
+            assert "storage_sync_in_sync 1.0" in metrics
             await watcher.synced(service)
             proof = ends(watcher)[-1]
             assert proof.followed is None
@@ -161,3 +180,31 @@ async def test_in_sync_is_not_said_of_a_primary_that_was_seen_to_change_during_t
             told = [(now.verdict, cached(now, "episodes")) for now in watcher.snapshots[seen:]]
             assert (Word.IN_SYNC, episodes + 1) not in told, told
             assert (Word.STALE, episodes + 1) in told, told
+
+
+@pytest.mark.parametrize(
+    ("status", "actual", "stands"),
+    [(CheckStatus.PASS, 896, True), (CheckStatus.PASS, 895, True), (CheckStatus.FAIL, 895, False)],
+)
+def test_a_check_that_a_run_did_not_make_keeps_its_result_and_its_time(
+    status: CheckStatus, actual: int, stands: bool
+) -> None:
+    """A rejected row is missing all along, whoever follows; what did not pass was of another file."""
+    snapshot = scenes.scene("in_sync").snapshot
+    was = CheckResult("episode_count", Found(Check("episode_count", status, 896, actual), scenes.OF_BOTH, 90.0))
+    told = Check("episode_count", CheckStatus.PASS, None, None, "at the last proof", made_at=80.0)
+    later = replace(scenes.FILE, mtime_ns=1)
+    both = Basis(later, scenes.STAND)
+
+    def shown(checks: tuple[CheckResult, ...]) -> CheckResult:
+        outcome = Outcome("sync", Word.IN_SYNC, 0, checks=(told,))
+        before = replace(snapshot, checks=checks)
+        (one,) = snapshots_of_core.checks_after(before, outcome, both, lambda _: (), 100.0)
+        return one
+
+    kept = shown((was,))
+    assert kept.found.was == was.found.was
+    assert kept.found.at == 90.0
+    assert (kept.found.now(both) is not None) == stands
+    for checks in ((), (replace(was, found=replace(was.found, at=70.0)),)):
+        assert shown(checks).found == Found(told, both, 80.0), "the proof came later, and is what is known"
