@@ -80,6 +80,20 @@ def rows_behind(snapshot: Snapshot) -> int:
     return behind.rows if behind is not None and behind.complete else 0
 
 
+def how_far(snapshot: Snapshot, now: float) -> str:
+    """Rows behind as they are known now, else as they were known last and what changed since."""
+    found, behind = snapshot.freshness.behind, behind_now(snapshot)
+    if found is None or not found.was.rows:
+        return "The primary has changed; by how much is not known yet"
+    rows, ago = fmt.plural(found.was.rows, "row"), fmt.age(now - found.at)
+    if behind is not None:
+        return f"{rows} behind (exact, {ago} ago)" if behind.complete else f"At least {rows} behind (counted {ago} ago)"
+    then = f"{rows} behind at {fmt.clock(found.at)}"
+    if not found.was.complete:
+        then = f"At least {rows} behind (counted {fmt.clock(found.at)})"
+    return f"{then}; the {'cache file' if snapshot.freshness.moved_at is None else 'primary'} has changed since"
+
+
 def changed_since(snapshot: Snapshot) -> bool:
     """Whether the file is another one than at the last look: what was found is past."""
     look = snapshot.cache.look

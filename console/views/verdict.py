@@ -10,11 +10,11 @@ from console.views.hints import hint_of
 from console.views.next_steps import noted, possible, run_note, while_running
 from console.views.states import (
     WARN_ONLY_CHECKS,
-    behind_now,
     changed_since,
     failed_checks,
     followed_words,
     holder_words,
+    how_far,
     is_held,
     last_proof,
     proof_valid,
@@ -453,7 +453,7 @@ def _drift(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | 
 def _stale(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
     if snapshot.verdict is not Word.STALE and not rows_behind(snapshot):
         return None
-    what = _how_far(snapshot, now)
+    what = how_far(snapshot, now)
     beside = f"; {rewritten_rows(snapshot)}" if rewritten(snapshot) else ""
     return Verdict(
         "STALE",
@@ -468,20 +468,6 @@ def _stale(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | 
         "s",
         1,
     )
-
-
-def _how_far(snapshot: Snapshot, now: float) -> str:
-    """Rows behind as they are known now, else as they were known last and what changed since."""
-    found, behind = snapshot.freshness.behind, behind_now(snapshot)
-    if found is None or not found.was.rows:
-        return "The primary has changed; by how much is not known yet"
-    rows, ago = fmt.plural(found.was.rows, "row"), fmt.age(now - found.at)
-    if behind is not None:
-        return f"{rows} behind (exact, {ago} ago)" if behind.complete else f"At least {rows} behind (counted {ago} ago)"
-    then = f"{rows} behind at {fmt.clock(found.at)}"
-    if not found.was.complete:
-        then = f"At least {rows} behind (counted {fmt.clock(found.at)})"
-    return f"{then}; the {'cache file' if snapshot.freshness.moved_at is None else 'primary'} has changed since"
 
 
 def _stale_next(snapshot: Snapshot, now: float) -> tuple[str, ...]:
