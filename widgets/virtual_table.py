@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Protocol
+from dataclasses import dataclass
+from typing import ClassVar
 
 from rich.style import Style
 from textual.binding import Binding, BindingType
@@ -22,16 +23,14 @@ DrawRow = Callable[[int, int], Line]
 """(row number, width in cells) -> the row's line."""
 
 
-class Ids(Protocol):
-    """What the rows are, in their order: a tuple, or what finds it as one does."""
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """What the rows are. `at`: what stands at a place, None for a row that is not known yet; `index`: where it stands,
+    ValueError when no row is it.
+    """
 
-    def __getitem__(self, place: int, /) -> object:
-        """None for a row that is not known yet."""
-        ...
-
-    def index(self, held: object, /) -> int:
-        """ValueError when no row is it."""
-        ...
+    at: Callable[[int], object]
+    index: Callable[[object], int]
 
 
 def _empty(_index: int, _width: int) -> Line:
@@ -121,7 +120,7 @@ class VirtualTable(ScrollView, can_focus=True):
     def _place(self) -> int:
         """Where the cursor belongs among other rows."""
         place = min(self.cursor, self.rows - 1)
-        if place < 0 or self._ids is None or self._held is None or self._ids[place] == self._held:
+        if place < 0 or self._ids is None or self._held is None or self._ids.at(place) == self._held:
             return place
         try:
             return self._ids.index(self._held)
@@ -129,7 +128,7 @@ class VirtualTable(ScrollView, can_focus=True):
             return place
 
     def _hold(self, place: int) -> None:
-        if self._ids is not None and 0 <= place < self.rows and (found := self._ids[place]) is not None:
+        if self._ids is not None and 0 <= place < self.rows and (found := self._ids.at(place)) is not None:
             self._held = found
 
     def _follow_end(self) -> None:

@@ -21,7 +21,7 @@ from storage_sync.values.events import LogLine
 from storage_sync.values.visible import LONGEST
 from widgets.glyphs import Look
 from widgets.line import Line, Piece
-from widgets.virtual_table import VirtualTable
+from widgets.virtual_table import Ids, VirtualTable
 
 
 class LogDialog(Dialog[str]):
@@ -76,7 +76,8 @@ class LogDialog(Dialog[str]):
             drawn = draw(replace(line, text=part), self.look.glyphs)
             return (Piece(" " * HEAD), *drawn[-1:]) if place else drawn
 
-        self.table.show(len(rows), row, wanted, [(line, place) for line, place, _ in rows])
+        ids: list[object] = [(line, place) for line, place, _ in rows]
+        self.table.show(len(rows), row, wanted, Ids(ids.__getitem__, ids.index))
         told = f" with {self._text}" if self._text else ""
         self.frame.border_title = Text(f"Log: {LEVEL_WORDS[self._level]}{told}, {len(lines):,}")
 

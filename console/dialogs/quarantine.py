@@ -23,7 +23,7 @@ from widgets.glyphs import Look
 from widgets.key_bar import KeyBar, KeyEntry, Keys
 from widgets.line import Line, to_content
 from widgets.panel import Panel
-from widgets.virtual_table import VirtualTable
+from widgets.virtual_table import Ids, VirtualTable
 
 PAGE = 500
 OPEN = "aside.open"
@@ -200,8 +200,8 @@ class QuarantineDialog(Dialog[None]):
             return words.row(entry, marked=marked, now=now, width=width, look=self.look)
 
         self.table.empty = "asking the core" if page is None else "nothing matches" if self._text else "nothing is here"
-        total = page.total if page is not None else 0
-        self.table.show(total, draw, self._revision, _Identities(self._entries))
+        total, found = page.total if page is not None else 0, _Identities(self._entries)
+        self.table.show(total, draw, self._revision, Ids(found.__getitem__, found.index))
         width = self.table.size.width
         filtered = f"filter {self._text}" if self._text else "filter none"
         facts = (Fact("", words.summary(page, self.look)), Fact("", words.head(width, self.look)))

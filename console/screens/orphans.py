@@ -31,7 +31,7 @@ from widgets.glyphs import Look
 from widgets.line import Line, muted, plain, to_content
 from widgets.panel import Panel
 from widgets.vector_view import VectorView
-from widgets.virtual_table import VirtualTable
+from widgets.virtual_table import Ids, VirtualTable
 
 _FILTER = "words, reason:…, domain:…, tag:…, norm:<0.5, seen:>1d; ! inverts"
 _NEVER = object()
@@ -118,7 +118,8 @@ class OrphansScreen(BaseScreen):
         width = self.table.size.width
         view = flow.view
         self.table.empty = self._empty(frame)
-        ids = Identities(view) if view is not None else None
+        found = Identities(view) if view is not None else None
+        ids = Ids(found.__getitem__, found.index) if found is not None else None
         self.table.show(len(view) if view is not None else 0, self._line, self._revision(), ids)
         flow.look_at(flow.number_at(self.table.cursor))
         self.list_title.value = words.title(frame, flow.index, flow.wanted, flow.said, width)

@@ -26,7 +26,7 @@ from widgets.facts import FactList
 from widgets.glyphs import Look, Role
 from widgets.line import Line
 from widgets.panel import Panel
-from widgets.virtual_table import VirtualTable
+from widgets.virtual_table import Ids, VirtualTable
 
 
 class OverviewScreen(BaseScreen):
@@ -140,7 +140,7 @@ class OverviewScreen(BaseScreen):
         def row(index: int, _width: int) -> Line:
             return draw(lines[index], self.look.glyphs)
 
-        table.show(len(lines), row, (self._journal.revision, self._level), lines)
+        table.show(len(lines), row, (self._journal.revision, self._level), Ids(lines.__getitem__, lines.index))
         followed = "following" if table.following else "held, G follows"
         dropped = f"   {self._dropped:,} dropped" if self._dropped else ""
         right = f"{LEVEL_WORDS[self._level]}   {followed}{dropped}"

@@ -25,7 +25,7 @@ from storage_sync.values.filters import Fields, Row, Term, fits, parse
 from widgets.glyphs import Look
 from widgets.line import Line, Piece
 from widgets.panel import Panel
-from widgets.virtual_table import VirtualTable
+from widgets.virtual_table import Ids, VirtualTable
 
 T = TypeVar("T")
 RULE = 6
@@ -195,7 +195,7 @@ class RowsScreen(BaseScreen):
         def row(index: int, width: int) -> Line:
             return table_row(columns, cells(shown[index]), width, glyphs)
 
-        table.show(len(shown), row, (rows.revision, revision), rows.ids)
+        table.show(len(shown), row, (rows.revision, revision), Ids(rows.ids.__getitem__, rows.ids.index))
         place = f"{table.cursor + 1:,}/{len(shown):,}" if shown else ""
         said = "filter not understood" if rows.problem else f"filter {rows.query}" if rows.query else ""
         query = visible.clean(said, ascii_only=glyphs.is_ascii)
