@@ -162,3 +162,8 @@ def failed_checks(snapshot: Snapshot, now: float) -> tuple[str, ...]:
         for result in snapshot.checks
         if result.found.was.status is CheckStatus.FAIL and holds(snapshot, result, now)
     )
+
+
+def contradicting(snapshot: Snapshot, now: float) -> tuple[str, ...]:
+    """Of those, the ones that a cache in sync cannot have."""
+    return tuple(name for name in failed_checks(snapshot, now) if name not in WARN_ONLY_CHECKS)

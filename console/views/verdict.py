@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from console.views.hints import hint_of
 from console.views.next_steps import noted, possible, run_note, while_running
 from console.views.states import (
-    WARN_ONLY_CHECKS,
     changed_since,
+    contradicting,
     failed_checks,
     followed_words,
     holder_words,
@@ -338,7 +338,7 @@ def _unknown(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         return Verdict(
             "UNKNOWN", Role.UNKNOWN, (f"The primary has not been asked yet. {was}",), ("wait, or t asks now.",), "t", 3
         )
-    if snapshot.verdict in {Word.STALE, Word.DRIFT} or rows_behind(snapshot) or _contradicting(snapshot, now):
+    if snapshot.verdict in {Word.STALE, Word.DRIFT} or rows_behind(snapshot) or contradicting(snapshot, now):
         return None
     silent_s = unanswered_s(snapshot, now)
     if silent_s is not None and snapshot.verdict is Word.IN_SYNC:
@@ -429,7 +429,7 @@ def _why_not_now(snapshot: Snapshot) -> str:
 
 
 def _drift(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
-    failed = _contradicting(snapshot, now)
+    failed = contradicting(snapshot, now)
     behind = snapshot.verdict is Word.STALE or bool(rows_behind(snapshot))
     # what the cache has may be what the primary has by now: then the comparison said so
     local = CacheState.LOCAL_DRIFT in states_of(snapshot) and snapshot.verdict not in {Word.IN_SYNC, Word.STALE}
@@ -542,10 +542,6 @@ _ROWS: tuple[Row, ...] = (
     _stale,
     _in_sync,
 )
-
-
-def _contradicting(snapshot: Snapshot, now: float) -> tuple[str, ...]:
-    return tuple(name for name in failed_checks(snapshot, now) if name not in WARN_ONLY_CHECKS)
 
 
 def _words(state: str) -> str:
