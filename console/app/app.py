@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from textual.binding import BindingType
 from textual.screen import Screen
 
-from console.app.attention import Attention, Window
+from console.app.attention import Attention, Failures, Window
+from console.app.ends import DEMO_ASKED, LEAVE_S, REPLAY_ASKED, SET_UP
 from console.app.guiding import Guiding
 from console.app.palette import ConsoleCommands
 from console.app.signals import catch_signals
@@ -55,7 +55,6 @@ from storage_sync.service.commands import Cancel, Do, Pause, Reload, SetAccess, 
 from storage_sync.service.operations import Repair, Verify
 from storage_sync.values import visible
 from storage_sync.values.events import ConfigChanged, CoreDied, Event, LogLine, Refused, RunEnded
-from storage_sync.values.outcome import Word
 from storage_sync.values.snapshot import CoreBeat, Run, Snapshot
 from widgets import fmt
 from widgets.glyphs import GlyphSet, Look, choose
@@ -74,16 +73,7 @@ AGES_S = 3.0
 """While the core rests only ages are new: they go on in these steps, all together; the clock shows each second."""
 TOAST_MOST = 200
 """Characters of a toast: a long message must not hide the screen behind it."""
-_FIGURES = re.compile(r"[\d.,]+")
-LEAVE_S = 2.0
-"""Longest wait for the core when the console leaves."""
 MANUAL = "manual"
-SET_UP = -2
-"""Result of the application when a configuration was saved: it starts again with that."""
-DEMO_ASKED = -1
-"""Result of the application when a person asked for the demo; never an exit code."""
-REPLAY_ASKED = -3
-"""Result of the application when a person asked for a recording, `Console.replay_file`."""
 
 
 Facts = tuple[Snapshot, frozenset[str], bool]
@@ -172,7 +162,7 @@ class Console(TextualApp):
         self._said: tuple[str, bool] | None = None
         self._last_action = "start"
         self._leaving_after_run = False
-        self._last_failure = ""
+        self._failures = Failures()
         """Why the last run failed; a timer's run that fails again says nothing new."""
         self._ended_runs: deque[str] = deque(maxlen=8)
         self.replay_file = ""
@@ -326,13 +316,8 @@ class Console(TextualApp):
 
     def _run_ended(self, event: RunEnded) -> None:
         self._ended_runs.append(event.run_id)
-        outcome = event.outcome
-        # its figures may differ at each try
-        failure = _FIGURES.sub("", outcome.error.message) if outcome.error is not None else ""
-        if failure and failure != self._last_failure and not self._told_by_dialog():
-            self.say(failed_words(outcome, f"{self.look.glyphs.ellipsis} (L)"), failed=True)
-        if failure or outcome.verdict is Word.IN_SYNC:
-            self._last_failure = failure
+        if self._failures.is_new(event.outcome) and not self._told_by_dialog():
+            self.say(failed_words(event.outcome, f"{self.look.glyphs.ellipsis} (L)"), failed=True)
         if self._leaving_after_run:
             self.exit(0)
 

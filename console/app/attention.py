@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import termios
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 
 from console.views.verdict import Verdict
 from storage_sync.values import visible
+from storage_sync.values.outcome import Outcome, Word
 from widgets.glyphs import GlyphSet, Role
 from widgets.line import first_that_fits
 
@@ -54,6 +56,22 @@ class Attention:
 
     def _clean(self, text: str) -> str:
         return visible.clean(text, ascii_only=self._glyphs.is_ascii)
+
+
+class Failures:
+    """Tells a failure once: the next one is new when it says something else, or a run was in sync in between."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def is_new(self, outcome: Outcome) -> bool:
+        """Of each run that ended."""
+        # its figures may differ at each try
+        failure = re.sub(r"[\d.,]+", "", outcome.error.message) if outcome.error is not None else ""
+        is_new = bool(failure) and failure != self._last
+        if failure or outcome.verdict is Word.IN_SYNC:
+            self._last = failure
+        return is_new
 
 
 def terminal_lives() -> bool:

@@ -7,7 +7,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from console.app.app import DEMO_ASKED, LEAVE_S, REPLAY_ASKED, SET_UP, Console
+from console.app.app import Console
+from console.app.ends import DEMO_ASKED, LEAVE_S, REPLAY_ASKED, SET_UP
 from console.flows.first_run import Setup
 from console.launch.start import is_configured, make_bridge, place_of, setup_form, ui_settings
 from storage_sync.values.errors import InternalError

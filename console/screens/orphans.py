@@ -25,7 +25,6 @@ from console.views import top
 from console.views.entry import Entry
 from console.views.frame import Frame
 from console.views.states import generation_now
-from storage_sync.embeddings.query import Identities
 from widgets import fmt
 from widgets.glyphs import Look
 from widgets.line import Line, muted, plain, to_content
@@ -118,7 +117,7 @@ class OrphansScreen(BaseScreen):
         width = self.table.size.width
         view = flow.view
         self.table.empty = self._empty(frame)
-        found = Identities(view) if view is not None else None
+        found = view.identities() if view is not None else None
         ids = Ids(found.__getitem__, found.index) if found is not None else None
         self.table.show(len(view) if view is not None else 0, self._line, self._revision(), ids)
         flow.look_at(flow.number_at(self.table.cursor))

@@ -482,7 +482,7 @@ def _stale_next(snapshot: Snapshot, now: float) -> tuple[str, ...]:
     by_itself = ""
     if writes and at is not None and at > now:
         by_itself = f"; the next one starts by itself in {fmt.age(at - now)}"
-    return (f"s syncs now{by_itself}.", "s syncs now.")
+    return (f"s plans a sync{by_itself}.", "s plans a sync.")
 
 
 def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:

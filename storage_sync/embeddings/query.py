@@ -58,6 +58,10 @@ class View:
         """Whether each row of the index is in the group of this name, folded or not."""
         return _frozen_mask(self.matched & in_group(self.index, self.wanted.group, name))
 
+    def identities(self) -> Identities:
+        """What stands at each place, for a cursor that stays on it."""
+        return Identities(self)
+
     @property
     def first(self) -> int:
         """Where the first row stands."""

@@ -15,7 +15,7 @@ from textual.widgets import Button, Input
 
 import console
 from console import dialogs
-from console.app.app import DEMO_ASKED, SET_UP
+from console.app.ends import DEMO_ASKED, SET_UP
 from console.dialogs import dialog
 from console.dialogs.plan import PlanDialog
 from console.dialogs.scrolled import ScrolledDialog

@@ -11,7 +11,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 from textual.widgets._toast import Toast
 
-from console.app.app import REPLAY_ASKED, Console
+from console.app.app import Console
+from console.app.ends import REPLAY_ASKED
 from console.dialogs.note import NoteDialog
 from console.dialogs.run_rows import RunRowsDialog
 from console.dialogs.text import TextDialog

@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from textual.widgets._toast import Toast
 
-from console.app.app import DEMO_ASKED, REPLAY_ASKED, Console
+from console.app.app import Console
+from console.app.ends import DEMO_ASKED, REPLAY_ASKED
 from console.keys.table import KEYS, SCREENS
 from console.launch.replay import ReplayConsole
 from console.views.ui_settings import UiSettings

@@ -76,7 +76,7 @@ async def test_footer_help_palette_and_next_name_the_moved_key() -> None:
         text = screen_text(app)
         assert "F6 Sync" in text
         assert "^b palette" in text
-        assert "F6 syncs now" in text
+        assert "F6 plans a sync" in text
         await pilot.press("question_mark")
         await settle(app, pilot)
         assert "F6" in screen_text(app)

@@ -276,7 +276,7 @@ async def test_help_is_of_the_screen_and_searchable(key: str) -> None:
         text = screen_text(app)
         assert "rejected rows" in text
         assert "scan all embeddings again" not in text
-        await pilot.press("escape")
+        await pilot.press("escape", "escape")
         await pilot.pause()
         assert not isinstance(app.screen, HelpDialog)
 

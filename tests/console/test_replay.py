@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from console.app.app import DEMO_ASKED, REPLAY_ASKED
+from console.app.ends import DEMO_ASKED, REPLAY_ASKED
 from console.cli import screen
 from console.launch.replay import SPEEDS, Player, ReplayBridge, ReplayConsole, play
 from console.views.ui_settings import UiSettings

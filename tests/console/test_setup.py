@@ -12,7 +12,8 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Button
 
-from console.app.app import SET_UP, Console
+from console.app.app import Console
+from console.app.ends import SET_UP
 from console.dialogs.setup import KEPT, SetupDialog
 from console.flows.first_run import Setup
 from console.launch.start import make_bridge

@@ -317,8 +317,8 @@ def test_a_run_is_said_in_the_sentence_and_never_changes_the_word() -> None:
             "; a sync is running",
             "let s-4121 finish, about 2.0 s; it takes in what was written, without",
         ),
-        (Promise.PLAN, "; a sync is being planned", "s syncs now"),
-        (Promise.NOTHING, "; a sync is running", "s syncs now"),
+        (Promise.PLAN, "; a sync is being planned", "s plans a sync"),
+        (Promise.NOTHING, "; a sync is running", "s plans a sync"),
     ],
 )
 def test_no_proof_is_promised_of_a_run_that_makes_none(promise: Promise, said: str, step: str) -> None:
@@ -428,7 +428,7 @@ def test_a_proof_that_does_not_hold_now_says_why() -> None:
 
 @pytest.mark.parametrize("name", snapshots.NAMES)
 def test_a_console_that_may_not_write_offers_no_step_that_writes(name: str) -> None:
-    """`s syncs now` beside `read-only` is no next step: first comes what is needed."""
+    """`s plans a sync` beside `read-only` is no next step: first comes what is needed."""
     scene = snapshots.scene(name)
     if not scene.snapshot.cache.path:
         return
@@ -444,6 +444,6 @@ def test_a_console_that_may_not_write_offers_no_step_that_writes(name: str) -> N
 def test_the_next_step_of_a_read_only_console_that_is_behind() -> None:
     stale = snapshots.scene("stale").snapshot
     found = judge(replace(stale, access="ro"))
-    assert found.next[-2:] == ("W allows writes again, then s syncs now.", "W allows writes again.")
+    assert found.next[-2:] == ("W allows writes again, then s plans a sync.", "W allows writes again.")
     assert found.key == "W"
     assert judge(replace(stale, access="locked ro")).next[-1] == "this console was started read-only."
