@@ -336,7 +336,8 @@ class PlanDialog(ScrolledDialog[str]):
         shown = [button for button in self.buttons.values() if button.display and not button.disabled]
         at = next((place for place, button in enumerate(shown) if button.has_focus), None)
         if shown:
-            shown[0 if at is None else (at + step) % len(shown)].focus()
+            # at once, so that an enter that is already on its way presses this one
+            self.set_focus(shown[0 if at is None else (at + step) % len(shown)])
 
     def action_stop(self) -> None:
         if self._step is Step.RUN and not self.buttons["stop"].disabled:

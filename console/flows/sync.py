@@ -8,6 +8,7 @@ from console.flows.stage import Stage
 from console.views.hints import in_keys
 from console.views.states import is_held
 from storage_sync.cache.holders import advice_for
+from storage_sync.reports.sentences import check_names
 from storage_sync.service.commands import Do, ListBuilds
 from storage_sync.service.operations import Peek, Rebuild, Sync
 from storage_sync.values import visible
@@ -104,7 +105,7 @@ def peek(stage: Stage) -> None:
 
     def answered(outcome: Outcome) -> None:
         failed = [check.name for check in outcome.checks if check.status is CheckStatus.FAIL]
-        found = f"failed: {', '.join(failed)}" if failed else f"{fmt.plural(len(outcome.checks), 'check')} pass"
+        found = f"failed: {check_names(failed)}" if failed else f"{fmt.plural(len(outcome.checks), 'check')} pass"
         stage.say(f"of a copy: {found}; whether it is in sync only a run can prove")
 
     stage.desk.ask(Do(Peek()), answered)

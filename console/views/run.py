@@ -10,7 +10,7 @@ from console.views.states import WRITING, generation_now, is_held, states_of
 from console.views.top import heartbeat, share_words
 from storage_sync.values.errors import CacheLocked
 from storage_sync.values.outcome import CacheState
-from storage_sync.values.snapshot import Phase, Run, RunSummary, StepState
+from storage_sync.values.snapshot import LOCK_TAKEN, Phase, Run, RunSummary, StepState
 from widgets import fmt
 from widgets.facts import Fact
 from widgets.glyphs import Role, Tone
@@ -270,8 +270,9 @@ def _resume(frame: Frame) -> tuple[Fact, ...]:
 
 
 def _last(frame: Frame) -> tuple[Fact, ...]:
-    """The newest run but those that found the file held, which wrote nothing."""
-    last = next((past for past in frame.snapshot.history.last if past.exit_code != CacheLocked.exit_code), None)
+    """The newest run, but none that found the file held and so wrote nothing, and no lock that somebody took."""
+    runs = (past for past in frame.snapshot.history.last if past.kind != LOCK_TAKEN)
+    last = next((past for past in runs if past.exit_code != CacheLocked.exit_code), None)
     if last is None:
         return ()
     return (Fact("last", plain(what_changed(last)), extra=muted(transfer(last))),)

@@ -12,9 +12,9 @@ from storage_sync.reports import advice, budget, sentences
 from storage_sync.reports.costs import PROOF_ROWS
 from storage_sync.reports.document import holder_json, to_json
 from storage_sync.state.directory import StateDir
-from storage_sync.state.history import START, History, RunCost
+from storage_sync.state.history import History, RunCost
 from storage_sync.values.outcome import LockHolder, Outcome, Purpose, TableChange, Transfer, Word
-from storage_sync.values.snapshot import Advice, Budget, Run, RunSummary, StartFacts
+from storage_sync.values.snapshot import LOCK_TAKEN, Advice, Budget, Run, RunSummary, StartFacts
 
 
 class Journal:
@@ -60,7 +60,7 @@ class Journal:
         """Remember what a program that opened the cache by itself started with."""
         summary = RunSummary(
             id=f"h-{holder.pid}-{int(at)}",
-            kind=START,
+            kind=LOCK_TAKEN,
             trigger=holder.command or "unknown",
             started_at=at,
             took_s=0.0,
@@ -70,7 +70,7 @@ class Journal:
             exit_code=0,
             result=facts.verdict,
         )
-        document = {"schema": 1, "command": START, "holder": holder_json(holder), "start": asdict(facts)}
+        document = {"schema": 1, "command": LOCK_TAKEN, "holder": holder_json(holder), "start": asdict(facts)}
         self.history.record_run(summary, document=document)
 
     def ping(self, at: float, milliseconds: float | None, read: Transfer) -> None:

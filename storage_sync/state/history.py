@@ -23,7 +23,7 @@ from storage_sync.files.writing import ensure_file, make_folder, move_aside
 from storage_sync.state.sqlite_file import transaction
 from storage_sync.values.answers import CheckRun
 from storage_sync.values.outcome import Check, CheckStatus, Purpose, TableChange, Word
-from storage_sync.values.snapshot import HistoryView, ReadCosts, RowsRead, RunSummary, StartFacts
+from storage_sync.values.snapshot import LOCK_TAKEN, HistoryView, ReadCosts, RowsRead, RunSummary, StartFacts
 
 VERSION = 1
 KEEP_RUNS = 5_000
@@ -75,9 +75,7 @@ class OrphanMark:
     expected_reason: str | None = None
 
 
-START = "start"
-"""Kind of the line of a program that took the cache without us: no run of ours."""
-OFFLINE = frozenset({START, "undo", "orphans", "quarantine", "detach", "compact"})
+OFFLINE = frozenset({LOCK_TAKEN, "undo", "orphans", "quarantine", "detach", "compact"})
 """Kinds of runs that say nothing about the primary."""
 
 
@@ -339,7 +337,7 @@ class History:
     def last_run(self, *, successful: bool = False) -> RunSummary | None:
         """The newest run, or the newest that ended well (exit 0 or 7) and asked the primary about all rows."""
         for run in self.runs(limit=200):
-            if speaks(run) if successful else run.kind != START:
+            if speaks(run) if successful else run.kind != LOCK_TAKEN:
                 return run
         return None
 

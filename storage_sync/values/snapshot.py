@@ -385,6 +385,10 @@ class StartFacts:
     verdict: str
 
 
+LOCK_TAKEN = "start"
+"""Kind of the line of a program that took the cache without us: no run of ours."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunSummary:
     id: str

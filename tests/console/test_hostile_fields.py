@@ -176,7 +176,7 @@ WALKS = (
 )
 NOT_DRAWN = {
     *("CheckRun.run_id", "CoreBeat.doing", "Differences.tables", "ErrorValue.code", "LockHolder.user"),
-    *("Outcome.command", "Plan.kind", "Plan.root", "Proof.digest", "Proof.source_id", "RunDetail.id"),
+    *("Plan.kind", "Plan.root", "Proof.digest", "Proof.source_id", "RunDetail.id"),
     *("PrimaryHealth.digest_function", "PrimaryHealth.generation", "PrimaryHealth.source_id", "Runs.file"),
     *("PrimaryHealth.auth", "PrimaryHealth.token_origin", "SettingsPreview.base"),
     *("No.hint", "No.reason", "PrimaryStand.source_id", "PrimaryStand.token", "Run.spent"),

@@ -89,7 +89,8 @@ async def test_a_run_that_found_the_file_held_is_not_what_was_changed_last() -> 
     scene = snapshots.scene("in_sync")
     wrote = RunSummary("s-2", "sync", "interval", snapshots.NOW - 60, 0.09, 4, 0, 0, 0, "in_sync")
     held = replace(wrote, id="s-3", started_at=snapshots.NOW - 20, took_s=0.0, new=0, exit_code=6, result="stale")
-    history = replace(scene.snapshot.history, last=(held, wrote))
+    taken = replace(held, id="h-4", kind="start", exit_code=0, result="in_sync")
+    history = replace(scene.snapshot.history, last=(taken, held, wrote))
     app, _ = console(replace(scene, snapshot=replace(scene.snapshot, history=history)))
     async with live(app, size=(120, 40)):
         text = screen_text(app)

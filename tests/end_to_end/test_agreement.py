@@ -177,7 +177,7 @@ STATES: dict[str, tuple[str, Callable[[Stage], None]]] = {
     "held": ("IN SYNC", locked),
     "another primary": ("REFUSED", of_another),
     "a folder": ("NO ACCESS", a_folder),
-    "no primary": ("AUTH", lambda stage: stage.primary.unlink()),
+    "no primary": ("UNKNOWN", lambda stage: stage.primary.unlink()),
     "token refused": ("AUTH", refusing),
 }
 
