@@ -79,7 +79,7 @@ def test_a_damaged_file_is_repaired_and_rebuilt_and_taken_back(damaged: Live, tm
         terminal.press("\t")
         terminal.press("\r")
         assert relay.wait_until_held(HELD_S)
-        see(terminal, "step 2 of 3: running", "● manifest", "core")
+        see(terminal, "step 2 of 3: running", "● fetch", "core")
         terminal.press("\x1b")
         terminal.wait(lambda screen: "step 2 of 3" not in screen and "● repair" in screen)
         assert fingerprint(tool.cache) == damaged.proven, "the live file stays as it is until the swap"
@@ -99,7 +99,7 @@ def test_a_damaged_file_is_repaired_and_rebuilt_and_taken_back(damaged: Live, tm
         assert fingerprint(tool.cache) != repaired
 
         terminal.press("U")
-        see(terminal, "Undo · default · step 1 of 3")
+        see(terminal, "Undo s-", "step 1 of 3: plan")
         type_name_and_run(terminal)
         see(terminal, "step 3 of 3: result", "back is")
         leave(terminal, "step 3 of 3")
@@ -120,7 +120,7 @@ def test_a_repair_is_cancelled_in_its_dialog_and_the_file_stays(damaged: Live) -
         terminal.press("\t")
         terminal.press("\r")
         assert damaged.relay.wait_until_held(HELD_S)
-        see(terminal, "step 2 of 3: running", "● manifest")
+        see(terminal, "step 2 of 3: running", "● fetch")
         terminal.press("x")
         see(terminal, "not done", "cancelled by the operator")
         assert fingerprint(damaged.tool.cache) == damaged.proven
