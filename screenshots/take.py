@@ -102,6 +102,8 @@ async def take(shot: Shot, folder: Path) -> Picture:
                     await _until(app, pilot, partial(_shown, app, text))
                 app.tick()
                 app.paint(panels=True)
+                if not shot.steps:
+                    await _until(app, pilot, partial(_shown, app, shot.word))
                 await pilot.pause()
                 return Picture(_stable(app.export_screenshot(title="Storage Sync", simplify=True)), app.snapshot)
         finally:
