@@ -27,7 +27,8 @@ pub fn is_mark(family: &[u8]) -> bool {
     family.len() == MARK && family.iter().all(u8::is_ascii_hexdigit)
 }
 
-fn shape(message: impl Into<String>) -> Fault {
+/// An answer that is not of the form that was asked for.
+pub fn shape(message: impl Into<String>) -> Fault {
     Fault::stream("shape", message)
 }
 

@@ -17,7 +17,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use storage_sync_codec::Table;
 
-/// Number of a family, as it was listed, to what was listed of it, and the imprint over all; it leaves the file with the commit that finishes a build.
+/// Number of a family, as it was listed, to what was listed of it, and the imprint over all; it leaves the file with
+/// the commit that finishes a build.
 pub const MANIFEST: ByteTable = TableDefinition::new("storage_sync_manifest");
 /// Name of the imprint among them.
 const IMPRINT: &str = "imprint";
@@ -81,8 +82,10 @@ struct Remembered {
 
 impl Remembered {
     fn of(scope: &ScopeParts, imprint: String, families: &[Family]) -> Option<Self> {
-        let whole = imprints(scope, families).any(|made| made == imprint);
-        let rows = unfolded(scope, families).ok().filter(|_| whole)?;
+        if !imprints(scope, families).any(|made| made == imprint) {
+            return None;
+        }
+        let rows = unfolded(scope, families).ok()?;
         Some(Self { imprint, rows })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::body::Body;
 use crate::errors::{Fault, Outcome};
-use crate::families::{Came, Family, WANTED, imprints, is_mark, table_numbered, unfolded};
+use crate::families::{Came, Family, WANTED, imprints, is_mark, shape, table_numbered, unfolded};
 use crate::follow::{Changed, overlaid};
 use crate::kept::KeptManifest;
 use crate::keys::{Digest, KeyList, bucket_of, unhex_digest};
@@ -99,10 +99,6 @@ pub struct Comparison {
     /// same.
     known: Option<String>,
     told: Mutex<Option<Imprint>>,
-}
-
-fn shape(message: impl Into<String>) -> Fault {
-    Fault::stream("shape", message)
 }
 
 fn text<'a>(value: &'a Value<'_>) -> Outcome<&'a [u8]> {
