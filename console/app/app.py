@@ -46,6 +46,7 @@ from console.views.disabled import off
 from console.views.frame import Frame, lasting
 from console.views.hints import reason_and_hint
 from console.views.log_buffer import Journal
+from console.views.text import clean_text
 from console.views.themes import Colors, after, themes
 from console.views.toast import failed_words
 from console.views.ui_settings import REFRESH_STEPS, Clock, UiSettings, ui_in_effect
@@ -53,7 +54,6 @@ from console.views.verdict import verdict
 from console.views.zoom import toggle_zoom
 from storage_sync.service.commands import Cancel, Do, Pause, Reload, SetAccess, TryNow
 from storage_sync.service.operations import Repair, Verify
-from storage_sync.values import visible
 from storage_sync.values.events import ConfigChanged, CoreDied, Event, LogLine, Refused, RunEnded
 from storage_sync.values.snapshot import CoreBeat, Run, Snapshot
 from widgets import fmt
@@ -337,7 +337,7 @@ class Console(TextualApp):
 
     def say(self, text: str, *, failed: bool = False) -> None:
         """A toast: the answer to a key just pressed. Its text may come from outside."""
-        safe = visible.clean(text, ascii_only=self.look.glyphs.is_ascii)
+        safe = clean_text(text, self.look)
         if len(safe) > TOAST_MOST:
             safe = f"{safe[:TOAST_MOST]}{self.look.glyphs.ellipsis}"
         self.notify(safe, severity="error" if failed else "information", markup=False)

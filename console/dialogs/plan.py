@@ -19,8 +19,8 @@ from console.views.frame import Frame
 from console.views.log_buffer import LEVELS, Journal, draw
 from console.views.run import cancel_label, run_lines
 from console.views.states import generation_now
+from console.views.text import clean_text
 from storage_sync.reports import sentences
-from storage_sync.values import visible
 from storage_sync.values.events import Refused
 from storage_sync.values.outcome import Outcome, Plan
 from storage_sync.values.planned import is_empty
@@ -160,7 +160,7 @@ class PlanDialog(ScrolledDialog[str]):
 
     def show_options(self, labels: tuple[str, ...], chosen: int = 0) -> None:
         """Several ways to do it, and which one is in effect."""
-        clean = tuple(visible.clean(label, ascii_only=self.look.glyphs.is_ascii) for label in labels)
+        clean = tuple(clean_text(label, self.look) for label in labels)
         self.options.value = Choices("way".ljust(words.LABELS), clean, chosen)
         self.options.display = len(labels) > 1 and self._step in _CHOOSES
         self.leave_room()
@@ -279,7 +279,7 @@ class PlanDialog(ScrolledDialog[str]):
     def _enable(self) -> None:
         if self._plan is None:
             return
-        shown = visible.clean(self._phrase, ascii_only=self.look.glyphs.is_ascii)
+        shown = clean_text(self._phrase, self.look)
         right = not self._phrase or self.phrase.value in {self._phrase, shown}
         self.buttons["run"].disabled = bool(words.blocked_by(self._plan, self._access)) or not right
 

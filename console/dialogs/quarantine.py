@@ -17,6 +17,7 @@ from console.keys.bindings import bindings
 from console.keys.table import KEYS, QUARANTINE, Key, listed
 from console.views import quarantine as words
 from console.views.entry import Entry
+from console.views.text import clean_text
 from storage_sync.values.answers import QuarantineEntry, QuarantineKind, QuarantinePage
 from widgets.facts import Fact, FactList
 from widgets.glyphs import Look
@@ -205,9 +206,7 @@ class QuarantineDialog(Dialog[None]):
         width = self.table.size.width
         filtered = f"filter {self._text}" if self._text else "filter none"
         facts = (Fact("", words.summary(page, self.look)), Fact("", words.head(width, self.look)))
-        self.head.value = FactList(
-            words.title(page, self.look), words.clean_text(filtered, self.look), facts, labels=-1
-        )
+        self.head.value = FactList(words.title(page, self.look), clean_text(filtered, self.look), facts, labels=-1)
         self._paint_place()
 
     def _paint_place(self) -> None:

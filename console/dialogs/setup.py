@@ -15,7 +15,7 @@ from textual.widgets import Button, Input, Static
 
 from console.dialogs.dialog import Dialog
 from console.views.entry import Entry
-from storage_sync.values import visible
+from console.views.text import clean_text
 from storage_sync.values.answers import SetupForm, SetupTried
 from widgets.choice_row import ChoiceRow, Choices
 from widgets.glyphs import Look, Role
@@ -206,7 +206,7 @@ class SetupDialog(Dialog[None]):
         return max(self.fields.size.width - LABELS - 2, 3 * LABELS)
 
     def _clean(self, text: str) -> str:
-        return visible.clean(text, ascii_only=self.look.glyphs.is_ascii)
+        return clean_text(text, self.look)
 
     # ----------------------------------------------------------------------------------------- actions
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from console.dialogs.ask import AskDialog, Choice
 from console.flows.stage import Stage
+from console.views.text import clean_text
 from storage_sync.service.commands import Cancel, SetAccess
-from storage_sync.values import visible
 from storage_sync.values.snapshot import Run
 from widgets import fmt
 from widgets.line import muted, plain
@@ -31,7 +31,7 @@ def ask_for_writes(stage: Stage) -> None:
 
 def ask_to_leave(stage: Stage, run: Run, leave: Callable[[], None], wait: Callable[[], None]) -> None:
     """During a run that an operator started. `leave`: at once; `wait`: when it ends."""
-    name = visible.clean(run.id, ascii_only=stage.look.glyphs.is_ascii)
+    name = clean_text(run.id, stage.look)
     lines = (
         plain(f"{name} is running: {fmt.percent(run.done, run.total)} of its rows."),
         muted("Cancelling keeps the proved rows staged; the cache stays as is."),
@@ -51,7 +51,7 @@ def ask_to_leave(stage: Stage, run: Run, leave: Callable[[], None], wait: Callab
 
 def ask_after_death(stage: Stage, report: str, leave: Callable[[], None]) -> None:
     """The core has ended; `report` says where the evidence is."""
-    safe = visible.clean(report, ascii_only=stage.look.glyphs.is_ascii)
+    safe = clean_text(report, stage.look)
     lines = (plain("The sync core has ended. Nothing is being synced."), muted(safe))
     choices = (Choice("stay", "Stay and look"), Choice("quit", "Quit"))
 

@@ -21,6 +21,7 @@ from console.views import run_rows
 from console.views import runs as words
 from console.views.columns import Column
 from console.views.frame import Frame
+from console.views.text import clean_text
 from storage_sync.service.commands import ListChangedRows, ListRuns, ShowRun
 from storage_sync.values import visible
 from storage_sync.values.answers import ChangedRows, PastRun, RunDetail, Runs
@@ -219,7 +220,7 @@ class HistoryScreen(RowsScreen):
     def _rows_found(self, value: ChangedRows) -> None:
         self._rows_asked = None
         if self.is_current:
-            title = visible.clean(value.run_id, ascii_only=self.look.glyphs.is_ascii)
+            title = clean_text(value.run_id, self.look)
             self.app.push_screen(RunRowsDialog(self.look, title, value, self.copy_text), self._chosen_undo)
 
     def _no_rows(self, refused: Refused) -> None:

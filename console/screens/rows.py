@@ -17,6 +17,7 @@ from console.views.columns import Column, table_head, table_row
 from console.views.entry import Entry
 from console.views.frame import Frame
 from console.views.hints import reason_and_hint
+from console.views.text import clean_text
 from storage_sync.service.commands import ExportRows
 from storage_sync.values import visible
 from storage_sync.values.errors import UsageError
@@ -291,7 +292,7 @@ class RowsScreen(BaseScreen):
 
     def tell(self, text: str, *, failed: bool = False) -> None:
         """A toast; its text may come from outside."""
-        safe = visible.clean(text, ascii_only=self.look.glyphs.is_ascii)
+        safe = clean_text(text, self.look)
         self.notify(safe, severity="error" if failed else "information", markup=False)
 
     def refused(self, refused: Refused) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from console.keys.table import KEYS, Key
+from console.views.text import clean_text
 from console.views.verdict import STALLED_AFTER_S, Verdict
-from storage_sync.values import visible
 from storage_sync.values.snapshot import CoreBeat, Snapshot
 from widgets import fmt
 from widgets.glyphs import Look
@@ -30,7 +30,7 @@ class Frame:
 
     def clean(self, text: str) -> str:
         """Data from outside, made harmless for this terminal."""
-        return visible.clean(text, ascii_only=self.look.glyphs.is_ascii)
+        return clean_text(text, self.look)
 
     def ago(self, at: float | None) -> str:
         """Age of a moment, `?` when it is not known."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from functools import partial
 
 from console.views.access import why_only_looking
 from console.views.hints import hint_of
+from console.views.text import clean_text
 from storage_sync.reports import sentences
 from storage_sync.service.commands import PLAN_READ_S
 from storage_sync.values import visible
@@ -60,7 +62,7 @@ def lines(plan: Plan, width: int, access: str, look: Look, *, timed: bool = Fals
 
 def _nothing(plan: Plan, width: int, look: Look) -> list[Line]:
     """That there is nothing to do, and what was found instead."""
-    found = [visible.clean(text, ascii_only=look.glyphs.is_ascii) for text in plan.lost]
+    found = [clean_text(text, look) for text in plan.lost]
     said = [line for text in found for line in wrapped(f"{text[:1].upper()}{text[1:].removesuffix('.')}.", width)]
     return [plain("There is nothing to do: no row would change. Nothing has been changed."), *map(plain, said)]
 
@@ -71,14 +73,12 @@ def phrase_line(plan: Plan, look: Look) -> Line:
     if plan.level >= 3:
         removes = f"to remove {fmt.plural(plan.gone, 'row')} that the primary lost"
         why = removes if plan.consent else "it replaces what is there"
-    typed = visible.clean(plan.phrase or "", ascii_only=look.glyphs.is_ascii)
+    typed = clean_text(plan.phrase or "", look)
     return (*muted(" confirm   "), *plain(f"type  {typed}"), *muted(f"   {why}"))
 
 
 def _steps(plan: Plan, look: Look) -> tuple[PlanStep, ...]:
-    def clean(text: str) -> str:
-        return visible.clean(text, ascii_only=look.glyphs.is_ascii)
-
+    clean = partial(clean_text, look=look)
     listed = tuple(
         PlanStep(f"{number}", clean(row.text), row.rows, row.bytes, clean(row.undo))
         for number, row in enumerate((row for row in plan.rows if row.step != PRIMARY), start=1)
@@ -88,10 +88,7 @@ def _steps(plan: Plan, look: Look) -> tuple[PlanStep, ...]:
 
 def _facts(plan: Plan, width: int, access: str, look: Look, *, timed: bool) -> list[Line]:
     """What stops it and what is lost come first: where rows are few, the rest has to be scrolled to."""
-
-    def clean(text: str) -> str:
-        return visible.clean(text, ascii_only=look.glyphs.is_ascii)
-
+    clean = partial(clean_text, look=look)
     touched = sum(one.insert + one.update + one.remove for one in plan.changes.values())
     takes = f"about {fmt.took(plan.takes_s)}" if plan.takes_s else "not known yet" if has_work(plan) else "no time"
     generation, root = plan.base
@@ -182,5 +179,5 @@ def _guard(plan: Plan, width: int, look: Look) -> list[Line]:
     else:
         role, said = Role.FAILED, plan.refusal.message
         said = said if plan.consent else f"{said}; {hint_of(plan.refusal)}"
-    first, *more = wrapped(visible.clean(said, ascii_only=look.glyphs.is_ascii), width - LABELS - 3)
+    first, *more = wrapped(clean_text(said, look), width - LABELS - 3)
     return [toned(role, first, glyphs=look.glyphs), *(plain(f"  {text}") for text in more)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from console.views.columns import Column, table_head, table_row
-from storage_sync.values import visible
+from console.views.text import clean_text
 from storage_sync.values.answers import QuarantineEntry, QuarantineKind, QuarantinePage
 from widgets import fmt
 from widgets.facts import Fact, FactList
@@ -212,7 +212,3 @@ def marks_line(marked: int, place: int, total: int, below: int, problem: str, wi
     more = f"{below:,} more below   " if below else ""
     right = f"{more}line {place + 1:,}/{total:,} " if total else ""
     return (*fit((*plain(left), *wrong), max(0, width - len(right)), look.glyphs), *muted(right))
-
-
-def clean_text(text: str, look: Look) -> str:
-    return visible.clean(text, ascii_only=look.glyphs.is_ascii)

@@ -7,6 +7,7 @@ from pathlib import PurePath
 
 from console.views.hints import hint_of
 from console.views.plan import PAUSES, named, wrapped
+from console.views.text import clean_text
 from storage_sync.reports import sentences
 from storage_sync.values import visible
 from storage_sync.values.events import Refused
@@ -65,12 +66,12 @@ def refusal_lines(refused: Refused, width: int, look: Look) -> list[Line]:
 def _failure(text: str, width: int, look: Look) -> list[Line]:
     """The whole of what went wrong: the end of it often says why."""
     mark = look.glyphs.role_width + 1
-    first, *more = wrapped(_clean(text, look), width - mark)
+    first, *more = wrapped(clean_text(text, look), width - mark)
     return [toned(Role.FAILED, first, glyphs=look.glyphs), *(plain(f"{' ' * mark}{line}") for line in more)]
 
 
 def _wrapped_fact(label: str, text: str, width: int, look: Look) -> list[Line]:
-    lines = wrapped(_clean(text, look), width - LABELS - 1)
+    lines = wrapped(clean_text(text, look), width - LABELS - 1)
     return [_fact("" if place else label, plain(line)) for place, line in enumerate(lines)]
 
 
@@ -79,7 +80,7 @@ def _head(outcome: Outcome, width: int, look: Look, since: str) -> list[Line]:
         return _failure(visible.without_place(outcome.error.message), width, look)
     told = sentences.headline(outcome)
     proof = outcome.proof
-    beside = f"   g-{proof.generation}, root {_clean(proof.root[:8], look)} read back" if proof is not None else ""
+    beside = f"   g-{proof.generation}, root {clean_text(proof.root[:8], look)} read back" if proof is not None else ""
     head = (*toned(role_of(outcome), f"{told[:1].upper()}{told[1:]}", glyphs=look.glyphs), *muted(beside))
     if proof is not None or outcome.command not in sentences.NOT_PROVING:
         return [head]
@@ -90,7 +91,7 @@ def _head(outcome: Outcome, width: int, look: Look, since: str) -> list[Line]:
     else:
         after = "The cache differs from what was proven until the next sync."
     indent = " " * (look.glyphs.role_width + 1)
-    return [head, *(plain(f"{indent}{line}") for line in wrapped(_clean(after, look), width - len(indent)))]
+    return [head, *(plain(f"{indent}{line}") for line in wrapped(clean_text(after, look), width - len(indent)))]
 
 
 def role_of(outcome: Outcome) -> Role:
@@ -112,7 +113,7 @@ def _facts(outcome: Outcome, look: Look, plan: Plan | None) -> list[Line]:
     some = outcome.extra.get("changed_rows")
     if isinstance(some, Sequence):
         told = named([str(one) for one in some], sentences.tally(outcome).touched)
-        facts.extend(_fact("", plain(_clean(one, look))) for one in told)
+        facts.extend(_fact("", plain(clean_text(one, look))) for one in told)
     aside = outcome.extra.get("set_aside")
     if isinstance(aside, int) and aside:
         facts.append(
@@ -128,10 +129,10 @@ def _facts(outcome: Outcome, look: Look, plan: Plan | None) -> list[Line]:
     extra = outcome.extra
     for label, path in (("old file", extra.get("kept")), ("back is", extra.get("file_restored"))):
         if path:
-            facts.append(_fact(label, plain(_clean(PurePath(path).name, look))))
+            facts.append(_fact(label, plain(clean_text(PurePath(path).name, look))))
     staged = outcome.extra.get("staged")
     if staged is not None:
-        where = _clean(PurePath(staged["path"]).name, look)
+        where = clean_text(PurePath(staged["path"]).name, look)
         facts.append(_fact("staged", plain(f"{where}; R puts it in place once the cache is free")))
     purged = outcome.extra.get("purge")
     if purged is not None:
@@ -143,7 +144,7 @@ def _facts(outcome: Outcome, look: Look, plan: Plan | None) -> list[Line]:
     sent = f"   {fmt.plural(transfer.requests, 'request')}   {fmt.size(transfer.bytes_received)} received"
     facts.append(_fact("took", plain(f"{fmt.took(took)}{sent if transfer.requests else ''}")))
     if outcome.undoable:
-        facts.append(_fact("undo", plain(f"U undoes the whole run {_clean(outcome.run_id, look)}")))
+        facts.append(_fact("undo", plain(f"U undoes the whole run {clean_text(outcome.run_id, look)}")))
     return facts
 
 
@@ -169,9 +170,9 @@ def _checks(outcome: Outcome, look: Look) -> Line:
     passed = sum(check.status is CheckStatus.PASS for check in made)
     none = (CheckStatus.SKIPPED, CheckStatus.UNKNOWN)
     left = [check.name for check in outcome.checks if check.status in none or check not in made]
-    not_made = f"; not made: {_clean(sentences.check_names(left), look)}" if left else ""
+    not_made = f"; not made: {clean_text(sentences.check_names(left), look)}" if left else ""
     if failed:
-        told = f"{passed} ok, failed: {_clean(sentences.check_names(failed), look)}{not_made}"
+        told = f"{passed} ok, failed: {clean_text(sentences.check_names(failed), look)}{not_made}"
         return (Piece(told, Tone.FAILED),)
     return plain(f"{fmt.plural(passed, 'check')} ok{not_made}")
 
@@ -183,7 +184,7 @@ def _warnings(outcome: Outcome, width: int, look: Look) -> list[Line]:
     said = [
         _fact("" if place else "note", plain(part))
         for text in shown
-        for place, part in enumerate(wrapped(_clean(text, look), width - LABELS - 1))
+        for place, part in enumerate(wrapped(clean_text(text, look), width - LABELS - 1))
     ]
     return [*said, _fact("", muted(f"and {more} more, L shows them"))] if more else said
 
@@ -195,7 +196,3 @@ def _next(outcome: Outcome, width: int, look: Look) -> list[Line]:
 
 def _fact(label: str, value: Line) -> Line:
     return (*muted(f" {label.ljust(LABELS)}"), *value)
-
-
-def _clean(text: str, look: Look) -> str:
-    return visible.clean(text, ascii_only=look.glyphs.is_ascii)

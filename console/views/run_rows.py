@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from console.views.columns import Column
-from storage_sync.values import visible
+from console.views.text import clean_text
 from storage_sync.values.answers import ChangedRow, ChangedRows, ColumnDifference
 from widgets import fmt
 from widgets.glyphs import Look, Role, Tone
@@ -21,10 +21,10 @@ def row(changed: ChangedRow, look: Look) -> tuple[Line, ...]:
     names = ", ".join(column.name for column in changed.columns if not column.equal)
     said = changed.reason or (names if changed.kind == "changed" else "")
     return (
-        (Piece(f"{sign} ", tone), *plain(_clean(changed.kind, look))),
-        plain(_clean(changed.table, look)),
-        plain(_clean(changed.key, look)),
-        muted(_clean(said, look)),
+        (Piece(f"{sign} ", tone), *plain(clean_text(changed.kind, look))),
+        plain(clean_text(changed.table, look)),
+        plain(clean_text(changed.key, look)),
+        muted(clean_text(said, look)),
     )
 
 
@@ -33,9 +33,9 @@ def field(column: ColumnDifference, cut: bool, look: Look) -> tuple[Line, ...]:
     draw = muted if column.equal else plain
     after = "not kept" if cut else column.cache
     return (
-        draw(_clean(column.name, look)),
-        draw(_clean(ABSENT if column.primary is None else column.primary, look)),
-        draw(_clean(ABSENT if after is None else after, look)),
+        draw(clean_text(column.name, look)),
+        draw(clean_text(ABSENT if column.primary is None else column.primary, look)),
+        draw(clean_text(ABSENT if after is None else after, look)),
     )
 
 
@@ -51,13 +51,9 @@ def heading(found: ChangedRows) -> str:
 
 def cannot_be_undone(why: str, look: Look) -> str:
     """The answer to `U` where it does nothing."""
-    return _clean(f"this run cannot be undone: {why}", look)
-
-
-def _clean(text: str, look: Look) -> str:
-    return visible.clean(text, ascii_only=look.glyphs.is_ascii)
+    return clean_text(f"this run cannot be undone: {why}", look)
 
 
 def field_note(changed: ChangedRow, look: Look) -> str:
     """What is said of a row without fields."""
-    return _clean(changed.reason or "no field of it is kept", look)
+    return clean_text(changed.reason or "no field of it is kept", look)
