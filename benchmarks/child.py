@@ -26,9 +26,10 @@ def main() -> None:
     at_start = _status("VmRSS")
     import asyncio
     import time
-    from dataclasses import replace
     from importlib import import_module
     from pathlib import Path
+
+    from msgspec.structs import replace
 
     # what a process has imported by its second run: start-up is a figure of its own
     for name in ("service.journal", "primary.hrana", "primary.pages"):

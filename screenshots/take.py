@@ -13,10 +13,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from msgspec import Struct
 from textual.pilot import Pilot
 
 from console.app.app import Console
@@ -32,8 +32,7 @@ SIZES = ((80, 24), (100, 30), (120, 40), (160, 50), (220, 60))
 """Columns and rows at which the Overview is pictured."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shot:
+class Shot(Struct, frozen=True):
     """One picture. `word`: the verdict that the console must show first. `steps`: a key that is then pressed, and the
     text that must be on the screen before the next one."""
 
@@ -81,8 +80,7 @@ SHOTS: tuple[Shot, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Struct, frozen=True):
     """The SVG, and what the core had said at that moment."""
 
     svg: str

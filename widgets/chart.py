@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
+
+from msgspec import Struct
 
 from widgets import fmt
 from widgets.glyphs import GlyphSet, Look, Role, Tone
@@ -51,8 +52,7 @@ def round_up_s(seconds: float) -> float:
     return float(next((tick for tick in _TICKS_S if tick >= seconds), round_up(seconds / 86_400) * 86_400))
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
+class Chart(Struct, frozen=True):
     """`scale`: what the heights mean, in words; longest wording first.
 
     `word`, `top`: a value with its unit, and the top of the axis for the largest one. `step_s`: seconds between two
@@ -154,8 +154,7 @@ class Chart:
         return text
 
 
-@dataclass(frozen=True, slots=True)
-class ChartStack:
+class ChartStack(Struct, frozen=True):
     """Charts one below the other, as many as there is room for; the first one's hairline is the panel's."""
 
     charts: tuple[Chart, ...]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from rich.cells import cell_len
 
 from widgets import fmt
@@ -17,8 +17,7 @@ LABEL_NARROW = 22
 WIDE = 44
 
 
-@dataclass(frozen=True, slots=True)
-class CheckRow:
+class CheckRow(Struct, frozen=True):
     """`texts`: the result, longest wording first."""
 
     role: Role
@@ -27,8 +26,7 @@ class CheckRow:
     age: str
 
 
-@dataclass(frozen=True, slots=True)
-class CheckList:
+class CheckList(Struct, frozen=True):
     title: str
     right: str
     rows: tuple[CheckRow, ...]

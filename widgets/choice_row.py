@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from msgspec import Struct
 from textual.binding import Binding, BindingType
 from textual.events import Click
 from textual.message import Message
@@ -17,8 +17,7 @@ from widgets.painted import Painted
 GAP = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Choices:
+class Choices(Struct, frozen=True):
     """`labels` are clean; `chosen` is the index of the one in effect."""
 
     label: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
+
+from msgspec import Struct
 
 from widgets.facts import Fact, paint_facts
 from widgets.glyphs import Look
@@ -15,8 +16,7 @@ WIDE = 90
 """Cells from which there are two columns."""
 
 
-@dataclass(frozen=True, slots=True)
-class TwoColumns:
+class TwoColumns(Struct, frozen=True):
     """`labels`: width of the label column. `narrow`: what one column shows, in its order; by default all of them."""
 
     title: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from widgets import fmt
 from widgets.glyphs import GlyphSet, Look, Role
@@ -19,8 +20,7 @@ MOST_LINES = 2
 """Lines of a fact that is shown whole; what is longer still ends in an ellipsis."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(Struct, frozen=True):
     """One labelled line. `extra` and `spark` are left out, in that order of reluctance, where they do not fit.
 
     `spark`: samples, newest last, None failed. `short`: wordings for a narrower card, longest first; of them
@@ -97,8 +97,7 @@ def _spark(samples: Sequence[float | None], width: int, glyphs: GlyphSet) -> Lin
     return muted(fmt.spark(samples, width, glyphs, failed=failed, spread=2))
 
 
-@dataclass(frozen=True, slots=True)
-class FactList:
+class FactList(Struct, frozen=True):
     """A panel of facts only."""
 
     title: str

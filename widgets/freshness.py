@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from widgets import fmt
 from widgets.facts import Fact, paint_fact
@@ -14,8 +15,7 @@ LABELS = 11
 WIDE = 48
 
 
-@dataclass(frozen=True, slots=True)
-class Lag:
+class Lag(Struct, frozen=True):
     """Rows of one table that the cache has not, has otherwise, or has too many."""
 
     name: str
@@ -24,8 +24,7 @@ class Lag:
     gone: int
 
 
-@dataclass(frozen=True, slots=True)
-class Freshness:
+class Freshness(Struct, frozen=True):
     """`behind` is the total, None when it is not known (`behind_note` then says since when)."""
 
     title: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Role(StrEnum):
@@ -67,8 +68,7 @@ TONE_STYLES: Mapping[Tone, str] = {
 """Tone to theme variable; the values of the variables are the themes' business."""
 
 
-@dataclass(frozen=True, slots=True)
-class GlyphSet:
+class GlyphSet(Struct, frozen=True):
     """One set of drawing characters. `roles` may be wider than one cell; `role_width` is the column's width."""
 
     name: str
@@ -168,8 +168,7 @@ _ASCII_LABELS = str.maketrans(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """How this terminal is drawn on.
 
     `no_color`: colour is left out (`NO_COLOR`, or a terminal without any). `few_colors`: 16 at most, so that no

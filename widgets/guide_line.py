@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from rich.cells import cell_len
 from textual.reactive import reactive
 
@@ -12,8 +11,7 @@ from widgets.line import Line, Piece, first_that_fits, spread
 from widgets.painted import Painted
 
 
-@dataclass(frozen=True, slots=True)
-class GuideText:
+class GuideText(Struct, frozen=True):
     """`progress`: which step of how many. `says`: wordings, longest first. `leave`: what hides the line."""
 
     progress: str

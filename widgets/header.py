@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from textual.reactive import reactive
 
 from widgets.glyphs import Look, Role, Tone
@@ -11,8 +10,7 @@ from widgets.line import Line, Piece, spread, width_of
 from widgets.painted import Painted
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderText:
+class HeaderText(Struct, frozen=True):
     """`run`: the running operation for other screens, or empty. `core`: heartbeat in words."""
 
     product: str

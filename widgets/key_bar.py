@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from rich.cells import cell_len
 from textual.events import Click
 from textual.message import Message
@@ -17,8 +16,7 @@ from widgets.spans import Span, under
 GAP = 2
 
 
-@dataclass(frozen=True, slots=True)
-class KeyEntry:
+class KeyEntry(Struct, frozen=True):
     """`action` is given back when the entry is clicked; a disabled one is greyed and answers nothing."""
 
     key: str
@@ -27,8 +25,7 @@ class KeyEntry:
     enabled: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(Struct, frozen=True):
     """`hint` is the entry at the right end (the palette)."""
 
     entries: tuple[KeyEntry, ...]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 
+from msgspec import Struct
 from rich.cells import cell_len
 
 from widgets import fmt
@@ -18,8 +18,7 @@ UNDO_SHARE = 2
 """How a step is undone takes at most this part of the width that both wordings have."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlanStep:
+class PlanStep(Struct, frozen=True):
     """`bytes` None: not known or not a matter of bytes."""
 
     step: str
@@ -29,8 +28,7 @@ class PlanStep:
     undo: str
 
 
-@dataclass(frozen=True, slots=True)
-class PlanTable:
+class PlanTable(Struct, frozen=True):
     steps: tuple[PlanStep, ...]
     title: str = ""
     right: str = ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from widgets.facts import Fact, label_width, paint_fact, paint_facts
 from widgets.glyphs import Look, Role
@@ -12,8 +13,7 @@ from widgets.line import Line, Piece, first_that_fits, toned
 WORD_COLUMN = 13
 
 
-@dataclass(frozen=True, slots=True)
-class StoreCard:
+class StoreCard(Struct, frozen=True):
     """`places`: where the store is, longest wording first."""
 
     title: str

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from widgets import fmt
 from widgets.facts import Fact, paint_fact
@@ -15,8 +17,7 @@ FIRST_SHARE = 0.6
 """Of the way, up to what is between its ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """`seconds`: how long it took, or has run; None before it."""
 
     name: str
@@ -24,24 +25,21 @@ class Step:
     seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Struct, frozen=True):
     """A place on the way; `words` stand below its name."""
 
     name: str
     words: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Pipe:
+class Pipe(Struct, frozen=True):
     """A part of the way: how much of it is done, 0 to 1 or None, and what goes through it; longest wording first."""
 
     fraction: float | None
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Struct, frozen=True):
     """From the primary to the cache, and what stands between them."""
 
     primary: Stop
@@ -51,8 +49,7 @@ class Way:
     cache: Stop
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """`percent`: of the running step; `amounts`: how far it is, in words; `eta`: '' where it is not known."""
 
     way: Way
@@ -67,8 +64,7 @@ class Progress:
     hint_short: Line = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SyncMeter:
+class SyncMeter(Struct, frozen=True):
     """`progress` while something runs, `facts` otherwise."""
 
     title: str

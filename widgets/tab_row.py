@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from rich.cells import cell_len
 from textual.events import Click
 from textual.message import Message
@@ -17,8 +16,7 @@ from widgets.spans import Span, under
 WIDE = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Tab:
+class Tab(Struct, frozen=True):
     """`badge` is a number behind the name, drawn with the glyph of `role`; empty for none."""
 
     id: str
@@ -28,8 +26,7 @@ class Tab:
     badge: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Tabs:
+class Tabs(Struct, frozen=True):
     tabs: tuple[Tab, ...]
     active: str
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from widgets.facts import Fact, paint_fact, parts
 from widgets.glyphs import GlyphSet, Look
@@ -16,8 +17,7 @@ KEPT = 2
 """Lines of a list below its first that stay, whatever is left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class VectorView:
+class VectorView(Struct, frozen=True):
     """`facts` above, `tail` below what is drawn of the numbers; `short` facts instead, where rows are few.
 
     `means`: None where a part has no finite number. `histogram`: counts over equal parts of -`bound` … `bound`.

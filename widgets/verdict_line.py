@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from textual.reactive import reactive
 
 from widgets.glyphs import BARS, Look, Role, Tone
@@ -11,8 +10,7 @@ from widgets.line import Line, Piece, first_that_fits, fit
 from widgets.painted import Painted
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictText:
+class VerdictText(Struct, frozen=True):
     """`sentence` and `next`: wordings, longest first; the first that fits is drawn."""
 
     role: Role

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ClassVar
 
+from msgspec import Struct
 from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.events import Click, Resize
@@ -23,8 +23,7 @@ DrawRow = Callable[[int, int], Line]
 """(row number, width in cells) -> the row's line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ids:
+class Ids(Struct, frozen=True):
     """What the rows are. `at`: what stands at a place, None for a row that is not known yet; `index`: where it stands,
     ValueError when no row is it.
     """

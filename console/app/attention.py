@@ -6,7 +6,8 @@ import re
 import sys
 import termios
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from console.views.verdict import Verdict
 from storage_sync.values import visible
@@ -20,8 +21,7 @@ NOTICE_MOST = 160
 """Characters of a notice's sentence, where it has a shorter wording."""
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """What can be done to be noticed. `title`, `notice`: with a text that is clean."""
 
     title: Callable[[str], None]

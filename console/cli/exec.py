@@ -11,9 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from console.cli.exec_process import Stopped, Stopping, become, write_line
 from console.cli.invocation import Invocation, Limits
@@ -44,16 +46,14 @@ _STARTED_MOST_S = 0.5
 """Longest time that Python's own start counts for: a shell that became us may have worked for long before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """How the update ended: what stopped it, in a sentence and with its exit code; '' and 0 when nothing did."""
 
     reason: str = ""
     exit_code: int = 0
 
 
-@dataclass(slots=True)
-class Start:
+class Start(Struct):
     """One start of COMMAND. `began`: on the monotonic clock, when this process did."""
 
     invocation: Invocation

@@ -8,9 +8,10 @@ import select
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+
+from msgspec import Struct, field
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -33,8 +34,7 @@ class Stopped(BaseException):
         return 128 + self.number
 
 
-@dataclass(slots=True)
-class Stopping:
+class Stopping(Struct):
     """Takes the signals that mean COMMAND until it is there. One that was ignored stays ignored."""
 
     ask: Callable[[int], None] | None = None

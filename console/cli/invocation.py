@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from storage_sync.config.load import Loaded
@@ -17,8 +19,7 @@ if TYPE_CHECKING:
     from storage_sync.values.outcome import Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """How long, in seconds, and how often one command tries."""
 
     wait_s: float = 5.0
@@ -29,8 +30,7 @@ class Limits:
 USUAL = Limits()
 
 
-@dataclass(slots=True)
-class Invocation:
+class Invocation(Struct):
     """Filled while the line is parsed; the settings are read when a command first asks for them."""
 
     arguments: tuple[str, ...] = ()
@@ -138,8 +138,7 @@ class Invocation:
         return bool(getattr(target, "isatty", lambda: False)())
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What a command gives back: its outcome, and its data for people where that is not the outcome itself."""
 
     outcome: Outcome

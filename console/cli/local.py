@@ -65,7 +65,7 @@ def run_json(run: RunSummary) -> dict[str, object]:
     from storage_sync.reports.document import rfc3339
 
     start = run.start
-    told = {} if start is None else {"start": {name: getattr(start, name) for name in start.__slots__}}
+    told = {} if start is None else {"start": {name: getattr(start, name) for name in start.__struct_fields__}}
     return {
         "id": run.id,
         "kind": run.kind,

@@ -31,7 +31,7 @@ def record(invocation: Invocation, file: str, *, seconds: float | None) -> Answe
         bridge = make_bridge(loaded.settings, loaded, invocation.env, tape)
         return await until_cancelled(bridge, cancel, seconds)  # type: ignore[arg-type]
 
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     try:
         outcome = run_core(invocation, work)

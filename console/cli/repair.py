@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from console.cli.consent import plan_text, with_consent
 from console.cli.invocation import Answer, Invocation, Limits

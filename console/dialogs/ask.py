@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
+from msgspec import Struct
 from textual.binding import Binding, BindingType
 from textual.widgets import Button
 
@@ -15,8 +15,7 @@ from widgets.glyphs import Look
 from widgets.line import Line, to_content
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """`id` is the dialog's result when the button is pressed."""
 
     id: str

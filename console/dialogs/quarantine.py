@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from msgspec import Struct
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -49,8 +49,7 @@ class Driver(Protocol):
     def say(self, text: str) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Identities:
+class _Identities(Struct, frozen=True):
     """What each entry is, as far as the pages are here: its kind and id."""
 
     entries: Mapping[int, QuarantineEntry]

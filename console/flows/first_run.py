@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from console.dialogs.setup import SetupDialog
 from console.flows.stage import Stage
@@ -13,8 +15,7 @@ from storage_sync.values.answers import SetupForm, SetupSaved, SetupTried
 from storage_sync.values.events import Refused
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
+class Setup(Struct, frozen=True):
     """`form`: what is known already. `place`: where the configuration is written; `there`: whether it exists."""
 
     form: SetupForm

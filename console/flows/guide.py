@@ -6,7 +6,8 @@ The steps are data: what shows that one is done, and what is said until then, wh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from console.keys.table import EVERYWHERE, HISTORY, ORPHANS, QUARANTINE
 from storage_sync.values.outcome import Word
@@ -20,8 +21,7 @@ DONE_WELL = (0, 1, 7)
 """Exit codes of a run that did what it was asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenPlan:
+class OpenPlan(Struct, frozen=True):
     """A plan that waits for consent. `name`: of what it would do; `typed`: what must be typed, '' for nothing."""
 
     name: str
@@ -32,8 +32,7 @@ Place = str | OpenPlan
 """A screen, a dialog, or a plan."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """What a step is judged by. `since`: epoch seconds at which the guide began."""
 
     snapshot: Snapshot
@@ -48,8 +47,7 @@ class Seen:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """`done` is asked at each picture, and once it was true the step stays done. `says`: by place, `EVERYWHERE` for
     those that are not named. `plan`: what is agreed to in it; `trouble`: what it makes happen; '' for none."""
 
@@ -178,8 +176,7 @@ _PLANNING: Wordings = ("The plan is being made; nothing changes by that.",)
 _OTHER_PLAN: Wordings = ("This plan is no part of the guide; esc closes it.",)
 
 
-@dataclass(slots=True)
-class Guide:
+class Guide(Struct):
     """How far somebody has come. `since`: epoch seconds at which the guide began."""
 
     since: float

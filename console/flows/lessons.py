@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 Cause = Callable[[str], Awaitable[str]]
 """Makes the trouble of an id happen; gives '' when it has, or what kept it from happening."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lesson:
+class Lesson(Struct, frozen=True):
     """`id`: of the trouble; `name`: in the palette; `hint`: what to look at and to press."""
 
     id: str

@@ -6,8 +6,9 @@ The index and each view of it are frozen values; marks are a stored filter and s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.structs import replace
 
 from console.flows.export import Exports
 from console.flows.plans import Wish
@@ -129,7 +130,7 @@ class Orphans:
 
     def want(self, **changes: object) -> None:
         """Another filter, order or grouping."""
-        self.wanted = replace(self.wanted, **changes)  # type: ignore[arg-type]
+        self.wanted = replace(self.wanted, **changes)
         self._query()
 
     def _query(self) -> None:

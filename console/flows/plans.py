@@ -6,7 +6,9 @@ One at a time. The run outlives its dialog: `esc` hides it, and the key that ope
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from console.dialogs.plan import DONE, QUARANTINE, UNDO, PlanDialog, Step
 from console.dialogs.quarantine import QuarantineDialog
@@ -29,8 +31,7 @@ MANUAL = "manual"
 """Trigger of a run that an operator started."""
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(Struct, frozen=True):
     """One of several ways to do it: another operation, or the wish's with another consent."""
 
     label: str
@@ -38,8 +39,7 @@ class Option:
     allow_shrink: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What a person wants to be done; `name`: as the dialog and its button say it."""
 
     operation: Operation
@@ -182,7 +182,7 @@ class _Flow:
 
     def save(self, plan: Plan) -> None:
         """Write the plan to a file, for somebody who decides later."""
-        self._stage.desk.ask(ExportRows(f"plan-{plan.id}", (asdict(plan),)), self._saved)
+        self._stage.desk.ask(ExportRows(f"plan-{plan.id}", (to_builtins(plan),)), self._saved)
 
     def _saved(self, file: Exported) -> None:
         self._stage.say(f"the plan is saved as {file.path}")

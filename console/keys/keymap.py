@@ -6,8 +6,9 @@ An entry that cannot hold is left out, never half applied: the action keeps its 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 
+from msgspec import Struct
+from msgspec.structs import replace
 from textual.binding import Binding
 from textual.keys import Keys, format_key
 
@@ -22,8 +23,7 @@ _FUNCTION = frozenset(f"f{number}" for number in range(1, 25))
 _SHOWN = {name: name for name in ("space", "enter", "tab", "up", "down")} | {"backspace": "bksp", "escape": "esc"}
 
 
-@dataclass(frozen=True, slots=True)
-class Keymap:
+class Keymap(Struct, frozen=True):
     """`keys`: id to Textual's names of what holds. `table`: every key as it is now. `problems`: what does not hold."""
 
     keys: Mapping[str, str]

@@ -7,8 +7,9 @@ See docs/console.md#keys.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import IntEnum
+
+from msgspec import Struct, field
 
 OVERVIEW = "overview"
 VALIDATION = "validation"
@@ -46,8 +47,7 @@ class Level(IntEnum):
     REPLACE = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """`keys`: Textual's names; `shown`: how it is written; `action`: what runs; `footer`: place in the footer, 0 none.
 
     `bound` is False where Textual or a widget has the binding already and only the help needs the line.

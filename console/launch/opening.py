@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from console.app.app import Console
 from console.app.ends import DEMO_ASKED, LEAVE_S, REPLAY_ASKED, SET_UP
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from storage_sync.primary.source import Source
 
 
-@dataclass(frozen=True, slots=True)
-class Leaving:
+class Leaving(Struct, frozen=True):
     """How a console was left: its exit code, or the command line that is to be opened in its place."""
 
     exit_code: int

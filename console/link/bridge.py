@@ -14,8 +14,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from storage_sync.service.commands import Command
 from storage_sync.values.events import Answer, CoreDied, Event, LogLine, Refused
@@ -126,8 +128,7 @@ class Mailbox:
             return taken
 
 
-@dataclass(slots=True)
-class _Core:
+class _Core(Struct):
     """The worker's side while it runs: set by the worker, read under the bridge's lock."""
 
     loop: asyncio.AbstractEventLoop

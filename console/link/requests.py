@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from console.link.bridge import Bridge
 from storage_sync.service.commands import Command
@@ -16,8 +18,7 @@ OnProgress = Callable[[Progressed], None]
 CORE_ENDED = "the sync core has ended before it answered"
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(Struct, frozen=True):
     answered: Callable[[Any], None] | None
     refused: OnRefused
     progressed: OnProgress | None = None

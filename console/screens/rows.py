@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from msgspec import Struct
 from rich.cells import cell_len
 from textual.widgets import Input
 
@@ -124,8 +124,7 @@ def what_fits(parts: Sequence[str], first: Sequence[str], room: int) -> str:
     return GAP.join(part for part in parts if part in kept)
 
 
-@dataclass(frozen=True, slots=True)
-class ListHead:
+class ListHead(Struct, frozen=True):
     """The rule of a list and the names of its columns; as wide as the list."""
 
     title: str

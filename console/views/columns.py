@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from widgets.glyphs import GlyphSet, Tone
 from widgets.line import Line, Piece, cell, fit, width_of
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """`width` in cells; 0 takes what is left. `wide`: only drawn where the list has at least so many cells."""
 
     title: str

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from console.keys.table import KEYS, Key
 from console.views.text import clean_text
@@ -14,8 +15,7 @@ from widgets.glyphs import Look
 _NO_BEAT = CoreBeat(0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """`now`: UTC seconds; `beat_age`: seconds since the core's sign of life, None before the first."""
 
     snapshot: Snapshot

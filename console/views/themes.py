@@ -5,9 +5,9 @@ See docs/console.md#colours-and-signs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec import Struct
 from textual.theme import Theme
 
 
@@ -30,8 +30,7 @@ class Colors(StrEnum):
         return self in {Colors.STANDARD, Colors.NONE}
 
 
-@dataclass(frozen=True, slots=True)
-class Palette:
+class Palette(Struct, frozen=True):
     """Colours of one theme as `#rrggbb`; `raised` is the ground of the cursor row, of fields and of buttons."""
 
     name: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from console.views.frame import Frame
 from console.views.states import proof_valid, rows_behind
@@ -16,8 +17,7 @@ WORST = (Role.FAILED, Role.ATTENTION)
 """Roles that are trouble, the worst first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Troubles:
+class Troubles(Struct, frozen=True):
     """The role of each panel of Overview; `Role.NONE` where all is well."""
 
     primary: Role = Role.NONE

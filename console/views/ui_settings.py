@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from console.views.themes import DEFAULT_THEME, PALETTES
 from storage_sync.values.snapshot import ConfigView
@@ -13,8 +15,7 @@ REFRESH_STEPS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds between two pictures that `+` and `-` walk through."""
 
 
-@dataclass(frozen=True, slots=True)
-class UiSettings:
+class UiSettings(Struct, frozen=True):
     """`refresh_s`: seconds between two pictures of the panels. `glyphs`: auto, unicode or ascii."""
 
     theme: str = DEFAULT_THEME
@@ -26,8 +27,7 @@ class UiSettings:
     keymap: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(Struct, frozen=True):
     """`now`: UTC seconds; `monotonic`: seconds that never go back. Tests give frozen ones."""
 
     now: Callable[[], float] = time.time

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from console.views.hints import hint_of
 from console.views.next_steps import noted, possible, run_note, while_running
@@ -37,8 +39,7 @@ STALLED_AFTER_S = 1.5
 _BROKEN = {"BIT_ROT": "damaged: rows are not what was proven", "WRONG_TYPES": "damaged: its tables are of other types"}
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """`sentence` and `next`: wordings, longest first. `key`: the key that `next` names, or empty.
 
     `exit_code`: what `status --check` returns for the same state; None where only the console has it (STALLED).

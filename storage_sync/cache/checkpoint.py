@@ -6,11 +6,10 @@ It lies as JSON under `storage_sync_meta["checkpoint"]` and is committed in the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct, field
 
 from storage_sync.values.marks import Marks
 
@@ -23,8 +22,7 @@ Moment = Annotated[float, Meta(ge=0, lt=253_402_300_800)]
 Text = Annotated[str, Meta(max_length=2000)]
 
 
-@dataclass(frozen=True, slots=True)
-class TableFacts:
+class TableFacts(Struct, frozen=True):
     """One table at the proof: rows of the source table, rows that the projection expects, rows that were refused."""
 
     primary: Number
@@ -34,8 +32,7 @@ class TableFacts:
     """Hex of the table's root, '' when it was not kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Struct, frozen=True):
     """`root` was proven with `digest` at `proved_at` (UTC epoch seconds) for source, epoch and settings named here.
 
     After a follow run it is the root of what was proven and what was followed since (`followed_at`)."""

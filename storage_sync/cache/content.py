@@ -9,7 +9,8 @@ See docs/cache.md#states.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from storage_sync import _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, decode_checkpoint
@@ -38,8 +39,7 @@ _TYPES: Mapping[str, tuple[str, str]] = {
 _SHOWN_KEYS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class ContentJudgement:
+class ContentJudgement(Struct, frozen=True):
     """`findings` is empty for a stamped cache that is as it was written. `rows`: in the file, by table."""
 
     findings: tuple[Finding, ...]

@@ -7,8 +7,9 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from storage_sync.cache.cancelled import Cancelled
 from storage_sync.cache.copy import PrivateCopy, is_suspect, private_copy
@@ -20,16 +21,14 @@ DEEP_AGE_S = 60.0
 """redb's own check of a copy that is older is made again of a new one: a disk may have gone bad without a write."""
 
 
-@dataclass(slots=True)
-class _Kept:
+class _Kept(Struct):
     copy: PrivateCopy
     stack: ExitStack
     borrowers: int = 0
     outdated: bool = False
 
 
-@dataclass(slots=True)
-class Copies:
+class Copies(Struct):
     """Lends the newest copy of the cache at `cache` and makes one where there is none, in `folder`
     (`StateDir.copies`; None: a temporary one). All methods may be called in any thread; making a copy blocks."""
 

@@ -15,9 +15,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+from msgspec import Struct
 
 from storage_sync import _native
 from storage_sync.cache.cancelled import Cancelled
@@ -42,8 +43,7 @@ class DamagedCopy(CacheDamaged):
         self.finding = finding
 
 
-@dataclass(frozen=True)
-class PrivateCopy:
+class PrivateCopy(Struct, frozen=True, dict=True):
     """An open private copy. `identity`: of the live file, before it was copied; None when it changed meanwhile."""
 
     file: _native.CacheFile

@@ -13,8 +13,10 @@ import importlib
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import HolderKind, LockHolder
@@ -25,8 +27,7 @@ _DO_MEMORY = ("do-memory", "memory-mcp", "memory-cli")
 """How the names of do-memory's programs begin, those of its older releases included."""
 
 
-@dataclass(frozen=True, slots=True)
-class LockLine:
+class LockLine(Struct, frozen=True):
     """One lock that is held, from `/proc/locks`; `pid` is -1 for one that belongs to an open file, not to a process."""
 
     pid: int

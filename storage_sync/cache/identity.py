@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from storage_sync.values.outcome import FileIdentity
 
@@ -23,8 +24,7 @@ _NETWORK_FUSE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class FileSystem:
+class FileSystem(Struct, frozen=True):
     """`kind` as the kernel names it, '' when unknown; `network`: locks and renames may not mean what they say."""
 
     kind: str

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from storage_sync.cache.identity import real_path
 from storage_sync.files.writing import second_name
@@ -21,8 +22,7 @@ KEEP = 3
 _STAMP = "%Y%m%dT%H%M%SZ"
 
 
-@dataclass(frozen=True, slots=True)
-class KeptFile:
+class KeptFile(Struct, frozen=True):
     path: str
     why: Why
     bytes: int

@@ -14,8 +14,10 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from storage_sync.cache.holders import describe, lock_holders
 from storage_sync.cache.identity import file_system_of, real_path
@@ -28,8 +30,7 @@ _BUSY = frozenset({errno.EWOULDBLOCK, errno.EACCES})
 _UNSUPPORTED = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseNote:
+class LeaseNote(Struct, frozen=True):
     """Who wrote the lock file last; `started` in UTC epoch seconds."""
 
     pid: int
@@ -38,8 +39,7 @@ class LeaseNote:
     started: float
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(Struct, frozen=True):
     """A lease that is held. `exclusive` is False only where the file system has no locks and `lock_ok` was given."""
 
     path: str

@@ -12,8 +12,9 @@ import signal
 import subprocess
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from storage_sync.cache.cancelled import Cancelled
 from storage_sync.cache.children import SAFE_FOLDER, child_command
@@ -30,16 +31,14 @@ _CRASHES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ProbedTable:
+class ProbedTable(Struct, frozen=True):
     name: str
     key_type: str
     value_type: str
     rows: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeReport:
+class ProbeReport(Struct, frozen=True):
     """`damage` is the sentence that shows why it cannot be read, '' for a file that opened and was walked to its end.
 
     `repaired`: redb repaired the copy while opening it. `integrity`: redb's own check of structure and bytes passed;

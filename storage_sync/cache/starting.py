@@ -11,9 +11,10 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, to_builtins
 
 from storage_sync.cache.holders import lock_holders
 from storage_sync.cache.identity import real_path
@@ -26,8 +27,7 @@ _TICKS_FIELD = 19
 """Of `/proc/<pid>/stat`, counted behind the name: when the process started, in clock ticks since the machine did."""
 
 
-@dataclass(frozen=True, slots=True)
-class Starting:
+class Starting(Struct, frozen=True):
     """Process `pid`, which started at `ticks`, opens the cache before `until` (epoch seconds)."""
 
     pid: int
@@ -47,7 +47,7 @@ def announce(cache: str, seconds: float = MOST_S) -> Starting:
     earlier = _read(cache)
     # of two starts at a time, the later one leaves standing what the earlier one said
     others = [one for one in earlier if one.pid != pid and _is_on_its_way(one)]
-    text = json.dumps({**asdict(note), "others": [asdict(one) for one in others]})
+    text = json.dumps({**to_builtins(note), "others": [to_builtins(one) for one in others]})
     try:
         if earlier:
             # of another user perhaps, whose file ours could not take the place of

@@ -11,8 +11,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from storage_sync import _native
 from storage_sync.cache.holders import advice_for, describe
@@ -49,8 +50,7 @@ _FOREIGN = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One state with the sentence that shows it and what to do next ('' when nothing needs to be done)."""
 
     state: CacheState
@@ -58,8 +58,7 @@ class Finding:
     next_step: str | NextStep = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FileJudgement:
+class FileJudgement(Struct, frozen=True):
     """Findings by group: access, identity, ownership, then what the header says of the last close."""
 
     path: str

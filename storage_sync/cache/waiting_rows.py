@@ -10,10 +10,10 @@ import os
 import stat
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct, field
 
 from storage_sync import _native
 from storage_sync.cache.identity import real_path
@@ -26,8 +26,7 @@ from storage_sync.values.extra import Waiting
 _SHARED_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingNote:
+class WaitingNote(Struct, frozen=True):
     """What the rows are, and what they were fetched for. Times are epoch seconds."""
 
     source_id: str
@@ -49,16 +48,14 @@ class WaitingNote:
     """By table, rows to be removed that the primary still has; whether what they belong to is there too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """A file that can be used."""
 
     note: WaitingNote
     rows: _native.Waiting
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """What lies under the name. `kept`: None where nothing of use does. `problem`: what is wrong with it."""
 
     kept: Kept | None = None
@@ -121,7 +118,7 @@ def _moment(at: float) -> str:
 
 
 def encode_note(note: WaitingNote) -> bytes:
-    return msgspec.json.encode(asdict(note))
+    return msgspec.json.encode(note)
 
 
 def publish(cache: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from storage_sync.checks.facts import KEYS_SHOWN, CheckScope, FileFacts, TableFacts
 from storage_sync.reports.document import rfc3339

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from storage_sync.values.outcome import PATTERN_TABLES
 from storage_sync.values.part import Part
@@ -11,8 +12,7 @@ from storage_sync.values.part import Part
 KEYS_SHOWN = 20
 
 
-@dataclass(frozen=True, slots=True)
-class TableFacts:
+class TableFacts(Struct, frozen=True):
     """Expected rows of one table, each in exactly one of: missing, differing, equal, refused (rejected)."""
 
     primary: int | None
@@ -28,8 +28,7 @@ class TableFacts:
     """Some of the missing, differing and surplus ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileFacts:
+class FileFacts(Struct, frozen=True):
     """What the file alone says."""
 
     schema: int | None
@@ -47,8 +46,7 @@ class FileFacts:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class CheckScope:
+class CheckScope(Struct, frozen=True):
     window: int
     patterns: bool
     embeddings: bool

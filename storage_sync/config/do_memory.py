@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from msgspec import Struct
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "primary": ("TURSO_DATABASE_URL", "TURSO_URL"),
@@ -43,8 +44,7 @@ def speaks_of_it(env: Mapping[str, str]) -> bool:
     return any(env.get(name) for name in _OURS)
 
 
-@dataclass(frozen=True, slots=True)
-class ServerStores:
+class ServerStores(Struct, frozen=True):
     """What a server takes that starts in an environment. None: none, only the cache, or only memory."""
 
     primary: str | None

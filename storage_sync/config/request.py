@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from storage_sync.config.settings import Settings
 from storage_sync.config.token import Token
 from storage_sync.values.options import USUAL, Options
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One run's stores, its options and its limits. `deadline`: seconds from the start of the command."""
 
     settings: Settings

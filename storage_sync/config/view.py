@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from storage_sync.config.load import Loaded
 from storage_sync.config.settings import FIELDS, RESTART, SECRET_URLS, Field, setting_value

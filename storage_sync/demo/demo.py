@@ -17,9 +17,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from storage_sync.cache.children import SAFE_FOLDER, child_command
 
@@ -212,8 +213,7 @@ def _f32_text(value: float) -> tuple[str, bytes]:
     return f"{exact:.9g}", raw
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """A task's context, in JSON and in Rust's Debug form."""
 
     language: str | None
@@ -638,8 +638,7 @@ def opened(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=rw", uri=True, isolation_level=None, timeout=30)
 
 
-@dataclass(frozen=True, slots=True)
-class Demo:
+class Demo(Struct, frozen=True):
     """A demo's folder: its primary, its configuration and the place of its cache."""
 
     directory: Path

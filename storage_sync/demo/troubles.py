@@ -16,9 +16,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct, field
 
 from storage_sync import _native
 from storage_sync.cache.children import SAFE_FOLDER, child_command
@@ -125,8 +126,7 @@ TROUBLES: Final[Mapping[str, Callable[[Demo], None]]] = {
 }
 
 
-@dataclass(slots=True)
-class Troublemaker:
+class Troublemaker(Struct):
     """Starts a process for each trouble."""
 
     demo: Demo

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict, dataclass, replace
 from functools import partial
+
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, encode_checkpoint
@@ -33,8 +35,7 @@ LEDGER = "storage_sync_digest"
 _PROVED, _VALUE = 1, slice(17, 33)
 
 
-@dataclass(frozen=True, slots=True)
-class RowChange:
+class RowChange(Struct, frozen=True):
     """`before`: bytes that are there now, `after`: those to put there; None: nothing. `reason`: why `before` is set
     aside, '' when it is not."""
 
@@ -53,8 +54,7 @@ NAMED = 5
 """Rows of a change that its plan and its result name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(Struct, frozen=True):
     """What a command wants, made of one look. `rows`: the plan as an operator reads it."""
 
     kind: str
@@ -258,7 +258,7 @@ def propose(context: Context, plan: Plan) -> None:
     draft = context.draft
     draft.proposal = plan
     draft.extra["plan_id"] = plan.id
-    draft.extra["steps"] = [asdict(row) for row in plan.rows]
+    draft.extra["steps"] = [to_builtins(row) for row in plan.rows]
     draft.extra["lost"] = list(plan.lost)
     agreed = context.options.expected_plan
     if agreed is not None and agreed.id != plan.id:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from storage_sync.edits.change import Intent, RowChange, plan_of, propose, proved_by_ledger, run_change
 from storage_sync.state.quarantine import DAY_S, FILE_NAME, AsideValue, SetAside

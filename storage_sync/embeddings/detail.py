@@ -5,9 +5,8 @@ See docs/console.md#orphans.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from storage_sync.embeddings.index import Floats, OrphanIndex, Row
 from storage_sync.embeddings.reason import Reason
@@ -17,8 +16,7 @@ BUCKETS = 14
 NEAREST = 5
 
 
-@dataclass(frozen=True, slots=True)
-class VectorFacts:
+class VectorFacts(Struct, frozen=True):
     """`low` and `high` of the finite numbers, None without one. `means`: at most 48, each of equally many numbers;
     `histogram`: how many finite numbers fall into each of 14 equal parts of -`bound` … `bound`."""
 
@@ -32,8 +30,7 @@ class VectorFacts:
     bound: float
 
 
-@dataclass(frozen=True, slots=True)
-class Detail:
+class Detail(Struct, frozen=True):
     """What is known of one row. `values`: its octets, f32 little-endian when `vector` is there, else as they lie.
 
     `why`: what makes such a row; it starts with "likely" where no record proves it. `reattach`: '' when a sync
@@ -51,8 +48,7 @@ class Detail:
     reattach: str
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbour:
+class Neighbour(Struct, frozen=True):
     """A vector of the same dimension; `cosine` from -1 to 1."""
 
     key: str
@@ -61,8 +57,7 @@ class Neighbour:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbours:
+class Neighbours(Struct, frozen=True):
     """The nearest of one row, nearest first; none for a vector that has no direction."""
 
     revision: int

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from storage_sync import _native
 from storage_sync.embeddings.reason import Reason
@@ -44,16 +44,14 @@ YES, NO, UNKNOWN = 1, 0, -1
 """What a store was found to hold: int8 codes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(Struct, frozen=True):
     """Rows of one reason and the octets of their values."""
 
     rows: int
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One row for whoever draws or exports it; None is unknown. Times are UTC epoch seconds, sizes octets."""
 
     key: str
@@ -79,8 +77,7 @@ def _no_labels() -> Ints:
     return np.zeros((0, 2), np.int64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class OrphanIndex:
+class OrphanIndex(Struct, frozen=True, eq=False):
     """Rows in key order, those of missing embeddings last. Arrays are read-only; safe to read from any thread."""
 
     revision: int
@@ -180,8 +177,7 @@ def _told(code: int) -> bool | None:
     return None if code == UNKNOWN else code == YES
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class Found(Struct, frozen=True, eq=False):
     """What the file alone says: columns of its embeddings, then of the embeddings that are missing."""
 
     vectors: _native.Embeddings
@@ -284,8 +280,7 @@ def commonest_dimension(found: Found) -> int | None:
     return int(values[many == many.max()].max())
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """What the primary said. Sets of ids and keys; None: it was not asked, or did not answer."""
 
     owners: frozenset[str] | None = None
@@ -300,8 +295,7 @@ class Told:
     """Whether a sync fetches patterns."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(Struct, frozen=True):
     """What the state folder knows. `first_seen` and `expected` by key; `titles`: owner id to title and its origin;
     `labels`: owner id to label."""
 

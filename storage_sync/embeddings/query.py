@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from storage_sync.embeddings.index import CODES, REASONS, Bools, Floats, Ints, Label, OrphanIndex, Owner
 from storage_sync.embeddings.reason import Reason
@@ -16,8 +16,7 @@ from storage_sync.values.filters import Limit, Term, parse
 Order = npt.NDArray[np.int32]
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """`rows` and `bytes` of all that are in it, folded or not."""
 
     name: str
@@ -25,8 +24,7 @@ class Group:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class View:
+class View(Struct, frozen=True, eq=False):
     """The answer: `order` holds row numbers, and -1 for the first group, -2 for the second, before their rows."""
 
     index: OrphanIndex
@@ -69,8 +67,7 @@ class View:
         return int(rows[0]) if len(rows) else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Identities:
+class Identities(Struct, frozen=True):
     """What stands at each place of a view, whatever its number is there: (True, name) of a group's head, else
     (False, key).
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from storage_sync.embeddings.reason import Reason
 from storage_sync.values.errors import UsageError
@@ -27,8 +27,7 @@ LABELS = ("domain", "tags")
 GROUPS = ("reason", "owner", *LABELS, "none")
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What a person asked for. `sort` is one of `SORTS`, `group` one of `GROUPS`; `folded`: names of closed groups."""
 
     filter: str = ""
@@ -38,8 +37,7 @@ class Wanted:
     folded: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Marks:
+class Marks(Struct, frozen=True):
     """Marked rows: all that fit a filter when `filter` is not None, those of `groups` (filter, grouping, name), and
     those of `keys` turned round."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from storage_sync.reports.metrics import series
 from storage_sync.values.outcome import CacheState
@@ -23,8 +24,7 @@ PREFIX = "StorageSync"
 """Of every alert's name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(Struct, frozen=True):
     """One rule. `hold_s`: seconds for which the expression must be true first. `do`: what an operator does then."""
 
     name: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from storage_sync.packaging.alerts import PREFIX
 from storage_sync.reports.metrics import series
@@ -16,8 +17,7 @@ WIDTH, HEIGHT = 24, 8
 """Columns of Grafana's grid, and rows of one panel."""
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
+class Panel(Struct, frozen=True):
     """One panel. `queries`: legend and expression; `unit`: Grafana's name for it."""
 
     title: str

@@ -9,9 +9,10 @@ import grp
 import os
 import pwd
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct
 
 from storage_sync.files.kinds import read_small
 from storage_sync.files.placing import Owner, place_file, place_folder, remove_placed
@@ -46,8 +47,7 @@ class Fate(StrEnum):
     REMOVE = "remove"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One folder or file. `text`: its contents, None for a folder. `mode`: permission bits."""
 
     path: Path
@@ -59,8 +59,7 @@ class Step:
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What an operator asks for. `user`: None to find it. `unit`: do-memory's own, to start it through `exec`."""
 
     program: Path

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from storage_sync.values.errors import UsageError
 
@@ -21,8 +22,7 @@ WATCH, ONCE, TIMER, CRON = (
 _HOMES = ("/home", "/root", "/run/user")
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(Struct, frozen=True):
     """What a unit names: absolute paths, and the user that owns the cache."""
 
     program: Path = Path("/usr/local/bin/storage-sync")

@@ -8,9 +8,9 @@ the row, and what else is said, as JSON.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import orjson
+from msgspec import Struct
 
 from storage_sync.primary import statements
 from storage_sync.primary.schema import METADATA_TABLE, SEEKS, SOURCES, TAG_TABLE, Projection, Schema
@@ -51,8 +51,7 @@ def as_it_is(table: str, schema: Schema) -> str:
     return f"json_array({','.join(f'{kind},hex({value})' for kind, value in columns)})"
 
 
-@dataclass(frozen=True, slots=True)
-class Track:
+class Track(Struct, frozen=True):
     """A source table whose end is remembered. `key`: SQL of what names a row `x`, as hex. `parents`: columns that name
     rows whose rewriting takes this one away, and the tables of those. `depth`: how many rows of its end."""
 
@@ -392,8 +391,7 @@ def _group(rows: Sequence[str]) -> str:
 # --------------------------------------------------------------------------------------------- the answer
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
+class Child(Struct, frozen=True):
     """A row that hangs on others. `owners`: hex of the ids of those, then of a link '1' where its pattern is there; of
     an embedding its type, its item_id, and whether the id at its end is that of an episode and of a pattern."""
 
@@ -403,8 +401,7 @@ class Child:
     owners: tuple[str | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """An episode or a pattern that was written. `start` in seconds, None where it is no integer."""
 
     key: str
@@ -413,8 +410,7 @@ class Written:
     children: tuple[Child, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Above:
+class Above(Struct, frozen=True):
     """What stands above the marks, at one instant. Keys are upper-case hex of their bytes, digests 32 hex digits."""
 
     marks: Marks
@@ -449,8 +445,7 @@ ReadDigest = Callable[[str, object], str]
 """The digest of a row of a table, from what the answer says of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
+class _Reader(Struct, frozen=True):
     digest_of: ReadDigest
 
     def child(self, row: Sequence[object]) -> Child:

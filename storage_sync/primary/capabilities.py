@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import orjson
+from msgspec import Struct
 
 from storage_sync.primary import schema as schema_module
 from storage_sync.primary.binding import STATE
@@ -35,8 +35,7 @@ _EMPTY_DIGESTS = {
 _DIGEST_CALLS = {"sha3-256": "sha3('',256)", "blake3": "crypto_blake3('')", "sha-256": "crypto_sha256('')"}
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
+class Capabilities(Struct, frozen=True):
     """Of one primary, probed once and remembered."""
 
     schema: Schema

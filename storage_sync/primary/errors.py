@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import ClassVar
+
+from msgspec import Struct
 
 from storage_sync.values.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, StorageSyncError
 from storage_sync.values.next_step import NextStep
@@ -93,8 +94,7 @@ class PrimaryChanged(PrimaryUnavailable):
     default_hint = "it is asked again by itself; when this goes on, something changes its schema all the time"
 
 
-@dataclass(frozen=True, slots=True)
-class _Meaning:
+class _Meaning(Struct, frozen=True):
     """What an error means when its code matches `code` and its words match `words`."""
 
     kind: type[StorageSyncError]
@@ -153,8 +153,7 @@ _CODES: tuple[_Meaning, ...] = (
 """Of a code that the server sent inside a response, or a word of `StreamError`; the first that fits counts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """An HTTP answer that is not 200. `said`: the server's own words, '' when it had none for people.
 
     `retry_after`: seconds. `location`: where a redirect leads, without anything secret.

@@ -13,9 +13,10 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote as quote_path
+
+from msgspec import Struct
 
 from storage_sync.files.kept import head_of
 from storage_sync.files.kinds import NotUsable, require_readable
@@ -53,8 +54,7 @@ Stamp = tuple[int, ...]
 """Identity, size and times of a file, and the size of its log: as long as it stays, nobody has written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Struct, frozen=True):
     """How a file is opened. `stamp`: it is read as if nobody could write it, which is checked after each read."""
 
     stamp: Stamp | None = None

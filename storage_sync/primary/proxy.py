@@ -7,15 +7,15 @@ through a proxy. The network library's own reading is not used: it would also re
 from __future__ import annotations
 
 import urllib.request
-from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
+
+from msgspec import Struct
 
 from storage_sync.primary.urls import Address
 from storage_sync.values.errors import ConfigError
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(Struct, frozen=True):
     """`url` without user and password; these are never shown."""
 
     url: str

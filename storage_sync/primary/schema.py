@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
+
+from msgspec import Struct
 
 from storage_sync.values.errors import PrimarySchema
 from storage_sync.values.outcome import PATTERN_TABLES, TABLES
@@ -13,8 +14,7 @@ from storage_sync.values.outcome import PATTERN_TABLES, TABLES
 Kind = Literal["text", "integer", "real", "blob"]
 
 
-@dataclass(frozen=True, slots=True)
-class SourceTable:
+class SourceTable(Struct, frozen=True):
     """Where the rows of one cache table come from. `columns` in canonical order; the first makes the key."""
 
     cache: str
@@ -144,8 +144,7 @@ def names_to_look_for() -> dict[str, list[str]]:
     return wanted
 
 
-@dataclass(frozen=True, slots=True)
-class Projection:
+class Projection(Struct, frozen=True):
     """What is wanted of a primary: the window and the two switches (docs/projection.md)."""
 
     window: int
@@ -168,8 +167,7 @@ class Projection:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
+class Schema(Struct, frozen=True):
     """What one primary has of it."""
 
     tables: frozenset[str]

@@ -20,9 +20,11 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from storage_sync.primary import above, local, statements
 from storage_sync.primary.above import Above
@@ -85,8 +87,7 @@ STEPS_A_LOOK = 20_000
 """Steps of SQLite's machine between two looks at whether to go on: well below a millisecond."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
+class Fingerprint(Struct, frozen=True):
     """A cheap value that mostly differs after a change; equal ones prove nothing (docs/primary.md#change-tokens)."""
 
     values: tuple[object, ...]
@@ -105,8 +106,7 @@ class Fingerprint:
         return hashlib.sha256(text).hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
-class LogStand:
+class LogStand(Struct, frozen=True):
     """Where the log of a primary stands."""
 
     index: int | None = None

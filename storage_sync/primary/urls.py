@@ -6,10 +6,11 @@ import hashlib
 import ipaddress
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from msgspec import Struct
 
 from storage_sync.values.errors import ConfigError
 
@@ -21,8 +22,7 @@ _ENDPOINT = re.compile(r"/v[0-9](-protobuf)?(/(pipeline|cursor|execute|batch))?$
 _PORTS = {"https": 443, "http": 80}
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """One primary. `text` is what may be shown; it never holds a secret."""
 
     kind: Literal["remote", "file"]

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from storage_sync import _native
 from storage_sync.cache.identity import real_path
@@ -30,8 +31,7 @@ _LAYOUT = slice(12, 32)
 _SMALL = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class MendedCopy:
+class MendedCopy(Struct, frozen=True):
     """`how`: what was changed in it, '' for a true copy."""
 
     path: str

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+
+from msgspec import to_builtins
+from msgspec.structs import replace
 
 from storage_sync.recovery.diagnosis import RepairStep, Situation
 from storage_sync.reports.sentences import plural
@@ -42,7 +44,7 @@ def planned(situation: Situation, outcome: Outcome, facts: Extra) -> Outcome:
         proposal = replace(
             proposal, kind=outcome.command, rows=rows, lost=(situation.why, *lost), level=2, takes_s=takes
         )
-    extra: Extra = {**outcome.extra, **facts, "steps": [asdict(row) for row in rows], "lost": list(lost)}
+    extra: Extra = {**outcome.extra, **facts, "steps": [to_builtins(row) for row in rows], "lost": list(lost)}
     return replace(outcome, proposal=proposal, extra=extra, next_action=f"storage-sync {outcome.command} --yes")
 
 

@@ -7,8 +7,9 @@ until the rename.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from storage_sync.cache.identity import real_path
 from storage_sync.cache.space import free_space, require_space

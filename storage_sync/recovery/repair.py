@@ -6,7 +6,7 @@ cache again. Each ends with the proof of a sync.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.cache.identity import real_path

@@ -17,11 +17,11 @@ import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import BinaryIO, Literal, NoReturn
 
 import msgspec
+from msgspec import Struct
 
 from storage_sync import _native
 from storage_sync.cache.cancelled import Cancelled
@@ -47,8 +47,7 @@ _KEY_STARTS = ("", "episode_", "pattern_")
 Kind = Literal["opened", "table", "rows", "ended", "closed"]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """One thing that the child says. `opened`: `note` tells why it did not open, '' when it did. `ended`: `gaps` places
     of the table did not read. `rows`: in key order."""
 

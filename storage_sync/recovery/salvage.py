@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from storage_sync import _native
 from storage_sync.cache.cancelled import Cancelled
@@ -32,8 +33,7 @@ _NOT_TAKEN = bytes(16)
 _PAGE = 500
 
 
-@dataclass(slots=True)
-class TableRescue:
+class TableRescue(Struct):
     """Rows of one table: `proved` and `cache_only` are taken over, `aside` quarantined; `gaps`: unreadable places."""
 
     proved: int = 0
@@ -56,8 +56,7 @@ class TableRescue:
         return shape | ({"note": self.note} if self.note else {})
 
 
-@dataclass(slots=True)
-class Rescued:
+class Rescued(Struct):
     """A file of trusted rows at `path`, and what became of each table. `how`: what was done to the copy so that it
     opens; `unopened`: why nothing could be read at all, ''."""
 

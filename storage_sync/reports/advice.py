@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from storage_sync.config.settings import Settings
 from storage_sync.values.extra import Advice as AdviceFields
@@ -33,8 +34,7 @@ BATCH_MOST = 100_000
 RUNS_LOOKED_AT = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(Struct, frozen=True):
     """What was measured on this cache; None is unknown. Rows, bytes, seconds; `ping_ms` milliseconds."""
 
     window: int

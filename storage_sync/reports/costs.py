@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from storage_sync.config.settings import Settings
 from storage_sync.reports.sentences import rows
@@ -22,8 +22,7 @@ def busy_gap_s(settings: Settings) -> float:
     return 0.0 if settings.reads_a_file else min(BUSY_GAP_S, settings.interval_s / 5)
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """Rows a month, to two digits, audits apart."""
 
     quiet: int

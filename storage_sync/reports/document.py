@@ -6,9 +6,10 @@ All of it is made from values; nothing here looks at a file, a clock or a termin
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar, cast
+
+from msgspec.structs import replace
 
 from storage_sync import __version__
 from storage_sync.cache.holders import describe

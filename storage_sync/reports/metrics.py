@@ -6,10 +6,10 @@ Counters are running totals of the history, so that one-shot runs under a timer 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from msgspec import Struct, field
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -30,8 +30,7 @@ from storage_sync.values.snapshot import Hold
 PREFIX = "storage_sync_"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """All that is told. Times are epoch seconds, sizes bytes; None is unknown and gives no sample."""
 
     verdict: Word = Word.UNKNOWN
@@ -77,8 +76,7 @@ class Facts:
     """`History.totals`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gauge:
+class Gauge(Struct, frozen=True):
     """One value. `read`: it from the facts; None gives no sample."""
 
     name: str
@@ -88,8 +86,7 @@ class Gauge:
     suffix: ClassVar[str] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Labelled:
+class Labelled(Struct, frozen=True):
     """Several values. `read`: labels in their order, and the value."""
 
     name: str
@@ -99,8 +96,7 @@ class Labelled:
     suffix: ClassVar[str] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Counter:
+class Counter(Struct, frozen=True):
     """A running total. `total`: its kind among `Facts.totals`, whose label parts are divided by tabs."""
 
     name: str
@@ -110,8 +106,7 @@ class Counter:
     suffix: ClassVar[str] = "_total"
 
 
-@dataclass(frozen=True, slots=True)
-class Histogram:
+class Histogram(Struct, frozen=True):
     """Seconds by phase; `suffix` names its buckets."""
 
     name: str
@@ -120,8 +115,7 @@ class Histogram:
     suffix: ClassVar[str] = "_bucket"
 
 
-@dataclass(frozen=True, slots=True)
-class Info:
+class Info(Struct, frozen=True):
     """Texts, as labels of a 1."""
 
     name: str

@@ -23,11 +23,12 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar, cast
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import fields
 
 from storage_sync import __version__
 from storage_sync.files.kinds import reading
@@ -201,8 +202,7 @@ class _GzipOut:
 # ------------------------------------------------------------------------------------------- reading
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(Struct, frozen=True):
     """What was read. `at`: epoch seconds of its beginning. `times`: seconds since then, of each line, never falling.
 
     `cut`: the last line was not whole. Lines are decoded when they are asked for; UsageError names the one that is

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from storage_sync.cache.content import content_error, judge_content, ledger_root
 from storage_sync.cache.copy import private_copy
@@ -17,8 +18,7 @@ BYTES_MOST = 256 << 20
 """A larger file is not copied for a question that is asked often."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reread:
+class Reread(Struct, frozen=True):
     """`why`: the sentence that says why the proof does not speak of these rows, '' when it does."""
 
     why: str

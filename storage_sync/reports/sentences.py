@@ -6,7 +6,8 @@ Pure: an outcome in, words out. No other place says how a run ended, so no two o
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from storage_sync.cache.holders import describe
 from storage_sync.values.followed import Followed
@@ -41,8 +42,7 @@ def rows(number: int) -> str:
     return plural(number, "row")
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(Struct, frozen=True):
     """Rows of one run over all tables. `rejected` None: the run did not count them."""
 
     new: int = 0

@@ -6,8 +6,9 @@ An answer is an event that carries the command's number, never a return value (d
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+
+from msgspec import Struct
 
 from storage_sync.embeddings.words import Marks, Wanted
 from storage_sync.service.operations import Operation
@@ -45,110 +46,92 @@ PLAN_READ_S = 120.0
 """So long the timer's runs wait while a person reads a plan: each of them would make it void."""
 
 
-class Command(Generic[T_co]):
+class Command(Struct, Generic[T_co], frozen=True):
     """Asked for by a front end; its answer is a `T_co`, and of a `Command[None]` only that it is accepted or not."""
-
-    __slots__ = ()
 
 
 # ------------------------------------------------------------------------------------------- operations
 
 
-@dataclass(frozen=True, slots=True)
-class Do(Command[Outcome]):
+class Do(Command[Outcome], frozen=True):
     """An operation that needs no plan."""
 
     operation: Operation
 
 
-@dataclass(frozen=True, slots=True)
-class MakePlan(Command[Plan | Outcome]):
+class MakePlan(Command[Plan | Outcome], frozen=True):
     """What the operation would change; an Outcome where there is nothing to plan."""
 
     operation: Operation
     options: Options = USUAL
 
 
-@dataclass(frozen=True, slots=True)
-class Execute(Command[Outcome]):
+class Execute(Command[Outcome], frozen=True):
     """The plan that was read; `phrase`: what was typed."""
 
     plan_id: str
     phrase: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DropPlan(Command[None]):
+class DropPlan(Command[None], frozen=True):
     """Nobody reads the plan any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel(Command[None]):
+class Cancel(Command[None], frozen=True):
     """Stop what runs, before its commit."""
 
 
 # --------------------------------------------------------------------------------------------- the core
 
 
-@dataclass(frozen=True, slots=True)
-class TryNow(Command[None]):
+class TryNow(Command[None], frozen=True):
     """Do now what was waiting."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pause(Command[None]):
+class Pause(Command[None], frozen=True):
     """Pause or resume the scheduled syncs."""
 
     paused: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SetAccess(Command[None]):
+class SetAccess(Command[None], frozen=True):
     """Allow writes, or only looks."""
 
     access: Literal["ro", "rw"]
 
 
-@dataclass(frozen=True, slots=True)
-class Reload(Command[None]):
+class Reload(Command[None], frozen=True):
     """Read the configuration again."""
 
 
 # ------------------------------------------------------------------------------------------- questions
 
 
-class Question(Command[T_co]):
+class Question(Command[T_co], frozen=True):
     """Answered beside the queue. A newer one of the same type takes the place of the older."""
 
-    __slots__ = ()
 
-
-@dataclass(frozen=True, slots=True)
-class GiveUp(Command[None]):
+class GiveUp(Command[None], frozen=True):
     """The question of this number is not wanted any more."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class ListRuns(Question[Runs]):
+class ListRuns(Question[Runs], frozen=True):
     """All runs that are remembered."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShowRun(Question[RunDetail]):
+class ShowRun(Question[RunDetail], frozen=True):
     """Steps and document of one run."""
 
     run_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ListCheckRuns(Question[tuple[CheckRun, ...]]):
+class ListCheckRuns(Question[tuple[CheckRun, ...]], frozen=True):
     """How the checks ended in the newest runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListChangedRows(Question[ChangedRows]):
+class ListChangedRows(Question[ChangedRows], frozen=True):
     """Rows that a run changed, at most `limit` from `first` on."""
 
     run_id: str
@@ -156,8 +139,7 @@ class ListChangedRows(Question[ChangedRows]):
     first: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CompareRows(Question[Differences]):
+class CompareRows(Question[Differences], frozen=True):
     """Rows of `tables` that differ, after `after`, the last row of the page before."""
 
     tables: tuple[str, ...] = TABLES
@@ -165,8 +147,7 @@ class CompareRows(Question[Differences]):
     limit: int = 200
 
 
-@dataclass(frozen=True, slots=True)
-class ExportRows(Question[Exported]):
+class ExportRows(Question[Exported], frozen=True):
     """`rows`: plain JSON values, one a line; `name`: what they are; `folder`: '' for the working directory."""
 
     name: str
@@ -174,8 +155,7 @@ class ExportRows(Question[Exported]):
     folder: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ListQuarantine(Question[QuarantinePage]):
+class ListQuarantine(Question[QuarantinePage], frozen=True):
     """At most `count` entries that fit the filter, from `first` on."""
 
     filter: str = ""
@@ -183,80 +163,69 @@ class ListQuarantine(Question[QuarantinePage]):
     count: int = 500
 
 
-@dataclass(frozen=True, slots=True)
-class ExportQuarantine(Question[Exported]):
+class ExportQuarantine(Question[Exported], frozen=True):
     """Every entry that fits the filter, as `ExportRows`."""
 
     filter: str = ""
     folder: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ListBuilds(Question[tuple[UnfinishedBuild, ...]]):
+class ListBuilds(Question[tuple[UnfinishedBuild, ...]], frozen=True):
     """Unfinished builds beside the cache, newest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class PreviewSettings(Question[SettingsPreview]):
+class PreviewSettings(Question[SettingsPreview], frozen=True):
     """What the configuration file would say."""
 
     edits: tuple[SettingEdit, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class WriteSettings(Question[SettingsWritten]):
+class WriteSettings(Question[SettingsWritten], frozen=True):
     """Write them; `base`: of the preview that somebody read."""
 
     edits: tuple[SettingEdit, ...]
     base: str
 
 
-@dataclass(frozen=True, slots=True)
-class TryPrimary(Question[PrimaryTried]):
+class TryPrimary(Question[PrimaryTried], frozen=True):
     """Ask the primary; `edits`: what is not written yet."""
 
     edits: tuple[SettingEdit, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ScanOrphans(Question["OrphanIndex | None"]):
+class ScanOrphans(Question["OrphanIndex | None"], frozen=True):
     """A new index of every embedding; None when there is no cache file."""
 
 
-@dataclass(frozen=True, slots=True)
-class QueryOrphans(Question["View"]):
+class QueryOrphans(Question["View"], frozen=True):
     """Rows of the index as they are wanted."""
 
     index: OrphanIndex
     wanted: Wanted
 
 
-@dataclass(frozen=True, slots=True)
-class ShowOrphan(Question["Detail"]):
+class ShowOrphan(Question["Detail"], frozen=True):
     """Facts of one row of the index."""
 
     index: OrphanIndex
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class FindNeighbours(Question["Neighbours"]):
+class FindNeighbours(Question["Neighbours"], frozen=True):
     """The nearest of one row of the index."""
 
     index: OrphanIndex
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class ResolveMarks(Question["Marked"]):
+class ResolveMarks(Question["Marked"], frozen=True):
     """Which rows of the index the marks mean."""
 
     index: OrphanIndex
     marks: Marks
 
 
-@dataclass(frozen=True, slots=True)
-class ExportOrphans(Question[Exported]):
+class ExportOrphans(Question[Exported], frozen=True):
     """What is marked, or without marks all that is wanted; `vectors`: with their numbers."""
 
     index: OrphanIndex
@@ -269,15 +238,13 @@ class ExportOrphans(Question[Exported]):
 # ----------------------------------------------------------------------------------------- first start
 
 
-@dataclass(frozen=True, slots=True)
-class TrySettings(Command[SetupTried]):
+class TrySettings(Command[SetupTried], frozen=True):
     """Try each entry of the form."""
 
     form: SetupForm
 
 
-@dataclass(frozen=True, slots=True)
-class SaveSettings(Command[SetupSaved | SetupTried]):
+class SaveSettings(Command[SetupSaved | SetupTried], frozen=True):
     """Write the configuration file."""
 
     form: SetupForm

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import orjson
+from msgspec import Struct
 
 from storage_sync import _native
 from storage_sync.service.operations import Operation
@@ -30,8 +30,7 @@ NUMBERS_SHOWN: Final = 8
 MISSING, DIFFERS, SURPLUS = "missing", "differs", "surplus"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a page begins: after this row, surplus rows coming after the others of their table."""
 
     table: str = ""
@@ -39,8 +38,7 @@ class Place:
     surplus: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Compare(Operation):
+class _Compare(Operation, frozen=True):
     """Puts the page that is asked for into `found`."""
 
     command = "diff"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from storage_sync.primary.errors import AccessRefused, NoFile
 from storage_sync.values.errors import PrimaryRefused, PrimarySchema, StorageSyncError

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from storage_sync.service.operations import Operation
 from storage_sync.service.schedule import Trigger
@@ -12,8 +13,7 @@ from storage_sync.values.options import USUAL, Options
 from storage_sync.values.outcome import Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """One operation in the queue."""
 
     operation: Operation

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+
+from msgspec import to_builtins
 
 from storage_sync.config.settings import Settings
 from storage_sync.reports import advice, budget, sentences
@@ -70,7 +71,7 @@ class Journal:
             exit_code=0,
             result=facts.verdict,
         )
-        document = {"schema": 1, "command": LOCK_TAKEN, "holder": holder_json(holder), "start": asdict(facts)}
+        document = {"schema": 1, "command": LOCK_TAKEN, "holder": holder_json(holder), "start": to_builtins(facts)}
         self.history.record_run(summary, document=document)
 
     def ping(self, at: float, milliseconds: float | None, read: Transfer) -> None:

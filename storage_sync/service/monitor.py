@@ -8,8 +8,10 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from storage_sync.cache import servers
 from storage_sync.cache.holders import describe, is_listed
@@ -41,8 +43,7 @@ UNLISTED_S = 10.0
 """So long a file whose lock was refused counts as held although nobody is listed; then it is tried again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ears:
+class Ears(Struct, frozen=True):
     """Who wants to know, and what the pulse must know of the run that is active."""
 
     settings: Callable[[], Settings]

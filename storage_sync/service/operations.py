@@ -6,9 +6,10 @@ needs is imported when it runs.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from abc import ABCMeta, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
+
+from msgspec import Struct, StructMeta
 
 from storage_sync.values.errors import CacheDamaged
 
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
     from storage_sync.values.outcome import Outcome
 
 
-class Operation(ABC):
+class _Abstract(StructMeta, ABCMeta):
+    """Of values with methods that each kind defines."""
+
+
+class Operation(Struct, frozen=True, metaclass=_Abstract):
     """One operation with its arguments. `command`: its name in documents and history."""
 
-    __slots__ = ()
     command: ClassVar[str]
     planned: ClassVar[bool] = False
     """It changes something, and so a screen runs it only from a plan that somebody read."""
@@ -46,8 +50,7 @@ class Operation(ABC):
         """Do it; raises the StorageSyncError that stopped it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sync(Operation):
+class Sync(Operation, frozen=True):
     """Bring the cache to the primary's state and prove it. `repairs`: a damaged cache is repaired first."""
 
     command = "sync"
@@ -64,8 +67,7 @@ class Sync(Operation):
         return await run_sync(context)
 
 
-@dataclass(frozen=True, slots=True)
-class Deliver(Operation):
+class Deliver(Operation, frozen=True):
     """A sync that commits what waits, and asks the primary for nothing that is there."""
 
     command = "sync"
@@ -85,8 +87,7 @@ class Deliver(Operation):
             return await run_repair(context)
 
 
-@dataclass(frozen=True, slots=True)
-class Stage(Operation):
+class Stage(Operation, frozen=True):
     """Compare a held file and let wait what it lacks."""
 
     command = "sync"
@@ -98,8 +99,7 @@ class Stage(Operation):
         return await run_staging(context)
 
 
-@dataclass(frozen=True, slots=True)
-class Repair(Operation):
+class Repair(Operation, frozen=True):
     """Repair step by step; `no_rebuild` stops before the last one."""
 
     command = "repair"
@@ -113,8 +113,7 @@ class Repair(Operation):
         return await run_repair(context, no_rebuild=self.no_rebuild)
 
 
-@dataclass(frozen=True, slots=True)
-class Rebuild(Operation):
+class Rebuild(Operation, frozen=True):
     """A new cache beside the old one, proven, then swapped. `discard`: nothing is resumed; `swap`: only finish what
     was staged."""
 
@@ -130,8 +129,7 @@ class Rebuild(Operation):
         return await run_rebuild(context, discard=self.discard, swap=self.swap)
 
 
-@dataclass(frozen=True, slots=True)
-class Verify(Operation):
+class Verify(Operation, frozen=True):
     """All checks; `deep` adds redb's own, and every vector."""
 
     command = "verify"
@@ -144,8 +142,7 @@ class Verify(Operation):
         return await run_verify(context, deep=self.deep)
 
 
-@dataclass(frozen=True, slots=True)
-class Diff(Operation):
+class Diff(Operation, frozen=True):
     """Which rows differ, by column, or only their keys."""
 
     command = "diff"
@@ -157,8 +154,7 @@ class Diff(Operation):
         return await run_diff(context, keys_only=self.keys_only)
 
 
-@dataclass(frozen=True, slots=True)
-class Status(Operation):
+class Status(Operation, frozen=True):
     """`status --check`: asks the primary. Without it see `storage_sync.reports.status.status_quick`."""
 
     command = "status"
@@ -169,8 +165,7 @@ class Status(Operation):
         return await run_check(context)
 
 
-@dataclass(frozen=True, slots=True)
-class Ping(Operation):
+class Ping(Operation, frozen=True):
     """Latency, authentication and capabilities of the primary."""
 
     command = "ping"
@@ -181,8 +176,7 @@ class Ping(Operation):
         return await run_ping(context)
 
 
-@dataclass(frozen=True, slots=True)
-class Orphans(Operation):
+class Orphans(Operation, frozen=True):
     """Embeddings without their owner and other broken vectors, with what the primary says of them."""
 
     command = "orphans"
@@ -193,8 +187,7 @@ class Orphans(Operation):
         return await run_orphans(context)
 
 
-@dataclass(frozen=True, slots=True)
-class Doctor(Operation):
+class Doctor(Operation, frozen=True):
     """Each part by itself: configuration, state folder, cache file, primary; with the next step for each."""
 
     command = "doctor"
@@ -205,8 +198,7 @@ class Doctor(Operation):
         return await run_doctor(context)
 
 
-@dataclass(frozen=True, slots=True)
-class CountWritten(Operation):
+class CountWritten(Operation, frozen=True):
     """Count what was written to the primary since the last proof of a held file; too frequent to be told as a run."""
 
     command = "count"
@@ -217,8 +209,7 @@ class CountWritten(Operation):
         return await run_count(context)
 
 
-@dataclass(frozen=True, slots=True)
-class Recheck(Operation):
+class Recheck(Operation, frozen=True):
     """Judge a held file by what is known; too frequent to be told as a run."""
 
     command = "recheck"
@@ -229,8 +220,7 @@ class Recheck(Operation):
         return await run_recheck(context)
 
 
-@dataclass(frozen=True, slots=True)
-class Peek(Operation):
+class Peek(Operation, frozen=True):
     """Look at the cache through a private copy."""
 
     command = "peek"
@@ -241,8 +231,7 @@ class Peek(Operation):
         return await run_peek(context)
 
 
-@dataclass(frozen=True, slots=True)
-class Undo(Operation):
+class Undo(Operation, frozen=True):
     """Undo a run; None: the newest one that changed the cache."""
 
     command = "undo"
@@ -256,8 +245,7 @@ class Undo(Operation):
         return await run_undo(context, self.run_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Restore(Operation):
+class Restore(Operation, frozen=True):
     """Restore quarantined rows by their numbers."""
 
     command = "quarantine"
@@ -270,8 +258,7 @@ class Restore(Operation):
         return await run_restore(context, self.ids)
 
 
-@dataclass(frozen=True, slots=True)
-class Purge(Operation):
+class Purge(Operation, frozen=True):
     """Forget quarantined rows that are old; the cache is not written."""
 
     command = "quarantine"
@@ -284,8 +271,7 @@ class Purge(Operation):
         return await run_purge(context)
 
 
-@dataclass(frozen=True, slots=True)
-class Retry(Operation):
+class Retry(Operation, frozen=True):
     """Fetch rejected rows again. `ids`: `table/key` of each."""
 
     command = "quarantine"
@@ -298,8 +284,7 @@ class Retry(Operation):
         return await run_retry(context, self.ids)
 
 
-@dataclass(frozen=True, slots=True)
-class QuarantineOrphans(Operation):
+class QuarantineOrphans(Operation, frozen=True):
     """Take broken embeddings out of the cache."""
 
     command = "orphans"
@@ -313,8 +298,7 @@ class QuarantineOrphans(Operation):
         return await run_set_aside(context, self.keys)
 
 
-@dataclass(frozen=True, slots=True)
-class Expect(Operation):
+class Expect(Operation, frozen=True):
     """Mark broken embeddings as expected."""
 
     command = "orphans"
@@ -327,8 +311,7 @@ class Expect(Operation):
         return await run_expect(context, self.keys, self.note)
 
 
-@dataclass(frozen=True, slots=True)
-class Unexpect(Operation):
+class Unexpect(Operation, frozen=True):
     """Take that mark away."""
 
     command = "orphans"
@@ -340,8 +323,7 @@ class Unexpect(Operation):
         return await run_unexpect(context, self.keys)
 
 
-@dataclass(frozen=True, slots=True)
-class Detach(Operation):
+class Detach(Operation, frozen=True):
     """Take everything of this tool out of the cache."""
 
     command = "detach"
@@ -354,8 +336,7 @@ class Detach(Operation):
         return await run_detach(context)
 
 
-@dataclass(frozen=True, slots=True)
-class Compact(Operation):
+class Compact(Operation, frozen=True):
     """Give unused pages of the file back."""
 
     command = "compact"

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from storage_sync.embeddings.words import Marks, Wanted
 from storage_sync.service.operations import Operation
@@ -39,8 +40,7 @@ REST_S = 0.1
 """So long a cursor rests on a row before what lies near it is computed (docs/console.md#orphans)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Marked:
+class Marked(Struct, frozen=True):
     """What marks mean on one index. `numbers` and `keys` go together, in the order of the index."""
 
     revision: int
@@ -50,8 +50,7 @@ class Marked:
     reasons: Mapping[str, Tally]
 
 
-@dataclass(frozen=True, slots=True)
-class _Scan(Operation):
+class _Scan(Operation, frozen=True):
     """Looks at every embedding, and puts the index into `found`."""
 
     command = "orphans"
@@ -151,7 +150,7 @@ def resolve(index: OrphanIndex, marks: Marks, now: float) -> Marked:
 
 
 def _shown(index: OrphanIndex, wanted: Wanted) -> list[int]:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from storage_sync.embeddings.query import select
 

@@ -8,7 +8,8 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.cache.copies import Copies

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from storage_sync.values.events import Event, LogLine, StateChanged
 from storage_sync.values.outcome import Word

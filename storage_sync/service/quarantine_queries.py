@@ -6,13 +6,12 @@ See docs/console.md#screens.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, to_builtins
 
 from storage_sync.cache.checkpoint import stamped_generation
 from storage_sync.cache.copies import Copies
@@ -54,7 +53,7 @@ async def quarantine(question: ListQuarantine, asked: Asked) -> QuarantinePage:
 async def quarantine_export(question: ExportQuarantine, asked: Asked) -> Exported:
     """Every entry that fits `filter`, as JSON lines in a new file in `folder`; UsageError when there is none."""
     page = await _paged(asked, question.filter, 0, LIMIT * 4)
-    rows = tuple(asdict(entry) for entry in page.entries if entry.kind is not QuarantineKind.HEAD)
+    rows = tuple(to_builtins(entry) for entry in page.entries if entry.kind is not QuarantineKind.HEAD)
     return await export_rows(ExportRows("quarantine", rows, question.folder), asked)
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from storage_sync import _native
 from storage_sync.cache.copies import Copies
@@ -59,8 +60,7 @@ ANSWERING: Mapping[type[Question[object]], Answering] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Open:
+class _Open(Struct, frozen=True):
     number: int
     task: asyncio.Task[None]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from storage_sync.values.snapshot import Budget, Hold
 
@@ -40,16 +42,14 @@ class Trigger(StrEnum):
     AFTER = "after a program"
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(Struct, frozen=True):
     """Epoch seconds and reason of the next run."""
 
     at: float
     reason: Trigger
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(Struct, frozen=True):
     """The settings that matter here, in seconds."""
 
     interval_s: float
@@ -61,8 +61,7 @@ class Timing:
     """What the primary writes can be followed without a proof."""
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(Struct, frozen=True):
     """What happened so far. Times are epoch seconds; `jitter` is uniform in [-1, 1], `spread` in [0, 1]."""
 
     started_at: float

@@ -12,11 +12,12 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from storage_sync.cache.identity import read_identity
 from storage_sync.cache.starting import is_announced
@@ -74,8 +75,7 @@ CANCELLED = "cancelled by the operator"
 WAITED = "; it waited while a plan was open"
 
 
-@dataclass(frozen=True, slots=True)
-class Configuration:
+class Configuration(Struct, frozen=True):
     """Effective settings as the core was given them. `again` reads them again; ConfigError when they do not fit."""
 
     settings: Settings

@@ -7,11 +7,11 @@ import hashlib
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
 
 from storage_sync.config import edit as config_file
 from storage_sync.config.file import text_of
@@ -79,8 +79,7 @@ async def try_primary(question: TryPrimary, asked: Asked) -> PrimaryTried:
         await session.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
+class _Prepared(Struct, frozen=True):
     preview: SettingsPreview
     text: str
 

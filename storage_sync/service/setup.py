@@ -11,8 +11,9 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from storage_sync.cache.states import FileJudgement, error_for, judge_file
 from storage_sync.config import edit
@@ -31,8 +32,7 @@ TIMEOUT_S = 10.0
 """Of one request of a try."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """`file`: where the configuration will be; `environment`: where tokens may be."""
 
     file: Path

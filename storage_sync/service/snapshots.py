@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from storage_sync.cache.holders import unlisted
 from storage_sync.cache.states import FileJudgement, error_for

@@ -7,7 +7,9 @@ import math
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+
+from msgspec import Struct, field, to_builtins
+from msgspec.structs import replace
 
 from storage_sync.cache.holders import describe, lock_holders
 from storage_sync.cache.lease import lease_holder
@@ -31,8 +33,7 @@ UNWIND_S = 0.03
 """After the deadline, to end what was begun; then it is left as it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Start(Operation):
+class Start(Operation, frozen=True):
     """A sync before a program starts, at the latest until `ends` on the monotonic clock."""
 
     command = COMMAND
@@ -44,8 +45,7 @@ class Start(Operation):
         return await _when_alone(context, self.ends)
 
 
-@dataclass(slots=True)
-class Startup:
+class Startup(Struct):
     """The update before one start of a program. `began`: on the monotonic clock, when the start was asked for.
 
     `left`: what still hangs when the deadline of the request is over. Whoever runs this is about to be another program,
@@ -76,7 +76,7 @@ class Startup:
             # a commit that has begun is finished
             await asyncio.wait({task}, timeout=LOCK_POLL_S)
         outcome = task.result() if task.done() else _gave_up(request, session, runs)
-        told = asdict(start_facts(outcome, time.monotonic() - self.began))
+        told = to_builtins(start_facts(outcome, time.monotonic() - self.began))
         outcome = replace(outcome, extra={**outcome.extra, "start": told})
         return in_history(session, outcome, runs[-1]) if runs else outcome
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from storage_sync.service.schedule import Due, Past, Timing, Trigger, after_run, next_run
 

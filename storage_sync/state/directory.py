@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from storage_sync import _native
 from storage_sync.cache.identity import real_path
@@ -15,8 +16,7 @@ from storage_sync.files.writing import make_folder, new_file
 _OWNER_FILE = "cache.path"
 
 
-@dataclass(frozen=True, slots=True)
-class StateDir:
+class StateDir(Struct, frozen=True):
     """`problem` is '' when the folder can be used; else commands that only read go on, and say it as a warning."""
 
     folder: Path

@@ -13,10 +13,11 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, Self
+
+from msgspec import Struct
 
 from storage_sync.files.kinds import require_readable
 from storage_sync.files.writing import ensure_file, make_folder, move_aside
@@ -59,16 +60,14 @@ _START = "json_extract(document, '$.start')"
 _FOLLOWED = "json_extract(document, '$.followed') IS NOT NULL"
 
 
-@dataclass(frozen=True, slots=True)
-class Medians:
+class Medians(Struct, frozen=True):
     """Middle values over the newest successful runs and pings; None while there are none."""
 
     rows_per_s: float | None = None
     ping_ms: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OrphanMark:
+class OrphanMark(Struct, frozen=True):
     """Since when a broken vector is known (epoch seconds), and why an operator expects it, if one does."""
 
     first_seen: float
@@ -277,7 +276,7 @@ class History:
             " WHERE started_at >= ? ORDER BY started_at DESC, rowid DESC LIMIT ?"
         )
         rows = self._rows(query, since if since is not None else -1e18, limit)
-        names = RunSummary.__slots__
+        names = RunSummary.__struct_fields__
         return tuple(
             RunSummary(
                 **{
@@ -481,8 +480,7 @@ def _add(db: sqlite3.Connection, totals: Iterable[tuple[str, str, float]]) -> No
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RunCost:
+class RunCost(Struct, frozen=True):
     """Rows that one run made the primary read: `followed` for what a poll saw, `proof` for all expected rows;
     `renewed`: it was a proof that read nothing."""
 

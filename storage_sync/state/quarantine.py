@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+
+from msgspec import Struct
 
 from storage_sync import _native
 from storage_sync.files.kinds import require_readable
@@ -44,8 +45,7 @@ _LIST = "SELECT id, tbl, key, reason, run_id, generation, at, pending, digest, l
 _TAKE = "SELECT id, tbl, key, reason, run_id, generation, at, pending, digest, length(value), value FROM rows"
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
+class Removed(Struct, frozen=True):
     """A row that is about to leave the cache, as `Staging.replaced` gives it."""
 
     table: str
@@ -54,8 +54,7 @@ class Removed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class AsideRow:
+class AsideRow(Struct, frozen=True):
     """One row of the store without its bytes. `digest`: hex of the whole blake3 of them; `at`: UTC epoch seconds."""
 
     id: int
@@ -70,8 +69,7 @@ class AsideRow:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class AsideValue:
+class AsideValue(Struct, frozen=True):
     """A row with its bytes; `intact`: they still hash to what was written."""
 
     row: AsideRow
@@ -79,14 +77,12 @@ class AsideValue:
     intact: bool
 
 
-@dataclass(frozen=True, slots=True)
-class AsideTotals:
+class AsideTotals(Struct, frozen=True):
     rows: int
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """What `settle` did with the entries that an earlier run left pending."""
 
     confirmed: int

@@ -6,8 +6,9 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from storage_sync.cache.holders import started_at
 from storage_sync.files.kinds import read_small
@@ -21,8 +22,7 @@ _OF_A_FILE = re.compile(r"file\b|profile\b|default$")
 """Origins that speak of the file, or of what it leaves out: what was typed or exported holds in one process alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(Struct, frozen=True):
     """A program that runs. `settings`: key to value and origin, as they are in effect there."""
 
     pid: int
@@ -30,8 +30,7 @@ class Running:
     settings: Mapping[str, tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Differs:
+class Differs(Struct, frozen=True):
     """One setting of a program that runs and of the file."""
 
     pid: int

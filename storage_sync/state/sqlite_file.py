@@ -5,16 +5,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from storage_sync.values.errors import LocalIO
 
 BUSY_MS = 5000
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(Struct, frozen=True):
     """What is said of a file that cannot be read or written: `what` it holds, and what to do, if there is a thing."""
 
     what: str

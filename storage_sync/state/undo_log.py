@@ -12,9 +12,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+
+from msgspec import Struct
 
 from storage_sync.files.kinds import require_readable
 from storage_sync.files.writing import ensure_file
@@ -72,8 +73,7 @@ _STANDING = " AND NOT EXISTS (SELECT 1 FROM taken_back WHERE taken_back.run = ru
 _NEWEST_FIRST = " GROUP BY runs.seq ORDER BY runs.seq DESC"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One row that a run changed: its bytes before (None: absent), and the whole blake3 of those after it.
 
     `left`: the bytes after it; None: absent, or not kept.
@@ -91,8 +91,7 @@ class Step:
         return self.after is not None and self.left is None
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(Struct, frozen=True):
     """A row of the primary that the cache could not take in a run."""
 
     table: str
@@ -100,8 +99,7 @@ class Rejected:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class UndoRun:
+class UndoRun(Struct, frozen=True):
     """A run that can be undone. `at` in UTC epoch seconds; `rows`, `bytes`: what is kept of it."""
 
     id: str

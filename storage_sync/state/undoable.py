@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from storage_sync.cache.kept import kept_files
 from storage_sync.state import history
@@ -26,8 +27,7 @@ WHOLE_FILE: Final = "it built the whole file, and there was none to keep"
 NO_ROOM: Final = "newer runs took its room, or it built the whole file"
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """A run that was not undone. `why_not`: why it cannot be; '' where it can."""
 
     run: UndoRun

@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct
 
 from storage_sync import __version__, _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, TableFacts, encode_checkpoint, stamped_generation
@@ -47,8 +48,7 @@ _UNDO_BUILD = ".build-undo-"
 Written = TypeVar("Written")
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(Struct, frozen=True):
     """A sibling that has the cache's name: the scan that proved it, and which file it was when it got the name."""
 
     scan: _native.Scan

@@ -9,7 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.cache.identity import real_path
@@ -24,8 +26,7 @@ MOST_BESIDE = 2_000
 """Embeddings that nothing leads to, above which looking at all of them is cheaper than asking for each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """What a comparison asks for; by default everything."""
 
     imprint: str = ""

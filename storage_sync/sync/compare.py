@@ -6,8 +6,10 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.cache.copy import private_folder
@@ -30,8 +32,7 @@ from storage_sync.values.outcome import Proof
 from storage_sync.values.snapshot import Phase
 
 
-@dataclass(frozen=True, slots=True)
-class Since:
+class Since(Struct, frozen=True):
     """What a follow run goes on from."""
 
     proof: Proof
@@ -39,8 +40,7 @@ class Since:
     marks: Marks
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(Struct, frozen=True):
     """The cache at one look against the primary at one instant."""
 
     look: Look

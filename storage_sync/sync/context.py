@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from storage_sync import _native
 from storage_sync.primary.source import LogStand
@@ -17,8 +17,7 @@ PAGE = 500
 """Keys in one call across the native border, and in one question to the primary."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """One run: its surroundings and its decisions."""
 
     session: Session
@@ -28,8 +27,7 @@ class Context:
     draft: Draft
 
 
-@dataclass(frozen=True, slots=True)
-class Projection:
+class Projection(Struct, frozen=True):
     """What is to be proven, in which digests, of which state of the primary's history."""
 
     scope: _native.Scope

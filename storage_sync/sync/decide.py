@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from storage_sync import _native
 from storage_sync.sync import guard
@@ -15,8 +16,7 @@ from storage_sync.values.errors import GuardStopped
 from storage_sync.values.outcome import Word
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """What the guards say of a comparison; `stepped_back` stops it whatever was consented to."""
 
     facts: guard.Facts

@@ -8,7 +8,8 @@ truth. It is no proof: deletions, updates in place and a highest rowid that was 
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.primary.above import Above, missing

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from storage_sync.reports.sentences import rows
 from storage_sync.values.errors import GuardStopped
@@ -16,8 +17,7 @@ SMALL_CACHE = 10
 """Below this many episodes all of them must be in the primary for a take-over."""
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Struct, frozen=True):
     """Rows of a table that would leave because the primary lost them or what they belong to, of those proven in it.
 
     What leaves because the window slid on, or a setting made it smaller, is not lost.
@@ -33,8 +33,7 @@ class Share:
         return f"{self.lost:,} of {self.proven:,}"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What the shrink guard looks at."""
 
     expected_episodes: int

@@ -7,7 +7,9 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.cache.checkpoint import Checkpoint
@@ -32,8 +34,7 @@ ALL_KEYS = 1_000_000
 _HELD = Finding(CacheState.HELD, "it is in use, and a copy of it opens")
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """One moment of the cache. `scan` is None when there is no file to scan."""
 
     judgement: FileJudgement

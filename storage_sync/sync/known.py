@@ -7,7 +7,9 @@ never writes it. While it is the same ledger, the rows of a new copy speak of th
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.cache.content import ledger_root
@@ -16,8 +18,7 @@ from storage_sync.sync.last_comparison import Facts, Known, Rows
 from storage_sync.values.outcome import DERIVED_TABLES, Proof, TableChange, Word
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """What is true of a new copy by what was known. UNKNOWN: only the primary can tell."""
 
     verdict: Word

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from storage_sync.values.outcome import Proof, TableChange, Word
 
@@ -13,8 +14,7 @@ Rows = Mapping[tuple[str, str], str]
 """Listed rows that are not what was proven: by table and key the digest of their bytes, '' for one that is gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """`verdict`, `proof` and `plan` of a comparison. `stamp`: generation and root that name the ledger which it was
     made with; `root`: over the rows that were there."""
 

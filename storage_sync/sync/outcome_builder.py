@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from storage_sync.values.errors import (
     CacheDamaged,
@@ -38,8 +40,7 @@ from storage_sync.values.outcome import (
 LOCK_POLL_S = 0.05
 
 
-@dataclass(slots=True)
-class Draft:
+class Draft(Struct):
     """Belongs to one command; filled step by step."""
 
     command: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from storage_sync.primary.above import LAST_ROWID, MOST_ABOVE, MOST_SCOPES, Above, Child, Written
 from storage_sync.values.followed import Ending, FollowEnded
@@ -24,8 +25,7 @@ Place = tuple[str, Key]
 """Cache table and key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """The proven rows: by table, key and what they hang on (`_native.belongings`)."""
 
     states: Mapping[Place, int]
@@ -39,8 +39,7 @@ class Known:
         return tuple(key for key, start in self.starts.items() if start is None)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     window: int
     patterns: bool
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from storage_sync.values.errors import GuardStopped
 from storage_sync.values.next_step import NextStep

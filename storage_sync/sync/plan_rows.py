@@ -8,15 +8,15 @@ it in the cache.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from storage_sync.cache.copy import private_folder
 from storage_sync.files.writing import second_name
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(Struct, frozen=True):
     path: Path
     identity: bytes
     """Of source, epoch, configuration and digest."""

@@ -8,7 +8,8 @@ both are equal still.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.cache.identity import read_identity

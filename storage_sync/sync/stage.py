@@ -12,9 +12,10 @@ import contextlib
 import functools
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct
 
 from storage_sync import _native
 from storage_sync.cache.checkpoint import META_KEY, decode_checkpoint
@@ -36,8 +37,7 @@ REQUEST_BYTES = 1_500_000
 """What one answer should weigh: with what the writer has not made durable yet, a kill repeats less than a batch."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """Where staged rows wait and what they are for."""
 
     path: str
@@ -52,8 +52,7 @@ class Target:
     """New file for source rows that shall wait; the manifest is then asked for whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
+class Staged(Struct, frozen=True):
     """Sealed rows and the root that they were proven against."""
 
     staging: _native.Staging

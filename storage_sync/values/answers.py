@@ -6,8 +6,9 @@ Units as in `model.py`: times in UTC epoch seconds, durations in seconds, sizes 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from storage_sync.values.outcome import CheckStatus
 from storage_sync.values.snapshot import RunSummary
@@ -15,8 +16,7 @@ from storage_sync.values.snapshot import RunSummary
 # ------------------------------------------------------------------------------------------- history
 
 
-@dataclass(frozen=True, slots=True)
-class PastRun:
+class PastRun(Struct, frozen=True):
     """A run that ended. `rate`: rows fetched a second; `proof_age`: how old the proof was when it began."""
 
     summary: RunSummary
@@ -24,8 +24,7 @@ class PastRun:
     proof_age: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Runs:
+class Runs(Struct, frozen=True):
     """Newest first. `pings`: (moment, milliseconds or None where it failed), newest last."""
 
     runs: tuple[PastRun, ...] = ()
@@ -33,8 +32,7 @@ class Runs:
     file: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RunDetail:
+class RunDetail(Struct, frozen=True):
     """One run as the history keeps it; `document` is what it printed (docs/cli.md), empty when none is kept.
 
     `undo_off`: why it cannot be undone, '' when it can.
@@ -46,8 +44,7 @@ class RunDetail:
     undo_off: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ChangedRow:
+class ChangedRow(Struct, frozen=True):
     """A row that a run changed. `kind`: added, changed, removed or rejected.
 
     `columns`: its fields, `primary` before the run and `cache` after it.
@@ -63,8 +60,7 @@ class ChangedRow:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ChangedRows:
+class ChangedRows(Struct, frozen=True):
     """What one run changed, a page of it. `total`: rows of all pages; `cut`: those of which one side is not kept.
 
     `said`: why rows are not listed, '' when they are. `undo_off`: why the run cannot be undone, '' when it can.
@@ -78,8 +74,7 @@ class ChangedRows:
     undo_off: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckRun:
+class CheckRun(Struct, frozen=True):
     """How the checks of one run ended."""
 
     run_id: str
@@ -92,8 +87,7 @@ class CheckRun:
 # --------------------------------------------------------------------------------------- differences
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnDifference:
+class ColumnDifference(Struct, frozen=True):
     """One field of a row on both sides, as text; None: that side has no such row or field."""
 
     name: str
@@ -102,8 +96,7 @@ class ColumnDifference:
     equal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """A row that differs. `kind`: missing (from the cache), differs, or surplus (gone from the primary)."""
 
     table: str
@@ -112,8 +105,7 @@ class Difference:
     columns: tuple[ColumnDifference, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Differences:
+class Differences(Struct, frozen=True):
     """Rows of one page, table by table and in key order. `total`: of all pages; `more`: there are rows after these."""
 
     rows: tuple[Difference, ...]
@@ -138,8 +130,7 @@ class QuarantineKind(StrEnum):
     HEAD = "head"
 
 
-@dataclass(frozen=True, slots=True)
-class QuarantineEntry:
+class QuarantineEntry(Struct, frozen=True):
     """One line of the quarantine. `id`: of its kind; a head says its kind in `reason`."""
 
     kind: QuarantineKind
@@ -157,8 +148,7 @@ class QuarantineEntry:
     expires_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class QuarantinePage:
+class QuarantinePage(Struct, frozen=True):
     """`entries` from `first` of the `total` that match; the numbers count all, filter or not. `problem`: why the
     rejected rows could not be listed. `matching`: (kind, id) of every row that matches and can be marked."""
 
@@ -174,8 +164,7 @@ class QuarantinePage:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class UnfinishedBuild:
+class UnfinishedBuild(Struct, frozen=True):
     """A file that a rebuild or a first sync left beside the cache. `bytes`: on disk."""
 
     path: str
@@ -186,8 +175,7 @@ class UnfinishedBuild:
 # ----------------------------------------------------------------------------------------- first run
 
 
-@dataclass(frozen=True, slots=True)
-class SetupForm:
+class SetupForm(Struct, frozen=True):
     """What a person typed at the first start. `token_file`, where it is not empty, goes before `token_env`."""
 
     primary: str = ""
@@ -198,8 +186,7 @@ class SetupForm:
     look_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SetupFinding:
+class SetupFinding(Struct, frozen=True):
     """`entry`: primary, token, cache, or file for the configuration itself; `role`: ok, attention, failed or off;
     `text` may quote what was typed."""
 
@@ -208,8 +195,7 @@ class SetupFinding:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetupTried:
+class SetupTried(Struct, frozen=True):
     """How the entries of a form fared."""
 
     form: SetupForm
@@ -220,24 +206,21 @@ class SetupTried:
         return not any(finding.role == "failed" for finding in self.findings)
 
 
-@dataclass(frozen=True, slots=True)
-class SetupSaved:
+class SetupSaved(Struct, frozen=True):
     file: str
 
 
 # -------------------------------------------------------------------------------------------- config
 
 
-@dataclass(frozen=True, slots=True)
-class SettingEdit:
+class SettingEdit(Struct, frozen=True):
     """A setting to be changed in the file; `value` None takes it out of the file."""
 
     key: str
     value: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsPreview:
+class SettingsPreview(Struct, frozen=True):
     """What writing would do. `diff`: lines of a unified diff; `base`: digest of the file that it was made for;
     `notes`: settings that something else decides anyway."""
 
@@ -247,14 +230,12 @@ class SettingsPreview:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsWritten:
+class SettingsWritten(Struct, frozen=True):
     file: str
     keys: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PrimaryTried:
+class PrimaryTried(Struct, frozen=True):
     """The primary answered with these settings."""
 
     url: str
@@ -269,8 +250,7 @@ class PrimaryTried:
 # -------------------------------------------------------------------------------------------- export
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
+class Exported(Struct, frozen=True):
     path: str
     rows: int
     bytes: int

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from storage_sync.values.errors import StorageSyncError
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import ErrorValue, Outcome, Word
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(Struct, frozen=True):
     at: float
     level: str
     """info, warn or fail."""
@@ -20,13 +19,11 @@ class LogLine:
     """The run that it belongs to; '' for none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     command_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     command_id: int
     reason: str
     hint: str
@@ -38,14 +35,12 @@ class Refused:
         return cls(command_id, error.message, error.hint, error.step)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     command_id: int
     value: object
 
 
-@dataclass(frozen=True, slots=True)
-class Progressed:
+class Progressed(Struct, frozen=True):
     """How far the work on a question is, for one that takes long: `done` of `total` rows."""
 
     command_id: int
@@ -53,38 +48,32 @@ class Progressed:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class RunStarted:
+class RunStarted(Struct, frozen=True):
     run_id: str
     kind: str
     trigger: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnded:
+class RunEnded(Struct, frozen=True):
     run_id: str
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class StateChanged:
+class StateChanged(Struct, frozen=True):
     old: Word
     new: Word
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class FileChanged:
+class FileChanged(Struct, frozen=True):
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigChanged:
+class ConfigChanged(Struct, frozen=True):
     keys: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CoreDied:
+class CoreDied(Struct, frozen=True):
     report: str
 
 

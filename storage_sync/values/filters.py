@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from msgspec import Struct
 
 from storage_sync.values.errors import UsageError
 
@@ -21,8 +22,7 @@ class Kind(Enum):
     """Seconds, written as `1d`, `90m`, `30`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """`known`: all that a text field can hold, where that is a list."""
 
     kind: Kind = Kind.TEXT
@@ -37,8 +37,7 @@ Row = Mapping[str, str | float | None]
 """Texts and numbers of a row by field; None: not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(Struct, frozen=True):
     """What a number must be: `sign` is <, > or =."""
 
     sign: str
@@ -50,8 +49,7 @@ class Limit:
         return value > self.number if self.sign == ">" else value == self.number
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(Struct, frozen=True):
     """One word. `field` is None for a bare one; `wanted` is in lower case; `limit`: of a number or an age."""
 
     field: str | None

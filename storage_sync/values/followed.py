@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Followed:
+
+class Followed(Struct, frozen=True):
     """What was taken in since the last proof. It is no proof."""
 
     changes: int

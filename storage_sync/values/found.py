@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from storage_sync.values.outcome import FileIdentity
 
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class PrimaryStand:
+class PrimaryStand(Struct, frozen=True):
     """Which primary it was and where it stood, as far as a poll tells. Two that are equal prove nothing; after a
     restore, a change of its schema and most changes of its rows they differ."""
 
@@ -24,8 +24,7 @@ class PrimaryStand:
     """Digest of the values that a poll reads."""
 
 
-@dataclass(frozen=True, slots=True)
-class Basis:
+class Basis(Struct, frozen=True):
     """What a fact was found on, or what is there now."""
 
     file: FileIdentity | None
@@ -34,8 +33,7 @@ class Basis:
     """None for a fact in which the primary has no part; of what is there now: it is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found(Generic[T_co]):
+class Found(Struct, Generic[T_co], frozen=True):
     """`was` is what was found then, and may only be told as the past; what holds now is answered by `now`."""
 
     was: T_co

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class KnownSchema:
+class KnownSchema(Struct, frozen=True):
     """What a primary said of its schema, so that another process need not ask for more than whether it is the same."""
 
     source_id: str
@@ -18,8 +17,7 @@ class KnownSchema:
     """Its answer to `capabilities.SCHEMA_PROBE`."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownImprint:
+class KnownImprint(Struct, frozen=True):
     """What the primary gave as the imprint of the manifest with this root (docs/protocol.md#what-a-proof-reads)."""
 
     path: str

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, Struct, field
 
 Rowid = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 Hex = Annotated[str, Meta(max_length=8000)]
 
 
-@dataclass(frozen=True, slots=True)
-class Anchor:
+class Anchor(Struct, frozen=True):
     """A row near the end of a table. `key`, `parents`: hex of its key, and of the rows that take it with them when they
     are rewritten."""
 
@@ -22,8 +20,7 @@ class Anchor:
     parents: tuple[Hex, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Marks:
+class Marks(Struct, frozen=True):
     """The end of each table that a follow run reads, all of one statement."""
 
     schema: int

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from storage_sync.values.outcome import Plan
 from storage_sync.values.part import Part
 
 
-@dataclass(frozen=True, slots=True)
-class Consent:
+class Consent(Struct, frozen=True):
     """Which guards somebody has lifted."""
 
     adopt: bool = False
     allow_shrink: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """Times in seconds. What belongs to one operation only is a field of that operation."""
 
     plan_only: bool = False

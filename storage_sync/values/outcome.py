@@ -7,9 +7,10 @@ start fast. Units as there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
+
+from msgspec import Struct, field
 
 from storage_sync.values.errors import PrimaryUnavailable, StorageSyncError, exit_code_of
 from storage_sync.values.extra import Extra
@@ -158,8 +159,7 @@ class CheckStatus(StrEnum):
     SKIPPED = "skipped"
 
 
-@dataclass(frozen=True, slots=True)
-class FileIdentity:
+class FileIdentity(Struct, frozen=True):
     """What must be unchanged for a proof to still speak of the file: docs/cli.md#verdicts."""
 
     device: int
@@ -179,8 +179,7 @@ class HolderKind(StrEnum):
     """The kernel's list names nobody, and yet the lock is taken: a process of another container."""
 
 
-@dataclass(frozen=True, slots=True)
-class LockHolder:
+class LockHolder(Struct, frozen=True):
     """A process that holds a lock on the file; `since` in epoch seconds. A `pid` of 0 or less is unknown."""
 
     pid: int
@@ -191,8 +190,7 @@ class LockHolder:
     kind: HolderKind = HolderKind.OTHER
 
 
-@dataclass(frozen=True, slots=True)
-class LookedAt:
+class LookedAt(Struct, frozen=True):
     """What a finding was made of, and when. `of`: `copy` when somebody holds the file or wrote to it meanwhile, so
     that the finding is of that moment; `file` when nobody does, so that it holds until the file changes."""
 
@@ -204,8 +202,7 @@ class LookedAt:
     """Of the file that was copied; None when it changed meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(Struct, frozen=True):
     """Root equality for one primary instant."""
 
     root: str
@@ -230,8 +227,7 @@ class Proof:
         return now - self.at if self.at <= now else None
 
 
-@dataclass(frozen=True, slots=True)
-class TableCounts:
+class TableCounts(Struct, frozen=True):
     """Rows of one table. `primary`: in the source table, None where it was not counted; `expected`: by the projection;
     `cache`: in the file."""
 
@@ -245,8 +241,7 @@ class TableCounts:
     """When the source table was last counted, where `primary` is None."""
 
 
-@dataclass(frozen=True, slots=True)
-class TableChange:
+class TableChange(Struct, frozen=True):
     """Rows of one table that would change, or did."""
 
     insert: int = 0
@@ -254,8 +249,7 @@ class TableChange:
     remove: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One check of docs/cli.md. `detail` is a sentence; `seconds` how long it took."""
 
     name: str
@@ -284,8 +278,7 @@ class Purpose(StrEnum):
     """Single keys: whether the primary has them, and what it has there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(Struct, frozen=True):
     """HTTP requests, probes and closes included; body bytes before decompression."""
 
     requests: int = 0
@@ -323,16 +316,14 @@ def _more(now: Mapping[Name, int], earlier: Mapping[Name, int], *, known: bool =
     return {name: more for name, more in gained.items() if more > 0 or (known and name not in earlier)}
 
 
-@dataclass(frozen=True, slots=True)
-class CacheWrites:
+class CacheWrites(Struct, frozen=True):
     """Transactions on the live file, and the bytes put into them."""
 
     commits: int = 0
     bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Seconds:
+class Seconds(Struct, frozen=True):
     """How long each part took."""
 
     manifest: float = 0.0
@@ -345,8 +336,7 @@ class Seconds:
     """How long another process kept us from it."""
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorValue:
+class ErrorValue(Struct, frozen=True):
     """`error` of the document."""
 
     code: str
@@ -366,8 +356,7 @@ def error_value(error: StorageSyncError) -> ErrorValue:
     return ErrorValue(error.code, error.message, error.hint, error.retry, exit_code_of(error), wait, error.step)
 
 
-@dataclass(frozen=True, slots=True)
-class Orphan:
+class Orphan(Struct, frozen=True):
     """An embedding without its owner, or an otherwise broken vector (docs/console.md#orphans)."""
 
     key: str
@@ -380,8 +369,7 @@ class Orphan:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class PlanRow:
+class PlanRow(Struct, frozen=True):
     """One line of a plan as an operator reads it."""
 
     step: str
@@ -391,8 +379,7 @@ class PlanRow:
     undo: str
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What a run would change; `base` is (generation, root) that it was made for."""
 
     id: str
@@ -422,8 +409,7 @@ class Plan:
     """Rows of `changes` that the next sync brings back: they are now as the primary had them at the last proof."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How a command ended: everything that the document of docs/cli.md says about it."""
 
     command: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from storage_sync.values.errors import UsageError
 
@@ -11,8 +12,7 @@ MOST_PARTS = 256
 """As many as the last two bytes of a UUID can tell apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """One of `of` parts of the rows, `number` from 1 on. A row is always in the same one, by table and key alone."""
 
     number: int

@@ -7,8 +7,9 @@ is drawn as `?`, never as 0. Shapes: docs/architecture.md#threads and docs/cli.m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from storage_sync.values.followed import Followed
 from storage_sync.values.found import Basis, Found, PrimaryStand
@@ -76,8 +77,7 @@ class LockState(StrEnum):
     SHARED = "shared"
 
 
-@dataclass(frozen=True, slots=True)
-class CoreBeat:
+class CoreBeat(Struct, frozen=True):
     """The core's sign of life; `at` is monotonic."""
 
     at: float
@@ -91,8 +91,7 @@ MONTH_S = 30 * 86_400.0
 LEAST_PACE_S = 3_600.0
 
 
-@dataclass(frozen=True, slots=True)
-class RowsRead:
+class RowsRead(Struct, frozen=True):
     """Rows that the primary read for this cache, by its own word; times are epoch seconds."""
 
     today: int
@@ -114,8 +113,7 @@ class RowsRead:
         return max(now - self.since, 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class ReadCosts:
+class ReadCosts(Struct, frozen=True):
     """Rows that the primary read lately, for one of each; None: none was made yet."""
 
     poll: float | None = None
@@ -140,8 +138,7 @@ class Hold(StrEnum):
     """The primary does not say how many rows it reads, so that nothing can be kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(Struct, frozen=True):
     """What `rows_read_per_day` means now. Rows; seconds; `until` in epoch seconds."""
 
     a_day: int
@@ -167,8 +164,7 @@ def two_digits(number: float) -> int:
     return int(float(f"{number:.1e}"))
 
 
-@dataclass(frozen=True, slots=True)
-class PrimaryHealth:
+class PrimaryHealth(Struct, frozen=True):
     status: PrimaryStatus = PrimaryStatus.UNKNOWN
     url: str = ""
     ping_ms: float | None = None
@@ -202,15 +198,13 @@ class PrimaryHealth:
     """None: `rows_read_per_day` is not set, or the primary is a file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Peek:
+class Peek(Struct, frozen=True):
     copied_at: float
     took_ms: float
     attempts: int
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingRows:
+class WaitingRows(Struct, frozen=True):
     """Rows of the primary that wait until nobody else holds the cache."""
 
     rows: int
@@ -219,8 +213,7 @@ class WaitingRows:
     """When the primary was asked for them."""
 
 
-@dataclass(frozen=True, slots=True)
-class CacheHealth:
+class CacheHealth(Struct, frozen=True):
     path: str = ""
     states: tuple[CacheState, ...] = ()
     size: int | None = None
@@ -253,15 +246,13 @@ class CacheHealth:
     error: ErrorValue | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Behind:
+class Behind(Struct, frozen=True):
     new: int
     changed: int
     gone: int
 
 
-@dataclass(frozen=True, slots=True)
-class RowsBehind:
+class RowsBehind(Struct, frozen=True):
     """What a comparison found, by table; nothing of a table that is equal."""
 
     tables: Mapping[str, Behind] = field(default_factory=dict)
@@ -273,8 +264,7 @@ class RowsBehind:
         return sum(one.new + one.changed + one.gone for one in self.tables.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Freshness:
+class Freshness(Struct, frozen=True):
     proof: Proof | None = None
     followed: Followed | None = None
     """What was taken in since that proof."""
@@ -288,8 +278,7 @@ class Freshness:
     next_sync_reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """What a few seconds before `at` were like. None: nothing is known of them."""
 
     at: float
@@ -315,8 +304,7 @@ class Promise(StrEnum):
     """Nothing that changes how the cache stands to the primary."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """The running operation, or the last one once `ended_at` is set."""
 
     id: str
@@ -363,8 +351,7 @@ class Run:
         return min(1.0, self.done / self.total) if counted and self.total else None
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResult(Struct, frozen=True):
     name: str
     found: Found[Check]
     subject: str = "file"
@@ -372,8 +359,7 @@ class CheckResult:
     recent: tuple[CheckStatus, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class StartFacts:
+class StartFacts(Struct, frozen=True):
     """What a program started with. None: not known."""
 
     found: int | None
@@ -389,8 +375,7 @@ LOCK_TAKEN = "start"
 """Kind of the line of a program that took the cache without us: no run of ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunSummary:
+class RunSummary(Struct, frozen=True):
     id: str
     kind: str
     trigger: str
@@ -411,8 +396,7 @@ class RunSummary:
     """It took in what was written since the last proof, and made none."""
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryView:
+class HistoryView(Struct, frozen=True):
     revision: int = 0
     runs: int = 0
     ok_ratio: float | None = None
@@ -422,8 +406,7 @@ class HistoryView:
     """Of `runs`, those that took in what was written and proved nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """One effective setting; `value` of a secret is `set` or `not set`, never the secret."""
 
     key: str
@@ -437,22 +420,19 @@ class Setting:
     """Where that comes from."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigView:
+class ConfigView(Struct, frozen=True):
     settings: tuple[Setting, ...] = ()
     file: str = ""
     loaded_at: float | None = None
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class QuarantineView:
+class QuarantineView(Struct, frozen=True):
     refused: Found[int] | None = None
     """Rows of the primary that the last comparison left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(Struct, frozen=True):
     """Another value for one setting, and what it is worth."""
 
     setting: str
@@ -464,8 +444,7 @@ class Advice:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """All that a front end draws, at one moment. Latest wins."""
 
     seq: int

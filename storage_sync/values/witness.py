@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from storage_sync.values.followed import Followed
 from storage_sync.values.marks import Marks
 from storage_sync.values.outcome import FileIdentity, Proof
 
 
-@dataclass(frozen=True, slots=True)
-class Witness:
+class Witness(Struct, frozen=True):
     """`generation` was committed and read back at `at` (UTC epoch seconds) in the file `identity` at `path`."""
 
     path: str

@@ -6,9 +6,9 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.embeddings.index import (

@@ -5,7 +5,8 @@ Pure: a condition and what happened in, the next condition out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from storage_sync.cache.holders import describe
 from storage_sync.reports.sentences import headline, line, verdict, waits
@@ -21,8 +22,7 @@ WAITS_LONG = "waits_long"
 """They have waited for longer than `wait_notice_s`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Struct, frozen=True):
     """`word`: starting, ok, waits, waits_long, the code word of an error, `partial` (rejected rows), or a verdict in
     lower case."""
 
@@ -42,8 +42,7 @@ class Condition:
         return self.word not in (STARTING, OK, WAITS)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """An edge between two conditions."""
 
     old: Condition

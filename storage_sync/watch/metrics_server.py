@@ -7,7 +7,8 @@ import ipaddress
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from storage_sync.values.errors import LocalIO, UsageError
 
@@ -19,8 +20,7 @@ _PLAIN = "text/plain; charset=utf-8"
 _HEAD_BYTES = 8192
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """Where to listen; port 0: any that is free."""
 
     host: str
@@ -60,8 +60,7 @@ def _is_local(host: str) -> bool:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """How many clients are served at once, and how long one may take from its connection to the end of its answer."""
 
     clients: int = 16

@@ -13,9 +13,9 @@ import signal
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from storage_sync.config.settings import Settings
 from storage_sync.config.token import TOKEN_VARIABLES
@@ -30,8 +30,7 @@ SAID_OF_A_FAILURE = 200
 _KEPT, _PIECE = 4096, 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """One change of state as it is told; `document` is what hook and webhook get."""
 
     document: Mapping[str, object]

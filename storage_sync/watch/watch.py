@@ -12,10 +12,11 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from msgspec import Struct
+from msgspec.structs import replace
 from msgspec.structs import replace as replace_settings
 
 from storage_sync.config.places import state_directory
@@ -56,8 +57,7 @@ _OURS = (
 Progress = Callable[[Run], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
+class _Told(Struct, frozen=True):
     """Something for the world outside, in order: the run that ended, or a change of state."""
 
     outcome: Outcome | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from storage_sync.reports.sentences import summary
 from storage_sync.values.events import Event, LogLine, RunEnded
@@ -17,8 +18,7 @@ KEYS_KEPT = 256
 _LEVELS = {"info": logging.INFO, "warn": logging.WARNING, "fail": logging.ERROR}
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """One line of the log; `level` as in `logging`."""
 
     level: int
@@ -27,8 +27,7 @@ class Said:
     run_id: str = ""
 
 
-@dataclass(slots=True)
-class _Heard:
+class _Heard(Struct):
     said_at: float
     gap_s: float
     unsaid: int = 0

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from storage_sync.cache.checkpoint import Checkpoint, TableFacts, decode_checkpoint, encode_checkpoint
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, encode_checkpoint
@@ -38,8 +39,7 @@ IDENTITY = FileIdentity(device=1, inode=2, size=3, mtime_ns=4, ctime_ns=5)
 WITNESS = Witness("/data/cache.redb", 7, "ab", "source", 1700000000.0, IDENTITY)
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(Struct, frozen=True):
     name: str
     key_type: str = "&str"
     value_type: str = "&[u8]"
@@ -47,8 +47,7 @@ class Table:
     error: str | None = None
 
 
-@dataclass(frozen=True)
-class File:
+class File(Struct, frozen=True):
     """Answers like an open file."""
 
     stats: Sequence[Table] = (
@@ -69,8 +68,7 @@ class File:
         return self.version
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Struct, frozen=True):
     drifted: int = 0
     rotten: int = 0
     absent: int = 0
@@ -79,8 +77,7 @@ class Row:
     differing_keys: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Scan:
+class Scan(Struct, frozen=True):
     tables: Mapping[str, Row]
 
 
@@ -260,7 +257,7 @@ def test_in_a_damaged_file_the_source_is_not_asked() -> None:
 
 
 def test_a_file_that_fails_while_it_is_read() -> None:
-    class Torn(File):
+    class Torn(File, frozen=True):
         def schema_version(self) -> int | None:
             raise _native.NativePanic("btree.rs:7 out of range")
 

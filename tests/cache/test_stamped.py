@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, encode_checkpoint

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from storage_sync.checks.checks import all_checks
 from storage_sync.checks.facts import CheckScope, FileFacts, TableFacts

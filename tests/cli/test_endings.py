@@ -267,7 +267,8 @@ def test_what_status_exits_with(
     exit_code: int,
 ) -> None:
     import time
-    from dataclasses import replace
+
+    from msgspec.structs import replace
 
     monkeypatch.setattr(time, "time", lambda: 10_000.0)
     proof = replace(PROOF, at=10_000.0 - age) if age is not None else None

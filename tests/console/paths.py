@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from msgspec.structs import replace
 from textual.pilot import Pilot
 from textual.widgets._toast import Toast
 
@@ -118,7 +119,7 @@ class Path:
 def scene_of(name: str, **changes: object) -> Scene:
     """A scene with some facts of its snapshot changed."""
     scene = snapshots.scene(name)
-    return replace(scene, snapshot=replace(scene.snapshot, **changes))  # type: ignore[arg-type]
+    return replace(scene, snapshot=replace(scene.snapshot, **changes))
 
 
 @cache
@@ -253,4 +254,4 @@ def is_grey(app: Console, key_id: str) -> bool:
 
 def plan_for(**changes: object) -> Plan:
     """A plan that needs no phrase."""
-    return replace(snapshots.plan(removed=0), **changes)  # type: ignore[arg-type]
+    return replace(snapshots.plan(removed=0), **changes)

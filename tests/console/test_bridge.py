@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from console.link.bridge import EVENTS_KEPT, LINES_A_TICK, Emit, Mailbox, Publish, ThreadBridge
 from console.views.verdict import verdict

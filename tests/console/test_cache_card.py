@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from console.views.frame import Frame
 from console.views.stores import cache_card
@@ -31,7 +31,7 @@ SERVER = LockHolder(4711, "do-memory-mcp-server", "agent", NOW - 60, exclusive=F
 
 def card(**changes: object) -> StoreCard:
     snapshot = snapshots.scene("in_sync").snapshot
-    snapshot = replace(snapshot, cache=replace(snapshot.cache, **changes))  # type: ignore[arg-type]
+    snapshot = replace(snapshot, cache=replace(snapshot.cache, **changes))
     return cache_card(Frame(snapshot, verdict(snapshot, now=NOW, beat_age=0.1), NOW, 0.1, Look()))
 
 

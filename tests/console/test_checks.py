@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from console.views.checks import ORDER, check_list, check_row
 from console.views.frame import Frame

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from textual.pilot import Pilot
 from textual.widgets import Button
 
@@ -37,7 +36,7 @@ ROWS = (
 
 def scene_with(**changes: object) -> Scene:
     scene = snapshots.scene("in_sync")
-    view = replace(ConfigView(ROWS, "/etc/storage-sync.toml", snapshots.NOW - 60), **changes)  # type: ignore[arg-type]
+    view = replace(ConfigView(ROWS, "/etc/storage-sync.toml", snapshots.NOW - 60), **changes)
     return replace(scene, snapshot=replace(scene.snapshot, config=view))
 
 

@@ -6,11 +6,12 @@ import importlib
 import inspect
 import pkgutil
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path as File
 from unittest.mock import ANY
 
 import pytest
+from msgspec.structs import replace
 from textual.widgets import Button, Input
 
 import console
@@ -199,7 +200,7 @@ DIALOGS = (
     ),
     Dialog(
         "a plan",
-        by("s", answers={**PLANNED, Execute: SILENT, ExportRows: Exported("/home/me/plan.jsonl", 1, 9)}),
+        by("s", answers=PLANNED | {Execute: SILENT, ExportRows: Exported("/home/me/plan.jsonl", 1, 9)}),
         "PlanDialog",
         "cancel",
         ("cancel", "run", "save"),
@@ -221,7 +222,7 @@ DIALOGS = (
     ),
     Dialog(
         "a run that has not begun",
-        by("s", "right", "enter", answers={**PLANNED, Execute: SILENT}),
+        by("s", "right", "enter", answers=PLANNED | {Execute: SILENT}),
         "PlanDialog",
         "hide",
         ("hide",),
@@ -229,7 +230,7 @@ DIALOGS = (
     ),
     Dialog(
         "a run",
-        by("s", "right", "enter", answers={**PLANNED, Execute: SILENT}),
+        by("s", "right", "enter", answers=PLANNED | {Execute: SILENT}),
         "PlanDialog",
         "hide",
         ("hide", "stop"),
@@ -238,7 +239,7 @@ DIALOGS = (
     ),
     Dialog(
         "a result",
-        by("s", "right", "enter", answers={**PLANNED, Execute: outcome_of()}),
+        by("s", "right", "enter", answers=PLANNED | {Execute: outcome_of()}),
         "PlanDialog",
         "close",
         ("close", "refused", "undo"),
@@ -446,7 +447,7 @@ async def test_only_the_very_name_allows_it() -> None:
 
 async def test_a_plan_that_is_void_by_now_is_not_done_and_says_why() -> None:
     void = No("the plan is void: the cache has moved", "plan it again")
-    async with opened(by("s", answers={**PLANNED, Execute: void})) as here:
+    async with opened(by("s", answers=PLANNED | {Execute: void})) as here:
         text = await here.press("right", "enter")
         assert "not done" in text
         assert "the plan is void: the cache has moved" in text
@@ -468,7 +469,7 @@ async def test_a_core_that_died_leaves_no_dialog_waiting() -> None:
 
 
 async def test_a_core_that_died_during_a_run_is_no_reason_to_stay() -> None:
-    async with opened(by("s", "right", "enter", answers={**PLANNED, Execute: SILENT})) as here:
+    async with opened(by("s", "right", "enter", answers=PLANNED | {Execute: SILENT})) as here:
         here.bridge.show(replace(snapshots.scene("running").snapshot, seq=9))
         here.bridge.post(CoreDied("/var/lib/report"))
         await here.answer()
@@ -489,7 +490,7 @@ async def test_a_run_that_ended_while_it_was_asked_is_not_waited_for() -> None:
 
 
 async def test_a_run_that_ends_shows_its_result_and_moves_the_focus_to_the_safe_button() -> None:
-    async with opened(by("s", "right", "enter", answers={**PLANNED, Execute: SILENT})) as here:
+    async with opened(by("s", "right", "enter", answers=PLANNED | {Execute: SILENT})) as here:
         here.bridge.show(replace(snapshots.scene("running").snapshot, seq=9))
         await here.answer()
         await here.press("right")
@@ -505,7 +506,7 @@ async def test_a_run_that_ends_shows_its_result_and_moves_the_focus_to_the_safe_
 async def test_a_commit_takes_the_cancel_away_while_the_dialog_is_open() -> None:
     running = snapshots.scene("running").snapshot
     assert running.run is not None
-    async with opened(by("s", "right", "enter", answers={**PLANNED, Execute: SILENT})) as here:
+    async with opened(by("s", "right", "enter", answers=PLANNED | {Execute: SILENT})) as here:
         here.bridge.show(replace(running, seq=9, run=replace(running.run, cancellable=False)))
         await here.answer()
         since = len(here.bridge.asked)

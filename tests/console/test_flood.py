@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from console.app.app import Console
 from console.link.bridge import EVENTS_KEPT, Emit, Publish, ThreadBridge

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from textual.pilot import Pilot
 from textual.widgets import Button, Input
 
@@ -54,7 +54,7 @@ HOSTILE = "[/b][red]x 名前 \x1b[31m"
 
 def scene_of(name: str, **changes: object) -> Scene:
     scene = snapshots.scene(name)
-    return replace(scene, snapshot=replace(scene.snapshot, **changes))  # type: ignore[arg-type]
+    return replace(scene, snapshot=replace(scene.snapshot, **changes))
 
 
 def plan_of(kind: str = "repair", *, phrase: str | None = None, level: int = 2, rows: int = 5) -> Plan:
@@ -82,7 +82,7 @@ def outcome_of(**changes: object) -> Outcome:
         extra={"kept": "/var/lib/cache.redb.old-20260902T143331Z"},
         undoable=True,
     )
-    return replace(done, **changes)  # type: ignore[arg-type]
+    return replace(done, **changes)
 
 
 def latest(bridge: ScriptedBridge, kind: type[object]) -> Asked:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from storage_sync.values.events import Answer, LogLine, Refused
 from storage_sync.values.outcome import Plan, PlanRow

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 import pytest
+from msgspec import Struct
+from msgspec.structs import fields, replace
 from rich.cells import cell_len
 from textual.events import Paste
 from textual.widgets import Input
@@ -102,7 +104,7 @@ class Stain:
             return value
         if isinstance(value, str):
             return self.text(place) if value else value
-        if is_dataclass(value) and not isinstance(value, type):
+        if isinstance(value, Struct):
             name = type(value).__name__
             made = {one.name: self.on(getattr(value, one.name), f"{name}.{one.name}") for one in fields(value)}
             return replace(value, **made)

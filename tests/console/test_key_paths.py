@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path as File
 from tempfile import TemporaryDirectory
 
 import pytest
+from msgspec.structs import replace
 from textual.widgets._toast import Toast
 
 from console.app.app import Console

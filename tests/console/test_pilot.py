@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from textual.pilot import Pilot
 from textual.widgets import Button, Input
 from textual.widgets._toast import Toast
@@ -35,7 +34,7 @@ GUARD = ErrorValue("guard", "would remove 70 %", "look first", False, 9)
 
 def scene_of(name: str, **changes: object) -> Scene:
     scene = snapshots.scene(name)
-    return replace(scene, snapshot=replace(scene.snapshot, **changes))  # type: ignore[arg-type]
+    return replace(scene, snapshot=replace(scene.snapshot, **changes))
 
 
 @pytest.mark.parametrize(("name", "key", "title"), SCREENS)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from console.views.frame import Frame
 from console.views.freshness import freshness
@@ -26,7 +25,7 @@ def frame_of(snapshot: Snapshot) -> Frame:
 
 def with_primary(**changes: object) -> Frame:
     snapshot = snapshots.scene("in_sync").snapshot
-    return frame_of(replace(snapshot, primary=replace(snapshot.primary, **changes)))  # type: ignore[arg-type]
+    return frame_of(replace(snapshot, primary=replace(snapshot.primary, **changes)))
 
 
 def test_an_error_that_is_over_says_so_and_when_at_every_width() -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from storage_sync.values.snapshot import Phase, RunSummary, StepState
 from tests.console.app import console, live, screen_text

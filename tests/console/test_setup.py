@@ -5,10 +5,10 @@ from __future__ import annotations
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from textual.pilot import Pilot
 from textual.widgets import Button
 
@@ -257,7 +257,7 @@ async def test_real_stores_are_tried(tmp_path: Path) -> None:
 )
 async def test_what_is_wrong_is_a_finding(tmp_path: Path, changes: dict[str, str], entry: str, said: str) -> None:
     good = SetupForm(primary=f"file:{stores.primary('small', tmp_path)}", cache=f"{tmp_path}/c")
-    form = replace(good, **changes)  # type: ignore[arg-type]
+    form = replace(good, **changes)
     found = await try_form(form, surroundings(tmp_path, TOKEN=SECRET))
     failed = [finding for finding in found.findings if finding.role == "failed"]
     assert entry in {finding.entry for finding in failed}, found

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 
 from console.cli import screen
 from console.launch.plain import news, speak, state_lines

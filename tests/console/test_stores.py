@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from storage_sync.primary.errors import Refusal, error_for_status
 from storage_sync.values.snapshot import RowsRead

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from console.views.states import behind_now, proof_valid
 from console.views.verdict import Verdict, verdict

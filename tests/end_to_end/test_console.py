@@ -8,10 +8,10 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
 from tests.independent.projection_check import check
 from tests.support import hrana, stores
@@ -24,8 +24,7 @@ HELD_S = 60.0
 FROZEN_S = 15.0
 
 
-@dataclass(frozen=True)
-class Live:
+class Live(Struct, frozen=True):
     """A proven cache, a primary that has moved since, and a relay that holds the rows halfway."""
 
     server: Sqld

@@ -14,11 +14,11 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from msgspec import Struct
 
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
@@ -45,8 +45,7 @@ TORN_TRIES = 60
 _VERSION = re.compile(rb"version (\d+)\.")
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """Rows that are there from the beginning: each transaction leaves its number in all of them."""
 
     episode: str
@@ -152,8 +151,7 @@ class Writer:
             self._work.result()
 
 
-@dataclass(frozen=True)
-class Scene:
+class Scene(Struct, frozen=True):
     """A server, a cache of it, and the model that follows."""
 
     server: Sqld

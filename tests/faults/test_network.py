@@ -12,10 +12,11 @@ import logging
 import shutil
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
@@ -75,8 +76,7 @@ first sync closes a stream, and nobody waits for the answer. `?`: what is in thi
 `a`: 4 too, but something else is asked before that."""
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """What is done to a request, and the exit code that is right for each request that it is done to."""
 
     fault: Fault
@@ -188,8 +188,7 @@ class Tries:
         self._step = run.step
 
 
-@dataclass
-class Lane:
+class Lane(Struct):
     """A cache with a relay in front of the common server."""
 
     folder: Path
@@ -249,8 +248,7 @@ class Lane:
         return lambda number, path: faulty if first <= number <= last else None
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(Struct, frozen=True):
     """One run with a fault."""
 
     lane: Lane
@@ -267,8 +265,7 @@ class Case:
         return f"{which} sync, request {self.number}{' and on' if self.lasting else ''}"
 
 
-@dataclass
-class Bench:
+class Bench(Struct):
     """The server, and a lane for each case."""
 
     server: Sqld
@@ -465,8 +462,7 @@ def told(outcome: Outcome, done: bool) -> Iterator[str]:
 # ------------------------------------------------------------------------------ the server itself goes, or goes back
 
 
-@dataclass(frozen=True)
-class Alone:
+class Alone(Struct, frozen=True):
     """A server of its own, which may be killed, and a proven cache of it."""
 
     server: Sqld

@@ -13,11 +13,11 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 import pytest
+from msgspec import Struct, field
 
 from storage_sync import _native
 from storage_sync.config.request import Request
@@ -53,8 +53,7 @@ Precious = dict[Row, int]
 """In how many places a row is: the cache, the rows set aside."""
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """What a cache says: its generation, and do-memory's rows."""
 
     generation: int
@@ -74,8 +73,7 @@ def read(copy: Path) -> Seen | None:
         return None
 
 
-@dataclass(frozen=True)
-class Scene:
+class Scene(Struct, frozen=True):
     """A command that is about to run, and what may run after it."""
 
     words: tuple[str, ...]

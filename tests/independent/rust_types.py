@@ -17,8 +17,9 @@ import unicodedata
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _BLANK = r"[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
@@ -66,8 +67,7 @@ class Reader:
             raise Unreadable(f"{len(self._data) - self._at} bytes too many")
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """How values of one type are read and printed."""
 
     decode: Callable[[Reader], Any]
@@ -310,8 +310,7 @@ def _debug_map(value: Mapping[str, str]) -> str:
 MAP = Kind(lambda reader: {_text(reader): _text(reader) for _ in range(reader.varint())}, _json_map, _debug_map)
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(Struct, frozen=True):
     """One field of a struct; `default` gives the value when JSON has none."""
 
     name: str

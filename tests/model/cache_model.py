@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from random import Random
 from typing import NamedTuple
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tests.model.primary_model import EPISODES, Digest, Key, Row, State
 
@@ -35,8 +37,7 @@ class Checkpoint(NamedTuple):
     notes: Mapping[str, object]
 
 
-@dataclass(frozen=True)
-class File:
+class File(Struct, frozen=True):
     """The redb file at one moment; a commit makes a new one."""
 
     rows: Mapping[Key, Value] = field(default_factory=dict)
@@ -58,8 +59,7 @@ class File:
         return entry is not None and entry.mark == mark and self.rows.get(key) == entry.value
 
 
-@dataclass
-class Cache:
+class Cache(Struct):
     """The file, the witness beside it, and the application that writes to the file too."""
 
     random: Random

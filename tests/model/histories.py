@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from random import Random
+
+from msgspec import Struct, field
 
 from storage_sync.values.errors import GuardStopped
 from storage_sync.values.followed import FollowEnded
@@ -22,8 +23,7 @@ class Diverged(AssertionError):
     """A truth of docs/protocol.md#invariants does not hold."""
 
 
-@dataclass
-class World:
+class World(Struct):
     """One primary, one cache, the settings, and what happened."""
 
     random: Random

@@ -6,8 +6,10 @@ See docs/protocol.md#steps.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
+
+from msgspec.structs import replace
 
 from storage_sync.state.witness import next_generation
 from storage_sync.sync import guard

@@ -6,11 +6,11 @@ import asyncio
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -11,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from storage_sync.config.settings import Settings
 from storage_sync.reports.budget import budget_of, day_end, told
@@ -90,8 +91,7 @@ class Act(NamedTuple):
     proof: bool
 
 
-@dataclass
-class World:
+class World(Struct):
     """What the core does in a few days: the same functions, a clock of its own, a primary that is written to."""
 
     settings: Settings

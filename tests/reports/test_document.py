@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from storage_sync import __version__
 from storage_sync.reports.document import notes, progress_line, report, rfc3339, table, to_json

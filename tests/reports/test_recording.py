@@ -7,13 +7,14 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import Struct
+from msgspec.structs import replace
 
 from storage_sync.reports import recording
 from storage_sync.reports.recording import Recorder, Recording
@@ -368,7 +369,7 @@ def mappings(kind: object, seen: set[object]) -> Iterator[tuple[str, object]]:
     """(field, type of its keys) of each mapping that a value of this kind may hold."""
     for argument in get_args(kind):
         yield from mappings(argument, seen)
-    if not is_dataclass(kind) or kind in seen:
+    if not (isinstance(kind, type) and issubclass(kind, Struct)) or kind in seen:
         return
     seen.add(kind)
     for name, hint in get_type_hints(kind).items():

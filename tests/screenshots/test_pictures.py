@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from console.views.states import behind_now, generation_now
 from screenshots.take import SHOTS, Shot, take, text_of

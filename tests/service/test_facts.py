@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
+from msgspec import Struct
+from msgspec.structs import fields, replace
 
 from console.launch.plain import state_lines
 from console.views import differences, freshness
@@ -50,7 +51,7 @@ def found_in(value: object) -> Iterator[Found[Any]]:
     elif isinstance(value, tuple):
         for one in value:
             yield from found_in(one)
-    elif is_dataclass(value) and not isinstance(value, type):
+    elif isinstance(value, Struct):
         for field in fields(value):
             yield from found_in(getattr(value, field.name))
 
@@ -77,7 +78,7 @@ def test_a_fact_of_both_is_read_against_the_primary_too(changed: str) -> None:
     assert of_both.now(Basis(FILE, others.get(changed))) is None
 
 
-PLAIN = {
+PLAIN: dict[Any, set[str]] = {
     CacheHealth: {
         # seen from outside at each look, so that they are of the file that is there
         "size", "disk_free", "looked_at",

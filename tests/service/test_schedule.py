@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from storage_sync.service.schedule import (
     BACKOFF_MOST_S,
@@ -155,7 +155,7 @@ def test_the_primary_is_asked_at_most_once_a_minute(news: Sequence[tuple[float, 
     timing, past, now, asked = Timing(3600.0, 3600.0, on_start=True), HELD, START, list[float]()
     for pause, what in news:
         now += pause
-        past = replace(past, **{what: now})  # type: ignore[arg-type]
+        past = replace(past, **{what: now})
         while (due := next_run(timing, past)) is not None and due.at <= now:
             if may_ask(past, now):
                 asked.append(now)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from storage_sync.state.running import Differs, differing, forget, note, running
 from storage_sync.values.snapshot import ConfigView, Setting

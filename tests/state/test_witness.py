@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from storage_sync.state.witness import (
     FILE_NAME,
@@ -63,7 +63,7 @@ def test_fields_of_a_newer_version_are_left_out(tmp_path: Path) -> None:
 
 CRASH = """
 import os, sys
-from dataclasses import replace
+from msgspec.structs import replace
 from pathlib import Path
 from storage_sync.state.witness import read_witness, write_witness
 

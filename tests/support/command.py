@@ -8,16 +8,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TIMEOUT = 120.0
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(Struct, frozen=True):
     """How a command ended."""
 
     exit_code: int
@@ -32,8 +32,7 @@ class Result:
         return value
 
 
-@dataclass(frozen=True)
-class Tool:
+class Tool(Struct, frozen=True):
     """`storage-sync` with one primary, one cache and a state directory of its own."""
 
     folder: Path

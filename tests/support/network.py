@@ -7,8 +7,9 @@ import json
 import math
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from tests.support.relay import Exchange, Fault, Relay, Reply
 

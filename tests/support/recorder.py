@@ -15,10 +15,12 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tests.support.command import REPOSITORY, Result, Tool
 
@@ -44,8 +46,7 @@ class Kind(enum.IntEnum):
     REMOVE_FOLDER = 11
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """One call. Names are relative to the folder ('' is the folder itself); `file`: device and inode.
 
     `offset` and `length` are of bytes; `length` of a TRUNCATE is the new size. `data`: what a WRITE really wrote.
@@ -67,8 +68,7 @@ class Operation:
 Span = Literal["once", "onwards", "growing"]
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """What is to happen at operation `at`: the program dies there (`half` of a write done), or the call fails.
 
     `span`: this call alone, all that follow, or all that follow and need room on the disk.
@@ -80,8 +80,7 @@ class Fault:
     half: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(Struct, frozen=True):
     """How the command ended, and all that it did below the folder."""
 
     result: Result

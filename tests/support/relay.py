@@ -16,10 +16,11 @@ import struct
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Self
+
+from msgspec import Struct, field
 
 PIECE = 1 << 14
 LARGE = 1 << 15
@@ -29,8 +30,7 @@ LONGEST_S = 120.0
 _PASSED_ON = ("Content-Type", "Accept-Encoding", "Authorization")
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """A whole response. `headers` without its length, which is that of `body`."""
 
     status: int

@@ -6,14 +6,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tests.support.command import TIMEOUT, Result, Tool
 
 
-@dataclass(frozen=True)
-class Starts:
+class Starts(Struct, frozen=True):
     """Starts of one tool's cache. `variables`: instead of options, what the environment of the starter says."""
 
     tool: Tool

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from storage_sync.sync.plan import adoption
 from storage_sync.values.outcome import Plan, PlanRow

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pytest
+from msgspec.structs import fields
 
 from storage_sync.sync.outcome_builder import Draft, verdict_of
 from storage_sync.values import errors

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
+from msgspec.structs import replace
 
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
@@ -57,8 +58,7 @@ def rewritten(which: str = NEWEST) -> list[str]:
     ]
 
 
-@dataclass
-class Lane:
+class Lane(Struct):
     """A cache that is synced with a server in one process, as the service does it."""
 
     server: Sqld
@@ -108,7 +108,6 @@ class Lane:
         return witness
 
 
-@dataclass
 class FileLane(Lane):
     """The same, with the file itself, which do-memory writes with foreign keys on."""
 

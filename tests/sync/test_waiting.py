@@ -10,10 +10,11 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.cache import servers
@@ -56,12 +57,12 @@ class Place:
         return os.fspath(self.request.settings.cache or "")
 
     async def sync(self, **given: object) -> Outcome:
-        options = replace(self.request.options, **given)  # type: ignore[arg-type]
+        options = replace(self.request.options, **given)
         return await once(Sync(), replace(self.request, options=options))
 
     async def deliver(self, **given: object) -> Outcome:
         """As `watch` does it: what waits is committed, whatever became of the primary."""
-        options = replace(self.request.options, **given)  # type: ignore[arg-type]
+        options = replace(self.request.options, **given)
         return await once(Deliver(), replace(self.request, options=options))
 
     async def staged(self) -> Outcome:

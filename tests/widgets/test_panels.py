@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from widgets.check_list import CheckList, CheckRow
 from widgets.facts import Fact, FactList, paint_fact

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import random
 import struct
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from msgspec.structs import replace
 
 from storage_sync.embeddings.detail import Detail, Neighbour, Neighbours, detail, facts
 from storage_sync.embeddings.index import USABLE, Found, OrphanIndex, Owner, Remembered, Told, build

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from storage_sync.values.events import Event, LogLine
 from storage_sync.values.found import Basis, Found, PrimaryStand
@@ -54,8 +56,7 @@ BEAT = 1000.0
 GENERATION = 4120
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(Struct, frozen=True):
     """One state: its snapshot, the log before it, and how long ago the core gave a sign of life."""
 
     snapshot: Snapshot
