@@ -15,7 +15,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from storage_sync.files.kinds import read_small
-from storage_sync.files.placing import Owner, place_file, place_folder, remove_placed
+from storage_sync.files.service_files import Owner, place_file, place_folder, remove_placed
 from storage_sync.files.writing import replace_file
 from storage_sync.packaging.units import (
     MADE_BY,

@@ -2,8 +2,8 @@
 
 use crate::key::canonical_uuid;
 use crate::payload;
+use crate::source_row::{SourceRow, Value};
 use crate::types::{Stamp, Str, F32};
-use crate::value::{SourceRow, Value};
 use serde::Deserialize;
 use std::borrow::Cow;
 use uuid::Uuid;

@@ -1,7 +1,7 @@
 //! Keys: of a source row, and what the key of a cached embedding says about its owner.
 
+use crate::source_row::{SourceRow, Value};
 use crate::table::Table;
-use crate::value::{SourceRow, Value};
 use uuid::Uuid;
 
 /// Whose embedding a cache key names (docs/projection.md#owner-of-an-embedding).

@@ -3,18 +3,18 @@
 //! Each table's row becomes its cached type with neutral values where the primary holds nothing, then takes from the
 //! cached value what the primary cannot hold. When the two are equal after that, they are equal by projection.
 
+use crate::cached_value::{decode, encode, Stored};
 use crate::columns::{Columns, Fits, Refusal};
 use crate::debug;
-use crate::inspect::{decode, encode, Stored};
 use crate::key::source_key;
 use crate::legacy;
 use crate::payload;
+use crate::source_row::SourceRow;
 use crate::table::Table;
 use crate::types::{
     Episode, EpisodePatternRelationship, EpisodeRelationship, EpisodeSummary, Heuristic, Pattern, ProceduralMemory,
     RecommendationFeedback, RecommendationSession, RelationshipMetadata, RelationshipType, Stamp, Str, TaskType, F32,
 };
-use crate::value::SourceRow;
 use crate::vector;
 use std::borrow::Cow;
 use std::collections::HashSet;

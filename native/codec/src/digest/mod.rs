@@ -2,8 +2,8 @@
 
 mod lanes;
 
+use crate::source_row::{SourceRow, Value};
 use crate::table::Table;
-use crate::value::{SourceRow, Value};
 use sha2::Digest as _;
 
 /// Half of a digest: enough against accident.

@@ -1,7 +1,7 @@
 //! One value of a row.
 
+use crate::source_row::Value;
 use crate::types::Str;
-use crate::value::Value;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::Engine as _;

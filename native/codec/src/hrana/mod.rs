@@ -8,7 +8,7 @@ pub use cell::sqlite_text;
 pub use cursor::CursorParser;
 pub use pipeline::parse_pipeline;
 
-use crate::value::Value;
+use crate::source_row::Value;
 use serde::Deserialize;
 use std::fmt;
 

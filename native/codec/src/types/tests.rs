@@ -1,7 +1,7 @@
 //! Every golden line, both ways: JSON to bytes and bytes to JSON.
 
 use super::*;
-use crate::inspect::{belongs_to, decode, encode, names_others};
+use crate::cached_value::{belongs_to, decode, encode, names_others};
 use crate::Table;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};

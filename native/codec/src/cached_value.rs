@@ -1,4 +1,4 @@
-//! Cached values on their own: as text, as a check, as what single fields say.
+//! Cached values on their own: from and into postcard, as text, as a check, as what single fields say.
 
 use crate::table::Table;
 use crate::types::{
