@@ -16,6 +16,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from storage_sync import _native
+from storage_sync.cache.builds import undo_build
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, decode_checkpoint, encode_checkpoint
 from storage_sync.cache.identity import real_path
 from storage_sync.cache.probe import probe_file
@@ -42,7 +43,7 @@ from storage_sync.state.quarantine import AsideValue, SetAside
 from storage_sync.state.undo_log import Step, UndoLog, UndoRun
 from storage_sync.state.undoable import standing, why_not
 from storage_sync.state.witness import next_generation
-from storage_sync.sync.apply import put_in_place, settle, undo_build
+from storage_sync.sync.apply import settle, swap_cache
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.inspection import Look, looked
 from storage_sync.sync.plan import REPLACES
@@ -219,7 +220,7 @@ async def _restore_file(context: Context, run: UndoRun, kept: str) -> Outcome:
             checkpoint = replace(checkpoint, generation=generation)
             await session.on_cache_thread(_stamp, built, checkpoint)
             context.tracker.step(Phase.COMMIT)
-            await put_in_place(context, built, look, generation, time.time(), keep=True)
+            await swap_cache(context, built, look, generation, time.time(), keep=True)
     await acknowledge(context, checkpoint, look.witness)
     await session.on_cache_thread(_forget, context, run.id)
     outcome = await judged_after(context)

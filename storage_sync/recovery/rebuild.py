@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from storage_sync.cache.builds import builds_beside
 from storage_sync.cache.identity import real_path
 from storage_sync.cache.space import free_space, require_space
 from storage_sync.recovery.diagnosis import RepairStep, Situation, examined
@@ -95,7 +96,9 @@ def rebuild_facts(context: Context, look: Look, outcome: Outcome) -> Extra:
         **_rows_of(look, outcome),
         "disk_needed": _needed(look),
         "disk_free": free_space(context.session.cache_path),
-        "resumable": [{"path": path, "bytes": Path(path).stat().st_size} for path in builds(context)],
+        "resumable": [
+            {"path": path, "bytes": Path(path).stat().st_size} for path in builds_beside(context.session.cache_path)
+        ],
     }
     return {"rebuild": told}
 
@@ -116,28 +119,13 @@ def _rows_of(look: Look, outcome: Outcome) -> Rebuild:
     }
 
 
-def builds(context: Context) -> list[str]:
-    """Unfinished builds beside the cache, of whatever primary or settings."""
-    return builds_beside(real_path(context.session.cache_path))
-
-
-def builds_beside(real: str) -> list[str]:
-    """The same, by the real path of the cache."""
-    cache = Path(real)
-    return sorted(str(path) for path in cache.parent.glob(f"{_escaped(cache.name)}.build-*") if path.is_file())
-
-
 def discard_builds(context: Context) -> None:
-    """Remove them all; only while the lease is held. LocalIO."""
-    for path in builds(context):
+    """Forget what earlier runs built; only while the lease is held. LocalIO."""
+    for path in builds_beside(context.session.cache_path):
         try:
             Path(path).unlink(missing_ok=True)
         except OSError as error:
             raise LocalIO(f"{path} cannot be removed: {error.strerror}") from error
-
-
-def _escaped(name: str) -> str:
-    return "".join(f"[{sign}]" if sign in "[*?" else sign for sign in name)
 
 
 async def _planned(context: Context, situation: Situation, swap: bool) -> Outcome:
@@ -158,7 +146,7 @@ def _replacing(look: Look) -> Look:
 
 def _require_build(context: Context, path: str) -> None:
     if not Path(path).exists():
-        others = ", ".join(builds(context))
+        others = ", ".join(builds_beside(context.session.cache_path))
         known = f"; there is {others}, of another primary or other settings" if others else ""
         raise GuardStopped(
             f"no build of this primary and these settings waits to be put in place{known}",

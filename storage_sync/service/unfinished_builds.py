@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage_sync.cache.identity import real_path
-from storage_sync.recovery.rebuild import builds_beside
+from storage_sync.cache.builds import builds_beside
 from storage_sync.values.answers import UnfinishedBuild
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ async def builds(_: ListBuilds, asked: Asked) -> tuple[UnfinishedBuild, ...]:
 
 def _found(cache: str) -> tuple[UnfinishedBuild, ...]:
     found = []
-    for path in builds_beside(real_path(cache)):
+    for path in builds_beside(cache):
         try:
             facts = Path(path).stat()
         except OSError:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from storage_sync import __version__, _native
+from storage_sync.cache.builds import remove_undo_builds
 from storage_sync.cache.checkpoint import META_KEY, Checkpoint, TableFacts, encode_checkpoint, stamped_generation
 from storage_sync.cache.copy import private_copy
 from storage_sync.cache.holders import advice_for, describe, open_elsewhere, unlisted
@@ -27,8 +27,7 @@ from storage_sync.cache.lease import cache_holders
 from storage_sync.cache.servers import opening
 from storage_sync.cache.space import require_space
 from storage_sync.cache.starting import starting
-from storage_sync.files.ownership import is_ours
-from storage_sync.files.writing import put_in_place as put_file_in_place
+from storage_sync.files.writing import put_in_place
 from storage_sync.state.quarantine import Removed, SetAside
 from storage_sync.state.witness import next_generation, read_witness
 from storage_sync.sync import undo
@@ -43,8 +42,6 @@ from storage_sync.values.snapshot import Phase
 LET_GO_S, LET_GO_POLL_S = 2.0, 0.01
 """How long a swap waits for those that opened the old file; a reader without a lock may keep it for good."""
 QUIET_POLL_S = 0.05
-_UNDO_BUILD = ".build-undo-"
-"""Before eight random octets: the file that an undo makes beside the cache."""
 Written = TypeVar("Written")
 
 
@@ -89,25 +86,11 @@ async def apply(context: Context, compared: Compared) -> tuple[int, _native.Appl
 
 def settle(context: Context, live_generation: int) -> None:
     """What an earlier run left pending: kept when its commit came, else dropped. Blocking; the lease is held."""
-    _remove_undo_builds(Path(real_path(context.session.cache_path)))
+    remove_undo_builds(context.session.cache_path)
     state = context.session.state
     if state.usable and state.set_aside.is_dir():
         with SetAside.open(state.set_aside) as store:
             store.settle(live_generation)
-
-
-def undo_build(real: str) -> str:
-    """A name beside the cache that nobody can have foreseen."""
-    return f"{real}{_UNDO_BUILD}{os.urandom(8).hex()}"
-
-
-def _remove_undo_builds(cache: Path) -> None:
-    """What a killed undo of this user left; the lease is held, so none is at work."""
-    name = re.compile(re.escape(cache.name + _UNDO_BUILD) + "[0-9a-f]{16}")
-    with suppress(OSError):  # nobody reads it; the next run tries again
-        for entry in list(os.scandir(cache.parent)):
-            if name.fullmatch(entry.name) and entry.is_file(follow_symlinks=False) and is_ours(entry.stat()):
-                Path(entry.path).unlink()
 
 
 # ---------------------------------------------------------------------------------------------- in place
@@ -249,7 +232,7 @@ async def _publish(
             hint=f"check the disk; {staged.path} is kept for a look",
         )
 
-    identity = await put_in_place(
+    identity = await swap_cache(
         context,
         staged.path,
         compared.look,
@@ -267,7 +250,7 @@ def _scan_of_copy(context: Context, built: str) -> _native.Scan:
         return copy.scan()
 
 
-async def put_in_place(
+async def swap_cache(
     context: Context, built: str, look: Look, generation: int, now: float, *, keep: bool, why: Why = "old"
 ) -> FileIdentity | None:
     """Give the finished file `built` the cache's name, under the lock of the file that has it (docs/cache.md#locks).
@@ -312,7 +295,7 @@ def _swap(built: str, cache: str, look: Look, why: Why | None, now: float) -> tu
                 if why is not None and Path(real).exists():
                     kept = keep_file(cache, why, now)
                     prune_kept(cache, why)
-                put_file_in_place(Path(built), Path(real))
+                put_in_place(Path(built), Path(real))
                 identity = read_identity(real)
                 if identity is not None:
                     await_tick(identity)

@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from storage_sync import _native
+from storage_sync.cache.builds import build_of
 from storage_sync.cache.copy import private_folder
 from storage_sync.cache.identity import real_path
 from storage_sync.cache.waiting_rows import Kept, WaitingNote
@@ -358,8 +359,7 @@ def target_of(context: Context, look: Look, projection: Projection, place: Path 
             f"the new file could not belong to whom the old one does: {why}; nothing was changed",
             hint="run it as the user who owns the cache, or as root",
         )
-    beside = f"{real_path(session.cache_path)}.build-{identity.hex()[:12]}"
-    path = beside if place is None else os.fspath(place / "plan.redb")
+    path = build_of(session.cache_path, identity) if place is None else os.fspath(place / "plan.redb")
     return Target(
         path=path,
         sibling=look.sibling and place is None,
