@@ -117,12 +117,12 @@ OVERDUE_S = 2.0
 
 def unanswered_s(snapshot: Snapshot, now: float) -> float | None:
     """Seconds since the last answer of a primary that was asked again and is silent; None while it answers in time,
-    and where it is known that it does not."""
+    and where it is known that it does not. Each answer counts: while a run asks, a poll may be overdue for long."""
     primary = snapshot.primary
     due, answered = primary.next_at, primary.auth_at
-    if primary.status is not PrimaryStatus.CONNECTED or due is None or answered is None or now - due <= OVERDUE_S:
+    if primary.status is not PrimaryStatus.CONNECTED or due is None or answered is None:
         return None
-    return now - answered
+    return now - answered if now - max(due, answered) > OVERDUE_S else None
 
 
 def is_held(snapshot: Snapshot) -> bool:

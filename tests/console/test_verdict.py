@@ -7,7 +7,7 @@ import re
 import pytest
 from msgspec.structs import replace
 
-from console.views.states import behind_now, proof_valid
+from console.views.states import behind_now, proof_valid, unanswered_s
 from console.views.verdict import Verdict, verdict
 from storage_sync.values.followed import Followed
 from storage_sync.values.found import Basis, Found
@@ -447,3 +447,11 @@ def test_the_next_step_of_a_read_only_console_that_is_behind() -> None:
     assert found.next[-2:] == ("W allows writes again, then s plans a sync.", "W allows writes again.")
     assert found.key == "W"
     assert judge(replace(stale, access="locked ro")).next[-1] == "this console was started read-only."
+
+
+def test_a_primary_that_answers_a_run_is_not_silent_although_no_poll_was_made() -> None:
+    """Polls wait for a run, and so are overdue while it lasts."""
+    asked_by_a_run = replace(GOOD, primary=replace(GOOD.primary, next_at=NOW - 60, auth_at=NOW - 0.2))
+    assert judge(asked_by_a_run).word == "IN SYNC"
+    assert unanswered_s(asked_by_a_run, NOW) is None
+    assert unanswered_s(asked_by_a_run, NOW + 2.1) == pytest.approx(2.3)
