@@ -52,7 +52,7 @@ def _changed(
 
 
 def _rows(outcome: Outcome) -> str:
-    """How many rows a change touched, and how it is undone."""
+    """What a change did, and how it is undone."""
     from storage_sync.reports import sentences
 
     told = sentences.line(outcome)
@@ -61,11 +61,7 @@ def _rows(outcome: Outcome) -> str:
 
 
 def undo(invocation: Invocation, run_id: str | None, *, plan_only: bool, yes: bool, limits: Limits) -> Answer:
-    def told(outcome: Outcome) -> str:
-        kept = outcome.extra.get("file_restored")
-        return f"{kept} is the cache again." if kept else _rows(outcome)
-
-    return _changed(invocation, Undo(run_id), plan_only=plan_only, yes=yes, done=told, limits=limits)
+    return _changed(invocation, Undo(run_id), plan_only=plan_only, yes=yes, done=_rows, limits=limits)
 
 
 def restore(invocation: Invocation, ids: Sequence[str], *, plan_only: bool, yes: bool) -> Answer:

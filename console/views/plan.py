@@ -13,7 +13,7 @@ from storage_sync.reports import sentences
 from storage_sync.service.commands import PLAN_READ_S
 from storage_sync.values import visible
 from storage_sync.values.outcome import Plan
-from storage_sync.values.planned import PRIMARY, has_work, is_empty, rows_removed, rows_written
+from storage_sync.values.planned import PRIMARY, file_back, has_work, is_empty, rows_removed, rows_written
 from widgets import fmt
 from widgets.glyphs import Look, Role, Tone
 from widgets.line import Line, Piece, fit, muted, plain, toned
@@ -130,6 +130,8 @@ def named(rows: Sequence[str], changed: int) -> list[str]:
 
 def _total(plan: Plan) -> str:
     """The words that the result will have."""
+    if (back := file_back(plan)) is not None:
+        return sentences.file_words(back)
     carried = [row.rows for row in plan.rows if row.step in CARRIES]
     if carried:
         return sentences.rebuilt(sum(carried), rows_written(plan) - sum(carried), rows_removed(plan))
@@ -154,7 +156,8 @@ def _tables(plan: Plan, width: int) -> list[str]:
             packed.append(part)
         else:
             packed[-1] = longer
-    return packed if parts else ["no row changes"]
+    none = "the whole file is another one" if file_back(plan) is not None else "no row changes"
+    return packed if parts else [none]
 
 
 def _gone(plan: Plan) -> str:

@@ -12,6 +12,7 @@ from storage_sync.reports import sentences
 from storage_sync.values import visible
 from storage_sync.values.events import Refused
 from storage_sync.values.outcome import CheckStatus, Outcome, Plan, Word
+from storage_sync.values.planned import file_back
 from storage_sync.values.snapshot import RunSummary
 from widgets import fmt
 from widgets.glyphs import Look, Role, Tone
@@ -107,7 +108,7 @@ def _done(outcome: Outcome) -> bool:
 
 
 def _facts(outcome: Outcome, look: Look, plan: Plan | None) -> list[Line]:
-    facts = [_fact("rows", plain(sentences.tally(outcome).words or "none changed"))]
+    facts = [_fact("rows", plain(_rows(outcome)))]
     if plan is not None and (said := _unlike(outcome, plan)):
         facts.append(_fact("", muted(said)))
     some = outcome.extra.get("changed_rows")
@@ -146,6 +147,12 @@ def _facts(outcome: Outcome, look: Look, plan: Plan | None) -> list[Line]:
     if outcome.undoable:
         facts.append(_fact("undo", plain(f"U undoes the whole run {clean_text(outcome.run_id, look)}")))
     return facts
+
+
+def _rows(outcome: Outcome) -> str:
+    back = file_back(outcome.proposal) if "file_restored" in outcome.extra else None
+    none = "none changed" if back is None else f"{back.rows:,} in the file that is back"
+    return sentences.tally(outcome).words or none
 
 
 def _unlike(outcome: Outcome, plan: Plan) -> str:

@@ -50,7 +50,8 @@ from storage_sync.sync.plan import REPLACES
 from storage_sync.sync.run import in_rounds, leased, require_write_access
 from storage_sync.values.errors import GuardStopped, LocalIO, UsageError
 from storage_sync.values.next_step import NextStep
-from storage_sync.values.outcome import Outcome, PlanRow
+from storage_sync.values.outcome import TABLES, Outcome, PlanRow
+from storage_sync.values.planned import FILE
 from storage_sync.values.snapshot import Phase
 
 REASON = "undone"
@@ -205,10 +206,10 @@ async def _restore_file(context: Context, run: UndoRun, kept: str) -> Outcome:
         if not options.plan_only:
             await session.on_cache_thread(settle, context, look.generation)
         with _copied(kept, real_path(session.cache_path)) as built:
-            checkpoint = await session.on_cache_thread(_checkpoint_of, built, kept)
+            checkpoint, back = await session.on_cache_thread(_content_of, built, kept)
             rows = (
-                PlanRow("file", f"restore {kept}", 0, None, "undo"),
-                PlanRow("keep", "keep the file of now beside it", 0, look.judgement.size, "undo"),
+                back,
+                PlanRow("keep", "keep the present file beside it", 0, look.judgement.size, "undo"),
             )
             draft.extra["undone_run"] = run.id
             plan = plan_of("undo", look.generation, now_in.root, rows, content=kept, level=REPLACES)
@@ -243,8 +244,9 @@ def _copied(kept: str, real: str) -> Iterator[str]:
         Path(built).unlink(missing_ok=True)
 
 
-def _checkpoint_of(built: str, kept: str) -> Checkpoint:
-    """Of a copy that a child could walk, redb's own check included; GuardStopped for any other."""
+def _content_of(built: str, kept: str) -> tuple[Checkpoint, PlanRow]:
+    """Of a copy that a child could walk, redb's own check included: its checkpoint, and what a plan says of it;
+    GuardStopped for any other."""
     report = probe_file(built)
     if report.damage or report.integrity is False:
         raise _unusable(kept, report.damage or "it is damaged")
@@ -258,7 +260,9 @@ def _checkpoint_of(built: str, kept: str) -> Checkpoint:
         raise _unusable(kept, str(error)) from error
     if checkpoint is None:
         raise _unusable(kept, why)
-    return checkpoint
+    rows = sum(table.rows or 0 for table in report.tables if table.name in TABLES)
+    size = Path(kept).stat().st_size
+    return checkpoint, PlanRow(FILE, f"{Path(kept).name} becomes the cache again", rows, size, "undo")
 
 
 def _unusable(kept: str, why: str) -> GuardStopped:

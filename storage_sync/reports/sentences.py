@@ -6,12 +6,14 @@ Pure: an outcome in, words out. No other place says how a run ended, so no two o
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import PurePath
 
 from msgspec import Struct
 
 from storage_sync.cache.holders import describe
 from storage_sync.values.followed import Followed
-from storage_sync.values.outcome import CheckStatus, Outcome, TableChange, Word
+from storage_sync.values.outcome import CheckStatus, Outcome, PlanRow, TableChange, Word
+from storage_sync.values.planned import file_back
 
 FROM_THE_FUTURE = "the last proof is dated in the future, so the clock was wrong then or is now: it counts for nothing"
 SILENT_EXITS = frozenset({0, 6, 11})
@@ -185,6 +187,11 @@ def only_in_cache(counted: Tally) -> str:
     return f"{what} {'exists' if counted.only_cache == 1 else 'exist'} only in the cache"
 
 
+def file_words(back: PlanRow) -> str:
+    """What `file_back` found, as the plan of an undo says it."""
+    return f"{back.text}, with its {rows(back.rows)}"
+
+
 def coming_back(number: int) -> str:
     """Of an undo: rows that are now as the primary had them at the last proof, so that the next sync takes it back."""
     these, them = ("this row", "it") if number == 1 else (f"these {number:,} rows", "them")
@@ -218,10 +225,10 @@ def _done(outcome: Outcome) -> str:
     counted, extra = tally(outcome), outcome.extra
     purged = extra.get("purge")
     if outcome.command == "undo":
-        kept = extra.get("file_restored")
+        kept, back = extra.get("file_restored"), file_back(outcome.proposal)
         run = f"run {extra['undone_run']}" if "undone_run" in extra else "the run"
-        if kept:
-            return f"{run} was undone: the old file is the cache again"
+        if kept and back is not None:
+            return f"{run} was undone: {PurePath(kept).name} is the cache again, with its {rows(back.rows)}"
         return f"{run} was undone: {counted.words}" if counted.words else f"there was nothing to undo of {run}"
     if outcome.command == "orphans" and counted.touched:
         return f"{plural(counted.touched, 'embedding')} quarantined"
@@ -246,9 +253,10 @@ def line(outcome: Outcome, *, planned: bool = False) -> str:
     if outcome.error is not None:
         return "; ".join(part for part in (outcome.error.message, counted.words) if part)
     if planned:
-        words = tally(outcome, planned=True).words
         if outcome.proposal is None:
             return "no plan"
+        back = file_back(outcome.proposal)
+        words = file_words(back) if back is not None else tally(outcome, planned=True).words
         return f"plan {outcome.proposal.id}{f' would do this: {words}' if words else ': nothing to do'}"
     parts = [headline(outcome)]
     if outcome.command in ("sync", "repair", "rebuild", "demo"):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from storage_sync.values.outcome import Plan
+from storage_sync.values.outcome import Plan, PlanRow
 
 PRIMARY = "primary"
 """A plan may list the primary as a step of its own."""
+FILE = "file"
+"""The step of an undo that makes an old file the cache again; its rows are those that this file holds."""
 WRITES = frozenset({"fetch", "replace", "carry", "keep", "restore", "insert", "update"})
 """Steps whose rows are written: into the cache, or into the file that becomes it."""
 REMOVES = frozenset({"remove", "drop", "set-aside", "purge", "detach"})
@@ -19,6 +21,11 @@ def rows_written(plan: Plan) -> int:
 
 def rows_removed(plan: Plan) -> int:
     return sum(row.rows for row in plan.rows if row.step in REMOVES)
+
+
+def file_back(plan: Plan | None) -> PlanRow | None:
+    """The step that makes an old file the cache again; None in a plan of anything else."""
+    return next((row for row in plan.rows if row.step == FILE), None) if plan and plan.kind == "undo" else None
 
 
 def has_work(plan: Plan) -> bool:

@@ -111,10 +111,12 @@ def test_undo_of_another_primary_restores_the_old_file(stores: Stores) -> None:
     code, document = stores.json("sync", "--adopt", "--primary", f"file:{other}")
     assert (code, document["verdict"]) == (0, "IN_SYNC")
     assert stores.rows() != before
-    code, document = stores.json("undo", "--plan")
-    assert document["steps"][0]["text"].startswith("restore ")
-    code, document = stores.json("undo", "--yes")
-    assert code == 0, document
+    (kept,) = stores.cache.parent.glob("*.old-*")
+    back = stores.json("undo", "--plan")[1]["steps"][0]
+    assert (back["text"], back["rows"]) == (f"{kept.name} becomes the cache again", len(before))
+    code, told, _ = stores.cli.run("undo", "--yes", "--config", str(stores.demo.config_file))
+    assert code == 0, told
+    assert f" was undone: {kept.name} is the cache again, with its {len(before):,} rows; " in told
     assert stores.rows() == before
     assert stores.generation > generation + 1
     assert not list(stores.cache.parent.glob("*.build-*"))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from console.cli.core import nagios_code, nagios_line
 from console.views import result
@@ -24,12 +25,14 @@ from storage_sync.values.outcome import (
     LookedAt,
     Outcome,
     Plan,
+    PlanRow,
     Proof,
     TableChange,
     TableCounts,
     Transfer,
     Word,
 )
+from storage_sync.values.planned import FILE
 from storage_sync.values.snapshot import Run
 from storage_sync.watch.alert_state import Condition, after_run
 from widgets.glyphs import Look, Role
@@ -46,6 +49,14 @@ PASSED = Check("episode_count", CheckStatus.PASS, 60, 60)
 DIFFERS = Check("content_digests", CheckStatus.FAIL, 213, 212, "episodes: 1 differ")
 HELD = LookedAt("copy", NOW, (LockHolder(42, "do-memory", "", None, True, HolderKind.DO_MEMORY),))
 PLAN = Plan("p-1", "sync", (1, ""), "", {}, (), 0.0, None, (), 1)
+FILE_BACK = replace(
+    PLAN,
+    kind="undo",
+    rows=(
+        PlanRow(FILE, "cache.redb.old-1 becomes the cache again", 1_200, 9, "undo"),
+        PlanRow("keep", "keep the present file beside it", 0, 9, "undo"),
+    ),
+)
 FOLLOWED = Followed(4, NOW - 2, 8, "ef" * 32)
 
 
@@ -114,7 +125,9 @@ OUTCOMES = {
         cache_writes=CacheWrites(1, 10),
         extra={"undone_run": "s-8", "comes_back": 2},
     ),
-    "undo of a rebuild": Outcome("undo", Word.DRIFT, 0, extra={"file_restored": "cache.redb.old-1"}),
+    "undo of a rebuild": Outcome(
+        "undo", Word.DRIFT, 0, proposal=FILE_BACK, extra={"file_restored": "/var/cache.redb.old-1"}
+    ),
     "embeddings quarantined": Outcome("orphans", Word.UNKNOWN, 0, applied=change(0, 0, 1), extra={"set_aside": 1}),
     "rows restored": Outcome("quarantine", Word.UNKNOWN, 0, applied=change(1)),
     "rows forgotten": Outcome("quarantine", Word.UNKNOWN, 0, extra={"purge": {"rows": 1, "bytes": 9, "removed": 1}}),
@@ -240,7 +253,9 @@ def test_a_run_that_asks_no_primary_is_told_by_what_it_did() -> None:
     assert told["rows restored"] == "1 row restored"
     assert told["rows forgotten"] == "1 row forgotten"
     assert told["undo"] == "run s-8 was undone: 1 row added, 1 removed"
-    assert told["undo of a rebuild"] == "the run was undone: the old file is the cache again"
+    assert told["undo of a rebuild"] == "the run was undone: cache.redb.old-1 is the cache again, with its 1,200 rows"
+    planned = sentences.line(Outcome("undo", Word.UNKNOWN, 0, proposal=FILE_BACK), planned=True)
+    assert planned == "plan p-1 would do this: cache.redb.old-1 becomes the cache again, with its 1,200 rows"
     assert sentences.line(OUTCOMES["undo"]).endswith(
         "; the primary had these 2 rows at the last proof; the next sync brings them back"
     )
