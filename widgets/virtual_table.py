@@ -38,7 +38,8 @@ def _empty(_index: int, _width: int) -> Line:
 
 class VirtualTable(ScrollView, can_focus=True):
     """`cursor`: whether a row can be chosen. `follow`: stay at the end while rows are appended (a log); where a row can
-    be chosen, that is the last one, and it is shown while the list has the focus.
+    be chosen, that is the last one, and it is shown while the list has the focus. What is last may have several rows:
+    then its first one is.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"virtual-table--cursor"}
@@ -93,25 +94,29 @@ class VirtualTable(ScrollView, can_focus=True):
         self.following = follow
         self.empty = empty
         self.rows = 0
+        self._last = 0
+        """Where what is last begins."""
         self._draw: DrawRow = _empty
         self._ids: Ids | None = None
         self._held: object = None
         """What is under the cursor, also while the list is empty; None while nobody said what its rows are."""
         self._revision: object = None
 
-    def show(self, rows: int, draw: DrawRow, revision: object, ids: Ids | None = None) -> None:
+    def show(self, rows: int, draw: DrawRow, revision: object, ids: Ids | None = None, last: int | None = None) -> None:
         """Other content; nothing is done when `revision` equals the one on screen. With `ids` the cursor stays on what
-        it is on, wherever that is now; where it is no more, the cursor stays at its place.
+        it is on, wherever that is now; where it is no more, the cursor stays at its place. `last`: the row at which
+        what is last begins, where that is not the last row.
         """
         if revision == self._revision and rows == self.rows:
             return
         self._revision = revision
         self._draw = draw
         self.rows = rows
+        self._last = max(0, rows - 1 if last is None else last)
         self._ids = ids
         self.virtual_size = Size(0, max(rows, 1))
         if self.has_cursor:
-            self.cursor = max(0, rows - 1 if self.following else self._place())
+            self.cursor = max(0, self._last if self.following else self._place())
             self._hold(self.cursor)
         self._follow_end()
         self.refresh()
@@ -132,7 +137,8 @@ class VirtualTable(ScrollView, can_focus=True):
 
     def _follow_end(self) -> None:
         if self.follow and self.following and self.is_attached:
-            self.scroll_to(y=max(0, self.rows - self.size.height), animate=False, force=True)
+            end = max(0, self.rows - self.size.height)
+            self.scroll_to(y=min(end, self._last), animate=False, force=True)
 
     def on_resize(self, _event: Resize) -> None:
         self._follow_end()
@@ -205,7 +211,7 @@ class VirtualTable(ScrollView, can_focus=True):
         self.post_message(self.Moved(self, top))
 
     def _choose(self, index: int) -> None:
-        self.following = self.follow and index >= self.rows - 1
+        self.following = self.follow and index >= self._last
         self.cursor = max(0, min(self.rows - 1, index))
 
     def on_click(self, event: Click) -> None:

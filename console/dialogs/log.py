@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import ClassVar
 
-from msgspec.structs import replace
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -16,12 +14,11 @@ from textual.widgets import Input
 
 from console.dialogs.dialog import Dialog
 from console.views.entry import Entry
-from console.views.log_buffer import HEAD, LEVEL_WORDS, LEVELS, NO_RUN, Journal, draw
+from console.views.log_buffer import LEVEL_WORDS, LEVELS, NO_RUN, Journal, Part, draw, folded, ids_of, last_line
 from storage_sync.values.events import LogLine
-from storage_sync.values.visible import LONGEST
 from widgets.glyphs import Look
-from widgets.line import Line, Piece
-from widgets.virtual_table import Ids, VirtualTable
+from widgets.line import Line
+from widgets.virtual_table import VirtualTable
 
 
 class LogDialog(Dialog[str]):
@@ -41,8 +38,7 @@ class LogDialog(Dialog[str]):
         self._level = LEVELS[0]
         self._text = ""
         self._shown: object = None
-        self._lines: list[LogLine] = []
-        """The line of each row."""
+        self._rows: Sequence[Part] = ()
         self.box = Entry(placeholder="words that a line has", id="log-filter", compact=True)
         self.frame = Vertical(classes="dialog tall")
         self.table = VirtualTable(look, id="all-lines", follow=True, empty="nothing was logged yet")
@@ -66,18 +62,12 @@ class LogDialog(Dialog[str]):
             return
         self._shown = wanted
         lines = [line for line in self._journal.lines(self._level) if self._fits(line)]
-        room = width - HEAD if width > HEAD else LONGEST
-        rows = [(line, place, part) for line in lines for place, part in enumerate(_parts(line.text, room))]
-
-        self._lines = [line for line, _, _ in rows]
+        self._rows = rows = folded(lines, width)
 
         def row(index: int, _width: int) -> Line:
-            line, place, part = rows[index]
-            drawn = draw(replace(line, text=part), self.look.glyphs)
-            return (Piece(" " * HEAD), *drawn[-1:]) if place else drawn
+            return draw(rows[index], self.look.glyphs)
 
-        ids: list[object] = [(line, place) for line, place, _ in rows]
-        self.table.show(len(rows), row, wanted, Ids(ids.__getitem__, ids.index))
+        self.table.show(len(rows), row, wanted, ids_of(rows), last=last_line(rows))
         told = f" with {self._text}" if self._text else ""
         self.frame.border_title = Text(f"Log: {LEVEL_WORDS[self._level]}{told}, {len(lines):,}")
 
@@ -96,7 +86,7 @@ class LogDialog(Dialog[str]):
 
     def on_virtual_table_chosen(self, _event: VirtualTable.Chosen) -> None:
         place = self.table.cursor
-        line = self._lines[place] if place < len(self._lines) else None
+        line = self._rows[place].line if place < len(self._rows) else None
         if line is None or not line.run_id:
             self.notify(NO_RUN, markup=False)
         else:
@@ -119,20 +109,3 @@ class LogDialog(Dialog[str]):
             self.set_focus(self.table)
         else:
             self.dismiss(None)
-
-
-_UNIT = re.compile(r" (?:/|ms|s|min|h|d|B|KiB|MiB|GiB|%)(?!\w)")
-_BEFORE_UNIT = frozenset("0123456789/")
-
-
-def _parts(text: str, room: int) -> Iterator[str]:
-    """The text in parts of at most `room` characters, cut between words where there are any."""
-    while len(text) > room:
-        cut = text.rfind(" ", 1, room + 1)
-        while cut > 0 and _UNIT.match(text, cut) and text[:cut].rpartition(" ")[2][-1:] in _BEFORE_UNIT:
-            # a number stays with its unit: `0.25 / s`
-            cut = text.rfind(" ", 1, cut)
-        cut = cut if cut > 0 else room
-        yield text[:cut]
-        text = text[cut:].removeprefix(" ")
-    yield text

@@ -16,7 +16,7 @@ from console.views import plan as words
 from console.views import result as end_words
 from console.views.entry import Entry
 from console.views.frame import Frame
-from console.views.log_buffer import LEVELS, Journal, draw
+from console.views.log_buffer import LEVELS, Journal, Part, draw
 from console.views.run import cancel_label, run_lines
 from console.views.states import generation_now
 from console.views.text import clean_text
@@ -273,7 +273,8 @@ class PlanDialog(ScrolledDialog[str]):
             stop.refresh(layout=True)
         stop.disabled = not enabled
         glyphs = self.look.glyphs
-        tail = [fit(draw(line, glyphs), width, glyphs) for line in self._journal.lines(LEVELS[0])[-LOG_LINES:]]
+        newest = self._journal.lines(LEVELS[0])[-LOG_LINES:]
+        tail = [fit(draw(Part(line, line.text), glyphs), width, glyphs) for line in newest]
         return [*run_lines(frame, width), (), *tail]
 
     def _enable(self) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
@@ -17,7 +18,7 @@ from console.views.checks import check_list
 from console.views.frame import Frame
 from console.views.freshness import freshness
 from console.views.graphs import changes, durations, latency, proof_age, rows_read
-from console.views.log_buffer import LEVEL_WORDS, LEVELS, NO_RUN, Journal, draw
+from console.views.log_buffer import LEVEL_WORDS, LEVELS, NO_RUN, Journal, Part, draw, folded, ids_of, last_line
 from console.views.recent import recent_runs
 from console.views.run import sync_meter
 from console.views.stores import cache_card, primary_card
@@ -26,7 +27,7 @@ from widgets.facts import FactList
 from widgets.glyphs import Look, Role
 from widgets.line import Line
 from widgets.panel import Panel
-from widgets.virtual_table import Ids, VirtualTable
+from widgets.virtual_table import VirtualTable
 
 
 class OverviewScreen(BaseScreen):
@@ -42,6 +43,9 @@ class OverviewScreen(BaseScreen):
         self._journal = journal
         self._level = LEVELS[0]
         self._dropped = 0
+        self._rows: Sequence[Part] = ()
+        self._logged: object = None
+        """What the rows of Activity were made of."""
         self.primary = Panel(look, id="primary")
         self.cache = Panel(look, id="cache")
         self.freshness = Panel(look, id="freshness")
@@ -134,26 +138,29 @@ class OverviewScreen(BaseScreen):
 
     def _show_log(self) -> None:
         table = self.log_table
-        # as they are now: the journal drops the oldest of its own list
-        lines = tuple(self._journal.lines(self._level))
+        wanted = (self._journal.revision, self._level, table.size.width)
+        if wanted != self._logged:
+            self._logged = wanted
+            self._rows = rows = folded(self._journal.lines(self._level), wanted[-1])
 
-        def row(index: int, _width: int) -> Line:
-            return draw(lines[index], self.look.glyphs)
+            def row(index: int, _width: int) -> Line:
+                return draw(rows[index], self.look.glyphs)
 
-        table.show(len(lines), row, (self._journal.revision, self._level), Ids(lines.__getitem__, lines.index))
+            table.show(len(rows), row, wanted, ids_of(rows), last=last_line(rows))
         followed = "following" if table.following else "held, G follows"
         dropped = f"   {self._dropped:,} dropped" if self._dropped else ""
         right = f"{LEVEL_WORDS[self._level]}   {followed}{dropped}"
         self.log_title.value = FactList("Activity", right, ())
 
-    def on_virtual_table_moved(self, _event: VirtualTable.Moved) -> None:
+    @on(VirtualTable.Moved)
+    @on(VirtualTable.Resized)
+    def _look_at_log(self) -> None:
         self._show_log()
 
     def on_virtual_table_chosen(self, _event: VirtualTable.Chosen) -> None:
         """From a line to its run."""
-        lines = self._journal.lines(self._level)
         place = self.log_table.cursor
-        line = lines[place] if place < len(lines) else None
+        line = self._rows[place].line if place < len(self._rows) else None
         if line is None or not line.run_id:
             self.notify(NO_RUN, markup=False)
         else:

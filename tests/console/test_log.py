@@ -6,8 +6,9 @@ import pytest
 from textual.pilot import Pilot
 
 from console.app.app import Console
-from console.dialogs.log import LogDialog, _parts
+from console.dialogs.log import LogDialog
 from console.screens.history import HistoryScreen
+from console.views.log_buffer import HEAD, folded
 from storage_sync.service.commands import ListRuns
 from storage_sync.values.answers import PastRun, Runs
 from storage_sync.values.events import Answer, LogLine
@@ -119,6 +120,33 @@ async def test_a_held_line_stays_under_the_cursor_when_older_ones_are_dropped() 
         assert app.screen.copied() == OLD
 
 
+LONG = " ".join(f"word{number:03}" for number in range(40))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30)])
+async def test_each_word_of_activity_can_be_read(size: tuple[int, int]) -> None:
+    """It begins with the beginning of the newest line; the rest is below, and a newer line is followed from there."""
+    app, bridge = console("in_sync")
+    async with live(app, size=size) as pilot:
+        await _heard(app, bridge, pilot, _line("before"), _line(LONG, OLD))
+        log = app.screen.query_one("#log", VirtualTable)
+        seen = screen_text(app)
+        assert "word000" in seen
+        while log.cursor < log.rows - 1:
+            await pilot.press("j")
+            await settle(app, pilot)
+            seen += screen_text(app)
+        assert [word for word in LONG.split() if word not in seen] == []
+        await _heard(app, bridge, pilot, _line("later, and shorter", OLD))
+        assert "later, and shorter" in screen_text(app)
+        await pilot.press("k")
+        assert not log.following
+        await pilot.press("enter")
+        await _answer_runs(app, bridge, pilot)
+        assert isinstance(app.screen, HistoryScreen)
+        assert app.screen.copied() == OLD
+
+
 async def test_a_log_without_the_focus_marks_no_line() -> None:
     app, _ = console("in_sync")
     async with live(app, size=(100, 30)) as pilot:
@@ -131,7 +159,7 @@ async def test_a_log_without_the_focus_marks_no_line() -> None:
 @pytest.mark.parametrize("room", range(14, 30))
 def test_a_number_of_the_log_stays_with_its_unit(room: int) -> None:
     text = "read 12 KiB in 3.5 s, rate 0.25 / s, exit 0"
-    parts = list(_parts(text, room))
+    parts = [row.text for row in folded([_line(text)], HEAD + room)]
     assert " ".join(parts) == text
     assert all(len(part) <= room for part in parts)
     for part in parts[1:]:
