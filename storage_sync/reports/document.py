@@ -114,6 +114,7 @@ def check_json(check: Check) -> dict[str, object]:
         "detail": check.detail,
         "keys": list(check.keys[:_MAX_KEYS]),
         "seconds": round(check.seconds, 4),
+        "made_at": rfc3339(check.made_at) if check.made_at is not None else None,
     }
 
 
