@@ -331,11 +331,13 @@ def _row(frame: Frame, result: CheckResult, *, narrow: bool) -> tuple[Line, ...]
     age = muted(fmt.short_age(frame.now - result.found.at))
     mark = toned(role, name, glyphs=frame.look.glyphs)
     actual, expected = _value(frame, result.found.was.actual), _value(frame, result.found.was.expected)
+    numbers = isinstance(result.found.was.actual, int)
     if result.found.was.status is CheckStatus.SKIPPED:
         actual = "skipped"
+    elif role is Role.UNKNOWN and result.found.was.status is not CheckStatus.UNKNOWN:
+        actual = f"was {actual if numbers else checks.was_words(result.found.was)}"
     if narrow:
-        numbers = isinstance(result.found.was.actual, int) and actual != expected
-        both = f"{actual} / {expected}" if numbers else actual
+        both = f"{actual} / {expected}" if numbers and result.found.was.actual != result.found.was.expected else actual
         return (mark, plain(both), age)
     return (mark, plain(actual), plain(expected), age, muted(frame.clean(result.found.was.detail)))
 

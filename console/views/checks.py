@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from console.views.frame import Frame
-from console.views.states import holds, is_damaged, is_held
+from console.views.states import checks_of_file, holds, is_damaged, is_held
 from storage_sync.values.outcome import Check, CheckStatus
 from storage_sync.values.snapshot import CheckResult
 from widgets import fmt
@@ -31,9 +31,9 @@ _ROLES = {
 
 
 def ordered(frame: Frame) -> list[CheckResult]:
-    """Results in the order of the screen; names that this version does not know come last."""
+    """Results of the file that is there, in the order of the screen; unknown names come last."""
     places = {name: index for index, name in enumerate(ORDER)}
-    return sorted(frame.snapshot.checks, key=lambda result: places.get(result.name, len(places)))
+    return sorted(checks_of_file(frame.snapshot), key=lambda result: places.get(result.name, len(places)))
 
 
 def expired(frame: Frame, result: CheckResult) -> bool:
@@ -64,7 +64,8 @@ def check_list(frame: Frame) -> CheckList:
 def none_yet(frame: Frame) -> str:
     """Why there is no result, and what makes one."""
     said = {"NO CONFIG": "nothing to check: no cache is set", "EMPTY": "nothing to check; s builds the cache"}
-    return said.get(frame.verdict.word, "no check has run yet; v runs them")
+    never = "the cache is another file; v checks it" if frame.snapshot.checks else "no check has run yet; v runs them"
+    return said.get(frame.verdict.word, never)
 
 
 def name_of(frame: Frame, name: str) -> str:
@@ -94,12 +95,13 @@ def check_row(frame: Frame, result: CheckResult) -> CheckRow:
         reason = frame.clean(result.found.was.detail)
         return CheckRow(role, name, (f"skipped ({reason})", "skipped") if reason else ("skipped",), "")
     if role is Role.UNKNOWN:
-        was = _was(frame, result.found.was)
-        return CheckRow(role, name, (f"was {was}, {frame.ago(result.found.at)} ago", f"was {was}, {age} ago", was), "")
+        was = f"was {was_words(result.found.was)}"
+        return CheckRow(role, name, (f"{was}, {frame.ago(result.found.at)} ago", f"{was}, {age} ago", was), "")
     return CheckRow(role, name, _result_words(frame, result.found.was), age)
 
 
-def _was(frame: Frame, check: Check) -> str:
+def was_words(check: Check) -> str:
+    """What a check found that is past, without its age."""
     if check.status is CheckStatus.UNKNOWN:
         return "not known"
     if check.status is CheckStatus.PASS and not _is_short(check):

@@ -155,6 +155,11 @@ def holder_words(holder: LockHolder | None, now: float) -> str:
     return f"{known}{user}) holds the file{since}"
 
 
+def checks_of_file(snapshot: Snapshot) -> tuple[CheckResult, ...]:
+    """What was found of the file that is there, now or earlier; of one that is gone nothing is told."""
+    return tuple(result for result in snapshot.checks if result.found.then(snapshot.present) is not None)
+
+
 def failed_checks(snapshot: Snapshot, now: float) -> tuple[str, ...]:
     """Checks that fail now, those that only warn among them."""
     return tuple(

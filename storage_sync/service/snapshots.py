@@ -12,6 +12,7 @@ from storage_sync.cache.states import FileJudgement, error_for
 from storage_sync.reports.sentences import rejected_rows
 from storage_sync.values.found import Basis, Found, PrimaryStand
 from storage_sync.values.outcome import (
+    TABLES,
     Check,
     CheckStatus,
     FileIdentity,
@@ -233,20 +234,31 @@ def checks_after(
     of_file = Basis(basis(outcome))
 
     known = {result.name: result for result in snapshot.checks}
+    changed = {table for table, change in outcome.applied.items() if change.insert or change.remove}
 
     def result(check: Check) -> CheckResult:
         before = known.get(check.name)
         if check.made_at is not None and before is not None and before.found.at >= check.made_at:
-            return _kept(before, both)
+            return _kept(before, both, counts=changed.isdisjoint(_COUNTS.get(check.name, ())))
         found = Found(check, both if check.name in COMPARED else of_file, check.made_at or now)
         return CheckResult(check.name, found, subject, recent(check.name))
 
     return tuple(map(result, outcome.checks)) or snapshot.checks
 
 
-def _kept(before: CheckResult, both: Basis) -> CheckResult:
+_COUNTS = {
+    "episode_count": ("episodes",),
+    "latest_episodes": ("episodes",),
+    "pattern_counts": ("patterns", "heuristics"),
+    "content_digests": TABLES,
+}
+"""The tables whose rows a check counts."""
+
+
+def _kept(before: CheckResult, both: Basis, *, counts: bool) -> CheckResult:
     """A check that was not made again, with its result and its time. What passed stands, with what was followed since;
-    what did not is of the file and the primary that it was found on."""
+    what did not is of the file and the primary that it was found on. `counts`: there are as many rows as then."""
     if before.found.was.status is not CheckStatus.PASS:
         return before
-    return replace(before, found=replace(before.found, on=both))
+    was = before.found.was if counts else replace(before.found.was, expected=None, actual=None, detail="")
+    return replace(before, found=replace(before.found, was=was, on=both))

@@ -23,7 +23,7 @@ from storage_sync.service import snapshots as snapshots_of_core
 from storage_sync.service.performing import perform
 from storage_sync.values.events import RunEnded
 from storage_sync.values.found import Basis, Found
-from storage_sync.values.outcome import Check, CheckStatus, Outcome, Purpose, Word
+from storage_sync.values.outcome import Check, CheckStatus, Outcome, Purpose, TableChange, Word
 from storage_sync.values.snapshot import CheckResult, Snapshot
 from tests.service.test_held import lag, looked_at_a_copy
 from tests.service.test_service import Watcher, cached, proven, running
@@ -196,8 +196,8 @@ def test_a_check_that_a_run_did_not_make_keeps_its_result_and_its_time(
     later = replace(scenes.FILE, mtime_ns=1)
     both = Basis(later, scenes.STAND)
 
-    def shown(checks: tuple[CheckResult, ...]) -> CheckResult:
-        outcome = Outcome("sync", Word.IN_SYNC, 0, checks=(told,))
+    def shown(checks: tuple[CheckResult, ...], **followed: TableChange) -> CheckResult:
+        outcome = Outcome("sync", Word.IN_SYNC, 0, checks=(told,), applied=followed)
         before = replace(snapshot, checks=checks)
         (one,) = snapshots_of_core.checks_after(before, outcome, both, lambda _: (), 100.0)
         return one
@@ -206,5 +206,9 @@ def test_a_check_that_a_run_did_not_make_keeps_its_result_and_its_time(
     assert kept.found.was == was.found.was
     assert kept.found.at == 90.0
     assert (kept.found.now(both) is not None) == stands
+    assert shown((was,), patterns=TableChange(3), episodes=TableChange(update=2)) == kept
+    counted = shown((was,), episodes=TableChange(600)).found
+    assert (counted.was.status, counted.at) == (status, 90.0)
+    assert counted.was.actual == (None if stands else actual), "the rows of then are not counted any more"
     for checks in ((), (replace(was, found=replace(was.found, at=70.0)),)):
         assert shown(checks).found == Found(told, both, 80.0), "the proof came later, and is what is known"
