@@ -281,7 +281,7 @@ class Console(TextualApp):
             self.screen.refresh_lines()
         live_part(self.screen, live)
         if self.guiding is not None:
-            self.guiding.show(self.screen, live.snapshot)
+            self.guiding.show(self.screen, live.snapshot, self._key_at)
 
     def _rest(self, facts: Facts) -> float:
         """Seconds between two pictures: less during a run, more while only ages change."""

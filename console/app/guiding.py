@@ -33,12 +33,12 @@ class Guiding:
         self._draw(screen)
 
     def leads(self, trouble: str) -> bool:
-        """Whether the line says already what this trouble brings."""
+        """A trouble has happened: whether the line says what that brings."""
         return self._guide.leads(trouble)
 
-    def show(self, screen: Screen[object], snapshot: Snapshot) -> None:
-        """Note what was done, and draw the line on what is on top."""
-        self._guide.look(snapshot, place_of(screen))
+    def show(self, screen: Screen[object], snapshot: Snapshot, key_at: float) -> None:
+        """Note what was done, and draw the line on what is on top. `key_at`: when the last key was pressed."""
+        self._guide.look(snapshot, place_of(screen), key_at)
         self._draw(screen)
 
     def _draw(self, screen: Screen[object]) -> None:

@@ -39,23 +39,27 @@ class Seen(Struct, frozen=True):
     since: float
     place: Place
 
-    def ran(self, kind: str, fits: Callable[[RunSummary], bool] = lambda _: True) -> bool:
-        """Whether a run of this kind did well since the beginning."""
+    def ran(self, word: str, fits: Callable[[RunSummary], bool] = lambda _: True) -> bool:
+        """Whether a run of this name did well since the beginning."""
         return any(
-            run.kind == kind and run.started_at >= self.since and run.exit_code in DONE_WELL and fits(run)
+            run.word == word and run.started_at >= self.since and run.exit_code in DONE_WELL and fits(run)
             for run in self.snapshot.history.last
         )
 
 
 class Step(Struct, frozen=True):
     """`done` is asked at each picture, and once it was true the step stays done. `says`: by place, `EVERYWHERE` for
-    those that are not named. `plan`: what is agreed to in it; `trouble`: what it makes happen; '' for none."""
+    those that are not named. `plan`: what is agreed to in it; `trouble`: what it makes happen, '' for none;
+    `caused`: what is said once it has. `after`: of a step that ends by itself, what is said then, until somebody who
+    has looked presses a key."""
 
     id: str
     done: Callable[[Seen], bool]
     says: Mapping[str, Wordings]
     plan: str = ""
     trouble: str = ""
+    caused: Wordings = ()
+    after: Wordings = ()
 
 
 def _agree(plan: OpenPlan) -> Wordings:
@@ -81,21 +85,34 @@ STEPS: tuple[Step, ...] = (
         {
             EVERYWHERE: (
                 "Watch a sync: press : and type many, then enter. Episodes arrive, and a sync starts by itself.",
-                "Watch a sync: press : and type many, then enter.",
+                "Watch a sync: press : and type many, then enter; it starts by itself.",
+                "Press : and type many, enter; a sync starts by itself.",
             )
         },
         trouble="many",
+        caused=(
+            "600 episodes arrive, and a sync starts by itself: watch the panel Sync.",
+            "Episodes arrive; a sync starts by itself: watch Sync.",
+        ),
+        after=(
+            "That was a sync; 4 lists it with what it changed. Press any key to go on.",
+            "That was a sync; 4 lists what it did. Any key goes on.",
+        ),
     ),
     Step(
         "damage",
         lambda seen: seen.snapshot.verdict is Word.DAMAGED or seen.ran("repair"),
         {
             EVERYWHERE: (
-                "That was a sync. Now damage the cache: press : and type damage, then enter; wait for DAMAGED.",
+                "Damage the cache: press : and type damage, then enter; wait for DAMAGED.",
                 "Damage the cache: press : and type damage, then enter.",
             )
         },
         trouble="damage",
+        caused=(
+            "The file is damaged. The next sync finds that, or V at once; wait for DAMAGED.",
+            "It is damaged; V finds that at once. Wait for DAMAGED.",
+        ),
     ),
     Step(
         "repair",
@@ -130,7 +147,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "quarantine",
-        lambda seen: seen.ran("orphans", lambda run: run.gone > 0),
+        lambda seen: seen.ran("quarantine", lambda run: run.gone > 0),
         {
             EVERYWHERE: (
                 "Quarantine it: on 3, space marks rows, and d plans to take them out of the cache.",
@@ -141,7 +158,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "restore",
-        lambda seen: seen.ran("quarantine", lambda run: run.new > 0),
+        lambda seen: seen.ran("restore", lambda run: run.new > 0),
         {
             EVERYWHERE: (
                 "Restore it: u lists what is rejected and quarantined, and what can be undone.",
@@ -181,17 +198,28 @@ class Guide(Struct):
 
     since: float
     hidden: bool = False
-    _done: set[str] = field(default_factory=set)
+    _done: dict[str, float] = field(default_factory=dict)
+    """When the last key before its end was pressed, by step."""
+    _key_at: float = 0.0
+    _caused: str = ""
+    """The step whose trouble has happened."""
 
-    def look(self, snapshot: Snapshot, place: Place) -> None:
-        """Note which steps are done."""
+    def look(self, snapshot: Snapshot, place: Place, key_at: float = 0.0) -> None:
+        """Note which steps are done. `key_at`: when the last key was pressed, by any clock."""
         seen = Seen(snapshot, self.since, place)
-        self._done |= {step.id for step in STEPS if step.done(seen)}
+        self._key_at = key_at
+        for step in STEPS:
+            if step.id not in self._done and step.done(seen):
+                self._done[step.id] = key_at
+
+    def _passed(self, step: Step) -> bool:
+        """Whether it is done, and its end was looked at where there is something to see."""
+        return step.id in self._done and not (step.after and self._done[step.id] == self._key_at)
 
     @property
     def step(self) -> Step | None:
-        """The first that is not done; None when all are."""
-        return next((step for step in STEPS if step.id not in self._done), None)
+        """The first that is not done and looked at; None when all are."""
+        return next((step for step in STEPS if not self._passed(step)), None)
 
     @property
     def progress(self) -> str:
@@ -200,8 +228,12 @@ class Guide(Struct):
         return f"{len(STEPS) if step is None else STEPS.index(step) + 1}/{len(STEPS)}"
 
     def leads(self, trouble: str) -> bool:
-        """Whether its line is seen and already says what this trouble brings."""
-        return not self.hidden and self.step is not None and self.step.trouble == trouble
+        """A trouble has happened: whether the line is seen, and says from here on what that brings."""
+        step = self.step
+        if self.hidden or step is None or step.id in self._done or step.trouble != trouble:
+            return False
+        self._caused = step.id
+        return True
 
     def says(self, place: Place) -> Wordings:
         """What to do now, there."""
@@ -214,7 +246,8 @@ class Guide(Struct):
             return END
         if place in step.says:
             return step.says[place]
-        wordings = step.says[EVERYWHERE]
+        wordings = step.caused if step.id == self._caused else step.says[EVERYWHERE]
+        wordings = step.after if step.id in self._done else wordings
         if place not in _CLOSED_BY_ESC:
             return wordings
         return (*(f"{_ESC} {text}" for text in wordings), _ESC)

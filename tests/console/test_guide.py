@@ -26,9 +26,9 @@ from widgets.line import text_of, width_of
 GOOD = snapshots.scene("in_sync").snapshot
 
 
-def ran(kind: str, *, new: int = 0, gone: int = 0, exit_code: int = 0, at: float = 10.0) -> RunSummary:
+def ran(kind: str, *, does: str = "", new: int = 0, gone: int = 0, exit_code: int = 0, at: float = 10.0) -> RunSummary:
     moment = snapshots.NOW + at
-    return RunSummary("s-1", kind, "manual", moment, 1.0, new, 0, gone, exit_code, "done")
+    return RunSummary("s-1", kind, "manual", moment, 1.0, new, 0, gone, exit_code, "done", does=does)
 
 
 def after(*runs: RunSummary, verdict: Word = Word.IN_SYNC) -> Snapshot:
@@ -41,8 +41,8 @@ ENDS: dict[str, tuple[Snapshot, Place]] = {
     "repair": (after(ran("repair", exit_code=7)), "overview"),
     "find": (after(), ORPHANS),
     "inspect": (after(), "vector"),
-    "quarantine": (after(ran("orphans", gone=1)), ORPHANS),
-    "restore": (after(ran("quarantine", new=1)), QUARANTINE),
+    "quarantine": (after(ran("orphans", does="quarantine", gone=1)), ORPHANS),
+    "restore": (after(ran("quarantine", does="restore", new=1)), QUARANTINE),
     "undo": (after(ran("undo")), HISTORY),
 }
 """What ends each step."""
@@ -52,8 +52,8 @@ NOT_YET: dict[str, tuple[Snapshot, Place]] = {
     "repair": (after(ran("repair", exit_code=5)), OpenPlan("Repair")),
     "find": (after(), HISTORY),
     "inspect": (after(), ORPHANS),
-    "quarantine": (after(ran("orphans")), ORPHANS),
-    "restore": (after(ran("quarantine")), QUARANTINE),
+    "quarantine": (after(ran("orphans", does="quarantine")), ORPHANS),
+    "restore": (after(ran("quarantine", does="restore")), QUARANTINE),
     "undo": (after(ran("undo", exit_code=9)), HISTORY),
 }
 """What does not: too little, too early, or it failed."""
@@ -71,34 +71,53 @@ def test_steps_are_said_in_their_order_and_stay_done() -> None:
     for number, step in enumerate(STEPS, 1):
         assert (guide.step, guide.progress) == (step, f"{number}/{len(STEPS)}")
         assert guide.says("overview") == step.says[EVERYWHERE]
-        guide.look(*ENDS[step.id])
-        guide.look(after(), "overview")
+        guide.look(*ENDS[step.id], key_at=number)
+        if step.after:
+            assert (guide.step, guide.says("overview")) == (step, step.after), "it ended by itself"
+        guide.look(after(), "overview", key_at=number + 0.5)
     assert guide.step is None
     assert guide.says("overview") == END
+
+
+@pytest.mark.parametrize("step", [step for step in STEPS if step.trouble], ids=lambda step: step.id)
+def test_a_trouble_that_was_made_is_not_asked_for_again(step: Step) -> None:
+    guide = led_to(step.id)
+    assert not guide.leads("hold")
+    assert guide.leads(step.trouble)
+    assert guide.says("overview") == step.caused
 
 
 def test_what_was_done_early_is_not_asked_for() -> None:
     guide = Guide(snapshots.NOW)
     guide.look(*ENDS["repair"])
     guide.look(*ENDS["watch"])
+    guide.look(after(), "overview", key_at=1.0)
     assert guide.step is not None
     assert guide.step.id == "find"
+
+
+def led_to(step_id: str) -> Guide:
+    """The guide at a step, somebody having looked at what came before."""
+    guide = Guide(snapshots.NOW)
+    for number, step in enumerate(STEPS):
+        if step.id == step_id:
+            break
+        guide.look(*ENDS[step.id], key_at=number)
+    guide.look(after(), "overview", key_at=-1.0)
+    return guide
 
 
 def test_every_wording_fits_the_smallest_terminal_and_none_is_cut() -> None:
     look = Look(UNICODE)
     for step in STEPS:
-        guide = Guide(snapshots.NOW)
-        while guide.step is not step:
-            assert guide.step is not None
-            guide.look(*ENDS[guide.step.id])
+        guide = led_to(step.id)
         plans = (OpenPlan(step.plan or "Sync"), OpenPlan(step.plan or "Sync", "default"))
         for place in (*plans, "overview", PLANNING, RUNNING, QUARANTINE, HISTORY, "dialog", "result"):
             for width in (80, 100, 160):
-                value = GuideText(guide.progress, guide.says(place), "F3 hides")
-                line = paint(value, width, look)
-                assert width_of(line) == width
-                assert look.glyphs.ellipsis not in text_of(line)
+                for said in (guide.says(place), step.caused, step.after):
+                    line = paint(GuideText(guide.progress, said, "F3 hides"), width, look)
+                    assert width_of(line) == width
+                    assert look.glyphs.ellipsis not in text_of(line)
     assert all(cell_len(said) > 0 for said in END)
 
 
@@ -117,6 +136,12 @@ async def test_the_line_follows_what_the_core_shows() -> None:
     async with live(app, size=(100, 30)) as pilot:
         assert "guide 1/8  Watch a sync: press : and type many" in screen_text(app)
         bridge.show(ENDS["watch"][0])
+        await settle(app, pilot)
+        assert "guide 1/8  That was a sync; 4 lists it with what it changed. Press any key" in screen_text(app)
+        bridge.show(ENDS["watch"][0])
+        await settle(app, pilot)
+        assert "guide 1/8" in screen_text(app), "nobody has pressed a key"
+        await pilot.press("tab")
         await settle(app, pilot)
         assert "guide 2/8" in screen_text(app)
         bridge.show(ENDS["damage"][0])
@@ -180,10 +205,7 @@ async def test_only_the_demo_has_one() -> None:
 
 
 def told_in(step_id: str, place: Place) -> str:
-    guide = Guide(snapshots.NOW)
-    while guide.step is not None and guide.step.id != step_id:
-        guide.look(*ENDS[guide.step.id])
-    return guide.says(place)[0]
+    return led_to(step_id).says(place)[0]
 
 
 def test_in_a_plan_it_speaks_of_that_plan_or_of_none() -> None:

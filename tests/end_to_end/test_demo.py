@@ -55,6 +55,8 @@ def agree(terminal: Terminal) -> None:
 def test_all_flows_are_done_by_what_the_guide_says(tmp_path: Path) -> None:
     with demo(tmp_path) as terminal:
         palette(terminal, "many")
+        terminal.wait_for("That was a sync")
+        terminal.press(" ")
         terminal.wait_for("guide 2/8")
         palette(terminal, "damage")
         terminal.wait_for("guide 3/8")
