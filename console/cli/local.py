@@ -102,7 +102,7 @@ def _folded(book: History, since: float | None, limit: int) -> list[tuple[RunSum
 
     def alike(run: RunSummary) -> tuple[str, ...]:
         folds = run.followed and run.exit_code == 0 and run.start is None
-        return (run.kind, run.trigger, run.result) if folds else (run.id,)
+        return (run.word, run.trigger, run.result) if folds else (run.id,)
 
     wanted = limit
     while True:
@@ -123,7 +123,7 @@ def _line(group: Sequence[RunSummary]) -> tuple[str, ...]:
     return (
         run.id,
         rfc3339(run.started_at),
-        run.kind,
+        run.word,
         run.trigger,
         f"{sum(one.took_s for one in group):.2f} s",
         number(sum(one.new for one in group)),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TextIO
 
 from console.link.bridge import Bridge
-from console.views.states import failed_checks, holds
+from console.views.states import checks_of_file, failed_checks, holds
 from console.views.verdict import verdict
 from storage_sync.values import visible
 from storage_sync.values.events import CoreDied, LogLine
@@ -93,9 +93,10 @@ def state_lines(snapshot: Snapshot | None, now: float, moment: float) -> Mapping
     following = f" Next: storage-sync {command}." if command else ""
     states = " ".join(state.value for state in snapshot.cache.states).lower().replace("_", " ")
     failed = failed_checks(snapshot, now)
-    hold = all(holds(snapshot, result, now) for result in snapshot.checks)
+    made = checks_of_file(snapshot)
+    hold = all(holds(snapshot, result, now) for result in made)
     passed = "none failed" if hold else "not known now"
-    checks = f"{', '.join(failed)} failed" if failed else passed if snapshot.checks else "none made yet"
+    checks = f"{', '.join(failed)} failed" if failed else passed if made else "none made yet"
     stands = (
         f"primary: {snapshot.primary.status.value}",
         f"cache: {states or 'not seen yet'}",
@@ -112,4 +113,4 @@ def _progress(run: Run | None) -> str:
     if run is None or run.ended_at is not None:
         return "nothing"
     share = f" {int(run.share * 10) * 10} %" if run.share is not None else ""
-    return f"{run.kind}, {run.step}{share}" if run.step else run.kind
+    return f"{run.word}, {run.step}{share}" if run.step else run.word

@@ -56,7 +56,7 @@ _ORDERS = (
     ("rows", lambda past: (False, past.summary.new + past.summary.changed + past.summary.gone)),
     ("rows/s", lambda past: (past.rate is None, past.rate or 0.0)),
     ("exit", lambda past: (False, past.summary.exit_code)),
-    ("kind", lambda past: (False, past.summary.kind)),
+    ("kind", lambda past: (False, past.summary.word)),
 )
 
 

@@ -139,8 +139,10 @@ def tables(frame: Frame) -> FactList:
     """Each table: its rows, and how many of them differ from the primary's."""
     snapshot = frame.snapshot
     behind, counts = behind_now(snapshot), snapshot.cache.counts
+    if counts is not None and counts.then(snapshot.present) is None:
+        counts = None
     past = counts is not None and counts.now(snapshot.present) is None
-    known = next((one for one in snapshot.checks if one.name == "content_digests"), None)
+    known = next((one for one in checks.ordered(frame) if one.name == "content_digests"), None)
     sure = known is not None and checks.role_of(frame, known) in {Role.OK, Role.FAILED}
     # rows that came after the comparison are counted, and were not compared
     equal = "equal then" if counts is not None and known is not None and counts.at > known.found.at else "equal"
@@ -233,7 +235,7 @@ def steps(frame: Frame, run: Run, *, rows: bool = True) -> Line:
         Piece(f"{glyphs.roles[Role.OK]} ", Tone.OK),
         Piece(f"{done} done  "),
         Piece(f"{glyphs.roles[Role.RUNNING]} ", Tone.RUNNING),
-        Piece(f"{frame.clean(run.kind)} {frame.clean(run.step)}{counted}  "),
+        Piece(f"{frame.clean(run.word)} {frame.clean(run.step)}{counted}  "),
         Piece(f"{glyphs.roles[Role.OFF]} {waiting} to go", Tone.MUTED),
     )
 

@@ -70,7 +70,7 @@ def run_note(snapshot: Snapshot) -> str:
     """What runs now, to be added to a sentence; '' for nothing."""
     run, lease = snapshot.run, snapshot.cache.lease_holder
     if run is not None and run.ended_at is None:
-        return f"; a {run.kind} is {'being planned' if run.promise is Promise.PLAN else 'running'}"
+        return f"; a {run.word} is {'being planned' if run.promise is Promise.PLAN else 'running'}"
     if lease is not None and snapshot.cache.lock is not LockState.OURS:
         return f"; a run of pid {lease.pid} is active"
     return ""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from console.views.frame import Frame
-from console.views.run import what_changed
-from console.views.runs import result_words, role_of
+from console.views.run import result_words, what_changed
+from console.views.runs import role_of
 from widgets import fmt
 from widgets.facts import Fact, FactList
 from widgets.line import muted, plain, toned
@@ -20,7 +20,7 @@ def recent_runs(frame: Frame) -> FactList:
     facts = tuple(
         Fact(
             fmt.clock(run.started_at),
-            (*toned(role_of(run), frame.clean(run.kind), glyphs=frame.look.glyphs), *plain(f"  {what_changed(run)}")),
+            (*toned(role_of(run), frame.clean(run.word), glyphs=frame.look.glyphs), *plain(f"  {what_changed(run)}")),
             extra=muted(result_words(frame, run)),
         )
         for run in runs

@@ -9,7 +9,7 @@ from console.views.frame import Frame
 from console.views.states import WRITING, generation_now, is_held, states_of
 from console.views.top import heartbeat, share_words
 from storage_sync.values.errors import CacheLocked
-from storage_sync.values.outcome import CacheState
+from storage_sync.values.outcome import CacheState, Word
 from storage_sync.values.snapshot import LOCK_TAKEN, Phase, Run, RunSummary, StepState
 from widgets import fmt
 from widgets.facts import Fact
@@ -17,6 +17,8 @@ from widgets.glyphs import Role, Tone
 from widgets.line import Line, Piece, muted, plain, toned
 from widgets.sync_meter import Pipe, Progress, Step, Stop, SyncMeter, Way
 
+PARTLY = 7
+"""Exit code of a run that was proved and had to reject rows."""
 _PATHS = {"in_place": "in place", "sibling": "new file", "staged": "staged"}
 DIALOG_LINES = 6
 WIDE = 86
@@ -50,7 +52,7 @@ def sync_meter(frame: Frame) -> SyncMeter:
 
 
 def _running(frame: Frame, run: Run) -> SyncMeter:
-    parts = (run.kind.capitalize(), run.id, _PATHS.get(run.path, run.path), run.trigger)
+    parts = (run.word.capitalize(), run.id, _PATHS.get(run.path, run.path), run.trigger)
     asked = run.cancel_asked_at is not None
     lasting = fmt.tenths(frame.now - run.started_at)
     return SyncMeter(
@@ -196,16 +198,35 @@ def _idle_words(frame: Frame, run: Run | None) -> str:
 
 def _last_words(frame: Frame, run: Run | None) -> str:
     """The last run that could write; a look at the cache is no run here."""
-    if run is not None and run.ended_at is not None and run.kind in WRITING:
-        return f"last {_ended(frame, run.id, run.result)}, {frame.ago(run.ended_at)} ago"
     last = next((past for past in frame.snapshot.history.last if past.kind in WRITING), None)
+    if run is not None and run.ended_at is not None and run.kind in WRITING:
+        known = last is not None and last.id == run.id and last.exit_code in (0, PARTLY)
+        said = result_words(frame, last) if last is not None and known else frame.clean(run.result)
+        return f"last {frame.clean(run.id)} {said}, {frame.ago(run.ended_at)} ago"
     if last is None:
         return "no run yet"
-    return f"last {_ended(frame, last.id, last.result)}, {frame.ago(last.started_at + last.took_s)} ago"
+    return f"last {frame.clean(last.id)} {result_words(frame, last)}, {frame.ago(last.started_at + last.took_s)} ago"
 
 
-def _ended(frame: Frame, run_id: str, result: str) -> str:
-    return frame.clean(f"{run_id} {result.replace('_', ' ').lower()}")
+def result_words(frame: Frame, run: RunSummary) -> str:
+    """How a run ended: a verdict's or an error's word as words, anything else as it was said."""
+    said = run.result
+    plain_words = said.replace("_", " ").lower() if said in set(Word) or said.replace("_", "").isalpha() else said
+    followed = "followed, " if run.followed else ""
+    return frame.clean(f"{followed}{plain_words}{left_over(run)}{_started_with(run)}")
+
+
+def left_over(run: RunSummary) -> str:
+    """What a proved run had to leave."""
+    return ", rejected rows" if run.exit_code == PARTLY and run.result in set(Word) else ""
+
+
+def _started_with(run: RunSummary) -> str:
+    """How far behind a program started that opened the cache after this run; '' for a run that none waited for."""
+    if run.start is None:
+        return ""
+    behind = run.start.behind
+    return ", unknown how far behind" if behind is None else f", {behind:,} behind"
 
 
 def _idle_facts(frame: Frame) -> tuple[Fact, ...]:

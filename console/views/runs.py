@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from console.views.frame import Frame
 from console.views.hints import hint_in
-from console.views.run import transfer
+from console.views.run import PARTLY, left_over, result_words, transfer
 from storage_sync.values.answers import PastRun, RunDetail, Runs
 from storage_sync.values.filters import NUMBER, TEXT, Fields, Row
 from storage_sync.values.outcome import Word
@@ -21,8 +21,6 @@ from widgets.line import Line, muted, plain, toned
 
 _QUIET_EXITS = frozenset({6, 11})
 _MIDDLING_EXITS = frozenset({1, 7, 10, 130, 143})
-PARTLY = 7
-"""Exit code of a run that was proved and had to reject rows."""
 LONGEST_NOTE = 3
 """Warnings of a run that its panel shows."""
 
@@ -39,34 +37,13 @@ def role_of(run: RunSummary) -> Role:
     return Role.ATTENTION if run.exit_code in _MIDDLING_EXITS else Role.FAILED
 
 
-def result_words(frame: Frame, run: RunSummary) -> str:
-    """How a run ended: a verdict's or an error's word as words, anything else as it was said."""
-    said = run.result
-    plain_words = said.replace("_", " ").lower() if said in set(Word) or said.replace("_", "").isalpha() else said
-    followed = "followed, " if run.followed else ""
-    return frame.clean(f"{followed}{plain_words}{_left_over(run)}{_started_with(run)}")
-
-
-def _left_over(run: RunSummary) -> str:
-    """What a proved run had to leave."""
-    return ", rejected rows" if run.exit_code == PARTLY and run.result in set(Word) else ""
-
-
-def _started_with(run: RunSummary) -> str:
-    """How far behind a program started that opened the cache after this run; '' for a run that none waited for."""
-    if run.start is None:
-        return ""
-    behind = run.start.behind
-    return ", unknown how far behind" if behind is None else f", {behind:,} behind"
-
-
 def row(frame: Frame, past: PastRun, *, seconds: bool = False) -> tuple[Line, ...]:
     """`seconds`: whether there is room for those of the time at which it started."""
     run = past.summary
     return (
         plain(f" {frame.clean(run.id)}"),
         plain(fmt.moment(run.started_at) if seconds else fmt.when(run.started_at)),
-        plain(frame.clean(run.kind)),
+        plain(frame.clean(run.word)),
         plain(f"{run.new:,}"),
         plain(f"{run.changed:,}"),
         plain(f"{run.gone:,}"),
@@ -93,9 +70,9 @@ def row_of(past: PastRun) -> Row:
     run = past.summary
     return {
         "id": run.id,
-        "kind": run.kind,
+        "kind": run.word,
         "why": run.trigger,
-        "result": f"{run.result.replace('_', ' ')}{_left_over(run)}",
+        "result": f"{run.result.replace('_', ' ')}{left_over(run)}",
         "exit": run.exit_code,
         "started": fmt.when(run.started_at),
     }
@@ -191,7 +168,7 @@ def detail(frame: Frame, past: PastRun | None, found: RunDetail | None) -> TwoCo
     if past is None:
         return TwoColumns("Run", "", ())
     run = past.summary
-    title = f"{frame.clean(run.id)} · {frame.clean(run.kind)}"
+    title = f"{frame.clean(run.id)} · {frame.clean(run.word)}"
     right = f"{'resumable · ' if run.resumable and not _overtaken(frame, run) else ''}exit {run.exit_code}"
     right = f"{right}: rejected rows" if run.exit_code == PARTLY else right
     document = found.document if found is not None and found.id == run.id else {}

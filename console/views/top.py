@@ -54,7 +54,7 @@ def running_words(run: Run | None) -> str:
     """The running operation for the header of every screen: `sync fetch 66 %`."""
     if run is None or run.ended_at is not None:
         return ""
-    return " ".join(part for part in (run.kind, run.step, share_words(run)) if part)
+    return " ".join(part for part in (run.word, run.step, share_words(run)) if part)
 
 
 def share_words(run: Run) -> str:
@@ -102,7 +102,7 @@ def tabs(frame: Frame, active: str) -> Tabs:
 
 
 def _check_badge(frame: Frame) -> tuple[Role, str]:
-    roles = [checks.role_of(frame, result) for result in frame.snapshot.checks]
+    roles = [checks.role_of(frame, result) for result in checks.ordered(frame)]
     for role in (Role.FAILED, Role.UNKNOWN):
         if role in roles:
             return role, f"{roles.count(role)}"
@@ -110,7 +110,7 @@ def _check_badge(frame: Frame) -> tuple[Role, str]:
 
 
 def _orphan_badge(frame: Frame) -> tuple[Role, str]:
-    for result in frame.snapshot.checks:
+    for result in checks.ordered(frame):
         if result.name == "orphaned_embeddings" and result.found.was.status is CheckStatus.FAIL:
             return checks.role_of(frame, result), f"{result.found.was.actual}"
     return Role.NONE, ""

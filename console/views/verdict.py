@@ -495,7 +495,8 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         rejected = (proof.refused if proof is not None else None) or 0
     failed = failed_checks(snapshot, now)
     extra = f", except for {fmt.plural(rejected, 'rejected row')}" if rejected else ""
-    beside = f"; {fmt.plural(len(failed), 'check')} failed; press 2 to see which" if failed else ""
+    told = f"; {fmt.plural(len(failed), 'check')} failed" if failed else ""
+    beside = f"{told}; press 2 to see which" if failed else ""
     age = fmt.age(proof.age(now)) if proof is not None else fmt.UNKNOWN
     followed = snapshot.freshness.followed
     if followed is None:
@@ -503,6 +504,7 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         said: tuple[str, ...] = (
             f"The cache equals the primary{extra}{beside}. Proved {age} ago{generation}.",
             f"Proved {age} ago{extra}{beside}.",
+            f"Proved {age} ago{extra}{told}.",
         )
     else:
         # never the proof alone: it does not speak of what came after it

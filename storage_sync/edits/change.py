@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 
 from msgspec import Struct, to_builtins
 from msgspec.structs import replace
@@ -68,8 +67,6 @@ class Intent(Struct, frozen=True):
     """`undone_run` with its kind and time."""
     comes_back: int = 0
     """Changes that the next sync takes back."""
-    does: str = ""
-    """What the run is listed as, where the name of the command says less."""
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -147,9 +144,7 @@ async def _commit(context: Context, look: Look, checkpoint: Checkpoint, intent: 
     if intent.spent:
         await session.on_cache_thread(_spend, context, intent.spent, generation)
     steps = [Step(one.table, one.key, one.before, digest(one.after), one.after) for one in intent.changes]
-    await session.on_cache_thread(
-        partial(undo.remember, kind=intent.does), context, look.generation, generation, now, steps
-    )
+    await session.on_cache_thread(undo.remember, context, look.generation, generation, now, steps)
     context.tracker.step(Phase.COMMIT)
     meta = {META_KEY: encode_checkpoint(replace(checkpoint, generation=generation))}
     changes = [(one.table, one.key, digest(one.before), one.after) for one in intent.changes]

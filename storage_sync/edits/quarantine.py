@@ -54,9 +54,7 @@ def _restore(context: Context, look: Look, ids: Sequence[int]) -> Intent:
     if same:
         rows.append(PlanRow("same", "already in the cache", same, None, "not needed"))
     lost = ("a replaced row that the primary still asks for comes back with the next sync",) if conflicts else ()
-    return Intent(
-        "quarantine", tuple(changes), tuple(rows), lost=lost, spent=tuple(one.row.id for one in taken), does="restore"
-    )
+    return Intent("quarantine", tuple(changes), tuple(rows), lost=lost, spent=tuple(one.row.id for one in taken))
 
 
 def _take(context: Context, ids: Sequence[int]) -> list[AsideValue]:

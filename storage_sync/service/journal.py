@@ -118,6 +118,7 @@ def summarise(outcome: Outcome, run: Run) -> RunSummary:
         bytes_received=outcome.transfer.bytes_received,
         requests=outcome.transfer.requests,
         followed=outcome.followed is not None,
+        does=run.does,
     )
 
 

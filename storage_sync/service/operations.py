@@ -26,6 +26,8 @@ class Operation(Struct, frozen=True, metaclass=_Abstract):
     """One operation with its arguments. `command`: its name in documents and history."""
 
     command: ClassVar[str]
+    does: ClassVar[str] = ""
+    """What a person calls it, where several operations share the name of a command."""
     planned: ClassVar[bool] = False
     """It changes something, and so a screen runs it only from a plan that somebody read."""
     writes: ClassVar[bool] = False
@@ -34,6 +36,11 @@ class Operation(Struct, frozen=True, metaclass=_Abstract):
     """It compares with the primary, and so its verdict is the cache's."""
     level: ClassVar[int] = 1
     """The least level of its plans (docs/console.md#plans)."""
+
+    @property
+    def word(self) -> str:
+        """What a person calls it."""
+        return self.does or self.command
 
     @property
     def only_looks(self) -> bool:
@@ -249,6 +256,7 @@ class Restore(Operation, frozen=True):
     """Restore quarantined rows by their numbers."""
 
     command = "quarantine"
+    does = "restore"
     planned = writes = True
     ids: tuple[int, ...]
 
@@ -262,6 +270,7 @@ class Purge(Operation, frozen=True):
     """Forget quarantined rows that are old; the cache is not written."""
 
     command = "quarantine"
+    does = "purge"
     planned = True
     level = 3
 
@@ -275,6 +284,7 @@ class Retry(Operation, frozen=True):
     """Fetch rejected rows again. `ids`: `table/key` of each."""
 
     command = "quarantine"
+    does = "retry"
     writes = judges = True
     ids: tuple[str, ...]
 
@@ -288,6 +298,7 @@ class QuarantineOrphans(Operation, frozen=True):
     """Take broken embeddings out of the cache."""
 
     command = "orphans"
+    does = "quarantine"
     planned = writes = True
     level = 2
     keys: tuple[str, ...]

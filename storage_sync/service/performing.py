@@ -31,6 +31,7 @@ from storage_sync.values.errors import (
     StorageSyncError,
     explain_system,
 )
+from storage_sync.values.extra import Extra
 from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome
 from storage_sync.values.snapshot import Phase, Promise, Run
@@ -119,8 +120,15 @@ async def perform(
     command = operation.command
     options = replace(request.options, plan_only=True) if operation.only_looks else request.options
     started = time.monotonic()
-    draft = Draft(command)
-    tracker = Tracker(new_run_id(), command, request.trigger, progress, promise=_promise(operation, request.options))
+    draft = Draft(command, extra=Extra(does=operation.does) if operation.does else Extra())
+    tracker = Tracker(
+        new_run_id(),
+        command,
+        request.trigger,
+        progress,
+        does=operation.does,
+        promise=_promise(operation, request.options),
+    )
     draft.run_id = tracker.run.id
     context = Context(session, options, tracker, cancel, draft)
     earlier = session.counters()

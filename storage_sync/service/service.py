@@ -550,8 +550,8 @@ class SyncService:
             free_since=self._pulse.free_since,
         )
         request = Request(self._settings_now(), self._token, options, max_attempts=1, trigger=str(job.trigger))
-        command = job.operation.command
-        title = f"{command} plan" if job.plans else command
+        word = job.operation.word
+        title = f"{word} plan" if job.plans else word
         started: list[str] = []
         noted: list[str] = []
 
@@ -562,7 +562,7 @@ class SyncService:
                 started.append(run.id)
                 self._board.event(RunStarted(run.id, run.kind, run.trigger))
                 why = f"{run.trigger}{WAITED if job.waited else ''}"
-                self._board.log("info", command, f"{run.id} {title} started ({why})", run.id)
+                self._board.log("info", word, f"{run.id} {title} started ({why})", run.id)
             for note in run.notes[len(noted) :]:
                 noted.append(note)
                 self._board.log("info", "core", note)
@@ -654,7 +654,7 @@ class SyncService:
             self._agenda.note(read_rows=read)
 
     def _log_end(self, job: Job, outcome: Outcome) -> None:
-        area, locked = job.operation.command, outcome.error is not None and outcome.error.code == CacheLocked.code
+        area, locked = job.operation.word, outcome.error is not None and outcome.error.code == CacheLocked.code
         level = "fail" if outcome.error is not None and not locked else "info"
         self._board.log(level, area, sentences.summary(outcome, planned=job.plans), outcome.run_id)
         for warning in outcome.warnings:

@@ -58,6 +58,7 @@ _SUMMARY = (
 )
 _START = "json_extract(document, '$.start')"
 _FOLLOWED = "json_extract(document, '$.followed') IS NOT NULL"
+_DOES = "coalesce(json_extract(document, '$.does'), '')"
 
 
 class Medians(Struct, frozen=True):
@@ -272,18 +273,18 @@ class History:
     def runs(self, since: float | None = None, limit: int = 100) -> tuple[RunSummary, ...]:
         """Newest first; `since` in epoch seconds."""
         query = (
-            f"SELECT {_SUMMARY}, {_START}, {_FOLLOWED} FROM runs"  # noqa: S608 - constants
+            f"SELECT {_SUMMARY}, {_START}, {_FOLLOWED}, {_DOES} FROM runs"  # noqa: S608 - constants
             " WHERE started_at >= ? ORDER BY started_at DESC, rowid DESC LIMIT ?"
         )
-        rows = self._rows(query, since if since is not None else -1e18, limit)
-        names = RunSummary.__struct_fields__
+        found = self._rows(query, since if since is not None else -1e18, limit)
+        rows = [dict(zip(RunSummary.__struct_fields__, row, strict=True)) for row in found]
         return tuple(
             RunSummary(
                 **{
-                    **dict(zip(names, row, strict=True)),
-                    "resumable": bool(row[10]),
-                    "start": _start_of(row[-2]),
-                    "followed": bool(row[-1]),
+                    **row,
+                    "resumable": bool(row["resumable"]),
+                    "start": _start_of(row["start"]),
+                    "followed": bool(row["followed"]),
                 }
             )
             for row in rows

@@ -29,6 +29,7 @@ class Tracker:
         trigger: str,
         report: Progress,
         *,
+        does: str = "",
         steps: tuple[str, ...] = SYNC_STEPS,
         promise: Promise = Promise.NOTHING,
         clock: Callable[[], float] = time.time,
@@ -49,6 +50,7 @@ class Tracker:
             started_at=clock(),
             steps=tuple((name, StepState.WAITING) for name in steps),
             promise=promise,
+            does=does,
         )
         self._publish()
 

@@ -54,13 +54,10 @@ def remember(
     now: float,
     steps: Iterable[Step],
     rejected: Iterable[Rejected] = (),
-    *,
-    kind: str = "",
 ) -> None:
-    """Before the commit of `generation` to a cache of generation `live`; `now` in UTC epoch seconds. `kind`: what the
-    run is listed as, where its command says less."""
+    """Before the commit of `generation` to a cache of generation `live`; `now` in UTC epoch seconds."""
     run = context.tracker.run
-    _write(context, lambda log: log.put(run.id, kind or run.kind, generation, now, steps, live=live, rejected=rejected))
+    _write(context, lambda log: log.put(run.id, run.word, generation, now, steps, live=live, rejected=rejected))
 
 
 def remember_file(context: Context, generation: int, now: float, kept: str) -> None:

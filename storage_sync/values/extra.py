@@ -215,6 +215,7 @@ class Extra(TypedDict, total=False):
     # of runs
     advice: list[Advice]
     costs: Costs
+    does: str
     follow: FollowStopped
     followed_age_seconds: float
     kept: str

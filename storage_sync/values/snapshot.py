@@ -343,6 +343,13 @@ class Run(Struct, frozen=True):
     notes: tuple[str, ...] = ()
     """What it had to say before its end."""
     promise: Promise = Promise.NOTHING
+    does: str = ""
+    """What a person calls it where `kind`, the name of its command, says less."""
+
+    @property
+    def word(self) -> str:
+        """What a person calls it."""
+        return self.does or self.kind
 
     @property
     def share(self) -> float | None:
@@ -394,6 +401,13 @@ class RunSummary(Struct, frozen=True):
     """Of a run that came before a program's start."""
     followed: bool = False
     """It took in what was written since the last proof, and made none."""
+    does: str = ""
+    """As of `Run`."""
+
+    @property
+    def word(self) -> str:
+        """What a person calls it."""
+        return self.does or self.kind
 
 
 class HistoryView(Struct, frozen=True):

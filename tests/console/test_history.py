@@ -20,6 +20,7 @@ from console.screens.history import ROWS_SHOWN, HistoryScreen
 from console.screens.rows import what_fits
 from console.views import runs
 from console.views.frame import Frame
+from console.views.run import result_words
 from console.views.verdict import verdict
 from storage_sync.service.commands import ExportRows, ListChangedRows, ListRuns, MakePlan
 from storage_sync.service.operations import Undo
@@ -109,7 +110,7 @@ def test_a_run_that_followed_shows_no_proof_of_its_own() -> None:
     shown = runs.detail(frame, PastRun(run, None, None), found)
     (proof,) = [fact for fact in shown.narrow if fact.label == "proof"]
     assert text_of(proof.value) == "no proof; followed, last proved g-18"
-    assert runs.result_words(frame, run) == "followed, in sync"
+    assert result_words(frame, run) == "followed, in sync"
     stopped = replace(run, id="s-0", started_at=run.started_at - 9, resumable=True, generation=None, followed=False)
     after = replace(frame, snapshot=replace(snapshot, history=replace(snapshot.history, last=(run, stopped))))
     kept = [fact for fact in runs.detail(after, PastRun(stopped, None, None), None).narrow if fact.label == "resume"]

@@ -95,3 +95,17 @@ async def test_a_run_that_found_the_file_held_is_not_what_was_changed_last() -> 
         text = screen_text(app)
         assert "+4  ~0  -0  in 90 ms" in text
         assert "no row changed" not in text
+
+
+async def test_how_the_last_run_ended_is_not_cut_on_a_small_terminal() -> None:
+    """In the words of the list of runs, also while it is the run that has just ended."""
+    scene = snapshots.scene("in_sync")
+    wrote = RunSummary("s-2", "sync", "interval", snapshots.NOW - 60, 0.09, 4, 0, 0, 7, "IN_SYNC", followed=True)
+    run = snapshots.scene("running").snapshot.run
+    assert run is not None
+    result = "followed without a proof; in sync, except for 1 rejected row"
+    ended = replace(run, id="s-2", ended_at=snapshots.NOW - 60, result=result, exit_code=7)
+    history = replace(scene.snapshot.history, last=(wrote,))
+    app, _ = console(replace(scene, snapshot=replace(scene.snapshot, history=history, run=ended)))
+    async with live(app, size=(80, 24)):
+        assert "last s-2 followed, in sync, rejected rows, 1m 00s ago" in screen_text(app)

@@ -44,6 +44,19 @@ def test_orphans_are_set_aside_and_come_back_the_same(stores: Stores) -> None:
     assert stores.rows() == before
 
 
+def test_the_history_says_what_was_done_to_rows(stores: Stores) -> None:
+    """The kind in JSON stays the command's name; a person reads what it did."""
+    key = orphaned(stores)[0]
+    stores.json("orphans", "quarantine", key, "--yes")
+    (aside,) = [row for row in stores.json("quarantine")[1]["set_aside"] if row["key"] == key]
+    stores.json("quarantine", "restore", str(aside["id"]), "--yes")
+    stores.json("quarantine", "retry", stores.json("quarantine")[1]["refused"][0]["id"])
+    kinds = [run["kind"] for run in stores.json("history", "--limit", "3")[1]["runs"]]
+    assert kinds == ["quarantine", "quarantine", "orphans"]
+    table = stores.cli.run("history", "--limit", "3", "--config", str(stores.demo.config_file))[1]
+    assert [line.split()[2] for line in table.splitlines()[1:]] == ["retry", "restore", "quarantine"]
+
+
 def test_orphan_removal_is_undone(stores: Stores) -> None:
     orphaned(stores)
     before = stores.rows()

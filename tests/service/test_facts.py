@@ -115,6 +115,9 @@ def test_another_file_makes_every_remembered_fact_the_past(changed: str) -> None
     assert "= witness" not in card
     rows = check_list(frame_of(now)).rows
     assert not [row for row in rows if row.role in (Role.OK, Role.FAILED)]
+    assert bool(rows) == same
+    assert any(tab.badge for tab in tabs(frame_of(now), "overview").tabs) == same
+    assert ("checks: not known now" in state_lines(now, snapshots.NOW, snapshots.NOW)) == same
     assert "integrity ok 12m 00s ago" in "\n".join(text_of(fact.value) for fact in cache_card(frame_of(snapshot)).facts)
 
 
