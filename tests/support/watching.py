@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from tests.support.command import Tool
 
-LIMIT_S = 30.0
+LIMIT_S = 120.0
 
 Line = dict[str, Any]
 
