@@ -46,10 +46,10 @@ def storage_sync(context: click.Context) -> Answer | None:
     if screen.on_terminal() and not invocation.machine:
         invocation.command = "tui"
         return screen.console(invocation, plain=False)
-    from console.cli import core
+    from console.cli import status as work
 
     invocation.command = "status"
-    return core.status(invocation, check=False, max_age=None, nagios=False)
+    return work.status(invocation, check=False, max_age=None, nagios=False)
 
 
 def _limits(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -107,14 +107,14 @@ def _consent_options(command: Any) -> Any:
 @click.pass_context
 def status(context: click.Context, check: bool, max_age: float | None, nagios: bool, wait_s: float | None) -> Answer:
     """Say how the cache stands, without asking the primary."""
-    from console.cli import core
+    from console.cli import status as work
 
     invocation = _begin(context)
     if wait_s is None:
-        return core.status(invocation, check=check, max_age=max_age, nagios=nagios)
+        return work.status(invocation, check=check, max_age=max_age, nagios=nagios)
     if nagios or max_age is not None:
         raise click.UsageError("--wait-in-sync goes with neither --nagios nor --max-age", context)
-    return core.wait_in_sync(invocation, wait_s, check=check)
+    return work.wait_in_sync(invocation, wait_s, check=check)
 
 
 def _begin(context: click.Context) -> Invocation:

@@ -217,7 +217,7 @@ def logged(invocation: Invocation, *, tells: bool = False, silent: bool = False)
     `tells`: also there what the setting `log.level` lets through, and a reader that does not read holds nothing up.
     `silent`: nothing there without `--verbose`.
     """
-    from console.cli.unread import LossyLog
+    from console.cli.lossy_log import LossyLog
     from storage_sync.values.errors import LocalIO
 
     settings = invocation.loaded().settings

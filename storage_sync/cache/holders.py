@@ -13,6 +13,7 @@ import importlib
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from io import FileIO
 from pathlib import Path
 
 from msgspec import Struct
@@ -165,7 +166,8 @@ def _merge(holders: Iterable[LockHolder]) -> tuple[LockHolder, ...]:
 def process_ids() -> list[int]:
     """Of all processes that can be seen."""
     try:
-        return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        with os.scandir("/proc") as entries:
+            return [int(entry.name) for entry in entries if entry.name.isdigit()]
     except OSError:
         return []
 
@@ -192,14 +194,20 @@ def _is_file(entry: Path, status: os.stat_result) -> bool:
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
+        with FileIO(path) as file:
+            return file.read().decode("utf-8", "replace")
     except OSError:
         return ""
 
 
+def name_of(pid: int) -> str:
+    """As the kernel keeps it, cut after 15 octets; '' when the process has ended."""
+    return _read(f"/proc/{pid}/comm").strip()
+
+
 def _command(pid: int) -> str:
     """The kernel cuts the name after 15 octets; where the first argument goes on from there it is the whole one."""
-    cut = _read(f"/proc/{pid}/comm").strip()
+    cut = name_of(pid)
     whole = Path(_read(f"/proc/{pid}/cmdline").partition("\0")[0]).name
     return whole if len(cut.encode()) == _COMM_OCTETS and whole.startswith(cut) else cut
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import MsgspecError, Struct, json
 from msgspec.structs import replace
 
 from storage_sync.cache.holders import describe, lock_holders
@@ -61,7 +59,7 @@ class Lease(Struct, frozen=True):
         path = lease_path(cache)
         refuse_network(path, lock_ok)
         descriptor, exclusive = _lock(path, lock_ok)
-        note = LeaseNote(os.getpid(), socket.gethostname(), run_id, time.time())
+        note = LeaseNote(os.getpid(), os.uname().nodename, run_id, time.time())
         try:
             _write_note(descriptor, note)
             yield Lease(path, note, exclusive)
@@ -93,9 +91,8 @@ def cache_holders(cache: str) -> tuple[LockHolder, ...]:
 def read_note(cache: str) -> LeaseNote | None:
     """What the lock file says; only worth something while `lease_holder` names the same process."""
     try:
-        fields = json.loads(read_small(lease_path(cache), 4096))
-        return LeaseNote(int(fields["pid"]), str(fields["host"]), str(fields["run_id"]), float(fields["started"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        return json.decode(read_small(lease_path(cache), 4096), type=LeaseNote)
+    except (OSError, ValueError, MsgspecError):
         return None
 
 
@@ -166,10 +163,9 @@ def _held(path: str) -> str:
 
 
 def _write_note(descriptor: int, note: LeaseNote) -> None:
-    text = json.dumps({"pid": note.pid, "host": note.host, "run_id": note.run_id, "started": note.started})
     try:
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, text.encode() + b"\n", 0)
+        os.pwrite(descriptor, json.encode(note) + b"\n", 0)
     except OSError:
         return  # the note is for people; the lock is what counts
 

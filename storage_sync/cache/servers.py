@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-from storage_sync.cache.holders import describe, is_do_memory, lock_holders, process, process_ids
+from storage_sync.cache.holders import describe, is_do_memory, lock_holders, name_of, process, process_ids
 from storage_sync.cache.identity import real_path
 from storage_sync.config.do_memory import NAMES, USUAL_CACHE
 from storage_sync.values.outcome import LockHolder
@@ -41,7 +41,7 @@ def opening(cache: str) -> int | None:
     another cache is not meant; one that cannot be looked at may be.
     """
     wanted = real_path(cache)
-    young = [pid for pid in process_ids() if is_do_memory(_name(pid)) and _age_s(pid) < OPENS_S]
+    young = [pid for pid in process_ids() if is_do_memory(name_of(pid)) and _age_s(pid) < OPENS_S]
     meant = [pid for pid in young if pid != os.getpid() and _cache_of(pid) in (wanted, None)]
     if not meant:
         return None
@@ -59,7 +59,7 @@ def warning(server: LockHolder) -> str:
 
 def _servers() -> list[int]:
     """Processes by do-memory's names that serve, and do not only run a command."""
-    return [pid for pid in process_ids() if is_do_memory(name := _name(pid)) and "mcp" in name]
+    return [pid for pid in process_ids() if is_do_memory(name := name_of(pid)) and "mcp" in name]
 
 
 def _age_s(pid: int) -> float:
@@ -70,13 +70,6 @@ def _age_s(pid: int) -> float:
         return max(time.clock_gettime(time.CLOCK_BOOTTIME) - started, 0.0)
     except (OSError, ValueError, IndexError, AttributeError):
         return math.inf
-
-
-def _name(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
 
 
 def _cache_of(pid: int) -> str | None:

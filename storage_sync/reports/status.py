@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from storage_sync.cache import servers
 from storage_sync.cache.states import judge_file
@@ -17,11 +18,13 @@ from storage_sync.reports.sentences import FROM_THE_FUTURE, next_step
 from storage_sync.state.directory import open_state_dir
 from storage_sync.state.witness import proof_still_speaks, read_witness
 from storage_sync.values.errors import ConfigError, StorageSyncError, exit_code_of
-from storage_sync.values.extra import RowsRead, Waiting
 from storage_sync.values.next_step import in_commands
 from storage_sync.values.outcome import CacheState, Outcome, Proof, Word, error_value
-from storage_sync.values.snapshot import Hold
 from storage_sync.values.witness import Witness
+
+if TYPE_CHECKING:
+    from storage_sync.state.history import History
+    from storage_sync.values.extra import RowsRead, Waiting
 
 _AGAINST = frozenset({Word.STALE, Word.DRIFT, Word.DAMAGED, Word.REFUSED})
 
@@ -53,7 +56,8 @@ def status_quick(request: Request) -> Outcome:
 
         again = reread(judgement, state, witness, last)
         proof = last if not again.why else None
-    against = _said_since(state.history, proof) if proof is not None else again.why if again is not None else ""
+    since, read, held = _remembered(state.history, proof, settings, now)
+    against = since if proof is not None or again is None else again.why
     damaged = again is not None and again.damaged
     verdict = _verdict(states, proof if not against else None, settings.staleness_s, now, damaged=damaged)
     warnings = tuple(
@@ -68,7 +72,6 @@ def status_quick(request: Request) -> Outcome:
     if last is not None:
         next_action = next_action or next_step((), last.refused or 0)
     followed = witness.followed if witness is not None and last is not None else None
-    read, held = _rows_read(state.history, settings, now)
     return Outcome(
         "status",
         verdict,
@@ -116,32 +119,34 @@ def _waiting(cache: str, witness: Witness | None) -> Waiting | None:
     return waiting_json(kept.note) if kept.note.rows else None
 
 
-def _said_since(history: Path, proof: Proof) -> str:
-    """What a later run found against this proof; empty when none did, or when none is remembered."""
+def _remembered(history: Path, proof: Proof | None, settings: Settings, now: float) -> tuple[str, RowsRead | None, str]:
+    """`_said_since` and `_rows_read` of this history; of one that is not there, nothing."""
     if not history.exists():
-        return ""
+        return "", None, ""
     from storage_sync.state.history import History
 
     with History.open(history, lambda _: None, read_only=True) as book:
-        for run in book.runs(proof.at):
-            verdict = (book.document(run.id) or {}).get("verdict")
-            if verdict in _AGAINST:
-                return f"a {run.kind} after the last proof ended with {verdict}: {run.result}"
-            if verdict == Word.IN_SYNC:
-                break
+        return (_said_since(book, proof) if proof is not None else "", *_rows_read(book, settings, now))
+
+
+def _said_since(book: History, proof: Proof) -> str:
+    """What a later run found against this proof; empty when none did, or when none is remembered."""
+    for run in book.runs(proof.at):
+        verdict = (book.document(run.id) or {}).get("verdict")
+        if verdict in _AGAINST:
+            return f"a {run.kind} after the last proof ended with {verdict}: {run.result}"
+        if verdict == Word.IN_SYNC:
+            break
     return ""
 
 
-def _rows_read(history: Path, settings: Settings, now: float) -> tuple[RowsRead | None, str]:
+def _rows_read(book: History, settings: Settings, now: float) -> tuple[RowsRead | None, str]:
     """What the primary read for this cache, by its own word, None where it said nothing; and how `rows_read_per_day`
     holds back what starts by itself, '' where it does not."""
-    if not history.exists():
-        return None, ""
     from storage_sync.reports.budget import of_history, told
-    from storage_sync.state.history import History
+    from storage_sync.values.snapshot import Hold
 
-    with History.open(history, lambda _: None, read_only=True) as book:
-        read, budget = book.rows_read(now), of_history(book, settings, now)
+    read, budget = book.rows_read(now), of_history(book, settings, now)
     held = told(budget, settings) if budget is not None and budget.hold is not Hold.NOT else ""
     if read is None:
         return None, held

@@ -8,23 +8,23 @@ See docs/protocol.md#files.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import median
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from msgspec import Struct
+from msgspec import MsgspecError, Struct, json
 
 from storage_sync.files.kinds import require_readable
 from storage_sync.files.writing import ensure_file, make_folder, move_aside
 from storage_sync.state.sqlite_file import transaction
-from storage_sync.values.answers import CheckRun
 from storage_sync.values.outcome import Check, CheckStatus, Purpose, TableChange, Word
 from storage_sync.values.snapshot import LOCK_TAKEN, HistoryView, ReadCosts, RowsRead, RunSummary, StartFacts
+
+if TYPE_CHECKING:
+    from storage_sync.values.answers import CheckRun
 
 VERSION = 1
 KEEP_RUNS = 5_000
@@ -82,8 +82,8 @@ OFFLINE = frozenset({LOCK_TAKEN, "undo", "orphans", "quarantine", "detach", "com
 def _start_of(text: str | None) -> StartFacts | None:
     """What the document of a run says of a start; None where it says nothing."""
     try:
-        return StartFacts(**json.loads(text)) if text else None
-    except (TypeError, ValueError):
+        return StartFacts(**json.decode(text)) if text else None
+    except (TypeError, MsgspecError):
         return None
 
 
@@ -188,8 +188,8 @@ class History:
                     summary.requests,
                     rows_fetched,
                     fetch_s,
-                    json.dumps(document or {}, ensure_ascii=False),
-                    json.dumps([[name, seconds] for name, seconds in steps]),
+                    json.encode(document or {}).decode(),
+                    json.encode(steps).decode(),
                 ),
             )
             db.executemany(
@@ -293,14 +293,14 @@ class History:
     def document(self, run_id: str) -> dict[str, object] | None:
         """The document that a run printed."""
         for (text,) in self._rows("SELECT document FROM runs WHERE id = ?", run_id):
-            found: dict[str, object] = json.loads(text)
+            found: dict[str, object] = json.decode(text)
             return found
         return None
 
     def steps(self, run_id: str) -> tuple[tuple[str, float], ...]:
         """The steps of a run with their seconds."""
         rows = self._rows("SELECT steps FROM runs WHERE id = ?", run_id)
-        return tuple((str(name), float(seconds)) for (text,) in rows for name, seconds in json.loads(text))
+        return tuple((str(name), float(seconds)) for (text,) in rows for name, seconds in json.decode(text))
 
     def recent_checks(self, name: str, limit: int = 14) -> tuple[CheckStatus, ...]:
         """How one check ended in the newest runs, newest last."""
@@ -324,6 +324,8 @@ class History:
 
     def check_runs(self, limit: int = 14) -> tuple[CheckRun, ...]:
         """How all checks ended in the newest runs that had some, newest first."""
+        from storage_sync.values.answers import CheckRun
+
         rows = self._rows(
             "SELECT runs.id, kind, started_at, took_s, group_concat(status) FROM runs "
             "JOIN checks ON checks.run_id = runs.id GROUP BY runs.id ORDER BY started_at DESC, runs.rowid DESC LIMIT ?",
@@ -343,6 +345,8 @@ class History:
 
     def medians(self, last: int = 15) -> Medians:
         """Middle speed of the newest successful runs that moved rows, and the middle ping."""
+        from statistics import median
+
         rows = self._rows(
             "SELECT rows_fetched, fetch_s FROM runs "
             "WHERE exit_code IN (0, 7) AND rows_fetched > 0 AND fetch_s > 0 ORDER BY started_at DESC LIMIT ?",

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct, field
 
 from storage_sync.values.errors import PrimaryUnavailable, StorageSyncError, exit_code_of
-from storage_sync.values.extra import Extra
 from storage_sync.values.followed import Followed
 from storage_sync.values.next_step import NextStep
+
+if TYPE_CHECKING:
+    from storage_sync.values.extra import Extra
 
 TABLES: tuple[str, ...] = (
     "episodes",
@@ -441,7 +443,7 @@ class Outcome(Struct, frozen=True):
     """What was taken in since the proof; None where the proof speaks of all of it."""
     undoable: bool = False
     """The run changed the cache, and that can be undone: what `state/undoable` answered when it ended."""
-    extra: Extra = field(default_factory=Extra)
+    extra: Extra = {}
     """Fields that only some commands have."""
 
     @property

@@ -12,10 +12,11 @@ _HIDDEN = (
     "\u20e3\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff"
     "\U000e0000-\U000e0fff"
 )
-_ONE = re.compile(f"[{_HIDDEN}]")
-_IN_LINES = re.compile(f"(?!\n)[{_HIDDEN}]")
-_IN_PAINTED_LINES = re.compile(f"(?!\n|\x1b\\[[0-9;]*m)[{_HIDDEN}]")
-_PLACE = re.compile(r" ?\([\w./+-]+\.rs:\d+\)")
+_ONE = f"[{_HIDDEN}]"
+# compiled where they are first used: each would be a part of the start of every command
+_IN_LINES = f"(?!\n)[{_HIDDEN}]"
+_IN_PAINTED_LINES = f"(?!\n|\x1b\\[[0-9;]*m)[{_HIDDEN}]"
+_PLACE = r" ?\([\w./+-]+\.rs:\d+\)"
 _NAMES = {"\t": "\\t", "\n": "\\n", "\r": "\\r", "\x1b": "\\e"}
 
 
@@ -25,7 +26,7 @@ def clean(text: str, *, ascii_only: bool = False) -> str:
     So do signs that one terminal joins with their neighbour and another does not: the columns behind them would move.
     What is longer than a screen is cut.
     """
-    visible = _ONE.sub(_escape, text[:LONGEST])
+    visible = re.sub(_ONE, _escape, text[:LONGEST])
     if ascii_only:
         return visible.replace("…", "...").encode("ascii", "backslashreplace").decode("ascii")
     return visible
@@ -38,22 +39,22 @@ def spoken(text: str) -> str:
 
 def without_place(text: str) -> str:
     """A message without the place in the source where a library gave up: that belongs into the log."""
-    return _PLACE.sub("", text)
+    return re.sub(_PLACE, "", text)
 
 
 def printable(text: str, *, painted: bool = False) -> str:
     """Whole lines as they may be printed, the last thing before they are; `painted`: colours of ours are among them."""
-    return (_IN_PAINTED_LINES if painted else _IN_LINES).sub(_escape, text)
+    return re.sub(_IN_PAINTED_LINES if painted else _IN_LINES, _escape, text)
 
 
 def printable_json(text: str) -> str:
     """Encoded JSON with the same characters in JSON's own escapes: it means what it meant."""
-    return _IN_LINES.sub(_json_escape, text)
+    return re.sub(_IN_LINES, _json_escape, text)
 
 
 def without_hidden(text: str) -> str:
     """The text without the characters that `clean` would escape."""
-    return _ONE.sub("", text)
+    return re.sub(_ONE, "", text)
 
 
 def _escape(match: re.Match[str]) -> str:

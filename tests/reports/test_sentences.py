@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from console.cli.core import nagios_code, nagios_line
+from console.cli.status import nagios_code, nagios_line
 from console.views import result
 from storage_sync.reports import sentences
 from storage_sync.reports.document import notes, report
