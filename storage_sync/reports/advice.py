@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from storage_sync.config.settings import Settings
-from storage_sync.values.extra import Advice as AdviceFields
 from storage_sync.values.snapshot import Advice
 
 if TYPE_CHECKING:
     from storage_sync.state.history import History
+    from storage_sync.values.extra import Advice as AdviceFields
 
 BUSY_SHARE = 0.1
 """Share of the interval that a sync which changes nothing may take."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -19,7 +20,6 @@ from storage_sync.values.errors import (
     VersionMismatch,
     exit_code_of,
 )
-from storage_sync.values.extra import Extra
 from storage_sync.values.followed import Followed
 from storage_sync.values.outcome import (
     CacheState,
@@ -36,6 +36,9 @@ from storage_sync.values.outcome import (
     Word,
     error_value,
 )
+
+if TYPE_CHECKING:
+    from storage_sync.values.extra import Extra
 
 LOCK_POLL_S = 0.05
 
@@ -65,7 +68,7 @@ class Draft(Struct):
     rolled_back: bool = False
     """The first look found that the file went back in time."""
     proposal: Plan | None = None
-    extra: Extra = field(default_factory=Extra)
+    extra: Extra = {}
     followed: Followed | None = None
 
     def warn(self, text: str) -> None:

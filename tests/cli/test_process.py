@@ -19,7 +19,7 @@ import pytest
 from tests.support import stores
 from tests.support.command import Tool
 
-FORBIDDEN = (
+FOR_OTHERS = (
     "textual",
     "rich",
     "aiohttp",
@@ -27,9 +27,17 @@ FORBIDDEN = (
     "prometheus_client",
     "humanize",
     "numpy",
+    "psutil",
+    "watchfiles",
+    "console.cli.local",
+    "storage_sync.values.answers",
+    "storage_sync.values.extra",
+)
+"""What neither `status` nor a sync of a database in a file needs; each would be a part of its start."""
+FORBIDDEN = (
+    *FOR_OTHERS,
     "asyncio",
     "orjson",
-    "psutil",
     "logging",
     "json",
     "socket",
@@ -37,13 +45,10 @@ FORBIDDEN = (
     "tempfile",
     "statistics",
     "random",
-    "console.cli.local",
     "console.cli.core",
     "storage_sync.service",
-    "storage_sync.values.extra",
-    "storage_sync.values.answers",
 )
-"""What no plain `status` needs; each would be a part of its start."""
+"""What no plain `status` needs."""
 LIST_MODULES = """
 import sys
 sys.argv = ["storage-sync", *{words!r}]
@@ -78,6 +83,13 @@ def test_status_of_a_proven_cache_imports_only_its_history_beside(tmp_path: Path
     loaded = modules_of(tool, "status", "--json")
     assert loaded & set(FORBIDDEN) == set()
     assert "storage_sync.state.history" in loaded
+
+
+def test_a_sync_of_a_file_imports_nothing_of_screens_and_networks(tmp_path: Path) -> None:
+    tool = tool_at(tmp_path, f"file:{stores.primary('cli', tmp_path)}")
+    loaded = modules_of(tool, "sync", "--json")
+    assert loaded & set(FOR_OTHERS) == set()
+    assert "storage_sync.sync.run" in loaded
 
 
 @pytest.mark.parametrize(
