@@ -116,6 +116,7 @@ def _steps(run: Progress, width: int, glyphs: GlyphSet, tail: str = "") -> Line:
         _step_line(run.steps, glyphs),
         _short_step_line(run.steps, glyphs),
         _short_step_line(untimed, glyphs),
+        _short_step_line(_waiting_counted(untimed), glyphs),
     )
     line = next((one for one in lines if width_of(one) <= room), lines[-1])
     return (*fit(line, room, glyphs), *end)
@@ -140,6 +141,12 @@ def _short_step_line(steps: tuple[Step, ...], glyphs: GlyphSet) -> Line:
     took = sum(step.seconds or 0.0 for step in done)
     counted = Step(f"{len(done)} done", Role.OK, took or None)
     return _step_line((counted, *(step for step in steps if step.role is not Role.OK)), glyphs)
+
+
+def _waiting_counted(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    waiting = sum(step.role is Role.OFF for step in steps)
+    counted = (Step(f"{waiting} to go", Role.OFF),) if waiting else ()
+    return (*(step for step in steps if step.role is not Role.OFF), *counted)
 
 
 def _eta(run: Progress) -> str:

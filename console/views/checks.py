@@ -96,17 +96,18 @@ def check_row(frame: Frame, result: CheckResult) -> CheckRow:
         return CheckRow(role, name, (f"skipped ({reason})", "skipped") if reason else ("skipped",), "")
     if role is Role.UNKNOWN:
         was = f"was {was_words(result.found.was)}"
-        return CheckRow(role, name, (f"{was}, {frame.ago(result.found.at)} ago", f"{was}, {age} ago", was), "")
+        least = f"was {was_words(result.found.was, -1)}"
+        return CheckRow(role, name, (f"{was}, {frame.ago(result.found.at)} ago", f"{was}, {age} ago", was, least), "")
     return CheckRow(role, name, _result_words(frame, result.found.was), age)
 
 
-def was_words(check: Check) -> str:
-    """What a check found that is past, without its age."""
+def was_words(check: Check, wording: int = 0) -> str:
+    """What a check found that is past, without its age; `wording`: of its figures, 0 the longest, -1 the shortest."""
     if check.status is CheckStatus.UNKNOWN:
         return "not known"
     if check.status is CheckStatus.PASS and not _is_short(check):
         return "ok"
-    return _counted(check.actual, check.expected)[0] if isinstance(check.actual, int) else "failed"
+    return _counted(check.actual, check.expected)[wording] if isinstance(check.actual, int) else "failed"
 
 
 def _counted(actual: int, expected: int | str | None) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ def _behind_note(frame: Frame) -> str:
         return f"exact, {frame.ago(found.at)} ago"
     if is_damaged(snapshot) or primary.status is not PrimaryStatus.CONNECTED:
         return (
-            f"not known since {fmt.clock(found.at if primary.unreachable_since is None else primary.unreachable_since)}"
+            f"unknown since {fmt.clock(found.at if primary.unreachable_since is None else primary.unreachable_since)}"
         )
     if not found.was.complete and behind_now(snapshot) is not None:
         return f"at least {fmt.plural(found.was.rows, 'row')}, counted {frame.ago(found.at)} ago"
@@ -133,7 +133,8 @@ def _rejected(frame: Frame) -> list[Fact]:
         return []
     said = f"{fmt.plural(found.was, 'row')} rejected"
     if found.now(frame.snapshot.present) is None:
-        return [Fact("quarantine", muted(f"{said} at {fmt.clock(found.at)}"))]
+        then = f"at {fmt.clock(found.at)}"
+        return [Fact("quarantine", muted(f"{said} {then}"), short=(muted(f"{found.was:,} rejected {then}"),))]
     value: Line = (Piece(f"{frame.look.glyphs.of(Role.ATTENTION)} ", Tone.ATTENTION), Piece(said))
     return [Fact("quarantine", value)]
 

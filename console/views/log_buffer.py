@@ -99,7 +99,8 @@ def draw(row: Part, glyphs: GlyphSet) -> Line:
     return (
         Piece(f" {fmt.bare_clock(line.at)}  ", Tone.MUTED),
         *cell(visible.clean(line.level, ascii_only=ascii_only), 6, glyphs, tone=_TONES.get(line.level, Tone.PLAIN)),
-        *cell(visible.clean(line.area, ascii_only=ascii_only), 8, glyphs, tone=Tone.MUTED),
+        *cell(visible.clean(line.area, ascii_only=ascii_only), 7, glyphs, tone=Tone.MUTED),
+        Piece(" "),
         text,
     )
 

@@ -50,7 +50,11 @@ def picture(frame: Frame, detail: Detail, near: Neighbours | None, days: str) ->
         histogram=vector.histogram if vector is not None else (),
         bound=vector.bound if vector is not None else 0.0,
         last=(
-            Fact("actions", plain(_actions(frame, detail, days)), short=(plain(_actions_short(frame, detail, days)),)),
+            Fact(
+                "actions",
+                plain(_actions(frame, detail, days)),
+                short=tuple(plain(_actions_short(frame, detail, days, why=why)) for why in (True, False)),
+            ),
         ),
     )
 
@@ -149,15 +153,17 @@ def _actions(frame: Frame, detail: Detail, days: str) -> str:
     return f"{aside}    {_reattach(frame, detail)}    {_expected(frame, detail)}"
 
 
-def _actions_short(frame: Frame, detail: Detail, days: str) -> str:
+def _actions_short(frame: Frame, detail: Detail, days: str, *, why: bool) -> str:
+    """`why`: with the reason for which it cannot be attached again."""
     kept = f" (undo {days} days)" if days else ""
     aside = f"d quarantines it{kept}" if detail.row.in_cache else "nothing to quarantine"
-    return f"{aside}   {_reattach(frame, detail)}   {_expected(frame, detail)}"
+    return f"{aside}   {_reattach(frame, detail, why=why)}   {_expected(frame, detail)}"
 
 
-def _reattach(frame: Frame, detail: Detail) -> str:
+def _reattach(frame: Frame, detail: Detail, *, why: bool = True) -> str:
     key = next(key.shown for key in frame.table if key.id == "orphans.reattach")
-    return f"{key} not possible: {frame.clean(detail.reattach)}" if detail.reattach else f"{key} re-attach"
+    reason = f": {frame.clean(detail.reattach)}" if why else ""
+    return f"{key} not possible{reason}" if detail.reattach else f"{key} re-attach"
 
 
 def _expected(frame: Frame, detail: Detail) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from storage_sync.embeddings.words import Wanted
 
 COLUMNS = (
-    Column("  key", 25),
+    Column("  key", 24),
     Column("last known owner", 0),
     Column("reason", 16),
     Column("first seen", 10, right=True),

@@ -117,9 +117,9 @@ def summary(page: QuarantinePage | None, look: Look) -> Line:
         toned(Role.OFF, f"old files {page.files:,}", glyphs=glyphs),
         toned(Role.OFF, f"runs {page.runs:,}", glyphs=glyphs),
     ]
-    pieces: list[Piece] = [Piece(" ")]
+    pieces: list[Piece] = []
     for part in parts:
-        pieces.extend((*part, Piece("   ")))
+        pieces.extend((Piece("   " if pieces else " "), *part))
     return tuple(pieces)
 
 
@@ -165,6 +165,7 @@ def _aside(entry: QuarantineEntry, now: float, look: Look) -> tuple[Fact, ...]:
         Fact(
             "restore",
             plain(f"enter plans to restore it, the same {size} bytes; digest {digest} is checked first"),
+            short=(plain(f"enter plans it: the same {size} bytes, digest checked first"),),
         ),
         Fact("after", plain("a row that the primary asks for is replaced again by the next sync")),
         Fact("expires", plain(expiry)),

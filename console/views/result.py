@@ -29,7 +29,7 @@ def lines(
 ) -> list[Line]:
     """The body of the dialog at `width` cells. `since`: what `proved_since` says; `timed`: syncs start by
     themselves; `plan`: what was agreed to."""
-    facts = [*_head(outcome, width, look, since), (), *_facts(outcome, look, plan)]
+    facts = [*_head(outcome, width, look, since), (), *_facts(outcome, width, look, plan)]
     if not since:
         facts.extend(_comes_back(outcome, width, look, timed=timed))
     facts.extend(_warnings(outcome, width, look))
@@ -107,7 +107,7 @@ def _done(outcome: Outcome) -> bool:
     return outcome.command in sentences.NOT_PROVING and outcome.verdict is Word.UNKNOWN
 
 
-def _facts(outcome: Outcome, look: Look, plan: Plan | None) -> list[Line]:
+def _facts(outcome: Outcome, width: int, look: Look, plan: Plan | None) -> list[Line]:
     facts = [_fact("rows", plain(_rows(outcome)))]
     if plan is not None and (said := _unlike(outcome, plan)):
         facts.append(_fact("", muted(said)))
@@ -139,7 +139,7 @@ def _facts(outcome: Outcome, look: Look, plan: Plan | None) -> list[Line]:
     if purged is not None:
         facts.append(_fact("purged", plain(f"{fmt.plural(purged['removed'], 'row')}, for good")))
     if outcome.checks:
-        facts.append(_fact("validated", _checks(outcome, look)))
+        facts.extend(_checks(outcome, width, look))
     transfer, took = outcome.transfer, outcome.seconds.total
     # a primary that is a file is read without requests
     sent = f"   {fmt.plural(transfer.requests, 'request')}   {fmt.size(transfer.bytes_received)} received"
@@ -171,7 +171,7 @@ def _them(many: int) -> str:
     return "it" if many == 1 else "them"
 
 
-def _checks(outcome: Outcome, look: Look) -> Line:
+def _checks(outcome: Outcome, width: int, look: Look) -> list[Line]:
     failed = sentences.failed_checks(outcome)
     made = [check for check in outcome.checks if check.made_at is None]
     passed = sum(check.status is CheckStatus.PASS for check in made)
@@ -180,8 +180,11 @@ def _checks(outcome: Outcome, look: Look) -> Line:
     not_made = f"; not made: {clean_text(sentences.check_names(left), look)}" if left else ""
     if failed:
         told = f"{passed} ok, failed: {clean_text(sentences.check_names(failed), look)}{not_made}"
-        return (Piece(told, Tone.FAILED),)
-    return plain(f"{fmt.plural(passed, 'check')} ok{not_made}")
+    else:
+        told = f"{fmt.plural(passed, 'check')} ok{not_made}"
+    tone = Tone.FAILED if failed else Tone.PLAIN
+    parts = wrapped(told, width - LABELS - 1)
+    return [_fact("" if place else "validated", (Piece(part, tone),)) for place, part in enumerate(parts)]
 
 
 def _warnings(outcome: Outcome, width: int, look: Look) -> list[Line]:

@@ -107,8 +107,9 @@ def _generation_words(frame: Frame) -> str:
 
 def _fetch_words(frame: Frame, run: Run, fetched: bool) -> tuple[str, ...]:
     if fetched:
-        took = fmt.took(dict(run.spent).get(Phase.FETCH))
-        return (f"all fetched, in {took}", "all fetched")
+        took = dict(run.spent).get(Phase.FETCH)
+        # of a run that asks the primary for nothing this step took no time
+        return (f"all fetched, in {fmt.took(took)}", "all fetched") if took is not None else ("nothing to fetch",)
     if run.step != Phase.FETCH:
         return (_DOING.get(run.step, frame.clean(run.step)),)
     if run.rate is None:
@@ -156,11 +157,17 @@ def _hint(frame: Frame, run: Run) -> Line:
         return plain("committing, ends in under 1 s")
     generation = generation_now(frame.snapshot)
     stays = f", cache stays at g-{generation}" if generation is not None else ""
-    return (Piece("x  "), *plain(f"stops and keeps them{stays}"))
+    return (Piece("x  "), *plain(f"stops{' and keeps them' if _keeps(run) else ' it'}{stays}"))
 
 
 def _hint_short(run: Run) -> Line:
-    return plain("x  stops, keeps them") if run.cancellable and run.cancel_asked_at is None else ()
+    stops = "x  stops, keeps them" if _keeps(run) else "x  stops it"
+    return plain(stops) if run.cancellable and run.cancel_asked_at is None else ()
+
+
+def _keeps(run: Run) -> bool:
+    """Whether a run that is stopped now leaves rows for the next one."""
+    return bool(run.done if run.step in _LAST_STEPS else run.checkpoint_rows)
 
 
 def run_lines(frame: Frame, width: int) -> list[Line]:
@@ -200,8 +207,7 @@ def _last_words(frame: Frame, run: Run | None) -> str:
     """The last run that could write; a look at the cache is no run here."""
     last = next((past for past in frame.snapshot.history.last if past.kind in WRITING), None)
     if run is not None and run.ended_at is not None and run.kind in WRITING:
-        known = last is not None and last.id == run.id and last.exit_code in (0, PARTLY)
-        said = result_words(frame, last) if last is not None and known else frame.clean(run.result)
+        said = result_words(frame, last) if last is not None and last.id == run.id else frame.clean(run.result)
         return f"last {frame.clean(run.id)} {said}, {frame.ago(run.ended_at)} ago"
     if last is None:
         return "no run yet"

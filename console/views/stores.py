@@ -270,7 +270,8 @@ def _integrity(frame: Frame) -> Fact:
     if check is None:
         was = "ok" if found.was.status is CheckStatus.PASS else "failed"
         value = toned(Role.UNKNOWN, f"integrity was {was}, {dated}", glyphs=glyphs)
-        return Fact("check", value, extra=muted("the file changed since"))
+        short = toned(Role.UNKNOWN, f"was {was}, {dated}", glyphs=glyphs)
+        return Fact("check", value, extra=muted("the file changed since"), short=(short,))
     ok = check.status is CheckStatus.PASS
     word = f"integrity {'ok' if ok else 'failed'} {dated}"
     return Fact("check", toned(Role.OK if ok else Role.FAILED, word, glyphs=glyphs), extra=muted("on a copy"))

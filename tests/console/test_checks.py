@@ -60,6 +60,15 @@ def test_a_result_of_the_past_is_told_as_it_was(check: Check, was: str) -> None:
     assert was in words
 
 
+def test_what_a_check_was_is_not_cut_on_a_small_terminal() -> None:
+    failed = replace(
+        SCENE.checks[0], found=Found(counted("orphaned_embeddings", CheckStatus.FAIL, 4, 0), SCENE.present, 0.0)
+    )
+    shown = replace(SCENE, checks=(failed,))
+    frame = Frame(shown, verdict(shown, now=snapshots.NOW, beat_age=0.1), snapshots.NOW, 0.1, Look())
+    assert text_of(check_list(frame).lines(38, 5, Look())[0]).rstrip().endswith(" was 4")
+
+
 def test_the_sum_counts_every_check() -> None:
     short = counted("episode_count", CheckStatus.PASS, 244, 245)
     results = [replace(one, found=replace(one.found, was=short)) for one in SCENE.checks[:2]]

@@ -146,6 +146,15 @@ def test_a_run_shows_its_way_its_steps_its_figures_and_what_is_kept(width: int, 
     assert "x stops" in shown[4]
 
 
+def test_steps_that_wait_are_counted_where_their_names_do_not_fit() -> None:
+    shown = meter()
+    assert shown.progress is not None
+    waiting = tuple(Step(f"step number {number}", Role.OFF) for number in range(7))
+    many = replace(shown.progress, steps=(*shown.progress.steps[:2], *waiting))
+    line = texts(SyncMeter("Sync", "running", many).lines(78, 5, LOOK))[2]
+    assert line.strip() == "✓ 1 done ● fetch ○ 7 to go"
+
+
 def test_what_goes_through_a_pipe_has_the_wording_that_fits() -> None:
     assert "118 rows/s   12.0 KiB/s" in texts(meter().lines(98, 5, LOOK))[1]
     assert "KiB/s" not in texts(meter().lines(60, 5, LOOK))[1]
