@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.cache.holders import lock_holders
+from storage_sync.cache.identity import real_path
 from storage_sync.cache.servers import in_memory_only
 from storage_sync.cache.waiting_rows import read_waiting
 from storage_sync.config.settings import Settings
@@ -39,6 +40,7 @@ def facts_of(outcome: Outcome, settings: Settings, history: Path, warn: Callable
     kept = read_waiting(os.fspath(cache)).kept
     waiting = kept.note if kept is not None and kept.note.rows else None
     return Facts(
+        cache=real_path(os.fspath(cache)),
         verdict=outcome.verdict,
         states=outcome.states,
         last_success_at=_ended(good, now),

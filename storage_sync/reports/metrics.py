@@ -5,6 +5,8 @@ Counters are running totals of the history, so that one-shot runs under a timer 
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -21,18 +23,24 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from storage_sync import __version__
+from storage_sync.files.kinds import LARGEST, NotUsable, reading
 from storage_sync.files.writing import replace_file
 from storage_sync.state.history import BUCKETS
 from storage_sync.values.followed import Followed
 from storage_sync.values.outcome import CacheState, TableCounts, Word
 from storage_sync.values.snapshot import Hold
+from storage_sync.values.visible import clean
 
 PREFIX = "storage_sync_"
+_OF = b"# of the cache "
+"""First line of a text file, with the cache behind it; to whoever reads the metrics it is a comment."""
 
 
 class Facts(Struct, frozen=True):
     """All that is told. Times are epoch seconds, sizes bytes; None is unknown and gives no sample."""
 
+    cache: str = ""
+    """Its real path."""
     verdict: Word = Word.UNKNOWN
     states: tuple[CacheState, ...] = ()
     last_success_at: float | None = None
@@ -294,5 +302,28 @@ def render(facts: Facts) -> bytes:
 
 
 def write_textfile(path: Path, facts: Facts) -> None:
-    """In one step, readable by the exporter where it is new. NotUsable for a device or a pipe, OSError."""
-    replace_file(path, render(facts), mode=0o644)
+    """In one step, readable by the exporter where it is new.
+
+    NotUsable for a device or a pipe, and for a file with the metrics of another cache that is still there: its figures
+    would be taken for those of this one, and these for its own. OSError.
+    """
+    theirs = _cache_of(path)
+    if theirs is not None and theirs != facts.cache and os.path.lexists(theirs):
+        raise NotUsable(f"it has the metrics of the cache {clean(theirs)}; give each cache a file of its own", path)
+    replace_file(path, _OF + json.dumps(facts.cache).encode() + b"\n" + render(facts), mode=0o644)
+
+
+def _cache_of(path: Path) -> str | None:
+    """The cache that a text file names; None where there is none, or it names none."""
+    try:
+        with reading(path) as file:
+            line = file.readline(LARGEST)
+    except FileNotFoundError:
+        return None
+    if not line.startswith(_OF):
+        return None
+    try:
+        found = json.loads(line.removeprefix(_OF))
+    except ValueError:
+        return None
+    return found if isinstance(found, str) else None

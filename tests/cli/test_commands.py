@@ -16,6 +16,7 @@ from console.cli.local import parse_since
 from console.cli.running import ProgressLine, duration, progress_text
 from console.keys.keymap import keymap
 from storage_sync.embeddings.words import FIELDS
+from storage_sync.reports.metrics import Facts, write_textfile
 from storage_sync.state.history import History
 from storage_sync.values.errors import UsageError
 from storage_sync.values.filters import fits, parse
@@ -236,6 +237,19 @@ def test_a_metrics_file_that_cannot_be_written_is_a_warning(cli: Cli, core: Dict
     code, document = cli.json("sync", *cli.stores, "--metrics-file", str(cli.folder / "none" / "x"))
     assert code == 0
     assert "cannot be written" in document["warnings"][0]
+
+
+def test_a_metrics_file_of_another_cache_is_a_warning(cli: Cli, core: Dictate) -> None:
+    core(Outcome("sync", Word.IN_SYNC, 0))
+    other, target = cli.folder / "other.redb", cli.folder / "x.prom"
+    other.touch()
+    write_textfile(target, Facts(cache=str(other)))
+    before = target.read_bytes()
+    code, document = cli.json("sync", *cli.stores, "--metrics-file", str(target))
+    assert code == 0
+    (told,) = document["warnings"]
+    assert told.endswith(f"it has the metrics of the cache {other}; give each cache a file of its own")
+    assert target.read_bytes() == before
 
 
 def test_keys(cli: Cli) -> None:

@@ -6,9 +6,11 @@ import stat
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
+from storage_sync.files.kinds import NotUsable
 from storage_sync.reports.metrics import Facts, render, write_textfile
 from storage_sync.values.followed import Followed
 from storage_sync.values.outcome import CacheState, TableCounts, Word
@@ -149,8 +151,34 @@ def test_the_text_file_is_replaced_in_one_step(tmp_path: Path) -> None:
     target = tmp_path / "storage_sync.prom"
     target.write_text("old")
     write_textfile(target, FULL)
-    assert target.read_bytes() == render(FULL)
+    assert target.read_bytes().split(b"\n", 1)[1] == render(FULL)
     assert stat.S_IMODE(target.stat().st_mode) == 0o644
     assert list(tmp_path.iterdir()) == [target]
     with pytest.raises(OSError):
         write_textfile(tmp_path / "none" / "x.prom", FULL)
+
+
+def test_the_text_file_of_one_cache_is_not_overwritten_by_another(tmp_path: Path) -> None:
+    """The exporter would show now the figures of one, now those of the other."""
+    target, first, second = tmp_path / "x.prom", tmp_path / "first\n.redb", tmp_path / "second.redb"
+    first.touch()
+    second.touch()
+    write_textfile(target, replace(FULL, cache=str(first)))
+    before = target.read_bytes()
+    assert list(text_string_to_metric_families(before.decode()))
+    with pytest.raises(NotUsable, match=r"metrics of the cache .*first.*give each cache a file of its own"):
+        write_textfile(target, replace(FULL, cache=str(second)))
+    assert target.read_bytes() == before
+    write_textfile(target, replace(FULL, cache=str(first), generation=8))
+    assert b"storage_sync_generation 8.0\n" in target.read_bytes()
+    first.unlink()
+    write_textfile(target, replace(FULL, cache=str(second)))
+    assert b"second.redb" in target.read_bytes()
+
+
+@pytest.mark.parametrize("line", ["# of the cache 7", "# of the cache {", "# of the cache", "storage_sync_in_sync 1.0"])
+def test_a_text_file_that_names_no_cache_is_replaced(tmp_path: Path, line: str) -> None:
+    target = tmp_path / "x.prom"
+    target.write_text(line + "\n")
+    write_textfile(target, replace(FULL, cache=str(tmp_path)))
+    assert target.read_bytes().endswith(render(FULL))
