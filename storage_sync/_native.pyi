@@ -140,8 +140,11 @@ class CacheFile:
     """An open redb file, 16 MiB of page memory at most for all that are open together."""
 
     @staticmethod
-    def open(path: str, mode: Literal["private", "read", "write"], cache_bytes: int = 4194304) -> CacheFile:
+    def open(
+        path: str, mode: Literal["private", "untouched", "read", "write"], cache_bytes: int = 4194304
+    ) -> CacheFile:
         """`private`: read-write on a private copy, never synced, repaired on open if it must be;
+        `untouched`: the same, and the file stays as it is, since what redb writes is kept in memory;
         `read`: shared lock, writes nothing; `write`: exclusive lock."""
     @property
     def repaired(self) -> bool:
@@ -153,6 +156,8 @@ class CacheFile:
     def get(self, table: str, keys: Sequence[str]) -> list[bytes | None]: ...
     def page(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
         """Rows in key order, strictly after `after`. Tables of another value type give its raw bytes."""
+    def walk(self, table: str) -> None:
+        """Read a table of text keys to its end; one of other types, or none of that name, is left alone."""
     def quarantine(self, after: str | None, limit: int) -> list[tuple[str, str]]:
         """Rejected rows: (`table` NUL `key`, JSON of reason, column, source digest, first seen)."""
     def embeddings(self, folder: str) -> Embeddings:

@@ -109,6 +109,26 @@ fn page(transaction: &ReadTransaction, name: &str, after: Option<&str>, limit: u
     }
 }
 
+fn walk_of<V: redb::Value + 'static>(transaction: &ReadTransaction, name: &str) -> Outcome<()> {
+    let Some(table) = open_if(transaction, TableDefinition::<&str, V>::new(name))? else { return Ok(()) };
+    for row in table.range::<&str>(..)? {
+        let (key, value) = row?;
+        std::hint::black_box((key.value(), value.value()));
+    }
+    Ok(())
+}
+
+fn walk(transaction: &ReadTransaction, name: &str) -> Outcome<()> {
+    match Shape::of(transaction, name)? {
+        Shape::Bytes => walk_of::<&[u8]>(transaction, name),
+        Shape::Text => walk_of::<&str>(transaction, name),
+        Shape::Unsigned => walk_of::<u64>(transaction, name),
+        Shape::Signed => walk_of::<i64>(transaction, name),
+        // nobody's that we know
+        Shape::Other(..) => Ok(()),
+    }
+}
+
 /// An open redb file.
 #[pyclass(frozen, module = "storage_sync._native")]
 pub struct CacheFile {
@@ -201,6 +221,10 @@ impl CacheFile {
     ) -> PyResult<Vec<(String, Bound<'py, PyBytes>)>> {
         let rows = self.reading(py, |transaction| page(transaction, &table, after.as_deref(), limit))?;
         Ok(rows.into_iter().map(|(key, value)| (key, PyBytes::new(py, &value))).collect())
+    }
+
+    fn walk(&self, py: Python<'_>, table: String) -> PyResult<()> {
+        self.reading(py, |transaction| walk(transaction, &table))
     }
 
     #[pyo3(signature = (after, limit))]

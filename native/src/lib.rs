@@ -34,6 +34,7 @@ mod store;
 mod tables;
 mod terminal;
 mod unnamed;
+mod untouched;
 mod values;
 mod vectors;
 mod waiting;

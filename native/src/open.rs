@@ -2,6 +2,7 @@
 
 use crate::errors::{Fault, Outcome};
 use crate::panics::Quiet;
+use crate::untouched::Untouched;
 use redb::{Builder, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, StorageBackend};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -48,6 +49,8 @@ enum Handle {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     Private,
+    /// As private, and the file stays as it is: what redb mends is mended in memory.
+    Untouched,
     Read,
     Write,
 }
@@ -56,9 +59,10 @@ impl Mode {
     pub fn parse(text: &str) -> Outcome<Self> {
         match text {
             "private" => Ok(Self::Private),
+            "untouched" => Ok(Self::Untouched),
             "read" => Ok(Self::Read),
             "write" => Ok(Self::Write),
-            other => Err(Fault::value(format!("mode must be private, read or write, not {other:?}"))),
+            other => Err(Fault::value(format!("mode must be private, untouched, read or write, not {other:?}"))),
         }
     }
 }
@@ -79,7 +83,11 @@ impl OpenFile {
         let handle = match mode {
             Mode::Read => Handle::ReadOnly(builder.open_read_only(path)?),
             Mode::Write => Handle::Writable(builder.open(path)?),
-            Mode::Private => Handle::Writable(open_private(&builder, path)?),
+            Mode::Private => Handle::Writable(builder.create_with_backend(PrivateFile(filled(path, true)?))?),
+            Mode::Untouched => {
+                let file = Untouched::new(filled(path, false)?).map_err(redb::StorageError::Io)?;
+                Handle::Writable(builder.create_with_backend(file)?)
+            }
         };
         Ok(Self { handle: Quiet::new(handle), repaired: repairing.load(Ordering::Relaxed) })
     }
@@ -107,13 +115,12 @@ impl OpenFile {
     }
 }
 
-/// `create_with_backend` would initialise an empty file, which an open must not do.
-fn open_private(builder: &Builder, path: &Path) -> Outcome<Database> {
-    let open = || -> io::Result<File> { OpenOptions::new().read(true).write(true).open(path) };
-    let file = open().map_err(redb::StorageError::Io)?;
+/// A file with something in it: `create_with_backend` would initialise an empty one, which an open must not do.
+fn filled(path: &Path, write: bool) -> Outcome<File> {
+    let file = OpenOptions::new().read(true).write(write).open(path).map_err(redb::StorageError::Io)?;
     if file.metadata().map_err(redb::StorageError::Io)?.len() == 0 {
         let empty = io::Error::new(io::ErrorKind::InvalidData, "Database file is empty");
         return Err(redb::StorageError::Io(empty).into());
     }
-    Ok(builder.create_with_backend(PrivateFile(file))?)
+    Ok(file)
 }

@@ -107,7 +107,7 @@ def private_copy(
         sweep(place)
         identity = read_identity(real)
         if identity is not None:
-            require_space(str(place), 2 * identity.size)
+            require_space(str(place), identity.size)
             await_tick(identity)
         with _name(place) as target:
             info = _copy(real, target)
@@ -116,7 +116,7 @@ def private_copy(
                 identity = None
             report = None
             if deep or is_suspect(identity, proven):
-                report = _probe(target, place, probe_timeout_s, cancelled)
+                report = probe_file(target, timeout_s=probe_timeout_s, cancelled=cancelled)
                 if report.damage:
                     raise DamagedCopy(corrupt_inside(report.damage))
             header = _native.read_header(target)
@@ -249,16 +249,6 @@ def _copy(source: str, target: str) -> _native.CopyInfo:
             threading.Event().wait(pause)
         except OSError as error:
             raise LocalIO(f"{source} cannot be copied: {error.strerror or error}") from error
-
-
-def _probe(target: str, folder: Path, timeout_s: float, cancelled: Cancelled | None) -> ProbeReport:
-    """On a copy of the copy: the child's open may repair it, and we want to see the file as it is."""
-    second = folder / f"{Path(target).stem}-probe.redb"
-    _copy(target, str(second))
-    report = probe_file(str(second), timeout_s=timeout_s, cancelled=cancelled)
-    with suppress(OSError):
-        second.unlink()
-    return report
 
 
 def _open(path: str) -> _native.CacheFile:

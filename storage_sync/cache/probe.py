@@ -61,7 +61,7 @@ def probe_file(
     timeout_s: float = TIMEOUT_S,
     cancelled: Cancelled | None = None,
 ) -> ProbeReport:
-    """Open the private copy at `copy` (it may be repaired by that) in a child and walk all its tables.
+    """Open the private copy at `copy` in a child and walk all its tables; it stays as it is, whatever redb mends there.
 
     Interrupted when `cancelled` is set; LocalIO when the machine, not the file, stops the child.
     """

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 CHECKING = "redb's own check"
 """The last step."""
 _EXTRA_MEMORY = 2 << 30
-_PAGE = 500
 
 
 def main(arguments: list[str], out: IO[str]) -> NoReturn:
@@ -58,7 +57,7 @@ def limit_memory(path: str) -> None:
 def _examine(path: str, check_integrity: bool, say: Callable[..., None]) -> None:
     try:
         say(step="opening it")
-        file = _native.CacheFile.open(path, "private")
+        file = _native.CacheFile.open(path, "untouched")
         say(repaired=file.repaired)
         say(step="listing its tables")
         tables = file.tables()
@@ -68,7 +67,7 @@ def _examine(path: str, check_integrity: bool, say: Callable[..., None]) -> None
             if table.error is not None:
                 say(damage=f"table {table.name} cannot be read: {table.error}")
                 return
-            _walk(file, table)
+            file.walk(table.name)
         if check_integrity:
             say(step=CHECKING)
             say(**_check(file))
@@ -88,21 +87,6 @@ def _check(file: _native.CacheFile) -> dict[str, object]:
         return {"integrity": False, "integrity_detail": "it was not clean; redb mended it"}
     except _native.NativeError as error:
         return {"integrity": False, "integrity_detail": f"{type(error).__name__}: {error}"}
-
-
-def _walk(file: _native.CacheFile, table: _native.TableStat) -> None:
-    """Read a table of text keys to its end; others are nobody's that we know."""
-    if table.key_type != "&str":
-        return
-    after = None
-    while True:
-        try:
-            rows = file.page(table.name, after, _PAGE)
-        except ValueError:
-            return  # a value type that we cannot show
-        if not rows:
-            return
-        after = rows[-1][0]
 
 
 if __name__ == "__main__":

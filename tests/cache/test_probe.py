@@ -45,8 +45,10 @@ def test_the_check_can_be_left_out(cache: Path) -> None:
 
 
 def test_a_torn_file_is_repaired_on_the_way(torn: Path) -> None:
+    before = torn.read_bytes()
     report = probe_file(str(torn))
     assert (report.damage, report.repaired, report.integrity) == ("", True, True)
+    assert torn.read_bytes() == before, "it is looked at, not mended"
 
 
 def test_what_does_not_open_is_damage(cache: Path) -> None:
