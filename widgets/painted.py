@@ -7,14 +7,14 @@ from itertools import zip_longest
 from textual.content import Content
 from textual.geometry import Region, Size
 from textual.strip import Strip
-from textual.widget import Widget
 
 from widgets.glyphs import Look
+from widgets.kept import Kept
 from widgets.line import Line, to_content
 from widgets.tones import Tones
 
 
-class Painted(Widget):
+class Painted(Kept):
     """A subclass says in `painted` what is drawn of its reactive `value`, which need not ask for a repaint."""
 
     def __init__(self, look: Look, *, id: str | None = None) -> None:  # noqa: A002

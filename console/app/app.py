@@ -65,12 +65,11 @@ if TYPE_CHECKING:
     from console.flows.first_run import Setup
 
 T = TypeVar("T")
-
 TICK_S = 0.25
 IDLE_TICK_S = 0.5
 LATE_S = 0.25
-AGES_S = 3.0
-"""While the core rests only ages are new: they go on in these steps, all together; the clock shows each second."""
+AGES_S = 5.0
+"""While the core rests only ages and what it measures are new: they go on in these steps, all together."""
 TOAST_MOST = 200
 """Characters of a toast: a long message must not hide the screen behind it."""
 MANUAL = "manual"
@@ -268,6 +267,8 @@ class Console(TextualApp):
         moment = self.clock.monotonic()
         panels = panels or (live.verdict.word, self.running) != self._said
         due = panels or self._drawn_at is None or moment - self._drawn_at >= self._rest(drawn) - TICK_S / 2
+        # what only goes on shares the clock's picture of each second
+        due = due and (panels or self.running or drawn != self._drawn or screen.clock_goes_on(live))
         if due or live.stalled or drawn != self._topped:
             self._topped = drawn
             screen.show_top(shown, live, disabled)

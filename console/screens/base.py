@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.screen import Screen
 
 from console.views import top
 from console.views.frame import Frame
 from widgets.glyphs import Look
 from widgets.header import Header
+from widgets.kept import Kept, KeptColumn
 from widgets.key_bar import KeyBar
 from widgets.tab_row import TabRow
 from widgets.verdict_line import VerdictLine
 
 
-class BaseScreen(Screen[None]):
+class BaseScreen(Screen[None], Kept):
     """`name_id` is the screen's id in `console.keys.table.SCREENS`."""
 
     name_id: ClassVar[str] = ""
@@ -38,7 +38,7 @@ class BaseScreen(Screen[None]):
         yield self.top_row
         yield self.tab_row
         yield self.verdict_line
-        with Vertical(id="body"):
+        with KeptColumn(id="body"):
             yield from self.compose_body()
         yield self.key_bar
 
@@ -56,9 +56,13 @@ class BaseScreen(Screen[None]):
 
     def show_clock(self, live: Frame) -> None:
         """The header once a second: clock and heartbeat go on while nothing else is drawn."""
-        if int(live.now) != self._second:
+        if self.clock_goes_on(live):
             self._second = int(live.now)
             self.top_row.value = top.header(live)
+
+    def clock_goes_on(self, live: Frame) -> bool:
+        """Whether the clock shows another second now."""
+        return int(live.now) != self._second
 
     def show_body(self, frame: Frame) -> None:
         """The screen's own panels."""

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
 
 from console.dialogs.note import NoteDialog
 from console.dialogs.run_rows import RunRowsDialog
@@ -29,6 +28,7 @@ from storage_sync.values.events import Refused
 from storage_sync.values.snapshot import Snapshot
 from widgets.chart import ChartStack
 from widgets.glyphs import Look
+from widgets.kept import KeptRow
 from widgets.line import Line, muted, plain
 from widgets.panel import Panel
 from widgets.virtual_table import VirtualTable
@@ -90,7 +90,7 @@ class HistoryScreen(RowsScreen):
         yield self.list_title
         yield self.table.add_class("first")
         yield self.box
-        with Horizontal(id="charts"):
+        with KeptRow(id="charts"):
             yield self.left
             yield self.right
         yield self.detail

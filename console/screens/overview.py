@@ -8,7 +8,6 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
 from console.keys.bindings import bindings
@@ -25,6 +24,7 @@ from console.views.stores import cache_card, primary_card
 from console.views.troubles import Troubles, in_order, troubles, worst
 from widgets.facts import FactList
 from widgets.glyphs import Look, Role
+from widgets.kept import KeptColumn, KeptRow
 from widgets.line import Line
 from widgets.panel import Panel
 from widgets.virtual_table import VirtualTable
@@ -62,11 +62,11 @@ class OverviewScreen(BaseScreen):
                 ("durations", durations),
             )
         }
-        self.trends = Horizontal(id="trends")
+        self.trends = KeptRow(id="trends")
         self._graphed: object = None
         """What the graphs were made of."""
-        self.stores = Horizontal(id="stores")
-        self.truth = Horizontal(id="truth")
+        self.stores = KeptRow(id="stores")
+        self.truth = KeptRow(id="truth")
         self._troubles = Troubles()
         self.log_title = Panel(look, id="activity-title", focusable=False)
         self.log_table = VirtualTable(look, id="log", follow=True, empty="nothing has happened yet")
@@ -83,8 +83,8 @@ class OverviewScreen(BaseScreen):
         with self.trends:
             for panel in self.graphs.values():
                 yield panel.set_class(panel is not next(iter(self.graphs.values())), "-beside")
-        with Horizontal(id="events"):
-            with Vertical(id="activity"):
+        with KeptRow(id="events"):
+            with KeptColumn(id="activity"):
                 yield self.log_title
                 yield self.log_table.add_class("first")
             yield self.recent

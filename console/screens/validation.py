@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container, Vertical
+from textual.containers import Container
 
 from console.dialogs.text import TextDialog
 from console.keys.bindings import bindings
@@ -30,6 +30,7 @@ from storage_sync.values.snapshot import CheckResult
 from widgets import fmt
 from widgets.facts import Fact, FactList
 from widgets.glyphs import Look, Role, Tone
+from widgets.kept import KeptColumn
 from widgets.line import Line, Piece, muted, plain, toned
 from widgets.panel import Panel
 from widgets.virtual_table import VirtualTable
@@ -78,19 +79,19 @@ class ValidationScreen(RowsScreen):
 
     def compose_body(self) -> ComposeResult:
         with Container(id="check-panes"):
-            with Vertical(id="check-left"):
+            with KeptColumn(id="check-left"):
                 yield self.list_title
                 yield self.table.add_class("first")
                 yield self.digests
                 yield self.identity
                 yield self.past
-            with Vertical(id="check-right"):
+            with KeptColumn(id="check-right"):
                 yield self.detail
-                with Vertical(id="keys-pane"):
+                with KeptColumn(id="keys-pane"):
                     yield self.keys_title
                     yield self.keys
                     yield self.box
-                with Vertical(id="sides-pane"):
+                with KeptColumn(id="sides-pane"):
                     yield self.sides_title
                     yield self.sides
 

@@ -50,5 +50,14 @@ class Frame(Struct, frozen=True):
 
 
 def lasting(snapshot: Snapshot) -> Snapshot:
-    """The snapshot without what is new in each one."""
-    return replace(snapshot, seq=0, taken_at=0.0, beat=_NO_BEAT)
+    """The snapshot without what is new in each one, and without what each ping and each look measures again: it is
+    drawn with the ages."""
+    return replace(
+        snapshot,
+        seq=0,
+        taken_at=0.0,
+        beat=_NO_BEAT,
+        samples=(),
+        primary=replace(snapshot.primary, ping_ms=None, p95_ms=None, pings=(), auth_at=None, next_at=None),
+        cache=replace(snapshot.cache, disk_free=None, looked_at=None, copied_bytes=0),
+    )

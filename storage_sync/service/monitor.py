@@ -101,19 +101,21 @@ class Pulse:
             await self._ping_once()
             self._now.clear()
             asked, pause = loop.time(), self._pause()
-            while not self._now.is_set():
-                await self._look()
-                passed = loop.time() - asked
-                left = max(pause - passed, self._held_back(passed))
-                if left <= 0:
-                    break
-                poll_s = max(pause, left)
-                primary = replace(self._board.snapshot.primary, next_at=time.time() + left, poll_s=poll_s)
+            await self._look()
+            while (left := self._left(pause, loop.time() - asked)) > 0 and not self._now.is_set():
+                primary = replace(self._board.snapshot.primary, next_at=time.time() + left, poll_s=max(pause, left))
                 self._board.update(primary=primary)
                 # the file is looked at as often as ever, however rarely the primary may be asked
+                poll_s = self._ears.settings().poll_s
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(min(left, self._ears.settings().poll_s)):
+                    async with asyncio.timeout(min(left, poll_s)):
                         await self._now.wait()
+                if left > poll_s:
+                    await self._look()
+
+    def _left(self, pause: float, passed: float) -> float:
+        """Seconds until the next ping, so many after the last one."""
+        return max(pause - passed, self._held_back(passed))
 
     async def _look(self) -> None:
         try:
