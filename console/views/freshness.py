@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from console.views.frame import Frame
-from console.views.states import behind_now, followed_words, is_damaged, is_held, rewritten
+from console.views.states import behind_now, is_damaged, is_held, rewritten
+from storage_sync.reports.sentences import followed_since
 from storage_sync.values.outcome import TABLES
 from storage_sync.values.snapshot import PrimaryStatus, RowsBehind
 from widgets import fmt
@@ -45,7 +46,7 @@ def _proof(frame: Frame, copy: bool) -> Fact:
     trend = known if len(known) > 1 else None
     note = muted("of the copy, not of now" if copy else f"g-{proof.generation}")
     if fresh.followed is not None and not copy:
-        note = muted(followed_words(fresh.followed))
+        note = muted(followed_since(fresh.followed))
     if age is None:
         value = toned(Role.UNKNOWN, "dated in the future, none", glyphs=glyphs)
     elif age > fresh.max_age_s:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from storage_sync.values.followed import Followed
 from storage_sync.values.found import still
 from storage_sync.values.outcome import CacheState, CheckStatus, HolderKind, LockHolder
 from storage_sync.values.snapshot import CheckResult, LockState, PrimaryStatus, RowsBehind, Snapshot
@@ -35,13 +34,6 @@ def proof_valid(snapshot: Snapshot, now: float) -> bool:
     generation, followed = generation_now(snapshot), snapshot.freshness.followed
     stands = followed.generation if followed is not None else proof.generation
     return same_source and (generation is None or generation == stands)
-
-
-def followed_words(followed: Followed) -> str:
-    """What was taken in since the last proof."""
-    if not followed.changes:
-        return "nothing that follows was written since"
-    return f"{fmt.plural(followed.changes, 'change')} followed since"
 
 
 def last_proof(snapshot: Snapshot, now: float) -> str:

@@ -14,7 +14,6 @@ from console.views.states import (
     changed_since,
     contradicting,
     failed_checks,
-    followed_words,
     holder_words,
     how_far,
     is_held,
@@ -26,6 +25,7 @@ from console.views.states import (
     states_of,
     unanswered_s,
 )
+from storage_sync.reports.sentences import followed_since
 from storage_sync.values import visible
 from storage_sync.values.found import still
 from storage_sync.values.next_step import NextStep
@@ -508,9 +508,9 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         )
     else:
         # never the proof alone: it does not speak of what came after it
-        since, last = followed_words(followed), f", the last {fmt.age(now - followed.at)} ago"
+        since = followed_since(followed)
         said = (
-            f"Proved {age} ago{extra}; {since}{last if followed.changes else ''}{beside}.",
+            f"Proved {age} ago{extra}; {followed_since(followed, fmt.age(now - followed.at))}{beside}.",
             f"Proved {age} ago; {since}{beside}.",
             f"Proved {age} ago; {since}.",
         )

@@ -135,17 +135,17 @@ def claim(outcome: Outcome) -> str:
     if word is Word.IN_SYNC and age is not None:
         told = f"In sync at the last proof, {span(age)} ago"
         if outcome.followed is not None:
-            told = _since_proof(outcome, age, outcome.followed)
+            last = outcome.extra.get("followed_age_seconds")
+            told = f"Proved {span(age)} ago; {followed_since(outcome.followed, span(last) if last is not None else '')}"
     return f"{told}{_except(outcome)}."
 
 
-def _since_proof(outcome: Outcome, age: float, followed: Followed) -> str:
-    """`Proved 4 min ago; 3 changes followed since, the last 2 s ago`."""
+def followed_since(followed: Followed, last: str = "") -> str:
+    """`3 changes followed since, the last 2 s ago`; `last`: how long that is, '' where it is not said."""
     if not followed.changes:
-        return f"Proved {span(age)} ago; nothing that follows was written since"
-    last = outcome.extra.get("followed_age_seconds")
-    when = f", the last {span(last)} ago" if last is not None else ""
-    return f"Proved {span(age)} ago; {plural(followed.changes, 'change')} followed since{when}"
+        return "nothing that follows was written since"
+    when = f", the last {last} ago" if last else ""
+    return f"{plural(followed.changes, 'change')} followed since{when}"
 
 
 def span(seconds: float) -> str:
