@@ -18,7 +18,7 @@ from console.views.verdict import verdict
 from storage_sync.embeddings.detail import neighbours
 from storage_sync.embeddings.index import OrphanIndex, Remembered, Told, build, found_in
 from storage_sync.embeddings.query import View, select
-from storage_sync.embeddings.words import Wanted
+from storage_sync.embeddings.wanted import Wanted
 from tests.embeddings import synthetic
 from tests.support.scenes import snapshots
 from widgets.glyphs import Look

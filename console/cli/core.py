@@ -83,7 +83,7 @@ def _asked(invocation: Invocation, operation: Operation, request: Request) -> An
 
 
 def orphans(invocation: Invocation, *, filter_text: str, reason: str | None, form: str) -> Answer:
-    from storage_sync.embeddings.words import FIELDS, reason_named
+    from storage_sync.embeddings.wanted import FIELDS, reason_named
     from storage_sync.values.filters import fits, parse
 
     terms = parse(filter_text, {name: field for name, field in FIELDS.items() if name in LISTED})

@@ -15,7 +15,7 @@ from console.flows.plans import Wish
 from console.flows.stage import Stage
 from console.views.hints import reason_and_hint
 from storage_sync.embeddings.reason import CAN_LEAVE
-from storage_sync.embeddings.words import GROUPS, SORTS, Marks, Wanted
+from storage_sync.embeddings.wanted import GROUPS, SORTS, Marks, Wanted
 from storage_sync.service.commands import (
     Do,
     ExportOrphans,

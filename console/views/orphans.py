@@ -16,7 +16,7 @@ from widgets.line import Line, Piece, first_that_fits, muted, plain, spread, tex
 if TYPE_CHECKING:
     from storage_sync.embeddings.index import OrphanIndex, Row
     from storage_sync.embeddings.query import Group, View
-    from storage_sync.embeddings.words import Wanted
+    from storage_sync.embeddings.wanted import Wanted
 
 COLUMNS = (
     Column("  key", 24),

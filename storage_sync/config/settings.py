@@ -1,4 +1,4 @@
-"""Settings, where each came from, and the token.
+"""Each setting with its default and bounds.
 
 Precedence (docs/cli.md#options): option typed > environment > profile in the file > file > default. The environment
 is `STORAGE_SYNC_*` for each setting, then the names that do-memory itself uses. A token is never a setting: only

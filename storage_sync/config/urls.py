@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from storage_sync.values.errors import ConfigError
+from storage_sync.values.secrets import SECRET_PARAMETERS
 
-_SECRET_PARAMETERS = ("authtoken", "auth_token", "token", "jwt", "password")
 SCHEMES = ("libsql://", "https://", "http://", "wss://", "ws://", "file:")
 
 
@@ -23,7 +23,7 @@ def check_url(url: str, where: str) -> None:
         )
     names = [part.split("=", 1)[0].lower() for part in re.split(r"[?&;#]", url)[1:] if part]
     host = "" if scheme == "file:" else re.split(r"[/?#]", url[len(scheme) :], maxsplit=1)[0]
-    if any(name in _SECRET_PARAMETERS for name in names) or "@" in host:
+    if any(name in SECRET_PARAMETERS for name in names) or "@" in host:
         raise ConfigError(
             f"{where}: the primary's URL holds a token or a password; it was not used",
             hint="put the token into a file (--token-file) or an environment variable (--token-env), not into the URL",

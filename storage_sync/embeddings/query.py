@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from storage_sync.embeddings.index import CODES, REASONS, Bools, Floats, Ints, Label, OrphanIndex, Owner
 from storage_sync.embeddings.reason import Reason
-from storage_sync.embeddings.words import FIELDS, LABELS, Wanted
+from storage_sync.embeddings.wanted import FIELDS, LABELS, Wanted
 from storage_sync.values.filters import Limit, Term, parse
 
 Order = npt.NDArray[np.int32]

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from msgspec import Struct
 
 from storage_sync.values.errors import ConfigError
+from storage_sync.values.secrets import SECRET_PARAMETERS
 
 KINDS = "libsql:, https:, http:, wss:, ws: or file:"
 AUTH_HINT = "put the token into a file (--token-file) or the environment (TURSO_AUTH_TOKEN)"
@@ -103,8 +104,8 @@ def _tls(parts: SplitResult) -> bool | None:
     """What `?tls=` says; every other parameter is an error."""
     answer: bool | None = None
     for key, value in parse_qsl(parts.query, keep_blank_values=True):
-        if key.lower() in ("authtoken", "auth_token", "token", "jwt"):
-            raise ConfigError("a token in the URL is refused: URLs end up in logs and lists", hint=AUTH_HINT)
+        if key.lower() in SECRET_PARAMETERS:
+            raise ConfigError("a secret in the URL is refused: URLs end up in logs and lists", hint=AUTH_HINT)
         if key != "tls" or value not in ("0", "1"):
             raise ConfigError("the URL of the primary has a parameter that is not known", hint="only ?tls=0 and ?tls=1")
         answer = value == "1"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from msgspec import Struct
 
-from storage_sync.embeddings.words import Marks, Wanted
+from storage_sync.embeddings.wanted import Marks, Wanted
 from storage_sync.service.operations import Operation
 from storage_sync.values.answers import (
     ChangedRows,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from storage_sync.embeddings.words import Marks, Wanted
+from storage_sync.embeddings.wanted import Marks, Wanted
 from storage_sync.service.operations import Operation
 from storage_sync.values.errors import StorageSyncError, UsageError
 

@@ -29,8 +29,8 @@ from storage_sync.sync.compare import (
     source_guard,
 )
 from storage_sync.sync.context import Context, Projection
-from storage_sync.sync.costs import estimated
 from storage_sync.sync.decide import difference, differs, judged, must_write
+from storage_sync.sync.estimates import estimated
 from storage_sync.sync.follow import followed, marked
 from storage_sync.sync.inspection import Look, looked, rows_of, without_rows
 from storage_sync.sync.plan import ADOPT, adoption, make_plan

@@ -6,7 +6,9 @@ import re
 from collections.abc import Collection, Mapping
 
 MASK = "[hidden]"
-_IN_URL = re.compile(r"(?i)([?&;]\s*(?:auth_?token|jwt|password|token)=)[^\s&\"'#;]+")
+SECRET_PARAMETERS = ("authtoken", "auth_token", "token", "jwt", "password")
+"""Parameters of a URL whose value nobody may be shown, in small letters."""
+_IN_URL = re.compile(rf"(?i)([?&;]\s*(?:{'|'.join(SECRET_PARAMETERS)})=)[^\s&\"'#;]+")
 
 
 def redacted(text: str, secrets: Collection[str]) -> str:

@@ -15,7 +15,7 @@ from console.cli.invocation import Invocation
 from console.cli.local import parse_since
 from console.cli.running import ProgressLine, duration, progress_text
 from console.keys.keymap import keymap
-from storage_sync.embeddings.words import FIELDS
+from storage_sync.embeddings.wanted import FIELDS
 from storage_sync.reports.metrics import Facts, write_textfile
 from storage_sync.state.history import History
 from storage_sync.values.errors import UsageError

@@ -21,7 +21,7 @@ from console.screens.orphans import OrphansScreen
 from storage_sync.embeddings.index import OrphanIndex
 from storage_sync.embeddings.query import Identities
 from storage_sync.embeddings.reason import Reason
-from storage_sync.embeddings.words import Marks, Wanted
+from storage_sync.embeddings.wanted import Marks, Wanted
 from storage_sync.service.commands import (
     Do,
     ExportOrphans,

@@ -14,7 +14,7 @@ from console.cli.core import row_of
 from storage_sync.embeddings.index import REASONS, OrphanIndex, Row
 from storage_sync.embeddings.query import Identities, matching, select
 from storage_sync.embeddings.reason import Reason
-from storage_sync.embeddings.words import FIELDS, GROUPS, SORTS, Marks, Wanted
+from storage_sync.embeddings.wanted import FIELDS, GROUPS, SORTS, Marks, Wanted
 from storage_sync.service.orphan_queries import resolve
 from storage_sync.values.errors import UsageError
 from storage_sync.values.filters import fits as fits_all

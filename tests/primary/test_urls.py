@@ -59,6 +59,7 @@ def test_what_is_not_understood(url: str) -> None:
         "https://user:hunter2@host",
         "https://hunter2@host",
         "https://host?jwt=hunter2",
+        "https://host?Password=hunter2",
         "https://host?hunter2=1",
         "https://user:hunter2@host:port",
         "hunter2",

@@ -18,7 +18,7 @@ from storage_sync.embeddings.export import export
 from storage_sync.embeddings.index import OrphanIndex
 from storage_sync.embeddings.query import View
 from storage_sync.embeddings.reason import Reason
-from storage_sync.embeddings.words import Marks, Wanted
+from storage_sync.embeddings.wanted import Marks, Wanted
 from storage_sync.service.commands import (
     Do,
     ExportOrphans,

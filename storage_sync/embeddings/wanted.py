@@ -1,4 +1,4 @@
-"""What a person asks of the embeddings (docs/console.md#orphans)."""
+"""What a person asks of the embeddings: the fields of filter, order and groups (docs/console.md#orphans)."""
 
 from __future__ import annotations
 
