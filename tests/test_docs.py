@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import click
@@ -136,6 +137,53 @@ def test_each_claim_of_security_has_its_test() -> None:
     claims = [line for line in lines if line.startswith("| ") and not line.startswith(("| it may", "| claim"))]
     assert len(claims) > 30
     assert [claim for claim in claims if CITED_TEST.search(claim.split("|")[-2]) is None] == []
+
+
+ROW = re.compile(r"^\| `([\w/]+)` \| (.+) \|$", re.MULTILINE)
+
+
+def map_of_rooms() -> dict[Path, str]:
+    """What CONTRIBUTING's map says of each room, by its folder, from the top down."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## The map")[2].partition("\n## ")[0]
+    parts = re.split(r"^\| (?:`(\w+)/`.*|elsewhere) \| you want to change \|$", text, flags=re.MULTILINE)
+    return {
+        ROOT / (inside or "") / room: told
+        for inside, rows in zip(parts[1::2], parts[2::2], strict=True)
+        for room, told in ROW.findall(rows)
+    }
+
+
+def stands(name: str, *paths: Path) -> bool:
+    return any(re.search(rf"\b{name}\b", path.read_text(encoding="utf-8")) for path in paths)
+
+
+def is_in_room(name: str, room: Path) -> bool:
+    """A file or folder of the room, one that is named from the root, or a constant in a file of the room."""
+    if name.isupper():
+        return stands(name, *room.glob("*.py"))
+    return any(room.glob(f"{name}.*")) or (room / name).exists() or ("/" in name and (ROOT / name).exists())
+
+
+def test_the_map_names_every_room_from_the_top_down() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    for inside in ("storage_sync", "console"):
+        (layers,) = (one["layers"] for one in contracts if one.get("containers") == [inside])
+        heights = {room: height for height, layer in enumerate(layers) for room in layer.split(" : ")}
+        listed = [room.name for room in map_of_rooms() if room.parent.name == inside]
+        assert sorted(listed) == sorted(heights)
+        assert [heights[room] for room in listed] == sorted(heights.values())
+
+
+def test_each_file_that_the_map_names_is_in_its_room() -> None:
+    inside = re.compile(r"`(\w+)` in (?=`(\w+)`)")
+    rooms = map_of_rooms()
+    parts = [(part, room / f"{file}.py") for room, told in rooms.items() for part, file in inside.findall(told)]
+    files = [(name, room) for room, told in rooms.items() for name in re.findall(r"`([^`]+)`", inside.sub("", told))]
+    assert len(files) > 100
+    assert [(part, file.name) for part, file in parts if not stands(part, file)] == []
+    assert [(name, room.name) for name, room in files if not is_in_room(name, room)] == []
 
 
 def test_the_readme_is_short() -> None:
