@@ -148,12 +148,12 @@ def history(invocation: Invocation, *, since: str | None, limit: int) -> Answer:
 def history_show(invocation: Invocation, run_id: str) -> Answer:
     """UsageError for a run that is not remembered."""
     from storage_sync.service.run_rows import changed_rows, rows_json
-    from storage_sync.state.history import KEEP_RUNS
+    from storage_sync.state.history import ALL_RUNS
     from storage_sync.values.visible import clean
 
     warnings: list[str] = []
     with open_history(invocation, warnings) as book:
-        run = next((run for run in book.runs(limit=KEEP_RUNS) if run.id == run_id), None)
+        run = next((run for run in book.runs(limit=ALL_RUNS) if run.id == run_id), None)
         folder = book.path.parent
     if run is None:
         raise UsageError(f"no run {run_id} is remembered", hint="storage-sync history lists the runs")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
-from storage_sync.state.history import KEEP_RUNS, History, speaks
+from storage_sync.state.history import ALL_RUNS, History, speaks
 from storage_sync.state.undoable import why_not
 from storage_sync.values.answers import CheckRun, PastRun, RunDetail, Runs
 from storage_sync.values.errors import LocalIO, UsageError
@@ -24,7 +24,7 @@ async def runs(_: ListRuns, asked: Asked) -> Runs:
     """All runs that are remembered, newest first, with what the charts need."""
 
     def look(history: History) -> Runs:
-        found = with_ages(history.runs(limit=KEEP_RUNS), history.fetch_rates())
+        found = with_ages(history.runs(limit=ALL_RUNS), history.fetch_rates())
         return Runs(found, history.timed_pings(PINGS_SHOWN), str(history.path))
 
     return await _read(asked, look)

@@ -28,11 +28,17 @@ if TYPE_CHECKING:
 
 VERSION = 1
 KEEP_RUNS = 5_000
+"""Of those that only followed, and as many of all others: a busy primary is followed every few seconds, and proofs and
+plans are what one looks for later."""
+ALL_RUNS = 2 * KEEP_RUNS
 KEEP_PINGS = 20_000
 BUSY_MS = 2_000
 FILE_NAME = "history.db"
 
-_DDL = """
+_FOLLOWED = "json_extract(document, '$.followed') IS NOT NULL"
+_OTHERS = "json_extract(document, '$.followed') IS NULL"
+
+_DDL = f"""
 CREATE TABLE IF NOT EXISTS runs (
     id TEXT PRIMARY KEY NOT NULL, kind TEXT NOT NULL, cause TEXT NOT NULL, started_at REAL NOT NULL,
     took_s REAL NOT NULL, new INTEGER NOT NULL, changed INTEGER NOT NULL, gone INTEGER NOT NULL,
@@ -40,10 +46,13 @@ CREATE TABLE IF NOT EXISTS runs (
     bytes_received INTEGER NOT NULL, requests INTEGER NOT NULL, rows_fetched INTEGER NOT NULL,
     fetch_s REAL NOT NULL, document TEXT NOT NULL, steps TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS runs_by_time ON runs(started_at);
+CREATE INDEX IF NOT EXISTS runs_followed ON runs(started_at) WHERE {_FOLLOWED};
+CREATE INDEX IF NOT EXISTS runs_others ON runs(started_at, kind, result) WHERE {_OTHERS};
 CREATE TABLE IF NOT EXISTS checks (
     run_id TEXT NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL, at REAL NOT NULL, expected TEXT, actual TEXT,
     detail TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS checks_by_name ON checks(name, at);
+CREATE INDEX IF NOT EXISTS checks_by_run ON checks(run_id);
 CREATE TABLE IF NOT EXISTS pings (at REAL NOT NULL, ms REAL);
 CREATE INDEX IF NOT EXISTS pings_by_time ON pings(at);
 CREATE TABLE IF NOT EXISTS orphans (
@@ -57,7 +66,6 @@ _SUMMARY = (
     "bytes_received, requests"
 )
 _START = "json_extract(document, '$.start')"
-_FOLLOWED = "json_extract(document, '$.followed') IS NOT NULL"
 _DOES = "coalesce(json_extract(document, '$.does'), '')"
 
 
@@ -211,9 +219,8 @@ class History:
             _add_read(db, at, rows_read or {}, unmetered or {})
             if costs is not None:
                 _note_cost(db, costs)
-            oldest = "SELECT started_at FROM runs ORDER BY started_at DESC LIMIT 1 OFFSET ?"
-            db.execute(f"DELETE FROM checks WHERE at < ({oldest})", (KEEP_RUNS - 1,))  # noqa: S608 - a constant
-            db.execute(f"DELETE FROM runs WHERE started_at < ({oldest})", (KEEP_RUNS - 1,))  # noqa: S608 - a constant
+            for kept in (_FOLLOWED, _OTHERS):
+                _forget_old(db, kept)
 
         self._write(write)
 
@@ -362,16 +369,17 @@ class History:
         """What a front end shows: number of runs, how many only followed, share of the others that ended proven, the
         newest ones. Commands that ask no primary are in the number alone."""
         offline = sorted(OFFLINE)
-        asks = f"NOT {_FOLLOWED} AND kind NOT IN ({', '.join('?' * len(offline))})"
+        asks = f"kind NOT IN ({', '.join('?' * len(offline))})"
         rows = self._rows(
-            f"SELECT count(*), total({_FOLLOWED}), total({asks}), total({asks} AND result = ?) FROM runs",  # noqa: S608
+            f"SELECT count(*), total({asks}), total({asks} AND result = ?), "  # noqa: S608 - constants
+            f"(SELECT count(*) FROM runs WHERE {_FOLLOWED}) FROM runs WHERE {_OTHERS}",
             *offline,
             *offline,
             Word.IN_SYNC.value,
         )
-        many, followed, asked, proven = rows[0] if rows else (0, 0, 0, 0)
+        others, asked, proven, followed = rows[0] if rows else (0, 0, 0, 0)
         share = proven / asked if asked else None
-        return HistoryView(self._revision, many, share, self.runs(limit=last), int(followed))
+        return HistoryView(self._revision, others + followed, share, self.runs(limit=last), followed)
 
     def orphan_marks(self) -> dict[str, OrphanMark]:
         """Since when each broken vector is known, and which are expected."""
@@ -474,6 +482,15 @@ def _bucket(seconds: float) -> str:
     return next((f"{bound:g}" for bound in BUCKETS if seconds <= bound), "+Inf")
 
 
+def _forget_old(db: sqlite3.Connection, which: str) -> None:
+    """Leave the newest `KEEP_RUNS` of these runs, with their checks."""
+    oldest = f"SELECT started_at FROM runs WHERE {which} ORDER BY started_at DESC LIMIT 1 OFFSET ?"  # noqa: S608 - constants
+    old = f"SELECT id FROM runs WHERE {which} AND started_at < ({oldest})"  # noqa: S608 - constants
+    gone = db.execute(old, (KEEP_RUNS - 1,)).fetchall()
+    db.executemany("DELETE FROM checks WHERE run_id = ?", gone)
+    db.executemany("DELETE FROM runs WHERE id = ?", gone)
+
+
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
@@ -572,11 +589,12 @@ def _connect(path: Path) -> sqlite3.Connection:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > VERSION:
             raise sqlite3.OperationalError(f"it is of a newer version ({version})")
-        if version == 0:
-            db.executescript(_DDL)
-            db.execute(f"PRAGMA user_version = {VERSION}")
-        elif db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+        if version and db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("it is damaged")
+        # the indexes of an older file are made now
+        db.executescript(_DDL)
+        if not version:
+            db.execute(f"PRAGMA user_version = {VERSION}")
     except BaseException:
         # whoever asked gets no connection that he could close
         db.close()

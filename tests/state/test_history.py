@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from storage_sync.reports.budget import day_end
+from storage_sync.state import history
 from storage_sync.state.history import History, Medians, RunCost
 from storage_sync.values.outcome import Check, CheckStatus, Purpose, TableChange
 from storage_sync.values.snapshot import ReadCosts, RowsRead, RunSummary
@@ -363,3 +365,35 @@ def test_a_primary_that_never_says_what_it_reads(tmp_path: Path, warnings: Warni
 @pytest.mark.parametrize(("seconds", "month"), [(1, None), (3_599, None), (3_600, 870_000), (86_400, 36_000)])
 def test_the_pace_of_a_month(seconds: float, month: int | None) -> None:
     assert RowsRead(0, 1_210, NOON).a_month(NOON + seconds) == month
+
+
+def test_follow_runs_push_no_other_out(tmp_path: Path, warnings: Warnings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "KEEP_RUNS", 3)
+    check = Check("row_counts", CheckStatus.PASS, 1, 1, "")
+    with History.open(tmp_path / "history.db", warnings.append) as book:
+        for number in range(1, 6):
+            book.record_run(run(number), document={"followed": None}, checks=[check])
+        for number in range(6, 16):
+            book.record_run(run(number), document={"followed": {"changes": 1}}, checks=[check])
+        kept = [15, 14, 13, 5, 4, 3]
+        assert [(one.id, one.followed) for one in book.runs()] == [(f"r{number}", number > 5) for number in kept]
+        assert [one.run_id for one in book.check_runs()] == [f"r{number}" for number in kept]
+        view = book.view()
+        assert (view.runs, view.followed, view.ok_ratio) == (6, 3, 1.0)
+    with closing(sqlite3.connect(tmp_path / "history.db")) as db:
+        assert db.execute("SELECT count(*) FROM checks").fetchone() == (6,), "what a run had goes with it"
+    assert warnings == []
+
+
+def test_an_older_file_gets_what_it_lacks(tmp_path: Path, warnings: Warnings) -> None:
+    path = tmp_path / "history.db"
+    with History.open(path, warnings.append) as book:
+        book.record_run(run(1), document={"followed": {"changes": 1}})
+    names = "SELECT name FROM sqlite_master WHERE type = 'index' AND name IN ('runs_followed', 'runs_others')"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DROP INDEX runs_followed; DROP INDEX runs_others")
+    with History.open(path, warnings.append) as book:
+        assert book.view().followed == 1
+    with closing(sqlite3.connect(path)) as db:
+        assert len(db.execute(names).fetchall()) == 2
+    assert warnings == []
