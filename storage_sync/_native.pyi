@@ -550,8 +550,11 @@ def is_whole(table: str, key: str, data: bytes) -> bool:
 def finish_sibling(staging: Staging, meta: Mapping[str, bytes], generation: int, now_ms: int) -> Applied:
     """Complete a sibling build: ledger, checkpoint, schema version; compact when it pays; close clean, sync the file."""
 
-def belongings(scan: Scan, scope: Scope) -> list[tuple[str, str, int, str, str]]:
-    """Rows that the ledger lists: table, key or name of a rejected row, state, and what it hangs on.
+def belongings(
+    scan: Scan, scope: Scope, asked: Mapping[str, Sequence[str]] | None = None
+) -> list[tuple[str, str, int, str, str]]:
+    """Rows that the ledger lists: table, key or name of a rejected row, state, and what it hangs on. `asked`: only
+    these keys, by table.
 
     States: 1 as proven, 2 rejected, 3 the cache holds something else or nothing, 4 one of several rows of a key or a
     key that is no text. Of an episode the second at which it began, of a link its ends, of a session its episode, of an

@@ -6,6 +6,7 @@ use crate::keys::Digest;
 use crate::ledger::{CACHE_ONLY, Entry, ledger_key, value_digest};
 use crate::panics::{Quiet, detached};
 use crate::record::{Action, Record};
+use crate::scan::ScanState;
 use crate::staging::{Core, Staging};
 use crate::store::quarantine_json;
 use crate::tables::{LEDGER, QUARANTINE, REVISIONS, byte_table};
@@ -13,6 +14,7 @@ use pyo3::prelude::*;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableHandle, WriteTransaction};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 use storage_sync_codec::Table;
 
@@ -57,7 +59,8 @@ impl Side {
         let mut seen = Vec::new();
         for table in Table::ALL {
             let (mut fresh, mut stale) = (Vec::new(), Vec::new());
-            if let Some(scan) = core.scan.as_ref().filter(|_| core.scope.includes(table)) {
+            let unsaid = |scan: &&Arc<ScanState>| core.scope.includes(table) && !scan.table(table).says_cache_only();
+            if let Some(scan) = core.scan.as_ref().filter(unsaid) {
                 scan.reader.join(table, |key, entry, value| {
                     match (entry, value) {
                         (None, Some(value)) => fresh.push((key.to_owned(), value_digest(value))),

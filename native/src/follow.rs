@@ -5,7 +5,7 @@ use crate::keys::{Digest, KeyList};
 use crate::ledger::{CACHE_ONLY, Entry, REFUSED, value_digest};
 use crate::panics::detached;
 use crate::scan::{Scan, ScanState};
-use crate::scope::{Scope, ScopeParts};
+use crate::scope::{Scope, ScopeParts, table_named};
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
 use storage_sync_codec::{Owner, Table, belongs_to, embedding_owner, names_others};
@@ -24,7 +24,11 @@ type Belonging = (&'static str, String, u8, String, String);
 /// What a follow run found of one key: the digests of its rows now, none when it is gone.
 pub type Changed = BTreeMap<Vec<u8>, Vec<Digest>>;
 
-fn gather(scan: &ScanState, scope: &ScopeParts) -> Outcome<Vec<Belonging>> {
+/// What a follow run may ask for again: keys of one table.
+type Asked = BTreeMap<Table, Vec<String>>;
+
+/// All rows that the ledger lists, or those of `asked`.
+fn gather(scan: &ScanState, scope: &ScopeParts, asked: Option<&Asked>) -> Outcome<Vec<Belonging>> {
     let mut found = Vec::new();
     // then the scan has hashed every listed value, and each is what was proven
     let clean = scan.is_clean();
@@ -54,7 +58,12 @@ fn gather(scan: &ScanState, scope: &ScopeParts) -> Outcome<Vec<Belonging>> {
             found.push((table.name(), key.to_owned(), state, first, second));
             Ok(())
         };
-        if reads {
+        if let Some(asked) = asked {
+            for key in asked.get(&table).into_iter().flatten() {
+                scan.reader
+                    .one(table, key, |key, entry, value| entry.map_or(Ok(()), |entry| add(key, entry, value)))?;
+            }
+        } else if reads {
             scan.reader.join(table, |key, entry, value| entry.map_or(Ok(()), |entry| add(key, entry, value)))?;
         } else {
             scan.reader.ledger(table, |key, entry| add(key, entry, None))?;
@@ -90,7 +99,17 @@ pub fn overlaid(scan: &ScanState, scope: &ScopeParts, table: Table, changed: &Ch
 }
 
 #[pyfunction]
-pub fn belongings(py: Python<'_>, scan: &Scan, scope: &Scope) -> PyResult<Vec<Belonging>> {
+#[pyo3(signature = (scan, scope, asked = None))]
+pub fn belongings(
+    py: Python<'_>,
+    scan: &Scan,
+    scope: &Scope,
+    asked: Option<BTreeMap<String, Vec<String>>>,
+) -> PyResult<Vec<Belonging>> {
     let (state, parts) = (&scan.state, scope.parts);
-    detached(py, || gather(state, &parts))
+    let named = |asked: BTreeMap<String, Vec<String>>| -> Outcome<Asked> {
+        asked.into_iter().map(|(table, keys)| Ok((table_named(&table)?, keys))).collect()
+    };
+    let asked = asked.map(named).transpose()?;
+    detached(py, || gather(state, &parts, asked.as_ref()))
 }

@@ -232,6 +232,26 @@ impl Reader {
         }
     }
 
+    /// Visit one key as `join` visits all of them; not at all where nothing is known of it.
+    pub fn one(
+        &self,
+        table: Table,
+        key: &str,
+        visit: impl FnOnce(&str, Option<Entry<'_>>, Option<&[u8]>) -> Outcome<()>,
+    ) -> Outcome<()> {
+        let name = ledger_key(table.name(), key);
+        let value = self.value(table, key)?;
+        let entry = match &self.ledger {
+            Some(ledger) => ReadableTable::get(ledger, name.as_str())?,
+            None => None,
+        };
+        match &entry {
+            Some(listed) => visit(key, self.listed(&name, listed.value())?, value.as_deref()),
+            None if value.is_some() => visit(key, None, value.as_deref()),
+            None => Ok(()),
+        }
+    }
+
     /// Visit the ledger entries of a table alone.
     pub fn ledger(&self, table: Table, mut visit: impl FnMut(&str, Entry<'_>) -> Outcome<()>) -> Outcome<()> {
         let skip = table.name().len() + 1;
@@ -284,6 +304,8 @@ pub struct ScanTable {
     /// Buckets of differing rows: nothing may be concluded from their digests.
     dirty: Vec<Bucket>,
     matching: u64,
+    /// Keys whose ledger entry does not say what the file holds, where that concerns rows that only the cache has.
+    unsaid: u64,
 }
 
 #[pymethods]
@@ -300,8 +322,11 @@ impl ScanTable {
     /// Count a row that only the cache holds and that was seen before.
     fn see_cache_only(&mut self, table: Table, key: &str, entry: &Entry<'_>, value: Option<&[u8]>) {
         self.see_unlisted(table, key, value);
+        // an entry without a digest is of any value
+        self.unsaid += u64::from(entry.value == Digest::default() || value.is_none());
         if value.is_none_or(|value| !entry.is_of(value)) {
             self.altered += 1;
+            self.unsaid += u64::from(value.is_some());
             self.name(key);
         }
     }
@@ -354,6 +379,11 @@ impl ScanTable {
     /// Root of a table that is told in one entry; None for one without rows.
     pub fn whole_root(&self) -> Option<&str> {
         (!self.root.is_empty()).then_some(self.root.as_str())
+    }
+
+    /// Whether the ledger says of each row that only the cache has that it is one, and of no other.
+    pub fn says_cache_only(&self) -> bool {
+        self.unsaid == 0
     }
 
     /// Rows that match, refused ones included.
@@ -501,7 +531,10 @@ fn judge(reader: &Reader, table: Table, vectors: &mut Vectors) -> Outcome<(ScanT
             }
         }
         match entry {
-            None => scan.see_unlisted(table, key, value),
+            None => {
+                scan.unsaid += 1;
+                scan.see_unlisted(table, key, value);
+            }
             Some(entry) if entry.flag == CACHE_ONLY => scan.see_cache_only(table, key, &entry, value),
             Some(entry) if entry.flag == REFUSED => {
                 scan.refused += 1;

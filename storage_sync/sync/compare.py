@@ -23,6 +23,7 @@ from storage_sync.sync import guard
 from storage_sync.sync.audit import Question, probed, question
 from storage_sync.sync.context import PAGE, Context, Projection
 from storage_sync.sync.inspection import Look
+from storage_sync.sync.overlay import Overlay
 from storage_sync.sync.stage import Staged, Stager, Target, staged_from
 from storage_sync.sync.table_counts import table_changes
 from storage_sync.values.errors import GuardStopped, LocalIO
@@ -53,6 +54,8 @@ class Compared(Struct, frozen=True):
     """The primary was not asked: these rows waited, and what is proven by them is proven of their moment."""
     since: Since | None = None
     """Only what was written since a proof was read: nothing is proven."""
+    overlay: Overlay | None = None
+    """What was read then, over the rows that were proven."""
 
     @property
     def changes(self) -> dict[str, _native.Changes]:

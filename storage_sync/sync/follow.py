@@ -17,7 +17,8 @@ from storage_sync.primary.source import projection_of
 from storage_sync.sync.compare import Compared, Since, current_epoch, fetched
 from storage_sync.sync.context import Context, Projection
 from storage_sync.sync.inspection import Look
-from storage_sync.sync.overlay import Known, Limits, Place, changes, known_of
+from storage_sync.sync.overlay import Known, Limits, Overlay, Place, changes
+from storage_sync.sync.proven_rows import known_rows
 from storage_sync.values.followed import Ending, FollowEnded
 from storage_sync.values.marks import Marks
 from storage_sync.values.outcome import TableChange
@@ -81,10 +82,10 @@ async def followed(context: Context, look: Look, projection: Projection) -> Comp
     """
     since, known = await _known(context, look, projection)
     for _ in range(ROUNDS):
-        marks, _, comparison = await _overlaid(context, look, projection, since, known)
+        marks, found, comparison = await _overlaid(context, look, projection, since, known)
         compared = await fetched(context, look, replace(projection, marks=marks), comparison, since)
         if compared is not None:
-            return compared
+            return replace(compared, overlay=Overlay(known, found))
     raise FollowEnded(Ending.MOVING)
 
 
@@ -112,7 +113,8 @@ async def _known(context: Context, look: Look, projection: Projection) -> tuple[
         raise FollowEnded(Ending.SHAPE, why)
     if look.scan is None:
         raise FollowEnded(Ending.NO_MARKS)
-    return since, known_of(await session.on_cache_thread(_native.belongings, look.scan, scope))
+    known, session.proven_rows = await session.on_cache_thread(known_rows, session.proven_rows, look, look.scan, scope)
+    return since, known
 
 
 async def _overlaid(
@@ -123,7 +125,8 @@ async def _overlaid(
     starts = [key.hex().upper() for key in known.unknown_starts]
     seen = await session.source.above(scope, since.marks, starts)
     _same_log(since.marks, seen.marks)
-    found = changes(known, since.marks, seen, Limits(scope.window, session.settings.sync_patterns))
+    limits = Limits(scope.window, session.settings.sync_patterns)
+    found = await session.on_cache_thread(changes, known, since.marks, seen, limits)
     if seen.nothing:
         _nothing_happened(context, since.marks, seen)
     if look.scan is None:

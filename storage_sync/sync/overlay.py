@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -44,7 +45,18 @@ class Limits(Struct, frozen=True):
     patterns: bool
 
 
-def known_of(rows: Iterable[tuple[str, str, int, str, str]]) -> Known:
+class Overlay(Struct, frozen=True):
+    """The proven rows, and what differs from them: the digest of each row, None for one that is no longer expected."""
+
+    known: Known
+    found: Mapping[Place, str | None]
+
+
+Belonging = tuple[str, str, int, str, str]
+"""A row of `_native.belongings`."""
+
+
+def known_of(rows: Iterable[Belonging]) -> Known:
     """FollowEnded where the cache does not say enough of what it holds."""
     states: dict[Place, int] = {}
     starts: dict[Key, int | None] = {}
@@ -64,6 +76,30 @@ def known_of(rows: Iterable[tuple[str, str, int, str, str]]) -> Known:
             owners[table, key] = (first.encode(), second.encode())
         elif table in _OWNED:
             owners[table, key] = tuple(one.encode() for one in (first, second) if one)
+    return Known(states, starts, owners)
+
+
+def taken_in(overlay: Overlay, rows: Iterable[Belonging]) -> Known | None:
+    """The proven rows once the cache holds what was found; `rows`: what it says of the places that were found.
+
+    None where that is not all that was expected of it.
+    """
+    try:
+        new = known_of(rows)
+    except FollowEnded:
+        return None
+    if new.states.keys() != {place for place, digest in overlay.found.items() if digest is not None}:
+        return None
+    before = overlay.known
+    states, starts, owners = dict(before.states), dict(before.starts), dict(before.owners)
+    for place in overlay.found:
+        states.pop(place, None)
+        owners.pop(place, None)
+        if place[0] == "episodes":
+            starts.pop(place[1], None)
+    states.update(new.states)
+    starts.update(new.starts)
+    owners.update(new.owners)
     return Known(states, starts, owners)
 
 
@@ -168,22 +204,27 @@ class _Overlay:
 
 def _window(known: Known, seen: Above, size: int) -> tuple[frozenset[Key], frozenset[Key]]:
     """The episodes of the window now, and those that left it; by arithmetic on starts that are proven."""
-    starts = {key: start for key, start in known.starts.items() if start is not None}
-    starts |= {_id(key): start for key, start in (seen.starts or {}).items() if start is not None}
+    old = {key: start for key, start in known.starts.items() if start is not None}
+    answers = ((_id(key), start) for key, start in (seen.starts or {}).items())
+    old |= {key: start for key, start in answers if start is not None and key in known.starts}
     for one in seen.tagged:
         _begun(one)
     written = {_id(one.key): _begun(one) for one in seen.episodes}
-    unknown = [key for key in known.starts if key not in starts and key not in written]
-    if unknown:
+    if known.starts.keys() - old.keys() - written.keys():
         raise FollowEnded(Ending.CACHE_CHANGED, "when an episode of the window began is not known")
-    old = sorted((-starts[key], key) for key in known.starts if key in starts)
-    pool = {key: starts[key] for _, key in old} | written
-    inside = sorted((-start, key) for key, start in pool.items())[:size]
+    pool = old | written
+    # those that are too many, and the last that is in
+    ends = heapq.nlargest(max(len(pool) - size, 0) + 1, _order(pool))
     # an episode that stood outside the window and was not written stands below each one of the old window
-    if len(known.starts) >= size and (not old or inside[-1] > old[-1]):
+    if len(known.starts) >= size and (not old or ends[-1] > max(_order(old))):
         raise FollowEnded(Ending.WINDOW)
-    window = frozenset(key for _, key in inside)
-    return window, frozenset(known.starts) - window
+    window = frozenset(pool.keys() - {key for _, key in ends[:-1]})
+    return window, frozenset(known.starts.keys() - window)
+
+
+def _order(starts: Mapping[Key, int]) -> Iterator[tuple[int, Key]]:
+    """Of the window: the newest is the least, and the key decides between those of one second."""
+    return ((-start, key) for key, start in starts.items())
 
 
 def _begun(one: Written) -> int:

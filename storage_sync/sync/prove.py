@@ -19,6 +19,7 @@ from storage_sync.sync.compare import Compared, Since, known_to_primary
 from storage_sync.sync.context import Context
 from storage_sync.sync.inspection import Look, marked_file_facts
 from storage_sync.sync.known import known_of
+from storage_sync.sync.proven_rows import rows_taken_in
 from storage_sync.sync.session import Reading
 from storage_sync.sync.table_counts import proven_facts, table_counts
 from storage_sync.values.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, RowsRefused
@@ -62,7 +63,13 @@ async def proven(context: Context, compared: Compared, look: Look, generation: i
 
 async def _taken_in(context: Context, compared: Compared, since: Since, look: Look, generation: int) -> Outcome:
     """The file of `look` holds what was followed: acknowledge that, and say what was proven before and when."""
-    context.session.reading = None
+    session = context.session
+    session.reading = None
+    if compared.overlay is not None:
+        scope, patterns = compared.projection.scope, session.settings.sync_patterns
+        session.proven_rows = await session.on_cache_thread(
+            rows_taken_in, compared.overlay, look, scope, patterns=patterns
+        )
     changes = compared.followed_rows
     before = since.followed.changes if since.followed is not None else 0
     at = time.time()

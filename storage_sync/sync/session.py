@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from msgspec import Struct
 
@@ -28,6 +28,9 @@ from storage_sync.sync.plan_rows import PlanRows
 from storage_sync.values.errors import ConfigError
 from storage_sync.values.outcome import Proof, Transfer
 from storage_sync.values.part import Part
+
+if TYPE_CHECKING:
+    from storage_sync.sync.proven_rows import ProvenRows
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -67,6 +70,8 @@ class Session:
         self.plan_rows = PlanRows()
         self.known: Known | None = None
         """What the last comparison with the primary found."""
+        self.proven_rows: ProvenRows | None = None
+        """What the last follow run knew of the cache when it ended."""
         self.reading: Reading | None = None
         """None before a proof, and where the primary sends no replication index."""
 

@@ -26,6 +26,7 @@ from tests.model import mirror
 from tests.model.primary_model import OWN_WRITES, Primary, Scope, State, project
 from tests.support import hrana, size, stores
 from tests.support.command import fingerprint
+from tests.support.proven_rows import is_true
 from tests.support.sqld import Sqld
 
 HISTORIES = int(300 * size.HISTORIES)
@@ -102,6 +103,9 @@ class History:
         how = "renewed" if "renewed" in outcome.extra else "followed" if outcome.followed is not None else "proven"
         self.log.append(f"sync {outcome.verdict} {outcome.exit_code} {how} {outcome.extra.get('follow', '')}")
         self.judge(outcome, before)
+        if outcome.proof is not None:
+            scope = self.session.scope(outcome.proof.digest)
+            assert is_true(self.session.proven_rows, self.cache, scope), self.story("what is remembered is not true")
         return outcome
 
     def judge(self, outcome: Outcome, before: str | None) -> None:
