@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import time
 from collections.abc import Sequence
@@ -97,17 +96,13 @@ def _started_with(run: RunSummary) -> str:
 
 
 def _folded(book: History, since: float | None, limit: int) -> list[tuple[RunSummary, ...]]:
-    """The newest runs in so many groups, newest first: follow runs in a row that ended well and alike are one group,
-    each other run is its own."""
-
-    def alike(run: RunSummary) -> tuple[str, ...]:
-        folds = run.followed and run.exit_code == 0 and run.start is None
-        return (run.word, run.trigger, run.result) if folds else (run.id,)
+    """The newest runs in so many groups, newest first."""
+    from storage_sync.reports.run_groups import in_a_row
 
     wanted = limit
     while True:
         runs = book.runs(since, wanted)
-        groups = [tuple(group) for _, group in itertools.groupby(runs, alike)]
+        groups = in_a_row(runs, lambda run: run)
         # the last group of a full answer may go on
         if len(groups) > limit or len(runs) < wanted:
             return groups[:limit]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -75,7 +75,7 @@ class HistoryScreen(RowsScreen):
         self.left = Panel(look, id="chart-left", focusable=False)
         self.right = Panel(look, id="chart-right", focusable=False)
         self.detail = Panel(look, id="run-detail")
-        self._list: RowList[PastRun] = RowList(words.row_of, words.FIELDS, lambda past: past.summary.id, _ORDERS)
+        self._list: RowList[PastRun] = RowList(words.row_of, words.FIELDS, words.identity, _ORDERS, words.folded)
         self._runs = Runs()
         self._seen: object = None
         self._waiting: int | None = None
@@ -100,6 +100,9 @@ class HistoryScreen(RowsScreen):
 
     def as_row(self, item: PastRun) -> Mapping[str, object]:
         return words.as_row(item)
+
+    def exported(self) -> Sequence[PastRun]:
+        return [one for past in self._list.shown for one in past.all]
 
     def export_name(self) -> str:
         return "runs"
@@ -132,7 +135,7 @@ class HistoryScreen(RowsScreen):
         """Made again only when the runs or the pings are others."""
         key = (self._list.revision, id(self._runs))
         if self._charted[0] != key:
-            newest_first = sorted(self._list.shown, key=lambda past: -past.summary.started_at)
+            newest_first = sorted(self.exported(), key=lambda past: -past.summary.started_at)
             self._charted = (key, words.charts(newest_first, self._runs))
         return self._charted[1]
 
@@ -145,6 +148,11 @@ class HistoryScreen(RowsScreen):
     def _find_sought(self) -> None:
         if not self._sought:
             return
+        if any(one.summary.id == self._sought for past in self._list.shown for one in past.older):
+            # one of a line of several is listed by itself where a filter names it
+            self.box.display = True
+            self.box.value = f"id:{self._sought}"
+            self._list.search(self.box.value)
         place = next((at for at, past in enumerate(self._list.shown) if past.summary.id == self._sought), None)
         if place is not None:
             self._sought = ""

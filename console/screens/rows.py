@@ -41,7 +41,7 @@ class RowList(Generic[T]):
 
     `row`: what the filter looks at, by the names of `fields`. `identity`: what a row is, however it reads and wherever
     it stands: the cursor stays on it. `orders`: (name, key) of each order; without a
-    chosen one rows stay as they came.
+    chosen one rows stay as they came. `fold`: makes of rows as they came, without a filter, what is shown.
     """
 
     def __init__(
@@ -50,8 +50,10 @@ class RowList(Generic[T]):
         fields: Fields,
         identity: Callable[[T], object],
         orders: Sequence[tuple[str, SortKey[T]]] = (),
+        fold: Callable[[Sequence[T]], Sequence[T]] | None = None,
     ) -> None:
         self._row = row
+        self._fold = fold
         self._fields = fields
         self._identity = identity
         self._terms: tuple[Term, ...] = ()
@@ -108,6 +110,8 @@ class RowList(Generic[T]):
         found = [item for item in self.items if fits(self._row(item), self._terms)]
         if self._order:
             found.sort(key=self._orders[self._order - 1][1])
+        elif self._fold is not None and not self._terms:
+            found = list(self._fold(found))
         if self._reversed:
             found.reverse()
         self.shown = tuple(found)
@@ -157,6 +161,10 @@ class RowsScreen(BaseScreen):
     def as_row(self, item: Any) -> Mapping[str, object]:
         """One line of an export; plain JSON values."""
         raise NotImplementedError
+
+    def exported(self) -> Sequence[Any]:
+        """The rows of an export."""
+        return self.rows().shown
 
     def export_name(self) -> str:
         return self.name_id
@@ -275,7 +283,7 @@ class RowsScreen(BaseScreen):
 
     def action_export(self) -> None:
         """What is shown, as JSON lines in a new file."""
-        rows = tuple(dict(self.as_row(item)) for item in self.rows().shown)
+        rows = tuple(dict(self.as_row(item)) for item in self.exported())
         if not rows:
             self.tell("there is nothing to export")
             return

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from console.views.frame import Frame
 from console.views.hints import hint_in
 from console.views.run import PARTLY, left_over, result_words, transfer
+from storage_sync.reports.run_groups import in_a_row
 from storage_sync.values.answers import PastRun, RunDetail, Runs
 from storage_sync.values.filters import NUMBER, TEXT, Fields, Row
 from storage_sync.values.outcome import Word
@@ -37,21 +40,42 @@ def role_of(run: RunSummary) -> Role:
     return Role.ATTENTION if run.exit_code in _MIDDLING_EXITS else Role.FAILED
 
 
+def folded(newest_first: Sequence[PastRun]) -> tuple[PastRun, ...]:
+    """Follow runs in a row as one, as `history` on the command line lists them."""
+    groups = in_a_row(newest_first, lambda past: past.summary)
+    return tuple(replace(newest, older=tuple(older)) if older else newest for newest, *older in groups)
+
+
+def identity(past: PastRun) -> str:
+    """What a line of the list is, while newer runs join it."""
+    return past.all[-1].summary.id
+
+
+def _result_of_all(frame: Frame, past: PastRun) -> str:
+    """`3 followed, in sync, since 14:02` for several."""
+    many = f"{len(past.all):,} " if past.older else ""
+    return f"{many}{result_words(frame, past.summary)}{_since(past)}"
+
+
+def _since(past: PastRun) -> str:
+    return f", since {fmt.when(past.all[-1].summary.started_at)}" if past.older else ""
+
+
 def row(frame: Frame, past: PastRun, *, seconds: bool = False) -> tuple[Line, ...]:
-    """`seconds`: whether there is room for those of the time at which it started."""
-    run = past.summary
+    """Sums over what is shown as one. `seconds`: whether there is room for those of the time at which it started."""
+    run, runs = past.summary, [one.summary for one in past.all]
     return (
         plain(f" {frame.clean(run.id)}"),
         plain(fmt.moment(run.started_at) if seconds else fmt.when(run.started_at)),
         plain(frame.clean(run.word)),
-        plain(f"{run.new:,}"),
-        plain(f"{run.changed:,}"),
-        plain(f"{run.gone:,}"),
-        plain("-" if past.rate is None else f"{past.rate:,.0f}"),
-        plain(fmt.size(run.bytes_received)),
-        plain(fmt.took(run.took_s)),
+        plain(f"{sum(one.new for one in runs):,}"),
+        plain(f"{sum(one.changed for one in runs):,}"),
+        plain(f"{sum(one.gone for one in runs):,}"),
+        plain("-" if past.rate is None or past.older else f"{past.rate:,.0f}"),
+        plain(fmt.size(sum(one.bytes_received for one in runs))),
+        plain(fmt.took(sum(one.took_s for one in runs))),
         plain(f"{run.exit_code}"),
-        toned(role_of(run), result_words(frame, run), glyphs=frame.look.glyphs),
+        toned(role_of(run), _result_of_all(frame, past), glyphs=frame.look.glyphs),
     )
 
 
@@ -168,7 +192,8 @@ def detail(frame: Frame, past: PastRun | None, found: RunDetail | None) -> TwoCo
     if past is None:
         return TwoColumns("Run", "", ())
     run = past.summary
-    title = f"{frame.clean(run.id)} · {frame.clean(run.word)}"
+    many = f" · newest of {len(past.all):,} follow runs" if past.older else ""
+    title = f"{frame.clean(run.id)} · {frame.clean(run.word)}{many}"
     right = f"{'resumable · ' if run.resumable and not _overtaken(frame, run) else ''}exit {run.exit_code}"
     right = f"{right}: rejected rows" if run.exit_code == PARTLY else right
     document = found.document if found is not None and found.id == run.id else {}

@@ -22,6 +22,13 @@ class PastRun(Struct, frozen=True):
     summary: RunSummary
     rate: float | None = None
     proof_age: float | None = None
+    older: tuple[PastRun, ...] = ()
+    """Follow runs in a row before it that a list shows with it as one, newest first."""
+
+    @property
+    def all(self) -> tuple[PastRun, ...]:
+        """It and those that are shown with it."""
+        return (self, *self.older)
 
 
 class Runs(Struct, frozen=True):

@@ -22,6 +22,7 @@ from console.views import runs
 from console.views.frame import Frame
 from console.views.run import result_words
 from console.views.verdict import verdict
+from storage_sync.reports import run_groups
 from storage_sync.service.commands import ExportRows, ListChangedRows, ListRuns, MakePlan
 from storage_sync.service.operations import Undo
 from storage_sync.values.answers import ChangedRows, PastRun, RunDetail, Runs
@@ -124,6 +125,67 @@ def test_follow_runs_are_counted_apart_from_those_that_prove() -> None:
     assert runs.ended_words(HistoryView(runs=12, followed=12)) == "12 followed"
     assert runs.ended_words(HistoryView(runs=12, ok_ratio=1.0)) == "100.0 % ended proven"
     assert runs.ended_words(HistoryView()) == ""
+
+
+def followed_in_a_row(follows: str) -> tuple[PastRun, ...]:
+    """One run for each letter, the newest first: `f` followed, `p` proved."""
+    newest = snapshots.scene("in_sync").snapshot.history.last[0]
+    run = replace(newest, kind="sync", trigger="poll", exit_code=0, result="IN_SYNC", took_s=2.0, new=1, changed=2)
+    return tuple(
+        PastRun(replace(run, id=f"s-{number}", started_at=run.started_at - 10 * number, followed=letter == "f"))
+        for number, letter in enumerate(follows)
+    )
+
+
+async def test_follow_runs_in_a_row_are_one_line_as_on_the_command_line() -> None:
+    """It stands for the newest of them; a filter and another order list each, and so does an export."""
+    known = followed_in_a_row("ffpfffp")
+    app, bridge = console("in_sync")
+    async with live(app, size=(120, 30)) as pilot:
+        await pilot.press("4")
+        await settle(app, pilot)
+        bridge.post(Answer(bridge.asked[0].id, Runs(known)))
+        await settle(app, pilot)
+        screen = app.screen
+        assert isinstance(screen, HistoryScreen)
+        lines = [tuple(one.summary.id for one in past.all) for past in screen.rows().shown]
+        assert lines == in_a_row([past.summary.id for past in known], {past.summary.id: past for past in known})
+        assert lines == [("s-0", "s-1"), ("s-2",), ("s-3", "s-4", "s-5"), ("s-6",)]
+        text = screen_text(app)
+        assert "3 followed, in sy" in text
+        assert "newest of 2 follow runs" in text
+        (third,) = [line for line in text.splitlines() if " s-3 " in line]
+        assert third.split()[third.split().index("sync") + 1 :][:2] == ["3", "6"]
+        await pilot.press("e")
+        await settle(app, pilot)
+        exported = [command for command in asked(bridge) if isinstance(command, ExportRows)][-1]
+        assert [row["id"] for row in exported.rows] == [past.summary.id for past in known]
+
+
+def in_a_row(ids: list[str], runs_by_id: dict[str, PastRun]) -> list[tuple[str, ...]]:
+    """As the command line lists them."""
+    return run_groups.in_a_row(ids, lambda one: runs_by_id[one].summary)
+
+
+async def test_a_run_of_a_line_is_found_by_itself() -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(120, 30)) as pilot:
+        await pilot.press("4")
+        await settle(app, pilot)
+        bridge.post(Answer(bridge.asked[0].id, Runs(followed_in_a_row("ffff"))))
+        await settle(app, pilot)
+        screen = app.screen
+        assert isinstance(screen, HistoryScreen)
+        screen.seek("s-2")
+        await settle(app, pilot)
+        assert [past.summary.id for past in screen.rows().shown] == ["s-2"]
+        assert screen.query_one("#filter", Input).value == "id:s-2"
+        await pilot.press("escape")
+        await settle(app, pilot)
+        assert len(screen.rows().shown) == 1
+        await pilot.press("o")
+        await settle(app, pilot)
+        assert len(screen.rows().shown) == 4
 
 
 async def test_the_newest_runs_are_there_before_the_core_answers() -> None:

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.cache.copy import private_copy
-from storage_sync.sync import proven_rows
 from storage_sync.sync.overlay import AS_PROVEN, Known, Overlay, known_of, taken_in
 from storage_sync.sync.session import Session
 from storage_sync.values.options import Options
@@ -45,7 +44,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
         asked.append(keys is None)
         return real(scan, scope, keys)
 
-    monkeypatch.setattr(proven_rows._native, "belongings", belongings)
+    monkeypatch.setattr(_native, "belongings", belongings)
     return asked
 
 
