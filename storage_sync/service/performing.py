@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -31,10 +32,12 @@ from storage_sync.values.errors import (
     StorageSyncError,
     explain_system,
 )
-from storage_sync.values.extra import Extra
 from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome
 from storage_sync.values.snapshot import Phase, Promise, Run
+
+if TYPE_CHECKING:
+    from storage_sync.values.extra import Extra
 
 RETRY_MOST_S = 2.0
 ASKING = (Phase.MANIFEST, Phase.FETCH, Phase.GUARD)
@@ -120,7 +123,8 @@ async def perform(
     command = operation.command
     options = replace(request.options, plan_only=True) if operation.only_looks else request.options
     started = time.monotonic()
-    draft = Draft(command, extra=Extra(does=operation.does) if operation.does else Extra())
+    extra: Extra = {"does": operation.does} if operation.does else {}
+    draft = Draft(command, extra=extra)
     tracker = Tracker(
         new_run_id(),
         command,
