@@ -106,10 +106,12 @@ impl<'t> Target<'t> {
         })
     }
 
+    /// The row is of this kind from now on; why it was rejected goes with the rejection.
     fn list(&mut self, table: Table, name: &str, entry: &Entry<'_>) -> Outcome<()> {
-        let bytes = entry.encode();
+        let (key, bytes) = (ledger_key(table.name(), name), entry.encode());
         self.applied.bytes_written += bytes.len() as u64;
-        self.ledger.insert(ledger_key(table.name(), name).as_str(), bytes.as_slice())?;
+        self.ledger.insert(key.as_str(), bytes.as_slice())?;
+        self.quarantine.remove(key.as_str())?;
         Ok(())
     }
 
@@ -139,7 +141,6 @@ impl<'t> Target<'t> {
         match &record.action {
             Action::Write(value) => {
                 rows.insert(name, value.as_slice())?;
-                self.quarantine.remove(ledger_key(table.name(), name).as_str())?;
                 self.list(table, name, &Entry::proved(record.source, value_digest(value)))?;
                 self.applied.rows_written += 1;
                 self.applied.bytes_written += value.len() as u64;
@@ -150,7 +151,6 @@ impl<'t> Target<'t> {
             }
             Action::Relist => {
                 let value = record.before.ok_or_else(|| conflict(table, name))?;
-                self.quarantine.remove(ledger_key(table.name(), name).as_str())?;
                 self.list(table, name, &Entry::proved(record.source, value))?;
             }
             Action::Refuse { raw_key, column, reason } => {

@@ -1,7 +1,6 @@
 //! One row on its way into the cache: what shall happen to it, and what that was decided from.
 
 use crate::keys::Digest;
-use crate::ledger::value_digest;
 use storage_sync_codec::Table;
 
 /// Why bytes of the cache cannot be had again from the primary.
@@ -55,7 +54,9 @@ pub struct Record {
     pub action: Action,
 }
 
-const FIXED: usize = 51;
+/// Place of the proof; the payload is behind it.
+const PROOF_AT: usize = 35;
+const FIXED: usize = PROOF_AT + 16;
 
 impl Record {
     /// What it takes in memory and on its way, in bytes.
@@ -91,7 +92,6 @@ impl Record {
         out.push(u8::from(self.before.is_some()));
         out.extend_from_slice(&self.before.unwrap_or_default());
         out.extend_from_slice(&self.source);
-        let payload_at = out.len() + 16;
         out.extend_from_slice(&[0; 16]);
         match &self.action {
             Action::Write(value) | Action::Carry(value) => out.extend_from_slice(value),
@@ -104,8 +104,8 @@ impl Record {
                 out.extend_from_slice(reason.as_bytes());
             }
         }
-        let proof = value_digest(&out[payload_at..]);
-        out[payload_at - 16..payload_at].copy_from_slice(&proof);
+        let proof = proof_of(&self.stage_key(), &out[..PROOF_AT], &out[FIXED..]);
+        out[PROOF_AT..FIXED].copy_from_slice(&proof);
         out
     }
 
@@ -114,7 +114,7 @@ impl Record {
         let (table, name) = key.split_first()?;
         let (fixed, payload) = data.split_at_checked(FIXED)?;
         let digest = |at: usize| -> Option<Digest> { fixed[at..at + 16].try_into().ok() };
-        if value_digest(payload) != digest(35)? {
+        if proof_of(key, &fixed[..PROOF_AT], payload) != digest(PROOF_AT)? {
             return None;
         }
         let action = match fixed[0] {
@@ -138,6 +138,17 @@ impl Record {
             action,
         })
     }
+}
+
+/// Over all that a staged row is made of: its place, its fixed part and its payload.
+fn proof_of(key: &[u8], fixed: &[u8], payload: &[u8]) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    for part in [&(key.len() as u64).to_le_bytes(), key, fixed, payload] {
+        hasher.update(part);
+    }
+    let mut half = [0; 16];
+    half.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    half
 }
 
 fn part(data: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -175,11 +186,13 @@ mod tests {
             };
             let mut bytes = record.encode();
             assert_eq!(Record::decode(&record.stage_key(), &bytes), Some(record.clone()));
-            if bytes.len() > FIXED {
-                let last = bytes.len() - 1;
-                bytes[last] ^= 1;
+            for at in 0..bytes.len() {
+                bytes[at] ^= 1;
                 assert_eq!(Record::decode(&record.stage_key(), &bytes), None);
+                bytes[at] ^= 1;
             }
+            let other = Record { name: "l".into(), ..record };
+            assert_eq!(Record::decode(&other.stage_key(), &bytes), None);
         }
     }
 }

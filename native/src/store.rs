@@ -213,7 +213,6 @@ fn write_rows(transaction: &WriteTransaction, records: &[Record]) -> Outcome<()>
                 }
                 Action::Relist => {}
                 Action::Refuse { raw_key, column, reason } => {
-                    rows.remove(name)?;
                     ledger.insert(listed.as_str(), Entry::refused(record.source, raw_key).encode().as_slice())?;
                     let json = quarantine_json(column, reason, &record.source, 0);
                     transaction.open_table(QUARANTINE)?.insert(listed.as_str(), json.as_bytes())?;

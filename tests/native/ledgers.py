@@ -147,6 +147,10 @@ HELD: dict[str, Callable[[int, Encode], Held]] = {
     "rejected twice": lambda n, enc: Held(None, *rejected(first(n), second(n))),
     "rejected without a reason": lambda n, enc: Held(None, rejected(broken(n))[0]),
     "rejected for another row": lambda n, enc: Held(None, rejected(broken(n))[0], rejected(broken_otherwise(n))[1]),
+    "rejected for another row, with a row": lambda n, enc: Held(
+        enc(local(n)), rejected(broken(n))[0], rejected(broken_otherwise(n))[1]
+    ),
+    "a reason alone, with a row": lambda n, enc: Held(enc(local(n)), {}, rejected(broken(n))[1]),
     "no entry": lambda n, enc: Held(None, {name(n): b"\x09" + bytes(32)}),
     "no entry, with a row": lambda n, enc: Held(enc(local(n)), {name(n): b"\x01" + bytes(32) + b"more"}),
 }

@@ -14,6 +14,8 @@ use super::{Core, DONE, Fate, MOVED, StepSpec, add, fate_of};
 /// Digests are cheaper together: rows wait until there are so many of them, or bytes in them.
 const TOGETHER: usize = 32;
 const TOGETHER_BYTES: usize = 256 << 10;
+/// Why each row of a doubled key is rejected.
+pub(super) const DOUBLED: &str = "the primary has more than one row of this key";
 
 /// Rows that wait for their digests, in the order in which they came.
 #[derive(Default)]
@@ -217,7 +219,7 @@ impl Core {
             _ => Held::Nothing,
         };
         let column = table.columns().first().map_or("", |column| column.name).to_owned();
-        let reason = "the primary has more than one row of this key".to_owned();
+        let reason = DOUBLED.to_owned();
         let record = Record {
             table,
             name,

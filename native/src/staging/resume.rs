@@ -3,16 +3,18 @@
 use crate::errors::{Fault, Outcome};
 use crate::families::Came;
 use crate::kept::store_families;
-use crate::ledger::{PROVED, REFUSED, value_digest};
+use crate::ledger::{REFUSED, value_digest};
 use crate::manifest::Manifest;
 use crate::panics::Quiet;
 use crate::record::{Action, Record};
 use crate::scan::{Held, Reader};
 use crate::store::{self, STAGE, Store};
 use redb::{ReadableDatabase, ReadableTable};
+use std::sync::atomic::Ordering;
 use storage_sync_codec::Table;
 
-use super::{Core, DONE, Fate, WAITING, Waiting, add, fate_of, forget};
+use super::arrive::DOUBLED;
+use super::{Core, Counts, DONE, Fate, WAITING, Waiting, add, fate_of, forget};
 
 impl Core {
     /// Open what an earlier run staged, if this path can use it.
@@ -21,8 +23,12 @@ impl Core {
         if !self.sibling && !crate::create::is_there(&self.path)? {
             return Ok(());
         }
-        let opened = store::open(&self.path, self.layout(), &self.identity, !self.snapshot)?;
-        let stale = if opened.existed { self.resume(&opened.database)? } else { Vec::new() };
+        let mut opened = store::open(&self.path, self.layout(), &self.identity, !self.snapshot)?;
+        let mut stale = Vec::new();
+        if opened.existed && !self.resume(&opened.database, &mut stale)? {
+            drop(opened);
+            (stale, opened) = (Vec::new(), store::open(&self.path, self.layout(), &self.identity, false)?);
+        }
         if !self.sibling && !opened.existed {
             // Another path's leftovers were cleared; a small in-place run needs no file.
             drop(opened);
@@ -37,27 +43,41 @@ impl Core {
         Ok(())
     }
 
-    /// Count what is staged and still proves its digest; all else is to be forgotten.
-    pub(super) fn resume(&mut self, database: &redb::Database) -> Outcome<Vec<Record>> {
+    /// Count what is staged and still proves its digest; all else is `stale`. False for a staging with a damaged record,
+    /// which may stand at a place where it is never found: nothing of it is counted.
+    fn resume(&mut self, database: &redb::Database, stale: &mut Vec<Record>) -> Outcome<bool> {
         let manifest = self.manifest.clone().ok_or_else(|| Fault::value("a snapshot starts over"))?;
-        let mut stale = Vec::new();
         let transaction = Quiet::new(database.begin_read()?);
         if self.sibling {
             let reader = Quiet::new(Reader::new(&transaction)?);
             for table in Table::ALL {
-                self.resume_sibling(&manifest, &reader, table, &mut stale)?;
+                self.resume_sibling(&manifest, &reader, table, stale)?;
             }
         } else if let Some(stage) = crate::tables::open_if(&transaction, STAGE)? {
             let rows: redb::Range<'_, &[u8], &[u8]> = ReadableTable::range::<&[u8]>(&stage, ..)?;
             for row in rows {
                 let (key, value) = row?;
-                self.resume_record(&manifest, key.value(), value.value(), &mut stale)?;
+                let Some(record) = Record::decode(key.value(), value.value()) else {
+                    self.forget_resumed();
+                    return Ok(false);
+                };
+                self.resume_record(&manifest, record, stale)?;
             }
         }
-        Ok(stale)
+        Ok(true)
     }
 
-    pub(super) fn resume_sibling(
+    fn forget_resumed(&mut self) {
+        for lane in &mut self.lanes {
+            lane.states.fill(WAITING);
+            lane.counts = Counts::default();
+        }
+        for counter in [&self.progress.rows, &self.progress.resumed, &self.progress.staged_bytes] {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn resume_sibling(
         &mut self,
         manifest: &Manifest,
         reader: &Reader,
@@ -70,25 +90,28 @@ impl Core {
         reader.join(table, |key, entry, value| {
             let raw = entry.as_ref().map_or(key.as_bytes(), |entry| entry.source_key(key));
             let found = wanted.find(raw);
-            let proves = entry.as_ref().is_some_and(|entry| {
-                found.len() == 1
-                    && wanted.digest(found.start) == entry.source
-                    && match (entry.flag, value) {
-                        (PROVED, Some(value)) => value_digest(value) == entry.value,
-                        (flag, _) => flag == REFUSED,
-                    }
-            });
-            if let Some(entry) = entry.filter(|_| proves) {
+            let listed = entry.filter(|entry| found.len() == 1 && wanted.digest(found.start) == entry.source);
+            let proves = match (&listed, value) {
+                (Some(entry), _) if entry.flag == REFUSED => reader.refusal(table, key)?.1 != DOUBLED,
+                (Some(entry), Some(value)) => value_digest(value) == entry.value,
+                _ => false,
+            };
+            if let Some(entry) = listed.filter(|_| proves) {
                 let held = match &held {
                     Some(scan) => scan.reader.held(table, key)?,
                     None => Held::Nothing,
                 };
-                let fate = match (entry.flag == REFUSED, &held) {
-                    (true, held) if held.is_ours() => Fate::Withdraw,
-                    (true, _) => Fate::Refuse,
-                    (false, Held::Nothing) => Fate::Insert,
-                    (false, held) if held.value().map(value_digest) == Some(entry.value) => Fate::Same,
-                    (false, _) => Fate::Update,
+                let fate = match held.value().map(value_digest) {
+                    _ if entry.flag == REFUSED => {
+                        if held.is_ours() {
+                            Fate::Withdraw
+                        } else {
+                            Fate::Refuse
+                        }
+                    }
+                    None => Fate::Insert,
+                    Some(before) if before == entry.value => Fate::Same,
+                    Some(_) => Fate::Update,
                 };
                 found_rows.push((found.start, fate, value.map_or(0, |value| value.len() as u64)));
             } else {
@@ -98,9 +121,6 @@ impl Core {
         })?;
         for (index, fate, bytes) in found_rows {
             let lane = self.lane(table);
-            if lane.states[index] != WAITING {
-                continue;
-            }
             lane.states[index] = DONE;
             if let Some(counter) = lane.counts.counter(fate) {
                 *counter += 1;
@@ -112,24 +132,10 @@ impl Core {
         Ok(())
     }
 
-    pub(super) fn resume_record(
-        &mut self,
-        manifest: &Manifest,
-        key: &[u8],
-        data: &[u8],
-        stale: &mut Vec<Record>,
-    ) -> Outcome<()> {
-        let Some(record) = Record::decode(key, data) else {
-            if let Some((table, name)) = key.split_first()
-                && let (Some(table), Ok(name)) = (Table::from_number(*table), std::str::from_utf8(name))
-            {
-                stale.push(forget(table, name));
-            }
-            return Ok(());
-        };
-        let raw = match &record.action {
-            Action::Refuse { raw_key, .. } => raw_key.as_slice(),
-            _ => record.name.as_bytes(),
+    fn resume_record(&mut self, manifest: &Manifest, record: Record, stale: &mut Vec<Record>) -> Outcome<()> {
+        let (raw, doubled) = match &record.action {
+            Action::Refuse { raw_key, reason, .. } => (raw_key.as_slice(), reason == DOUBLED),
+            _ => (record.name.as_bytes(), false),
         };
         let wanted = &manifest.table(record.table).wanted;
         let found = wanted.find(raw);
@@ -137,7 +143,7 @@ impl Core {
             Some(scan) => scan.reader.value(record.table, &record.name)?.map(|value| value_digest(&value)),
             None => None,
         };
-        if found.len() != 1 || wanted.digest(found.start) != record.source || now != record.before {
+        if doubled || found.len() != 1 || wanted.digest(found.start) != record.source || now != record.before {
             stale.push(forget(record.table, &record.name));
             return Ok(());
         }
