@@ -4,7 +4,7 @@ from __future__ import annotations
 
 WORDS: tuple[tuple[str, str], ...] = (
     ("attached", "Of an embedding: its owner is in the cache."),
-    ("audit", "A comparison that looks at every embedding of the primary and counts its tables."),
+    ("audit", "A comparison that looks at every embedding of the primary and counts the rows of its tables."),
     ("cache", "The redb file that do-memory reads."),
     ("cache-only row", "A row of the cache that the primary never had. It is counted and kept."),
     ("carry over", "To take rows unchanged from the old file into a new one."),
@@ -17,10 +17,10 @@ WORDS: tuple[tuple[str, str], ...] = (
         "The part of this program that syncs. The header says how long ago it was last heard from.",
     ),
     ("drift", "A row of the cache is not what the last proof found there: something else changed the file."),
-    ("embedding", "The vector of an episode, a pattern or a text, by which do-memory finds what is similar."),
+    ("embedding", "The vector of an episode, a pattern or a text. do-memory uses it to find similar entries."),
     (
         "episode",
-        "One piece of work of an agent as do-memory keeps it: task, steps, outcome. Most other rows belong to one.",
+        "One piece of an agent's work as do-memory stores it: task, steps, outcome. Most other rows belong to an episode.",
     ),
     ("epoch", "The number of times that the primary's log was seen to go back, for example after a restore."),
     ("expected row", "A row that the cache should hold."),
@@ -28,8 +28,8 @@ WORDS: tuple[tuple[str, str], ...] = (
     ("generation", "The number of a commit of this tool in a cache, shown as g-7. It only grows."),
     (
         "guard",
-        "A rule that stops a run which would mix two sources, empty the cache, or take out too large a part "
-        "of a table or of all rows because the primary lost them or what they belong to.",
+        "A rule that stops a run that would mix two sources, empty the cache, or remove too large a part of a table "
+        "or of all rows because the primary lost these rows or the rows that they belong to.",
     ),
     ("held", "The state of a cache whose lock another process has. Normal while do-memory runs."),
     ("holder", "The process that holds redb's lock on the cache."),
@@ -44,19 +44,20 @@ WORDS: tuple[tuple[str, str], ...] = (
     ),
     (
         "manifest",
-        "Each row that the cache should hold, with a digest of its content, as the primary had it at one moment.",
+        "The list of all rows that the cache should hold, each with a digest of its content, as the primary had them at "
+        "one moment.",
     ),
     (
         "mark",
-        "Where a table of the primary ended when it was last read. The next run goes on from there.",
+        "Where a table of the primary ended when it was last read. The next run continues from there.",
     ),
     ("orphan", "An embedding whose episode or pattern does not exist."),
-    ("payload", "The bytes of keys and values in the cache, without redb's own."),
+    ("payload", "The bytes of keys and values in the cache, without the bytes that redb adds."),
     ("plan", "What would change, shown before it is done."),
     ("primary", "The durable Turso/libSQL database. The tool reads it and never writes it."),
     (
         "private copy",
-        "A checked copy of the cache file. Everything but the commit works on it, so the cache is not kept busy.",
+        "A checked copy of the cache file. Everything except the commit works on it, so that the cache stays free.",
     ),
     (
         "projection",
@@ -64,7 +65,7 @@ WORDS: tuple[tuple[str, str], ...] = (
     ),
     (
         "proof",
-        "The result of a run that read the cache back and found the rows of the primary that it should hold, and when.",
+        "The record that a run read the cache back and found in it every row that it should hold, with the time.",
     ),
     ("quarantine", "The list of rejected rows and quarantined rows."),
     ("quarantined row", "A row that was taken out of the cache and can be restored."),
@@ -79,7 +80,7 @@ WORDS: tuple[tuple[str, str], ...] = (
         "The place where fetched rows wait until all of them are there. They are then written together.",
     ),
     ("stale", "The primary has changed since the cache was last proven equal to it."),
-    ("target", "The age at which a proof is too old (staleness_s)."),
+    ("target", "The age above which a proof is too old (staleness_s)."),
     ("verdict", "One line about the cache: IN_SYNC, STALE, DRIFT, UNKNOWN, DAMAGED, REFUSED or EMPTY."),
     (
         "waiting row",
@@ -88,7 +89,7 @@ WORDS: tuple[tuple[str, str], ...] = (
     ("window", "The newest episodes, by start time, that the cache should hold (max_episodes_cache)."),
     (
         "witness",
-        "A file outside the cache that says which commit was the last, so that an older cache file is noticed.",
+        "A file outside the cache that says which commit was the last, so that an older cache file is detected.",
     ),
 )
 """Word and meaning, in the order of the document."""
