@@ -30,7 +30,7 @@ def _version(context: click.Context, option: click.Parameter, asked: bool) -> No
 
 @click.group(cls=Group, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show it, and exit."
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version and exit."
 )
 @click.pass_context
 def storage_sync(context: click.Context) -> Answer | None:
@@ -88,7 +88,7 @@ _run_options = _limits(
         default=3,
         metavar="N",
         show_default=True,
-        help="How often the primary is tried.",
+        help="How often a request to the primary is tried.",
     ),
 )
 
@@ -106,14 +106,14 @@ def _consent_options(command: Any) -> Any:
 @click.option("--wait-in-sync", "wait_s", type=_SECONDS, metavar="S", help="Wait at most S seconds for IN_SYNC.")
 @click.pass_context
 def status(context: click.Context, check: bool, max_age: float | None, nagios: bool, wait_s: float | None) -> Answer:
-    """Say how the cache stands, without asking the primary."""
+    """Show the state of the cache, without asking the primary."""
     from console.cli import status as work
 
     invocation = _begin(context)
     if wait_s is None:
         return work.status(invocation, check=check, max_age=max_age, nagios=nagios)
     if nagios or max_age is not None:
-        raise click.UsageError("--wait-in-sync goes with neither --nagios nor --max-age", context)
+        raise click.UsageError("--wait-in-sync cannot be combined with --nagios or --max-age", context)
     return work.wait_in_sync(invocation, wait_s, check=check)
 
 
@@ -139,19 +139,20 @@ def ping(context: click.Context) -> Answer:
     "--follow",
     "follows",
     is_flag=True,
-    help="Take in what was written since the last proof; prove where that will not do or it is too old.",
+    help="Take in only what was written since the last proof; make a new proof if that is not possible or the last one "
+    "is too old.",
 )
 @click.option("--repair", is_flag=True, help="Repair a damaged cache first.")
 @click.option("--strict", is_flag=True, help="Exit 7 when rows of the primary were rejected.")
 @click.option(
     "--allow-shrink",
     is_flag=True,
-    help="Consent to an empty primary, or one that lost more than max_removal_ratio.",
+    help="Consent to a primary that is empty, or that lost more rows than max_removal_ratio allows.",
 )
 @click.option(
     "--adopt",
     is_flag=True,
-    help="Consent to another primary, to one that went back in time, or to an implausible cache.",
+    help="Consent to another primary, to one that went back in time, or to a cache that does not look like its own.",
 )
 @setting_option("--batch-size", metavar="N", help="Rows in one batch.")
 @_run_options
@@ -172,19 +173,24 @@ def sync(
     against = {"plan": options.plan_only, "full": options.full, "adopt": options.adopt}
     if options.follows and any(against.values()):
         raise click.UsageError(
-            f"--follow does not go with --{min(name for name, on in against.items() if on)}", context
+            f"--follow cannot be combined with --{min(name for name, on in against.items() if on)}", context
         )
     return core.sync(_begin(context), Sync(repairs=repair), options, limits)
 
 
 @storage_sync.command(context_settings={"allow_interspersed_args": False}, options_metavar="[OPTIONS] --")
 @click.option(
-    "--deadline", type=_SECONDS, default=3.0, metavar="S", show_default=True, help="COMMAND starts at the latest then."
+    "--deadline",
+    type=_SECONDS,
+    default=3.0,
+    metavar="S",
+    show_default=True,
+    help="Start COMMAND after S seconds at the latest.",
 )
 @click.option(
     "--strict", is_flag=True, help="Do not start COMMAND when the update failed; exit with the code of the failure."
 )
-@click.option("--after", is_flag=True, help="Stay beside COMMAND, and update again when it has ended.")
+@click.option("--after", is_flag=True, help="Stay beside COMMAND, and update the cache again when it has ended.")
 @click.argument("command", metavar="COMMAND…", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def exec(  # noqa: A001
@@ -192,7 +198,7 @@ def exec(  # noqa: A001
 ) -> None:
     """Bring the cache up to date, then become COMMAND.
 
-    This is how do-memory is started."""
+    Use it to start do-memory's server."""
     from console.cli import exec as work
 
     work.run(_begin(context), command, deadline_s=deadline, strict=strict, after=after)
@@ -217,8 +223,8 @@ def watch(context: click.Context, listen: str | None) -> Answer:
 @click.option(
     "--subset",
     metavar="n/t",
-    help="Compare only the n-th of t parts of the rows: the primary digests and sends 1/t; the cache is read whole. "
-    "No proof, but t runs cover every row.",
+    help="Compare only the n-th of t parts of the rows. The primary digests and sends 1/t of them; the cache is read "
+    "whole. This is no proof, but t runs cover every row.",
 )
 @_run_options
 @click.pass_context
@@ -278,7 +284,7 @@ def orphans_list(context: click.Context, filter_text: str, reason: str | None, f
 @click.argument("key")
 @click.pass_context
 def orphans_show(context: click.Context, key: str) -> Answer:
-    """Show everything that is known about one."""
+    """Show everything that is known about one embedding."""
     from console.cli import core
 
     return core.orphan(_begin(context), key)
@@ -286,14 +292,14 @@ def orphans_show(context: click.Context, key: str) -> Answer:
 
 @orphans.command("quarantine")
 @click.argument("keys", metavar="KEY…", nargs=-1)
-@click.option("--filter", "filter_text", default="", metavar="EXPR", help="All that match, as in list.")
-@click.option("--reason", metavar="R", help="All with this reason.")
+@click.option("--filter", "filter_text", default="", metavar="EXPR", help="All embeddings that match, as in list.")
+@click.option("--reason", metavar="R", help="All embeddings with this reason.")
 @_consent_options
 @click.pass_context
 def orphans_quarantine(
     context: click.Context, keys: tuple[str, ...], filter_text: str, reason: str | None, plan_only: bool, yes: bool
 ) -> Answer:
-    """Take them out of the cache; they can be restored."""
+    """Take embeddings out of the cache; they can be restored."""
     from console.cli import core, edits
 
     invocation = _begin(context)
@@ -308,7 +314,7 @@ def orphans_quarantine(
 @click.option("--note", default="expected by an operator", metavar="TEXT", help="Why they are expected.")
 @click.pass_context
 def orphans_expect(context: click.Context, keys: tuple[str, ...], note: str) -> Answer:
-    """Mark them as expected: they are no finding any more."""
+    """Mark embeddings as expected: checks no longer report them."""
     from console.cli import edits
 
     return edits.expect_orphans(_begin(context), keys, note)
@@ -338,7 +344,7 @@ def quarantine_list(context: click.Context) -> Answer:
 @click.argument("identity", metavar="ID")
 @click.pass_context
 def quarantine_show(context: click.Context, identity: str) -> Answer:
-    """Show everything that is known about one."""
+    """Show everything that is known about one row."""
     from console.cli import quarantine as work
 
     return work.show(_begin(context), identity)
@@ -360,7 +366,7 @@ def quarantine_retry(context: click.Context, identities: tuple[str, ...], limits
 @_consent_options
 @click.pass_context
 def quarantine_restore(context: click.Context, identities: tuple[str, ...], plan_only: bool, yes: bool) -> Answer:
-    """Restore quarantined rows, byte by byte."""
+    """Restore quarantined rows, byte for byte."""
     from console.cli import edits
 
     return edits.restore(_begin(context), identities, plan_only=plan_only, yes=yes)
@@ -370,9 +376,9 @@ def quarantine_restore(context: click.Context, identities: tuple[str, ...], plan
 @_consent_options
 @click.pass_context
 def quarantine_purge(context: click.Context, plan_only: bool, yes: bool) -> Answer:
-    """Forget old quarantined rows for good.
+    """Delete old quarantined rows for good.
 
-    Old are those that were quarantined more than quarantine_days ago."""
+    Rows are old when they were quarantined more than quarantine_days ago."""
     from console.cli import edits
 
     return edits.purge(_begin(context), plan_only=plan_only, yes=yes)
@@ -444,7 +450,7 @@ def undo(context: click.Context, run_id: str | None, plan_only: bool, yes: bool,
 @_wait_option
 @click.pass_context
 def detach(context: click.Context, plan_only: bool, yes: bool, limits: Limits) -> Answer:
-    """Remove our tables from the cache; do-memory's rows stay."""
+    """Remove this tool's tables from the cache; do-memory's rows stay."""
     from console.cli import edits
 
     return edits.detach(_begin(context), plan_only=plan_only, yes=yes, limits=limits)
@@ -503,7 +509,7 @@ def history_show(context: click.Context, run_id: str) -> Answer:
 
 
 @storage_sync.command()
-@click.option("--textfile", metavar="FILE", help="Write them to FILE, in one step.")
+@click.option("--textfile", metavar="FILE", help="Write the metrics to FILE, in one step.")
 @click.pass_context
 def metrics(context: click.Context, textfile: str | None) -> Answer:
     """Print the metrics for Prometheus."""
@@ -540,7 +546,7 @@ def config_check(context: click.Context) -> Answer:
 def config_init(context: click.Context) -> Answer:
     """Write a configuration file with comments.
 
-    Options that are given are set in it."""
+    Settings that are given as options are set in the file."""
     from console.cli import local
 
     return local.config_init(_begin(context))
@@ -573,7 +579,7 @@ def service() -> None:
 
 
 _root_option = click.option(
-    "--root", default="/", metavar="DIR", help="Folder tree to do it in, to try it.", show_default=True
+    "--root", default="/", metavar="DIR", help="Do it below DIR, to try it first.", show_default=True
 )
 
 
@@ -589,7 +595,7 @@ def service_install(
 ) -> Answer:
     """Install the service, and say how to undo it.
 
-    Makes the unit, the configuration, the token's place and folders, with the right owners and modes."""
+    Makes the unit, the configuration, an empty token file and the folders, with the right owners and modes."""
     from console.cli import service as work
 
     return work.install(_begin(context), user=user, timer=timer, unit=unit, root=root, plan_only=plan_only)
@@ -634,7 +640,11 @@ def completion(context: click.Context, shell: str) -> Answer:
 @storage_sync.command()
 @click.option("--seed", type=int, default=1, show_default=True, help="Another seed makes other rows.")
 @click.option(
-    "--episodes", type=click.IntRange(1, 100_000), default=240, show_default=True, help="How many to begin with."
+    "--episodes",
+    type=click.IntRange(1, 100_000),
+    default=240,
+    show_default=True,
+    help="How many episodes to begin with.",
 )
 @click.pass_context
 def demo(context: click.Context, seed: int, episodes: int) -> Answer:
@@ -659,12 +669,12 @@ def tui(context: click.Context, plain: bool, record: str | None) -> Answer:
 
 @storage_sync.command()
 @click.argument("file", metavar="FILE")
-@click.option("--seconds", type=_SECONDS, metavar="S", help="End after S seconds; no screen.")
+@click.option("--seconds", type=_SECONDS, metavar="S", help="Record for S seconds, without a screen.")
 @click.pass_context
 def record(context: click.Context, file: str, seconds: float | None) -> Answer:
     """Open the console and record the session in FILE.
 
-    Without a terminal the core is recorded alone, until a signal."""
+    Without a terminal, only the core is recorded, until a signal."""
     from console.cli import recordings, screen
 
     invocation = _begin(context)
@@ -676,14 +686,19 @@ def record(context: click.Context, file: str, seconds: float | None) -> Answer:
 @storage_sync.command()
 @click.argument("file", metavar="FILE")
 @click.option(
-    "--speed", type=click.FloatRange(0.25, 60), default=1.0, show_default=True, metavar="X", help="Times as fast."
+    "--speed",
+    type=click.FloatRange(0.25, 60),
+    default=1.0,
+    show_default=True,
+    metavar="X",
+    help="Play X times as fast.",
 )
 @click.option("--at", type=_SECONDS, default=0.0, metavar="S", help="Begin S seconds after the start.")
 @click.pass_context
 def replay(context: click.Context, file: str, speed: float, at: float) -> Answer:
     """Play a recording in the console.
 
-    Without a terminal: print what happened in it."""
+    Without a terminal: print the recorded events."""
     from console.cli import recordings
 
     return recordings.replay(_begin(context), file, speed=speed, at=at)

@@ -68,8 +68,8 @@ def plan_text(invocation: Invocation, plan: Plan) -> str:
 def _ask() -> None:
     """UsageError unless somebody at a terminal says yes."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError("this needs consent; nothing was done", hint="look at --plan, then say --yes")
+        raise UsageError("this needs consent; nothing was done", hint="look at --plan, then give --yes")
     sys.stderr.write("Do it? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise UsageError("not agreed to; nothing was done", hint="--plan shows it again")
+        raise UsageError("you did not agree; nothing was done", hint="--plan shows the plan again")

@@ -105,7 +105,7 @@ def chosen_orphans(
 ) -> Sequence[str] | Answer:
     """The keys typed, or those that fit; the answer of the listing when that failed."""
     if bool(keys) == bool(filter_text or reason):
-        raise UsageError("name keys, or give --filter or --reason", hint="storage-sync orphans list names them")
+        raise UsageError("give keys, or --filter, or --reason", hint="storage-sync orphans list shows the keys")
     if keys:
         return keys
     listed = orphans(invocation, filter_text=filter_text, reason=reason, form="table")
@@ -118,7 +118,7 @@ def orphan(invocation: Invocation, key: str) -> Answer:
     outcome = _orphans(invocation)
     found = tuple(orphan for orphan in outcome.orphans if orphan.key == key)
     if not found and outcome.error is None:
-        raise UsageError(f"no orphan has the key {key!r}", hint="storage-sync orphans list names them")
+        raise UsageError(f"no orphan has the key {key!r}", hint="storage-sync orphans list shows the keys")
     return Answer(replace(outcome, orphans=found))
 
 

@@ -71,7 +71,10 @@ def restore(invocation: Invocation, ids: Sequence[str], *, plan_only: bool, yes:
 
 def _number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise UsageError(f"{text!r} is no quarantined row", hint="their ids are numbers: storage-sync quarantine list")
+        raise UsageError(
+            f"{text!r} is not the id of a quarantined row",
+            hint="ids are numbers; storage-sync quarantine list shows them",
+        )
     return int(text)
 
 
@@ -79,7 +82,7 @@ def purge(invocation: Invocation, *, plan_only: bool, yes: bool) -> Answer:
     def told(outcome: Outcome) -> str:
         from storage_sync.reports.sentences import plural
 
-        return f"{plural(outcome.extra['purge']['removed'], 'old row')} forgotten."
+        return f"{plural(outcome.extra['purge']['removed'], 'old row')} deleted."
 
     return _changed(invocation, Purge(), plan_only=plan_only, yes=yes, done=told)
 
@@ -93,7 +96,7 @@ def retry(invocation: Invocation, ids: Sequence[str], *, limits: Limits) -> Answ
     told = outcome.extra.get("retried")
     if outcome.error is not None or told is None:
         return Answer(outcome)
-    lines = [*(f"accepted: {one}" for one in told["accepted"]), *(f"refused: {one}" for one in told["refused"])]
+    lines = [*(f"accepted: {one}" for one in told["accepted"]), *(f"rejected: {one}" for one in told["refused"])]
     return Answer(outcome, "\n".join(lines))
 
 
@@ -132,7 +135,9 @@ def compact(invocation: Invocation, *, plan_only: bool, limits: Limits) -> Answe
     from storage_sync.reports.document import size
 
     if told["bytes_after"] is None:
-        text = f"The file has {size(told['bytes_before'])} now; how much of it redb gives back is known after compact"
+        text = (
+            f"The file has {size(told['bytes_before'])} now; how much space redb can free is known only after compact"
+        )
     else:
         held = f"the lock was held for {(told['lock_seconds'] or 0.0) * 1000:.0f} ms"
         text = f"{size(told['bytes_before'])} before, {size(told['bytes_after'])} after; {held}"

@@ -201,7 +201,9 @@ def _nothing() -> None:
 def run(invocation: Invocation, command: Sequence[str], *, deadline_s: float, strict: bool, after: bool) -> NoReturn:
     if invocation.machine:
         invocation.json = invocation.jsonl = False
-        raise UsageError("exec has no document: standard output is COMMAND's", hint="leave out --json and --jsonl")
+        raise UsageError(
+            "exec prints no document: standard output belongs to COMMAND", hint="leave out --json and --jsonl"
+        )
     if not command:
         raise UsageError("COMMAND is missing", hint="storage-sync exec [--deadline S] -- COMMAND…")
     start = Start(invocation, command, deadline_s, strict)

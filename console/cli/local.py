@@ -142,6 +142,7 @@ def history(invocation: Invocation, *, since: str | None, limit: int) -> Answer:
 
 def history_show(invocation: Invocation, run_id: str) -> Answer:
     """UsageError for a run that is not remembered."""
+    from storage_sync.reports.sentences import plural
     from storage_sync.service.run_rows import changed_rows, rows_json
     from storage_sync.state.history import ALL_RUNS
     from storage_sync.values.visible import clean
@@ -173,9 +174,9 @@ def history_show(invocation: Invocation, run_id: str) -> Answer:
     cells = [tuple(clean(cell) for cell in line) for line in lines]
     texts = [told_table(invocation, head, cells) if cells else "", said]
     if found.cut:
-        texts.append(f"Of {found.cut:,} rows what the run left in them is not kept: 8 MiB of it are, a run.")
+        texts.append(f"For {plural(found.cut, 'row')} the fields after the run are not kept: only 8 MiB per run are.")
     if found.undo_off:
-        texts.append(f"It cannot be undone: {found.undo_off}.")
+        texts.append(f"This run cannot be undone: {found.undo_off}.")
     following = f"storage-sync undo {run_id}" if not found.undo_off else None
     outcome = told("history", extra, warnings=tuple(warnings), next_action=following)
     return Answer(outcome, "\n\n".join(part for part in texts if part))
@@ -240,7 +241,7 @@ def config_show(invocation: Invocation) -> Answer:
     rows = [(row.key, row.value, row.origin, row.applies, row.help) for row in view.settings]
     head = ("key", "value", "from", "applies", "")
     outcome = told("config", extra, warnings=(*invocation.oddities(), *map(str, differs)))
-    place = f"file: {view.file}" if view.file else f"no file ({_file_of(invocation)} is not there)"
+    place = f"file: {view.file}" if view.file else f"no file ({_file_of(invocation)} does not exist)"
     return Answer(outcome, f"{place}\n\n{told_table(invocation, head, rows)}")
 
 
@@ -276,7 +277,7 @@ def config_check(invocation: Invocation) -> Answer:
     extra: Extra = {"file": str(loaded.file) if loaded.file is not None else None}
     warnings = (*invocation.oddities(), *_moved_wrongly(loaded.settings))
     if not lacks:
-        return Answer(told("config", extra, warnings=warnings), "The configuration is right.")
+        return Answer(told("config", extra, warnings=warnings), "The configuration is valid.")
     hint = "storage-sync config init --primary URL --cache PATH"
     error = ErrorValue("config", f"no {' and no '.join(lacks)} is named", hint, False, 2)
     outcome = Outcome("config", Word.UNKNOWN, 2, warnings=warnings, extra=extra, error=error, next_action=hint)
@@ -308,7 +309,9 @@ def config_init(invocation: Invocation) -> Answer:
     lacks = [
         f"{name} URL" if name == "primary" else f"{name} PATH" for name in ("primary", "cache") if name not in values
     ]
-    following = f"edit {file}: {' and '.join(lacks)}" if lacks else "storage-sync config check, then storage-sync ping"
+    following = (
+        f"edit {file}: set {' and '.join(lacks)}" if lacks else "storage-sync config check, then storage-sync ping"
+    )
     return Answer(told("config", {"file": str(file)}, next_action=following), f"Wrote {file}.")
 
 

@@ -33,5 +33,5 @@ class LossyLog(logging.StreamHandler[TextIO]):
 
     def _told(self, record: logging.LogRecord) -> logging.LogRecord:
         lines = "1 line was" if self._lost == 1 else f"{self._lost:,} lines were"
-        text = f"{lines} not written: nobody read the log; see that its reader runs"
+        text = f"{lines} not written: nobody read the log; check that its reader is running"
         return logging.LogRecord("storage_sync.log", logging.WARNING, record.pathname, record.lineno, text, None, None)

@@ -58,7 +58,7 @@ def _lines(program: click.Group) -> Iterator[str]:
     yield ".SH OPTIONS OF EVERY COMMAND"
     yield from _options(list(COMMON), click.Context(program, info_name=PROGRAM))
     yield ".SH EXIT STATUS"
-    yield "0: done, in sync. Each other code says what to do; storage\\-sync COMMAND \\-\\-json names it."
+    yield "0: done, in sync. For every other code, storage\\-sync COMMAND \\-\\-json says what to do."
     yield ".SH FILES"
     yield ".I ~/.config/storage\\-sync/config.toml"
     yield ".br\n.I /etc/storage\\-sync/config.toml"

@@ -18,7 +18,7 @@ def recorder(invocation: Invocation, file: str) -> Recorder:
 
     loaded = invocation.loaded()
     if loaded.settings.primary is None or loaded.settings.cache is None:
-        raise UsageError("there is nothing to record yet", hint="storage-sync config init names a primary and a cache")
+        raise UsageError("there is nothing to record yet", hint="set a primary and a cache: storage-sync config init")
     invocation.token()
     return Recorder(Path(file), secrets=invocation.secrets, warn=_warn)
 

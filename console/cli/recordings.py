@@ -48,7 +48,7 @@ def replay(invocation: Invocation, file: str, *, speed: float, at: float) -> Ans
         if invocation.jsonl:
             for line in event_documents(recording):
                 write_line(line)
-        text = None if invocation.machine else "\n".join(event_lines(recording)) or "Nothing happened in it."
+        text = None if invocation.machine else "\n".join(event_lines(recording)) or "The recording has no events."
         return Answer(ended("replay", extra={"recording": summary(recording)}), text)
     from console.launch.replay import play
     from console.launch.start import ui_settings

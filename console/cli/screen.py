@@ -73,7 +73,7 @@ def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
         raise UsageError(f"the demo has its own --{name}", hint="leave that option out")
     shown = on_terminal() and not invocation.machine
     if shown and not invocation.quiet:
-        print("Making a primary and a cache to try everything on; this takes a few seconds.", file=sys.stderr)
+        print("Making a primary and a cache for the demo; this takes a few seconds.", file=sys.stderr)
     try:
         with tempfile.TemporaryDirectory(prefix="storage-sync-demo-") as folder:
             made = Demo.create(Path(folder), seed, episodes)
@@ -108,5 +108,8 @@ def _sync_demo(invocation: Invocation, seed: int, episodes: int) -> Outcome:
 
     outcome = run_operation(invocation, Sync(), invocation.request())
     extra: Extra = {**outcome.extra, "seed": seed, "episodes": episodes}
-    following = outcome.next_action or "storage-sync demo on a terminal shows it live; storage-sync config init is next"
+    following = (
+        outcome.next_action
+        or "run storage-sync demo on a terminal to see it live; for your own primary, storage-sync config init"
+    )
     return replace(outcome, command="demo", extra=extra, next_action=following)

@@ -43,7 +43,10 @@ def uninstall(invocation: Invocation, *, root: str, plan_only: bool) -> Answer:
     steps = plan_removal(tree)
     if not plan_only:
         carry_out(steps, tree)
-    following = ("systemctl daemon-reload", f"rm -r {CONFIG.parent} /var/lib/storage-sync, if you want them gone too")
+    following = (
+        "systemctl daemon-reload",
+        f"rm -r {CONFIG.parent} /var/lib/storage-sync   # to remove configuration, token and state too",
+    )
     return _answer(invocation, steps, plan_only, following=following, back=("storage-sync service install",))
 
 
@@ -101,7 +104,7 @@ def _program() -> Path:
         raise UsageError(f"there is no program {program}", hint="install the wheel; docs/operations.md says how")
     if any(program.is_relative_to(place) for place in _HIDDEN):
         raise UsageError(
-            f"{program} is in a folder that the service does not see", hint="install it below /opt or /usr/local"
+            f"{program} is in a folder that the service cannot see", hint="install it below /opt or /usr/local"
         )
     return program
 
@@ -121,7 +124,7 @@ def _answer(
     ]
     rows = [(row["fate"], row["path"], row["owner"], row["mode"], row["why"]) for row in listed]
     head = ("would" if plan_only else "done", "path", "owner", "mode", "")
-    lines = [told_table(invocation, head, rows) if rows else "Nothing of this command is there."]
+    lines = [told_table(invocation, head, rows) if rows else "Nothing that this command made is there."]
     lines += ["", "next:", *(f"  {line}" for line in following), "", "to undo it:", *(f"  {line}" for line in back)]
     extra: Extra = {"steps": listed, "carried_out": not plan_only, "next": list(following), "undo": list(back)}
     return Answer(told("service", extra), "\n".join(lines))
@@ -154,5 +157,5 @@ def _back(wanted: Wanted) -> tuple[str, ...]:
         "storage-sync service uninstall",
         "systemctl daemon-reload",
         *restart,
-        f"rm -r {CONFIG.parent} /var/lib/storage-sync, if you want them gone too",
+        f"rm -r {CONFIG.parent} /var/lib/storage-sync   # to remove configuration, token and state too",
     )

@@ -108,8 +108,7 @@ def _notes(frame: Frame) -> tuple[Fact, ...]:
         notes.append(Fact("compared", plain(_behind_note(frame))))
     waiting = snapshot.cache.waiting
     if waiting is not None:
-        wait = "waits" if waiting.rows == 1 else "wait"
-        told = f"{fmt.plural(waiting.rows, 'row')} {wait} since {fmt.clock(waiting.since)}"
+        told = f"{fmt.plural(waiting.rows, 'row')} since {fmt.clock(waiting.since)}"
         notes.append(Fact("waiting", plain(told), extra=muted(_awaited(frame))))
     if other := rewritten(snapshot):
         notes.append(Fact("rewritten", plain(fmt.plural(other, "row")), extra=muted("by its holder; not compared yet")))

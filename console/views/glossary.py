@@ -20,7 +20,8 @@ WORDS: tuple[tuple[str, str], ...] = (
     ("embedding", "The vector of an episode, a pattern or a text. do-memory uses it to find similar entries."),
     (
         "episode",
-        "One piece of an agent's work as do-memory stores it: task, steps, outcome. Most other rows belong to an episode.",
+        "One piece of an agent's work, as do-memory stores it: task, steps, outcome. "
+        "Most other rows belong to an episode.",
     ),
     ("epoch", "The number of times that the primary's log was seen to go back, for example after a restore."),
     ("expected row", "A row that the cache should hold."),
@@ -44,8 +45,8 @@ WORDS: tuple[tuple[str, str], ...] = (
     ),
     (
         "manifest",
-        "The list of all rows that the cache should hold, each with a digest of its content, as the primary had them at "
-        "one moment.",
+        "The list of all rows that the cache should hold, each with a digest of its content, "
+        "as the primary had them at one moment.",
     ),
     (
         "mark",

@@ -144,7 +144,7 @@ def holder_words(holder: LockHolder | None, now: float) -> str:
     if holder.since is not None and now - holder.since > _CLOCK_TELLS_S:
         return f"{known}{user}) has held the file for {fmt.age(now - holder.since)}"
     since = f" since {fmt.clock(holder.since)[:5]}" if holder.since is not None else ""
-    return f"{known}{user}) holds the file{since}"
+    return f"{known}{user}) {'has held' if since else 'holds'} the file{since}"
 
 
 def checks_of_file(snapshot: Snapshot) -> tuple[CheckResult, ...]:

@@ -111,8 +111,8 @@ def waiting_json(note: WaitingNote) -> Waiting:
 
 
 def waiting_text(note: WaitingNote) -> str:
-    """`12 rows wait since 2026-11-30T14:02:00Z`."""
-    rows = "1 row waits" if note.rows == 1 else f"{note.rows:,} rows wait"
+    """`12 rows have waited since 2026-11-30T14:02:00Z`."""
+    rows = "1 row has waited" if note.rows == 1 else f"{note.rows:,} rows have waited"
     return f"{rows} since {_moment(note.since)}"
 
 

@@ -95,13 +95,13 @@ def _no_toml(path: Path, text: str, said: str) -> ConfigError:
     where = f"{path}, line {number}" if number else str(path)
     if cause.startswith("Cannot declare") or (cause.startswith("Cannot overwrite") and line.startswith("[")):
         name = line.partition("#")[0].strip()
-        return ConfigError(f"{where}: {name} stands there a second time", hint="put its settings under the first one")
+        return ConfigError(f"{where}: {name} is there a second time", hint="put its settings under the first one")
     if cause.startswith("Cannot overwrite"):
         name = line.partition("=")[0].strip()
         return ConfigError(f"{where}: {name} is set a second time", hint="remove one of the two lines")
     told = cause[:1].lower() + cause[1:]
     return ConfigError(
-        f"{where}: is not TOML: {told}", hint="each line is NAME = VALUE or [SECTION]; texts stand in quotes"
+        f"{where}: is not TOML: {told}", hint="each line is NAME = VALUE or [SECTION]; text must be in quotes"
     )
 
 
@@ -117,5 +117,5 @@ def check_known(file: File, key: str, full: str) -> Field:
     near = nearest(key, list(BY_KEY))
     raise ConfigError(
         f"{file.where(full)}: unknown setting {key}" + (f"; did you mean {near}?" if near else ""),
-        hint="correct the line; the README and the file that storage-sync config init writes list every setting",
+        hint="correct the line; the file that storage-sync config init writes lists every setting",
     )

@@ -132,10 +132,10 @@ def _require_trusted(path: Path, origins: Mapping[str, Origin]) -> tuple[str, ..
     """A warning about a file that others may write into; ConfigError when it names a command that is run."""
     if not changeable_by_others(path.stat()):
         return ()
-    told = f"others than its owner, or another user, can change the configuration {path}"
+    told = f"other users can change the configuration {path}"
     step = f"chown it to the user who runs this, then chmod go-w {path}"
     if origins["notify_command"].kind in ("file", "profile"):
-        raise ConfigError(f"{told}, and it names a command to run (notify.command); it was not used", hint=step)
+        raise ConfigError(f"{told}, and it names a command to run (notify.command), so it was not used", hint=step)
     return (f"{told}; {step}",)
 
 

@@ -40,16 +40,19 @@ class Ui(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refresh: Annotated[
         float,
         Meta(
-            ge=0.25, le=10, description="Seconds between two pictures; never how often the cache is synced.", extra=_NOW
+            ge=0.25,
+            le=10,
+            description="Seconds between two redraws of the screen; syncs do not depend on it.",
+            extra=_NOW,
         ),
     ] = 0.5
     glyphs: Annotated[
         Literal["auto", "unicode", "ascii"],
-        Meta(description="Signs beside each state; auto is ascii without a UTF-8 terminal.", extra=_NOW),
+        Meta(description="Signs beside each state; auto is ascii if the terminal is not UTF-8.", extra=_NOW),
     ] = "auto"
     bell: Annotated[bool, Meta(description="Ring the terminal's bell when the verdict gets worse.", extra=_NOW)] = False
     notify: Annotated[
-        bool, Meta(description="Show a notification of the desktop when the verdict gets worse (OSC 9).", extra=_NOW)
+        bool, Meta(description="Show a desktop notification when the verdict gets worse (OSC 9).", extra=_NOW)
     ] = False
     keymap: Annotated[
         dict[str, str], Meta(description="Other keys for the console's actions, by the action's id.", extra=_RESTART)
@@ -61,7 +64,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     profile: Annotated[
         str,
-        Meta(min_length=1, max_length=100, description="The part of the file whose values are used.", extra=_RESTART),
+        Meta(
+            min_length=1, max_length=100, description="The profile of the file whose values are used.", extra=_RESTART
+        ),
     ] = "default"
     primary: Annotated[
         str | None,
@@ -99,12 +104,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = "read-write"
     max_episodes_cache: Annotated[
         int,
-        Meta(ge=1, le=100_000_000, description="The window: how many newest episodes the cache holds.", extra=_FULL),
+        Meta(
+            ge=1,
+            le=100_000_000,
+            description="The window: how many of the newest episodes the cache holds.",
+            extra=_FULL,
+        ),
     ] = 1000
     batch_size: Annotated[
         int,
         Meta(
-            ge=1, le=100_000, description="Rows of one batch; at most one batch is repeated after a kill.", extra=_NEXT
+            ge=1, le=100_000, description="Rows in one batch; at most one batch is repeated after a kill.", extra=_NEXT
         ),
     ] = 100
     sync_patterns: Annotated[
@@ -113,30 +123,30 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sync_embeddings: Annotated[bool, Meta(description="Sync embeddings.", extra=_FULL)] = True
     embedding_dimension: Annotated[
         Annotated[int, Meta(ge=1, le=65_536)] | None,
-        Meta(description="Numbers in one vector; by default what the store says.", extra=_NOW),
+        Meta(description="How many numbers a vector has; by default what the store says.", extra=_NOW),
     ] = None
     on_start: Annotated[
         bool, Meta(description="Prove or sync as soon as the console or watch starts.", extra=_RESTART)
     ] = True
     interval_s: Annotated[Seconds, Meta(description="Time between two scheduled syncs.", extra=_NOW)] = 900.0
-    staleness_s: Annotated[Seconds, Meta(description="Age from which a proof is too old.", extra=_NOW)] = 2400.0
+    staleness_s: Annotated[Seconds, Meta(description="Age above which a proof is too old.", extra=_NOW)] = 2400.0
     audit_s: Annotated[
         Seconds,
         Meta(
-            description="Time after which a run is an audit: it looks at every embedding of the primary and counts its "
-            "tables. No proof is renewed without reading for longer.",
+            description="Time after which a run is an audit: it looks at every embedding of the primary and counts the "
+            "rows of its tables. A proof is not renewed without reading the rows for longer than this.",
             extra=_NOW,
         ),
     ] = 86_400.0
     wait_notice_s: Annotated[
         Seconds,
-        Meta(description="How long rows may wait for a held cache before watch gives notice, once.", extra=_NOW),
+        Meta(description="How long rows may wait for a held cache before watch sends a notice, once.", extra=_NOW),
     ] = 3600.0
     rows_read_per_day: Annotated[
         Annotated[int, Meta(ge=1, le=1 << 60)] | None,
         Meta(
-            description="Most rows that the primary reads in a day for what starts by itself: polls and proofs come "
-            "less often to keep it. No limit by default.",
+            description="Most rows that the primary may read in a day for polls and runs that start automatically; "
+            "they come less often to stay below it. No limit by default.",
             extra=_NOW,
         ),
     ] = None
@@ -146,7 +156,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ge=0,
             le=1,
             description="Largest part of a table, and of all rows, that one sync may remove because the primary lost "
-            "them or what they belong to.",
+            "these rows or the rows that they belong to.",
             extra=_NEXT,
         ),
     ] = 0.5
@@ -156,7 +166,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             ge=1_048_576,
             le=1 << 60,
-            description="Most bytes that looks which start by themselves copy in an hour.",
+            description="Most bytes that may be copied in an hour to look at the cache automatically.",
             extra=_NOW,
         ),
     ] = 20 << 30
@@ -164,10 +174,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=0, le=36_500, description="Days that quarantined rows are kept.", extra=_NOW)
     ] = 30
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="Least level that is logged.", extra=_NOW)
+        Literal["debug", "info", "warning", "error"], Meta(description="Lowest level that is logged.", extra=_NOW)
     ] = "info"
     log_format: Annotated[
-        Literal["json", "text"], Meta(description="Log lines as JSON or for people.", extra=_RESTART)
+        Literal["json", "text"], Meta(description="Format of the log lines: JSON, or text for people.", extra=_RESTART)
     ] = "text"
     log_file: Annotated[
         Path | None, Meta(description="File for the log; standard error without one.", extra=_RESTART)
@@ -185,7 +195,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     heartbeat_url: Annotated[
         Annotated[str, Meta(pattern=_WEB_URL)] | None,
-        Meta(description="URL that watch asks after each proven success, and only then.", extra=_NOW),
+        Meta(description="URL that watch requests after each proven success, and only then.", extra=_NOW),
     ] = None
     ui: Ui = Ui()
 
@@ -348,7 +358,7 @@ def _require_usable(path: Path, where: str, key: str) -> None:
     longest = max(len(os.fsencode(name)) for name in (path.name, Path(os.path.realpath(path)).name))
     if longest > LONGEST_CACHE_NAME:
         raise ConfigError(
-            f"{where}: {key} has a name of {longest} bytes; files beside it need longer ones",
+            f"{where}: {key} has a name of {longest} bytes; the files beside it need longer names",
             hint=f"give the cache a name of at most {LONGEST_CACHE_NAME} bytes",
         )
 

@@ -70,7 +70,7 @@ def read_token(loaded: Loaded, env: Mapping[str, str], heard: Callable[[str], No
     best = [name for name in named if RANK[loaded.origins[name].kind] == rank]
     if len(best) == 2:
         raise ConfigError(
-            "token_file and token_env are both given; one of them must go", hint="keep the one that holds it"
+            "token_file and token_env are both set; remove one of them", hint="keep the one that holds the token"
         )
     if best and rank >= RANK["environment"]:
         return _named_token(loaded, best[0], env, heard)
@@ -85,7 +85,7 @@ def _named_token(loaded: Loaded, name: str, env: Mapping[str, str], heard: Calla
         variable = str(loaded.settings.token_env)
         if not env.get(variable):
             raise ConfigError(
-                f"{loaded.origins[name]}: the environment variable {variable} is not set", hint="export it"
+                f"{loaded.origins[name]}: the environment variable {variable} is not set", hint="export the variable"
             )
         return _token(env[variable], f"env {variable}", heard)
     path = loaded.settings.token_file or Path()
@@ -114,10 +114,13 @@ def _checked(text: str, origin: str) -> str:
     if not value:
         raise ConfigError(f"the token from {origin} is empty", hint="put the token there and nothing else")
     if not value.isascii() or not value.isprintable() or " " in value:
-        raise ConfigError(f"the token from {origin} holds characters that no token has", hint="one line, nothing else")
+        raise ConfigError(
+            f"the token from {origin} holds characters that no token has",
+            hint="put the token there, on one line and nothing else",
+        )
     if len(value) < SHORTEST:
         raise ConfigError(
-            f"the token from {origin} has fewer than {SHORTEST} characters, which is no token",
+            f"the token from {origin} has fewer than {SHORTEST} characters, so it is not a token",
             hint="put the whole token there; leave the setting out where the primary needs none",
         )
     return value

@@ -18,7 +18,7 @@ def check_url(url: str, where: str) -> None:
         kind = url.split(":", 1)[0] if ":" in url else ""
         named = f" of kind {kind!r}" if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{0,20}", kind) else ""
         raise ConfigError(
-            f"{where}: the primary's URL{named} is not understood; it begins with {', '.join(SCHEMES)}",
+            f"{where}: the primary's URL{named} is not understood; it must begin with {', '.join(SCHEMES)}",
             hint="a local database is file:PATH",
         )
     names = [part.split("=", 1)[0].lower() for part in re.split(r"[?&;#]", url)[1:] if part]

@@ -83,7 +83,7 @@ def _window(figures: Figures) -> Advice | None:
         tight.append((figures.staleness_s / 2 / full, full, why))
     size, free = figures.cache_bytes, figures.disk_free
     if size and free is not None and free < ROOM * size:
-        why = f"a rebuild has {free:,} bytes of room beside a cache of {size:,}"
+        why = f"a rebuild has {free:,} bytes of free space beside a cache of {size:,} bytes"
         tight.append((free / (ROOM * size), quiet or 0.0, why))
     if not tight:
         return None
@@ -93,7 +93,7 @@ def _window(figures: Figures) -> Advice | None:
     saves_s, saves_bytes = seconds * (1 - kept), round((size or 0) * (1 - kept))
     gain = [f"about {_told(seconds * kept)} instead of {_told(seconds)}"] if seconds else []
     gain += [f"about {saves_bytes:,} bytes less"] if saves_bytes else []
-    text = f"{why}; max_episodes_cache = {smaller} would mean {' and '.join(gain) or 'less of both'}"
+    text = f"{why}; max_episodes_cache = {smaller} would mean {' and '.join(gain) or 'less time and space'}"
     return Advice("max_episodes_cache", figures.window, smaller, saves_s, saves_bytes, text)
 
 

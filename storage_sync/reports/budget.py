@@ -71,15 +71,16 @@ def told(budget: Budget, settings: Settings) -> str:
         case Hold.UNMETERED:
             return f"{name} cannot be kept: the primary does not say how many rows it reads"
         case Hold.USED_UP:
-            return f"{name} is used up: the primary is not asked by itself before midnight"
+            return f"{name} is used up: the primary is not asked automatically before midnight"
         case Hold.NO_PROOF if budget.proof_never_fits:
-            return f"a proof reads {rows(budget.proof or 0)}, more than {name}: none starts by itself"
+            return f"a proof reads {rows(budget.proof or 0)}, more than {name}: no proof starts automatically"
         case Hold.NO_PROOF:
             left = rows(budget.a_day - budget.read)
-            return f"{name} leaves {left}, and a proof reads {budget.proof:,}: none starts by itself before midnight"
+            proof = f"a proof reads {budget.proof:,}"
+            return f"{name} leaves {left}, and {proof}: no proof starts automatically before midnight"
         case Hold.SPREAD:
             proofs = f", a proof every {span(budget.proof_s)}" if budget.proof_s > settings.interval_s else ""
-            text = f"{name} holds back what starts by itself: a poll every {span(budget.poll_s)}{proofs}"
+            text = f"{name} holds polls and proofs back: a poll every {span(budget.poll_s)}{proofs}"
             if budget.proof_s <= settings.staleness_s:
                 return text
-            return f"{text}; a proof that is older than staleness_s is not called in sync meanwhile"
+            return f"{text}; when the proof is older than staleness_s, the verdict is not IN_SYNC"

@@ -56,17 +56,17 @@ def told(measured: Measured, settings: Settings) -> str:
     """The estimate as a sentence."""
     found = estimate(measured, settings)
     which = "second" if measured.has_index else "first"
-    quiet = f"about {found.quiet:,}" if found.quiet else "nothing"
+    quiet = f"about {rows(found.quiet)}" if found.quiet else "no rows"
     text = (
         f"a poll reads {rows(measured.quiet_poll)} while nobody writes and {measured.poll:,} after a change, a follow "
-        f"run about {measured.follow:,}, a proof {measured.proof:,}; {quiet} a month while nobody writes, "
-        f"about {found.busy:,} while each poll sees a change, audits (audit_s) apart"
+        f"run about {measured.follow:,}, a proof {measured.proof:,}; a month of this is {quiet} while "
+        f"nobody writes, and about {found.busy:,} while each poll sees a change, not counting audits (audit_s)"
     )
     if found.halved_by is None:
-        return f"{text}; a larger poll_s makes the {which} less, interval_s would not halve it"
+        return f"{text}; a larger poll_s would lower the {which} number, no interval_s would halve it"
     if found.halved_by <= settings.staleness_s:
-        return f"{text}; interval_s = {found.halved_by} would halve the {which}"
-    return f"{text}; interval_s = {found.halved_by} and a staleness_s above it would halve the {which}"
+        return f"{text}; interval_s = {found.halved_by} would halve the {which} number"
+    return f"{text}; interval_s = {found.halved_by} and a staleness_s above it would halve the {which} number"
 
 
 def to_json(measured: Measured, settings: Settings) -> Costs:

@@ -456,8 +456,8 @@ def _verdict_lines(outcome: Outcome, colour: bool, now: float | None) -> list[st
         lines.append(took)
     waiting = outcome.extra.get("waiting")
     if waiting is not None and waiting["rows"]:
-        many = "1 row of the primary waits" if waiting["rows"] == 1 else f"{number(waiting['rows'])} rows wait"
-        lines.append(f"{many} since {waiting['since']} until the cache is free")
+        many = "1 row of the primary has" if waiting["rows"] == 1 else f"{number(waiting['rows'])} rows have"
+        lines.append(f"{many} been waiting for the cache to be free since {waiting['since']}")
     read = outcome.extra.get("rows_read")
     if read is not None:
         least = "" if read["complete"] else "at least "
@@ -467,7 +467,7 @@ def _verdict_lines(outcome: Outcome, colour: bool, now: float | None) -> list[st
 
 
 def look_text(look: LookedAt | None, now: float | None) -> str:
-    """`of a copy made 2 s ago; do-memory (pid 4711) holds the file since 14:02Z`; '' for a file at rest."""
+    """`of a copy made 2 s ago; do-memory (pid 4711) has held the file since 14:02Z`; '' for a file at rest."""
     if look is None or look.of != "copy":
         return ""
     told = f"of a copy made {f'{max(now - look.at, 0):.0f} s ago' if now is not None else f'at {rfc3339(look.at)}'}"
@@ -477,7 +477,7 @@ def look_text(look: LookedAt | None, now: float | None) -> str:
 
 
 def holder_text(holder: LockHolder, now: float) -> str:
-    """`do-memory (pid 4711) holds the file since 14:02Z`, with what is known."""
+    """`do-memory (pid 4711) has held the file since 14:02Z`, with what is known."""
     names = {HolderKind.DO_MEMORY: "do-memory", HolderKind.OURS: "another run of storage-sync"}
     if holder.kind is HolderKind.UNLISTED or holder.pid <= 0:
         return f"{describe(holder)} holds the file"
@@ -487,4 +487,5 @@ def holder_text(holder: LockHolder, now: float) -> str:
         began, today = datetime.fromtimestamp(holder.since, UTC), datetime.fromtimestamp(now, UTC)
         day = "" if began.date() == today.date() else f"{began:%Y-%m-%d} "
         since = f" since {day}{began:%H:%M}Z"
-    return f"{names.get(holder.kind, holder.command or 'a process')} ({who}) holds the file{since}"
+    holds = "has held" if since else "holds"
+    return f"{names.get(holder.kind, holder.command or 'a process')} ({who}) {holds} the file{since}"

@@ -285,7 +285,7 @@ def read(path: Path) -> Recording:
             if index == len(lines) - 2:
                 cut = True
                 break
-            raise UsageError(f"{path}, line {index + 2}: is no line of a recording", hint="the file was changed")
+            raise UsageError(f"{path}, line {index + 2}: is not a line of a recording", hint="the file was changed")
         times.append(max(t, times[-1] if times else 0.0))
         if isinstance(line.get("full"), dict):
             wholes.append(index)
@@ -305,7 +305,9 @@ def _head(path: Path, data: bytes) -> tuple[float, str]:
     if head is None or _HEAD not in head:
         raise UsageError(f"{path} is not a recording", hint="storage-sync record FILE makes one")
     if head[_HEAD] != VERSION:
-        raise UsageError(f"{path} is a recording of form {head[_HEAD]!r}; this version reads {VERSION}", hint="upgrade")
+        raise UsageError(
+            f"{path} is a recording of format {head[_HEAD]!r}; this version reads {VERSION}", hint="upgrade"
+        )
     return _number(head, "at", LATEST) or 0.0, str(head.get("version", ""))
 
 

@@ -41,14 +41,18 @@ def reread(judgement: FileJudgement, state: StateDir, witness: Witness, proof: P
             if error is not None:
                 return Reread(error.message, _is_damage(error), look)
             if copy.repaired and not judgement.holders:
-                return Reread("the file was not closed cleanly, so only a verify tells what it holds", look=look)
+                return Reread(
+                    "the file was not closed cleanly, so only storage-sync verify can tell what it holds", look=look
+                )
             changed = sum(table.drifted + table.rotten + table.absent for table in scan.tables.values())
             if changed:
                 rows = f"{changed:,} row{'s of the cache are' if changed > 1 else ' of the cache is'}"
                 return Reread(f"{rows} no longer what was proven", look=look)
             stamp = content.checkpoint
             if stamp is None or (stamp.generation, ledger_root(stamp, scan)) != witness.stand:
-                return Reread("what the cache should hold is no longer what was proven", look=look)
+                return Reread(
+                    "the list of rows that the cache should hold is no longer the one that was proven", look=look
+                )
             return Reread("", look=look)
     except StorageSyncError as error:
         return Reread(f"the file changed since the last proof, and {error.message}", _is_damage(error))

@@ -19,7 +19,7 @@ def put_lines(out: BinaryIO, lines: Iterable[bytes], total: int, tell: Tell, can
     told = time.monotonic()
     for done, line in enumerate(lines, 1):
         if cancelled.is_set():
-            raise Interrupted("the export was given up; no file was written")
+            raise Interrupted("the export was cancelled; no file was written")
         out.write(line)
         if (now := time.monotonic()) - told >= TOLD_EVERY_S:
             told = now

@@ -15,7 +15,7 @@ from storage_sync.values.followed import Followed
 from storage_sync.values.outcome import CheckStatus, Outcome, PlanRow, TableChange, Word
 from storage_sync.values.planned import file_back
 
-FROM_THE_FUTURE = "the last proof is dated in the future, so the clock was wrong then or is now: it counts for nothing"
+FROM_THE_FUTURE = "the last proof is dated in the future, so it is ignored; the clock was wrong then, or is wrong now"
 SILENT_EXITS = frozenset({0, 6, 11})
 """Ends that a job under cron need not hear of: done, the cache is held, another run is using it."""
 NOT_PROVING = frozenset({"undo", "orphans", "quarantine", "detach", "compact", "peek"})
@@ -130,7 +130,7 @@ def claim(outcome: Outcome) -> str:
     told = _CLAIMS[word]
     subset = outcome.extra.get("subset")
     if word is Word.UNKNOWN and subset is not None:
-        told = f"Part {subset['part']} of {subset['of']} equals the primary, which proves nothing of the rest"
+        told = f"Part {subset['part']} of {subset['of']} equals the primary, which proves nothing about the rest"
     age = outcome.extra.get("proof_age_seconds")
     if word is Word.IN_SYNC and age is not None:
         told = f"In sync at the last proof, {span(age)} ago"
@@ -143,7 +143,7 @@ def claim(outcome: Outcome) -> str:
 def followed_since(followed: Followed, last: str = "") -> str:
     """`3 changes followed since, the last 2 s ago`; `last`: how long that is, '' where it is not said."""
     if not followed.changes:
-        return "nothing that follows was written since"
+        return "no changes followed since"
     when = f", the last {last} ago" if last else ""
     return f"{plural(followed.changes, 'change')} followed since{when}"
 
@@ -229,11 +229,11 @@ def _done(outcome: Outcome) -> str:
         run = f"run {extra['undone_run']}" if "undone_run" in extra else "the run"
         if kept and back is not None:
             return f"{run} was undone: {PurePath(kept).name} is the cache again, with its {rows(back.rows)}"
-        return f"{run} was undone: {counted.words}" if counted.words else f"there was nothing to undo of {run}"
+        return f"{run} was undone: {counted.words}" if counted.words else f"there was nothing to undo in {run}"
     if outcome.command == "orphans" and counted.touched:
         return f"{plural(counted.touched, 'embedding')} quarantined"
     if outcome.command == "quarantine" and purged is not None:
-        return f"{rows(purged['removed'])} forgotten"
+        return f"{rows(purged['removed'])} deleted"
     if outcome.command == "quarantine" and counted.touched:
         return f"{rows(counted.touched)} restored"
     return counted.words or "done"
@@ -303,7 +303,7 @@ def _unchanged(outcome: Outcome) -> str:
     """Why a run wrote no row."""
     if _waits_for_holder(outcome):
         return f"nothing written yet, {waits(outcome, 'its holder')}"
-    return "nobody wrote to the primary since it was read" if "renewed" in outcome.extra else "nothing changed"
+    return "nobody has written to the primary since it was read" if "renewed" in outcome.extra else "nothing changed"
 
 
 def _waits_for_holder(outcome: Outcome) -> bool:
@@ -334,8 +334,8 @@ def finding(outcome: Outcome) -> str:
         return f"Look at {check_names(failed)}."
     if outcome.look is not None and outcome.look.held_by:
         who = describe(outcome.look.held_by[0])
-        return f"A sync can fetch what is missing and let it wait; it is written once {who} has closed the cache."
-    return "Nothing stands in the way of a sync."
+        return f"A sync can fetch the missing rows and keep them; they are written once {who} has closed the cache."
+    return "Nothing prevents a sync."
 
 
 def next_step(failed: Collection[str], rejected: int) -> str | None:

@@ -54,26 +54,26 @@ COMMANDS: Mapping[NextStep, str] = {
     NextStep.ADOPT: "check the URL (storage-sync config show); sync --adopt builds a new cache from this primary",
     NextStep.ADOPT_UNKNOWN: "check the paths and the URL; sync --adopt takes it over anyway",
     NextStep.COMPARE: (
-        "a crash of its server takes no rows, a restore may: storage-sync diff names them; "
+        "a crash of the server loses no rows, a restore may; storage-sync diff shows the rows that differ; "
         "sync --adopt builds a new cache"
     ),
     NextStep.ALLOW_EMPTY: "check that the URL names the right database; sync --allow-shrink empties the cache",
-    NextStep.ALLOW_SHRINK: "sync --plan lists them; sync --allow-shrink removes them",
+    NextStep.ALLOW_SHRINK: "sync --plan lists these rows; sync --allow-shrink removes them",
     NextStep.CHECK_URL: "check the URL (storage-sync config show)",
     NextStep.CHECK_URL_AND_TOKEN: "check the URL and the token (storage-sync ping)",
     NextStep.CHECK_TOKEN: "check the token (--token-file, TURSO_AUTH_TOKEN), then storage-sync ping",
     NextStep.CHECK_SERVER: "this does not look like a libSQL server; check the URL (storage-sync ping)",
     NextStep.CHECK_SETTINGS: "storage-sync config check shows every setting and where it came from",
     NextStep.CHECK_CACHE: "storage-sync status --check",
-    NextStep.CHECK_DISK: "look at the disk, then storage-sync status --check",
+    NextStep.CHECK_DISK: "check the disk, then run storage-sync status --check",
     NextStep.SYNC: "storage-sync sync",
     NextStep.PLAN_SYNC: "storage-sync sync --plan shows what would change",
     NextStep.REPAIR: "storage-sync repair --plan",
     NextStep.REBUILD: "storage-sync rebuild --plan",
     NextStep.REBUILD_OR_UPGRADE: "use the newest storage-sync, or storage-sync rebuild --plan",
-    NextStep.WAIT: "wait with --wait SECONDS, or look through a copy with storage-sync peek",
+    NextStep.WAIT: "wait with --wait SECONDS, or look at a copy with storage-sync peek",
     NextStep.WAIT_FOR_DO_MEMORY: (
-        "looking works meanwhile; to write, end do-memory, or wait for it with --wait SECONDS"
+        "reading works meanwhile; to write, stop do-memory, or wait for it with --wait SECONDS"
     ),
     NextStep.ASK_HOLDER: (
         "find out why it has the cache open, since only do-memory and this tool should; --wait SECONDS waits for it"

@@ -68,7 +68,9 @@ async def _settings(context: Context) -> tuple[str, str]:
 async def _state_folder(context: Context) -> tuple[str, str]:
     state = context.session.state
     if state.problem:
-        raise LocalIO(state.problem, hint="give this user the folder, or another one with --state-dir")
+        raise LocalIO(
+            state.problem, hint="make this user the owner of the folder, or give another one with --state-dir"
+        )
     witness, why = read_witness(state.folder, context.session.cache_path)
     if why:
         context.draft.warn(why)
@@ -82,14 +84,14 @@ async def _state_files(context: Context) -> tuple[str, str]:
     known = (state.history, state.folder / UNDO_LOG, state.set_aside, state.set_aside / QUARANTINE)
     for path in (Path(f"{one}{end}") for one in known for end in _SQLITE_ENDS):
         _require_own(path)
-    return "what is in it may be written by this user", str(state.folder)
+    return "files in it that this user can write", str(state.folder)
 
 
 async def _folder(context: Context) -> tuple[str, str]:
     """Lock, unfinished build and new file lie beside the cache."""
     session = context.session
     if session.settings.access == "read-only":
-        return "nothing, the cache is only read", "not looked at"
+        return "nothing, because the cache is only read", "not checked"
     why = await session.on_cache_thread(why_not_kept, real_path(session.cache_path))
     if why:
         # a sync in place needs no new file
@@ -116,12 +118,14 @@ def _tried(cache: str, lock_ok: bool) -> tuple[str, str]:
         ) from error
     _require_own(lock)
     refuse_network(str(lock), lock_ok)
-    return "a folder in which a sync may work", str(folder)
+    return "a folder in which a sync can work", str(folder)
 
 
 def _require_own(path: Path) -> None:
     if path.exists() and not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
-        raise LocalIO(f"{path} may not be written by this user", hint="run syncs as one user, and give it the file")
+        raise LocalIO(
+            f"{path} cannot be written by this user", hint="always run syncs as the same user, and give it the file"
+        )
 
 
 async def _file(context: Context) -> tuple[str, str]:
@@ -140,22 +144,22 @@ async def _file(context: Context) -> tuple[str, str]:
         context.draft.warn(
             f"{holder_text(judgement.holders[0], time.time())}; {in_commands(advice_for(judgement.holders))}"
         )
-    wanted = "a file that a sync may change"
+    wanted = "a file that a sync can change"
     when = " once it is closed" if judgement.holders else ""
-    return f"{wanted}{when}", ", ".join(str(state) for state in judgement.states) or "nothing odd"
+    return f"{wanted}{when}", ", ".join(str(state) for state in judgement.states) or "nothing unusual"
 
 
 async def _content(context: Context) -> tuple[str, str]:
     async with looked(context.session, context.tracker, context.draft, writing=False, deep=True) as look:
         rows = sum(table.rows for table in look.scan.tables.values()) if look.scan is not None else 0
-        return "a cache that opens and reads whole", f"{', '.join(look.states)}; {rows:,} rows"
+        return "a cache that opens and can be read completely", f"{', '.join(look.states)}; {rows:,} rows"
 
 
 async def _primary(context: Context) -> tuple[str, str]:
     source = context.session.source
     capabilities = await source.probe()
     milliseconds = await source.ping()
-    digest = capabilities.digest or "none, digests are made here"
+    digest = capabilities.digest or "none, digests are computed here"
     way = f" through the proxy {source.proxy}" if source.proxy else ""
     return "an answer and do-memory's schema", (
         f"{milliseconds:.1f} ms{way}, {capabilities.server}, schema of do-memory {capabilities.generation},"
@@ -167,7 +171,7 @@ async def _source(context: Context) -> tuple[str, str]:
     """GuardStopped where a sync would be: rows are compared only when there is a doubt."""
     async with looked(context.session, context.tracker, context.draft, writing=False) as look:
         if look.checkpoint is None:
-            return "the primary of the last proof", "nothing was proven yet"
+            return "the primary of the last proof", "nothing has been proven yet"
         projection = await project(context, look)
         if source_guard(context, look, projection, root="") is not None:
             async with compared(looking(context, look), look, projection) as comparison:
@@ -183,9 +187,9 @@ async def _costs(context: Context) -> tuple[str, str]:
     source, settings = session.source, session.settings
     capabilities = await source.probe()
     if isinstance(source, LocalSource):
-        return wanted, "nothing: it is a file of this machine"
+        return wanted, "nothing: it is a file on this machine"
     if capabilities.digest is None:
-        return wanted, "each sync moves every expected row: the primary has no digest functions"
+        return wanted, "each sync transfers every expected row, because the primary has no digest functions"
     measured = await source.measure(session.scope(capabilities.digest))
     if measured is None:
         return wanted, "unknown: the primary does not say how many rows it reads"
@@ -209,7 +213,9 @@ async def _advice(context: Context) -> tuple[str, str]:
     found = advice.advise(await asyncio.to_thread(_figures, context))
     context.draft.extra["advice"] = advice.to_json(found)
     told = [one.text for one in found]
-    return "a window and a batch that suit this primary", "; ".join(told) or "another window or batch would win little"
+    return "a window and a batch size that suit this primary", "; ".join(
+        told
+    ) or "another window or batch size would gain little"
 
 
 def _figures(context: Context) -> advice.Figures:

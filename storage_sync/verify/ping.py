@@ -14,10 +14,10 @@ PINGS = 5
 def _proof(source: Source, digest: str | None) -> str:
     """What a proof costs there, as a sentence."""
     if isinstance(source, LocalSource):
-        return "a proof reads every expected row from the file; a follow run reads what was written"
+        return "a proof reads every expected row from the file; a follow run reads only the rows that were written"
     if digest is None:
-        return "no digest function: a proof moves every expected row, a follow run what was written"
-    return "a proof reads every expected row on the server and moves keys and digests, where nothing changed one digest"
+        return "no digest function: a proof transfers every expected row, a follow run only the rows that were written"
+    return "a proof reads every expected row on the server; it transfers keys and digests, or one digest if nothing changed"
 
 
 async def run_ping(context: Context) -> Outcome:

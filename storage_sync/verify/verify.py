@@ -110,7 +110,9 @@ def _judge_part(context: Context, comparison: Compared) -> None:
     draft.exit_code = 7 if any(one.refused for one in comparison.changes.values()) else 0
     scan = comparison.look.scan
     if scan is not None and not scan.clean:
-        draft.warn("the cache was changed since its last proof; only a whole verify tells whether it still is equal")
+        draft.warn(
+            "the cache has changed since its last proof; only a complete verify can tell whether it is still equal"
+        )
         draft.next_action = "storage-sync verify"
 
 
@@ -138,7 +140,9 @@ async def _differences(context: Context, comparison: Compared, *, keys_only: boo
     for table in comparison.changes:
         left = ROWS_COMPARED - len(found)
         if left <= 0:
-            context.draft.warn(f"only the first {ROWS_COMPARED:,} differing rows are named; the counts are of all")
+            context.draft.warn(
+                f"only the first {ROWS_COMPARED:,} differing rows are named; the counts include all of them"
+            )
             break
         found += await context.session.on_cache_thread(_of_table, comparison, table, left, keys_only)
     return found

@@ -442,7 +442,7 @@ def test_a_file_of_another_user_names_no_command(file: Path) -> None:
     write(file, '[notify]\ncommand = "/bin/true"\n')
     os.chown(file, 1234, 1234)
     file.chmod(0o600)
-    with pytest.raises(ConfigError, match="another user"):
+    with pytest.raises(ConfigError, match="other users"):
         load_settings(file, None, {}, {})
 
 

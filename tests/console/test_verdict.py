@@ -130,10 +130,10 @@ def test_the_holder_of_the_lock_is_named() -> None:
     snapshot = with_states(CacheState.LOCKED_EXCLUSIVE)
     holder = LockHolder(2231, "memory-mcp-server", "mem", NOW - 60, True)
     found = judge(replace(snapshot, cache=replace(snapshot.cache, holder=holder)))
-    assert found.sentence[1].startswith("memory-mcp-server (pid 2231, mem) holds the file since ")
+    assert found.sentence[1].startswith("memory-mcp-server (pid 2231, mem) has held the file since ")
     kinds = {
-        HolderKind.DO_MEMORY: "do-memory (pid 2231) holds the file since ",
-        HolderKind.OURS: "Another run of this tool (pid 2231) holds the file since ",
+        HolderKind.DO_MEMORY: "do-memory (pid 2231) has held the file since ",
+        HolderKind.OURS: "Another run of this tool (pid 2231) has held the file since ",
         HolderKind.UNLISTED: "Somebody who is not listed here, perhaps in another container, holds the file",
     }
     for kind, said in kinds.items():
@@ -150,7 +150,9 @@ def test_a_file_that_was_held_when_it_was_looked_at_and_is_free_now_is_not_said_
         states=(CacheState.LOCKED_EXCLUSIVE, CacheState.HELD),
         cache=replace(base.cache, look=look, lock=LockState.FREE),
     )
-    assert not any("holds the file" in said or "Of a copy" in said for said in judge(past).sentence)
+    assert not any(
+        "the file since" in said or "holds the file" in said or "Of a copy" in said for said in judge(past).sentence
+    )
 
 
 def test_a_held_file_that_was_looked_at_is_what_was_found() -> None:
@@ -165,7 +167,7 @@ def test_a_held_file_that_was_looked_at_is_what_was_found() -> None:
     )
     found = judge(replace(base, cache=cache))
     assert (found.word, found.exit_code) == ("STALE", 1)
-    assert "Of a copy made 2 s ago; do-memory (pid 2231) holds the file since " in found.sentence[0]
+    assert "Of a copy made 2 s ago; do-memory (pid 2231) has held the file since " in found.sentence[0]
     past = judge(replace(base, cache=replace(cache, identity=replace(snapshots.FILE, mtime_ns=1))))
     assert "Of a copy made 2 s ago; the file was written to since; do-memory" in past.sentence[0]
 
@@ -340,7 +342,7 @@ def test_what_was_followed_is_said_beside_the_age_of_the_proof(changes: int, rej
     freshness = replace(GOOD.freshness, followed=followed)
     found = judge(replace(GOOD, freshness=freshness, quarantine=snapshots.rejected(rejected)))
     assert found.word == "IN SYNC"
-    since = fmt.plural(changes, "change") + " followed since" if changes else "nothing that follows was written since"
+    since = fmt.plural(changes, "change") + " followed since" if changes else "no changes followed since"
     for text in found.sentence:
         assert text.startswith("Proved ")
         assert since in text

@@ -124,7 +124,7 @@ def test_what_is_seen_of_a_session(tmp_path: Path) -> None:
         change = session.change
         change("the console opens", lambda: None, lambda screen: "IN SYNC" in screen and "g-1" in screen, untrue=equal)
         with other_agent(primary, tmp_path / "other") as other, day.session("first") as server:
-            held = f"do-memory (pid {server.pid}) holds the file"
+            held = f"do-memory (pid {server.pid}) has held the file"
             change("a server starts through exec", lambda: None, lambda screen: held in screen, untrue=equal)
             change(
                 "the primary gets 3 rows",
@@ -135,7 +135,7 @@ def test_what_is_seen_of_a_session(tmp_path: Path) -> None:
             change(
                 "the next comparison",
                 lambda: None,
-                lambda screen: "3 rows behind (exact" in screen and "3 rows wait since" in screen,
+                lambda screen: "3 rows behind (exact" in screen and "3 rows since" in screen,
                 untrue=behind,
             )
             ((key,),) = stores.select(primary, "SELECT min(episode_id) FROM episodes")
@@ -166,7 +166,7 @@ def test_what_is_seen_of_a_session(tmp_path: Path) -> None:
             "the primary is back", lambda: away.rename(primary.parent), lambda screen: "IN SYNC" in screen, untrue=equal
         )
         with day.session("second") as server:
-            held = f"do-memory (pid {server.pid}) holds the file"
+            held = f"do-memory (pid {server.pid}) has held the file"
             change("a restart through exec", lambda: None, lambda screen: held in screen and "IN SYNC" in screen)
             change(
                 "the server ends",

@@ -78,7 +78,7 @@ def test_where_a_proof_is_only_renewed_polls_have_all_of_it() -> None:
 
 def test_proofs_that_become_too_old_are_told() -> None:
     settings = settings_with(200_000)
-    assert "older than staleness_s is not called in sync meanwhile" in told(of(200_000, 0, COSTS), settings)
+    assert "older than staleness_s, the verdict is not IN_SYNC" in told(of(200_000, 0, COSTS), settings)
 
 
 # ----------------------------------------------------------------------------------------- whole days

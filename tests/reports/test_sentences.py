@@ -130,7 +130,7 @@ OUTCOMES = {
     ),
     "embeddings quarantined": Outcome("orphans", Word.UNKNOWN, 0, applied=change(0, 0, 1), extra={"set_aside": 1}),
     "rows restored": Outcome("quarantine", Word.UNKNOWN, 0, applied=change(1)),
-    "rows forgotten": Outcome("quarantine", Word.UNKNOWN, 0, extra={"purge": {"rows": 1, "bytes": 9, "removed": 1}}),
+    "rows deleted": Outcome("quarantine", Word.UNKNOWN, 0, extra={"purge": {"rows": 1, "bytes": 9, "removed": 1}}),
     "empty": Outcome("status", Word.EMPTY, 0, states=(CacheState.ABSENT,)),
     "damaged": Outcome("status", Word.DAMAGED, 0, states=(CacheState.CORRUPT,)),
 }  # fmt: skip
@@ -251,7 +251,7 @@ def test_a_run_that_asks_no_primary_is_told_by_what_it_did() -> None:
     told = {name: sentences.headline(OUTCOMES[name]) for name in OUTCOMES}
     assert told["embeddings quarantined"] == "1 embedding quarantined"
     assert told["rows restored"] == "1 row restored"
-    assert told["rows forgotten"] == "1 row forgotten"
+    assert told["rows deleted"] == "1 row deleted"
     assert told["undo"] == "run s-8 was undone: 1 row added, 1 removed"
     assert told["undo of a rebuild"] == "the run was undone: cache.redb.old-1 is the cache again, with its 1,200 rows"
     planned = sentences.line(Outcome("undo", Word.UNKNOWN, 0, proposal=FILE_BACK), planned=True)

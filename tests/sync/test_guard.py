@@ -135,7 +135,7 @@ def test_a_log_that_went_back_is_told_with_what_it_took(differ: int | None, gone
     error = stepped_back(differ, gone, exact=exact)
     assert (error.message, error.exit_code, error.step) == (told, 9, NextStep.COMPARE)
     assert error.hint == (
-        "a crash of its server takes no rows, a restore may: storage-sync diff names them; "
+        "a crash of the server loses no rows, a restore may; storage-sync diff shows the rows that differ; "
         "sync --adopt builds a new cache"
     )
 
@@ -170,7 +170,7 @@ def test_what_a_primary_lost_is_told_by_table() -> None:
     assert (error.message, error.hint, error.step) == (
         "the primary lost 1,211 of 6,312 proven rows or what they belong to (1,200 of 1,300 heuristics, "
         "11 of 12 patterns), more than 50% of a table; nothing was changed",
-        "sync --plan lists them; sync --allow-shrink removes them",
+        "sync --plan lists these rows; sync --allow-shrink removes them",
         NextStep.ALLOW_SHRINK,
     )
 

@@ -78,4 +78,4 @@ async def test_a_file_that_does_not_tell_is_no_answer(
         assert outcome.error.message.startswith(
             "the commit returned an error (the disk said no), and whether it is durable cannot be read: "
         )
-        assert outcome.next_action == "look at the disk, then storage-sync status --check"
+        assert outcome.next_action == "check the disk, then run storage-sync status --check"

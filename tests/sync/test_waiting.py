@@ -145,7 +145,7 @@ async def test_a_sync_of_a_held_cache_lets_the_rows_wait_and_the_next_one_commit
         assert bytes_of(place.cache) == before
     assert outcome.exit_code == 6
     assert outcome.error is not None
-    assert f"{CHANGED} rows wait since" in outcome.error.message
+    assert f"{CHANGED} rows have waited since" in outcome.error.message
     assert outcome.verdict is Word.STALE
     assert isinstance(outcome.extra["waiting"], dict)
     assert outcome.extra["waiting"]["rows"] == CHANGED

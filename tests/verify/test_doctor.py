@@ -69,14 +69,14 @@ async def test_what_watching_will_cost(tmp_path: Path) -> None:
         assert costs["proof"] > 500
         assert costs["a_month_idle"] < costs["a_month_busy"]
         (check,) = (check for check in outcome.checks if check.name == "costs")
-        assert f"a proof {costs['proof']:,}; nothing a month while nobody writes" in str(check.actual)
+        assert f"a proof {costs['proof']:,}; a month of this is no rows while nobody writes" in str(check.actual)
     assert first.extra["costs"] == second.extra["costs"]
 
 
 async def test_reading_a_file_costs_nothing(proven: Settings) -> None:
     outcome = await once(Doctor(), Request(proven, None))
     (check,) = (check for check in outcome.checks if check.name == "costs")
-    assert check.actual == "nothing: it is a file of this machine"
+    assert check.actual == "nothing: it is a file on this machine"
     assert "costs" not in outcome.extra
 
 

@@ -85,17 +85,17 @@ def test_the_text_says_of_what_it_speaks(stores: Stores) -> None:
     with holding(stores.cache) as holder:
         _, out, _ = stores.cli.run("verify", "--config", str(stores.demo.config_file))
         assert "IN_SYNC: The cache equals the primary." in out
-        assert f" s ago; do-memory (pid {holder.pid}) holds the file since " in out
+        assert f" s ago; do-memory (pid {holder.pid}) has held the file since " in out
         assert "HELD" in out
         _, _, err = stores.cli.run("repair", "--plan", "--config", str(stores.demo.config_file))
-        assert f"note: of a copy made 0 s ago; do-memory (pid {holder.pid}) holds the file since" in err
+        assert f"note: of a copy made 0 s ago; do-memory (pid {holder.pid}) has held the file since" in err
         _, out, err = stores.cli.run("doctor", "--config", str(stores.demo.config_file))
-        assert f"it is written once {DO_MEMORY} (pid {holder.pid}, " in out + err
-        assert "Nothing stands in the way" not in out + err
+        assert f"they are written once {DO_MEMORY} (pid {holder.pid}, " in out + err
+        assert "Nothing prevents a sync" not in out + err
     _, out, err = stores.cli.run("verify", "--config", str(stores.demo.config_file))
     assert "of a copy" not in out + err
     _, out, err = stores.cli.run("doctor", "--config", str(stores.demo.config_file))
-    assert "Nothing stands in the way of a sync." in out + err
+    assert "Nothing prevents a sync." in out + err
 
 
 def test_what_must_write_is_refused_and_told_what_to_do(stores: Stores) -> None:

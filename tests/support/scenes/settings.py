@@ -19,7 +19,7 @@ def settings(loaded_at: float) -> ConfigView:
         ("sync_embeddings", "true", "file, line 13", "next full sync", "Whether embeddings are synced."),
         ("interval_s", "600", "file, line 14", "now", "Seconds between two compares."),
         ("max_removal_ratio", "0.5", "default", "next plan", "Share of rows that one sync may remove."),
-        ("staleness_s", "300", "file, line 17", "now", "Age from which a proof is too old."),
+        ("staleness_s", "300", "file, line 17", "now", "Age above which a proof is too old."),
         ("ui.refresh", "0.5 s", "default", "now", "How often the picture is redrawn."),
         ("ui.theme", "calm-dark", "default", "now", "Colours."),
     )

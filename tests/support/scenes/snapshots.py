@@ -465,7 +465,7 @@ def _refused() -> Scene:
         "guard",
         "the primary lost 1,700 of 2,880 proven rows or what they belong to (820 of 900 episodes), "
         "more than 50% of a table; nothing was changed",
-        "sync --plan lists them; sync --allow-shrink removes them",
+        "sync --plan lists these rows; sync --allow-shrink removes them",
         False,
         9,
         step=NextStep.ALLOW_SHRINK,
