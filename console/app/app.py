@@ -447,7 +447,7 @@ class Console(TextualApp):
             return
         paused = not self.snapshot.paused
         self.desk.ask(Pause(paused))
-        self.say("scheduled syncs are paused; P resumes them" if paused else "scheduled syncs go on")
+        self.say("scheduled syncs are paused; P resumes them" if paused else "scheduled syncs are resumed")
 
     def action_access(self) -> None:
         """Read-only at once; allowing writes again is a question."""

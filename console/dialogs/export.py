@@ -59,5 +59,5 @@ class ExportDialog(ScrolledDialog[bool]):
 def _lines(far: Progressed) -> tuple[Line, ...]:
     return (
         plain(f"{far.done:,} of {fmt.plural(far.total, 'row')} written, {fmt.percent(far.done, far.total)}"),
-        muted("Hidden it goes on, and says where the file is when it has ended."),
+        muted("If you hide this, the export goes on, and tells you at the end where the file is."),
     )

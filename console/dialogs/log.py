@@ -39,7 +39,7 @@ class LogDialog(Dialog[str]):
         self._text = ""
         self._shown: object = None
         self._rows: Sequence[Part] = ()
-        self.box = Entry(placeholder="words that a line has", id="log-filter", compact=True)
+        self.box = Entry(placeholder="words in a line", id="log-filter", compact=True)
         self.frame = Vertical(classes="dialog tall")
         self.table = VirtualTable(look, id="all-lines", follow=True, empty="nothing was logged yet")
 

@@ -36,7 +36,7 @@ PHRASE_ROWS = 3
 """A blank, what must be typed, the box for it."""
 
 
-LATE = "Since then the primary or the cache has changed: close this and plan again."
+LATE = "The primary or the cache has changed since then: close this and plan again."
 
 
 def _has_changed(first: Snapshot, now: Snapshot) -> bool:
@@ -262,7 +262,7 @@ class PlanDialog(ScrolledDialog[str]):
             return end_words.lines(self._outcome, width, self.look, since=since, timed=timed, plan=self._plan)
         if self._step is Step.RUN and self._frame is not None:
             return self._progress(self._frame, width)
-        said = "The core takes it up." if self._step is Step.RUN else "The core looks at cache and primary."
+        said = "The core is starting it." if self._step is Step.RUN else "The core is looking at cache and primary."
         return [plain(f"{said} Nothing has been changed.")]
 
     def _progress(self, frame: Frame, width: int) -> list[Line]:

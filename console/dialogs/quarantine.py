@@ -252,7 +252,7 @@ class QuarantineDialog(Dialog[None]):
         elif here.kind is QuarantineKind.REFUSED:
             self._driver.say("t fetches rejected rows again; the primary is never written")
         else:
-            self._driver.say(f"enter restores no old file: {words.file_back(here)}")
+            self._driver.say(f"enter does not restore an old file: {words.file_back(here)}")
 
     def action_mark(self) -> None:
         here = self._here

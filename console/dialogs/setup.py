@@ -25,12 +25,12 @@ LABELS = 10
 _ENTRIES = (
     ("primary", "Primary", "libsql://host, https://host, or file:path"),
     ("token", "Token", "name of the variable that holds it, never the token itself"),
-    ("cache", "Cache", "path of do-memory's redb file; a missing one is made"),
-    ("profile", "Profile", "a name for this pair; typed to confirm great changes"),
+    ("cache", "Cache", "path of do-memory's redb file; a missing one is created"),
+    ("profile", "Profile", "a name for this pair; you type it to confirm large changes"),
 )
 """(id, label, what is expected)."""
 _IN_A_FILE = "path of a file that holds it and nothing else"
-KEPT = "is there: only these settings change in it"
+KEPT = "exists: only these settings are changed in it"
 FRAME = 5
 """Rows of the dialog beside its fields: border, buttons and a blank row on each side of these."""
 
@@ -81,7 +81,7 @@ class SetupDialog(Dialog[None]):
         self.source = ChoiceRow(look, id="token-source")
         self.source.value = Choices(" " * LABELS, ("environment variable", "file"), 1 if form.token_file else 0)
         self.access = ChoiceRow(look, id="access")
-        labels = ("sync by itself", "read-only (W switches later)")
+        labels = ("sync automatically", "read-only (W switches later)")
         self.access.value = Choices("Access".ljust(LABELS), labels, int(form.look_only))
         self.said = {name: Static(id=f"{name}-said", classes="entry-said") for name, _, _ in _ENTRIES}
         self.findings = Static(id="findings")

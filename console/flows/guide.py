@@ -189,8 +189,8 @@ END: Wordings = (
     "That is all. : and demo lists more to break; q quits.",
 )
 _RUNNING: Wordings = ("It runs: watch the steps.",)
-_PLANNING: Wordings = ("The plan is being made; nothing changes by that.",)
-_OTHER_PLAN: Wordings = ("This plan is no part of the guide; esc closes it.",)
+_PLANNING: Wordings = ("The plan is being made; this changes nothing.",)
+_OTHER_PLAN: Wordings = ("This plan is not part of the guide; esc closes it.",)
 
 
 class Guide(Struct):

@@ -34,9 +34,9 @@ LESSONS = (
     ),
     Lesson(
         "hold",
-        "lock the cache, or let it go",
+        "lock the cache, or release it",
         "another process holds it for a minute",
-        "Another process holds the cache for a minute, or lets it go now. Meanwhile what is new waits.",
+        "Another process holds the cache for a minute, or releases it now. While it is held, new rows wait.",
     ),
     Lesson(
         "stop_primary",
@@ -52,9 +52,9 @@ LESSONS = (
     ),
     Lesson(
         "break_row",
-        "break a row of the primary, or mend it",
-        "the cache cannot take it",
-        "A row is broken: the next sync rejects it, and u lists it. Or it is mended: t on that list fetches it again.",
+        "break a row of the primary, or repair it",
+        "the cache cannot hold it",
+        "A row is broken: the next sync rejects it, u lists it. Or it is repaired: t on that list fetches it again.",
     ),
     Lesson(
         "orphan",

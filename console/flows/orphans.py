@@ -340,9 +340,9 @@ class Orphans:
         keys = tuple(key for number, key in pairs if index.reason(number) in CAN_LEAVE)
         left = len(marked.keys) - len(keys)
         if left:
-            self._stage.say(f"{fmt.plural(left, 'row')} left out: their owner is there, or there is nothing to take")
+            self._stage.say(f"{fmt.plural(left, 'row')} left out: their owner exists, or they are not in the cache")
         elif not keys:
-            self._stage.say("nothing of it is there any more")
+            self._stage.say("none of these rows exist any more")
         return keys
 
     def _ended(self, outcome: Outcome) -> None:
@@ -388,6 +388,6 @@ class Orphans:
     def export(self, here: Screen[Any], path: str, *, vectors: bool) -> None:
         """Write what is marked, else all that is shown; `here` is where it was asked for."""
         if self.index is None:
-            self._stage.say("nothing was scanned yet")
+            self._stage.say("nothing has been scanned yet")
             return
         self._exports.start(ExportOrphans(self.index, path, self.wanted, self.marks, vectors), here)

@@ -86,9 +86,9 @@ def _who(stage: Stage) -> tuple[Line, ...]:
         plain(held),
         *((plain(dialog_advice(holder)),) if holder is not None else ()),
         (),
-        muted("Sync when free: plans it now; the run waits 5 s for the lock, then the timer tries again."),
+        muted("Sync when free: plans a sync now; it waits 5 s for the lock, then the timer tries again."),
         muted("Stage now: builds the new file beside it. R puts it in place once the cache is free."),
-        muted("Cancel and press p to look through a copy. The lock is never taken from anyone."),
+        muted("To look at a copy, cancel and press p. The lock is never taken from another process."),
     )
 
 
@@ -106,6 +106,6 @@ def peek(stage: Stage) -> None:
     def answered(outcome: Outcome) -> None:
         failed = [check.name for check in outcome.checks if check.status is CheckStatus.FAIL]
         found = f"failed: {check_names(failed)}" if failed else f"{fmt.plural(len(outcome.checks), 'check')} pass"
-        stage.say(f"of a copy: {found}; whether it is in sync only a run can prove")
+        stage.say(f"on a copy: {found}; only a run can prove that the cache is in sync")
 
     stage.desk.ask(Do(Peek()), answered)

@@ -396,7 +396,7 @@ KEYS: tuple[Key, ...] = (
         "D",
         "D",
         "Purge…",
-        "plan to forget for good what was quarantined long ago",
+        "plan to delete for good what was quarantined long ago",
         QUARANTINE,
         "screen.purge",
         5,

@@ -159,7 +159,7 @@ class HistoryScreen(RowsScreen):
             self.table.cursor = place
             self.table.focus()
         elif self._waiting is None:
-            self.tell(f"no run {self._sought} is remembered; a look at the cache is not")
+            self.tell(f"no run {self._sought} is remembered; looks at the cache are not kept")
             self._sought = ""
 
     # questions

@@ -222,7 +222,7 @@ class OrphansScreen(BaseScreen):
             return
         self._opens = self._number
         if not self._open_facts():
-            self._stage.say("its numbers are being read; they open by themselves")
+            self._stage.say("its numbers are being read, and are shown in a moment")
 
     def _open_facts(self) -> bool:
         """Open the numbers that were asked for, once they are here; False while they are not."""
@@ -290,7 +290,7 @@ class OrphansScreen(BaseScreen):
         """Asks for the file, then whether the numbers go along."""
         flow = self._flow
         if flow.view is None:
-            self._stage.say("nothing was scanned yet")
+            self._stage.say("nothing has been scanned yet")
             return
         many = flow.marked or flow.view.rows
         lines = (
@@ -324,7 +324,7 @@ class OrphansScreen(BaseScreen):
             return
         key = self._flow.index.keys[number]
         self.app.copy_to_clipboard(key)
-        self._stage.say(f"copied {key}; where the terminal takes no copy, e writes a file")
+        self._stage.say(f"copied {key}; if your terminal cannot copy, e writes a file")
 
 
 def _kept_days(frame: Frame) -> str:

@@ -28,13 +28,13 @@ TABLES_OF: Mapping[str, tuple[str, ...]] = {
 
 EXPLAINED: Mapping[str, str] = {
     "episode_count": "as many episodes as the window says",
-    "latest_episodes": "newest by start_time, then id, are here",
-    "pattern_counts": "patterns and heuristics as in the primary",
-    "orphaned_embeddings": "each has its episode or pattern",
+    "latest_episodes": "the newest by start_time, then id, are here",
+    "pattern_counts": "as many patterns and heuristics as expected",
+    "orphaned_embeddings": "each embedding has its episode or pattern",
     "content_digests": "each row's bytes equal the primary's row",
     "embedding_vectors": "declared dimension, finite, not zero",
-    "cache_integrity": "redb's own check of a copy is clean",
-    "schema_version": "what do-memory expects is stamped",
+    "cache_integrity": "redb's own check of a copy finds no damage",
+    "schema_version": "the file has the version do-memory expects",
 }
 SAME_SHOWN = 6
 """Characters that are shown of what is the same on both sides, before the first that differs."""

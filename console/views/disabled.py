@@ -8,7 +8,7 @@ from console.views.access import LOCKED, why_only_looking
 from console.views.verdict import adoptable
 from storage_sync.values.snapshot import Run, Snapshot
 
-NOT_REFUSED = "A adopts another primary, and is only for one that is refused"
+NOT_REFUSED = "A adopts a primary, but only one that a guard has refused"
 IS_DEMO = "this is the demo already"
 
 

@@ -48,7 +48,7 @@ def _proof(frame: Frame, copy: bool) -> Fact:
     if fresh.followed is not None and not copy:
         note = muted(followed_since(fresh.followed))
     if age is None:
-        value = toned(Role.UNKNOWN, "dated in the future, none", glyphs=glyphs)
+        value = toned(Role.UNKNOWN, "dated in the future, ignored", glyphs=glyphs)
     elif age > fresh.max_age_s:
         value = toned(Role.UNKNOWN, f"was ok, {fmt.age(age)} ago", glyphs=glyphs)
     else:
@@ -88,7 +88,7 @@ def _behind_note(frame: Frame) -> str:
     was = f"{fmt.plural(found.was.rows, 'row')} at {fmt.clock(found.at)}; " if found.was.rows else ""
     if fresh.moved_at is not None:
         return f"{was}changed, seen {frame.ago(fresh.moved_at)} ago"
-    return f"{was}the {'file' if found.on.file != snapshot.cache.identity else 'primary'} is another one since"
+    return f"{was}{'file has changed' if found.on.file != snapshot.cache.identity else 'primary was replaced'} since"
 
 
 def _tables(frame: Frame) -> tuple[Lag, ...]:
@@ -124,7 +124,7 @@ def _cache_only(frame: Frame) -> list[Fact]:
         return []
     if found.now(frame.snapshot.present) is None:
         return [Fact("cache-only", muted(f"{fmt.plural(kept, 'row')} at {fmt.clock(found.at)}"))]
-    return [Fact("cache-only", plain(fmt.plural(kept, "row")), extra=muted("the primary never had; kept"))]
+    return [Fact("cache-only", plain(fmt.plural(kept, "row")), extra=muted("never in the primary; kept"))]
 
 
 def _rejected(frame: Frame) -> list[Fact]:

@@ -55,7 +55,7 @@ def proof_age(frame: Frame) -> Chart:
         top=round_up_s,
         step_s=STEP_S,
         limit=fresh.max_age_s,
-        empty="nothing is proven yet",
+        empty="nothing has been proven yet",
     )
 
 
@@ -91,7 +91,7 @@ def rows_read(frame: Frame) -> Chart:
         "" if silent else told,
         word=fmt.compact,
         step_s=STEP_S,
-        empty="the primary does not count them" if samples else FIRST,
+        empty="the primary does not report them" if samples else FIRST,
     )
 
 

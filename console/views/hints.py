@@ -11,7 +11,9 @@ from storage_sync.values.outcome import ErrorValue
 KEYS: Mapping[NextStep, str] = {
     NextStep.ADOPT: "check the URL (5); A on 1 builds a new cache from this primary",
     NextStep.ADOPT_UNKNOWN: "check the paths and the URL; A on 1 takes it over anyway",
-    NextStep.COMPARE: "a crash of the server loses no rows, a restore may; 2 shows what differs; A on 1 builds a new cache",
+    NextStep.COMPARE: (
+        "a crash of the server loses no rows, a restore may; 2 shows the rows that differ; A on 1 builds a new cache"
+    ),
     NextStep.ALLOW_EMPTY: "check that the URL names the right database; s empties the cache with your consent",
     NextStep.ALLOW_SHRINK: "s lists these rows, and removes them with your consent",
     NextStep.CHECK_URL: "check the URL (5)",

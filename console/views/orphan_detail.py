@@ -170,4 +170,4 @@ def _expected(frame: Frame, detail: Detail) -> str:
     note = detail.row.expected
     if note is None:
         return "i expected"
-    return f"expected: {frame.clean(note)}" if note else "expected; i takes it back"
+    return f"expected: {frame.clean(note)}" if note else "expected; i removes the mark"

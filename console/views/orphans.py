@@ -87,7 +87,7 @@ def counts(frame: Frame, index: OrphanIndex, width: int) -> Line:
     if index.expected:
         entries.append((Role.OFF, "expected", "expected", len(index.expected)))
     if not entries:
-        return (*_chip(frame, Role.OK, f"every one of {index.total:,} has its owner and its numbers"),)
+        return (*_chip(frame, Role.OK, f"all {index.total:,} have their owner and valid numbers"),)
     long = _joined(_chip(frame, role, f"{name} {many:,}") for role, name, _, many in entries)
     if width_of(long) <= width - 2:
         return long
@@ -162,6 +162,6 @@ def foot(frame: Frame, view: View | None, marked: int, top: int, height: int, wi
     orphaned = sum(_unexpected(view.index, reason) for reason in ORPHANED)
     if orphaned and listed > orphaned and not view.wanted.filter.strip():
         # the tab and the Overview have the number of the check
-        left = (*left, *muted(f"   the check counts the {orphaned:,} orphaned"))
+        left = (*left, *muted(f"   the check counts only the {orphaned:,} orphaned"))
     right = plain(f"{first:,}-{shown:,} of {listed:,} " if shown >= first else f"0 of {listed or view.rows:,} ")
     return spread(left, right, width, frame.look.glyphs) if width > len(text_of(left)) else left

@@ -48,7 +48,7 @@ def lines(plan: Plan, width: int, access: str, look: Look, *, timed: bool = Fals
     """The body of the dialog at `width` cells. `timed`: syncs start by themselves, and wait for it."""
     if is_empty(plan):
         return [fit(row, width, look.glyphs) for row in _nothing(plan, width, look)]
-    stopped = "A guard stops what it would do" if plan.refusal is not None else ""
+    stopped = "A guard stops this plan. It would do" if plan.refusal is not None else ""
     rows = (
         plain(f"Nothing has been changed. {stopped or 'This plan would do'}, in order:"),
         (),
@@ -69,7 +69,7 @@ def _nothing(plan: Plan, width: int, look: Look) -> list[Line]:
 
 def phrase_line(plan: Plan, look: Look) -> Line:
     """What must be typed, and why."""
-    why = "over 100 rows or 10 % of a table go"
+    why = "removes over 100 rows or 10 % of a table"
     if plan.level >= 3:
         removes = f"to remove {fmt.plural(plan.gone, 'row')} that the primary lost"
         why = removes if plan.consent else "it replaces what is there"
@@ -163,11 +163,11 @@ def _tables(plan: Plan, width: int) -> list[str]:
 def _gone(plan: Plan) -> str:
     """What the guard against shrinking weighs, which is not what a damaged file lost."""
     if not plan.gone:
-        return "the primary lost none of the rows compared"
+        return "the primary lost none of the compared rows"
     share = f", up to {plan.removes_ratio * 100:.0f} % of a table" if plan.removes_ratio else ""
-    told = "1 row leaves" if plan.gone == 1 else f"{fmt.plural(plan.gone, 'row')} leave"
+    told = "1 row is removed" if plan.gone == 1 else f"{fmt.plural(plan.gone, 'row')} are removed"
     if plan.consent:
-        told = f"{fmt.plural(plan.gone, 'row')} would leave"
+        told = f"{fmt.plural(plan.gone, 'row')} would be removed"
     return f"{told} because the primary lost {'it' if plan.gone == 1 else 'them'}{share}"
 
 

@@ -29,9 +29,9 @@ _HEADS = {
 
 _MEANINGS = {
     QuarantineKind.RUN: "enter on a run plans its undo",
-    QuarantineKind.ASIDE: "rows that left the cache and that the primary cannot give back; enter restores",
+    QuarantineKind.ASIDE: "rows taken out of the cache that the primary cannot give back; enter restores them",
     QuarantineKind.REFUSED: "rows that do-memory could not read; they stay in the primary; t fetches them again",
-    QuarantineKind.FILE: "what a rebuild or a repair replaced; the newest of each kind are kept",
+    QuarantineKind.FILE: "files that a rebuild or a repair replaced; the newest of each kind are kept",
 }
 
 
@@ -92,8 +92,8 @@ def opens(entry: QuarantineEntry | None) -> str:
 def file_back(entry: QuarantineEntry) -> str:
     """How an old file becomes the cache again, or why it does not."""
     if entry.reason == "corrupt":
-        return "a damaged file is not made the cache again; it is kept to be looked at"
-    return "undo the run that replaced it, where that is listed"
+        return "a damaged file is never made the cache again; it is kept for you to look at"
+    return "undo the run that replaced it, if that run is listed"
 
 
 def _head_row(entry: QuarantineEntry, look: Look) -> Line:
@@ -154,7 +154,7 @@ def _aside(entry: QuarantineEntry, now: float, look: Look) -> tuple[Fact, ...]:
     size, digest = fmt.count(entry.bytes), clean_text(entry.digest[:8], look)
     left = entry.expires_at - now if entry.expires_at is not None else None
     expiry = (
-        "may be purged now, with D" if left is not None and left <= 0 else f"in {fmt.age(left)}; D purges what is old"
+        "can be purged now, with D" if left is not None and left <= 0 else f"in {fmt.age(left)}; D purges what is old"
     )
     return (
         Fact(
@@ -167,19 +167,19 @@ def _aside(entry: QuarantineEntry, now: float, look: Look) -> tuple[Fact, ...]:
             plain(f"enter plans to restore it, the same {size} bytes; digest {digest} is checked first"),
             short=(plain(f"enter plans it: the same {size} bytes, digest checked first"),),
         ),
-        Fact("after", plain("a row that the primary asks for is replaced again by the next sync")),
+        Fact("after", plain("if the primary has this row, the next sync replaces it again")),
         Fact("expires", plain(expiry)),
     )
 
 
 def _refused(entry: QuarantineEntry, now: float, look: Look) -> tuple[Fact, ...]:
-    since = f"since {fmt.when(entry.at)}" if entry.at is not None else "not known since when"
+    since = f"since {fmt.when(entry.at)}" if entry.at is not None else "time not known"
     return (
         Fact("why", plain(clean_text(entry.reason, look))),
         Fact("column", plain(clean_text(entry.column, look) or "-")),
         Fact("seen", plain(since)),
         Fact("retry", plain("t fetches and checks it again; the primary keeps it as it is")),
-        Fact("counts", plain("cached and rejected rows together are those of the primary")),
+        Fact("counts", plain("cached rows + rejected rows = expected rows")),
     )
 
 

@@ -128,7 +128,7 @@ def _facts(outcome: Outcome, width: int, look: Look, plan: Plan | None) -> list[
     if kept:
         facts.append(_fact("kept", plain(sentences.only_in_cache(sentences.tally(outcome)))))
     extra = outcome.extra
-    for label, path in (("old file", extra.get("kept")), ("back is", extra.get("file_restored"))):
+    for label, path in (("old file", extra.get("kept")), ("restored", extra.get("file_restored"))):
         if path:
             facts.append(_fact(label, plain(clean_text(PurePath(path).name, look))))
     staged = outcome.extra.get("staged")
@@ -177,7 +177,7 @@ def _checks(outcome: Outcome, width: int, look: Look) -> list[Line]:
     passed = sum(check.status is CheckStatus.PASS for check in made)
     none = (CheckStatus.SKIPPED, CheckStatus.UNKNOWN)
     left = [check.name for check in outcome.checks if check.status in none or check not in made]
-    not_made = f"; not made: {clean_text(sentences.check_names(left), look)}" if left else ""
+    not_made = f"; not run: {clean_text(sentences.check_names(left), look)}" if left else ""
     if failed:
         told = f"{passed} ok, failed: {clean_text(sentences.check_names(failed), look)}{not_made}"
     else:

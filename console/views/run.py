@@ -33,8 +33,8 @@ _DOING: Mapping[str, str] = {
     Phase.GUARD: "counts what would be removed",
     Phase.COMMIT: "writes",
     Phase.READ_BACK: "reads it back",
-    Phase.WITNESS: "notes the proof",
-    Phase.HISTORY: "notes the run",
+    Phase.WITNESS: "records the proof",
+    Phase.HISTORY: "records the run",
 }
 _STEP_ROLES = {
     StepState.WAITING: Role.OFF,
@@ -152,7 +152,7 @@ def _kept(run: Run) -> Line:
 
 def _hint(frame: Frame, run: Run) -> Line:
     if run.cancel_asked_at is not None:
-        return plain(f"cancel asked {frame.ago(run.cancel_asked_at)} ago")
+        return plain(f"cancel requested {frame.ago(run.cancel_asked_at)} ago")
     if not run.cancellable:
         return plain("committing, ends in under 1 s")
     generation = generation_now(frame.snapshot)
@@ -239,7 +239,7 @@ def _idle_facts(frame: Frame) -> tuple[Fact, ...]:
     snapshot = frame.snapshot
     facts = [_why_idle(frame), *_resume(frame), *_last(frame), *_where_time_went(frame)]
     if is_held(snapshot):
-        note = "taking the lock from the application, or a swap under it, is never offered"
+        note = "the lock is never taken from another process, and a held file is never replaced"
         facts.append(Fact("note", plain(note)))
     elif snapshot.error is not None:
         said = frame.clean(snapshot.error.message)

@@ -45,7 +45,7 @@ def heading(found: ChangedRows) -> str:
         return found.said or "no row was changed"
     listed = len(found.rows)
     told = fmt.plural(found.total, "row") if listed == found.total else f"the first {listed:,} of {found.total:,} rows"
-    cut = f"; of {fmt.plural(found.cut, 'row')} what the run left is not kept" if found.cut else ""
+    cut = f"; for {fmt.plural(found.cut, 'row')} the fields after the run are not kept" if found.cut else ""
     return f"{told}{cut}{f'; {found.said}' if found.said else ''}"
 
 

@@ -80,9 +80,9 @@ def row(frame: Frame, past: PastRun, *, seconds: bool = False) -> tuple[Line, ..
 
 
 def ended_words(history: HistoryView) -> str:
-    """`98.8 % ended proven, 12 more followed`; a follow run proves nothing and fails nothing."""
+    """`98.8 % proven, 12 more followed`; a follow run proves nothing and fails nothing."""
     more = "more " if history.ok_ratio is not None else ""
-    told = [f"{history.ok_ratio * 100:.1f} % ended proven"] if history.ok_ratio is not None else []
+    told = [f"{history.ok_ratio * 100:.1f} % proven"] if history.ok_ratio is not None else []
     return ", ".join([*told, *([f"{history.followed:,} {more}followed"] if history.followed else [])])
 
 
@@ -267,7 +267,7 @@ def _ended(frame: Frame, past: PastRun, document: Mapping[str, object]) -> tuple
     proof = _mapping(document.get("proof"))
     root = str(proof.get("root", ""))
     proved = f"g-{run.generation}" if run.generation is not None else ""
-    made = f"{proved}   root {frame.clean(root[:16])}" if root else proved or "none of this run"
+    made = f"{proved}   root {frame.clean(root[:16])}" if root else proved or "none made by this run"
     if run.followed:
         # the document has the proof that it goes on from
         last = proof.get("generation")

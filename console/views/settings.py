@@ -51,7 +51,7 @@ def row(frame: Frame, setting: Setting, edit: str | None) -> tuple[Line, ...]:
 def shown_edit(setting: Setting, edit: str) -> str:
     """The text of an edit as it may be shown."""
     if not edit:
-        return "taken out of the file"
+        return "removed from the file"
     return "changed, hidden" if setting.key in _SECRET else edit
 
 
@@ -88,7 +88,7 @@ def detail(frame: Frame, setting: Setting | None, edit: str | None, *, wrong: st
 def waiting_words(settings: Iterable[Setting]) -> str:
     """How many of them were edited and take effect after a restart; '' for none."""
     many = sum(bool(setting.waiting) for setting in settings)
-    return f" · {many} for after a restart" if many else ""
+    return f" · {many} {'needs' if many == 1 else 'need'} a restart" if many else ""
 
 
 def allowed_words(setting: Setting) -> str:
@@ -123,7 +123,7 @@ def wrong(key: str, text: str) -> str:
 
     field = BY_KEY.get(key)
     if field is None:
-        return f"{key} is no setting"
+        return f"{key} is not a setting"
     try:
         if text:
             convert(field, text, "typed", text=True)

@@ -137,7 +137,7 @@ def holder_words(holder: LockHolder | None, now: float) -> str:
     if holder is None:
         return "Another process holds the file"
     if holder.kind is HolderKind.UNLISTED or holder.pid <= 0:
-        return "Somebody who is not listed here, perhaps in another container, holds the file"
+        return "A process that is not visible here, perhaps in another container, holds the file"
     names = {HolderKind.DO_MEMORY: "do-memory", HolderKind.OURS: "Another run of this tool"}
     known = f"{names.get(holder.kind, holder.command or 'A process')} (pid {holder.pid}"
     user = f", {holder.user}" if holder.kind is HolderKind.OTHER and holder.user else ""

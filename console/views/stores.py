@@ -127,7 +127,7 @@ def _read(frame: Frame) -> tuple[Fact, ...]:
     today = f"{'at least ' if read.unmetered else ''}{fmt.plural(read.today, 'row')} today"
     month, lasted = read.a_month(frame.now), read.lasted_s(frame.now)
     if month is None:
-        texts = [f"{today}; {fmt.age(lasted)} are too short to tell a month", today]
+        texts = [f"{today}; {fmt.age(lasted)} is too short to estimate a month", today]
     else:
         pace = "this pace" if lasted > DAY_S - HOUR_S else f"the pace of {fmt.age(lasted)}"
         told = f"about {fmt.count(month)} a month"
@@ -150,11 +150,11 @@ def _budget(frame: Frame) -> tuple[Fact, ...]:
         case Hold.SPREAD:
             text = f"poll every {fmt.age(budget.poll_s)}, proof every {fmt.age(budget.proof_s)}"
         case Hold.NO_PROOF:
-            text = "no proof by itself" + ("" if budget.proof_never_fits else " before midnight")
+            text = "no automatic proof" + ("" if budget.proof_never_fits else " before midnight")
         case Hold.USED_UP:
             text = "used up: not asked before midnight"
         case Hold.UNMETERED:
-            text, used = "cannot be kept: rows read are not said", "rows_read_per_day"
+            text, used = "cannot be kept: rows read are not reported", "rows_read_per_day"
     return (Fact("budget", toned(Role.ATTENTION, text, glyphs=frame.look.glyphs), extra=muted(used)),)
 
 
@@ -286,7 +286,7 @@ def _state(frame: Frame) -> Fact:
     elif cache.acked is not None and (generation is None or is_damaged(frame.snapshot)):
         value = toned(Role.UNKNOWN, f"witness {witness}", glyphs=frame.look.glyphs)
     elif generation is None:
-        value = plain("no generation of ours yet")
+        value = plain("no commit of this tool yet")
     elif cache.acked == generation:
         value = plain(f"g-{generation} = witness")
     else:

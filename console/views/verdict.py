@@ -160,18 +160,18 @@ def _went_back(snapshot: Snapshot) -> bool:
 def _refused_next(snapshot: Snapshot) -> tuple[str, ...]:
     if _went_back(snapshot):
         return (
-            "v compares the rows, 2 shows them: a crash takes none, a restore may. A adopts, typed.",
+            "v compares the rows, 2 shows them; a crash loses none, a restore may; A adopts it (typed consent).",
             "v compares, 2 shows the rows; A adopts this primary.",
         )
     if adoptable(snapshot):
         return (
-            "5 shows which URL is set and where it came from; A adopts this primary, typed.",
+            "5 shows which URL is set and where it came from; A adopts this primary (typed consent).",
             "5 shows the URL; A adopts this primary.",
         )
     if _shrinks(snapshot):
         return (
-            "5 shows which primary is set; s plans the sync and can let these rows go, typed.",
-            "5 shows the primary; s can let them go, typed.",
+            "5 shows which primary is set; s plans the sync and can remove these rows (typed consent).",
+            "5 shows the primary; s can remove them (typed consent).",
         )
     hint = hint_of(snapshot.error) if snapshot.error is not None else ""
     return (*((f"{hint}; 5 shows which primary is set.",) if hint else ()), "5 shows which URL is set.")
@@ -205,7 +205,7 @@ def _wrong_version(snapshot: Snapshot, now: float, beat_age: float | None) -> Ve
         return None
     schema = still(snapshot.cache.schema, snapshot.present)
     if schema is not None and schema > 4:
-        sentence = f"The cache has schema {schema}: this tool is older than your do-memory. Nothing is offered."
+        sentence = f"The cache has schema {schema}: this tool is older than your do-memory and cannot use it."
         step = "install a newer storage-sync."
     else:
         sentence = f"The cache is of another version ({_words(named[0])}); do-memory would wipe or refuse it."
@@ -224,7 +224,7 @@ def _no_access(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdic
     step = "check the path and its owner; 5 shows the path."
     if named[0] is CacheState.DISK_LOW:
         free = f"{fmt.size(cache.disk_free)} free: " if cache.disk_free is not None else ""
-        step = f"{free}make room on its disk; 5 shows the path."
+        step = f"{free}free some space on its disk; 5 shows the path."
     return Verdict(
         "NO ACCESS",
         Role.FAILED,
@@ -247,13 +247,13 @@ def _held(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | N
         "HELD",
         Role.OFF,
         (
-            f"{who}. A copy of it is looked at. {last_proof(snapshot, now)}.",
+            f"{who}. A copy of it is being checked. {last_proof(snapshot, now)}.",
             f"{who}.",
             "The file is held.",
         ),
         (
-            "p looks through a copy now; what must write waits until the file is closed.",
-            "p looks through a copy.",
+            "p looks at a copy now; runs that write wait until the file is closed.",
+            "p looks at a copy.",
         ),
         "p",
     )
@@ -279,7 +279,7 @@ def _partial(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
     return Verdict(
         "PARTIAL",
         Role.ATTENTION,
-        ("There is no cache yet, and a build of it that can be resumed.", "A build can be resumed."),
+        ("There is no cache yet, but an unfinished build can be resumed.", "A build can be resumed."),
         ("s goes on where it stopped.",),
         "s",
         1,
@@ -308,7 +308,7 @@ def _unclean(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         "UNCLEAN",
         Role.ATTENTION,
         (f"The cache file {what}. {last_proof(snapshot, now)}.", f"The cache file {what}."),
-        ("V validates it in depth.",),
+        ("V runs every check on it.",),
         "V",
         1,
     )
@@ -423,10 +423,14 @@ def _why_not_now(snapshot: Snapshot) -> str:
     if changed_since(snapshot):
         return "the file was written to since"
     if rewritten(snapshot):
-        return f"{rewritten_rows(snapshot)} since, and whether the primary has the same is not known"
+        return f"{rewritten_rows(snapshot)} since, and it is not known whether the primary has the same"
     if snapshot.error is not None:
         return f"the last run failed: {snapshot.error.message}"
-    return "not compared since this start" if snapshot.freshness.behind is None else "something has changed since"
+    return (
+        "not compared since this console started"
+        if snapshot.freshness.behind is None
+        else "something has changed since"
+    )
 
 
 def _drift(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:

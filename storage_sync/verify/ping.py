@@ -17,7 +17,9 @@ def _proof(source: Source, digest: str | None) -> str:
         return "a proof reads every expected row from the file; a follow run reads only the rows that were written"
     if digest is None:
         return "no digest function: a proof transfers every expected row, a follow run only the rows that were written"
-    return "a proof reads every expected row on the server; it transfers keys and digests, or one digest if nothing changed"
+    return (
+        "a proof reads every expected row on the server, and transfers keys and digests, or one digest if none changed"
+    )
 
 
 async def run_ping(context: Context) -> Outcome:

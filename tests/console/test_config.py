@@ -65,7 +65,7 @@ async def test_what_is_in_effect_and_what_the_file_says_stand_beside_each_other(
     async with live(app, size=size) as pilot:
         screen = await opened(app, pilot)
         text = screen_text(app)
-        assert "Configuration · 1 for after a restart" in text
+        assert "Configuration · 1 needs a restart" in text
         assert "now /b.redb" in text
         assert size[1] < 30 or "takes effect after a restart" in text
         rows = text.splitlines()
@@ -207,7 +207,7 @@ async def test_an_empty_text_takes_a_setting_out_of_the_file() -> None:
         assert isinstance(preview, PreviewSettings)
         assert preview.edits == (SettingEdit("interval_s", None),)
         await settle(app, pilot)
-        assert "taken out of the file" in screen_text(app)
+        assert "removed from the file" in screen_text(app)
 
 
 async def test_c_tests_the_connection_with_unsaved_edits() -> None:

@@ -678,7 +678,7 @@ async def test_rows_that_a_guard_keeps_go_only_when_that_is_chosen_and_typed(siz
         assert dialog.focused.id == "cancel"
         assert dialog.query_one("#run", Button).disabled
         assert str(dialog.query_one("#run", Button).label) == "Sync"
-        assert "A guard stops what it would do" in text
+        assert "A guard stops this plan. It would do" in text
         assert not dialog.phrase.display
         # no button leads to the other way to do it
         for keys in (("right",), ("right", "right"), ("left",)):
@@ -695,7 +695,7 @@ async def test_rows_that_a_guard_keeps_go_only_when_that_is_chosen_and_typed(siz
         await answer(app, bridge, pilot, MakePlan, passed)
         text = screen_text(app)
         assert "( ) keep them, no sync   (o) remove 820 rows anyway" in text
-        assert "820 rows would leave because the primary lost them" in text
+        assert "820 rows would be removed because the primary lost them" in text
         assert "needs your typed consent" in text
         assert "by consent" not in text
         assert "type  prod-eu   to remove 820 rows that the primary lost" in text
@@ -755,4 +755,4 @@ async def test_a_plan_of_nothing_says_when_the_primary_has_changed_since() -> No
         await settle(app, pilot)
         app.paint(panels=True)
         await pilot.pause()
-        assert "Since then the primary or the cache has changed: close this and plan again." in screen_text(app)
+        assert "The primary or the cache has changed since then: close this and plan again." in screen_text(app)

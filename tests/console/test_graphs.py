@@ -47,7 +47,7 @@ def test_a_ping_that_failed_is_no_latency_and_none_at_all_is_a_blank() -> None:
 
 def test_a_primary_that_counts_no_rows_says_so_and_draws_no_zero() -> None:
     chart = graphs.rows_read(of(Sample(1.0), Sample(2.0)))
-    assert words(chart) == "the primary does not count them"
+    assert words(chart) == "the primary does not report them"
     assert chart.right == ""
 
 
@@ -60,7 +60,7 @@ def test_a_run_that_failed_has_no_duration() -> None:
 def test_before_the_first_sample_nothing_is_claimed(draw: object) -> None:
     assert callable(draw)
     chart = draw(frame(replace(BASE, samples=(), history=HistoryView())))
-    assert words(chart) in {graphs.FIRST, "nothing is proven yet", "nothing has run yet"}
+    assert words(chart) in {graphs.FIRST, "nothing has been proven yet", "nothing has run yet"}
 
 
 @pytest.mark.parametrize(("size", "there"), [((140, 45), True), ((139, 45), False), ((140, 44), False)])

@@ -215,7 +215,7 @@ def test_in_a_plan_it_speaks_of_that_plan_or_of_none() -> None:
         ("repair", OpenPlan("Sync", "default")),
         ("watch", OpenPlan("Undo")),
     ):
-        assert told_in(step, place) == "This plan is no part of the guide; esc closes it."
+        assert told_in(step, place) == "This plan is not part of the guide; esc closes it."
 
 
 def test_it_says_to_type_only_where_something_is_asked() -> None:
@@ -233,7 +233,7 @@ async def test_the_plan_that_is_open_is_the_one_that_is_spoken_of() -> None:
         (asked,) = (one for one in bridge.asked if one.kind is MakePlan)
         bridge.post(Answer(asked.id, snapshots.plan()))
         await settle(app, pilot)
-        assert "This plan is no part of the guide; esc closes it." in screen_text(app)
+        assert "This plan is not part of the guide; esc closes it." in screen_text(app)
 
 
 async def test_what_the_line_says_is_not_said_above_the_log_too() -> None:

@@ -183,7 +183,7 @@ async def test_the_labels_of_the_panel_come_first_in_the_help() -> None:
         await settle(app, pilot)
         text = screen_text(app)
         assert "THIS PANEL" in text
-        assert "what redb's own check of the whole file said" in text
+        assert "the result of redb's own check of the whole file" in text
 
 
 async def test_the_first_escape_leaves_the_search_and_the_second_the_help() -> None:

@@ -111,7 +111,7 @@ async def test_the_demo_does_not_offer_to_open_the_demo() -> None:
     [
         ("in_sync", "Cancel", "x   not available: nothing is running"),
         ("running", "Demo", "F2   not available: a run is active; x cancels it"),
-        ("in_sync", "Adopt", "A   not available: A adopts another primary, and is only for one that is refused"),
+        ("in_sync", "Adopt", "A   not available: A adopts a primary, but only one that a guard has refused"),
         (MAY_ONLY_LOOK, "Pause syncs", "P   not available: no sync is scheduled; this console was started read-only"),
         (MAY_ONLY_LOOK, "Read only", "W   not available: this console was started read-only"),
     ],

@@ -106,7 +106,7 @@ def test_a_change_of_single_rows_names_the_first_of_them() -> None:
 def test_the_guard_speaks_of_the_primary_and_not_of_what_a_damaged_file_lost() -> None:
     lost = ("1 part of the table embeddings cannot be read. Rows that only the cache had there are lost.",)
     text = "\n".join(text_of(line) for line in words.lines(replace(plan_of("repair"), lost=lost), 96, "rw", Look()))
-    assert "✓ the primary lost none of the rows compared" in text
+    assert "✓ the primary lost none of the compared rows" in text
     assert "rows leave" not in text
     asks_nobody = "\n".join(
         text_of(line) for line in words.lines(replace(plan_of("sync"), kind="orphans"), 96, "rw", Look())
@@ -115,11 +115,11 @@ def test_the_guard_speaks_of_the_primary_and_not_of_what_a_damaged_file_lost() -
     many = replace(plan_of("sync"), gone=820, removes_ratio=0.82, consent=NextStep.ALLOW_SHRINK)
     told = " ".join(text_of(line).strip() for line in words.lines(many, 76, "rw", Look()))
     assert (
-        "820 rows would leave because the primary lost them, up to 82 % of a table; needs your typed consent"
+        "820 rows would be removed because the primary lost them, up to 82 % of a table; needs your typed consent"
         in " ".join(told.split())
     )
     one = replace(plan_of("sync"), gone=1, removes_ratio=0.0)
-    assert "1 row leaves because the primary lost it; within the limit" in "\n".join(
+    assert "1 row is removed because the primary lost it; within the limit" in "\n".join(
         text_of(line) for line in words.lines(one, 96, "rw", Look())
     )
 

@@ -134,7 +134,7 @@ def test_the_holder_of_the_lock_is_named() -> None:
     kinds = {
         HolderKind.DO_MEMORY: "do-memory (pid 2231) has held the file since ",
         HolderKind.OURS: "Another run of this tool (pid 2231) has held the file since ",
-        HolderKind.UNLISTED: "Somebody who is not listed here, perhaps in another container, holds the file",
+        HolderKind.UNLISTED: "A process that is not visible here, perhaps in another container, holds the file",
     }
     for kind, said in kinds.items():
         found = judge(replace(snapshot, cache=replace(snapshot.cache, holder=replace(holder, kind=kind))))
@@ -425,7 +425,7 @@ def test_a_proof_that_does_not_hold_now_says_why() -> None:
     failed = replace(changed, error=ErrorValue("local_io", "the state folder cannot be written", "", False, 8))
     assert "the last run failed: the state folder cannot be written" in judge(failed).sentence[0]
     started = replace(changed, freshness=replace(changed.freshness, behind=None))
-    assert "not compared since this start" in judge(started).sentence[0]
+    assert "not compared since this console started" in judge(started).sentence[0]
 
 
 @pytest.mark.parametrize("name", snapshots.NAMES)

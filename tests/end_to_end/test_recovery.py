@@ -101,7 +101,7 @@ def test_a_damaged_file_is_repaired_and_rebuilt_and_taken_back(damaged: Live, tm
         terminal.press("U")
         see(terminal, "Undo s-", "step 1 of 3: plan")
         type_name_and_run(terminal)
-        see(terminal, "step 3 of 3: result", "back is")
+        see(terminal, "step 3 of 3: result", "restored")
         leave(terminal, "step 3 of 3")
         terminal.press("q")
         assert terminal.end() == 0
