@@ -167,7 +167,7 @@ def _judge_age(
     if checkpoint is None:
         if not _same_file(witness, identity):
             return None
-        have = "no stamp of ours any more" if has_rows else "no rows and no stamp of ours any more"
+        have = "no stamp of this tool any more" if has_rows else "no rows and no stamp of this tool any more"
     elif checkpoint.generation < witness.generation:
         have = f"generation {checkpoint.generation}"
     else:

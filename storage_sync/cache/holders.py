@@ -93,7 +93,7 @@ def unlisted() -> LockHolder:
 def describe(holder: LockHolder) -> str:
     """`do-memory-mcp-server (pid 4711, alice, since 2026-11-23T06:00:00Z)`, with what is known."""
     if holder.kind is HolderKind.UNLISTED:
-        return "a process that is not listed here, of another container or machine"
+        return "a process that is not visible here, in another container or on another machine"
     if holder.pid <= 0:
         return "a process that cannot be named"
     known = [f"pid {holder.pid}"]

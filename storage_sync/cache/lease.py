@@ -102,7 +102,7 @@ def refuse_network(path: str, lock_ok: bool) -> None:
     if system.network and not lock_ok:
         raise LocalIO(
             f"{path} is on a network file system ({system.kind}), where a lock may not be seen by others",
-            hint="keep the cache on a local disk, or say --lock-ok when only this machine uses it",
+            hint="keep the cache on a local disk, or give --lock-ok if only this machine uses it",
         )
 
 
@@ -123,7 +123,7 @@ def _lock(path: str, lock_ok: bool) -> tuple[int, bool]:
                     return descriptor, False
                 raise LocalIO(
                     f"the file system of {path} has no locks ({error.strerror})",
-                    hint="keep the cache on a local disk, or say --lock-ok when only one run at a time uses it",
+                    hint="keep the cache on a local disk, or give --lock-ok if only one run at a time uses it",
                 ) from error
             if error.errno not in _BUSY:
                 raise LocalIO(f"{path}: {error.strerror}") from error

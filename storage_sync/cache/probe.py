@@ -105,7 +105,7 @@ def _death(code: int, step: str) -> str:
         raise Interrupted("stopped while a copy of the cache was examined")
     raise LocalIO(
         f"the probe of the cache was ended by {name} ({step})",
-        hint="was memory short? see the system's log, run it again",
+        hint="perhaps memory was short: see the system log, then run it again",
     )
 
 

@@ -84,7 +84,7 @@ def _check(file: _native.CacheFile) -> dict[str, object]:
     try:
         if file.check_integrity():
             return {"integrity": True}
-        return {"integrity": False, "integrity_detail": "it was not clean; redb mended it"}
+        return {"integrity": False, "integrity_detail": "it was not clean; redb repaired it"}
     except _native.NativeError as error:
         return {"integrity": False, "integrity_detail": f"{type(error).__name__}: {error}"}
 

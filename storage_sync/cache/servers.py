@@ -53,7 +53,7 @@ def warning(server: LockHolder) -> str:
     """What such a server means, and what to do."""
     return (
         f"{describe(server)} runs in memory only: its cache was locked when it started, so what its session learns is "
-        "lost when it ends; start it again"
+        "lost when it ends; restart it"
     )
 
 

@@ -180,9 +180,7 @@ def _judge_access(path: str) -> tuple[Finding | None, os.stat_result | None]:
     if not stat.S_ISREG(status.st_mode):
         return _not_a_file(path, kind_of(status.st_mode)), None
     if not os.access(path, os.R_OK, effective_ids=True):
-        return Finding(
-            CacheState.UNREADABLE, f"{path} may not be read by this user", "give this user read access"
-        ), None
+        return Finding(CacheState.UNREADABLE, f"{path} cannot be read by this user", "give this user read access"), None
     if not os.access(path, os.W_OK, effective_ids=True):
         return _read_only(path), status
     return None, status
@@ -200,7 +198,7 @@ def _not_a_file(path: str, kind: str) -> Finding:
 
 def _read_only(path: str) -> Finding:
     mounted = os.statvfs(path).f_flag & os.ST_RDONLY
-    why = "is on a file system that is mounted read-only" if mounted else "may not be written by this user"
+    why = "is on a file system that is mounted read-only" if mounted else "cannot be written by this user"
     return Finding(CacheState.READ_ONLY, f"{path} {why}", "give this user write access, or use --read-only")
 
 
@@ -218,7 +216,7 @@ def _unreadable(path: str, error: OSError) -> Finding:
     if error.errno == errno.ELOOP:
         return _not_a_file(path, "a link that leads back to itself")
     if error.errno == errno.ENOTDIR:
-        return _not_a_file(path, "below a name that is no folder")
+        return _not_a_file(path, "below a path that is not a folder")
     return Finding(CacheState.UNREADABLE, f"{path}: {error.strerror}", "check the path and its owner")
 
 

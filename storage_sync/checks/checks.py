@@ -153,7 +153,9 @@ def _digests(scope: CheckScope, tables: Mapping[str, TableFacts] | None, why: st
         told = f"{plural(equal, 'row')} equal by digest"
         detail = ", ".join(part for part in (told, _rejected(refused)) if part)
         if scope.audited_at is not None and scope.embeddings:
-            detail += f"; embeddings that no owner leads to: those of the audit of {rfc3339(scope.audited_at)}"
+            detail += (
+                f"; embeddings that cannot be found through an owner: as of the audit of {rfc3339(scope.audited_at)}"
+            )
         return Check(name, CheckStatus.PASS, expected, equal, detail)
     parts = []
     for table, facts in tables.items():

@@ -78,7 +78,7 @@ async def run_compact(context: Context) -> Outcome:
                 raise CacheDamaged("redb's own check of a copy does not pass; nothing was changed")
             size, payload = look.judgement.size or 0, look.scan.payload_bytes
             draft.extra["payload_bytes"] = payload
-        row = PlanRow("compact", "move pages together, cut the file", 0, max(size - payload, 0), "not needed")
+        row = PlanRow("compact", "move pages together, shorten the file", 0, max(size - payload, 0), "not needed")
         propose(context, plan_of("compact", look.generation, "", (row,)))
         if options.plan_only:
             draft.extra["compact"] = {"bytes_before": size, "bytes_after": None, "lock_seconds": None}

@@ -53,7 +53,7 @@ def _restore(context: Context, look: Look, ids: Sequence[int]) -> Intent:
     ]
     if same:
         rows.append(PlanRow("same", "already in the cache", same, None, "not needed"))
-    lost = ("a replaced row that the primary still asks for comes back with the next sync",) if conflicts else ()
+    lost = ("the next sync brings back a replaced row that the primary still has",) if conflicts else ()
     return Intent("quarantine", tuple(changes), tuple(rows), lost=lost, spent=tuple(one.row.id for one in taken))
 
 
@@ -130,7 +130,7 @@ def _purge(context: Context) -> Outcome:
                 after = page[-1].id
                 rows = [row for row in page if row.at < now - days * DAY_S]
                 old, size = old + len(rows), size + sum(row.bytes for row in rows)
-            row = PlanRow("purge", f"forget rows quarantined more than {days:g} days ago", old, size, "no")
+            row = PlanRow("purge", f"delete rows quarantined more than {days:g} days ago", old, size, "no")
             propose(context, plan_of("quarantine", 0, "", (row,) if old else (), content=str(old)))
             if old and not context.options.plan_only:
                 gone = store.purge(days, now)

@@ -135,7 +135,7 @@ def _plan_rows(changes: Sequence[RowChange]) -> tuple[PlanRow, ...]:
     texts = {
         "insert": "restore removed rows",
         "update": "restore the earlier bytes",
-        "remove": "take out what was new",
+        "remove": "remove the rows that were new",
     }
     found = []
     for kind, text in texts.items():

@@ -49,7 +49,7 @@ ALERTS: tuple[Alert, ...] = (
         f"max by (instance, job) (max_over_time({series('build')}[1d])) unless on (instance, job) {series('build')}",
         600,
         "critical",
-        "{{ $labels.instance }} says nothing of its cache any more.",
+        "{{ $labels.instance }} no longer sends metrics of its cache.",
         "On that host: systemctl status storage-sync; then the scrape, or the text file's folder.",
     ),
     Alert(
@@ -82,7 +82,7 @@ ALERTS: tuple[Alert, ...] = (
         300,
         "warning",
         "{{ $labels.instance }} does not reach the primary.",
-        "storage-sync ping there; when every host says so, it is the primary.",
+        "storage-sync ping there; when every host reports this, the primary is down.",
     ),
     Alert(
         f"{PREFIX}PrimaryRefuses",
@@ -90,7 +90,7 @@ ALERTS: tuple[Alert, ...] = (
         0,
         "critical",
         "The primary refuses {{ $labels.instance }}, or its schema cannot be used.",
-        "The token, its rights, the address; the server's words are in the log.",
+        "Check the token, its permissions and the address; the server's message is in the log.",
     ),
     Alert(
         f"{PREFIX}GuardStopped",
@@ -105,7 +105,7 @@ ALERTS: tuple[Alert, ...] = (
         _ended_with(8),
         0,
         "critical",
-        "{{ $labels.instance }} cannot read or write: rights, a read-only or full disk, an I/O error.",
+        "{{ $labels.instance }} cannot read or write: permissions, a read-only or full disk, an I/O error.",
         "storage-sync doctor there.",
     ),
     Alert(
@@ -129,16 +129,16 @@ ALERTS: tuple[Alert, ...] = (
         f"increase({series('rollbacks_detected')}[1h]) > 0",
         0,
         "warning",
-        "The cache on {{ $labels.instance }} was found older than what was acknowledged.",
-        "Who restores copies of that file, or does the disk lose writes?",
+        "The cache on {{ $labels.instance }} was found to be older than its last commit.",
+        "Find out who restores copies of that file, or whether the disk loses writes.",
     ),
     Alert(
         f"{PREFIX}BitRot",
         f"increase({series('bitrot_keys')}[1h]) > 0",
         0,
         "warning",
-        "Rows of the cache on {{ $labels.instance }} were found rotten.",
-        "They were fetched again where auto_repair is on; look at the disk.",
+        "Rows of the cache on {{ $labels.instance }} were found damaged.",
+        "They were fetched again if auto_repair is on; check the disk.",
     ),
     Alert(
         f"{PREFIX}RejectedRows",
@@ -162,8 +162,8 @@ ALERTS: tuple[Alert, ...] = (
         f"{series('disk_free_bytes')} < 2 * {series('cache_file_bytes')}",
         60,
         "warning",
-        "{{ $value | humanize1024 }}B are free beside the cache on {{ $labels.instance }}: too few to make it again.",
-        "Free some, or storage-sync compact there.",
+        "{{ $value | humanize1024 }}B are free beside the cache on {{ $labels.instance }}: too little to rebuild it.",
+        "Free some disk space, or run storage-sync compact there.",
     ),
 )
 

@@ -80,7 +80,7 @@ def plan_install(wanted: Wanted, root: Path) -> tuple[Step, ...]:
     if its_user and user != its_user:
         raise UsageError(
             f"{wanted.unit} runs as {its_user}, and the service would run as {user}: both write the cache",
-            hint=f"leave --user out, or say --user {its_user}",
+            hint=f"leave --user out, or give --user {its_user}",
         )
     owner = _account(user)
     places = Places(wanted.program, wanted.config, wanted.cache.parent, user)
@@ -122,7 +122,7 @@ def _folder(root: Path, path: Path, mode: int, owner: Owner, name: str, why: str
         return Step(path, Fate.MAKE, mode, owner, name, why)
     status = there.stat()
     if not there.is_dir():
-        raise UsageError(f"{path} is there and is no folder", hint="move it away")
+        raise UsageError(f"{path} exists and is not a folder", hint="move it away")
     if owner.user != ROOT_OWNER.user and status.st_uid != owner.user:
         raise UsageError(
             f"{path} belongs to {_name_of(status.st_uid)}, and the service would run as {name}",
@@ -138,7 +138,7 @@ def _kept_or_made(root: Path, path: Path, mode: int, owner: Owner, name: str, wh
     status = there.stat()
     if not _readable(status, owner):
         raise UsageError(
-            f"{path} is there and {name} cannot read it", hint=f"chgrp {name.rpartition(':')[2]} and chmod 640 it"
+            f"{path} exists, but {name} cannot read it", hint=f"chgrp {name.rpartition(':')[2]} and chmod 640 it"
         )
     found = Owner(status.st_uid, status.st_gid)
     return Step(path, Fate.KEEP, status.st_mode & 0o7777, found, _name_of(found.user), why, text)
@@ -160,7 +160,7 @@ def _ours(root: Path, path: Path, text: str, why: str) -> Step:
         present = _text(there)
         if not present.startswith(MADE_BY):
             raise UsageError(
-                f"{path} is there and was not made by this command", hint="move it away, or change it by hand"
+                f"{path} exists and was not made by this command", hint="move it away, or change it by hand"
             )
         fate = Fate.KEEP if present == text else Fate.REPLACE
     return Step(path, fate, 0o644, ROOT_OWNER, "root", why, text)

@@ -91,7 +91,7 @@ class NoCursor(PrimaryRefused):
 class PrimaryChanged(PrimaryUnavailable):
     """A statement was written for another schema or another server than the one that got it: probe, and ask again."""
 
-    default_hint = "it is asked again by itself; when this goes on, something changes its schema all the time"
+    default_hint = "it is retried automatically; if this continues, something keeps changing the primary's schema"
 
 
 class _Meaning(Struct, frozen=True):
@@ -202,7 +202,7 @@ _STATUSES: tuple[tuple[_Fits, _Make], ...] = (
     (
         lambda status, _: status == 407,
         lambda it, words: AccessRefused(
-            f"the proxy wants to know who asks (407){words}", hint="put user and password into HTTPS_PROXY"
+            f"the proxy requires authentication (407){words}", hint="put user and password into HTTPS_PROXY"
         ),
     ),
     (
@@ -243,7 +243,7 @@ _STATUSES: tuple[tuple[_Fits, _Make], ...] = (
         lambda status, _: 300 <= status < 400,
         lambda it, words: PrimaryRefused(
             f"the primary redirects ({it.status}){' to ' + it.location if it.location else ''}, which is not followed: "
-            "a token must not travel on",
+            "the token must not be sent elsewhere",
             hint=f"give {it.location or 'the address that it redirects to'} as --primary",
         ),
     ),
@@ -269,7 +269,10 @@ _TLS = (
     (r"hostname mismatch|not valid for|ip address mismatch", "the certificate is of another host: check --primary"),
     (r"certificate has expired|not yet valid", "the server's certificate or this machine's clock is out of date"),
     (r"self.signed|unable to get.*issuer|unknown ca|verify failed", AUTHORITY_HINT),
-    (r"certificate required|handshake failure", "the server wants a certificate of ours, which this tool cannot give"),
+    (
+        r"certificate required|handshake failure",
+        "the server requires a client certificate, which this tool cannot send",
+    ),
 )
 
 

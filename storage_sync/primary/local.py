@@ -204,7 +204,7 @@ def error_of(error: sqlite3.Error, path: Path) -> StorageSyncError:
         )
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")) and _size(f"{path}-journal"):
         return LocalIO(
-            f"the primary {path} has a -journal of a transaction that was not finished; only a writer can take it back",
+            f"the primary {path} has a -journal of a transaction that was not finished; only a writer can roll it back",
             hint="open it once with do-memory, as a user who may write it; nothing was changed",
         )
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_INTERRUPT", "SQLITE_NOMEM")) or "locked" in said:

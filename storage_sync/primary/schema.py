@@ -215,7 +215,7 @@ def judge(found: Mapping[str, frozenset[str]]) -> tuple[frozenset[str], frozense
     if not any(name in found for name in EMBEDDING_TABLES):
         absent.append("embeddings")
     if absent:
-        raise PrimarySchema(f"the primary has no table {', '.join(absent)}: no do-memory has set it up")
+        raise PrimarySchema(f"the primary has no table {', '.join(absent)}: do-memory has not set it up")
     late: set[tuple[str, str]] = set()
     for name, missing in found.items():
         late |= {(name, column) for column in missing if (name, column) in LATE_COLUMNS}

@@ -140,10 +140,10 @@ def _layout(path: Path) -> bool:
 
 _WAYS: tuple[tuple[str, Callable[[Path], bool] | None], ...] = (
     ("", None),
-    ("a flipped bit of a commit slot was put right", _slots),
-    ("its length was made that of its layout", _length),
-    ("its first bytes were put right", _magic),
-    ("it was opened as one that nobody closed", _flags(lambda flags: (flags | _RECOVERY_REQUIRED) & ~_TWO_PHASE)),
+    ("a flipped bit of a commit slot was corrected", _slots),
+    ("its length was set to that of its layout", _length),
+    ("its first bytes were restored", _magic),
+    ("it was opened as a file that was not closed", _flags(lambda flags: (flags | _RECOVERY_REQUIRED) & ~_TWO_PHASE)),
     (
         "it was opened as it was one commit before",
         _flags(lambda flags: ((flags ^ _OTHER_SLOT) | _RECOVERY_REQUIRED) & ~_TWO_PHASE),

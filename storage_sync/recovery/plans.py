@@ -15,7 +15,7 @@ from storage_sync.values.outcome import Outcome, Plan, PlanRow
 _NAMES = {
     RepairStep.NONE: "nothing to repair",
     RepairStep.OPEN: "let redb repair the file when it is opened",
-    RepairStep.REFETCH: "fetch the rows again whose bytes are not what was proven",
+    RepairStep.REFETCH: "fetch again the rows whose bytes are not what was proven",
     RepairStep.REBUILD: "build a new cache and keep the old file",
 }
 
@@ -63,7 +63,7 @@ def _lost(situation: Situation, facts: Extra) -> tuple[str, ...]:
         strangers = situation.strangers
         return (f"tables that are not do-memory's stay in the old file: {', '.join(strangers)}",) if strangers else ()
     if rescue.unopened:
-        return ("no row can be read out of the damaged file; what only it had is lost to the new cache",)
+        return ("no row can be read from the damaged file; rows that only it had are missing from the new cache",)
     gaps = {name: table.gaps for name, table in rescue.tables.items() if table.gaps}
     if not gaps:
         return ()

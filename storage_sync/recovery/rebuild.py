@@ -147,9 +147,9 @@ def _replacing(look: Look) -> Look:
 def _require_build(context: Context, path: str) -> None:
     if not Path(path).exists():
         others = ", ".join(builds_beside(context.session.cache_path))
-        known = f"; there is {others}, of another primary or other settings" if others else ""
+        known = f"; there is {others}, for another primary or other settings" if others else ""
         raise GuardStopped(
-            f"no build of this primary and these settings waits to be put in place{known}",
+            f"no finished build for this primary and these settings is ready to be put in place{known}",
             hint="storage-sync rebuild --staged prepares one",
         )
 

@@ -86,7 +86,7 @@ def walk(copy: str, *, quiet_s: float = QUIET_S, cancelled: Cancelled | None = N
                 current = ""
             yield message
         if not told_opened:
-            yield Message("opened", note=why or "reading it ended without a word")
+            yield Message("opened", note=why or "reading it ended without a report")
             return
         if not current:
             if not why:
@@ -127,7 +127,7 @@ def _received(child: subprocess.Popen[bytes], quiet_s: float, cancelled: Cancell
         ready, _, _ = select.select([descriptor], [], [], _POLL_S)
         if not ready:
             if time.monotonic() - heard > quiet_s:
-                yield Message("closed", note=f"reading it did not go on for {quiet_s:g} s")
+                yield Message("closed", note=f"reading it made no progress for {quiet_s:g} s")
                 return
             continue
         piece = os.read(descriptor, _READ)

@@ -382,7 +382,7 @@ class Pulse:
         if held is not self._agenda.past.held:
             self._agenda.note(held=held)
         if held and before.holder != after.holder and after.holder is not None:
-            self._board.log("info", "cache", f"held by {describe(after.holder)}; looked at through copies meanwhile")
+            self._board.log("info", "cache", f"held by {describe(after.holder)}; only copies of it are read meanwhile")
             self._ears.taken(after.holder)
         if before.lock in HELD and after.lock is LockState.FREE:
             self._board.log("info", "cache", "nobody else holds the file any more")

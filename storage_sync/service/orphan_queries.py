@@ -161,5 +161,5 @@ def _shown(index: OrphanIndex, wanted: Wanted) -> list[int]:
 def _row(question: ShowOrphan | FindNeighbours) -> int:
     """UsageError for a row that the index does not have."""
     if not 0 <= question.number < len(question.index):
-        raise UsageError("there is no such row", hint="r scans the embeddings")
+        raise UsageError("there is no such row", hint="^r scans the embeddings again")
     return question.number

@@ -226,7 +226,7 @@ class SyncService:
                 self._try_now()
             case commands.Pause(paused):
                 self._board.update(paused=paused)
-                self._board.log("info", "core", "scheduled syncs paused" if paused else "scheduled syncs go on")
+                self._board.log("info", "core", "scheduled syncs paused" if paused else "scheduled syncs resumed")
                 self._agenda.ring()
             case commands.SetAccess(access):
                 self._set_access(access)
@@ -348,7 +348,7 @@ class SyncService:
 
     def _require_write(self) -> None:
         if self._board.snapshot.access != "rw":
-            raise StorageSyncError("the cache may only be looked at now", hint="W allows writes again")
+            raise StorageSyncError("the cache can only be read now", hint="W allows writes again")
 
     # ------------------------------------------------------------------------------------------- loops
 

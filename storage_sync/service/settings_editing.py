@@ -112,7 +112,7 @@ def _notes(view: ConfigView, edits: tuple[SettingEdit, ...]) -> tuple[str, ...]:
         if setting is None:
             continue
         if setting.origin.startswith(("env ", "--")):
-            notes.append(f"{edit.key} stays as it is: {setting.origin} goes before the file")
+            notes.append(f"{edit.key} stays as it is: {setting.origin} takes precedence over the file")
         else:
             notes.append(f"{edit.key} applies: {setting.applies}")
     return tuple(notes)

@@ -201,7 +201,7 @@ def _token_of(loaded: Loaded, environment: Mapping[str, str]) -> tuple[Token | N
     except StorageSyncError as error:
         return None, _failed("token", error)
     if token is None:
-        return None, SetupFinding("token", "attention", "none is named; a server that asks for one will refuse")
+        return None, SetupFinding("token", "attention", "none is given; a server that requires one will refuse")
     file = loaded.settings.token_file
     if file is not None and token_is_exposed(file):
         return token, SetupFinding("token", "attention", f"set, hidden, from {token.origin}; others can read that file")
@@ -266,7 +266,7 @@ def _told_cache(file: Path, judgement: FileJudgement) -> SetupFinding:
     if judgement.buildable:
         if not os.access(file.parent, os.W_OK):
             return SetupFinding("cache", "failed", f"the folder {file.parent} is not there or cannot be written")
-        return SetupFinding("cache", "ok", "is not there yet; the first sync makes it")
+        return SetupFinding("cache", "ok", "does not exist yet; the first sync creates it")
     error = error_for(judgement, writing=True)
     if error is not None:
         return _failed("cache", error)

@@ -17,14 +17,14 @@ from storage_sync.state import history
 from storage_sync.state.history import History
 from storage_sync.state.undo_log import FILE_NAME, UndoLog, UndoRun
 
-DAMAGED: Final = "the file that it replaced was damaged; it is kept only to be looked at"
-GONE: Final = "the file that it replaced is not there any more"
+DAMAGED: Final = "the file that it replaced was damaged; it is kept only for you to look at"
+GONE: Final = "the file that it replaced no longer exists"
 UNDONE: Final = "it was undone already"
 NOT_COMMITTED: Final = "its changes are not in the cache"
-NOT_REMEMBERED: Final = "nothing is kept of it, and the history does not tell of it"
+NOT_REMEMBERED: Final = "nothing of it is kept, and the history does not mention it"
 NO_ROW: Final = "it changed no row"
 WHOLE_FILE: Final = "it built the whole file, and there was none to keep"
-NO_ROOM: Final = "newer runs took its room, or it built the whole file"
+NO_ROOM: Final = "newer runs used its space, or it built the whole file"
 
 
 class Standing(Struct, frozen=True):

@@ -194,7 +194,7 @@ def _after_unknown(
     It is read from a copy, since another process may have the file by now.
     """
     if generation is None:
-        return LocalIO(f"the commit returned an error ({error})", hint="look at the disk, then run it again")
+        return LocalIO(f"the commit returned an error ({error})", hint="check the disk, then run it again")
     try:
         with private_copy(path, context.session.state.copies) as copy:
             durable = stamped_generation(copy.file.meta()) == generation
@@ -204,7 +204,7 @@ def _after_unknown(
             hint=NextStep.CHECK_DISK,
         )
     state = "it is durable anyway" if durable else "the cache keeps its old state"
-    return LocalIO(f"the commit returned an error ({error}); {state}", hint="look at the disk, then sync again")
+    return LocalIO(f"the commit returned an error ({error}); {state}", hint="check the disk, then sync again")
 
 
 def held(path: str) -> CacheLocked:
@@ -229,7 +229,7 @@ async def _publish(
     if root != staged.root or not scan.clean:
         raise CacheDamaged(
             "the new file does not hold what was written into it; it was not put in place",
-            hint=f"check the disk; {staged.path} is kept for a look",
+            hint=f"check the disk; {staged.path} is kept so that you can look at it",
         )
 
     identity = await swap_cache(

@@ -123,4 +123,4 @@ async def _keep(context: Context, known: KnownImprint) -> None:
     try:
         await session.on_cache_thread(write_imprint, session.state.folder, known)
     except LocalIO as error:
-        context.draft.warn(f"the next proof will read more than it need: {error.message}")
+        context.draft.warn(f"the next proof will read more than necessary: {error.message}")

@@ -49,7 +49,9 @@ def differs(context: Context, comparison: Compared) -> bool:
     if look.scan.index_drifted:
         return True
     if look.checkpoint.source_id != context.session.source.source_id:
-        context.draft.warn("the primary's address changed and its content did not: the cache is stamped with it")
+        context.draft.warn(
+            "the primary's address changed but not its content: the cache is now stamped with the new address"
+        )
         return True
     # whatever was counted, the root has the last word
     return _native.root_of(look.scan, comparison.projection.scope) != comparison.staged.root

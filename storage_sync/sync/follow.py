@@ -47,7 +47,7 @@ def refuses(context: Context, look: Look, projection: Projection, now: float) ->
     if (checkpoint.generation, checkpoint.root) != witness.stand or witness.generation != checkpoint.generation:
         raise FollowEnded(Ending.GENERATION)
     if scan.clean and _native.root_of(scan, projection.scope) != checkpoint.root:
-        raise FollowEnded(Ending.GENERATION, "its rows do not add up to its root")
+        raise FollowEnded(Ending.GENERATION, "its rows do not match its root")
     age = proof.age(now)
     if age is None or age > session.settings.staleness_s:
         raise FollowEnded(Ending.TOO_OLD)

@@ -111,7 +111,7 @@ def explained(before: Marks, seen: Above, rewritten: frozenset[str]) -> None:
     if before.schema != seen.marks.schema:
         raise FollowEnded(Ending.SCHEMA)
     if set(before.tables) != set(seen.marks.tables):
-        raise FollowEnded(Ending.SCHEMA, "its tables are others")
+        raise FollowEnded(Ending.SCHEMA, "it has other tables")
     for name, anchors in (*before.tables.items(), *seen.marks.tables.items()):
         if any(anchor.rowid == LAST_ROWID for anchor in anchors):
             raise FollowEnded(Ending.LAST_ROWID, name)
@@ -146,7 +146,7 @@ def _cascade_explained(name: str, anchors: Sequence[Anchor], floor: int, written
         if written.isdisjoint((anchor.key, *anchor.parents)):
             raise FollowEnded(Ending.MARK_FELL, name)
     if floor == LAST_ROWID:
-        raise FollowEnded(Ending.MARK_FELL, f"{name}, of which no remembered row is left")
+        raise FollowEnded(Ending.MARK_FELL, f"{name}, of which no marked row is left")
 
 
 def changes(known: Known, before: Marks, seen: Above, limits: Limits) -> dict[Place, str | None]:
@@ -198,7 +198,7 @@ class _Overlay:
             return
         before = self.found.get(place)
         if before is not None and before != digest:
-            raise FollowEnded(Ending.ODD, f"{table} has two rows of one key")
+            raise FollowEnded(Ending.ODD, f"{table} has two rows with the same key")
         self.found[place] = digest
 
 
@@ -211,7 +211,7 @@ def _window(known: Known, seen: Above, size: int) -> tuple[frozenset[Key], froze
         _begun(one)
     written = {_id(one.key): _begun(one) for one in seen.episodes}
     if known.starts.keys() - old.keys() - written.keys():
-        raise FollowEnded(Ending.CACHE_CHANGED, "when an episode of the window began is not known")
+        raise FollowEnded(Ending.CACHE_CHANGED, "the start time of an episode in the window is not known")
     pool = old | written
     # those that are too many, and the last that is in
     ends = heapq.nlargest(max(len(pool) - size, 0) + 1, _order(pool))
@@ -229,7 +229,7 @@ def _order(starts: Mapping[Key, int]) -> Iterator[tuple[int, Key]]:
 
 def _begun(one: Written) -> int:
     if not one.key or one.start is None:
-        raise FollowEnded(Ending.ODD, "an episode without an id or a start")
+        raise FollowEnded(Ending.ODD, "an episode without an id or a start time")
     return one.start
 
 
@@ -265,7 +265,7 @@ def expected(row: Child, window: frozenset[Key], limits: Limits) -> bool:
 
 def _owner(one: str | None) -> Key:
     if not one:
-        raise FollowEnded(Ending.ODD, "a row that hangs on nothing")
+        raise FollowEnded(Ending.ODD, "a row that belongs to no episode or pattern")
     return _id(one)
 
 

@@ -45,7 +45,7 @@ class Ending(StrEnum):
 
 
 TOLD = {
-    Ending.NO_MARKS: "the last proof left no marks to go on from",
+    Ending.NO_MARKS: "the last proof left no marks to start from",
     Ending.TOO_OLD: "the last proof is older than staleness_s",
     Ending.SOURCE: "the cache was proven against another primary",
     Ending.EPOCH: "the primary's log went back",
@@ -54,17 +54,17 @@ TOLD = {
     Ending.DIGEST: "the last proof was made with another digest",
     Ending.SCHEMA: "the primary's schema changed since the last proof",
     Ending.SHAPE: "the primary's tables do not allow it",
-    Ending.GENERATION: "the cache is not of the generation that was acknowledged",
-    Ending.CACHE_CHANGED: "rows of the cache changed that say where other rows belong",
-    Ending.LAST_ROWID: "a table has used up its rowids, so that new rows stand anywhere",
-    Ending.MARK_CHANGED: "another row stands where a table ended",
-    Ending.MARK_FELL: "the row at which a table ended is gone, and no rewriting explains it",
+    Ending.GENERATION: "the cache does not have the generation that the witness records",
+    Ending.CACHE_CHANGED: "cache rows that say where other rows belong have changed",
+    Ending.LAST_ROWID: "a table has used up its rowids, so new rows can get any rowid",
+    Ending.MARK_CHANGED: "another row has the rowid at which a table ended",
+    Ending.MARK_FELL: "the row at which a table ended is gone, and no rewritten row explains it",
     Ending.TOO_MANY: "more rows were written than a follow run reads",
-    Ending.ODD: "a row is not of the form that do-memory writes",
-    Ending.REJECTED: "where rejected rows belong is not known",
-    Ending.WINDOW: "an episode left the window, and which one takes its place is not known",
+    Ending.ODD: "a row does not have the form that do-memory writes",
+    Ending.REJECTED: "it is not known where rejected rows belong",
+    Ending.WINDOW: "an episode left the window, and it is not known which one takes its place",
     Ending.MOVING: "rows changed while they were read",
-    Ending.UNEXPLAINED: "the primary changed, and nothing that was written since explains it",
+    Ending.UNEXPLAINED: "the primary changed, and no row written since explains it",
 }
 """Each as a clause."""
 

@@ -131,7 +131,7 @@ def test_a_lock_that_no_listed_process_explains_is_told_as_that(
 
 
 def test_whoever_is_not_listed_is_named_as_that() -> None:
-    assert describe(unlisted()) == "a process that is not listed here, of another container or machine"
+    assert describe(unlisted()) == "a process that is not visible here, in another container or on another machine"
 
 
 def test_when_a_process_started_is_not_told_where_the_machine_does_not_say_since_when_it_runs(

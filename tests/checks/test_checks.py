@@ -155,7 +155,7 @@ def test_each_check_says_what_was_expected_and_what_was_found() -> None:
         FILE,
         schema=3,
         integrity=False,
-        integrity_detail="it was not clean; redb mended it",
+        integrity_detail="it was not clean; redb repaired it",
         orphans=5,
         orphan_keys=("a", "b"),
         orphans_expected=2,
@@ -170,7 +170,7 @@ def test_each_check_says_what_was_expected_and_what_was_found() -> None:
         "cache_integrity": (
             "clean",
             "damaged",
-            "redb's own check on a private copy found damage: it was not clean; redb mended it",
+            "redb's own check on a private copy found damage: it was not clean; redb repaired it",
         ),
         "schema_version": (4, 3, "do-memory would wipe or refuse a file with another version"),
         "episode_count": (10, 9, ""),

@@ -129,7 +129,7 @@ async def test_a_plan_that_is_longer_than_the_terminal_says_so_and_shows_first_w
         await pilot.pause()
         text = screen_text(app)
         assert "PgDn more" in text
-        assert "no row can be read out of the damaged file" in text
+        assert "no row can be read from the damaged file" in text
         assert "never written" in text
         assert "This plan is refused if" not in text
         await pilot.press("pagedown", "pagedown")

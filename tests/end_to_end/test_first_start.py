@@ -22,7 +22,9 @@ def test_a_form_leads_to_a_proven_cache(tmp_path: Path) -> None:
             terminal.press("\t")
         terminal.press(str(tool.cache))
         terminal.press("\r")
-        terminal.wait(lambda screen: "is not there yet; the first sync makes it" in screen and "answers in" in screen)
+        terminal.wait(
+            lambda screen: "does not exist yet; the first sync creates it" in screen and "answers in" in screen
+        )
         terminal.press("\r")
         terminal.wait(lambda screen: "IN SYNC" in screen and "g-1" in screen)
         terminal.press("q")

@@ -83,7 +83,7 @@ def test_a_holder_outside_our_container_is_found_by_the_commit(tool: Tool, prima
         assert (seen.exit_code, seen.document["verdict"]) == (1, "STALE")
         refused = from_apart(tool, apart(*PIDS), "sync", "--wait", "0")
         assert (refused.exit_code, refused.document["error"]["code"]) == (6, "cache_locked")
-        assert "of another container" in refused.document["error"]["message"]
+        assert "in another container" in refused.document["error"]["message"]
         assert "on the host" in refused.document["error"]["hint"]
         assert fingerprint(tool.cache) == before
     assert tool.json("verify").document["verdict"] == "STALE"

@@ -198,7 +198,7 @@ async def test_a_lock_that_nobody_is_listed_for_is_held(tmp_path: Path, monkeypa
             assert seen.cache.holder.kind is HolderKind.UNLISTED
             told = outcomes(watcher)[0].error
             assert told is not None
-            assert "of another container" in told.message
+            assert "in another container" in told.message
             assert "on the host" in told.hint
             assert failures(watcher) == []
 

@@ -31,7 +31,7 @@ def test_a_row_of_episodes_is_expected_with_all_of_them(table: str) -> None:
     assert holds(table, hexed(INSIDE))
     assert not holds(table, hexed(OUTSIDE))
     assert not holds(table, hexed(INSIDE), hexed(OUTSIDE))
-    with pytest.raises(FollowEnded, match="a row that hangs on nothing"):
+    with pytest.raises(FollowEnded, match="a row that belongs to no episode or pattern"):
         holds(table, None)
 
 

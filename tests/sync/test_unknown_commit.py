@@ -73,7 +73,7 @@ async def test_a_file_that_does_not_tell_is_no_answer(
         assert outcome.error.message == (
             "the commit returned an error (the disk said no); the cache keeps its old state"
         )
-        assert outcome.next_action == "look at the disk, then sync again"
+        assert outcome.next_action == "check the disk, then sync again"
     else:
         assert outcome.error.message.startswith(
             "the commit returned an error (the disk said no), and whether it is durable cannot be read: "

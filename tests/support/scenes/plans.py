@@ -45,7 +45,7 @@ def plan_of(kind: str) -> Plan:
         )
         built = {"episodes": 1000, "relationships": 432, "patterns": 412, "heuristics": 96, "embeddings": 940}
         changes = {name: TableChange(many, 0, 0) for name, many in built.items()}
-        lost = ("no row can be read out of the damaged file; what only it had is lost to the new cache",)
+        lost = ("no row can be read from the damaged file; rows that only it had are missing from the new cache",)
         return replace(
             made, id="p-7f40", kind=kind, rows=rows, changes=changes, lost=lost, takes_s=25.0, level=3, phrase="prod-eu"
         )
