@@ -281,8 +281,8 @@ class OrphansScreen(BaseScreen):
                 self._flow.expect(number, note)
 
         lines = (
-            plain(f"{fmt.plural(many, 'embedding')} will count as expected."),
-            muted("The check counts them aside. Nothing in the cache changes; i takes it back."),
+            plain(f"{fmt.plural(many, 'embedding')} will be marked as expected."),
+            muted("The check counts them separately. Nothing in the cache changes; i removes the mark."),
         )
         self._stage.show(NoteDialog(self.look, "Expected", lines, "note", "Mark"), noted)
 
@@ -313,7 +313,7 @@ class OrphansScreen(BaseScreen):
             if choice in ("facts", "vectors"):
                 self._flow.export(self, path, vectors=choice == "vectors")
 
-        lines = (plain("Write the numbers of each vector too?"), muted("They are most of the size."))
+        lines = (plain("Write the numbers of each vector too?"), muted("They make up most of the size."))
         self._stage.show(AskDialog(self.look, "Export", lines, choices), answered)
 
     def action_copy(self) -> None:

@@ -273,7 +273,7 @@ def _judge_stranger(path: str, header: _native.Header, witnessed: bool) -> Findi
             f"{path}: the mark of a redb file is damaged ({header.raw[:9].hex()}), its commit slots are not"
         )
     if witnessed:
-        return _corrupt(f"{path} held a proven cache and now begins like {name or 'no file that we know'}")
+        return _corrupt(f"{path} held a proven cache and now begins like {name or 'no known kind of file'}")
     return Finding(
         CacheState.FOREIGN,
         f"{path} is {name or 'not a redb file (' + header.raw[:8].hex(' ') + ' …)'}; it is never touched",
@@ -356,7 +356,7 @@ def _judge_length(path: str, header: _native.Header) -> Finding | None:
             NextStep.REPAIR,
         )
     if header.length % PAGE_BYTES:
-        return _corrupt(f"{path} has {header.length:,} bytes, which is no whole number of pages")
+        return _corrupt(f"{path} has {header.length:,} bytes, which is not a whole number of pages")
     return None
 
 

@@ -146,28 +146,36 @@ def why(index: OrphanIndex, row: Row) -> str:
         case Reason.OWNER_NOWHERE:
             return "neither store has its owner: probably deleted by plain id, which misses keys with a scope"
         case Reason.DELETED_UPSTREAM:
-            return "the cache has its owner, the primary has deleted it; the next sync takes it out of the cache too"
+            return (
+                "the cache has its owner, but the primary has deleted it; the next sync removes it from the cache too"
+            )
         case Reason.NOT_IN_WINDOW:
-            return "the primary has its owner, which is older than the episodes that the cache keeps; its vector stayed"
+            return (
+                "the primary has its owner, which is older than the episodes that the cache keeps; "
+                "the vector stayed in the cache"
+            )
         case Reason.NOT_CACHED:
-            return "the primary has the owner and the cache should; its row is missing or was rejected"
+            return "the primary has the owner and the cache should too; the owner's row is missing or was rejected"
         case Reason.OWNER_UNKNOWN:
             return f"the primary could not be asked: {index.primary_problem}" if index.primary_problem else "not asked"
         case Reason.NOT_UPSTREAM:
             return (
-                "the primary has no such vector: probably an application wrote it into the cache alone; "
+                "the primary has no such vector: probably an application wrote it only into the cache; "
                 "its key names no owner by design"
             )
         case Reason.BAD_VALUES:
-            return "NaN, infinity, nothing but zeros, or octets that are no vector: no search can use it"
+            return "NaN, infinity, nothing but zeros, or bytes that are not a vector: no search can use it"
         case Reason.WRONG_DIMENSION:
             return f"vectors here have {index.dimension} numbers; probably of another embedding model"
         case Reason.DUPLICATE:
-            return "no fault, and no check counts it: the same vector is also stored under another key"
+            return "not an error, and no check counts it: the same vector is also stored under another key"
         case Reason.TEXT_NEWER:
-            return "suspected: the owner was written after its vector; no store keeps what text a vector is of"
+            return (
+                "suspected: the owner was written after its vector; "
+                "neither store records which text a vector was made from"
+            )
         case Reason.MISSING:
-            return "the owner is cached and no embedding names it; others of its kind have one"
+            return "the owner is cached but has no embedding; others of its kind have one"
         case _:
             return "its owner is in the cache"
 

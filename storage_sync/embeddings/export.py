@@ -41,7 +41,7 @@ def export(
             written = lines(index, rows, vectors=vectors, near=near)
             size = put_lines(out, written, len(rows), tell, cancelled or threading.Event())
     except FileExistsError:
-        raise UsageError(f"{target} is there already; nothing was written over", hint="name another file") from None
+        raise UsageError(f"{target} exists already; nothing was overwritten", hint="name another file") from None
     except OSError as error:
         raise LocalIO(f"{target} cannot be written: {error.strerror or error}") from error
     return Exported(str(target), len(rows), size)

@@ -48,7 +48,7 @@ def why_not_kept(path: Path | str) -> str:
     if _may_change_owner():
         return ""
     if status.st_uid != os.geteuid():
-        return f"{path} belongs to {_user(status.st_uid)}, whose file this user could not make again"
+        return f"{path} belongs to {_user(status.st_uid)}, and this user cannot create files for that owner"
     if status.st_gid not in {os.getegid(), *os.getgroups()}:
         return f"{path} has the group {_group(status.st_gid)}, which this user is not in"
     return ""

@@ -150,7 +150,7 @@ class DeadlineReached(StorageSyncError):
     code = "deadline"
     exit_code = 13
     retry = True
-    default_hint = "give a longer --deadline or look at the primary's latency"
+    default_hint = "give a longer --deadline, or check the primary's latency"
 
 
 class Interrupted(StorageSyncError):

@@ -63,7 +63,7 @@ COMMANDS: Mapping[NextStep, str] = {
     NextStep.CHECK_URL_AND_TOKEN: "check the URL and the token (storage-sync ping)",
     NextStep.CHECK_TOKEN: "check the token (--token-file, TURSO_AUTH_TOKEN), then storage-sync ping",
     NextStep.CHECK_SERVER: "this does not look like a libSQL server; check the URL (storage-sync ping)",
-    NextStep.CHECK_SETTINGS: "storage-sync config check shows every setting and where it came from",
+    NextStep.CHECK_SETTINGS: "storage-sync config show lists every setting and where it came from",
     NextStep.CHECK_CACHE: "storage-sync status --check",
     NextStep.CHECK_DISK: "check the disk, then run storage-sync status --check",
     NextStep.SYNC: "storage-sync sync",

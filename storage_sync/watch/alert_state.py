@@ -97,8 +97,8 @@ def after_wait(condition: Condition, cache: CacheHealth, notice_s: float, at: fl
         return condition
     holder = describe(cache.holder) if cache.holder is not None else "another process"
     rows = "1 row has" if waiting.rows == 1 else f"{waiting.rows:,} rows have"
-    text = f"{rows} waited for {(at - waiting.since) / 60:,.0f} min until {holder} closes the cache"
-    hint = "restart it, through storage-sync exec where that is possible"
+    text = f"{rows} waited {(at - waiting.since) / 60:,.0f} min for {holder} to close the cache"
+    hint = "restart it, through storage-sync exec if possible"
     return _next(condition, Condition(WAITS_LONG, text, hint, 6, at))
 
 

@@ -115,7 +115,7 @@ class Watcher:
                 at = await stack.enter_async_context(exposing(listen, self._metrics))
                 self._say(Said(logging.INFO, "watch", f"metrics on http://{at}/metrics"))
                 if not at.local:
-                    told = f"{at} can be reached from other machines, and answers all of them without a password"
+                    told = f"{at} can be reached from other machines, and asks for no password"
                     self._say(Said(logging.WARNING, "watch", told))
             stack.enter_context(
                 _signals({signal.SIGHUP: partial(self._submit, Reload()), signal.SIGUSR1: self._sync_now})
@@ -261,7 +261,7 @@ class Watcher:
             async with asyncio.timeout(LAST_WORDS_S):
                 await self._queue.join()
         except TimeoutError:
-            self._say(Said(logging.WARNING, "notify", "notices were still under way and were given up"))
+            self._say(Said(logging.WARNING, "notify", "notices were still being sent and were dropped"))
 
     async def _pulse(self) -> None:
         """The service manager hears of us while the core's own beat is young, and no longer."""

@@ -63,7 +63,7 @@ def test_a_first_sync_longer_than_a_proof_may_be_old_wants_a_smaller_window() ->
 def test_a_full_disk_wants_a_smaller_window() -> None:
     advice = only(replace(CALM, disk_free=5_000_000))
     assert (advice.suggested, advice.saves_bytes) == (500, 2_500_000)
-    assert "5,000,000 bytes of room" in advice.text
+    assert "5,000,000 bytes of free space" in advice.text
 
 
 def test_the_tightest_reason_is_the_one_that_is_told() -> None:
