@@ -14,7 +14,7 @@ from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome, Plan
 
 PRIMARY_ROW = "primary"
-"""The last row of every plan; it is no work."""
+"""The last row of every plan; it is not a step."""
 
 
 def with_consent(

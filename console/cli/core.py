@@ -103,7 +103,7 @@ def orphans(invocation: Invocation, *, filter_text: str, reason: str | None, for
 def chosen_orphans(
     invocation: Invocation, keys: Sequence[str], *, filter_text: str, reason: str | None
 ) -> Sequence[str] | Answer:
-    """The keys typed, or those that fit; the answer of the listing when that failed."""
+    """The typed keys, or the keys that match the filter; the answer of the listing if that failed."""
     if bool(keys) == bool(filter_text or reason):
         raise UsageError("give keys, or --filter, or --reason", hint="storage-sync orphans list shows the keys")
     if keys:

@@ -34,7 +34,7 @@ def _changed(
     done: Callable[[Outcome], str],
     limits: Limits = USUAL,
 ) -> Answer:
-    """With consent; for people the plan where only that was asked for, else one sentence."""
+    """Run it with consent. The text is the plan if only that was asked for, otherwise one sentence."""
     outcome = with_consent(
         invocation,
         Options(),

@@ -41,7 +41,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _printed(invocation: Invocation, answer: Answer) -> int:
-    """Print the answer; what the run did is done, and that nobody can read it is an end of its own."""
+    """Print the answer. The run is over; an answer that cannot be printed is an error of its own."""
     try:
         output.print_answer(invocation, answer)
     except LocalIO as error:

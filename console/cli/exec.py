@@ -1,7 +1,7 @@
 """`exec`: bring the cache up to date, then become COMMAND.
 
-COMMAND speaks over our standard input and output, so all that is said goes to standard error or the log. Whatever
-happens here, it starts when the deadline is over; only a signal, or `--strict`, keeps it from that.
+COMMAND uses our standard input and output, so messages go to standard error or the log. Whatever happens here,
+COMMAND starts when the deadline is over; only a signal or `--strict` prevents that.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ AFTER_S = 30.0
 END_S = 0.1
 """Of the deadline, for what comes after the update: the line of history, the note, the start itself."""
 LATE_S = 0.05
-"""After the deadline: what still stands in the way is left where it is."""
+"""How long after the deadline COMMAND starts at the latest; unfinished work is then left as it is."""
 _STARTED_MOST_S = 0.5
 """Longest time that Python's own start counts for: a shell that became us may have worked for long before."""
 
@@ -67,7 +67,7 @@ class Start(Struct):
     cancel: Cancel | None = None
     update: Startup | None = None
     _left: threading.Lock = field(default_factory=threading.Lock)
-    """Taken by whoever ends this process' time as ours: the main thread, or the watchdog of the deadline."""
+    """Taken by the thread that goes on to COMMAND or ends the process: the main thread, or the deadline's watchdog."""
 
     @property
     def deadline(self) -> float:
@@ -89,7 +89,7 @@ class Start(Struct):
             self._end(stopped.exit_code)
 
     def _go_on(self, ended: Ended, last: Callable[[], None]) -> NoReturn:
-        """What is done at the end, by whoever has `_left`; `last` just before COMMAND."""
+        """The end, in the thread that has `_left`; `last` is called just before COMMAND."""
         if ended.reason:
             _say(self.invocation, ended.reason)
         if ended.exit_code and self.strict:
@@ -108,7 +108,7 @@ class Start(Struct):
         os._exit(exit_code)
 
     def _announce(self) -> None:
-        """Nobody of ours commits while COMMAND opens the cache; who has begun to is waited for."""
+        """No run of this tool commits while COMMAND opens the cache; a commit that has begun is waited for."""
         from storage_sync.cache.starting import announce
         from storage_sync.service.start import await_commit
 
@@ -121,7 +121,7 @@ class Start(Struct):
     # -------------------------------------------------------------------------------------- deadline
 
     def _watch_deadline(self) -> None:
-        """Whatever the main thread waits for, a file that blocks or a history that is locked: COMMAND starts."""
+        """Start COMMAND at the deadline, whatever the main thread waits for: a file that blocks, a locked history."""
         pause = threading.Event()
         pause.wait(max(self.deadline + LATE_S - time.monotonic(), 0))
         while self.cancel is not None and self.cancel.committing:
@@ -132,7 +132,7 @@ class Start(Struct):
     # ---------------------------------------------------------------------------------------- update
 
     def _brought_up_to_date(self) -> Ended:
-        """Whatever goes wrong is told, never raised."""
+        """Errors are returned, never raised."""
         try:
             return self._updated()
         except StorageSyncError as error:
@@ -170,7 +170,7 @@ class Start(Struct):
 def _in_loop(
     invocation: Invocation, stopping: Stopping, cancel: Cancel, work: Coroutine[object, object, Outcome]
 ) -> Outcome:
-    """In a loop that is never closed: what hangs in it ends with us."""
+    """In a loop that is never closed: work that hangs in it ends with this process."""
     import asyncio
 
     from console.cli.running import logged

@@ -1,7 +1,7 @@
 """`exec --after`: stay beside COMMAND, and bring the cache up to date again when it has ended.
 
-COMMAND is a child then, made before anything else is, and gets there as without the option. Its parent keeps none of
-its streams, passes signals on, and ends with its exit code.
+COMMAND then runs in a child process, which is forked before anything else is done and starts COMMAND as without the
+option. The parent keeps none of its streams, passes signals on, and ends with its exit code.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PASSED_ON = frozenset(
     }
 )
 NOT_STARTED = b"-"
-"""What the child says where COMMAND was not started."""
+"""What the child sends if COMMAND was not started."""
 
 
 def supervise(child: Callable[[Callable[[], None]], NoReturn], after: Callable[[], None]) -> NoReturn:
@@ -56,7 +56,7 @@ def _tell(descriptor: int) -> None:
 
 
 def _let_go_of_streams() -> None:
-    """Whoever reads what COMMAND writes, or writes what it reads, must see its end and not ours."""
+    """The processes at the other ends of COMMAND's streams must see COMMAND's end, not ours."""
     nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for number in (0, 1):
         os.dup2(nothing, number, inheritable=False)
@@ -82,7 +82,7 @@ def _until_it_ends(pid: int) -> int:
 
 
 def _ended(pid: int) -> int | None:
-    """None while it runs. Others that ended are taken too: as the first process of a container we are their parent."""
+    """None while it runs. Other ended children are reaped too: as a container's first process we are their parent."""
     code = None
     with suppress(ChildProcessError):
         while (found := os.waitpid(-1, os.WNOHANG))[0]:

@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that ask COMMAND, which is not there yet, to end."""
+"""Signals that ask COMMAND, which has not started yet, to end."""
 _BY_PYTHON = tuple(getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(signal, name))
 """Python ignores them from its start on, and does not keep what they were."""
 _COERCED = b"LC_CTYPE"
@@ -35,7 +35,7 @@ class Stopped(BaseException):
 
 
 class Stopping(Struct):
-    """Takes the signals that mean COMMAND until it is there. One that was ignored stays ignored."""
+    """Receives the signals that are meant for COMMAND until it has started. An ignored signal stays ignored."""
 
     ask: Callable[[int], None] | None = None
     """While a loop runs: told of each; without one the main thread gets `Stopped`."""
@@ -62,7 +62,7 @@ class Stopping(Struct):
         self.ask(number)
 
     def end(self) -> None:
-        """From here on each signal means COMMAND. `Stopped` for one that came before: none gets lost in between."""
+        """From here on signals go to COMMAND. Raises `Stopped` for one that came before, so none is lost in between."""
         self.ask = _nothing
         for number in self._taken:
             signal.signal(number, signal.SIG_DFL)
@@ -132,7 +132,7 @@ def _usual(number: int) -> None:
 
 
 def write_line(text: str) -> None:
-    """One line on standard error, if there is room for it at once: nobody who does not read delays a start."""
+    """One line on standard error, if it can be written at once: a reader that does not read must not delay a start."""
     data = " ".join(text.split()).encode("utf-8", "backslashreplace")[: select.PIPE_BUF - 1] + b"\n"
     with suppress(OSError):
         poll = select.poll()

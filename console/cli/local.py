@@ -28,7 +28,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def told(command: str, extra: Extra | None = None, **kwargs: object) -> Outcome:
-    """The outcome of a command that speaks of no cache."""
+    """The outcome of a command that is not about a cache."""
     return Outcome(command=command, verdict=Word.UNKNOWN, exit_code=0, extra=extra or {}, **kwargs)  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""`service`: how it comes onto an operator's machine, and leaves it again."""
+"""`service`: install it on an operator's machine, and remove it again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HIDDEN = ("/home", "/root", "/tmp", "/var/tmp")  # noqa: S108 - names to refuse
 def install(
     invocation: Invocation, *, user: str | None, timer: bool, unit: str | None, root: str, plan_only: bool
 ) -> Answer:
-    """Make what is missing; what is there stays, but for units that this command made."""
+    """Make what is missing; what exists stays, except for units that this command made."""
     from storage_sync.packaging.install import carry_out, plan_install
 
     tree = Path(root).absolute()

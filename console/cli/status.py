@@ -25,7 +25,7 @@ LOOK_AGAIN_S = 0.5
 
 
 def status(invocation: Invocation, *, check: bool, max_age: float | None, nagios: bool) -> Answer:
-    """Exit 0 unless it fails itself; with one of the three options by what it found (docs/cli.md)."""
+    """Exit 0 unless `status` itself fails; with one of the three options, by what was found (docs/cli.md)."""
     if check:
         from console.cli.running import run_operation
         from storage_sync.service.operations import Status

@@ -9,7 +9,7 @@ from typing import TextIO
 AT_ONCE = select.PIPE_BUF
 """Octets that a pipe which is ready takes without waiting for its reader."""
 SHORTLY_MS = 100
-"""For so long a reader may be busy before a line is lost; while one was lost, nobody waits."""
+"""How long a busy reader is waited for before a line is lost; after a loss there is no waiting."""
 
 
 def offer(stream: TextIO, data: bytes, wait_ms: int = 0) -> int:
@@ -18,7 +18,7 @@ def offer(stream: TextIO, data: bytes, wait_ms: int = 0) -> int:
     try:
         descriptor = stream.fileno()
     except ValueError:
-        # nothing of the system's
+        # not a stream of the system
         stream.write(data.decode("utf-8"))
         return 0
     ready = select.poll()

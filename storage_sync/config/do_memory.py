@@ -1,4 +1,4 @@
-"""do-memory's own settings in the environment: how they read as ours, and which stores its server takes by them."""
+"""do-memory's own settings in the environment: how they map to ours, and which stores its server uses with them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def speaks_of_it(env: Mapping[str, str]) -> bool:
 
 
 class ServerStores(Struct, frozen=True):
-    """What a server takes that starts in an environment. None: none, only the cache, or only memory."""
+    """The stores that a server uses when it starts in an environment. None: it has no such store."""
 
     primary: str | None
     cache: Path | None

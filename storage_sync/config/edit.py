@@ -1,6 +1,6 @@
 """Writing the configuration: a new commented file, and one setting changed in place.
 
-The reading half is `config.py`; this one needs a parser that keeps comments and is imported when something is written.
+Reading is in `file.py`. This module needs a parser that keeps comments, and is imported only when something is written.
 """
 
 from __future__ import annotations

@@ -248,7 +248,7 @@ _KEYS = {
 """Where the name in the file is not the attribute; the attribute is understood there too."""
 
 SECRET_URLS = ("notify_url", "heartbeat_url")
-"""URLs whose path is what lets one in."""
+"""URLs whose path is a secret."""
 
 
 def _fields_of(struct: type[msgspec.Struct], prefix: str = "") -> tuple[Field, ...]:

@@ -15,20 +15,20 @@ from storage_sync.values.errors import ConfigError
 
 NOT_USABLE = "not usable"
 SHORTEST = 8
-"""Characters of a token: hiding a shorter one would hide words of every text."""
+"""Least characters of a token: hiding a shorter one would hide ordinary words of every text."""
 _LARGEST_FILE = 64 << 10
 TOKEN_VARIABLES = ("STORAGE_SYNC_TOKEN", "TURSO_AUTH_TOKEN", "TURSO_TOKEN")
 
 
 def _unheard(value: str) -> None:
-    """Nobody keeps a list of what must not be said."""
+    """No list of secrets is kept."""
 
 
 class Token:
     """The primary's token. Its value is in `value` alone: not in `repr`, `str`, equality or a pickle.
 
-    `read`: gives what is kept now where it came from; ConfigError. `heard`: told of each value, so that it is said
-    nowhere.
+    `read`: reads it again from where it came from; ConfigError. `heard`: is called with each value, so that it can be
+    hidden everywhere.
     """
 
     __slots__ = ("_heard", "_read", "_value", "origin")

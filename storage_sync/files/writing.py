@@ -113,7 +113,7 @@ def put_in_place(built: Path, target: Path) -> None:
 
 
 def require_keepable(target: Path) -> None:
-    """NotUsable when a file in the place of `target` could not belong to whom `target` does."""
+    """NotUsable when a new file in the place of `target` could not get the owner of `target`."""
     why = why_not_kept(target)
     if why:
         raise NotUsable(why, target)

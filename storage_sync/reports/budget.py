@@ -1,8 +1,8 @@
 """What `rows_read_per_day` leaves to polls and proofs. Pure: what was read and costs in, least times out.
 
-A day is one of the calendar where this process runs. What is left of its rows is spread over what is left of it:
-polls and proofs get half each, and what one of them does not need goes to the other. A run that reads more than the one
-before it takes from what is left, and the rest comes less often.
+A day is a calendar day in the local time of this process. The rows that are left for it are spread over the rest of
+it: polls and proofs get half each, and what one of them does not need goes to the other. A run that reads more than
+the one before it takes from what is left, and the rest comes less often.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from storage_sync.state.history import History
 from storage_sync.values.snapshot import Budget, Hold, ReadCosts, RowsRead
 
 SLACK = 1.1
-"""So much longer than the settings say is no holding back: the schedule itself varies by that."""
+"""A delay up to this factor does not count as holding back: the schedule itself varies by as much."""
 
 
 def day_end(now: float) -> float:

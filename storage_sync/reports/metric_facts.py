@@ -52,7 +52,7 @@ def facts_of(outcome: Outcome, settings: Settings, history: Path, warn: Callable
         followed=outcome.followed,
         counts=outcome.counts,
         orphans=_orphans(outcome),
-        # what a run found and mended is none any more
+        # drift that a run found and repaired is over
         drift={} if outcome.verdict is Word.IN_SYNC else outcome.drift,
         quarantined=tally(outcome).rejected,
         cache_bytes=size,
@@ -118,7 +118,7 @@ def _generation(proof: Proof, followed: Followed | None) -> int:
 
 
 def _lag(snapshot: Snapshot, verdict: Word, now: float) -> float | None:
-    """Seconds since the primary was seen to be elsewhere: by its fingerprint, or by a comparison that found rows."""
+    """Seconds since the primary was seen to differ: by its fingerprint, or by a comparison that found rows."""
     if verdict is Word.IN_SYNC:
         return 0.0
     freshness = snapshot.freshness

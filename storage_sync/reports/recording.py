@@ -1,4 +1,4 @@
-"""A session on file: every picture that the core gave and what it said, to be looked at again later.
+"""A recorded session: every snapshot and event of the core, to be replayed later.
 
 Format, version 1: JSON lines, gzip when the name ends in `.gz`. The first line is the head
 `{"storage_sync_recording": 1, "version": …, "at": epoch seconds}`. Each further line has `t`, seconds since the head,

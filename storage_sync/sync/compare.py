@@ -257,7 +257,7 @@ async def guard_first_contact(context: Context, look: Look) -> None:
     episodes = look.scan.tables["episodes"]
     if episodes.listed:
         raise GuardStopped(
-            "the cache lists rows that this tool wrote, and nothing says any more of which primary; it was not changed",
+            "the cache has rows that this tool wrote, but no longer says from which primary; it was not changed",
             hint=NextStep.ADOPT_UNKNOWN,
         )
     cached = episodes.rows
@@ -359,7 +359,7 @@ def target_of(context: Context, look: Look, projection: Projection, place: Path 
     identity = _native.digest("sha-256", repr(what).encode())
     if look.sibling and (why := why_not_kept(real_path(session.cache_path))):
         raise LocalIO(
-            f"the new file could not belong to whom the old one does: {why}; nothing was changed",
+            f"the new file could not get the owner of the old one: {why}; nothing was changed",
             hint="run it as the user who owns the cache, or as root",
         )
     path = build_of(session.cache_path, identity) if place is None else os.fspath(place / "plan.redb")

@@ -1,4 +1,4 @@
-"""`doctor`: every part by itself, each with what was found and the next step; one that fails stops no other."""
+"""`doctor`: checks each part by itself, with a finding and a next step; a failed part does not stop the others."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ from storage_sync.values.outcome import Check, CheckStatus, Outcome, Word
 _SQLITE_ENDS = ("", "-wal", "-shm", "-journal")
 
 Part = Callable[[Context], Awaitable[tuple[str, str]]]
-"""Gives what was expected and what was found; raises StorageSyncError when it is not well."""
+"""Returns what was expected and what was found; raises StorageSyncError if the part has a problem."""
 
 
 async def run_doctor(context: Context) -> Outcome:
-    """Exit code of the first part that is not well, 0 when all are."""
+    """Exit code of the first part that has a problem, 0 if none has."""
     draft = context.draft
     checks: list[Check] = []
     for name, part in _PARTS:

@@ -1,4 +1,4 @@
-"""A new copy against what the primary was at the last comparison; the primary is not asked."""
+"""Judge a new copy by what the primary was at the last comparison, without asking the primary."""
 
 from __future__ import annotations
 
