@@ -14,7 +14,7 @@ from textual.screen import Screen
 from console.app.memory import collect_when_calm, forget_drawings, forget_gone_widgets, keep_for_good
 
 CALM_S = 0.3
-"""Without a key for so long, nobody types."""
+"""After so long without a key, nobody is typing."""
 FORGET_S = 5.0
 """What is forgotten is worked out again at the next picture."""
 

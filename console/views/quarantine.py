@@ -129,7 +129,7 @@ def title(page: QuarantinePage | None, look: Look) -> str:
 
 
 def detail(entry: QuarantineEntry | None, now: float, look: Look) -> FactList:
-    """What one entry is, what can be done with it, and what comes of it."""
+    """What one entry is, what can be done with it, and what follows from that."""
     if entry is None:
         return FactList("", "", ())
     if entry.kind is QuarantineKind.HEAD:

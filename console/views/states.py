@@ -104,7 +104,7 @@ def rewritten(snapshot: Snapshot) -> int:
 
 
 OVERDUE_S = 2.0
-"""So long after it was due, a question that has no answer is shown as one."""
+"""How long after its due time a request without an answer is shown as unanswered."""
 
 
 def unanswered_s(snapshot: Snapshot, now: float) -> float | None:

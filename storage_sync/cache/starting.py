@@ -1,4 +1,4 @@
-"""Who is about to open the cache: a note beside it, so that nobody of ours commits at that moment.
+"""Which process is about to open the cache: a note beside it, so that no run of ours commits at that moment.
 
 do-memory tries redb's lock once when it starts; one that finds it taken goes on without its cache. `exec` leaves the
 note before it becomes the server. It counts until that process holds the cache, or is gone, or its time is over, and

@@ -13,7 +13,7 @@ from storage_sync.primary.urls import parse
 MANY_ROWS = 300
 """More than that since the last look are many."""
 WATCHED_S = 5.0
-"""So long it then takes to read all rows."""
+"""How long it then takes to read all rows."""
 ROWS_A_PIECE = 40
 
 

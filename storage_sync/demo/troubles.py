@@ -30,10 +30,10 @@ from storage_sync.values.visible import spoken
 
 PAGE: Final = 4096
 HELD_S: Final = 60.0
-"""So long the demo's cache is held."""
+"""How long the demo's cache is held."""
 ENDS_S: Final = 5.0
 LOOK_S: Final = 0.02
-"""So often it is looked whether a trouble has happened."""
+"""How often it is checked whether a trouble has happened."""
 HEAD: Final = 64
 """Octets of a row that no other row has."""
 MANY: Final = 600
@@ -41,7 +41,7 @@ BROKEN: Final = "{broken"
 
 
 def many(demo: Demo) -> None:
-    """So many episodes arrive at once that a sync of them can be watched."""
+    """Make so many episodes arrive at once that a sync of them can be watched."""
     demo.grow(MANY, time.time())
 
 

@@ -93,7 +93,7 @@ TAG_COLUMNS = ("episode_id", "tag")
 REVISION_TABLE = "episode_revisions"
 METADATA_TABLE = "metadata"
 BESIDE_TABLES = (REVISION_TABLE, METADATA_TABLE)
-"""What do-memory keeps beside its rows: never fetched, looked at when a poll asks whether anything moved."""
+"""What do-memory keeps beside its rows: never fetched, looked at when a poll asks whether anything changed."""
 
 CHILD_SEEKS = {
     "summaries": ("episode_summaries", "episode_id"),

@@ -22,7 +22,7 @@ DAY_S = 86_400.0
 
 
 def busy_gap_s(settings: Settings) -> float:
-    """Least time from one run to the next that is due only because the primary moved; reading a file costs nothing."""
+    """Least time between two runs that are due only because the primary changed; reading a file costs nothing."""
     return 0.0 if settings.reads_a_file else min(BUSY_GAP_S, settings.interval_s / 5)
 
 

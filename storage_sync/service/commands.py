@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 T_co = TypeVar("T_co", covariant=True)
 
 PLAN_READ_S = 120.0
-"""So long the timer's runs wait while a person reads a plan: each of them would make it void."""
+"""How long the timer's runs wait while a person reads a plan: each of them would make the plan invalid."""
 
 
 class Command(Struct, Generic[T_co], frozen=True):

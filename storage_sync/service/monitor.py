@@ -40,11 +40,11 @@ LOCK_S = 0.1
 """Time between two looks at the kernel's list of locks while somebody else holds the file."""
 HELD = (LockState.OTHER, LockState.SHARED)
 UNLISTED_S = 10.0
-"""So long a file whose lock was refused counts as held although nobody is listed; then it is tried again."""
+"""How long a file whose lock was refused counts as held although no holder is listed; then it is tried again."""
 
 
 class Ears(Struct, frozen=True):
-    """Who wants to know, and what the pulse must know of the run that is active."""
+    """The listeners, and what the pulse must know about the active run."""
 
     settings: Callable[[], Settings]
     budget: Callable[[], Budget | None]
@@ -52,10 +52,10 @@ class Ears(Struct, frozen=True):
     """Milliseconds of a ping, None for a failed one."""
     committing: Callable[[], bool]
     replacing: Callable[[], bool]
-    """A run of ours is past its point of no return: a change of the file is its own."""
+    """A run of ours has begun its commit and cannot be stopped: a change of the file is its own."""
     reload: Callable[[], None]
     explained: Callable[[str, Exception], StorageSyncError]
-    """Makes an error of ours of one that nobody foresaw."""
+    """Turns an unexpected error into one of our own."""
     taken: Callable[[LockHolder], None]
     """Another process has taken the file."""
 
@@ -95,7 +95,7 @@ class Pulse:
     # ------------------------------------------------------------------------------------------- primary
 
     async def ping(self) -> None:
-        """The primary's pulse; also the cheap question whether it moved."""
+        """The primary's pulse; also the cheap question whether it changed."""
         loop = asyncio.get_running_loop()
         while True:
             await self._ping_once()
@@ -146,7 +146,7 @@ class Pulse:
         self._now.set()
 
     async def fingerprint(self) -> Fingerprint | None:
-        """Taken before a run, so that what moves during it is seen as moved after it."""
+        """Taken before a run, so that a change during it is seen as a change after it."""
         try:
             found = await self._session.source.fingerprint()
         except StorageSyncError:
@@ -372,7 +372,7 @@ class Pulse:
             await self.look_at_file()
 
     def lock_refused(self) -> None:
-        """Somebody had the lock when a commit of ours asked for it: who it is is looked up at once."""
+        """Another process had the lock when a commit of ours asked for it: look up at once which one."""
         self._refused_at = time.monotonic()
         self._touched.set()
 

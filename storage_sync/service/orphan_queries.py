@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 REST_S = 0.1
-"""So long a cursor rests on a row before what lies near it is computed (docs/console.md#orphans)."""
+"""How long a cursor rests on a row before its neighbours are computed (docs/console.md#orphans)."""
 
 
 class Marked(Struct, frozen=True):

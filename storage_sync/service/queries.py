@@ -69,7 +69,7 @@ class Questions:
     """Runs questions; all methods belong to the core's loop."""
 
     def __init__(self, emit: Callable[[Event], None], explained: Callable[[str, Exception], StorageSyncError]) -> None:
-        """`explained`: makes an error of ours of one that nobody foresaw."""
+        """`explained`: turns an unexpected error into one of our own."""
         self._emit = emit
         self._explained = explained
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="questions")

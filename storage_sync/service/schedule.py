@@ -56,7 +56,7 @@ class Timing(Struct, frozen=True):
     staleness_s: float
     on_start: bool
     busy_gap_s: float = 0.0
-    """Least time from one run to the next that is due only because the primary moved."""
+    """Least time from one run to the next that is due only because the primary changed."""
     follows: bool = False
     """What the primary writes can be followed without a proof."""
 
@@ -78,7 +78,7 @@ class Past(Struct, frozen=True):
     failures: int = 0
     retry_after: float | None = None
     moved_at: float | None = None
-    """When the poll first saw that the primary moved since the proof."""
+    """When the poll first saw that the primary had changed since the proof."""
     file_changed_at: float | None = None
     """When the cache file changed under us, not yet looked at."""
     recovered_at: float | None = None

@@ -85,7 +85,7 @@ class Agenda:
         unfollowed_gap_s: float | None = None,
     ) -> None:
         """A run ended now. `retry_after`: seconds that the primary asked us to wait, if it did. `asked`: it asked the
-        primary, which answers that it moved. The others as in `after_run`."""
+        primary, which answers that it has changed. The others as in `after_run`."""
         during = {"recovered_at": self.past.recovered_at}
         if not asked:
             during["moved_at"] = self.past.moved_at

@@ -351,7 +351,7 @@ class History:
         return None
 
     def medians(self, last: int = 15) -> Medians:
-        """Middle speed of the newest successful runs that moved rows, and the middle ping."""
+        """Median speed of the newest successful runs that changed rows, and the median ping."""
         from statistics import median
 
         rows = self._rows(
@@ -596,7 +596,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         if not version:
             db.execute(f"PRAGMA user_version = {VERSION}")
     except BaseException:
-        # whoever asked gets no connection that he could close
+        # the caller gets no connection that it could close
         db.close()
         raise
     return db

@@ -99,7 +99,7 @@ def _unproven(scan: _native.Scan) -> int:
 
 
 def difference(comparison: Compared) -> Word:
-    """EMPTY, DRIFT when the cache moved, STALE when the primary did: also where the cache has what it has by now."""
+    """EMPTY, DRIFT when the cache changed, STALE when the primary did, also if the cache has the same by now."""
     look = comparison.look
     if look.replaces is None and look.sibling:
         return Word.EMPTY

@@ -12,7 +12,7 @@ from storage_sync.values.next_step import NextStep
 from storage_sync.values.options import Consent
 
 FREE_LOSSES = 10
-"""So many rows of a table, and of all, may always leave."""
+"""How many rows of a table, and of all tables, may always be removed."""
 SMALL_CACHE = 10
 """Below this many episodes all of them must be in the primary for a take-over."""
 

@@ -343,7 +343,7 @@ async def _write(context: Context, comparison: Compared) -> Outcome:
 
 
 def _refuse_outdated_plan(context: Context, comparison: Compared, gone: int) -> None:
-    """The cache must be what the plan was made for. The primary may have moved on, or a busy one would let no plan
+    """The cache must be what the plan was made for. The primary may have changed, or a busy one would let no plan
     pass; but not so that more rows go for good than were agreed to."""
     plan = context.options.expected_plan
     if plan is None:

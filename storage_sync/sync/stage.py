@@ -153,7 +153,7 @@ class Stager:
         return self._scan is not None and any(table.listed or table.refused for table in self._scan.tables.values())
 
     async def _by_digest(self) -> Staged | None:
-        """One round; None when rows moved between the manifest and their fetch."""
+        """One round; None when rows changed between the manifest and their fetch."""
         return await self.fetched(await self.compare())
 
     async def fetched(self, comparison: _native.Comparison) -> Staged | None:

@@ -10,7 +10,7 @@ from typing import Protocol
 QUEUE_CHUNKS = 8
 """Bounds what waits between the socket and the decoder (a chunk is at most some 64 KiB to 256 KiB)."""
 FEED_BYTES = 512 * 1024
-"""So much is fed in one call, where it has come already."""
+"""Most bytes that are fed in one call, if so many have arrived."""
 
 
 class Sink(Protocol):

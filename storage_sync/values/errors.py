@@ -186,7 +186,7 @@ _LOCAL = frozenset(
         errno.ESTALE,
     }
 )
-"""Numbers that speak of this machine; any other that nobody expected is a mistake of ours."""
+"""Error numbers that mean trouble of this machine; any other unexpected one is a bug of ours."""
 
 
 def explain_system(error: OSError) -> LocalIO | None:

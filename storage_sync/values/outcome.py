@@ -269,7 +269,7 @@ class Purpose(StrEnum):
     """What the primary reads rows for."""
 
     POLL = "poll"
-    """To see whether anything moved."""
+    """To see whether anything changed."""
     PROOF = "proof"
     """The manifest, or all expected rows where the server cannot digest."""
     FOLLOW = "follow"

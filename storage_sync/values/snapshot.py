@@ -271,7 +271,7 @@ class Freshness(Struct, frozen=True):
     max_age_s: float = 900.0
     behind: Found[RowsBehind] | None = None
     moved_at: float | None = None
-    """When the primary was seen to have moved on from what was compared last, not compared since."""
+    """When the primary was seen to have changed since the last comparison, without a comparison since."""
     cache_only: Found[Mapping[str, int]] | None = None
     next_compare_at: float | None = None
     next_sync_at: float | None = None
