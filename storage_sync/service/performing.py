@@ -118,7 +118,8 @@ async def perform(
 ) -> Outcome:
     """Run it with retries and deadline on an open session; every error of ours becomes part of the Outcome.
 
-    `first`: awaited before each try. `unforeseen`: turns every other error into one of our own; without it they are raised.
+    `first`: awaited before each try. `unforeseen`: turns every other error into one of our own; without it
+    they are raised.
     """
     command = operation.command
     options = replace(request.options, plan_only=True) if operation.only_looks else request.options
