@@ -71,8 +71,8 @@ def make_plan(
 def adoption(plan: Plan, *, rows: int, cache_only: int, size: int | None, rows_per_second: float | None) -> Plan:
     """`plan`, which says what differs, for a new cache of `rows`: nothing is carried over, and the old
     file, which alone holds what only the cache had, stays beside it."""
-    left = [f"{plan.gone:,} rows that the primary has no longer stay in the old file only"] if plan.gone else []
-    left += [f"{cache_only:,} rows that only the cache has stay in the old file only"] if cache_only else []
+    left = [f"{plan.gone:,} rows that the primary no longer has stay only in the old file"] if plan.gone else []
+    left += [f"{cache_only:,} rows that only the cache has stay only in the old file"] if cache_only else []
     steps = (
         PlanRow("fetch", "build a new file of all rows", rows, None, "undo"),
         PlanRow("file", "keep the old file as <name>.old-<time>", 0, size, "not needed"),

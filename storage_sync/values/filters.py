@@ -86,7 +86,7 @@ def _term(word: str, fields: Fields) -> Term:
     if field is not None:
         return Term(name, wanted, inverted, _checked(name, wanted, field))
     if colon and name.isidentifier():
-        raise UsageError(f"the filter has no field {name!r}", hint=f"fields: {', '.join(fields)}")
+        raise UsageError(f"the filter knows no field {name!r}", hint=f"fields: {', '.join(fields)}")
     return Term(None, bare, inverted)
 
 

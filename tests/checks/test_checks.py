@@ -62,7 +62,9 @@ def test_a_check_that_passes_names_no_row() -> None:
 def test_a_proof_says_what_it_leaves_to_the_audit() -> None:
     then = 1_795_392_000.0
     left = named(all_checks(replace(SCOPE, audited_at=then), FILE, tables()))["content_digests"]
-    assert left.detail.endswith("; embeddings that no owner leads to: those of the audit of 2026-11-23T00:00:00Z")
+    assert left.detail.endswith(
+        "; embeddings that cannot be found through an owner: as of the audit of 2026-11-23T00:00:00Z"
+    )
     without = replace(SCOPE, audited_at=then, embeddings=False)
     for scope in (SCOPE, without):
         assert "audit" not in named(all_checks(scope, FILE, tables()))["content_digests"].detail

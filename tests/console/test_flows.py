@@ -436,7 +436,7 @@ async def test_enter_is_offered_as_what_it_does_with_the_chosen_entry() -> None:
         assert offered == ["", "Undo…", "", "Restore…", "Restore…", "Restore…", "", "", "", ""]
         await pilot.press("enter")
         await settle(app, pilot)
-        assert "enter restores no old file" in screen_text(app)
+        assert "enter does not restore an old file" in screen_text(app)
 
 
 async def test_a_list_that_is_read_again_keeps_the_cursor_on_its_entry() -> None:
@@ -607,7 +607,7 @@ async def test_p_looks_through_a_copy() -> None:
         checks = (Check("episode_count", CheckStatus.FAIL, 2, 1), Check("schema_version", CheckStatus.PASS, 4, 4))
         await answer(app, bridge, pilot, Peek, Outcome("peek", Word.UNKNOWN, 0, checks=checks))
         text = screen_text(app)
-        assert "of a copy: failed: episode count" in text
+        assert "on a copy: failed: episode count" in text
         assert "of the copy" in text
 
 
@@ -659,7 +659,7 @@ async def test_a_shrinking_sync_is_no_case_for_adopting() -> None:
     app, bridge = console(scene_of("in_sync", verdict=Word.REFUSED, error=GUARDED))
     async with live(app, size=(100, 30)) as pilot:
         text = screen_text(app)
-        assert "s plans the sync and can let these rows go, typed" in text
+        assert "s plans the sync and can remove these rows (typed consent)" in text
         assert "A adopts" not in text
         await pilot.press("A")
         assert asked(bridge) == []

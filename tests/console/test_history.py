@@ -119,11 +119,9 @@ def test_a_run_that_followed_shows_no_proof_of_its_own() -> None:
 
 
 def test_follow_runs_are_counted_apart_from_those_that_prove() -> None:
-    assert (
-        runs.ended_words(HistoryView(runs=30, ok_ratio=0.964, followed=12)) == "96.4 % ended proven, 12 more followed"
-    )
+    assert runs.ended_words(HistoryView(runs=30, ok_ratio=0.964, followed=12)) == "96.4 % proven, 12 more followed"
     assert runs.ended_words(HistoryView(runs=12, followed=12)) == "12 followed"
-    assert runs.ended_words(HistoryView(runs=12, ok_ratio=1.0)) == "100.0 % ended proven"
+    assert runs.ended_words(HistoryView(runs=12, ok_ratio=1.0)) == "100.0 % proven"
     assert runs.ended_words(HistoryView()) == ""
 
 

@@ -388,7 +388,7 @@ OVER = rows(
         scene="locked",
         answers={Peek: Outcome("peek", Word.UNKNOWN, 0, checks=(Check("schema_version", CheckStatus.PASS, 4, 4),))},
         asks=(Do(Peek()),),
-        shows=("of a copy: 1 check pass",),
+        shows=("on a copy: 1 check pass",),
     ),
     Path("peek", "the core refuses", ("p",), answers={Peek: ROOM}, asks=(Do(Peek()),), shows=(SAID,)),
     Path("try", "asks the primary", ("t",), scene="primary_down", asks=(TryNow(),)),
@@ -453,7 +453,7 @@ ORPHAN = rows(
         "what has its owner stays",
         ("d",),
         go=("3", "slash", "words reason:newer", "enter", "a"),
-        shows=("31 rows left out: their owner is there",),
+        shows=("31 rows left out: their owner exists",),
     ),
     Path(
         "orphans.aside",
@@ -502,7 +502,9 @@ ORPHAN = rows(
         shows=("nothing matches the filter; esc clears it",),
     ),
     Path("filter", "esc clears it", ("escape",), go=("3", "slash", "words qqqq"), shows=(FIRST,), focus="orphans-list"),
-    Path("orphans.expect", "asks for a note", ("i",), go=("3",), top="NoteDialog", shows=("will count as expected",)),
+    Path(
+        "orphans.expect", "asks for a note", ("i",), go=("3",), top="NoteDialog", shows=("will be marked as expected",)
+    ),
     Path(
         "orphans.expect",
         "with the note",
@@ -512,7 +514,7 @@ ORPHAN = rows(
         asks=(Do(Expect((KEY,), "why")),),
         shows=("1 row expected",),
     ),
-    Path("orphans.expect", "left", ("escape",), go=("3", "i"), hides=("will count as expected",)),
+    Path("orphans.expect", "left", ("escape",), go=("3", "i"), hides=("will be marked as expected",)),
     Path(
         "orphans.expect",
         "the core refuses",
@@ -911,7 +913,7 @@ KEPT = rows(
         top="QuarantineDialog",
     ),
     Path("aside.open", "a rejected row", ("enter",), go=REFUSED_ROW, shows=("t fetches rejected rows again",)),
-    Path("aside.open", "an old file", ("enter",), go=("u", "G"), shows=("enter restores no old file",)),
+    Path("aside.open", "an old file", ("enter",), go=("u", "G"), shows=("enter does not restore an old file",)),
     Path(
         "aside.retry",
         "fetches it",

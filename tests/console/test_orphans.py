@@ -122,7 +122,7 @@ async def test_it_scans_once_and_shows_groups_counts_and_facts() -> None:
         footer = here.app.screen.key_bar.value
         assert footer is not None
         assert [one.enabled for one in footer.entries if one.key == "m"] == [False]
-        assert "the check counts the 21 orphaned" in text
+        assert "the check counts only the 21 orphaned" in text
         await here.press("2", "3")
         assert len(here.questions(ScanOrphans)) == 1
 

@@ -133,7 +133,7 @@ def test_export_writes_over_nothing(tmp_path: Path) -> None:
     index = index_with(tmp_path)
     target = tmp_path / "there"
     target.write_text("mine")
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="exists already"):
         export(index, [0], str(target), vectors=False)
     assert target.read_text() == "mine"
     with pytest.raises(LocalIO):

@@ -25,7 +25,7 @@ def test_a_setting_that_waits_for_a_restart_is_told_by_config_show_doctor_and_th
             file.write_text("on_start = false\n[primary]\ntimeout_s = 25\n")
             os.kill(terminal.pid, signal.SIGHUP)
             terminal.press("5")
-            terminal.wait_for("1 for after a restart")
+            terminal.wait_for("1 needs a restart")
             terminal.wait_for("now 25")
             for command in (("config", "show"), ("doctor",)):
                 (said,) = warned(tool, *command, *named)

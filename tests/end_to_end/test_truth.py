@@ -163,7 +163,7 @@ def test_a_person_is_given_what_the_next_command_needs(tool: Tool) -> None:
     assert undone.exit_code == 0, undone.stderr
     assert "was undone: 1 row changed" in undone.stdout
     assert tool.run("history").stdout.splitlines()[1].split()[-1] == "DONE"
-    assert " now; how much of it" in tool.run("compact", "--plan").stdout
+    assert " now; how much space" in tool.run("compact", "--plan").stdout
 
 
 def test_a_cache_that_was_never_synced_has_no_generation_none(tool: Tool, tmp_path: Path) -> None:

@@ -45,8 +45,14 @@ COSTS = ReadCosts(30.0, 15_000)
     [
         (10_000_000, 0, 0.0, Hold.NOT, "holds nothing back"),
         (200_000, 0, 0.0, Hold.SPREAD, "a poll every 26 s, a proof every 3 h"),
-        (200_000, 190_000, 0.5, Hold.NO_PROOF, "leaves 10,000 rows, and a proof reads 15,000: none starts by itself"),
-        (200_000, 200_000, 0.5, Hold.USED_UP, "is used up: the primary is not asked by itself before midnight"),
+        (
+            200_000,
+            190_000,
+            0.5,
+            Hold.NO_PROOF,
+            "leaves 10,000 rows, and a proof reads 15,000: no proof starts automatically",
+        ),
+        (200_000, 200_000, 0.5, Hold.USED_UP, "is used up: the primary is not asked automatically before midnight"),
         (200_000, 250_000, 0.5, Hold.USED_UP, "is used up"),
         (10_000, 0, 0.0, Hold.NO_PROOF, "a proof reads 15,000 rows, more than rows_read_per_day = 10,000"),
     ],

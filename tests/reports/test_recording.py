@@ -323,7 +323,7 @@ def test_a_full_disk_ends_the_recording_and_nothing_else(name: str, tmp_path: Pa
         (b"", "not a recording"),
         (b"{}\n", "not a recording"),
         (b"\x00\xff\n", "not a recording"),
-        (b'{"storage_sync_recording": 2}\n', "form 2"),
+        (b'{"storage_sync_recording": 2}\n', "format 2"),
         (b'{"storage_sync_recording": 1}\nnonsense\n{"t":1}\n', "line 2"),
         (b'{"storage_sync_recording": 1}\n{"t":0,"parts":{"seq":1}}\n', "part of a picture"),
         (b'{"storage_sync_recording": 1}\n{"t":NaN}\n{"t":1}\n', "line 2"),

@@ -43,7 +43,7 @@ async def test_a_budget_that_is_used_up_stops_what_starts_by_itself_and_nothing_
             )
             assert waits.primary.next_at is not None
             assert told(watcher)[-1:] == [
-                "rows_read_per_day = 50 is used up: the primary is not asked by itself before midnight"
+                "rows_read_per_day = 50 is used up: the primary is not asked automatically before midnight"
             ]
             runs, read = ends(watcher), budget.read
             hrana.execute(server.url, [copied(1)])

@@ -135,7 +135,7 @@ async def test_what_goes_before_the_file_is_said(tmp_path: Path) -> None:
     async with running(write(demo), env=env) as (service, watcher):
         preview = await answered(service, watcher, PreviewSettings((SettingEdit("batch_size", "75"),)))
     assert isinstance(preview, SettingsPreview)
-    assert preview.notes == ("batch_size stays as it is: env STORAGE_SYNC_BATCH_SIZE goes before the file",)
+    assert preview.notes == ("batch_size stays as it is: env STORAGE_SYNC_BATCH_SIZE takes precedence over the file",)
 
 
 async def test_a_profile_is_changed_for_itself_alone(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ def test_it_builds_all_rows_and_keeps_the_old_file() -> None:
     assert (keep.step, keep.rows, keep.bytes, keep.undo) == ("file", 0, 4096, "not needed")
     assert left == [REJECTED, PRIMARY]
     assert plan.lost == (
-        "1,234 rows that the primary has no longer stay in the old file only",
-        "7 rows that only the cache has stay in the old file only",
+        "1,234 rows that the primary no longer has stay only in the old file",
+        "7 rows that only the cache has stay only in the old file",
         "said before",
     )
     assert plan.takes_s == 2.0

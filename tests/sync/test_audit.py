@@ -137,7 +137,7 @@ async def test_what_nothing_leads_to_is_found_by_the_audit(item: str, tmp_path: 
         lane.embedding(item.format(episode=lane.episode(3)))
         unseen = await lane.sync()
         assert not any(one.insert for one in unseen.applied.values())
-        assert "those of the audit" in detail(unseen)
+        assert "as of the audit" in detail(unseen)
         deep = await lane.run(Verify(deep=True))
         assert (deep.exit_code, deep.verdict) == (1, Word.STALE)
         mended = await lane.sync()

@@ -210,7 +210,7 @@ async def test_the_console_keeps_the_way_out_open(place: Place) -> None:
         assert "went back: up to 0 rows differ, 2 are gone" in shown.sentence[0]
         plan = await _planned(watcher, service)
         assert plan.phrase is not None
-        assert any("2 rows that the primary has no longer" in text for text in plan.lost)
+        assert any("2 rows that the primary no longer has" in text for text in plan.lost)
         assert sum(row.rows for row in plan.rows if row.step == "fetch") > LOST
         still = watcher.snapshots[-1]
         assert still.verdict is Word.REFUSED

@@ -115,7 +115,9 @@ async def test_equal_parts_are_the_whole_and_prove_nothing(stage: Stage) -> None
         "equal": digests[1].expected,
         "refused": 0,
     }
-    assert "UNKNOWN: Part 2 of 5 equals the primary, which proves nothing of the rest." in report(found[1], 120, False)
+    assert "UNKNOWN: Part 2 of 5 equals the primary, which proves nothing about the rest." in report(
+        found[1], 120, False
+    )
     assert found[1].counts["episodes"].primary == 40
     assert found[1].counts["episodes"].expected is None
 

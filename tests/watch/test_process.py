@@ -248,7 +248,7 @@ def test_a_cache_that_another_process_holds_is_looked_at_and_no_warning(tmp_path
         position = len(watch.lines)
         with processes.running(processes.HOLD_REDB, tool.cache, "write"):
             stores.execute(Path(tool.primary.removeprefix("file:")), ["UPDATE episodes SET task_description = 'held'"])
-            watch.until(said("looked at through copies"), after=position)
+            watch.until(said("only copies of it are read"), after=position)
             watch.until(said("rows wait until"), after=position)
         position = len(watch.lines)
         watch.until(wrote("changed"), after=position)
