@@ -32,7 +32,7 @@ def main() -> None:
     from msgspec.structs import replace
 
     # what a process has imported by its second run: start-up is a figure of its own
-    for name in ("service.journal", "primary.hrana", "primary.pages"):
+    for name in ("service.journal", "primary.hrana", "primary.pages", "sync.run"):
         import_module(f"storage_sync.{name}")
 
     from storage_sync.config.request import Request
