@@ -3,6 +3,7 @@
 use crate::panics::lock;
 use redb::StorageBackend;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -101,16 +102,17 @@ impl StorageBackend for Untouched {
         let mut over = lock(&self.over);
         let kept = over.kept;
         for (number, inside, at, count) in pieces(offset, data.len()) {
-            if !over.blocks.contains_key(&number) {
-                let mut block = Box::new([0; BLOCK]);
-                if count < BLOCK {
-                    self.below(kept, number * BLOCK as u64, &mut block[..])?;
+            let block = match over.blocks.entry(number) {
+                Entry::Occupied(there) => there.into_mut(),
+                Entry::Vacant(place) => {
+                    let mut block = Box::new([0; BLOCK]);
+                    if count < BLOCK {
+                        self.below(kept, number * BLOCK as u64, &mut block[..])?;
+                    }
+                    place.insert(block)
                 }
-                over.blocks.insert(number, block);
-            }
-            if let Some(block) = over.blocks.get_mut(&number) {
-                block[inside..inside + count].copy_from_slice(&data[at..at + count]);
-            }
+            };
+            block[inside..inside + count].copy_from_slice(&data[at..at + count]);
         }
         over.len = over.len.max(offset + data.len() as u64);
         Ok(())
