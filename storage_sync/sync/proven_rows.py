@@ -1,7 +1,7 @@
 """The proven rows between the runs of one process, so that each follow run need not read them out of the cache again.
 
 They are of one file at one moment, as a scan of it found it: identity, generation, root and what was to be proven.
-Where one of them is another, or the scan finds a row that is not what was proven, they are read anew.
+Where one of them is another, or the scan finds a row that is not what was proven, they are read again.
 """
 
 from __future__ import annotations
