@@ -202,12 +202,7 @@ def _read(path: str) -> str:
 
 def name_of(pid: int) -> str:
     """As the kernel keeps it, cut after 15 octets; '' when the process has ended."""
-    try:
-        # of every process, at every look: as a `Path` and decoded in steps it costs four times as much
-        with open(f"/proc/{pid}/comm", "rb", buffering=0) as told:  # noqa: PTH123
-            return told.read().decode(errors="replace").strip()
-    except OSError:
-        return ""
+    return _read(f"/proc/{pid}/comm").strip()
 
 
 def _command(pid: int) -> str:
