@@ -70,12 +70,13 @@ def presses(
 def presses_during_a_sync(tool: Tool, count: int) -> Presses:
     """While a first sync runs: the header says so on every screen."""
     with Terminal(console(tool), tool.variables, columns=COLUMNS, lines=LINES) as terminal:
-        terminal.wait(_syncing, START_S)
-        return presses(terminal, SCREENS, count, _syncing)
+        terminal.wait(syncing, START_S)
+        return presses(terminal, SCREENS, count, syncing)
 
 
-def _syncing(screen: str) -> bool:
-    return re.search(r"sync +\d+ %", screen.partition("\n")[0]) is not None
+def syncing(screen: str) -> bool:
+    """Whether the header names a running sync: `sync fetch 66 %`, and without a share where none is counted."""
+    return re.search(r"\bsync\b", screen.partition("\n")[0]) is not None
 
 
 def presses_of_nothing(folder: Path, count: int) -> Presses:

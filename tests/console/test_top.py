@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.console.app import console, live, screen_text
+from benchmarks.console import COLUMNS, LINES, syncing
+from tests.console.app import console, live, screen_text, settle
 
 
 @pytest.mark.parametrize(
@@ -47,3 +48,11 @@ async def test_a_screen_is_whole_at_the_first_look(screen: str) -> None:
         await pilot.press("1", screen)
         await pilot.pause()
         assert screen_text(app) == first
+
+
+@pytest.mark.parametrize(("state", "runs"), [("running", True), ("in_sync", False)])
+async def test_the_benchmark_knows_a_running_sync_by_the_header(state: str, runs: bool) -> None:
+    app, _ = console(state)
+    async with live(app, size=(COLUMNS, LINES)) as pilot:
+        await settle(app, pilot)
+        assert syncing(screen_text(app)) is runs
