@@ -1,4 +1,4 @@
-"""What a process remembers of the proven rows, beside what the file says when it is read anew."""
+"""What a process remembers of the proven rows, beside what the file itself says."""
 
 from __future__ import annotations
 
