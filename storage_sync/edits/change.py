@@ -21,7 +21,7 @@ from storage_sync.sync.apply import confirm_aside, on_live_file, put_aside, sett
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.inspection import Look, looked, rows_of
 from storage_sync.sync.known import ledger_root_of
-from storage_sync.sync.plan import phrase_for
+from storage_sync.sync.plan import outdated, phrase_for
 from storage_sync.sync.prove import acknowledged
 from storage_sync.sync.run import in_rounds, leased
 from storage_sync.values.errors import GuardStopped, LocalIO
@@ -257,7 +257,7 @@ def propose(context: Context, plan: Plan) -> None:
     draft.extra["lost"] = list(plan.lost)
     agreed = context.options.expected_plan
     if agreed is not None and agreed.id != plan.id:
-        raise GuardStopped("the cache has changed since this plan was made; nothing was done", hint="make a new plan")
+        raise outdated()
 
 
 def proved_by_ledger(look: Look, table: str, rows: Mapping[str, bytes]) -> set[str]:

@@ -82,6 +82,32 @@ def adoption(plan: Plan, *, rows: int, cache_only: int, size: int | None, rows_p
     return replace(plan, kind=ADOPT, rows=steps, lost=(*left, *plan.lost), takes_s=takes, level=REPLACES)
 
 
+def outdated() -> GuardStopped:
+    """For a plan that was made of another cache than the one that is there."""
+    return GuardStopped("the cache has changed since this plan was made; nothing was done", hint="make a new plan")
+
+
+def require_base(plan: Plan | None, base: tuple[int, str]) -> None:
+    """GuardStopped when the cache, whose stamp says `base`, is not what the plan was made for; None: there is none."""
+    if plan is not None and plan.base != base:
+        raise outdated()
+
+
+def require_current(plan: Plan | None, base: tuple[int, str], root: str, gone: int) -> None:
+    """The same before the commit. The primary may have changed, or a busy one would let no plan pass; but not so that
+    more rows, `gone`, go for good than were agreed to."""
+    if plan is None:
+        return
+    if plan.kind != ADOPT:
+        require_base(plan, base)
+    if plan.root != root and gone > plan.gone:
+        raise GuardStopped(
+            f"the primary has changed since this plan was made: {gone:,} rows would be removed instead of "
+            f"{plan.gone:,}; nothing was done",
+            hint="make a new plan",
+        )
+
+
 def phrase_for(level: int, changes: Mapping[str, TableChange], cached: Mapping[str, int], profile: str) -> str | None:
     """What must be typed before a plan may run (docs/console.md#plans): the profile's name, or None for nothing.
 

@@ -33,7 +33,7 @@ from storage_sync.sync.decide import difference, differs, judged, must_write
 from storage_sync.sync.estimates import estimated
 from storage_sync.sync.follow import followed, marked
 from storage_sync.sync.inspection import Look, looked, rows_of, without_rows
-from storage_sync.sync.plan import ADOPT, adoption, make_plan
+from storage_sync.sync.plan import adoption, make_plan, require_base, require_current
 from storage_sync.sync.prove import count, make_proof, not_proven, outside, proven
 from storage_sync.sync.renewal import renewed
 from storage_sync.sync.table_counts import pending_facts, table_changes
@@ -187,7 +187,7 @@ async def _attempt(context: Context) -> Outcome:
         if options.plan_only:
             # told as what differs from the cache, since that is what an operator has to decide about
             return _adoption(context, look, await bring(context, look, projection))
-        _refuse_moved_cache(context, look)
+        require_base(context.options.expected_plan, look.base)
         return await bring(context, without_rows(look), projection)
 
 
@@ -292,7 +292,7 @@ async def _decide(context: Context, comparison: Compared) -> Outcome:
         draft.proposal = replace(proposal, consent=None) if guards.stepped_back is not None else proposal
     if guards.refusal is not None:
         raise guards.refusal
-    _refuse_outdated_plan(context, comparison, guards.facts.lost)
+    require_current(context.options.expected_plan, look.base, comparison.staged.root, guards.facts.lost)
     if context.options.plan_only:
         return await _planned(context, comparison)
     if must_write(context, comparison):
@@ -340,28 +340,6 @@ async def _write(context: Context, comparison: Compared) -> Outcome:
         if after.generation != generation or root != comparison.staged.root or after.identity is None:
             return not_proven(context, comparison, after)
         return await proven(context, comparison, after, generation)
-
-
-def _refuse_outdated_plan(context: Context, comparison: Compared, gone: int) -> None:
-    """The cache must be what the plan was made for. The primary may have changed, or a busy one would let no plan
-    pass; but not so that more rows go for good than were agreed to."""
-    plan = context.options.expected_plan
-    if plan is None:
-        return
-    if plan.kind != ADOPT:
-        _refuse_moved_cache(context, comparison.look)
-    if plan.root != comparison.staged.root and gone > plan.gone:
-        raise GuardStopped(
-            f"the primary has changed since this plan was made: {gone:,} rows would be removed instead of "
-            f"{plan.gone:,}; nothing was done",
-            hint="make a new plan",
-        )
-
-
-def _refuse_moved_cache(context: Context, look: Look) -> None:
-    plan = context.options.expected_plan
-    if plan is not None and plan.base != look.base:
-        raise GuardStopped("the cache has changed since this plan was made; nothing was done", hint="make a new plan")
 
 
 def _adoption(context: Context, look: Look, outcome: Outcome) -> Outcome:
