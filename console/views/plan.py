@@ -10,7 +10,7 @@ from console.views.access import why_only_looking
 from console.views.hints import hint_of
 from console.views.text import clean_text
 from storage_sync.reports import sentences
-from storage_sync.service.commands import PLAN_READ_S
+from storage_sync.service.schedule import PLAN_READ_S
 from storage_sync.values import visible
 from storage_sync.values.outcome import Plan
 from storage_sync.values.planned import PRIMARY, file_back, has_work, is_empty, rows_removed, rows_written

@@ -42,9 +42,6 @@ if TYPE_CHECKING:
 
 T_co = TypeVar("T_co", covariant=True)
 
-PLAN_READ_S = 120.0
-"""How long the timer's runs wait while a person reads a plan: each of them would make the plan invalid."""
-
 
 class Command(Struct, Generic[T_co], frozen=True):
     """Asked for by a front end; its answer is a `T_co`, and of a `Command[None]` only that it is accepted or not."""

@@ -26,6 +26,8 @@ COUNT_GAP_S = 5.0
 """Between two counts of what was written to the primary while the file is held: each reads all of it again."""
 PROOF_GAP_S = 60.0
 """Between two questions to the primary while the file is held: nothing can be written meanwhile."""
+PLAN_READ_S = 120.0
+"""How long the timer's runs wait while a person reads a plan: each of them would make the plan invalid."""
 JITTER = 0.1
 """Share of the interval by which a periodic run may come earlier or later."""
 

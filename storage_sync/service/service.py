@@ -39,7 +39,7 @@ from storage_sync.service.performing import perform, quiet
 from storage_sync.service.publisher import Board
 from storage_sync.service.queries import Questions
 from storage_sync.service.samples import EVERY_S, Samples
-from storage_sync.service.schedule import UNEXPLAINED_GAP_S, Due, Timing, Trigger, may_ask, within_rows
+from storage_sync.service.schedule import PLAN_READ_S, UNEXPLAINED_GAP_S, Due, Timing, Trigger, may_ask, within_rows
 from storage_sync.service.triggers import Agenda
 from storage_sync.service.unforeseen import Unforeseen
 from storage_sync.state import running
@@ -604,7 +604,7 @@ class SyncService:
                 }
                 if not is_empty(plan):
                     # of a plan of nothing there is nothing to decide
-                    self._agenda.hold(time.time() + commands.PLAN_READ_S)
+                    self._agenda.hold(time.time() + PLAN_READ_S)
         elif job.options.expected_plan is not None:
             self._agenda.hold(0.0)
         run = self._board.snapshot.run
