@@ -5,7 +5,7 @@ from __future__ import annotations
 from console.flows.plans import Plans, Wish
 from console.flows.stage import Stage
 from console.views.disabled import NOT_REFUSED
-from console.views.verdict import adoptable
+from console.views.states import adoptable
 from storage_sync.service.operations import Sync
 from storage_sync.values.options import Options
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from console.views.access import LOCKED, why_only_looking
-from console.views.verdict import adoptable
+from console.views.states import adoptable
 from storage_sync.values.snapshot import Run, Snapshot
 
 NOT_REFUSED = "A adopts a primary, but only one that a guard has refused"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from storage_sync.values.found import still
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import CacheState, CheckStatus, HolderKind, LockHolder
 from storage_sync.values.snapshot import CheckResult, LockState, PrimaryStatus, RowsBehind, Snapshot
 from widgets import fmt
@@ -164,3 +165,25 @@ def failed_checks(snapshot: Snapshot, now: float) -> tuple[str, ...]:
 def contradicting(snapshot: Snapshot, now: float) -> tuple[str, ...]:
     """Of those, the ones that a cache in sync cannot have."""
     return tuple(name for name in failed_checks(snapshot, now) if name not in WARN_ONLY_CHECKS)
+
+
+def adoptable(snapshot: Snapshot) -> bool:
+    """Whether adopting the primary is what lifts a guard."""
+    step = needed_step(snapshot)
+    return CacheState.FOREIGN not in states_of(snapshot) and step is not None and step.adopts
+
+
+def needed_step(snapshot: Snapshot) -> NextStep | None:
+    """What lifts the error of the last run."""
+    return snapshot.error.step if snapshot.error is not None else None
+
+
+def asks_consent(snapshot: Snapshot) -> bool:
+    """Whether a consent to remove rows is what a guard asks for."""
+    step = needed_step(snapshot)
+    return step is not None and step.shrinks
+
+
+def went_back(snapshot: Snapshot) -> bool:
+    """Whether it is the primary that was set all along, with another log."""
+    return needed_step(snapshot) is NextStep.COMPARE

@@ -11,6 +11,8 @@ from msgspec.structs import replace
 from console.views.hints import hint_of
 from console.views.next_steps import noted, possible, run_note, while_running
 from console.views.states import (
+    adoptable,
+    asks_consent,
     changed_since,
     contradicting,
     failed_checks,
@@ -24,11 +26,11 @@ from console.views.states import (
     rows_behind,
     states_of,
     unanswered_s,
+    went_back,
 )
 from storage_sync.reports.sentences import followed_since
 from storage_sync.values import visible
 from storage_sync.values.found import still
-from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import CacheState, Word
 from storage_sync.values.snapshot import PrimaryStatus, Snapshot
 from widgets import fmt
@@ -131,34 +133,13 @@ def _refused(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         Role.FAILED,
         (sentence, bare, *(f"{bare.partition(mark)[0]}." for mark in ("; ", ", ")), "A guard stopped the sync."),
         (*_refused_next(snapshot),),
-        "2" if _went_back(snapshot) else "5",
+        "2" if went_back(snapshot) else "5",
         9,
     )
 
 
-def adoptable(snapshot: Snapshot) -> bool:
-    """Whether adopting the primary is what lifts a guard."""
-    step = _step(snapshot)
-    return CacheState.FOREIGN not in states_of(snapshot) and step is not None and step.adopts
-
-
-def _step(snapshot: Snapshot) -> NextStep | None:
-    return snapshot.error.step if snapshot.error is not None else None
-
-
-def _shrinks(snapshot: Snapshot) -> bool:
-    """Whether a consent to remove rows is what a guard asks for."""
-    step = _step(snapshot)
-    return step is not None and step.shrinks
-
-
-def _went_back(snapshot: Snapshot) -> bool:
-    """Whether it is the primary that was set all along, with another log."""
-    return _step(snapshot) is NextStep.COMPARE
-
-
 def _refused_next(snapshot: Snapshot) -> tuple[str, ...]:
-    if _went_back(snapshot):
+    if went_back(snapshot):
         return (
             "v compares the rows, 2 shows them; a crash loses none, a restore may; A adopts it (typed consent).",
             "v compares, 2 shows the rows; A adopts this primary.",
@@ -168,7 +149,7 @@ def _refused_next(snapshot: Snapshot) -> tuple[str, ...]:
             "5 shows which URL is set and where it came from; A adopts this primary (typed consent).",
             "5 shows the URL; A adopts this primary.",
         )
-    if _shrinks(snapshot):
+    if asks_consent(snapshot):
         return (
             "5 shows which primary is set; s plans the sync and can remove these rows (typed consent).",
             "5 shows the primary; s can remove them (typed consent).",

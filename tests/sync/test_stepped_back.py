@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from console.views.verdict import adoptable, verdict
+from console.views.states import adoptable
+from console.views.verdict import verdict
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import generate
