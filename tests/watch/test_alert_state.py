@@ -89,7 +89,7 @@ def test_rows_that_wait_too_long_are_told_once() -> None:
     assert after_wait(well, held, 3600.0, 3700.0) is well
     long = after_wait(well, held, 3600.0, 3701.0)
     assert (long.word, long.trouble, long.exit_code) == ("waits_long", True, 6)
-    assert "12 rows have waited for 60 min" in long.message
+    assert "12 rows have waited 60 min" in long.message
     assert after_wait(long, held, 3600.0, 4000.0) is long
     holder = LockHolder(1, "do-memory-mcp-server", "", None, exclusive=True)
     look = LookedAt("copy", 0.0, (holder,))

@@ -264,7 +264,7 @@ def test_rows_that_wait_for_too_long_are_told_and_stand_in_the_metrics(tmp_path:
         watch.until(well)
         with processes.running(processes.HOLD_REDB, tool.cache, "write"):
             stores.execute(Path(tool.primary.removeprefix("file:")), ["UPDATE episodes SET task_description = 'held'"])
-            watch.until(said("have waited for"))
+            watch.until(said("have waited"))
             written = metrics.read_text()
             assert "\nstorage_sync_waiting_since_timestamp_seconds 1" in written
         assert watch.stop(signal.SIGTERM)[0] == 143
