@@ -122,7 +122,6 @@ impl StorageBackend for Untouched {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::open::PrivateFile;
 
     fn next(state: &mut u64) -> usize {
         *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -139,7 +138,8 @@ mod tests {
         std::fs::write(&below, &content).unwrap();
         std::fs::write(&beside, &content).unwrap();
         let over = Untouched::new(File::open(&below).unwrap()).unwrap();
-        let file = PrivateFile(File::options().read(true).write(true).open(&beside).unwrap());
+        let file =
+            redb::backends::FileBackend::new(File::options().read(true).write(true).open(&beside).unwrap()).unwrap();
         let mut state = 7;
         for round in 0..2000 {
             let (offset, length) = (next(&mut state) % (8 * BLOCK), next(&mut state) % (3 * BLOCK));
