@@ -15,6 +15,8 @@ from console.app.memory import collect_when_calm, forget_drawings, forget_gone_w
 
 CALM_S = 0.3
 """After so long without a key, nobody is typing."""
+DIALOG_LOOK_S = 0.2
+"""Between two looks whether a dialog that holds back the screens behind the first one is closed."""
 FORGET_S = 5.0
 """What is forgotten is worked out again at the next picture."""
 
@@ -100,6 +102,10 @@ class TextualApp(App[int]):
 
     async def _lay_out(self, modes: Sequence[str]) -> None:
         here = self.current_mode
+        if len(self.screen_stack) > 1:
+            # a dialog that closes meanwhile would take away the screen behind it instead of itself
+            self.set_timer(DIALOG_LOOK_S, lambda: self.lay_out_behind(modes))
+            return
         self.laying_out = True
         try:
             with self.batch_update():

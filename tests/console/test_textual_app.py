@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from textual._styles_cache import StylesCache
 from textual.geometry import Region
 from textual.strip import Strip
-from textual.widget import Widget
+from textual.widget import AwaitMount, Widget
 
 from console.app.app import Console
 from console.keys.table import SCREENS
@@ -31,6 +31,29 @@ async def test_every_screen_is_laid_out_behind_the_first() -> None:
             assert screen.query("#body > *"), name
         assert app.current_mode == SCREENS[0][0]
         assert asked(bridge) == [], "nobody visited them"
+
+
+async def test_no_screen_is_laid_out_behind_an_open_dialog(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dialog that closes takes away what is on top of the stack of the mode that is current then."""
+    app, _ = console()
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("colon")
+        switched: list[str] = []
+        switch = app.switch_mode
+
+        def noted(mode: str) -> AwaitMount:
+            switched.append(mode)
+            return switch(mode)
+
+        monkeypatch.setattr(app, "switch_mode", noted)
+        app.lay_out_behind([SCREENS[1][0]])
+        for _ in range(20):
+            await pilot.pause()
+        assert switched == []
+        await pilot.press("escape")
+        while len(switched) < 2:
+            await pilot.pause()
+        assert switched == [SCREENS[1][0], SCREENS[0][0]]
 
 
 async def test_a_screen_that_was_laid_out_behind_keeps_its_focus() -> None:
