@@ -160,7 +160,7 @@ KEYS: tuple[Key, ...] = (
     Key("suspend", "ctrl+z", "^z", "Suspend", "to the shell; `fg` returns", action="suspend_process"),
     Key("copy", "ctrl+c", "^c", "Copy", "copy the selection; without one, say how to quit", bound=False),
     Key("peek", "p", "p", "Peek", "read a locked cache from a verified private copy", OVERVIEW, "peek"),
-    Key("try", "t", "t", "Try again", "ask the primary again now", OVERVIEW, "try_now"),
+    Key("try", "t", "t", "Try again", "ask the primary again now, and sync", OVERVIEW, "try_now"),
     Key("demo", "f2", "F2", "Demo", "leave, and open the demo instead", OVERVIEW, "demo"),
     Key(
         "adopt",
