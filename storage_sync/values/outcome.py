@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from msgspec import Struct, field
 
 from storage_sync.values.errors import PrimaryUnavailable, StorageSyncError, exit_code_of
+from storage_sync.values.extra import Extra  # at run time: a recording is read by these types
 from storage_sync.values.followed import Followed
 from storage_sync.values.next_step import NextStep
-
-if TYPE_CHECKING:
-    from storage_sync.values.extra import Extra
 
 TABLES: tuple[str, ...] = (
     "episodes",

@@ -31,7 +31,6 @@ FOR_OTHERS = (
     "watchfiles",
     "console.cli.local",
     "storage_sync.values.answers",
-    "storage_sync.values.extra",
 )
 """What neither `status` nor a sync of a database in a file needs; each would be a part of its start."""
 FORBIDDEN = (

@@ -45,7 +45,7 @@ WORDS: list[tuple[Answer, type[StorageSyncError], str, str]] = [
     (inside("SQLITE_UNKNOWN", "malformed database schema (x)"), REFUSED, "malformed", "restore the primary"),
     (inside("SQLITE_TOOBIG", "string or blob too big"), REFUSED, "too big", "shorten it in the primary"),
     (inside("SQLITE_NOTADB", "file is not a database"), REFUSED, "encrypted or not a database", "key"),
-    (inside("SQLITE_SCHEMA", "database schema has changed"), LATER, "schema has changed", "by itself"),
+    (inside("SQLITE_SCHEMA", "database schema has changed"), LATER, "schema has changed", "automatically"),
     (inside("SQLITE_PROTOCOL", "locking protocol"), LATER, "locking protocol", "try again"),
     (inside("SQLITE_FULL", "database or disk is full"), LATER, "disk is full", "try again"),
     (inside("SQLITE_CANTOPEN", "unable to open database file"), LATER, "unable to open", "try again"),
