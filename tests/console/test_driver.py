@@ -53,7 +53,8 @@ async def test_it_is_woken_by_keys_and_by_the_end_and_not_by_time(
 
     monkeypatch.setattr(selectors.SelectSelector, "select", watched)
     monkeypatch.setattr(driver, "process_message", heard)
-    reading = threading.Thread(target=driver.run_input_thread)
+    reading = threading.Thread(target=driver.run_input_thread, daemon=True)
+    driver._key_thread = reading
     reading.start()
     for typed in (b"a", b"\x1b"):
         assert asleep.acquire(timeout=20)
