@@ -7,11 +7,8 @@ import re
 import selectors
 from codecs import getincrementaldecoder
 from collections.abc import Iterator
-from typing import Any
 
-from textual import constants
 from textual._xterm_parser import XTermParser
-from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 from textual.events import Resize
 from textual.message import Message
@@ -26,8 +23,6 @@ LEAVE = (
 KEEP_TITLE, OLD_TITLE = "\x1b[22;0t", "\x1b[23;0t"
 """Put the title of the window on the terminal's stack, and take it from there."""
 _READ = 4096
-ESCAPE_S = constants.ESCAPE_DELAY + 0.02
-"""After the last bytes a lone escape is known to be the key; nothing else is waited for by time."""
 _OLD_MOUSE = re.compile(rb"\x1b\[M[\s\S]{3}")
 _OLD_MOUSE_BEGUN = re.compile(rb"\x1b\[M[\s\S]{0,2}\Z")
 
@@ -78,13 +73,6 @@ class Keyboard:
 class SteadyDriver(LinuxDriver):
     """As `LinuxDriver`; input never ends it, and a deadly signal leaves the terminal as it was."""
 
-    def __init__(
-        self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
-    ) -> None:
-        super().__init__(app, debug=debug, mouse=mouse, size=size)
-        self._woken, self._wake = os.pipe()
-        """What `disable_input` writes to wakes the thread that reads the keys."""
-
     def start_application_mode(self) -> None:
         if os.isatty(self.fileno) and self._file is not None:
             _native.guard_terminal(self.fileno, self._file.fileno(), LEAVE.encode())
@@ -95,29 +83,16 @@ class SteadyDriver(LinuxDriver):
         self.write(OLD_TITLE)
         super().stop_application_mode()
 
-    def disable_input(self) -> None:
-        """As Textual's, whose thread would be asleep until the next key."""
-        os.write(self._wake, b"!")
-        super().disable_input()
-        os.read(self._woken, 1)
-
     def run_input_thread(self) -> None:
-        """Until `disable_input`; asleep while nothing comes."""
         keyboard = Keyboard()
-        wait: float | None = None
         with selectors.SelectSelector() as selector:
             selector.register(self.fileno, selectors.EVENT_READ)
-            selector.register(self._woken, selectors.EVENT_READ)
-            while True:
-                ready = [key.fd for key, _ in selector.select(wait)]
-                if self._woken in ready:
-                    return
-                if ready:
+            while not self.exit_event.is_set():
+                if selector.select(0.1):
                     for message in keyboard.heard(os.read(self.fileno, _READ)):
                         self.process_message(message)
                 for message in keyboard.waited():
                     self.process_message(message)
-                wait = ESCAPE_S if ready else None
 
     def _run_input_thread(self) -> None:
         """What nevertheless ends the thread ends the screen, as every unexpected error does."""
