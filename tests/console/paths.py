@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 from textual.pilot import Pilot
 from textual.widgets._toast import Toast
@@ -59,8 +60,7 @@ SILENT = object()
 """An answer that does not come."""
 
 
-@dataclass(frozen=True, slots=True)
-class No:
+class No(Struct, frozen=True):
     """The core refuses."""
 
     reason: str

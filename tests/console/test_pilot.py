@@ -443,7 +443,7 @@ async def test_no_check_of_a_damaged_file_is_green() -> None:
         assert "✓ content digests" not in text
         assert "? content digests" in text
         assert "= witness" not in text
-        assert "? not known" in text
+        assert "? unknown since" in text
 
 
 async def test_a_keymap_of_the_config_moves_a_key() -> None:
