@@ -15,8 +15,6 @@ from console.app.memory import collect_when_calm, forget_drawings, forget_gone_w
 
 CALM_S = 0.3
 """After so long without a key, nobody is typing."""
-DIALOG_LOOK_S = 0.2
-"""Between two looks whether a dialog that holds back the screens behind the first one is closed."""
 FORGET_S = 5.0
 """What is forgotten is worked out again at the next picture."""
 
@@ -30,6 +28,8 @@ class TextualApp(App[int]):
         self._styled_with: dict[str, str] = {}
         self.laying_out = False
         """Another screen than the one on the terminal is current for a moment."""
+        self._held_back: Sequence[str] = ()
+        """Modes whose screens are laid out once no dialog is open."""
         self.failure: Exception | None = None
         self._key_at = 0.0
         """When the last key came, as the event has it (monotonic seconds)."""
@@ -59,6 +59,9 @@ class TextualApp(App[int]):
 
     def tidy(self, *, settled: bool) -> None:
         """Once a tick: let go of memory. `settled`: the core has imported what it needs."""
+        if self._held_back and len(self.screen_stack) == 1:
+            modes, self._held_back = self._held_back, ()
+            self.lay_out_behind(modes)
         moment = monotonic()
         if moment - self._forgot_at >= FORGET_S:
             self._forgot_at = moment
@@ -104,7 +107,7 @@ class TextualApp(App[int]):
         here = self.current_mode
         if len(self.screen_stack) > 1:
             # a dialog that closes meanwhile would take away the screen behind it instead of itself
-            self.set_timer(DIALOG_LOOK_S, lambda: self.lay_out_behind(modes))
+            self._held_back = modes
             return
         self.laying_out = True
         try:

@@ -535,7 +535,7 @@ def test_a_second_start_waits_for_the_first_ones_commit(relay: Relay, tmp_path: 
         assert waits.reached.wait(60)
         with starts.begin("echo", "second", options=LONG) as second:
             lease = starts.tool.cache.with_name("cache.redb.lock")
-            assert f'"pid": {first.pid}' in lease.read_text()
+            assert f'"pid":{first.pid}' in lease.read_text()
             relay.play(None)
             assert first.communicate(timeout=60)[1] == ""
             assert second.communicate(timeout=60) == ("second\n", "")
