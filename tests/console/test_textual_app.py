@@ -52,7 +52,7 @@ async def test_no_screen_is_laid_out_behind_an_open_dialog(monkeypatch: pytest.M
         assert switched == []
         await pilot.press("escape")
         while len(switched) < 2:
-            await pilot.pause()
+            await settle(app, pilot)
         assert switched == [SCREENS[1][0], SCREENS[0][0]]
 
 
