@@ -68,7 +68,7 @@ T = TypeVar("T")
 TICK_S = 0.25
 IDLE_TICK_S = 0.5
 LATE_S = 1.0
-AGES_S = 3.0
+AGES_S = 5.0
 """While the core rests only ages and what it measures are new: they go on in these steps, all together."""
 TOAST_MOST = 200
 """Characters of a toast: a long message must not hide the screen behind it."""
