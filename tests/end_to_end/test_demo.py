@@ -76,7 +76,7 @@ def test_all_flows_are_done_by_what_the_guide_says(tmp_path: Path) -> None:
         terminal.wait_for("guide 7/8")
         terminal.press("u")
         terminal.wait(lambda screen: "quarantined by" in screen and "rejected" in screen)
-        terminal.wait_for("enter plans to restore it")
+        terminal.wait_for("enter plans it: the same")
         terminal.press("\r")
         agree(terminal)
         terminal.wait_for("guide 8/8")

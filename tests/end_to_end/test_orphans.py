@@ -67,7 +67,7 @@ def test_find_an_orphan_see_its_neighbours_set_it_aside_and_undo(tmp_path: Path)
             terminal.wait(lambda screen: "nothing matches the filter" in screen and "step 3 of 3" not in screen)
 
             terminal.press("u")
-            terminal.wait(lambda screen: "runs that can be undone" in screen and "enter plans to restore it" in screen)
+            terminal.wait(lambda screen: "runs that can be undone" in screen and "enter plans" in screen)
             terminal.press("jj")
             terminal.wait_for("enter plans it")
             terminal.press("\r")
