@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import to_builtins
+
 from console.cli.invocation import Answer, Invocation
 from console.cli.output import width_of
 from console.cli.remembered import gather, open_history
@@ -64,7 +66,7 @@ def run_json(run: RunSummary) -> dict[str, object]:
     from storage_sync.reports.document import rfc3339
 
     start = run.start
-    told = {} if start is None else {"start": {name: getattr(start, name) for name in start.__struct_fields__}}
+    told = {} if start is None else {"start": to_builtins(start)}
     return {
         "id": run.id,
         "kind": run.kind,

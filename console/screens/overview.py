@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widget import Widget
@@ -152,9 +151,10 @@ class OverviewScreen(BaseScreen):
         right = f"{LEVEL_WORDS[self._level]}   {followed}{dropped}"
         self.log_title.value = FactList("Activity", right, ())
 
-    @on(VirtualTable.Moved)
-    @on(VirtualTable.Resized)
-    def _look_at_log(self) -> None:
+    def on_virtual_table_moved(self, _event: VirtualTable.Moved) -> None:
+        self._show_log()
+
+    def on_virtual_table_resized(self, _event: VirtualTable.Resized) -> None:
         self._show_log()
 
     def on_virtual_table_chosen(self, _event: VirtualTable.Chosen) -> None:

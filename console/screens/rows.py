@@ -19,7 +19,6 @@ from console.views.frame import Frame
 from console.views.hints import reason_and_hint
 from console.views.text import clean_text
 from storage_sync.service.commands import ExportRows
-from storage_sync.values import visible
 from storage_sync.values.errors import UsageError
 from storage_sync.values.events import Refused
 from storage_sync.values.filters import Fields, Row, Term, fits, parse
@@ -206,7 +205,7 @@ class RowsScreen(BaseScreen):
         table.show(len(shown), row, (rows.revision, revision), Ids(rows.ids.__getitem__, rows.ids.index))
         place = f"{table.cursor + 1:,}/{len(shown):,}" if shown else ""
         said = "filter not understood" if rows.problem else f"filter {rows.query}" if rows.query else ""
-        query = visible.clean(said, ascii_only=glyphs.is_ascii)
+        query = clean_text(said, self.look)
         room = (title.size.width or UNMEASURED) - cell_len(head[0]) - RULE
         right = what_fits((query, rows.order_words, head[1], place), (place, query, rows.order_words, head[1]), room)
         title.value = ListHead(glyphs.plain(head[0]), glyphs.plain(right), tuple(columns))

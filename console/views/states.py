@@ -169,21 +169,21 @@ def contradicting(snapshot: Snapshot, now: float) -> tuple[str, ...]:
 
 def adoptable(snapshot: Snapshot) -> bool:
     """Whether adopting the primary is what lifts a guard."""
-    step = needed_step(snapshot)
+    step = _needed_step(snapshot)
     return CacheState.FOREIGN not in states_of(snapshot) and step is not None and step.adopts
 
 
-def needed_step(snapshot: Snapshot) -> NextStep | None:
+def _needed_step(snapshot: Snapshot) -> NextStep | None:
     """What lifts the error of the last run."""
     return snapshot.error.step if snapshot.error is not None else None
 
 
 def asks_consent(snapshot: Snapshot) -> bool:
     """Whether a consent to remove rows is what a guard asks for."""
-    step = needed_step(snapshot)
+    step = _needed_step(snapshot)
     return step is not None and step.shrinks
 
 
 def went_back(snapshot: Snapshot) -> bool:
     """Whether it is the primary that was set all along, with another log."""
-    return needed_step(snapshot) is NextStep.COMPARE
+    return _needed_step(snapshot) is NextStep.COMPARE

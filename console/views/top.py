@@ -7,8 +7,8 @@ import re
 from console.keys.table import EVERYWHERE, KEYS, OVERVIEW, SCREENS, Key, footer
 from console.views import checks
 from console.views.frame import Frame
+from console.views.text import clean_text
 from console.views.verdict import STALLED_AFTER_S, Verdict
-from storage_sync.values import visible
 from storage_sync.values.outcome import CheckStatus
 from storage_sync.values.snapshot import Run
 from widgets import fmt
@@ -69,7 +69,7 @@ def verdict_text(verdict: Verdict, clean: Look, screen: str, table: tuple[Key, .
     """
 
     def safe(texts: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(visible.clean(text, ascii_only=clean.glyphs.is_ascii) for text in texts)
+        return tuple(clean_text(text, clean) for text in texts)
 
     following = tuple(text if screen == OVERVIEW else _with_the_way(text) for text in safe(verdict.next))
     following = tuple(_moved(text, table) for text in following)

@@ -3,6 +3,7 @@
 use crate::create::new_file;
 use crate::errors::{Fault, Outcome};
 use crate::keys::uuid_bytes;
+use crate::ledger::value_digest;
 use crate::panics::detached;
 use crate::tables::{ReadBytes, byte_table, open_if};
 use crate::vectors::numbers;
@@ -230,7 +231,7 @@ fn fill(
             columns.labelled.push((row, label));
         }
         columns.titles.push(title);
-        columns.digests.extend_from_slice(&blake3::hash(value).as_bytes()[..16]);
+        columns.digests.extend_from_slice(&value_digest(value));
         columns.keys.push(key.to_owned());
     }
     writer.flush().map_err(unwritten)

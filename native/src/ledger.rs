@@ -21,8 +21,13 @@ pub struct Entry<'a> {
 
 /// First half of blake3 over stored bytes.
 pub fn value_digest(value: &[u8]) -> Digest {
+    half(blake3::hash(value))
+}
+
+/// The part of a blake3 hash that is kept.
+pub fn half(whole: blake3::Hash) -> Digest {
     let mut half = [0; 16];
-    half.copy_from_slice(&blake3::hash(value).as_bytes()[..16]);
+    half.copy_from_slice(&whole.as_bytes()[..16]);
     half
 }
 

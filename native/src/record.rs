@@ -1,6 +1,7 @@
 //! One row on its way into the cache: what shall happen to it, and what that was decided from.
 
 use crate::keys::Digest;
+use crate::ledger::half;
 use storage_sync_codec::Table;
 
 /// Why bytes of the cache cannot be had again from the primary.
@@ -146,9 +147,7 @@ fn proof_of(key: &[u8], fixed: &[u8], payload: &[u8]) -> Digest {
     for part in [&(key.len() as u64).to_le_bytes(), key, fixed, payload] {
         hasher.update(part);
     }
-    let mut half = [0; 16];
-    half.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-    half
+    half(hasher.finalize())
 }
 
 fn part(data: &[u8]) -> Option<(&[u8], &[u8])> {

@@ -11,7 +11,6 @@ import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct, field
@@ -22,9 +21,7 @@ from storage_sync.files.kinds import reading
 from storage_sync.files.ownership import give_ownership
 from storage_sync.files.writing import put_in_place
 from storage_sync.values.errors import LocalIO
-
-if TYPE_CHECKING:
-    from storage_sync.values.extra import Waiting
+from storage_sync.values.extra import Waiting
 
 _SHARED_WRITE = stat.S_IWGRP | stat.S_IWOTH
 

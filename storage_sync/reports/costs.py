@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from msgspec import Struct
 
 from storage_sync.config.settings import Settings
 from storage_sync.reports.sentences import rows
+from storage_sync.values.extra import Costs
 from storage_sync.values.measured import Measured
 from storage_sync.values.snapshot import MONTH_S, two_digits
-
-if TYPE_CHECKING:
-    from storage_sync.values.extra import Costs
 
 BUSY_GAP_S = 60.0
 """A primary that is written to all the time must not be read all the time: a server bills each row."""

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from storage_sync import __version__
 from storage_sync.cache.holders import describe
 from storage_sync.reports import sentences
+from storage_sync.values.extra import Extra
 from storage_sync.values.followed import Followed
 from storage_sync.values.outcome import (
     TABLES,
@@ -36,7 +37,6 @@ from storage_sync.values.secrets import redacted, redacted_values
 from storage_sync.values.visible import clean, spoken
 
 if TYPE_CHECKING:
-    from storage_sync.values.extra import Extra
     from storage_sync.values.snapshot import Run
 
 SCHEMA = 1

@@ -18,13 +18,13 @@ from storage_sync.reports.sentences import FROM_THE_FUTURE, next_step
 from storage_sync.state.directory import open_state_dir
 from storage_sync.state.witness import proof_still_speaks, read_witness
 from storage_sync.values.errors import ConfigError, StorageSyncError, exit_code_of
+from storage_sync.values.extra import RowsRead, Waiting
 from storage_sync.values.next_step import in_commands
 from storage_sync.values.outcome import CacheState, Outcome, Proof, Word, error_value
 from storage_sync.values.witness import Witness
 
 if TYPE_CHECKING:
     from storage_sync.state.history import History
-    from storage_sync.values.extra import RowsRead, Waiting
 
 _AGAINST = frozenset({Word.STALE, Word.DRIFT, Word.DAMAGED, Word.REFUSED})
 

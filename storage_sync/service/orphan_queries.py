@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from storage_sync.embeddings.wanted import Marks, Wanted
 from storage_sync.service.operations import Operation
@@ -150,8 +151,6 @@ def resolve(index: OrphanIndex, marks: Marks, now: float) -> Marked:
 
 
 def _shown(index: OrphanIndex, wanted: Wanted) -> list[int]:
-    from msgspec.structs import replace
-
     from storage_sync.embeddings.query import select
 
     view = select(index, replace(wanted, folded=frozenset()), time.time())

@@ -8,7 +8,6 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -32,12 +31,10 @@ from storage_sync.values.errors import (
     StorageSyncError,
     explain_system,
 )
+from storage_sync.values.extra import Extra
 from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome
 from storage_sync.values.snapshot import Phase, Promise, Run
-
-if TYPE_CHECKING:
-    from storage_sync.values.extra import Extra
 
 RETRY_MOST_S = 2.0
 ASKING = (Phase.MANIFEST, Phase.FETCH, Phase.GUARD)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -20,6 +19,7 @@ from storage_sync.values.errors import (
     VersionMismatch,
     exit_code_of,
 )
+from storage_sync.values.extra import Extra
 from storage_sync.values.followed import Followed
 from storage_sync.values.outcome import (
     CacheState,
@@ -36,9 +36,6 @@ from storage_sync.values.outcome import (
     Word,
     error_value,
 )
-
-if TYPE_CHECKING:
-    from storage_sync.values.extra import Extra
 
 LOCK_POLL_S = 0.05
 

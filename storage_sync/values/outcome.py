@@ -1,7 +1,6 @@
 """The values of one command's outcome: verdict, proof, counts, changes, checks, error.
 
-They stand apart from the rest of `model.py`, which has them all, because `status` imports nothing else and must
-start fast. Units as there.
+They stand apart from those of `snapshot`, because `status` imports no others and must start fast. Units as there.
 """
 
 from __future__ import annotations

@@ -212,10 +212,8 @@ async def _advice(context: Context) -> tuple[str, str]:
         return "measured runs", "no cache is set, so nothing was measured"
     found = advice.advise(await asyncio.to_thread(_figures, context))
     context.draft.extra["advice"] = advice.to_json(found)
-    told = [one.text for one in found]
-    return "a window and a batch size that suit this primary", "; ".join(
-        told
-    ) or "another window or batch size would gain little"
+    told = "; ".join(one.text for one in found) or "another window or batch size would gain little"
+    return "a window and a batch size that suit this primary", told
 
 
 def _figures(context: Context) -> advice.Figures:
