@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from msgspec import Struct, field
-
 from storage_sync.values.errors import GuardStopped
 from storage_sync.values.followed import FollowEnded
 from tests.model.cache_model import Cache, File, Value
@@ -23,21 +21,21 @@ class Diverged(AssertionError):
     """A truth of docs/protocol.md#invariants does not hold."""
 
 
-class World(Struct):
+class World:
     """One primary, one cache, the settings, and what happened."""
 
-    random: Random
-    strategy: Strategy = exact_digests
-    scope: Scope = field(default_factory=Scope)
-    log: list[str] = field(default_factory=list)
-    index: bool = True
-    """Whether the server sends a replication index."""
-    since: Since | None = None
-    """What the next follow run goes on from."""
-
-    def __post_init__(self) -> None:
-        self.primary = Primary(self.random)
-        self.cache = Cache(self.random)
+    def __init__(
+        self, random: Random, strategy: Strategy = exact_digests, *, index: bool = True, scope: Scope | None = None
+    ) -> None:
+        """`index`: whether the server sends a replication index."""
+        self.random = random
+        self.strategy = strategy
+        self.index = index
+        self.scope = scope or Scope()
+        self.log: list[str] = []
+        self.since: Since | None = None
+        self.primary = Primary(random)
+        self.cache = Cache(random)
 
     # -------------------------------------------------------------------------------------- steps
 

@@ -48,9 +48,8 @@ def followed(seed: int, hole: str = "", *, index: bool = True) -> tuple[World, i
     """A history of do-memory's own writes in which one proof is followed by follow runs alone, and at the end `hole`;
     and how many of them followed."""
     random = Random(seed)
-    world = World(
-        random, index=index, scope=Scope(random.choice((1, 3, 5)), random.random() < 0.8, random.random() < 0.8)
-    )
+    scope = Scope(random.choice((1, 3, 5)), random.random() < 0.8, random.random() < 0.8)
+    world = World(random, index=index, scope=scope)
     world.primary.bulk()
     world.run(consent=ALL)
     taken = 0
