@@ -15,7 +15,7 @@ from console.flows.plans import Wish
 from console.flows.stage import Stage
 from console.views.hints import reason_and_hint
 from storage_sync.embeddings.reason import CAN_LEAVE
-from storage_sync.embeddings.wanted import GROUPS, SORTS, Marks, Wanted
+from storage_sync.embeddings.wanted import GROUPS, SORTS, Marked, Marks, Wanted
 from storage_sync.service.commands import (
     Do,
     ExportOrphans,
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from storage_sync.embeddings.detail import Detail, Neighbours
     from storage_sync.embeddings.index import Bools, OrphanIndex, Row
     from storage_sync.embeddings.query import View
-    from storage_sync.service.orphan_queries import Marked
 
 
 T = TypeVar("T")

@@ -19,8 +19,9 @@ from storage_sync.state.witness import next_generation
 from storage_sync.sync import undo
 from storage_sync.sync.apply import confirm_aside, on_live_file, put_aside, settle
 from storage_sync.sync.context import PAGE, Context
-from storage_sync.sync.inspection import Look, looked, rows_of
+from storage_sync.sync.inspection import looked, rows_of
 from storage_sync.sync.known import ledger_root_of
+from storage_sync.sync.look import Look
 from storage_sync.sync.plan import outdated, phrase_for
 from storage_sync.sync.prove import acknowledged
 from storage_sync.sync.run import in_rounds, leased

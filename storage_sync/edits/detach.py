@@ -12,7 +12,7 @@ from storage_sync.edits.change import looked_to_change, plan_of, propose
 from storage_sync.state.witness import forget_witness, write_witness
 from storage_sync.sync.apply import on_live_file, settle
 from storage_sync.sync.context import Context
-from storage_sync.sync.inspection import Look
+from storage_sync.sync.look import Look
 from storage_sync.sync.run import leased
 from storage_sync.values.errors import CacheDamaged, GuardStopped
 from storage_sync.values.next_step import NextStep

@@ -11,7 +11,8 @@ from storage_sync.edits.change import Intent, RowChange, proved_by_ledger, run_c
 from storage_sync.state.directory import StateDir
 from storage_sync.state.history import History
 from storage_sync.sync.context import PAGE, Context
-from storage_sync.sync.inspection import Look, looked
+from storage_sync.sync.inspection import looked
+from storage_sync.sync.look import Look
 from storage_sync.values.errors import LocalIO, UsageError
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import Outcome, PlanRow

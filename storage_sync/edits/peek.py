@@ -9,7 +9,8 @@ from storage_sync.cache.holders import describe
 from storage_sync.checks.checks import all_checks
 from storage_sync.reports.document import rfc3339
 from storage_sync.sync.context import Context
-from storage_sync.sync.inspection import Look, looked, marked_file_facts
+from storage_sync.sync.inspection import looked, marked_file_facts
+from storage_sync.sync.look import Look
 from storage_sync.sync.prove import check_scope
 from storage_sync.values.extra import Peek
 from storage_sync.values.outcome import CheckStatus, Outcome, TableCounts, Word

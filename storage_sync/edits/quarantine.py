@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from storage_sync.edits.change import Intent, RowChange, plan_of, propose, proved_by_ledger, run_change
 from storage_sync.state.quarantine import DAY_S, FILE_NAME, AsideValue, SetAside
 from storage_sync.sync.context import PAGE, Context
-from storage_sync.sync.inspection import Look, looked
+from storage_sync.sync.inspection import looked
+from storage_sync.sync.look import Look
 from storage_sync.sync.run import run_sync
 from storage_sync.values.errors import CacheDamaged, GuardStopped, UsageError
 from storage_sync.values.extra import Retried

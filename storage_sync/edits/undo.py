@@ -45,7 +45,8 @@ from storage_sync.state.undoable import standing, why_not
 from storage_sync.state.witness import next_generation
 from storage_sync.sync.apply import settle, swap_cache
 from storage_sync.sync.context import PAGE, Context
-from storage_sync.sync.inspection import Look, looked
+from storage_sync.sync.inspection import looked
+from storage_sync.sync.look import Look
 from storage_sync.sync.plan import REPLACES
 from storage_sync.sync.run import in_rounds, leased, require_write_access
 from storage_sync.values.errors import GuardStopped, LocalIO, UsageError

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 
 from storage_sync.embeddings.reason import Reason
 from storage_sync.values.errors import UsageError
 from storage_sync.values.filters import AGE, NUMBER, TEXT, Field, Fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from storage_sync.embeddings.index import Tally
 
 FIELDS: Fields = {
     "key": TEXT,
@@ -44,6 +51,16 @@ class Marks(Struct, frozen=True):
     filter: str | None = None
     keys: frozenset[str] = frozenset()
     groups: frozenset[tuple[str, str, str]] = frozenset()
+
+
+class Marked(Struct, frozen=True):
+    """What marks mean on one index. `numbers` and `keys` go together, in the order of the index."""
+
+    revision: int
+    numbers: tuple[int, ...]
+    keys: tuple[str, ...]
+    bytes: int
+    reasons: Mapping[str, Tally]
 
 
 def reason_named(name: str) -> Reason:

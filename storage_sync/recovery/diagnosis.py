@@ -18,7 +18,8 @@ from storage_sync.cache.states import FileJudgement, Finding, error_of
 from storage_sync.recovery.salvage import Rescued, rescued
 from storage_sync.state.witness import read_witness
 from storage_sync.sync.context import Context
-from storage_sync.sync.inspection import Look, looked, unlocked
+from storage_sync.sync.inspection import looked, unlocked
+from storage_sync.sync.look import Look
 from storage_sync.values.errors import CacheDamaged, GuardStopped, VersionMismatch
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import CacheState

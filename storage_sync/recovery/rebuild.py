@@ -19,7 +19,7 @@ from storage_sync.recovery.plans import noted, planned
 from storage_sync.sync.apply import settle
 from storage_sync.sync.compare import guard_first_contact, project, target_of
 from storage_sync.sync.context import Context
-from storage_sync.sync.inspection import Look
+from storage_sync.sync.look import Look
 from storage_sync.sync.run import bring, in_rounds, leased
 from storage_sync.values.errors import GuardStopped, LocalIO
 from storage_sync.values.extra import Extra, Rebuild, RebuildPlan, Rescue

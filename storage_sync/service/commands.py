@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from msgspec import Struct
 
-from storage_sync.embeddings.wanted import Marks, Wanted
+from storage_sync.embeddings.wanted import Marked, Marks, Wanted
 from storage_sync.service.operations import Operation
 from storage_sync.values.answers import (
     ChangedRows,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from storage_sync.embeddings.detail import Detail, Neighbours  # noqa: F401
     from storage_sync.embeddings.index import OrphanIndex
     from storage_sync.embeddings.query import View  # noqa: F401
-    from storage_sync.service.orphan_queries import Marked  # noqa: F401
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -215,7 +214,7 @@ class FindNeighbours(Question["Neighbours"], frozen=True):
     number: int
 
 
-class ResolveMarks(Question["Marked"], frozen=True):
+class ResolveMarks(Question[Marked], frozen=True):
     """Which rows of the index the marks mean."""
 
     index: OrphanIndex

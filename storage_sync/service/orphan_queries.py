@@ -10,18 +10,15 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from storage_sync.embeddings.wanted import Marks, Wanted
+from storage_sync.embeddings.wanted import Marked, Marks, Wanted
 from storage_sync.service.operations import Operation
 from storage_sync.values.errors import StorageSyncError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from storage_sync.embeddings.detail import Detail, Neighbours
-    from storage_sync.embeddings.index import OrphanIndex, Tally
+    from storage_sync.embeddings.index import OrphanIndex
     from storage_sync.embeddings.query import View
     from storage_sync.service.commands import (
         ExportOrphans,
@@ -39,16 +36,6 @@ if TYPE_CHECKING:
 
 REST_S = 0.1
 """How long a cursor rests on a row before its neighbours are computed (docs/console.md#orphans)."""
-
-
-class Marked(Struct, frozen=True):
-    """What marks mean on one index. `numbers` and `keys` go together, in the order of the index."""
-
-    revision: int
-    numbers: tuple[int, ...]
-    keys: tuple[str, ...]
-    bytes: int
-    reasons: Mapping[str, Tally]
 
 
 class _Scan(Operation, frozen=True):

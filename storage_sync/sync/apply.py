@@ -33,7 +33,7 @@ from storage_sync.state.witness import next_generation, read_witness
 from storage_sync.sync import undo
 from storage_sync.sync.compare import Compared
 from storage_sync.sync.context import PAGE, Context
-from storage_sync.sync.inspection import Look
+from storage_sync.sync.look import Look
 from storage_sync.values.errors import CacheDamaged, CacheLocked, LocalIO, StorageSyncError
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import FileIdentity

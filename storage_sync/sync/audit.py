@@ -18,7 +18,7 @@ from storage_sync.cache.identity import real_path
 from storage_sync.primary.capabilities import Capabilities, read_probe
 from storage_sync.state.imprint import read_imprint, write_imprint
 from storage_sync.sync.context import Context, Projection
-from storage_sync.sync.inspection import Look
+from storage_sync.sync.look import Look
 from storage_sync.values.errors import LocalIO, PrimaryRefused
 from storage_sync.values.imprint import KnownImprint
 

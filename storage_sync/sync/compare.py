@@ -22,7 +22,7 @@ from storage_sync.primary.source import LogStand
 from storage_sync.sync import guard
 from storage_sync.sync.audit import Question, probed, question
 from storage_sync.sync.context import PAGE, Context, Projection
-from storage_sync.sync.inspection import Look
+from storage_sync.sync.look import Look
 from storage_sync.sync.overlay import Overlay
 from storage_sync.sync.stage import Staged, Stager, Target, staged_from
 from storage_sync.sync.table_counts import table_changes

@@ -10,7 +10,7 @@ from storage_sync import _native
 from storage_sync.sync import guard
 from storage_sync.sync.compare import Compared, in_primary, refusal_of
 from storage_sync.sync.context import PAGE, Context
-from storage_sync.sync.inspection import Look
+from storage_sync.sync.look import Look
 from storage_sync.sync.table_counts import writes
 from storage_sync.values.errors import GuardStopped
 from storage_sync.values.outcome import Word

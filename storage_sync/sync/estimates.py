@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from storage_sync.reports import costs
 from storage_sync.sync.context import Context, Projection
-from storage_sync.sync.inspection import Look
+from storage_sync.sync.look import Look
 from storage_sync.values.errors import StorageSyncError
 
 

@@ -16,7 +16,7 @@ from storage_sync.primary.above import Above, missing
 from storage_sync.primary.source import projection_of
 from storage_sync.sync.compare import Compared, Since, current_epoch, fetched
 from storage_sync.sync.context import Context, Projection
-from storage_sync.sync.inspection import Look
+from storage_sync.sync.look import Look
 from storage_sync.sync.overlay import Known, Limits, Overlay, Place, changes
 from storage_sync.sync.proven_rows import known_rows
 from storage_sync.values.followed import Ending, FollowEnded

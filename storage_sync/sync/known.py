@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.cache.content import ledger_root
-from storage_sync.sync.inspection import Look
 from storage_sync.sync.last_comparison import Facts, Known, Rows
+from storage_sync.sync.look import Look
 from storage_sync.values.outcome import DERIVED_TABLES, Proof, TableChange, Word
 
 

@@ -17,8 +17,9 @@ from storage_sync.state.witness import write_witness
 from storage_sync.sync.audit import remember
 from storage_sync.sync.compare import Compared, Since, known_to_primary
 from storage_sync.sync.context import Context
-from storage_sync.sync.inspection import Look, marked_file_facts
+from storage_sync.sync.inspection import marked_file_facts
 from storage_sync.sync.known import known_of
+from storage_sync.sync.look import Look
 from storage_sync.sync.proven_rows import rows_taken_in
 from storage_sync.sync.session import Reading
 from storage_sync.sync.table_counts import proven_facts, table_counts

@@ -11,7 +11,7 @@ from collections import defaultdict
 from msgspec import Struct
 
 from storage_sync import _native
-from storage_sync.sync.inspection import Look
+from storage_sync.sync.look import Look
 from storage_sync.sync.overlay import Known, Overlay, known_of, taken_in
 from storage_sync.values.outcome import FileIdentity
 

@@ -15,7 +15,7 @@ from storage_sync import _native
 from storage_sync.cache.identity import read_identity
 from storage_sync.reports.document import rfc3339
 from storage_sync.sync.context import Context, Projection
-from storage_sync.sync.inspection import Look
+from storage_sync.sync.look import Look
 from storage_sync.sync.prove import told
 from storage_sync.sync.session import Reading
 from storage_sync.values.marks import Marks

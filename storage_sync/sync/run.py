@@ -32,7 +32,8 @@ from storage_sync.sync.context import Context, Projection
 from storage_sync.sync.decide import difference, differs, judged, must_write
 from storage_sync.sync.estimates import estimated
 from storage_sync.sync.follow import followed, marked
-from storage_sync.sync.inspection import Look, looked, rows_of, without_rows
+from storage_sync.sync.inspection import looked, rows_of, without_rows
+from storage_sync.sync.look import Look
 from storage_sync.sync.plan import adoption, make_plan, require_base, require_current
 from storage_sync.sync.prove import count, make_proof, not_proven, outside, proven
 from storage_sync.sync.renewal import renewed

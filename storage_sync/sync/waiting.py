@@ -26,7 +26,8 @@ from storage_sync.sync.compare import Compared, compared, guard_first_contact, i
 from storage_sync.sync.context import PAGE, Context, Projection
 from storage_sync.sync.decide import difference, judged, must_write
 from storage_sync.sync.follow import marked
-from storage_sync.sync.inspection import Look, looked, marked_file_facts
+from storage_sync.sync.inspection import looked, marked_file_facts
+from storage_sync.sync.look import Look
 from storage_sync.sync.prove import check_scope, count, keep_known, make_proof, outside, proven
 from storage_sync.sync.table_counts import equal, pending_facts, table_changes
 from storage_sync.values.errors import CacheLocked, GuardStopped

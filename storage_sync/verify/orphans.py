@@ -32,7 +32,8 @@ from storage_sync.state.history import History
 from storage_sync.state.quarantine import FILE_NAME, SetAside
 from storage_sync.sync.compare import in_primary
 from storage_sync.sync.context import PAGE, Context
-from storage_sync.sync.inspection import Look, looked
+from storage_sync.sync.inspection import looked
+from storage_sync.sync.look import Look
 from storage_sync.values.errors import StorageSyncError
 from storage_sync.values.outcome import Orphan, Outcome, Word
 

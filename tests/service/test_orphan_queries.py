@@ -18,7 +18,7 @@ from storage_sync.embeddings.export import export
 from storage_sync.embeddings.index import OrphanIndex
 from storage_sync.embeddings.query import View
 from storage_sync.embeddings.reason import Reason
-from storage_sync.embeddings.wanted import Marks, Wanted
+from storage_sync.embeddings.wanted import Marked, Marks, Wanted
 from storage_sync.service.commands import (
     Do,
     ExportOrphans,
@@ -31,7 +31,6 @@ from storage_sync.service.commands import (
     ShowOrphan,
 )
 from storage_sync.service.operations import Expect, Unexpect
-from storage_sync.service.orphan_queries import Marked
 from storage_sync.service.service import SyncService
 from storage_sync.values.answers import Exported
 from storage_sync.values.events import Accepted, Progressed, Refused

@@ -19,7 +19,7 @@ from storage_sync.service.performing import once
 from storage_sync.state.quarantine import FILE_NAME, SetAside
 from storage_sync.sync import apply as apply_module
 from storage_sync.sync import inspection, run
-from storage_sync.sync.inspection import Look
+from storage_sync.sync.look import Look
 from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome, Word
 from tests.independent.projection_check import check

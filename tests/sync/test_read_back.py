@@ -22,7 +22,7 @@ from storage_sync.service.performing import once
 from storage_sync.state.witness import read_witness
 from storage_sync.sync import apply as apply_module
 from storage_sync.sync import inspection, run
-from storage_sync.sync.inspection import Look
+from storage_sync.sync.look import Look
 from storage_sync.sync.stage import Stager
 from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.witness import Witness
