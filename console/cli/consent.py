@@ -50,6 +50,7 @@ def work_of(plan: Plan) -> bool:
 def plan_text(invocation: Invocation, plan: Plan) -> str:
     """The plan as a person reads it before the question."""
     from storage_sync.reports.document import number, size, table
+    from storage_sync.reports.sentences import plan_reads, plan_takes
     from storage_sync.values.visible import spoken
 
     rows = [
@@ -62,7 +63,9 @@ def plan_text(invocation: Invocation, plan: Plan) -> str:
         width=output.width_of(sys.stderr),
         colour=invocation.colour(sys.stderr),
     )
-    return "\n".join([*lines, *(f"note: {spoken(text)}" for text in plan.lost)])
+    facts = {"reads": plan_reads(plan), "takes": plan_takes(plan) if work_of(plan) else ""}
+    said = [f"{label}: {text}" for label, text in facts.items() if text]
+    return "\n".join([*lines, *said, *(f"note: {spoken(text)}" for text in plan.lost)])
 
 
 def _ask() -> None:

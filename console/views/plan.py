@@ -90,7 +90,8 @@ def _facts(plan: Plan, width: int, access: str, look: Look, *, timed: bool) -> l
     """What stops it and what is lost come first: where rows are few, the rest has to be scrolled to."""
     clean = partial(clean_text, look=look)
     touched = sum(one.insert + one.update + one.remove for one in plan.changes.values())
-    takes = f"about {fmt.took(plan.takes_s)}" if plan.takes_s else "not known yet" if has_work(plan) else "no time"
+    takes = sentences.plan_takes(plan) if has_work(plan) else "no time"
+    reads = sentences.plan_reads(plan)
     generation, root = plan.base
     short_root = clean(root[:8]) or "none"
     room = width - LABELS - 1
@@ -112,7 +113,8 @@ def _facts(plan: Plan, width: int, access: str, look: Look, *, timed: bool) -> l
         *(_fact("" if place else "rows", plain(clean(text))) for place, text in enumerate(named(plan.named, touched))),
         *(_fact("" if place else "guard", text) for place, text in enumerate(_guard(plan, width, look))),
         *(_fact("" if place else "tables", plain(text)) for place, text in enumerate(_tables(plan, width))),
-        _fact("takes", plain(takes)),
+        *((_fact("reads", plain(reads)),) if reads else ()),
+        _fact("takes", plain(takes or "not known")),
         *(_fact("" if place else "valid", plain(text)) for place, text in enumerate(wrapped(valid, room))),
     ]
 

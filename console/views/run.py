@@ -52,7 +52,9 @@ def sync_meter(frame: Frame) -> SyncMeter:
 
 
 def _running(frame: Frame, run: Run) -> SyncMeter:
-    parts = (run.word.capitalize(), run.id, _PATHS.get(run.path, run.path), run.trigger)
+    # which file the rows go into is known when they come
+    path = (_PATHS.get(run.path, run.path),) if run.step in (Phase.FETCH, *_LAST_STEPS) else ()
+    parts = (run.word.capitalize(), run.id, *path, run.trigger)
     asked = run.cancel_asked_at is not None
     lasting = fmt.tenths(frame.now - run.started_at)
     return SyncMeter(
@@ -89,7 +91,7 @@ def _way(frame: Frame, run: Run) -> Way:
     return Way(
         primary=Stop("primary", f"{run.total:,} rows" if run.total is not None else ""),
         fetch=Pipe(1.0 if fetched else run.share, _fetch_words(frame, run, fetched)),
-        between=Stop("staged" if writes else "compared", fmt.plural(run.done, "row") if run.done else ""),
+        between=Stop("staged" if writes else "compared", f"{fmt.plural(run.done, 'row')} read" if run.done else ""),
         commit=Pipe(last.count(StepState.DONE) / len(last) if last else None, _commit_words(run, writes)),
         cache=Stop("cache", _generation_words(frame)),
     )
@@ -123,7 +125,9 @@ def _commit_words(run: Run, writes: bool) -> tuple[str, ...]:
         return (_DOING[run.step],)
     if not writes:
         return ("nothing is written",)
-    return (f"{fmt.plural(run.done, 'row')} to be written at once, at the end", f"{run.done:,} to be written", "waits")
+    if run.writes is None:
+        return ("what differs is written at once, at the end", "written at the end", "waits")
+    return (f"{fmt.plural(run.writes, 'row')} to be written at once, at the end", f"{run.writes:,} to write", "waits")
 
 
 def _amounts(run: Run) -> tuple[str, ...]:
@@ -143,7 +147,8 @@ def _bytes(run: Run) -> str:
 def _kept(run: Run) -> Line:
     """Once all rows are staged, that; before, what a run that is stopped now leaves for the next one."""
     if run.step in _LAST_STEPS:
-        return (*muted("staged   "), *plain(f"all {fmt.plural(run.done, 'row')}" if run.done else "nothing to fetch"))
+        told = f"{fmt.plural(run.writes, 'row')} to write" if run.writes else "nothing to write"
+        return (*muted("staged   "), *plain(told))
     if not run.checkpoint_rows:
         return (*muted("kept     "), *plain("nothing yet"))
     total = f" of {run.total:,}" if run.total is not None else ""

@@ -243,7 +243,6 @@ def plan_of(
         changes=changes or {},
         rows=(*rows, PlanRow("primary", "primary", 0, 0, "never written")),
         removes_ratio=0.0,
-        takes_s=None,
         lost=lost,
         level=level,
     )

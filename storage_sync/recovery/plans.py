@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from msgspec import to_builtins
 from msgspec.structs import replace
 
 from storage_sync.recovery.diagnosis import RepairStep, Situation
 from storage_sync.reports.sentences import plural
 from storage_sync.values.extra import Extra, Rung
-from storage_sync.values.outcome import Outcome, Plan, PlanRow
+from storage_sync.values.outcome import Outcome, PlanRow
 
 _NAMES = {
     RepairStep.NONE: "nothing to repair",
@@ -40,20 +38,9 @@ def planned(situation: Situation, outcome: Outcome, facts: Extra) -> Outcome:
     lost = _lost(situation, facts)
     proposal = outcome.proposal
     if proposal is not None:
-        takes = _takes(proposal, rows)
-        proposal = replace(
-            proposal, kind=outcome.command, rows=rows, lost=(situation.why, *lost), level=2, takes_s=takes
-        )
+        proposal = replace(proposal, kind=outcome.command, rows=rows, lost=(situation.why, *lost), level=2)
     extra: Extra = {**outcome.extra, **facts, "steps": [to_builtins(row) for row in rows], "lost": list(lost)}
     return replace(outcome, proposal=proposal, extra=extra, next_action=f"storage-sync {outcome.command} --yes")
-
-
-def _takes(proposal: Plan, rows: Sequence[PlanRow]) -> float | None:
-    """The estimate of a sync is for the rows that it changes; here all rows are written, carried over or fetched."""
-    changed = sum(change.insert + change.update + change.remove for change in proposal.changes.values())
-    if proposal.takes_s is None or not changed:
-        return None
-    return proposal.takes_s * sum(row.rows for row in rows if row.step in ("carry", "keep", "fetch")) / changed
 
 
 def _lost(situation: Situation, facts: Extra) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from storage_sync.cache.holders import describe
 from storage_sync.values.followed import Followed
-from storage_sync.values.outcome import CheckStatus, Outcome, PlanRow, TableChange, Word
+from storage_sync.values.outcome import CheckStatus, Outcome, Plan, PlanRow, TableChange, Word
 from storage_sync.values.planned import file_back
 
 FROM_THE_FUTURE = "the last proof is dated in the future, so it is ignored; the clock was wrong then, or is wrong now"
@@ -190,6 +190,22 @@ def only_in_cache(counted: Tally) -> str:
 def file_words(back: PlanRow) -> str:
     """What `file_back` found, as the plan of an undo says it."""
     return f"{back.text}, with its {rows(back.rows)}"
+
+
+def plan_reads(plan: Plan) -> str:
+    """What a plan's run compares and what the primary sends for it, as the run counts it; '' where none is asked."""
+    if not plan.compared:
+        return ""
+    sent = "all of them" if plan.reads >= plan.compared else f"{plan.reads:,} of them" if plan.reads else "none of them"
+    return f"compares {rows(plan.compared)}; the primary sends {sent}"
+
+
+def plan_takes(plan: Plan) -> str:
+    """How long its run takes, as far as anybody knows: it looks again as the plan did, and writes."""
+    if plan.looked_s is None:
+        return ""
+    looked = f"{plan.looked_s:.1f} s" if plan.looked_s < 2 * MINUTE else span(plan.looked_s)
+    return f"about {looked} to look, as for this plan; then it writes"
 
 
 def coming_back(number: int) -> str:

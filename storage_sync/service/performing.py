@@ -179,10 +179,17 @@ async def perform(
         transfer=session.counters().since(earlier, draft.retries),
         seconds=replace(outcome.seconds, total=time.monotonic() - started),
     )
-    outcome = await _with_undo(session, outcome)
+    outcome = await _with_undo(session, _timed(outcome, draft.retries))
     result = outcome.error.message if outcome.error is not None else headline(outcome)
     tracker.end(result, outcome.exit_code, failed=outcome.error is not None)
     return outcome
+
+
+def _timed(outcome: Outcome, retries: int) -> Outcome:
+    """With how long its plan took, where no pause between two tries is part of that."""
+    plan, seconds = outcome.proposal, outcome.seconds
+    looked_s = seconds.total - seconds.lock_wait if not retries else None
+    return replace(outcome, proposal=replace(plan, looked_s=looked_s)) if plan is not None else outcome
 
 
 async def _with_undo(session: Session, outcome: Outcome) -> Outcome:

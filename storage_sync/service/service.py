@@ -546,7 +546,6 @@ class SyncService:
         options = replace(
             job.options,
             wait_s=5.0 if job.trigger is Trigger.MANUAL else 0.0,
-            rows_per_second=self._journal.history.medians().rows_per_s if self._journal is not None else None,
             free_since=self._pulse.free_since,
         )
         request = Request(self._settings_now(), self._token, options, max_attempts=1, trigger=str(job.trigger))

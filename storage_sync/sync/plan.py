@@ -27,7 +27,8 @@ def make_plan(
     root: str,
     staged_bytes: int,
     removes_ratio: float,
-    rows_per_second: float | None,
+    compared: int,
+    reads: int,
     profile: str,
     refusal: GuardStopped | None,
     refused_rows: int,
@@ -49,7 +50,6 @@ def make_plan(
     identity = hashlib.blake2s(
         f"{generation}:{base_root}:{root}:{inserted}:{updated}:{removed}".encode(), digest_size=4
     )
-    written = inserted + updated
     return Plan(
         id=f"p-{identity.hexdigest()}",
         kind="sync",
@@ -58,17 +58,18 @@ def make_plan(
         changes=dict(changes),
         rows=tuple(rows),
         removes_ratio=removes_ratio,
-        takes_s=(written + removed) / rows_per_second if rows_per_second else None,
         lost=(),
         level=level,
         phrase=phrase_for(level, changes, cached, profile),
         refusal=error_value(refusal) if refusal else None,
         consent=NextStep.ALLOW_SHRINK if refusal else None,
         gone=gone,
+        compared=compared,
+        reads=reads,
     )
 
 
-def adoption(plan: Plan, *, rows: int, cache_only: int, size: int | None, rows_per_second: float | None) -> Plan:
+def adoption(plan: Plan, *, rows: int, cache_only: int, size: int | None) -> Plan:
     """`plan`, which says what differs, for a new cache of `rows`: nothing is carried over, and the old
     file, which alone holds what only the cache had, stays beside it."""
     left = [f"{plan.gone:,} rows that the primary no longer has stay only in the old file"] if plan.gone else []
@@ -78,8 +79,7 @@ def adoption(plan: Plan, *, rows: int, cache_only: int, size: int | None, rows_p
         PlanRow("file", "keep the old file as <name>.old-<time>", 0, size, "not needed"),
         *(row for row in plan.rows if row.step in ("refuse", "primary")),
     )
-    takes = rows / rows_per_second if rows_per_second else None
-    return replace(plan, kind=ADOPT, rows=steps, lost=(*left, *plan.lost), takes_s=takes, level=REPLACES)
+    return replace(plan, kind=ADOPT, rows=steps, lost=(*left, *plan.lost), level=REPLACES)
 
 
 def outdated() -> GuardStopped:

@@ -95,6 +95,11 @@ class Tracker:
         self.run = replace(self.run, total=total, done=done, batches=batches)
         self._publish()
 
+    def compared(self, writes: int) -> None:
+        """How many rows are to be written or removed, of those that arrived."""
+        self.run = replace(self.run, writes=writes)
+        self._publish()
+
     def estimate(self, total: int) -> None:
         """About how many rows there will be, learned while they arrive."""
         if self.run.total != total:

@@ -285,8 +285,9 @@ async def bring(context: Context, look: Look, projection: Projection) -> Outcome
 
 async def _decide(context: Context, comparison: Compared) -> Outcome:
     look, draft = comparison.look, context.draft
-    context.tracker.step(Phase.GUARD)
     draft.plan = table_changes(comparison.changes)
+    context.tracker.compared(_writes(comparison))
+    context.tracker.step(Phase.GUARD)
     guards = await judged(context, comparison)
     if context.options.plan_only:
         proposal = _proposal(context, comparison, guards.refusal, guards.facts)
@@ -302,6 +303,13 @@ async def _decide(context: Context, comparison: Compared) -> Outcome:
         raise _Moved
     await nothing_waits(context)
     return await proven(context, comparison, look, look.generation)
+
+
+def _writes(comparison: Compared) -> int:
+    """Rows that are written or removed: all of them where the file becomes another one."""
+    if comparison.look.sibling:
+        return sum(one.expected - one.refused for one in comparison.changes.values())
+    return sum(one.insert + one.update + one.remove for one in table_changes(comparison.changes).values())
 
 
 def _left_staged(context: Context, comparison: Compared) -> Outcome:
@@ -354,7 +362,6 @@ def _adoption(context: Context, look: Look, outcome: Outcome) -> Outcome:
         rows=sum((count.expected or 0) - (count.refused or 0) for count in outcome.counts.values()),
         cache_only=sum(table.cache_only for table in tables),
         size=look.judgement.size,
-        rows_per_second=context.options.rows_per_second,
     )
     return replace(outcome, proposal=adopted, next_action="storage-sync sync --adopt")
 
@@ -370,7 +377,8 @@ def _proposal(context: Context, comparison: Compared, refusal: GuardStopped | No
         root=comparison.staged.root,
         staged_bytes=comparison.staged.staging.staged_bytes,
         removes_ratio=guard.largest_share(facts),
-        rows_per_second=context.options.rows_per_second,
+        compared=sum(one.expected for one in comparison.changes.values()),
+        reads=comparison.staged.staging.rows,
         profile=context.session.settings.profile,
         refusal=refusal,
         refused_rows=sum(one.refused for one in comparison.changes.values()),

@@ -41,8 +41,6 @@ class Options(Struct, frozen=True):
     """How long the cache must have been left alone before a commit: a do-memory that restarts comes back within it."""
     free_since: float | None = None
     """When the caller saw the last holder go, in epoch seconds."""
-    rows_per_second: float | None = None
-    """Of earlier runs, for the plan's estimate."""
     follows: bool = False
     """Take in what was written since the last proof, and prove only where that will not do."""
     moved: bool = False

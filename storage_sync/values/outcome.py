@@ -390,7 +390,6 @@ class Plan(Struct, frozen=True):
     removes_ratio: float
     """Largest part of a table, or of all rows, that would leave because the primary lost it; 0 where so few would that
     they may always."""
-    takes_s: float | None
     lost: tuple[str, ...]
     level: int
     phrase: str | None = None
@@ -404,6 +403,12 @@ class Plan(Struct, frozen=True):
     """The first rows of `changes`, as `table/key`, where they were picked one by one."""
     undoes: str = ""
     """The run that it undoes, as `s-8cbd5d (sync, 15:00:19Z)`."""
+    compared: int = 0
+    """Rows that the cache should hold, each of which is compared; 0 where no primary is asked."""
+    reads: int = 0
+    """Rows that the primary sends for that, as the run counts them."""
+    looked_s: float | None = None
+    """Seconds that it took to make the plan; the run looks again, and writes. None: not known."""
     comes_back: int = 0
     """Rows of `changes` that the next sync brings back: they are now as the primary had them at the last proof."""
 

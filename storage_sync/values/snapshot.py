@@ -343,6 +343,8 @@ class Run(Struct, frozen=True):
     notes: tuple[str, ...] = ()
     """What it had to say before its end."""
     promise: Promise = Promise.NOTHING
+    writes: int | None = None
+    """Rows that it writes or removes, or would; None: not compared yet."""
     does: str = ""
     """What a person calls it where `kind`, the name of its command, says less."""
 

@@ -90,6 +90,37 @@ def test_a_repair_is_counted_in_the_same_words_before_and_after() -> None:
         assert said in "\n".join(text_of(line) for line in shown)
 
 
+@pytest.mark.parametrize(
+    ("compared", "reads", "said"),
+    [
+        (2_556, 2_556, " reads     compares 2,556 rows; the primary sends all of them"),
+        (2_556, 6, " reads     compares 2,556 rows; the primary sends 6 of them"),
+        (2_556, 0, " reads     compares 2,556 rows; the primary sends none of them"),
+        (0, 0, None),
+    ],
+)
+def test_a_plan_says_what_its_run_compares_and_what_is_sent_for_it(compared: int, reads: int, said: str | None) -> None:
+    plan = replace(plan_of("repair"), compared=compared, reads=reads)
+    text = [text_of(line).rstrip() for line in words.lines(plan, 96, "", Look())]
+    assert [line for line in text if line.startswith(" reads")] == ([said] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("looked_s", "said"),
+    [
+        (0.46, "about 0.5 s to look, as for this plan; then it writes"),
+        (9.0, "about 9.0 s to look, as for this plan; then it writes"),
+        (400.0, "about 6 min to look, as for this plan; then it writes"),
+        (None, "not known"),
+    ],
+)
+def test_a_plan_says_how_long_it_looked_itself_and_promises_no_more(looked_s: float | None, said: str) -> None:
+    text = [
+        text_of(line).rstrip() for line in words.lines(replace(plan_of("repair"), looked_s=looked_s), 96, "", Look())
+    ]
+    assert f" takes     {said}" in text
+
+
 def test_a_change_of_single_rows_names_the_first_of_them() -> None:
     made = replace(
         plan_of("sync"), named=("embeddings/a", "embeddings/b"), changes={"embeddings": TableChange(remove=6)}

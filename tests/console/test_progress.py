@@ -10,7 +10,7 @@ from tests.console.app import console, live, screen_text
 from tests.support.scenes import snapshots
 
 
-async def shown_at(phase: Phase, kept: int | None = None) -> str:
+async def shown_at(phase: Phase, kept: int | None = None, writes: int | None = None) -> str:
     """The screen while that step of the scene's run is at work, 98 % of its rows being there."""
     scene = snapshots.scene("running")
     run = scene.snapshot.run
@@ -23,7 +23,7 @@ async def shown_at(phase: Phase, kept: int | None = None) -> str:
         )
         for index, one in enumerate(order)
     )
-    run = replace(run, step=str(phase), steps=steps, done=597, total=603, eta_s=None, checkpoint_rows=kept)
+    run = replace(run, step=str(phase), steps=steps, done=597, total=603, eta_s=None, checkpoint_rows=kept, writes=writes)
     app, _ = console(replace(scene, snapshot=replace(scene.snapshot, run=run)))
     async with live(app, size=(120, 40)):
         return screen_text(app)
@@ -35,10 +35,11 @@ async def test_the_percent_is_of_the_step_beside_it() -> None:
 
 @pytest.mark.parametrize("phase", [Phase.GUARD, Phase.COMMIT, Phase.READ_BACK, Phase.WITNESS])
 async def test_after_the_rows_no_percent_is_said(phase: Phase) -> None:
-    shown = await shown_at(phase, kept=0)
+    shown = await shown_at(phase, kept=0, writes=6)
     assert f"sync {phase}" in shown.splitlines()[0]
     assert "99 %" not in shown
-    assert "staged   all 597 rows" in shown
+    assert "597 rows read" in shown
+    assert "staged   6 rows to write" in shown
     assert "staged   0" not in shown
 
 

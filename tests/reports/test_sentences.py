@@ -48,7 +48,7 @@ ORPHANED = Check("orphaned_embeddings", CheckStatus.FAIL, 0, 1, "1 of 52 embeddi
 PASSED = Check("episode_count", CheckStatus.PASS, 60, 60)
 DIFFERS = Check("content_digests", CheckStatus.FAIL, 213, 212, "episodes: 1 differ")
 HELD = LookedAt("copy", NOW, (LockHolder(42, "do-memory", "", None, True, HolderKind.DO_MEMORY),))
-PLAN = Plan("p-1", "sync", (1, ""), "", {}, (), 0.0, None, (), 1)
+PLAN = Plan("p-1", "sync", (1, ""), "", {}, (), 0.0, (), 1)
 FILE_BACK = replace(
     PLAN,
     kind="undo",

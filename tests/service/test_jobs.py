@@ -136,7 +136,7 @@ def test_every_kind_is_a_plan_or_a_look() -> None:
 
 @pytest.mark.parametrize(("level", "asked", "phrase"), [(2, None, None), (2, "prod", "prod"), (3, None, "prod")])
 def test_a_kind_of_work_may_ask_for_more_than_its_rows(level: int, asked: str | None, phrase: str | None) -> None:
-    plan = Plan("p-1", "undo", (1, ""), "", {}, (), 0.0, None, (), level, asked)
+    plan = Plan("p-1", "undo", (1, ""), "", {}, (), 0.0, (), level, asked)
     assert weighed(Job(Undo(), Trigger.MANUAL), plan, "prod").phrase == phrase
 
 

@@ -18,7 +18,6 @@ COMPARED = Plan(
     changes={},
     rows=(PlanRow("insert", "rows to insert", 5, 100, "yes"), REJECTED, PRIMARY),
     removes_ratio=0.25,
-    takes_s=1.0,
     lost=("said before",),
     level=1,
     gone=1_234,
@@ -26,7 +25,7 @@ COMPARED = Plan(
 
 
 def test_it_builds_all_rows_and_keeps_the_old_file() -> None:
-    plan = adoption(COMPARED, rows=1_000, cache_only=7, size=4096, rows_per_second=500.0)
+    plan = adoption(COMPARED, rows=1_000, cache_only=7, size=4096)
     fetch, keep, *left = plan.rows
     assert (fetch.step, fetch.rows, fetch.undo) == ("fetch", 1_000, "undo")
     assert (keep.step, keep.rows, keep.bytes, keep.undo) == ("file", 0, 4096, "not needed")
@@ -36,7 +35,6 @@ def test_it_builds_all_rows_and_keeps_the_old_file() -> None:
         "7 rows that only the cache has stay only in the old file",
         "said before",
     )
-    assert plan.takes_s == 2.0
     assert plan.level > COMPARED.level
     assert (plan.id, plan.base, plan.root) == (COMPARED.id, COMPARED.base, COMPARED.root)
 
@@ -44,8 +42,7 @@ def test_it_builds_all_rows_and_keeps_the_old_file() -> None:
 @pytest.mark.parametrize(("gone", "cache_only", "words"), [(0, 0, []), (1_234, 0, ["1,234"]), (0, 7, ["7 rows"])])
 def test_it_names_only_what_stays_behind(gone: int, cache_only: int, words: list[str]) -> None:
     compared = replace(COMPARED, gone=gone)
-    plan = adoption(compared, rows=1, cache_only=cache_only, size=None, rows_per_second=None)
+    plan = adoption(compared, rows=1, cache_only=cache_only, size=None)
     said = plan.lost[:-1]
     assert len(said) == len(words)
     assert all(text.startswith(word) for text, word in zip(said, words, strict=True))
-    assert plan.takes_s is None

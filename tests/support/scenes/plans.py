@@ -34,7 +34,7 @@ def plan_of(kind: str) -> Plan:
         )
         lost = ("the cache is damaged: redb: Primary is corrupted despite 2-phase commit",)
         return replace(
-            made, id="p-7f31", kind=kind, rows=rows, changes=FETCHED, lost=lost, takes_s=14.0, level=2, phrase=None
+            made, id="p-7f31", kind=kind, rows=rows, changes=FETCHED, lost=lost, looked_s=14.0, level=2, phrase=None
         )
     if kind == "rebuild":
         rows = (
@@ -47,7 +47,15 @@ def plan_of(kind: str) -> Plan:
         changes = {name: TableChange(many, 0, 0) for name, many in built.items()}
         lost = ("no row can be read from the damaged file; rows that only it had are missing from the new cache",)
         return replace(
-            made, id="p-7f40", kind=kind, rows=rows, changes=changes, lost=lost, takes_s=25.0, level=3, phrase="prod-eu"
+            made,
+            id="p-7f40",
+            kind=kind,
+            rows=rows,
+            changes=changes,
+            lost=lost,
+            looked_s=25.0,
+            level=3,
+            phrase="prod-eu",
         )
     return plan()
 

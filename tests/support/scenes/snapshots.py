@@ -570,11 +570,13 @@ def plan(
             PlanRow("primary", "primary", 0, 0, "never written"),
         ),
         removes_ratio=ratio if removed else 0.0,
-        takes_s=6.0,
         lost=(),
         level=2 if removed else 1,
         phrase=phrase or typed,
         refusal=refusal,
+        compared=2_880,
+        reads=603,
+        looked_s=6.0,
     )
 
 
