@@ -38,7 +38,7 @@ LABELS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("orphaned embeddings", "embeddings that belong to no row; 3 shows them"),
         ("content digests", "each row is byte for byte what it should be; this check proves the cache"),
         ("embedding vectors", "each vector has the right length and only finite numbers"),
-        ("cache integrity", "redb's own check of the file; slow, so only V runs it"),
+        ("cache integrity", "redb's own check of the file; V runs it, and so does a run that builds a new file"),
         ("schema version", "the tables have the version that do-memory expects"),
     ),
     "sync": (

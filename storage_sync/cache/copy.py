@@ -69,6 +69,11 @@ class PrivateCopy(Struct, frozen=True, dict=True):
         """`scanned`, as a blocking call."""
         return self.scanned
 
+    def is_sound(self) -> bool:
+        """redb's own check of its structure and bytes, before anything scans it. Blocking; DamagedCopy, LocalIO."""
+        with _explained():
+            return self.file.check_integrity()
+
     def looked_at(self, holders: tuple[LockHolder, ...]) -> LookedAt:
         """What a finding made of this copy speaks of, while `holders` have the file."""
         return LookedAt("copy" if holders or self.identity is None else "file", self.at, holders, self.identity)

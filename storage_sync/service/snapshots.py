@@ -36,6 +36,7 @@ from storage_sync.values.snapshot import (
 
 T = TypeVar("T")
 Recent = Callable[[str], tuple[CheckStatus, ...]]
+INTEGRITY = "cache_integrity"
 COMPARED = frozenset({"episode_count", "latest_episodes", "pattern_counts", "content_digests"})
 """Checks that hold the cache against the primary; the others are of the file alone."""
 
@@ -138,8 +139,11 @@ def _with_checks(
 ) -> tuple[CheckResult, ...]:
     """Those of the file alone that were made now, and what else is known."""
     of_file = Basis(basis(outcome))
+    known = {result.name: result for result in before}
     made = {
-        one.name: CheckResult(one.name, Found(one, of_file, now), "copy", recent(one.name)) for one in outcome.checks
+        one.name: _known(one, known.get(one.name))
+        or CheckResult(one.name, Found(one, of_file, _made_at(one, outcome, now)), "copy", recent(one.name))
+        for one in outcome.checks
     }
     return (*made.values(), *(result for result in before if result.name not in made))
 
@@ -190,12 +194,18 @@ def cache_after(cache: CacheHealth, outcome: Outcome, now: float) -> CacheHealth
 def _checked(cache: CacheHealth, outcome: Outcome, now: float) -> CacheHealth:
     """What redb's own check said, where it was asked for."""
     asked = (CheckStatus.PASS, CheckStatus.FAIL)
-    found = next((one for one in outcome.checks if one.name == "cache_integrity" and one.status in asked), None)
+    found = next((one for one in outcome.checks if one.name == INTEGRITY and one.status in asked), None)
     if found is None:
         return cache
-    # a copy that was checked may serve later looks too: the check is as old as it
-    at = outcome.look.at if outcome.look is not None else now
-    return replace(cache, integrity=Found(found, Basis(basis(outcome)), at))
+    return replace(cache, integrity=Found(found, Basis(basis(outcome)), _made_at(found, outcome, now)))
+
+
+def _made_at(check: Check, outcome: Outcome, now: float) -> float:
+    """A copy that redb checked may serve later looks too: that check is as old as the copy. A new file is not what
+    was looked at."""
+    look = outcome.look
+    of_copy = check.name == INTEGRITY and look is not None and look.identity == basis(outcome)
+    return look.at if of_copy and look is not None else check.made_at or now
 
 
 def basis(outcome: Outcome) -> FileIdentity | None:
@@ -238,12 +248,20 @@ def checks_after(
 
     def result(check: Check) -> CheckResult:
         before = known.get(check.name)
+        if (earlier := _known(check, before)) is not None:
+            return earlier
         if check.made_at is not None and before is not None and before.found.at >= check.made_at:
             return _kept(before, both, counts=changed.isdisjoint(_COUNTS.get(check.name, ())))
-        found = Found(check, both if check.name in COMPARED else of_file, check.made_at or now)
+        found = Found(check, both if check.name in COMPARED else of_file, _made_at(check, outcome, now))
         return CheckResult(check.name, found, subject, recent(check.name))
 
     return tuple(map(result, outcome.checks)) or snapshot.checks
+
+
+def _known(check: Check, before: CheckResult | None) -> CheckResult | None:
+    """What an earlier run found, where this one left the check out; it speaks of its own file and moment."""
+    skipped = check.status is CheckStatus.SKIPPED and before is not None
+    return before if skipped and before is not None and before.found.was.status is not CheckStatus.UNKNOWN else None
 
 
 _COUNTS = {

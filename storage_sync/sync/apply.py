@@ -224,9 +224,9 @@ async def _publish(
     session, staged = context.session, compared.staged
     applied = await session.on_cache_thread(_native.finish_sibling, staged.staging, meta, generation, int(now * 1000))
     context.tracker.step(Phase.READ_BACK)
-    scan = await session.on_cache_thread(_scan_of_copy, context, staged.path)
+    scan, sound = await session.on_cache_thread(_scan_of_copy, context, staged.path)
     root = await session.on_cache_thread(_native.root_of, scan, compared.projection.scope)
-    if root != staged.root or not scan.clean:
+    if root != staged.root or not scan.clean or not sound:
         raise CacheDamaged(
             "the new file does not hold what was written into it; it was not put in place",
             hint=f"check the disk; {staged.path} is kept so that you can look at it",
@@ -244,10 +244,12 @@ async def _publish(
     return applied, Published(scan, identity)
 
 
-def _scan_of_copy(context: Context, built: str) -> _native.Scan:
-    """Of a private copy, which the scan outlives: one of the file itself would go on locking it as the cache."""
+def _scan_of_copy(context: Context, built: str) -> tuple[_native.Scan, bool]:
+    """Of a private copy, which the scan outlives: one of the file itself would go on locking it as the cache. And
+    whether redb's own check of that copy passed; it reads pages that no scan looks at."""
     with private_copy(built, context.session.state.copies, proven=read_identity(built)) as copy:
-        return copy.scan()
+        sound = copy.is_sound()
+        return copy.scan(), sound
 
 
 async def swap_cache(

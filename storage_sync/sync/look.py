@@ -72,11 +72,11 @@ class Look(Struct, frozen=True):
         )
 
     def published(self, scan: _native.Scan, identity: FileIdentity | None) -> Look:
-        """This look after a file that `scan` read whole was put in place."""
+        """This look after a file was put in place that `scan` read whole and redb's own check found sound."""
         clean = Finding(CacheState.CLEAN, "it was read back before it was put in place")
         judgement = replace(self.judgement, findings=(clean,), identity=identity)
         content = ContentJudgement((), None, _native.CACHE_SCHEMA_VERSION)
-        return Look(judgement, None, None, content, scan, None)
+        return Look(judgement, None, None, content, scan, integrity=True)
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -109,6 +109,8 @@ def test_damage_is_named_planned_and_healed(store: Store, damage: Callable[[Path
     assert fingerprint(kept) == before, "the damaged file is kept as it was"
     assert healed["kept"] == str(kept)
     assert not list(store.cache.parent.glob("*.build-*"))
+    checks = {check["name"]: check for check in healed["checks"]}
+    assert (checks["cache_integrity"]["status"], checks["cache_integrity"]["actual"]) == ("pass", "clean")
     if damage in (flip_a_value, extended, magic, page_size):
         assert held(store.cache, "heuristics", CACHE_ONLY) is not None
         assert healed["rescued"]["tables"]["heuristics"]["cache_only"] == 1

@@ -22,7 +22,7 @@ async def test_a_peek_shows_facts_of_the_copy_and_judges_nothing(tmp_path: Path)
     async with running(settings_of(demo)) as (service, watcher):
         before = await watcher.until(proven)
         assert before.cache.peek is None
-        assert before.cache.integrity is None
+        assert before.cache.integrity is not None, "the first sync made the file"
         watcher.ask(service, Pause(True))
         held = _native.CacheFile.open(str(demo.cache), "write")
         try:
@@ -41,6 +41,7 @@ async def test_a_peek_shows_facts_of_the_copy_and_judges_nothing(tmp_path: Path)
         assert 0 <= seen.taken_at - seen.cache.peek.copied_at < 60
         assert seen.cache.integrity is not None
         assert seen.cache.integrity.was.status is CheckStatus.PASS
+        assert seen.cache.integrity.at > before.cache.integrity.at
         assert still(seen.cache.generation, seen.present) == 1
         subjects = {result.name: result.subject for result in seen.checks}
         assert subjects["cache_integrity"] == "copy"
@@ -51,13 +52,16 @@ async def test_a_peek_shows_facts_of_the_copy_and_judges_nothing(tmp_path: Path)
 async def test_a_deep_check_is_dated_and_a_quick_one_keeps_its_date(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, episodes=5, now=int(NOW))
     async with running(settings_of(demo)) as (service, watcher):
-        await watcher.until(proven)
+        first = await watcher.until(proven)
         watcher.ask(service, Pause(True))
         await watcher.answer(watcher.ask(service, Do(Verify(deep=True))))
-        await watcher.until(lambda snapshot: snapshot.cache.integrity is not None)
+        await watcher.until(lambda snapshot: snapshot.cache.integrity != first.cache.integrity)
         deep = watcher.snapshots[-1]
         await watcher.answer(watcher.ask(service, Do(Verify())))
-        assert watcher.snapshots[-1].cache.integrity == deep.cache.integrity
+        quick = watcher.snapshots[-1]
+        assert quick.cache.integrity == deep.cache.integrity
+        checks = [{one.name: one.found for one in shown.checks}["cache_integrity"] for shown in (deep, quick)]
+        assert checks[0] == checks[1], "one that was left out says nothing new"
 
 
 async def test_a_console_that_looks_only_says_when_it_compares(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ async def test_a_new_file_with_a_wrong_index_is_not_put_in_place(
     )
     real = apply_module._scan_of_copy
 
-    def scanned(context: Any, built: str) -> _native.Scan:
+    def scanned(context: Any, built: str) -> tuple[_native.Scan, bool]:
         spoil_index(Path(built))
         return real(context, built)
 

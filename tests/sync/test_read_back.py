@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.cache.checkpoint import META_KEY, decode_checkpoint, encode_checkpoint
+from storage_sync.cache.copy import PrivateCopy
 from storage_sync.cache.identity import read_identity
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
@@ -24,7 +25,7 @@ from storage_sync.sync import apply as apply_module
 from storage_sync.sync import inspection, run
 from storage_sync.sync.look import Look
 from storage_sync.sync.stage import Stager
-from storage_sync.values.outcome import Outcome, Word
+from storage_sync.values.outcome import CheckStatus, Outcome, Word
 from storage_sync.values.witness import Witness
 from tests.independent.projection_check import check
 from tests.support import hrana, stores
@@ -249,7 +250,7 @@ async def test_a_new_file_of_other_content_is_not_put_in_place(tmp_path: Path, m
     settings = Settings(primary=f"file:{primary}", cache=tmp_path / "cache.redb", state_dir=tmp_path / "state")
     real = apply_module._scan_of_copy
 
-    def scanned(context: Any, built: str) -> _native.Scan:
+    def scanned(context: Any, built: str) -> tuple[_native.Scan, bool]:
         rewrite(built)
         return real(context, built)
 
@@ -260,3 +261,24 @@ async def test_a_new_file_of_other_content_is_not_put_in_place(tmp_path: Path, m
     assert settings.cache is not None
     assert not settings.cache.exists()
     await ends_proven(settings)
+
+
+async def test_a_new_file_is_checked_by_redb_before_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is beside the rows counts too: do-memory's redb would stumble over it."""
+    primary = stores.primary("v47-small", tmp_path / "primary")
+    settings = Settings(primary=f"file:{primary}", cache=tmp_path / "cache.redb", state_dir=tmp_path / "state")
+    monkeypatch.setattr(PrivateCopy, "is_sound", lambda _: False)
+    outcome = await once(Sync(), Request(settings, None))
+    assert outcome.error is not None
+    assert outcome.error.code == "cache_damaged"
+    assert not (tmp_path / "cache.redb").exists()
+
+
+async def test_a_new_file_says_that_redb_checked_it(tmp_path: Path) -> None:
+    primary = stores.primary("v47-small", tmp_path / "primary")
+    settings = Settings(primary=f"file:{primary}", cache=tmp_path / "cache.redb", state_dir=tmp_path / "state")
+    outcome = await once(Sync(), Request(settings, None))
+    (check_made,) = (one for one in outcome.checks if one.name == "cache_integrity")
+    assert check_made.status is CheckStatus.PASS
