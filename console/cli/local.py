@@ -83,6 +83,8 @@ def run_json(run: RunSummary) -> dict[str, object]:
         "bytes_received": run.bytes_received,
         "requests": run.requests,
         "followed": run.followed,
+        "undoes": run.undoes or None,
+        "undone_by": run.undone_by or None,
         **told,
     }
 
@@ -114,6 +116,7 @@ def _folded(book: History, since: float | None, limit: int) -> list[tuple[RunSum
 def _line(group: Sequence[RunSummary]) -> tuple[str, ...]:
     """Sums over the group; its newest run is named."""
     from storage_sync.reports.document import number, rfc3339
+    from storage_sync.reports.sentences import undo_words
 
     run, oldest = group[0], group[-1]
     many = f", {len(group):,} follow runs since {rfc3339(oldest.started_at)}" if len(group) > 1 else ""
@@ -127,7 +130,7 @@ def _line(group: Sequence[RunSummary]) -> tuple[str, ...]:
         number(sum(one.changed for one in group)),
         number(sum(one.gone for one in group)),
         str(run.exit_code),
-        run.result + _started_with(run) + many,
+        run.result + undo_words(run) + _started_with(run) + many,
     )
 
 

@@ -224,7 +224,9 @@ def result_words(frame: Frame, run: RunSummary) -> str:
     said = run.result
     plain_words = said.replace("_", " ").lower() if said in set(Word) or said.replace("_", "").isalpha() else said
     followed = "followed, " if run.followed else ""
-    return frame.clean(f"{followed}{plain_words}{left_over(run)}{_started_with(run)}")
+    undone = "undone, " if run.undone_by else ""
+    undid = f", undid {run.undoes}" if run.undoes else ""
+    return frame.clean(f"{undone}{followed}{plain_words}{left_over(run)}{_started_with(run)}{undid}")
 
 
 def left_over(run: RunSummary) -> str:

@@ -11,6 +11,7 @@ from console.views.frame import Frame
 from console.views.hints import hint_in
 from console.views.run import PARTLY, left_over, result_words, transfer
 from storage_sync.reports.run_groups import in_a_row
+from storage_sync.reports.sentences import undo_words
 from storage_sync.values.answers import PastRun, RunDetail, Runs
 from storage_sync.values.filters import NUMBER, TEXT, Fields, Row
 from storage_sync.values.outcome import Word
@@ -33,6 +34,8 @@ _UNPROVEN = frozenset({Word.STALE, Word.DRIFT, Word.UNKNOWN})
 
 
 def role_of(run: RunSummary) -> Role:
+    if run.undone_by:
+        return Role.OFF
     if run.exit_code == 0:
         return Role.ATTENTION if run.result in _UNPROVEN else Role.OK
     if run.exit_code in _QUIET_EXITS:
@@ -96,7 +99,7 @@ def row_of(past: PastRun) -> Row:
         "id": run.id,
         "kind": run.word,
         "why": run.trigger,
-        "result": f"{run.result.replace('_', ' ')}{left_over(run)}",
+        "result": f"{run.result.replace('_', ' ')}{left_over(run)}{undo_words(run)}",
         "exit": run.exit_code,
         "started": fmt.when(run.started_at),
     }
@@ -123,6 +126,8 @@ def as_row(past: PastRun) -> Mapping[str, object]:
         "result": run.result,
         "resumable": run.resumable,
         "generation": run.generation,
+        "undoes": run.undoes,
+        "undone_by": run.undone_by,
     }
 
 
@@ -210,6 +215,7 @@ def _in_order(facts: Sequence[Fact]) -> tuple[Fact, ...]:
 
 _FIRST = (
     "result",
+    "undone",
     "where",
     "program",
     "rows",
@@ -275,6 +281,7 @@ def _ended(frame: Frame, past: PastRun, document: Mapping[str, object]) -> tuple
     age = f"proof age at start {fmt.age(past.proof_age)}" if past.proof_age is not None else ""
     return (
         Fact("result", toned(role_of(run), result_words(frame, run), glyphs=frame.look.glyphs)),
+        *((Fact("undone", plain(frame.clean(f"by {run.undone_by}"))),) if run.undone_by else ()),
         *((Fact("where", plain(frame.clean(str(error["message"]))), whole=True),) if error.get("message") else ()),
         *((Fact("next", plain(frame.clean(hint)), whole=True),) if hint and not _overtaken(frame, run) else ()),
         *_program(frame, run, document),

@@ -28,7 +28,7 @@ from console.views.states import (
     unanswered_s,
     went_back,
 )
-from storage_sync.reports.sentences import followed_since
+from storage_sync.reports.sentences import followed_since, own_change
 from storage_sync.values import visible
 from storage_sync.values.found import still
 from storage_sync.values.outcome import CacheState, Word
@@ -423,11 +423,13 @@ def _drift(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | 
     if not drifted and (behind or not failed):
         return None
     told = failed and not rows_behind(snapshot)
-    what = f"{fmt.plural(len(failed), 'check')} failed" if told else "rows in the cache differ from what was proved"
+    what = f"{fmt.plural(len(failed), 'check')} failed" if told else "Rows in the cache differ from what was proved"
+    cause = own_change(snapshot.history.last) if drifted else ""
+    named = (f"{what}: {cause}. {last_proof(snapshot, now)}.", f"{what}: {cause}.") if cause else ()
     return Verdict(
         "DRIFT",
         Role.ATTENTION,
-        (f"{what[:1].upper()}{what[1:]}. {last_proof(snapshot, now)}.", f"{what[:1].upper()}{what[1:]}."),
+        (*named, f"{what}. {last_proof(snapshot, now)}.", f"{what}."),
         _stale_next(snapshot, now)
         if is_held(snapshot)
         else ("2 shows what differs; s brings the cache to the primary's state.", "2 shows what; s syncs."),

@@ -5,8 +5,9 @@ Pure: an outcome in, words out. No other place says how a run ended, so no two o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -14,6 +15,9 @@ from storage_sync.cache.holders import describe
 from storage_sync.values.followed import Followed
 from storage_sync.values.outcome import CheckStatus, Outcome, Plan, PlanRow, TableChange, Word
 from storage_sync.values.planned import file_back
+
+if TYPE_CHECKING:
+    from storage_sync.values.snapshot import RunSummary
 
 FROM_THE_FUTURE = "the last proof is dated in the future, so it is ignored; the clock was wrong then, or is wrong now"
 SILENT_EXITS = frozenset({0, 6, 11})
@@ -31,6 +35,8 @@ _CLAIMS = {
     Word.EMPTY: "There is nothing in the cache yet",
 }
 MINUTE = 60
+LEAST_S = 0.1
+"""What is said of less."""
 _OF_THE_FILE = frozenset({"orphaned_embeddings", "embedding_vectors"})
 """Checks of what the file holds by itself: a sync brings the same rows again."""
 
@@ -204,8 +210,32 @@ def plan_takes(plan: Plan) -> str:
     """How long its run takes, as far as anybody knows: it looks again as the plan did, and writes."""
     if plan.looked_s is None:
         return ""
+    if plan.looked_s < LEAST_S:
+        return f"under {LEAST_S:.1f} s to look, as for this plan; then it writes"
     looked = f"{plan.looked_s:.1f} s" if plan.looked_s < 2 * MINUTE else span(plan.looked_s)
     return f"about {looked} to look, as for this plan; then it writes"
+
+
+def undo_words(run: RunSummary) -> str:
+    """What an undo did to a run of the list, as its result ends; '' for none."""
+    undid = f", undid {run.undoes}" if run.undoes else ""
+    return f"{undid}, undone by {run.undone_by}" if run.undone_by else undid
+
+
+def own_change(newest_first: Iterable[RunSummary]) -> str:
+    """The newest command of this tool that changed rows since the last run that asked the primary, in words; '' for
+    none: then something else changed the file."""
+    for run in newest_first:
+        if run.undoes:
+            return f"{run.id} undid run {run.undoes} since"
+        if run.kind in NOT_PROVING and run.new + run.changed + run.gone:
+            return f"{run.id} {_OWN.get(run.does, 'changed')} {rows(run.new + run.changed + run.gone)} since"
+        if run.kind not in NOT_PROVING and run.generation is not None:
+            return ""
+    return ""
+
+
+_OWN = {"restore": "restored", "quarantine": "quarantined"}
 
 
 def coming_back(number: int) -> str:

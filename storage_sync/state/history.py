@@ -66,6 +66,12 @@ _SUMMARY = (
     "bytes_received, requests"
 )
 _START = "json_extract(document, '$.start')"
+_UNDOES = (
+    "CASE WHEN kind = 'undo' AND json_extract(document, '$.error') IS NULL AND (new + changed + gone > 0"
+    " OR json_extract(document, '$.file_restored') IS NOT NULL)"
+    " THEN coalesce(json_extract(document, '$.undone_run'), '') ELSE '' END"
+)
+"""The run that an undo undid: of one that ended well and changed something."""
 _DOES = "coalesce(json_extract(document, '$.does'), '')"
 
 
@@ -280,11 +286,12 @@ class History:
     def runs(self, since: float | None = None, limit: int = 100) -> tuple[RunSummary, ...]:
         """Newest first; `since` in epoch seconds."""
         query = (
-            f"SELECT {_SUMMARY}, {_START}, {_FOLLOWED}, {_DOES} FROM runs"  # noqa: S608 - constants
+            f"SELECT {_SUMMARY}, {_START}, {_FOLLOWED}, {_DOES}, {_UNDOES}, '' FROM runs"  # noqa: S608 - constants
             " WHERE started_at >= ? ORDER BY started_at DESC, rowid DESC LIMIT ?"
         )
         found = self._rows(query, since if since is not None else -1e18, limit)
         rows = [dict(zip(RunSummary.__struct_fields__, row, strict=True)) for row in found]
+        undone = self._undone() if rows else {}
         return tuple(
             RunSummary(
                 **{
@@ -292,10 +299,23 @@ class History:
                     "resumable": bool(row["resumable"]),
                     "start": _start_of(row["start"]),
                     "followed": bool(row["followed"]),
+                    "undone_by": undone.get(row["id"], ""),
                 }
             )
             for row in rows
         )
+
+    def _undone(self) -> dict[str, str]:
+        """Runs that are undone, each with the run that undid it. An undo that was undone itself counts no more."""
+        undone: dict[str, str] = {}
+        query = (
+            f"SELECT id, {_UNDOES} FROM runs WHERE {_OTHERS} AND kind = 'undo'"  # noqa: S608 - constants
+            " ORDER BY started_at DESC, rowid DESC"
+        )
+        for by, run_id in self._rows(query):
+            if run_id and by not in undone:
+                undone.setdefault(run_id, by)
+        return undone
 
     def document(self, run_id: str) -> dict[str, object] | None:
         """The document that a run printed."""

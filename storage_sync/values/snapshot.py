@@ -405,6 +405,10 @@ class RunSummary(Struct, frozen=True):
     """It took in what was written since the last proof, and made none."""
     does: str = ""
     """As of `Run`."""
+    undoes: str = ""
+    """The run that this one undid; '' for none."""
+    undone_by: str = ""
+    """The run that undid this one, and that was not undone itself."""
 
     @property
     def word(self) -> str:

@@ -502,3 +502,14 @@ async def test_a_filter_that_cannot_be_understood_changes_nothing_and_says_what_
         assert "filter not understood" in screen_text(app)
         (toast,) = app.screen.query(Toast)
         assert "the filter knows no field 'colour'; fields: id, kind, why, result, exit, started" in str(toast.render())
+
+
+def test_a_run_that_was_undone_is_marked_in_the_list_and_says_by_which() -> None:
+    snapshot = snapshots.scene("in_sync").snapshot
+    frame = Frame(snapshot, verdict(snapshot, now=snapshots.NOW, beat_age=0.1), snapshots.NOW, 0.1, Look())
+    run = replace(snapshot.history.last[0], exit_code=0, result="IN_SYNC")
+    undone, undo = replace(run, undone_by="s-2"), replace(run, id="s-2", kind="undo", result="DONE", undoes=run.id)
+    assert text_of(runs.row(frame, PastRun(undone, None, None))[-1]) == "○ undone, in sync"
+    assert text_of(runs.row(frame, PastRun(undo, None, None))[-1]) == f"✓ done, undid {run.id}"
+    (said,) = [fact for fact in runs.detail(frame, PastRun(undone, None, None), None).narrow if fact.label == "undone"]
+    assert text_of(said.value) == "by s-2"

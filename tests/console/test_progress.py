@@ -23,7 +23,9 @@ async def shown_at(phase: Phase, kept: int | None = None, writes: int | None = N
         )
         for index, one in enumerate(order)
     )
-    run = replace(run, step=str(phase), steps=steps, done=597, total=603, eta_s=None, checkpoint_rows=kept, writes=writes)
+    run = replace(
+        run, step=str(phase), steps=steps, done=597, total=603, eta_s=None, checkpoint_rows=kept, writes=writes
+    )
     app, _ = console(replace(scene, snapshot=replace(scene.snapshot, run=run)))
     async with live(app, size=(120, 40)):
         return screen_text(app)

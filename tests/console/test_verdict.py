@@ -29,6 +29,7 @@ from storage_sync.values.snapshot import (
     PrimaryHealth,
     PrimaryStatus,
     Promise,
+    RunSummary,
     Snapshot,
     WaitingRows,
 )
@@ -457,3 +458,24 @@ def test_a_primary_that_answers_a_run_is_not_silent_although_no_poll_was_made() 
     assert judge(asked_by_a_run).word == "IN SYNC"
     assert unanswered_s(asked_by_a_run, NOW) is None
     assert unanswered_s(asked_by_a_run, NOW + 2.1) == pytest.approx(2.3)
+
+
+UNDO = RunSummary("s-2", "undo", "manual", NOW - 20, 0.1, 5, 3, 11, 0, "DONE", undoes="s-1")
+PROOF = RunSummary("s-3", "sync", "interval", NOW - 10, 0.1, 0, 0, 0, 0, "IN_SYNC", generation=7)
+RESTORE = RunSummary("s-4", "quarantine", "manual", NOW - 5, 0.1, 2, 0, 0, 0, "DONE", does="restore")
+
+
+@pytest.mark.parametrize(
+    ("newest_first", "cause"),
+    [
+        ((UNDO,), "s-2 undid run s-1 since"),
+        ((RESTORE, PROOF, UNDO), "s-4 restored 2 rows since"),
+        ((PROOF, UNDO), ""),
+        ((), ""),
+    ],
+)
+def test_drift_that_this_tool_made_itself_names_what_made_it(newest_first: tuple[RunSummary, ...], cause: str) -> None:
+    drifted = with_states(CacheState.LOCAL_DRIFT, word=Word.DRIFT)
+    said = judge(replace(drifted, history=replace(drifted.history, last=newest_first))).sentence
+    assert said[0].startswith(f"Rows in the cache differ from what was proved{f': {cause}' if cause else ''}. ")
+    assert said[-1] == "Rows in the cache differ from what was proved."

@@ -30,11 +30,16 @@ def test_undo_puts_every_row_back(stores: Stores) -> None:
     assert stores.generation == generation + 2
     assert stores.json("quarantine")[1]["set_aside"] == []
     assert stores.json("status", "--check")[1]["verdict"] == "DRIFT"
+    listed = {one["id"]: (one["undoes"], one["undone_by"]) for one in stores.json("history")[1]["runs"]}
+    assert listed[run] == (None, document["run_id"])
+    assert listed[document["run_id"]] == (run, None)
     # undoing the undo does it again
     code, document = stores.json("undo", "--yes")
     assert code == 0
     assert stores.rows() == after
     assert stores.generation == generation + 3
+    shown = stores.json("history", "show", run)[1]
+    assert shown["run"]["undone_by"] is None, "it stands again"
     refused = stores.json("quarantine")[1]["refused"]
     assert [entry["table"] for entry in refused] == ["episodes"]
 

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -397,3 +398,46 @@ def test_an_older_file_gets_what_it_lacks(tmp_path: Path, warnings: Warnings) ->
     with closing(sqlite3.connect(path)) as db:
         assert len(db.execute(names).fetchall()) == 2
     assert warnings == []
+
+
+def undo(number: int, undone: str, **kwargs: Any) -> tuple[RunSummary, dict[str, object]]:
+    return run(number, kind="undo", generation=None, **kwargs), {"undone_run": undone, "error": None}
+
+
+def marks(book: History) -> dict[str, tuple[str, str]]:
+    return {one.id: (one.undoes, one.undone_by) for one in book.runs()}
+
+
+def test_a_run_that_was_undone_says_by_which(tmp_path: Path, warnings: Warnings) -> None:
+    with History.open(tmp_path / "history.db", warnings.append) as book:
+        book.record_run(run(1))
+        book.record_run(run(2))
+        summary, document = undo(3, "r1")
+        book.record_run(summary, document=document)
+        assert marks(book) == {"r3": ("r1", ""), "r2": ("", ""), "r1": ("", "r3")}
+        summary, document = undo(4, "r3")
+        book.record_run(summary, document=document)
+        assert marks(book) == {"r4": ("r3", ""), "r3": ("r1", "r4"), "r2": ("", ""), "r1": ("", "")}, "it stands again"
+        summary, document = undo(5, "r1")
+        book.record_run(summary, document=document)
+        assert marks(book)["r1"] == ("", "r5")
+    assert warnings == []
+
+
+@pytest.mark.parametrize("why", ["it failed", "it changed nothing"])
+def test_an_undo_that_did_nothing_marks_no_run(tmp_path: Path, warnings: Warnings, why: str) -> None:
+    with History.open(tmp_path / "history.db", warnings.append) as book:
+        book.record_run(run(1))
+        some = {"new": 0, "changed": 0, "gone": 0} if why == "it changed nothing" else {}
+        summary, document = undo(2, "r1", **some)
+        error = {"code": "cache_locked"} if why == "it failed" else None
+        book.record_run(summary, document={**document, "error": error})
+        assert marks(book) == {"r2": ("", ""), "r1": ("", "")}
+
+
+def test_an_undo_that_brought_a_file_back_marks_its_run(tmp_path: Path, warnings: Warnings) -> None:
+    with History.open(tmp_path / "history.db", warnings.append) as book:
+        book.record_run(run(1))
+        summary, document = undo(2, "r1", new=0, changed=0, gone=0)
+        book.record_run(summary, document={**document, "file_restored": "/x/cache.redb.old-1"})
+        assert marks(book) == {"r2": ("r1", ""), "r1": ("", "r2")}
