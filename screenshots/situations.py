@@ -24,7 +24,7 @@ print("ready", flush=True)
 sys.stdin.read()
 """
 
-Change = Callable[[Demo], None]
+Change = Callable[[Demo], object]
 
 
 @dataclass(frozen=True, slots=True)

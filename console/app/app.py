@@ -521,8 +521,11 @@ class Console(TextualApp):
             self.run_worker(self._caused(name, self.trouble))
 
     async def _caused(self, name: str, cause: Cause) -> None:
-        if failed := await cause(name):
-            self.say(f"Demo: nothing was done: {failed}", failed=True)
+        caused = await cause(name)
+        if caused.prevented:
+            self.say(f"Demo: nothing was done: {caused.prevented}", failed=True)
+        elif caused.ended:
+            self.say(lesson(name).over)
         elif self.guiding is None or not self.guiding.leads(name):
             self.say(lesson(name).hint)
 

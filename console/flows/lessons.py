@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-Cause = Callable[[str], Awaitable[str]]
-"""Makes the trouble of an id happen; gives '' when it has, or what kept it from happening."""
+if TYPE_CHECKING:
+    from storage_sync.demo.troubles import Caused
+
+Cause = Callable[[str], Awaitable["Caused"]]
+"""Makes the trouble of an id happen, or ends it where the same has made it before."""
 
 
 class Lesson(Struct, frozen=True):
-    """`id`: of the trouble; `name`: in the palette; `hint`: what to look at and to press."""
+    """`id`: of the trouble; `name`: in the palette; `hint`: what to look at and to press; `over`: the same once it
+    has ended the trouble, of those that do."""
 
     id: str
     name: str
     tooltip: str
     hint: str
+    over: str = ""
 
 
 LESSONS = (
@@ -30,31 +36,36 @@ LESSONS = (
         "damage",
         "damage the cache",
         "two pages of its file become zeros",
-        "The cache file is being damaged. The next sync finds it, or V; r plans a repair; the damaged file is kept.",
+        "The cache file is damaged. The next sync finds it, V at once; r plans a repair; the damaged file is kept.",
     ),
     Lesson(
         "hold",
         "lock the cache, or release it",
         "another process holds it for a minute",
-        "Another process holds the cache for a minute, or releases it now. While it is held, new rows wait.",
+        "Another process holds the cache for a minute. New rows wait meanwhile; the same entry releases it.",
+        "The cache is released. Rows that waited are written by themselves.",
     ),
     Lesson(
         "stop_primary",
         "stop the primary, or start it again",
         "it can no longer be asked",
-        "The primary is stopped, and the verdict becomes UNKNOWN; or it is started again, and t asks it at once.",
+        "The primary is stopped, and the verdict becomes UNKNOWN. The same entry starts it again.",
+        "The primary is started again. It is asked again by itself; t on 1 asks at once.",
     ),
     Lesson(
         "delete_most",
         "delete most episodes, or bring them back",
         "on the primary, as after an accident",
-        "Most episodes of the primary are deleted: a guard stops the next sync, and s shows why. Or they are back.",
+        "Most episodes of the primary are deleted. A guard stops the next sync; s shows why. "
+        "The same entry brings them back.",
+        "The episodes are back on the primary; the next sync finds them.",
     ),
     Lesson(
         "break_row",
-        "break a row of the primary, or repair it",
-        "the cache cannot hold it",
-        "A row is broken: the next sync rejects it, u lists it. Or it is repaired: t on that list fetches it again.",
+        "repair the rejected row of the primary, or break one",
+        "the cache cannot hold what is in it",
+        "A row of the primary is broken. The next sync rejects it; u lists it. The same entry repairs it.",
+        "The broken row of the primary is repaired. u lists what was rejected; t there fetches it again.",
     ),
     Lesson(
         "orphan",

@@ -19,6 +19,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from msgspec import Struct, field
 
 from storage_sync import _native
@@ -38,6 +39,13 @@ HEAD: Final = 64
 """Octets of a row that no other row has."""
 MANY: Final = 600
 BROKEN: Final = "{broken"
+
+
+class Caused(Struct, frozen=True):
+    """What came of it. `ended`: what the same had made before is over now; `prevented`: why nothing was done."""
+
+    ended: bool = False
+    prevented: str = ""
 
 
 def many(demo: Demo) -> None:
@@ -63,32 +71,35 @@ def hold(demo: Demo) -> None:
     """Hold the cache as do-memory does, until standard input ends or `HELD_S` have passed."""
     file = _native.CacheFile.open(str(demo.cache), "write")
     try:
-        _tell("")
+        _tell()
         select.select([sys.stdin], [], [], HELD_S)
     finally:
         file.close()
 
 
-def stop_primary(demo: Demo) -> None:
+def stop_primary(demo: Demo) -> bool:
     """The primary is not there, or again there."""
     away = demo.primary.with_suffix(".away")
-    if away.exists():
+    ends = away.exists()
+    if ends:
         move_aside(away, demo.primary)
     else:
         move_aside(demo.primary, away)
+    return ends
 
 
-def delete_most(demo: Demo) -> None:
+def delete_most(demo: Demo) -> bool:
     """Most episodes are deleted on the primary, or are there again."""
     kept = demo.primary.with_suffix(".kept")
     with closing(opened(demo.primary)) as db:
         if kept.exists():
             _bring_back(db, kept)
-            return
+            return True
         with closing(sqlite3.connect(kept)) as copy:
             db.backup(copy)
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("DELETE FROM episodes WHERE rowid % 10 < 8")
+    return False
 
 
 def _bring_back(db: sqlite3.Connection, kept: Path) -> None:
@@ -103,11 +114,13 @@ def _bring_back(db: sqlite3.Connection, kept: Path) -> None:
     kept.unlink()
 
 
-def break_row(demo: Demo) -> None:
+def break_row(demo: Demo) -> bool:
     """One episode of the primary cannot be represented, or can be again."""
     with closing(opened(demo.primary)) as db:
-        if not db.execute("UPDATE episodes SET steps = '[]' WHERE steps = ?", (BROKEN,)).rowcount:
+        ends = db.execute("UPDATE episodes SET steps = '[]' WHERE steps = ?", (BROKEN,)).rowcount > 0
+        if not ends:
             db.execute("UPDATE episodes SET steps = ? WHERE rowid = (SELECT max(rowid) FROM episodes)", (BROKEN,))
+    return ends
 
 
 def orphan(demo: Demo) -> None:
@@ -115,7 +128,7 @@ def orphan(demo: Demo) -> None:
     leave_orphans(demo, random.Random())  # noqa: S311
 
 
-TROUBLES: Final[Mapping[str, Callable[[Demo], None]]] = {
+TROUBLES: Final[Mapping[str, Callable[[Demo], bool | None]]] = {
     "many": many,
     "damage": damage,
     "hold": hold,
@@ -124,6 +137,7 @@ TROUBLES: Final[Mapping[str, Callable[[Demo], None]]] = {
     "break_row": break_row,
     "orphan": orphan,
 }
+"""By id. One that the same ends gives whether it has ended it."""
 
 
 class Troublemaker(Struct):
@@ -133,14 +147,11 @@ class Troublemaker(Struct):
     _started: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _holder: subprocess.Popen[bytes] | None = None
 
-    async def cause(self, name: str) -> str:
-        """Waits until it has happened, and gives '', or what kept it from happening.
-
-        `name` is one of `TROUBLES`; KeyError for another. A cache that is held is let go instead.
-        """
+    async def cause(self, name: str) -> Caused:
+        """Waits until it has happened. `name` is one of `TROUBLES`; KeyError for another."""
         TROUBLES[name]
         if name == "hold" and self._let_go():
-            return ""
+            return Caused(ended=True)
         process = _started(name, self.demo)
         self._started.append(process)
         if name == "hold":
@@ -195,27 +206,27 @@ def _started(name: str, demo: Demo) -> subprocess.Popen[bytes]:
     return process
 
 
-def _tell(what: str) -> None:
+def _tell(prevented: str = "", *, ended: bool = False) -> None:
     """One line for the process that waits in `_told`."""
-    print(spoken(what), flush=True)
+    print(msgspec.json.encode(Caused(ended, spoken(prevented))).decode(), flush=True)
 
 
-async def _told(process: subprocess.Popen[bytes]) -> str:
+async def _told(process: subprocess.Popen[bytes]) -> Caused:
     """The line that the process writes when it has done what it was started for, or cannot."""
     said = b""
     while not said.endswith(b"\n"):
         piece = process.stdout.read(4096) if process.stdout is not None else b""
         if piece == b"":
-            return "its process ended before it was done"
+            return Caused(prevented="its process ended before it was done")
         said += piece or b""
         await asyncio.sleep(LOOK_S)
-    return said.decode("utf-8", "replace").strip()
+    return msgspec.json.decode(said, type=Caused)
 
 
 def main(name: str, demo: Demo) -> None:
     """Cause it, and tell what came of it."""
     try:
-        TROUBLES[name](demo)
+        ended = bool(TROUBLES[name](demo))
     except sqlite3.OperationalError as error:
         away = error.sqlite_errorname in AWAY
         _tell("the primary is stopped; start it again first" if away else f"the primary cannot be written: {error}")
@@ -224,7 +235,7 @@ def main(name: str, demo: Demo) -> None:
     except (OSError, sqlite3.Error, _native.NativeError) as error:
         _tell(str(error))
     else:
-        _tell("")
+        _tell(ended=ended)
 
 
 if __name__ == "__main__":

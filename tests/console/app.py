@@ -14,6 +14,7 @@ from console.app.app import Console
 from console.keys.table import SCREENS
 from console.views.themes import Colors
 from console.views.ui_settings import Clock, UiSettings
+from storage_sync.demo.troubles import Caused
 from storage_sync.embeddings.index import OrphanIndex
 from storage_sync.service.commands import Command
 from storage_sync.values.events import Answer
@@ -47,9 +48,9 @@ class FakeClock:
         return Clock(self.now, self.monotonic)
 
 
-async def no_trouble(_: str) -> str:
+async def no_trouble(_: str) -> Caused:
     """The demo's troubles, of which each happens at once and changes nothing."""
-    return ""
+    return Caused()
 
 
 def console(

@@ -11,6 +11,7 @@ from console.app.app import Console
 from console.app.palette import ConsoleCommands
 from console.keys.table import EVERYWHERE, KEYS, REPLAY, SCREENS
 from console.views.themes import PALETTES
+from storage_sync.demo.troubles import Caused
 from storage_sync.service.commands import Do, MakePlan, Pause, SetAccess
 from storage_sync.service.operations import Expect, Rebuild, Repair, Sync, Verify
 from tests.console.app import FakeClock, console, live, no_trouble, screen_text, settle
@@ -211,11 +212,11 @@ async def test_what_works_everywhere_works_here(where: str) -> None:
 
 async def test_the_demo_is_marked_and_its_troubles_are_in_the_palette() -> None:
     caused: list[str] = []
-    fails = ""
+    came = Caused()
 
-    async def cause(name: str) -> str:
+    async def cause(name: str) -> Caused:
         caused.append(name)
-        return fails
+        return came
 
     app, _ = console("in_sync")
     app.trouble = cause
@@ -230,9 +231,16 @@ async def test_the_demo_is_marked_and_its_troubles_are_in_the_palette() -> None:
         assert caused == ["damage"]
         assert "the damaged file is kept" in screen_text(app)
         app.clear_notifications()
-        fails = "the disk is full"
+        came = Caused(prevented="the disk is full")
         app.action_trouble("damage")
         await app.workers.wait_for_complete()
         await settle(app, pilot)
         assert "Demo: nothing was done: the disk is full" in " ".join(screen_text(app).split())
         assert "the damaged file is kept" not in screen_text(app)
+        for ended, said in ((False, "is stopped"), (True, "is started again")):
+            came = Caused(ended)
+            app.clear_notifications()
+            app.action_trouble("stop_primary")
+            await app.workers.wait_for_complete()
+            await settle(app, pilot)
+            assert f"The primary {said}" in " ".join(screen_text(app).split())

@@ -11,7 +11,7 @@ from console.flows.lessons import LESSONS
 from storage_sync.cache.lease import cache_holders
 from storage_sync.demo.beginning import begin
 from storage_sync.demo.demo import Demo
-from storage_sync.demo.troubles import TROUBLES, troublemaker
+from storage_sync.demo.troubles import TROUBLES, Caused, troublemaker
 from tests.cli.conftest import Cli, clean_environment, cli
 from tests.demo.test_demo import rows
 
@@ -41,35 +41,53 @@ def test_a_trouble_is_what_the_tool_then_finds(name: str, tmp_path: Path, cli: C
     with troublemaker(demo) as troubles:
         if name == "hold":
             demo.grow(2, 1_900_000_000)
-        assert asyncio.run(troubles.cause(name)) == ""
+        assert asyncio.run(troubles.cause(name)) == Caused()
         found, document = cli.json(command, *given)
     assert (found, document["verdict"]) == (code, word)
 
 
-@pytest.mark.parametrize("name", ["stop_primary", "delete_most", "break_row"])
+ENDED = ("stop_primary", "delete_most", "break_row")
+"""Troubles of the primary that the same ends."""
+
+
+@pytest.mark.parametrize("name", ENDED)
 def test_a_trouble_of_the_primary_is_ended_by_the_same_again(name: str, tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, 3, 40)
     asked = "SELECT episode_id, steps = '{broken' FROM episodes ORDER BY 1"
     tags = "SELECT count(*) FROM episode_tags"
     before, tagged = rows(demo.primary, asked), rows(demo.primary, tags)
-    TROUBLES[name](demo)
-    assert not demo.primary.exists() or rows(demo.primary, asked) != before
-    TROUBLES[name](demo)
-    assert (rows(demo.primary, asked), rows(demo.primary, tags)) == (before, tagged)
-    TROUBLES[name](demo)
-    assert not demo.primary.exists() or rows(demo.primary, asked) != before
+    with troublemaker(demo) as troubles:
+        assert asyncio.run(troubles.cause(name)) == Caused()
+        assert not demo.primary.exists() or rows(demo.primary, asked) != before
+        assert asyncio.run(troubles.cause(name)) == Caused(ended=True)
+        assert (rows(demo.primary, asked), rows(demo.primary, tags)) == (before, tagged)
+        assert asyncio.run(troubles.cause(name)) == Caused()
+        assert not demo.primary.exists() or rows(demo.primary, asked) != before
+
+
+def test_a_lesson_says_one_way_and_has_words_for_the_other_where_there_is_one() -> None:
+    for one in LESSONS:
+        assert bool(one.over) is (one.id in {"hold", *ENDED})
+        assert " or " not in f"{one.hint} {one.over}".lower()
+
+
+def test_the_demo_begins_with_a_broken_row_which_the_first_choice_repairs(tmp_path: Path) -> None:
+    demo = Demo.create(tmp_path, 3, 10)
+    begin(demo)
+    with troublemaker(demo) as troubles:
+        assert asyncio.run(troubles.cause("break_row")) == Caused(ended=True)
 
 
 def test_a_cache_that_is_held_is_let_go_by_the_same_again(tmp_path: Path, cli: Cli) -> None:
     demo = Demo.create(tmp_path, 3, 10)
     cli.json("sync", "--config", str(demo.config_file))
     with troublemaker(demo) as troubles:
-        assert asyncio.run(troubles.cause("hold")) == ""
+        assert asyncio.run(troubles.cause("hold")) == Caused()
         assert cache_holders(str(demo.cache))
-        assert asyncio.run(troubles.cause("hold")) == ""
+        assert asyncio.run(troubles.cause("hold")) == Caused(ended=True)
         troubles.end()
         assert not cache_holders(str(demo.cache))
-        assert asyncio.run(troubles.cause("hold")) == ""
+        assert asyncio.run(troubles.cause("hold")) == Caused()
         assert cache_holders(str(demo.cache))
 
 
@@ -93,15 +111,15 @@ def test_what_nobody_knows_is_not_caused(tmp_path: Path) -> None:
 def test_a_primary_that_cannot_come_back_is_said(tmp_path: Path) -> None:
     demo = Demo.create(tmp_path, 3, 10)
     with troublemaker(demo) as troubles:
-        assert asyncio.run(troubles.cause("stop_primary")) == ""
+        assert asyncio.run(troubles.cause("stop_primary")) == Caused()
         for name in ("many", "delete_most", "break_row"):
-            assert asyncio.run(troubles.cause(name)) == "the primary is stopped; start it again first"
+            assert asyncio.run(troubles.cause(name)) == Caused(prevented="the primary is stopped; start it again first")
         assert not demo.primary.exists()
         demo.primary.touch()
         said = asyncio.run(troubles.cause("stop_primary"))
-        assert said == f"there is already a file {demo.primary}; move it away first"
+        assert said == Caused(prevented=f"there is already a file {demo.primary}; move it away first")
         demo.primary.unlink()
-        assert asyncio.run(troubles.cause("stop_primary")) == ""
+        assert asyncio.run(troubles.cause("stop_primary")) == Caused(ended=True)
     assert rows(demo.primary, "SELECT count(*) FROM episodes") == [(10,)]
 
 
@@ -109,8 +127,8 @@ def test_what_a_held_cache_keeps_from_happening_is_said(tmp_path: Path, cli: Cli
     demo = Demo.create(tmp_path, 3, 10)
     cli.json("sync", "--config", str(demo.config_file))
     with troublemaker(demo) as troubles:
-        assert asyncio.run(troubles.cause("hold")) == ""
-        assert asyncio.run(troubles.cause("orphan")) != ""
+        assert asyncio.run(troubles.cause("hold")) == Caused()
+        assert asyncio.run(troubles.cause("orphan")).prevented
 
 
 def test_nothing_of_the_tool_makes_a_file_at_the_primarys_place(tmp_path: Path, cli: Cli) -> None:
