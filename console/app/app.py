@@ -485,8 +485,10 @@ class Console(TextualApp):
     def action_help(self) -> None:
         why = why_only_looking(self.snapshot.access)
         notes = (*((f"read-only: {why}",) if why else ()), *(f"ui.keymap: {said}" for said in self._moved_keys))
-        panel = (self.focused.id if self.focused is not None else None) or ""
-        self.push_screen(HelpDialog(self.look, self.current_mode, notes, self.key_table, panel))
+        place, panel = self.current_mode, (self.focused.id if self.focused is not None else None) or ""
+        if isinstance(self.screen, Dialog):
+            place, panel = self.screen.topic, ""
+        self.push_screen(HelpDialog(self.look, place, notes, self.key_table, panel))
 
     def action_log(self) -> None:
         self.push_screen(LogDialog(self.look, self.journal), self.open_run)

@@ -1,4 +1,4 @@
-"""The command palette: every key as a sentence, and the themes."""
+"""The command palette: every key as a sentence, and the themes. A command closes the dialogs that are open first."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
+from console.dialogs.dialog import Dialog
 from console.flows.lessons import LESSONS
 from console.keys.table import EVERYWHERE, KEYS, REPLAY, SCREENS
 from console.views.themes import PALETTES
@@ -16,7 +17,7 @@ class ConsoleCommands(Provider):
 
     def _entries(self) -> Iterator[tuple[str, str, str]]:
         """(what is shown, explanation or why it does nothing now, action)."""
-        here = getattr(self.screen, "name_id", "")
+        here = getattr(self.app.screen_stack[0], "name_id", "")
         places = getattr(self.app, "PLACES", (EVERYWHERE,))
         off: Mapping[str, str] = getattr(self.app, "off", {})
         titles = {REPLAY: "Replay: ", **{name: f"{title}: " for name, _, title in SCREENS}}
@@ -55,4 +56,8 @@ class _Action:
         self._action = action
 
     async def __call__(self) -> None:
-        await self._provider.app.run_action(self._action)
+        app = self._provider.app
+        while isinstance(app.screen, Dialog):
+            # the same as its key that closes it: nothing that is not agreed to happens
+            await app.screen.dismiss(None)
+        await app.run_action(self._action)

@@ -25,6 +25,7 @@ class Choice(Struct, frozen=True):
 class AskDialog(ScrolledDialog[str]):
     """Result: the id of the choice; `esc` gives the first one's."""
 
+    topic = "question"
     AUTO_FOCUS = "Button"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "safe", "Close", show=False),

@@ -18,6 +18,7 @@ from widgets.line import Line, muted, plain, to_content
 class ExportDialog(ScrolledDialog[bool]):
     """Result: whether the export is to be given up."""
 
+    topic = "export"
     AUTO_FOCUS = "#hide"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "hide", "Hide", show=False),

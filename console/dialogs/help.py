@@ -29,16 +29,18 @@ WIDE = 200
 
 
 class HelpDialog(Dialog[None]):
+    topic = "help"
     AUTO_FOCUS = "#help-list"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,f1", "close", "Close", show=False),
+        Binding("escape", "close", "Close", show=False),
+        Binding("question_mark,f1", "close", "Close", show=False, id="help"),
         Binding("slash", "search", "Search", show=False, priority=True),
     ]
 
     def __init__(
         self, look: Look, screen: str, notes: tuple[str, ...] = (), table: tuple[Key, ...] = KEYS, panel: str = ""
     ) -> None:
-        """`panel`: id of the one in focus, whose labels are explained."""
+        """`screen`: id of one, or topic of a dialog; `panel`: what has the focus there, whose labels are explained."""
         super().__init__()
         self.look = look
         self._screen_id = screen
@@ -113,7 +115,7 @@ def help_lines(
 ) -> list[Line]:
     """All lines that match `text`, under their headings; an explanation goes on below after `room` cells.
 
-    The labels of `panel` come first.
+    The labels of `panel` come first; those of a dialog are under its topic.
     """
     glyphs = look.glyphs
     wanted = text.lower()
@@ -122,8 +124,9 @@ def help_lines(
         (heading, [(glyphs.plain(key.shown), key.tooltip) for key in keys])
         for heading, keys in help_groups(screen, table)
     ]
-    if panel in LABELS:
-        groups.insert(0, ("THIS PANEL", list(LABELS[panel])))
+    for heading, name in (("THIS PANEL", panel), ("THIS DIALOG", screen)):
+        if name in LABELS:
+            groups.insert(0, (heading, list(LABELS[name])))
     groups.append(("WORDS", list(WORDS)))
     if notes:
         groups.append(("NOW", [("", note) for note in notes]))

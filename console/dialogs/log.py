@@ -24,6 +24,7 @@ from widgets.virtual_table import VirtualTable
 class LogDialog(Dialog[str]):
     """Ends with the id of the run whose line was chosen."""
 
+    topic = "log"
     AUTO_FOCUS = "#all-lines"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,L", "close", "Close", show=False),
@@ -44,7 +45,7 @@ class LogDialog(Dialog[str]):
         self.table = VirtualTable(look, id="all-lines", follow=True, empty="nothing was logged yet")
 
     def compose(self) -> ComposeResult:
-        self.frame.border_subtitle = "/ filter   l level   enter its run   g G first, last   esc close"
+        self.frame.border_subtitle = "/ filter   l level   enter its run   g G first, last   ? help   esc close"
         self.box.display = False
         with self.frame:
             yield self.box

@@ -18,6 +18,7 @@ from widgets.line import Line, to_content
 class NoteDialog(ScrolledDialog[str | None]):
     """Result: what was typed, or None. `value` stands in the box at the start; Cancel has the focus without one."""
 
+    topic = "note"
     AUTO_FOCUS = "#note"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "Close", show=False)]
 

@@ -70,9 +70,9 @@ class Step(Enum):
 
 _HINTS = {
     Step.WAITING: "esc close",
-    Step.PLAN: "←→ choose   enter press   ctrl+s save   esc close",
+    Step.PLAN: "←→ choose   enter press   ctrl+s save   ? help   esc close",
     Step.RUN: "x cancel   esc hide   L log   ? help",
-    Step.RESULT: "←→ choose   enter press   U undo   L log   esc close",
+    Step.RESULT: "←→ choose   enter press   U undo   L log   ? help   esc close",
     Step.NOTHING: "L log   esc close",
 }
 
@@ -85,6 +85,7 @@ _CHOOSES = _PLANS | {Step.WAITING}
 class PlanDialog(ScrolledDialog[str]):
     """Opens at once and is filled when the core has made the plan. Result: `DONE`, `UNDO` or `QUARANTINE`."""
 
+    topic = "plan"
     AUTO_FOCUS = "#cancel"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close", show=False),
@@ -92,7 +93,6 @@ class PlanDialog(ScrolledDialog[str]):
         Binding("x", "stop", "Cancel", show=False),
         Binding("U", "undo", "Undo", show=False),
         Binding("L", "app.log", "Log", show=False),
-        Binding("question_mark,f1", "app.help", "Help", show=False),
         Binding("left", "beside(-1)", show=False),
         Binding("right", "beside(1)", show=False),
         Binding("up", "app.focus_previous", show=False),
@@ -347,8 +347,6 @@ class PlanDialog(ScrolledDialog[str]):
     def action_undo(self) -> None:
         if self._step is Step.RESULT and self.buttons["undo"].display:
             self.dismiss(UNDO)
-        else:
-            self.action_say_what_comes_first("U", "Undo")
 
     def action_close(self) -> None:
         self.dismiss(DONE)

@@ -12,7 +12,6 @@ from textual.containers import Vertical
 from textual.widgets import Input, Static
 
 from console.dialogs.dialog import Dialog
-from console.dialogs.help import HelpDialog
 from console.keys.bindings import bindings
 from console.keys.table import KEYS, QUARANTINE, Key, listed
 from console.views import quarantine as words
@@ -75,11 +74,11 @@ class QuarantineDialog(Dialog[None]):
     """Holds the pages that were asked for. Marks stay when the filter changes; `esc` clears the filter, then the
     marks, then closes."""
 
+    topic = QUARANTINE
     AUTO_FOCUS = "#quarantine-list"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(QUARANTINE),
         Binding("escape", "back", "Close", show=False),
-        Binding("question_mark,f1", "help", "Help", show=False),
         Binding("L", "app.log", "Log", show=False),
     ]
 
@@ -307,6 +306,3 @@ class QuarantineDialog(Dialog[None]):
             self.action_clear_marks()
         else:
             self.dismiss(None)
-
-    def action_help(self) -> None:
-        self.app.push_screen(HelpDialog(self.look, QUARANTINE, table=self._key_table))

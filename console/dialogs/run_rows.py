@@ -23,6 +23,7 @@ from widgets.virtual_table import VirtualTable
 class RunRowsDialog(Dialog[str]):
     """Gives the id of the run when it is to be undone. `copied`: called with what `y` copies."""
 
+    topic = "rows of a run"
     AUTO_FOCUS = "#run-rows"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close", show=False),
@@ -47,7 +48,7 @@ class RunRowsDialog(Dialog[str]):
     def compose(self) -> ComposeResult:
         undo = "U undo   " if not self._found.undo_off else ""
         self.frame.border_title = Text(f"{self._title}: {words.heading(self._found)}")
-        self.frame.border_subtitle = f"{undo}tab rows, fields   y copy key   esc close"
+        self.frame.border_subtitle = f"{undo}tab rows, fields   y copy key   ? help   esc close"
         for head in (self.head, self.fields_head):
             head.can_focus = False
         with self.frame:

@@ -52,10 +52,10 @@ class Driver(Protocol):
 class SetupDialog(Dialog[None]):
     """Saving needs a test of exactly what is typed; a primary that is down may be saved anyway, and says so."""
 
+    topic = "set up"
     AUTO_FOCUS = "#primary"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close", show=False),
-        Binding("f1", "app.help", "Help", show=False),
         Binding("f2", "demo", "Demo", show=False),
         Binding("ctrl+s", "save", "Save", show=False),
         Binding("ctrl+q", "app.leave", "Quit", show=False),

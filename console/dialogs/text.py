@@ -19,6 +19,7 @@ from widgets.virtual_table import VirtualTable
 class TextDialog(Dialog[None]):
     """`lines` are clean; `plain` is what `y` copies."""
 
+    topic = "text"
     AUTO_FOCUS = "#text-lines"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,enter", "close", "Close", show=False),

@@ -22,6 +22,7 @@ OCTETS = 16
 class VectorDialog(Dialog[None]):
     """`title` is clean. `whole`: the octets are f32 numbers, little-endian."""
 
+    topic = "vector"
     AUTO_FOCUS = "#numbers"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter", "close", "Close", show=False)]
 
@@ -37,7 +38,7 @@ class VectorDialog(Dialog[None]):
         with Vertical(classes="dialog tall") as frame:
             frame.border_title = Text(self._title)
             said = f"{len(self._values) // 4:,} x f32" if self._whole else f"{len(self._values):,} B, no vector"
-            frame.border_subtitle = f"{said}   g G first, last   esc close"
+            frame.border_subtitle = f"{said}   g G first, last   ? help   esc close"
             yield self.table
 
     def on_mount(self) -> None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from textual.binding import Binding
 from textual.keys import Keys, format_key
 
-from console.keys.table import EVERYWHERE, KEYS, LISTS, QUARANTINE, REPLAY, SCREENS, Key
+from console.keys.table import EVERYWHERE, IN_DIALOGS, KEYS, LISTS, QUARANTINE, REPLAY, SCREENS, Key
 
 _NAMED = frozenset(key.value for key in Keys if not key.value.startswith("<"))
 _KEPT = frozenset({"enter", "escape", "tab", "shift+tab", "left", "right", "ctrl+c", "ctrl+i", "ctrl+m"}) | {
@@ -77,9 +77,9 @@ def _clashes(held: Mapping[str, str]) -> Iterator[tuple[str, str, Key]]:
     table = _table(held)
     for place in (*(name for name, _, _ in SCREENS), REPLAY, QUARANTINE):
         used: dict[str, Key] = {}
-        heard = {place} if place == QUARANTINE else {place, EVERYWHERE}
         for key in table:
-            if not key.bound or key.where not in heard:
+            heard = key.where == EVERYWHERE and (place != QUARANTINE or key.id in IN_DIALOGS)
+            if not key.bound or not (key.where == place or heard):
                 continue
             for name in key.keys.split(","):
                 other = used.setdefault(name, key)

@@ -21,6 +21,9 @@ LISTS = "lists"
 REPLAY = "replay"
 QUARANTINE = "quarantine"
 
+IN_DIALOGS = frozenset({"help", "palette", "guide"})
+"""Keys of every screen that a dialog has too."""
+
 SCREENS: tuple[tuple[str, str, str], ...] = (
     (OVERVIEW, "1", "Overview"),
     (VALIDATION, "2", "Validation"),
@@ -154,7 +157,14 @@ KEYS: tuple[Key, ...] = (
     Key("log", "L", "L", "Log", "all log lines", action="log"),
     Key("theme", "T", "T", "Theme", "next theme: dark, light, colour-blind safe", action="theme"),
     Key("help", "question_mark,f1", "?", "Help", "help for this screen", action="help", footer=9),
-    Key("palette", "colon,ctrl+p", ":", "Palette", "command palette", action="command_palette"),
+    Key(
+        "palette",
+        "colon,ctrl+p",
+        ":",
+        "Palette",
+        "every command by its name; from a dialog, which the chosen command closes",
+        action="command_palette",
+    ),
     Key("guide", "f3", "F3", "Guide", "in the demo: hide the line that says the next step, or show it", action="guide"),
     Key("quit", "q,ctrl+q", "q", "Quit", "quit; asks first while a run that you started goes on", action="leave"),
     Key("suspend", "ctrl+z", "^z", "Suspend", "to the shell; `fg` returns", action="suspend_process"),
@@ -430,11 +440,13 @@ def listed(where: str, table: tuple[Key, ...] = KEYS) -> tuple[Key, ...]:
 
 
 def help_groups(screen: str, table: tuple[Key, ...] = KEYS) -> tuple[tuple[str, tuple[Key, ...]], ...]:
-    """(heading, keys) for the help of one screen."""
+    """(heading, keys) for the help of one screen or dialog: those that work there."""
+    on_screen = any(name == screen for name, _, _ in SCREENS)
+    everywhere = tuple(key for key in table if key.where == EVERYWHERE and (on_screen or key.id in IN_DIALOGS))
     groups = (
-        ("THIS SCREEN", tuple(key for key in table if key.where == screen)),
-        ("EVERYWHERE", tuple(key for key in table if key.where == EVERYWHERE)),
-        ("IN A REPLAY", tuple(key for key in table if key.where == REPLAY)),
+        ("THIS SCREEN" if on_screen else "ITS KEYS", tuple(key for key in table if key.where == screen)),
+        ("EVERYWHERE", everywhere),
+        ("IN A REPLAY", tuple(key for key in table if key.where == REPLAY and on_screen)),
         ("IN LISTS", tuple(key for key in table if key.where == LISTS)),
     )
     return tuple(group for group in groups if group[1])

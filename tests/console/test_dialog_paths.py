@@ -390,15 +390,43 @@ async def test_q_quits_the_console_and_closes_no_dialog(dialog: Dialog) -> None:
         assert "› esc closes this; then q quits" in here.text
 
 
-@pytest.mark.parametrize("key", ["4", "U"])
-async def test_a_key_of_the_screen_below_says_that_esc_comes_first(key: str) -> None:
-    said = {"4": "› esc closes this; then 4 History", "U": "› esc closes this; then U Undo"}[key]
-    for opens in ("u", "L", "question_mark", "s"):
-        async with opened(Path("", "below", (), go=(opens,))) as here:
-            top = here.top
-            text = await here.press(key)
-            assert here.top == top
-            assert said in text, opens
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+
+@pytest.mark.parametrize("dialog", DIALOGS, ids=NAMES)
+async def test_keys_of_a_screen_in_a_dialog(dialog: Dialog) -> None:
+    """A letter that means nothing there does nothing; help is of the dialog; a command of the palette closes it."""
+    async with opened(dialog.path) as here:
+        await shown(here, dialog)
+        typing = any(box.display for box in here.app.screen.query(Input))
+        here.app.clear_notifications()
+        await here.answer()
+        if not typing:
+            before, since = here.text, len(here.bridge.asked)
+            own = here.app.screen.active_bindings
+            await here.pilot.press(*(letter for letter in LETTERS if letter not in own))
+            await here.answer()
+            assert here.asked(since) == []
+            assert here.text == before
+
+        help_key = "f1" if typing else "question_mark"
+        told = await here.press(help_key)
+        if dialog.top != "HelpDialog":
+            assert here.top == "HelpDialog"
+            assert "THIS DIALOG" in told
+        await here.press(help_key)
+        assert here.top == dialog.top
+
+        await here.press("ctrl+p" if typing else "colon")
+        assert here.top == "CommandPalette"
+        since = len(here.bridge.asked)
+        await here.pilot.press(*"go to: config")
+        await here.app.workers.wait_for_complete()
+        await here.press("enter")
+        assert here.top == "ConfigScreen"
+        assert here.asked(since, dialog.escape) == list(dialog.escape)
+        await here.press("1")
+        assert here.top == "OverviewScreen", "nothing is left open"
 
 
 SHARED = (dialog.Dialog, ScrolledDialog)

@@ -11,7 +11,7 @@ from textual.binding import Binding
 from console.dialogs.dialog import Dialog
 from console.dialogs.help import BEFORE, help_lines
 from console.keys.bindings import bindings
-from console.keys.table import EVERYWHERE, KEYS, LISTS, QUARANTINE, REPLAY, SCREENS, footer, help_groups
+from console.keys.table import EVERYWHERE, IN_DIALOGS, KEYS, LISTS, QUARANTINE, REPLAY, SCREENS, footer, help_groups
 from console.views.labels import LABELS
 from console.views.top import keys as footer_value
 from console.views.verdict import verdict
@@ -84,6 +84,13 @@ def test_help_lists_every_key_of_the_screen(screen: str) -> None:
     for _, keys in help_groups(screen):
         for key in keys:
             assert key.tooltip in text
+
+
+def test_help_of_a_dialog_lists_no_key_of_the_screen_below() -> None:
+    kept = {key.id for heading, keys in help_groups("vector") for key in keys if heading != "IN LISTS"}
+    assert kept == IN_DIALOGS
+    own = {key.id for heading, keys in help_groups(QUARANTINE) for key in keys if heading == "ITS KEYS"}
+    assert own == {key.id for key in KEYS if key.where == QUARANTINE}
 
 
 @pytest.mark.parametrize("screen", NAMES)
