@@ -28,6 +28,7 @@ from widgets.virtual_table import Ids, VirtualTable
 PAGE = 500
 OPEN = "aside.open"
 Mark = tuple[QuarantineKind, str]
+_MARKABLE = (QuarantineKind.ASIDE, QuarantineKind.REFUSED)
 
 
 class Driver(Protocol):
@@ -230,40 +231,51 @@ class QuarantineDialog(Dialog[None]):
     def _here(self) -> QuarantineEntry | None:
         return self._entries.get(self.table.cursor)
 
-    def _chosen(self, kind: QuarantineKind) -> list[str]:
-        """Ids of the marked ones of a kind, or of the one under the cursor."""
-        marked = sorted(found for marked_kind, found in self._marks if marked_kind is kind)
+    @property
+    def _rows(self) -> frozenset[Mark]:
+        """What can be marked under the cursor: the row, or all of its group."""
         here = self._here
-        return marked or ([here.id] if here is not None and here.kind is kind else [])
+        if here is None or self._page is None:
+            return frozenset()
+        if here.kind is QuarantineKind.HEAD:
+            return frozenset(self._page.matching.get(here.id, ()))
+        return frozenset({(here.kind, here.id)} if here.kind in _MARKABLE else ())
+
+    def _chosen(self, kind: QuarantineKind) -> list[str]:
+        """Ids of the marked ones of a kind, or of what is under the cursor."""
+        marked, here = (sorted(found for one, found in rows if one is kind) for rows in (self._marks, self._rows))
+        return marked or here
 
     def on_virtual_table_chosen(self, _event: VirtualTable.Chosen) -> None:
         self.action_open()
 
     def action_open(self) -> None:
-        """What can be done with the row under the cursor."""
+        """What can be done with the row under the cursor, or with its group."""
         here = self._here
-        if here is None or here.kind is QuarantineKind.HEAD:
+        if here is None:
             return
-        if here.kind is QuarantineKind.RUN:
-            self._driver.undo(here.id)
-        elif here.kind is QuarantineKind.ASIDE:
+        if words.kind_of(here) is QuarantineKind.ASIDE:
             self._driver.restore(self._chosen(QuarantineKind.ASIDE))
+        elif here.kind is QuarantineKind.HEAD:
+            return
+        elif here.kind is QuarantineKind.RUN:
+            self._driver.undo(here.id)
         elif here.kind is QuarantineKind.REFUSED:
             self._driver.say("t fetches rejected rows again; the primary is never written")
         else:
             self._driver.say(f"enter does not restore an old file: {words.file_back(here)}")
 
     def action_mark(self) -> None:
-        here = self._here
-        if here is not None and here.kind in (QuarantineKind.ASIDE, QuarantineKind.REFUSED):
+        rows = self._rows
+        if rows:
             # the cursor stays: the facts below are those of the row that was marked
-            self._marks ^= {(here.kind, here.id)}
+            self._marks = self._marks - rows if rows <= self._marks else self._marks | rows
             self._paint()
 
     def action_mark_all(self) -> None:
         """Every row that matches the filter, on this page or not."""
         if self._page is not None:
-            self._marks |= set(self._page.matching)
+            self._marks.update(*self._page.matching.values())
             self._paint()
 
     def action_clear_marks(self) -> None:

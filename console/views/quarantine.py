@@ -29,8 +29,8 @@ _HEADS = {
 
 _MEANINGS = {
     QuarantineKind.RUN: "enter on a run plans its undo",
-    QuarantineKind.ASIDE: "rows taken out of the cache that the primary cannot give back; enter restores them",
-    QuarantineKind.REFUSED: "rows that do-memory could not read; they stay in the primary; t fetches them again",
+    QuarantineKind.ASIDE: "rows that a run took out of the cache; enter plans to restore all of them",
+    QuarantineKind.REFUSED: "rows that do-memory could not read; they stay in the primary; t fetches all again",
     QuarantineKind.FILE: "files that a rebuild or a repair replaced; the newest of each kind are kept",
 }
 
@@ -82,11 +82,18 @@ def _amount(entry: QuarantineEntry) -> str:
     return fmt.count(entry.bytes) if entry.bytes is not None else ""
 
 
+def kind_of(entry: QuarantineEntry) -> QuarantineKind:
+    """That of the rows below it, for a head."""
+    return QuarantineKind(entry.reason) if entry.kind is QuarantineKind.HEAD else entry.kind
+
+
 def opens(entry: QuarantineEntry | None) -> str:
-    """What enter does with an entry; '' for nothing."""
+    """What enter does with an entry, or with all below a head; '' for nothing."""
     if entry is None:
         return ""
-    return {QuarantineKind.ASIDE: "Restore…", QuarantineKind.RUN: "Undo…"}.get(entry.kind, "")
+    if kind_of(entry) is QuarantineKind.ASIDE:
+        return "Restore…"
+    return "Undo…" if entry.kind is QuarantineKind.RUN else ""
 
 
 def file_back(entry: QuarantineEntry) -> str:
@@ -97,7 +104,7 @@ def file_back(entry: QuarantineEntry) -> str:
 
 
 def _head_row(entry: QuarantineEntry, look: Look) -> Line:
-    kind = QuarantineKind(entry.reason)
+    kind = kind_of(entry)
     run = f" {entry.run_id}" if entry.run_id else ""
     dated = f" · {fmt.when(entry.at)}" if entry.run_id and entry.at is not None else ""
     size = f" · {fmt.size(entry.bytes)}" if entry.bytes else ""
@@ -133,7 +140,7 @@ def detail(entry: QuarantineEntry | None, now: float, look: Look) -> FactList:
     if entry is None:
         return FactList("", "", ())
     if entry.kind is QuarantineKind.HEAD:
-        kind = QuarantineKind(entry.reason)
+        kind = kind_of(entry)
         return FactList(_HEADS[kind].removesuffix(" by"), str(kind), (Fact("", muted(_MEANINGS[kind])),), labels=0)
     titles = {
         QuarantineKind.RUN: f"run {entry.id}",

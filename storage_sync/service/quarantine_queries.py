@@ -81,8 +81,8 @@ def _page(
     files = [
         QuarantineEntry(QuarantineKind.FILE, file.path, bytes=file.bytes, reason=file.why) for file in kept_files(cache)
     ]
-    matching = [entry for entry in (*aside, *refused, *files, *runs) if fits(row_of(entry), terms)]
-    shown = _with_heads(matching)
+    groups = _by_heads(entry for entry in (*aside, *refused, *files, *runs) if fits(row_of(entry), terms))
+    shown = [entry for head, members in groups for entry in (head, *members)]
     return QuarantinePage(
         entries=tuple(shown[first : first + count]),
         first=first,
@@ -92,9 +92,11 @@ def _page(
         files=len(files),
         runs=len(runs),
         bytes=sum(entry.bytes or 0 for entry in (*aside, *refused)),
-        matching=tuple(
-            (entry.kind, entry.id) for entry in matching if entry.kind in (QuarantineKind.ASIDE, QuarantineKind.REFUSED)
-        ),
+        matching={
+            head.id: tuple((entry.kind, entry.id) for entry in members)
+            for head, members in groups
+            if head.reason in (QuarantineKind.ASIDE, QuarantineKind.REFUSED)
+        },
         problem=problem,
     )
 
@@ -111,24 +113,22 @@ def row_of(entry: QuarantineEntry) -> Row:
     }
 
 
-def _with_heads(entries: Iterable[QuarantineEntry]) -> list[QuarantineEntry]:
-    """Under a head for each kind, and each run that quarantined rows."""
-    shown: list[QuarantineEntry] = []
+def _by_heads(entries: Iterable[QuarantineEntry]) -> list[tuple[QuarantineEntry, list[QuarantineEntry]]]:
+    """A head for each kind, and each run that quarantined rows, and what is under it."""
+    groups: list[tuple[QuarantineEntry, list[QuarantineEntry]]] = []
     for (kind, run_id), group in groupby(entries, key=lambda entry: (entry.kind, _batch(entry))):
         members = list(group)
-        shown.append(
-            QuarantineEntry(
-                QuarantineKind.HEAD,
-                f"{kind}:{run_id}",
-                reason=str(kind),
-                run_id=run_id,
-                at=members[0].at,
-                rows=len(members),
-                bytes=sum(one.bytes or 0 for one in members),
-            )
+        head = QuarantineEntry(
+            QuarantineKind.HEAD,
+            f"{kind}:{run_id}",
+            reason=str(kind),
+            run_id=run_id,
+            at=members[0].at,
+            rows=len(members),
+            bytes=sum(one.bytes or 0 for one in members),
         )
-        shown.extend(members)
-    return shown
+        groups.append((head, members))
+    return groups
 
 
 def _batch(entry: QuarantineEntry) -> str:

@@ -157,7 +157,8 @@ class QuarantineEntry(Struct, frozen=True):
 
 class QuarantinePage(Struct, frozen=True):
     """`entries` from `first` of the `total` that match; the numbers count all, filter or not. `problem`: why the
-    rejected rows could not be listed. `matching`: (kind, id) of every row that matches and can be marked."""
+    rejected rows could not be listed. `matching`: (kind, id) of every row that matches and can be marked, by the id of
+    the head that it is under."""
 
     entries: tuple[QuarantineEntry, ...]
     first: int
@@ -167,7 +168,7 @@ class QuarantinePage(Struct, frozen=True):
     files: int
     runs: int
     bytes: int
-    matching: tuple[tuple[QuarantineKind, str], ...] = ()
+    matching: Mapping[str, tuple[tuple[QuarantineKind, str], ...]] = field(default_factory=dict)
     problem: str = ""
 
 

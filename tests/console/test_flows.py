@@ -381,7 +381,7 @@ def head(entry: QuarantineEntry, rows: int) -> QuarantineEntry:
 
 def page_of(first: int = 0, total: int | None = None) -> QuarantinePage:
     entries = (head(RUN, 1), RUN, head(ASIDE[0], 3), *ASIDE, head(REFUSED, 1), REFUSED, head(FILE, 1), FILE)
-    matching = tuple((entry.kind, entry.id) for entry in (*ASIDE, REFUSED))
+    matching = {"quarantined": tuple((one.kind, one.id) for one in ASIDE), "rejected": ((REFUSED.kind, REFUSED.id),)}
     return QuarantinePage(entries, first, total or len(entries), 1, 3, 1, 1, 4614, matching)
 
 
@@ -433,7 +433,7 @@ async def test_enter_is_offered_as_what_it_does_with_the_chosen_entry() -> None:
             footer = screen_text(app).splitlines()[-1] + screen_text(app).splitlines()[-2]
             offered.append("Restore…" if "Restore…" in footer else "Undo…" if "Undo…" in footer else "")
             await pilot.press("j")
-        assert offered == ["", "Undo…", "", "Restore…", "Restore…", "Restore…", "", "", "", ""]
+        assert offered == ["", "Undo…", "Restore…", "Restore…", "Restore…", "Restore…", "", "", "", ""]
         await pilot.press("enter")
         await settle(app, pilot)
         assert "enter does not restore an old file" in screen_text(app)
@@ -453,6 +453,31 @@ async def test_a_list_that_is_read_again_keeps_the_cursor_on_its_entry() -> None
         assert dialog.table.cursor == 3, "the one before it is gone"
         await pilot.press("enter")
         assert latest(bridge, MakePlan).command == MakePlan(Restore((2,)))
+
+
+async def test_on_the_head_of_a_group_a_key_is_for_all_its_rows() -> None:
+    app, bridge = console("quarantined")
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        await quarantine(app, bridge, pilot)
+        await pilot.press("g", "j", "j")
+        await pilot.pause()
+        assert "enter plans to restore all of them" in screen_text(app)
+        await pilot.press("enter")
+        await settle(app, pilot)
+        assert latest(bridge, MakePlan).command == MakePlan(Restore((1, 2, 3)))
+        await pilot.press("escape", "space")
+        await pilot.pause()
+        assert "3 marked" in screen_text(app)
+        await pilot.press("j", "space", "k", "space")
+        await pilot.pause()
+        assert "3 marked" in screen_text(app), "the one that was missing joins them"
+        await pilot.press("space")
+        await pilot.pause()
+        assert "marked" not in screen_text(app)
+        await pilot.press("j", "j", "j", "j", "t")
+        await settle(app, pilot)
+        assert asked(bridge)[-1] == Do(Retry(("patterns/88c0",)))
+        assert latest(bridge, Do).command == Do(Retry(("patterns/88c0",)))
 
 
 async def test_rows_are_marked_and_restored_through_a_plan() -> None:
@@ -483,7 +508,7 @@ async def test_the_list_opens_on_what_was_quarantined_and_says_how_much_is_below
         await settle(app, pilot)
         many = tuple(replace(RUN, id=f"s-{number}") for number in range(40))
         entries = (head(ASIDE[0], 3), *ASIDE, head(RUN, 40), *many)
-        page = QuarantinePage(entries, 0, len(entries), 0, 3, 0, 40, 4614, ())
+        page = QuarantinePage(entries, 0, len(entries), 0, 3, 0, 40, 4614)
         await answer(app, bridge, pilot, ListQuarantine, page)
         assert "enter plans to restore it" in screen_text(app)
         assert f"more below   line 2/{len(entries)}" in screen_text(app)

@@ -99,7 +99,9 @@ def clipboard(app: Console) -> str:
 EMPTY: dict[type[object], object] = {ListRuns: Runs()}
 QUARANTINE = answers.quarantine()
 MATCHING: dict[type[object], object] = {
-    ListQuarantine: replace(QUARANTINE, matching=((QuarantineKind.ASIDE, "1"), (QuarantineKind.ASIDE, "2"))),
+    ListQuarantine: replace(
+        QUARANTINE, matching={"quarantined:": ((QuarantineKind.ASIDE, "1"), (QuarantineKind.ASIDE, "2"))}
+    ),
 }
 UNREFUSED = {"pause", "access", "quit", "config.export", "validation.filter", "orphans.reattach"}
 """Keys whose refusal goes the way of another one's: a toast, a list that is not there, a plan that is not made."""

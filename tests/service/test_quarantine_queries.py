@@ -70,7 +70,8 @@ async def test_runs_rows_files_and_builds_of_a_real_cache(tmp_path: Path) -> Non
         (refused,) = of_kind(found, QuarantineKind.REFUSED)
         assert refused.table == "episodes"
         assert refused.reason
-        assert found.matching.count((QuarantineKind.REFUSED, refused.id)) == 1
+        assert found.matching["rejected:"] == ((QuarantineKind.REFUSED, refused.id),)
+        assert set(found.matching) <= {head.id for head in of_kind(found, QuarantineKind.HEAD)}
         assert found.bytes == 3
         heads = of_kind(found, QuarantineKind.HEAD)
         kinds = [entry.reason for entry in heads]
@@ -81,7 +82,7 @@ async def test_runs_rows_files_and_builds_of_a_real_cache(tmp_path: Path) -> Non
         only = await page(service, watcher, text="run:s-x !k1", first=1, count=1)
         assert only.total == 3
         assert [entry.key for entry in only.entries] == ["k0"]
-        assert [key for _, key in only.matching] == ["1", "3"]
+        assert only.matching == {"quarantined:s-x": ((QuarantineKind.ASIDE, "1"), (QuarantineKind.ASIDE, "3"))}
         written = await watcher.answer(watcher.ask(service, ExportQuarantine(filter="run:s-x", folder=str(tmp_path))))
         assert isinstance(written, Answer)
         assert isinstance(written.value, Exported)
