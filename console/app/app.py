@@ -25,7 +25,7 @@ from console.dialogs.log import LogDialog
 from console.dialogs.plan import PlanDialog
 from console.flows.adopt import adopt
 from console.flows.first_run import FirstRun
-from console.flows.lessons import Cause, lesson
+from console.flows.lessons import Cause, told
 from console.flows.plans import Plans, Wish, live_part, undo_of
 from console.flows.quarantine import Quarantine
 from console.flows.questions import ask_after_death, ask_for_writes, ask_to_leave
@@ -48,7 +48,7 @@ from console.views.hints import reason_and_hint
 from console.views.log_buffer import Journal
 from console.views.text import clean_text
 from console.views.themes import Colors, after, themes
-from console.views.toast import failed_words
+from console.views.toast import failed_words, is_locked
 from console.views.ui_settings import REFRESH_STEPS, Clock, UiSettings, ui_in_effect
 from console.views.verdict import verdict
 from console.views.zoom import toggle_zoom
@@ -317,14 +317,13 @@ class Console(TextualApp):
 
     def _run_ended(self, event: RunEnded) -> None:
         self._ended_runs.append(event.run_id)
-        if self._failures.is_new(event.outcome) and not self._told_by_dialog():
-            self.say(failed_words(event.outcome, f"{self.look.glyphs.ellipsis} (L)"), failed=True)
+        # the dialog of a plan shows how the run ends, or what stops it
+        if self._failures.is_new(event.outcome) and not isinstance(self.screen, PlanDialog):
+            self.say(
+                failed_words(event.outcome, f"{self.look.glyphs.ellipsis} (L)"), failed=not is_locked(event.outcome)
+            )
         if self._leaving_after_run:
             self.exit(0)
-
-    def _told_by_dialog(self) -> bool:
-        """Whether the dialog on top shows how the run ends, or what stops it."""
-        return isinstance(self.screen, PlanDialog)
 
     def _core_died(self, event: CoreDied) -> None:
         self.journal.add(LogLine(self.clock.now(), "fail", "core", f"the sync core has ended: {event.report}"))
@@ -526,10 +525,8 @@ class Console(TextualApp):
         caused = await cause(name)
         if caused.prevented:
             self.say(f"Demo: nothing was done: {caused.prevented}", failed=True)
-        elif caused.ended:
-            self.say(lesson(name).over)
-        elif self.guiding is None or not self.guiding.leads(name):
-            self.say(lesson(name).hint)
+        elif caused.ended or self.guiding is None or not self.guiding.leads(name):
+            self.say(told(name, caused))
 
     @property
     def guiding(self) -> Guiding | None:

@@ -76,5 +76,7 @@ LESSONS = (
 )
 
 
-def lesson(name: str) -> Lesson:
-    return next(one for one in LESSONS if one.id == name)
+def told(name: str, caused: Caused) -> str:
+    """What is said once the trouble is there, or over."""
+    lesson = next(one for one in LESSONS if one.id == name)
+    return lesson.over if caused.ended else lesson.hint

@@ -152,7 +152,8 @@ def _facts(outcome: Outcome, width: int, look: Look, plan: Plan | None) -> list[
 def _rows(outcome: Outcome) -> str:
     back = file_back(outcome.proposal) if "file_restored" in outcome.extra else None
     none = "none changed" if back is None else f"{back.rows:,} in the file that is back"
-    return sentences.tally(outcome).words or none
+    done = sentences.tally(outcome).words if outcome.error is None else sentences.done_before_failure(outcome)
+    return done or none
 
 
 def _unlike(outcome: Outcome, plan: Plan) -> str:

@@ -8,6 +8,7 @@ from console.views.access import why_only_looking
 from console.views.frame import Frame
 from console.views.states import WRITING, generation_now, is_held, states_of
 from console.views.top import heartbeat, share_words
+from storage_sync.reports.sentences import NOT_PROVING
 from storage_sync.values.errors import CacheLocked
 from storage_sync.values.outcome import CacheState, Word
 from storage_sync.values.snapshot import LOCK_TAKEN, Phase, Run, RunSummary, StepState
@@ -107,13 +108,20 @@ def _generation_words(frame: Frame) -> str:
     return "no file yet" if frame.snapshot.cache.size is None else ""
 
 
+def _doing(run: Run) -> str:
+    """What its step is about; one that asks no primary proves nothing, and only writes down which commit it made."""
+    if run.step == Phase.WITNESS and run.kind in NOT_PROVING:
+        return "records the commit"
+    return _DOING.get(run.step, run.step)
+
+
 def _fetch_words(frame: Frame, run: Run, fetched: bool) -> tuple[str, ...]:
     if fetched:
         took = dict(run.spent).get(Phase.FETCH)
         # of a run that asks the primary for nothing this step took no time
         return (f"all fetched, in {fmt.took(took)}", "all fetched") if took is not None else ("nothing to fetch",)
     if run.step != Phase.FETCH:
-        return (_DOING.get(run.step, frame.clean(run.step)),)
+        return (frame.clean(_doing(run)),)
     if run.rate is None:
         return ("asks for rows",)
     rows = f"{run.rate:,.0f} rows/s"
@@ -122,7 +130,7 @@ def _fetch_words(frame: Frame, run: Run, fetched: bool) -> tuple[str, ...]:
 
 def _commit_words(run: Run, writes: bool) -> tuple[str, ...]:
     if run.step in _LAST_STEPS:
-        return (_DOING[run.step],)
+        return (_doing(run),)
     if not writes:
         return ("nothing is written",)
     if run.writes is None:
@@ -230,8 +238,12 @@ def result_words(frame: Frame, run: RunSummary) -> str:
 
 
 def left_over(run: RunSummary) -> str:
-    """What a proved run had to leave."""
-    return ", rejected rows" if run.exit_code == PARTLY and run.result in set(Word) else ""
+    """What a proved run had to leave; of one that failed, that its rows were committed before."""
+    proved = run.result in set(Word)
+    if run.exit_code == PARTLY and proved:
+        return ", rejected rows"
+    wrote = run.new or run.changed or run.gone
+    return ", after its commit" if run.exit_code and not proved and wrote else ""
 
 
 def _started_with(run: RunSummary) -> str:

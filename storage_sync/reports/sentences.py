@@ -293,11 +293,17 @@ def result_word(outcome: Outcome) -> str:
     return "DONE" if outcome.command in NOT_PROVING and word is not Word.IN_SYNC else word.value
 
 
+def done_before_failure(outcome: Outcome) -> str:
+    """`3 rows added before it failed`: they were committed, and are not proven; '' where nothing was written."""
+    words = tally(outcome).words
+    return f"{words} before it failed" if words else ""
+
+
 def line(outcome: Outcome, *, planned: bool = False) -> str:
     """One line about the end of a run: for the log, the console's activity, notices and quiet jobs."""
     counted = tally(outcome)
     if outcome.error is not None:
-        return "; ".join(part for part in (outcome.error.message, counted.words) if part)
+        return "; ".join(part for part in (outcome.error.message, done_before_failure(outcome)) if part)
     if planned:
         if outcome.proposal is None:
             return "no plan"

@@ -118,6 +118,14 @@ def test_a_run_that_followed_shows_no_proof_of_its_own() -> None:
     assert "a later run proved" not in text_of(kept[0].value)
 
 
+def test_a_run_that_failed_after_its_commit_says_so_beside_its_rows() -> None:
+    snapshot = snapshots.scene("in_sync").snapshot
+    frame = Frame(snapshot, verdict(snapshot, now=snapshots.NOW, beat_age=0.1), snapshots.NOW, 0.1, Look())
+    run = replace(snapshot.history.last[0], exit_code=5, result="cache_damaged", new=3, changed=0, gone=0)
+    assert result_words(frame, run) == "cache damaged, after its commit"
+    assert result_words(frame, replace(run, new=0)) == "cache damaged"
+
+
 def test_follow_runs_are_counted_apart_from_those_that_prove() -> None:
     assert runs.ended_words(HistoryView(runs=30, ok_ratio=0.964, followed=12)) == "96.4 % proven, 12 more followed"
     assert runs.ended_words(HistoryView(runs=12, followed=12)) == "12 followed"

@@ -401,6 +401,19 @@ async def test_a_failed_run_says_so() -> None:
         assert ".rs" not in screen_text(app)
 
 
+@pytest.mark.parametrize(("command", "said"), [("sync", "Sync waits: "), ("repair", "Repair was not done: ")])
+async def test_a_lock_is_no_failure(command: str, said: str) -> None:
+    """The line below the verdict says that there is nothing to do."""
+    app, bridge = console("locked")
+    async with live(app, size=(100, 30), notifications=True) as pilot:
+        held = ErrorValue("cache_locked", "cache.redb is in use by python (pid 7)", "wait", True, 6)
+        bridge.post(RunEnded("s-1", Outcome(command, Word.STALE, 6, error=held)))
+        await settle(app, pilot)
+        (toast,) = app.screen.query(Toast)
+        assert str(toast.render()) == f"{said}cache.redb is in use by python (pid 7)"
+        assert toast.has_class("-information")
+
+
 async def test_a_failure_is_told_once_a_change_of_state_and_not_over_the_plan_that_says_it() -> None:
     app, bridge = console("in_sync")
 

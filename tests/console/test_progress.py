@@ -10,7 +10,7 @@ from tests.console.app import console, live, screen_text
 from tests.support.scenes import snapshots
 
 
-async def shown_at(phase: Phase, kept: int | None = None, writes: int | None = None) -> str:
+async def shown_at(phase: Phase, kept: int | None = None, writes: int | None = None, kind: str = "sync") -> str:
     """The screen while that step of the scene's run is at work, 98 % of its rows being there."""
     scene = snapshots.scene("running")
     run = scene.snapshot.run
@@ -24,7 +24,15 @@ async def shown_at(phase: Phase, kept: int | None = None, writes: int | None = N
         for index, one in enumerate(order)
     )
     run = replace(
-        run, step=str(phase), steps=steps, done=597, total=603, eta_s=None, checkpoint_rows=kept, writes=writes
+        run,
+        step=str(phase),
+        steps=steps,
+        done=597,
+        total=603,
+        eta_s=None,
+        checkpoint_rows=kept,
+        writes=writes,
+        kind=kind,
     )
     app, _ = console(replace(scene, snapshot=replace(scene.snapshot, run=run)))
     async with live(app, size=(120, 40)):
@@ -43,6 +51,11 @@ async def test_after_the_rows_no_percent_is_said(phase: Phase) -> None:
     assert "597 rows read" in shown
     assert "staged   6 rows to write" in shown
     assert "staged   0" not in shown
+
+
+@pytest.mark.parametrize(("kind", "said"), [("sync", "records the proof"), ("undo", "records the commit")])
+async def test_what_asks_no_primary_records_no_proof(kind: str, said: str) -> None:
+    assert said in await shown_at(Phase.WITNESS, kind=kind)
 
 
 async def test_a_time_that_is_not_known_is_not_said() -> None:

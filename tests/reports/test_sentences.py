@@ -13,6 +13,7 @@ from console.views import result
 from storage_sync.reports import sentences
 from storage_sync.reports.document import notes, report
 from storage_sync.service.journal import summarise
+from storage_sync.values.errors import CacheDamaged
 from storage_sync.values.followed import Followed
 from storage_sync.values.outcome import (
     CacheState,
@@ -31,6 +32,7 @@ from storage_sync.values.outcome import (
     TableCounts,
     Transfer,
     Word,
+    error_value,
 )
 from storage_sync.values.planned import FILE
 from storage_sync.values.snapshot import Run
@@ -268,6 +270,13 @@ def test_the_next_step_is_one_that_helps() -> None:
     assert sentences.next_step(("cache_integrity", "content_digests"), 0) == "storage-sync repair"
     assert sentences.next_step((), 2) == "storage-sync quarantine list"
     assert sentences.next_step((), 0) is None
+
+
+def test_what_a_failed_run_had_committed_is_said_as_that() -> None:
+    damaged = error_value(CacheDamaged("the cache is damaged"))
+    failed = Outcome("sync", Word.DAMAGED, 5, error=damaged, applied={"episodes": TableChange(insert=3)})
+    assert sentences.line(failed) == "the cache is damaged; 3 rows added before it failed"
+    assert sentences.line(replace(failed, applied={})) == "the cache is damaged"
 
 
 def test_requests_and_bytes_of_the_log_have_their_plural() -> None:
