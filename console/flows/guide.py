@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct, field
 
 from console.keys.table import EVERYWHERE, HISTORY, ORPHANS, QUARANTINE
+from console.views.states import is_held
 from storage_sync.values.outcome import Word
 from storage_sync.values.snapshot import RunSummary, Snapshot
 
@@ -185,12 +186,42 @@ STEPS: tuple[Step, ...] = (
     ),
 )
 END: Wordings = (
-    "That is all: you watched, repaired, restored and undid. : and demo lists more to break; q quits.",
+    "That is all: you watched, repaired, restored and undid. : and demo breaks more; q quits.",
     "That is all. : and demo lists more to break; q quits.",
 )
+IN_THE_WAY: tuple[tuple[Callable[[Snapshot], bool], Wordings], ...] = (
+    (
+        is_held,
+        (
+            "The cache is locked: press : and type release, then enter; or wait, it ends within a minute.",
+            "It is locked: press : and type release, enter; or wait.",
+        ),
+    ),
+    (
+        lambda snapshot: snapshot.primary.status.lost,
+        (
+            "The primary is stopped: press : and type start it, then enter, to start it again.",
+            "The primary is stopped: press : and type start it, enter.",
+        ),
+    ),
+    (
+        lambda snapshot: snapshot.verdict is Word.REFUSED,
+        (
+            "A guard stopped the sync, and s shows why. Press : and type bring, then enter: episodes come back.",
+            "A guard stopped it. Press : and type bring, then enter.",
+        ),
+    ),
+    (
+        lambda snapshot: snapshot.verdict is Word.DAMAGED,
+        ("The cache is damaged: r plans a repair.",),
+    ),
+)
+"""What keeps every step from being done while it lasts, the first that is there, and what ends it."""
 _RUNNING: Wordings = ("It runs: watch the steps.",)
 _PLANNING: Wordings = ("The plan is being made; this changes nothing.",)
 _OTHER_PLAN: Wordings = ("This plan is not part of the guide; esc closes it.",)
+_ENDS_DAMAGE = "repair"
+"""The step that comes first while the cache is damaged: no other can be done."""
 
 
 class Guide(Struct):
@@ -203,11 +234,15 @@ class Guide(Struct):
     _key_at: float = 0.0
     _caused: str = ""
     """The step whose trouble has happened."""
+    _in_the_way: Wordings = ()
+    _damaged: bool = False
 
     def look(self, snapshot: Snapshot, place: Place, key_at: float = 0.0) -> None:
         """Note which steps are done. `key_at`: when the last key was pressed, by any clock."""
         seen = Seen(snapshot, self.since, place)
         self._key_at = key_at
+        self._damaged = snapshot.verdict is Word.DAMAGED
+        self._in_the_way = next((said for is_there, said in IN_THE_WAY if is_there(snapshot)), ())
         for step in STEPS:
             if step.id not in self._done and step.done(seen):
                 self._done[step.id] = key_at
@@ -218,8 +253,9 @@ class Guide(Struct):
 
     @property
     def step(self) -> Step | None:
-        """The first that is not done and looked at; None when all are."""
-        return next((step for step in STEPS if not self._passed(step)), None)
+        """The first that is not done and looked at, but of a damaged cache its repair; None when all are."""
+        left = [step for step in STEPS if not self._passed(step)]
+        return next((step for step in left if self._damaged and step.id == _ENDS_DAMAGE), left[0] if left else None)
 
     @property
     def progress(self) -> str:
@@ -237,20 +273,27 @@ class Guide(Struct):
 
     def says(self, place: Place) -> Wordings:
         """What to do now, there."""
-        step = self.step
         if isinstance(place, OpenPlan):
-            return _agree(place) if step is not None and step.plan == place.name else _OTHER_PLAN
+            return _agree(place) if any(step.plan == place.name for step in STEPS) else _OTHER_PLAN
         if place in _AT_WORK:
             return _AT_WORK[place]
-        if step is None:
-            return END
-        if place in step.says:
+        step = self.step
+        if step is not None and place in step.says and not self._in_the_way:
             return step.says[place]
-        wordings = step.caused if step.id == self._caused else step.says[EVERYWHERE]
-        wordings = step.after if step.id in self._done else wordings
+        wordings = self._next(step)
         if place not in _CLOSED_BY_ESC:
             return wordings
         return (*(f"{_ESC} {text}" for text in wordings), _ESC)
+
+    def _next(self, step: Step | None) -> Wordings:
+        """What to do on a screen that no step names."""
+        if self._in_the_way and not (step is not None and step.id == _ENDS_DAMAGE and self._damaged):
+            return self._in_the_way
+        if step is None:
+            return END
+        if step.id in self._done:
+            return step.after
+        return step.caused if step.id == self._caused else step.says[EVERYWHERE]
 
 
 _ESC = "esc closes this."

@@ -5,11 +5,15 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from rich.cells import cell_len
+from textual.command import Hit
 from textual.widget import Widget
 from textual.widgets._toast import Toast
 
 from console.app.app import Console
+from console.app.palette import ConsoleCommands
+from console.flows import guide as guide_of_demo
 from console.flows.guide import END, PLANNING, RUNNING, STEPS, Guide, OpenPlan, Place, Seen, Step
+from console.flows.lessons import LESSONS
 from console.keys.table import EVERYWHERE, HISTORY, ORPHANS, QUARANTINE
 from storage_sync.service.commands import MakePlan
 from storage_sync.values.events import Answer
@@ -96,6 +100,57 @@ def test_what_was_done_early_is_not_asked_for() -> None:
     assert guide.step.id == "find"
 
 
+def test_a_cache_that_is_damaged_first_is_repaired_first() -> None:
+    guide = Guide(snapshots.NOW)
+    guide.look(after(verdict=Word.DAMAGED), "overview")
+    assert guide.progress == "3/8"
+    assert guide.says("overview")[0].startswith("Repair it")
+    guide.look(after(ran("repair"), verdict=Word.IN_SYNC), "overview", 1.0)
+    assert guide.progress == "1/8"
+    guide.look(after(ran("sync", new=1800)), "overview", 2.0)
+    guide.look(after(), "overview", 3.0)
+    assert guide.progress == "4/8"
+
+
+HELD, STOPPED = snapshots.scene("locked").snapshot, snapshots.scene("primary_down").snapshot
+IN_THE_WAY = {
+    "type release": HELD,
+    "type start it": STOPPED,
+    "type bring": after(verdict=Word.REFUSED),
+    "r plans a repair": after(verdict=Word.DAMAGED),
+}
+"""The words that lead back, for each thing that keeps somebody from going on."""
+
+
+@pytest.mark.parametrize("said", IN_THE_WAY)
+def test_what_is_in_the_way_is_led_out_of_at_each_step_and_after_the_last(said: str) -> None:
+    for step in (*STEPS, None):
+        guide = led_to(step.id if step is not None else "")
+        guide.look(IN_THE_WAY[said], "overview", -2.0)
+        told = guide.says("overview")[0]
+        assert said.replace("plans a repair", "") in told
+        guide.look(after(), "overview", -3.0)
+        assert guide.says("overview") not in [way for _, way in guide_of_demo.IN_THE_WAY]
+
+
+@pytest.mark.parametrize(
+    ("typed", "trouble"),
+    [
+        ("many", "many"),
+        ("damage", "damage"),
+        ("release", "hold"),
+        ("start it", "stop_primary"),
+        ("bring", "delete_most"),
+    ],
+)
+async def test_what_it_says_to_type_finds_that_entry_first(typed: str, trouble: str) -> None:
+    app, _ = demo_of()
+    async with live(app, size=(80, 24)):
+        hits = [hit async for hit in ConsoleCommands(app.screen).search(typed) if isinstance(hit, Hit)]
+        best = max(hits, key=lambda hit: hit.score)
+        assert str(best.text) == f"Demo: {next(one.name for one in LESSONS if one.id == trouble)}"
+
+
 def led_to(step_id: str) -> Guide:
     """The guide at a step, somebody having looked at what came before."""
     guide = Guide(snapshots.NOW)
@@ -111,6 +166,9 @@ def test_every_wording_fits_the_smallest_terminal_and_none_is_cut() -> None:
     look = Look(UNICODE)
     for step in STEPS:
         guide = led_to(step.id)
+        for _, way_back in guide_of_demo.IN_THE_WAY:
+            assert width_of(paint(GuideText("8/8", way_back, "F3 hides"), 80, look)) == 80
+            assert look.glyphs.ellipsis not in text_of(paint(GuideText("8/8", way_back, "F3 hides"), 80, look))
         plans = (OpenPlan(step.plan or "Sync"), OpenPlan(step.plan or "Sync", "default"))
         for place in (*plans, "overview", PLANNING, RUNNING, QUARANTINE, HISTORY, "dialog", "result"):
             for width in (80, 100, 160):
@@ -213,9 +271,9 @@ def test_in_a_plan_it_speaks_of_that_plan_or_of_none() -> None:
     for step, place in (
         ("undo", OpenPlan("Sync")),
         ("repair", OpenPlan("Sync", "default")),
-        ("watch", OpenPlan("Undo")),
     ):
         assert told_in(step, place) == "This plan is not part of the guide; esc closes it."
+    assert "move to Undo with the right arrow" in told_in("watch", OpenPlan("Undo")), "also when it is early"
 
 
 def test_it_says_to_type_only_where_something_is_asked() -> None:
