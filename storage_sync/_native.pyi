@@ -424,8 +424,9 @@ class Staging:
         keep: str | None = None,
     ) -> None:
         """`keep`: a new file for the source rows that the cache lacks, completed by `keep()`; with a comparison that
-        `remembers` and of which nothing was known. `path`: staging file beside the cache, created only when more than a batch must wait. `sibling`: the
-        staging file becomes the cache itself (first sync, rebuild). `identity`: source, epoch and configuration;
+        `remembers`, and to which the primary did not only tell a known imprint. `path`: staging file beside the cache,
+        created only when more than a batch must wait. `sibling`: the staging file becomes the cache itself (first sync,
+        rebuild). `identity`: source, epoch and configuration;
         an existing file with another one is refused with ValueError, with the same one it is resumed."""
     def begin(self, steps: Sequence[StepSpec]) -> None:
         """A new response is about to arrive, with these steps (one for a pipeline's execute)."""
@@ -437,7 +438,8 @@ class Staging:
         """Rows that an earlier run kept, of which those count that are so in the manifest; they are not asked for again.
         StreamError `waiting` for damage. Digest path."""
     def keep(self, note: bytes) -> int:
-        """Complete the file `keep` and make it durable; gives how many rows are in it. After `seal`."""
+        """Complete the file `keep` and make it durable; gives how many rows are in it. After `seal`; ValueError where
+        the manifest did not come."""
     def end(self) -> None:
         """The response is complete; StreamError `truncated` when its terminator is missing."""
     @property

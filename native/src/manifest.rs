@@ -47,8 +47,6 @@ pub struct Manifest {
     pub scope: ScopeParts,
     pub root: String,
     pub tables: Vec<Compared>,
-    /// The imprint alone told that it is what the scan holds: nothing else came.
-    pub equal: bool,
 }
 
 impl Manifest {
@@ -291,7 +289,7 @@ pub fn complete(
         tables.push(compared);
     }
     let root = scope.root(|table| roots[usize::from(table.number())].clone());
-    Ok((Manifest { scope, root, tables, equal: false }, doubled))
+    Ok((Manifest { scope, root, tables }, doubled))
 }
 
 /// All expected rows of one table, sorted, and how many rows its source table has.
@@ -328,7 +326,7 @@ fn of_listed(
         tables.push(compared);
     }
     let root = scope.root(|table| roots[usize::from(table.number())].clone());
-    Ok(Manifest { scope, root, tables, equal: false })
+    Ok(Manifest { scope, root, tables })
 }
 
 fn kept_rows(waiting: &Waiting, table: Table) -> Outcome<Listing> {
@@ -396,7 +394,7 @@ impl Comparison {
         let nothing = Changed::new();
         let listed =
             |table| Ok(Listing { rows: overlaid(scan, &self.scope, table, &nothing, WANTED)?, primary_rows: None });
-        Ok(Some(Manifest { equal: true, ..of_listed(self.scope, Some(scan), listed)? }))
+        of_listed(self.scope, Some(scan), listed).map(Some)
     }
 
     fn finished(scope: ScopeParts, scan: Option<Arc<ScanState>>, manifest: Manifest) -> Self {

@@ -124,7 +124,7 @@ impl Staging {
             });
             let came = comparison.map(Comparison::take_came).unwrap_or_default();
             let (came, spool) = match keep {
-                Some(path) => (Came::default(), Some((Spool::create(&path)?, came.families))),
+                Some(path) => (Came::default(), Some((Spool::create(&path)?, came))),
                 None => (if sibling { came } else { Came::default() }, None),
             };
             let mut core = Core {

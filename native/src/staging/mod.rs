@@ -10,7 +10,7 @@ pub use face::{Changes, Staging, StepSpec};
 
 use crate::body::Body;
 use crate::errors::{Fault, Outcome};
-use crate::families::{Family, unfolded};
+use crate::families::{Came, unfolded};
 use crate::keys::KeyList;
 use crate::ledger::value_digest;
 use crate::manifest::{Compared, Manifest};
@@ -157,8 +157,8 @@ pub struct Core {
     batch_rows: usize,
     batch_bytes: usize,
     identity: Vec<u8>,
-    /// Where source rows are kept for a later merge, with the manifest's buckets on the digest path.
-    spool: Option<(Spool, Vec<Family>)>,
+    /// Where source rows are kept for a later merge, with what came of the manifest on the digest path.
+    spool: Option<(Spool, Came)>,
     /// Of the same moment as the rows of a snapshot.
     imprint: Option<String>,
 }
@@ -364,11 +364,11 @@ impl Core {
         self.require_complete()?;
         let (spool, came) = self.spool.take().ok_or_else(|| Fault::value("no rows were kept"))?;
         let manifest = self.require_complete()?;
-        if manifest.equal {
+        if !self.snapshot && came.imprint.is_empty() {
             return Err(Fault::value("the rows of the manifest did not come, so none can be kept"));
         }
         let mut tables = Vec::new();
-        let mut came = unfolded(&self.scope, &came)?;
+        let mut came = unfolded(&self.scope, &came.families)?;
         for table in Table::ALL {
             let compared = manifest.table(table);
             tables.push(if !self.scope.includes(table) {
