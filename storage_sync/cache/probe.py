@@ -137,12 +137,14 @@ def _read(child: subprocess.Popen[bytes], deadline: float, cancelled: Cancelled)
         try:
             output, _ = child.communicate(timeout=_POLL_S)
             return output, True
-        except subprocess.TimeoutExpired as expired:
+        except subprocess.TimeoutExpired:
             if cancelled.is_set():
                 raise Interrupted("stopped while a copy of the cache was examined") from None
             if time.monotonic() >= deadline:
                 child.kill()
-                return expired.output or b"", False
+                # with what it said last, which may still be on the way
+                output, _ = child.communicate()
+                return output, False
 
 
 def _lines(output: bytes) -> list[dict[str, Any]]:
