@@ -18,7 +18,7 @@ from storage_sync.values.next_step import NextStep
 
 AUTH_HINT = NextStep.CHECK_TOKEN
 NOT_LIBSQL_HINT = NextStep.CHECK_SERVER
-LONG_HINT = "shorten it in the primary; usually it is an episode whose tags have more than 5 MB together"
+LONG_HINT = "shorten it in the primary; the id of a row may be too long, or one episode may have too many relationships"
 QUOTA_HINT = (
     "the database's plan or quota stops it: look at the provider's account page; the cache can still be read, and no "
     "other token helps"

@@ -186,6 +186,8 @@ class Schema(Struct, frozen=True):
     """Whether `metadata` exists."""
     keyless: bool = False
     """Whether an episode may be there without an id: do-memory declares it NOT NULL, a view or a copy may not."""
+    long_tags: bool = False
+    """Whether an episode was met whose tags are together longer than the longest text of the server."""
 
     @property
     def generation(self) -> str:

@@ -81,7 +81,8 @@ FEW_KEYS = 32
 a few milliseconds for it."""
 KEYS_A_PIPELINE = 200
 """Rows up to which one pipeline (one request) is cheaper than a cursor and its close."""
-KEYS_A_PAGE = 2000
+KEYS_A_QUESTION = 2000
+"""Keys that one statement names, where it answers with a short row for each."""
 SMALL_BODY = 1 << 14
 STEPS_A_LOOK = 20_000
 """Steps of SQLite's machine between two looks at whether to go on: well below a millisecond."""
@@ -161,6 +162,10 @@ class Source(Protocol):
 
     def forget(self) -> bool:
         """What was found out is found out again at the next call; False when that was tried last, and failed."""
+
+    def expect_long_tags(self) -> bool:
+        """After TextTooLong: from now on an episode whose tags are too long is rejected instead; False when that was
+        so already."""
 
     async def ping(self) -> float:
         """Milliseconds of one small statement, authentication included."""
@@ -292,6 +297,7 @@ class RemoteSource:
         self._unusable = False
         """The last probe failed, so what is wrong is not that we know something old."""
         self._probing = asyncio.Lock()
+        self._long_tags = False
 
     def __repr__(self) -> str:
         return f"RemoteSource({self._address.text!r})"
@@ -329,7 +335,8 @@ class RemoteSource:
         async with self._probing:
             if self._known is None:
                 self._unusable = True
-                self._known = await self._probe()
+                found = await self._probe()
+                self._known = replace(found, schema=replace(found.schema, long_tags=self._long_tags))
                 self._unusable = False
             return self._known
 
@@ -374,6 +381,12 @@ class RemoteSource:
     def forget(self) -> bool:
         self._known, self._polled, self.known_schema = None, None, None
         return not self._unusable
+
+    def expect_long_tags(self) -> bool:
+        if self._long_tags:
+            return False
+        self._long_tags, self._known = True, None
+        return True
 
     async def ping(self) -> float:
         from storage_sync.primary.hrana import execute_request
@@ -475,7 +488,9 @@ class RemoteSource:
         if not many or imprint or not self.client.has_cursor:
             # Mostly the list is short, or does not come: one request. When it is longer, the server says so.
             sql = bound(manifest(projection, schema, scope.digest, whole=whole, many=many))
-            with suppress(TooLarge, TextTooLong):
+            # it may be a row that is too long, and not the list
+            longer = (TooLarge, TextTooLong) if self.client.has_cursor or schema.long_tags else (TooLarge,)
+            with suppress(*longer):
                 yield await self._one(execute_request(sql, arguments), Purpose.PROOF)
                 return
             if not self.client.has_cursor:
@@ -631,8 +646,8 @@ class RemoteSource:
         await self.probe()
         sql = statements.in_window(projection_of(scope))
         found: set[str] = set()
-        for first in range(0, len(episodes), KEYS_A_PAGE):
-            some = json.dumps(list(episodes[first : first + KEYS_A_PAGE]))
+        for first in range(0, len(episodes), KEYS_A_QUESTION):
+            some = json.dumps(list(episodes[first : first + KEYS_A_QUESTION]))
             found |= {_string(row[0]) for row in await self._ask(sql, {"ids": some})}
         return found & set(episodes)
 
@@ -696,7 +711,7 @@ def rows_of(result: Json) -> int | None:
     return sent if isinstance(sent, int) else None
 
 
-def _pages(keys: Sequence[str], size: int = KEYS_A_PAGE) -> Iterator[Sequence[str]]:
+def _pages(keys: Sequence[str], size: int = KEYS_A_QUESTION) -> Iterator[Sequence[str]]:
     return (keys[first : first + size] for first in range(0, len(keys), size))
 
 
@@ -773,6 +788,10 @@ class LocalSource:
         return await self._call(local.probe)
 
     def forget(self) -> bool:
+        return False
+
+    def expect_long_tags(self) -> bool:
+        """A file has no such bound."""
         return False
 
     async def ping(self) -> float:

@@ -180,7 +180,7 @@ def _octets(table: str, schema: Schema) -> str:
     """The octets of a row `x` in its texts."""
     names = [name for name, kind in SOURCES[table].columns if kind in ("text", "blob")]
     total = "+".join(f"coalesce(octet_length({column(table, name, schema)}),0)" for name in names)
-    return f"{total}+octet_length({tags(schema)})" if table == "episodes" else total
+    return f"{total}+{_tag_octets(schema)}" if table == "episodes" else total
 
 
 def printed(value: str, kind: Kind, *, stock: bool = False) -> str:
@@ -200,14 +200,34 @@ def printed(value: str, kind: Kind, *, stock: bool = False) -> str:
 
 
 def tags(schema: Schema, *, stock: bool = False) -> str:
-    """Canonical text of the tags of an episode `x`: `<octets>:<tag>`, joined by commas in tag order."""
+    """Canonical text of the tags of an episode `x`: `<octets>:<tag>`, joined by commas in tag order.
+
+    Where the schema says so, tags that make the row too large although its long texts are replaced (see `sent`) are
+    replaced by a text that names their length, and the row is rejected. To look for them reads each tag twice.
+    """
     if TAG_TABLE not in schema.tables:
         return "''"
     length = "length(CAST(tag AS BLOB))" if stock else "octet_length(tag)"
-    return (
+    joined = (
         f"coalesce((SELECT group_concat({length}||':'||tag,',') FROM"
         f" (SELECT tag FROM {TAG_TABLE} t WHERE t.episode_id=x.episode_id ORDER BY tag)),'')"
     )
+    if stock or not schema.long_tags:
+        return joined
+    octets = _tag_octets(schema)
+    beside = "+".join(
+        f"CASE WHEN octet_length({value})>{LONG_CELL} THEN 0 ELSE coalesce(octet_length({value}),0) END"
+        for value in (column("episodes", name, schema) for name in _texts("episodes"))
+    )
+    return f"CASE WHEN {octets}+{beside}>{LONGEST_ROW} THEN '{OVERSIZE}'||{octets} ELSE {joined} END"
+
+
+def _tag_octets(schema: Schema) -> str:
+    """The octets of that text, of which none is made."""
+    if TAG_TABLE not in schema.tables:
+        return "0"
+    each = "octet_length(tag)+length(octet_length(tag))+2"
+    return f"coalesce((SELECT sum({each})-1 FROM {TAG_TABLE} t WHERE t.episode_id=x.episode_id),0)"
 
 
 def canonical(table: str, schema: Schema) -> str:

@@ -15,7 +15,8 @@ from storage_sync import _native
 from storage_sync.cache.copies import Copies
 from storage_sync.cache.explain import explain
 from storage_sync.config.request import Request
-from storage_sync.primary.errors import PrimaryChanged
+from storage_sync.primary.errors import PrimaryChanged, TextTooLong
+from storage_sync.primary.source import Source
 from storage_sync.reports.sentences import headline
 from storage_sync.service.operations import Operation, Sync
 from storage_sync.sync.cancel import Cancel
@@ -40,7 +41,7 @@ RETRY_MOST_S = 2.0
 ASKING = (Phase.MANIFEST, Phase.FETCH, Phase.GUARD)
 """Steps in which the primary is asked."""
 CHANGES = 3
-"""How often a run probes the primary again because its schema or its server changed meanwhile."""
+"""How often a run asks the primary otherwise: its schema or its server changed meanwhile, or a row is too long."""
 
 
 def quiet(run: Run) -> None:
@@ -103,6 +104,12 @@ def _promise(operation: Operation, options: Options) -> Promise:
     return Promise.FOLLOW if options.follows else Promise.PROOF
 
 
+def _asks_otherwise(source: Source, error: StorageSyncError) -> bool:
+    """Whether another try asks something else: what was known of the primary was found out before it changed, or
+    before a row was met that is too long."""
+    return source.expect_long_tags() if isinstance(error, TextTooLong) else source.forget()
+
+
 async def perform(
     session: Session,
     operation: Operation,
@@ -140,9 +147,8 @@ async def perform(
         while True:
             try:
                 return await _try(operation, context, first)
-            except (PrimaryChanged, PrimarySchema):
-                # what was known of the primary was found out before it changed
-                if changes == CHANGES or not session.source.forget():
+            except (PrimaryChanged, PrimarySchema, TextTooLong) as error:
+                if changes == CHANGES or not _asks_otherwise(session.source, error):
                     raise
                 changes += 1
                 draft.retries += 1

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.checks.checks import all_checks
+from storage_sync.primary.errors import PrimaryChanged, TextTooLong
 from storage_sync.reports.sentences import failed_checks, next_step, rejected_rows
 from storage_sync.sync.audit import audit_again
 from storage_sync.sync.compare import Compared, compared, looking, project, refusal_of
@@ -56,6 +57,9 @@ async def run_verify(context: Context, *, deep: bool) -> Outcome:
                     _judge_part(context, comparison)
         except StorageSyncError as error:
             draft.checks = all_checks(check_scope(context), file, None, error.message)
+            if isinstance(error, (PrimaryChanged, TextTooLong)):
+                # another try asks otherwise
+                raise
             draft.exit_code = exit_code_of(error)
             return draft.outcome(error)
     if refusal is not None:

@@ -20,7 +20,7 @@ from storage_sync.values.outcome import Purpose
 from tests.independent.projection_check import check
 from tests.primary.scripted import Answer, Request, Scripted
 from tests.support import hrana, network, stores
-from tests.support.command import Tool
+from tests.support.command import Tool, applied
 from tests.support.relay import Exchange, Relay, Reply
 from tests.support.sqld import Sqld
 
@@ -219,3 +219,61 @@ def test_a_row_beyond_what_a_server_can_digest_is_rejected_and_no_other(
     rejected = document["counts"]["episodes"]["refused"]
     assert (done.exit_code, rejected) == ((0, 0) if arrives else (7, 1)), document["error"]
     assert document["counts"]["episodes"]["cache"] == 60 - rejected
+
+
+def tagged(octets: int, each: int) -> str:
+    """SQL that gives the first episode tags of so many octets together."""
+    counted = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<{octets // each})"
+    tag = f"printf('%08d',i)||{long_text(each - 8, 'y')}"
+    first = "(SELECT min(episode_id) FROM episodes)"
+    return f"{counted} INSERT INTO episode_tags(episode_id,tag) SELECT {first},{tag} FROM n"
+
+
+NO_TAGS = "DELETE FROM episode_tags WHERE episode_id=(SELECT min(episode_id) FROM episodes)"
+
+
+@pytest.mark.parametrize("cursor", [True, False], ids=["cursor", "pages"])
+@pytest.mark.parametrize("each", [1_000_008, 108], ids=["large tags", "many tags"])
+def test_an_episode_with_more_tags_than_a_server_can_join_is_rejected_and_no_other(
+    tmp_path: Path, each: int, cursor: bool
+) -> None:
+    """By the first run, by one that goes on from its proof, and by a proof; what was rejected comes when it can."""
+    with Sqld(stores.primary("v47-small", tmp_path / "p")) as server, Relay(server.port) as relay:
+        if not cursor:
+            relay.play(lambda number, path: network.answer(404, "") if path.startswith("/v3/") else None)
+        tool = Tool.at(tmp_path, relay.url)
+        hrana.execute(server.url, [tagged(6_200_000, each)])
+        code, memory, out = peak(tool, "sync")
+        first = json.loads(out)
+        assert (code, first["counts"]["episodes"]["refused"], first["verdict"]) == (7, 1, "IN_SYNC"), first["error"]
+        assert first["counts"]["episodes"]["cache"] == 59
+        assert memory < MEMORY, memory
+        (refused,) = tool.json("quarantine", "list").document["refused"]
+        assert (refused["column"], "larger than the primary can send" in refused["reason"]) == ("tags", True)
+        hrana.execute(server.url, [NO_TAGS])
+        mended = tool.json("sync").document
+        assert (mended["exit_code"], mended["counts"]["episodes"]["refused"]) == (0, 0), mended["error"]
+        assert applied(mended) == {"episodes": {"insert": 1}}
+        hrana.execute(server.url, [tagged(6_200_000, each)])
+        again = tool.json("sync").document
+        assert (again["exit_code"], again["counts"]["episodes"]["refused"]) == (7, 1), again["error"]
+        verified = tool.json("verify", "--deep").document
+        failed = [check["name"] for check in verified["checks"] if check["status"] != "pass"]
+        # the owner of its embedding is not in the cache
+        assert (verified["verdict"], failed) == ("IN_SYNC", ["orphaned_embeddings"]), verified["error"]
+
+
+def test_an_episode_of_a_file_with_as_many_tags_as_do_memory_reads_arrives(tmp_path: Path) -> None:
+    """A file has no bound on its texts; do-memory has one on a row."""
+    primary = stores.primary("v47-small", tmp_path / "p")
+    tool = Tool.at(tmp_path, f"file:{primary}")
+    stores.execute(primary, [tagged(6_200_000, 108)])
+    done = tool.json("sync").document
+    assert (done["exit_code"], done["counts"]["episodes"]["cache"]) == (0, 60), done["error"]
+    assert check(primary, tool.cache).holds(exact=True)
+    stores.execute(primary, [NO_TAGS, tagged(10_200_000, 108)])
+    code, memory, out = peak(tool, "sync")
+    document = json.loads(out)
+    assert (code, document["counts"]["episodes"]["refused"]) == (7, 1), document["error"]
+    assert document["counts"]["episodes"]["cache"] == 59
+    assert memory < MEMORY, memory

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use std::borrow::Cow;
 use uuid::Uuid;
 
-/// What a select sends in place of a text that the server cannot put into one value, followed by its octets.
+/// What a select sends in place of a text or of all tags that the server cannot put into one value, before its octets.
 const OVERSIZE: &[u8] = b"oversize:";
 
 /// Largest row that do-memory accepts, and largest payload that is expanded: bytes.
@@ -53,10 +53,7 @@ impl<'r> Columns<'r> {
     fn wrong_class<T>(self, at: usize, wanted: &str) -> Fits<T> {
         match &self.row.columns[at] {
             Value::Null => self.refuse(at, "NULL where a value is required"),
-            Value::Blob(bytes) if bytes.starts_with(OVERSIZE) => {
-                let octets = String::from_utf8_lossy(&bytes[OVERSIZE.len()..]);
-                self.refuse(at, format!("{octets} bytes in a row that is larger than the primary can send"))
-            }
+            Value::Blob(bytes) if bytes.starts_with(OVERSIZE) => self.refuse(at, oversize(bytes)),
             other => self.refuse(at, format!("a value of type {} where {wanted} is required", other.type_name())),
         }
     }
@@ -191,9 +188,18 @@ impl<'r> Columns<'r> {
 
     /// The tags of an episode out of their canonical text `<octets>:<tag>,…`.
     pub fn tags(self) -> Fits<Vec<Str<'r>>> {
-        split_tags(&self.row.tags)
-            .ok_or_else(|| Refusal { column: "tags".into(), reason: "tags that are not UTF-8 text".into() })
+        let refusal = |reason| Refusal { column: "tags".into(), reason };
+        if self.row.tags.starts_with(OVERSIZE) {
+            return Err(refusal(oversize(&self.row.tags)));
+        }
+        split_tags(&self.row.tags).ok_or_else(|| refusal("tags that are not UTF-8 text".into()))
     }
+}
+
+/// Why a row is rejected of which the server sent only how long a part of it is.
+fn oversize(sent: &[u8]) -> String {
+    let octets = String::from_utf8_lossy(&sent[OVERSIZE.len()..]);
+    format!("{octets} bytes in a row that is larger than the primary can send")
 }
 
 fn split_tags(mut text: &[u8]) -> Option<Vec<Str<'_>>> {
@@ -217,6 +223,15 @@ mod tests {
 
     fn tags(text: &[u8]) -> Option<Vec<String>> {
         split_tags(text).map(|tags| tags.iter().map(|tag| tag.to_string()).collect())
+    }
+
+    #[test]
+    fn tags_of_which_only_the_length_came_are_rejected_with_it() {
+        let columns = vec![Value::Null; crate::Table::Episodes.columns().len()];
+        let row = SourceRow { table: crate::Table::Episodes, columns, tags: Cow::Borrowed(b"oversize:6200123") };
+        let refusal = Columns::of(&row).and_then(Columns::tags).expect_err("no tags");
+        assert_eq!(refusal.column, "tags");
+        assert_eq!(refusal.reason, "6200123 bytes in a row that is larger than the primary can send");
     }
 
     #[test]
