@@ -7,7 +7,9 @@ import re
 from storage_sync.values.errors import ConfigError
 from storage_sync.values.secrets import SECRET_PARAMETERS
 
-SCHEMES = ("libsql://", "https://", "http://", "wss://", "ws://", "file:")
+TRANSPORTS = {"libsql": "https", "https": "https", "http": "http", "wss": "https", "ws": "http"}
+"""How a server is asked, by the scheme of its URL."""
+SCHEMES = (*(f"{scheme}://" for scheme in TRANSPORTS), "file:")
 
 
 def check_url(url: str, where: str) -> None:

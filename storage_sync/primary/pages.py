@@ -24,6 +24,7 @@ from storage_sync.values.errors import PrimaryRefused, PrimaryUnavailable, Stora
 from storage_sync.values.outcome import Purpose
 
 KEYS_A_PAGE = 20_000
+"""Keys that a server without cursors lists in one answer."""
 ROWS_A_PAGE = 200
 FIRST = b'{"baton":null,"base_url":null}\n'
 LAST = b'{"type":"replication_index","replication_index":null}\n'

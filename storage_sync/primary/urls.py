@@ -12,13 +12,13 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from msgspec import Struct
 
+from storage_sync.config.urls import SCHEMES, TRANSPORTS
 from storage_sync.values.errors import ConfigError
 from storage_sync.values.secrets import SECRET_PARAMETERS
 
-KINDS = "libsql:, https:, http:, wss:, ws: or file:"
+KINDS = f"{', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}"
 AUTH_HINT = "put the token into a file (--token-file) or the environment (TURSO_AUTH_TOKEN)"
 
-_MAPPED = {"libsql": "https", "wss": "https", "https": "https", "ws": "http", "http": "http"}
 _ENDPOINT = re.compile(r"/v[0-9](-protobuf)?(/(pipeline|cursor|execute|batch))?$")
 _PORTS = {"https": 443, "http": 80}
 
@@ -56,7 +56,7 @@ def parse(url: str) -> Address:
     scheme = parts.scheme.lower()
     if scheme == "file":
         return _file(parts)
-    if scheme not in _MAPPED:
+    if scheme not in TRANSPORTS:
         shown = f"of the unknown kind {scheme}:" if scheme and "://" in text else "without a kind"
         raise ConfigError(f"the primary is a URL {shown}", hint=f"known kinds are {KINDS}")
     return _remote(parts, scheme, port)
@@ -71,7 +71,7 @@ def _remote(parts: SplitResult, scheme: str, port: int | None) -> Address:
     host = (parts.hostname or "").lower()
     if not host:
         raise ConfigError("the URL of the primary names no host", hint="for example libsql://name.turso.io")
-    target = _MAPPED[scheme]
+    target = TRANSPORTS[scheme]
     if tls is False:
         if scheme not in ("libsql", "ws", "http"):
             raise ConfigError(f"?tls=0 contradicts {scheme}:", hint="write http: when the server has no TLS")

@@ -304,7 +304,22 @@ class Promise(StrEnum):
     """Nothing that changes how the cache stands to the primary."""
 
 
-class Run(Struct, frozen=True):
+class _Called:
+    """A run, as a person calls it."""
+
+    __slots__ = ()
+    kind: str
+    """The name of its command."""
+    does: str
+    """What a person calls it where `kind` says less."""
+
+    @property
+    def word(self) -> str:
+        """What a person calls it."""
+        return self.does or self.kind
+
+
+class Run(Struct, _Called, frozen=True):
     """The running operation, or the last one once `ended_at` is set."""
 
     id: str
@@ -346,12 +361,6 @@ class Run(Struct, frozen=True):
     writes: int | None = None
     """Rows that it writes or removes, or would; None: not compared yet."""
     does: str = ""
-    """What a person calls it where `kind`, the name of its command, says less."""
-
-    @property
-    def word(self) -> str:
-        """What a person calls it."""
-        return self.does or self.kind
 
     @property
     def share(self) -> float | None:
@@ -384,7 +393,7 @@ LOCK_TAKEN = "start"
 """Kind of the line of a program that took the cache without us: no run of ours."""
 
 
-class RunSummary(Struct, frozen=True):
+class RunSummary(Struct, _Called, frozen=True):
     id: str
     kind: str
     trigger: str
@@ -404,16 +413,10 @@ class RunSummary(Struct, frozen=True):
     followed: bool = False
     """It took in what was written since the last proof, and made none."""
     does: str = ""
-    """As of `Run`."""
     undoes: str = ""
     """The run that this one undid; '' for none."""
     undone_by: str = ""
     """The run that undid this one, and that was not undone itself."""
-
-    @property
-    def word(self) -> str:
-        """What a person calls it."""
-        return self.does or self.kind
 
 
 class HistoryView(Struct, frozen=True):
