@@ -477,7 +477,6 @@ async def test_on_the_head_of_a_group_a_key_is_for_all_its_rows() -> None:
         await pilot.press("j", "j", "j", "j", "t")
         await settle(app, pilot)
         assert asked(bridge)[-1] == Do(Retry(("patterns/88c0",)))
-        assert latest(bridge, Do).command == Do(Retry(("patterns/88c0",)))
 
 
 async def test_rows_are_marked_and_restored_through_a_plan() -> None:
