@@ -56,6 +56,7 @@ LABELS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("ETA", "time left at this pace"),
         ("staged", "rows that are fetched and proven; the cache is written once, at the end"),
         ("kept", "staged rows that the next run need not fetch again if this one is stopped"),
+        ("change", "rows that an undo, a quarantine or a restore puts into the cache or takes out"),
     ),
     "proof-age": (("Age of the proof", "how old the last proof was; amber is over the target, a blank is no proof"),),
     "latency": (("Latency", "the slowest answer of the primary in each ten seconds; a sign marks missing answers"),),

@@ -18,6 +18,8 @@ from widgets.glyphs import Role, Tone
 from widgets.line import Line, Piece, muted, plain, toned
 from widgets.sync_meter import Pipe, Progress, Step, Stop, SyncMeter, Way
 
+EDITING = NOT_PROVING - {"peek"}
+"""Kinds of runs that write what a person chose, and stage nothing."""
 PARTLY = 7
 """Exit code of a run that was proved and had to reject rows."""
 _PATHS = {"in_place": "in place", "sibling": "new file", "staged": "staged"}
@@ -34,7 +36,7 @@ _DOING: Mapping[str, str] = {
     Phase.GUARD: "counts what would be removed",
     Phase.COMMIT: "writes",
     Phase.READ_BACK: "reads it back",
-    Phase.WITNESS: "records the proof",
+    Phase.WITNESS: "writes the witness",
     Phase.HISTORY: "records the run",
 }
 _STEP_ROLES = {
@@ -88,12 +90,12 @@ def _way(frame: Frame, run: Run) -> Way:
     states = dict(run.steps)
     fetched = states.get(Phase.FETCH) is StepState.DONE
     last = [state for name, state in run.steps if name in _LAST_STEPS]
-    writes = run.kind in WRITING
+    stages = run.kind in WRITING
     return Way(
         primary=Stop("primary", f"{run.total:,} rows" if run.total is not None else ""),
         fetch=Pipe(1.0 if fetched else run.share, _fetch_words(frame, run, fetched)),
-        between=Stop("staged" if writes else "compared", f"{fmt.plural(run.done, 'row')} read" if run.done else ""),
-        commit=Pipe(last.count(StepState.DONE) / len(last) if last else None, _commit_words(run, writes)),
+        between=Stop("staged" if stages else "compared", f"{fmt.plural(run.done, 'row')} read" if run.done else ""),
+        commit=Pipe(last.count(StepState.DONE) / len(last) if last else None, _commit_words(run)),
         cache=Stop("cache", _generation_words(frame)),
     )
 
@@ -108,30 +110,25 @@ def _generation_words(frame: Frame) -> str:
     return "no file yet" if frame.snapshot.cache.size is None else ""
 
 
-def _doing(run: Run) -> str:
-    """What its step is about; one that asks no primary proves nothing, and only writes down which commit it made."""
-    if run.step == Phase.WITNESS and run.kind in NOT_PROVING:
-        return "records the commit"
-    return _DOING.get(run.step, run.step)
-
-
 def _fetch_words(frame: Frame, run: Run, fetched: bool) -> tuple[str, ...]:
     if fetched:
         took = dict(run.spent).get(Phase.FETCH)
         # of a run that asks the primary for nothing this step took no time
         return (f"all fetched, in {fmt.took(took)}", "all fetched") if took is not None else ("nothing to fetch",)
     if run.step != Phase.FETCH:
-        return (frame.clean(_doing(run)),)
+        return (_DOING.get(run.step, frame.clean(run.step)),)
     if run.rate is None:
         return ("asks for rows",)
     rows = f"{run.rate:,.0f} rows/s"
     return (f"{rows}   {fmt.size(run.byte_rate)}/s", rows) if run.byte_rate else (rows,)
 
 
-def _commit_words(run: Run, writes: bool) -> tuple[str, ...]:
+def _commit_words(run: Run) -> tuple[str, ...]:
     if run.step in _LAST_STEPS:
-        return (_doing(run),)
-    if not writes:
+        return (_DOING[run.step],)
+    if run.kind in EDITING:
+        return ("the change is written at once, at the end", "written at the end", "waits")
+    if run.kind not in WRITING:
         return ("nothing is written",)
     if run.writes is None:
         return ("what differs is written at once, at the end", "written at the end", "waits")
@@ -154,6 +151,8 @@ def _bytes(run: Run) -> str:
 
 def _kept(run: Run) -> Line:
     """Once all rows are staged, that; before, what a run that is stopped now leaves for the next one."""
+    if run.kind in EDITING:
+        return (*muted("change   "), *plain(fmt.plural(run.writes, "row") if run.writes else "not known yet"))
     if run.step in _LAST_STEPS:
         told = f"{fmt.plural(run.writes, 'row')} to write" if run.writes else "nothing to write"
         return (*muted("staged   "), *plain(told))

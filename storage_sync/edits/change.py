@@ -124,6 +124,7 @@ async def _attempt(context: Context, prepare: Prepare) -> Outcome:
         propose(context, make_plan(intent, look, checkpoint.root, context.session.settings.profile))
         if options.plan_only or not intent.changes:
             return draft.outcome()
+        context.tracker.compared(len(intent.changes))
         generation = await _commit(context, look, checkpoint, intent)
     await acknowledge(context, replace(checkpoint, generation=generation), look.witness)
     draft.applied = table_changes(intent.changes)

@@ -53,9 +53,19 @@ async def test_after_the_rows_no_percent_is_said(phase: Phase) -> None:
     assert "staged   0" not in shown
 
 
-@pytest.mark.parametrize(("kind", "said"), [("sync", "records the proof"), ("undo", "records the commit")])
-async def test_what_asks_no_primary_records_no_proof(kind: str, said: str) -> None:
-    assert said in await shown_at(Phase.WITNESS, kind=kind)
+async def test_a_run_that_may_have_no_proof_promises_none() -> None:
+    """One that follows, a quarantine and an undo write a witness too."""
+    assert "writes the witness" in await shown_at(Phase.WITNESS)
+
+
+@pytest.mark.parametrize("kind", ["orphans", "quarantine", "undo"])
+async def test_what_a_person_chose_is_written_and_nothing_is_staged(kind: str) -> None:
+    before = await shown_at(Phase.HASH, kind=kind)
+    assert "written at" in before
+    assert "not known yet" in before
+    at_work = await shown_at(Phase.COMMIT, writes=1, kind=kind)
+    assert "change   1 row" in at_work
+    assert "staged" not in at_work
 
 
 async def test_a_time_that_is_not_known_is_not_said() -> None:
