@@ -12,7 +12,8 @@ from unittest import mock
 from benchmarks import clock
 from storage_sync.config.settings import Settings
 from storage_sync.primary.hrana import HranaHttpClient
-from storage_sync.service.service import Configuration, SyncService
+from storage_sync.service.effective_settings import Configuration
+from storage_sync.service.service import SyncService
 from storage_sync.values.events import Event, RunEnded
 from storage_sync.values.outcome import Word
 from storage_sync.values.snapshot import Snapshot

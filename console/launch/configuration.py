@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from storage_sync.config.load import Loaded
 from storage_sync.config.settings import Settings
 from storage_sync.config.view import settings_view
-from storage_sync.service.service import Configuration
+from storage_sync.service.effective_settings import Configuration
 
 
 def configuration_of(settings: Settings, loaded: Loaded | None, environment: Mapping[str, str]) -> Configuration:

@@ -21,15 +21,18 @@ from storage_sync.values.snapshot import LOCK_TAKEN, Advice, Budget, Run, RunSum
 class Journal:
     """What a process remembers of its runs."""
 
-    def __init__(self, history: History) -> None:
-        self.history = history
+    history: History
+    """While it is open."""
 
-    @staticmethod
+    def __init__(self, state: StateDir, warn: Callable[[str], None]) -> None:
+        self._state = state
+        self._warn = warn
+
     @contextmanager
-    def open(state: StateDir, warn: Callable[[str], None]) -> Iterator[Journal]:
+    def open(self) -> Iterator[None]:
         """A history that cannot be written costs a warning, never a run."""
-        with History.open(state.history, warn) as history:
-            yield Journal(history)
+        with History.open(self._state.history, self._warn) as self.history:
+            yield
 
     def record(self, outcome: Outcome, run: Run) -> RunSummary:
         """Remember how a run ended."""

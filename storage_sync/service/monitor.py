@@ -17,7 +17,7 @@ from storage_sync.cache import servers
 from storage_sync.cache.holders import describe, is_listed
 from storage_sync.cache.identity import read_identity
 from storage_sync.cache.lease import lease_holder
-from storage_sync.cache.states import judge_file
+from storage_sync.cache.states import FileJudgement, judge_file
 from storage_sync.cache.waiting_rows import Found, read_waiting
 from storage_sync.config.settings import Settings
 from storage_sync.primary.source import Fingerprint
@@ -39,6 +39,8 @@ LOOK_MS = 250
 LOCK_S = 0.1
 """Time between two looks at the kernel's list of locks while somebody else holds the file."""
 HELD = (LockState.OTHER, LockState.SHARED)
+LOOKS = 5
+"""At most so many looks at a file that becomes another one during each."""
 UNLISTED_S = 10.0
 """How long a file whose lock was refused counts as held although no holder is listed; then it is tried again."""
 
@@ -398,19 +400,27 @@ class Pulse:
         self._without_cache = frozenset(server.pid for server in found)
         self._board.update(cache=replace(self._board.snapshot.cache, memory_only=found))
 
+    async def _judged(self) -> FileJudgement:
+        """The file from outside; of one that became another meanwhile, as a run of ours makes it, again."""
+        for _ in range(LOOKS):
+            witnessed = self._board.snapshot.cache.acked is not None
+            judgement = await self._session.on_cache_thread(judge_file, self._session.cache_path, witnessed=witnessed)
+            if judgement.identity == read_identity(self._session.cache_path):
+                break
+        return judgement
+
     async def look_at_file(self) -> None:
         """States, size, lock and space of the file, from outside; a copy of another file is given up."""
         try:
             await self._session.on_cache_thread(self._session.copies.drop_changed)
-            witnessed = self._board.snapshot.cache.acked is not None
-            judgement = await self._session.on_cache_thread(judge_file, self._session.cache_path, witnessed=witnessed)
+            found = await self._session.on_cache_thread(read_waiting, self._session.cache_path)
+            judgement = await self._judged()
         except StorageSyncError as error:
             self._board.update(cache=replace(self._board.snapshot.cache, error=error_value(error)))
             return
         if judgement.holders:
             # it was one that is listed: once it is gone nobody has the lock
             self._refused_at = None
-        found = await self._session.on_cache_thread(read_waiting, self._session.cache_path)
         lease = lease_holder(self._session.cache_path)
         identity = self._note_file()
         before = self._board.snapshot.cache

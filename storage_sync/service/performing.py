@@ -89,7 +89,8 @@ def in_history(session: Session, outcome: Outcome, run: Run) -> Outcome:
         return outcome
     warnings: list[str] = []
     extra = outcome.extra.copy()
-    with Journal.open(session.state, warnings.append) as journal:
+    journal = Journal(session.state, warnings.append)
+    with journal.open():
         journal.record(outcome, run)
         if outcome.command == "sync" and outcome.error is None:
             extra["advice"] = to_json(journal.advice(session.settings))

@@ -26,7 +26,8 @@ from storage_sync.reports.advice import advise, figures_of
 from storage_sync.reports.metric_facts import facts_of, seen_now
 from storage_sync.reports.metrics import Facts, render, write_textfile
 from storage_sync.service.commands import Command, Reload, TryNow
-from storage_sync.service.service import Configuration, SyncService
+from storage_sync.service.effective_settings import Configuration
+from storage_sync.service.service import SyncService
 from storage_sync.service.unforeseen import Unforeseen
 from storage_sync.state.directory import open_state_dir
 from storage_sync.state.history import History

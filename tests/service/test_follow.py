@@ -17,8 +17,7 @@ from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import generate
 from storage_sync.reports.metric_facts import facts_of, seen_now
 from storage_sync.reports.metrics import render
-from storage_sync.service import schedule
-from storage_sync.service import service as service_module
+from storage_sync.service import schedule, worker
 from storage_sync.service import snapshots as snapshots_of_core
 from storage_sync.service.performing import perform
 from storage_sync.values.events import RunEnded
@@ -93,7 +92,7 @@ async def test_a_change_is_followed_and_not_proven(tmp_path: Path) -> None:
 async def test_what_is_not_explained_is_proven_and_not_called_in_sync_until_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (schedule, service_module):
+    for module in (schedule, worker):
         monkeypatch.setattr(module, "UNEXPLAINED_GAP_S", 1.0)
     generate(tmp_path / "primary.db", 7, 60)
     with Sqld(tmp_path / "primary.db") as server:
@@ -173,7 +172,7 @@ async def test_in_sync_is_not_said_of_a_primary_that_was_seen_to_change_during_t
                     await service._pulse.fingerprint()
                 return outcome
 
-            monkeypatch.setattr(service_module, "perform", written_to)
+            monkeypatch.setattr(worker, "perform", written_to)
             seen = len(watcher.snapshots)
             hrana.execute(server.url, [copied(1)])
             service._pulse.ping_now()

@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from storage_sync.cache.states import FileJudgement, judge_file
+from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
+from storage_sync.demo.demo import Demo
+from storage_sync.service import monitor
 from storage_sync.service.monitor import Ears, Pulse
+from storage_sync.service.operations import Sync
+from storage_sync.service.performing import once
 from storage_sync.service.publisher import Board
 from storage_sync.service.triggers import Agenda
 from storage_sync.sync.session import Session
+from storage_sync.values.outcome import CacheState
 from storage_sync.values.snapshot import CoreBeat, Snapshot
+
+
+def pulse_of(settings: Settings) -> tuple[Pulse, Board, list[Snapshot]]:
+    """And all that it shows."""
+    ears = Ears(
+        settings=lambda: settings,
+        budget=lambda: None,
+        pinged=lambda _: None,
+        committing=lambda: False,
+        replacing=lambda: False,
+        reload=lambda: None,
+        explained=lambda _, error: pytest.fail(str(error)),
+        taken=lambda _: None,
+    )
+    shown: list[Snapshot] = []
+    board = Board(Snapshot(0, 0.0, CoreBeat(0.0)), shown.append, lambda _: None)
+    return Pulse(Session(settings, None), board, Agenda(), ears, None, asyncio.Event()), board, shown
 
 
 async def test_the_file_is_looked_at_once_a_ping(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,19 +55,31 @@ async def test_the_file_is_looked_at_once_a_ping(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(Pulse, "_ping_once", ping)
     monkeypatch.setattr(Pulse, "_look", look)
-    ears = Ears(
-        settings=lambda: settings,
-        budget=lambda: None,
-        pinged=lambda _: None,
-        committing=lambda: False,
-        replacing=lambda: False,
-        reload=lambda: None,
-        explained=lambda _, error: pytest.fail(str(error)),
-        taken=lambda _: None,
-    )
-    board = Board(Snapshot(0, 0.0, CoreBeat(0.0)), lambda _: None, lambda _: None)
-    pulse = Pulse(Session(settings, None), board, Agenda(), ears, None, asyncio.Event())
+    pulse, _, _ = pulse_of(settings)
     pinging = asyncio.create_task(pulse.ping())
     await enough.wait()
     pinging.cancel()
     assert done[:6] == ["ping", "look"] * 3
+
+
+async def test_what_was_there_before_a_run_ended_is_not_said_of_what_it_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first sync ends while the file is looked at: there is a cache, whatever the look has found."""
+    demo = Demo.create(tmp_path, episodes=5)
+    settings = Settings(primary=f"file:{demo.primary}", cache=demo.cache, state_dir=demo.state_dir)
+    await once(Sync(), Request(settings, None))
+    later = demo.cache.rename(tmp_path / "later")
+
+    def look(path: str, **given: Any) -> FileJudgement:
+        judgement = judge_file(path, **given)
+        if later.exists():
+            later.rename(path)
+        return judgement
+
+    monkeypatch.setattr(monitor, "judge_file", look)
+    pulse, board, shown = pulse_of(settings)
+    await pulse.look_at_file()
+    board.flush(now=True)
+    assert shown[-1].cache.states == (CacheState.CLEAN,)
+    assert not any(CacheState.ABSENT in snapshot.cache.states for snapshot in shown)

@@ -34,9 +34,10 @@ from storage_sync.service.commands import (
     TryNow,
     TrySettings,
 )
+from storage_sync.service.effective_settings import Configuration
 from storage_sync.service.operations import Rebuild, Retry, Sync, Verify
 from storage_sync.service.performing import once
-from storage_sync.service.service import Configuration, SyncService
+from storage_sync.service.service import SyncService
 from storage_sync.values.answers import SetupForm
 from storage_sync.values.errors import ConfigError
 from storage_sync.values.events import Accepted, Answer, ConfigChanged, Event, LogLine, Refused, RunEnded, RunStarted

@@ -12,9 +12,10 @@ from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import Demo
 from storage_sync.service import performing
+from storage_sync.service.effective_settings import Configuration
 from storage_sync.service.operations import Operation, Sync
 from storage_sync.service.performing import once
-from storage_sync.service.service import Configuration, SyncService
+from storage_sync.service.service import SyncService
 from storage_sync.sync.cancel import Cancel
 from storage_sync.sync.progress import Progress
 from storage_sync.sync.session import Session
@@ -58,7 +59,7 @@ async def test_it_ends_in_each_phase(phase: Phase, how: str, tmp_path: Path, mon
     ) -> Outcome:
         return await performing.perform(session, operation, request, stopping(progress), cancel, **given)
 
-    monkeypatch.setattr("storage_sync.service.service.perform", perform)
+    monkeypatch.setattr("storage_sync.service.worker.perform", perform)
     service = SyncService(Configuration(settings), publish=lambda _: None, emit=lambda _: None)
     task = asyncio.create_task(service.run())
     async with asyncio.timeout(LIMIT_S):
