@@ -29,9 +29,9 @@ class TwoColumns(Struct, frozen=True):
     def lines(self, width: int, height: int, look: Look) -> Sequence[Line]:
         if width < WIDE:
             facts = self.narrow or (*self.first, *self.second)
-            return paint_facts(facts, width, look, self.labels)[:height]
+            return paint_facts(facts, width, look, self.labels, height)
         half = width // 2
-        first = paint_facts(self.first, half - GAP, look, self.labels)
-        second = paint_facts(self.second, width - half, look, self.labels)
+        first = paint_facts(self.first, half - GAP, look, self.labels, height)
+        second = paint_facts(self.second, width - half, look, self.labels, height)
         pairs = zip_longest(first, second, fillvalue=EMPTY)
         return [(*fit(one, half - GAP, look.glyphs), Piece(" " * GAP), *two) for one, two in pairs][:height]

@@ -17,7 +17,8 @@ SPARK_MOST = 17
 SPARK_LEAST = 6
 GAP = 3
 MOST_LINES = 2
-"""Lines of a fact that is shown whole; what is longer still ends in an ellipsis."""
+"""Lines of a fact that is shown whole, where there is no room for all of it; what is longer ends in an ellipsis."""
+ALL_LINES = 99
 
 
 class Fact(Struct, frozen=True):
@@ -67,20 +68,29 @@ def paint_fact(fact: Fact, width: int, look: Look, labels: int | None = None) ->
     return (*head, *body, *plain(" " * GAP), *drawn, *muted(scale))
 
 
-def paint_facts(facts: Iterable[Fact], width: int, look: Look, labels: int) -> list[Line]:
-    """The facts one below the other."""
-    return [paint_fact(part, width, look, labels) for fact in facts for part in parts(fact, width - labels - 1, look)]
+def paint_facts(
+    facts: Sequence[Fact], width: int, look: Look, labels: int, height: int, *, least: int = MOST_LINES
+) -> list[Line]:
+    """The facts one below the other on at most `height` lines. `least`: lines that a fact which is shown whole keeps,
+    where that takes others theirs."""
+    rows: list[Line] = []
+    for most in sorted({ALL_LINES, MOST_LINES, least}, reverse=True):
+        drawn = (part for fact in facts for part in parts(fact, width - labels - 1, look, most))
+        rows = [paint_fact(part, width, look, labels) for part in drawn]
+        if len(rows) <= height:
+            break
+    return rows[:height]
 
 
-def parts(fact: Fact, room: int, look: Look) -> Iterable[Fact]:
+def parts(fact: Fact, room: int, look: Look, most: int = MOST_LINES) -> Iterable[Fact]:
     """The lines of one fact whose value has `room` cells: more than one only where it is shown whole."""
-    if not fact.whole or width_of(fact.value) <= room or room <= 0:
+    if not fact.whole or most == 1 or width_of(fact.value) <= room or room <= 0:
         return (fact,)
     # what stands between wide gaps stays together
     said, gap, tied = text_of(fact.value), " " * GAP, "\N{NO-BREAK SPACE}"
     if gap in said:
         said = gap.join(part.replace(" ", tied) for part in said.split(gap))
-    texts = textwrap.wrap(said, room, max_lines=MOST_LINES, placeholder=look.glyphs.ellipsis)
+    texts = textwrap.wrap(said, room, max_lines=most, placeholder=look.glyphs.ellipsis)
     tone = fact.value[0].tone
     return [
         Fact("" if place else fact.label, (Piece(text.replace(tied, " "), tone),)) for place, text in enumerate(texts)
@@ -106,4 +116,4 @@ class FactList(Struct, frozen=True):
     labels: int = 12
 
     def lines(self, width: int, height: int, look: Look) -> Sequence[Line]:
-        return paint_facts(self.facts, width, look, self.labels)[:height]
+        return paint_facts(self.facts, width, look, self.labels, height)

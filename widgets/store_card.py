@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from widgets.facts import Fact, label_width, paint_fact, paint_facts
+from widgets.facts import Fact, label_width, paint_facts
 from widgets.glyphs import Look, Role
 from widgets.line import Line, Piece, first_that_fits, toned
 
@@ -28,9 +28,5 @@ class StoreCard(Struct, frozen=True):
         place = first_that_fits(self.places, width - used)
         word = self.word.ljust(WORD_COLUMN)
         head: Line = (Piece(" "), *toned(self.role, word, glyphs=look.glyphs), Piece(f" {place}"))
-        return [head, *self._rows(width, height - 1, look)]
-
-    def _rows(self, width: int, height: int, look: Look) -> Sequence[Line]:
-        """Whole facts go on below where that takes no other fact its row."""
-        rows = paint_facts(self.facts, width, look, label_width(width))
-        return rows if len(rows) <= height else [paint_fact(fact, width, look) for fact in self.facts[:height]]
+        # a whole fact goes on below where that takes no other fact its line
+        return [head, *paint_facts(self.facts, width, look, label_width(width), height - 1, least=1)]

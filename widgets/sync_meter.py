@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from widgets import fmt
-from widgets.facts import Fact, paint_fact
+from widgets.facts import Fact, paint_facts
 from widgets.glyphs import GlyphSet, Look, Role, Tone
 from widgets.line import Line, Piece, first_that_fits, fit, muted, spread, width_of
 
@@ -74,7 +74,7 @@ class SyncMeter(Struct, frozen=True):
 
     def lines(self, width: int, height: int, look: Look) -> Sequence[Line]:
         if self.progress is None:
-            return [paint_fact(fact, width, look, LABELS + 1) for fact in self.facts[:height]]
+            return paint_facts(self.facts, width, look, LABELS + 1, height, least=1)
         run, glyphs = self.progress, look.glyphs
         above, below = _way(run.way, run.percent, width, glyphs)
         if height <= 2:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from console.views.access import why_only_looking
 from console.views.frame import Frame
-from console.views.states import WRITING, generation_now, is_held, states_of
+from console.views.states import WRITING, generation_now, is_held, next_try, states_of
 from console.views.top import heartbeat, share_words
-from storage_sync.reports.sentences import NOT_PROVING
+from storage_sync.reports import sentences
 from storage_sync.values.errors import CacheLocked
 from storage_sync.values.outcome import CacheState, Word
 from storage_sync.values.snapshot import LOCK_TAKEN, Phase, Run, RunSummary, StepState
@@ -18,7 +18,7 @@ from widgets.glyphs import Role, Tone
 from widgets.line import Line, Piece, muted, plain, toned
 from widgets.sync_meter import Pipe, Progress, Step, Stop, SyncMeter, Way
 
-EDITING = NOT_PROVING - {"peek"}
+EDITING = sentences.NOT_PROVING - {"peek"}
 """Kinds of runs that write what a person chose, and stage nothing."""
 PARTLY = 7
 """Exit code of a run that was proved and had to reject rows."""
@@ -211,6 +211,8 @@ def _idle_words(frame: Frame, run: Run | None) -> str:
         return "idle"
     if is_held(frame.snapshot):
         return "waiting for the lock"
+    if frame.snapshot.primary.status.lost:
+        return "waiting for the primary"
     state = "paused" if frame.snapshot.paused else "idle"
     return f"{state}{frame.label(' · ')}{_last_words(frame, run)}"
 
@@ -228,8 +230,7 @@ def _last_words(frame: Frame, run: Run | None) -> str:
 
 def result_words(frame: Frame, run: RunSummary) -> str:
     """How a run ended: a verdict's or an error's word as words, anything else as it was said."""
-    said = run.result
-    plain_words = said.replace("_", " ").lower() if said in set(Word) or said.replace("_", "").isalpha() else said
+    plain_words = sentences.ended(run.result)
     followed = "followed, " if run.followed else ""
     undone = "undone, " if run.undone_by else ""
     undid = f", undid {run.undoes}" if run.undoes else ""
@@ -261,7 +262,7 @@ def _idle_facts(frame: Frame) -> tuple[Fact, ...]:
         facts.append(Fact("note", plain(note)))
     elif snapshot.error is not None:
         said = frame.clean(snapshot.error.message)
-        facts.append(Fact("error", plain(said), short=(plain(said.partition("; ")[0]),)))
+        facts.append(Fact("error", plain(said), short=(plain(said.partition("; ")[0]),), whole=True))
     else:
         facts.extend(_advice(frame))
     return tuple(facts)
@@ -293,7 +294,9 @@ def _why_idle(frame: Frame) -> Fact:
         return Fact("in place", plain(f"not possible while {who}"))
     if snapshot.primary.status.lost:
         tries = fmt.plural(snapshot.primary.retries, "attempt")
-        return Fact("no run", plain(f"paused until the primary answers ({tries} failed)"))
+        at = next_try(snapshot)
+        again = f"; next try in {frame.until(at)}" if at is not None else ""
+        return Fact("no run", plain(f"no sync until the primary answers ({tries} failed){again}"))
     if snapshot.access != "rw":
         return Fact("no run", plain(f"read-only: {why_only_looking(snapshot.access)}"))
     if snapshot.paused:

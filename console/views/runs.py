@@ -11,7 +11,7 @@ from console.views.frame import Frame
 from console.views.hints import hint_in
 from console.views.run import PARTLY, left_over, result_words, transfer
 from storage_sync.reports.run_groups import in_a_row
-from storage_sync.reports.sentences import undo_words
+from storage_sync.reports.sentences import ended, undo_words
 from storage_sync.values.answers import PastRun, RunDetail, Runs
 from storage_sync.values.filters import NUMBER, TEXT, Fields, Row
 from storage_sync.values.outcome import Word
@@ -99,7 +99,7 @@ def row_of(past: PastRun) -> Row:
         "id": run.id,
         "kind": run.word,
         "why": run.trigger,
-        "result": f"{run.result.replace('_', ' ')}{left_over(run)}{undo_words(run)}",
+        "result": f"{ended(run.result)}{left_over(run)}{undo_words(run)}",
         "exit": run.exit_code,
         "started": fmt.when(run.started_at),
     }

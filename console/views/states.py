@@ -104,6 +104,13 @@ def rewritten(snapshot: Snapshot) -> int:
     return still(snapshot.cache.rewritten, snapshot.present) or 0
 
 
+def next_try(snapshot: Snapshot) -> float | None:
+    """When a primary that does not answer is asked again, by a poll or by a run; None: not planned."""
+    fresh = snapshot.freshness
+    planned = (snapshot.primary.next_at, fresh.next_sync_at, fresh.next_compare_at)
+    return min((at for at in planned if at is not None), default=None)
+
+
 OVERDUE_S = 2.0
 """How long after its due time a request without an answer is shown as unanswered."""
 

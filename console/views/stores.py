@@ -7,7 +7,7 @@ from pathlib import PurePath
 from urllib.parse import urlsplit
 
 from console.views.frame import Frame
-from console.views.states import changed_since, generation_now, is_committing, is_damaged, unanswered_s
+from console.views.states import changed_since, generation_now, is_committing, is_damaged, next_try, unanswered_s
 from storage_sync.values.outcome import CacheState, CheckStatus
 from storage_sync.values.snapshot import Hold, LockState, PrimaryHealth, PrimaryStatus
 from widgets import fmt
@@ -108,6 +108,8 @@ def _shorter(said: str) -> tuple[str, ...]:
 
 def _next(frame: Frame) -> Fact:
     primary = frame.snapshot.primary
+    if primary.status.failed and (again := next_try(frame.snapshot)) is not None:
+        return Fact("next", plain(f"tries again in {frame.until(again)}"))
     backoff = muted(f"backoff {fmt.age(primary.backoff_s)}") if primary.backoff_s else ()
     if primary.next_at is None:
         return Fact("next", muted("not planned"))
@@ -115,8 +117,7 @@ def _next(frame: Frame) -> Fact:
     if primary.status is PrimaryStatus.CONNECTED and primary.poll_s is not None and primary.poll_s <= SHORT_POLL_S:
         # what is left of it is 0 s in every picture
         return Fact("next", plain(f"polls every {fmt.took(primary.poll_s)}"), extra=backoff)
-    what = f"retry {primary.retries + 1} in" if primary.status.failed else "poll in"
-    return Fact("next", plain(f"{what} {fmt.age(left)}"), extra=backoff)
+    return Fact("next", plain(f"poll in {fmt.age(left)}"), extra=backoff)
 
 
 def _read(frame: Frame) -> tuple[Fact, ...]:

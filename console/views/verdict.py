@@ -20,6 +20,7 @@ from console.views.states import (
     how_far,
     is_held,
     last_proof,
+    next_try,
     proof_valid,
     rewritten,
     rewritten_rows,
@@ -340,7 +341,7 @@ def _unknown(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
 def _lost(snapshot: Snapshot, was: str, now: float) -> Verdict:
     """The primary cannot be compared with. `was`: what the last proof said."""
     primary, waiting = snapshot.primary, snapshot.cache.waiting
-    since, at = primary.unreachable_since, primary.next_at
+    since, at = primary.unreachable_since, next_try(snapshot)
     left = fmt.age(max(at - now, 0.0)) if at is not None else ""
     clock = f" since {fmt.clock(since)}" if since is not None else ""
     tries = f"t tries again now{f'; the next try is in {left}' if left else ''}."
@@ -354,7 +355,7 @@ def _lost(snapshot: Snapshot, was: str, now: float) -> Verdict:
             steps = (f"5 shows the URL; {tries}", "5 shows the URL; t tries again now.")
         case _:
             said = (f"Primary unreachable{f' for {fmt.age(now - since)}' if since is not None else ''}",)
-            again = f"retry {primary.retries + 1} in {left}, or " if left else ""
+            again = f"next try in {left}, or " if left else ""
             steps = (f"{again}t tries now. The cache can still be read.", "t tries now.")
     rows = ""
     if waiting is not None:

@@ -299,6 +299,22 @@ def done_before_failure(outcome: Outcome) -> str:
     return f"{words} before it failed" if words else ""
 
 
+_CODES = {
+    "primary_schema": "primary not usable",
+    "local_io": "local file error",
+    "guard": "stopped by a guard",
+    "lease_held": "another run was active",
+}
+"""Codes that are no words."""
+
+
+def ended(result: str) -> str:
+    """What `result_word` gave, for people: a verdict or a code in words, anything else as it is."""
+    if result in _CODES:
+        return _CODES[result]
+    return result.replace("_", " ").lower() if result.replace("_", "").isalpha() else result
+
+
 def line(outcome: Outcome, *, planned: bool = False) -> str:
     """One line about the end of a run: for the log, the console's activity, notices and quiet jobs."""
     counted = tally(outcome)

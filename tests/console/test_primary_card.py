@@ -7,11 +7,14 @@ from msgspec.structs import replace
 
 from console.views.frame import Frame
 from console.views.freshness import freshness
+from console.views.run import result_words, sync_meter
 from console.views.stores import primary_card
 from console.views.verdict import verdict
 from storage_sync.service import health
 from storage_sync.values.errors import PrimaryUnavailable
+from storage_sync.values.outcome import ErrorValue
 from storage_sync.values.snapshot import PrimaryHealth, PrimaryStatus, Snapshot
+from tests.console.app import console, live, screen_text, settle
 from tests.support.scenes import snapshots
 from widgets.glyphs import Look, Role
 from widgets.line import text_of
@@ -64,3 +67,53 @@ def test_no_sync_is_announced_on_a_damaged_cache() -> None:
 def test_short_polls_are_told_by_their_pace(poll_s: float, left: float, said: str) -> None:
     card = primary_card(with_primary(poll_s=poll_s, next_at=NOW + left))
     assert text_of(next(fact for fact in card.facts if fact.label == "next").value) == said
+
+
+@pytest.mark.parametrize(
+    ("poll", "sync", "compare", "left"),
+    [(47, 4, None, "4 s"), (3, 40, None, "3 s"), (47, None, 9, "9 s"), (47, None, None, "47 s")],
+)
+def test_the_next_try_is_the_first_that_is_planned_wherever_it_is_said(
+    poll: float, sync: float | None, compare: float | None, left: str
+) -> None:
+    """A poll and a run each ask the primary, at times of their own."""
+    snapshot = snapshots.scene("primary_down").snapshot
+    planned = replace(
+        snapshot.freshness,
+        next_sync_at=NOW + sync if sync is not None else None,
+        next_compare_at=NOW + compare if compare is not None else None,
+    )
+    frame = frame_of(replace(snapshot, freshness=planned, primary=replace(snapshot.primary, next_at=NOW + poll)))
+    card = {fact.label: text_of(fact.value) for fact in primary_card(frame).facts}
+    panel = {fact.label: text_of(fact.value) for fact in sync_meter(frame).facts}
+    assert card["next"] == f"tries again in {left}"
+    assert panel["no run"] == f"no sync until the primary answers (6 attempts failed); next try in {left}"
+    assert f"next try in {left}" in frame.verdict.next[0]
+
+
+def test_while_the_primary_is_lost_the_panel_of_the_sync_says_what_it_waits_for() -> None:
+    assert sync_meter(frame_of(snapshots.scene("primary_down").snapshot)).right == "waiting for the primary"
+
+
+def test_a_code_that_is_no_word_is_said_in_words() -> None:
+    snapshot = snapshots.scene("in_sync").snapshot
+    failed = replace(snapshot.history.last[0], exit_code=4, result="primary_schema")
+    assert result_words(frame_of(snapshot), failed) == "primary not usable"
+    assert result_words(frame_of(snapshot), replace(failed, result="cache_locked")) == "cache locked"
+
+
+LONG = "there is no database /var/lib/do-memory/a-folder-with-a-long-name/and-another-one/below-it/primary.db; try it"
+
+
+@pytest.mark.parametrize("panel", ["primary", "sync"])
+async def test_an_error_is_readable_whole_in_its_panel_alone_at_80_columns(panel: str) -> None:
+    scene = snapshots.scene("primary_down")
+    error = ErrorValue("primary_schema", LONG, "", retry=True, exit_code=4)
+    primary = replace(scene.snapshot.primary, last_error=LONG)
+    app, _ = console(replace(scene, snapshot=replace(scene.snapshot, primary=primary, error=error)))
+    async with live(app, size=(80, 24)) as pilot:
+        app.screen.query_one(f"#{panel}").focus()
+        await pilot.press("z")
+        await settle(app, pilot)
+        shown = "".join(line.strip(" ┃│") for line in screen_text(app).splitlines())
+    assert LONG.replace(" ", "") in shown.replace(" ", "")

@@ -24,7 +24,7 @@ async def test_a_badge_counts_what_is_too_old_as_unknown(state: str, badges: tup
     ("state", "said"),
     [
         ("locked", "p looks at a copy"),
-        ("primary_down", "retry 7 in 21 s, or t tries now"),
+        ("primary_down", "next try in 21 s, or t tries now"),
         ("damaged", "r plans a repair"),
     ],
 )

@@ -207,11 +207,12 @@ def test_a_primary_that_is_down_outranks_staleness() -> None:
     snapshot = replace(
         snapshots.scene("stale").snapshot,
         primary=replace(GOOD.primary, status=PrimaryStatus.UNREACHABLE, next_at=NOW + 21),
+        freshness=replace(snapshots.scene("stale").snapshot.freshness, next_sync_at=None, next_compare_at=None),
     )
     found = judge(snapshot)
     assert (found.word, found.exit_code, found.key) == ("UNKNOWN", 3, "t")
     assert "Last proof 12m 04s ago" in found.sentence[0]
-    assert "retry 1 in 21 s" in found.next[0]
+    assert "next try in 21 s" in found.next[0]
 
 
 def test_a_proof_expires() -> None:

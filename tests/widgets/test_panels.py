@@ -239,7 +239,8 @@ def test_a_fact_that_is_shown_whole_goes_on_below(look: Look) -> None:
     assert texts(facts.lines(50, 9, look)) == [f" tables    {words}", " next      s"]
     low = texts(facts.lines(44, 9, look))
     assert low == [" tables    episodes +9 ~2 -9", "           embeddings +3 ~1 -3", " next      s"]
-    assert texts(facts.lines(25, 9, look))[1].endswith(look.glyphs.ellipsis)
+    assert not any(line.endswith(look.glyphs.ellipsis) for line in texts(facts.lines(25, 9, look)))
+    assert texts(facts.lines(25, 3, look))[1].endswith(look.glyphs.ellipsis)
 
 
 def test_fact_lists_are_cut_to_their_height() -> None:
