@@ -20,7 +20,7 @@ from console.views.log_buffer import LEVEL_WORDS, LEVELS, NO_RUN, Journal, Part,
 from console.views.recent import recent_runs
 from console.views.run import sync_meter
 from console.views.stores import cache_card, primary_card
-from console.views.troubles import Troubles, in_order, troubles, worst
+from console.views.troubles import Places, Troubles, in_order, placed, troubles, worst
 from widgets.facts import FactList
 from widgets.glyphs import Look, Role
 from widgets.kept import KeptColumn, KeptRow
@@ -67,6 +67,7 @@ class OverviewScreen(BaseScreen):
         self.stores = KeptRow(id="stores")
         self.truth = KeptRow(id="truth")
         self._troubles = Troubles()
+        self._places = Places()
         self.log_title = Panel(look, id="activity-title", focusable=False)
         self.log_table = VirtualTable(look, id="log", follow=True, empty="nothing has happened yet")
 
@@ -97,7 +98,9 @@ class OverviewScreen(BaseScreen):
         self.sync.value = sync_meter(frame)
         self.recent.value = recent_runs(frame)
         self._draw_graphs(frame)
-        self._mark(troubles(frame, primary, cache, checks))
+        found = troubles(frame, primary, cache, checks)
+        self._mark(found)
+        self._place(placed(found, self._places, frame))
         if not frame.frozen:
             self._dropped = frame.snapshot.beat.events_dropped
             self._show_log()
@@ -114,7 +117,7 @@ class OverviewScreen(BaseScreen):
             panel.value = graph(frame)
 
     def _mark(self, found: Troubles) -> None:
-        """Panels in trouble have a border in its colour, and stand first in their row; so does their row."""
+        """Panels in trouble have a border in its colour."""
         if found == self._troubles:
             return
         self._troubles = found
@@ -126,6 +129,13 @@ class OverviewScreen(BaseScreen):
             (self.sync, found.sync),
         ):
             panel.trouble = role
+
+    def _place(self, places: Places) -> None:
+        """Panels that stand first in their row, and their row."""
+        before, self._places = self._places, places
+        found = places.roles
+        if found == before.roles:
+            return
         _arrange(self.stores, {"primary": found.primary, "cache": found.cache})
         _arrange(self.truth, {"freshness": found.freshness, "checks": found.checks})
         rows = {
