@@ -40,13 +40,21 @@ def refuses(context: Context, look: Look, projection: Projection, now: float) ->
         raise FollowEnded(Ending.EPOCH)
     if checkpoint.enc != _native.ENCODING:
         raise FollowEnded(Ending.ENCODING)
-    if checkpoint.config_hash != projection.scope.config_hash or proof.config_hash != checkpoint.config_hash:
+    if proof.config_hash != projection.scope.config_hash:
         raise FollowEnded(Ending.CONFIGURATION)
     if checkpoint.digest != projection.digest or proof.digest != projection.digest:
         raise FollowEnded(Ending.DIGEST)
-    if (checkpoint.generation, checkpoint.root) != witness.stand or witness.generation != checkpoint.generation:
+    generation, root = witness.stand or (0, "")
+    if not checkpoint.generation == witness.generation == generation:
         raise FollowEnded(Ending.GENERATION)
-    if scan.clean and _native.root_of(scan, projection.scope) != checkpoint.root:
+    if checkpoint.config_hash != proof.config_hash:
+        # a proof under these settings found nothing to write, so only the rows themselves say that the file holds it:
+        # the root of the checkpoint is of other settings
+        if not scan.clean:
+            raise FollowEnded(Ending.CONFIGURATION)
+    elif checkpoint.root != root:
+        raise FollowEnded(Ending.GENERATION)
+    if scan.clean and _native.root_of(scan, projection.scope) != root:
         raise FollowEnded(Ending.GENERATION, "its rows do not match its root")
     age = proof.age(now)
     if age is None or age > session.settings.staleness_s:

@@ -11,6 +11,7 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
+from storage_sync import _native
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.demo.demo import generate
@@ -28,8 +29,10 @@ from storage_sync.values.followed import Ending
 from storage_sync.values.options import USUAL, Options
 from storage_sync.values.outcome import Outcome, Purpose, TableChange, Word
 from storage_sync.values.witness import Witness
+from tests.independent.projection_check import check
 from tests.support import hrana, stores
 from tests.support.sqld import Sqld
+from tests.support.values import altered
 
 EPISODE_COLUMNS = (
     "episode_id,task_type,task_description,context,start_time,end_time,steps,outcome,reward,reflection,patterns,"
@@ -366,6 +369,76 @@ async def test_why_a_follow_run_ends(why: Ending, written: Sequence[str], tmp_pa
         outcome = await lane.ended(why)
         assert outcome.verdict is Word.IN_SYNC, "a proof does the work"
         await lane.proof_finds_nothing()
+
+
+OTHER_SETTINGS = {
+    "a window with as much room": {"max_episodes_cache": 90},
+    "without embeddings": {"sync_embeddings": False},
+    "without patterns": {"sync_patterns": False},
+}
+"""Settings under which the same file holds all that it should: a proof has nothing to write."""
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("changed", OTHER_SETTINGS.values(), ids=OTHER_SETTINGS)
+async def test_a_proof_under_other_settings_that_wrote_nothing_is_followed(
+    changed: dict[str, object], restarts: bool, tmp_path: Path
+) -> None:
+    async with proven(tmp_path, window=100) as lane:
+        lane.settings = replace(lane.settings, **changed)
+        lane.session.settings = lane.settings
+        outcome = await lane.ended(Ending.CONFIGURATION)
+        assert (outcome.verdict, outcome.cache_writes.commits) == (Word.IN_SYNC, 0)
+        for number in (1, 2):
+            if restarts:
+                await lane.restart()
+            lane.write(copied(number))
+            # a process that has just started also reads what the tables are like
+            followed = await lane.run(replace(USUAL, follows=True)) if restarts else await lane.follow()
+            assert (followed.verdict, followed.followed is None) == (Word.IN_SYNC, False), followed.extra
+            assert followed.applied["episodes"] == TableChange(insert=1)
+        await lane.proof_finds_nothing()
+        primary = stores.quiet_copy(lane.server.database, tmp_path / "copy")
+        settings = lane.settings
+        assert settings.cache is not None
+        report = check(
+            primary,
+            settings.cache,
+            window=settings.max_episodes_cache,
+            patterns=settings.sync_patterns,
+            embeddings=settings.sync_embeddings,
+        )
+        assert report.holds(), report.text()
+
+
+async def test_settings_that_nothing_was_proven_under_are_not_followed(tmp_path: Path) -> None:
+    async with proven(tmp_path, window=100) as lane:
+        first = lane.settings
+        for settings in (replace(first, max_episodes_cache=90), first):
+            lane.settings = lane.session.settings = settings
+            await lane.ended(Ending.CONFIGURATION)
+
+
+async def test_rows_that_are_not_as_proven_are_not_followed_under_settings_that_the_file_does_not_name(
+    tmp_path: Path,
+) -> None:
+    """Only hashes of all its rows say that the root of the proof is that of the file."""
+    async with proven(tmp_path, window=100) as lane:
+        lane.settings = lane.session.settings = replace(lane.settings, sync_embeddings=False)
+        await lane.ended(Ending.CONFIGURATION)
+        alter_a_row(tmp_path / "cache.redb")
+        lane.write(copied(1))
+        await lane.ended(Ending.CONFIGURATION)
+        await lane.proof_finds_nothing()
+
+
+def alter_a_row(cache: Path) -> None:
+    """As do-memory does it, after the proof."""
+    file = _native.CacheFile.open(str(cache), "read")
+    key, value = file.page("heuristics", None, 1)[0]
+    file.close()
+    told = altered("heuristics", value, action="another one")
+    _native.edit(str(cache), [("heuristics", key, _native.digest("blake3", value), told)], {}, None, 0)
 
 
 HEURISTIC = "heuristic_id,condition_text,action_text,confidence,evidence,created_at,updated_at"
