@@ -97,7 +97,7 @@ def test_while_the_primary_is_lost_the_panel_of_the_sync_says_what_it_waits_for(
 
 def test_a_code_that_is_no_word_is_said_in_words() -> None:
     snapshot = snapshots.scene("in_sync").snapshot
-    failed = replace(snapshot.history.last[0], exit_code=4, result="primary_schema")
+    failed = replace(snapshot.history.last[0], exit_code=4, result="primary_schema", new=0, changed=0, gone=0)
     assert result_words(frame_of(snapshot), failed) == "primary not usable"
     assert result_words(frame_of(snapshot), replace(failed, result="cache_locked")) == "cache locked"
 
