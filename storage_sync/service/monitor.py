@@ -21,7 +21,7 @@ from storage_sync.cache.states import FileJudgement, judge_file
 from storage_sync.cache.waiting_rows import Found, read_waiting
 from storage_sync.config.settings import Settings
 from storage_sync.primary.source import Fingerprint
-from storage_sync.reports.sentences import rows
+from storage_sync.reports.sentences import plural, rows
 from storage_sync.service import health, snapshots
 from storage_sync.service.publisher import Board
 from storage_sync.service.schedule import backoff_s
@@ -31,7 +31,7 @@ from storage_sync.values.errors import StorageSyncError
 from storage_sync.values.events import FileChanged
 from storage_sync.values.found import PrimaryStand, still
 from storage_sync.values.outcome import FileIdentity, LockHolder, Word, error_value
-from storage_sync.values.snapshot import Budget, CacheHealth, Hold, LockState, WaitingRows
+from storage_sync.values.snapshot import Budget, CacheHealth, Hold, LockState, PrimaryHealth, WaitingRows
 
 FORCED_POLL_MS = 2_000
 LOOK_MS = 250
@@ -201,10 +201,11 @@ class Pulse:
         after = health.proven(before, at)
         if after is not before:
             self._board.update(primary=after)
+            self._log_answer(before)
             self.ping_now()
 
     async def _ping_once(self) -> None:
-        before, began = self._board.snapshot.primary, time.time()
+        began = time.time()
         try:
             source = self._session.source
             capabilities = await source.probe()
@@ -221,6 +222,8 @@ class Pulse:
             return
         # no picture is told in which the primary is another one and the cache in sync with it
         self._note_fingerprint(fingerprint)
+        # only now: a run may have told of the primary meanwhile
+        before = self._board.snapshot.primary
         after = health.answered(before, milliseconds, time.time())
         after = replace(
             after,
@@ -234,8 +237,12 @@ class Pulse:
         self._board.update(primary=after)
         self._ears.pinged(milliseconds)
         if before.status.failed:
-            self._board.log("info", "primary", f"answers again after {before.retries} failed tries")
+            self._log_answer(before)
             self._agenda.note(recovered_at=time.time())
+
+    def _log_answer(self, before: PrimaryHealth) -> None:
+        tries = plural(before.retries, "failed try", "failed tries")
+        self._board.log("info", "primary", f"answers again after {tries}")
 
     def _not_answered(self, error: StorageSyncError, began: float) -> None:
         """`began`: when it was asked. A run that ended since then knows better."""
