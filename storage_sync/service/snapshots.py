@@ -187,6 +187,8 @@ def cache_after(cache: CacheHealth, outcome: Outcome, now: float) -> CacheHealth
     if outcome.proof is not None and generation is not None:
         cache = replace(cache, acked=max(generation, cache.acked or 0), peek=None, identity=outcome.proof.identity)
         cache = replace(cache, generation=Found(generation, of_file, now), schema=Found(4, of_file, now))
+        # the last look at its place may be older than the file
+        cache = replace(cache, states=tuple(state for state in cache.states if not state.absent))
     payload = outcome.extra.get("payload_bytes")
     return replace(cache, payload=Found(payload, of_file, now)) if payload is not None else cache
 

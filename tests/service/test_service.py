@@ -308,6 +308,14 @@ async def test_a_primary_that_goes_away_is_unknown_and_synced_when_it_is_back(tm
     assert len(failures) == 1, "one line a change of state, not one a ping"
 
 
+async def test_a_cache_that_was_just_made_and_proven_is_there(tmp_path: Path) -> None:
+    """Or a primary that fails before the next look at the file leaves nothing but the word EMPTY."""
+    demo = Demo.create(tmp_path, episodes=10, now=int(NOW))
+    async with running(settings_of(demo)) as (_, watcher):
+        made = await watcher.until(proven)
+    assert not [state for state in (*made.cache.states, *made.states) if state.absent]
+
+
 LOST: dict[str, tuple[Callable[[Path], object], str]] = {
     "removed": (lambda path: path.rename(path.with_suffix(".away")), "The primary's file is gone since "),
     "emptied": (lambda path: path.write_bytes(b""), "The primary cannot be compared since "),
