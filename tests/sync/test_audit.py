@@ -227,6 +227,16 @@ async def test_without_what_was_kept_everything_is_looked_at(spoiled: str, tmp_p
         assert lane.known.audited_at > 0
 
 
+async def test_a_short_list_comes_in_the_answer_that_says_whether_it_is_known(tmp_path: Path) -> None:
+    """A cursor for it would be one more request."""
+    async with proven(tmp_path) as lane:
+        known = (await lane.sync()).transfer
+        (tmp_path / "state" / FILE_NAME).unlink()
+        listed = (await lane.sync()).transfer
+        assert listed.bytes_received > known.bytes_received
+        assert listed.requests == known.requests
+
+
 async def test_an_imprint_of_another_root_is_not_offered(tmp_path: Path) -> None:
     """One that an earlier state of the cache had: the primary went back to it, and the cache did not."""
     async with proven(tmp_path) as lane:
