@@ -123,6 +123,7 @@ def main() -> None:
     options = parser.parse_args()
     for name in OTHERS:
         import_module(name)
+    options.folder = options.folder.resolve()
     options.folder.mkdir(parents=True, exist_ok=True)
     tree, reach = prepared(options.folder, fresh=options.fresh, jobs=options.jobs)
     os.chdir(tree.folder)  # mutmut takes its settings and the files from where it is
