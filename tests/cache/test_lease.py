@@ -167,7 +167,8 @@ def test_a_file_system_without_locks_needs_consent(cache: Path, monkeypatch: pyt
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    with pytest.raises(LocalIO, match="has no locks"), Lease.acquire(str(cache), "me"):
+    with pytest.raises(LocalIO, match="has no locks") as caught, Lease.acquire(str(cache), "me"):
         pass
+    assert "--lock-ok" in caught.value.hint
     with Lease.acquire(str(cache), "me", lock_ok=True) as lease:
         assert not lease.exclusive

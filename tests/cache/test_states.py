@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import signal
@@ -59,6 +60,7 @@ def test_a_dangling_link_is_absent_and_says_where_it_leads(tmp_path: Path) -> No
     judgement = judge_file(str(tmp_path / "link"))
     assert judgement.states == (S.ABSENT,)
     assert str(tmp_path / "gone") in judgement.findings[0].evidence
+    assert judgement.real_path == str(tmp_path / "gone")
 
 
 def test_what_is_no_file_is_never_opened(tmp_path: Path) -> None:
@@ -107,6 +109,15 @@ def test_a_file_that_we_may_only_read_stops_writers_only(open_folder: Path, cach
     target = cache.rename(open_folder / "cache.redb")
     target.chmod(0o444)
     assert as_nobody(JUDGE, target) == [["READ_ONLY", "CLEAN"], [["local_io", 8], None]]
+
+
+def test_a_disk_that_fails_is_said_with_what_to_look_at(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "stat", fails)
+    (found,) = judge_file(str(cache)).findings
+    assert found == Finding(S.IO_ERROR, f"{cache}: input/output error", "check the disk (dmesg, smartctl)")
 
 
 def test_a_full_disk_is_said_before_it_hurts(cache: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from storage_sync.cache.waiting_rows import clear_spool, discard, spool_path, waiting_path
+from storage_sync.cache.waiting_rows import Found, clear_spool, discard, read_waiting, spool_path, waiting_path
 from storage_sync.values.errors import LocalIO
 
 
@@ -29,3 +29,27 @@ def test_a_file_that_cannot_be_removed_is_named(which: object, tmp_path: Path, m
     with pytest.raises(LocalIO, match="Read-only file system") as raised:
         (discard if which is waiting_path else clear_spool)(str(cache))
     assert raised.value.message == f"{stays} cannot be removed: Read-only file system"
+
+
+def test_a_file_that_cannot_be_looked_at_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = str(tmp_path / "cache.redb")
+    looked_at = Path.lstat
+
+    def refuse(path: Path) -> os.stat_result:
+        if str(path) == waiting_path(cache):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+        return looked_at(path)
+
+    monkeypatch.setattr(Path, "lstat", refuse)
+    place = waiting_path(cache)
+    assert read_waiting(cache) == Found(problem=f"{place} cannot be looked at: Permission denied", ours=False)
+
+
+def test_a_file_that_more_users_may_write_than_the_cache_is_not_read(tmp_path: Path) -> None:
+    cache = tmp_path / "cache.redb"
+    cache.touch(mode=0o600)
+    place = Path(waiting_path(str(cache)))
+    place.touch()
+    place.chmod(0o660)
+    problem = f"{place} may be written by more users than the cache; it is left alone and no rows can wait there"
+    assert read_waiting(str(cache)) == Found(problem=problem, ours=False)
