@@ -69,7 +69,11 @@ def _returning(look: Look, changes: Sequence[RowChange]) -> tuple[str, ...]:
     many = len(proved_by_ledger(look, TABLE, values))
     if not many:
         return ()
-    return (f"{many:,} of them are in the primary too: the next sync brings them back; expect them to keep them",)
+    are, them = ("is", "it") if many == 1 else ("are", "them")
+    return (
+        f"{many:,} of them {are} in the primary too: the next sync brings {them} back; "
+        f"to keep {them}, mark {them} as expected instead",
+    )
 
 
 def _broken(context: Context, look: Look) -> tuple[set[str], set[str]]:
