@@ -119,6 +119,7 @@ async def test_a_proof_is_sent_one_digest_where_nothing_changed(tmp_path: Path) 
             assert outcome.counts["episodes"].primary is None, "source tables are not counted"
             assert outcome.counts["episodes"].as_of == outcome.proof.audited_at if outcome.proof else False
             assert "audit" in detail(outcome)
+            assert all(0 <= check.seconds <= outcome.seconds.total for check in outcome.checks)
 
 
 async def test_an_audit_counts_the_primary_and_says_nothing_of_an_audit(tmp_path: Path) -> None:
