@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from storage_sync.cache.identity import read_identity
 from storage_sync.reports.costs import busy_gap_s
+from storage_sync.service.cache_monitor import CacheMonitor
 from storage_sync.service.jobs import Job
 from storage_sync.service.meter import Meter
-from storage_sync.service.monitor import Pulse
 from storage_sync.service.operations import CountWritten, Deliver, Recheck, Stage, Sync, Verify
 from storage_sync.service.parts import Parts
 from storage_sync.service.schedule import Due, Timing, Trigger, may_ask, within_rows
@@ -22,20 +22,20 @@ from storage_sync.values.options import Options
 class Scheduler:
     """Belongs to the core's loop."""
 
-    def __init__(self, parts: Parts, pulse: Pulse, meter: Meter, worker: Worker) -> None:
+    def __init__(self, parts: Parts, cache: CacheMonitor, meter: Meter, worker: Worker) -> None:
         self._parts = parts
         self._effective = parts.effective
         self._session = parts.session
         self._board = parts.board
         self._agenda = parts.agenda
-        self._pulse = pulse
+        self._cache = cache
         self._meter = meter
         self._worker = worker
 
     async def run(self) -> None:
         """Puts a job into the queue when one is due; one at a time, reasons coalesce."""
         # whether somebody holds the file decides what the first run may do
-        await self._pulse.look_at_file()
+        await self._cache.look_at_file()
         while True:
             self._agenda.quiet()
             held = self._board.snapshot.paused or self._worker.is_busy

@@ -1,7 +1,8 @@
 """The long-running core: all that a front end can ask for.
 
 One event loop. Its parts: the `Worker` does the queue of jobs, the `Scheduler` puts one into it when it is due, the
-`Pulse` sees both stores between the runs, the `Board` holds what is shown, the `Agenda` what is due next.
+`PrimaryMonitor` and the `CacheMonitor` see the stores between the runs, the `Board` holds what is shown, the `Agenda`
+what is due next.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from storage_sync.config.token import Token
 from storage_sync.primary.source import Source
 from storage_sync.reports import sentences
 from storage_sync.service import commands
+from storage_sync.service.cache_monitor import CacheMonitor
 from storage_sync.service.commands import Command
 from storage_sync.service.effective_settings import Configuration, EffectiveSettings
 from storage_sync.service.jobs import Job
 from storage_sync.service.journal import Journal
 from storage_sync.service.meter import Meter
-from storage_sync.service.monitor import Ears, Pulse
-from storage_sync.service.parts import Parts
+from storage_sync.service.parts import Active, Parts
+from storage_sync.service.primary_monitor import PrimaryMonitor
 from storage_sync.service.publisher import Board
 from storage_sync.service.queries import Questions
 from storage_sync.service.samples import EVERY_S, Samples
@@ -77,24 +79,22 @@ class SyncService:
         self._journal = Journal(self._session.state, lambda text: self._board.log("warn", "core", text))
         self._samples = Samples()
         parts = Parts(
-            self._effective, self._session, self._board, self._agenda, self._journal, self._samples, Unforeseen()
+            effective=self._effective,
+            session=self._session,
+            board=self._board,
+            agenda=self._agenda,
+            journal=self._journal,
+            samples=self._samples,
+            unforeseen=Unforeseen(),
+            active=Active(),
         )
         self._parts = parts
         self._stop = asyncio.Event()
         meter = Meter(parts)
-        ears = Ears(
-            settings=lambda: self._effective.settings,
-            budget=meter.budget,
-            pinged=meter.pinged,
-            committing=lambda: self._worker.commits,
-            replacing=lambda: self._worker.replaces,
-            reload=self._effective.reload,
-            explained=parts.explained,
-            taken=self._note_start,
-        )
-        self._pulse = Pulse(self._session, self._board, self._agenda, ears, configuration.file, self._stop)
-        self._worker = Worker(parts, self._pulse, meter)
-        self._scheduler = Scheduler(parts, self._pulse, meter, self._worker)
+        self._cache = CacheMonitor(parts, self._note_start, self._stop)
+        self._primary = PrimaryMonitor(parts, meter, self._cache)
+        self._worker = Worker(parts, self._primary, self._cache, meter)
+        self._scheduler = Scheduler(parts, self._cache, meter, self._worker)
         self._questions = Questions(self._board.event, parts.explained)
 
     # ------------------------------------------------------------------------------------------ the face
@@ -108,9 +108,9 @@ class SyncService:
                 asyncio.create_task(loop())
                 for loop in (
                     self._beat,
-                    self._pulse.ping,
-                    self._pulse.watch,
-                    self._pulse.locks,
+                    self._primary.run,
+                    self._cache.watch,
+                    self._cache.locks,
                     self._scheduler.run,
                     lambda: self._worker.run(self._stop),
                 )
@@ -188,7 +188,7 @@ class SyncService:
             case commands.Reload():
                 self._effective.reload()
                 self._effective.renew_token()
-                self._pulse.ping_now()
+                self._primary.ping_now()
             case _:
                 raise InternalError(f"the core knows no command {type(command).__name__}")
 
@@ -210,7 +210,7 @@ class SyncService:
         """
         self._effective.renew_token()
         self._session.source.ask_now()
-        self._pulse.ping_now()
+        self._primary.ping_now()
         if not self._board.snapshot.paused:
             self._agenda.note(manual_at=time.time())
 
@@ -259,7 +259,7 @@ class SyncService:
         if proof is not None and proof.age(time.time()) is None:
             self._parts.warn(sentences.FROM_THE_FUTURE)
             proof = None
-        self._pulse.identity()
+        self._cache.identity()
         self._agenda.note(proof_at=proof.at if proof is not None else None)
         self._board.update(
             freshness=replace(self._board.snapshot.freshness, proof=proof),

@@ -13,13 +13,14 @@ from storage_sync.primary.source import Fingerprint
 from storage_sync.reports import sentences
 from storage_sync.reports.costs import busy_gap_s
 from storage_sync.service import snapshots
+from storage_sync.service.cache_monitor import CacheMonitor
 from storage_sync.service.jobs import Job, weighed
 from storage_sync.service.journal import start_facts
 from storage_sync.service.meter import Meter
-from storage_sync.service.monitor import Pulse
 from storage_sync.service.operations import CountWritten, Deliver, Peek, Recheck, Stage, Sync, Verify
 from storage_sync.service.parts import Parts
 from storage_sync.service.performing import perform, quiet
+from storage_sync.service.primary_monitor import PrimaryMonitor
 from storage_sync.service.schedule import PLAN_READ_S, UNEXPLAINED_GAP_S, Trigger
 from storage_sync.sync.cancel import Cancel
 from storage_sync.values.errors import CacheLocked, GuardStopped, StorageSyncError
@@ -36,7 +37,7 @@ WAITED = "; it waited while a plan was open"
 class Worker:
     """Belongs to the core's loop."""
 
-    def __init__(self, parts: Parts, pulse: Pulse, meter: Meter) -> None:
+    def __init__(self, parts: Parts, primary: PrimaryMonitor, cache: CacheMonitor, meter: Meter) -> None:
         self._parts = parts
         self._effective = parts.effective
         self._session = parts.session
@@ -44,10 +45,11 @@ class Worker:
         self._agenda = parts.agenda
         self._journal = parts.journal
         self._samples = parts.samples
-        self._pulse = pulse
+        self._active = parts.active
+        self._primary = primary
+        self._cache = cache
         self._meter = meter
         self._jobs: asyncio.Queue[Job] = asyncio.Queue()
-        self._cancel: Cancel | None = None
         self._planning = False
         """Whether what can be cancelled is the making of a plan."""
         self._plans: dict[str, Job] = {}
@@ -68,16 +70,7 @@ class Worker:
 
     @property
     def is_busy(self) -> bool:
-        return self._cancel is not None or not self._jobs.empty()
-
-    @property
-    def commits(self) -> bool:
-        return self._cancel is not None and self._cancel.committing
-
-    @property
-    def replaces(self) -> bool:
-        """Whether a commit has begun and cannot be stopped."""
-        return self._cancel is not None and self._cancel.too_late
+        return self._active.cancel is not None or not self._jobs.empty()
 
     def put(self, job: Job) -> None:
         self._jobs.put_nowait(job)
@@ -97,9 +90,9 @@ class Worker:
 
     def stop_run(self) -> None:
         """As an operator wants it; StorageSyncError where that cannot be."""
-        if self._cancel is None:
+        if self._active.cancel is None:
             raise StorageSyncError("nothing is running", hint="")
-        if not self._ask_to_stop(self._cancel, CANCELLED):
+        if not self._ask_to_stop(self._active.cancel, CANCELLED):
             raise StorageSyncError("it is committing and ends in under 1 s", hint="wait for it")
 
     def drop_plan(self, number: int) -> None:
@@ -107,13 +100,13 @@ class Worker:
         self._plans = {}
         self._dropped = number
         self._agenda.hold(0.0)
-        if self._planning and self._cancel is not None:
-            self._ask_to_stop(self._cancel, CANCELLED)
+        if self._planning and self._active.cancel is not None:
+            self._ask_to_stop(self._active.cancel, CANCELLED)
 
     def end(self, why: str) -> None:
         """Cancel what runs, as far as it can be; a commit is waited for."""
-        if self._cancel is not None:
-            self._cancel.ask(why)
+        if self._active.cancel is not None:
+            self._active.cancel.ask(why)
 
     def _ask_to_stop(self, cancel: Cancel, why: str) -> bool:
         """Whether it was not too late."""
@@ -139,7 +132,7 @@ class Worker:
 
     def _give_up(self, job: Job, error: Exception) -> None:
         """What is done about a job failed in a way that nobody foresaw; the next one comes after a pause."""
-        self._cancel = None
+        self._active.cancel = None
         told = self._parts.explained(job.operation.command, error)
         self._board.log("fail", "core", told.message)
         self._board.unproven(told.message)
@@ -149,12 +142,12 @@ class Worker:
 
     async def _recheck(self, job: Job) -> None:
         """Judge the file by the last comparison. No run that anybody needs to hear of."""
-        self._cancel = Cancel()
+        self._active.cancel = Cancel()
         request = Request(self._effective.of_a_run(), self._effective.token, max_attempts=1)
         try:
-            outcome = await perform(self._session, job.operation, request, quiet, self._cancel)
+            outcome = await perform(self._session, job.operation, request, quiet, self._active.cancel)
         finally:
-            self._cancel = None
+            self._active.cancel = None
         now = time.time()
         self._agenda.note(rechecked_at=now)
         if outcome.error is not None and outcome.error.code not in _LASTING:
@@ -164,7 +157,7 @@ class Worker:
         verdict = outcome.verdict
         if verdict is Word.DRIFT:
             # what its holder wrote may be in the primary too
-            moved = await self._pulse.has_moved()
+            moved = await self._primary.has_moved()
             verdict = Word.UNKNOWN if moved is None else Word.STALE if moved else Word.DRIFT
         elif verdict is Word.IN_SYNC and self._agenda.past.moved_at is not None:
             verdict = Word.STALE
@@ -184,20 +177,20 @@ class Worker:
 
     async def _count(self, job: Job) -> None:
         """How many rows the primary wrote since the last proof. No run that anybody needs to hear of."""
-        self._cancel = Cancel()
+        self._active.cancel = Cancel()
         request = Request(self._effective.of_a_run(), self._effective.token, max_attempts=1)
         before: Fingerprint | None = None
 
         async def look_first() -> None:
             nonlocal before
-            before = await self._pulse.fingerprint()
+            before = await self._primary.fingerprint()
 
         try:
-            outcome = await perform(self._session, job.operation, request, quiet, self._cancel, first=look_first)
+            outcome = await perform(self._session, job.operation, request, quiet, self._active.cancel, first=look_first)
         finally:
-            self._cancel = None
+            self._active.cancel = None
         if outcome.error is None and outcome.verdict is Word.STALE and before is not None:
-            stand = self._pulse.stand(before)
+            stand = self._primary.stand(before)
             self._board.show(snapshots.counted(self._board.snapshot, outcome, stand, time.time()))
 
     async def _run_job(self, job: Job) -> None:
@@ -205,7 +198,7 @@ class Worker:
             # it waited behind a run, and nobody reads it any more
             self._board.event(Refused(job.command_id, f"{CANCELLED} before it was begun", ""))
             return
-        self._cancel = Cancel()
+        self._active.cancel = Cancel()
         self._planning = job.plans
         if job.operation.judges and not job.plans:
             self._agenda.note(asked_at=time.time())
@@ -214,7 +207,7 @@ class Worker:
         options = replace(
             job.options,
             wait_s=5.0 if job.trigger is Trigger.MANUAL else 0.0,
-            free_since=self._pulse.free_since,
+            free_since=self._cache.free_since,
         )
         request = Request(
             self._effective.of_a_run(),
@@ -243,7 +236,7 @@ class Worker:
         async def look_first() -> None:
             nonlocal before
             # part of the run: a primary that does not answer holds it up, and a person can stop it
-            before = await self._pulse.fingerprint()
+            before = await self._primary.fingerprint()
 
         try:
             outcome = await perform(
@@ -251,17 +244,17 @@ class Worker:
                 job.operation,
                 request,
                 progress,
-                self._cancel,
+                self._active.cancel,
                 first=None if isinstance(job.operation, Deliver) else look_first,
                 unforeseen=lambda error: self._parts.explained(title, error),
             )
         finally:
-            self._cancel = None
+            self._active.cancel = None
             self._planning = False
         self._after(job, outcome, before, found)
         if not job.plans:
             # until the next ping it would be said of this file what was there before the run
-            await self._pulse.look_at_file()
+            await self._cache.look_at_file()
 
     # ------------------------------------------------------------------------------------- ends of jobs
 
@@ -287,12 +280,12 @@ class Worker:
         self._show(job, outcome, before)
         delivered = "waited" in outcome.extra
         if outcome.proof is not None and kind.judges and not delivered:
-            self._pulse.reached(outcome.followed.at if outcome.followed is not None else outcome.proof.at)
+            self._primary.reached(outcome.followed.at if outcome.followed is not None else outcome.proof.at)
         lasting = outcome.error is not None and outcome.error.code in _LASTING and not _says_nothing(job, outcome)
         compared = isinstance(kind, Verify | Stage) and outcome.error is None
         if delivered:
             # what is proven is the primary of an earlier moment: whether it moved since is still the question
-            self._pulse.delivered()
+            self._primary.delivered()
         if kind.judges and not job.plans and not _outdated(job, outcome):
             self._agenda.ended(
                 proof_at=outcome.proof.at if outcome.proof is not None else None,
@@ -307,12 +300,12 @@ class Worker:
         if not delivered and (outcome.proof is not None or compared or (lasting and kind.judges)):
             # what was compared or refused once is looked at again when it moves on, not because it is still there;
             # after the end, which would answer what moved meanwhile
-            self._pulse.proven(before)
+            self._primary.proven(before)
         if not job.plans and (kind.judges or kind.writes):
             self._look_again_if_it_changed(outcome.proof.identity if outcome.proof is not None else found)
         if outcome.error is not None and outcome.error.code == CacheLocked.code:
             # who holds it is seen now, and so when that ends
-            self._pulse.lock_refused()
+            self._cache.lock_refused()
         if kind.judges and not job.plans and not _says_nothing(job, outcome):
             self.found = start_facts(outcome, None)
         self._board.event(RunEnded(outcome.run_id, outcome))
@@ -330,7 +323,7 @@ class Worker:
 
     def _show(self, job: Job, outcome: Outcome, before: Fingerprint | None) -> None:
         """Everything that the end of an operation says about cache, freshness and checks. `before`: as in `_after`."""
-        kind, stand = job.operation, self._pulse.stand(before)
+        kind, stand = job.operation, self._primary.stand(before)
         if not job.plans:
             self._samples.changed(sum(sentences.sums(outcome.applied)))
         self._board.update(history=self._journal.history.view())
@@ -342,7 +335,7 @@ class Worker:
         judges = kind.judges and not (job.plans and job.options.adopt)
         if (judges or (kind.writes and not job.plans)) and not _says_nothing(job, outcome):
             picture = snapshots.after(self._board.snapshot, outcome, stand, recent, time.time())
-            moved = outcome.verdict is Word.IN_SYNC and self._pulse.moved_since(before)
+            moved = outcome.verdict is Word.IN_SYNC and self._primary.moved_since(before)
             verdict = Word.STALE if moved else outcome.verdict
             self._board.judge(verdict, sentences.line(outcome, planned=job.plans), picture)
 
@@ -366,7 +359,7 @@ class Worker:
 
     def _look_again_if_it_changed(self, seen: FileIdentity | None) -> None:
         """What happened to the file while a run looked at it is not answered by that run."""
-        if self._pulse.identity() != seen:
+        if self._cache.identity() != seen:
             self._agenda.note(file_changed_at=time.time())
 
     def _answer(self, job: Job, command_id: int, outcome: Outcome) -> None:

@@ -169,13 +169,13 @@ async def test_in_sync_is_not_said_of_a_primary_that_was_seen_to_change_during_t
                 outcome = await perform(*args, **kwargs)
                 if late:
                     hrana.execute(server.url, [copied(late.pop())])
-                    await service._pulse.fingerprint()
+                    await service._primary.fingerprint()
                 return outcome
 
             monkeypatch.setattr(worker, "perform", written_to)
             seen = len(watcher.snapshots)
             hrana.execute(server.url, [copied(1)])
-            service._pulse.ping_now()
+            service._primary.ping_now()
             await watcher.until(lambda now: proven(now) and cached(now, "episodes") == episodes + 2)
             told = [(now.verdict, cached(now, "episodes")) for now in watcher.snapshots[seen:]]
             assert (Word.IN_SYNC, episodes + 1) not in told, told

@@ -149,7 +149,7 @@ FAULTS = [
     ("storage_sync.sync.run", "place", "compared", "KeyError('a-token-of-ours')"),
     ("storage_sync.sync.run", "place", "synced", "RecursionError('deep')"),
     ("storage_sync.primary.source", "place.LocalSource", "fingerprint", "AttributeError('x')"),
-    ("storage_sync.service.monitor", "place", "judge_file", "ZeroDivisionError('x')"),
+    ("storage_sync.service.cache_monitor", "place", "judge_file", "ZeroDivisionError('x')"),
     ("storage_sync.service.snapshots", "place", "after", "TypeError('x')"),
     ("storage_sync.watch.notify", "place", "tell", "IndexError('x')"),
     ("storage_sync.watch.watch", "place", "_advice", "LookupError('x')"),
