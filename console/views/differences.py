@@ -167,6 +167,10 @@ def _short_table(table: str) -> str:
     return short.get(table, "episode links" if table == "episode_pattern_relationships" else table)
 
 
+def _went_back(epoch: int) -> str:
+    return f"went back {epoch:,}x" if epoch else "never went back"
+
+
 def identity(frame: Frame) -> FactList:
     """Witness, source, and what the cache holds that the primary never had."""
     snapshot = frame.snapshot
@@ -176,12 +180,12 @@ def identity(frame: Frame) -> FactList:
         witness = toned(Role.UNKNOWN, "not known", glyphs=glyphs)
     else:
         same = generation == cache.acked
-        words = f"g-{cache.acked} {'=' if same else 'is not'} g-{generation}"
+        words = f"has the same commit, g-{generation}" if same else f"has g-{cache.acked}, the cache g-{generation}"
         witness = toned(Role.OK if same else Role.ATTENTION, words, glyphs=glyphs)
     if proof is None or not snapshot.primary.source_id:
         source = toned(Role.UNKNOWN, "not known", glyphs=glyphs)
     elif proof.source_id == snapshot.primary.source_id:
-        source = toned(Role.OK, f"unchanged, epoch {proof.epoch}", glyphs=glyphs)
+        source = toned(Role.OK, f"unchanged, log {_went_back(proof.epoch)}", glyphs=glyphs)
     else:
         source = toned(Role.FAILED, "another primary", glyphs=glyphs)
     kept = still(snapshot.freshness.cache_only, snapshot.present)

@@ -24,6 +24,10 @@ WORDS: tuple[tuple[str, str], ...] = (
         "Most other rows belong to an episode.",
     ),
     ("epoch", "The number of times that the primary's log was seen to go back, for example after a restore."),
+    (
+        "exit code",
+        "The number with which a command ends, for scripts: 0 well, 7 well with rejected rows, any other not.",
+    ),
     ("expected row", "A row that the cache should hold."),
     ("follow", "To take in what was written since the last proof, without a new proof."),
     ("generation", "The number of a commit of this tool in a cache, shown as g-7. It only grows."),

@@ -102,8 +102,8 @@ def _facts(plan: Plan, width: int, access: str, look: Look, *, timed: bool) -> l
     ]
     blocked = blocked_by(plan, access)
     valid = (
-        f"for g-{generation}, root {short_root}. This plan is refused if the cache changes, or if more rows would be "
-        "removed."
+        f"for the cache as it is, commit g-{generation} with root {short_root}. This plan is refused if the cache "
+        "changes, or if more rows would be removed."
     )
     return [
         *((_fact("run", (Piece(f"off: {blocked}", Tone.ATTENTION),)),) if blocked else ()),

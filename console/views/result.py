@@ -81,7 +81,8 @@ def _head(outcome: Outcome, width: int, look: Look, since: str) -> list[Line]:
         return _failure(visible.without_place(outcome.error.message), width, look)
     told = sentences.headline(outcome)
     proof = outcome.proof
-    beside = f"   g-{proof.generation}, root {clean_text(proof.root[:8], look)} read back" if proof is not None else ""
+    root = clean_text(proof.root[:8], look) if proof is not None else ""
+    beside = f"   commit g-{proof.generation} read back, root {root}" if proof is not None else ""
     head = (*toned(role_of(outcome), f"{told[:1].upper()}{told[1:]}", glyphs=look.glyphs), *muted(beside))
     if proof is not None or outcome.command not in sentences.NOT_PROVING:
         return [head]

@@ -36,7 +36,7 @@ _DOING: Mapping[str, str] = {
     Phase.GUARD: "counts what would be removed",
     Phase.COMMIT: "writes",
     Phase.READ_BACK: "reads it back",
-    Phase.WITNESS: "writes the witness",
+    Phase.WITNESS: "notes the commit outside the file",
     Phase.HISTORY: "records the run",
 }
 _STEP_ROLES = {
@@ -167,9 +167,8 @@ def _hint(frame: Frame, run: Run) -> Line:
         return plain(f"cancel requested {frame.ago(run.cancel_asked_at)} ago")
     if not run.cancellable:
         return plain("committing, ends in under 1 s")
-    generation = generation_now(frame.snapshot)
-    stays = f", cache stays at g-{generation}" if generation is not None else ""
-    return (Piece("x  "), *plain(f"stops{' and keeps them' if _keeps(run) else ' it'}{stays}"))
+    keeps = " and keeps them" if _keeps(run) else " it"
+    return (Piece("x  "), *plain(f"stops{keeps}, the cache stays as it is"))
 
 
 def _hint_short(run: Run) -> Line:

@@ -241,7 +241,7 @@ def _lock(frame: Frame) -> Fact:
         return Fact("lock", toned(Role.RUNNING, "ours", glyphs=glyphs), extra=extra)
     if cache.lock is LockState.FREE:
         lease = cache.lease_holder
-        extra = muted(f"lease of pid {lease.pid}") if lease is not None else ()
+        extra = muted(f"a run of pid {lease.pid} is active") if lease is not None else ()
         return Fact("lock", toned(Role.OFF, "free", glyphs=glyphs), extra=extra)
     if holder is None:
         return Fact("lock", toned(Role.OFF, "held by another process", glyphs=glyphs))

@@ -352,7 +352,8 @@ def line(outcome: Outcome, *, planned: bool = False) -> str:
 def summary(outcome: Outcome, *, planned: bool = False) -> str:
     """The line about the end of a run in a log: that, and what it cost."""
     told = line(outcome, planned=planned)
-    repaired = "; repaired: " + ", ".join(repair_steps(outcome)) if repair_steps(outcome) else ""
+    steps = () if planned else repair_steps(outcome)
+    repaired = f"; repaired: {', '.join(steps)}" if steps else ""
     transfer = outcome.transfer
     sent = f"{plural(transfer.requests, 'request')}, {plural(transfer.bytes_received, 'byte')}"
     # a plan ends well also where its run would end with rows that were rejected

@@ -205,7 +205,14 @@ async def test_tables_identity_and_earlier_runs() -> None:
         await opened(app, pilot)
         await answered(app, bridge, pilot)
         text = screen_text(app)
-        for words in ("564 differ", "g-4120 = g-4120", "unchanged, epoch 12", "episodes 7", "✓7 ✗1", "402 ms"):
+        for words in (
+            "564 differ",
+            "has the same commit, g-4120",
+            "unchanged, log went back 12x",
+            "episodes 7",
+            "✓7 ✗1",
+            "402 ms",
+        ):
             assert words in text
 
 

@@ -302,3 +302,15 @@ def test_the_result_names_the_checks_that_were_not_made() -> None:
     whole = Outcome("repair", Word.IN_SYNC, 0, proof=proof(), checks=(PASSED, skipped))
     assert "1 check ok; not run: cache integrity" in on_screen(whole)
     assert "not made" not in on_screen(Outcome("repair", Word.IN_SYNC, 0, proof=proof(), checks=(PASSED,)))
+
+
+def test_only_a_repair_that_was_made_is_called_one() -> None:
+    ended = Outcome(
+        "repair",
+        Word.DAMAGED,
+        0,
+        proposal=PLAN,
+        extra={"ladder": [{"rung": "rebuild", "what": "build a new cache", "why": "it is damaged"}]},
+    )
+    assert "repaired" not in sentences.summary(ended, planned=True)
+    assert "; repaired: rebuild; exit 0" in sentences.summary(ended)
