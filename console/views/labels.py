@@ -176,7 +176,7 @@ LABELS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("kind", "quarantined: taken out of the cache; rejected: of the primary; a run to undo; an old file"),
         ("was", "the commit and the run that took the row out"),
         ("why, reason", "why it was taken out or rejected"),
-        ("restore", "what restoring puts back into the cache"),
+        ("restore", "what restoring writes into the cache"),
         ("after", "what the next sync does with a restored row"),
         ("expires", "from when on D deletes the row for good"),
         ("column", "the column of the primary that the cache cannot hold"),

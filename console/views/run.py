@@ -36,7 +36,7 @@ _DOING: Mapping[str, str] = {
     Phase.GUARD: "counts what would be removed",
     Phase.COMMIT: "writes",
     Phase.READ_BACK: "reads it back",
-    Phase.WITNESS: "notes the commit outside the file",
+    Phase.WITNESS: "notes the commit",
     Phase.HISTORY: "records the run",
 }
 _STEP_ROLES = {

@@ -55,7 +55,7 @@ async def test_after_the_rows_no_percent_is_said(phase: Phase) -> None:
 
 async def test_a_run_that_may_have_no_proof_promises_none() -> None:
     """One that follows, a quarantine and an undo write a witness too."""
-    assert "notes the commit outside the file" in await shown_at(Phase.WITNESS)
+    assert "notes the commit" in await shown_at(Phase.WITNESS)
 
 
 @pytest.mark.parametrize("kind", ["orphans", "quarantine", "undo"])
