@@ -238,6 +238,19 @@ async def test_a_short_list_comes_in_the_answer_that_says_whether_it_is_known(tm
         assert listed.requests == known.requests
 
 
+async def test_a_schema_that_an_earlier_process_saw_of_this_primary_is_not_asked_for(tmp_path: Path) -> None:
+    """To describe it reads rows."""
+    async with proven(tmp_path) as lane:
+        seen = (await lane.sync()).transfer.rows_read[Purpose.PROOF]
+        schema = lane.known.schema
+        assert schema is not None
+        read = []
+        for other in (None, replace(schema, source_id="of another")):
+            write_imprint(tmp_path / "state", replace(lane.known, schema=other))
+            read.append((await lane.sync()).transfer.rows_read[Purpose.PROOF])
+        assert min(read) > seen + 100, (seen, read)
+
+
 async def test_an_imprint_of_another_root_is_not_offered(tmp_path: Path) -> None:
     """One that an earlier state of the cache had: the primary went back to it, and the cache did not."""
     async with proven(tmp_path) as lane:

@@ -23,7 +23,7 @@ from storage_sync.cache.copy import private_copy
 from storage_sync.cache.waiting_rows import read_waiting, spool_path, waiting_path
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
-from storage_sync.service.operations import Deliver, Sync
+from storage_sync.service.operations import Deliver, Stage, Sync
 from storage_sync.service.performing import once
 from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome, Word
@@ -393,6 +393,11 @@ async def test_what_is_not_ours_is_left_alone(what: str, place: Place, tmp_path:
     assert outcome.exit_code == 6
     assert any(str(path) in warning for warning in outcome.warnings)
     assert "waiting" not in outcome.extra
+    with running(HOLD_REDB, place.cache, "write"):
+        compared = await once(Stage(), place.request)
+    assert compared.error is not None
+    said = "the cache is held by another process, and its rows cannot wait beside it"
+    assert (compared.exit_code, compared.error.message) == (6, said)
     outcome = await place.deliver()
     assert (outcome.exit_code, outcome.verdict) == (0, Word.IN_SYNC), outcome.error
     assert contents(path) == before
