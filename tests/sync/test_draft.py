@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import sentinel
+
 import pytest
 from msgspec.structs import fields
 
@@ -37,7 +39,9 @@ LEARNED = {
     "rolled_back": True,
     "extra": {"kept": "file"},
     "followed": Followed(1, 2.0, 3, "root"),
+    **{name: getattr(sentinel, name) for name in ("proof", "orphans", "look", "proposal")},
 }
+"""Something for each field that both have, but for the warnings."""
 
 
 def test_what_was_learned_is_told() -> None:
@@ -45,6 +49,8 @@ def test_what_was_learned_is_told() -> None:
     draft.warn("twice")
     draft.warn("twice")
     outcome = draft.outcome()
+    both = {one.name for one in fields(Draft)} & {one.name for one in fields(Outcome)}
+    assert both == {*LEARNED, "warnings"}
     told = {field.name: getattr(outcome, field.name) for field in fields(Outcome)}
     assert {name: told[name] for name in LEARNED} == LEARNED
     assert outcome.warnings == ("twice",)

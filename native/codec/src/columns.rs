@@ -225,10 +225,24 @@ mod tests {
         split_tags(text).map(|tags| tags.iter().map(|tag| tag.to_string()).collect())
     }
 
+    fn episode(text: &[u8], tags: &[u8]) -> SourceRow<'static> {
+        let mut columns = vec![Value::Null; crate::Table::Episodes.columns().len()];
+        columns[2] = Value::Text(Cow::Owned(text.to_vec()));
+        SourceRow { table: crate::Table::Episodes, columns, tags: Cow::Owned(tags.to_vec()) }
+    }
+
+    #[test]
+    fn the_largest_row_that_do_memory_accepts_is_accepted() {
+        let text = vec![b'x'; MAX_ROW_SIZE - 4];
+        assert!(Columns::of(&episode(&text, b"2:aa")).is_ok());
+        let refusal = Columns::of(&episode(&text, b"3:aaa")).err().expect("too large");
+        assert_eq!(refusal.column, "task_description");
+        assert_eq!(refusal.reason, "the row has 10000001 bytes, more than do-memory's 10000000");
+    }
+
     #[test]
     fn tags_of_which_only_the_length_came_are_rejected_with_it() {
-        let columns = vec![Value::Null; crate::Table::Episodes.columns().len()];
-        let row = SourceRow { table: crate::Table::Episodes, columns, tags: Cow::Borrowed(b"oversize:6200123") };
+        let row = episode(b"", b"oversize:6200123");
         let refusal = Columns::of(&row).and_then(Columns::tags).expect_err("no tags");
         assert_eq!(refusal.column, "tags");
         assert_eq!(refusal.reason, "6200123 bytes in a row that is larger than the primary can send");
