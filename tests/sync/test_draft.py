@@ -45,7 +45,7 @@ LEARNED = {
 
 
 def test_what_was_learned_is_told() -> None:
-    draft = Draft(**LEARNED)  # type: ignore[arg-type]
+    draft = Draft(**LEARNED)
     draft.warn("twice")
     draft.warn("twice")
     outcome = draft.outcome()
