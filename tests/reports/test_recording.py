@@ -111,8 +111,8 @@ holders = st.none() | st.builds(LockHolder, numbers, texts, texts, maybe, st.boo
 changes = st.dictionaries(texts, st.builds(TableChange, numbers, numbers, numbers), max_size=2)
 rows = st.lists(st.builds(PlanRow, texts, texts, numbers, st.none() | numbers, texts), max_size=2).map(tuple)
 plans = st.none() | st.builds(
-    Plan, texts, texts, st.tuples(numbers, texts), texts, changes, rows, reals, maybe,
-    st.lists(texts, max_size=2).map(tuple), numbers, st.none() | texts, errors,
+    Plan, texts, texts, st.tuples(numbers, texts), texts, changes, rows, reals,
+    st.lists(texts, max_size=2).map(tuple), numbers, st.none() | texts, errors, looked_s=maybe,
 )  # fmt: skip
 runs = st.none() | st.builds(
     Run, texts, texts, texts, texts, reals, steps=st.lists(st.tuples(texts, st.sampled_from(StepState))).map(tuple),
