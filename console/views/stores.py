@@ -26,6 +26,8 @@ _STATUS_ROLES = {
 }
 _REPEATED = re.compile(r"the primary (?:(?:refused us|refused(?=:)|answers)\b:?\s*)?", re.IGNORECASE)
 """What the headline of the card says already."""
+_STARTING = ("the core is starting",)
+"""Until its first picture nothing is known, not even which stores they are."""
 _STATUS_CODE = re.compile(r"\(?(\d{3})\)?(?::?\s+|$)")
 
 
@@ -36,7 +38,7 @@ def primary_card(frame: Frame) -> StoreCard:
         title=frame.label("Turso · primary"),
         role=Role.UNKNOWN if silent_s is not None else _STATUS_ROLES[primary.status],
         word=f"no answer for {fmt.age(silent_s)}" if silent_s is not None else primary.status.value,
-        places=_url_places(frame, primary.url),
+        places=_url_places(frame, primary.url) if frame.snapshot.seq else _STARTING,
         facts=(_ping(primary), _auth(frame), _error(frame), _next(frame), *_read(frame), _server(frame)),
     )
 
@@ -173,7 +175,7 @@ def cache_card(frame: Frame) -> StoreCard:
         title=frame.label("redb · cache"),
         role=role,
         word=word,
-        places=_path_places(frame, cache.path),
+        places=_path_places(frame, cache.path) if frame.snapshot.seq else _STARTING,
         facts=(_size(frame), _lock(frame), *_without(frame), _integrity(frame), _state(frame), _copy(frame)),
     )
 

@@ -8,12 +8,12 @@ from msgspec.structs import replace
 from console.views.frame import Frame
 from console.views.freshness import freshness
 from console.views.run import result_words, sync_meter
-from console.views.stores import primary_card
+from console.views.stores import cache_card, primary_card
 from console.views.verdict import verdict
 from storage_sync.service import health
 from storage_sync.values.errors import PrimaryUnavailable
 from storage_sync.values.outcome import ErrorValue
-from storage_sync.values.snapshot import PrimaryHealth, PrimaryStatus, Snapshot
+from storage_sync.values.snapshot import CoreBeat, PrimaryHealth, PrimaryStatus, Snapshot
 from tests.console.app import console, live, screen_text, settle
 from tests.support.scenes import snapshots
 from widgets.glyphs import Look, Role
@@ -37,6 +37,15 @@ def test_an_error_that_is_over_says_so_and_when_at_every_width() -> None:
     for line in (fact.value, *fact.short):
         assert text_of(line).startswith("none now")
         assert "13m 05s ago" in text_of(line)
+
+
+def test_before_the_first_picture_no_store_is_called_missing() -> None:
+    starting = frame_of(Snapshot(0, NOW, CoreBeat(0.0)))
+    for card in (primary_card(starting), cache_card(starting)):
+        assert card.places == ("the core is starting",)
+    told = frame_of(Snapshot(1, NOW, CoreBeat(0.0)))
+    assert primary_card(told).places == ("no primary is set",)
+    assert cache_card(told).places == ("no cache is set",)
 
 
 def test_a_primary_that_does_not_answer_is_not_called_connected() -> None:
