@@ -30,6 +30,16 @@ def test_it_comes_back() -> None:
     assert decode_checkpoint(encode_checkpoint(CHECKPOINT)) == (CHECKPOINT, "")
 
 
+def test_what_an_older_tool_did_not_say_is_not_known() -> None:
+    fields = msgspec.json.decode(encode_checkpoint(CHECKPOINT))
+    for name in ("imprint", "primary_url", "tool", "replication_index", "marks", "followed_at"):
+        fields.pop(name, None)
+    older, _ = decode_checkpoint(msgspec.json.encode(fields))
+    assert older is not None
+    assert (older.imprint, older.primary_url, older.tool) == ("", "", "")
+    assert (older.replication_index, older.marks, older.followed_at) == (None, None, None)
+
+
 def test_there_is_none() -> None:
     assert decode_checkpoint(None) == (None, "there is no checkpoint")
 

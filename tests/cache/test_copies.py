@@ -64,6 +64,17 @@ def test_the_next_copy_waits_until_enough_of_the_last_hour_is_over(
     assert made.wait_for(9 * OCTETS, OCTETS) == 0.0
 
 
+def test_a_deep_copy_was_walked_by_a_child(cache: Path, tmp_path: Path) -> None:
+    made = Copies(str(cache), tmp_path / "copies")
+    proven = read_identity(str(cache))
+    with made.lend(proven=proven) as copy:
+        assert copy.probe is None
+    with made.lend(proven=proven, deep=True) as copy:
+        assert copy.probe is not None
+        assert copy.probe.integrity is True
+    made.close()
+
+
 def test_a_copy_that_is_there_is_the_one_of_its_file(cache: Path, tmp_path: Path) -> None:
     made = Copies(str(cache), tmp_path / "copies")
     identity = read_identity(str(cache))

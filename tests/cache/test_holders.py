@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from storage_sync.cache import holders
 from storage_sync.cache.holders import LockLine, describe, is_listed, lock_holders, parse_locks, started_at, unlisted
@@ -115,7 +116,8 @@ def test_without_the_kernels_list_a_lock_is_tried(
 
 
 def test_a_holder_that_cannot_be_named() -> None:
-    assert "cannot be named" in describe(LockHolder(-1, "", "", None, exclusive=True))
+    for number in (-1, 0):
+        assert "cannot be named" in describe(LockHolder(number, "", "", None, exclusive=True))
     assert describe(LockHolder(7, "", "", None, exclusive=True)) == "a process (pid 7)"
 
 
@@ -128,6 +130,13 @@ def test_a_lock_that_no_listed_process_explains_is_told_as_that(
     with running(HOLD_REDB, cache, "write"):
         assert lock_holders(str(cache)) == (unlisted(),)
     assert lock_holders(str(cache)) == ()
+
+
+def test_who_keeps_all_others_away_is_named_first() -> None:
+    """Each process once, as the strongest of its locks says."""
+    one, other = LockHolder(3, "a", "", None, exclusive=False), LockHolder(9, "b", "", None, exclusive=False)
+    alone = replace(other, exclusive=True)
+    assert holders._merge([one, other, alone, other]) == (alone, one)
 
 
 def test_whoever_is_not_listed_is_named_as_that() -> None:

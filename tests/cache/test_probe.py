@@ -176,3 +176,19 @@ def test_it_dies_with_us(cache: Path, tmp_path: Path) -> None:
     ready, _, _ = select.select([watch], [], [], 10.0)
     os.close(watch)
     assert ready, "the child is still there"
+
+
+LIMITED = """
+import resource, sys
+from storage_sync.cache.probe import probe_file
+bound = 6 << 30
+resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
+print(repr(probe_file(sys.argv[1]).damage))
+"""
+
+
+def test_a_bound_on_our_memory_is_no_damage(cache: Path) -> None:
+    """The child's own bound is not above one that we have."""
+    line = [sys.executable, "-c", LIMITED, str(cache)]
+    ended = subprocess.run(line, env=environment(), capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "''\n"), ended.stderr

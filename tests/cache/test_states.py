@@ -14,6 +14,7 @@ import pytest
 
 from storage_sync.cache.states import Finding, error_for, error_of, judge_file
 from storage_sync.values.errors import exit_code_of
+from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import CacheState as S
 from tests.support.processes import HOLD_LOCK, HOLD_REDB, as_nobody, running
 
@@ -149,7 +150,7 @@ def test_a_link_to_a_cache_is_that_cache(cache: Path, tmp_path: Path) -> None:
 def test_an_empty_file_is_safe_to_fill(tmp_path: Path) -> None:
     (tmp_path / "cache.redb").touch()
     judgement = judge_file(str(tmp_path / "cache.redb"))
-    assert judgement.states == (S.EMPTY_FILE,)
+    assert judgement.findings == (Finding(S.EMPTY_FILE, f"{tmp_path / 'cache.redb'} has 0 bytes", NextStep.SYNC),)
     assert judgement.buildable
     assert error_for(judgement) is None
 

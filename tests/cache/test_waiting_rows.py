@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from storage_sync.cache.waiting_rows import Found, clear_spool, discard, read_waiting, spool_path, waiting_path
+from storage_sync.cache.waiting_rows import (
+    Found,
+    WaitingNote,
+    clear_spool,
+    discard,
+    read_waiting,
+    spool_path,
+    waiting_path,
+    waiting_text,
+)
 from storage_sync.values.errors import LocalIO
 
 
@@ -53,3 +62,9 @@ def test_a_file_that_more_users_may_write_than_the_cache_is_not_read(tmp_path: P
     place.chmod(0o660)
     problem = f"{place} may be written by more users than the cache; it is left alone and no rows can wait there"
     assert read_waiting(str(cache)) == Found(problem=problem, ours=False)
+
+
+@pytest.mark.parametrize(("rows", "said"), [(1, "1 row has waited"), (1200, "1,200 rows have waited")])
+def test_how_many_rows_wait_is_said_with_since_when(rows: int, said: str) -> None:
+    note = WaitingNote("aa", 0, "bb", "sha3-256", 1, 7, "cc", at=1_700_000_100.0, since=1_700_000_000.0, rows=rows)
+    assert waiting_text(note) == f"{said} since 2023-11-14T22:13:20Z"

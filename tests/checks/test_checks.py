@@ -116,7 +116,8 @@ def test_the_window_bounds_the_episode_count() -> None:
 def test_switches_that_are_off_skip_their_checks() -> None:
     off = CheckScope(window=1000, patterns=False, embeddings=False)
     checks = named(all_checks(off, replace(FILE, vectors=0), tables()))
-    assert checks["pattern_counts"].status is CheckStatus.SKIPPED
+    why = "sync_patterns is off; its rows are left as they are"
+    assert checks["pattern_counts"] == Check("pattern_counts", CheckStatus.SKIPPED, None, None, why)
     assert checks["orphaned_embeddings"].status is CheckStatus.SKIPPED
 
 
