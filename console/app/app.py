@@ -26,7 +26,7 @@ from console.dialogs.plan import PlanDialog
 from console.flows.adopt import adopt
 from console.flows.first_run import FirstRun
 from console.flows.lessons import Cause, told
-from console.flows.plans import Plans, Wish, live_part, undo_of
+from console.flows.plans import MANUAL, Plans, Wish, live_part, undo_of
 from console.flows.quarantine import Quarantine
 from console.flows.questions import ask_after_death, ask_for_writes, ask_to_leave
 from console.flows.sync import peek, rebuild, sync
@@ -72,7 +72,6 @@ AGES_S = 5.0
 """While the core rests only ages and what it measures are new: they go on in these steps, all together."""
 TOAST_MOST = 200
 """Characters of a toast: a long message must not hide the screen behind it."""
-MANUAL = "manual"
 
 
 Facts = tuple[Snapshot, frozenset[str], bool]
@@ -484,9 +483,8 @@ class Console(TextualApp):
     def action_help(self) -> None:
         why = why_only_looking(self.snapshot.access)
         notes = (*((f"read-only: {why}",) if why else ()), *(f"ui.keymap: {said}" for said in self._moved_keys))
-        place, panel = self.current_mode, (self.focused.id if self.focused is not None else None) or ""
-        if isinstance(self.screen, Dialog):
-            place, panel = self.screen.topic, ""
+        focus = self.focused.id if self.focused is not None else None
+        place, panel = (self.screen.topic, "") if isinstance(self.screen, Dialog) else (self.current_mode, focus or "")
         self.push_screen(HelpDialog(self.look, place, notes, self.key_table, panel))
 
     def action_log(self) -> None:
