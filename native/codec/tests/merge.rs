@@ -4,9 +4,9 @@ use base64::Engine as _;
 use proptest::prelude::*;
 use std::borrow::Cow;
 use storage_sync_codec::{
-    check_value, decode_json, embedding_owner, embedding_values, encode_json, merge, only_projection, pattern_debug,
-    row_digest, row_digests, session_stamp, source_key, Algorithm, DigestBatch, Merged, Owner, SourceRow, Table, Value,
-    ValueState,
+    check_value, decode_json, embedding_owner, embedding_values, encode_json, label, merge, only_projection,
+    pattern_debug, row_digest, row_digests, session_stamp, source_key, title, Algorithm, DigestBatch, Merged, Owner,
+    SourceRow, Table, Value, ValueState,
 };
 
 const ID: &str = "00112233-4455-6677-8899-aabbccddee01";
@@ -165,6 +165,21 @@ fn a_row_becomes_its_value_and_is_equal_to_it() {
             assert_eq!(check_value(table, OTHER, &data), ValueState::WrongKey(ID.into()));
         }
     }
+}
+
+#[test]
+fn what_a_person_is_shown_of_a_value_is_its_own() {
+    let label_of = |table| label(table, &fresh(&good(table)));
+    let title_of = |table| title(table, &fresh(&good(table)));
+    let named = |tags: &[&str]| Some(("web".to_owned(), tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>()));
+    assert_eq!(
+        (title_of(Table::Episodes), label_of(Table::Episodes)),
+        (Some("fix é".into()), named(&["a", "async", "b,"]))
+    );
+    assert_eq!(title_of(Table::Patterns), Some("Error recovery for: e\n\u{301}".into()));
+    assert_eq!(label_of(Table::Patterns), named(&[]));
+    assert_eq!((title_of(Table::Heuristics), label_of(Table::Heuristics)), (None, None));
+    assert_eq!(label(Table::Episodes, b"\xff"), None);
 }
 
 #[test]
