@@ -83,7 +83,9 @@ async def run_sync(context: Context) -> Outcome:
             raise
         except AWAY:
             if not context.options.plan_only:
+                failed = Phase(context.tracker.run.step)
                 await _without_primary(context)
+                context.tracker.step(failed)
             raise
 
 

@@ -27,6 +27,7 @@ from storage_sync.service.operations import Deliver, Stage, Sync
 from storage_sync.service.performing import once
 from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome, Word
+from storage_sync.values.snapshot import Phase, Run, StepState
 from tests.independent.projection_check import check
 from tests.support import hrana, stores
 from tests.support.processes import DO_MEMORY, HOLD_LOCK, HOLD_REDB, WITHOUT_CACHE, environment, running
@@ -182,6 +183,15 @@ async def test_what_waits_is_committed_while_the_primary_is_away_and_proven_of_i
     assert checkpoint.replication_index == waited, "of when they came, not of now"
     assert place.equal()
     assert not there(waiting_path(place.cache))
+
+
+async def test_a_primary_that_is_away_fails_the_step_that_asked_it(place: Place) -> None:
+    """The cache is looked at once more for what waits: not that has failed."""
+    place.away()
+    told: list[Run] = []
+    outcome = await once(Sync(), place.request, told.append)
+    assert outcome.exit_code in (3, 4), outcome.error
+    assert [name for name, state in told[-1].steps if state is StepState.FAILED] == [Phase.MANIFEST]
 
 
 async def test_a_plain_sync_commits_what_waits_although_the_primary_is_away_and_says_that_it_is(place: Place) -> None:
