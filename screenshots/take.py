@@ -94,7 +94,7 @@ async def take(shot: Shot, folder: Path) -> Picture:
         app = Console(bridge, UiSettings(theme=shot.theme), glyphs=shot.glyphs, environment={})
         try:
             async with app.run_test(size=shot.size) as pilot:
-                await _until(app, pilot, lambda: _ready(shot, bridge.latest()))
+                await _until(app, pilot, lambda: _ready(shot, app.snapshot))
                 for key, text in shot.steps:
                     await pilot.press(key)
                     await _until(app, pilot, partial(_shown, app, text))
@@ -108,8 +108,9 @@ async def take(shot: Shot, folder: Path) -> Picture:
             bridge.stop(10.0)
 
 
-def _ready(shot: Shot, snapshot: Snapshot | None) -> bool:
-    if snapshot is None:
+def _ready(shot: Shot, snapshot: Snapshot) -> bool:
+    """Of what the screen was drawn from; before the core has looked at both that is of nothing."""
+    if not snapshot.seq or not snapshot.cache.states:
         return False
     run = snapshot.run
     if shot.situation == "running":
@@ -151,13 +152,15 @@ def write(directory: Path, names: Iterable[str]) -> list[Path]:
     for shot in SHOTS:
         if shot.name not in wanted:
             continue
-        with tempfile.TemporaryDirectory(prefix="do-memory-") as folder:
+        with tempfile.TemporaryDirectory() as above:
+            folder = Path(above) / "do-memory"
+            folder.mkdir()
             try:
-                picture = asyncio.run(take(shot, Path(folder)))
+                picture = asyncio.run(take(shot, folder))
             except TimeoutError as error:
                 raise SystemExit(f"{shot.name}: the screen never showed what was expected\n{error}") from None
             path = directory / f"{shot.name}.svg"
-            path.write_text(picture.svg.replace(folder, "/var/lib/do-memory"), encoding="utf-8")
+            path.write_text(picture.svg.replace(str(folder), "/var/lib/do-memory"), encoding="utf-8")
         written.append(path)
         if (converter := shutil.which("rsvg-convert")) is not None:
             target = path.with_suffix(".png")
