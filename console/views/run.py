@@ -295,7 +295,8 @@ def _why_idle(frame: Frame) -> Fact:
         tries = fmt.plural(snapshot.primary.retries, "attempt")
         at = next_try(snapshot)
         again = f"; next try in {frame.until(at)}" if at is not None else ""
-        return Fact("no run", plain(f"no sync until the primary answers ({tries} failed){again}"))
+        why = "no sync until the primary answers"
+        return Fact("no run", plain(f"{why} ({tries} failed){again}"), short=(plain(f"{why}{again}"),))
     if snapshot.access != "rw":
         return Fact("no run", plain(f"read-only: {why_only_looking(snapshot.access)}"))
     if snapshot.paused:
