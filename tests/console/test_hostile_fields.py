@@ -182,7 +182,7 @@ NOT_DRAWN = {
     *("PrimaryHealth.digest_function", "PrimaryHealth.generation", "PrimaryHealth.source_id", "Runs.file"),
     *("PrimaryHealth.auth", "PrimaryHealth.token_origin", "SettingsPreview.base"),
     *("No.hint", "No.reason", "PrimaryStand.source_id", "PrimaryStand.token", "Run.spent"),
-    *("Outcome.extra", "PrimaryTried.generation", "PrimaryTried.token", "Run.trigger"),
+    *("Outcome.extra", "PrimaryTried.generation", "PrimaryTried.token", "Run.path"),
 }
 """Fields that no screen shows, that another test shows, or whose place is taken by hostile neighbours."""
 

@@ -14,6 +14,7 @@ from console.dialogs.help import HelpDialog
 from console.dialogs.log import LogDialog
 from console.dialogs.plan import PlanDialog
 from console.keys.table import SCREENS
+from console.views.troubles import CALM_S
 from storage_sync.service.commands import Do, DropPlan, Execute, MakePlan, SetAccess
 from storage_sync.service.operations import Sync, Verify
 from storage_sync.values.events import Answer, LogLine, RunEnded
@@ -511,11 +512,19 @@ def test_scenes_are_equal_by_value() -> None:
     assert isinstance(snapshots.scene("running").snapshot, Snapshot)
 
 
-async def test_a_panel_in_trouble_stands_first_without_a_gap_before_it_and_goes_back() -> None:
-    good, bad = snapshots.scene("in_sync").snapshot, snapshots.scene("damaged").snapshot
-    app, bridge = console("in_sync")
+async def test_a_panel_in_trouble_stands_first_without_a_gap_before_it_and_goes_back_when_it_is_calm() -> None:
+    well, bad = snapshots.scene("in_sync").snapshot, snapshots.scene("damaged").snapshot
+    good = replace(well, primary=replace(well.primary, next_at=snapshots.NOW + 60))
+    clock = FakeClock(snapshots.scene("in_sync").beat_age)
+    app, bridge = console("in_sync", clock=clock)
     async with live(app, size=(120, 40)) as pilot:
-        for shown, first in ((bad, "cache"), (good, "primary"), (bad, "cache")):
+        for shown, first, later_s in (
+            (bad, "cache", 0),
+            (good, "cache", 0),
+            (good, "primary", CALM_S),
+            (bad, "cache", 0),
+        ):
+            clock.wall += later_s
             bridge.show(shown)
             await settle(app, pilot)
             app.paint(panels=True)

@@ -162,7 +162,7 @@ def test_a_person_is_given_what_the_next_command_needs(tool: Tool) -> None:
     undone = tool.run("undo", run, "--yes")
     assert undone.exit_code == 0, undone.stderr
     assert "was undone: 1 row changed" in undone.stdout
-    assert tool.run("history").stdout.splitlines()[1].split()[-1] == "DONE"
+    assert tool.run("history").stdout.splitlines()[1].split()[-3:] == ["DONE,", "undid", run]
     assert " now; how much space" in tool.run("compact", "--plan").stdout
 
 
