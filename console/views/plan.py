@@ -89,7 +89,7 @@ def _steps(plan: Plan, look: Look) -> tuple[PlanStep, ...]:
 def _facts(plan: Plan, width: int, access: str, look: Look, *, timed: bool) -> list[Line]:
     """What stops it and what is lost come first: where rows are few, the rest has to be scrolled to."""
     clean = partial(clean_text, look=look)
-    touched = sum(one.insert + one.update + one.remove for one in plan.changes.values())
+    touched = sum(one.rows for one in plan.changes.values())
     takes = sentences.plan_takes(plan) if has_work(plan) else "no time"
     reads = sentences.plan_reads(plan)
     generation, root = plan.base

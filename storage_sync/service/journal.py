@@ -100,7 +100,7 @@ def start_facts(outcome: Outcome, delay_s: float | None) -> StartFacts:
 
 
 def _rows(changes: Mapping[str, TableChange]) -> int:
-    return sum(change.insert + change.update + change.remove for change in changes.values())
+    return sum(change.rows for change in changes.values())
 
 
 def summarise(outcome: Outcome, run: Run) -> RunSummary:

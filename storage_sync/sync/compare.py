@@ -68,7 +68,7 @@ class Compared(Struct, frozen=True):
             return 0
         before = self.since.followed.changes if self.since.followed is not None else 0
         changed = table_changes(self.changes).values()
-        return before + sum(one.insert + one.update + one.remove for one in changed)
+        return before + sum(one.rows for one in changed)
 
     @property
     def left_out_since(self) -> float | None:

@@ -311,7 +311,7 @@ def _writes(comparison: Compared) -> int:
     """Rows that are written or removed: all of them where the file becomes another one."""
     if comparison.look.sibling:
         return sum(one.expected - one.refused for one in comparison.changes.values())
-    return sum(one.insert + one.update + one.remove for one in table_changes(comparison.changes).values())
+    return sum(one.rows for one in table_changes(comparison.changes).values())
 
 
 def _left_staged(context: Context, comparison: Compared) -> Outcome:

@@ -204,4 +204,4 @@ async def _still_there(context: Context, comparison: Compared) -> dict[str, dict
 
 
 def _rows(plan: Mapping[str, TableChange]) -> int:
-    return sum(change.insert + change.update + change.remove for change in plan.values())
+    return sum(change.rows for change in plan.values())

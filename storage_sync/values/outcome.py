@@ -247,6 +247,11 @@ class TableChange(Struct, frozen=True):
     update: int = 0
     remove: int = 0
 
+    @property
+    def rows(self) -> int:
+        """How many in all."""
+        return self.insert + self.update + self.remove
+
 
 class Check(Struct, frozen=True):
     """One check of docs/cli.md. `detail` is a sentence; `seconds` how long it took."""
