@@ -26,15 +26,15 @@ WORDS: tuple[tuple[str, str], ...] = (
     ("epoch", "The number of times that the primary's log was seen to go back, for example after a restore."),
     (
         "exit code",
-        "The number with which a command ends, for scripts: 0 well, 7 well with rejected rows, any other not.",
+        "The number with which a command ends. 0: it ended well; 7: well, with rejected rows; any other: not well.",
     ),
     ("expected row", "A row that the cache should hold."),
     ("follow", "To take in what was written since the last proof, without a new proof."),
     ("generation", "The number of a commit of this tool in a cache, shown as g-7. It only grows."),
     (
         "guard",
-        "A rule that stops a run that would mix two sources, empty the cache, or remove too large a part of a table "
-        "or of all rows because the primary lost these rows or the rows that they belong to.",
+        "A rule that stops a run that would mix two sources, empty the cache, or remove too many rows "
+        "because the primary lost them or the rows that they belong to.",
     ),
     ("held", "The state of a cache whose lock another process has. Normal while do-memory runs."),
     ("holder", "The process that holds redb's lock on the cache."),
@@ -70,7 +70,7 @@ WORDS: tuple[tuple[str, str], ...] = (
     ),
     (
         "proof",
-        "The record that a run read the cache back and found in it every row that it should hold, with the time.",
+        "The record, with its time, that a run read the cache back and found in it every row that it should hold.",
     ),
     ("quarantine", "The list of rejected rows and quarantined rows."),
     ("quarantined row", "A row that was taken out of the cache and can be restored."),
