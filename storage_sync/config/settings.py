@@ -123,7 +123,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sync_embeddings: Annotated[bool, Meta(description="Sync embeddings.", extra=_FULL)] = True
     embedding_dimension: Annotated[
         Annotated[int, Meta(ge=1, le=65_536)] | None,
-        Meta(description="How many numbers a vector has; by default what the store says.", extra=_NOW),
+        Meta(description="How many numbers a vector has; by default as many as most vectors have.", extra=_NOW),
     ] = None
     on_start: Annotated[
         bool, Meta(description="Prove or sync as soon as the console or watch starts.", extra=_RESTART)
@@ -133,8 +133,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     audit_s: Annotated[
         Seconds,
         Meta(
-            description="Time after which a run is an audit: it looks at every embedding of the primary and counts the "
-            "rows of its tables. A proof is not renewed without reading the rows for longer than this.",
+            description="Longest time between two audits, which look at every embedding of the primary and count the "
+            "rows of its tables. Within this time, a proof may be renewed without reading the rows.",
             extra=_NOW,
         ),
     ] = 86_400.0
@@ -145,7 +145,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows_read_per_day: Annotated[
         Annotated[int, Meta(ge=1, le=1 << 60)] | None,
         Meta(
-            description="Most rows that the primary may read in a day for polls and runs that start automatically; "
+            description="How many rows the primary may read in a day for polls and runs that start automatically; "
             "they come less often to stay below it. No limit by default.",
             extra=_NOW,
         ),
@@ -156,7 +156,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ge=0,
             le=1,
             description="Largest part of a table, and of all rows, that one sync may remove because the primary lost "
-            "these rows or the rows that they belong to.",
+            "them or the rows that they belong to.",
             extra=_NEXT,
         ),
     ] = 0.5
@@ -166,7 +166,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             ge=1_048_576,
             le=1 << 60,
-            description="Most bytes that may be copied in an hour to look at the cache automatically.",
+            description="How many bytes may be copied in an hour to look at the cache automatically.",
             extra=_NOW,
         ),
     ] = 20 << 30

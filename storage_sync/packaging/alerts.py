@@ -50,7 +50,7 @@ ALERTS: tuple[Alert, ...] = (
         600,
         "critical",
         "{{ $labels.instance }} no longer sends metrics of its cache.",
-        "On that host: systemctl status storage-sync; then the scrape, or the text file's folder.",
+        "Run systemctl status storage-sync on that host; then check the scrape, or the folder of the text file.",
     ),
     Alert(
         f"{PREFIX}Stale",
@@ -58,7 +58,7 @@ ALERTS: tuple[Alert, ...] = (
         60,
         "critical",
         "No run on {{ $labels.instance }} has ended well for {{ $value | humanizeDuration }}.",
-        "storage-sync status --check there; the log names the cause.",
+        "Run storage-sync status --check there; the log names the cause.",
     ),
     Alert(
         f"{PREFIX}NeverSucceeded",
@@ -66,7 +66,7 @@ ALERTS: tuple[Alert, ...] = (
         900,
         "critical",
         "No run on {{ $labels.instance }} has ever ended well.",
-        "storage-sync doctor there.",
+        "Run storage-sync doctor there.",
     ),
     Alert(
         f"{PREFIX}NotInSync",
@@ -74,7 +74,7 @@ ALERTS: tuple[Alert, ...] = (
         900,
         "warning",
         "The cache on {{ $labels.instance }} is not proven equal to the primary.",
-        "storage-sync status --check there.",
+        "Run storage-sync status --check there.",
     ),
     Alert(
         f"{PREFIX}PrimaryDown",
@@ -82,7 +82,7 @@ ALERTS: tuple[Alert, ...] = (
         300,
         "warning",
         "{{ $labels.instance }} does not reach the primary.",
-        "storage-sync ping there; when every host reports this, the primary is down.",
+        "Run storage-sync ping there. If every host reports this, the primary is down.",
     ),
     Alert(
         f"{PREFIX}PrimaryRefuses",
@@ -98,7 +98,7 @@ ALERTS: tuple[Alert, ...] = (
         0,
         "critical",
         "A guard stopped the run on {{ $labels.instance }}; nothing was changed.",
-        "storage-sync sync --plan there; then decide. The message names the option that consents.",
+        "Run storage-sync sync --plan there, then decide. The message names the option that gives consent.",
     ),
     Alert(
         f"{PREFIX}LocalTrouble",
@@ -106,7 +106,7 @@ ALERTS: tuple[Alert, ...] = (
         0,
         "critical",
         "{{ $labels.instance }} cannot read or write: permissions, a read-only or full disk, an I/O error.",
-        "storage-sync doctor there.",
+        "Run storage-sync doctor there.",
     ),
     Alert(
         f"{PREFIX}CacheDamaged",
@@ -114,7 +114,7 @@ ALERTS: tuple[Alert, ...] = (
         60,
         "critical",
         "The cache on {{ $labels.instance }} is damaged: {{ $labels.state }}.",
-        "storage-sync repair --plan there.",
+        "Run storage-sync repair --plan there.",
     ),
     Alert(
         f"{PREFIX}OtherVersion",
@@ -122,7 +122,7 @@ ALERTS: tuple[Alert, ...] = (
         60,
         "critical",
         "The cache on {{ $labels.instance }} is of another version of redb or do-memory: {{ $labels.state }}.",
-        "storage-sync rebuild there, or a newer storage-sync.",
+        "Run storage-sync rebuild there, or install a newer storage-sync.",
     ),
     Alert(
         f"{PREFIX}WentBack",
@@ -138,15 +138,15 @@ ALERTS: tuple[Alert, ...] = (
         0,
         "warning",
         "Rows of the cache on {{ $labels.instance }} were found damaged.",
-        "They were fetched again if auto_repair is on; check the disk.",
+        "If auto_repair is on, they were fetched again. Check the disk.",
     ),
     Alert(
         f"{PREFIX}RejectedRows",
         f"{series('quarantined_rows')} > 0",
         0,
         "warning",
-        "{{ $value }} rows of the primary cannot be held by the cache on {{ $labels.instance }}.",
-        "storage-sync quarantine list there says which and why.",
+        "Rows of the primary that the cache on {{ $labels.instance }} cannot hold: {{ $value }}.",
+        "Run storage-sync quarantine list there: it says which rows and why.",
     ),
     Alert(
         f"{PREFIX}RowsWait",
@@ -154,7 +154,7 @@ ALERTS: tuple[Alert, ...] = (
         f"{series('wait_notice_seconds')}",
         0,
         "warning",
-        "{{ $value }} rows wait on {{ $labels.instance }}, because another process holds the cache.",
+        "Another process holds the cache on {{ $labels.instance }}. Rows that wait: {{ $value }}.",
         "End that process, or restart it through storage-sync exec.",
     ),
     Alert(

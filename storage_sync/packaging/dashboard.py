@@ -54,7 +54,7 @@ PANELS: tuple[Panel, ...] = (
         12,
     ),
     Panel("In sync", "timeseries", "none", (("{{instance}}", _of("in_sync")),)),
-    Panel("Behind the primary for", "timeseries", "s", (("{{instance}}", _of("lag_seconds")),)),
+    Panel("Time behind the primary", "timeseries", "s", (("{{instance}}", _of("lag_seconds")),)),
     Panel("Rows that wait", "timeseries", "none", (("{{instance}}", _of("waiting_rows")),)),
     Panel(
         "Rows",
@@ -66,7 +66,7 @@ PANELS: tuple[Panel, ...] = (
     Panel("Rejected rows", "timeseries", "none", (("{{instance}}", _of("quarantined_rows")),)),
     Panel("Runs by how they ended", "timeseries", "none", (("{{instance}} {{result}}", _rate("runs", "result")),)),
     Panel(
-        "Time of a run, by phase, 95 of 100",
+        "Time of a run by phase, 95th percentile",
         "timeseries",
         "s",
         (
@@ -77,7 +77,9 @@ PANELS: tuple[Panel, ...] = (
             ),
         ),
     ),
-    Panel("Lock of the cache held", "timeseries", "s", (("{{instance}}", _rate("lock_held_seconds")),)),
+    Panel(
+        "Time that runs hold the lock of the cache", "timeseries", "s", (("{{instance}}", _rate("lock_held_seconds")),)
+    ),
     Panel(
         "Rows read by the primary, by purpose", "timeseries", "none", (("{{purpose}}", _rate("rows_read", "purpose")),)
     ),
@@ -90,7 +92,7 @@ PANELS: tuple[Panel, ...] = (
         "bytes",
         (("{{instance}} file", _of("cache_file_bytes")), ("{{instance}} rows", _of("cache_payload_bytes"))),
     ),
-    Panel("Free beside it", "timeseries", "bytes", (("{{instance}}", _of("disk_free_bytes")),)),
+    Panel("Free disk space beside the cache", "timeseries", "bytes", (("{{instance}}", _of("disk_free_bytes")),)),
     Panel(
         "States of the file",
         "table",

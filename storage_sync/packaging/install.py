@@ -201,13 +201,13 @@ def carry_out(steps: Sequence[Step], root: Path) -> None:
                 case Fate.KEEP:
                     pass
         except OSError as error:
-            hint = "run it as root" if isinstance(error, PermissionError) else "mend that, then run it again"
+            hint = "run it as root" if isinstance(error, PermissionError) else "correct that, then run it again"
             raise LocalIO(f"{step.path}: {error.strerror}", hint=hint) from None
 
 
 def _unit(name: str, root: Path) -> str:
     if "/" in name or not name.endswith(".service"):
-        raise UsageError(f"{name} is no name of a service", hint="as in --for do-memory.service")
+        raise UsageError(f"{name} is not the name of a service", hint="as in --for do-memory.service")
     for folder in UNIT_FOLDERS:
         path = _there(root, folder / name)
         if path.is_file():

@@ -38,7 +38,7 @@ class Places(Struct, frozen=True):
 def _sandbox(places: Places) -> str:
     homes = "ProtectHome=yes"
     if any(places.cache_folder.is_relative_to(home) for home in _HOMES):
-        homes = f"# Of all homes it sees this folder alone.\nProtectHome=tmpfs\nBindPaths={places.cache_folder}"
+        homes = f"# Of all home folders it sees only this one.\nProtectHome=tmpfs\nBindPaths={places.cache_folder}"
     return f"""\
 # The folder of the cache: the file, its lock and its staging file lie side by side.
 ReadWritePaths={places.cache_folder}
@@ -48,7 +48,7 @@ UMask=0077
 ProtectSystem=strict
 {homes}
 LimitCORE=0
-# A run takes some 100 MB, a very large one some 300; what takes more ends this service and no other.
+# A run takes about 100 MB of memory, a very large one about 300. One that takes more ends this service and no other.
 MemoryMax=1G
 PrivateTmp=yes
 PrivateDevices=yes
@@ -93,7 +93,7 @@ Restart=on-failure
 RestartSec=10
 # 11: another run holds the lease; 143: stopped by SIGTERM, gracefully.
 SuccessExitStatus=0 11 143
-# Settings, a primary that refuses us, a guard, a version: a restart mends none of them.
+# Settings, a primary that refuses us, a guard, another version: a restart does not help.
 RestartPreventExitStatus=2 4 9 12
 
 {_sandbox(places)}
@@ -110,7 +110,7 @@ def once_unit(places: Places) -> str:
 Description=Bring do-memory's redb cache to the state of its Turso primary, once
 After=network-online.target
 Wants=network-online.target
-# The long-running one does the same.
+# storage-sync.service does the same.
 Conflicts=storage-sync.service
 
 [Service]
@@ -157,14 +157,14 @@ def drop_in(places: Places, command: str) -> str:
     prefix, program = re.fullmatch(r"([-:+!|@]*)(.*)", command, re.DOTALL).groups()  # type: ignore[union-attr]
     if "@" in prefix:
         raise UsageError(
-            "ExecStart=@ names a program and what it is called; exec cannot do that", hint="write the drop-in by hand"
+            "ExecStart=@ gives the program another name; exec cannot do that", hint="write the drop-in by hand"
         )
     return f"""\
 {MADE_BY}
 [Service]
 ExecStart=
 ExecStart={prefix}{places.program} exec --config {places.config} --state-dir %S/{STATE} -- {program}
-# Whatever else that unit may not write.
+# exec must write here, whatever else that unit may not write.
 ReadWritePaths=-{places.cache_folder} -{places.state}
 """
 

@@ -163,7 +163,7 @@ def test_a_configuration_that_the_service_cannot_read_is_said(tree: Path) -> Non
     [
         (("--user", "no-such-user"), "there is no user no-such-user"),
         (("--user", "nobody", "--for", "do-memory.service"), "there is no unit do-memory.service"),
-        (("--user", "nobody", "--for", "../x.service"), "../x.service is no name of a service"),
+        (("--user", "nobody", "--for", "../x.service"), "../x.service is not the name of a service"),
         (("--user", "nobody", "--cache", "/srv/none/cache.redb"), "there is no folder /srv/none for the cache"),
     ],
 )
