@@ -6,13 +6,11 @@ from collections.abc import Sequence
 
 from console.views.frame import Frame
 from console.views.runs import role_of
-from storage_sync.values.snapshot import Sample
+from storage_sync.values.snapshot import SAMPLE_S, Sample
 from widgets import fmt
 from widgets.chart import NOTHING, Chart, quantile, round_up_s
 from widgets.glyphs import Role
 
-STEP_S = 10.0
-"""Seconds between two samples."""
 MINUTE = 6
 """Samples of a minute."""
 GAP = "   "
@@ -35,7 +33,7 @@ def latency(frame: Frame) -> Chart:
         _words(now, known, f"{failed} failed" if failed else ""),
         _right(now, f"{failed} failed" if failed else known),
         word=fmt.milliseconds,
-        step_s=STEP_S,
+        step_s=SAMPLE_S,
         empty=FIRST,
     )
 
@@ -53,7 +51,7 @@ def proof_age(frame: Frame) -> Chart:
         oldest,
         word=fmt.target,
         top=round_up_s,
-        step_s=STEP_S,
+        step_s=SAMPLE_S,
         limit=fresh.max_age_s,
         empty="nothing has been proven yet",
     )
@@ -73,7 +71,7 @@ def changes(frame: Frame) -> Chart:
         _words(told),
         told,
         word=fmt.compact,
-        step_s=STEP_S,
+        step_s=SAMPLE_S,
         empty=FIRST,
     )
 
@@ -90,7 +88,7 @@ def rows_read(frame: Frame) -> Chart:
         _words(told),
         "" if silent else told,
         word=fmt.compact,
-        step_s=STEP_S,
+        step_s=SAMPLE_S,
         empty="the primary does not report them" if samples else FIRST,
     )
 
@@ -123,4 +121,4 @@ def _right(*parts: str) -> str:
 
 def _span(samples: Sequence[Sample]) -> str:
     """How long the samples go back."""
-    return fmt.target(len(samples) * STEP_S)
+    return fmt.target(len(samples) * SAMPLE_S)

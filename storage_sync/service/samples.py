@@ -6,8 +6,6 @@ from collections import deque
 
 from storage_sync.values.snapshot import Sample
 
-EVERY_S = 10.0
-"""Between two samples."""
 KEPT = 90
 
 

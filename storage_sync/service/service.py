@@ -31,7 +31,7 @@ from storage_sync.service.parts import Active, Parts
 from storage_sync.service.primary_monitor import PrimaryMonitor
 from storage_sync.service.publisher import Board
 from storage_sync.service.queries import Questions
-from storage_sync.service.samples import EVERY_S, Samples
+from storage_sync.service.samples import Samples
 from storage_sync.service.schedule import Trigger
 from storage_sync.service.scheduler import Scheduler
 from storage_sync.service.triggers import Agenda
@@ -45,6 +45,7 @@ from storage_sync.values.events import Accepted, Event, Refused
 from storage_sync.values.found import Basis, Found
 from storage_sync.values.outcome import HolderKind, LockHolder, Word
 from storage_sync.values.snapshot import (
+    SAMPLE_S,
     CacheHealth,
     ConfigView,
     CoreBeat,
@@ -225,7 +226,7 @@ class SyncService:
             now = time.time()
             if self._agenda.set_back(now):
                 self._parts.warn("the system's clock was set back: ages of what happened before are too small")
-            if not 0 <= now - last_sample < EVERY_S:
+            if not 0 <= now - last_sample < SAMPLE_S:
                 last_sample = now
                 self._take_sample(now)
             await asyncio.sleep(BEAT_S)

@@ -278,8 +278,12 @@ class Freshness(Struct, frozen=True):
     next_sync_reason: str = ""
 
 
+SAMPLE_S = 10.0
+"""From one sample to the next."""
+
+
 class Sample(Struct, frozen=True):
-    """What a few seconds before `at` were like. None: nothing is known of them."""
+    """What the SAMPLE_S seconds before `at` were like. None: nothing is known of them."""
 
     at: float
     ping_ms: float | None = None
