@@ -4,17 +4,18 @@ use crate::embeddings::{self, Embeddings};
 use crate::errors::{Fault, Outcome};
 use crate::ledger::split_ledger_key;
 use crate::open::{CACHE_BYTES, Mode, OpenFile};
-use crate::panics::{Quiet, detached, lock};
+use crate::panics::{Quiet, caught, detached, lock};
 use crate::scan::{Scan, ScanState};
-use crate::tables::{META, QUARANTINE, SCHEMA, VERSION, byte_table, open_if};
+use crate::tables::{META, OURS, QUARANTINE, SCHEMA, VERSION, byte_table, open_if};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use redb::{ReadTransaction, ReadableTableMetadata, TableDefinition, TableError, TableHandle};
 use std::ops::Bound as Limit;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use storage_sync_codec::Table;
 
-/// Name, key type, value type, rows (when it can be opened) and error of one table.
+/// Name, key type, value type, rows (when it can be opened) and error of one table; without a name: of the list.
 #[pyclass(frozen, get_all, module = "storage_sync._native")]
 pub struct TableStat {
     name: String,
@@ -67,13 +68,34 @@ impl Shape {
     }
 }
 
-fn stat(transaction: &ReadTransaction, handle: redb::UntypedTableHandle) -> TableStat {
+fn stat(transaction: &ReadTransaction, handle: impl TableHandle) -> TableStat {
     let name = handle.name().to_owned();
     let shape = Shape::of(transaction, &name);
     let rows = transaction.open_untyped_table(handle).map_err(Fault::from).and_then(|table| Ok(table.len()?));
     let error = shape.as_ref().err().or(rows.as_ref().err()).map(|fault| format!("{fault:?}"));
     let (key_type, value_type) = shape.map_or_else(|_| Default::default(), |shape| shape.names());
     TableStat { name, key_type, value_type, rows: rows.ok(), error }
+}
+
+/// All tables of the file; where redb cannot list them, those that it finds by a name that we know, and the failure.
+fn stats(transaction: &ReadTransaction) -> Outcome<Vec<TableStat>> {
+    match caught(|| Ok(transaction.list_tables()?.collect::<Vec<_>>())) {
+        Ok(handles) => Ok(handles.into_iter().map(|handle| stat(transaction, handle)).collect()),
+        Err(Fault::Panic(message)) => {
+            let known = Table::ALL.map(|table| byte_table(table.name())).into_iter().chain(OURS);
+            let found = known
+                .filter_map(|table| caught(|| Ok(stat(transaction, table))).ok().filter(|found| found.error.is_none()));
+            let unlisted = TableStat {
+                name: String::new(),
+                key_type: String::new(),
+                value_type: String::new(),
+                rows: None,
+                error: Some(format!("its list of tables cannot be read: {message}")),
+            };
+            Ok(found.chain([unlisted]).collect())
+        }
+        Err(fault) => Err(fault),
+    }
 }
 
 type Rows = Vec<(String, Vec<u8>)>;
@@ -169,8 +191,7 @@ impl CacheFile {
 
     fn tables(&self, py: Python<'_>) -> PyResult<Vec<TableStat>> {
         self.reading(py, |transaction| {
-            let mut stats: Vec<TableStat> =
-                transaction.list_tables()?.map(|handle| stat(transaction, handle)).collect();
+            let mut stats = stats(transaction)?;
             stats.sort_by(|a, b| a.name.cmp(&b.name));
             Ok(stats)
         })

@@ -17,6 +17,9 @@ pub const SCHEMA: TableDefinition<&str, u64> = TableDefinition::new("schema_vers
 pub const INDEX: TableDefinition<&str, &str> = TableDefinition::new("recommendation_episode_index");
 pub const REVISIONS: TableDefinition<&str, i64> = TableDefinition::new("episode_revisions");
 
+/// Our tables.
+pub const OURS: [ByteTable; 3] = [META, LEDGER, QUARANTINE];
+
 /// Key of `SCHEMA`.
 pub const VERSION: &str = "version";
 /// Keys of `META` that this crate writes itself; all others belong to the caller.

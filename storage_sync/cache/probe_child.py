@@ -65,7 +65,7 @@ def _examine(path: str, check_integrity: bool, say: Callable[..., None]) -> None
         for table in tables:
             say(step=f"reading table {table.name}")
             if table.error is not None:
-                say(damage=f"table {table.name} cannot be read: {table.error}")
+                say(damage=f"table {table.name} cannot be read: {table.error}" if table.name else table.error)
                 return
             file.walk(table.name)
         if check_integrity:
