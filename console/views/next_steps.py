@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from console.views.access import LOCKED, why_only_looking
+from storage_sync.reports.sentences import a
 from storage_sync.values.snapshot import LockState, Promise, Run, Snapshot
 from widgets import fmt
 
@@ -70,7 +71,7 @@ def run_note(snapshot: Snapshot) -> str:
     """What runs now, to be added to a sentence; '' for nothing."""
     run, lease = snapshot.run, snapshot.cache.lease_holder
     if run is not None and run.ended_at is None:
-        return f"; a {run.word} is {'being planned' if run.promise is Promise.PLAN else 'running'}"
+        return f"; {a(run.word)} is {'being planned' if run.promise is Promise.PLAN else 'running'}"
     if lease is not None and snapshot.cache.lock is not LockState.OURS:
         return f"; a run of pid {lease.pid} is active"
     return ""

@@ -11,7 +11,7 @@ from console.views.top import heartbeat, share_words
 from storage_sync.reports import sentences
 from storage_sync.values.errors import CacheLocked
 from storage_sync.values.outcome import CacheState, Word
-from storage_sync.values.snapshot import LOCK_TAKEN, Phase, Run, RunSummary, StepState
+from storage_sync.values.snapshot import LOCK_TAKEN, Phase, Promise, Run, RunSummary, StepState
 from widgets import fmt
 from widgets.facts import Fact
 from widgets.glyphs import Role, Tone
@@ -126,12 +126,12 @@ def _fetch_words(frame: Frame, run: Run, fetched: bool) -> tuple[str, ...]:
 def _commit_words(run: Run) -> tuple[str, ...]:
     if run.step in _LAST_STEPS:
         return (_DOING[run.step],)
-    if run.kind in EDITING:
-        return ("the change is written at once, at the end", "written at the end", "waits")
-    if run.kind not in WRITING:
+    if run.promise is Promise.PLAN or run.kind not in WRITING | EDITING:
         return ("nothing is written",)
     if run.writes is None:
-        return ("what differs is written at once, at the end", "written at the end", "waits")
+        return ("not known yet what is written", "not known yet", "waits")
+    if not run.writes:
+        return ("nothing to write",)
     return (f"{fmt.plural(run.writes, 'row')} to be written at once, at the end", f"{run.writes:,} to write", "waits")
 
 

@@ -50,6 +50,11 @@ def rows(number: int) -> str:
     return plural(number, "row")
 
 
+def a(noun: str) -> str:
+    """`a sync`, `an undo`."""
+    return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"
+
+
 class Tally(Struct, frozen=True):
     """Rows of one run over all tables. `rejected` None: the run did not count them."""
 

@@ -14,7 +14,7 @@ from storage_sync.config.places import default_state_dir, state_directory
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.reports.document import holder_json, rfc3339
-from storage_sync.reports.sentences import FROM_THE_FUTURE, next_step
+from storage_sync.reports.sentences import FROM_THE_FUTURE, a, next_step
 from storage_sync.state.directory import open_state_dir
 from storage_sync.state.witness import proof_still_speaks, read_witness
 from storage_sync.values.errors import ConfigError, StorageSyncError, exit_code_of
@@ -134,7 +134,7 @@ def _said_since(book: History, proof: Proof) -> str:
     for run in book.runs(proof.at):
         verdict = (book.document(run.id) or {}).get("verdict")
         if verdict in _AGAINST:
-            return f"a {run.kind} after the last proof ended with {verdict}: {run.result}"
+            return f"{a(run.kind)} after the last proof ended with {verdict}: {run.result}"
         if verdict == Word.IN_SYNC:
             break
     return ""

@@ -5,12 +5,18 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from storage_sync.values.snapshot import Phase, RunSummary, StepState
+from storage_sync.values.snapshot import Phase, Promise, RunSummary, StepState
 from tests.console.app import console, live, screen_text
 from tests.support.scenes import snapshots
 
 
-async def shown_at(phase: Phase, kept: int | None = None, writes: int | None = None, kind: str = "sync") -> str:
+async def shown_at(
+    phase: Phase,
+    kept: int | None = None,
+    writes: int | None = None,
+    kind: str = "sync",
+    promise: Promise = Promise.NOTHING,
+) -> str:
     """The screen while that step of the scene's run is at work, 98 % of its rows being there."""
     scene = snapshots.scene("running")
     run = scene.snapshot.run
@@ -33,6 +39,7 @@ async def shown_at(phase: Phase, kept: int | None = None, writes: int | None = N
         checkpoint_rows=kept,
         writes=writes,
         kind=kind,
+        promise=promise,
     )
     app, _ = console(replace(scene, snapshot=replace(scene.snapshot, run=run)))
     async with live(app, size=(120, 40)):
@@ -61,11 +68,24 @@ async def test_a_run_that_may_have_no_proof_promises_none() -> None:
 @pytest.mark.parametrize("kind", ["orphans", "quarantine", "undo"])
 async def test_what_a_person_chose_is_written_and_nothing_is_staged(kind: str) -> None:
     before = await shown_at(Phase.HASH, kind=kind)
-    assert "written at" in before
     assert "not known yet" in before
     at_work = await shown_at(Phase.COMMIT, writes=1, kind=kind)
     assert "change   1 row" in at_work
     assert "staged" not in at_work
+
+
+@pytest.mark.parametrize("kind", ["sync", "repair", "rebuild", "undo", "orphans", "quarantine"])
+async def test_nothing_is_said_to_be_written_before_that_is_known(kind: str) -> None:
+    before = await shown_at(Phase.COPY, kind=kind)
+    assert "not known yet what is written" in before
+    assert "written at" not in before
+    assert "6 rows to be written" in await shown_at(Phase.FETCH, writes=6, kind=kind)
+    assert "nothing to write" in await shown_at(Phase.FETCH, writes=0, kind=kind)
+
+
+async def test_a_plan_is_not_said_to_write() -> None:
+    for writes in (None, 6):
+        assert "nothing is written" in await shown_at(Phase.FETCH, writes=writes, promise=Promise.PLAN)
 
 
 async def test_a_time_that_is_not_known_is_not_said() -> None:

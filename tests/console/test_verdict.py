@@ -334,6 +334,13 @@ def test_no_proof_is_promised_of_a_run_that_makes_none(promise: Promise, said: s
     assert all(("proves" in text) <= (promise is Promise.PROOF) for text in found.next)
 
 
+@pytest.mark.parametrize(("kind", "said"), [("undo", "; an undo is running"), ("repair", "; a repair is running")])
+def test_a_run_has_the_article_of_its_word(kind: str, said: str) -> None:
+    running = snapshots.scene("running").snapshot
+    assert running.run is not None
+    assert said in judge(replace(running, run=replace(running.run, kind=kind))).sentence[0]
+
+
 @pytest.mark.parametrize("changes", [0, 1, 1_775])
 @pytest.mark.parametrize("rejected", [0, 1])
 def test_what_was_followed_is_said_beside_the_age_of_the_proof(changes: int, rejected: int) -> None:

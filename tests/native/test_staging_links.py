@@ -10,19 +10,13 @@ import pytest
 
 from storage_sync import _native
 from tests.native import journey, ledgers
+from tests.native.conftest import ROWS
 from tests.native.ledgers import LEDGER, TABLE
 from tests.native.synthetic import Primary, Row, cursor, heuristic, name, scope
 
-ROWS = 12
 UNCHANGED, CHANGED, GONE, DOUBLED, TOUCHED, DAMAGED, REJECTED, REMOVED, ADDED = range(9)
 """What happens to a row between the run that staged it and the one that goes on."""
 STEP = [_native.StepSpec(TABLE)]
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    journey.build(Primary({TABLE: [heuristic(number) for number in range(ROWS)]}), tmp_path / "cache.redb")
-    return tmp_path / "cache.redb"
 
 
 @pytest.fixture

@@ -9,16 +9,9 @@ import pytest
 
 from storage_sync import _native
 from tests.native import journey, ledgers
+from tests.native.conftest import ROWS
 from tests.native.ledgers import TABLE
 from tests.native.synthetic import Primary, cursor, heuristic, imprint_of, scope
-
-ROWS = 12
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    journey.build(Primary({TABLE: [heuristic(number) for number in range(ROWS)]}), tmp_path / "cache.redb")
-    return tmp_path / "cache.redb"
 
 
 @pytest.fixture
