@@ -25,7 +25,7 @@ from console.dialogs.log import LogDialog
 from console.dialogs.plan import PlanDialog
 from console.flows.adopt import adopt
 from console.flows.first_run import FirstRun
-from console.flows.lessons import Cause, told
+from console.flows.lessons import Troubles
 from console.flows.plans import MANUAL, Plans, Wish, live_part, undo_of
 from console.flows.quarantine import Quarantine
 from console.flows.questions import ask_after_death, ask_for_writes, ask_to_leave
@@ -49,7 +49,8 @@ from console.views.log_buffer import Journal
 from console.views.text import clean_text
 from console.views.themes import Colors, after, themes
 from console.views.toast import failed_words, is_locked
-from console.views.ui_settings import REFRESH_STEPS, Clock, UiSettings, ui_in_effect
+from console.views.top import turned
+from console.views.ui_settings import Clock, UiSettings, next_refresh, ui_in_effect
 from console.views.verdict import verdict
 from console.views.zoom import toggle_zoom
 from storage_sync.service.commands import Cancel, Do, Pause, Reload, SetAccess, TryNow
@@ -115,7 +116,7 @@ class Console(TextualApp):
         environment: Mapping[str, str] | None = None,
         owns_process: bool = False,
         colors: Colors | None = None,
-        trouble: Cause | None = None,
+        trouble: Troubles | None = None,
         setup: Setup | None = None,
     ) -> None:
         super().__init__(owns_process=owns_process)
@@ -235,6 +236,7 @@ class Console(TextualApp):
         """Hear what the core said: at each tick, and as soon as it has answered."""
         for event in self.bridge.drain():
             self._hear(event)
+        self._guide()
 
     def _frame(self, snapshot: Snapshot | None) -> Frame:
         moment = self.clock.monotonic()
@@ -261,7 +263,7 @@ class Console(TextualApp):
         if live is None or screen is None:
             return
         shown = live if self._frozen is None else replace(live, snapshot=self._frozen, now=self._frozen.taken_at)
-        disabled = self._disabled()
+        disabled = frozenset(self.off)
         drawn = (lasting(live.snapshot), disabled, live.stalled)
         moment = self.clock.monotonic()
         panels = panels or (live.verdict.word, self.running) != self._said
@@ -280,8 +282,7 @@ class Console(TextualApp):
         if isinstance(self.screen, LogDialog):
             self.screen.refresh_lines()
         live_part(self.screen, live)
-        if self.guiding is not None:
-            self.guiding.show(self.screen, live.snapshot, self._key_at)
+        self._guide()
 
     def _rest(self, facts: Facts) -> float:
         """Seconds between two pictures: less during a run, more while only ages change."""
@@ -356,14 +357,16 @@ class Console(TextualApp):
     def running(self) -> bool:
         return self.run_now is not None
 
-    def _disabled(self) -> frozenset[str]:
-        """Ids of keys that do nothing now; their footer entries are greyed."""
-        return frozenset(self.off)
-
     @property
     def off(self) -> Mapping[str, str]:
         """Keys that do nothing now, by their id, and why."""
         return off(self.snapshot, self.run_now, demo=self.trouble is not None)
+
+    @property
+    def turned(self) -> frozenset[str]:
+        """Ids of the keys that end what they made before."""
+        hidden = {"guide"} if self.guiding is not None and self.guiding.hidden else set()
+        return turned(self._live) | hidden if self._live is not None else frozenset()
 
     def _is_off(self, key_id: str) -> bool:
         """Whether a key does nothing now; it is said why."""
@@ -464,9 +467,7 @@ class Console(TextualApp):
 
     def action_refresh(self, step: int) -> None:
         """Another interval between pictures."""
-        place = min(range(len(REFRESH_STEPS)), key=lambda index: abs(REFRESH_STEPS[index] - self.ui.refresh_s))
-        place = max(0, min(len(REFRESH_STEPS) - 1, place + step))
-        self.ui = replace(self.ui, refresh_s=REFRESH_STEPS[place])
+        self.ui = replace(self.ui, refresh_s=next_refresh(self.ui.refresh_s, step))
         self.say(f"panels are drawn every {self.ui.refresh_s:g} s")
 
     def action_zoom(self) -> None:
@@ -513,25 +514,23 @@ class Console(TextualApp):
         if not self._is_off("demo"):
             self.exit(DEMO_ASKED)
 
-    def action_trouble(self, name: str) -> None:
-        """Only in the demo: something goes wrong, and it is said what to try."""
-        if self.trouble is not None:
+    def action_trouble(self, name: str, ends: bool) -> None:
+        """Only in the demo: something goes wrong, or ends, and it is said what to try."""
+        if self.guiding is not None:
             self._last_action = f"demo {name}"
-            self.run_worker(self._caused(name, self.trouble))
-
-    async def _caused(self, name: str, cause: Cause) -> None:
-        caused = await cause(name)
-        if caused.prevented:
-            self.say(f"Demo: nothing was done: {caused.prevented}", failed=True)
-        elif caused.ended or self.guiding is None or not self.guiding.leads(name):
-            self.say(told(name, caused))
+            self.run_worker(self.guiding.cause(name, self.say, self._guide, ends=ends))
 
     @property
     def guiding(self) -> Guiding | None:
         """The line that says the next step: only in the demo."""
         if self._guiding is None and self.trouble is not None:
-            self._guiding = Guiding(self.look, self.key_table, self.clock.now())
+            self._guiding = Guiding(self.look, self.key_table, self.clock.now(), self.trouble)
         return self._guiding
+
+    def _guide(self) -> None:
+        """Draw its line by what is on top now."""
+        if self.guiding is not None:
+            self.guiding.show(self.screen, self.snapshot, self._key_at)
 
     def action_guide(self) -> None:
         """Hide the line that says the next step, or show it again."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
 from textual.screen import Screen
 
 from console.dialogs.dialog import Dialog
@@ -10,6 +14,7 @@ from console.dialogs.quarantine import QuarantineDialog
 from console.dialogs.vector import VectorDialog
 from console.flows import guide as places
 from console.flows.guide import Guide, OpenPlan, Place
+from console.flows.lessons import Troubles, told
 from console.keys.table import QUARANTINE, Key
 from console.screens.base import BaseScreen
 from storage_sync.values.snapshot import Snapshot
@@ -19,11 +24,18 @@ from widgets.guide_line import GuideLine, GuideText
 _STEPS = {Step.WAITING: places.PLANNING, Step.RUN: places.RUNNING, Step.RESULT: places.RESULT}
 
 
+class Say(Protocol):
+    """A toast."""
+
+    def __call__(self, text: str, *, failed: bool = False) -> None: ...
+
+
 class Guiding:
     """`since`: epoch seconds at which the demo began."""
 
-    def __init__(self, look: Look, table: tuple[Key, ...], since: float) -> None:
+    def __init__(self, look: Look, table: tuple[Key, ...], since: float, troubles: Troubles) -> None:
         self._look = look
+        self._troubles = troubles
         self._guide = Guide(since)
         self._key = next(key.shown for key in table if key.id == "guide")
 
@@ -32,25 +44,37 @@ class Guiding:
         self._guide.hidden = not self._guide.hidden
         self._draw(screen)
 
-    def leads(self, trouble: str) -> bool:
-        """A trouble has happened: whether the line says what that brings."""
-        return self._guide.leads(trouble)
+    @property
+    def hidden(self) -> bool:
+        return self._guide.hidden
+
+    async def cause(self, name: str, say: Say, draw: Callable[[], None], *, ends: bool) -> None:
+        """Make a trouble happen, or end it; what came of it is said, unless the line says it, which is drawn then."""
+        caused = await self._troubles.cause(name, ends=ends)
+        if caused.prevented:
+            say(f"Demo: nothing was done: {caused.prevented}", failed=True)
+        elif caused.ended or not self._guide.leads(name):
+            say(told(name, caused))
+        draw()
 
     def show(self, screen: Screen[object], snapshot: Snapshot, key_at: float) -> None:
         """Note what was done, and draw the line on what is on top. `key_at`: when the last key was pressed."""
-        self._guide.look(snapshot, place_of(screen), key_at)
+        self._guide.look(snapshot, place_of(screen), key_at, self._troubles.stands)
         self._draw(screen)
 
     def _draw(self, screen: Screen[object]) -> None:
         if not isinstance(screen, BaseScreen | Dialog) or not screen.is_mounted:
             return
-        line = next(iter(screen.query(GuideLine)), None)
+        line, draw = next(iter(screen.query(GuideLine)), None), partial(self._draw, screen)
         if line is None:
             line = GuideLine(self._look)
             if isinstance(screen, BaseScreen):
                 screen.mount(line, before=screen.key_bar)
             else:
                 screen.mount(line)
+            if isinstance(screen, PlanDialog):
+                # the next picture may be half a second away
+                screen.watch(screen, "step", draw, init=False)
         line.display = not self._guide.hidden
         if isinstance(screen, Dialog):
             screen.guided = line.display

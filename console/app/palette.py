@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from console.dialogs.dialog import Dialog
-from console.flows.lessons import LESSONS
+from console.flows.lessons import LESSONS, Troubles
 from console.keys.table import EVERYWHERE, KEYS, REPLAY, SCREENS
 from console.views.themes import PALETTES
 
@@ -20,16 +20,20 @@ class ConsoleCommands(Provider):
         here = getattr(self.app.screen_stack[0], "name_id", "")
         places = getattr(self.app, "PLACES", (EVERYWHERE,))
         off: Mapping[str, str] = getattr(self.app, "off", {})
+        turned: frozenset[str] = getattr(self.app, "turned", frozenset())
         titles = {REPLAY: "Replay: ", **{name: f"{title}: " for name, _, title in SCREENS}}
         for key in getattr(self.app, "key_table", KEYS):
             if not key.action or key.id == "palette" or key.where not in {*places, here}:
                 continue
             prefix = "Go to: " if key.id.startswith("screen.") else titles.get(key.where, "")
             said = f"not available: {off[key.id]}" if key.id in off else key.tooltip
-            yield f"{prefix}{key.label.rstrip('…')}", f"{key.shown}   {said}", key.action
-        if getattr(self.app, "trouble", None) is not None:
+            yield f"{prefix}{key.named(turned).rstrip('…')}", f"{key.shown}   {said}", key.action
+        troubles: Troubles | None = getattr(self.app, "trouble", None)
+        if troubles is not None:
             for one in LESSONS:
-                yield f"Demo: {one.name}", one.tooltip, f"trouble('{one.id}')"
+                ends = troubles.stands(one.id)
+                choice = one.end if ends and one.end is not None else one.make
+                yield f"Demo: {choice.name}", choice.tooltip, f"trouble('{one.id}', {ends})"
         for palette in PALETTES:
             yield f"Theme: {palette.name}", "colours", f"set_theme('{palette.name}')"
 

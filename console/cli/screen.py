@@ -94,7 +94,7 @@ def demo(invocation: Invocation, *, seed: int, episodes: int) -> Answer:
             begin(made)
             collect_garbage()
             with made.growing(), troublemaker(made) as troubles:
-                left = run(loaded.settings, loaded=loaded, trouble=troubles.cause, source=DemoSource(made))
+                left = run(loaded.settings, loaded=loaded, trouble=troubles, source=DemoSource(made))
             return Answer(ended("tui", opened(left)), "")
     except OSError as error:
         raise LocalIO(

@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.events import Key
+from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
@@ -99,6 +100,9 @@ class PlanDialog(ScrolledDialog[str]):
         Binding("down", "app.focus_next", show=False),
     ]
 
+    step: reactive[Step] = reactive(Step.WAITING, repaint=False)
+    """Where it is now."""
+
     def __init__(self, look: Look, journal: Journal, driver: Driver, name: str, snapshot: Snapshot) -> None:
         super().__init__(look, "plan", _HINTS[Step.WAITING])
         self._journal = journal
@@ -113,7 +117,6 @@ class PlanDialog(ScrolledDialog[str]):
         self._plan: Plan | None = None
         self._outcome: Outcome | None = None
         self._refused: Refused | None = None
-        self._step = Step.WAITING
         self._frame: Frame | None = None
         self._said_since = ""
         self._first: Snapshot | None = None
@@ -162,7 +165,7 @@ class PlanDialog(ScrolledDialog[str]):
         """Several ways to do it, and which one is in effect."""
         clean = tuple(clean_text(label, self.look) for label in labels)
         self.options.value = Choices("way".ljust(words.LABELS), clean, chosen)
-        self.options.display = len(labels) > 1 and self._step in _CHOOSES
+        self.options.display = len(labels) > 1 and self.step in _CHOOSES
         self.leave_room()
 
     def show_plan(self, plan: Plan) -> None:
@@ -193,12 +196,12 @@ class PlanDialog(ScrolledDialog[str]):
     def show_frame(self, frame: Frame) -> None:
         """The newest picture, while the dialog is the top screen."""
         self._frame = frame
-        if self._step is Step.NOTHING and self._refused is None and not self._late:
+        if self.step is Step.NOTHING and self._refused is None and not self._late:
             self._first = self._first or frame.snapshot
             self._late = _has_changed(self._first, frame.snapshot)
             if self._late:
                 self._paint()
-        if self._step is Step.RUN or (self._step is Step.RESULT and self._proved_since != self._said_since):
+        if self.step is Step.RUN or (self.step is Step.RESULT and self._proved_since != self._said_since):
             self._paint()
 
     @property
@@ -210,7 +213,7 @@ class PlanDialog(ScrolledDialog[str]):
         return end_words.proved_since(ended.run_id, self._frame.snapshot.history.last)
 
     def _enter(self, step: Step, title: str) -> None:
-        self._step = step
+        self.step = step
         shown = self._shown(step)
         for button_id, button in self.buttons.items():
             button.display = button_id in shown
@@ -251,18 +254,18 @@ class PlanDialog(ScrolledDialog[str]):
             self.leave_room()
 
     def _lines(self, width: int) -> list[Line]:
-        if self._step is Step.NOTHING and self._refused is not None:
+        if self.step is Step.NOTHING and self._refused is not None:
             return end_words.refusal_lines(self._refused, width, self.look)
-        if self._step in _PLANS and self._plan is not None:
+        if self.step in _PLANS and self._plan is not None:
             drawn = words.lines(self._plan, width, self._access, self.look, timed=self._timed)
             return [*drawn, plain(LATE)] if self._late else drawn
-        if self._step is Step.RESULT and self._outcome is not None:
+        if self.step is Step.RESULT and self._outcome is not None:
             self._said_since = self._proved_since
             since, timed = self._said_since, self._timed
             return end_words.lines(self._outcome, width, self.look, since=since, timed=timed, plan=self._plan)
-        if self._step is Step.RUN and self._frame is not None:
+        if self.step is Step.RUN and self._frame is not None:
             return self._progress(self._frame, width)
-        said = "The core is starting it." if self._step is Step.RUN else "The core is looking at cache and primary."
+        said = "The core is starting it." if self.step is Step.RUN else "The core is looking at cache and primary."
         return [plain(f"{said} Nothing has been changed.")]
 
     def _progress(self, frame: Frame, width: int) -> list[Line]:
@@ -329,7 +332,7 @@ class PlanDialog(ScrolledDialog[str]):
             self.show_run()
 
     def action_save(self) -> None:
-        if self._step is Step.PLAN and self._plan is not None:
+        if self.step is Step.PLAN and self._plan is not None:
             self._driver.save(self._plan)
 
     def action_beside(self, step: int) -> None:
@@ -341,20 +344,15 @@ class PlanDialog(ScrolledDialog[str]):
             self.set_focus(shown[0 if at is None else (at + step) % len(shown)])
 
     def action_stop(self) -> None:
-        if self._step is Step.RUN and not self.buttons["stop"].disabled:
+        if self.step is Step.RUN and not self.buttons["stop"].disabled:
             self._driver.stop()
 
     def action_undo(self) -> None:
-        if self._step is Step.RESULT and self.buttons["undo"].display:
+        if self.step is Step.RESULT and self.buttons["undo"].display:
             self.dismiss(UNDO)
 
     def action_close(self) -> None:
         self.dismiss(DONE)
-
-    @property
-    def step(self) -> Step:
-        """Where it is now."""
-        return self._step
 
     @property
     def operation(self) -> str:
@@ -364,4 +362,4 @@ class PlanDialog(ScrolledDialog[str]):
     @property
     def asked(self) -> str:
         """What must be typed before it runs; '' for nothing."""
-        return self._phrase if self._step is Step.PLAN else ""
+        return self._phrase if self.step is Step.PLAN else ""

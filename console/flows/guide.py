@@ -189,9 +189,10 @@ END: Wordings = (
     "That is all: you watched, repaired, restored and undid. : and demo breaks more; q quits.",
     "That is all. : and demo lists more to break; q quits.",
 )
-IN_THE_WAY: tuple[tuple[Callable[[Snapshot], bool], Wordings], ...] = (
+IN_THE_WAY: tuple[tuple[Callable[[Snapshot], bool], str, Wordings], ...] = (
     (
         is_held,
+        "hold",
         (
             "The cache is locked: press : and type release, then enter; or wait, it ends within a minute.",
             "It is locked: press : and type release, enter; or wait.",
@@ -199,13 +200,15 @@ IN_THE_WAY: tuple[tuple[Callable[[Snapshot], bool], Wordings], ...] = (
     ),
     (
         lambda snapshot: snapshot.primary.status.lost,
+        "stop_primary",
         (
-            "The primary is stopped: press : and type start it, then enter, to start it again.",
-            "The primary is stopped: press : and type start it, enter.",
+            "The primary is stopped: press : and type start, then enter, to start it again.",
+            "The primary is stopped: press : and type start, enter.",
         ),
     ),
     (
         lambda snapshot: snapshot.verdict is Word.REFUSED,
+        "delete_most",
         (
             "A guard stopped the sync, and s shows why. Press : and type bring, then enter: episodes come back.",
             "A guard stopped it. Press : and type bring, then enter.",
@@ -213,10 +216,12 @@ IN_THE_WAY: tuple[tuple[Callable[[Snapshot], bool], Wordings], ...] = (
     ),
     (
         lambda snapshot: snapshot.verdict is Word.DAMAGED,
+        "",
         ("The cache is damaged: r plans a repair.",),
     ),
 )
-"""What keeps every step from being done while it lasts, the first that is there, and what ends it."""
+"""What keeps every step from being done while it lasts, the first that is there; the trouble that it comes of, '' where
+the core alone knows its end; and what ends it."""
 _RUNNING: Wordings = ("It runs: watch the steps.",)
 _PLANNING: Wordings = ("The plan is being made; this changes nothing.",)
 _OTHER_PLAN: Wordings = ("This plan is not part of the guide; esc closes it.",)
@@ -237,12 +242,21 @@ class Guide(Struct):
     _in_the_way: Wordings = ()
     _damaged: bool = False
 
-    def look(self, snapshot: Snapshot, place: Place, key_at: float = 0.0) -> None:
-        """Note which steps are done. `key_at`: when the last key was pressed, by any clock."""
+    def look(
+        self,
+        snapshot: Snapshot,
+        place: Place,
+        key_at: float = 0.0,
+        stands: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        """Note which steps are done. `key_at`: when the last key was pressed, by any clock. `stands`: whether a trouble
+        is there still, which is known before the core sees its end."""
         seen = Seen(snapshot, self.since, place)
         self._key_at = key_at
         self._damaged = snapshot.verdict is Word.DAMAGED
-        self._in_the_way = next((said for is_there, said in IN_THE_WAY if is_there(snapshot)), ())
+        self._in_the_way = next(
+            (said for is_there, name, said in IN_THE_WAY if is_there(snapshot) and (not name or stands(name))), ()
+        )
         for step in STEPS:
             if step.id not in self._done and step.done(seen):
                 self._done[step.id] = key_at

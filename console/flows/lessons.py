@@ -2,76 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
 if TYPE_CHECKING:
     from storage_sync.demo.troubles import Caused
 
-Cause = Callable[[str], Awaitable["Caused"]]
-"""Makes the trouble of an id happen, or ends it where the same has made it before."""
+
+class Troubles(Protocol):
+    """What goes wrong in the demo when somebody asks for it."""
+
+    async def cause(self, name: str, *, ends: bool = False) -> Caused:
+        """Make the trouble of this id happen; with `ends`, end the one that stands."""
+
+    def stands(self, name: str) -> bool:
+        """Whether the same choice would end it now."""
 
 
-class Lesson(Struct, frozen=True):
-    """`id`: of the trouble; `name`: in the palette; `hint`: what to look at and to press; `over`: the same once it
-    has ended the trouble, of those that do."""
+class Choice(Struct, frozen=True):
+    """`name`: in the palette; `hint`: what is said once it is done."""
 
-    id: str
     name: str
     tooltip: str
     hint: str
-    over: str = ""
+
+
+class Lesson(Struct, frozen=True):
+    """`id`: of the trouble; `make`, whose hint says what to look at and to press; `end`, of those that are ended so."""
+
+    id: str
+    make: Choice
+    end: Choice | None = None
 
 
 LESSONS = (
     Lesson(
         "many",
-        "let many episodes arrive",
-        "600 at once, about three rows each, so that a sync can be watched",
-        "600 episodes are arriving. A sync starts by itself within seconds: watch the panel Sync.",
+        Choice(
+            "let many episodes arrive",
+            "600 at once, about three rows each, so that a sync can be watched",
+            "600 episodes are arriving. A sync starts by itself within seconds: watch the panel Sync.",
+        ),
     ),
     Lesson(
         "damage",
-        "damage the cache",
-        "two pages of its file become zeros",
-        "The cache file is damaged. The next sync finds it, V at once; r plans a repair; the damaged file is kept.",
+        Choice(
+            "damage the cache",
+            "two pages of its file become zeros",
+            "The cache file is damaged. The next sync finds it, V at once; r plans a repair; the damaged file is kept.",
+        ),
     ),
     Lesson(
         "hold",
-        "lock the cache, or release it",
-        "another process holds it for a minute",
-        "Another process holds the cache for a minute. New rows wait meanwhile; the same entry releases it.",
-        "The cache is released. Rows that waited are written by themselves.",
+        Choice(
+            "lock the cache",
+            "another process holds it for a minute",
+            "Another process holds the cache for a minute. New rows wait meanwhile. To end it: release the cache.",
+        ),
+        Choice(
+            "release the cache",
+            "the process that holds it lets it go",
+            "The cache is released. Rows that waited are written by themselves.",
+        ),
     ),
     Lesson(
         "stop_primary",
-        "stop the primary, or start it again",
-        "it can no longer be asked",
-        "The primary is stopped, and the verdict becomes UNKNOWN. The same entry starts it again.",
-        "The primary is started again. It is asked again by itself; t on 1 asks at once.",
+        Choice(
+            "stop the primary",
+            "it can no longer be asked",
+            "The primary is stopped, and the verdict becomes UNKNOWN. To end it: start the primary again.",
+        ),
+        Choice(
+            "start the primary again",
+            "it can be asked again",
+            "The primary is started again. It is asked again by itself; t on 1 asks at once.",
+        ),
     ),
     Lesson(
         "delete_most",
-        "delete most episodes, or bring them back",
-        "on the primary, as after an accident",
-        "Most episodes of the primary are deleted. A guard stops the next sync; s shows why. "
-        "The same entry brings them back.",
-        "The episodes are back on the primary; the next sync finds them.",
+        Choice(
+            "delete most episodes",
+            "on the primary, as after an accident",
+            "Most episodes of the primary are deleted. A guard stops the next sync; s shows why. "
+            "To end it: bring the episodes back.",
+        ),
+        Choice(
+            "bring the episodes back",
+            "on the primary, as from a backup",
+            "The episodes are back on the primary; the next sync finds them.",
+        ),
     ),
     Lesson(
         "break_row",
-        "repair the rejected row of the primary, or break one",
-        "the cache cannot hold what is in it",
-        "A row of the primary is broken. The next sync rejects it; u lists it. The same entry repairs it.",
-        "The broken row of the primary is repaired. u lists what was rejected; t there fetches it again.",
+        Choice(
+            "break a row of the primary",
+            "the cache cannot hold what is in it",
+            "A row of the primary is broken. The next sync rejects it; u lists it. To end it: repair the broken row.",
+        ),
+        Choice(
+            "repair the broken row",
+            "on the primary, so that the cache can hold it",
+            "The broken row of the primary is repaired. u lists what was rejected; t there fetches it again.",
+        ),
     ),
     Lesson(
         "orphan",
-        "make orphans",
-        "embeddings without an owner, and broken vectors",
-        "Broken vectors are in the cache. v counts them; 3 lists them: space marks, d quarantines, u restores.",
+        Choice(
+            "make orphans",
+            "embeddings without an owner, and broken vectors",
+            "Broken vectors are in the cache. v counts them; 3 lists them: space marks, d quarantines, u restores.",
+        ),
     ),
 )
 
@@ -79,4 +120,4 @@ LESSONS = (
 def told(name: str, caused: Caused) -> str:
     """What is said once the trouble is there, or over."""
     lesson = next(one for one in LESSONS if one.id == name)
-    return lesson.over if caused.ended else lesson.hint
+    return lesson.end.hint if caused.ended and lesson.end is not None else lesson.make.hint

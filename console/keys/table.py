@@ -69,6 +69,12 @@ class Key(Struct, frozen=True):
     bound: bool = True
     footer_screens: frozenset[str] = field(default_factory=frozenset)
     """Screens whose footer lists it; empty: all."""
+    back: str = ""
+    """Its label while it ends what it made before; '' where it makes the same each time."""
+
+    def named(self, turned: frozenset[str]) -> str:
+        """What it does now. `turned`: ids of keys that end what they made before."""
+        return self.back if self.id in turned else self.label
 
 
 _OPERATE = frozenset({OVERVIEW, VALIDATION})
@@ -138,6 +144,7 @@ KEYS: tuple[Key, ...] = (
         action="freeze",
         footer=5,
         footer_screens=frozenset({OVERVIEW}),
+        back="Unfreeze",
     ),
     Key(
         "validate.deep",
@@ -149,8 +156,25 @@ KEYS: tuple[Key, ...] = (
         footer=4,
         footer_screens=frozenset({VALIDATION}),
     ),
-    Key("pause", "P", "P", "Pause syncs", "pause or resume the scheduled syncs", action="pause", writes=True),
-    Key("access", "W", "W", "Read only", "stop writing at once, or allow writes again", action="access"),
+    Key(
+        "pause",
+        "P",
+        "P",
+        "Pause syncs",
+        "pause or resume the scheduled syncs",
+        action="pause",
+        writes=True,
+        back="Resume syncs",
+    ),
+    Key(
+        "access",
+        "W",
+        "W",
+        "Read only",
+        "stop writing at once, or allow writes again",
+        action="access",
+        back="Allow writes",
+    ),
     Key("slower", "minus", "-", "Slower", "redraw less often", action="refresh(1)"),
     Key("faster", "plus", "+", "Faster", "redraw more often", action="refresh(-1)"),
     Key("zoom", "z", "z", "Zoom", "show only the panel in focus, and back", action="zoom"),
@@ -165,7 +189,15 @@ KEYS: tuple[Key, ...] = (
         "every command by its name; from a dialog, which the chosen command closes",
         action="command_palette",
     ),
-    Key("guide", "f3", "F3", "Guide", "in the demo: hide the line that says the next step, or show it", action="guide"),
+    Key(
+        "guide",
+        "f3",
+        "F3",
+        "Hide the guide",
+        "in the demo: hide the line that says the next step, or show it",
+        action="guide",
+        back="Show the guide",
+    ),
     Key("quit", "q,ctrl+q", "q", "Quit", "quit; asks first while a run that you started goes on", action="leave"),
     Key("suspend", "ctrl+z", "^z", "Suspend", "to the shell; `fg` returns", action="suspend_process"),
     Key("copy", "ctrl+c", "^c", "Copy", "copy the selection; without one, say how to quit", bound=False),
@@ -367,7 +399,7 @@ KEYS: tuple[Key, ...] = (
     Key("config.copy", "y", "y", "Copy", "copy the setting and its value", CONFIG, "screen.copy"),
     Key("config.export", "e", "e", "Export", "what is shown, as JSON lines in a new file", CONFIG, "screen.export"),
     Key("config.filter", "slash", "/", "Filter", "words, key:sync, from:env; ! inverts", CONFIG, "screen.filter", 6),
-    Key("replay.play", "semicolon", ";", "Pause", "pause, or go on", REPLAY, "play"),
+    Key("replay.play", "semicolon", ";", "Pause", "pause, or go on", REPLAY, "play", back="Go on"),
     Key("replay.step", "full_stop", ".", "Step", "forward to the next event", REPLAY, "step(1)"),
     Key("replay.back", "comma", ",", "Step back", "back to the event before", REPLAY, "step(-1)"),
     Key("replay.on", "right_square_bracket", "]", "Forward", "forward 10 s", REPLAY, "seek(10)"),

@@ -15,7 +15,7 @@ from console.launch.start import is_configured, make_bridge, place_of, setup_for
 from storage_sync.values.errors import InternalError
 
 if TYPE_CHECKING:
-    from console.flows.lessons import Cause
+    from console.flows.lessons import Troubles
     from console.link.bridge import Tap
     from storage_sync.config.load import Loaded
     from storage_sync.config.settings import Settings
@@ -35,7 +35,7 @@ def run(
     *,
     loaded: Loaded | None = None,
     tap: Tap | None = None,
-    trouble: Cause | None = None,
+    trouble: Troubles | None = None,
     source: Source | None = None,
 ) -> Leaving:
     """Open the console on the settings and stay until a person leaves.

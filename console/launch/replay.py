@@ -190,6 +190,10 @@ class ReplayConsole(Console):
     def off(self) -> Mapping[str, str]:
         return dict.fromkeys(_ASK_THE_CORE, NO_CORE)
 
+    @property
+    def turned(self) -> frozenset[str]:
+        return super().turned | (frozenset() if self.player.playing else {"replay.play"})
+
     def action_play(self) -> None:
         """Stand still or go on; at the end, from the beginning."""
         self.player.advance()

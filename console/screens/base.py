@@ -51,7 +51,7 @@ class BaseScreen(Screen[None], Kept):
         self.show_clock(live)
         self.tab_row.value = top.tabs(frame, self.name_id)
         self.verdict_line.value = top.verdict_text(live.verdict, self.look, self.name_id, live.table)
-        self.key_bar.value = top.keys(self.name_id, disabled, live.table)
+        self.key_bar.value = top.keys(self.name_id, disabled, live.table, top.turned(live))
         self.set_class(live.stalled, "-stalled")
 
     def show_clock(self, live: Frame) -> None:

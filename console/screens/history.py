@@ -173,7 +173,7 @@ class HistoryScreen(RowsScreen):
             self._list.put(tuple(PastRun(run) for run in snapshot.history.last))
         if self._waiting is not None:
             self.desk.forget(self._waiting)
-        self._found = None
+        # what is known of the chosen run stays until the core has told it again
         self._wanted = ""
         self._waiting = self.desk.ask(ListRuns(), self._answered, self._not_now)
 

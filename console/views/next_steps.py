@@ -51,6 +51,7 @@ _HEALED_BY = {
 """The verdicts that a run of a kind ends, when it ends well."""
 
 
+LEAST_S = 1.0
 _MAKES = {
     Promise.PROOF: "proves the cache again when it commits",
     Promise.FOLLOW: "takes in what was written, without a proof",
@@ -62,7 +63,8 @@ def while_running(run: Run | None, word: str) -> tuple[str, ...]:
     does = _MAKES.get(run.promise) if run is not None else None
     if run is None or run.ended_at is not None or does is None or word not in _HEALED_BY.get(run.kind, ()):
         return ()
-    about = f", about {fmt.took(run.eta_s)}" if run.eta_s is not None else ""
+    # of the rows alone: what comes after them takes about as long as a shorter time than this
+    about = f", about {fmt.took(run.eta_s)}" if run.eta_s is not None and run.eta_s >= LEAST_S else ""
     end = f"let {run.id} finish{about}"
     return f"{end}; it {does}.", f"{end}."
 

@@ -11,7 +11,7 @@ from console.views.top import heartbeat, share_words
 from storage_sync.reports import sentences
 from storage_sync.values.errors import CacheLocked
 from storage_sync.values.outcome import CacheState, Word
-from storage_sync.values.snapshot import LOCK_TAKEN, Phase, Promise, Run, RunSummary, StepState
+from storage_sync.values.snapshot import Phase, Promise, Run, RunSummary, StepState
 from widgets import fmt
 from widgets.facts import Fact
 from widgets.glyphs import Role, Tone
@@ -51,7 +51,7 @@ def sync_meter(frame: Frame) -> SyncMeter:
     run = frame.snapshot.run
     if run is not None and run.ended_at is None:
         return _running(frame, run)
-    return SyncMeter("Sync", _idle_words(frame, run), None, _idle_facts(frame))
+    return SyncMeter("Sync", _idle_words(frame), None, _idle_facts(frame))
 
 
 def _running(frame: Frame, run: Run) -> SyncMeter:
@@ -205,7 +205,7 @@ def cancel_label(frame: Frame) -> tuple[str, bool]:
     return (f"Cancel, keep {run.checkpoint_rows:,}" if run.checkpoint_rows else "Cancel the run"), True
 
 
-def _idle_words(frame: Frame, run: Run | None) -> str:
+def _idle_words(frame: Frame) -> str:
     if frame.verdict.word == "NO CONFIG":
         return "idle"
     if is_held(frame.snapshot):
@@ -213,27 +213,37 @@ def _idle_words(frame: Frame, run: Run | None) -> str:
     if frame.snapshot.primary.status.lost:
         return "waiting for the primary"
     state = "paused" if frame.snapshot.paused else "idle"
-    return f"{state}{frame.label(' · ')}{_last_words(frame, run)}"
+    return f"{state}{frame.label(' · ')}{_last_words(frame)}"
 
 
-def _last_words(frame: Frame, run: Run | None) -> str:
-    """The last run that could write; a look at the cache is no run here."""
-    last = next((past for past in frame.snapshot.history.last if past.kind in WRITING), None)
-    if run is not None and run.ended_at is not None and run.kind in WRITING:
-        said = result_words(frame, last) if last is not None and last.id == run.id else frame.clean(run.result)
-        return f"last {frame.clean(run.id)} {said}, {frame.ago(run.ended_at)} ago"
+def _last_run(frame: Frame) -> RunSummary | None:
+    """The newest run that could write, but none that found the file held and so wrote nothing; a look at the cache is
+    no run here."""
+    return next(
+        (
+            past
+            for past in frame.snapshot.history.last
+            if past.kind in WRITING | EDITING and past.exit_code != CacheLocked.exit_code
+        ),
+        None,
+    )
+
+
+def _last_words(frame: Frame) -> str:
+    last = _last_run(frame)
     if last is None:
         return "no run yet"
     return f"last {frame.clean(last.id)} {result_words(frame, last)}, {frame.ago(last.started_at + last.took_s)} ago"
 
 
-def result_words(frame: Frame, run: RunSummary) -> str:
-    """How a run ended: a verdict's or an error's word as words, anything else as it was said."""
+def result_words(frame: Frame, run: RunSummary, *, short: bool = False) -> str:
+    """How a run ended: a verdict's or an error's word as words, anything else as it was said. `short`: for a column."""
     plain_words = sentences.ended(run.result)
     followed = "followed, " if run.followed else ""
     undone = "undone, " if run.undone_by else ""
     undid = f", undid {run.undoes}" if run.undoes else ""
-    return frame.clean(f"{undone}{followed}{plain_words}{left_over(run)}{_started_with(run)}{undid}")
+    left = left_over(run).removesuffix(" rows" if short else "")
+    return frame.clean(f"{undone}{followed}{plain_words}{left}{_started_with(run)}{undid}")
 
 
 def left_over(run: RunSummary) -> str:
@@ -318,12 +328,9 @@ def _resume(frame: Frame) -> tuple[Fact, ...]:
 
 
 def _last(frame: Frame) -> tuple[Fact, ...]:
-    """The newest run, but none that found the file held and so wrote nothing, and no lock that somebody took."""
-    runs = (past for past in frame.snapshot.history.last if past.kind != LOCK_TAKEN)
-    last = next((past for past in runs if past.exit_code != CacheLocked.exit_code), None)
-    if last is None:
-        return ()
-    return (Fact("last", plain(what_changed(last)), extra=muted(transfer(last))),)
+    """What the run of the title changed."""
+    last = _last_run(frame)
+    return (Fact("last", plain(what_changed(last)), extra=muted(transfer(last))),) if last is not None else ()
 
 
 LEAST_S = 0.001
@@ -332,9 +339,10 @@ FEWER_STEPS = (6, 4, 2)
 
 
 def _where_time_went(frame: Frame) -> tuple[Fact, ...]:
-    """Of the run that ended while this console looked: its steps in their order, and how fast rows came."""
-    run = frame.snapshot.run
-    if run is None or run.ended_at is None:
+    """Of the run of the title, if it ended while this console looked: its steps in their order, and how fast rows
+    came."""
+    run, last = frame.snapshot.run, _last_run(frame)
+    if run is None or run.ended_at is None or last is None or last.id != run.id:
         return ()
     spent = [(name, took) for name, took in run.spent if took >= LEAST_S]
     if not spent:

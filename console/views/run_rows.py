@@ -9,8 +9,9 @@ from widgets import fmt
 from widgets.glyphs import Look, Role, Tone
 from widgets.line import Line, Piece, muted, plain
 
-ROW_COLUMNS = (Column("change", 10), Column("table", 16), Column("key", 38), Column("fields", 0))
-FIELD_COLUMNS = (Column("field", 26), Column("before", 34), Column("after", 0))
+ROW_COLUMNS = (Column("change", 10), Column("table", 16), Column("key", 0), Column("fields", 24, wide=90))
+"""The fields of the chosen row stand below."""
+FIELD_COLUMNS = (Column("field", 26), Column("before", 0), Column("after", 0))
 _SIGNS = {"added": ("+", Tone.OK), "changed": ("~", Tone.ATTENTION), "removed": ("-", Tone.FAILED)}
 ABSENT = "-"
 

@@ -57,7 +57,7 @@ def identity(past: PastRun) -> str:
 def _result_of_all(frame: Frame, past: PastRun) -> str:
     """`3 followed, in sync, since 14:02` for several."""
     many = f"{len(past.all):,} " if past.older else ""
-    return f"{many}{result_words(frame, past.summary)}{_since(past)}"
+    return f"{many}{result_words(frame, past.summary, short=True)}{_since(past)}"
 
 
 def _since(past: PastRun) -> str:
@@ -201,9 +201,9 @@ def detail(frame: Frame, past: PastRun | None, found: RunDetail | None) -> TwoCo
     title = f"{frame.clean(run.id)} · {frame.clean(run.word)}{many}"
     right = f"{'resumable · ' if run.resumable and not _overtaken(frame, run) else ''}exit {run.exit_code}"
     right = f"{right}: rejected rows" if run.exit_code == PARTLY else right
-    document = found.document if found is not None and found.id == run.id else {}
-    steps = found.steps if found is not None and found.id == run.id else ()
-    did, ended = _did(frame, past, steps, document), _ended(frame, past, document)
+    known = found if found is not None and found.id == run.id else None
+    document = known.document if known is not None else {}
+    did, ended = _did(frame, past, known.steps if known is not None else None, document), _ended(frame, past, document)
     return TwoColumns(frame.label(title), frame.label(right), did, ended, narrow=_in_order((*ended, *did)))
 
 
@@ -231,12 +231,13 @@ _FIRST = (
 
 
 def _did(
-    frame: Frame, past: PastRun, steps: Sequence[tuple[str, float]], document: Mapping[str, object]
+    frame: Frame, past: PastRun, steps: Sequence[tuple[str, float]] | None, document: Mapping[str, object]
 ) -> tuple[Fact, ...]:
+    """`steps`: None until the core has told them."""
     run = past.summary
     moved = f"+{run.new:,}  ~{run.changed:,}  -{run.gone:,}"
     rate = f"{past.rate:,.0f} rows/s" if past.rate is not None else ""
-    parts = "   ".join(f"{frame.clean(name)} {fmt.took(seconds)}" for name, seconds in steps if name != "total")
+    parts = "   ".join(f"{frame.clean(name)} {fmt.took(seconds)}" for name, seconds in steps or () if name != "total")
     tables = "   ".join(_table_words(frame, document))
     return (
         Fact("started", plain(fmt.moment(run.started_at)), extra=muted(f"{frame.ago(run.started_at)} ago")),
@@ -245,7 +246,7 @@ def _did(
         *((Fact("tables", plain(tables), whole=True),) if tables else ()),
         Fact(
             "steps",
-            plain(parts) if parts else muted("not recorded"),
+            plain(parts) if parts else muted("not known yet" if steps is None else "not recorded"),
             extra=muted(f"in all {fmt.took(run.took_s)}"),
             whole=True,
         ),

@@ -281,19 +281,20 @@ def _integrity(frame: Frame) -> Fact:
 
 
 def _state(frame: Frame) -> Fact:
+    """Which commit is in the file, and which was the last by the witness."""
     cache, generation = frame.snapshot.cache, generation_now(frame.snapshot)
-    witness = "none" if cache.acked is None else f"g-{cache.acked}"
+    last = "no witness" if cache.acked is None else f"last commit g-{cache.acked}"
     known = cache.generation
     if generation is None and known is not None and known.then(frame.snapshot.present) is not None:
-        value = toned(Role.UNKNOWN, f"was g-{known.was}, witness {witness}", glyphs=frame.look.glyphs)
+        value = toned(Role.UNKNOWN, f"was g-{known.was}; {last}", glyphs=frame.look.glyphs)
     elif cache.acked is not None and (generation is None or is_damaged(frame.snapshot)):
-        value = toned(Role.UNKNOWN, f"witness {witness}", glyphs=frame.look.glyphs)
+        value = toned(Role.UNKNOWN, last, glyphs=frame.look.glyphs)
     elif generation is None:
         value = plain("no commit of this tool yet")
     elif cache.acked == generation:
-        value = plain(f"g-{generation} = witness")
+        value = plain(last)
     else:
-        value = plain(f"g-{generation}, witness {witness}")
+        value = plain(f"g-{generation}; {last}")
     free = muted(f"disk {fmt.size(cache.disk_free)} free") if cache.disk_free is not None else ()
     return Fact("state", value, extra=free)
 

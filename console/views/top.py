@@ -116,9 +116,18 @@ def _orphan_badge(frame: Frame) -> tuple[Role, str]:
     return Role.NONE, ""
 
 
-def keys(screen: str, disabled: frozenset[str], table: tuple[Key, ...] = KEYS) -> Keys:
-    """Footer of one screen; `disabled`: ids of keys that do nothing now."""
+def turned(frame: Frame) -> frozenset[str]:
+    """Ids of the keys that end what they made before."""
+    snapshot = frame.snapshot
+    ends = {"freeze": frame.frozen, "pause": snapshot.paused, "access": snapshot.access != "rw"}
+    return frozenset(name for name, does in ends.items() if does)
+
+
+def keys(
+    screen: str, disabled: frozenset[str], table: tuple[Key, ...] = KEYS, ends: frozenset[str] = frozenset()
+) -> Keys:
+    """Footer of one screen; `disabled`: ids of keys that do nothing now; `ends`: what `turned` gives."""
     listed = footer(screen, table)
-    entries = tuple(KeyEntry(key.shown, key.label, key.action, key.id not in disabled) for key in listed)
+    entries = tuple(KeyEntry(key.shown, key.named(ends), key.action, key.id not in disabled) for key in listed)
     palette = next((key.shown for key in table if key.id == "palette" and key not in KEYS), "^p")
     return Keys(entries, KeyEntry(palette, "palette", "command_palette"))

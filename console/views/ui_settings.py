@@ -51,3 +51,9 @@ def ui_in_effect(ui: UiSettings, config: ConfigView) -> UiSettings:
 def known_theme(name: str) -> str:
     known = {palette.name for palette in PALETTES} | {"textual-ansi"}
     return name if name in known else UiSettings().theme
+
+
+def next_refresh(refresh_s: float, step: int) -> float:
+    """The interval so many steps further, of those that can be had."""
+    place = min(range(len(REFRESH_STEPS)), key=lambda index: abs(REFRESH_STEPS[index] - refresh_s))
+    return REFRESH_STEPS[max(0, min(len(REFRESH_STEPS) - 1, place + step))]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from console.views import own_change
 from console.views.hints import hint_of
 from console.views.next_steps import noted, possible, run_note, while_running
 from console.views.states import (
@@ -29,7 +30,7 @@ from console.views.states import (
     unanswered_s,
     went_back,
 )
-from storage_sync.reports.sentences import followed_since, own_change
+from storage_sync.reports.sentences import followed_since
 from storage_sync.values import visible
 from storage_sync.values.found import still
 from storage_sync.values.outcome import CacheState, Word
@@ -315,6 +316,8 @@ def _unknown(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
     primary = snapshot.primary
     proof = last_proof(snapshot, now)
     was = f"{proof}: in sync." if snapshot.freshness.proof is not None else f"{proof}."
+    if cause := own_change.cause_of(snapshot):
+        was = f"{proof}; {cause} since."
     if primary.status.lost:
         return _lost(snapshot, was, now)
     if primary.status is PrimaryStatus.UNKNOWN:
@@ -386,6 +389,10 @@ def _unproved(snapshot: Snapshot, now: float) -> Verdict:
             "s",
             10,
         )
+    if cause := own_change.cause_of(snapshot):
+        said = own_change.sentences(cause)
+        whole = f"{said[0]} {last_proof(snapshot, now)}."
+        return Verdict("UNKNOWN", Role.UNKNOWN, (whole, *said), own_change.NEXT, "s", 10)
     expired = age > snapshot.freshness.max_age_s
     why = f"the target is {fmt.target(snapshot.freshness.max_age_s)}" if expired else _why_not_now(snapshot)
     at = snapshot.freshness.next_compare_at
@@ -425,15 +432,15 @@ def _drift(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | 
         return None
     told = failed and not rows_behind(snapshot)
     what = f"{fmt.plural(len(failed), 'check')} failed" if told else "Rows in the cache differ from what was proved"
-    cause = own_change(snapshot.history.last) if drifted else ""
-    named = (f"{what}: {cause}. {last_proof(snapshot, now)}.", f"{what}: {cause}.") if cause else ()
+    cause = own_change.cause_of(snapshot) if drifted else ""
+    named = (f"{what}: {cause}. {last_proof(snapshot, now)}.", *own_change.sentences(cause)) if cause else ()
+    usual = ("2 shows what differs; s brings the cache to the primary's state.", "2 shows what; s syncs.")
+    steps = own_change.NEXT if cause else usual
     return Verdict(
         "DRIFT",
         Role.ATTENTION,
         (*named, f"{what}. {last_proof(snapshot, now)}.", f"{what}."),
-        _stale_next(snapshot, now)
-        if is_held(snapshot)
-        else ("2 shows what differs; s brings the cache to the primary's state.", "2 shows what; s syncs."),
+        _stale_next(snapshot, now) if is_held(snapshot) else steps,
         "2",
         1,
     )
@@ -443,7 +450,8 @@ def _stale(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | 
     if snapshot.verdict is not Word.STALE and not rows_behind(snapshot):
         return None
     what = how_far(snapshot, now)
-    beside = f"; {rewritten_rows(snapshot)}" if rewritten(snapshot) else ""
+    cause = own_change.cause_of(snapshot) or (rewritten_rows(snapshot) if rewritten(snapshot) else "")
+    beside = f"; {cause}" if cause else ""
     return Verdict(
         "STALE",
         Role.ATTENTION,

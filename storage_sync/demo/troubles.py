@@ -77,9 +77,19 @@ def hold(demo: Demo) -> None:
         file.close()
 
 
+def _away(demo: Demo) -> Path:
+    """Where the primary is while it is stopped."""
+    return demo.primary.with_suffix(".away")
+
+
+def _kept(demo: Demo) -> Path:
+    """A copy of the primary with the episodes that were deleted."""
+    return demo.primary.with_suffix(".kept")
+
+
 def stop_primary(demo: Demo) -> bool:
     """The primary is not there, or again there."""
-    away = demo.primary.with_suffix(".away")
+    away = _away(demo)
     ends = away.exists()
     if ends:
         move_aside(away, demo.primary)
@@ -90,7 +100,7 @@ def stop_primary(demo: Demo) -> bool:
 
 def delete_most(demo: Demo) -> bool:
     """Most episodes are deleted on the primary, or are there again."""
-    kept = demo.primary.with_suffix(".kept")
+    kept = _kept(demo)
     with closing(opened(demo.primary)) as db:
         if kept.exists():
             _bring_back(db, kept)
@@ -123,6 +133,15 @@ def break_row(demo: Demo) -> bool:
     return ends
 
 
+def _is_broken(demo: Demo) -> bool:
+    try:
+        with closing(opened(demo.primary)) as db:
+            return bool(db.execute("SELECT 1 FROM episodes WHERE steps = ? LIMIT 1", (BROKEN,)).fetchone())
+    except sqlite3.Error:
+        # it cannot be told while the primary is stopped, and nothing can be done to it
+        return False
+
+
 def orphan(demo: Demo) -> None:
     """Embeddings without an owner, and broken vectors; others each time."""
     leave_orphans(demo, random.Random())  # noqa: S311
@@ -140,6 +159,14 @@ TROUBLES: Final[Mapping[str, Callable[[Demo], bool | None]]] = {
 """By id. One that the same ends gives whether it has ended it."""
 
 
+STANDS: Final[Mapping[str, Callable[[Demo], bool]]] = {
+    "stop_primary": lambda demo: _away(demo).exists(),
+    "delete_most": lambda demo: _kept(demo).exists(),
+    "break_row": _is_broken,
+}
+"""Of the troubles of the primary that the same ends: whether they are there."""
+
+
 class Troublemaker(Struct):
     """Starts a process for each trouble."""
 
@@ -147,16 +174,23 @@ class Troublemaker(Struct):
     _started: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _holder: subprocess.Popen[bytes] | None = None
 
-    async def cause(self, name: str) -> Caused:
-        """Waits until it has happened. `name` is one of `TROUBLES`; KeyError for another."""
+    async def cause(self, name: str, *, ends: bool = False) -> Caused:
+        """Waits until it has happened, or with `ends` until it is over; that may come by itself. `name` is one of
+        `TROUBLES`; KeyError for another."""
         TROUBLES[name]
-        if name == "hold" and self._let_go():
+        if name == "hold" and (self._let_go() or ends):
             return Caused(ended=True)
         process = _started(name, self.demo)
         self._started.append(process)
         if name == "hold":
             self._holder = process
         return await _told(process)
+
+    def stands(self, name: str) -> bool:
+        """Whether the same would end it now. Quick: it is asked for each picture."""
+        if name == "hold":
+            return self._holder is not None and self._holder.poll() is None
+        return name in STANDS and STANDS[name](self.demo)
 
     def _let_go(self) -> bool:
         """End the process that holds the cache; whether there was one."""

@@ -17,7 +17,7 @@ from storage_sync.cache.waiting_rows import read_waiting
 from storage_sync.config.settings import Settings
 from storage_sync.reports.budget import of_history
 from storage_sync.reports.metrics import Facts
-from storage_sync.reports.sentences import tally
+from storage_sync.reports.sentences import CAUSED, changed_by, own_change, tally
 from storage_sync.state.history import History
 from storage_sync.values.followed import Followed
 from storage_sync.values.found import still
@@ -35,6 +35,7 @@ def facts_of(outcome: Outcome, settings: Settings, history: Path, warn: Callable
         last, good, totals, pings = book.last_run(), book.last_run(successful=True), book.totals(), book.pings(1)
         document = book.document(last.id) if last is not None else None
         read, budget = book.rows_read(now), of_history(book, settings, now)
+        own = own_change(book.runs()) if outcome.verdict in CAUSED else None
     payload = outcome.extra.get("payload_bytes")
     size, free = _room(cache)
     kept = read_waiting(os.fspath(cache)).kept
@@ -54,6 +55,7 @@ def facts_of(outcome: Outcome, settings: Settings, history: Path, warn: Callable
         orphans=_orphans(outcome),
         # drift that a run found and repaired is over
         drift={} if outcome.verdict is Word.IN_SYNC else outcome.drift,
+        own_change=changed_by(own) if own is not None else 0,
         quarantined=tally(outcome).rejected,
         cache_bytes=size,
         payload_bytes=payload if isinstance(payload, int) else None,
@@ -95,6 +97,7 @@ def seen_now(facts: Facts, snapshot: Snapshot, verdict: Word, now: float) -> Fac
     primary, cache, proof = snapshot.primary, snapshot.cache, snapshot.freshness.proof
     followed = snapshot.freshness.followed
     known = primary.status is not PrimaryStatus.UNKNOWN
+    own = own_change(snapshot.history.last)
     remembered = proof is not None and facts.proof_age_s is None
     return replace(
         facts,
@@ -104,6 +107,7 @@ def seen_now(facts: Facts, snapshot: Snapshot, verdict: Word, now: float) -> Fac
         proof_age_s=proof.age(now) if proof is not None and remembered else facts.proof_age_s,
         generation=_generation(proof, followed) if proof is not None and remembered else facts.generation,
         followed=followed,
+        own_change=changed_by(own) if own is not None else 0,
         primary_up=primary.status is PrimaryStatus.CONNECTED if known else facts.primary_up,
         primary_latency_s=primary.ping_ms / 1000 if primary.ping_ms is not None else None,
         payload_bytes=still(cache.payload, snapshot.present),

@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector
 from storage_sync import __version__
 from storage_sync.files.kinds import LARGEST, NotUsable, reading
 from storage_sync.files.writing import replace_file
+from storage_sync.reports.sentences import BRINGS_BACK
 from storage_sync.state.history import BUCKETS
 from storage_sync.values.followed import Followed
 from storage_sync.values.outcome import CacheState, TableCounts, Word
@@ -55,6 +56,8 @@ class Facts(Struct, frozen=True):
     counts: Mapping[str, TableCounts] = field(default_factory=dict)
     drift: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Rows by table and kind (drifted, rotten, absent)."""
+    own_change: int = 0
+    """Rows that this tool changed by itself since the last proof, and that the next sync changes back."""
     quarantined: int | None = None
     orphans: int | None = None
     cache_bytes: int | None = None
@@ -176,6 +179,11 @@ METRICS: tuple[Definition, ...] = (
         "followed_timestamp_seconds",
         "When the last followed row was read.",
         lambda f: f.followed.at if f.followed is not None else None,
+    ),
+    Gauge(
+        "own_change_rows",
+        f"Rows that an undo, a quarantine or a restore left other than proven; {BRINGS_BACK}.",
+        lambda f: f.own_change,
     ),
     Gauge("generation", "Generation of the cache.", lambda f: f.generation),
     Gauge("quarantined_rows", "Rows of the primary that were rejected.", lambda f: f.quarantined),

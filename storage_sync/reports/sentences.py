@@ -34,6 +34,8 @@ _CLAIMS = {
     Word.REFUSED: "A guard stopped the run; nothing was changed",
     Word.EMPTY: "There is nothing in the cache yet",
 }
+CAUSED = frozenset({Word.DRIFT, Word.UNKNOWN})
+"""Verdicts that a change which this tool made by itself may be the cause of."""
 MINUTE = 60
 LEAST_S = 0.1
 """What is said of less."""
@@ -142,6 +144,8 @@ def claim(outcome: Outcome) -> str:
     subset = outcome.extra.get("subset")
     if word is Word.UNKNOWN and subset is not None:
         told = f"Part {subset['part']} of {subset['of']} equals the primary, which proves nothing about the rest"
+    if (cause := outcome.extra.get("cause")) and word in CAUSED:
+        told = f"{told}: {cause}"
     age = outcome.extra.get("proof_age_seconds")
     if word is Word.IN_SYNC and age is not None:
         told = f"In sync at the last proof, {span(age)} ago"
@@ -227,17 +231,40 @@ def undo_words(run: RunSummary) -> str:
     return f"{undid}, undone by {run.undone_by}" if run.undone_by else undid
 
 
-def own_change(newest_first: Iterable[RunSummary]) -> str:
-    """The newest command of this tool that changed rows since the last run that asked the primary, in words; '' for
-    none: then something else changed the file."""
+BRINGS_BACK = "the next sync brings the primary's rows back"
+"""After an undo, a quarantine or a restore that left other rows than were proven."""
+
+
+def own_change(newest_first: Iterable[RunSummary]) -> RunSummary | None:
+    """The newest command of this tool that changed rows since the last run that asked the primary, if it left others
+    than were proven; None: then something else changed the file."""
     for run in newest_first:
-        if run.undoes:
-            return f"{run.id} undid run {run.undoes} since"
-        if run.kind in NOT_PROVING and run.new + run.changed + run.gone:
-            return f"{run.id} {_OWN.get(run.does, 'changed')} {rows(run.new + run.changed + run.gone)} since"
+        if run.kind in NOT_PROVING and (run.undoes or changed_by(run)):
+            return run if run.drifts else None
         if run.kind not in NOT_PROVING and run.generation is not None:
-            return ""
-    return ""
+            return None
+    return None
+
+
+def changed_by(run: RunSummary) -> int:
+    """Rows that it added, changed and removed."""
+    return run.new + run.changed + run.gone
+
+
+def own_words(run: RunSummary | None) -> str:
+    """What `own_change` gives, in words: `undo of run s-1 undid 3 changes`; '' for none."""
+    if run is None:
+        return ""
+    if run.undoes:
+        return f"undo of run {run.undoes} undid {plural(changed_by(run), 'change') if changed_by(run) else 'all of it'}"
+    return f"run {run.id} {_OWN.get(run.does, 'changed')} {rows(changed_by(run))}"
+
+
+def cause_of(newest_first: Iterable[RunSummary]) -> str:
+    """Why the cache is not what was proven, where this tool itself changed it, and what the next sync does; '' for
+    none."""
+    words = own_words(own_change(newest_first))
+    return f"{words}; {BRINGS_BACK}" if words else ""
 
 
 _OWN = {"restore": "restored", "quarantine": "quarantined"}
@@ -332,6 +359,8 @@ def line(outcome: Outcome, *, planned: bool = False) -> str:
         words = file_words(back) if back is not None else tally(outcome, planned=True).words
         return f"plan {outcome.proposal.id}{f' would do this: {words}' if words else ': nothing to do'}"
     parts = [headline(outcome)]
+    if (cause := outcome.extra.get("cause")) and verdict(outcome) in CAUSED:
+        parts.append(cause)
     if outcome.command in ("sync", "repair", "rebuild", "demo"):
         parts.append(counted.words or _unchanged(outcome))
         if (ended := outcome.extra.get("follow")) is not None:

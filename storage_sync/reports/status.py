@@ -14,7 +14,7 @@ from storage_sync.config.places import default_state_dir, state_directory
 from storage_sync.config.request import Request
 from storage_sync.config.settings import Settings
 from storage_sync.reports.document import holder_json, rfc3339
-from storage_sync.reports.sentences import FROM_THE_FUTURE, a, next_step
+from storage_sync.reports.sentences import CAUSED, FROM_THE_FUTURE, a, cause_of, next_step
 from storage_sync.state.directory import open_state_dir
 from storage_sync.state.witness import proof_still_speaks, read_witness
 from storage_sync.values.errors import ConfigError, StorageSyncError, exit_code_of
@@ -56,7 +56,7 @@ def status_quick(request: Request) -> Outcome:
 
         again = reread(judgement, state, witness, last)
         proof = last if not again.why else None
-    since, read, held = _remembered(state.history, proof, settings, now)
+    since, cause, read, held = _remembered(state.history, proof, settings, now)
     against = since if proof is not None or again is None else again.why
     damaged = again is not None and again.damaged
     verdict = _verdict(states, proof if not against else None, settings.staleness_s, now, damaged=damaged)
@@ -100,6 +100,7 @@ def status_quick(request: Request) -> Outcome:
             "proof_age_seconds": _rounded(last, now),
             **({"followed_age_seconds": round(max(now - followed.at, 0.0), 1)} if followed is not None else {}),
             "proof_holds": proof is not None and not against,
+            **({"cause": cause} if cause and against and verdict in CAUSED else {}),
             "rows_read": read,
             "waiting": _waiting(cache, witness),
         },
@@ -119,14 +120,18 @@ def _waiting(cache: str, witness: Witness | None) -> Waiting | None:
     return waiting_json(kept.note) if kept.note.rows else None
 
 
-def _remembered(history: Path, proof: Proof | None, settings: Settings, now: float) -> tuple[str, RowsRead | None, str]:
-    """`_said_since` and `_rows_read` of this history; of one that is not there, nothing."""
+def _remembered(
+    history: Path, proof: Proof | None, settings: Settings, now: float
+) -> tuple[str, str, RowsRead | None, str]:
+    """`_said_since`, `cause_of` and `_rows_read` of this history; of one that is not there, nothing."""
     if not history.exists():
-        return "", None, ""
+        return "", "", None, ""
     from storage_sync.state.history import History
 
     with History.open(history, lambda _: None, read_only=True) as book:
-        return (_said_since(book, proof) if proof is not None else "", *_rows_read(book, settings, now))
+        said = _said_since(book, proof) if proof is not None else ""
+        # of a file that is the proven one there is none
+        return (said, cause_of(book.runs()) if proof is None else "", *_rows_read(book, settings, now))
 
 
 def _said_since(book: History, proof: Proof) -> str:

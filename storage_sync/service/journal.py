@@ -122,6 +122,7 @@ def summarise(outcome: Outcome, run: Run) -> RunSummary:
         requests=outcome.transfer.requests,
         followed=outcome.followed is not None,
         does=run.does,
+        drifts=outcome.verdict is Word.DRIFT,
     )
 
 

@@ -17,8 +17,9 @@ from storage_sync.cache.explain import explain
 from storage_sync.config.request import Request
 from storage_sync.primary.errors import PrimaryChanged, TextTooLong
 from storage_sync.primary.source import Source
-from storage_sync.reports.sentences import headline
+from storage_sync.reports.sentences import CAUSED, NOT_PROVING, cause_of, headline, verdict
 from storage_sync.service.operations import Operation, Sync
+from storage_sync.state.history import History
 from storage_sync.sync.cancel import Cancel
 from storage_sync.sync.context import Context
 from storage_sync.sync.outcome_builder import Draft
@@ -34,7 +35,7 @@ from storage_sync.values.errors import (
 )
 from storage_sync.values.extra import Extra
 from storage_sync.values.options import Options
-from storage_sync.values.outcome import Outcome
+from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.snapshot import Phase, Promise, Run
 
 RETRY_MOST_S = 2.0
@@ -186,7 +187,7 @@ async def perform(
         transfer=session.counters().since(earlier, draft.retries),
         seconds=replace(outcome.seconds, total=time.monotonic() - started),
     )
-    outcome = await _with_undo(session, _timed(outcome, draft.retries))
+    outcome = await _with_cause(session, operation, await _with_undo(session, _timed(outcome, draft.retries)))
     result = outcome.error.message if outcome.error is not None else headline(outcome)
     tracker.end(result, outcome.exit_code, failed=outcome.error is not None)
     return outcome
@@ -211,6 +212,22 @@ async def _with_undo(session: Session, outcome: Outcome) -> Outcome:
     except StorageSyncError as error:
         return replace(outcome, warnings=(*outcome.warnings, f"this run cannot be undone now: {error.message}"))
     return replace(outcome, undoable=not off)
+
+
+async def _with_cause(session: Session, operation: Operation, outcome: Outcome) -> Outcome:
+    """With what this tool itself changed in the cache since the last proof, where the verdict comes of it."""
+    word = verdict(outcome)
+    # of a command that compares nothing UNKNOWN says nothing
+    judged = word is Word.DRIFT or (word in CAUSED and operation.judges)
+    if not judged or outcome.error is not None or operation.command in NOT_PROVING:
+        return outcome
+
+    def remembered() -> str:
+        with History.open(session.state.history, lambda _: None, read_only=True) as book:
+            return cause_of(book.runs())
+
+    cause = await session.on_cache_thread(remembered)
+    return replace(outcome, extra={**outcome.extra, "cause": cause}) if cause else outcome
 
 
 async def _try(operation: Operation, context: Context, first: Callable[[], Awaitable[None]] | None) -> Outcome:

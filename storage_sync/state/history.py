@@ -72,6 +72,7 @@ _UNDOES = (
     " THEN coalesce(json_extract(document, '$.undone_run'), '') ELSE '' END"
 )
 """The run that an undo undid: of one that ended well and changed something."""
+_DRIFTS = "coalesce(json_extract(document, '$.verdict') = 'DRIFT', 0)"
 _DOES = "coalesce(json_extract(document, '$.does'), '')"
 
 
@@ -286,7 +287,7 @@ class History:
     def runs(self, since: float | None = None, limit: int = 100) -> tuple[RunSummary, ...]:
         """Newest first; `since` in epoch seconds."""
         query = (
-            f"SELECT {_SUMMARY}, {_START}, {_FOLLOWED}, {_DOES}, {_UNDOES}, '' FROM runs"  # noqa: S608 - constants
+            f"SELECT {_SUMMARY}, {_START}, {_FOLLOWED}, {_DOES}, {_UNDOES}, '', {_DRIFTS} FROM runs"  # noqa: S608 - constants
             " WHERE started_at >= ? ORDER BY started_at DESC, rowid DESC LIMIT ?"
         )
         found = self._rows(query, since if since is not None else -1e18, limit)
@@ -300,6 +301,7 @@ class History:
                     "start": _start_of(row["start"]),
                     "followed": bool(row["followed"]),
                     "undone_by": undone.get(row["id"], ""),
+                    "drifts": bool(row["drifts"]),
                 }
             )
             for row in rows

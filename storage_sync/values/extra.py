@@ -249,6 +249,7 @@ class Extra(TypedDict, total=False):
     unexpected: list[str]
     # of findings
     cache: dict[str, object]
+    cause: str
     check_seconds: float
     differences: list[Difference]
     orphan_counts: OrphanCounts

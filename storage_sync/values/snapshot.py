@@ -421,6 +421,8 @@ class RunSummary(Struct, _Called, frozen=True):
     """The run that this one undid; '' for none."""
     undone_by: str = ""
     """The run that undid this one, and that was not undone itself."""
+    drifts: bool = False
+    """It left rows in the cache that are not what was proven."""
 
 
 class HistoryView(Struct, frozen=True):

@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from textual.pilot import Pilot
@@ -48,9 +49,24 @@ class FakeClock:
         return Clock(self.now, self.monotonic)
 
 
-async def no_trouble(_: str) -> Caused:
-    """The demo's troubles, of which each happens at once and changes nothing."""
-    return Caused()
+@dataclass
+class NoTroubles:
+    """The demo's troubles, of which each happens or ends at once and changes nothing. `standing`: those that are there.
+    `prevented`: why none happens."""
+
+    standing: set[str] = field(default_factory=set)
+    caused: list[str] = field(default_factory=list)
+    prevented: str = ""
+
+    async def cause(self, name: str, *, ends: bool = False) -> Caused:
+        if self.prevented:
+            return Caused(prevented=self.prevented)
+        self.caused.append(name)
+        (self.standing.discard if ends else self.standing.add)(name)
+        return Caused(ends)
+
+    def stands(self, name: str) -> bool:
+        return name in self.standing
 
 
 def console(

@@ -54,6 +54,24 @@ def test_a_server_without_its_cache_is_trouble_of_the_cache() -> None:
     assert "server" not in texts(card())
 
 
+@pytest.mark.parametrize(
+    ("in_file", "by_witness", "said"),
+    [
+        (4, 4, "last commit g-4"),
+        (3, 4, "g-3; last commit g-4"),
+        (4, None, "g-4; no witness"),
+        (None, 4, "? last commit g-4"),
+        (None, None, "no commit of this tool yet"),
+    ],
+)
+def test_which_commit_is_in_the_file_is_said_in_words(in_file: int | None, by_witness: int | None, said: str) -> None:
+    known = snapshots.scene("in_sync").snapshot.cache.generation
+    assert known is not None
+    told = card(generation=None if in_file is None else replace(known, was=in_file), acked=by_witness)
+    (fact,) = [one for one in told.facts if one.label == "state"]
+    assert text_of(fact.value) == said
+
+
 def test_damage_is_the_greater_trouble() -> None:
     assert card(memory_only=(SERVER,), states=(CacheState.CORRUPT,)).role is Role.FAILED
 

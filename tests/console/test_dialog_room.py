@@ -19,7 +19,7 @@ from console.dialogs.plan import PlanDialog
 from storage_sync.service.commands import MakePlan
 from storage_sync.values.events import Answer, Progressed
 from storage_sync.values.outcome import PlanRow
-from tests.console.app import console, live, no_trouble, screen_text, settle
+from tests.console.app import NoTroubles, console, live, screen_text, settle
 from tests.support.scenes.plans import plan_of
 from widgets.glyphs import UNICODE, Look
 from widgets.guide_line import GuideLine
@@ -50,7 +50,7 @@ async def check_buttons(app: Console, pilot: Pilot[int], *, guide: bool) -> None
 async def test_a_plan_of_any_height(steps: int, guide: bool) -> None:
     app, bridge = console("in_sync")
     if guide:
-        app.trouble = no_trouble
+        app.trouble = NoTroubles()
     async with live(app, size=(80, 24), notifications=True) as pilot:
         await pilot.press("s")
         await settle(app, pilot)
@@ -81,7 +81,7 @@ async def test_a_plan_of_any_height(steps: int, guide: bool) -> None:
 async def test_the_small_dialogs(make: Callable[[], Dialog[object]], guide: bool) -> None:
     app, _ = console("in_sync")
     if guide:
-        app.trouble = no_trouble
+        app.trouble = NoTroubles()
     async with live(app, size=(80, 24), notifications=True) as pilot:
         app.push_screen(make())
         await settle(app, pilot)
@@ -103,7 +103,7 @@ async def test_a_small_dialog_of_any_height(
 ) -> None:
     app, _ = console("in_sync")
     if guide:
-        app.trouble = no_trouble
+        app.trouble = NoTroubles()
     async with live(app, size=(80, 24), notifications=True) as pilot:
         app.push_screen(make([*[plain("a line")] * (lines - 1), plain("the last line")]))
         await settle(app, pilot)

@@ -11,6 +11,8 @@ from textual.widgets._toast import Toast
 
 from console.app.app import Console
 from console.app.palette import ConsoleCommands
+from console.dialogs.plan import PlanDialog
+from console.dialogs.plan import Step as DialogStep
 from console.flows import guide as guide_of_demo
 from console.flows.guide import END, PLANNING, RUNNING, STEPS, Guide, OpenPlan, Place, Seen, Step
 from console.flows.lessons import LESSONS
@@ -19,7 +21,7 @@ from storage_sync.service.commands import MakePlan
 from storage_sync.values.events import Answer
 from storage_sync.values.outcome import Word
 from storage_sync.values.snapshot import HistoryView, RunSummary, Snapshot
-from tests.console.app import console, live, no_trouble, screen_text, settle
+from tests.console.app import NoTroubles, console, live, screen_text, settle
 from tests.console.paths import Here, Path, opened
 from tests.support.scenes import snapshots
 from tests.support.scripted_bridge import ScriptedBridge
@@ -115,7 +117,7 @@ def test_a_cache_that_is_damaged_first_is_repaired_first() -> None:
 HELD, STOPPED = snapshots.scene("locked").snapshot, snapshots.scene("primary_down").snapshot
 IN_THE_WAY = {
     "type release": HELD,
-    "type start it": STOPPED,
+    "type start": STOPPED,
     "type bring": after(verdict=Word.REFUSED),
     "r plans a repair": after(verdict=Word.DAMAGED),
 }
@@ -130,7 +132,32 @@ def test_what_is_in_the_way_is_led_out_of_at_each_step_and_after_the_last(said: 
         told = guide.says("overview")[0]
         assert said.replace("plans a repair", "") in told
         guide.look(after(), "overview", -3.0)
-        assert guide.says("overview") not in [way for _, way in guide_of_demo.IN_THE_WAY]
+        assert guide.says("overview") not in [way for _, _, way in guide_of_demo.IN_THE_WAY]
+
+
+@pytest.mark.parametrize("said", [said for said in IN_THE_WAY if "type" in said])
+def test_what_has_been_ended_is_not_led_out_of_again(said: str) -> None:
+    """The core sees it some time later."""
+    guide = led_to("undo")
+    guide.look(IN_THE_WAY[said], "overview", -2.0, lambda _: False)
+    assert guide.says("overview") == guide_of_demo.STEPS[-1].says[EVERYWHERE]
+
+
+async def test_the_line_follows_what_has_been_done_at_once() -> None:
+    """Before the core has shown anything new, and before the next tick."""
+    app, _ = demo_of(HELD)
+    app.trouble = NoTroubles({"hold"})
+    async with live(app, size=(100, 30)):
+        line = app.screen.query_one(GuideLine)
+        assert "type release" in shown_on(line)
+        app.action_trouble("hold", True)
+        await app.workers.wait_for_complete()
+        assert "type release" not in shown_on(line)
+
+
+def shown_on(line: GuideLine) -> str:
+    assert isinstance(line.value, GuideText)
+    return " ".join(line.value.says)
 
 
 @pytest.mark.parametrize(
@@ -139,16 +166,18 @@ def test_what_is_in_the_way_is_led_out_of_at_each_step_and_after_the_last(said: 
         ("many", "many"),
         ("damage", "damage"),
         ("release", "hold"),
-        ("start it", "stop_primary"),
+        ("start", "stop_primary"),
         ("bring", "delete_most"),
     ],
 )
 async def test_what_it_says_to_type_finds_that_entry_first(typed: str, trouble: str) -> None:
     app, _ = demo_of()
+    lesson = next(one for one in LESSONS if one.id == trouble)
+    app.trouble = NoTroubles({trouble} if lesson.end is not None else set())
     async with live(app, size=(80, 24)):
         hits = [hit async for hit in ConsoleCommands(app.screen).search(typed) if isinstance(hit, Hit)]
         best = max(hits, key=lambda hit: hit.score)
-        assert str(best.text) == f"Demo: {next(one.name for one in LESSONS if one.id == trouble)}"
+        assert str(best.text) == f"Demo: {(lesson.end or lesson.make).name}"
 
 
 def led_to(step_id: str) -> Guide:
@@ -166,7 +195,7 @@ def test_every_wording_fits_the_smallest_terminal_and_none_is_cut() -> None:
     look = Look(UNICODE)
     for step in STEPS:
         guide = led_to(step.id)
-        for _, way_back in guide_of_demo.IN_THE_WAY:
+        for _, _, way_back in guide_of_demo.IN_THE_WAY:
             assert width_of(paint(GuideText("8/8", way_back, "F3 hides"), 80, look)) == 80
             assert look.glyphs.ellipsis not in text_of(paint(GuideText("8/8", way_back, "F3 hides"), 80, look))
         plans = (OpenPlan(step.plan or "Sync"), OpenPlan(step.plan or "Sync", "default"))
@@ -185,7 +214,7 @@ def test_ascii_is_drawn_where_the_terminal_has_no_more() -> None:
 
 def demo_of(shown: Snapshot = GOOD) -> tuple[Console, ScriptedBridge]:
     app, bridge = console(replace(snapshots.scene("in_sync"), snapshot=shown))
-    app.trouble = no_trouble
+    app.trouble = NoTroubles()
     return app, bridge
 
 
@@ -294,16 +323,31 @@ async def test_the_plan_that_is_open_is_the_one_that_is_spoken_of() -> None:
         assert "This plan is not part of the guide; esc closes it." in screen_text(app)
 
 
+async def test_the_line_goes_with_the_steps_of_a_dialog() -> None:
+    """Before the next picture."""
+    app, _ = demo_of()
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("r")
+        await settle(app, pilot)
+        dialog = app.screen
+        assert isinstance(dialog, PlanDialog)
+        line = dialog.query_one(GuideLine)
+        for step, said in ((DialogStep.RUN, "It runs"), (DialogStep.RESULT, "esc closes this")):
+            dialog.step = step
+            await pilot.pause()
+            assert said in shown_on(line)
+
+
 async def test_what_the_line_says_is_not_said_above_the_log_too() -> None:
     app, _ = demo_of()
     async with live(app, size=(100, 30), notifications=True) as pilot:
-        app.action_trouble("many")
+        app.action_trouble("many", False)
         await settle(app, pilot)
         assert not app.screen.query(Toast)
-        app.action_trouble("orphan")
+        app.action_trouble("orphan", False)
         await settle(app, pilot)
         assert app.screen.query(Toast)
         await pilot.press("f3")
-        app.action_trouble("many")
+        app.action_trouble("many", False)
         await settle(app, pilot)
         assert "600 episodes are arriving" in screen_text(app)

@@ -33,7 +33,7 @@ from tests.console.rooms import answered
 from tests.support.scenes import answers, snapshots
 from tests.support.scripted_bridge import ScriptedBridge
 from widgets.glyphs import Look, Role
-from widgets.line import text_of
+from widgets.line import text_of, width_of
 
 NASTY = "[/b][red]x 名前 \x1b[31m\u202eabc"
 
@@ -80,6 +80,44 @@ def test_what_a_program_started_with_is_shown(facts: StartFacts, listed: str, to
         for fact in runs.detail(frame, replace(past, summary=replace(run, start=None)), None).narrow
         if fact.label == "program"
     ]
+
+
+def test_what_is_not_told_yet_of_a_run_is_not_said_to_be_missing() -> None:
+    snapshot = snapshots.scene("in_sync").snapshot
+    frame = Frame(snapshot, verdict(snapshot, now=snapshots.NOW, beat_age=0.1), snapshots.NOW, 0.1, Look())
+    past = PastRun(snapshot.history.last[0], None, None)
+    said = []
+    for found in (None, RunDetail("another", (("fetch", 0.1),), {}), RunDetail(past.summary.id, (), {})):
+        (steps,) = [fact for fact in runs.detail(frame, past, found).narrow if fact.label == "steps"]
+        said.append(text_of(steps.value))
+    assert said == ["not known yet", "not known yet", "not recorded"]
+
+
+async def test_what_is_known_of_a_run_stays_until_it_is_told_anew() -> None:
+    scene = snapshots.scene("in_sync")
+    app, bridge = console(scene)
+    async with live(app, size=(100, 30)) as pilot:
+        screen = await opened(app, bridge, pilot)
+        before = screen.detail.value
+        history = replace(scene.snapshot.history, revision=scene.snapshot.history.revision + 1)
+        bridge.show(replace(scene.snapshot, seq=scene.snapshot.seq + 1, history=history))
+        await settle(app, pilot)
+        assert asked(bridge)[-1] == ListRuns() or ListRuns() in asked(bridge)[-2:]
+        assert screen.detail.value == before
+
+
+def test_the_result_of_a_proved_run_fits_its_column_on_the_smallest_terminal() -> None:
+    """Also where rows were rejected."""
+    snapshot = snapshots.scene("in_sync").snapshot
+    frame = Frame(snapshot, verdict(snapshot, now=snapshots.NOW, beat_age=0.1), snapshots.NOW, 0.1, Look())
+    run = replace(snapshot.history.last[0], exit_code=7, result="IN_SYNC", undone_by="", start=None)
+    (*_, result) = runs.row(frame, PastRun(run, None, None))
+    assert text_of(result).endswith("in sync, rejected")
+    assert width_of(result) <= RESULT_CELLS
+
+
+RESULT_CELLS = 19
+"""What other columns leave to it at 100 columns, and no less at 80."""
 
 
 @pytest.mark.parametrize("result", ["STALE", "DRIFT", "UNKNOWN"])

@@ -135,10 +135,10 @@ def setup(_clock: FakeClock) -> tuple[Console, ScriptedBridge]:
 
 def demonstrated(clock: FakeClock) -> tuple[Console, ScriptedBridge]:
     """The demo; what it would break stays whole."""
-    from tests.console.app import console, no_trouble
+    from tests.console.app import NoTroubles, console
 
     app, bridge = console("stale", clock=clock)
-    app.trouble = no_trouble
+    app.trouble = NoTroubles()
     return app, bridge
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from textual.command import DiscoveryHit
 from textual.widgets import Input
 from textual.widgets._toast import Toast
 
 from console.app.app import Console
 from console.app.palette import ConsoleCommands
+from console.flows.lessons import LESSONS
 from console.keys.table import EVERYWHERE, KEYS, REPLAY, SCREENS
 from console.views.themes import PALETTES
-from storage_sync.demo.troubles import Caused
 from storage_sync.service.commands import Do, MakePlan, Pause, SetAccess
 from storage_sync.service.operations import Expect, Rebuild, Repair, Sync, Verify
-from tests.console.app import FakeClock, console, live, no_trouble, screen_text, settle
+from tests.console.app import FakeClock, NoTroubles, console, live, screen_text, settle
 from tests.console.paths import Asked, Here, No, Path, opened, plan_for
 from tests.console.test_key_paths import MATCHING, MAY_ONLY_LOOK, OTHER_PRIMARY, replayed
+from tests.support.scenes import snapshots
 from tests.support.scenes.snapshots import Scene
 from tests.support.scripted_bridge import ScriptedBridge
 from tests.support.size import FULL
@@ -24,6 +26,8 @@ from widgets.key_bar import KeyBar, spans
 
 NAMES = [name for name, _, _ in SCREENS]
 PREFIX = {REPLAY: "Replay: ", **{name: f"{title}: " for name, _, title in SCREENS}}
+NAME_MOST = 60
+"""Cells that an entry has at 80 columns."""
 ROOM = No("the core has no room", "ask again")
 
 
@@ -47,7 +51,7 @@ async def test_every_command_of_the_place_is_there_once(where: str) -> None:
         assert len({str(hit.display) for hit in found}) == len(found)
         for key in keys:
             said = [str(hit.display) for hit in found if str(hit.help).startswith(f"{key.shown}   ")]
-            assert [name for name in said if name.endswith(key.label.rstrip("…"))], key.id
+            assert [name for name in said if name.endswith(key.named(here.app.turned).rstrip("…"))], key.id
 
 
 def state(here: Here) -> tuple[object, ...]:
@@ -98,7 +102,7 @@ async def test_every_command_of_the_palette_does_something(where: str) -> None:
 async def test_the_demo_does_not_offer_to_open_the_demo() -> None:
     def demo(_: FakeClock) -> tuple[Console, ScriptedBridge]:
         app, bridge = console("in_sync")
-        app.trouble = no_trouble
+        app.trouble = NoTroubles()
         return app, bridge
 
     async with opened(Path("", "off", (), make=demo)) as here:
@@ -114,7 +118,7 @@ async def test_the_demo_does_not_offer_to_open_the_demo() -> None:
         ("running", "Demo", "F2   not available: a run is active; x cancels it"),
         ("in_sync", "Adopt", "A   not available: A adopts a primary, but only one that a guard has refused"),
         (MAY_ONLY_LOOK, "Pause syncs", "P   not available: no sync is scheduled; this console was started read-only"),
-        (MAY_ONLY_LOOK, "Read only", "W   not available: this console was started read-only"),
+        (MAY_ONLY_LOOK, "Allow writes", "W   not available: this console was started read-only"),
     ],
 )
 async def test_what_is_off_says_why_and_the_key_says_the_same(scene: str | Scene, key: str, said: str) -> None:
@@ -157,7 +161,9 @@ async def test_every_entry_of_the_footer_is_its_key(where: str) -> None:
         assert bar.value is not None
         places = [place for place in spans(bar.value, bar.size.width, app.look) if place[0].enabled]
         assert len(places) == sum(entry.enabled for entry in bar.value.entries) + 1
-        for entry, first, _ in places:
+        for number, (entry, _, _) in enumerate(places):
+            # a key that was pressed may have another label since
+            _, first, _ = [place for place in spans(bar.value, bar.size.width, app.look) if place[0].enabled][number]
             before = state(here)
             await here.pilot.click(bar, offset=(first, 0))
             await here.answer()
@@ -211,15 +217,8 @@ async def test_what_works_everywhere_works_here(where: str) -> None:
 
 
 async def test_the_demo_is_marked_and_its_troubles_are_in_the_palette() -> None:
-    caused: list[str] = []
-    came = Caused()
-
-    async def cause(name: str) -> Caused:
-        caused.append(name)
-        return came
-
     app, _ = console("in_sync")
-    app.trouble = cause
+    app.trouble = troubles = NoTroubles()
     async with live(app, size=(120, 40), notifications=True) as pilot:
         assert "DEMO  rw" in screen_text(app)
         await pilot.press("ctrl+p", *"Demo: damage")
@@ -228,19 +227,65 @@ async def test_the_demo_is_marked_and_its_troubles_are_in_the_palette() -> None:
         assert "Demo: damage the cache" in screen_text(app)
         await pilot.press("enter", "enter")
         await settle(app, pilot)
-        assert caused == ["damage"]
+        assert troubles.caused == ["damage"]
         assert "the damaged file is kept" in screen_text(app)
         app.clear_notifications()
-        came = Caused(prevented="the disk is full")
-        app.action_trouble("damage")
+        troubles.prevented = "the disk is full"
+        app.action_trouble("damage", False)
         await app.workers.wait_for_complete()
         await settle(app, pilot)
         assert "Demo: nothing was done: the disk is full" in " ".join(screen_text(app).split())
         assert "the damaged file is kept" not in screen_text(app)
-        for ended, said in ((False, "is stopped"), (True, "is started again")):
-            came = Caused(ended)
+        troubles.prevented = ""
+        for ends, said in ((False, "is stopped"), (True, "is started again")):
             app.clear_notifications()
-            app.action_trouble("stop_primary")
+            app.action_trouble("stop_primary", ends)
             await app.workers.wait_for_complete()
             await settle(app, pilot)
             assert f"The primary {said}" in " ".join(screen_text(app).split())
+
+
+async def test_a_trouble_is_named_by_what_its_choice_does_now() -> None:
+    app, _ = console("in_sync")
+    app.trouble = troubles = NoTroubles()
+    both = [one for one in LESSONS if one.end is not None]
+    async with live(app, size=(80, 24)):
+        for one in both:
+            for ends in (False, True):
+                (troubles.standing.add if ends else troubles.standing.discard)(one.id)
+                names = [str(hit.display) for hit in await entries(app)]
+                here, away = (one.end, one.make) if ends else (one.make, one.end)
+                assert here is not None
+                assert away is not None
+                assert f"Demo: {here.name}" in names
+                assert f"Demo: {away.name}" not in names
+                (hit,) = [hit for hit in await entries(app) if str(hit.display) == f"Demo: {here.name}"]
+                await hit.command()
+                await app.workers.wait_for_complete()
+                assert (one.id in troubles.standing) is not ends
+
+
+async def test_a_key_is_named_by_what_it_does_now() -> None:
+    scene = snapshots.scene("in_sync")
+    app, bridge = console(scene)
+    app.trouble = NoTroubles()
+    names = {"Pause syncs": "Resume syncs", "Read only": "Allow writes", "Freeze": "Unfreeze"}
+    names["Hide the guide"] = "Show the guide"
+    async with live(app, size=(120, 40)) as pilot:
+        before = [str(hit.display) for hit in await entries(app)]
+        assert "f Freeze" in screen_text(app)
+        bridge.show(replace(scene.snapshot, paused=True, access="ro"))
+        await pilot.press("f", "f3")
+        await settle(app, pilot)
+        after = [str(hit.display) for hit in await entries(app)]
+        assert "f Unfreeze" in screen_text(app)
+    for name, back in names.items():
+        assert (name in before, back in before, name in after, back in after) == (True, False, False, True)
+    assert {key.back for key in KEYS if key.back and key.where == EVERYWHERE} == set(names.values())
+
+
+def test_no_name_of_the_palette_leaves_open_what_it_does() -> None:
+    choices = [choice for one in LESSONS for choice in (one.make, one.end) if choice is not None]
+    names = [f"Demo: {choice.name}" for choice in choices]
+    names += [name for key in KEYS for name in (key.label, key.back) if name]
+    assert [name for name in names if ", or " in name or len(name) > NAME_MOST] == []

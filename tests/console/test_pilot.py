@@ -456,7 +456,7 @@ async def test_no_check_of_a_damaged_file_is_green() -> None:
         assert "DAMAGED" in text
         assert "✓ content digests" not in text
         assert "? content digests" in text
-        assert "= witness" not in text
+        assert "? last commit g-" in text
         assert "? unknown since" in text
 
 

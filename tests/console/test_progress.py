@@ -5,9 +5,14 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from console.views.frame import Frame
+from console.views.run import sync_meter
+from console.views.verdict import verdict as judge
 from storage_sync.values.snapshot import Phase, Promise, RunSummary, StepState
 from tests.console.app import console, live, screen_text
 from tests.support.scenes import snapshots
+from widgets.glyphs import UNICODE, Look
+from widgets.line import text_of
 
 
 async def shown_at(
@@ -79,7 +84,7 @@ async def test_nothing_is_said_to_be_written_before_that_is_known(kind: str) -> 
     before = await shown_at(Phase.COPY, kind=kind)
     assert "not known yet what is written" in before
     assert "written at" not in before
-    assert "6 rows to be written" in await shown_at(Phase.FETCH, writes=6, kind=kind)
+    assert "6 to write" in await shown_at(Phase.FETCH, writes=6, kind=kind)
     assert "nothing to write" in await shown_at(Phase.FETCH, writes=0, kind=kind)
 
 
@@ -141,6 +146,26 @@ async def test_a_run_that_found_the_file_held_is_not_what_was_changed_last() -> 
         text = screen_text(app)
         assert "+4  ~0  -0  in 90 ms" in text
         assert "no row changed" not in text
+
+
+@pytest.mark.parametrize("ended", ["undo", "orphans", "verify", "sync"])
+def test_all_that_is_said_of_the_last_run_is_of_the_same(ended: str) -> None:
+    """Title, rows and times; a look at the cache is no run of this panel."""
+    scene = snapshots.scene("in_sync")
+    run = snapshots.scene("running").snapshot.run
+    assert run is not None
+    wrote = RunSummary("s-2", "sync", "interval", snapshots.NOW - 60, 0.09, 4, 0, 0, 0, "IN_SYNC")
+    newest = replace(wrote, id="s-3", kind=ended, started_at=snapshots.NOW - 5, new=0, gone=7)
+    run = replace(run, id="s-3", kind=ended, ended_at=snapshots.NOW - 4, spent=((Phase.COPY, 0.4),))
+    history = replace(scene.snapshot.history, last=(newest, wrote))
+    shown = replace(scene.snapshot, run=run, history=history)
+    found = judge(shown, now=snapshots.NOW, beat_age=0.1)
+    meter = sync_meter(Frame(shown, found, snapshots.NOW, 0.1, Look(UNICODE)))
+    facts = {fact.label: text_of(fact.value) for fact in meter.facts}
+    own = ended != "verify"
+    assert f"last {'s-3' if own else 's-2'} " in meter.right
+    assert facts["last"].startswith("+0  ~0  -7" if own else "+4  ~0  -0")
+    assert ("time" in facts) is own
 
 
 async def test_how_the_last_run_ended_is_not_cut_on_a_small_terminal() -> None:

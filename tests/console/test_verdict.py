@@ -468,22 +468,56 @@ def test_a_primary_that_answers_a_run_is_not_silent_although_no_poll_was_made() 
     assert unanswered_s(asked_by_a_run, NOW + 2.1) == pytest.approx(2.3)
 
 
-UNDO = RunSummary("s-2", "undo", "manual", NOW - 20, 0.1, 5, 3, 11, 0, "DONE", undoes="s-1")
+UNDO = RunSummary("s-2", "undo", "manual", NOW - 20, 0.1, 5, 3, 11, 0, "DONE", undoes="s-1", drifts=True)
 PROOF = RunSummary("s-3", "sync", "interval", NOW - 10, 0.1, 0, 0, 0, 0, "IN_SYNC", generation=7)
-RESTORE = RunSummary("s-4", "quarantine", "manual", NOW - 5, 0.1, 2, 0, 0, 0, "DONE", does="restore")
+ASIDE = RunSummary("s-4", "orphans", "manual", NOW - 5, 0.1, 0, 0, 2, 0, "DONE", does="quarantine", drifts=True)
+RESTORE = RunSummary("s-5", "quarantine", "manual", NOW - 4, 0.1, 2, 0, 0, 0, "DONE", does="restore")
+LOOK = RunSummary("s-6", "verify", "manual", NOW - 3, 0.1, 0, 0, 0, 1, "DRIFT", drifts=True)
+BACK = "the next sync brings the primary's rows back"
+UNDONE = "ndo of run s-1 undid 19 changes"
 
 
 @pytest.mark.parametrize(
     ("newest_first", "cause"),
     [
-        ((UNDO,), "s-2 undid run s-1 since"),
-        ((RESTORE, PROOF, UNDO), "s-4 restored 2 rows since"),
+        ((UNDO,), "undo of run s-1 undid 19 changes"),
+        ((LOOK, UNDO), "undo of run s-1 undid 19 changes"),
+        ((ASIDE, PROOF, UNDO), "run s-4 quarantined 2 rows"),
+        # with what was quarantined back, all is as it was proven: something else has changed it then
+        ((RESTORE, ASIDE, PROOF), ""),
         ((PROOF, UNDO), ""),
         ((), ""),
     ],
 )
 def test_drift_that_this_tool_made_itself_names_what_made_it(newest_first: tuple[RunSummary, ...], cause: str) -> None:
     drifted = with_states(CacheState.LOCAL_DRIFT, word=Word.DRIFT)
-    said = judge(replace(drifted, history=replace(drifted.history, last=newest_first))).sentence
+    found = judge(replace(drifted, history=replace(drifted.history, last=newest_first)))
+    said = found.sentence
     assert said[0].startswith(f"Rows in the cache differ from what was proved{f': {cause}' if cause else ''}. ")
     assert said[-1] == "Rows in the cache differ from what was proved."
+    assert any(BACK in text for text in said) is bool(cause)
+    assert (BACK in found.next[-1]) is bool(cause)
+
+
+def test_each_verdict_after_an_undo_names_it_and_what_the_next_sync_does() -> None:
+    history = replace(GOOD.history, last=(UNDO, PROOF))
+    lost = replace(GOOD.primary, status=PrimaryStatus.UNREACHABLE, unreachable_since=NOW - 9)
+    for changed in (
+        {"verdict": Word.DRIFT},
+        {"verdict": Word.UNKNOWN},
+        {"verdict": Word.STALE},
+        {"verdict": Word.UNKNOWN, "primary": lost},
+    ):
+        found = judge(replace(GOOD, history=history, **changed))
+        assert UNDONE in found.sentence[0], changed
+    unknown = judge(replace(GOOD, history=history, verdict=Word.UNKNOWN))
+    assert {f"U{UNDONE}; {BACK}.", f"U{UNDONE}."} < {*unknown.sentence}
+    assert min(map(len, unknown.sentence)) <= SMALLEST
+    assert min(map(len, unknown.next)) <= SMALLEST
+    proved = judge(replace(GOOD, history=replace(GOOD.history, last=(PROOF, UNDO))))
+    assert proved.word == "IN SYNC"
+    assert "ndo" not in " ".join((*proved.sentence, *proved.next))
+
+
+SMALLEST = 67
+"""Cells beside a verdict's word at 80 columns."""

@@ -29,7 +29,19 @@ def test_undo_puts_every_row_back(stores: Stores) -> None:
     assert stores.rows() == before
     assert stores.generation == generation + 2
     assert stores.json("quarantine")[1]["set_aside"] == []
-    assert stores.json("status", "--check")[1]["verdict"] == "DRIFT"
+    many = sum(sum(one.values()) for one in document["applied"].values())
+    cause = f"undo of run {run} undid {many} changes; the next sync brings the primary's rows back"
+    for command, verdict in (("status", "UNKNOWN"), ("status --check", "DRIFT"), ("verify", "DRIFT")):
+        told = stores.json(*command.split())[1]
+        assert (told["verdict"], told["cause"]) == (verdict, cause)
+    said = stores.cli.run("status", "--config", str(stores.demo.config_file))[1]
+    assert f"UNKNOWN: Nothing can be proven now: {cause}." in said
+    assert (
+        f"UNKNOWN: Nothing can be proven now: {cause}."
+        in stores.cli.run("status", "--nagios", "--config", str(stores.demo.config_file))[1]
+    )
+    figures = stores.cli.run("metrics", "--config", str(stores.demo.config_file))[1]
+    assert f"storage_sync_own_change_rows {many}.0" in figures
     listed = {one["id"]: (one["undoes"], one["undone_by"]) for one in stores.json("history")[1]["runs"]}
     assert listed[run] == (None, document["run_id"])
     assert listed[document["run_id"]] == (run, None)
