@@ -101,7 +101,7 @@ def _fault(name: str) -> str:
         return f"{_written(name)} belongs to lists and dialogs"
     if name in _NAMED or len(format_key(name.removeprefix("alt+"))) == 1:
         return ""
-    return f"{name or 'nothing'} is no key"
+    return f"{name or 'nothing'} is not a key"
 
 
 def _written(name: str) -> str:

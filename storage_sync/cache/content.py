@@ -152,7 +152,7 @@ def _judge_types(tables: Sequence[_native.TableStat]) -> Finding | None:
         if expected is not None and have != expected:
             return Finding(
                 CacheState.WRONG_TYPES,
-                f"table {table.name} holds {have[0]} -> {have[1]}, do-memory's {expected[0]} -> {expected[1]}",
+                f"table {table.name} holds {have[0]} -> {have[1]}; do-memory's holds {expected[0]} -> {expected[1]}",
                 NextStep.REPAIR,
             )
     return None
@@ -167,14 +167,14 @@ def _judge_age(
     if checkpoint is None:
         if not _same_file(witness, identity):
             return None
-        have = "no stamp of this tool any more" if has_rows else "no rows and no stamp of this tool any more"
+        have = "no checkpoint of this tool" if has_rows else "no rows and no checkpoint of this tool"
     elif checkpoint.generation < witness.generation:
         have = f"generation {checkpoint.generation}"
     else:
         return None
     return Finding(
         CacheState.ROLLED_BACK,
-        f"the file has {have}, and generation {witness.generation} was acknowledged: it went back in time",
+        f"the file has {have}, but the witness records generation {witness.generation}: the file is an older one",
         NextStep.REPAIR,
     )
 
@@ -192,7 +192,7 @@ def _judge_schema(version: int | None, has_rows: bool) -> Finding | None:
     if version is not None and version > expected:
         return Finding(
             CacheState.WRONG_SCHEMA,
-            f"the cache has schema version {version}; this tool knows {expected}: it is older than your do-memory",
+            f"the cache has schema version {version}; this tool knows {expected} and is older than your do-memory",
             "use a newer storage-sync",
         )
     have = "no schema version" if version is None else f"schema version {version}"

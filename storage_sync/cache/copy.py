@@ -250,7 +250,9 @@ def _copy(source: str, target: str) -> _native.CopyInfo:
         except BlockingIOError as error:
             pause = next(pauses, None)
             if pause is None:
-                raise CacheLocked(f"{source} changed during each copy; it is being written to") from error
+                raise CacheLocked(
+                    f"{source} changed each time it was copied: another process is writing to it"
+                ) from error
             threading.Event().wait(pause)
         except OSError as error:
             raise LocalIO(f"{source} cannot be copied: {error.strerror or error}") from error

@@ -205,7 +205,7 @@ def _read_only(path: str) -> Finding:
 def _disk_low(size: int, window_bytes: int, free: int) -> Finding:
     return Finding(
         CacheState.DISK_LOW,
-        f"{free:,} bytes are free; a run may need {2 * size + window_bytes:,} (twice the file and the window)",
+        f"{free:,} bytes are free; a run may need {2 * size + window_bytes:,}: twice the file's size, and the window",
         "free some space, or lower max_episodes_cache",
     )
 
@@ -270,7 +270,7 @@ def _judge_stranger(path: str, header: _native.Header, witnessed: bool) -> Findi
         return Finding(CacheState.INTERRUPTED_CREATE, f"{path} was being created when its program died", NextStep.SYNC)
     if header.magic == "near" and any(header.slot_checksums_ok):
         return _corrupt(
-            f"{path}: the mark of a redb file is damaged ({header.raw[:9].hex()}), its commit slots are not"
+            f"{path}: the first bytes of a redb file are damaged ({header.raw[:9].hex()}), its commit slots are not"
         )
     if witnessed:
         return _corrupt(f"{path} held a proven cache and now begins like {name or 'no known kind of file'}")

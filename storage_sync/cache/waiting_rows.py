@@ -93,7 +93,7 @@ def read_waiting(cache: str) -> Found:
     except _native.StreamError as error:
         if error.code == "foreign":
             return Found(
-                problem=f"{path} is none of our files; it is left alone and no rows can wait there", ours=False
+                problem=f"{path} was not made by this tool; it is left alone and no rows can wait there", ours=False
             )
         return Found(problem=f"{path}: {error}; it is fetched again")
     except msgspec.MsgspecError as error:
@@ -161,7 +161,7 @@ def _stranger(status: os.stat_result, cache: str) -> str:
     Rows go into the cache, so whoever may write them must be one who may write the cache.
     """
     if not stat.S_ISREG(status.st_mode):
-        return "is no regular file"
+        return "is not a regular file"
     try:
         of_cache = Path(cache).stat()
     except OSError:

@@ -66,7 +66,7 @@ def text_of(path: Path) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path}, line {line}: is not UTF-8 text", hint="save the file again as UTF-8") from None
+        raise ConfigError(f"{path}, line {line}: this is not UTF-8 text", hint="save the file again as UTF-8") from None
 
 
 def read_file(path: Path) -> File:
@@ -95,13 +95,13 @@ def _no_toml(path: Path, text: str, said: str) -> ConfigError:
     where = f"{path}, line {number}" if number else str(path)
     if cause.startswith("Cannot declare") or (cause.startswith("Cannot overwrite") and line.startswith("[")):
         name = line.partition("#")[0].strip()
-        return ConfigError(f"{where}: {name} is there a second time", hint="put its settings under the first one")
+        return ConfigError(f"{where}: {name} is defined a second time", hint="put its settings under the first one")
     if cause.startswith("Cannot overwrite"):
         name = line.partition("=")[0].strip()
         return ConfigError(f"{where}: {name} is set a second time", hint="remove one of the two lines")
     told = cause[:1].lower() + cause[1:]
     return ConfigError(
-        f"{where}: is not TOML: {told}", hint="each line is NAME = VALUE or [SECTION]; text must be in quotes"
+        f"{where}: this is not TOML: {told}", hint="each line is NAME = VALUE or [SECTION]; text must be in quotes"
     )
 
 

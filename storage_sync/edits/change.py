@@ -103,7 +103,7 @@ def looked_to_change(context: Context, *, deep: bool = False) -> AbstractAsyncCo
 def stamped(look: Look) -> Checkpoint:
     """The checkpoint of a cache that was proven once; GuardStopped for any other."""
     if look.checkpoint is None:
-        raise GuardStopped("this cache was never synced, so nothing is known of its rows", hint=NextStep.SYNC)
+        raise GuardStopped("this cache was never synced, so nothing is known about its rows", hint=NextStep.SYNC)
     return look.checkpoint
 
 

@@ -97,7 +97,7 @@ def _require_broken(wanted: Sequence[str], known: Collection[str]) -> None:
     if strange:
         more = f" and {len(strange) - 1:,} more" if len(strange) > 1 else ""
         raise UsageError(
-            f"{strange[0]}{more} is no orphan or broken vector of the cache; nothing was changed",
+            f"{strange[0]}{more} is neither an orphan nor a broken vector of the cache; nothing was changed",
             hint=NextStep.LIST_ORPHANS,
         )
 

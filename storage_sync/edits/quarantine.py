@@ -49,7 +49,7 @@ def _restore(context: Context, look: Look, ids: Sequence[int]) -> Intent:
     conflicts = [change for change in changes if change.before is not None]
     rows = [
         PlanRow("restore", text, len(found), sum(len(one.after or b"") for one in found), "undo")
-        for text, found in (("restore the same bytes", absent), ("replace the row of that key", conflicts))
+        for text, found in (("restore the same bytes", absent), ("replace the row that has this key now", conflicts))
         if found
     ]
     if same:
@@ -78,7 +78,8 @@ def _take(context: Context, ids: Sequence[int]) -> list[AsideValue]:
     double = next((key for key in keys if keys.count(key) > 1), None) if len(set(keys)) < len(keys) else None
     if double is not None:
         raise GuardStopped(
-            f"more than one of the ids is of {double[0]} {double[1]}; nothing was restored", hint="name one of them"
+            f"more than one of the ids belongs to {double[0]} {double[1]}; nothing was restored",
+            hint="give only one of these ids",
         )
     return taken
 

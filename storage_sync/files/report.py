@@ -45,4 +45,4 @@ def _traceback(error: BaseException) -> str:
         return "".join(traceback.format_exception(error))
     except Exception as unspeakable:  # noqa: BLE001 - an error whose own words fail
         frames = "".join(traceback.format_tb(error.__traceback__))
-        return f"{frames}{type(error).__name__}, whose words cannot be had ({type(unspeakable).__name__})"
+        return f"{frames}{type(error).__name__}, whose message cannot be read ({type(unspeakable).__name__})"

@@ -136,7 +136,7 @@ def refuse_plain(address: Address) -> None:
     """ConfigError for an address on another machine without TLS: whoever stands in between reads the token."""
     if address.base.startswith("http:") and not address.here:
         raise ConfigError(
-            f"the token would travel to {address.text} in the open: that address is on another machine and without TLS",
+            f"the token would be sent to {address.text} without TLS: that address is on another machine",
             hint="write libsql:// or https://; or, on a network that you trust, set allow_plain_http (primary."
             "allow_plain_http = true, or STORAGE_SYNC_ALLOW_PLAIN_HTTP=1)",
         )

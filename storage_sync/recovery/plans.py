@@ -82,7 +82,7 @@ def _rows(situation: Situation, outcome: Outcome, facts: Extra) -> list[PlanRow]
     rows = [
         PlanRow(
             "carry",
-            "carry over rows that are as they were proven",
+            "carry over proven rows",
             rebuild["carried_rows"],
             None,
             "not needed",

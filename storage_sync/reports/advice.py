@@ -111,8 +111,8 @@ def _batch(figures: Figures) -> Advice | None:
     if saves_s <= WAIT_SHARE * fetch_s:
         return None
     text = (
-        f"a usual sync of {moved:,} rows waits {paid} times {ping:.0f} ms; batch_size = {larger} would mean "
-        f"about {_told(max(fetch_s - saves_s, 0.0))} of fetching instead of {_told(fetch_s)}"
+        f"a usual sync of {moved:,} rows waits for the primary {paid} times, {ping:.0f} ms each; with batch_size = "
+        f"{larger}, fetching would take about {_told(max(fetch_s - saves_s, 0.0))} instead of {_told(fetch_s)}"
     )
     return Advice("batch_size", figures.batch_size, larger, saves_s, 0, text)
 

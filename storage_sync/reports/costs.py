@@ -54,15 +54,17 @@ def told(measured: Measured, settings: Settings) -> str:
     which = "second" if measured.has_index else "first"
     quiet = f"about {rows(found.quiet)}" if found.quiet else "no rows"
     text = (
-        f"a poll reads {rows(measured.quiet_poll)} while nobody writes and {measured.poll:,} after a change, a follow "
-        f"run about {measured.follow:,}, a proof {measured.proof:,}; a month of this is {quiet} while "
-        f"nobody writes, and about {found.busy:,} while each poll sees a change, not counting audits (audit_s)"
+        f"a poll reads {rows(measured.quiet_poll)} if nobody wrote and {measured.poll:,} after a change, a follow run "
+        f"about {measured.follow:,}, a proof {measured.proof:,}; in a month: {quiet} if nobody writes, "
+        f"about {found.busy:,} if each poll sees a change; audits (audit_s) are not counted"
     )
     if found.halved_by is None:
-        return f"{text}; a larger poll_s would lower the {which} number, no interval_s would halve it"
+        return f"{text}; a larger poll_s would lower the {which} number of the month, but no interval_s would halve it"
     if found.halved_by <= settings.staleness_s:
-        return f"{text}; interval_s = {found.halved_by} would halve the {which} number"
-    return f"{text}; interval_s = {found.halved_by} and a staleness_s above it would halve the {which} number"
+        return f"{text}; interval_s = {found.halved_by} would halve the {which} number of the month"
+    return (
+        f"{text}; interval_s = {found.halved_by} and a staleness_s above it would halve the {which} number of the month"
+    )
 
 
 def to_json(measured: Measured, settings: Settings) -> Costs:

@@ -457,7 +457,7 @@ def _verdict_lines(outcome: Outcome, colour: bool, now: float | None) -> list[st
     waiting = outcome.extra.get("waiting")
     if waiting is not None and waiting["rows"]:
         many = "1 row of the primary has" if waiting["rows"] == 1 else f"{number(waiting['rows'])} rows have"
-        lines.append(f"{many} been waiting for the cache to be free since {waiting['since']}")
+        lines.append(f"{many} waited since {waiting['since']} for the cache to be free")
     read = outcome.extra.get("rows_read")
     if read is not None:
         least = "" if read["complete"] else "at least "

@@ -74,13 +74,13 @@ class CacheMonitor:
         known = {os.fspath(name): read_identity(os.fspath(name)) for name in names if name.name != cache.name}
         try:
             await self._told_by_system(names, cache)
-            why = "the folder of the cache is not there"
+            why = "the folder of the cache does not exist"
         except (OSError, RuntimeError) as error:
             # watchfiles has an error of its own, which is a RuntimeError
             why = f"the system cannot watch files ({error})"
         if self._stop.is_set():
             return
-        self._board.log("warn", "watch", f"{why}: they are looked at every {FORCED_POLL_MS / 1000:g} s instead")
+        self._board.log("warn", "watch", f"{why}; the files are looked at every {FORCED_POLL_MS / 1000:g} s instead")
         own = next(os.fspath(name) for name in names if name.name == cache.name)
         await self._by_time(own, known, cache)
 
@@ -148,7 +148,7 @@ class CacheMonitor:
         """What is lost with the file, as far as the last proof told."""
         found = self._board.snapshot.freshness.cache_only
         only = sum(found.was.values()) if found is not None else 0
-        lost = f"{rows(only)} that only it had cannot be restored" if only else "it had no row that cannot be fetched"
+        lost = f"{rows(only)} that only it had are lost" if only else "all of its rows can be fetched again"
         return f"{name} was removed; {lost}"
 
     async def locks(self) -> None:
@@ -178,7 +178,7 @@ class CacheMonitor:
             self._board.log("info", "cache", f"held by {describe(after.holder)}; only copies of it are read meanwhile")
             self._taken(after.holder)
         if before.lock in HELD and after.lock is LockState.FREE:
-            self._board.log("info", "cache", "nobody else holds the file any more")
+            self._board.log("info", "cache", "the file is free again")
             self.free_since = time.time()
             self._agenda.note(recovered_at=time.time())
 

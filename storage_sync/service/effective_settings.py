@@ -66,7 +66,7 @@ class EffectiveSettings:
 
     def require_write(self) -> None:
         if self._board.snapshot.access != "rw":
-            raise StorageSyncError("the cache can only be read now", hint="W allows writes again")
+            raise StorageSyncError("this console is read-only now", hint="W allows writes again")
 
     def set_access(self, wanted: Literal["ro", "rw"]) -> None:
         """Only what the settings allow: a console that was started read-only stays so."""
@@ -80,7 +80,7 @@ class EffectiveSettings:
         """Read the token again where it is kept; one that cannot be read changes nothing."""
         try:
             if self._session.renew_token():
-                self._board.log("info", "config", "the token was read again and is another one")
+                self._board.log("info", "config", "the token was read again and has changed")
         except ConfigError as error:
             self._board.log("fail", "config", f"{error.message}; the old token stays")
 
@@ -120,4 +120,6 @@ class EffectiveSettings:
         try:
             running.note(self._session.state.folder, self._board.snapshot.config)
         except OSError as error:
-            self._board.log("warn", "config", f"nobody else can see what is in effect here: {error.strerror}")
+            self._board.log(
+                "warn", "config", f"other commands cannot see which settings are in effect here: {error.strerror}"
+            )

@@ -52,7 +52,7 @@ def _write(folder: Path, name: str, rows: Sequence[Mapping[str, object]], tell: 
         except OSError as error:
             raise _failed(path, error) from None
         return Exported(str(path), len(rows), size)
-    raise LocalIO(f"{folder} is full of exports of this second", hint="try again")
+    raise LocalIO(f"{folder} already has 99 exports of this second", hint="try again")
 
 
 def _failed(path: Path, error: OSError) -> LocalIO:

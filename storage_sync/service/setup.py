@@ -239,9 +239,9 @@ def _try_place(file: Path) -> list[SetupFinding]:
     there = next(one for one in (file, *file.parents) if one.exists())
     said = ""
     if there == file and not file.is_file():
-        said = f"{file} is no file"
+        said = f"{file} is not a file"
     elif there != file and not there.is_dir():
-        said = f"{there} is no folder"
+        said = f"{there} is not a folder"
     elif not os.access(there, os.W_OK):
         said = f"{there} cannot be written by this user"
     return [SetupFinding("file", "failed", f"{said}; start with --config and another place")] if said else []

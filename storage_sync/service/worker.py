@@ -82,7 +82,7 @@ class Worker:
         job = self._plans.get(plan_id)
         plan = job.options.expected_plan if job is not None else None
         if job is None or plan is None:
-            raise GuardStopped("this plan is not known any more", hint="make a new one")
+            raise GuardStopped("this plan is no longer known", hint="make a new one")
         self._effective.require_write()
         if plan.phrase is not None and phrase != plan.phrase:
             raise GuardStopped(f"this plan needs the typed name {plan.phrase!r}", hint="type it")

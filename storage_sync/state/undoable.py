@@ -24,7 +24,7 @@ NOT_COMMITTED: Final = "its changes are not in the cache"
 NOT_REMEMBERED: Final = "nothing of it is kept, and the history does not mention it"
 NO_ROW: Final = "it changed no row"
 WHOLE_FILE: Final = "it built the whole file, and there was none to keep"
-NO_ROOM: Final = "newer runs used its space, or it built the whole file"
+NO_ROOM: Final = "what it changed was dropped to make room for newer runs, or it built the whole file"
 
 
 class Standing(Struct, frozen=True):

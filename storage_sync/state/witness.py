@@ -32,7 +32,7 @@ def read_witness(folder: Path, cache: str) -> tuple[Witness | None, str]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return None, f"{file} is damaged: {error}"
     if witness.path != real_path(cache):
-        return None, f"{file} speaks of another cache, {witness.path}"
+        return None, f"{file} belongs to another cache, {witness.path}"
     return witness, ""
 
 

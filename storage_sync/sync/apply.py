@@ -200,7 +200,8 @@ def _after_unknown(
             durable = stamped_generation(copy.file.meta()) == generation
     except (StorageSyncError, _native.NativeError) as unreadable:
         return LocalIO(
-            f"the commit returned an error ({error}), and whether it is durable cannot be read: {unreadable}",
+            f"the commit returned an error ({error}), and the file cannot be read to see if it is durable: "
+            f"{unreadable}",
             hint=NextStep.CHECK_DISK,
         )
     state = "it is durable anyway" if durable else "the cache keeps its old state"

@@ -146,7 +146,7 @@ def _cascade_explained(name: str, anchors: Sequence[Anchor], floor: int, written
         if written.isdisjoint((anchor.key, *anchor.parents)):
             raise FollowEnded(Ending.MARK_FELL, name)
     if floor == LAST_ROWID:
-        raise FollowEnded(Ending.MARK_FELL, f"{name}, of which no marked row is left")
+        raise FollowEnded(Ending.MARK_FELL, f"none of the marked rows of {name} is left")
 
 
 def changes(known: Known, before: Marks, seen: Above, limits: Limits) -> dict[Place, str | None]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from storage_sync.reports.sentences import plural
 from storage_sync.values.errors import GuardStopped
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import Plan, PlanRow, TableChange, error_value
@@ -72,8 +73,10 @@ def make_plan(
 def adoption(plan: Plan, *, rows: int, cache_only: int, size: int | None) -> Plan:
     """`plan`, which says what differs, for a new cache of `rows`: nothing is carried over, and the old
     file, which alone holds what only the cache had, stays beside it."""
-    left = [f"{plan.gone:,} rows that the primary no longer has stay only in the old file"] if plan.gone else []
-    left += [f"{cache_only:,} rows that only the cache has stay only in the old file"] if cache_only else []
+    left = (
+        [f"left only in the old file: {plural(plan.gone, 'row')} that the primary no longer has"] if plan.gone else []
+    )
+    left += [f"left only in the old file: {plural(cache_only, 'row')} that only the cache has"] if cache_only else []
     steps = (
         PlanRow("fetch", "build a new file of all rows", rows, None, "undo"),
         PlanRow("file", "keep the old file as <name>.old-<time>", 0, size, "not needed"),
@@ -102,7 +105,7 @@ def require_current(plan: Plan | None, base: tuple[int, str], root: str, gone: i
         require_base(plan, base)
     if plan.root != root and gone > plan.gone:
         raise GuardStopped(
-            f"the primary has changed since this plan was made: {gone:,} rows would be removed instead of "
+            f"the primary has changed since this plan was made: {plural(gone, 'row')} would be removed instead of "
             f"{plan.gone:,}; nothing was done",
             hint="make a new plan",
         )

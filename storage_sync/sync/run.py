@@ -150,7 +150,7 @@ async def in_rounds(context: Context, attempt: Callable[[], Awaitable[T]]) -> T:
         except (_native.Conflict, _Moved):
             context.draft.warn("the cache was written to meanwhile, so it was compared again")
     raise CacheLocked(
-        f"the cache changed during each of {ROUNDS} tries: another process writes to it all the time",
+        f"the cache changed during each of {ROUNDS} tries: another process keeps writing to it",
         hint="stop the writer for a moment, or try again later",
     )
 
@@ -260,7 +260,9 @@ async def _without_primary(context: Context) -> None:
         context.draft.warn(f"the rows that wait stay where they are: {error.message}")
         return
     if outcome is not None:
-        context.draft.warn("the rows that waited are in the cache now; it equals the primary as it was when they came")
+        context.draft.warn(
+            "the rows that waited are in the cache now; it equals the primary as it was when they were fetched"
+        )
 
 
 async def _attempt_delivery(context: Context) -> Outcome | None:

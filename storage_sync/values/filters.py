@@ -105,5 +105,7 @@ def _checked(name: str, wanted: str, field: Field) -> Limit | None:
         number = math.nan
     if math.isnan(number):
         allowed = f"{name}:>1d, {name}:<90m" if field.kind is Kind.AGE else f"{name}:<0.5, {name}:>2, {name}:3"
-        raise UsageError(f"{wanted!r} is no {'age' if field.kind is Kind.AGE else 'number'} for {name}", hint=allowed)
+        raise UsageError(
+            f"{wanted!r} is not {'an age' if field.kind is Kind.AGE else 'a number'} for {name}", hint=allowed
+        )
     return Limit(sign, number * (unit or 1.0))

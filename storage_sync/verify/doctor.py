@@ -74,7 +74,7 @@ async def _state_folder(context: Context) -> tuple[str, str]:
     witness, why = read_witness(state.folder, context.session.cache_path)
     if why:
         context.draft.warn(why)
-    known = f"generation {witness.generation} acknowledged" if witness is not None else "no proof yet"
+    known = f"last commit: generation {witness.generation}" if witness is not None else "no proof yet"
     return "a folder for witness, history and quarantined rows", f"{state.folder}: {known}"
 
 

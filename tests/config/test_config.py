@@ -150,8 +150,8 @@ def test_both_spellings_are_understood(file: Path) -> None:
         ('[cache]\npath = "a\\u0000b"\n', ["line 2", "cache.path is 'a\\x00b'", "a path"]),
         ("= 5\n", ["line 1", "is not TOML"]),
         ("batch_size = 1\nbatch_size = 2\n", ["line 2", "batch_size is set a second time"]),
-        ("[cache]\npath = 'a'\n[ui]\n[cache]\n", ["line 4", "[cache] is there a second time"]),
-        ("[ui]\nrefresh = 1\n[ui.refresh]\n", ["line 3", "[ui.refresh] is there a second time"]),
+        ("[cache]\npath = 'a'\n[ui]\n[cache]\n", ["line 4", "[cache] is defined a second time"]),
+        ("[ui]\nrefresh = 1\n[ui.refresh]\n", ["line 3", "[ui.refresh] is defined a second time"]),
         ("batch_size = 5\nlog.level = debug\n", ["line 2", "is not TOML: invalid value"]),
         ("[cache\n", ["line 1", "is not TOML"]),
         ('cache = "x', ["line 1", "is not TOML"]),
@@ -391,7 +391,7 @@ def test_a_byte_order_mark_is_no_error(file: Path) -> None:
 
 def test_text_of_another_encoding_names_the_line_and_the_step(file: Path) -> None:
     file.write_bytes(b"batch_size = 5\n# \xe4\n")
-    with pytest.raises(ConfigError, match="line 2: is not UTF-8 text") as caught:
+    with pytest.raises(ConfigError, match="line 2: this is not UTF-8 text") as caught:
         load_settings(file, None, {}, {})
     assert caught.value.hint == "save the file again as UTF-8"
 

@@ -80,8 +80,8 @@ def test_requests_that_grow_with_the_batches_want_a_larger_batch() -> None:
     advice = only(slow)
     assert (advice.setting, advice.now, advice.suggested) == ("batch_size", 100, 2000)
     assert advice.saves_s == pytest.approx((50 - 3) * 0.1)
-    assert "waits 50 times 100 ms" in advice.text
-    assert "about 1.5 s of fetching instead of 6.2 s" in advice.text
+    assert "waits for the primary 50 times, 100 ms each" in advice.text
+    assert "fetching would take about 1.5 s instead of 6.2 s" in advice.text
 
 
 def test_rows_that_come_as_one_stream_gain_nothing_from_a_larger_batch() -> None:

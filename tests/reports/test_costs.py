@@ -41,6 +41,6 @@ def test_the_interval_that_is_named_halves_what_it_is_named_for() -> None:
 
 
 def test_where_polls_cost_most_no_interval_is_named() -> None:
-    assert "a larger poll_s would lower the second number, no interval_s would halve it" in told(
+    assert "a larger poll_s would lower the second number of the month, but no interval_s would halve it" in told(
         Measured(160, 1, 600, 15_000, has_index=True), Settings()
     )

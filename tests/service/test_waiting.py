@@ -63,9 +63,7 @@ async def test_rows_wait_beside_a_held_cache_and_are_committed_when_it_is_free(
             waits = told.extra["waiting"]
             assert isinstance(waits, dict)
             assert waits["rows"] == seen.cache.waiting.rows
-            assert f"{waits['rows']} rows have been waiting for the cache to be free since {waits['since']}" in report(
-                told
-            )
+            assert f"{waits['rows']} rows have waited since {waits['since']} for the cache to be free" in report(told)
             history = next(demo.cache.parent.rglob("history.db"))
             assert f"storage_sync_waiting_rows {waits['rows']:.1f}".encode() in render(
                 facts_of(told, settings, history, lambda _: None)

@@ -31,8 +31,8 @@ def test_it_builds_all_rows_and_keeps_the_old_file() -> None:
     assert (keep.step, keep.rows, keep.bytes, keep.undo) == ("file", 0, 4096, "not needed")
     assert left == [REJECTED, PRIMARY]
     assert plan.lost == (
-        "1,234 rows that the primary no longer has stay only in the old file",
-        "7 rows that only the cache has stay only in the old file",
+        "left only in the old file: 1,234 rows that the primary no longer has",
+        "left only in the old file: 7 rows that only the cache has",
         "said before",
     )
     assert plan.level > COMPARED.level

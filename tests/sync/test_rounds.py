@@ -39,5 +39,5 @@ async def test_a_cache_that_is_written_to_all_the_time_is_given_up() -> None:
 
     with pytest.raises(CacheLocked) as caught:
         await in_rounds(context, attempt)
-    message = f"the cache changed during each of {len(tries)} tries: another process writes to it all the time"
+    message = f"the cache changed during each of {len(tries)} tries: another process keeps writing to it"
     assert (caught.value.message, caught.value.hint) == (message, "stop the writer for a moment, or try again later")

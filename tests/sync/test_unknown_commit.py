@@ -76,6 +76,6 @@ async def test_a_file_that_does_not_tell_is_no_answer(
         assert outcome.next_action == "check the disk, then sync again"
     else:
         assert outcome.error.message.startswith(
-            "the commit returned an error (the disk said no), and whether it is durable cannot be read: "
+            "the commit returned an error (the disk said no), and the file cannot be read to see if it is durable: "
         )
         assert outcome.next_action == "check the disk, then run storage-sync status --check"

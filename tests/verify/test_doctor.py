@@ -69,7 +69,7 @@ async def test_what_watching_will_cost(tmp_path: Path) -> None:
         assert costs["proof"] > 500
         assert costs["a_month_idle"] < costs["a_month_busy"]
         (check,) = (check for check in outcome.checks if check.name == "costs")
-        assert f"a proof {costs['proof']:,}; a month of this is no rows while nobody writes" in str(check.actual)
+        assert f"a proof {costs['proof']:,}; in a month: no rows if nobody writes" in str(check.actual)
     assert first.extra["costs"] == second.extra["costs"]
 
 

@@ -19,7 +19,7 @@ def plan_of(kind: str) -> Plan:
     rows: tuple[PlanRow, ...]
     if kind == "repair":
         rows = (
-            PlanRow("carry", "carry over rows that are as they were proven", 1_180, None, "not needed"),
+            PlanRow("carry", "carry over proven rows", 1_180, None, "not needed"),
             PlanRow("keep", "carry over cache-only rows", 7, None, "not needed"),
             PlanRow("fetch", "fetch rows", 1_700, 8_912_896, "no"),
             PlanRow(
@@ -38,7 +38,7 @@ def plan_of(kind: str) -> Plan:
         )
     if kind == "rebuild":
         rows = (
-            PlanRow("carry", "carry over rows that are as they were proven", 0, None, "not needed"),
+            PlanRow("carry", "carry over proven rows", 0, None, "not needed"),
             PlanRow("keep", "carry over cache-only rows", 0, None, "not needed"),
             PlanRow("fetch", "fetch rows", 2_880, 11_848_908, "no"),
             PlanRow("file", "keep the old file as <name>.corrupt-<time>", 0, 10_276_045, "not needed"),
