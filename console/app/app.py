@@ -423,7 +423,7 @@ class Console(TextualApp):
         self.quarantine.open()
 
     def action_cancel(self) -> None:
-        """Stop the running operation. Nothing is lost by it: proved rows stay staged."""
+        """Stop the running operation. Nothing is lost by it: proven rows stay staged."""
         if not self._is_off("cancel"):
             self._last_action = "cancel"
             self.desk.ask(Cancel())

@@ -152,7 +152,7 @@ def ping(context: click.Context) -> Answer:
 @click.option(
     "--adopt",
     is_flag=True,
-    help="Consent to another primary, to one that went back in time, or to a cache that does not look like its own.",
+    help="Consent to another primary, to one whose log went back, or to a cache that does not look like its own.",
 )
 @setting_option("--batch-size", metavar="N", help="Rows in one batch.")
 @_run_options
@@ -223,8 +223,8 @@ def watch(context: click.Context, listen: str | None) -> Answer:
 @click.option(
     "--subset",
     metavar="n/t",
-    help="Compare only the n-th of t parts of the rows. The primary digests and sends 1/t of them; the cache is read "
-    "whole. This is no proof, but t runs cover every row.",
+    help="Compare only part n of t, for example 2/7. The primary sends only that part of the rows; the whole cache is "
+    "read. This is no proof, but t runs cover every row.",
 )
 @_run_options
 @click.pass_context

@@ -109,7 +109,7 @@ def expect_orphans(invocation: Invocation, keys: Sequence[str], note: str) -> An
     if outcome.error is not None:
         return Answer(outcome)
     many = len(set(keys))
-    return Answer(outcome, f"{many} embedding{'' if many == 1 else 's'} expected from now on.")
+    return Answer(outcome, f"{many} embedding{'' if many == 1 else 's'} marked as expected.")
 
 
 def detach(invocation: Invocation, *, plan_only: bool, yes: bool, limits: Limits) -> Answer:

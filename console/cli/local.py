@@ -179,7 +179,9 @@ def history_show(invocation: Invocation, run_id: str) -> Answer:
     cells = [tuple(clean(cell) for cell in line) for line in lines]
     texts = [told_table(invocation, head, cells) if cells else "", said]
     if found.cut:
-        texts.append(f"For {plural(found.cut, 'row')} the fields after the run are not kept: only 8 MiB per run are.")
+        texts.append(
+            f"For {plural(found.cut, 'row')} the fields after the run are not kept: a run keeps at most 8 MiB of them."
+        )
     if found.undo_off:
         texts.append(f"This run cannot be undone: {found.undo_off}.")
     following = f"storage-sync undo {run_id}" if not found.undo_off else None

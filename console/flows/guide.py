@@ -186,8 +186,8 @@ STEPS: tuple[Step, ...] = (
     ),
 )
 END: Wordings = (
-    "That is all: you watched, repaired, restored and undid. : and demo breaks more; q quits.",
-    "That is all. : and demo lists more to break; q quits.",
+    "That is all: you watched, repaired, restored and undid. Press : and type demo for more; q quits.",
+    "That is all. Press : and type demo for more; q quits.",
 )
 IN_THE_WAY: tuple[tuple[Callable[[Snapshot], bool], str, Wordings], ...] = (
     (

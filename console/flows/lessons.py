@@ -63,7 +63,7 @@ LESSONS = (
         Choice(
             "release the cache",
             "the process that holds it lets it go",
-            "The cache is released. Rows that waited are written by themselves.",
+            "The cache is released. The rows that waited are written now.",
         ),
     ),
     Lesson(
@@ -76,7 +76,7 @@ LESSONS = (
         Choice(
             "start the primary again",
             "it can be asked again",
-            "The primary is started again. It is asked again by itself; t on 1 asks at once.",
+            "The primary is started again. It is asked again automatically; t on 1 asks at once.",
         ),
     ),
     Lesson(

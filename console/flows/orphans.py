@@ -376,7 +376,7 @@ class Orphans:
 
     def _expected(self, outcome: Outcome) -> None:
         many = len(outcome.extra.get("expected") or outcome.extra.get("unexpected") or ())
-        word = "not expected any more" if "unexpected" in outcome.extra else "expected"
+        word = "no longer expected" if "unexpected" in outcome.extra else "expected"
         self._stage.say(f"{fmt.plural(many, 'row')} {word}")
         self.clear_marks()
         self.scan()

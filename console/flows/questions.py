@@ -34,7 +34,7 @@ def ask_to_leave(stage: Stage, run: Run, leave: Callable[[], None], wait: Callab
     name = clean_text(run.id, stage.look)
     lines = (
         plain(f"{name} is running: {fmt.percent(run.done, run.total)} of its rows."),
-        muted("Cancelling keeps the proved rows staged; the cache stays as is."),
+        muted("Cancelling keeps the proven rows staged; the cache stays as is."),
     )
     choices = (Choice("stay", "Stay"), Choice("wait", "Quit when it ends"), Choice("cancel", "Cancel and quit"))
 

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 
 LABELS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "primary": (
-        ("ping", "how long the last request to the primary took; p95: 19 of 20 were faster; one bar each, ✗ failed"),
+        (
+            "ping",
+            "how long the last request to the primary took; p95: 19 of 20 were faster; one bar for each, ✗ failed",
+        ),
         ("auth", "whether the primary accepted the token, when, and where the token came from"),
         ("error", "the last error of the primary, and when it happened"),
         ("next", "when the primary is asked again, by a poll or a run; backoff: the wait between two polls"),
@@ -15,7 +18,7 @@ LABELS: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "cache": (
         ("size", "size of the file; payload: size of the rows in it"),
-        ("lock", "whether a process has the file open now; ours: a run of this tool has it"),
+        ("lock", "whether a process has the file open now; ours: a run of this tool"),
         ("holder", "the process that has the file open; nobody else can write meanwhile"),
         ("check", "the result of redb's own check of the whole file, and when it was made; V runs it"),
         ("state", "last commit: its number, as the witness, a file beside, has it; another before it: an older cache"),
@@ -23,7 +26,7 @@ LABELS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("copy", "the age of the copy of the held file that these values come from"),
     ),
     "freshness": (
-        ("proof", "when the cache was last proven equal to the primary; older than the target, it is ignored"),
+        ("proof", "when the cache was last proven equal to the primary; a proof older than the target is ignored"),
         ("behind", "rows that the cache lacks, that differ, or that are no longer in the primary"),
         ("compared", "when this was counted; exact: all rows were compared, at least: only some were"),
         ("waiting", "rows to write once the process that holds the cache has closed it"),
@@ -35,7 +38,7 @@ LABELS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("episode count", "as many episodes as the window of the primary has"),
         ("latest episodes", "each of the primary's newest episodes is in the cache"),
         ("pattern counts", "as many patterns and heuristics as the primary has"),
-        ("orphaned embeddings", "embeddings that belong to no row; 3 shows them"),
+        ("orphaned embeddings", "embeddings whose episode or pattern is missing; 3 shows them"),
         ("content digests", "each row is byte for byte what it should be; this check proves the cache"),
         ("embedding vectors", "each vector has the right length and only finite numbers"),
         ("cache integrity", "redb's own check of the file; V runs it, and so does a run that builds a new file"),
@@ -51,7 +54,7 @@ LABELS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("note", "what this tool never does"),
         ("error", "why the last run failed"),
         ("advice", "a setting that would make syncs cheaper, judging by the last runs"),
-        ("rows/s", "rows fetched and proven a second"),
+        ("rows/s", "rows fetched and proven each second"),
         ("bytes", "bytes received from the primary"),
         ("ETA", "time left at this pace"),
         ("staged", "rows that are fetched and proven; the cache is written once, at the end"),
@@ -59,7 +62,8 @@ LABELS: Mapping[str, tuple[tuple[str, str], ...]] = {
         (
             "steps",
             "lease: waits for its turn; copy, hash: reads a copy of the cache; manifest, fetch: asks the primary; "
-            "guard: counts what would go; commit: writes; read-back: reads it again; witness: notes it elsewhere",
+            "guard: counts what would be removed; commit: writes; read-back: reads what was written; "
+            "witness: notes the commit in another file",
         ),
         ("change", "rows that an undo, a quarantine or a restore puts into the cache or takes out"),
     ),
@@ -96,17 +100,17 @@ LABELS: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "plan": (
         ("step", "what would be done, in this order; undo: how that is taken back"),
-        ("way", "of several ways to do it, the one that is planned; another one is another plan"),
+        ("way", "of several ways to do it, the one that is planned; another way needs another plan"),
         ("run", "why the plan cannot be run"),
-        ("note", "what is lost, or what follows from it; of a result its warnings"),
+        ("note", "what would be lost, or what follows; after the run: its warnings"),
         ("total", "rows that are written and removed in all"),
-        ("rows", "the first rows that change; of a result how many did"),
+        ("rows", "the first rows that would change; after the run: how many changed"),
         ("guard", "whether a rule stops it, because the primary lost too much"),
         ("tables", "rows added (+), changed (~) and removed (-), by table"),
         ("reads", "rows that are compared, and how many of them the primary sends for that"),
-        ("takes", "how long it took to make this plan; its run looks again, and then it writes"),
-        ("valid", "the commit and the content that it was made for; of others it is refused"),
-        ("syncs", "syncs that start by themselves would make it outdated, so they wait"),
+        ("takes", "how long the run takes: it looks again, as long as making this plan took, and then it writes"),
+        ("valid", "the commit and the content that the plan was made for; for any other it is refused"),
+        ("syncs", "syncs that start by themselves would make the plan outdated, so they wait"),
         ("confirm", "what must be typed before its button works"),
         ("core", "how long ago the core was last heard from"),
         ("quarantined", "rows that were taken out and can be restored"),
@@ -129,7 +133,7 @@ LABELS: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "question": (
         ("←→ enter", "choose a button, press it"),
-        ("esc", "as the first button: nothing is done"),
+        ("esc", "like the first button: nothing is done"),
     ),
     "note": (
         ("tab", "from the box to the buttons"),
@@ -158,7 +162,7 @@ LABELS: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "vector": (
         ("0 3d59b335 0.05", "the place of a number in the vector, its four bytes in hex, its value"),
-        ("bytes", "of a value that is no vector: where in it each line begins, and its bytes in hex"),
+        ("bytes", "for a value that is not a vector: where in it each line begins, and its bytes in hex"),
     ),
     "set up": (
         ("Primary", "the database that is read and never written"),
@@ -178,7 +182,7 @@ LABELS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("why, reason", "why it was taken out or rejected"),
         ("restore", "what restoring writes into the cache"),
         ("after", "what the next sync does with a restored row"),
-        ("expires", "from when on D deletes the row for good"),
+        ("expires", "when D may delete the row for good"),
         ("column", "the column of the primary that the cache cannot hold"),
         ("seen", "when the row was first rejected"),
         ("retry", "how a rejected row is fetched again"),

@@ -158,7 +158,7 @@ def _tables(plan: Plan, width: int) -> list[str]:
             packed.append(part)
         else:
             packed[-1] = longer
-    none = "the whole file is another one" if file_back(plan) is not None else "no row changes"
+    none = "the whole file is replaced" if file_back(plan) is not None else "no row changes"
     return packed if parts else [none]
 
 

@@ -21,7 +21,7 @@ from widgets.sync_meter import Pipe, Progress, Step, Stop, SyncMeter, Way
 EDITING = sentences.NOT_PROVING - {"peek"}
 """Kinds of runs that write what a person chose, and stage nothing."""
 PARTLY = 7
-"""Exit code of a run that was proved and had to reject rows."""
+"""Exit code of a run that was proven and had to reject rows."""
 _PATHS = {"in_place": "in place", "sibling": "new file", "staged": "staged"}
 DIALOG_LINES = 6
 WIDE = 86
@@ -159,7 +159,7 @@ def _kept(run: Run) -> Line:
     if not run.checkpoint_rows:
         return (*muted("kept     "), *plain("nothing yet"))
     total = f" of {run.total:,}" if run.total is not None else ""
-    return (*muted("kept     "), *plain(f"{run.checkpoint_rows:,}{total} rows, proved"))
+    return (*muted("kept     "), *plain(f"{run.checkpoint_rows:,}{total} rows, proven"))
 
 
 def _hint(frame: Frame, run: Run) -> Line:
@@ -323,7 +323,7 @@ def _resume(frame: Frame) -> tuple[Fact, ...]:
         return (Fact("resume", plain("an unfinished build was found; s goes on with it")),)
     run = frame.snapshot.run
     if run is not None and run.ended_at is not None and run.checkpoint_rows and run.exit_code not in {0, 7}:
-        return (Fact("resume", plain(f"{run.checkpoint_rows:,} proved rows are staged; s goes on with them")),)
+        return (Fact("resume", plain(f"{run.checkpoint_rows:,} proven rows are staged; s goes on with them")),)
     return ()
 
 

@@ -374,7 +374,7 @@ def _unproved(snapshot: Snapshot, now: float) -> Verdict:
         return Verdict(
             "UNKNOWN",
             Role.UNKNOWN,
-            ("Nothing has been proved yet.",),
+            ("Nothing has been proven yet.",),
             ("s syncs and proves; v compares only.",),
             "s",
             10,
@@ -431,7 +431,7 @@ def _drift(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | 
     if not drifted and (behind or not failed):
         return None
     told = failed and not rows_behind(snapshot)
-    what = f"{fmt.plural(len(failed), 'check')} failed" if told else "Rows in the cache differ from what was proved"
+    what = f"{fmt.plural(len(failed), 'check')} failed" if told else "Rows in the cache differ from what was proven"
     cause = own_change.cause_of(snapshot) if drifted else ""
     named = (f"{what}: {cause}. {last_proof(snapshot, now)}.", *own_change.sentences(cause)) if cause else ()
     usual = ("2 shows what differs; s brings the cache to the primary's state.", "2 shows what; s syncs.")

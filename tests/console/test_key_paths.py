@@ -533,7 +533,7 @@ ORPHAN = rows(
         go=("3", "slash", "words legacy", "enter", "j"),
         answers={Unexpect: Outcome("orphans", Word.DRIFT, 0, extra={"unexpected": ["legacy-note-17"]})},
         asks=(Do(Unexpect(("legacy-note-17",))),),
-        shows=("1 row not expected any more",),
+        shows=("1 row no longer expected",),
     ),
     Path("orphans.expect", "nothing is chosen", ("i",), go=("3", "g"), shows=("nothing is chosen; space marks a row",)),
     Path("orphans.expect", "not while it is sorted", ("ctrl+r", "i"), go=("3",), then=SORTING, shows=(BUSY,)),

@@ -60,7 +60,7 @@ def test_the_undo_of_a_whole_file_says_which_comes_back_and_what_it_holds() -> N
     plan = replace(plan_of("rebuild"), kind="undo", rows=rows, changes={}, lost=())
     text = [text_of(line).rstrip() for line in words.lines(plan, 96, "", Look())]
     assert " total     cache.redb.old-1 becomes the cache again, with its 1,200 rows" in text
-    assert " tables    the whole file is another one" in text
+    assert " tables    the whole file is replaced" in text
     ended = Outcome("undo", Word.UNKNOWN, 0, proposal=plan, extra={"file_restored": "/var/cache.redb.old-1"})
     told = [text_of(line).rstrip() for line in result.lines(ended, 96, Look())]
     assert " rows        1,200 in the file that is back" in told

@@ -99,7 +99,7 @@ async def test_a_time_that_is_not_known_is_not_said() -> None:
 
 async def test_staged_and_kept_rows_have_two_names() -> None:
     shown = await shown_at(Phase.FETCH, kept=300)
-    assert "kept     300 of 603 rows, proved" in shown
+    assert "kept     300 of 603 rows, proven" in shown
     assert "staged   300" not in shown
 
 

@@ -493,8 +493,8 @@ def test_drift_that_this_tool_made_itself_names_what_made_it(newest_first: tuple
     drifted = with_states(CacheState.LOCAL_DRIFT, word=Word.DRIFT)
     found = judge(replace(drifted, history=replace(drifted.history, last=newest_first)))
     said = found.sentence
-    assert said[0].startswith(f"Rows in the cache differ from what was proved{f': {cause}' if cause else ''}. ")
-    assert said[-1] == "Rows in the cache differ from what was proved."
+    assert said[0].startswith(f"Rows in the cache differ from what was proven{f': {cause}' if cause else ''}. ")
+    assert said[-1] == "Rows in the cache differ from what was proven."
     assert any(BACK in text for text in said) is bool(cause)
     assert (BACK in found.next[-1]) is bool(cause)
 

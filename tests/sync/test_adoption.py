@@ -39,10 +39,10 @@ def test_it_builds_all_rows_and_keeps_the_old_file() -> None:
     assert (plan.id, plan.base, plan.root) == (COMPARED.id, COMPARED.base, COMPARED.root)
 
 
-@pytest.mark.parametrize(("gone", "cache_only", "words"), [(0, 0, []), (1_234, 0, ["1,234"]), (0, 7, ["7 rows"])])
+@pytest.mark.parametrize(("gone", "cache_only", "words"), [(0, 0, []), (1_234, 0, ["1,234 rows"]), (0, 1, ["1 row "])])
 def test_it_names_only_what_stays_behind(gone: int, cache_only: int, words: list[str]) -> None:
     compared = replace(COMPARED, gone=gone)
     plan = adoption(compared, rows=1, cache_only=cache_only, size=None)
     said = plan.lost[:-1]
     assert len(said) == len(words)
-    assert all(text.startswith(word) for text, word in zip(said, words, strict=True))
+    assert all(f": {word}" in text for text, word in zip(said, words, strict=True))
