@@ -13,7 +13,7 @@ from console.dialogs.plan import PlanDialog, Step
 from console.dialogs.quarantine import QuarantineDialog
 from console.dialogs.vector import VectorDialog
 from console.flows import guide as places
-from console.flows.guide import Guide, OpenPlan, Place
+from console.flows.guide import Guide, OpenPlan, Place, Result
 from console.flows.lessons import Troubles, told
 from console.keys.table import QUARANTINE, Key
 from console.screens.base import BaseScreen
@@ -21,7 +21,7 @@ from storage_sync.values.snapshot import Snapshot
 from widgets.glyphs import Look
 from widgets.guide_line import GuideLine, GuideText
 
-_STEPS = {Step.WAITING: places.PLANNING, Step.RUN: places.RUNNING, Step.RESULT: places.RESULT}
+_STEPS = {Step.WAITING: places.PLANNING, Step.RUN: places.RUNNING}
 
 
 class Say(Protocol):
@@ -37,6 +37,7 @@ class Guiding:
         self._look = look
         self._troubles = troubles
         self._guide = Guide(since)
+        self._shown: tuple[Snapshot, float] | None = None
         self._key = next(key.shown for key in table if key.id == "guide")
 
     def turn(self, screen: Screen[object]) -> None:
@@ -59,13 +60,19 @@ class Guiding:
 
     def show(self, screen: Screen[object], snapshot: Snapshot, key_at: float) -> None:
         """Note what was done, and draw the line on what is on top. `key_at`: when the last key was pressed."""
+        self._shown = (snapshot, key_at)
         self._guide.look(snapshot, place_of(screen), key_at, self._troubles.stands)
         self._draw(screen)
+
+    def _again(self, screen: Screen[object]) -> None:
+        """The same snapshot, with another step of a dialog."""
+        if self._shown is not None:
+            self.show(screen, *self._shown)
 
     def _draw(self, screen: Screen[object]) -> None:
         if not isinstance(screen, BaseScreen | Dialog) or not screen.is_mounted:
             return
-        line, draw = next(iter(screen.query(GuideLine)), None), partial(self._draw, screen)
+        line, again = next(iter(screen.query(GuideLine)), None), partial(self._again, screen)
         if line is None:
             line = GuideLine(self._look)
             if isinstance(screen, BaseScreen):
@@ -74,7 +81,7 @@ class Guiding:
                 screen.mount(line)
             if isinstance(screen, PlanDialog):
                 # the next picture may be half a second away
-                screen.watch(screen, "step", draw, init=False)
+                screen.watch(screen, "step", again, init=False)
         line.display = not self._guide.hidden
         if isinstance(screen, Dialog):
             screen.guided = line.display
@@ -88,6 +95,8 @@ def place_of(screen: Screen[object]) -> Place:
     if isinstance(screen, PlanDialog):
         if screen.step is Step.PLAN:
             return OpenPlan(screen.operation, screen.asked)
+        if screen.step is Step.RESULT:
+            return Result(screen.operation, screen.did_something)
         return _STEPS.get(screen.step, places.OTHER)
     if isinstance(screen, QuarantineDialog):
         return QUARANTINE

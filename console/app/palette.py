@@ -9,6 +9,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from console.dialogs.dialog import Dialog
 from console.flows.lessons import LESSONS, Troubles
 from console.keys.table import EVERYWHERE, KEYS, REPLAY, SCREENS
+from console.views.disabled import IS_DEMO
 from console.views.themes import PALETTES
 
 
@@ -23,7 +24,7 @@ class ConsoleCommands(Provider):
         turned: frozenset[str] = getattr(self.app, "turned", frozenset())
         titles = {REPLAY: "Replay: ", **{name: f"{title}: " for name, _, title in SCREENS}}
         for key in getattr(self.app, "key_table", KEYS):
-            if not key.action or key.id == "palette" or key.where not in {*places, here}:
+            if not key.action or key.where not in {*places, here} or key.id == "palette" or off.get(key.id) == IS_DEMO:
                 continue
             prefix = "Go to: " if key.id.startswith("screen.") else titles.get(key.where, "")
             said = f"not available: {off[key.id]}" if key.id in off else key.tooltip

@@ -355,6 +355,12 @@ class PlanDialog(ScrolledDialog[str]):
         self.dismiss(DONE)
 
     @property
+    def did_something(self) -> bool:
+        """Of a result: whether it is one of a run that wrote, and met no error."""
+        ended = self._outcome
+        return ended is not None and ended.error is None and ended.cache_writes.commits > 0
+
+    @property
     def operation(self) -> str:
         """What it would do, as its title and its button say it."""
         return self._word

@@ -16,7 +16,7 @@ from storage_sync.values.snapshot import RunSummary, Snapshot
 
 Wordings = tuple[str, ...]
 """Longest first; the first that fits is drawn."""
-PLANNING, RUNNING, RESULT, VECTOR, OTHER = "planning", "run", "result", "vector", "dialog"
+PLANNING, RUNNING, VECTOR, OTHER = "planning", "run", "vector", "dialog"
 """Where somebody may be, beside the screens and the quarantine: steps of a plan's dialog, a vector, another dialog."""
 DONE_WELL = (0, 1, 7)
 """Exit codes of a run that did what it was asked for."""
@@ -29,8 +29,15 @@ class OpenPlan(Struct, frozen=True):
     typed: str = ""
 
 
-Place = str | OpenPlan
-"""A screen, a dialog, or a plan."""
+class Result(Struct, frozen=True):
+    """How a plan's run ended. `name`: of what it did; `well`: it did something, and met no error."""
+
+    name: str
+    well: bool
+
+
+Place = str | OpenPlan | Result
+"""A screen, a dialog, a plan, or its result."""
 
 
 class Seen(Struct, frozen=True):
@@ -253,12 +260,13 @@ class Guide(Struct):
         is there still, which is known before the core sees its end."""
         seen = Seen(snapshot, self.since, place)
         self._key_at = key_at
-        self._damaged = snapshot.verdict is Word.DAMAGED
-        self._in_the_way = next(
-            (said for is_there, name, said in IN_THE_WAY if is_there(snapshot) and (not name or stands(name))), ()
-        )
+        # the core shows some time later what the result of a run says
+        ended = place.name if isinstance(place, Result) and place.well else ""
+        self._damaged = snapshot.verdict is Word.DAMAGED and not ended
+        there = (one for one in IN_THE_WAY if one[0](snapshot) and not ended)
+        self._in_the_way = next((said for _, name, said in there if not name or stands(name)), ())
         for step in STEPS:
-            if step.id not in self._done and step.done(seen):
+            if step.id not in self._done and (step.done(seen) or (step.plan and step.plan == ended)):
                 self._done[step.id] = key_at
 
     def _passed(self, step: Step) -> bool:
@@ -289,13 +297,13 @@ class Guide(Struct):
         """What to do now, there."""
         if isinstance(place, OpenPlan):
             return _agree(place) if any(step.plan == place.name for step in STEPS) else _OTHER_PLAN
-        if place in _AT_WORK:
+        if isinstance(place, str) and place in _AT_WORK:
             return _AT_WORK[place]
         step = self.step
-        if step is not None and place in step.says and not self._in_the_way:
+        if step is not None and isinstance(place, str) and place in step.says and not self._in_the_way:
             return step.says[place]
         wordings = self._next(step)
-        if place not in _CLOSED_BY_ESC:
+        if place not in _CLOSED_BY_ESC and not isinstance(place, Result):
             return wordings
         return (*(f"{_ESC} {text}" for text in wordings), _ESC)
 
@@ -312,4 +320,4 @@ class Guide(Struct):
 
 _ESC = "esc closes this."
 _AT_WORK: Mapping[str, Wordings] = {RUNNING: _RUNNING, PLANNING: _PLANNING}
-_CLOSED_BY_ESC = frozenset({RESULT, VECTOR, OTHER, QUARANTINE})
+_CLOSED_BY_ESC = frozenset({VECTOR, OTHER, QUARANTINE})

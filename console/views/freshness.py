@@ -40,7 +40,7 @@ def _proof(frame: Frame, copy: bool) -> Fact:
     fresh, glyphs = frame.snapshot.freshness, frame.look.glyphs
     proof = fresh.proof
     if proof is None:
-        return Fact("proof", toned(Role.UNKNOWN, "none yet", glyphs=glyphs))
+        return Fact("proof", toned(Role.UNKNOWN, "none yet" if frame.snapshot.seq else "not known", glyphs=glyphs))
     age = proof.age(frame.now)
     known = tuple(one.proof_age_s for one in frame.snapshot.samples if one.proof_age_s is not None)
     trend = known if len(known) > 1 else None

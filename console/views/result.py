@@ -16,7 +16,7 @@ from storage_sync.values.planned import file_back
 from storage_sync.values.snapshot import RunSummary
 from widgets import fmt
 from widgets.glyphs import Look, Role, Tone
-from widgets.line import Line, Piece, fit, muted, plain, toned
+from widgets.line import Line, Piece, first_that_fits, fit, muted, plain, toned, width_of
 
 LABELS = 12
 MOST_WARNINGS = 3
@@ -82,8 +82,10 @@ def _head(outcome: Outcome, width: int, look: Look, since: str) -> list[Line]:
     told = sentences.headline(outcome)
     proof = outcome.proof
     root = clean_text(proof.root[:8], look) if proof is not None else ""
-    beside = f"   commit g-{proof.generation} read back, root {root}" if proof is not None else ""
-    head = (*toned(role_of(outcome), f"{told[:1].upper()}{told[1:]}", glyphs=look.glyphs), *muted(beside))
+    head = toned(role_of(outcome), f"{told[:1].upper()}{told[1:]}", glyphs=look.glyphs)
+    if proof is not None:
+        read_back = f"   commit g-{proof.generation} read back"
+        head = (*head, *muted(first_that_fits((f"{read_back}, root {root}", read_back, ""), width - width_of(head))))
     if proof is not None or outcome.command not in sentences.NOT_PROVING:
         return [head]
     if since:

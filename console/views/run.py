@@ -232,7 +232,7 @@ def _last_run(frame: Frame) -> RunSummary | None:
 def _last_words(frame: Frame) -> str:
     last = _last_run(frame)
     if last is None:
-        return "no run yet"
+        return "no run yet" if frame.snapshot.seq else "no run known"
     return f"last {frame.clean(last.id)} {result_words(frame, last)}, {frame.ago(last.started_at + last.took_s)} ago"
 
 
@@ -240,6 +240,8 @@ def result_words(frame: Frame, run: RunSummary, *, short: bool = False) -> str:
     """How a run ended: a verdict's or an error's word as words, anything else as it was said. `short`: for a column."""
     plain_words = sentences.ended(run.result)
     followed = "followed, " if run.followed else ""
+    if short and run.followed and run.result == Word.IN_SYNC:
+        plain_words, followed = "followed", ""
     undone = "undone, " if run.undone_by else ""
     undid = f", undid {run.undoes}" if run.undoes else ""
     left = left_over(run).removesuffix(" rows" if short else "")

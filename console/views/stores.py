@@ -286,9 +286,12 @@ def _state(frame: Frame) -> Fact:
     last = "no witness" if cache.acked is None else f"last commit g-{cache.acked}"
     known = cache.generation
     if generation is None and known is not None and known.then(frame.snapshot.present) is not None:
-        value = toned(Role.UNKNOWN, f"was g-{known.was}; {last}", glyphs=frame.look.glyphs)
+        was = f"was g-{known.was}; " if known.was != cache.acked else ""
+        value = toned(Role.UNKNOWN, f"{was}{last}", glyphs=frame.look.glyphs)
     elif cache.acked is not None and (generation is None or is_damaged(frame.snapshot)):
         value = toned(Role.UNKNOWN, last, glyphs=frame.look.glyphs)
+    elif not frame.snapshot.seq:
+        value = toned(Role.UNKNOWN, "not known", glyphs=frame.look.glyphs)
     elif generation is None:
         value = plain("no commit of this tool yet")
     elif cache.acked == generation:

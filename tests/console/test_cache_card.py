@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from console.views.frame import Frame
 from console.views.stores import cache_card
 from console.views.verdict import verdict
-from storage_sync.values.found import Found
+from storage_sync.values.found import Basis, Found
 from storage_sync.values.outcome import (
     CacheState,
     Check,
@@ -70,6 +70,21 @@ def test_which_commit_is_in_the_file_is_said_in_words(in_file: int | None, by_wi
     told = card(generation=None if in_file is None else replace(known, was=in_file), acked=by_witness)
     (fact,) = [one for one in told.facts if one.label == "state"]
     assert text_of(fact.value) == said
+
+
+def test_a_commit_that_was_there_and_is_the_last_is_said_once() -> None:
+    for was, said in ((4, "? last commit g-4"), (3, "? was g-3; last commit g-4")):
+        past = Found(was, Basis(replace(snapshots.FILE, mtime_ns=1)), NOW - 9)
+        (fact,) = [one for one in card(generation=past, acked=4).facts if one.label == "state"]
+        assert text_of(fact.value) == said
+
+
+def test_before_the_first_picture_nothing_is_said_of_a_commit() -> None:
+    snapshot = replace(snapshots.scene("in_sync").snapshot, seq=0)
+    snapshot = replace(snapshot, cache=replace(snapshot.cache, generation=None, acked=None))
+    told = cache_card(Frame(snapshot, verdict(snapshot, now=NOW, beat_age=0.1), NOW, 0.1, Look()))
+    (fact,) = [one for one in told.facts if one.label == "state"]
+    assert text_of(fact.value) == "? not known"
 
 
 def test_damage_is_the_greater_trouble() -> None:

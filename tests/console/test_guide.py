@@ -14,7 +14,7 @@ from console.app.palette import ConsoleCommands
 from console.dialogs.plan import PlanDialog
 from console.dialogs.plan import Step as DialogStep
 from console.flows import guide as guide_of_demo
-from console.flows.guide import END, PLANNING, RUNNING, STEPS, Guide, OpenPlan, Place, Seen, Step
+from console.flows.guide import END, PLANNING, RUNNING, STEPS, Guide, OpenPlan, Place, Result, Seen, Step
 from console.flows.lessons import LESSONS
 from console.keys.table import EVERYWHERE, HISTORY, ORPHANS, QUARANTINE
 from storage_sync.service.commands import MakePlan
@@ -143,6 +143,17 @@ def test_what_has_been_ended_is_not_led_out_of_again(said: str) -> None:
     assert guide.says("overview") == guide_of_demo.STEPS[-1].says[EVERYWHERE]
 
 
+@pytest.mark.parametrize("step", [step for step in STEPS if step.plan], ids=lambda step: step.id)
+def test_the_result_of_a_run_is_known_before_the_core_shows_what_it_did(step: Step) -> None:
+    before = after(verdict=Word.DAMAGED if step.id == "repair" else Word.IN_SYNC)
+    for well in (False, True):
+        guide = led_to(step.id)
+        guide.look(before, Result(step.plan, well), -2.0)
+        assert (guide.step is step) is not well
+        asked = any(step.says[EVERYWHERE][-1] in text for text in guide.says(Result(step.plan, well)))
+        assert asked is not well
+
+
 async def test_the_line_follows_what_has_been_done_at_once() -> None:
     """Before the core has shown anything new, and before the next tick."""
     app, _ = demo_of(HELD)
@@ -199,7 +210,7 @@ def test_every_wording_fits_the_smallest_terminal_and_none_is_cut() -> None:
             assert width_of(paint(GuideText("8/8", way_back, "F3 hides"), 80, look)) == 80
             assert look.glyphs.ellipsis not in text_of(paint(GuideText("8/8", way_back, "F3 hides"), 80, look))
         plans = (OpenPlan(step.plan or "Sync"), OpenPlan(step.plan or "Sync", "default"))
-        for place in (*plans, "overview", PLANNING, RUNNING, QUARANTINE, HISTORY, "dialog", "result"):
+        for place in (*plans, "overview", PLANNING, RUNNING, QUARANTINE, HISTORY, "dialog", Result("Sync", False)):
             for width in (80, 100, 160):
                 for said in (guide.says(place), step.caused, step.after):
                     line = paint(GuideText(guide.progress, said, "F3 hides"), width, look)

@@ -114,10 +114,12 @@ def test_the_result_of_a_proved_run_fits_its_column_on_the_smallest_terminal() -
     (*_, result) = runs.row(frame, PastRun(run, None, None))
     assert text_of(result).endswith("in sync, rejected")
     assert width_of(result) <= RESULT_CELLS
+    (*_, result) = runs.row(frame, PastRun(replace(run, followed=True), None, None))
+    assert text_of(result).endswith("followed, rejected")
 
 
-RESULT_CELLS = 19
-"""What other columns leave to it at 100 columns, and no less at 80."""
+RESULT_CELLS = 20
+"""What other columns leave to it at 80 columns."""
 
 
 @pytest.mark.parametrize("result", ["STALE", "DRIFT", "UNKNOWN"])

@@ -106,6 +106,7 @@ async def test_the_demo_does_not_offer_to_open_the_demo() -> None:
         return app, bridge
 
     async with opened(Path("", "off", (), make=demo)) as here:
+        assert not [hit for hit in await entries(here.app) if str(hit.display).endswith(": Demo")]
         await here.press("f2")
         assert here.app.is_running
         assert "› this is the demo already" in here.text

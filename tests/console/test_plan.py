@@ -14,7 +14,8 @@ from console.views import result
 from storage_sync.reports import sentences
 from storage_sync.values import planned
 from storage_sync.values.next_step import NextStep
-from storage_sync.values.outcome import CacheWrites, Outcome, Plan, PlanRow, TableChange, Word
+from storage_sync.values.outcome import CacheWrites, Outcome, Plan, PlanRow, TableChange, TableCounts, Word
+from tests.support.scenes import snapshots
 from tests.support.scenes.plans import plan_of
 from widgets.glyphs import Look
 from widgets.line import text_of
@@ -64,6 +65,17 @@ def test_the_undo_of_a_whole_file_says_which_comes_back_and_what_it_holds() -> N
     ended = Outcome("undo", Word.UNKNOWN, 0, proposal=plan, extra={"file_restored": "/var/cache.redb.old-1"})
     told = [text_of(line).rstrip() for line in result.lines(ended, 96, Look())]
     assert " rows        1,200 in the file that is back" in told
+
+
+def test_the_head_of_a_result_is_whole_at_each_width() -> None:
+    proof = snapshots.scene("in_sync").snapshot.freshness.proof
+    outcome = Outcome("repair", Word.IN_SYNC, 7, proof=proof, counts={"episodes": TableCounts(refused=1)})
+    heads = {width: text_of(result.lines(outcome, width, Look())[0]).rstrip() for width in (60, 72, 96)}
+    for width, head in heads.items():
+        assert head.startswith("▲ In sync, except for 1 rejected row"), width
+        assert "…" not in head
+    assert "read back, root " in heads[96]
+    assert heads[72].endswith("read back")
 
 
 def test_a_repair_is_counted_in_the_same_words_before_and_after() -> None:
