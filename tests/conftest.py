@@ -24,7 +24,7 @@ _OPTIONAL = {
 """Markers by the option that asks for them; the make targets of pyproject.toml give these options."""
 
 
-_LONG = tuple(f"tests/{room}/" for room in ("faults", "model", "watch"))
+_LONG = tuple(f"tests/{room}/" for room in ("faults", "model", "watch", "end_to_end"))
 """The rooms with the longest tests: begun first, none of them is what the others wait for in the end."""
 
 

@@ -53,11 +53,11 @@ from tests.console.app import FakeClock, console
 from tests.console.paths import Here, No, Path, opened, plan_for
 from tests.console.test_flows import outcome_of
 from tests.console.test_setup import unconfigured
+from tests.support import size
 from tests.support.scenes import answers as scene_answers
 from tests.support.scenes import orphans, snapshots
 from tests.support.scenes.snapshots import Scene
 from tests.support.scripted_bridge import ScriptedBridge
-from tests.support.size import FULL
 from widgets.glyphs import ASCII, UNICODE, GlyphSet
 
 BASE = "\x1b[31m\x00\x9b2J\u202e\u200b[/b][red]x"
@@ -187,7 +187,7 @@ NOT_DRAWN = {
 """Fields that no screen shows, that another test shows, or whose place is taken by hostile neighbours."""
 
 
-@pytest.mark.parametrize("case", tuple(CASES) if FULL else tuple(CASES)[:1])
+@pytest.mark.parametrize("case", size.of(tuple(CASES)[:1], tuple(CASES)[:1], tuple(CASES)))
 async def test_every_text_is_shown_as_it_is(case: str) -> None:
     tail, glyphs, size = CASES[case]
     stain = Stain(tail)

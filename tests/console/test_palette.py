@@ -18,10 +18,10 @@ from storage_sync.service.operations import Expect, Rebuild, Repair, Sync, Verif
 from tests.console.app import FakeClock, NoTroubles, console, live, screen_text, settle
 from tests.console.paths import Asked, Here, No, Path, opened, plan_for
 from tests.console.test_key_paths import MATCHING, MAY_ONLY_LOOK, OTHER_PRIMARY, replayed
+from tests.support import size
 from tests.support.scenes import snapshots
 from tests.support.scenes.snapshots import Scene
 from tests.support.scripted_bridge import ScriptedBridge
-from tests.support.size import FULL
 from widgets.key_bar import KeyBar, spans
 
 NAMES = [name for name, _, _ in SCREENS]
@@ -199,7 +199,7 @@ EVERYWHERE_TOO: tuple[tuple[str, tuple[Asked, ...], str, str], ...] = (
 )
 
 
-@pytest.mark.parametrize("where", NAMES[1:] if FULL else NAMES[-1:])
+@pytest.mark.parametrize("where", size.of(NAMES[-1:], NAMES[-1:], NAMES[1:]))
 async def test_what_works_everywhere_works_here(where: str) -> None:
     async with opened(Path("", "here", (), go=place(where), answers={MakePlan: plan_for()})) as here:
         base = here.top

@@ -11,18 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import hrana, stores
+from tests.support import hrana, size, stores
 from tests.support.command import Tool
 from tests.support.relay import Relay
-from tests.support.size import FULL
 from tests.support.sqld import Sqld
 from tests.support.terminal import Terminal
 
-ROUNDS = 3_000 if FULL else 300
-"""A round is a handful of keys and 0.2 s of looking: ten minutes at full size."""
+ROUNDS = size.of(240, 240, 3_000)
+"""A round is a handful of keys and a short look: ten minutes at full size."""
 WARM = 180
 """Rounds in which memory still grows: figures of the graphs, lines and rendered text are kept up to their bounds."""
-LOOK_S = 0.2
+LOOK_S = size.of(0.1, 0.1, 0.2)
 KEYS = (
     *"12345?/svVrRxuPfzLWTptlAnNgGjkaAoObydiewD+-",
     *(" ", "\t", "\r", "\x1b", "\x7f", "\x04", "\x15", "\x13"),
@@ -54,7 +53,7 @@ def resident_mib(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-@pytest.mark.timeout(3600 if FULL else 360)
+@pytest.mark.timeout(size.of(360, 360, 3600))
 def test_a_monkey_at_the_keys(life: Life) -> None:
     chance = random.Random(20_260_901)
     memory = []
@@ -88,8 +87,8 @@ def test_a_monkey_at_the_keys(life: Life) -> None:
 
 def look_at_everything(terminal: Terminal) -> None:
     """Each size and each key once: what is remembered of a first time is no growth."""
-    for size in SIZES:
-        terminal.resize(*size)
+    for columns, lines in SIZES:
+        terminal.resize(columns, lines)
         for screen in "12345":
             terminal.press(screen)
             terminal.read_for(0.1)

@@ -23,9 +23,10 @@ from storage_sync.config.settings import Settings
 from storage_sync.service.operations import Rebuild, Sync
 from storage_sync.service.performing import once
 from storage_sync.values.outcome import Outcome
+from tests.support import size as sizes
 from tests.support.children import quick_children
 
-STEP = 64 << 10
+STEP = sizes.of(256 << 10, 128 << 10, 64 << 10)
 MOST = 16 << 20
 AMPLE = 64 << 20
 

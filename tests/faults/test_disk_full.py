@@ -60,7 +60,7 @@ class Moved:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("limit", LIMITS)
 @pytest.mark.parametrize("command", ["in place", "first", "rebuild"])
-def test_the_disk_ends_at_any_64_kib(command: str, limit: str, tmp_path: Path) -> None:
+def test_the_disk_ends_at_any_size(command: str, limit: str, tmp_path: Path) -> None:
     moved = Moved(tmp_path, fresh=command == "first")
     saved = tmp_path / "saved"
     shutil.copytree(moved.tool.folder, saved)

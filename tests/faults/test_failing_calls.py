@@ -11,17 +11,16 @@ import pytest
 
 from storage_sync import _native
 from storage_sync.values.outcome import TABLES
-from tests.support import stores
+from tests.support import size, stores
 from tests.support.command import Result, Tool
 from tests.support.forks import Forks, forks
 from tests.support.proven import add_cache_only
 from tests.support.recorder import Fault, Kind, Operation, Recording
-from tests.support.size import FULL
 
-DULL = 1 if FULL else 16
+DULL = size.of(64, 32, 1)
 """Of private copies, the history and what undo needs, on which no state depends, one call in so many is tried."""
 PAGE = 4096
-PAGES = 1 if FULL else 4
+PAGES = size.of(16, 8, 1)
 """Of the pages of the cache and of a build, one in so many: less than 64 KiB lie between two."""
 MOVE = [
     "DELETE FROM heuristics WHERE heuristic_id = (SELECT min(heuristic_id) FROM heuristics)",
@@ -161,7 +160,7 @@ def test_the_disk_is_full_from_any_write_on(trials: Trials) -> None:
 
 @pytest.mark.timeout(3600)
 def test_any_call_may_fail(trials: Trials) -> None:
-    for number in trials.numbers(frozenset(Kind))[:: 1 if FULL else 3]:
+    for number in trials.numbers(frozenset(Kind))[:: size.of(12, 6, 1)]:
         trials.fail(Fault(number, errno.EIO))
     assert trials.outcomes.get(8, 0) > 5, trials.outcomes
 
@@ -169,6 +168,6 @@ def test_any_call_may_fail(trials: Trials) -> None:
 @pytest.mark.timeout(3600)
 def test_the_file_system_becomes_read_only(trials: Trials) -> None:
     numbers = trials.numbers(frozenset(Kind))
-    for number in numbers[:: 1 if FULL else len(numbers) // 12]:
+    for number in numbers[:: size.of(len(numbers) // 8, len(numbers) // 12, 1)]:
         trials.fail(Fault(number, errno.EROFS, "onwards"))
     assert trials.outcomes.get(8, 0) > 5, trials.outcomes

@@ -27,17 +27,17 @@ from storage_sync.sync.progress import Tracker
 from storage_sync.sync.session import Session
 from storage_sync.values.errors import CacheDamaged
 from storage_sync.values.outcome import TABLES, CacheState, Word
+from tests.support import size
 from tests.support.children import quick_children
 from tests.support.proven import CACHE_ONLY, Store, flip, held, in_memory
-from tests.support.size import FULL
 from tests.support.values import altered
 
-PARTS = 4
-FLIPS = (30_000 if FULL else 3_000) // PARTS
+PARTS = size.of(1, 2, 4)
+FLIPS = size.of(200, 1_000, 30_000) // PARTS
 """In each part, of each kind of file."""
-COMMANDS = (1_000 if FULL else 100) // PARTS
+COMMANDS = size.of(20, 40, 1_000) // PARTS
 """Flips in each part that go through the commands, with the children that an operator's tool starts."""
-PATIENCE_S = 7200 if FULL else 900
+PATIENCE_S = size.of(900, 900, 7200)
 HEADER = 320
 FLAGS = 9
 RECOVERY_REQUIRED, TWO_PHASE = 2, 4

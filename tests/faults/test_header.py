@@ -18,18 +18,21 @@ from storage_sync.service.performing import once
 from storage_sync.state.quarantine import SetAside
 from storage_sync.values.outcome import CacheState, Outcome, Word
 from tests.independent.redb_reader import NotReadable, RedbFile
+from tests.support import size
 from tests.support.children import own_children, quick_children
 from tests.support.proven import CACHE_ONLY, Store, flip, held, in_memory
-from tests.support.size import FULL, WHOLE
 
 PATIENCE_S = 3600
-PARTS = 8
-OWN_CHILDREN = 16 if FULL else 64
+PARTS = size.of(2, 8, 8)
+OWN_CHILDREN = size.of(40, 40, 16)
 """Each so manieth repair starts its children as an operator's tool does; for the others they are forked."""
-SHARE = 1 if WHOLE else 4
-"""One bit in so many is turned over, drawn from all of them."""
 PAGE = 4096
-HEADER_BITS = 320 * 8
+HEADER = 320
+SLOTS = (64, 192)
+FIELDS_OF_A_BYTE = (9, *(slot + byte for slot in SLOTS for byte in range(4)))
+"""The flags, and in each slot the version and which of its trees there are; other fields have four bytes or more."""
+PAGES = size.of(32, 8, 1)
+"""Of the ends of pages, one in so many is tried, and the last one."""
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +94,21 @@ def readable(store: Store) -> bool:
         return False
 
 
+def bits() -> list[int]:
+    """In no order: one of each field, or one of each byte, or all of them."""
+    random = Random("F2")
+    of_words = {random.randrange(32) + 8 * byte for byte in range(0, HEADER, 4)}
+    of_bytes = [8 * byte + random.randrange(8) for byte in range(HEADER)]
+    of_fields = {*of_words, *(of_bytes[byte] for byte in FIELDS_OF_A_BYTE)}
+    chosen = sorted(size.of(of_fields, {*of_bytes}, {*range(8 * HEADER)}))
+    random.shuffle(chosen)
+    return chosen
+
+
 @pytest.mark.timeout(PATIENCE_S)
 @pytest.mark.parametrize("part", range(PARTS))
 async def test_any_bit_of_the_header_can_flip(store: Store, part: int) -> None:
-    bits = range(part, HEADER_BITS, PARTS)
-    drawn = sorted(Random(part).sample(bits, len(bits) // SHARE))
+    drawn = bits()[part::PARTS]
     damaged = 0
     for number, bit in enumerate(drawn):
         store.restore()
@@ -129,30 +142,29 @@ def told_in_sync(store: Store) -> bool:
     return status_quick(Request(store.settings, None)).verdict is Word.IN_SYNC
 
 
-def lengths(size: int) -> list[int]:
-    """The ends of all pages, a byte less and a byte more; and around the header's parts."""
+def lengths(whole: int) -> list[int]:
+    """The ends of pages, a byte less and a byte more; and around the header's parts."""
     places = {0, 1, 8, 9, 10, 64, 192, 319, 320, 321}
-    for end in range(PAGE, size + PAGE, PAGE):
+    for end in (*range(PAGE, whole, PAGE * PAGES), whole):
         places |= {end - 1, end, end + 1}
-    return sorted(place for place in places if place < size)
+    return sorted(place for place in places if place < whole)
 
 
-def expected_state(length: int, size: int) -> tuple[frozenset[Word], CacheState]:
+def expected_state(length: int, whole: int) -> tuple[frozenset[Word], CacheState]:
     if length == 0:
         return frozenset({Word.EMPTY}), CacheState.EMPTY_FILE
-    if length < size:
+    if length < whole:
         return frozenset({Word.DAMAGED}), CacheState.TRUNCATED
     return (SOUND, CacheState.CLEAN) if length % PAGE == 0 else (frozenset({Word.DAMAGED}), CacheState.CORRUPT)
 
 
 async def judge_length(store: Store, length: int) -> bool:
     """Cut or grow the file and heal it; whether the row that only it had could still be read."""
-    size = len(store.whole)
     store.restore()
     os.truncate(store.cache, length)
     could = readable(store)
     verdict, states = told(store)
-    words, state = expected_state(length, size)
+    words, state = expected_state(length, len(store.whole))
     assert verdict in words, length
     assert state in states, length
     await heal(store, length, f"{length} bytes")

@@ -10,13 +10,13 @@ import pytest
 
 from tests.faults.hostile import KINDS, SOURCES, Hostile, Value, fuzzed
 from tests.independent.projection_check import check
+from tests.support import size
 from tests.support.command import Tool
-from tests.support.size import FULL
 from tests.support.sqld import Sqld
 
 WINDOW = 100_000
 BATCH = 1_000
-BATCHES = 60 if FULL else 5
+BATCHES = size.of(2, 5, 60)
 
 
 def judge(tool: Tool, primary: Path) -> dict[str, int]:

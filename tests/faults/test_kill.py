@@ -22,12 +22,11 @@ from storage_sync.values.snapshot import Phase, Run
 from tests.faults.looping import Told, looping
 from tests.independent.projection_check import check
 from tests.independent.redb_reader import RedbFile
-from tests.support import stores
-from tests.support.size import FULL
+from tests.support import size, stores
 from tests.support.sqld import Sqld
 
-ROUNDS = 1_600 if FULL else 160
-SERVED = 400 if FULL else 40
+ROUNDS = size.of(20, 60, 1_600)
+SERVED = size.of(10, 20, 400)
 """Further rounds, each a first rebuild from a server."""
 ROWS = 1_100
 """Of its primary, about."""
@@ -103,7 +102,7 @@ async def seconds_of_a_rebuild(place: Place) -> float:
     return time.monotonic() - started
 
 
-@pytest.mark.timeout(7200 if FULL else 1200)
+@pytest.mark.timeout(size.of(1200, 1200, 7200))
 async def test_it_is_the_old_state_or_the_new_one(tmp_path: Path) -> None:
     primary = tmp_path / "primary.db"
     generate(primary, 7, 60, patterns=ROUNDS // 4 + 10, step_bytes=300)
@@ -135,7 +134,7 @@ async def test_it_is_the_old_state_or_the_new_one(tmp_path: Path) -> None:
     assert not list(place.folder.glob("*.build-*"))
 
 
-@pytest.mark.timeout(7200 if FULL else 1200)
+@pytest.mark.timeout(size.of(1200, 1200, 7200))
 async def test_what_was_durable_is_not_fetched_again(tmp_path: Path) -> None:
     """A first rebuild from a server: the next run takes up every row that was said to be durable."""
     primary = tmp_path / "primary.db"

@@ -30,12 +30,11 @@ from storage_sync.values.options import Options
 from storage_sync.values.outcome import Outcome, Word
 from tests.independent.projection_check import check
 from tests.independent.redb_reader import RedbFile
-from tests.support import hrana, stores
-from tests.support.size import FULL
+from tests.support import hrana, size, stores
 from tests.support.sqld import Sqld
 
-SYNCS = 1_000 if FULL else 100
-PERIOD_S = 0.01 if FULL else 0.03
+SYNCS = size.of(20, 40, 1_000)
+PERIOD_S = size.of(0.03, 0.03, 0.01)
 """Between two transactions of seven writes each: 230 writes a second, for 100 are wanted."""
 WINDOW = 24
 LIVES = 20
@@ -197,7 +196,7 @@ def scene(folder: Path) -> Iterator[Scene]:
         yield Scene(server, rows, model, settings)
 
 
-@pytest.mark.timeout(7200 if SYNCS > 100 else 600)
+@pytest.mark.timeout(size.of(600, 600, 7200))
 def test_each_committed_cache_is_a_state_that_the_primary_had(tmp_path: Path) -> None:
     with scene(tmp_path) as at:
         assert at.sync().verdict is Word.IN_SYNC

@@ -14,10 +14,9 @@ from storage_sync.service.operations import Peek
 from storage_sync.service.performing import once
 from storage_sync.values.outcome import CheckStatus, Word
 from tests.faults.writers import EVERY, TEXT_FIELD, version_of, writing
-from tests.support import stores
-from tests.support.size import FULL
+from tests.support import size, stores
 
-ROUNDS = 2500 if FULL else 250
+ROUNDS = size.of(40, 100, 2500)
 """For each of the two writers."""
 WHOLE_PEEKS = ROUNDS // 10
 MISSES = 20 * ROUNDS

@@ -19,14 +19,13 @@ from storage_sync.config.settings import Settings
 from storage_sync.service.operations import Rebuild, Repair, Sync
 from storage_sync.service.performing import once
 from storage_sync.values.outcome import TABLES, Word
-from tests.support import recorder, stores
+from tests.support import recorder, size, stores
 from tests.support.command import Tool
 from tests.support.disk import Disk, Image, Moment, moments, whole
 from tests.support.proven import add_cache_only
 from tests.support.recorder import Operation
-from tests.support.size import FULL
 
-IMAGES = 12_500 if FULL else 1_250
+IMAGES = size.of(150, 400, 12_500)
 """Different ones of each recording."""
 EACH = 12
 """One image of so many is also given to a next run."""
@@ -219,7 +218,7 @@ RECORDINGS: dict[str, Callable[[Path], Recorded]] = {
 }
 
 
-@pytest.mark.timeout(7200 if FULL else 1200)
+@pytest.mark.timeout(size.of(1200, 1200, 7200))
 @pytest.mark.parametrize("command", RECORDINGS)
 async def test_no_power_cut_loses_what_was_acknowledged(command: str, tmp_path: Path) -> None:
     recorded = RECORDINGS[command](tmp_path)

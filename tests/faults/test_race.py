@@ -8,9 +8,9 @@ import pytest
 
 from tests.faults.race import race
 from tests.faults.racers import an_opener
-from tests.support.size import FULL
+from tests.support import size
 
-ROUNDS = 1000 if FULL else 200
+ROUNDS = size.of(40, 80, 1000)
 
 
 @pytest.mark.timeout(3600)

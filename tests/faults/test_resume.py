@@ -11,16 +11,15 @@ from typing import Any
 
 from storage_sync.demo.demo import generate
 from tests.independent.projection_check import check
-from tests.support import stores
+from tests.support import size, stores
 from tests.support.command import Tool
 from tests.support.counting import CountingRelay
-from tests.support.size import FULL
 from tests.support.sqld import Sqld
 
-EPISODES = 7_000 if FULL else 1_000
+EPISODES = size.of(1_000, 1_000, 7_000)
 """About three rows each with their embeddings and summaries."""
-ROWS = 20_000 if FULL else 2_000
-BATCH = 4 << 20 if FULL else 2 << 20
+ROWS = size.of(2_000, 2_000, 20_000)
+BATCH = size.of(2 << 20, 2 << 20, 4 << 20)
 """Bytes that one kill may cost: a batch, and half of one where all there is are two or three."""
 KILLS = 3
 

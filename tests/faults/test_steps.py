@@ -27,12 +27,11 @@ from storage_sync.service.performing import once
 from storage_sync.state.quarantine import SetAside
 from storage_sync.values.outcome import TABLES, Word
 from tests.independent.projection_check import check
-from tests.support import recorder, stores
+from tests.support import recorder, size, stores
 from tests.support.command import Tool
 from tests.support.forks import forks
 from tests.support.proven import CACHE_ONLY, add_cache_only
 from tests.support.recorder import Fault, Kind, Operation
-from tests.support.size import FULL
 from tests.support.sqld import Sqld
 
 SAMPLE = 4
@@ -242,14 +241,14 @@ def is_seen_only(operation: Operation) -> bool:
 def chosen(scene: Scene, operations: tuple[Operation, ...], random: Random) -> list[tuple[int, bool]]:
     """(operation to die before, or in the middle of it): the last one of each step, and some others."""
     all_ = [one for one in operations if scene.thorough or not is_seen_only(one)]
-    if FULL:
+    if size.FULL:
         return [(one.number, half) for one in all_ for half in (False, True) if not half or one.kind is Kind.WRITE]
     last = {step_of(one): one.number for one in all_}
     some = random.sample(all_, min(SAMPLE, len(all_)))
     return sorted({*((number, False) for number in last.values()), *((one.number, True) for one in some)})
 
 
-@pytest.mark.timeout(7200 if FULL else 1200)
+@pytest.mark.timeout(size.of(1200, 1200, 7200))
 @pytest.mark.parametrize("name", SCENES)
 async def test_killed_at_every_step(name: str, tmp_path: Path) -> None:
     scene = SCENES[name]

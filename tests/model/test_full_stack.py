@@ -29,8 +29,8 @@ from tests.support.command import fingerprint
 from tests.support.proven_rows import is_true
 from tests.support.sqld import Sqld
 
-HISTORIES = int(300 * size.HISTORIES)
-PARTS = 10
+HISTORIES = size.of(10, 50, 300)
+PARTS = size.of(2, 5, 10)
 STEPS = 6
 ALL = Options(adopt=True, allow_shrink=True)
 

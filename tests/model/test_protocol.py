@@ -15,7 +15,7 @@ from tests.model.primary_model import OWN_WRITES, Scope
 from tests.model.sync_model import Consent, End, Kill
 from tests.support import size
 
-HISTORIES = int(10_000 * size.HISTORIES)
+HISTORIES = size.of(500, 2_000, 10_000)
 TO_FIND = 300
 STEPS = 6
 

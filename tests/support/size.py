@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TypeVar
 
 FULL = os.environ.get("STORAGE_SYNC_FAULTS") == "full"
-WHOLE = FULL or os.environ.get("STORAGE_SYNC_HISTORIES") == "whole"
-"""Whether what takes long and differs little is done for each case, as CI does it, or for a seeded part of them."""
-HISTORIES = 1.0 if WHOLE else 0.1
-"""Share of the random histories of the protocol that are played."""
+"""Every case: the size of `make faults`."""
+CI = not FULL and os.environ.get("STORAGE_SYNC_HISTORIES") == "whole"
+"""A seeded part of the cases, with each kind of them: the size of `.ci/run`."""
+
+Case = TypeVar("Case")
+
+
+def of(daily: Case, ci: Case, full: Case) -> Case:
+    """What a test takes at the size of this run; daily each kind of case still comes once."""
+    return full if FULL else ci if CI else daily

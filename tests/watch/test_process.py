@@ -17,10 +17,9 @@ from pathlib import Path
 import pytest
 
 from storage_sync.demo.demo import Demo
-from tests.support import processes, stores
+from tests.support import processes, size, stores
 from tests.support.command import Tool, applied
 from tests.support.listener import Listener
-from tests.support.size import FULL
 from tests.support.sqld import Sqld, free_port
 from tests.support.watching import LIMIT_S, resident_and_descriptors, said, watching, well, wrote
 
@@ -303,7 +302,7 @@ def test_a_damaged_cache_is_left_alone_when_the_settings_say_so(tmp_path: Path) 
 
 # ------------------------------------------------------------------------------- F12: a primary that flaps
 
-FLAPS = 120 if FULL else 60
+FLAPS = size.of(12, 30, 120)
 """Each takes some 0.6 s, so the larger number is more than a minute."""
 WARM_UP = 3
 GROWTH_BYTES = 6 * 1024 * 1024

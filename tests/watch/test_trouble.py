@@ -24,15 +24,14 @@ import pytest
 from storage_sync.cache.copy import PrivateCopy, private_copy
 from storage_sync.service.schedule import PROOF_GAP_S
 from tests.independent.projection_check import check
-from tests.support import hrana, network, processes, stores
+from tests.support import hrana, network, processes, size, stores
 from tests.support.command import Tool
 from tests.support.relay import Exchange, Fault, Relay
-from tests.support.size import FULL
 from tests.support.sqld import Auth, Sqld
 from tests.support.terminal import Terminal
 from tests.support.watching import LIMIT_S, Line, Watch, resident_and_descriptors, said, watching, well, wrote
 
-LASTS_S = 3600.0 if FULL else 0.0
+LASTS_S = size.of(0.0, 0.0, 3600.0)
 GROWTH_BYTES = 8 << 20
 WARM_UP = 2
 MALFORMED = json.dumps({"baton": None, "results": [{"type": "ok", "response": {"type": "execute", "result": 7}}] * 4})
