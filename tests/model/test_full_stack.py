@@ -25,6 +25,7 @@ from tests.independent.projection_check import check
 from tests.model import mirror
 from tests.model.primary_model import OWN_WRITES, Primary, Scope, State, project
 from tests.support import hrana, size, stores
+from tests.support.children import quick_children
 from tests.support.command import fingerprint
 from tests.support.proven_rows import is_true
 from tests.support.sqld import Sqld
@@ -38,7 +39,7 @@ ALL = Options(adopt=True, allow_shrink=True)
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sqld]:
     """One server with do-memory's schema; each history starts by emptying it."""
-    with Sqld(stores.primary("batch", tmp_path_factory.mktemp("primary"))) as running:
+    with Sqld(stores.primary("batch", tmp_path_factory.mktemp("primary"))) as running, quick_children():
         yield running
 
 
