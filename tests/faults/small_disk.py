@@ -26,7 +26,7 @@ from storage_sync.values.outcome import Outcome
 from tests.support import size as sizes
 from tests.support.children import quick_children
 
-STEP = sizes.of(256 << 10, 128 << 10, 64 << 10)
+STEP = sizes.of(128 << 10, 128 << 10, 64 << 10)
 MOST = 16 << 20
 AMPLE = 64 << 20
 

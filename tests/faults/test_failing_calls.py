@@ -17,11 +17,11 @@ from tests.support.forks import Forks, forks
 from tests.support.proven import add_cache_only
 from tests.support.recorder import Fault, Kind, Operation, Recording
 
-DULL = size.of(64, 32, 1)
+DULL = size.of(48, 32, 1)
 """Of private copies, the history and what undo needs, on which no state depends, one call in so many is tried."""
 PAGE = 4096
-PAGES = size.of(16, 8, 1)
-"""Of the pages of the cache and of a build, one in so many: less than 64 KiB lie between two."""
+PAGES = size.of(10, 6, 1)
+"""Of the pages of the cache and of a build, one in so many."""
 MOVE = [
     "DELETE FROM heuristics WHERE heuristic_id = (SELECT min(heuristic_id) FROM heuristics)",
     "UPDATE episodes SET task_description = 'x' || task_description WHERE rowid % 2 = 0",
