@@ -56,7 +56,7 @@ class Chart(Struct, frozen=True):
     """`scale`: what the heights mean, in words; longest wording first.
 
     `word`, `top`: a value with its unit, and the top of the axis for the largest one. `step_s`: seconds between two
-    samples, of which the newest are drawn; None where they are not equally far apart: all are drawn, and `oldest` says
+    samples: the newest are drawn; None where they are not equally far apart: all are drawn, and `oldest` says
     when the first one was. `limit`: what is above it stands out. `empty`: what is said where there is no sample.
     """
 

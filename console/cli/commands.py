@@ -36,7 +36,7 @@ def _version(context: click.Context, option: click.Parameter, asked: bool) -> No
 def storage_sync(context: click.Context) -> Answer | None:
     """Keep a do-memory redb cache equal to its Turso primary, and prove it.
 
-    Without a command: the console on a terminal, `status` when standard output is not one.
+    Without a command, it opens the console on a terminal, and prints `status` elsewhere.
     """
     invocation = context.find_object(Invocation) or Invocation()
     if context.invoked_subcommand is not None:

@@ -108,7 +108,7 @@ LABELS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("guard", "whether a rule stops it, because the primary lost too much"),
         ("tables", "rows added (+), changed (~) and removed (-), by table"),
         ("reads", "rows that are compared, and how many of them the primary sends for that"),
-        ("takes", "how long the run takes: it looks again, as long as making this plan took, and then it writes"),
+        ("takes", "how long the run takes: looking takes as long as for this plan, then it writes"),
         ("valid", "the commit and the content that the plan was made for; for any other it is refused"),
         ("syncs", "syncs that start by themselves would make the plan outdated, so they wait"),
         ("confirm", "what must be typed before its button works"),

@@ -33,7 +33,7 @@ def all_checks(
 
 
 def _of_part(scope: CheckScope, check: Check) -> Check:
-    """The same check, saying of which part its figures are."""
+    """The same check, naming the part of the rows that its figures are for."""
     if scope.part is None or check.status not in (CheckStatus.PASS, CheckStatus.FAIL):
         return check
     return replace(check, detail=f"{scope.part}: {check.detail}" if check.detail else str(scope.part))

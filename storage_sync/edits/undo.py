@@ -80,7 +80,7 @@ async def run_undo(context: Context, run_id: str | None) -> Outcome:
 
 
 def _find(context: Context, run_id: str | None, live: int) -> UndoRun:
-    """UsageError for a run of which nothing can be undone, GuardStopped for one whose old file cannot be used."""
+    """UsageError for a run that cannot be undone, GuardStopped for one whose old file cannot be used."""
     folder, cache = context.session.state.folder, context.session.cache_path
     runs = standing(folder, cache, live)
     found = next((one for one in runs if run_id in (None, one.run.id)), None)

@@ -421,7 +421,7 @@ class Above(Struct, frozen=True):
     """By source table: the key at its mark, where there is a row."""
     episodes: tuple[Written, ...] = ()
     tagged: tuple[Written, ...] = ()
-    """Episodes below their mark of which tags stand above theirs."""
+    """Episodes below their mark whose tags are above the mark of the tags."""
     patterns: tuple[Written, ...] = ()
     rows: tuple[Child, ...] = ()
     starts: Mapping[str, int | None] | None = None

@@ -102,7 +102,7 @@ class Fingerprint(Struct, frozen=True):
 
     @property
     def token(self) -> str:
-        """A digest by which two are compared that are not kept."""
+        """A digest that stands for these values where they are compared and not kept."""
         text = repr((self.values, self.replication_index)).encode("utf-8", "surrogatepass")
         return hashlib.sha256(text).hexdigest()[:16]
 
@@ -184,7 +184,7 @@ class Source(Protocol):
 
     async def above(self, scope: Wanted, before: Marks, starts: Sequence[str]) -> Above:
         """What stands above marks that this primary gave, at one instant; only where `probe().digest` is the scope's
-        or None. `starts`: keys of episodes of which it shall say when they began."""
+        or None. `starts`: keys of episodes whose start time it must say."""
 
     def manifest(
         self, scope: Wanted, known: str, *, imprint: str = "", beside: Sequence[str] | None = None, many: bool = False
@@ -193,7 +193,7 @@ class Source(Protocol):
 
         `known`: `KeptManifest.known_families`, or `{}`. `imprint`: of the rows that are there; the primary sends no
         more than its own where it is the same. `beside`:
-        keys of the embeddings that nothing leads to, no others of which are then looked for; None: all are. `many`:
+        keys of the embeddings that nothing leads to: only these are looked for; None: all are. `many`:
         there are more than `manifest.MANY` rows.
         """
 
@@ -535,7 +535,7 @@ class RemoteSource:
         """What a run asks that takes in an episode with its embedding, and lets two such rows go."""
         from storage_sync.primary.hrana import execute_request
 
-        # the newest row then stands above the marks, in the tables of which they remember more than one
+        # the newest row then stands above the marks of each table that has more than one
         lower = replace(marks, tables={name: anchors[1:] or anchors for name, anchors in marks.tables.items()})
         sql = above.above(projection_of(scope), known.schema, above.on_server(scope.digest), lower, ())
         requests = [execute_request(bound(sql), {"state": known.state})]

@@ -223,7 +223,7 @@ def tags(schema: Schema, *, stock: bool = False) -> str:
 
 
 def _tag_octets(schema: Schema) -> str:
-    """The octets of that text, of which none is made."""
+    """The octets of that text, without making it."""
     if TAG_TABLE not in schema.tables:
         return "0"
     each = "octet_length(tag)+length(octet_length(tag))+2"

@@ -213,7 +213,7 @@ METRICS: tuple[Definition, ...] = (
     Gauge("rows_read_per_day", "The setting rows_read_per_day.", lambda f: f.rows_a_day),
     Labelled(
         "budget_hold",
-        "1 for the way in which rows_read_per_day holds polls and proofs back.",
+        "1 for the hold that rows_read_per_day puts on polls and proofs now.",
         lambda f: (((hold.value,), float(hold is f.hold)) for hold in Hold if f.hold is not None),
         ("hold",),
     ),
@@ -231,7 +231,7 @@ METRICS: tuple[Definition, ...] = (
         "unmetered",
         ("purpose",),
     ),
-    Counter("lock_held_seconds", "Time for which runs held the lock of the cache.", "lock_held"),
+    Counter("lock_held_seconds", "How long runs held the lock of the cache.", "lock_held"),
     Counter("repairs", "Repairs by step.", "repairs", ("kind",)),
     Counter("rollbacks_detected", "Times the cache was found to have gone back to an older state.", "rollbacks"),
     Counter("bitrot_keys", "Keys whose bytes were found damaged.", "bitrot_keys"),

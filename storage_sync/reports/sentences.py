@@ -220,9 +220,9 @@ def plan_takes(plan: Plan) -> str:
     if plan.looked_s is None:
         return ""
     if plan.looked_s < LEAST_S:
-        return f"under {LEAST_S:.1f} s, as long as making this plan, plus the time to write"
+        return f"under {LEAST_S:.1f} s, as this plan took, plus the time to write"
     looked = f"{plan.looked_s:.1f} s" if plan.looked_s < 2 * MINUTE else span(plan.looked_s)
-    return f"about {looked}, as long as making this plan, plus the time to write"
+    return f"about {looked}, as this plan took, plus the time to write"
 
 
 def undo_words(run: RunSummary) -> str:

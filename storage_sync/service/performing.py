@@ -201,7 +201,7 @@ def _timed(outcome: Outcome, retries: int) -> Outcome:
 
 
 async def _with_undo(session: Session, outcome: Outcome) -> Outcome:
-    """With whether the run can be undone; one of which that cannot be found out is not offered for it."""
+    """The outcome, saying whether the run can be undone; where that cannot be found out, it is not offered."""
     from storage_sync.state.undoable import why_not
 
     if not outcome.cache_writes.commits and "kept" not in outcome.extra:

@@ -155,7 +155,7 @@ class PrimaryMonitor:
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this ping and not the service
             self._not_answered(self._parts.explained("a ping of the primary", error), began)
             return
-        # no picture is told in which the primary is another one and the cache in sync with it
+        # no snapshot may show another primary and the cache in sync with it
         self._note_fingerprint(fingerprint)
         # only now: a run may have told of the primary meanwhile
         before = self._board.snapshot.primary

@@ -28,7 +28,7 @@ class Context(Struct, frozen=True):
 
 
 class Projection(Struct, frozen=True):
-    """What is to be proven, in which digests, of which state of the primary's history."""
+    """What is to be proven, with which digests, and for which state of the primary's history."""
 
     scope: _native.Scope
     digest: str

@@ -1,4 +1,4 @@
-"""What a comparison says to do: whether a guard stops it, whether there is anything to commit, in which word."""
+"""What a comparison says to do: whether a guard stops it, whether there is anything to commit, and the verdict."""
 
 from __future__ import annotations
 

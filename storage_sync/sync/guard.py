@@ -53,7 +53,7 @@ class Facts(Struct, frozen=True):
 def source_error(
     *, stamped: tuple[str, int], now: tuple[str, int], same_root: bool, consent: Consent
 ) -> GuardStopped | None:
-    """The cache was proven against another primary, or the primary went back in time.
+    """The cache was proven against another primary, or the primary's log went back.
 
     `stamped`, `now`: (source id, epoch). The very same content lifts it: only the address changed.
     """

@@ -63,7 +63,7 @@ class Draft(Struct):
     drift: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Rows that the first look found to be other than proven, by table and kind (drifted, rotten, absent)."""
     rolled_back: bool = False
-    """The first look found that the file went back in time."""
+    """The first look found that the file is older than its last commit."""
     proposal: Plan | None = None
     extra: Extra = {}
     followed: Followed | None = None

@@ -17,7 +17,7 @@ AS_PROVEN, REJECTED, DIFFERS, ODD = 1, 2, 3, 4
 LOST_WITH_EPISODE = frozenset({"summaries", "relationships", "episode_pattern_relationships"})
 """Rows that a rewriting of their episode takes away (docs/formats.md#cascades)."""
 _OWNED = frozenset({"relationships", "recommendation_sessions", "episode_pattern_relationships"})
-"""Rows of which only the value says where they belong."""
+"""Tables whose rows say only in their value where they belong."""
 _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _FLAG = {"0": False, "1": True}
 
@@ -36,7 +36,7 @@ class Known(Struct, frozen=True):
 
     @property
     def unknown_starts(self) -> tuple[Key, ...]:
-        """Episodes of the window of which only the primary can say when they began."""
+        """Episodes of the window whose start time only the primary can say."""
         return tuple(key for key, start in self.starts.items() if start is None)
 
 

@@ -68,7 +68,7 @@ class ChangedRow(Struct, frozen=True):
 
 
 class ChangedRows(Struct, frozen=True):
-    """What one run changed, a page of it. `total`: rows of all pages; `cut`: those of which one side is not kept.
+    """What one run changed, a page of it. `total`: rows of all pages; `cut`: those with one side missing.
 
     `said`: why rows are not listed, '' when they are. `undo_off`: why the run cannot be undone, '' when it can.
     """

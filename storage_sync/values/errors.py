@@ -79,7 +79,7 @@ class PrimarySchema(StorageSyncError):
 
 
 class CacheDamaged(StorageSyncError):
-    """The cache file is corrupt, truncated, rotten or went back in time."""
+    """The cache file is corrupt, truncated, rotten or older than its last commit."""
 
     code = "cache_damaged"
     exit_code = 5

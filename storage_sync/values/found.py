@@ -30,7 +30,7 @@ class Basis(Struct, frozen=True):
     file: FileIdentity | None
     """None where the file changed while it was looked at, or where there is none: no fact holds of that."""
     primary: PrimaryStand | None = None
-    """None for a fact in which the primary has no part; of what is there now: it is not known."""
+    """None for a fact that does not depend on the primary; for what is there now: not known."""
 
 
 class Found(Struct, Generic[T_co], frozen=True):

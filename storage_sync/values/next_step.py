@@ -12,7 +12,7 @@ class NextStep(Enum):
     ADOPT = "adopt"
     """Take on the primary that is set; the cache is built from it."""
     ADOPT_UNKNOWN = "adopt_unknown"
-    """Take over a cache of which nothing says whose it is."""
+    """Take over a cache that does not say whose it is."""
     COMPARE = "compare"
     """See which rows differ, then adopt: the primary is the same one, and its log went back."""
     ALLOW_EMPTY = "allow_empty"

@@ -293,7 +293,7 @@ class Transfer(Struct, frozen=True):
     rows_read: Mapping[Purpose, int] = field(default_factory=dict)
     """Rows that the primary said it read, which is what a hosted one bills."""
     unmetered: Mapping[Purpose, int] = field(default_factory=dict)
-    """Statements of which it did not say so: those of a cursor, those whose answer was lost."""
+    """Statements for which it did not say so: those of a cursor, those whose answer was lost."""
 
     def since(self, earlier: Transfer, retries: int = 0) -> Transfer:
         """What came after `earlier`; `retries`: whole tries that were made again."""
@@ -401,7 +401,7 @@ class Plan(Struct, frozen=True):
     refusal: ErrorValue | None = None
     """Why a guard would stop it, if one would."""
     consent: NextStep | None = None
-    """With which the same kind of plan passes that guard; without a refusal: with which it passed."""
+    """The consent with which such a plan passes that guard; without a refusal: the consent that it had."""
     gone: int = 0
     """Rows that would leave because the primary lost them or what they belong to."""
     named: tuple[str, ...] = ()
@@ -409,7 +409,7 @@ class Plan(Struct, frozen=True):
     undoes: str = ""
     """The run that it undoes, as `s-8cbd5d (sync, 15:00:19Z)`."""
     compared: int = 0
-    """Rows that the cache should hold, each of which is compared; 0 where no primary is asked."""
+    """Rows that the cache should hold: each is compared; 0 where no primary is asked."""
     reads: int = 0
     """Rows that the primary sends for that, as the run counts them."""
     looked_s: float | None = None
@@ -443,7 +443,7 @@ class Outcome(Struct, frozen=True):
     drift: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Rows that the first look found to be other than proven, by table and kind (drifted, rotten, absent)."""
     rolled_back: bool = False
-    """The first look found that the file went back in time."""
+    """The first look found that the file is older than its last commit."""
     proposal: Plan | None = None
     """The plan as an operator reads it, when one was asked for; not part of the document."""
     followed: Followed | None = None

@@ -101,7 +101,7 @@ class RowsRead(Struct, frozen=True):
     since: float
     """When the first of those was read."""
     unmetered: int = 0
-    """Statements of which it did not say how many rows they read: `today` is then the least it was."""
+    """Statements for which it did not say how many rows they read; `today` is then a lower bound."""
 
     def a_month(self, now: float) -> int | None:
         """At the pace of the last day, to two digits; None while there is not an hour of it."""

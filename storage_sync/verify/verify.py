@@ -26,11 +26,11 @@ from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.part import Part
 
 ROWS_COMPARED = 1_000
-"""Rows of which `diff` names the columns; the counts are of all."""
+"""So many rows `diff` compares column by column; the counts are of all rows."""
 
 
 async def run_verify(context: Context, *, deep: bool) -> Outcome:
-    """All checks over a private copy and one instant of the primary, of which a part may be all that is compared.
+    """All checks over a private copy and one instant of the primary, or over a part of its rows.
 
     The primary being unreachable leaves the checks that need it `unknown`, and their cause decides the exit code.
     """

@@ -120,10 +120,10 @@ def test_a_plan_says_what_its_run_compares_and_what_is_sent_for_it(compared: int
 @pytest.mark.parametrize(
     ("looked_s", "said"),
     [
-        (0.04, "under 0.1 s, as long as making this plan, plus the time to write"),
-        (0.46, "about 0.5 s, as long as making this plan, plus the time to write"),
-        (9.0, "about 9.0 s, as long as making this plan, plus the time to write"),
-        (400.0, "about 6 min, as long as making this plan, plus the time to write"),
+        (0.04, "under 0.1 s, as this plan took, plus the time to write"),
+        (0.46, "about 0.5 s, as this plan took, plus the time to write"),
+        (9.0, "about 9.0 s, as this plan took, plus the time to write"),
+        (400.0, "about 6 min, as this plan took, plus the time to write"),
         (None, "not known"),
     ],
 )
