@@ -81,7 +81,9 @@ def read_file(path: Path) -> File:
     profiles = table.pop("profiles", {})
     lines = _lines_of(text)
     if not isinstance(profiles, dict) or not all(isinstance(part, dict) for part in profiles.values()):
-        raise ConfigError(f"{path}: profiles is a table of tables, [profiles.NAME]")
+        raise ConfigError(
+            f"{path}: profiles is a table of tables", hint="write [profiles.NAME], and the settings of NAME below it"
+        )
     return File(path, _flatten(table), {name: _flatten(part) for name, part in profiles.items()}, lines)
 
 

@@ -390,6 +390,8 @@ def convert(field: Field, value: object, where: str, *, text: bool) -> Any:
     except (msgspec.ValidationError, ValueError):
         raise ConfigError(
             f"{where}: {field.key}{_shown(field, value)}; allowed: {allowed(field)}",
+            # not a command: until then each stops at the same value
+            hint="correct this value",
         ) from None
     if isinstance(converted, Path):
         _require_usable(converted, where, field.key)

@@ -97,7 +97,7 @@ def _kept_in(path: Path) -> str:
     try:
         text = read_small(path, _LARGEST_FILE).decode()
     except UnicodeDecodeError:
-        raise ConfigError(f"the token file {path} is not text") from None
+        raise ConfigError(f"the token file {path} is not text", hint="check --token-file") from None
     except OSError as error:
         raise ConfigError(
             f"the token file {path} cannot be read: {error.strerror}", hint="check --token-file"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -185,6 +186,29 @@ def test_config_init_show_check(cli: Cli) -> None:
     assert document["file"] == str(file)
     code, document = cli.json("config", "init", "--config", str(file))
     assert (code, document["error"]["code"]) == (2, "config")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "batch_size = 0",
+        "batch_sise = 5",
+        "batch_size = 1\nbatch_size = 2",
+        "profiles = 5",
+        "= 5",
+        'cache = "a\\u0000b"',
+        '[primary]\nurl = "ftp://x"',
+    ],
+)
+def test_what_helps_with_a_bad_file_is_no_command_that_it_stops(text: str, cli: Cli) -> None:
+    file = cli.folder / "config.toml"
+    file.write_text(text)
+    code, document = cli.json("status", "--config", str(file))
+    assert code == 2
+    assert str(file) in document["error"]["message"]
+    for command in re.findall(r"storage-sync (config \w+|\w+)", document["error"]["hint"]):
+        # what it writes at another place lists every setting
+        assert command == "config init" or cli.run(*command.split(), "--config", str(file))[0] != 2, document["error"]
 
 
 def test_config_check_without_stores(cli: Cli) -> None:

@@ -17,7 +17,7 @@ from tests.independent.projection_check import check
 from tests.support import hrana, stores
 from tests.support.command import Tool, fingerprint
 from tests.support.relay import Relay
-from tests.support.sqld import Sqld
+from tests.support.sqld import Auth, Sqld, free_port
 from tests.support.terminal import Terminal
 
 HELD_S = 60.0
@@ -119,6 +119,48 @@ def test_a_frozen_primary_is_not_called_connected(tmp_path: Path) -> None:
             finally:
                 os.kill(server.pid, signal.SIGCONT)
             terminal.wait(lambda screen: "✓ connected" in screen and "no answer" not in screen)
+            terminal.press("q")
+            assert terminal.end() == 0
+
+
+def told_as_past(screen: str) -> bool:
+    """The log goes on telling what it told."""
+    now, _, _ = screen.partition("─ Activity")
+    well = all(text in now for text in ("IN SYNC", "✓ connected")) and re.search(r"error +none now", now) is not None
+    return well and "refuses" not in now and "unreachable" not in now
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_an_error_of_a_primary_that_is_back_is_told_as_past(tmp_path: Path, columns: int) -> None:
+    with Sqld(stores.primary("small", tmp_path), port=free_port()) as server:
+        tool = Tool.at(tmp_path / "tool", server.url, STORAGE_SYNC_POLL_S="0.5", STORAGE_SYNC_INTERVAL_S="1")
+        with Terminal(tool.line("tui"), tool.variables, columns=columns, lines=40) as terminal:
+            terminal.wait(lambda screen: "IN SYNC" in screen and "✓ connected" in screen)
+            server.stop()
+            terminal.wait(lambda screen: "unreachable" in screen and "connected" not in screen)
+            server.start()
+            terminal.wait(told_as_past)
+            terminal.press("q")
+            assert terminal.end() == 0
+
+
+def test_a_renewed_token_is_used_when_a_person_asks_for_it(tmp_path: Path) -> None:
+    """Nothing is due for minutes: `t` reads the file again."""
+    auth, rotated, file = Auth.generate(), Auth.generate(), tmp_path / "token"
+    file.write_text(auth.token())
+    file.chmod(0o600)
+    with Sqld(stores.primary("small", tmp_path), auth=auth) as server:
+        tool = Tool.at(tmp_path / "tool", server.url, STORAGE_SYNC_POLL_S="600", STORAGE_SYNC_INTERVAL_S="600")
+        with Terminal(tool.line("tui", "--token-file", str(file)), tool.variables, columns=110, lines=34) as terminal:
+            terminal.wait(lambda screen: "IN SYNC" in screen and "✓ connected" in screen)
+            server.stop()
+            server.trust(rotated)
+            server.start()
+            terminal.press("t")
+            terminal.wait(lambda screen: "AUTH" in screen)
+            file.write_text(rotated.token())
+            terminal.press("t")
+            terminal.wait(lambda screen: "IN SYNC" in screen and "✓ connected" in screen)
             terminal.press("q")
             assert terminal.end() == 0
 

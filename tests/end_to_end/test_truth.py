@@ -137,17 +137,35 @@ def test_the_listing_of_orphans_tells_none_from_none_that_match(tool: Tool) -> N
     assert "No broken vectors" not in none.stdout
 
 
-def test_verify_names_the_step_that_helps(tool: Tool) -> None:
-    """An orphan, or rejected rows only: a sync would bring the same again."""
-    spoil(tool, 2)
-    tool.sync()
+REJECTED = {
+    # the embedding of each is then without its owner
+    "an orphan": (BROKEN.replace("{}", "2"), ["orphaned_embeddings"], 1, "storage-sync orphans list"),
+    "rejected rows only": ("UPDATE heuristics SET condition_text = X'FF'", [], 7, "storage-sync quarantine list"),
+}
+
+
+@pytest.mark.parametrize("name", REJECTED)
+def test_verify_names_the_step_that_helps(tool: Tool, name: str) -> None:
+    """A sync would bring the same again."""
+    statement, failed, exit_code, step = REJECTED[name]
+    stores.execute(Path(tool.primary.removeprefix("file:")), [statement])
+    tool.run("sync", "--allow-shrink")
     document = tool.json("verify").document
-    failed = [check["name"] for check in document["checks"] if check["status"] == "fail"]
-    if failed:
-        assert failed == ["orphaned_embeddings"]
-        assert (document["exit_code"], document["next_action"]) == (1, "storage-sync orphans list")
-    else:
-        assert (document["exit_code"], document["next_action"]) == (7, "storage-sync quarantine list")
+    assert [check["name"] for check in document["checks"] if check["status"] == "fail"] == failed
+    assert (document["exit_code"], document["next_action"]) == (exit_code, step)
+
+
+@pytest.mark.parametrize(("start", "data"), [(0, b"\0" * 320), (64, b"\xff" * 256)])
+def test_an_overwritten_header_is_called_damage(tool: Tool, start: int, data: bytes) -> None:
+    """And no other version and no file of somebody else: those would not be repaired."""
+    with tool.cache.open("r+b") as file:
+        file.seek(start)
+        file.write(data)
+    document = tool.json("status", "--check").document
+    assert (document["verdict"], document["exit_code"]) == ("DAMAGED", 5)
+    assert "version" not in tool.run("status").stdout.lower()
+    assert tool.run("repair", "--yes").exit_code == 0
+    assert tool.json("status", "--check").exit_code == 0
 
 
 def test_a_person_is_given_what_the_next_command_needs(tool: Tool) -> None:

@@ -98,6 +98,12 @@ def test_a_unit_ends_before_it_takes_the_memory_of_others(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
+def test_a_unit_leaves_no_memory_of_ours_on_the_disk(name: str) -> None:
+    """A core file would hold the token."""
+    assert unit(name)["Service"]["LimitCORE"] == "0"
+
+
+@pytest.mark.parametrize("name", SERVICES)
 def test_what_a_unit_starts_is_understood(name: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "console", *words_of(name), "--help"],

@@ -17,6 +17,7 @@ from tests.support import network, stores
 from tests.support.command import Tool, applied
 from tests.support.relay import Fault, Relay
 from tests.support.sqld import Sqld
+from tests.support.terminal import Terminal
 from tests.support.watching import LIMIT_S, Watch, said, watching, well, wrote
 
 NOW = 1_795_392_000
@@ -31,13 +32,17 @@ def demo_tool(folder: Path, **environment: str) -> Tool:
 # --------------------------------------------------------------------------------------------- kernel resources
 
 
-@contextmanager
-def without_inotify(tool: Tool, *words: str) -> Iterator[Watch]:
-    """In a user namespace that may have no inotify instance."""
+def no_inotify(line: list[str]) -> list[str]:
+    """The command in a user namespace that may have no inotify instance."""
     unshare = shutil.which("unshare")
     assert unshare is not None, "util-linux has unshare"
     script = 'echo 0 > /proc/sys/user/max_inotify_instances && exec "$@"'
-    line = [unshare, "--user", "--map-root-user", "sh", "-c", script, "sh", *tool.line("watch", "--log-format", "json")]
+    return [unshare, "--user", "--map-root-user", "sh", "-c", script, "sh", *line]
+
+
+@contextmanager
+def without_inotify(tool: Tool, *words: str) -> Iterator[Watch]:
+    line = no_inotify(tool.line("watch", "--log-format", "json"))
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     with subprocess.Popen([*line, *words], env=tool.variables, text=True, **pipes) as process:  # type: ignore[call-overload]
         try:
@@ -62,6 +67,17 @@ def test_without_inotify_files_are_looked_at_by_time_and_that_is_said_once(tmp_p
         watch.until(said("now in effect: max_episodes_cache"), after=position)
         assert watch.stop(signal.SIGTERM)[0] == 143
     assert len([line for line in watch.lines if "cannot watch files" in line["message"]]) == 1
+
+
+def test_without_inotify_the_console_looks_by_time(tmp_path: Path) -> None:
+    tool = demo_tool(tmp_path, STORAGE_SYNC_INTERVAL_S="600")
+    with Terminal(no_inotify(tool.line("tui")), tool.variables, columns=120) as terminal:
+        terminal.wait(lambda screen: "IN SYNC" in screen and "cannot watch files" in screen)
+        tool.cache.unlink()
+        terminal.wait_for("was removed")
+        terminal.wait(lambda screen: "IN SYNC" in screen and tool.cache.exists())
+        terminal.press("q")
+        assert terminal.end() == 0
 
 
 def test_a_cache_whose_folder_comes_later_is_looked_at_by_time(tmp_path: Path) -> None:

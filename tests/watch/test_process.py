@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from storage_sync import _native
 from storage_sync.demo.demo import Demo
+from tests.independent.redb_reader import RedbFile
 from tests.support import processes, size, stores
 from tests.support.command import Tool, applied
 from tests.support.listener import Listener
@@ -298,6 +300,53 @@ def test_a_damaged_cache_is_left_alone_when_the_settings_say_so(tmp_path: Path) 
         before = tool.cache.read_bytes()
         assert watch.stop(signal.SIGTERM)[0] == 143
     assert tool.cache.read_bytes() == before
+
+
+@pytest.mark.parametrize("only", [0, 2])
+def test_a_cache_that_is_removed_is_a_warning_that_says_what_is_lost(tmp_path: Path, only: int) -> None:
+    tool = demo_tool(tmp_path)
+    tool.sync()
+    value = bytes(next(value for _, value in RedbFile(tool.cache).rows("embeddings")))
+    _native.edit(str(tool.cache), [("embeddings", f"of-do-memory-{n}", None, value) for n in range(only)], {}, None, 0)
+    with watching(tool, "--interval", "600") as watch:
+        watch.until(well)
+        position = len(watch.lines)
+        tool.cache.unlink()
+        told = watch.until(said("was removed"), after=position)
+        assert told["level"] == "warning"
+        assert ("2 rows that only it had are lost" in told["message"]) == bool(only)
+        assert ("all of its rows can be fetched again" in told["message"]) == (not only)
+        watch.until(wrote("added"), after=position)
+        assert watch.stop(signal.SIGTERM)[0] == 143
+
+
+def test_rows_that_the_primary_lost_stop_it_and_each_place_names_the_same_number(tmp_path: Path) -> None:
+    tool = demo_tool(tmp_path, STORAGE_SYNC_INTERVAL_S="0.5")
+    with watching(tool) as watch:
+        watch.until(well)
+        position = len(watch.lines)
+        before = tool.cache.read_bytes()
+        stores.execute(Path(tool.primary.removeprefix("file:")), ["DELETE FROM episodes WHERE rowid % 10 < 8"])
+        told = watch.until(said("guard: the primary lost"), after=position)
+        assert told["level"] == "warning"
+        assert watch.stop(signal.SIGTERM)[0] == 143
+    plan, sync = tool.json("sync", "--plan"), tool.json("sync")
+    message = sync.document["error"]["message"]
+    gone = sum(change["remove"] for change in plan.document["plan"].values())
+    assert message.startswith(f"the primary lost {gone} of ")
+    assert message in told["message"]
+    assert plan.document["error"]["message"] == message
+    assert (sync.exit_code, tool.cache.read_bytes()) == (9, before)
+
+
+@pytest.mark.parametrize(("host", "warned"), [("0.0.0.0", True), ("127.0.0.1", False)])
+def test_metrics_that_other_machines_can_read_are_a_warning(tmp_path: Path, host: str, warned: bool) -> None:
+    with watching(demo_tool(tmp_path), "--listen", f"{host}:0") as watch:
+        watch.until(said("metrics on"))
+        watch.until(well)
+        assert watch.stop(signal.SIGTERM)[0] == 143
+    open_to_all = [line for line in watch.lines if "can be reached from other machines" in line["message"]]
+    assert [line["level"] for line in open_to_all] == ["warning"] * warned
 
 
 # ------------------------------------------------------------------------------- F12: a primary that flaps
