@@ -73,7 +73,7 @@ class ChoiceRow(Painted, can_focus=True):
         for index, text in enumerate(value.labels):
             chosen = index == value.chosen
             tone = Tone.ACCENT if chosen and self.has_focus else Tone.PLAIN if chosen else Tone.MUTED
-            pieces.extend((Piece(f"({'o' if chosen else ' '}) {text}", tone), Piece(" " * GAP)))
+            pieces.extend((Piece(" " * GAP if index else ""), Piece(f"({'o' if chosen else ' '}) {text}", tone)))
         return tuple(pieces)
 
     def _places(self) -> list[tuple[int, int]]:

@@ -134,15 +134,19 @@ class SetupDialog(Dialog[None]):
     def form(self) -> SetupForm:
         """What is typed now."""
         values = {name: box.value.strip() for name, box in self.inputs.items()}
-        from_file = self.source.value is not None and self.source.value.chosen == 1
         return SetupForm(
             primary=values["primary"],
-            token_env="" if from_file else values["token"],
-            token_file=values["token"] if from_file else "",
+            token_env="" if self._from_file else values["token"],
+            token_file=values["token"] if self._from_file else "",
             cache=values["cache"],
             profile=values["profile"] or "default",
             look_only=self.access.value is not None and self.access.value.chosen == 1,
         )
+
+    @property
+    def _from_file(self) -> bool:
+        """Whether the token is to be read from a file."""
+        return self.source.value is not None and self.source.value.chosen == 1
 
     def _paint(self) -> None:
         for name, _, expected in _ENTRIES:
@@ -159,7 +163,7 @@ class SetupDialog(Dialog[None]):
         found = self._found(name)
         if found:
             return found
-        if name == "token" and self.form.token_file:
+        if name == "token" and self._from_file:
             expected = _IN_A_FILE
         return [_labelled("", muted(text)) for text in self._wrapped(self.look.glyphs.plain(expected))]
 
@@ -215,6 +219,7 @@ class SetupDialog(Dialog[None]):
 
     def on_choice_row_chosen(self, _event: ChoiceRow.Chosen) -> None:
         self._changed()
+        self._paint()
 
     def _changed(self) -> None:
         """A test is of what was typed then."""

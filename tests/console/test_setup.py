@@ -87,6 +87,21 @@ async def test_entries_are_tried_before_they_are_saved(size: tuple[int, int], gl
     assert app.return_value == SET_UP
 
 
+async def test_what_is_expected_goes_with_the_choice_and_no_choice_is_cut() -> None:
+    """Also where nothing is typed yet, and before any test."""
+    app, _ = unconfigured(replace(FORM, token_env=""))
+    async with live(app, size=(80, 24)) as pilot:
+        assert "read-only (W switches later)" in screen_text(app)
+        assert "read-only (W switches later) …" not in screen_text(app)
+        assert "name of the variable that holds it" in screen_text(app)
+        await pilot.press("tab", "tab", "right")
+        await settle(app, pilot)
+        assert "path of a file that holds it" in screen_text(app)
+        await pilot.press("left")
+        await settle(app, pilot)
+        assert "name of the variable that holds it" in screen_text(app)
+
+
 @asynccontextmanager
 async def shown_as_fine(app: Console, bridge: ScriptedBridge) -> AsyncIterator[Pilot[int]]:
     """The form after a test in which nothing failed."""
