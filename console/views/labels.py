@@ -21,7 +21,10 @@ LABELS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("lock", "whether a process has the file open now; ours: a run of this tool"),
         ("holder", "the process that has the file open; nobody else can write meanwhile"),
         ("check", "the result of redb's own check of the whole file, and when it was made; V runs it"),
-        ("state", "last commit: its number, as the witness, a file beside, has it; another before it: an older cache"),
+        (
+            "state",
+            "last commit: its number, from the witness, a file outside the cache; another before it: an older cache",
+        ),
         ("schema", "the version number of do-memory's tables"),
         ("copy", "the age of the copy of the held file that these values come from"),
     ),

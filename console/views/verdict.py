@@ -40,7 +40,7 @@ from widgets.glyphs import Role
 
 STALLED_AFTER_S = 1.5
 
-_BROKEN = {"BIT_ROT": "damaged: rows are not what was proven", "WRONG_TYPES": "damaged: its tables are of other types"}
+_BROKEN = {"BIT_ROT": "damaged: rows are not what was proven", "WRONG_TYPES": "damaged: its tables have wrong types"}
 
 
 class Verdict(Struct, frozen=True):

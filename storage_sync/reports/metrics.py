@@ -182,7 +182,7 @@ METRICS: tuple[Definition, ...] = (
     ),
     Gauge(
         "own_change_rows",
-        f"Rows that an undo, a quarantine or a restore left other than proven; {BRINGS_BACK}.",
+        f"Rows that an undo, a quarantine or a restore changed since the last proof; {BRINGS_BACK}.",
         lambda f: f.own_change,
     ),
     Gauge("generation", "Generation of the cache.", lambda f: f.generation),
