@@ -114,7 +114,7 @@ def test_what_was_found_of_a_file_that_is_gone_is_not_shown(gone: FileIdentity |
     """A repair puts another file in its place; what redb said of the old one is nothing of the new one."""
     ok = Found(Check("cache_integrity", CheckStatus.PASS, "clean", "clean"), snapshots.OF_FILE, NOW - 247)
     changed = replace(snapshots.FILE, mtime_ns=snapshots.FILE.mtime_ns + 1)
-    found = {"integrity": ok, "schema": Found(4, snapshots.OF_FILE, NOW - 247), "peek": None}
+    found = {"integrity": ok, "schema": Found(4, snapshots.OF_FILE, NOW - 247), "peek": None, "acked": 4121}
     past = texts(card(identity=changed, **found))
     assert "was ok" in past["check"]
     assert "was 4" in past["schema"]
