@@ -89,7 +89,7 @@ class Guiding:
 
 
 def place_of(screen: Screen[object]) -> Place:
-    """Where somebody is; '' for what is none of ours, as the palette."""
+    """Where somebody is; '' for a place that is not ours, such as the palette."""
     if isinstance(screen, BaseScreen):
         return screen.name_id
     if isinstance(screen, PlanDialog):

@@ -76,7 +76,7 @@ class Invocation(Struct):
         return read_token(self.loaded(), self.env, self.secrets.add)
 
     def oddities(self) -> tuple[str, ...]:
-        """What is odd about the settings but stops nothing: a variable that is none, a token that others can read."""
+        """What is odd about the settings but stops nothing: an unknown variable, a token that others can read."""
         from storage_sync.config.token import token_is_exposed
 
         loaded = self.loaded()

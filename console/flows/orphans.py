@@ -341,7 +341,7 @@ class Orphans:
         if left:
             self._stage.say(f"{fmt.plural(left, 'row')} left out: their owner exists, or they are not in the cache")
         elif not keys:
-            self._stage.say("none of these rows exist any more")
+            self._stage.say("none of these rows exists now")
         return keys
 
     def _ended(self, outcome: Outcome) -> None:

@@ -62,7 +62,7 @@ def resume_options(build: UnfinishedBuild, now: float) -> tuple[Option, ...]:
 
 
 def ask_way(stage: Stage, plans: Plans) -> None:
-    """Who holds the file, and the two ways on; taking the lock away is none of them."""
+    """Who holds the file, and the two ways to go on; taking the lock away is not one of them."""
 
     def answered(choice: str | None) -> None:
         if choice == WAIT:

@@ -45,12 +45,12 @@ class Desk:
             self._waiting[number] = replace(self._waiting[number], progressed=progressed)
 
     def forget(self, number: int) -> None:
-        """The answer is not wanted any more; a late one is dropped."""
+        """The answer is no longer wanted; a late one is dropped."""
         if number in self._waiting:
             self._waiting[number] = _Waiting(None, _drop)
 
     def give_up(self) -> None:
-        """Nobody will answer any more: say so to everyone who waits."""
+        """Nobody will answer now: say so to everyone who waits."""
         waiting, self._waiting = self._waiting, {}
         for number, one in waiting.items():
             if one.answered is not None:
@@ -78,4 +78,4 @@ class Desk:
 
 
 def _drop(_: Refused) -> None:
-    """Nobody waits for it any more."""
+    """Nobody waits for it now."""

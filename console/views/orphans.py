@@ -73,7 +73,7 @@ def _asked(frame: Frame, wanted: Wanted, width: int) -> str:
 
 
 def counts(frame: Frame, index: OrphanIndex, width: int) -> Line:
-    """How many of each kind; what there is none of is left out."""
+    """How many of each kind; kinds without any are left out."""
     if not index.total:
         return muted("0 embeddings in the cache; nothing to check")
     entries: list[tuple[Role, str, str, int]] = []

@@ -315,7 +315,7 @@ _RESUMED_BY = {"repair": "r", "rebuild": "R"}
 
 
 def _resume(frame: Frame, run: RunSummary) -> Line:
-    """What of it is still of use: a later run that proved the cache had it, or needed it no more."""
+    """What of it can still be used; nothing once a later run proved the cache."""
     if _overtaken(frame, run):
         return muted("nothing: a later run proved the cache")
     return plain(f"{_RESUMED_BY.get(run.kind, 's')} goes on where it stopped")

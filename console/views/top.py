@@ -94,7 +94,7 @@ def _moved(text: str, table: tuple[Key, ...]) -> str:
 
 
 def tabs(frame: Frame, active: str) -> Tabs:
-    """A badge counts as its screen does: what is too old is not known any more."""
+    """A badge counts as its screen does: what is too old is not known."""
     badges = {"validation": _check_badge(frame), "orphans": _orphan_badge(frame)}
     return Tabs(
         tuple(Tab(name, key, title, *badges.get(name, (Role.NONE, ""))) for name, key, title in SCREENS), active

@@ -145,7 +145,7 @@ def clear_spool(cache: str) -> None:
 
 
 def discard(cache: str) -> None:
-    """Nothing waits any more. What is none of ours stays. LocalIO. Blocking; the lease is held."""
+    """Remove what waits. A file that is not ours stays. LocalIO. Blocking; the lease is held."""
     clear_spool(cache)
     if not read_waiting(cache).ours:
         return

@@ -101,7 +101,7 @@ class OrphanIndex(Struct, frozen=True, eq=False):
     titles: tuple[str | None, ...]
     """Title of the owner, last known."""
     title_from: Mapping[int, str]
-    """Row to where a title comes from that is not in the cache any more."""
+    """For each row whose title is no longer in the cache: where the title comes from."""
     owners_in_primary: npt.NDArray[np.int8]
     in_primary: npt.NDArray[np.int8]
     vectors: _native.Embeddings | None

@@ -32,7 +32,7 @@ def head_of(path: Path | str, length: int) -> bytes:
 
 
 def _close_deleted() -> None:
-    """A file without a name is nobody's database any more, and would take its room on the disk for ever."""
+    """A file without a name is nobody's database, and would take up disk space for ever."""
     for key, descriptor in list(_DESCRIPTORS.items()):
         if not os.fstat(descriptor).st_nlink:
             del _DESCRIPTORS[key]

@@ -181,7 +181,7 @@ def _object(value: object) -> Json:
 
 
 def wrong_form() -> PrimaryRefused:
-    """For an answer that is none to what was asked."""
+    """For an answer that does not answer what was asked."""
     return PrimaryRefused("the primary sent an answer of the wrong form", hint=NOT_LIBSQL_HINT)
 
 

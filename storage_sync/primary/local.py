@@ -152,7 +152,7 @@ def _digits(value: float, count: int) -> str:
 
 
 def _look(path: Path) -> bool:
-    """Whether the database is in WAL mode; PrimarySchema when it is none, LocalIO when it cannot be read."""
+    """Whether the database is in WAL mode; PrimarySchema when it is not a database, LocalIO when it cannot be read."""
     try:
         head = head_of(path, VERSIONS + 2)
         for beside in ("-wal", "-journal"):

@@ -54,7 +54,7 @@ def _read(text: str, scheme: str) -> Proxy:
 
 
 def _host(parts: SplitResult) -> str:
-    """Host and port; ValueError for a port that is none."""
+    """Host and port; ValueError for a port that is not a port number."""
     name = parts.hostname or ""
     shown = f"[{name}]" if ":" in name else name
     return f"{shown}:{parts.port}" if parts.port is not None and shown else shown

@@ -253,7 +253,7 @@ METRICS: tuple[Definition, ...] = (
 
 
 def series(name: str) -> str:
-    """The name under which Prometheus has a metric of the table. KeyError for one that is none."""
+    """The name under which Prometheus has a metric of the table. KeyError for an unknown one."""
     return _SERIES[name]
 
 

@@ -266,7 +266,7 @@ class Recording(Struct, frozen=True):
 
 
 def read(path: Path) -> Recording:
-    """A recording from its file. UsageError for what is none; LocalIO when it cannot be read. Blocking."""
+    """A recording from its file. UsageError for another kind of file; LocalIO when it cannot be read. Blocking."""
     try:
         lines, cut = _lines(path)
     except OSError as error:

@@ -70,7 +70,7 @@ class Execute(Command[Outcome], frozen=True):
 
 
 class DropPlan(Command[None], frozen=True):
-    """Nobody reads the plan any more."""
+    """The plan was closed."""
 
 
 class Cancel(Command[None], frozen=True):
@@ -108,7 +108,7 @@ class Question(Command[T_co], frozen=True):
 
 
 class GiveUp(Command[None], frozen=True):
-    """The question of this number is not wanted any more."""
+    """The question of this number is no longer wanted."""
 
     number: int
 

@@ -82,7 +82,7 @@ class Board:
             self.event(StateChanged(old, word, why))
 
     def unproven(self, why: str) -> None:
-        """What was proven is not known to hold any more."""
+        """What was proven may not hold now."""
         if self.snapshot.verdict is Word.IN_SYNC:
             self.judge(Word.UNKNOWN, why)
 

@@ -102,7 +102,7 @@ class Questions:
         task.add_done_callback(lambda done: self._ended(number, type(question), done))
 
     def give_up(self, number: int) -> None:
-        """The question of this number is not wanted any more; it is refused, unless it has ended."""
+        """The question of this number is no longer wanted; it is refused, unless it has ended."""
         found = self._numbered(number)
         if found is not None:
             self._given_up.add(number)

@@ -96,7 +96,7 @@ class Worker:
             raise StorageSyncError("it is committing and ends in under 1 s", hint="wait for it")
 
     def drop_plan(self, number: int) -> None:
-        """Nobody reads the plan any more; one that is still being made has no reader either, and is stopped."""
+        """The plan was closed; one that is still being made has no reader either, and is stopped."""
         self._plans = {}
         self._dropped = number
         self._agenda.hold(0.0)
@@ -378,7 +378,7 @@ _LASTING = frozenset({"interrupted", "guard", "cache_damaged", "cache_foreign", 
 
 
 def _outdated(job: Job, outcome: Outcome) -> bool:
-    """The plan did not fit any more: that says something about the plan, nothing about the cache."""
+    """The plan no longer fitted: that says something about the plan, nothing about the cache."""
     return job.options.expected_plan is not None and outcome.error is not None and outcome.error.code == "guard"
 
 

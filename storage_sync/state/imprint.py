@@ -1,4 +1,4 @@
-"""The imprint of the last proof, outside the cache. Without it the next proof reads more, and is none the worse."""
+"""The imprint of the last proof, outside the cache. Without it the next proof reads more, and proves as much."""
 
 from __future__ import annotations
 
