@@ -128,7 +128,8 @@ def _refused(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
             5,
         )
     guard = "A guard stopped the sync. Nothing was changed (exit code 9)."
-    sentence = snapshot.error.message if snapshot.error is not None else guard
+    said = snapshot.error.message if snapshot.error is not None else guard
+    sentence = f"{said[:1].upper()}{said[1:]}"
     bare = re.sub(r" \([^)]*\)", "", sentence)
     return Verdict(
         "REFUSED",

@@ -112,6 +112,7 @@ def test_no_config() -> None:
 def test_a_guard_says_what_stopped_it() -> None:
     found = judge(snapshots.scene("refused").snapshot)
     assert (found.word, found.exit_code) == ("REFUSED", 9)
+    assert all(text[:1].isupper() for text in found.sentence)
     assert "1,700 of 2,880" in found.sentence[0]
 
 
