@@ -36,6 +36,9 @@ from tests.support.sqld import Sqld
 
 SAMPLE = 4
 """Further places of each command, beside the last one of each step."""
+SHARE = size.of(3, 1, 1)
+"""One step in so many is died at, where there are more than `ENOUGH` of them."""
+ENOUGH = 12
 ORPHAN = "episode_00000000-0000-4000-8000-00000000000f"
 FIRST = "(SELECT min(heuristic_id) FROM heuristics)"
 GONE = f"DELETE FROM heuristics WHERE heuristic_id = {FIRST}"
@@ -243,9 +246,10 @@ def chosen(scene: Scene, operations: tuple[Operation, ...], random: Random) -> l
     all_ = [one for one in operations if scene.thorough or not is_seen_only(one)]
     if size.FULL:
         return [(one.number, half) for one in all_ for half in (False, True) if not half or one.kind is Kind.WRITE]
-    last = {step_of(one): one.number for one in all_}
+    last = sorted({step_of(one): one.number for one in all_}.values())
+    share = max(1, min(SHARE, len(last) // ENOUGH))
     some = random.sample(all_, min(SAMPLE, len(all_)))
-    return sorted({*((number, False) for number in last.values()), *((one.number, True) for one in some)})
+    return sorted({*((number, False) for number in last[::share]), *((one.number, True) for one in some)})
 
 
 @pytest.mark.timeout(size.of(1200, 1200, 7200))

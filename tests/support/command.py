@@ -1,4 +1,4 @@
-"""The command line as a subprocess, the way a script or an operator starts it."""
+"""The command line as a process of its own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, field
+
+from tests.support import forker, size
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TIMEOUT = 120.0
@@ -72,6 +74,11 @@ class Tool(Struct, frozen=True):
         return subprocess.Popen(command, env=self.variables, **{**pipes, **options})
 
     def run(self, *words: str, timeout: float = TIMEOUT, **options: Any) -> Result:
+        """To its end. At full size, or with `options`, it is started as a script or an operator does it."""
+        if not options and not size.FULL:
+            ended = forker.run([*words, *self.arguments], self.variables, timeout)
+            if ended is not None:
+                return Result(*ended)
         with self.start(*words, **options) as process:
             try:
                 out, err = process.communicate(timeout=timeout)
