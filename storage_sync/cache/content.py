@@ -234,7 +234,7 @@ def _judge_drift(scan: _native.Scan | None) -> Finding | None:
         return None
     return Finding(
         CacheState.LOCAL_DRIFT,
-        f"do-memory changed rows since the last proof ({'; '.join(parts)})",
+        f"rows were changed since the last proof ({'; '.join(parts)})",
         NextStep.SYNC,
     )
 

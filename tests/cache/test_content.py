@@ -214,6 +214,8 @@ ROTTEN = Scan({"episodes": Row(rotten=1, drifted=1, differing_keys=("k1", "k2"))
 def test_what_do_memory_changed_is_drift() -> None:
     judgement = judged(File(), scan=DRIFTED)
     assert judgement.states == (S.LOCAL_DRIFT,)
+    # an undo and a quarantine write such rows too
+    assert "do-memory" not in judgement.findings[0].evidence
     assert "rewritten: 2 episodes" in judgement.findings[0].evidence
     assert "removed: 1 patterns" in judgement.findings[0].evidence
     assert code_of(judgement) is None
