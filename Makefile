@@ -137,7 +137,7 @@ soak: build $(STAMPS)/dev tools  ## watch and the console through rounds of trou
 	STORAGE_SYNC_SOAK_S=$(SOAK_SECONDS) $(BIN)/python -m pytest --soak -m soak --capture no tests/watch/test_soak.py tests/watch/test_soak_rows.py $(PYTEST_FLAGS)
 
 FAULTS := tests/faults tests/model tests/watch tests/end_to_end/test_monkey.py tests/console/test_dialog_paths.py \
-	tests/console/test_hostile_fields.py tests/console/test_palette.py
+	tests/console/test_key_paths.py tests/console/test_hostile_fields.py tests/console/test_palette.py
 faults: build $(STAMPS)/dev tools  ## what breaks, at full size: damage, kills, power, races, network, all histories of the model, a monkey
 	STORAGE_SYNC_FAULTS=full $(BIN)/python -m pytest --numprocesses $(JOBS) --timeout 7200 $(FAULTS) $(PYTEST_FLAGS)
 

@@ -393,7 +393,12 @@ async def test_q_quits_the_console_and_closes_no_dialog(dialog: Dialog) -> None:
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
-@pytest.mark.parametrize("dialog", DIALOGS, ids=NAMES)
+OF_EACH_CLASS = tuple({dialog.top: dialog for dialog in reversed(DIALOGS)}.values())
+
+
+@pytest.mark.parametrize(
+    "dialog", size.of(OF_EACH_CLASS, DIALOGS, DIALOGS), ids=lambda dialog: f"{dialog.title} {dialog.top}"
+)
 async def test_keys_of_a_screen_in_a_dialog(dialog: Dialog) -> None:
     """A letter that means nothing there does nothing; help is of the dialog; a command of the palette closes it."""
     async with opened(dialog.path) as here:

@@ -62,6 +62,7 @@ from tests.console.app import FakeClock
 from tests.console.paths import LOOKS, SILENT, No, Path, Some, kind_of, plan_for, scene_of, walk
 from tests.console.test_replay import player_of
 from tests.console.test_setup import unconfigured
+from tests.support import size
 from tests.support.scenes import answers, snapshots
 from tests.support.scripted_bridge import ScriptedBridge
 from widgets.glyphs import UNICODE
@@ -1041,7 +1042,11 @@ PLAYER = rows(
 PATHS = (*OPERATE, *OVER, *ORPHAN, *VALIDATE, *PAST, *SET, *KEPT, *LIST, *PLAYER)
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
+OF_EACH_KEY = tuple({(path.key, path.leaves is None): path for path in reversed(PATHS)}.values())
+"""Of each key the first path, and the first in which it leaves the console."""
+
+
+@pytest.mark.parametrize("path", size.of(OF_EACH_KEY, PATHS, PATHS), ids=lambda path: path.name)
 async def test_path(path: Path) -> None:
     await walk(path)
 
