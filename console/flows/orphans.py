@@ -339,7 +339,7 @@ class Orphans:
         keys = tuple(key for number, key in pairs if index.reason(number) in CAN_LEAVE)
         left = len(marked.keys) - len(keys)
         if left:
-            self._stage.say(f"{fmt.plural(left, 'row')} left out: their owner exists, or they are not in the cache")
+            self._stage.say(f"{fmt.plural(left, 'row')} left out: the owner exists, or the cache has no such row")
         elif not keys:
             self._stage.say("none of these rows exists now")
         return keys

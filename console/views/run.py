@@ -92,7 +92,7 @@ def _way(frame: Frame, run: Run) -> Way:
     last = [state for name, state in run.steps if name in _LAST_STEPS]
     stages = run.kind in WRITING
     return Way(
-        primary=Stop("primary", f"{run.total:,} rows" if run.total is not None else ""),
+        primary=Stop("primary", fmt.plural(run.total, "row") if run.total is not None else ""),
         fetch=Pipe(1.0 if fetched else run.share, _fetch_words(frame, run, fetched)),
         between=Stop("staged" if stages else "compared", f"{fmt.plural(run.done, 'row')} read" if run.done else ""),
         commit=Pipe(last.count(StepState.DONE) / len(last) if last else None, _commit_words(run)),
@@ -136,7 +136,7 @@ def _commit_words(run: Run) -> tuple[str, ...]:
 
 
 def _amounts(run: Run) -> tuple[str, ...]:
-    rows = f"{run.done:,} / {run.total:,} rows" if run.total is not None else f"{run.done:,} rows"
+    rows = f"{run.done:,} / {run.total:,} rows" if run.total is not None else fmt.plural(run.done, "row")
     batch = f"batch {run.batch} of {run.batches}" if run.batches else f"batch {run.batch}" if run.batch else ""
     rounds = f"round {run.round}" if run.round > 1 else ""
     return tuple(part for part in (rows, batch, rounds) if part)

@@ -243,8 +243,11 @@ def _judge_stamp(meta: Mapping[str, bytes], rows: Mapping[str, int]) -> Finding:
     """A file without our checkpoint: a build that did not end, do-memory's own cache, or nothing yet."""
     if STAGING_KEY in meta:
         done = sum(rows.values())
+        many = "1 row" if done == 1 else f"{done:,} rows"
         return Finding(
-            CacheState.PARTIAL, f"an unfinished build with {done:,} rows", "run the command again: it resumes"
+            CacheState.PARTIAL,
+            f"an unfinished build with {many}",
+            "run the command again: it resumes",
         )
     if not any(rows.values()):
         return Finding(CacheState.EMPTY_CACHE, "there are no rows in it yet", NextStep.SYNC)

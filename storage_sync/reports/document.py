@@ -461,8 +461,9 @@ def _verdict_lines(outcome: Outcome, colour: bool, now: float | None) -> list[st
     read = outcome.extra.get("rows_read")
     if read is not None:
         least = "" if read["complete"] else "at least "
-        rows, month = number(read["today"]), number(read["a_month"])
-        lines.append(f"read: {least}{rows} rows of the primary today, about {month} a month at this pace")
+        month = read["a_month"]
+        pace = f", about {number(month)} a month at this pace" if month is not None else "; no estimate for a month yet"
+        lines.append(f"read: {least}{sentences.rows(read['today'])} of the primary today{pace}")
     return lines
 
 

@@ -10,6 +10,7 @@ import orjson
 from msgspec import Struct
 
 from storage_sync import _native
+from storage_sync.reports.sentences import plural
 from storage_sync.service.operations import Operation
 from storage_sync.sync.compare import Compared, compared, looking, project, refusal_of
 from storage_sync.sync.context import Context
@@ -135,14 +136,14 @@ def _side(name: str, want: object, have: object) -> ColumnDifference:
 def _vector(values: list[object], first: int) -> str:
     """A list that is too long to write out, with its first value that is other than on the other side."""
     at = f", [{first}] {_text(values[first])}" if first < len(values) else ""
-    return f"{len(values)} values{at}"
+    return f"{plural(len(values), 'value')}{at}"
 
 
 def _text(value: object) -> str | None:
     if value is _ABSENT:
         return None
     if isinstance(value, list):
-        return f"{len(value)} values"
+        return plural(len(value), "value")
     text = value if isinstance(value, str) else orjson.dumps(value).decode()
     return text if len(text) <= TEXT_SHOWN else f"{text[:TEXT_SHOWN]}…"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from storage_sync.reports.sentences import rows
+from storage_sync.reports.sentences import plural, rows
 from storage_sync.values.errors import GuardStopped
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.options import Consent
@@ -115,7 +115,7 @@ def implausible(cached_episodes: int, known_to_primary: int, schema: int | None,
     if schema != 4 and cached_episodes:
         return f"its schema version is {schema if schema is not None else 'absent'}, not 4"
     if cached_episodes and cached_episodes < SMALL_CACHE and known_to_primary < cached_episodes:
-        return f"only {known_to_primary} of its {cached_episodes} episodes are in this primary"
+        return f"this primary has only {known_to_primary} of its {plural(cached_episodes, 'episode')}"
     if cached_episodes >= SMALL_CACHE and known_to_primary * 2 < cached_episodes:
-        return f"only {known_to_primary:,} of its {cached_episodes:,} episodes are in this primary"
+        return f"this primary has only {known_to_primary:,} of its {plural(cached_episodes, 'episode')}"
     return None

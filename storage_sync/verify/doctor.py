@@ -21,6 +21,7 @@ from storage_sync.files.writing import try_folder
 from storage_sync.primary.source import LocalSource
 from storage_sync.reports import advice, costs
 from storage_sync.reports.document import holder_text
+from storage_sync.reports.sentences import plural
 from storage_sync.state.history import History
 from storage_sync.state.quarantine import FILE_NAME as QUARANTINE
 from storage_sync.state.undo_log import FILE_NAME as UNDO_LOG
@@ -152,7 +153,7 @@ async def _file(context: Context) -> tuple[str, str]:
 async def _content(context: Context) -> tuple[str, str]:
     async with looked(context.session, context.tracker, context.draft, writing=False, deep=True) as look:
         rows = sum(table.rows for table in look.scan.tables.values()) if look.scan is not None else 0
-        return "a cache that opens and can be read completely", f"{', '.join(look.states)}; {rows:,} rows"
+        return "a cache that opens and can be read completely", f"{', '.join(look.states)}; {plural(rows, 'row')}"
 
 
 async def _primary(context: Context) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from storage_sync import _native
 from storage_sync.checks.checks import all_checks
 from storage_sync.primary.errors import PrimaryChanged, TextTooLong
-from storage_sync.reports.sentences import failed_checks, next_step, rejected_rows
+from storage_sync.reports.sentences import failed_checks, next_step, plural, rejected_rows
 from storage_sync.sync.audit import audit_again
 from storage_sync.sync.compare import Compared, compared, looking, project, refusal_of
 from storage_sync.sync.context import PAGE, Context
@@ -186,7 +186,7 @@ def columns_that_differ(table: str, cached: bytes, wanted: bytes) -> list[Column
 
 
 def _short(value: Any) -> str:
-    return f"{len(value)} values" if isinstance(value, list) else str(value)
+    return plural(len(value), "value") if isinstance(value, list) else str(value)
 
 
 async def run_check(context: Context) -> Outcome:

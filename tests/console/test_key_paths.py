@@ -456,7 +456,7 @@ ORPHAN = rows(
         "what has its owner stays",
         ("d",),
         go=("3", "slash", "words reason:newer", "enter", "a"),
-        shows=("31 rows left out: their owner exists",),
+        shows=("31 rows left out: the owner exists",),
     ),
     Path(
         "orphans.aside",

@@ -190,5 +190,5 @@ def test_why_a_cache_is_not_taken_over() -> None:
     assert told(9, 9, wrong=True) == "its tables are not of do-memory's types"
     assert told(9, 9, 3) == "its schema version is 3, not 4"
     assert told(9, 9, None) == "its schema version is absent, not 4"
-    assert told(1, 0) == "only 0 of its 1 episodes are in this primary"
-    assert told(3000, 1200) == "only 1,200 of its 3,000 episodes are in this primary"
+    assert told(1, 0) == "this primary has only 0 of its 1 episode"
+    assert told(3000, 1200) == "this primary has only 1,200 of its 3,000 episodes"
