@@ -112,9 +112,10 @@ def test_help_is_searched() -> None:
 
 async def test_every_action_exists() -> None:
     app, _ = console()
-    async with app.run_test() as pilot:
+    async with live(app) as pilot:
         for name, key, _ in SCREENS:
             await pilot.press(key)
+            await settle(app, pilot)
             for declared in KEYS:
                 if not declared.bound or declared.where not in {EVERYWHERE, name}:
                     continue
