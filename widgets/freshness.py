@@ -25,13 +25,13 @@ class Lag(Struct, frozen=True):
 
 
 class Freshness(Struct, frozen=True):
-    """`behind` is the total, None when it is not known (`behind_note` then says since when)."""
+    """`behind` is the total, None when it is not known (`behind_note` then says since when, longest wording first)."""
 
     title: str
     right: str
     proof: Fact
     behind: Lag | None
-    behind_note: str
+    behind_note: tuple[str, ...]
     tables: tuple[Lag, ...]
     notes: tuple[Fact, ...]
     next: Fact
@@ -46,8 +46,9 @@ class Freshness(Struct, frozen=True):
 
     def _behind(self, width: int, look: Look) -> Line:
         if self.behind is None:
-            value: Line = (Piece(f"{look.glyphs.of(Role.UNKNOWN)} ", Tone.UNKNOWN), Piece(self.behind_note))
-            return paint_fact(Fact("behind", value), width, look, LABELS)
+            mark = Piece(f"{look.glyphs.of(Role.UNKNOWN)} ", Tone.UNKNOWN)
+            value, *short = ((mark, Piece(note)) for note in self.behind_note)
+            return paint_fact(Fact("behind", value, short=tuple(short)), width, look, LABELS)
         total = self.behind
         words = (" new", " changed", " gone") if width >= WIDE else ("", "", " rows")
         numbers = _numbers(total, width, words)

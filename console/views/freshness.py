@@ -29,7 +29,7 @@ def freshness(frame: Frame) -> Freshness:
         right=f"target {fmt.target(fresh.max_age_s)}",
         proof=_proof(frame, copy),
         behind=_behind(frame),
-        behind_note=_behind_note(frame),
+        behind_note=(_behind_note(frame), _behind_note(frame).rpartition("; ")[2]),
         tables=_tables(frame),
         notes=_notes(frame),
         next=_next(frame),
@@ -88,7 +88,11 @@ def _behind_note(frame: Frame) -> str:
     was = f"{fmt.plural(found.was.rows, 'row')} at {fmt.clock(found.at)}; " if found.was.rows else ""
     if fresh.moved_at is not None:
         return f"{was}changed, seen {frame.ago(fresh.moved_at)} ago"
-    return f"{was}{'file has changed' if found.on.file != snapshot.cache.identity else 'primary was replaced'} since"
+    if found.on.file != snapshot.cache.identity:
+        return f"{was}file changed since"
+    then, now_is = found.on.primary, primary.stand
+    other = then is not None and now_is is not None and then.source_id != now_is.source_id
+    return f"{was}{'primary replaced' if other else 'primary changed'} since"
 
 
 def _tables(frame: Frame) -> tuple[Lag, ...]:

@@ -5,10 +5,16 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from console.views.frame import Frame
+from console.views.freshness import freshness
+from console.views.verdict import verdict
 from storage_sync.primary.errors import Refusal, error_for_status
-from storage_sync.values.snapshot import RowsRead
+from storage_sync.values.found import Basis, Found, PrimaryStand
+from storage_sync.values.snapshot import Behind, RowsBehind, RowsRead
 from tests.console.app import console, live, screen_text
 from tests.support.scenes import snapshots
+from widgets.glyphs import Look
+from widgets.line import text_of
 
 
 @pytest.mark.parametrize(
@@ -63,3 +69,25 @@ async def test_what_the_primary_read_today(unmetered: int, words: str) -> None:
     app, _ = console(replace(scene, snapshot=replace(scene.snapshot, primary=primary)))
     async with live(app, size=(160, 45)):
         assert f"read      {words}" in screen_text(app)
+
+
+@pytest.mark.parametrize(
+    ("stand", "said"),
+    [
+        (replace(snapshots.STAND, token="another"), "primary changed since"),
+        (replace(snapshots.STAND, source_id="another"), "primary replaced since"),
+    ],
+)
+def test_why_rows_behind_are_past_is_true_and_whole_on_each_width(stand: PrimaryStand, said: str) -> None:
+    snapshot = snapshots.scene("stale").snapshot
+    lag = RowsBehind({"episodes": Behind(19, 0, 0)})
+    fresh = replace(
+        snapshot.freshness, moved_at=None, behind=Found(lag, Basis(snapshots.FILE, snapshots.STAND), snapshots.NOW)
+    )
+    shown = replace(snapshot, freshness=fresh, primary=replace(snapshot.primary, stand=stand))
+    shown = replace(shown, cache=replace(shown.cache, identity=snapshots.FILE))
+    frame = Frame(shown, verdict(shown, now=snapshots.NOW, beat_age=0.1), snapshots.NOW, 0.1, Look())
+    for width in (38, 48, 60):
+        (line,) = [text_of(one) for one in freshness(frame).lines(width, 5, Look()) if " behind " in text_of(one)]
+        assert said in line
+        assert len(line) <= width
