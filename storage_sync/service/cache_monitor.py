@@ -19,6 +19,7 @@ from storage_sync.cache.waiting_rows import Found, read_waiting
 from storage_sync.reports.sentences import rows
 from storage_sync.service import snapshots
 from storage_sync.service.parts import Parts
+from storage_sync.state.witness import read_witness
 from storage_sync.values.errors import StorageSyncError
 from storage_sync.values.events import FileChanged
 from storage_sync.values.outcome import FileIdentity, LockHolder, error_value
@@ -199,6 +200,14 @@ class CacheMonitor:
             if judgement.identity == read_identity(self._session.cache_path):
                 break
         return judgement
+
+    async def look_at_witness(self) -> None:
+        """Which commit was the last: an undo or a quarantine makes one, and no proof."""
+        witness, _ = await self._session.on_cache_thread(
+            read_witness, self._session.state.folder, self._session.cache_path
+        )
+        if witness is not None:
+            self._board.update(cache=replace(self._board.snapshot.cache, acked=witness.generation))
 
     async def look_at_file(self) -> None:
         """States, size, lock and space of the file, from outside; a copy of another file is given up."""

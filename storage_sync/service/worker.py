@@ -252,6 +252,8 @@ class Worker:
             self._active.cancel = None
             self._planning = False
         self._after(job, outcome, before, found)
+        if job.operation.writes and not job.plans:
+            await self._cache.look_at_witness()
         if not job.plans:
             # until the next ping it would be said of this file what was there before the run
             await self._cache.look_at_file()

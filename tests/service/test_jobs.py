@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ from storage_sync.values.events import Answer, Refused
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.options import USUAL, Options
 from storage_sync.values.outcome import Outcome, Plan, Word
+from storage_sync.values.snapshot import Snapshot
 from tests.service.test_service import NOW, Watcher, proven, running, settings_of
 from tests.support import stores
 
@@ -140,6 +142,10 @@ def test_a_kind_of_work_may_ask_for_more_than_its_rows(level: int, asked: str | 
     assert weighed(Job(Undo(), Trigger.MANUAL), plan, "prod").phrase == phrase
 
 
+def last_commit(commit: int, snapshot: Snapshot) -> bool:
+    return snapshot.cache.acked == commit
+
+
 async def test_few_rows_of_a_large_table_need_no_typing_whatever_was_done_to_the_file_before(tmp_path: Path) -> None:
     """A restore leaves a file of which no comparison has counted the rows yet: the plan counts them itself."""
     demo = Demo.create(tmp_path, episodes=60, now=int(NOW))
@@ -149,10 +155,14 @@ async def test_few_rows_of_a_large_table_need_no_typing_whatever_was_done_to_the
         stores.execute(demo.primary, ["DELETE FROM episodes WHERE rowid = 1"])
         synced = await executed(service, watcher, await planned(service, watcher, Sync()))
         assert synced.applied["episodes"].remove == 1
-        for _ in range(3):
+        last = watcher.snapshots[-1].cache.acked
+        assert last is not None
+        for number in range(1, 4):
             plan = await planned(service, watcher, Undo())
             assert (plan.level, plan.phrase) == (2, None), plan
             await executed(service, watcher, plan)
+            # each is a commit that the witness has noted, without a proof
+            await watcher.until(partial(last_commit, last + number))
 
 
 async def test_a_primary_that_loses_most_of_a_table_stops_a_running_service(tmp_path: Path) -> None:

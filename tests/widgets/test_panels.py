@@ -69,7 +69,7 @@ def freshness(tables: int, behind: Lag | None = TOTAL) -> Freshness:
         "",
         Fact("proof", plain("1 s ago")),
         behind,
-        "not compared yet",
+        ("not compared yet",),
         lags,
         (),
         Fact("next", plain("soon")),
@@ -251,7 +251,7 @@ def test_fact_lists_are_cut_to_their_height() -> None:
 @pytest.mark.parametrize("width", range(38, 90))
 def test_what_is_behind_is_whole_at_every_width(width: int) -> None:
     shown = Freshness(
-        "Freshness", "", Fact("proof", plain("1 s ago")), Lag("", 442, 161, 424), "", (), (), Fact("next", ())
+        "Freshness", "", Fact("proof", plain("1 s ago")), Lag("", 442, 161, 424), ("",), (), (), Fact("next", ())
     )
     line = text_of(shown.lines(width, 6, LOOK)[1])
     assert width_of(shown.lines(width, 6, LOOK)[1]) <= width
