@@ -110,7 +110,8 @@ async def test_the_steps_of_a_run_stay_readable_in_their_order(width: int, fewer
     assert run is not None
     spent = tuple((str(phase), 5.0 if phase is Phase.FETCH else 0.1) for phase in Phase)
     steps = tuple((str(phase), StepState.DONE) for phase in Phase)
-    run = replace(run, steps=steps, spent=spent, step_since=None, ended_at=snapshots.NOW - 1, exit_code=0)
+    newest = scene.snapshot.history.last[0].id
+    run = replace(run, id=newest, steps=steps, spent=spent, step_since=None, ended_at=snapshots.NOW - 1, exit_code=0)
     app, _ = console(replace(scene, snapshot=replace(scene.snapshot, run=run)))
     async with live(app, size=(width, 45)):
         (said,) = (line for line in screen_text(app).splitlines() if " time " in line)
@@ -171,7 +172,7 @@ def test_all_that_is_said_of_the_last_run_is_of_the_same(ended: str) -> None:
 async def test_how_the_last_run_ended_is_not_cut_on_a_small_terminal() -> None:
     """In the words of the list of runs, also while it is the run that has just ended."""
     scene = snapshots.scene("in_sync")
-    wrote = RunSummary("s-2", "sync", "interval", snapshots.NOW - 60, 0.09, 4, 0, 0, 7, "IN_SYNC", followed=True)
+    wrote = RunSummary("s-2", "sync", "interval", snapshots.NOW - 61, 1.0, 4, 0, 0, 7, "IN_SYNC", followed=True)
     run = snapshots.scene("running").snapshot.run
     assert run is not None
     result = "followed without a proof; in sync, except for 1 rejected row"

@@ -85,7 +85,7 @@ def test_a_cache_whose_folder_comes_later_is_looked_at_by_time(tmp_path: Path) -
     demo.sync()
     tool = Tool.at(tmp_path / "t", demo.primary, tmp_path / "later" / "cache.redb", STORAGE_SYNC_POLL_S="0.2")
     with watching(tool, "--interval", "600") as watch:
-        watch.until(said("is not there"))
+        watch.until(said("the folder of the cache does not exist"))
         tool.cache.parent.mkdir(exist_ok=True)
         watch.until(well)
         position = len(watch.lines)
