@@ -29,7 +29,7 @@ from storage_sync.values.outcome import Outcome, Word
 from storage_sync.values.snapshot import Phase, Run
 from tests.independent.projection_check import check
 from tests.independent.redb_reader import RedbFile
-from tests.support import hrana, network, stores
+from tests.support import hrana, network, size, stores
 from tests.support.command import Tool, fingerprint
 from tests.support.network import answer
 from tests.support.proven import in_memory
@@ -302,15 +302,16 @@ class Bench(Struct):
             lane.proven_at = self.moves
 
     def cases(self, kind: Kind) -> list[Case]:
-        """Every request, once and from there on, where these are two cases."""
+        """Every request, once and from there on, where these are two cases; daily one in three of both."""
 
         def wanted(requests: int, *, new: bool) -> list[tuple[int, bool]]:
-            return [
+            every = [
                 (number, lasting)
                 for number in range(1, requests + 1)
                 for lasting in (True, False)
                 if lasting or not kind.same(new=new, number=number)
             ]
+            return every[:: size.of(3, 1, 1)]
 
         return [
             *(
