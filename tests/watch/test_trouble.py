@@ -284,6 +284,8 @@ def reloaded(day: Day) -> None:
 
 
 TROUBLES = (down, expired, busy, malformed, growth, deleted, replaced, damaged, locked, rotated, blind, reloaded)
+PARTS = size.of(2, 2, 1)
+"""Days that share the troubles, or one that has them all again and again."""
 
 
 @contextmanager
@@ -310,7 +312,8 @@ def days(folder: Path) -> Iterator[Day]:
 
 
 @pytest.mark.timeout(5400)
-def test_they_live_through_a_day_of_trouble(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_they_live_through_a_day_of_trouble(tmp_path: Path, part: int) -> None:
     with days(tmp_path) as day:
         day.watch.until(well)
         day.screen.wait("IN SYNC")
@@ -318,7 +321,7 @@ def test_they_live_through_a_day_of_trouble(tmp_path: Path) -> None:
         ends = time.monotonic() + LASTS_S
         while not sizes or time.monotonic() < ends:
             day.number += 1
-            for trouble in TROUBLES:
+            for trouble in TROUBLES[part::PARTS]:
                 trouble(day)
             day.screen.wait("IN SYNC")
             sizes.append([resident_and_descriptors(pid) for pid in (day.watch.process.pid, day.screen.pid)])
