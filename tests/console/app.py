@@ -5,9 +5,10 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 from textual.pilot import Pilot
 
@@ -95,17 +96,21 @@ def console(
 
 @asynccontextmanager
 async def live(
-    app: Console, *, size: tuple[int, int] = (80, 24), notifications: bool = False
+    app: Console, *, size: tuple[int, int] = (80, 24), notifications: bool = False, behind: bool = False
 ) -> AsyncIterator[Pilot[int]]:
-    """The running application, once it has drawn the first snapshot."""
-    async with app.run_test(size=size, notifications=notifications) as pilot:
-        # on a busy machine the pilot does not wait for the screens that are laid out behind the first one
-        for _ in range(PAUSES):
-            if len(app._laid_out) == len(SCREENS):
-                break
-            await pilot.pause()
-        await settle(app, pilot)
-        yield pilot
+    """The running application, once it has drawn the first snapshot.
+
+    `behind`: the other screens are laid out too, as an operator's are, which takes most of the time of a small test.
+    """
+    with nullcontext() if behind else patch.object(app, "lay_out_behind"):
+        async with app.run_test(size=size, notifications=notifications) as pilot:
+            # on a busy machine the pilot does not wait for the screens that are laid out behind the first one
+            for _ in range(PAUSES if behind else 0):
+                if len(app._laid_out) == len(SCREENS):
+                    break
+                await pilot.pause()
+            await settle(app, pilot)
+            yield pilot
 
 
 async def settle(app: Console, pilot: Pilot[int]) -> None:

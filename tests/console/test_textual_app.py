@@ -22,7 +22,7 @@ from tests.support.scripted_bridge import ScriptedBridge
 
 async def test_every_screen_is_laid_out_behind_the_first() -> None:
     app, bridge = console()
-    async with live(app, size=(100, 30)) as pilot:
+    async with live(app, size=(100, 30), behind=True) as pilot:
         for _ in SCREENS:
             await pilot.pause()
         for name, _, _ in SCREENS:
@@ -36,7 +36,7 @@ async def test_every_screen_is_laid_out_behind_the_first() -> None:
 async def test_no_screen_is_laid_out_behind_an_open_dialog(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dialog that closes takes away what is on top of the stack of the mode that is current then."""
     app, _ = console()
-    async with live(app, size=(100, 30)) as pilot:
+    async with live(app, size=(100, 30), behind=True) as pilot:
         await pilot.press("colon")
         switched: list[str] = []
         switch = app.switch_mode
@@ -58,7 +58,7 @@ async def test_no_screen_is_laid_out_behind_an_open_dialog(monkeypatch: pytest.M
 
 async def test_a_screen_that_was_laid_out_behind_keeps_its_focus() -> None:
     app, _ = console()
-    async with live(app, size=(100, 30)) as pilot:
+    async with live(app, size=(100, 30), behind=True) as pilot:
         for _ in SCREENS:
             await pilot.pause()
         for _, key, _ in (*SCREENS, SCREENS[0]):
