@@ -23,7 +23,7 @@ LABELS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("check", "the result of redb's own check of the whole file, and when it was made; V runs it"),
         (
             "state",
-            "last commit: its number, from the witness, a file outside the cache; another before it: an older cache",
+            "the number of the file's commit; last commit: the one in the witness, a file outside the cache",
         ),
         ("schema", "the version number of do-memory's tables"),
         ("copy", "the age of the copy of the held file that these values come from"),

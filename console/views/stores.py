@@ -295,7 +295,7 @@ def _state(frame: Frame) -> Fact:
     elif generation is None:
         value = plain("no commit of this tool yet")
     elif cache.acked == generation:
-        value = plain(last)
+        value = plain(f"commit g-{generation}")
     else:
         value = plain(f"g-{generation}; {last}")
     free = muted(f"disk {fmt.size(cache.disk_free)} free") if cache.disk_free is not None else ()

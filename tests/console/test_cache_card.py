@@ -57,7 +57,7 @@ def test_a_server_without_its_cache_is_trouble_of_the_cache() -> None:
 @pytest.mark.parametrize(
     ("in_file", "by_witness", "said"),
     [
-        (4, 4, "last commit g-4"),
+        (4, 4, "commit g-4"),
         (3, 4, "g-3; last commit g-4"),
         (4, None, "g-4; no witness"),
         (None, 4, "? last commit g-4"),
