@@ -59,6 +59,11 @@ def age(seconds: float | None) -> str:
     return f"{whole // 86400}d {whole % 86400 // 3600:02d}h"
 
 
+def due(seconds: float) -> str:
+    """The time that is left until something happens: `in 17 s`; `now` when less than a second is."""
+    return f"in {age(seconds)}" if seconds >= 1.0 else "now"
+
+
 def short_age(seconds: float | None) -> str:
     """One unit: `17 s`, `9m`, `3h`, `3d`."""
     if seconds is None or seconds < 60:

@@ -36,9 +36,9 @@ class Frame(Struct, frozen=True):
         """Age of a moment, `?` when it is not known."""
         return fmt.age(None if at is None else self.now - at)
 
-    def until(self, at: float | None) -> str:
-        """Time left until a moment, `?` when it is not known."""
-        return fmt.age(None if at is None else at - self.now)
+    def due(self, at: float) -> str:
+        """How far a moment is: `in 21 s`, or `now`."""
+        return fmt.due(at - self.now)
 
     def label(self, text: str) -> str:
         """Our own text, in the characters of this terminal."""

@@ -159,7 +159,7 @@ def _next(frame: Frame) -> Fact:
         return Fact("next", plain("after a repair; r plans one"), short=(plain("after a repair (r)"),))
     if frame.snapshot.paused:
         return Fact("next", plain("paused; P resumes"))
-    compare = f"compare in {frame.until(fresh.next_compare_at)}" if fresh.next_compare_at is not None else ""
+    compare = f"compare {frame.due(fresh.next_compare_at)}" if fresh.next_compare_at is not None else ""
     reason = f" ({frame.clean(fresh.next_sync_reason)})" if fresh.next_sync_reason else ""
     sync = f"sync {fmt.clock(fresh.next_sync_at)}{reason}" if fresh.next_sync_at is not None else ""
     if not compare and not sync:

@@ -306,7 +306,7 @@ def _why_idle(frame: Frame) -> Fact:
     if snapshot.primary.status.lost:
         tries = fmt.plural(snapshot.primary.retries, "attempt")
         at = next_try(snapshot)
-        again = f"; next try in {frame.until(at)}" if at is not None else ""
+        again = f"; next try {frame.due(at)}" if at is not None else ""
         why = "no sync until the primary answers"
         return Fact("no run", plain(f"{why} ({tries} failed){again}"), short=(plain(f"{why}{again}"),))
     if snapshot.access != "rw":
@@ -317,7 +317,7 @@ def _why_idle(frame: Frame) -> Fact:
     if at is None:
         return Fact("next", muted("no time is set yet; s plans one now"))
     reason = frame.clean(snapshot.freshness.next_sync_reason)
-    return Fact("next", plain(f"{fmt.clock(at)}, in {frame.until(at)}"), extra=muted(reason))
+    return Fact("next", plain(f"{fmt.clock(at)}, {frame.due(at)}"), extra=muted(reason))
 
 
 def _resume(frame: Frame) -> tuple[Fact, ...]:

@@ -111,15 +111,14 @@ def _shorter(said: str) -> tuple[str, ...]:
 def _next(frame: Frame) -> Fact:
     primary = frame.snapshot.primary
     if primary.status.failed and (again := next_try(frame.snapshot)) is not None:
-        return Fact("next", plain(f"tries again in {frame.until(again)}"))
+        return Fact("next", plain(f"tries again {frame.due(again)}"))
     backoff = muted(f"backoff {fmt.age(primary.backoff_s)}") if primary.backoff_s else ()
     if primary.next_at is None:
         return Fact("next", muted("not planned"))
-    left = max(0.0, primary.next_at - frame.now)
     if primary.status is PrimaryStatus.CONNECTED and primary.poll_s is not None and primary.poll_s <= SHORT_POLL_S:
         # what is left of it is 0 s in every picture
         return Fact("next", plain(f"polls every {fmt.took(primary.poll_s)}"), extra=backoff)
-    return Fact("next", plain(f"poll in {fmt.age(left)}"), extra=backoff)
+    return Fact("next", plain(f"poll {frame.due(primary.next_at)}"), extra=backoff)
 
 
 def _read(frame: Frame) -> tuple[Fact, ...]:

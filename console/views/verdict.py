@@ -346,9 +346,9 @@ def _lost(snapshot: Snapshot, was: str, now: float) -> Verdict:
     """The primary cannot be compared with. `was`: what the last proof said."""
     primary, waiting = snapshot.primary, snapshot.cache.waiting
     since, at = primary.unreachable_since, next_try(snapshot)
-    left = fmt.age(max(at - now, 0.0)) if at is not None else ""
+    left = fmt.due(at - now) if at is not None else ""
     clock = f" since {fmt.clock(since)}" if since is not None else ""
-    tries = f"t tries again now{f'; the next try is in {left}' if left else ''}."
+    tries = f"t tries again now{f'; the next try is {left}' if left else ''}."
     said: tuple[str, ...]
     match primary.status:
         case PrimaryStatus.GONE:
@@ -359,7 +359,7 @@ def _lost(snapshot: Snapshot, was: str, now: float) -> Verdict:
             steps = (f"5 shows the URL; {tries}", "5 shows the URL; t tries again now.")
         case _:
             said = (f"Primary unreachable{f' for {fmt.age(now - since)}' if since is not None else ''}",)
-            again = f"next try in {left}, or " if left else ""
+            again = f"next try {left}, or " if left else ""
             steps = (f"{again}t tries now. The cache can still be read.", "t tries now.")
     rows = ""
     if waiting is not None:
@@ -397,7 +397,7 @@ def _unproved(snapshot: Snapshot, now: float) -> Verdict:
     expired = age > snapshot.freshness.max_age_s
     why = f"the target is {fmt.target(snapshot.freshness.max_age_s)}" if expired else _why_not_now(snapshot)
     at = snapshot.freshness.next_compare_at
-    step = f"compare in {fmt.age(at - now)}, or " if at is not None and at > now else ""
+    step = f"compare {fmt.due(at - now)}, or " if at is not None and at > now else ""
     return Verdict(
         "UNKNOWN",
         Role.UNKNOWN,
@@ -479,7 +479,7 @@ def _stale_next(snapshot: Snapshot, now: float) -> tuple[str, ...]:
     at = snapshot.freshness.next_sync_at
     by_itself = ""
     if writes and at is not None and at > now:
-        by_itself = f"; the next one starts by itself in {fmt.age(at - now)}"
+        by_itself = f"; the next one starts by itself {fmt.due(at - now)}"
     return (f"s plans a sync{by_itself}.", "s plans a sync.")
 
 
@@ -513,7 +513,7 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         )
     at = snapshot.freshness.next_compare_at or snapshot.freshness.next_sync_at
     step = "u shows what was rejected" if rejected else "2 shows what failed" if failed else "nothing to do"
-    again = f"; next comparison in {fmt.age(at - now)}" if at is not None and at > now else ""
+    again = f"; next comparison {fmt.due(at - now)}" if at is not None and at > now else ""
     return Verdict(
         "IN SYNC",
         Role.ATTENTION if rejected or failed else Role.OK,

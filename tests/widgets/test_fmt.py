@@ -28,6 +28,10 @@ def test_age_has_two_units_at_most(seconds: float | None, text: str) -> None:
     assert fmt.age(seconds) == text
 
 
+def test_what_comes_within_a_second_comes_now() -> None:
+    assert [fmt.due(left) for left in (95, 1.0, 0.9, -3)] == ["in 1m 35s", "in 1 s", "now", "now"]
+
+
 def test_short_age_has_one_unit() -> None:
     assert [fmt.short_age(value) for value in (5, 580, 11_400, 273_600)] == ["5 s", "9m", "3h", "3d"]
 
