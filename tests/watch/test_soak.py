@@ -151,7 +151,6 @@ def test_nothing_grows_and_nothing_untrue_is_said(tmp_path: Path) -> None:
     warm = samples[WARM_UP - 1 :]
     for which in (0, 1):
         assert grown([one.memory[which] for one in warm]) < GROWTH_BYTES, told(samples)
-        assert max(one.descriptors[which] for one in warm) <= warm[0].descriptors[which] + EXTRA_DESCRIPTORS, told(
-            samples
-        )
+        # a sample may fall into a run, which has its own files open: one that leaks stays open
+        assert grown([one.descriptors[which] for one in warm]) <= EXTRA_DESCRIPTORS, told(samples)
         assert grown([one.files[which] for one in warm]) < warm[0].files[which], told(samples)
