@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual import on
+from textual.await_complete import AwaitComplete
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
+from textual.message import Message
+from textual.widgets import Input, OptionList
 
 from console.dialogs.dialog import Dialog
 from console.flows.lessons import LESSONS, Troubles
 from console.keys.table import EVERYWHERE, KEYS, REPLAY, SCREENS
 from console.views.disabled import IS_DEMO
 from console.views.themes import PALETTES
+
+
+class Palette(CommandPalette):
+    """Left once: keys that were pressed before it was gone choose nothing more."""
+
+    @on(Input.Submitted)
+    @on(OptionList.OptionSelected)
+    def _only_while_open(self, event: Message) -> None:
+        if not self.is_active:
+            event.prevent_default()
+            event.stop()
+
+    def dismiss(self, result: None = None) -> AwaitComplete:
+        return super().dismiss(result) if self.is_active else AwaitComplete()
 
 
 class ConsoleCommands(Provider):

@@ -12,6 +12,7 @@ from textual.events import Event, Key
 from textual.screen import Screen
 
 from console.app.memory import collect_when_calm, forget_drawings, forget_gone_widgets, keep_for_good
+from console.app.palette import Palette
 
 CALM_S = 0.3
 """After so long without a key, nobody is typing."""
@@ -119,6 +120,10 @@ class TextualApp(App[int]):
         self._laid_out.update((modes[0], here))
         self.screen.refresh()
         self.lay_out_behind(modes[1:])
+
+    def action_command_palette(self) -> None:
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
 
     def get_driver_class(self) -> type[Driver]:
         found = super().get_driver_class()

@@ -50,7 +50,7 @@ LESSONS = (
         Choice(
             "damage the cache",
             "two pages of its file become zeros",
-            "The cache file is damaged. The next sync finds it, or V at once. r plans a repair; that file is kept.",
+            "The file is damaged. The next sync finds it; V finds it at once. r plans a repair and keeps that file.",
         ),
     ),
     Lesson(

@@ -55,13 +55,13 @@ def identity(past: PastRun) -> str:
 
 
 def _result_of_all(frame: Frame, past: PastRun) -> str:
-    """`3 followed, in sync, since 14:02` for several."""
+    """`3 followed since 14:02Z` for several."""
     many = f"{len(past.all):,} " if past.older else ""
     return f"{many}{result_words(frame, past.summary, short=True)}{_since(past)}"
 
 
 def _since(past: PastRun) -> str:
-    return f", since {fmt.when(past.all[-1].summary.started_at)}" if past.older else ""
+    return f" since {fmt.when(past.all[-1].summary.started_at)}" if past.older else ""
 
 
 def row(frame: Frame, past: PastRun, *, seconds: bool = False) -> tuple[Line, ...]:

@@ -50,7 +50,7 @@ ALERTS: tuple[Alert, ...] = (
         600,
         "critical",
         "{{ $labels.instance }} no longer sends metrics of its cache.",
-        "Run systemctl status storage-sync on that host; then check the scrape, or the folder of the text file.",
+        "Run systemctl status storage-sync.service there; then check the scrape, or the folder of the text file.",
     ),
     Alert(
         f"{PREFIX}Stale",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from textual import events
+from textual.command import CommandList
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -89,3 +90,33 @@ async def test_a_name_typed_at_once_with_its_key_starts_nothing() -> None:
         await burst(app, pilot, "Rprod-eu")
         assert isinstance(app.screen, PlanDialog)
         assert commands(bridge) == [MakePlan]
+
+
+@pytest.mark.parametrize(
+    ("keys", "done"),
+    [
+        (("enter", "enter", "enter"), {1}),
+        # escape may overtake what enter has chosen
+        (("enter", "escape"), {0, 1}),
+        (("escape", "enter"), {0}),
+        (("escape", "escape"), {0}),
+    ],
+)
+async def test_the_palette_is_left_once(keys: tuple[str, ...], done: set[int]) -> None:
+    app, bridge = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("colon")
+        for letter in "pause":
+            await pilot.press(letter)
+        palette = app.screen
+        found = palette.query_one(CommandList)
+        while not found.option_count or found.get_option_at_index(0).disabled:
+            await pilot.pause()
+        for key in keys:
+            app.post_message(events.Key(key, None))
+        for _ in range(5):
+            await settle(app, pilot)
+        assert app.is_running
+        assert app.failure is None
+        assert app.screen is not palette
+        assert len([one for one in bridge.asked if one.kind is Pause]) in done

@@ -423,7 +423,7 @@ async def test_keys_of_a_screen_in_a_dialog(dialog: Dialog) -> None:
         assert here.top == dialog.top
 
         await here.press("ctrl+p" if typing else "colon")
-        assert here.top == "CommandPalette"
+        assert here.top == "Palette"
         since = len(here.bridge.asked)
         await here.pilot.press(*"go to: config")
         await here.app.workers.wait_for_complete()

@@ -198,7 +198,7 @@ async def test_follow_runs_in_a_row_are_one_line_as_on_the_command_line() -> Non
         assert lines == in_a_row([past.summary.id for past in known], {past.summary.id: past for past in known})
         assert lines == [("s-0", "s-1"), ("s-2",), ("s-3", "s-4", "s-5"), ("s-6",)]
         text = screen_text(app)
-        assert "3 followed, in sy" in text
+        assert "3 followed since" in text
         assert "newest of 2 follow runs" in text
         (third,) = [line for line in text.splitlines() if " s-3 " in line]
         assert third.split()[third.split().index("sync") + 1 :][:2] == ["3", "6"]

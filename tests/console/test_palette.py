@@ -193,7 +193,7 @@ EVERYWHERE_TOO: tuple[tuple[str, tuple[Asked, ...], str, str], ...] = (
     ("plus", (), "", "› panels are drawn every 0.5 s"),
     ("L", (), "LogDialog", ""),
     ("question_mark", (), "HelpDialog", ""),
-    ("colon", (), "CommandPalette", ""),
+    ("colon", (), "Palette", ""),
     ("f", (), "", "frozen"),
     ("ctrl+c", (), "", "› q quits"),
 )
@@ -229,14 +229,14 @@ async def test_the_demo_is_marked_and_its_troubles_are_in_the_palette() -> None:
         await pilot.press("enter", "enter")
         await settle(app, pilot)
         assert troubles.caused == ["damage"]
-        assert "the damaged file is kept" in screen_text(app)
+        assert "keeps that file" in screen_text(app)
         app.clear_notifications()
         troubles.prevented = "the disk is full"
         app.action_trouble("damage", False)
         await app.workers.wait_for_complete()
         await settle(app, pilot)
         assert "Demo: nothing was done: the disk is full" in " ".join(screen_text(app).split())
-        assert "the damaged file is kept" not in screen_text(app)
+        assert "keeps that file" not in screen_text(app)
         troubles.prevented = ""
         for ends, said in ((False, "is stopped"), (True, "is started again")):
             app.clear_notifications()

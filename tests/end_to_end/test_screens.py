@@ -50,8 +50,11 @@ def test_a_screen_is_drawn_whole_after_quick_changes(tool: Tool, last: str) -> N
         terminal.read_for(0.5)
         terminal.press(last)
         terminal.wait_for(WORDS[last])
-        terminal.read_for(1.5)
-        seen = drawn(terminal)
+        seen: list[str] = []
+        while seen != drawn(terminal):
+            # until what the screen asked for is there
+            seen = drawn(terminal)
+            terminal.read_for(1.5)
         terminal.suspend()
         terminal.resume()
         terminal.wait_for(WORDS[last])

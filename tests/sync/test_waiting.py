@@ -204,7 +204,7 @@ async def test_a_plain_sync_commits_what_waits_although_the_primary_is_away_and_
     assert outcome.cache_writes.commits == 1
     assert outcome.proof is not None
     assert outcome.proof.at <= asked
-    assert any("it equals the primary as it was when they came" in warning for warning in outcome.warnings)
+    assert any("it equals the primary as it was when they were fetched" in warning for warning in outcome.warnings)
     assert place.equal()
 
 
