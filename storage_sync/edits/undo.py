@@ -164,7 +164,7 @@ def _aside_of(context: Context, run_id: str) -> list[AsideValue]:
 
 def _still_there(look: Look, steps: Sequence[Step]) -> tuple[list[RowChange], int, int]:
     """The changes that undo the steps, how many rows are no longer what the run left, and how many of the changes the
-    next sync takes back: the row is now what the primary had at the last proof.
+    next sync takes back: the row is now what the primary had when it was last read.
     """
     changes: list[RowChange] = []
     moved = comes_back = 0

@@ -271,9 +271,9 @@ _OWN = {"restore": "restored", "quarantine": "quarantined"}
 
 
 def coming_back(number: int) -> str:
-    """Of an undo: rows that are now as the primary had them at the last proof, so that the next sync takes it back."""
+    """Of an undo: rows that are now as the primary had them when last read, so that the next sync takes it back."""
     these, them = ("this row", "it") if number == 1 else (f"these {number:,} rows", "them")
-    return f"the primary had {these} at the last proof; the next sync brings {them} back"
+    return f"the primary had {these} when it was last read; the next sync brings {them} back"
 
 
 def failed_checks(outcome: Outcome) -> tuple[str, ...]:

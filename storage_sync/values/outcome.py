@@ -415,7 +415,7 @@ class Plan(Struct, frozen=True):
     looked_s: float | None = None
     """Seconds that it took to make the plan; the run looks again, and writes. None: not known."""
     comes_back: int = 0
-    """Rows of `changes` that the next sync brings back: they are now as the primary had them at the last proof."""
+    """Rows of `changes` that the next sync brings back: they are now as the primary had them when it was last read."""
 
 
 class Outcome(Struct, frozen=True):

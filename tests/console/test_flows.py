@@ -281,7 +281,7 @@ async def test_an_undo_names_its_run_and_says_that_the_next_sync_takes_it_back(
         await answer(app, bridge, pilot, MakePlan, named)
         text = screen_text(app)
         assert "Undo s-8cbd5d (sync, 15:00:19Z) · prod-eu · step 1 of 3" in text
-        assert "the primary had these 5 rows at the last proof" in text
+        assert "the primary had these 5 rows when it was last read" in text
         assert ("P pauses the scheduled syncs" in text) != paused
         await pilot.press("right", "enter")
         ended = Outcome(
@@ -298,7 +298,7 @@ async def test_an_undo_names_its_run_and_says_that_the_next_sync_takes_it_back(
         assert "Undo s-8cbd5d (sync, 15:00:19Z) · prod-eu · step 3 of 3" in text
         assert "Run s-8cbd5d was undone: 5 rows removed" in text
         assert "The cache differs from what was proven until the next sync." in text
-        assert "The primary had these 5 rows at the last proof" in text
+        assert "The primary had these 5 rows when it was last read" in text
         assert ("P pauses the scheduled syncs" in text) != paused
         newest = shown.snapshot.history.last[0]
         undo = replace(newest, id="s-9", kind="undo", generation=None)

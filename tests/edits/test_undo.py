@@ -75,7 +75,7 @@ def test_an_undo_says_how_many_rows_the_next_sync_brings_back(stores: Stores) ->
     after = stores.rows()
     planned = stores.json("undo", "--plan")[1]
     told = planned["comes_back"]
-    assert any(f"the primary had these {told} rows at the last proof" in one for one in planned["lost"])
+    assert any(f"the primary had these {told} rows when it was last read" in one for one in planned["lost"])
     undone = stores.json("undo", "--yes")[1]
     assert undone["comes_back"] == told
     before = stores.rows()

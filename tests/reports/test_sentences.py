@@ -259,7 +259,7 @@ def test_a_run_that_asks_no_primary_is_told_by_what_it_did() -> None:
     planned = sentences.line(Outcome("undo", Word.UNKNOWN, 0, proposal=FILE_BACK), planned=True)
     assert planned == "plan p-1 would do this: cache.redb.old-1 becomes the cache again, with its 1,200 rows"
     assert sentences.line(OUTCOMES["undo"]).endswith(
-        "; the primary had these 2 rows at the last proof; the next sync brings them back"
+        "; the primary had these 2 rows when it was last read; the next sync brings them back"
     )
     assert summarise(OUTCOMES["undo"], RUN).result == "DONE"
 
