@@ -119,7 +119,7 @@ def test_what_is_seen_of_a_session(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     behind = frozenset({Word.IN_SYNC})
     equal = frozenset({Word.STALE, Word.DRIFT, Word.DAMAGED, Word.EMPTY})
-    with Terminal(tool.line("tui", "--record", str(file)), tool.variables, columns=150, lines=44) as terminal:
+    with Terminal(tool.line("tui", "--record", str(file)), tool.variables, columns=180, lines=44) as terminal:
         session = Session(day, terminal, tmp_path)
         change = session.change
         change("the console opens", lambda: None, lambda screen: "IN SYNC" in screen and "g-1" in screen, untrue=equal)
