@@ -43,7 +43,7 @@ def proved_since(run_id: str, newest_first: Sequence[RunSummary]) -> str:
     for run in newest_first:
         if run.id == run_id:
             return found
-        if run.generation is not None:
+        if run.generation is not None and not run.followed:
             found = f"{run.id} at {fmt.clock(run.started_at)}"
     return ""
 

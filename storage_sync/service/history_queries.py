@@ -71,6 +71,6 @@ def with_ages(newest_first: Iterable[RunSummary], rates: dict[str, float]) -> tu
     for run in reversed(tuple(newest_first)):
         age = run.started_at - proof_at if proof_at is not None else None
         found.append(PastRun(run, rates.get(run.id), max(age, 0.0) if age is not None else None))
-        if speaks(run):
+        if speaks(run) and not run.followed:
             proof_at = run.started_at + run.took_s
     return tuple(reversed(found))

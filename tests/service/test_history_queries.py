@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from storage_sync.demo.demo import Demo
 from storage_sync.service.commands import Do, ExportRows, GiveUp, ListCheckRuns, ListRuns, Question, ShowRun
@@ -29,7 +30,8 @@ def summary(number: int, started: float, exit_code: int = 0, kind: str = "sync")
 
 def test_the_age_of_the_proof_is_since_the_last_good_end() -> None:
     newest_first = [
-        summary(5, 500.0),
+        summary(6, 600.0),
+        replace(summary(5, 500.0), followed=True),
         summary(4, 400.0, kind="compact"),
         summary(3, 300.0, exit_code=3),
         summary(2, 200.0, exit_code=7),
@@ -37,8 +39,8 @@ def test_the_age_of_the_proof_is_since_the_last_good_end() -> None:
     ]
     found = with_ages(newest_first, {"s-2": 120.0})
     assert [run.summary for run in found] == newest_first
-    assert [run.proof_age for run in found] == [298.0, 198.0, 98.0, 98.0, None]
-    assert [run.rate for run in found] == [None, None, None, 120.0, None]
+    assert [run.proof_age for run in found] == [398.0, 298.0, 198.0, 98.0, 98.0, None]
+    assert [run.rate for run in found] == [None, None, None, None, 120.0, None]
 
 
 async def test_runs_their_details_and_their_checks(tmp_path: Path) -> None:
