@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
-from textual import on
 from textual.await_complete import AwaitComplete
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.message import Message
@@ -20,12 +20,21 @@ from console.views.themes import PALETTES
 class Palette(CommandPalette):
     """Left once: keys that were pressed before it was gone choose nothing more."""
 
-    @on(Input.Submitted)
-    @on(OptionList.OptionSelected)
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        self._only_while_open(event)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        self._only_while_open(event)
+
     def _only_while_open(self, event: Message) -> None:
         if not self.is_active:
             event.prevent_default()
             event.stop()
+
+    def _action_command_list(self, action: str) -> None:
+        # a list that is not laid out has no lines in Textual yet, and nothing to move in
+        with suppress(KeyError):
+            super()._action_command_list(action)
 
     def dismiss(self, result: None = None) -> AwaitComplete:
         return super().dismiss(result) if self.is_active else AwaitComplete()

@@ -9,6 +9,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from console.app.app import Console
+from console.app.palette import Palette
 from console.dialogs.note import NoteDialog
 from console.dialogs.plan import PlanDialog
 from storage_sync.service.commands import MakePlan, Pause, SetAccess
@@ -120,3 +121,17 @@ async def test_the_palette_is_left_once(keys: tuple[str, ...], done: set[int]) -
         assert app.failure is None
         assert app.screen is not palette
         assert len([one for one in bridge.asked if one.kind is Pause]) in done
+
+
+async def test_a_page_of_a_palette_that_is_not_drawn_yet_is_no_error() -> None:
+    app, _ = console("in_sync")
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("colon")
+        found = app.screen.query_one(CommandList)
+        while not found.option_count:
+            await pilot.pause()
+        for _ in range(3):
+            found._index_to_line.clear()
+            await pilot.press("pageup")
+        assert app.is_running
+        assert isinstance(app.screen, Palette)
