@@ -102,8 +102,7 @@ def judge_content(
         None if checkpoint is not None or unreadable else _judge_stamp(meta, rows),
     ]
     undecodable = 0 if scan is None else sum(table.undecodable for table in scan.tables.values())
-    many = "1 row" if undecodable == 1 else f"{undecodable:,} rows"
-    warnings = (f"{many} that only the cache has cannot be decoded",) if undecodable else ()
+    warnings = (f"{_many(undecodable)} that only the cache has cannot be decoded",) if undecodable else ()
     return ContentJudgement(
         tuple(finding for finding in found if finding is not None), checkpoint, version, rows, undecodable, warnings
     )
@@ -239,14 +238,17 @@ def _judge_drift(scan: _native.Scan | None) -> Finding | None:
     )
 
 
+def _many(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{rows:,} rows"
+
+
 def _judge_stamp(meta: Mapping[str, bytes], rows: Mapping[str, int]) -> Finding:
     """A file without our checkpoint: a build that did not end, do-memory's own cache, or nothing yet."""
     if STAGING_KEY in meta:
         done = sum(rows.values())
-        many = "1 row" if done == 1 else f"{done:,} rows"
         return Finding(
             CacheState.PARTIAL,
-            f"an unfinished build with {many}",
+            f"an unfinished build with {_many(done)}",
             "run the command again: it resumes",
         )
     if not any(rows.values()):
