@@ -154,6 +154,11 @@ def short_key(key: str, glyphs: GlyphSet) -> str:
     return f"{prefix}{mark}{rest[:8]}{glyphs.ellipsis}{rest[-4:]}"
 
 
+def begin(text: str) -> str:
+    """The same words as the beginning of a sentence."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 

@@ -97,7 +97,7 @@ def dialog_advice(holder: LockHolder) -> str:
     if holder.kind is HolderKind.DO_MEMORY:
         return "That is normal: it is the application."
     told = in_keys(advice_for((holder,)))
-    return f"{told[:1].upper()}{told[1:]}."
+    return f"{fmt.begin(told)}."
 
 
 def peek(stage: Stage) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from storage_sync.reports.sentences import BRINGS_BACK, own_change, own_words
 from storage_sync.values.snapshot import Snapshot
+from widgets import fmt
 
 NEXT = (f"{BRINGS_BACK}; s plans it now, 2 shows what differs.", f"{BRINGS_BACK}; s plans it.")
 
@@ -15,5 +16,5 @@ def cause_of(snapshot: Snapshot) -> str:
 
 def sentences(cause: str) -> tuple[str, ...]:
     """Wordings that name it alone, longest first."""
-    said = f"{cause[:1].upper()}{cause[1:]}"
+    said = fmt.begin(cause)
     return f"{said}; {BRINGS_BACK}.", f"{said}."

@@ -63,7 +63,7 @@ def lines(plan: Plan, width: int, access: str, look: Look, *, timed: bool = Fals
 def _nothing(plan: Plan, width: int, look: Look) -> list[Line]:
     """That there is nothing to do, and what was found instead."""
     found = [clean_text(text, look) for text in plan.lost]
-    said = [line for text in found for line in wrapped(f"{text[:1].upper()}{text[1:].removesuffix('.')}.", width)]
+    said = [line for text in found for line in wrapped(f"{fmt.begin(text).removesuffix('.')}.", width)]
     return [plain("There is nothing to do: no row would change. Nothing has been changed."), *map(plain, said)]
 
 

@@ -53,7 +53,7 @@ def _comes_back(outcome: Outcome, width: int, look: Look, *, timed: bool) -> lis
     if not many:
         return []
     told = sentences.coming_back(many)
-    return _wrapped_fact("note", f"{told[:1].upper()}{told[1:]}.{f' {PAUSES}' if timed else ''}", width, look)
+    return _wrapped_fact("note", f"{fmt.begin(told)}.{f' {PAUSES}' if timed else ''}", width, look)
 
 
 def refusal_lines(refused: Refused, width: int, look: Look) -> list[Line]:
@@ -82,7 +82,7 @@ def _head(outcome: Outcome, width: int, look: Look, since: str) -> list[Line]:
     told = sentences.headline(outcome)
     proof = outcome.proof
     root = clean_text(proof.root[:8], look) if proof is not None else ""
-    head = toned(role_of(outcome), f"{told[:1].upper()}{told[1:]}", glyphs=look.glyphs)
+    head = toned(role_of(outcome), fmt.begin(told), glyphs=look.glyphs)
     if proof is not None:
         read_back = f"   commit g-{proof.generation} read back"
         head = (*head, *muted(first_that_fits((f"{read_back}, root {root}", read_back, ""), width - width_of(head))))

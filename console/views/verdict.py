@@ -129,7 +129,7 @@ def _refused(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
         )
     guard = "A guard stopped the sync. Nothing was changed (exit code 9)."
     said = snapshot.error.message if snapshot.error is not None else guard
-    sentence = f"{said[:1].upper()}{said[1:]}"
+    sentence = fmt.begin(said)
     bare = re.sub(r" \([^)]*\)", "", sentence)
     return Verdict(
         "REFUSED",
@@ -212,7 +212,7 @@ def _no_access(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdic
     return Verdict(
         "NO ACCESS",
         Role.FAILED,
-        (f"{said[:1].upper()}{said[1:]}", f"{short}. {last_proof(snapshot, now)}.", f"{short}."),
+        (fmt.begin(said), f"{short}. {last_proof(snapshot, now)}.", f"{short}."),
         (step,),
         "5",
         8,
