@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 
 from textual.await_complete import AwaitComplete
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
@@ -31,10 +30,10 @@ class Palette(CommandPalette):
             event.prevent_default()
             event.stop()
 
-    def _action_command_list(self, action: str) -> None:
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         # a list that is not laid out has no lines in Textual yet, and nothing to move in
-        with suppress(KeyError):
-            super()._action_command_list(action)
+        laid_out = all(found.scrollable_content_region for found in self.query(OptionList))
+        return super().check_action(action, parameters) if laid_out or action != "command_list" else False
 
     def dismiss(self, result: None = None) -> AwaitComplete:
         return super().dismiss(result) if self.is_active else AwaitComplete()

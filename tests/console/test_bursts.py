@@ -130,8 +130,10 @@ async def test_a_page_of_a_palette_that_is_not_drawn_yet_is_no_error() -> None:
         found = app.screen.query_one(CommandList)
         while not found.option_count:
             await pilot.pause()
-        for _ in range(3):
-            found._index_to_line.clear()
-            await pilot.press("pageup")
+        found.styles.display = "none"
+        while found.scrollable_content_region:
+            await pilot.pause()
+        assert found.highlighted is not None
+        await pilot.press("pageup", "pagedown")
         assert app.is_running
         assert isinstance(app.screen, Palette)
