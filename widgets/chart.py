@@ -69,7 +69,7 @@ class Chart(Struct, frozen=True):
     step_s: float | None = None
     oldest: str = ""
     limit: float | None = None
-    empty: str = "nothing to draw yet"
+    empty: str = ""
 
     def lines(self, width: int, height: int, look: Look) -> Sequence[Line]:
         return self.body(width, height, look)

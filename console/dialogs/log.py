@@ -42,7 +42,7 @@ class LogDialog(Dialog[str]):
         self._rows: Sequence[Part] = ()
         self.box = Entry(placeholder="words in a line", id="log-filter", compact=True)
         self.frame = Vertical(classes="dialog tall")
-        self.table = VirtualTable(look, id="all-lines", follow=True, empty="nothing was logged yet")
+        self.table = VirtualTable(look, id="all-lines", follow=True)
 
     def compose(self) -> ComposeResult:
         self.frame.border_subtitle = "/ filter   l level   enter its run   g G first, last   ? help   esc close"
@@ -64,6 +64,7 @@ class LogDialog(Dialog[str]):
         self._shown = wanted
         lines = [line for line in self._journal.lines(self._level) if self._fits(line)]
         self._rows = rows = folded(lines, width)
+        self.table.empty = "no line has these words" if self._text else "nothing was logged yet"
 
         def row(index: int, _width: int) -> Line:
             return draw(rows[index], self.look.glyphs)
@@ -79,7 +80,6 @@ class LogDialog(Dialog[str]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self._text = event.value
-        self.table.empty = "no line has these words" if self._text else "nothing was logged yet"
         self.refresh_lines()
 
     def on_input_submitted(self, _event: Input.Submitted) -> None:

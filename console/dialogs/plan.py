@@ -27,8 +27,8 @@ from storage_sync.values.outcome import Outcome, Plan
 from storage_sync.values.planned import is_empty
 from storage_sync.values.snapshot import Snapshot
 from widgets.choice_row import ChoiceRow, Choices
-from widgets.glyphs import Look
-from widgets.line import Line, fit, plain, to_content
+from widgets.glyphs import Look, Tone
+from widgets.line import Line, Piece, fit, plain, to_content
 
 DONE, UNDO, QUARANTINE = "done", "undo", "quarantine"
 """Results of the dialog: closed or hidden; undo the run; show what was rejected."""
@@ -38,6 +38,7 @@ PHRASE_ROWS = 3
 
 
 LATE = "The primary or the cache has changed since then: close this and plan again."
+OUTDATED = "The cache has changed since this plan was made, so it would be refused: close this and plan again."
 
 
 def _has_changed(first: Snapshot, now: Snapshot) -> bool:
@@ -196,13 +197,20 @@ class PlanDialog(ScrolledDialog[str]):
     def show_frame(self, frame: Frame) -> None:
         """The newest picture, while the dialog is the top screen."""
         self._frame = frame
-        if self.step is Step.NOTHING and self._refused is None and not self._late:
-            self._first = self._first or frame.snapshot
-            self._late = _has_changed(self._first, frame.snapshot)
-            if self._late:
-                self._paint()
+        if not self._late and self._is_late(frame.snapshot):
+            self._late = True
+            self._paint()
         if self.step is Step.RUN or (self.step is Step.RESULT and self._proved_since != self._said_since):
             self._paint()
+
+    def _is_late(self, now: Snapshot) -> bool:
+        if self.step is Step.PLAN and self._plan is not None:
+            # an older picture than the plan's says nothing
+            return (generation_now(now) or 0) > self._plan.base[0]
+        if self.step is not Step.NOTHING or self._refused is not None:
+            return False
+        self._first = self._first or now
+        return _has_changed(self._first, now)
 
     @property
     def _proved_since(self) -> str:
@@ -258,6 +266,9 @@ class PlanDialog(ScrolledDialog[str]):
             return end_words.refusal_lines(self._refused, width, self.look)
         if self.step in _PLANS and self._plan is not None:
             drawn = words.lines(self._plan, width, self._access, self.look, timed=self._timed)
+            if self._late and self.step is Step.PLAN:
+                said = ((Piece(text, Tone.ATTENTION),) for text in words.wrapped(OUTDATED, width))
+                return [*said, (), *drawn]
             return [*drawn, plain(LATE)] if self._late else drawn
         if self.step is Step.RESULT and self._outcome is not None:
             self._said_since = self._proved_since

@@ -154,8 +154,8 @@ class SetupDialog(Dialog[None]):
         self.findings.update(to_content(self._below(), self.look))
         tried = self._tried
         save = self.buttons["save"]
-        save.disabled = tried is None
-        save.label = "Save and start" if tried is None or tried.usable else "Save anyway"
+        save.disabled = tried is None or not tried.savable
+        save.label = "Save and start" if tried is None or tried.usable or not tried.savable else "Save anyway"
         save.refresh(layout=True)
 
     def _beside(self, name: str, expected: str) -> list[Line]:
@@ -246,7 +246,7 @@ class SetupDialog(Dialog[None]):
         self._driver.test(self.form)
 
     def action_save(self) -> None:
-        if self._tried is not None:
+        if not self.buttons["save"].disabled and self._tried is not None:
             self._driver.save(self._tried.form)
 
     def action_demo(self) -> None:

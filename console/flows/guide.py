@@ -118,8 +118,8 @@ STEPS: tuple[Step, ...] = (
         },
         trouble="damage",
         caused=(
-            "The file is damaged. The next sync finds that, or V at once; wait for DAMAGED.",
-            "It is damaged; V finds that at once. Wait for DAMAGED.",
+            "The file is damaged. The next sync finds it, or press V to find it now. Wait for DAMAGED.",
+            "It is damaged; press V to find it now. Wait for DAMAGED.",
         ),
     ),
     Step(

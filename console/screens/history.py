@@ -76,7 +76,7 @@ class HistoryScreen(RowsScreen):
         self.right = Panel(look, id="chart-right", focusable=False)
         self.detail = Panel(look, id="run-detail")
         self._list: RowList[PastRun] = RowList(words.row_of, words.FIELDS, words.identity, _ORDERS, words.folded)
-        self._runs = Runs()
+        self._runs: Runs | None = None
         self._seen: object = None
         self._waiting: int | None = None
         self._found: RunDetail | None = None
@@ -185,6 +185,7 @@ class HistoryScreen(RowsScreen):
 
     def _not_now(self, _refused: Refused) -> None:
         self._waiting = None
+        self._runs = self._runs or Runs()
         self._list.put(self._newest())
         self.redraw()
 

@@ -69,7 +69,7 @@ class OverviewScreen(BaseScreen):
         self._troubles = Troubles()
         self._places = Places()
         self.log_title = Panel(look, id="activity-title", focusable=False)
-        self.log_table = VirtualTable(look, id="log", follow=True, empty="nothing has happened yet")
+        self.log_table = VirtualTable(look, id="log", follow=True)
 
     def compose_body(self) -> ComposeResult:
         with self.stores:
@@ -150,6 +150,7 @@ class OverviewScreen(BaseScreen):
         wanted = (self._journal.revision, self._level, table.size.width)
         if wanted != self._logged:
             self._logged = wanted
+            table.empty = "nothing was logged yet"
             self._rows = rows = folded(self._journal.lines(self._level), wanted[-1])
 
             def row(index: int, _width: int) -> Line:

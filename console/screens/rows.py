@@ -168,6 +168,11 @@ class RowsScreen(BaseScreen):
     def export_name(self) -> str:
         return self.name_id
 
+    @property
+    def fills_list(self) -> str:
+        """What is said where there is nothing to export, of what would list something."""
+        return ""
+
     def draw(self, frame: Frame) -> None:
         """All panels."""
         raise NotImplementedError
@@ -284,7 +289,7 @@ class RowsScreen(BaseScreen):
         """What is shown, as JSON lines in a new file."""
         rows = tuple(dict(self.as_row(item)) for item in self.exported())
         if not rows:
-            self.tell("there is nothing to export")
+            self.tell(f"there is nothing to export{self.fills_list}")
             return
         self._exports.start(ExportRows(self.export_name(), rows), self)
 

@@ -106,6 +106,10 @@ class ValidationScreen(RowsScreen):
     def export_name(self) -> str:
         return "differences"
 
+    @property
+    def fills_list(self) -> str:
+        return ": enter on a check lists the rows that differ"
+
     def list_of_filter(self) -> VirtualTable:
         return self.keys
 

@@ -134,10 +134,11 @@ def as_row(past: PastRun) -> Mapping[str, object]:
 # -------------------------------------------------------------------------------------------- charts
 
 
-def charts(shown: Sequence[PastRun], runs: Runs) -> tuple[ChartStack, ChartStack]:
+def charts(shown: Sequence[PastRun], runs: Runs | None) -> tuple[ChartStack, ChartStack]:
     """Left: rows a second and duration; right: age of the proof when a run began, and the primary's latency.
 
-    `shown`: newest first, as the list has them; runs that did not end are drawn as failed.
+    `shown`: newest first, as the list has them; runs that did not end are drawn as failed. `runs`: None until the core
+    has told them.
     """
     oldest_first = tuple(reversed(shown))
     bad = {past.summary.id for past in oldest_first if role_of(past.summary) is Role.FAILED}
@@ -148,25 +149,45 @@ def charts(shown: Sequence[PastRun], runs: Runs) -> tuple[ChartStack, ChartStack
     )
     took = tuple(past.summary.took_s if past.summary.id not in bad else None for past in oldest_first)
     ages = tuple(past.proof_age for past in oldest_first if past.proof_age is not None)
-    pings = tuple(ms for _, ms in runs.pings)
-    of = f"{fmt.plural(len(shown), 'run')} since {fmt.when(oldest_first[0].summary.started_at)}" if shown else "no run"
+    pings = () if runs is None else tuple(ms for _, ms in runs.pings)
+    of = f"{fmt.plural(len(shown), 'run')} since {fmt.when(oldest_first[0].summary.started_at)}" if shown else ""
     first = fmt.when(oldest_first[0].summary.started_at) if oldest_first else ""
+    unread = "the history is being read" if runs is None else ""
     left = (
-        Chart("Rows/s", speeds, _rate_scale(speeds), of, oldest=first),
-        Chart("Duration", took, _scale(took, fmt.took), of, word=fmt.short_took, top=round_up_s, oldest=first),
+        Chart("Rows/s", speeds, _rate_scale(speeds), of, oldest=first, empty=unread or "no run fetched rows yet"),
+        Chart(
+            "Duration",
+            took,
+            _scale(took, fmt.took),
+            of,
+            word=fmt.short_took,
+            top=round_up_s,
+            oldest=first,
+            empty=unread or "nothing has run yet",
+        ),
     )
-    since = f" since {fmt.when(runs.pings[0][0])}" if runs.pings else ""
+    since = fmt.when(runs.pings[0][0]) if runs is not None and runs.pings else ""
     failed = sum(ms is None for ms in pings)
     lost = f", {failed:,} failed" if failed else ""
     right = (
-        Chart("Proof age", ages, _scale(ages, fmt.age), of, word=fmt.target, top=round_up_s, oldest=first),
+        Chart(
+            "Proof age",
+            ages,
+            _scale(ages, fmt.age),
+            of,
+            word=fmt.target,
+            top=round_up_s,
+            oldest=first,
+            empty=unread or "no run began on a proven cache yet",
+        ),
         Chart(
             "Latency",
             pings,
             _scale(pings, fmt.milliseconds),
-            f"{fmt.plural(len(pings), 'ping')}{lost}{since}",
+            f"{fmt.plural(len(pings), 'ping')}{lost} since {since}" if since else "",
             word=fmt.milliseconds,
-            oldest=fmt.when(runs.pings[0][0]) if runs.pings else "",
+            oldest=since,
+            empty=unread or "no ping is remembered",
         ),
     )
     return ChartStack(left), ChartStack(right)

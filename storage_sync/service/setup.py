@@ -100,7 +100,7 @@ class FirstRunService:
         try:
             return await asyncio.to_thread(save_form, form, self._surroundings)
         except (ConfigError, UsageError) as error:
-            return SetupTried(form, (_failed(_entry_of(error.message), error),))
+            return SetupTried(form, (_failed(_entry_of(error.message), error),), savable=False)
 
 
 # ------------------------------------------------------------------------------------------------ try
@@ -125,7 +125,7 @@ async def try_form(form: SetupForm, surroundings: Surroundings) -> SetupTried:
     elif not form.primary:
         findings.append(SetupFinding("cache", "failed", "no path is given"))
     findings.extend(await asyncio.to_thread(_try_place, surroundings.file))
-    return SetupTried(form, tuple(findings))
+    return SetupTried(form, tuple(findings), savable=loaded is not None)
 
 
 def _loaded(form: SetupForm, surroundings: Surroundings) -> Loaded:

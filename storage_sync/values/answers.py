@@ -204,10 +204,11 @@ class SetupFinding(Struct, frozen=True):
 
 
 class SetupTried(Struct, frozen=True):
-    """How the entries of a form fared."""
+    """How the entries of a form fared. `savable`: whether they can be understood, so that a file can hold them."""
 
     form: SetupForm
     findings: tuple[SetupFinding, ...]
+    savable: bool = True
 
     @property
     def usable(self) -> bool:

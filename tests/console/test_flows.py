@@ -780,3 +780,22 @@ async def test_a_plan_of_nothing_says_when_the_primary_has_changed_since() -> No
         app.paint(panels=True)
         await pilot.pause()
         assert "The primary or the cache has changed since then: close this and plan again." in screen_text(app)
+
+
+async def test_a_plan_that_is_open_says_when_the_cache_has_changed_since() -> None:
+    shown_scene = snapshots.scene("stale")
+    app, bridge = console(shown_scene)
+    async with live(app, size=(100, 30)) as pilot:
+        await shown(app, bridge, pilot, "s", plan_of("sync"))
+        app.paint(panels=True)
+        await settle(app, pilot)
+        assert "has changed since this plan" not in screen_text(app)
+        cache = shown_scene.snapshot.cache
+        assert cache.generation is not None
+        cache = replace(cache, generation=replace(cache.generation, was=snapshots.GENERATION + 1))
+        bridge.show(replace(shown_scene.snapshot, seq=9, cache=cache))
+        await settle(app, pilot)
+        app.paint(panels=True)
+        await pilot.pause()
+        assert "The cache has changed since this plan was made" in screen_text(app)
+        assert Execute not in [one.kind for one in bridge.asked]

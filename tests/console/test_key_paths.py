@@ -649,7 +649,7 @@ VALIDATE = rows(
         ("e",),
         go=("2",),
         scene=NO_CHECKS,
-        shows=("there is nothing to export",),
+        shows=("there is nothing to export: enter on a check lists the rows that differ",),
     ),
     Path(
         "validation.export",

@@ -141,6 +141,21 @@ async def test_what_failed_can_be_saved_anyway_and_says_so() -> None:
         assert app.focused.id == "primary"
 
 
+async def test_what_no_file_can_hold_cannot_be_saved() -> None:
+    app, bridge = unconfigured()
+    async with live(app, size=(100, 30)) as pilot:
+        await pilot.press("enter")
+        wrong = replace(tried(SetupFinding("primary", "failed", "libsq:// is not understood")), savable=False)
+        bridge.post(Answer(bridge.asked[-1].id, wrong))
+        await settle(app, pilot)
+        asked = len(bridge.asked)
+        assert app.screen.query_one("#save", Button).disabled
+        assert "Save anyway" not in screen_text(app)
+        await pilot.press("ctrl+s")
+        await pilot.pause()
+        assert len(bridge.asked) == asked
+
+
 async def test_a_refused_saving_is_shown_and_nothing_starts() -> None:
     app, bridge = unconfigured()
     async with shown_as_fine(app, bridge) as pilot:

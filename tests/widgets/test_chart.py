@@ -44,7 +44,7 @@ def test_quantiles(share: float, expected: float) -> None:
 
 def test_a_stack_draws_what_fits() -> None:
     one = Chart("Rows/s", (1.0, 2.0), ("min 1   median 2   max 2", "max 2"))
-    two = Chart("Duration", (), ("max 2",))
+    two = Chart("Duration", (), ("max 2",), empty="nothing has run yet")
     stack = ChartStack((one, two))
     look = Look()
     assert (stack.title, stack.right) == ("Rows/s", "")
@@ -54,7 +54,7 @@ def test_a_stack_draws_what_fits() -> None:
     five = [text_of(line) for line in stack.lines(40, 5, look)]
     assert five[1] == " min 1   median 2   max 2"
     assert "Duration" in five[2]
-    assert five[3] == " nothing to draw yet"
+    assert five[3] == " nothing has run yet"
     assert text_of(stack.lines(12, 2, look)[1]) == " max 2"
     assert ChartStack(()).lines(40, 5, look) == []
 
