@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from benchmarks.days import without_index
 from storage_sync.config.request import Request
@@ -51,6 +53,8 @@ class Costs:
     poll_server_s: float
     poll_cpu_s: float
     poll_cpu_quiet_s: float
+    bare_cpu_s: float
+    """Of `SELECT 1` in a pipeline of its own, which opens a connection to the database as each poll does."""
     expected: int
     proof: int
     proof_wall_s: float
@@ -170,6 +174,7 @@ async def measured(counted: Counted, folder: Path, episodes: int) -> Costs:
             await session.source.fingerprint()
         quiet_rows = (counted.rows() - before) / POLLS
         quiet_cpu = await _cpu_of_a_poll(counted, session)
+        bare_cpu = _cpu_of_a_bare_statement(counted)
         followed = await _followed(counted, session, settings)
         newest = f"SELECT episode_id FROM episodes ORDER BY start_time DESC, episode_id LIMIT {CHANGED}"
         fresh = "task_description = 'x' || substr(task_description, 2)"
@@ -205,6 +210,7 @@ async def measured(counted: Counted, folder: Path, episodes: int) -> Costs:
         poll_server_s=statistics.median(spent),
         poll_cpu_s=cpu,
         poll_cpu_quiet_s=quiet_cpu,
+        bare_cpu_s=bare_cpu,
         expected=sum(count.expected or 0 for count in proof.counts.values()),
         proof=proof_rows,
         proof_wall_s=min(times),
@@ -238,6 +244,20 @@ async def _cpu_of_a_poll(counted: Counted, session: Session) -> float:
     for _ in range(WATCHED_POLLS):
         await session.source.fingerprint()
     return (counted.cpu_s() - began) / WATCHED_POLLS
+
+
+def _cpu_of_a_bare_statement(counted: Counted) -> float:
+    address = urlsplit(counted.server.url)
+    bare = [{"type": "execute", "stmt": {"sql": "SELECT 1"}}, {"type": "close"}]
+    body = json.dumps({"requests": bare})
+    connection = http.client.HTTPConnection(address.hostname or "", address.port)
+    began = counted.cpu_s()
+    for _ in range(WATCHED_POLLS):
+        connection.request("POST", "/v2/pipeline", body, {"Content-Type": "application/json"})
+        connection.getresponse().read()
+    spent = counted.cpu_s() - began
+    connection.close()
+    return spent / WATCHED_POLLS
 
 
 async def _followed(counted: Counted, session: Session, settings: Settings) -> Followed:
