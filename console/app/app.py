@@ -127,7 +127,7 @@ class Console(TextualApp):
             colors = Colors.named(self.console.color_system) if owns_process else Colors.TRUE
         for theme in themes(colors):
             self.register_theme(theme)
-        self.theme = ui.theme
+        self.begin_with(ui.theme)
         moved = keymap(ui.keymap)
         self.set_keymap(dict(moved.keys))
         self.key_table = moved.table
@@ -159,7 +159,6 @@ class Console(TextualApp):
         self._drawn: Facts | None = None
         self._topped: Facts | None = None
         self._said: tuple[str, bool] | None = None
-        self._last_action = "start"
         self._leaving_after_run = False
         self._failures = Failures()
         """Why the last run failed; a timer's run that fails again says nothing new."""
@@ -214,13 +213,9 @@ class Console(TextualApp):
         if last is not None and not self.running and moment - last < IDLE_TICK_S - TICK_S / 2:
             return
         if last is not None and moment - last > IDLE_TICK_S + LATE_S:
-            self._log_late(moment - last)
+            said = f"{self.current_mode} stood still for {fmt.took(moment - last)}"
+            self.journal.add(LogLine(self.clock.now(), "info", "screen", said))
         self.tick()
-
-    def _log_late(self, seconds: float) -> None:
-        focus = self.focused.id if self.focused is not None else "nothing"
-        said = f"drawn {fmt.took(seconds)} after the last picture; screen {self.current_mode}, focus {focus}"
-        self.journal.add(LogLine(self.clock.now(), "info", "screen", f"{said}, last action {self._last_action}"))
 
     def tick(self) -> None:
         """Hear what the core said and draw what it shows."""
@@ -383,7 +378,6 @@ class Console(TextualApp):
 
     async def action_go(self, screen: str) -> None:
         """Another screen, drawn once it is complete."""
-        self._last_action = f"go {screen}"
         await self.visit(screen, lambda: self.paint(panels=True))
 
     def show(self, dialog: Dialog[T], answered: Callable[[T | None], None] | None = None) -> None:
@@ -392,11 +386,9 @@ class Console(TextualApp):
 
     def open_plan(self, wish: Wish) -> None:
         """Plan, consent, run, result: everything that changes the cache goes this way."""
-        self._last_action = wish.name.lower()
         self.plans.open(wish)
 
     def action_sync(self) -> None:
-        self._last_action = "sync"
         if self.first_run is not None:
             self.first_run.open()
         else:
@@ -410,30 +402,24 @@ class Console(TextualApp):
         self.open_plan(Wish(Repair(), "Repair"))
 
     def action_rebuild(self) -> None:
-        self._last_action = "rebuild"
         rebuild(self, self.plans)
 
     def action_adopt(self) -> None:
-        self._last_action = "adopt"
         adopt(self, self.plans)
 
     def action_quarantine(self) -> None:
         """Rejected rows, quarantined rows, and the runs that can be undone."""
-        self._last_action = "quarantine"
         self.quarantine.open()
 
     def action_cancel(self) -> None:
         """Stop the running operation. Nothing is lost by it: proven rows stay staged."""
         if not self._is_off("cancel"):
-            self._last_action = "cancel"
             self.desk.ask(Cancel())
 
     def action_validate(self) -> None:
-        self._last_action = "validate"
         self.desk.ask(Do(Verify()))
 
     def action_validate_deep(self) -> None:
-        self._last_action = "validate deep"
         self.desk.ask(Do(Verify(deep=True)))
 
     def action_peek(self) -> None:
@@ -517,7 +503,6 @@ class Console(TextualApp):
     def action_trouble(self, name: str, ends: bool) -> None:
         """Only in the demo: something goes wrong, or ends, and it is said what to try."""
         if self.guiding is not None:
-            self._last_action = f"demo {name}"
             self.run_worker(self.guiding.cause(name, self.say, self._guide, ends=ends))
 
     @property

@@ -81,6 +81,12 @@ class TextualApp(App[int]):
             if mode != self.current_mode:
                 yield from self.get_screen_stack(mode)
 
+    def begin_with(self, theme: str) -> None:
+        """The first theme: the stylesheet is read once, with its colours, and not also before with Textual's."""
+        self.theme = theme
+        self._styled_with = self.get_css_variables()
+        self.stylesheet.set_variables(self._styled_with)
+
     def refresh_css(self, animate: bool = True) -> None:
         """Textual asks at each visit of a screen too, and styles it anyway when it resumes: only a theme is news."""
         variables = self.get_css_variables()

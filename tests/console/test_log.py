@@ -12,7 +12,7 @@ from console.views.log_buffer import HEAD, folded
 from storage_sync.service.commands import ListRuns
 from storage_sync.values.answers import PastRun, Runs
 from storage_sync.values.events import Answer, LogLine
-from tests.console.app import console, live, screen_text, settle
+from tests.console.app import FakeClock, console, live, screen_text, settle
 from tests.support.scenes import snapshots
 from tests.support.scripted_bridge import ScriptedBridge
 from widgets.virtual_table import VirtualTable
@@ -164,3 +164,13 @@ def test_a_number_of_the_log_stays_with_its_unit(room: int) -> None:
     assert all(len(part) <= room for part in parts)
     for part in parts[1:]:
         assert not part.startswith(("KiB", "s", "/"))
+
+
+async def test_a_screen_that_stood_still_is_told() -> None:
+    clock = FakeClock(0.4)
+    app, _ = console("in_sync", clock=clock)
+    async with live(app, size=(100, 30)) as pilot:
+        clock.move(3.0)
+        while not any(line.area == "screen" for line in app.journal.lines("info")):
+            await pilot.pause()
+        assert "overview stood still for 3.0 s" in [line.text for line in app.journal.lines("info")]
