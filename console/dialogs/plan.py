@@ -267,8 +267,8 @@ class PlanDialog(ScrolledDialog[str]):
         if self.step in _PLANS and self._plan is not None:
             drawn = words.lines(self._plan, width, self._access, self.look, timed=self._timed)
             if self._late and self.step is Step.PLAN:
-                said = ((Piece(text, Tone.ATTENTION),) for text in words.wrapped(OUTDATED, width))
-                return [*said, (), *drawn]
+                outdated = ((Piece(text, Tone.ATTENTION),) for text in words.wrapped(OUTDATED, width))
+                return [*outdated, (), *drawn]
             return [*drawn, plain(LATE)] if self._late else drawn
         if self.step is Step.RESULT and self._outcome is not None:
             self._said_since = self._proved_since
