@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from storage_sync.cache.states import FileJudgement, error_for, judge_file
 from storage_sync.config import edit
@@ -112,7 +113,8 @@ async def try_form(form: SetupForm, surroundings: Surroundings) -> SetupTried:
     token: Token | None = None
     loaded: Loaded | None = None
     try:
-        loaded = _loaded(form, surroundings)
+        # without a cache the other entries are judged all the same
+        loaded = _loaded(replace(form, cache=form.cache or os.devnull), surroundings)
     except StorageSyncError as error:
         findings.append(_failed(_entry_of(error.message), error))
     if loaded is not None and not names_a_file(form.primary):
@@ -122,10 +124,10 @@ async def try_form(form: SetupForm, surroundings: Surroundings) -> SetupTried:
         findings.extend(await _try_primary(loaded.settings, token))
     if form.cache:
         findings.append(await asyncio.to_thread(_try_cache, form.cache))
-    elif not form.primary:
-        findings.append(SetupFinding("cache", "failed", "no path is given"))
+    else:
+        findings.append(SetupFinding("cache", "failed", f"no path is given; {_TYPE_A_CACHE}"))
     findings.extend(await asyncio.to_thread(_try_place, surroundings.file))
-    return SetupTried(form, tuple(findings), savable=loaded is not None)
+    return SetupTried(form, tuple(findings), savable=loaded is not None and bool(form.cache))
 
 
 def _loaded(form: SetupForm, surroundings: Surroundings) -> Loaded:
@@ -136,7 +138,7 @@ def _loaded(form: SetupForm, surroundings: Surroundings) -> Loaded:
         # what was typed may be the token: it is not quoted, and never saved
         raise UsageError("token: this is not the name of a variable", hint="export the token, and type the name here")
     if not form.cache:
-        raise UsageError("cache: no path is given", hint="type where do-memory keeps its redb file")
+        raise UsageError("cache: no path is given", hint=_TYPE_A_CACHE)
     return load_settings(surroundings.file, None, _typed(form), {}, required=False)
 
 
@@ -164,6 +166,7 @@ def _whole(primary: str) -> str:
     return f"file:{_path(path)}" if names_a_file(primary) and path and not path.startswith("//") else primary
 
 
+_TYPE_A_CACHE = "type where do-memory keeps its redb file"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPTION = re.compile(r"^--(primary|cache|token)[a-z-]*: ")
 

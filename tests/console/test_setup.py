@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,7 @@ from storage_sync.service.commands import MakePlan, SaveSettings, TrySettings
 from storage_sync.service.operations import Sync
 from storage_sync.service.setup import Surroundings, save_form, try_form
 from storage_sync.values.answers import SetupFinding, SetupForm, SetupSaved, SetupTried
-from storage_sync.values.errors import ConfigError, LocalIO
+from storage_sync.values.errors import ConfigError, LocalIO, UsageError
 from storage_sync.values.events import Answer, Refused
 from tests.console.app import FakeClock, asked, console, live, screen_text, settle
 from tests.support import stores
@@ -297,6 +297,22 @@ async def test_what_is_wrong_is_a_finding(tmp_path: Path, changes: dict[str, str
     said = " ".join(finding.text for finding in found.findings)
     assert "--" not in said, "a form has no options"
     assert "storage-sync" not in said
+
+
+async def test_each_entry_is_judged_and_what_is_not_understood_cannot_be_saved(tmp_path: Path) -> None:
+    good = SetupForm(primary=f"file:{stores.primary('small', tmp_path)}", cache=f"{tmp_path}/c")
+    for form, failed, savable in (
+        (replace(good, primary="libsq://x", cache=""), {"primary", "cache"}, False),
+        (replace(good, primary="libsq://x"), {"primary"}, False),
+        (replace(good, cache=""), {"cache"}, False),
+        (replace(good, primary="file:/nowhere/at.db"), {"primary"}, True),
+    ):
+        found = await try_form(form, surroundings(tmp_path))
+        assert {finding.entry for finding in found.findings if finding.role == "failed"} == failed
+        assert found.savable is savable
+        saving = pytest.raises((ConfigError, UsageError)) if not savable else nullcontext()
+        with saving:
+            save_form(form, surroundings(tmp_path))
 
 
 async def test_a_place_that_cannot_be_written_is_found_by_the_test(tmp_path: Path) -> None:
