@@ -44,8 +44,11 @@ def expired(frame: Frame, result: CheckResult) -> bool:
 def check_list(frame: Frame) -> CheckList:
     results = ordered(frame)
     copy = is_held(frame.snapshot)
-    oldest = min((result.found.at for result in results), default=None)
     rows = [check_row(frame, result) for result in results]
+    moments = [result.found.at for result in results]
+    # what is past has its age in its row
+    current = [at for at, row in zip(moments, rows, strict=True) if row.role is not Role.UNKNOWN]
+    oldest = min(current or moments, default=None)
     failed = sum(row.role is Role.FAILED for row in rows)
     right = f"{frame.ago(oldest)} ago" if oldest is not None else "not run yet"
     if failed:

@@ -43,7 +43,7 @@ pub fn is_there(path: &Path) -> Outcome<bool> {
     match symlink_metadata(path) {
         Ok(found) if found.is_file() => Ok(true),
         Ok(_) => {
-            let told = "there is something that is no regular file; it is never touched, move it away";
+            let told = "this is not a regular file; it is never touched; move it away";
             Err(Fault::io(io::Error::new(io::ErrorKind::AlreadyExists, told), path))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -102,7 +102,7 @@ pub struct Comparison {
 fn text<'a>(value: &'a Value<'_>) -> Outcome<&'a [u8]> {
     match value {
         Value::Text(bytes) => Ok(bytes),
-        other => Err(shape(format!("the manifest has {} where text belongs", other.type_name()))),
+        other => Err(shape(format!("the manifest has {} where text is expected", other.type_name()))),
     }
 }
 
@@ -113,7 +113,7 @@ fn number(value: &Value<'_>) -> Outcome<u64> {
         Value::Text(bytes) => std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok()),
         _ => None,
     };
-    found.ok_or_else(|| shape("the manifest has no count where one belongs"))
+    found.ok_or_else(|| shape("the manifest has no count where a count is expected"))
 }
 
 /// The scanned side of one table.
@@ -157,7 +157,7 @@ impl Building {
 
     /// `NUMBER:ROWS` of each table, joined by commas.
     fn count(&mut self, scope: &ScopeParts, counts: &[u8]) -> Outcome<()> {
-        let wrong = || shape("the manifest has no count where one belongs");
+        let wrong = || shape("the manifest has no count where a count is expected");
         for one in std::str::from_utf8(counts).map_err(|_| wrong())?.split(',') {
             let (table, rows) = one.split_once(':').ok_or_else(wrong)?;
             let table = table_numbered(scope, table.as_bytes())?;
@@ -171,7 +171,7 @@ impl Building {
         let mut families = std::mem::take(&mut self.families);
         for family in families.iter_mut().filter(|family| is_mark(family)) {
             let known = kept.and_then(|kept| kept.family(family));
-            *family = known.ok_or_else(|| shape("the manifest names a family that nobody remembers"))?.to_vec();
+            *family = known.ok_or_else(|| shape("the manifest names an unknown family"))?.to_vec();
         }
         let told = self.imprint.as_ref().map_or("", |imprint| imprint.text.as_str());
         if !imprints(scope, &families).any(|imprint| imprint == told) {
@@ -330,7 +330,7 @@ fn of_listed(
 }
 
 fn kept_rows(waiting: &Waiting, table: Table) -> Outcome<Listing> {
-    let listed = waiting.table(table).ok_or_else(|| Fault::stream("waiting", "it does not speak of every table"))?;
+    let listed = waiting.table(table).ok_or_else(|| Fault::stream("waiting", "it does not cover every table"))?;
     let mut rows = KeyList::new();
     (0..listed.rows.len()).for_each(|at| rows.push(&listed.rows.key(at), listed.rows.digest(at), WANTED));
     rows.sort();
@@ -490,7 +490,7 @@ impl Comparison {
         }
         let manifest = detached(py, || {
             if !scan.reader.speaks(scope.algorithm) {
-                return Err(Fault::value("the ledger speaks of another digest"));
+                return Err(Fault::value("the ledger was made with another digest"));
             }
             of_listed(scope, Some(&scan), |table| {
                 let rows = overlaid(&scan, &scope, table, &changed[usize::from(table.number())], WANTED)?;

@@ -11,7 +11,7 @@ fn shape(table: Table, what: &str) -> Fault {
 fn text_of<'a>(table: Table, value: Option<Value<'a>>) -> Outcome<Cow<'a, [u8]>> {
     match value {
         Some(Value::Text(bytes) | Value::Blob(bytes)) => Ok(bytes),
-        _ => Err(shape(table, "names no storage class where one belongs")),
+        _ => Err(shape(table, "names no storage class")),
     }
 }
 
@@ -20,18 +20,18 @@ fn typed<'a>(table: Table, class: &[u8], value: Option<Value<'a>>) -> Outcome<Va
     let bytes = match value {
         Some(Value::Text(bytes) | Value::Blob(bytes)) => bytes,
         Some(Value::Null) if class == b"null" => return Ok(Value::Null),
-        _ => return Err(shape(table, "has no bytes where they belong")),
+        _ => return Err(shape(table, "has no bytes where bytes are expected")),
     };
     match class {
         b"integer" => std::str::from_utf8(&bytes)
             .ok()
             .and_then(|text| text.parse().ok())
             .map(Value::Integer)
-            .ok_or_else(|| shape(table, "has an integer that is none")),
+            .ok_or_else(|| shape(table, "has an integer that is not a number")),
         b"real" => Ok(Value::Real(bytes)),
         b"text" => Ok(Value::Text(bytes)),
         b"blob" => Ok(Value::Blob(bytes)),
-        _ => Err(shape(table, "names a storage class that there is not")),
+        _ => Err(shape(table, "names an unknown storage class")),
     }
 }
 

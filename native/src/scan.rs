@@ -464,7 +464,7 @@ impl ScanState {
         Ok(scope.patterns || table != Table::Embeddings || !owned_by_pattern(&self.reader, key)?)
     }
 
-    /// Root over the rows that match; it proves nothing when the ledger speaks of another digest.
+    /// Root over the rows that match; it proves nothing when the ledger was made with another digest.
     pub fn root(&self, scope: &ScopeParts) -> String {
         scope.root(|table| {
             let scan = self.table_in(scope.patterns, table);

@@ -86,7 +86,7 @@ fn made(file: File, layout: Layout, identity: &[u8]) -> Outcome<(Quiet<Database>
 }
 
 fn foreign(path: &Path) -> Fault {
-    let told = "there is a file that is not ours; it is never touched, move it away";
+    let told = "this file is not ours; it is never touched; move it away";
     Fault::io(std::io::Error::new(std::io::ErrorKind::AlreadyExists, told), path)
 }
 

@@ -130,7 +130,7 @@ impl Waiting {
         let mut mark = [0; MARK.len()];
         file.read_exact(&mut mark).map_err(told)?;
         if mark != *MARK {
-            return Err(Fault::stream("foreign", "the file is none of ours"));
+            return Err(Fault::stream("foreign", "the file is not ours"));
         }
         let mut tail = [0; TAIL];
         file.seek(SeekFrom::Start(length - TAIL as u64)).map_err(told)?;

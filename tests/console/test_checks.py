@@ -114,3 +114,18 @@ async def test_a_run_on_a_changed_file_says_what_its_generation_was() -> None:
     async with live(app, size=(100, 30)):
         assert "was g-4120" in screen_text(app)
         assert "Found(" not in screen_text(app)
+
+
+def test_the_head_says_how_old_the_results_are_that_hold() -> None:
+    """What is past has its age in its row: the head does not call a result of this moment as old as that."""
+    fresh = counted("orphaned_embeddings", CheckStatus.FAIL, 4, 0)
+    past = counted("cache_integrity", CheckStatus.PASS, 0, 0)
+    results = (
+        CheckResult(fresh.name, Found(fresh, SCENE.present, snapshots.NOW - 8)),
+        CheckResult(past.name, Found(past, SCENE.present, snapshots.NOW - 1_000_000)),
+    )
+    shown = replace(SCENE, checks=results)
+    frame = Frame(shown, verdict(shown, now=snapshots.NOW, beat_age=0.1), snapshots.NOW, 0.1, Look())
+    made = check_list(frame)
+    assert [row.role for row in made.rows] == [Role.FAILED, Role.UNKNOWN]
+    assert made.right == "1 failed · 8 s ago"

@@ -19,7 +19,7 @@ pub(crate) fn expand(text: &str, limit: usize) -> Option<Result<Vec<u8>, String>
 fn expand_marked(rest: &str, limit: usize) -> Result<Vec<u8>, String> {
     let (head, body) = rest.split_once('\n').ok_or("compressed payload without a body")?;
     let (algorithm, size) = head.split_once(':').ok_or("compressed payload without a size")?;
-    let size: usize = size.parse().map_err(|_| "compressed payload with a size that is no number")?;
+    let size: usize = size.parse().map_err(|_| "compressed payload with a size that is not a number")?;
     if size > limit {
         return Err(format!("compressed payload of {size} bytes, more than the {limit} accepted"));
     }

@@ -64,7 +64,7 @@ impl Core {
 
     fn imprint_row(&mut self, columns: &[Value<'_>]) -> Outcome<()> {
         let [Value::Text(imprint)] = columns else {
-            return Err(Fault::stream("shape", "an imprint is not one text"));
+            return Err(Fault::stream("shape", "an imprint is not a single text"));
         };
         self.imprint = Some(String::from_utf8_lossy(imprint).into_owned());
         Ok(())

@@ -366,5 +366,5 @@ fn python_value(value: &Bound<'_, PyAny>) -> PyResult<Value<'static>> {
     if value.is_instance_of::<PyFloat>() {
         return Ok(Value::Real(Cow::Owned(sqlite_text(value.extract()?).into_bytes())));
     }
-    Err(Fault::value(format!("no SQLite value: {}", value.get_type().name()?)).into())
+    Err(Fault::value(format!("not an SQLite value: {}", value.get_type().name()?)).into())
 }
