@@ -43,7 +43,8 @@ class RunRowsDialog(Dialog[str]):
         self.head = VirtualTable(look, id="run-rows-head", cursor=False)
         self.table = VirtualTable(look, id="run-rows", empty=words.heading(found))
         self.fields_head = VirtualTable(look, id="run-fields-head", cursor=False)
-        self.fields = VirtualTable(look, id="run-fields", cursor=False, empty="no field of it is kept")
+        none = "no field of it is kept" if found.rows else ""
+        self.fields = VirtualTable(look, id="run-fields", cursor=False, empty=none)
 
     def compose(self) -> ComposeResult:
         undo = "U undo   " if not self._found.undo_off else ""

@@ -79,9 +79,10 @@ def _who(stage: Stage) -> tuple[Line, ...]:
     if holder is None:
         held = "Another process holds the cache."
     else:
-        since = f" for {fmt.age(stage.clock.now() - holder.since)}" if holder.since is not None else ""
+        took = fmt.age(stage.clock.now() - holder.since) if holder.since is not None else ""
         command = visible.clean(holder.command, ascii_only=ascii_only)
-        held = f"{command}, pid {holder.pid}, holds the cache{since}."
+        holds = f"has held the cache for {took}" if took else "holds the cache"
+        held = f"{command}, pid {holder.pid}, {holds}."
     return (
         plain(held),
         *((plain(dialog_advice(holder)),) if holder is not None else ()),

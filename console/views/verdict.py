@@ -491,8 +491,9 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
     if rejected is None:
         rejected = (proof.refused if proof is not None else None) or 0
     failed = failed_checks(snapshot, now)
-    extra = f", except for {fmt.plural(rejected, 'rejected row')}" if rejected else ""
-    told = f"; {fmt.plural(len(failed), 'check')} failed" if failed else ""
+    rows, checks = fmt.plural(rejected, "rejected row"), f"{fmt.plural(len(failed), 'check')} failed"
+    extra = f", except for {rows}" if rejected else ""
+    told = f"; {checks}" if failed else ""
     beside = f"{told}; press 2 to see which" if failed else ""
     age = fmt.age(proof.age(now)) if proof is not None else fmt.UNKNOWN
     followed = snapshot.freshness.followed
@@ -506,9 +507,11 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
     else:
         # never the proof alone: it does not speak of what came after it
         since = followed_since(followed)
+        amiss = ", ".join((*((rows,) if rejected else ()), *((checks,) if failed else ())))
         said = (
             f"Proved {age} ago{extra}; {followed_since(followed, fmt.age(now - followed.at))}{beside}.",
-            f"Proved {age} ago; {since}{beside}.",
+            f"Proved {age} ago{extra}; {since}{told}.",
+            *((f"Proved {age} ago, {followed.changes:,} followed; {amiss}.",) if amiss else ()),
             f"Proved {age} ago; {since}.",
         )
     at = snapshot.freshness.next_compare_at or snapshot.freshness.next_sync_at

@@ -616,7 +616,7 @@ async def test_s_on_a_held_file_says_who_and_asks_which_way(presses: tuple[str, 
         await pilot.press("s")
         await settle(app, pilot)
         text = screen_text(app)
-        assert "[/b][red]x 名前 \\e[31m, pid 2231, holds the cache for 3d 04h" in text
+        assert "[/b][red]x 名前 \\e[31m, pid 2231, has held the cache for 3d 04h" in text
         assert "never taken" in text
         await pilot.press(*presses)
         await settle(app, pilot)

@@ -282,7 +282,7 @@ OPERATE = rows(
         "the file is held",
         ("s",),
         scene="locked",
-        shows=("holds the cache for 3d 04h", "Stage now"),
+        shows=("has held the cache for 3d 04h", "Stage now"),
         top="AskDialog",
         focus="stay",
     ),

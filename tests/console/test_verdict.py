@@ -355,10 +355,21 @@ def test_what_was_followed_is_said_beside_the_age_of_the_proof(changes: int, rej
     since = fmt.plural(changes, "change") + " followed since" if changes else "no changes followed since"
     for text in found.sentence:
         assert text.startswith("Proved ")
-        assert since in text
+        assert since in text or f"{changes:,} followed" in text
         assert "equals the primary" not in text
     assert (", the last 2 s ago" in found.sentence[0]) == bool(changes)
     assert len(found.sentence[-1]) < 70
+
+
+def test_what_is_amiss_is_said_beside_what_was_followed_where_80_columns_have_room() -> None:
+    proof = GOOD.freshness.proof
+    assert proof is not None
+    failed = Check("orphaned_embeddings", CheckStatus.FAIL, 0, 4)
+    results = (CheckResult(failed.name, Found(failed, GOOD.present, NOW)),)
+    freshness = replace(GOOD.freshness, followed=Followed(3, NOW - 2, proof.generation, "ab" * 32))
+    found = judge(replace(GOOD, freshness=freshness, checks=results, quarantine=snapshots.rejected(1)))
+    fits = [text for text in found.sentence if len(" ▲ IN SYNC  ") + len(text) < 80]
+    assert fits[0] == "Proved 41 s ago, 3 followed; 1 rejected row, 1 check failed."
 
 
 def test_another_process_with_the_lease_is_named() -> None:
