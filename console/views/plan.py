@@ -48,9 +48,9 @@ def lines(plan: Plan, width: int, access: str, look: Look, *, timed: bool = Fals
     """The body of the dialog at `width` cells. `timed`: syncs start by themselves, and wait for it."""
     if is_empty(plan):
         return [fit(row, width, look.glyphs) for row in _nothing(plan, width, look)]
-    stopped = "A guard stops this plan. It would do" if plan.refusal is not None else ""
+    stopped = "A guard stops this plan. It would do this" if plan.refusal is not None else ""
     rows = (
-        plain(f"Nothing has been changed. {stopped or 'This plan would do'}, in order:"),
+        plain(f"Nothing has been changed. {stopped or 'The plan would do this'}, in order:"),
         (),
         *PlanTable(_steps(plan, look)).lines(width, 99, look),
         (),
