@@ -212,7 +212,7 @@ def plan_reads(plan: Plan) -> str:
     if not plan.compared:
         return ""
     sent = "all of them" if plan.reads >= plan.compared else f"{plan.reads:,} of them" if plan.reads else "none of them"
-    return f"{rows(plan.compared)} to compare, {sent} to fetch from the primary"
+    return f"{rows(plan.compared)} to compare; the primary sends {sent}"
 
 
 def plan_takes(plan: Plan) -> str:

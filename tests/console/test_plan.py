@@ -105,9 +105,9 @@ def test_a_repair_is_counted_in_the_same_words_before_and_after() -> None:
 @pytest.mark.parametrize(
     ("compared", "reads", "said"),
     [
-        (2_556, 2_556, " reads     2,556 rows to compare, all of them to fetch from the primary"),
-        (2_556, 6, " reads     2,556 rows to compare, 6 of them to fetch from the primary"),
-        (2_556, 0, " reads     2,556 rows to compare, none of them to fetch from the primary"),
+        (2_556, 2_556, " reads     2,556 rows to compare; the primary sends all of them"),
+        (2_556, 6, " reads     2,556 rows to compare; the primary sends 6 of them"),
+        (2_556, 0, " reads     2,556 rows to compare; the primary sends none of them"),
         (0, 0, None),
     ],
 )
