@@ -487,9 +487,8 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
     if snapshot.verdict is not Word.IN_SYNC or not proof_valid(snapshot, now):
         return None
     proof = snapshot.freshness.proof
-    rejected = still(snapshot.quarantine.refused, snapshot.present)
-    if rejected is None:
-        rejected = (proof.refused if proof is not None else None) or 0
+    known = still(snapshot.quarantine.refused, snapshot.present)
+    rejected = known if known is not None else (proof.refused if proof is not None else None) or 0
     failed = failed_checks(snapshot, now)
     rows, checks = fmt.plural(rejected, "rejected row"), f"{fmt.plural(len(failed), 'check')} failed"
     extra = f", except for {rows}" if rejected else ""
@@ -504,15 +503,13 @@ def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict 
             f"Proved {age} ago{extra}{beside}.",
             f"Proved {age} ago{extra}{told}.",
         )
-    else:
-        # never the proof alone: it does not speak of what came after it
+    else:  # never the proof alone: it does not speak of what came after it
         since = followed_since(followed)
-        amiss = ", ".join((*((rows,) if rejected else ()), *((checks,) if failed else ())))
+        amiss = ", ".join(one for one in (rows * bool(rejected), checks * bool(failed)) if one)
         said = (
             f"Proved {age} ago{extra}; {followed_since(followed, fmt.age(now - followed.at))}{beside}.",
             f"Proved {age} ago{extra}; {since}{told}.",
-            *((f"Proved {age} ago, {followed.changes:,} followed; {amiss}.",) if amiss else ()),
-            f"Proved {age} ago; {since}.",
+            f"Proved {age} ago, {followed.changes:,} followed; {amiss}." if amiss else f"Proved {age} ago; {since}.",
         )
     at = snapshot.freshness.next_compare_at or snapshot.freshness.next_sync_at
     step = "u shows what was rejected" if rejected else "2 shows what failed" if failed else "nothing to do"

@@ -113,7 +113,7 @@ async def try_form(form: SetupForm, surroundings: Surroundings) -> SetupTried:
     token: Token | None = None
     loaded: Loaded | None = None
     try:
-        # without a cache the other entries are judged all the same
+        # without a cache the other entries are judged anyway
         loaded = _loaded(replace(form, cache=form.cache or os.devnull), surroundings)
     except StorageSyncError as error:
         findings.append(_failed(_entry_of(error.message), error))
