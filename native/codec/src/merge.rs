@@ -364,7 +364,8 @@ fn embedding_numbers(columns: Columns<'_>) -> Fits<Cow<'_, [u8]>> {
         None => vector::from_json(text).or_else(|reason| columns.refuse(2, reason))?,
         Some(Err(reason)) => return columns.refuse(2, reason),
         Some(Ok(bytes)) if bytes.len() % 4 != 0 => {
-            return columns.refuse(2, format!("compressed payload of {} bytes is not a whole number of f32 values", bytes.len()))
+            return columns
+                .refuse(2, format!("compressed payload of {} bytes is not a whole number of f32 values", bytes.len()))
         }
         Some(Ok(bytes)) => bytes,
     };
