@@ -22,7 +22,7 @@ from storage_sync.config.settings import Settings
 from storage_sync.primary import statements
 from storage_sync.primary.manifest import imprint
 from storage_sync.primary.schema import Projection
-from storage_sync.primary.source import connect
+from storage_sync.primary.source import Source, connect
 from storage_sync.service.operations import Sync, Verify
 from storage_sync.service.performing import perform, quiet
 from storage_sync.sync.cancel import Cancel
@@ -173,7 +173,7 @@ async def measured(counted: Counted, folder: Path, episodes: int) -> Costs:
         for _ in range(POLLS):
             await session.source.fingerprint()
         quiet_rows = (counted.rows() - before) / POLLS
-        quiet_cpu = await _cpu_of_a_poll(counted, session)
+        quiet_cpu = await _cpu_of_a_poll(counted, session.source)
         bare_cpu = _cpu_of_a_bare_statement(counted)
         followed = await _followed(counted, session, settings)
         newest = f"SELECT episode_id FROM episodes ORDER BY start_time DESC, episode_id LIMIT {CHANGED}"
@@ -194,10 +194,7 @@ async def measured(counted: Counted, folder: Path, episodes: int) -> Costs:
         for _ in range(POLLS):
             await other.fingerprint()
         poll_rows = (counted.rows() - before) // POLLS
-        began = counted.cpu_s()
-        for _ in range(WATCHED_POLLS):
-            await other.fingerprint()
-        cpu = (counted.cpu_s() - began) / WATCHED_POLLS
+        cpu = await _cpu_of_a_poll(counted, other)
         await other.close()
     sql = statements.fingerprint(schema)
     spent = [server_seconds(server.url, sql) for _ in range(POLLS)]
@@ -239,10 +236,10 @@ async def first_and_followed(counted: Counted, folder: Path, window: int) -> Fir
         await session.close()
 
 
-async def _cpu_of_a_poll(counted: Counted, session: Session) -> float:
+async def _cpu_of_a_poll(counted: Counted, source: Source) -> float:
     began = counted.cpu_s()
     for _ in range(WATCHED_POLLS):
-        await session.source.fingerprint()
+        await source.fingerprint()
     return (counted.cpu_s() - began) / WATCHED_POLLS
 
 

@@ -32,8 +32,9 @@ class Palette(CommandPalette):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         # a list that is not laid out has no lines in Textual yet, and nothing to move in
-        laid_out = all(found.scrollable_content_region for found in self.query(OptionList))
-        return super().check_action(action, parameters) if laid_out or action != "command_list" else False
+        if action == "command_list" and not all(found.scrollable_content_region for found in self.query(OptionList)):
+            return False
+        return super().check_action(action, parameters)
 
     def dismiss(self, result: None = None) -> AwaitComplete:
         return super().dismiss(result) if self.is_active else AwaitComplete()

@@ -197,6 +197,8 @@ class PlanDialog(ScrolledDialog[str]):
     def show_frame(self, frame: Frame) -> None:
         """The newest picture, while the dialog is the top screen."""
         self._frame = frame
+        if self.step is Step.NOTHING:
+            self._first = self._first or frame.snapshot
         if not self._late and self._is_late(frame.snapshot):
             self._late = True
             self._paint()
@@ -207,10 +209,8 @@ class PlanDialog(ScrolledDialog[str]):
         if self.step is Step.PLAN and self._plan is not None:
             # an older picture than the plan's says nothing
             return (generation_now(now) or 0) > self._plan.base[0]
-        if self.step is not Step.NOTHING or self._refused is not None:
-            return False
-        self._first = self._first or now
-        return _has_changed(self._first, now)
+        nothing = self.step is Step.NOTHING and self._refused is None
+        return nothing and self._first is not None and _has_changed(self._first, now)
 
     @property
     def _proved_since(self) -> str:

@@ -144,6 +144,11 @@ class SetupDialog(Dialog[None]):
         )
 
     @property
+    def _savable(self) -> SetupTried | None:
+        """The test of what is typed, where that can be saved."""
+        return self._tried if self._tried is not None and self._tried.savable else None
+
+    @property
     def _from_file(self) -> bool:
         """Whether the token is to be read from a file."""
         return self.source.value is not None and self.source.value.chosen == 1
@@ -152,10 +157,10 @@ class SetupDialog(Dialog[None]):
         for name, _, expected in _ENTRIES:
             self.said[name].update(to_content(self._beside(name, expected), self.look))
         self.findings.update(to_content(self._below(), self.look))
-        tried = self._tried
+        tried = self._savable
         save = self.buttons["save"]
-        save.disabled = tried is None or not tried.savable
-        save.label = "Save and start" if tried is None or tried.usable or not tried.savable else "Save anyway"
+        save.disabled = tried is None
+        save.label = "Save and start" if tried is None or tried.usable else "Save anyway"
         save.refresh(layout=True)
 
     def _beside(self, name: str, expected: str) -> list[Line]:
@@ -246,8 +251,8 @@ class SetupDialog(Dialog[None]):
         self._driver.test(self.form)
 
     def action_save(self) -> None:
-        if not self.buttons["save"].disabled and self._tried is not None:
-            self._driver.save(self._tried.form)
+        if self._savable is not None:
+            self._driver.save(self._savable.form)
 
     def action_demo(self) -> None:
         self._driver.demo()

@@ -79,9 +79,10 @@ def _who(stage: Stage) -> tuple[Line, ...]:
     if holder is None:
         held = "Another process holds the cache."
     else:
-        took = fmt.age(stage.clock.now() - holder.since) if holder.since is not None else ""
         command = visible.clean(holder.command, ascii_only=ascii_only)
-        holds = f"has held the cache for {took}" if took else "holds the cache"
+        holds = "holds the cache"
+        if holder.since is not None:
+            holds = f"has held the cache for {fmt.age(stage.clock.now() - holder.since)}"
         held = f"{command}, pid {holder.pid}, {holds}."
     return (
         plain(held),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from msgspec import Struct
 from rich.cells import cell_len
@@ -141,6 +141,9 @@ class ListHead(Struct, frozen=True):
 class RowsScreen(BaseScreen):
     """What the lists of the screens have in common: box of the filter, copy, export, and words to the one who asked."""
 
+    fills_list: ClassVar[str] = ""
+    """Said behind "there is nothing to export": what would list something."""
+
     def __init__(self, look: Look, desk: Desk) -> None:
         super().__init__(look)
         self.desk = desk
@@ -167,11 +170,6 @@ class RowsScreen(BaseScreen):
 
     def export_name(self) -> str:
         return self.name_id
-
-    @property
-    def fills_list(self) -> str:
-        """What is said where there is nothing to export, of what would list something."""
-        return ""
 
     def draw(self, frame: Frame) -> None:
         """All panels."""

@@ -55,6 +55,7 @@ class ValidationScreen(RowsScreen):
 
     name_id = VALIDATION
     BINDINGS: ClassVar[list[BindingType]] = bindings(VALIDATION)
+    fills_list: ClassVar[str] = ": enter on a check lists the rows that differ"
 
     def __init__(self, look: Look, desk: Desk) -> None:
         super().__init__(look, desk)
@@ -105,10 +106,6 @@ class ValidationScreen(RowsScreen):
 
     def export_name(self) -> str:
         return "differences"
-
-    @property
-    def fills_list(self) -> str:
-        return ": enter on a check lists the rows that differ"
 
     def list_of_filter(self) -> VirtualTable:
         return self.keys

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -150,19 +151,18 @@ def charts(shown: Sequence[PastRun], runs: Runs | None) -> tuple[ChartStack, Cha
     took = tuple(past.summary.took_s if past.summary.id not in bad else None for past in oldest_first)
     ages = tuple(past.proof_age for past in oldest_first if past.proof_age is not None)
     pings = () if runs is None else tuple(ms for _, ms in runs.pings)
-    of = f"{fmt.plural(len(shown), 'run')} since {fmt.when(oldest_first[0].summary.started_at)}" if shown else ""
     first = fmt.when(oldest_first[0].summary.started_at) if oldest_first else ""
+    of = f"{fmt.plural(len(shown), 'run')} since {first}" if shown else ""
+    of_runs = partial(Chart, right=of, oldest=first)
     unread = "the history is being read" if runs is None else ""
     left = (
-        Chart("Rows/s", speeds, _rate_scale(speeds), of, oldest=first, empty=unread or "no run fetched rows yet"),
-        Chart(
+        of_runs("Rows/s", speeds, _rate_scale(speeds), empty=unread or "no run fetched rows yet"),
+        of_runs(
             "Duration",
             took,
             _scale(took, fmt.took),
-            of,
             word=fmt.short_took,
             top=round_up_s,
-            oldest=first,
             empty=unread or "nothing has run yet",
         ),
     )
@@ -170,14 +170,12 @@ def charts(shown: Sequence[PastRun], runs: Runs | None) -> tuple[ChartStack, Cha
     failed = sum(ms is None for ms in pings)
     lost = f", {failed:,} failed" if failed else ""
     right = (
-        Chart(
+        of_runs(
             "Proof age",
             ages,
             _scale(ages, fmt.age),
-            of,
             word=fmt.target,
             top=round_up_s,
-            oldest=first,
             empty=unread or "no run began on a proven cache yet",
         ),
         Chart(

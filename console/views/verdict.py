@@ -477,35 +477,35 @@ def _stale_next(snapshot: Snapshot, now: float) -> tuple[str, ...]:
         when = f"{rows} written when {who} closes the file."
         return (f"nothing to do; {when}", when, "wait until the file is closed.")
     at = snapshot.freshness.next_sync_at
-    by_itself = ""
-    if writes and at is not None and at > now:
-        by_itself = f"; the next one starts by itself {fmt.due(at - now)}"
+    by_itself = f"; the next one starts by itself {fmt.due(at - now)}" if writes and at is not None and at > now else ""
     return (f"s plans a sync{by_itself}.", "s plans a sync.")
 
 
 def _in_sync(snapshot: Snapshot, now: float, beat_age: float | None) -> Verdict | None:
-    if snapshot.verdict is not Word.IN_SYNC or not proof_valid(snapshot, now):
-        return None
     proof = snapshot.freshness.proof
-    known = still(snapshot.quarantine.refused, snapshot.present)
-    rejected = known if known is not None else (proof.refused if proof is not None else None) or 0
+    if snapshot.verdict is not Word.IN_SYNC or proof is None or not proof_valid(snapshot, now):
+        return None
+    rejected = still(snapshot.quarantine.refused, snapshot.present)
+    if rejected is None:
+        rejected = proof.refused or 0
     failed = failed_checks(snapshot, now)
-    rows, checks = fmt.plural(rejected, "rejected row"), f"{fmt.plural(len(failed), 'check')} failed"
-    extra = f", except for {rows}" if rejected else ""
-    told = f"; {checks}" if failed else ""
-    beside = f"{told}; press 2 to see which" if failed else ""
-    age = fmt.age(proof.age(now)) if proof is not None else fmt.UNKNOWN
+    rows = fmt.plural(rejected, "rejected row") if rejected else ""
+    checks = f"{fmt.plural(len(failed), 'check')} failed" if failed else ""
+    extra = f", except for {rows}" if rows else ""
+    told = f"; {checks}" if checks else ""
+    beside = f"{told}; press 2 to see which" if told else ""
+    age = fmt.age(proof.age(now))
     followed = snapshot.freshness.followed
     if followed is None:
-        generation = f", g-{proof.generation}" if proof is not None else ""
         said: tuple[str, ...] = (
-            f"The cache equals the primary{extra}{beside}. Proved {age} ago{generation}.",
+            f"The cache equals the primary{extra}{beside}. Proved {age} ago, g-{proof.generation}.",
             f"Proved {age} ago{extra}{beside}.",
             f"Proved {age} ago{extra}{told}.",
         )
-    else:  # never the proof alone: it does not speak of what came after it
+    else:
+        # never the proof alone: it does not speak of what came after it
         since = followed_since(followed)
-        amiss = ", ".join(one for one in (rows * bool(rejected), checks * bool(failed)) if one)
+        amiss = ", ".join(filter(None, (rows, checks)))
         said = (
             f"Proved {age} ago{extra}; {followed_since(followed, fmt.age(now - followed.at))}{beside}.",
             f"Proved {age} ago{extra}; {since}{told}.",

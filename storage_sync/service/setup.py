@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from storage_sync.cache.states import FileJudgement, error_for, judge_file
 from storage_sync.config import edit
@@ -113,8 +112,7 @@ async def try_form(form: SetupForm, surroundings: Surroundings) -> SetupTried:
     token: Token | None = None
     loaded: Loaded | None = None
     try:
-        # without a cache the other entries are judged anyway
-        loaded = _loaded(replace(form, cache=form.cache or os.devnull), surroundings)
+        loaded = _loaded(form, surroundings)
     except StorageSyncError as error:
         findings.append(_failed(_entry_of(error.message), error))
     if loaded is not None and not names_a_file(form.primary):
@@ -131,21 +129,21 @@ async def try_form(form: SetupForm, surroundings: Surroundings) -> SetupTried:
 
 
 def _loaded(form: SetupForm, surroundings: Surroundings) -> Loaded:
-    """The form as settings; ConfigError names what does not fit."""
+    """The form as settings, with or without a cache; ConfigError names what does not fit."""
     if not form.primary:
         raise UsageError("primary: no URL is given", hint="type libsql://, https:// or file: and the rest of it")
     if form.token_env and not _VARIABLE.fullmatch(form.token_env):
         # what was typed may be the token: it is not quoted, and never saved
         raise UsageError("token: this is not the name of a variable", hint="export the token, and type the name here")
-    if not form.cache:
-        raise UsageError("cache: no path is given", hint=_TYPE_A_CACHE)
     return load_settings(surroundings.file, None, _typed(form), {}, required=False)
 
 
 def _typed(form: SetupForm) -> dict[str, object]:
     """The settings that the form names. A relative path is of the folder in which it was typed; in the file it would
     be one of the file's folder."""
-    typed: dict[str, object] = {"primary": _whole(form.primary), "cache": _path(form.cache)}
+    typed: dict[str, object] = {"primary": _whole(form.primary)}
+    if form.cache:
+        typed["cache"] = _path(form.cache)
     if not names_a_file(form.primary):
         if form.token_file:
             typed["token_file"] = _path(form.token_file)
@@ -286,6 +284,8 @@ def save_form(form: SetupForm, surroundings: Surroundings) -> SetupSaved:
     that; LocalIO when the file cannot be written.
     """
     loaded = _loaded(form, surroundings)
+    if not form.cache:
+        raise UsageError("cache: no path is given", hint=_TYPE_A_CACHE)
     if not names_a_file(form.primary):
         read_token(loaded, surroundings.environment)
     values = {name: str(value) for name, value in _typed(form).items()}

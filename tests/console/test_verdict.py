@@ -353,9 +353,11 @@ def test_what_was_followed_is_said_beside_the_age_of_the_proof(changes: int, rej
     found = judge(replace(GOOD, freshness=freshness, quarantine=snapshots.rejected(rejected)))
     assert found.word == "IN SYNC"
     since = fmt.plural(changes, "change") + " followed since" if changes else "no changes followed since"
+    short = f"Proved 41 s ago, {changes:,} followed; 1 rejected row."
+    assert (found.sentence[-1] == short) == bool(rejected)
     for text in found.sentence:
         assert text.startswith("Proved ")
-        assert since in text or f"{changes:,} followed" in text
+        assert since in text or text == short
         assert "equals the primary" not in text
     assert (", the last 2 s ago" in found.sentence[0]) == bool(changes)
     assert len(found.sentence[-1]) < 70
