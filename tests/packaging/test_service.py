@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pwd
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,11 @@ NOBODY = pwd.getpwnam("nobody")
 UNITS = Path("etc/systemd/system")
 DO_MEMORY = "[Service]\nUser=nobody\nExecStart=-/usr/local/bin/do-memory-mcp-server \\\n  --quiet\n"
 
+_HIDES = "from console.cli import service; service._HIDDEN = {}"
+ANYWHERE = _HIDES.format("()")
+"""The tests install from this checkout, which may lie where a service would not see it: in a home, in /tmp."""
+NOWHERE = _HIDES.format("('/',)")
+
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
@@ -30,11 +37,12 @@ def tree(tmp_path: Path) -> Path:
     return root
 
 
-def run(tree: Path, *words: str) -> Result:
-    tool = Tool.at(tree.parent / "home", PRIMARY)
-    with tool.start_bare("service", *words, "--root", str(tree), "--json") as process:
-        out, err = process.communicate(timeout=60)
-    return Result(process.returncode, out, err)
+def run(tree: Path, *words: str, sees: str = ANYWHERE) -> Result:
+    code = f"import sys\n{sees}\nfrom console.cli import entry\nsys.exit(entry.run(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "service", *words, "--root", str(tree), "--json"]
+    variables = Tool.at(tree.parent / "home", PRIMARY).variables
+    ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
+    return Result(ended.returncode, ended.stdout, ended.stderr)
 
 
 def install(tree: Path, *words: str) -> dict[str, Any]:
@@ -180,6 +188,15 @@ def test_without_a_primary_it_says_what_to_give(tree: Path) -> None:
     assert result.document["error"]["message"] == "no primary and no cache is named"
 
 
+def test_a_program_that_the_service_would_not_see_is_refused_before_anything_is_made(tree: Path) -> None:
+    before = everything(tree)
+    result = run(tree, "install", "--primary", PRIMARY, "--cache", CACHE, "--user", "nobody", sees=NOWHERE)
+    assert result.exit_code == 2
+    assert "is in a folder that the service cannot see" in result.document["error"]["message"]
+    assert result.document["error"]["hint"] == "install it below /opt or /usr/local"
+    assert everything(tree) == before
+
+
 def test_a_local_primary_needs_no_token(tree: Path) -> None:
     result = run(tree, "install", "--primary", "file:/srv/memory.db", "--cache", CACHE, "--user", "nobody")
     assert result.exit_code == 0
@@ -233,7 +250,7 @@ def test_somebody_who_is_not_root_tries_it_in_a_tree_of_his_own(open_folder: Pat
     tree.mkdir()
     os.chown(tree, NOBODY.pw_uid, NOBODY.pw_gid)
     words = ("service", "install", "--root", str(tree), "--user", "daemon", "--json")
-    result = processes.tool_as_nobody(Tool.at(open_folder / "t", PRIMARY, Path(CACHE)), *words)
+    result = processes.tool_as_nobody(Tool.at(open_folder / "t", PRIMARY, Path(CACHE)), *words, first=ANYWHERE)
     assert result.exit_code == 0, result.stdout + result.stderr
     assert {found[1] for found in everything(tree).values()} == {NOBODY.pw_uid}
 

@@ -83,9 +83,10 @@ with Lease.acquire(sys.argv[1], "other-run"):
 """
 
 
-def tool_as_nobody(tool: Tool, *words: str) -> Result:
-    """The command of a user who does not own the files; a test run without rights keeps its own."""
-    command = [sys.executable, "-c", _TOOL_AS_NOBODY, *words, "--json", *tool.arguments]
+def tool_as_nobody(tool: Tool, *words: str, first: str = "") -> Result:
+    """The command of a user who does not own the files; a test run without rights keeps its own. `first`: statements
+    that its process runs before."""
+    command = [sys.executable, "-c", f"{first}\n{_TOOL_AS_NOBODY}", *words, "--json", *tool.arguments]
     done = subprocess.run(command, env=tool.variables, capture_output=True, text=True, check=False)
     return Result(done.returncode, done.stdout, done.stderr)
 
