@@ -157,7 +157,7 @@ def not_proven(context: Context, compared: Compared, look: Look) -> Outcome:
     draft.exit_code = 1
     draft.states = look.states
     draft.next_action = "storage-sync sync"
-    draft.counts = count(look.scan, proven_facts(compared.changes, compared.primary), {}, {})
+    draft.counts = count(look.scan, proven_facts(compared.changes, compared.primary), _unlisted(look), None)
     return draft.outcome()
 
 
@@ -190,9 +190,9 @@ async def outside(context: Context, look: Look) -> tuple[dict[str, int], dict[st
     The primary is asked only when the number is not the one of the last proof, so that a sync with nothing to do
     costs one request.
     """
+    unlisted = _unlisted(look)
     if look.scan is None:
-        return {}, {}
-    unlisted = {name: table.cache_only for name, table in look.scan.tables.items() if table.cache_only}
+        return unlisted, {}
     witness = look.witness
     if witness is not None and dict(witness.unlisted) == unlisted and witness.generation == look.generation:
         return unlisted, dict(witness.beyond)
@@ -223,8 +223,13 @@ async def _outside_if_told(context: Context, look: Look, *, asks: bool) -> tuple
             return await outside(context, look)
         except (PrimaryUnavailable, PrimaryRefused, PrimarySchema) as error:
             context.draft.warn(f"how many rows only the cache has is not known: {error.message}")
+    return _unlisted(look), None
+
+
+def _unlisted(look: Look) -> dict[str, int]:
+    """Rows of the file that our ledger does not list, by table."""
     tables = look.scan.tables if look.scan is not None else {}
-    return {name: table.cache_only for name, table in tables.items() if table.cache_only}, None
+    return {name: table.cache_only for name, table in tables.items() if table.cache_only}
 
 
 async def _acknowledge(

@@ -29,6 +29,7 @@ from storage_sync.values.outcome import CheckStatus, Outcome, Word
 from storage_sync.values.witness import Witness
 from tests.independent.projection_check import check
 from tests.support import hrana, stores
+from tests.support.proven import add_cache_only
 from tests.support.sqld import Sqld
 from tests.support.values import altered
 
@@ -41,6 +42,10 @@ async def proven(tmp_path: Path) -> Settings:
     assert (await once(Sync(), Request(settings, None))).verdict is Word.IN_SYNC
     stores.execute(primary, ["UPDATE episodes SET task_description = 'other'"])
     return settings
+
+
+def primary_of(settings: Settings) -> Path:
+    return Path(str(settings.primary).removeprefix("file:"))
 
 
 def rewrite(path: str) -> None:
@@ -85,7 +90,8 @@ def witnessed(settings: Settings) -> int:
 def is_not_proven(outcome: Outcome, settings: Settings, generation: int) -> None:
     assert (outcome.verdict, outcome.proof) == (Word.DRIFT, None)
     assert outcome.exit_code == 1
-    assert any("not proven" in warning for warning in outcome.warnings)
+    assert outcome.warnings == ("the cache changed right after the commit, so it is not proven",)
+    assert outcome.next_action == "storage-sync sync"
     assert witnessed(settings) == generation, "only a proof is acknowledged"
 
 
@@ -112,6 +118,28 @@ async def test_another_content_or_generation_after_the_commit_is_not_proven(
         patch.setattr(run, "apply", applied)
         is_not_proven(await once(Sync(), Request(proven, None)), proven, before)
     await ends_proven(proven)
+
+
+async def test_what_is_not_proven_is_counted_and_nothing_is_said_of_rows_that_nobody_asked_for(
+    proven: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = apply_module.apply
+    ((rows,),) = stores.select(primary_of(proven), "SELECT count(*) FROM heuristics")
+    assert isinstance(rows, int)
+
+    async def applied(*arguments: Any) -> Any:
+        done = await real(*arguments)
+        add_cache_only(Path(str(proven.cache)))
+        rewrite(str(proven.cache))
+        return done
+
+    monkeypatch.setattr(run, "apply", applied)
+    outcome = await once(Sync(), Request(proven, None))
+    assert outcome.verdict is Word.DRIFT
+    heuristics, episodes = outcome.counts["heuristics"], outcome.counts["episodes"]
+    assert (heuristics.primary, heuristics.expected) == (rows, rows)
+    assert (heuristics.cache, heuristics.cache_only) == (rows + 1, None)
+    assert (episodes.cache, episodes.cache_only) == (episodes.expected, 0)
 
 
 async def test_a_file_that_moves_while_it_is_read_back_is_not_proven(
