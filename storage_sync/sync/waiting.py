@@ -107,10 +107,7 @@ async def _staged(context: Context, look: Look, projection: Projection, held: Ca
         )
         await session.on_cache_thread(comparison.staged.staging.keep, encode_note(note))
         await session.on_cache_thread(publish, cache)
-        facts = pending_facts(comparison.changes, comparison.primary)
-        draft.counts = count(look.scan, facts, *await outside(context, look), comparison.audited_at)
-        file = await session.on_cache_thread(marked_file_facts, session, look)
-        draft.checks = all_checks(check_scope(context, comparison.left_out_since), file, facts)
+        await _tell(context, comparison, look)
         draft.verdict = difference(comparison)
         draft.exit_code = CacheLocked.exit_code
         draft.extra["waiting"] = waiting_json(note)
@@ -126,12 +123,18 @@ async def _equal_already(context: Context, comparison: Compared, look: Look) -> 
     draft.verdict = Word.IN_SYNC
     draft.proof = make_proof(context, comparison, look.generation, look.identity)
     draft.exit_code = 7 if draft.proof.refused else 0
-    facts = pending_facts(comparison.changes, comparison.primary)
-    draft.counts = count(look.scan, facts, *await outside(context, look))
-    file = await context.session.on_cache_thread(marked_file_facts, context.session, look)
-    draft.checks = all_checks(check_scope(context), file, facts)
+    await _tell(context, comparison, look)
     await keep_known(context, look)
     return draft.outcome()
+
+
+async def _tell(context: Context, comparison: Compared, look: Look) -> None:
+    """Counts and checks of a cache that was compared and not written to."""
+    session, draft = context.session, context.draft
+    facts = pending_facts(comparison.changes, comparison.primary)
+    draft.counts = count(look.scan, facts, *await outside(context, look), comparison.audited_at)
+    file = await session.on_cache_thread(marked_file_facts, session, look)
+    draft.checks = all_checks(check_scope(context, comparison.left_out_since), file, facts)
 
 
 def _waits(held: CacheLocked, note: WaitingNote) -> CacheLocked:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.cache import servers
-from storage_sync.cache.checkpoint import META_KEY, decode_checkpoint
+from storage_sync.cache.checkpoint import META_KEY, decode_checkpoint, encode_checkpoint
 from storage_sync.cache.copy import private_copy
 from storage_sync.cache.waiting_rows import read_waiting, spool_path, waiting_path
 from storage_sync.config.request import Request
@@ -26,10 +26,12 @@ from storage_sync.config.settings import Settings
 from storage_sync.service.operations import Deliver, Stage, Sync
 from storage_sync.service.performing import once
 from storage_sync.values.options import Options
-from storage_sync.values.outcome import Outcome, Word
+from storage_sync.values.outcome import DERIVED_TABLES, CheckStatus, Outcome, Word
 from storage_sync.values.snapshot import Phase, Run, StepState
 from tests.independent.projection_check import check
+from tests.recovery.test_crafted import LEDGER, META
 from tests.support import hrana, stores
+from tests.support.crafted import craft
 from tests.support.processes import DO_MEMORY, HOLD_LOCK, HOLD_REDB, WITHOUT_CACHE, environment, running
 from tests.support.sqld import Sqld
 from tests.support.values import altered
@@ -547,3 +549,49 @@ async def test_nobody_commits_while_a_server_that_has_just_started_opens_the_cac
         assert server.poll() is not None, "it was seen before the lock was taken"
     assert looks >= 4
     assert place.equal()
+
+
+@pytest.mark.parametrize("place", [of_file], ids=["file"], indirect=True)
+async def test_what_waits_of_a_primary_whose_log_went_back_before_is_committed_while_it_is_away(place: Place) -> None:
+    """How often that was seen is a part of what the rows were fetched for."""
+    with private_copy(place.cache, None) as copy:
+        stamp, _ = decode_checkpoint(copy.file.meta()[META_KEY])
+    assert stamp is not None
+    later = replace(stamp, epoch=stamp.epoch + 1)
+    _native.edit(place.cache, [], {META_KEY: encode_checkpoint(later)}, later.generation, 0)
+    assert (await place.sync()).verdict is Word.IN_SYNC
+    await place.staged()
+    kept = read_waiting(place.cache).kept
+    assert kept is not None
+    assert kept.note.epoch == later.epoch
+    place.away()
+    outcome = await place.deliver()
+    assert (outcome.exit_code, outcome.verdict) == (0, Word.IN_SYNC), outcome.error
+    assert place.equal()
+
+
+def without_stamp(cache: Path) -> None:
+    craft(cache, {(META, META_KEY): None})
+
+
+def without_a_line_of_the_ledger(cache: Path) -> None:
+    file = _native.CacheFile.open(str(cache), "read")
+    ((key, _),) = file.page(LEDGER, None, 1)
+    file.close()
+    craft(cache, {(LEDGER, key): None})
+
+
+@pytest.mark.parametrize("place", [of_server], ids=["sqld"], indirect=True)
+@pytest.mark.parametrize("lost", [without_stamp, without_a_line_of_the_ledger])
+async def test_a_held_cache_that_is_equal_says_of_when_the_audit_was(
+    lost: Callable[[Path], None], place: Place
+) -> None:
+    """Only what we keep beside the rows is not as it was, and nobody can write that now."""
+    lost(Path(place.cache))
+    with running(HOLD_REDB, place.cache, "write"):
+        outcome = await place.sync()
+    (digests,) = (one for one in outcome.checks if one.name == "content_digests")
+    assert digests.status is CheckStatus.PASS
+    assert digests.detail.partition("; ")[2].startswith("embeddings that cannot be found through an owner: as of the ")
+    counted = [count.as_of for table, count in outcome.counts.items() if table not in DERIVED_TABLES]
+    assert None not in counted, "source tables are counted by an audit"
