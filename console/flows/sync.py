@@ -98,7 +98,7 @@ def dialog_advice(holder: LockHolder) -> str:
     """The same as `doctor` says, by who it is."""
     if holder.kind is HolderKind.DO_MEMORY:
         return "That is normal: it is the application."
-    told = in_keys(advice_for((holder,)))
+    told = in_keys(advice_for(holder))
     return f"{fmt.begin(told)}."
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from storage_sync.values.errors import LeaseHeld
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import HolderKind, LockHolder
 
@@ -44,20 +45,23 @@ def lock_holders(path: str) -> tuple[LockHolder, ...]:
     except (OSError, ValueError):
         return ()
     try:
-        text = _LOCKS.read_text(encoding="utf-8", errors="replace")
+        lines_of_file = _listed(status.st_ino)
     except OSError:
         return _probe(path)
-    lines_of_file = [line for line in parse_locks(text) if line.inode == status.st_ino]
     return _merge(_resolve(lines_of_file, status))
 
 
 def is_listed(path: str) -> bool:
     """Whether the kernel's list may name the file: one read, and no lock. True where that cannot be told."""
     try:
-        inode = Path(path).stat().st_ino
-        return any(line.inode == inode for line in parse_locks(_LOCKS.read_text(encoding="utf-8", errors="replace")))
+        return bool(_listed(Path(path).stat().st_ino))
     except (OSError, ValueError):
         return True
+
+
+def _listed(inode: int) -> list[LockLine]:
+    """Lines of the kernel's list for files of this number, of any device. OSError where there is no list."""
+    return [line for line in parse_locks(_LOCKS.read_bytes().decode()) if line.inode == inode]
 
 
 def parse_locks(text: str) -> list[LockLine]:
@@ -105,16 +109,14 @@ def describe(holder: LockHolder) -> str:
     return f"{name} ({', '.join(known)})"
 
 
-def advice_for(holders: Sequence[LockHolder]) -> str | NextStep:
-    """What to do about a cache that these processes hold; '' when nobody does."""
-    if not holders:
-        return ""
-    return _ADVICE[holders[0].kind]
+def advice_for(holder: LockHolder) -> str | NextStep:
+    """What to do about a cache that this process holds."""
+    return _ADVICE[holder.kind]
 
 
 _ADVICE: Mapping[HolderKind, str | NextStep] = {
     HolderKind.DO_MEMORY: NextStep.WAIT_FOR_DO_MEMORY,
-    HolderKind.OURS: "wait for that run to end",
+    HolderKind.OURS: LeaseHeld.default_hint,
     HolderKind.OTHER: NextStep.ASK_HOLDER,
     HolderKind.UNLISTED: "look on the host and in its other containers for a do-memory that uses this file",
 }

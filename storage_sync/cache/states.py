@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -48,6 +49,23 @@ _FOREIGN = {
     "text": "a text file",
     "zeros": "a file that begins with zeros",
 }
+
+
+_ERRORS: Mapping[CacheState, type[StorageSyncError]] = {
+    CacheState.FOREIGN: CacheForeign,
+    CacheState.NOT_A_FILE: LocalIO,
+    CacheState.UNREADABLE: LocalIO,
+    CacheState.READ_ONLY: LocalIO,
+    CacheState.DISK_LOW: LocalIO,
+    CacheState.IO_ERROR: LocalIO,
+    CacheState.TRUNCATED: CacheDamaged,
+    CacheState.CORRUPT: CacheDamaged,
+    CacheState.FORMAT_OLD: VersionMismatch,
+    CacheState.FORMAT_NEW: VersionMismatch,
+    CacheState.LOCKED_EXCLUSIVE: CacheLocked,
+    CacheState.LOCKED_SHARED: CacheLocked,
+}
+"""States that stop a command, with what each then ends as."""
 
 
 class Finding(Struct, frozen=True):
@@ -145,26 +163,8 @@ def error_for(judgement: FileJudgement, *, writing: bool = True, held_ok: bool =
 
 def error_of(finding: Finding) -> StorageSyncError | None:
     """The error that one finding of this module stands for, or None for states that stop nothing."""
-    hint = finding.next_step or None
-    match finding.state:
-        case CacheState.FOREIGN:
-            return CacheForeign(finding.evidence, hint=hint)
-        case (
-            CacheState.NOT_A_FILE
-            | CacheState.UNREADABLE
-            | CacheState.READ_ONLY
-            | CacheState.DISK_LOW
-            | CacheState.IO_ERROR
-        ):
-            return LocalIO(finding.evidence, hint=hint)
-        case CacheState.TRUNCATED | CacheState.CORRUPT:
-            return CacheDamaged(finding.evidence, hint=hint)
-        case CacheState.FORMAT_OLD | CacheState.FORMAT_NEW:
-            return VersionMismatch(finding.evidence, hint=hint)
-        case CacheState.LOCKED_EXCLUSIVE | CacheState.LOCKED_SHARED:
-            return CacheLocked(finding.evidence, hint=hint)
-        case _:
-            return None
+    kind = _ERRORS.get(finding.state)
+    return kind(finding.evidence, hint=finding.next_step) if kind is not None else None
 
 
 # Access
@@ -238,8 +238,8 @@ def _judge_ownership(path: str, holders: tuple[LockHolder, ...]) -> list[Finding
         return []
     names = ", ".join(describe(holder) for holder in holders)
     if holders[0].exclusive:
-        return [Finding(CacheState.LOCKED_EXCLUSIVE, f"{path} is in use by {names}", advice_for(holders))]
-    return [Finding(CacheState.LOCKED_SHARED, f"{path} is being read by {names}", advice_for(holders))]
+        return [Finding(CacheState.LOCKED_EXCLUSIVE, f"{path} is in use by {names}", advice_for(holders[0]))]
+    return [Finding(CacheState.LOCKED_SHARED, f"{path} is being read by {names}", advice_for(holders[0]))]
 
 
 def _judge_close(header: _native.Header) -> Finding:

@@ -212,7 +212,7 @@ def held(path: str) -> CacheLocked:
     """Who holds the file, as far as the kernel tells."""
     holders = cache_holders(path) or (unlisted(),)
     who = ", ".join(describe(holder) for holder in holders)
-    return CacheLocked(f"the cache is held by {who}; nothing was changed", hint=advice_for(holders))
+    return CacheLocked(f"the cache is held by {who}; nothing was changed", hint=advice_for(holders[0]))
 
 
 # --------------------------------------------------------------------------------------------- beside it

@@ -142,9 +142,8 @@ async def _file(context: Context) -> tuple[str, str]:
     for server in await asyncio.to_thread(servers.in_memory_only, session.cache_path, judgement.holders):
         context.draft.warn(servers.warning(server))
     if judgement.holders:
-        context.draft.warn(
-            f"{holder_text(judgement.holders[0], time.time())}; {in_commands(advice_for(judgement.holders))}"
-        )
+        holder = judgement.holders[0]
+        context.draft.warn(f"{holder_text(holder, time.time())}; {in_commands(advice_for(holder))}")
     wanted = "a file that a sync can change"
     when = " once it is closed" if judgement.holders else ""
     return f"{wanted}{when}", ", ".join(str(state) for state in judgement.states) or "nothing unusual"

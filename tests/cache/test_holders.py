@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -13,7 +14,17 @@ import pytest
 from msgspec.structs import replace
 
 from storage_sync.cache import holders
-from storage_sync.cache.holders import LockLine, describe, is_listed, lock_holders, parse_locks, started_at, unlisted
+from storage_sync.cache.holders import (
+    LockLine,
+    advice_for,
+    describe,
+    is_listed,
+    lock_holders,
+    parse_locks,
+    process,
+    started_at,
+    unlisted,
+)
 from storage_sync.values.outcome import LockHolder
 from tests.support.processes import HOLD_REDB, environment, running
 
@@ -139,8 +150,19 @@ def test_who_keeps_all_others_away_is_named_first() -> None:
     assert holders._merge([one, other, alone, other]) == (alone, one)
 
 
+def test_a_user_without_a_name_is_told_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose password file does not know it."""
+
+    def unknown(uid: int) -> pwd.struct_passwd:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    assert process(os.getpid(), exclusive=True).user == str(os.getuid())
+
+
 def test_whoever_is_not_listed_is_named_as_that() -> None:
     assert describe(unlisted()) == "a process that is not visible here, in another container or on another machine"
+    assert str(advice_for(unlisted())).startswith("look on the host and in its other containers for ")
 
 
 def test_when_a_process_started_is_not_told_where_the_machine_does_not_say_since_when_it_runs(

@@ -42,9 +42,23 @@ def test_the_longest_mount_above_decides(path: str, kind: str, network: bool) ->
     assert (system.kind, system.network) == (kind, network)
 
 
-def test_kinds_of_other_machines() -> None:
-    assert all(is_network(kind) for kind in ("nfs", "cifs", "9p", "fuse.sshfs", "fuse.rclone"))
-    assert not any(is_network(kind) for kind in ("ext4", "tmpfs", "btrfs", "fuse.ntfs-3g", "overlay"))
+KINDS = {
+    "of libmount": "nfs nfs4 cifs smb3 smbfs 9p afs ncpfs glusterfs fuse.sshfs fuse.curlftpfs",
+    "of clusters": "ceph fuse.cephfs fuse.glusterfs lustre beegfs fuse.juicefs",
+    "of a host": "virtiofs",
+    "of a store or a share": "fuse.s3fs fuse.gcsfuse fuse.rclone fuse.davfs fuse.davfs2 fuse.smbnetfs",
+}
+"""What mount(8) takes for a network file system, and what the programs that mount others call theirs."""
+
+
+@pytest.mark.parametrize("kinds", KINDS.values(), ids=KINDS)
+def test_kinds_of_other_machines(kinds: str) -> None:
+    assert [kind for kind in kinds.split() if not is_network(kind)] == []
+
+
+def test_kinds_of_this_machine() -> None:
+    kinds = ("ext4", "tmpfs", "btrfs", "fuse.ntfs-3g", "fuse", "overlay", "sshfs", "fuse.nfs")
+    assert [kind for kind in kinds if is_network(kind)] == []
 
 
 def test_the_real_mounts(tmp_path: Path) -> None:

@@ -124,6 +124,13 @@ def test_a_link_in_place_of_the_lock_file_is_refused(cache: Path, tmp_path: Path
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_a_folder_in_place_of_the_lock_file_is_told(cache: Path) -> None:
+    Path(lease_path(str(cache))).mkdir()
+    told = r"^the lease .*\.lock cannot be made: Is a directory$"
+    with pytest.raises(LocalIO, match=told), Lease.acquire(str(cache), "me"):
+        pass
+
+
 def test_no_rights_in_the_folder(open_folder: Path) -> None:
     code = """
 import json, sys

@@ -88,7 +88,7 @@ def test_who_holds_the_cache_is_judged_alike_by_the_dialog_and_the_commands(kind
     shown = dialog_advice(holder)
     assert ("normal" in shown) == (kind is HolderKind.DO_MEMORY)
     if kind is not HolderKind.DO_MEMORY:
-        assert shown.removesuffix(".").lower() in in_commands(advice_for((holder,))).lower()
+        assert shown.removesuffix(".").lower() in in_commands(advice_for(holder)).lower()
 
 
 def test_a_hint_that_is_no_step_is_said_as_it_is() -> None:
