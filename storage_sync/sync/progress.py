@@ -115,7 +115,7 @@ class Tracker:
         (since, rows, octets), rate, byte_rate = self._samples[0], None, None
         if now - since >= _LEAST_SECONDS:
             rate, byte_rate = (done - rows) / (now - since), (received - octets) / (now - since)
-        rates = tuple((r1 - r0) / (t1 - t0) for (t0, r0, _), (t1, r1, _) in pairwise(self._samples) if t1 > t0)
+        rates = tuple((r1 - r0) / (t1 - t0) for (t0, r0, _), (t1, r1, _) in pairwise(self._samples))
         left = self.run.total - done if self.run.total is not None else None
         eta = left / rate if rate and left is not None and left >= 0 else None
         changed_checkpoint = checkpoint is not None and checkpoint != self.run.checkpoint_rows

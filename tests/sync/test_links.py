@@ -123,6 +123,26 @@ async def test_a_new_file_with_a_wrong_index_is_not_put_in_place(
     assert not cache_of(settings).exists()
 
 
+async def test_a_file_that_was_removed_while_its_successor_was_built_is_not_replaced_by_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it was made of is gone: the run looks again."""
+    cache, real = cache_of(settings), _native.finish_sibling
+    rounds = [0]
+
+    def finished(*arguments: Any) -> _native.Applied:
+        done = real(*arguments)
+        rounds[0] += 1
+        if rounds[0] == 1:
+            cache.unlink()
+        return done
+
+    monkeypatch.setattr(_native, "finish_sibling", finished)
+    outcome = await once(Rebuild(), Request(settings, None))
+    assert outcome.verdict is Word.IN_SYNC, outcome.error
+    assert rounds == [2]
+
+
 async def test_a_file_that_changed_while_its_successor_was_built_is_not_replaced_by_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

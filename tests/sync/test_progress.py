@@ -9,6 +9,7 @@ from storage_sync.config.settings import Settings
 from storage_sync.service.operations import Sync
 from storage_sync.service.performing import once
 from storage_sync.sync.progress import Tracker
+from storage_sync.values.options import Options
 from storage_sync.values.outcome import Word
 from storage_sync.values.snapshot import Phase, Run, StepState
 from tests.support import hrana, stores
@@ -96,6 +97,34 @@ def test_bytes_a_second_are_those_of_the_last_samples() -> None:
     assert seen[-1].byte_rate == 2_000.0
 
 
+def test_rates_are_of_pieces_of_a_quarter_of_a_second() -> None:
+    seen: list[Run] = []
+    track, clock = tracker(seen)
+    for done, seconds in ((0, 0.125), (10, 0.125), (30, 0.25), (80, 0.5), (80, 0.0)):
+        track.rows(done, 0)
+        clock.now += seconds
+    assert seen[-1].rates == (30 / 0.25, 50 / 0.25, 0.0)
+
+
+def test_the_first_rate_is_one_of_a_tenth_of_a_second() -> None:
+    seen: list[Run] = []
+    track, clock = tracker(seen)
+    clock.now = 0.0
+    for clock.now in (0.0, 0.0999, 0.1):
+        track.rows(int(clock.now * 10), 0)
+    assert [run.rate for run in seen[-3:]] == [None, None, 10.0]
+
+
+def test_when_the_last_row_is_there_nothing_is_left() -> None:
+    seen: list[Run] = []
+    track, clock = tracker(seen)
+    track.expect(10)
+    for done in (0, 10, 11):
+        track.rows(done, 0)
+        clock.now += 1.0
+    assert [run.eta_s for run in seen[-2:]] == [0.0, None], "of more rows than there were to be nothing is known"
+
+
 def test_the_remaining_time_is_known_in_a_run_of_half_a_second() -> None:
     seen: list[Run] = []
     track, clock = tracker(seen)
@@ -153,6 +182,7 @@ def test_a_run_says_in_which_round_and_batch_it_is() -> None:
 
 
 async def test_a_sync_of_changed_rows_tells_its_batches(tmp_path: Path) -> None:
+    """Also where the whole primary was counted for it."""
     with Sqld(stores.primary("v47-small", tmp_path / "primary")) as server:
         settings = Settings(
             primary=server.url, cache=tmp_path / "cache.redb", state_dir=tmp_path / "state", batch_size=2
@@ -161,6 +191,6 @@ async def test_a_sync_of_changed_rows_tells_its_batches(tmp_path: Path) -> None:
         some = "(SELECT episode_id FROM episodes ORDER BY episode_id LIMIT 3)"
         hrana.execute(server.url, [f"UPDATE episodes SET task_description = 'x' WHERE episode_id IN {some}"])
         seen: list[Run] = []
-        outcome = await once(Sync(), Request(settings, None), seen.append)
+        outcome = await once(Sync(), Request(settings, None, Options(audits=True)), seen.append)
     assert outcome.applied["episodes"].update == 3
-    assert {run.batches for run in seen if run.total == 3} == {2}
+    assert {(run.total, run.batches) for run in seen} == {(None, None), (3, 2)}
