@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from storage_sync.cache.states import Finding, error_for, error_of, judge_file
-from storage_sync.values.errors import exit_code_of
+from storage_sync.values.errors import LocalIO, exit_code_of
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import CacheState as S
 from tests.support.processes import HOLD_LOCK, HOLD_REDB, as_nobody, running
@@ -125,7 +125,9 @@ def test_a_full_disk_is_said_before_it_hurts(cache: Path) -> None:
     judgement = judge_file(str(cache), window_bytes=1 << 60)
     assert judgement.states == (S.DISK_LOW, S.CLEAN)
     assert judgement.openable
-    assert isinstance(error_for(judgement), type(error_of(judgement.findings[0])))
+    error, found = error_for(judgement), judgement.findings[0]
+    assert isinstance(error, LocalIO)
+    assert (error.message, error.hint) == (found.evidence, found.next_step)
     assert error_for(judgement, writing=False) is None
 
 

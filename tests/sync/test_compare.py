@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from msgspec.structs import replace
@@ -15,6 +15,7 @@ from storage_sync.config.settings import Settings
 from storage_sync.service.operations import Sync
 from storage_sync.service.performing import once
 from storage_sync.state.witness import forget_witness
+from storage_sync.sync import apply as apply_module
 from storage_sync.sync import run
 from storage_sync.values.errors import LocalIO
 from storage_sync.values.options import USUAL, Options
@@ -60,6 +61,14 @@ async def test_a_cache_of_another_primary_is_taken_over_by_consent_only(tmp_path
     assert (await sync(settings, Options(adopt=True))).verdict is Word.IN_SYNC
 
 
+async def test_a_stamp_says_by_itself_whose_the_cache_is(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    assert (await sync(settings)).verdict is Word.IN_SYNC
+    assert settings.state_dir is not None
+    forget_witness(settings.state_dir)
+    assert (await sync(settings)).verdict is Word.IN_SYNC
+
+
 @pytest.mark.parametrize("other", [False, True], ids=["the same primary", "another one"])
 @pytest.mark.parametrize("witnessed", [False, True])
 async def test_a_cache_whose_stamp_is_gone_is_of_the_primary_that_the_witness_names(
@@ -83,6 +92,29 @@ async def test_a_cache_whose_stamp_is_gone_is_of_the_primary_that_the_witness_na
     assert "no longer says from which primary" in outcome.error.message
     assert fingerprint(cache_of(settings)) == before
     assert (await sync(settings, Options(adopt=True))).verdict is Word.IN_SYNC
+
+
+@pytest.mark.parametrize(("batch_size", "builds"), [(2, 1), (3, 0)])
+async def test_rows_that_are_more_than_a_batch_wait_beside_the_cache(
+    batch_size: int, builds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(tmp_path, batch_size=batch_size)
+    assert (await sync(settings)).verdict is Word.IN_SYNC
+    some = "(SELECT episode_id FROM episodes ORDER BY episode_id LIMIT 3)"
+    stores.execute(
+        tmp_path / "primary" / "primary.db",
+        [f"UPDATE episodes SET task_description = 'other' WHERE episode_id IN {some}"],
+    )
+    seen, real = list[int](), apply_module.apply
+
+    async def applied(*arguments: Any) -> Any:
+        seen.append(len(builds_beside(str(cache_of(settings)))))
+        return await real(*arguments)
+
+    monkeypatch.setattr(run, "apply", applied)
+    outcome = await sync(settings)
+    assert (outcome.verdict, outcome.applied["episodes"].update) == (Word.IN_SYNC, 3)
+    assert seen == [builds]
 
 
 def rename(one: str, other: str) -> None:
