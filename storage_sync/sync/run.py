@@ -345,12 +345,10 @@ async def _write(context: Context, comparison: Compared) -> Outcome:
         return await proven(context, comparison, after, generation)
     identity = read_identity(session.cache_path)
     async with looked(session, context.tracker, draft, writing=False, proven=identity, follows=True) as after:
-        root = (
-            await session.on_cache_thread(_native.root_of, after.scan, comparison.projection.scope)
-            if after.scan is not None
-            else ""
-        )
-        if after.generation != generation or root != comparison.staged.root or after.identity is None:
+        if after.scan is None or after.generation != generation or after.identity is None:
+            return not_proven(context, comparison, after)
+        root = await session.on_cache_thread(_native.root_of, after.scan, comparison.projection.scope)
+        if root != comparison.staged.root:
             return not_proven(context, comparison, after)
         return await proven(context, comparison, after, generation)
 

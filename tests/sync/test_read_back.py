@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -103,7 +104,7 @@ async def ends_proven(settings: Settings) -> None:
     assert check(settings.primary.removeprefix("file:"), settings.cache).holds()
 
 
-@pytest.mark.parametrize("change", [rewrite, outdate])
+@pytest.mark.parametrize("change", [rewrite, outdate, os.unlink])
 async def test_another_content_or_generation_after_the_commit_is_not_proven(
     proven: Settings, monkeypatch: pytest.MonkeyPatch, change: Any
 ) -> None:
