@@ -16,12 +16,14 @@ from storage_sync.primary.above import Above, missing
 from storage_sync.primary.source import projection_of
 from storage_sync.sync.compare import Compared, Since, current_epoch, fetched
 from storage_sync.sync.context import Context, Projection
+from storage_sync.sync.last_comparison import LastComparison
 from storage_sync.sync.look import Look
 from storage_sync.sync.overlay import Known, Limits, Overlay, Place, changes
 from storage_sync.sync.proven_rows import known_rows
-from storage_sync.values.followed import Ending, FollowEnded
+from storage_sync.values.followed import Ending, Followed, FollowEnded
 from storage_sync.values.marks import Marks
-from storage_sync.values.outcome import TableChange
+from storage_sync.values.outcome import Proof, TableChange, Word
+from storage_sync.values.witness import Witness
 
 ROUNDS = 3
 """How often rows may change between the statement that names them and their fetch."""
@@ -33,7 +35,7 @@ def refuses(context: Context, look: Look, projection: Projection, now: float) ->
     session = context.session
     if checkpoint is None or scan is None or witness is None or witness.proof is None:
         raise FollowEnded(Ending.NO_MARKS)
-    proof = witness.proof
+    proof, taken_in = _gone_on_from(witness, witness.proof, session.known)
     if checkpoint.source_id != session.source.source_id or proof.source_id != checkpoint.source_id:
         raise FollowEnded(Ending.SOURCE)
     if checkpoint.epoch != projection.epoch or proof.epoch != projection.epoch:
@@ -62,7 +64,21 @@ def refuses(context: Context, look: Look, projection: Projection, now: float) ->
     marks = witness.marks
     if marks is None:
         raise FollowEnded(Ending.NO_MARKS)
-    return Since(proof, witness.followed, marks)
+    return Since(proof, taken_in, marks)
+
+
+def _gone_on_from(witness: Witness, proof: Proof, compared: LastComparison | None) -> tuple[Proof, Followed | None]:
+    """The newest proof of what the cache holds, and what was taken in since.
+
+    A verify or a plan proves too, and writes no witness. The marks are older then: they lead to more rows than changed.
+    """
+    newer = compared.proof if compared is not None and compared.verdict is Word.IN_SYNC else None
+    if newer is None or newer.at <= proof.at or (newer.generation, newer.root) != witness.stand:
+        return proof, witness.followed
+    same = (newer.source_id, newer.epoch, newer.config_hash, newer.digest)
+    if same != (proof.source_id, proof.epoch, proof.config_hash, proof.digest):
+        return proof, witness.followed
+    return newer, None
 
 
 async def marked(context: Context, look: Look, projection: Projection) -> Projection:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.cache.content import ledger_root
-from storage_sync.sync.last_comparison import Facts, Known, Rows
+from storage_sync.sync.last_comparison import Facts, LastComparison, Rows
 from storage_sync.sync.look import Look
 from storage_sync.values.outcome import DERIVED_TABLES, Proof, TableChange, Word
 
@@ -27,12 +27,12 @@ class Judged(Struct, frozen=True):
     """None: as it was."""
 
 
-def known_of(look: Look, verdict: Word, proof: Proof | None, plan: Mapping[str, TableChange]) -> Known | None:
+def known_of(look: Look, verdict: Word, proof: Proof | None, plan: Mapping[str, TableChange]) -> LastComparison | None:
     """None for a cache without our ledger. Blocking."""
     root = ledger_root_of(look)
     if root is None or look.scan is None:
         return None
-    return Known(look.base, root, verdict, proof, plan, _facts(look.scan), _unproven(look))
+    return LastComparison(look.base, root, verdict, proof, plan, _facts(look.scan), _unproven(look))
 
 
 def ledger_root_of(look: Look) -> str | None:
@@ -42,7 +42,7 @@ def ledger_root_of(look: Look) -> str | None:
     return ledger_root(look.checkpoint, look.scan)
 
 
-def judged_by(known: Known | None, look: Look) -> Judged:
+def judged_by(known: LastComparison | None, look: Look) -> Judged:
     """Judge the copy of `look`. A row whose bytes changed since is a difference from what was compared, whatever it was
     changed to; rows that only the cache has touch no proof. Blocking."""
     scan = look.scan

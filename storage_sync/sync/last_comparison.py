@@ -14,7 +14,7 @@ Rows = Mapping[tuple[str, str], str]
 """Listed rows that are not what was proven: by table and key the digest of their bytes, '' for one that is gone."""
 
 
-class Known(Struct, frozen=True):
+class LastComparison(Struct, frozen=True):
     """`verdict`, `proof` and `plan` of a comparison. `stamp`: generation and root that name the ledger which it was
     made with; `root`: over the rows that were there."""
 

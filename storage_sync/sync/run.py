@@ -35,7 +35,7 @@ from storage_sync.sync.follow import followed, marked
 from storage_sync.sync.inspection import looked, rows_of, without_rows
 from storage_sync.sync.look import Look
 from storage_sync.sync.plan import adoption, make_plan, require_base, require_current
-from storage_sync.sync.prove import count, make_proof, not_proven, outside, proven
+from storage_sync.sync.prove import count, keep_known, make_proof, not_proven, outside, proven
 from storage_sync.sync.renewal import renewed
 from storage_sync.sync.table_counts import pending_facts, table_changes
 from storage_sync.sync.waiting import fitting, nothing_waits, staged, still_waiting, wait_beside
@@ -397,6 +397,7 @@ async def _planned(context: Context, comparison: Compared) -> Outcome:
         draft.proof = make_proof(context, comparison, look.generation, look.identity)
         draft.exit_code = 7 if draft.proof.refused else 0
         draft.next_action = next_step((), draft.proof.refused or 0)
+        await keep_known(context, look)
         return draft.outcome()
     draft.verdict = difference(comparison)
     draft.next_action = "storage-sync sync"

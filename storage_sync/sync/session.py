@@ -23,7 +23,7 @@ from storage_sync.config.settings import Settings
 from storage_sync.config.token import Token
 from storage_sync.primary.source import LogStand, Source, connect
 from storage_sync.state.directory import StateDir, open_state_dir
-from storage_sync.sync.last_comparison import Known
+from storage_sync.sync.last_comparison import LastComparison
 from storage_sync.sync.plan_rows import PlanRows
 from storage_sync.values.errors import ConfigError
 from storage_sync.values.outcome import Proof, Transfer
@@ -68,7 +68,7 @@ class Session:
         self._copies = copies
         self._own_copies = copies is None
         self.plan_rows = PlanRows()
-        self.known: Known | None = None
+        self.known: LastComparison | None = None
         """What the last comparison with the primary found."""
         self.proven_rows: ProvenRows | None = None
         """What the last follow run knew of the cache when it ended."""

@@ -19,7 +19,7 @@ from storage_sync.primary import source
 from storage_sync.reports.document import rfc3339, to_json
 from storage_sync.reports.sentences import sentence
 from storage_sync.reports.status import status_quick
-from storage_sync.service.operations import Ping, Sync
+from storage_sync.service.operations import Operation, Ping, Sync, Verify
 from storage_sync.service.performing import perform, quiet
 from storage_sync.state.imprint import read_imprint, write_imprint
 from storage_sync.state.witness import read_witness, write_witness
@@ -150,6 +150,31 @@ async def test_nothing_above_the_marks(tmp_path: Path) -> None:
         assert outcome.cache_writes.commits == 0
         assert outcome.followed is not None
         assert outcome.followed.changes == 0
+
+
+@pytest.mark.parametrize(
+    ("operation", "options"), [(Verify(), USUAL), (Sync(), Options(plan_only=True))], ids=["verify", "plan"]
+)
+async def test_a_proof_that_wrote_nothing_is_gone_on_from(
+    operation: Operation, options: Options, tmp_path: Path
+) -> None:
+    async with proven(tmp_path) as lane:
+        lane.write(*rewritten())
+        first = await lane.follow()
+        newer = await perform(lane.session, operation, Request(lane.settings, None, options), quiet, Cancel())
+        assert first.proof is not None
+        assert newer.proof is not None
+        assert newer.proof.at > first.proof.at
+        lane.write(copied(1))
+        after = await lane.follow()
+        assert after.proof is not None
+        assert after.proof.at == newer.proof.at, "the last proof does not go back"
+        assert after.followed is not None
+        assert after.followed.changes == sum(one.rows for one in after.applied.values()), "only what came after it"
+        assert lane.witness().proof == after.proof
+        await lane.restart()
+        assert (await lane.run(replace(USUAL, follows=True))).proof == after.proof
+        await lane.proof_finds_nothing()
 
 
 async def test_marks_are_asked_for_where_somebody_wrote(tmp_path: Path) -> None:
