@@ -99,12 +99,12 @@ STEPS: tuple[Step, ...] = (
         },
         trouble="many",
         caused=(
-            "600 episodes arrive, and a sync starts by itself: watch the panel Sync.",
+            "3,000 episodes arrive, and a sync starts by itself: watch the panel Sync.",
             "Episodes arrive; a sync starts by itself: watch Sync.",
         ),
         after=(
-            "That was a sync; 4 lists it with what it changed. Press any key to go on.",
-            "That was a sync; 4 lists what it did. Any key goes on.",
+            "The sync is done; 4 shows what it changed. Press any key for the next step of this guide.",
+            "The sync is done. Press any key for the next step.",
         ),
     ),
     Step(
@@ -192,6 +192,11 @@ STEPS: tuple[Step, ...] = (
         plan="Undo",
     ),
 )
+BEGIN: Wordings = (
+    "A rejected row and broken embeddings are part of this demo. Press any key to begin.",
+    "Rejected row, orphans: part of the demo. Press any key.",
+)
+"""Until the first key."""
 END: Wordings = (
     "That is all: you watched, repaired, restored and undid. Press : and type demo for more; q quits.",
     "That is all. Press : and type demo for more; q quits.",
@@ -244,6 +249,8 @@ class Guide(Struct):
     _done: dict[str, float] = field(default_factory=dict)
     """When the last key before its end was pressed, by step."""
     _key_at: float = 0.0
+    _opened_at: float | None = None
+    """The last key before the first look."""
     _caused: str = ""
     """The step whose trouble has happened."""
     _in_the_way: Wordings = ()
@@ -260,6 +267,7 @@ class Guide(Struct):
         is there still, which is known before the core sees its end."""
         seen = Seen(snapshot, self.since, place)
         self._key_at = key_at
+        self._opened_at = key_at if self._opened_at is None else self._opened_at
         # the core shows some time later what the result of a run says
         ended = place.name if isinstance(place, Result) and place.well else ""
         self._damaged = snapshot.verdict is Word.DAMAGED and not ended
@@ -313,6 +321,8 @@ class Guide(Struct):
             return self._in_the_way
         if step is None:
             return END
+        if self._key_at == self._opened_at and not self._done:
+            return BEGIN
         if step.id in self._done:
             return step.after
         return step.caused if step.id == self._caused else step.says[EVERYWHERE]

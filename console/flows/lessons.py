@@ -41,8 +41,8 @@ LESSONS = (
         "many",
         Choice(
             "let many episodes arrive",
-            "600 at once, about three rows each, so that a sync can be watched",
-            "600 episodes are arriving. A sync starts by itself within seconds: watch the panel Sync.",
+            "3,000 at once, about three rows each, so that a sync can be watched",
+            "3,000 episodes are arriving. A sync starts by itself within seconds: watch the panel Sync.",
         ),
     ),
     Lesson(

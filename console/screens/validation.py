@@ -366,7 +366,7 @@ def _details(frame: Frame, result: CheckResult) -> FactList:
     at_work = run is not None and run.ended_at is None
     facts = [
         Fact("means", plain(words.explained(frame, result))),
-        Fact("result", toned(role, _status_words(role, check.status), glyphs=glyphs), extra=muted(difference)),
+        Fact("result", toned(role, _status_words(frame, role, result), glyphs=glyphs), extra=muted(difference)),
         Fact("actual", plain(value)),
         *(
             (Fact("now", words.steps(frame, run), short=(words.steps(frame, run, rows=False),)),)
@@ -384,8 +384,11 @@ def _details(frame: Frame, result: CheckResult) -> FactList:
     return FactList(label, said, tuple(facts), labels=10)
 
 
-def _status_words(role: Role, status: CheckStatus) -> str:
-    return f"unknown now; was {status.value}" if role is Role.UNKNOWN else status.value
+def _status_words(frame: Frame, role: Role, result: CheckResult) -> str:
+    status = result.found.was.status.value
+    if role is Role.UNKNOWN:
+        return f"unknown now; was {status}"
+    return f"{status}: rows are behind, and the next sync brings them" if checks.is_behind(frame, result) else status
 
 
 def _difference(expected: int | str | None, actual: int | str | None) -> str:

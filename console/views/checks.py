@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from console.views.frame import Frame
-from console.views.states import checks_of_file, holds, is_damaged, is_held
-from storage_sync.values.outcome import Check, CheckStatus
+from console.views.states import checks_of_file, holds, is_damaged, is_held, rows_behind
+from storage_sync.checks.checks import OF_THE_PROOF
+from storage_sync.values.outcome import Check, CheckStatus, Word
 from storage_sync.values.snapshot import CheckResult
 from widgets import fmt
 from widgets.check_list import CheckList, CheckRow
@@ -82,8 +83,16 @@ def _is_short(check: Check) -> bool:
     return check.status is CheckStatus.PASS and counted and check.actual != check.expected
 
 
+def is_behind(frame: Frame, result: CheckResult) -> bool:
+    """A check that fails because rows of the primary are not in the cache yet, which the next sync brings."""
+    behind = frame.snapshot.verdict is Word.STALE or rows_behind(frame.snapshot) > 0
+    return behind and result.found.was.status is CheckStatus.FAIL and result.name in OF_THE_PROOF
+
+
 def role_of(frame: Frame, result: CheckResult) -> Role:
     role = Role.ATTENTION if _is_short(result.found.was) else _ROLES[result.found.was.status]
+    if role is Role.FAILED and is_behind(frame, result):
+        role = Role.ATTENTION
     if role in {Role.OK, Role.ATTENTION} and is_damaged(frame.snapshot):
         # no check passes a damaged file: this one was made of what was there before
         return Role.UNKNOWN

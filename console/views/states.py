@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from storage_sync.checks.checks import WARN_ONLY
 from storage_sync.values.found import still
 from storage_sync.values.next_step import NextStep
 from storage_sync.values.outcome import CacheState, CheckStatus, HolderKind, LockHolder
 from storage_sync.values.snapshot import CheckResult, LockState, PrimaryStatus, RowsBehind, Snapshot
 from widgets import fmt
-
-WARN_ONLY_CHECKS = frozenset({"orphaned_embeddings", "embedding_vectors"})
-"""Checks that say nothing about the proof (docs/cli.md#verdicts)."""
 
 
 def states_of(snapshot: Snapshot) -> tuple[CacheState, ...]:
@@ -171,7 +169,7 @@ def failed_checks(snapshot: Snapshot, now: float) -> tuple[str, ...]:
 
 def contradicting(snapshot: Snapshot, now: float) -> tuple[str, ...]:
     """Of those, the ones that a cache in sync cannot have."""
-    return tuple(name for name in failed_checks(snapshot, now) if name not in WARN_ONLY_CHECKS)
+    return tuple(name for name in failed_checks(snapshot, now) if name not in WARN_ONLY)
 
 
 def adoptable(snapshot: Snapshot) -> bool:

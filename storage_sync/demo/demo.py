@@ -679,6 +679,7 @@ class Demo(Struct, frozen=True):
             "interval_s": 30,
             "staleness_s": 45,
             "poll_s": 1,
+            "max_episodes_cache": 10_000,
         }
         edit.init(demo.config_file, values)
         return demo

@@ -37,7 +37,7 @@ LOOK_S: Final = 0.02
 """How often it is checked whether a trouble has happened."""
 HEAD: Final = 64
 """Octets of a row that no other row has."""
-MANY: Final = 600
+MANY: Final = 3_000
 BROKEN: Final = "{broken"
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.cache.identity import real_path
-from storage_sync.checks.checks import WARN_ONLY, all_checks
+from storage_sync.checks.checks import OF_THE_PROOF, WARN_ONLY, all_checks
 from storage_sync.checks.facts import CheckScope, TableFacts
 from storage_sync.reports.document import rfc3339
 from storage_sync.reports.sentences import next_step, plural, rows
@@ -30,8 +30,6 @@ from storage_sync.values.outcome import Check, CheckStatus, FileIdentity, Outcom
 from storage_sync.values.snapshot import Phase
 from storage_sync.values.witness import Witness
 
-OF_THE_PROOF = frozenset({"episode_count", "latest_episodes", "pattern_counts", "content_digests"})
-"""Checks that compare with the whole primary."""
 DROPPED_WITH_EPISODE = {
     "summaries": "summary",
     "relationships": "relationship",

@@ -14,7 +14,7 @@ from console.app.palette import ConsoleCommands
 from console.dialogs.plan import PlanDialog
 from console.dialogs.plan import Step as DialogStep
 from console.flows import guide as guide_of_demo
-from console.flows.guide import END, PLANNING, RUNNING, STEPS, Guide, OpenPlan, Place, Result, Seen, Step
+from console.flows.guide import BEGIN, END, PLANNING, RUNNING, STEPS, Guide, OpenPlan, Place, Result, Seen, Step
 from console.flows.lessons import LESSONS
 from console.keys.table import EVERYWHERE, HISTORY, ORPHANS, QUARANTINE
 from storage_sync.service.commands import MakePlan
@@ -91,6 +91,15 @@ def test_a_trouble_that_was_made_is_not_asked_for_again(step: Step) -> None:
     assert not guide.leads("hold")
     assert guide.leads(step.trouble)
     assert guide.says("overview") == step.caused
+
+
+def test_what_is_wrong_on_purpose_is_said_until_the_first_key() -> None:
+    guide = Guide(snapshots.NOW)
+    for _ in range(2):
+        guide.look(after(), "overview", key_at=1.0)
+        assert guide.says("overview") == BEGIN
+    guide.look(after(), "overview", key_at=2.0)
+    assert guide.says("overview") == STEPS[0].says[EVERYWHERE]
 
 
 def test_what_was_done_early_is_not_asked_for() -> None:
@@ -194,6 +203,7 @@ async def test_what_it_says_to_type_finds_that_entry_first(typed: str, trouble: 
 def led_to(step_id: str) -> Guide:
     """The guide at a step, somebody having looked at what came before."""
     guide = Guide(snapshots.NOW)
+    guide.look(after(), "overview", key_at=-2.0)
     for number, step in enumerate(STEPS):
         if step.id == step_id:
             break
@@ -212,7 +222,7 @@ def test_every_wording_fits_the_smallest_terminal_and_none_is_cut() -> None:
         plans = (OpenPlan(step.plan or "Sync"), OpenPlan(step.plan or "Sync", "default"))
         for place in (*plans, "overview", PLANNING, RUNNING, QUARANTINE, HISTORY, "dialog", Result("Sync", False)):
             for width in (80, 100, 160):
-                for said in (guide.says(place), step.caused, step.after):
+                for said in (guide.says(place), step.caused, step.after, BEGIN):
                     line = paint(GuideText(guide.progress, said, "F3 hides"), width, look)
                     assert width_of(line) == width
                     assert look.glyphs.ellipsis not in text_of(line)
@@ -232,10 +242,13 @@ def demo_of(shown: Snapshot = GOOD) -> tuple[Console, ScriptedBridge]:
 async def test_the_line_follows_what_the_core_shows() -> None:
     app, bridge = demo_of()
     async with live(app, size=(100, 30)) as pilot:
+        assert f"guide 1/8  {BEGIN[1]}" in screen_text(app)
+        await pilot.press("tab")
+        await settle(app, pilot)
         assert "guide 1/8  Watch a sync: press : and type many" in screen_text(app)
         bridge.show(ENDS["watch"][0])
         await settle(app, pilot)
-        assert "guide 1/8  That was a sync; 4 lists it with what it changed. Press any key" in screen_text(app)
+        assert "guide 1/8  The sync is done. Press any key for the next step." in screen_text(app)
         bridge.show(ENDS["watch"][0])
         await settle(app, pilot)
         assert "guide 1/8" in screen_text(app), "nobody has pressed a key"
@@ -361,4 +374,4 @@ async def test_what_the_line_says_is_not_said_above_the_log_too() -> None:
         await pilot.press("f3")
         app.action_trouble("many", False)
         await settle(app, pilot)
-        assert "600 episodes are arriving" in screen_text(app)
+        assert "3,000 episodes are arriving" in screen_text(app)
