@@ -137,6 +137,13 @@ def moment(at: float | None) -> str:
     return UNKNOWN if found is None else f"{found.day} {_MONTHS[found.month - 1]} {found:%H:%M:%SZ}"
 
 
+def day_or_clock(at: float | None, now: float) -> str:
+    """Time to the second where that was on the day of `now`, else day and time, in UTC."""
+    found, today = _moment(at), _moment(now)
+    same = found is not None and today is not None and found.date() == today.date()
+    return clock(at) if same else when(at)
+
+
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 

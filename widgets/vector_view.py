@@ -41,7 +41,8 @@ class VectorView(Struct, frozen=True):
         facts = [part for fact in self.facts for part in parts(fact, width - LABELS - 1, look)]
         whole = [*facts, *self._pictures(look.glyphs)]
         tail = self._tail(room - len(whole))
-        chosen = [*whole, *tail] if len(whole) + len(tail) <= room else [*self.short, *self.tail]
+        short = [part for fact in self.short for part in parts(fact, width - LABELS - 1, look)]
+        chosen = [*whole, *tail] if len(whole) + len(tail) <= room else [*short, *self.tail]
         return [paint_fact(fact, width, look, LABELS) for fact in (*chosen[:room], *self.last)]
 
     def _tail(self, room: int) -> tuple[Fact, ...]:
@@ -98,6 +99,11 @@ def across(width: int) -> int:
 def number_rows(values: bytes, width: int) -> int:
     """Lines that it takes to show every number."""
     return -(-(len(values) // 4) // across(width))
+
+
+def number_head(width: int) -> Line:
+    """The heads above the numbers."""
+    return (Piece(" "), *(muted(f"{'place':>6}  {'hex':<8}  {'number':<14}") * across(width)))
 
 
 def number_line(values: bytes, index: int, width: int) -> Line:

@@ -55,6 +55,7 @@ from console.views.verdict import verdict
 from console.views.zoom import toggle_zoom
 from storage_sync.service.commands import Cancel, Do, Pause, Reload, SetAccess, TryNow
 from storage_sync.service.operations import Repair, Verify
+from storage_sync.values import visible
 from storage_sync.values.events import ConfigChanged, CoreDied, Event, LogLine, Refused, RunEnded
 from storage_sync.values.snapshot import CoreBeat, Run, Snapshot
 from widgets import fmt
@@ -332,7 +333,7 @@ class Console(TextualApp):
 
     def say(self, text: str, *, failed: bool = False) -> None:
         """A toast: the answer to a key just pressed. Its text may come from outside."""
-        safe = clean_text(text, self.look)
+        safe = clean_text(visible.without_place(text), self.look)
         if len(safe) > TOAST_MOST:
             safe = f"{safe[:TOAST_MOST]}{self.look.glyphs.ellipsis}"
         self.notify(safe, severity="error" if failed else "information", markup=False)

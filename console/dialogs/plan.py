@@ -37,7 +37,7 @@ PHRASE_ROWS = 3
 """A blank, what must be typed, the box for it."""
 
 
-LATE = "The primary or the cache has changed since then: close this and plan again."
+LATE = "That was so when the plan was made. Primary or cache has changed since: close this and plan again."
 OUTDATED = "The cache has changed since this plan was made, so it would be refused: close this and plan again."
 
 

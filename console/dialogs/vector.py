@@ -13,7 +13,7 @@ from textual.events import Resize
 from console.dialogs.dialog import Dialog
 from widgets.glyphs import Look
 from widgets.line import Line, muted, plain
-from widgets.vector_view import number_line, number_rows
+from widgets.vector_view import number_head, number_line, number_rows
 from widgets.virtual_table import VirtualTable
 
 OCTETS = 16
@@ -32,6 +32,7 @@ class VectorDialog(Dialog[None]):
         self._title = title
         self._values = values
         self._whole = whole
+        self.head = VirtualTable(look, id="numbers-head", cursor=False)
         self.table = VirtualTable(look, id="numbers", cursor=False, empty="there are no numbers in it")
 
     def compose(self) -> ComposeResult:
@@ -39,6 +40,8 @@ class VectorDialog(Dialog[None]):
             frame.border_title = Text(self._title)
             said = f"{len(self._values) // 4:,} x f32" if self._whole else f"{len(self._values):,} B, no vector"
             frame.border_subtitle = f"{said}   g G first, last   ? help   esc close"
+            self.head.can_focus = False
+            yield self.head
             yield self.table
 
     def on_mount(self) -> None:
@@ -50,7 +53,11 @@ class VectorDialog(Dialog[None]):
     def _show(self) -> None:
         width = self.table.size.width
         rows = number_rows(self._values, width) if self._whole else -(-len(self._values) // OCTETS)
+        self.head.show(1, self._head, width)
         self.table.show(rows, self._line, (width, rows))
+
+    def _head(self, _index: int, width: int) -> Line:
+        return number_head(width) if self._whole else muted(f" {'place':>8}  octets")
 
     def _line(self, index: int, width: int) -> Line:
         if self._whole:

@@ -36,17 +36,27 @@ from widgets.virtual_table import VirtualTable
 _STARTED, _STARTED_AT = Column("started", 13), Column("started", 16)
 WITH_SECONDS = 100
 """Cells of the list from which on the seconds of a start are shown."""
+WIDE = 90
+"""Cells of the list from which on each kind of change has a column."""
 _COLUMNS = (
     Column(" run", 9),
     _STARTED,
-    Column("kind", 10, wide=90),
+    Column("kind", 10),
     Column("+new", 6, right=True),
     Column("~chg", 5, right=True),
     Column("-gone", 6, right=True),
     Column("rows/s", 6, right=True, wide=110),
     Column("bytes", 9, right=True, wide=110),
     Column("took", 7, right=True),
-    Column("exit", 4, right=True, wide=90),
+    Column("exit", 4, right=True),
+    Column("result", 0),
+)
+_NARROW = (
+    Column(" run", 9),
+    Column("started", 12),
+    Column("kind", 10),
+    Column("changes", 12),
+    Column("took", 6, right=True),
     Column("result", 0),
 )
 ROWS_SHOWN = 1_000
@@ -58,6 +68,13 @@ _ORDERS = (
     ("exit", lambda past: (False, past.summary.exit_code)),
     ("kind", lambda past: (False, past.summary.word)),
 )
+
+
+def columns_at(width: int) -> tuple[Column, ...]:
+    """What is drawn of each run in so many cells."""
+    if width < WIDE:
+        return _NARROW
+    return tuple(_STARTED_AT if width >= WITH_SECONDS and column is _STARTED else column for column in _COLUMNS)
 
 
 class HistoryScreen(RowsScreen):
@@ -114,16 +131,17 @@ class HistoryScreen(RowsScreen):
         ratio = words.ended_words(history)
         shown = f"Runs · {history.runs:,}" if known >= history.runs else f"Runs · {known:,} of {history.runs:,}"
         empty = "nothing matches the filter; esc clears it" if known else "nothing has run yet"
-        seconds = self.table.size.width >= WITH_SECONDS
+        width = self.table.size.width
+        seconds = width >= WITH_SECONDS
         self.draw_list(
             self.table,
             self.list_title,
             (shown, ratio),
-            tuple(_STARTED_AT if seconds and column is _STARTED else column for column in _COLUMNS),
+            columns_at(width),
             self._list,
-            lambda past: words.row(frame, past, seconds=seconds),
+            lambda past: words.row(frame, past, seconds=seconds) if width >= WIDE else words.narrow_row(frame, past),
             empty=empty,
-            revision=seconds,
+            revision=columns_at(width),
         )
         self._find_sought()
         self.left.value, self.right.value = self._charts()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from console.views.frame import Frame
 from console.views.states import checks_of_file, holds, is_damaged, is_held, rows_behind
-from storage_sync.checks.checks import OF_THE_PROOF
-from storage_sync.values.outcome import Check, CheckStatus, Word
+from storage_sync.values.outcome import OF_THE_PROOF, Check, CheckStatus, Word
 from storage_sync.values.snapshot import CheckResult
 from widgets import fmt
 from widgets.check_list import CheckList, CheckRow

@@ -56,7 +56,7 @@ WORDS: tuple[tuple[str, str], ...] = (
         "mark",
         "Where a table of the primary ended when it was last read. The next run continues from there.",
     ),
-    ("orphan", "An embedding whose episode or pattern does not exist."),
+    ("orphan", "An embedding whose episode or pattern does not exist: a search that finds it finds nothing to show."),
     ("payload", "The bytes of keys and values in the cache, without the bytes that redb adds."),
     ("plan", "What would change, shown before it is done."),
     ("primary", "The durable Turso/libSQL database. The tool reads it and never writes it."),

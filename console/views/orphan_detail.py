@@ -42,6 +42,7 @@ def picture(frame: Frame, detail: Detail, near: Neighbours | None, days: str) ->
         short=(
             Fact("found in", plain(_found_short(row))),
             _owner(frame, detail),
+            Fact("why", plain(frame.clean(detail.why)), whole=True),
             Fact("vector", plain(_vector_short(detail))),
         ),
         tail=(*_nearest(frame, near), *_twins(frame, detail)),
@@ -53,7 +54,7 @@ def picture(frame: Frame, detail: Detail, near: Neighbours | None, days: str) ->
             Fact(
                 "actions",
                 plain(_actions(frame, detail, days)),
-                short=tuple(plain(_actions_short(frame, detail, days, why=why)) for why in (True, False)),
+                short=tuple(plain(_actions_short(frame, detail, why=why)) for why in (True, False)),
             ),
         ),
     )
@@ -153,21 +154,21 @@ def _actions(frame: Frame, detail: Detail, days: str) -> str:
     return f"{aside}    {_reattach(frame, detail)}    {_expected(frame, detail)}"
 
 
-def _actions_short(frame: Frame, detail: Detail, days: str, *, why: bool) -> str:
+def _actions_short(frame: Frame, detail: Detail, *, why: bool) -> str:
     """`why`: with the reason for which it cannot be attached again."""
-    kept = f" (undo {days} days)" if days else ""
-    aside = f"d quarantines it{kept}" if detail.row.in_cache else "nothing to quarantine"
-    return f"{aside}   {_reattach(frame, detail, why=why)}   {_expected(frame, detail)}"
+    aside = "d quarantine" if detail.row.in_cache else "nothing to quarantine"
+    marked = _expected(frame, detail, mark="i mark expected")
+    return f"{aside}   {_reattach(frame, detail, why=why, attach='re-attach')}   {marked}"
 
 
-def _reattach(frame: Frame, detail: Detail, *, why: bool = True) -> str:
+def _reattach(frame: Frame, detail: Detail, *, why: bool = True, attach: str = "re-attaches it") -> str:
     key = next(key.shown for key in frame.table if key.id == "orphans.reattach")
     reason = f": {frame.clean(detail.reattach)}" if why else ""
-    return f"{key} not possible{reason}" if detail.reattach else f"{key} re-attach"
+    return f"{key} not possible{reason}" if detail.reattach else f"{key} {attach}"
 
 
-def _expected(frame: Frame, detail: Detail) -> str:
+def _expected(frame: Frame, detail: Detail, mark: str = "i marks it as expected") -> str:
     note = detail.row.expected
     if note is None:
-        return "i expected"
+        return mark
     return f"expected: {frame.clean(note)}" if note else "expected; i removes the mark"

@@ -88,12 +88,10 @@ def counts(frame: Frame, index: OrphanIndex, width: int) -> Line:
         entries.append((Role.OFF, "expected", "expected", len(index.expected)))
     if not entries:
         return (*_chip(frame, Role.OK, f"all {index.total:,} have their owner and valid numbers"),)
-    long = _joined(_chip(frame, role, f"{name} {many:,}") for role, name, _, many in entries)
-    if width_of(long) <= width - 2:
-        return long
+    long = [_chip(frame, role, f"{name} {many:,}") for role, name, _, many in entries]
     brief = [_chip(frame, role, f"{short} {many:,}") for role, _, short, many in entries]
-    line = _joined(brief)
-    return line if width_of(line) <= width - 2 else _joined(brief, gap=1)
+    lines = [_joined(chips, gap) for chips in (long, brief) for gap in (3, 1)]
+    return next((line for line in lines if width_of(line) <= width - 2), lines[-1])
 
 
 def _unexpected(index: OrphanIndex, reason: Reason) -> int:

@@ -45,9 +45,18 @@ def heading(found: ChangedRows) -> str:
     if not found.total:
         return found.said or "no row was changed"
     listed = len(found.rows)
-    told = fmt.plural(found.total, "row") if listed == found.total else f"the first {listed:,} of {found.total:,} rows"
+    changed = found.total - found.rejected
+    parts = (f"{fmt.plural(changed, 'row')} changed" if changed else "", _rejected(found, changed))
+    told = ", ".join(filter(None, parts))
+    told += f"; the first {listed:,} are listed" if listed < found.total else ""
     cut = f"; for {fmt.plural(found.cut, 'row')} the fields after the run are not kept" if found.cut else ""
     return f"{told}{cut}{f'; {found.said}' if found.said else ''}"
+
+
+def _rejected(found: ChangedRows, changed: int) -> str:
+    if not found.rejected:
+        return ""
+    return f"{found.rejected:,} rejected" if changed else f"{fmt.plural(found.rejected, 'row')} rejected"
 
 
 def cannot_be_undone(why: str, look: Look) -> str:

@@ -83,11 +83,24 @@ def row(frame: Frame, past: PastRun, *, seconds: bool = False) -> tuple[Line, ..
     )
 
 
+def narrow_row(frame: Frame, past: PastRun) -> tuple[Line, ...]:
+    """The same where there is little room: of a run of today the time alone, and all changes in one."""
+    run, runs = past.summary, [one.summary for one in past.all]
+    new, changed, gone = (sum(rows) for rows in zip(*((one.new, one.changed, one.gone) for one in runs), strict=True))
+    return (
+        plain(f" {frame.clean(run.id)}"),
+        plain(fmt.day_or_clock(run.started_at, frame.now)),
+        plain(frame.clean(run.word)),
+        plain(f"+{fmt.compact(new)} ~{fmt.compact(changed)} -{fmt.compact(gone)}"),
+        plain(fmt.took(sum(one.took_s for one in runs))),
+        toned(role_of(run), _result_of_all(frame, past), glyphs=frame.look.glyphs),
+    )
+
+
 def ended_words(history: HistoryView) -> str:
-    """`98.8 % proven, 12 more followed`; a follow run proves nothing and fails nothing."""
-    more = "more " if history.ok_ratio is not None else ""
-    told = [f"{history.ok_ratio * 100:.1f} % proven"] if history.ok_ratio is not None else []
-    return ", ".join([*told, *([f"{history.followed:,} {more}followed"] if history.followed else [])])
+    """`42 of 43 ended in sync, 12 followed`; a follow run proves nothing and fails nothing."""
+    told = [f"{history.in_sync:,} of {history.compared:,} ended in sync"] if history.compared else []
+    return ", ".join([*told, *([f"{history.followed:,} followed"] if history.followed else [])])
 
 
 FIELDS: Fields = {"id": TEXT, "kind": TEXT, "why": TEXT, "result": TEXT, "exit": NUMBER, "started": TEXT}

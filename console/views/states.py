@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from storage_sync.checks.checks import WARN_ONLY
 from storage_sync.values.found import still
 from storage_sync.values.next_step import NextStep
-from storage_sync.values.outcome import CacheState, CheckStatus, HolderKind, LockHolder
+from storage_sync.values.outcome import WARN_ONLY, CacheState, CheckStatus, HolderKind, LockHolder
 from storage_sync.values.snapshot import CheckResult, LockState, PrimaryStatus, RowsBehind, Snapshot
 from widgets import fmt
 

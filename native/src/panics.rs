@@ -12,6 +12,9 @@ thread_local! {
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
+/// What `unreachable!()` says, which to a reader sounds like a fault of this tool.
+const UNREACHABLE: &str = "internal error: entered unreachable code";
+
 /// Replace the hook that would print to stderr by one that only remembers the place.
 ///
 /// The hook belongs to this library's own copy of the standard library; no other extension sees it.
@@ -38,6 +41,7 @@ pub fn caught<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
             .map(|text| (*text).to_owned())
             .or_else(|| payload.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "no message".to_owned());
+        let message = message.replacen(UNREACHABLE, "it met what its code rules out", 1);
         let place = PLACE.with(|cell| cell.borrow_mut().take()).unwrap_or_else(|| "unknown place".to_owned());
         // A payload with a panicking destructor must not start a second panic.
         std::mem::forget(payload);

@@ -12,10 +12,6 @@ from storage_sync.reports.sentences import plural
 from storage_sync.values.outcome import Check, CheckStatus
 
 SCHEMA_VERSION = 4
-WARN_ONLY: frozenset[str] = frozenset({"orphaned_embeddings", "embedding_vectors"})
-"""A failure of these does not touch a sync's verdict."""
-OF_THE_PROOF: frozenset[str] = frozenset({"episode_count", "latest_episodes", "pattern_counts", "content_digests"})
-"""These compare with the whole primary."""
 
 
 def all_checks(

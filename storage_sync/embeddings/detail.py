@@ -140,8 +140,8 @@ def why(index: OrphanIndex, row: Row) -> str:
         case Reason.OWNER_NOWHERE if row.key.startswith(("episode_", "pattern_")):
             owner = "episode" if row.key.startswith("episode_") else "pattern"
             return (
-                f"neither store has its {owner}: probably do-memory deleted the vector under the key '{id_}…', "
-                f"but this one is stored as '{owner}_{id_}…'"
+                f"neither store has its {owner}: do-memory probably deleted the vector by the key '{id_}…', "
+                f"not '{owner}_{id_}…'"
             )
         case Reason.OWNER_NOWHERE:
             return "neither store has its owner: probably deleted by plain id, which misses keys with a scope"
@@ -186,7 +186,7 @@ def _reattach(index: OrphanIndex, number: int, row: Row) -> str:
     if row.reason is Reason.NOT_IN_WINDOW:
         return "the owner is outside the window; a larger max_episodes_cache would fetch it"
     if row.reason is Reason.OWNER_NOWHERE:
-        return "no owner upstream"
+        return "its owner is gone"
     if row.reason is Reason.OWNER_UNKNOWN:
         return "not known whether the primary has the owner"
     if row.reason is Reason.NOT_CACHED:

@@ -48,6 +48,7 @@ def changed_rows(folder: Path, cache: str, run_id: str, first: int = 0, limit: i
         run_id,
         tuple(_rejected(row) if isinstance(row, Rejected) else _changed(row) for row in page),
         len(listed),
+        len(rejected),
         sum(step.cut for step in steps),
         said,
         off,

@@ -388,8 +388,8 @@ class History:
         )
 
     def view(self, last: int = 20) -> HistoryView:
-        """What a front end shows: number of runs, how many only followed, share of the others that ended proven, the
-        newest ones. Commands that ask no primary are in the number alone."""
+        """What a front end shows: number of runs, how many of them compared with the primary, ended in sync, or only
+        followed, and the newest ones. Commands that ask no primary are in the number alone."""
         offline = sorted(OFFLINE)
         asks = f"kind NOT IN ({', '.join('?' * len(offline))})"
         rows = self._rows(
@@ -399,9 +399,8 @@ class History:
             *offline,
             Word.IN_SYNC.value,
         )
-        others, asked, proven, followed = rows[0] if rows else (0, 0, 0, 0)
-        share = proven / asked if asked else None
-        return HistoryView(self._revision, others + followed, share, self.runs(limit=last), followed)
+        others, asked, in_sync, followed = rows[0] if rows else (0, 0, 0, 0)
+        return HistoryView(self._revision, others + followed, int(asked), int(in_sync), self.runs(limit=last), followed)
 
     def orphan_marks(self) -> dict[str, OrphanMark]:
         """Since when each broken vector is known, and which are expected."""

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from storage_sync import _native
 from storage_sync.cache.identity import real_path
-from storage_sync.checks.checks import OF_THE_PROOF, WARN_ONLY, all_checks
+from storage_sync.checks.checks import all_checks
 from storage_sync.checks.facts import CheckScope, TableFacts
 from storage_sync.reports.document import rfc3339
 from storage_sync.reports.sentences import next_step, plural, rows
@@ -26,7 +26,17 @@ from storage_sync.sync.table_counts import proven_facts, table_counts
 from storage_sync.values.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, RowsRefused
 from storage_sync.values.followed import Followed
 from storage_sync.values.marks import Marks
-from storage_sync.values.outcome import Check, CheckStatus, FileIdentity, Outcome, Proof, TableCounts, Word
+from storage_sync.values.outcome import (
+    OF_THE_PROOF,
+    WARN_ONLY,
+    Check,
+    CheckStatus,
+    FileIdentity,
+    Outcome,
+    Proof,
+    TableCounts,
+    Word,
+)
 from storage_sync.values.snapshot import Phase
 from storage_sync.values.witness import Witness
 

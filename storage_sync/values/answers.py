@@ -68,7 +68,8 @@ class ChangedRow(Struct, frozen=True):
 
 
 class ChangedRows(Struct, frozen=True):
-    """What one run changed, a page of it. `total`: rows of all pages; `cut`: those with one side missing.
+    """What one run changed, a page of it. `total`: rows of all pages; `rejected`, `cut`: those of them that were
+    rejected, and those with one side missing.
 
     `said`: why rows are not listed, '' when they are. `undo_off`: why the run cannot be undone, '' when it can.
     """
@@ -76,6 +77,7 @@ class ChangedRows(Struct, frozen=True):
     run_id: str
     rows: tuple[ChangedRow, ...] = ()
     total: int = 0
+    rejected: int = 0
     cut: int = 0
     said: str = ""
     undo_off: str = ""

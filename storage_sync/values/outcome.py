@@ -267,6 +267,12 @@ class Check(Struct, frozen=True):
     """Of one that this run did not make: when it was, in epoch seconds."""
 
 
+WARN_ONLY: frozenset[str] = frozenset({"orphaned_embeddings", "embedding_vectors"})
+"""Checks whose failure does not touch a sync's verdict."""
+OF_THE_PROOF: frozenset[str] = frozenset({"episode_count", "latest_episodes", "pattern_counts", "content_digests"})
+"""Checks that compare with the whole primary."""
+
+
 class Purpose(StrEnum):
     """What the primary reads rows for."""
 

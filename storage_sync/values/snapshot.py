@@ -428,8 +428,10 @@ class RunSummary(Struct, _Called, frozen=True):
 class HistoryView(Struct, frozen=True):
     revision: int = 0
     runs: int = 0
-    ok_ratio: float | None = None
-    """Of the runs that were to prove something, those that did; follow runs are none of them."""
+    compared: int = 0
+    """Of `runs`, those that asked the primary and did not only follow."""
+    in_sync: int = 0
+    """Of `compared`, those that ended in sync."""
     last: tuple[RunSummary, ...] = ()
     followed: int = 0
     """Of `runs`, those that took in what was written and proved nothing."""

@@ -10,7 +10,7 @@ from console.views.frame import Frame
 from console.views.labels import LABELS
 from console.views.verdict import verdict
 from storage_sync.values.found import Found
-from storage_sync.values.outcome import Check, CheckStatus
+from storage_sync.values.outcome import Check, CheckStatus, Word
 from storage_sync.values.snapshot import CheckResult
 from tests.console.app import console, live, screen_text
 from tests.support.scenes import snapshots
@@ -58,6 +58,21 @@ def test_a_result_of_the_past_is_told_as_it_was(check: Check, was: str) -> None:
     role, words = told(check, later_s=1_000_000.0)
     assert role is Role.UNKNOWN
     assert was in words
+
+
+@pytest.mark.parametrize(
+    ("verdict_word", "name", "role"),
+    [
+        (Word.STALE, "episode_count", Role.ATTENTION),
+        (Word.STALE, "orphaned_embeddings", Role.FAILED),
+        (Word.DRIFT, "episode_count", Role.FAILED),
+    ],
+)
+def test_what_the_next_sync_brings_is_no_failure(verdict_word: Word, name: str, role: Role) -> None:
+    shown = replace(SCENE, verdict=verdict_word)
+    frame = Frame(shown, verdict(shown, now=snapshots.NOW, beat_age=0.1), snapshots.NOW, 0.1, Look())
+    failed = counted(name, CheckStatus.FAIL, 891, 893)
+    assert check_row(frame, CheckResult(name, Found(failed, shown.present, snapshots.NOW))).role is role
 
 
 def test_what_a_check_was_is_not_cut_on_a_small_terminal() -> None:

@@ -779,7 +779,7 @@ async def test_a_plan_of_nothing_says_when_the_primary_has_changed_since() -> No
         await settle(app, pilot)
         app.paint(panels=True)
         await pilot.pause()
-        assert "The primary or the cache has changed since then: close this and plan again." in screen_text(app)
+        assert "That was so when the plan was made. Primary or cache has changed since: close this" in screen_text(app)
 
 
 async def test_a_plan_that_is_open_says_when_the_cache_has_changed_since() -> None:

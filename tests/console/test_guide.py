@@ -38,7 +38,7 @@ def ran(kind: str, *, does: str = "", new: int = 0, gone: int = 0, exit_code: in
 
 
 def after(*runs: RunSummary, verdict: Word = Word.IN_SYNC) -> Snapshot:
-    return replace(GOOD, verdict=verdict, history=HistoryView(1, len(runs), None, runs))
+    return replace(GOOD, verdict=verdict, history=HistoryView(1, len(runs), last=runs))
 
 
 ENDS: dict[str, tuple[Snapshot, Place]] = {

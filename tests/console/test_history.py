@@ -16,9 +16,10 @@ from console.app.ends import REPLAY_ASKED
 from console.dialogs.note import NoteDialog
 from console.dialogs.run_rows import RunRowsDialog
 from console.dialogs.text import TextDialog
-from console.screens.history import ROWS_SHOWN, HistoryScreen
+from console.screens.history import ROWS_SHOWN, HistoryScreen, columns_at
 from console.screens.rows import what_fits
 from console.views import runs
+from console.views.columns import table_row
 from console.views.frame import Frame
 from console.views.run import result_words
 from console.views.verdict import verdict
@@ -32,8 +33,9 @@ from tests.console.app import asked, console, live, screen_text, settle
 from tests.console.rooms import answered
 from tests.support.scenes import answers, snapshots
 from tests.support.scripted_bridge import ScriptedBridge
+from widgets import fmt
 from widgets.glyphs import Look, Role
-from widgets.line import text_of, width_of
+from widgets.line import plain, text_of, width_of
 
 NASTY = "[/b][red]x 名前 \x1b[31m\u202eabc"
 
@@ -111,15 +113,12 @@ def test_the_result_of_a_proved_run_fits_its_column_on_the_smallest_terminal() -
     snapshot = snapshots.scene("in_sync").snapshot
     frame = Frame(snapshot, verdict(snapshot, now=snapshots.NOW, beat_age=0.1), snapshots.NOW, 0.1, Look())
     run = replace(snapshot.history.last[0], exit_code=7, result="IN_SYNC", undone_by="", start=None)
-    (*_, result) = runs.row(frame, PastRun(run, None, None))
-    assert text_of(result).endswith("in sync, rejected")
-    assert width_of(result) <= RESULT_CELLS
-    (*_, result) = runs.row(frame, PastRun(replace(run, followed=True), None, None))
-    assert text_of(result).endswith("followed, rejected")
-
-
-RESULT_CELLS = 20
-"""What other columns leave to it at 80 columns."""
+    for one, said in ((run, "in sync, rejected"), (replace(run, followed=True), "followed, rejected")):
+        line = text_of(table_row(columns_at(80), runs.narrow_row(frame, PastRun(one, None, None)), 80, Look().glyphs))
+        assert line.rstrip().endswith(said)
+        assert width_of(plain(line)) <= 80
+        assert f"{one.word} " in line
+        assert fmt.clock(one.started_at) in line, "of a run of today, to the second"
 
 
 @pytest.mark.parametrize("result", ["STALE", "DRIFT", "UNKNOWN"])
@@ -167,9 +166,10 @@ def test_a_run_that_failed_after_its_commit_says_so_beside_its_rows() -> None:
 
 
 def test_follow_runs_are_counted_apart_from_those_that_prove() -> None:
-    assert runs.ended_words(HistoryView(runs=30, ok_ratio=0.964, followed=12)) == "96.4 % proven, 12 more followed"
+    view = HistoryView(runs=30, compared=18, in_sync=17, followed=12)
+    assert runs.ended_words(view) == "17 of 18 ended in sync, 12 followed"
     assert runs.ended_words(HistoryView(runs=12, followed=12)) == "12 followed"
-    assert runs.ended_words(HistoryView(runs=12, ok_ratio=1.0)) == "100.0 % proven"
+    assert runs.ended_words(HistoryView(runs=12, compared=12, in_sync=12)) == "12 of 12 ended in sync"
     assert runs.ended_words(HistoryView()) == ""
 
 

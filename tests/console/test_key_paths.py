@@ -484,7 +484,7 @@ ORPHAN = rows(
         shows=(ACTIVE,),
         top="OrphansScreen",
     ),
-    Path("orphans.reattach", "no owner upstream", ("m",), go=("3",), shows=("re-attach is not possible",)),
+    Path("orphans.reattach", "its owner is gone", ("m",), go=("3",), shows=("re-attach is not possible",)),
     Path("orphans.reattach", "nothing is chosen", ("m",), go=("3", "g"), shows=("nothing is chosen",)),
     Path(
         "orphans.reattach",

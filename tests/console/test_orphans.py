@@ -113,11 +113,11 @@ async def test_it_scans_once_and_shows_groups_counts_and_facts() -> None:
         assert "expected 2" in text
         assert FIRST in text
         assert "episode 'Retry policy for S3 uploads'" in text
-        assert "probably do-memory" in text
+        assert "do-memory probably" in text
         assert "384 x f32, 1,536 B" in text
         assert "48 means of 8 values" in text
         assert "384 values, 14 buckets" in text
-        assert "m not possible: no owner upstream" in text
+        assert "m not possible: its owner is gone" in text
         assert isinstance(here.app.screen, OrphansScreen)
         footer = here.app.screen.key_bar.value
         assert footer is not None
@@ -395,7 +395,7 @@ async def test_m_plans_a_sync_only_where_the_owner_can_be_fetched() -> None:
     async with shown() as here:
         await here.press("m")
         assert here.questions(MakePlan) == []
-        assert "re-attach is not possible: no owner upstream" in here.text
+        assert "re-attach is not possible: its owner is gone" in here.text
         await here.press("slash", *"reason:cached", "enter", "g", "j")
         assert "undo with u" in here.text  # a toast covers the rest
         await here.press("m")

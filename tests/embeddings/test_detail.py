@@ -83,8 +83,8 @@ def test_detail_of_a_row(tmp_path: Path) -> None:
     assert len(found.values) == 36
     assert found.twins == ("twin",)
     assert found.row.reason is Reason.OWNER_NOWHERE
-    assert found.why.startswith("neither store has its episode: probably")
-    assert found.reattach == "no owner upstream"
+    assert found.why.startswith("neither store has its episode: do-memory probably")
+    assert found.reattach == "its owner is gone"
     octets = detail(index, index.keys.index("octets"))
     assert (octets.vector, octets.values) == (None, b"\xff\xff\xff")
     with pytest.raises(IndexError):

@@ -71,13 +71,13 @@ def test_a_run_that_compared_a_part_is_not_the_last_success(tmp_path: Path, warn
 def test_a_run_that_followed_is_none_that_ended_proven(tmp_path: Path, warnings: Warnings) -> None:
     with History.open(tmp_path / "h.db", warnings.append) as book:
         book.record_run(run(1), document={"followed": {"changes": 3}})
-        assert (book.view().runs, book.view().ok_ratio, book.view().followed) == (1, None, 1)
+        assert (book.view().runs, book.view().compared, book.view().followed) == (1, 0, 1)
         book.record_run(run(2), document={"followed": None})
         book.record_run(run(3, exit_code=3))
         book.record_run(run(4, kind="undo", result="DONE"))
         book.record_run(run(5, result="STALE"))
         view = book.view()
-        assert (view.runs, view.ok_ratio, view.followed) == (5, 1 / 3, 1)
+        assert (view.runs, view.in_sync, view.compared, view.followed) == (5, 1, 3, 1)
 
 
 def test_runs_newest_first_since_and_limit(tmp_path: Path, warnings: Warnings) -> None:
@@ -90,7 +90,7 @@ def test_runs_newest_first_since_and_limit(tmp_path: Path, warnings: Warnings) -
         assert book.last_run() == run(5, exit_code=3)
         assert book.last_run(successful=True) == run(4)
         view = book.view(last=1)
-        assert (view.runs, view.ok_ratio, view.last) == (5, 0.8, (run(5, exit_code=3),))
+        assert (view.runs, view.in_sync, view.compared, view.last) == (5, 4, 5, (run(5, exit_code=3),))
         assert view.revision == 5
 
 
@@ -380,7 +380,7 @@ def test_follow_runs_push_no_other_out(tmp_path: Path, warnings: Warnings, monke
         assert [(one.id, one.followed) for one in book.runs()] == [(f"r{number}", number > 5) for number in kept]
         assert [one.run_id for one in book.check_runs()] == [f"r{number}" for number in kept]
         view = book.view()
-        assert (view.runs, view.followed, view.ok_ratio) == (6, 3, 1.0)
+        assert (view.runs, view.followed, view.in_sync, view.compared) == (6, 3, 3, 3)
     with closing(sqlite3.connect(tmp_path / "history.db")) as db:
         assert db.execute("SELECT count(*) FROM checks").fetchone() == (6,), "what a run had goes with it"
     assert warnings == []

@@ -64,6 +64,13 @@ def test_times_are_utc() -> None:
     assert fmt.when(1_788_359_527) == "2 Sep 14:32Z"
 
 
+def test_what_began_today_has_seconds_and_what_began_before_has_its_day() -> None:
+    now = 1_795_444_327.0
+    assert fmt.day_or_clock(now - 60, now) == fmt.clock(now - 60)
+    assert fmt.day_or_clock(now - 86_400, now) == fmt.when(now - 86_400)
+    assert fmt.day_or_clock(None, now) == fmt.UNKNOWN
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(300, "5m"), (3600, "1h"), (90, "1m 30s"), (20, "20 s"), (86_400, "1d"), (900, "15m")]
 )

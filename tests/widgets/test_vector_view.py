@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from widgets.facts import Fact
 from widgets.glyphs import ASCII, UNICODE, Look
 from widgets.line import plain, text_of
-from widgets.vector_view import VectorView, across, blocks, course, number_line, number_rows
+from widgets.vector_view import VectorView, across, blocks, course, number_head, number_line, number_rows
 
 VIEW = VectorView(
     title="key",
@@ -73,6 +73,9 @@ def test_every_number_in_hex_and_decimal() -> None:
         assert f"{place:>6}  {struct.pack('>f', number).hex()}" in text
     for decimal in (" 1 ", "-1.234567e-38 ", " nan ", " inf ", " 0.1 "):
         assert f" {decimal}" in text
+    head, first = text_of(number_head(80)), text_of(number_line(values, 0, 80))
+    for word, shown in (("place", " 0 "), ("hex", "3f800000"), ("number", "1 ")):
+        assert abs(head.index(word) - first.index(shown)) <= len(word), "a head stands above what it names"
     assert number_rows(b"", 80) == 0
     assert across(10) == 1
 

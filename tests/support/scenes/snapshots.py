@@ -225,7 +225,8 @@ def _history() -> HistoryView:
     return HistoryView(
         revision=1,
         runs=412,
-        ok_ratio=0.988,
+        compared=412,
+        in_sync=407,
         last=(
             run(4120, 724, "sync", (12, 3, 12), 1.2, 0, "IN_SYNC"),
             run(4119, 3725, "sync", (0, 3, 0), 0.4, 0, "IN_SYNC"),
@@ -541,7 +542,7 @@ def _hostile() -> Scene:
         cache=replace(snapshot.cache, path=_HOSTILE, lock=LockState.OTHER, holder=holder),
         run=run,
         checks=(check, replace(check, name=_HOSTILE)),
-        history=HistoryView(1, 1, 0.5, (replace(_history().last[0], id=_HOSTILE, result=_HOSTILE, kind=_HOSTILE),)),
+        history=HistoryView(1, 1, 1, 1, (replace(_history().last[0], id=_HOSTILE, result=_HOSTILE, kind=_HOSTILE),)),
         config=ConfigView((Setting(_HOSTILE, _HOSTILE, _HOSTILE, _HOSTILE, _HOSTILE),), _HOSTILE, NOW),
         error=ErrorValue("internal", _HOSTILE, _HOSTILE, False, 70),
     )
