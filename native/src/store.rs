@@ -16,14 +16,20 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use storage_sync_codec::Table;
 
 /// Rows of an in-place staging file: (table number, key) to an encoded record.
 pub const STAGE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("storage_sync_stage");
 /// Page memory of a staging file.
 pub const STORE_CACHE: usize = 4 << 20;
+
+/// A commit waits for this part of the bytes that may be on the way, since each one is written through to the disk.
+const LEAST_PART: usize = 4;
+/// It waits no longer than this, so that little has to be fetched again after a kill.
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
 /// What a staging file is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -233,8 +239,17 @@ struct Queue {
     batches: VecDeque<(Vec<Record>, usize)>,
     /// Bytes handed over and not yet durable.
     in_flight: usize,
+    /// Somebody waits to hand over more.
+    full: bool,
     stop: bool,
     fault: Option<Fault>,
+}
+
+impl Queue {
+    /// Whether to commit what waits, or to wait for more.
+    fn is_enough(&self, least: usize) -> bool {
+        self.stop || self.full || self.batches.iter().map(|batch| batch.1).sum::<usize>() >= least
+    }
 }
 
 #[derive(Default)]
@@ -267,7 +282,7 @@ impl Store {
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("storage-sync-writer".to_owned())
-            .spawn(move || run(database, layout, &theirs))
+            .spawn(move || run(database, layout, limit / LEAST_PART, &theirs))
             .map_err(|error| Fault::io(error, path))?;
         Ok(Self { shared, thread: Some(thread), database: None, layout, path: path.to_owned(), limit })
     }
@@ -280,11 +295,14 @@ impl Store {
         let weight = records.iter().map(Record::weight).sum();
         let mut queue = lock(&self.shared.queue);
         while queue.fault.is_none() && queue.in_flight > 0 && queue.in_flight + weight > self.limit {
-            queue = self.shared.changed.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
+            queue.full = true;
+            self.shared.changed.notify_all();
+            queue = self.shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         if let Some(fault) = &queue.fault {
             return Err(fault.again());
         }
+        queue.full = false;
         queue.in_flight += weight;
         queue.batches.push_back((records, weight));
         self.shared.changed.notify_all();
@@ -336,14 +354,19 @@ impl Drop for Store {
     }
 }
 
-/// The writer: every waiting batch goes into one commit.
-fn run(database: Quiet<Database>, layout: Layout, shared: &Shared) -> Quiet<Database> {
+/// The writer: every waiting batch goes into one commit, of `least` bytes where they come soon.
+fn run(database: Quiet<Database>, layout: Layout, least: usize, shared: &Shared) -> Quiet<Database> {
     loop {
         let (batches, weight) = {
-            let mut queue = lock(&shared.queue);
-            while queue.batches.is_empty() && !queue.stop {
-                queue = shared.changed.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
-            }
+            let queue = lock(&shared.queue);
+            let queue = shared
+                .changed
+                .wait_while(queue, |queue| queue.batches.is_empty() && !queue.stop)
+                .unwrap_or_else(PoisonError::into_inner);
+            let (mut queue, _) = shared
+                .changed
+                .wait_timeout_while(queue, LONGEST_WAIT, |queue| !queue.is_enough(least))
+                .unwrap_or_else(PoisonError::into_inner);
             if queue.batches.is_empty() || queue.fault.is_some() {
                 return database;
             }
