@@ -44,7 +44,7 @@ pub fn is_there(path: &Path) -> Outcome<bool> {
         Ok(found) if found.is_file() => Ok(true),
         Ok(_) => {
             let told = "this is not a regular file; it is never touched; move it away";
-            Err(Fault::io(io::Error::new(io::ErrorKind::AlreadyExists, told), path))
+            Err(Fault::taken(told, path))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(Fault::io(error, path)),

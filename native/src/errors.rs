@@ -63,6 +63,11 @@ impl Fault {
         Self::Io(error, path.display().to_string())
     }
 
+    /// Something else has the name: EEXIST, with what to do about it.
+    pub fn taken(told: &str, path: &std::path::Path) -> Self {
+        Self::io(io::Error::new(io::ErrorKind::AlreadyExists, told), path)
+    }
+
     /// A second copy of this failure, for a caller who asks again after a thread has ended.
     pub fn again(&self) -> Self {
         match self {

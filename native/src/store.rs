@@ -54,8 +54,9 @@ pub fn open(path: &Path, layout: Layout, identity: &[u8], resume: bool) -> Outco
             Ok(None) => return Err(foreign(path)),
             Ok(Some((database, found))) => {
                 if found != identity {
-                    let place = path.display();
-                    return Err(Fault::value(format!("{place} was staged for another source or configuration")));
+                    let told =
+                        "this build is of another source or configuration; remove it, or give it its own name back";
+                    return Err(Fault::taken(told, path));
                 }
                 if resume {
                     return Ok(Opened { database, existed: true });
@@ -92,8 +93,7 @@ fn made(file: File, layout: Layout, identity: &[u8]) -> Outcome<(Quiet<Database>
 }
 
 fn foreign(path: &Path) -> Fault {
-    let told = "this file is not ours; it is never touched; move it away";
-    Fault::io(std::io::Error::new(std::io::ErrorKind::AlreadyExists, told), path)
+    Fault::taken("this file is not ours; it is never touched; move it away", path)
 }
 
 /// Whether it begins as a redb file does, give or take two bits.

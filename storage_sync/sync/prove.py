@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from storage_sync import _native
 from storage_sync.cache.identity import real_path
 from storage_sync.checks.checks import all_checks
-from storage_sync.checks.facts import CheckScope, TableFacts
+from storage_sync.checks.facts import CheckScope, FileFacts, TableFacts
 from storage_sync.reports.document import rfc3339
 from storage_sync.reports.sentences import next_step, plural, rows
 from storage_sync.state.witness import write_witness
@@ -22,7 +22,7 @@ from storage_sync.sync.known import known_of
 from storage_sync.sync.look import Look
 from storage_sync.sync.proven_rows import rows_taken_in
 from storage_sync.sync.session import Reading
-from storage_sync.sync.table_counts import proven_facts, table_counts
+from storage_sync.sync.table_counts import pending_facts, proven_facts, table_counts
 from storage_sync.values.errors import PrimaryRefused, PrimarySchema, PrimaryUnavailable, RowsRefused
 from storage_sync.values.followed import Followed
 from storage_sync.values.marks import Marks
@@ -190,6 +190,16 @@ def make_proof(context: Context, compared: Compared, generation: int, identity: 
         refused=sum(one.refused for one in compared.changes.values()),
         audited_at=compared.audited_at,
     )
+
+
+async def tell_unwritten(context: Context, compared: Compared, look: Look, file: FileFacts | None = None) -> None:
+    """Counts and checks of a cache that was compared and not written to. `file`: what is known of it already."""
+    draft = context.draft
+    facts = pending_facts(compared.changes, compared.primary)
+    draft.counts = count(look.scan, facts, *await outside(context, look), compared.audited_at)
+    if file is None:
+        file = await context.session.on_cache_thread(marked_file_facts, context.session, look)
+    draft.checks = all_checks(check_scope(context, compared.left_out_since), file, facts)
 
 
 async def outside(context: Context, look: Look) -> tuple[dict[str, int], dict[str, int]]:

@@ -21,15 +21,14 @@ from storage_sync.cache.waiting_rows import (
     waiting_json,
     waiting_text,
 )
-from storage_sync.checks.checks import all_checks
 from storage_sync.sync.compare import Compared, compared, guard_first_contact, in_primary, known_log, project
 from storage_sync.sync.context import PAGE, Context, Projection
 from storage_sync.sync.decide import difference, judged, must_write
 from storage_sync.sync.follow import marked
-from storage_sync.sync.inspection import looked, marked_file_facts
+from storage_sync.sync.inspection import looked
 from storage_sync.sync.look import Look
-from storage_sync.sync.prove import check_scope, count, keep_known, make_proof, outside, proven
-from storage_sync.sync.table_counts import equal, pending_facts, table_changes
+from storage_sync.sync.prove import keep_known, make_proof, proven, tell_unwritten
+from storage_sync.sync.table_counts import equal, table_changes
 from storage_sync.values.errors import CacheLocked, GuardStopped
 from storage_sync.values.options import Consent
 from storage_sync.values.outcome import Outcome, TableChange, Word
@@ -107,7 +106,7 @@ async def _staged(context: Context, look: Look, projection: Projection, held: Ca
         )
         await session.on_cache_thread(comparison.staged.staging.keep, encode_note(note))
         await session.on_cache_thread(publish, cache)
-        await _tell(context, comparison, look)
+        await tell_unwritten(context, comparison, look)
         draft.verdict = difference(comparison)
         draft.exit_code = CacheLocked.exit_code
         draft.extra["waiting"] = waiting_json(note)
@@ -123,18 +122,9 @@ async def _equal_already(context: Context, comparison: Compared, look: Look) -> 
     draft.verdict = Word.IN_SYNC
     draft.proof = make_proof(context, comparison, look.generation, look.identity)
     draft.exit_code = 7 if draft.proof.refused else 0
-    await _tell(context, comparison, look)
+    await tell_unwritten(context, comparison, look)
     await keep_known(context, look)
     return draft.outcome()
-
-
-async def _tell(context: Context, comparison: Compared, look: Look) -> None:
-    """Counts and checks of a cache that was compared and not written to."""
-    session, draft = context.session, context.draft
-    facts = pending_facts(comparison.changes, comparison.primary)
-    draft.counts = count(look.scan, facts, *await outside(context, look), comparison.audited_at)
-    file = await session.on_cache_thread(marked_file_facts, session, look)
-    draft.checks = all_checks(check_scope(context, comparison.left_out_since), file, facts)
 
 
 def _waits(held: CacheLocked, note: WaitingNote) -> CacheLocked:

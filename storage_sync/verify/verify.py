@@ -18,8 +18,8 @@ from storage_sync.sync.compare import Compared, compared, looking, project, refu
 from storage_sync.sync.context import PAGE, Context
 from storage_sync.sync.decide import difference
 from storage_sync.sync.inspection import looked, marked_file_facts
-from storage_sync.sync.prove import check_scope, count, keep_known, make_proof, outside
-from storage_sync.sync.table_counts import equal, pending_facts, table_changes
+from storage_sync.sync.prove import check_scope, keep_known, make_proof, tell_unwritten
+from storage_sync.sync.table_counts import equal, table_changes
 from storage_sync.values.errors import StorageSyncError, exit_code_of
 from storage_sync.values.extra import Column, Difference
 from storage_sync.values.outcome import Outcome, Word
@@ -42,10 +42,8 @@ async def run_verify(context: Context, *, deep: bool) -> Outcome:
             projection = await project(context, look)
             async with compared(looking(context, look), look, projection) as comparison:
                 refusal = await refusal_of(context, comparison)
-                facts = pending_facts(comparison.changes, comparison.primary)
                 draft.plan = table_changes(comparison.changes)
-                draft.counts = count(look.scan, facts, *await outside(context, look), comparison.audited_at)
-                draft.checks = all_checks(check_scope(context, comparison.left_out_since), file, facts)
+                await tell_unwritten(context, comparison, look, file)
                 if context.options.part is not None:
                     _tell_part(context, comparison, context.options.part)
                 if refusal is None and context.options.part is None:

@@ -141,6 +141,8 @@ async def test_what_a_run_staged_is_found_by_one_of_the_same_settings_only(
     assert seen[0] == seen[1]
     (mine,), (its,) = seen[1], seen[2] - seen[1]
     rename(its, mine)
-    with pytest.raises(ValueError, match="was staged for another source or configuration"):
-        await sync(settings)
+    ended = await sync(settings)
+    assert ended.error is not None
+    assert (ended.error.code, ended.exit_code) == (LocalIO.code, 8)
+    assert "this build is of another source or configuration; remove it" in ended.error.message
     assert not cache_of(settings).exists()
