@@ -127,7 +127,7 @@ def help_lines(
     for heading, name in (("THIS PANEL", panel), ("THIS DIALOG", screen)):
         if name in LABELS:
             groups.insert(0, (heading, list(LABELS[name])))
-    groups.append(("WORDS", list(WORDS)))
+    groups.append(("GLOSSARY", list(WORDS)))
     if notes:
         groups.append(("NOW", [("", note) for note in notes]))
     for heading, rows in groups:

@@ -42,6 +42,7 @@ WORDS: tuple[tuple[str, str], ...] = (
         "imprint",
         "A short number for all rows that the primary lists. While it is the same, no such row has changed.",
     ),
+    ("in place", "How most runs commit: changes go into the file that is there. Else a new file is built beside it."),
     ("lease", "The lock that keeps two runs of this tool apart. do-memory does not know it."),
     (
         "ledger",
@@ -74,6 +75,7 @@ WORDS: tuple[tuple[str, str], ...] = (
     ),
     ("quarantine", "The list of rejected rows and quarantined rows."),
     ("quarantined row", "A row that was taken out of the cache and can be restored."),
+    ("read-back", "Reading all rows from the file again after a commit, which the proof rests on."),
     (
         "rejected row",
         "A row of the primary that cannot be represented in the cache. It is listed with its column and reason.",
