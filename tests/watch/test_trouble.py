@@ -207,9 +207,11 @@ def replaced(day: Day) -> None:
     day.good_run()
     day.good_run()
     day.screen.until(proven_after(generations[1]), "a proof after the change is")
+    position = len(day.watch.lines)
     for tool, place in zip(day.tools, kept, strict=True):
         place.replace(tool.cache)
-    day.good_run()
+    # the end of this repair, which is not to be taken for that of the next trouble
+    day.until(said("; repaired: rebuild"), position)
     day.screen.repair()
 
 
