@@ -256,8 +256,8 @@ OPERATE = rows(
         Path(f"screen.{name}", "goes there", (key,), go=("5" if key != "5" else "1",), shows=(SCREEN_WORDS[name],))
         for name, key, _ in SCREENS
     ),
-    Path("panel.next", "the next panel has the focus", ("tab",), focus="checks"),
-    Path("panel.next", "back", ("shift+tab",), go=("tab", "tab"), focus="checks"),
+    Path("panel.next", "the next panel has the focus", ("tab",), focus="freshness"),
+    Path("panel.next", "back", ("shift+tab",), go=("tab", "tab"), focus="freshness"),
     Path("validate", "asks for the quick ones", ("v",), asks=(Do(Verify()),)),
     Path(
         "validate",
@@ -363,8 +363,8 @@ OPERATE = rows(
     ),
     Path("slower", "panels are drawn less often", ("minus",), look=refresh, becomes=1.0, shows=("every 1 s",)),
     Path("faster", "panels are drawn more often", ("plus",), look=refresh, becomes=0.25, shows=("every 0.25 s",)),
-    Path("zoom", "the panel alone", ("z",), go=("tab",), hides=("Freshness", "redb · cache")),
-    Path("zoom", "and back", ("z",), go=("tab", "z"), shows=("Freshness", "redb · cache")),
+    Path("zoom", "the panel alone", ("z",), go=("tab",), hides=("episode count", "redb · cache")),
+    Path("zoom", "and back", ("z",), go=("tab", "z"), shows=("episode count", "redb · cache")),
     Path("log", "all lines", ("L",), shows=("Log: all lines, 1",), top="LogDialog"),
     Path("theme", "the next one", ("T",), look=lambda app: app.theme, becomes="calm-light"),
     Path("theme", "round again", ("T",), go=("T", "T"), look=lambda app: app.theme, becomes="calm-dark"),
