@@ -180,7 +180,15 @@ KEYS: tuple[Key, ...] = (
     Key("zoom", "z", "z", "Zoom", "show only the panel in focus, and back", action="zoom"),
     Key("log", "L", "L", "Log", "all log lines", action="log"),
     Key("theme", "T", "T", "Theme", "next theme: dark, light, colour-blind safe", action="theme"),
-    Key("help", "question_mark,f1", "?", "Help", "keys and labels of this screen or dialog, and the glossary", action="help", footer=9),
+    Key(
+        "help",
+        "question_mark,f1",
+        "?",
+        "Help",
+        "keys and labels of what is shown, and the glossary",
+        action="help",
+        footer=9,
+    ),
     Key(
         "palette",
         "colon,ctrl+p",
