@@ -352,7 +352,7 @@ class PlanDialog(ScrolledDialog[str]):
         at = next((place for place, button in enumerate(shown) if button.has_focus), None)
         if shown:
             # at once, so that an enter that is already on its way presses this one
-            self.set_focus(shown[0 if at is None else (at + step) % len(shown)])
+            self.set_focus(shown[0 if at is None else min(max(at + step, 0), len(shown) - 1)])
 
     def action_stop(self) -> None:
         if self.step is Step.RUN and not self.buttons["stop"].disabled:

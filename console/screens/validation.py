@@ -148,8 +148,13 @@ class ValidationScreen(RowsScreen):
         found = self._found
         known = len(self._keys.items)
         total = found.total if found is not None else known
+        now = generation_now(frame.snapshot)
+        past = found is not None and found.generation is not None and now not in (None, found.generation)
         asked = f"compared {frame.ago(found.at)} ago" if found is not None else ""
-        name = f"Rows that differ · {total:,}" if found is not None else f"Keys · {known:,}"
+        if past and found is not None:
+            asked = f"{asked}, at g-{found.generation}"
+        said = "Rows that differed" if past else "Rows that differ" if found is not None else "Keys"
+        name = f"{said} · {total:,}"
         empty = self._said or ("nothing matches the filter; esc clears it" if known else _nothing(result))
         self.draw_list(
             self.keys,
@@ -159,6 +164,7 @@ class ValidationScreen(RowsScreen):
             self._keys,
             lambda difference: words.row(frame, difference),
             empty=frame.clean(empty),
+            revision=empty,
         )
 
     def _draw_sides(self, frame: Frame) -> None:

@@ -41,7 +41,7 @@ pub fn caught<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
             .map(|text| (*text).to_owned())
             .or_else(|| payload.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "no message".to_owned());
-        let message = message.replacen(UNREACHABLE, "it met what its code rules out", 1);
+        let message = message.replacen(UNREACHABLE, "its content makes no sense", 1);
         let place = PLACE.with(|cell| cell.borrow_mut().take()).unwrap_or_else(|| "unknown place".to_owned());
         // A payload with a panicking destructor must not start a second panic.
         std::mem::forget(payload);

@@ -246,14 +246,17 @@ def checks_after(
     of_file = Basis(basis(outcome))
 
     known = {result.name: result for result in snapshot.checks}
-    changed = {table for table, change in outcome.applied.items() if change.insert or change.remove}
+    more = {table: change.insert - change.remove for table, change in outcome.applied.items()}
+    refused = snapshot.quarantine.refused
+    same_refused = not outcome.counts or (refused is not None and refused.was == rejected_rows(outcome))
 
     def result(check: Check) -> CheckResult:
         before = known.get(check.name)
         if (earlier := _known(check, before)) is not None:
             return earlier
         if check.made_at is not None and before is not None and before.found.at >= check.made_at:
-            return _kept(before, both, counts=changed.isdisjoint(_COUNTS.get(check.name, ())))
+            rows = sum(more.get(table, 0) for table in _COUNTS.get(check.name, ()))
+            return _kept(before, both, rows if same_refused else None)
         found = Found(check, both if check.name in COMPARED else of_file, _made_at(check, outcome, now))
         return CheckResult(check.name, found, subject, recent(check.name))
 
@@ -275,10 +278,15 @@ _COUNTS = {
 """The tables whose rows a check counts."""
 
 
-def _kept(before: CheckResult, both: Basis, *, counts: bool) -> CheckResult:
+def _kept(before: CheckResult, both: Basis, more: int | None) -> CheckResult:
     """A check that was not made again, with its result and its time. What passed stands, with what was followed since;
-    what did not is of the file and the primary that it was found on. `counts`: there are as many rows as then."""
-    if before.found.was.status is not CheckStatus.PASS:
+    what did not is of the file and the primary that it was found on. `more`: rows that it counts than were there then;
+    None: not known, since others were rejected."""
+    was = before.found.was
+    if was.status is not CheckStatus.PASS:
         return before
-    was = before.found.was if counts else replace(before.found.was, expected=None, actual=None, detail="")
+    if more and isinstance(was.expected, int) and isinstance(was.actual, int):
+        was = replace(was, expected=was.expected + more, actual=was.actual + more, detail="")
+    elif more != 0:
+        was = replace(was, expected=None, actual=None, detail="")
     return replace(before, found=replace(before.found, was=was, on=both))

@@ -107,7 +107,7 @@ async def test_pages_are_asked_when_the_end_is_reached() -> None:
     rows = tuple(Difference("episodes", f"key-{n}", "missing") for n in range(4))
     async with live(app, size=(100, 30)) as pilot:
         screen = await opened(app, pilot, "j", "enter")
-        bridge.post(Answer(bridge.asked[-1].id, Differences(rows[:2], 4, True, snapshots.NOW, 1, ("episodes",))))
+        bridge.post(Answer(bridge.asked[-1].id, Differences(rows[:2], 4, True, snapshots.NOW, 4120, ("episodes",))))
         await settle(app, pilot)
         assert screen.keys.rows == 2
         assert "Rows that differ · 4" in screen_text(app)
@@ -115,7 +115,7 @@ async def test_pages_are_asked_when_the_end_is_reached() -> None:
         await settle(app, pilot)
         assert compares(bridge)[-1] == CompareRows(("episodes",), rows[1])
         assert "comparing" in screen_text(app)
-        bridge.post(Answer(bridge.asked[-1].id, Differences(rows[2:], 4, False, snapshots.NOW, 1, ("episodes",))))
+        bridge.post(Answer(bridge.asked[-1].id, Differences(rows[2:], 4, False, snapshots.NOW, 4120, ("episodes",))))
         await settle(app, pilot)
         assert screen.keys.rows == 4
         await pilot.press("G")
@@ -150,6 +150,22 @@ async def test_what_was_compared_is_forgotten_when_the_check_ran_again() -> None
         await settle(app, pilot)
         app.paint(panels=True)
         assert screen.keys.rows == 0
+
+
+async def test_what_was_compared_before_the_cache_changed_is_told_as_past() -> None:
+    app, bridge = console("stale")
+    async with live(app, size=(140, 45)) as pilot:
+        await opened(app, pilot, "j", "enter")
+        await answered(app, bridge, pilot)
+        assert "Rows that differ ·" in screen_text(app)
+        snapshot = snapshots.scene("stale").snapshot
+        assert snapshot.cache.generation is not None
+        later = replace(snapshot.cache.generation, was=snapshot.cache.generation.was + 1)
+        bridge.show(replace(snapshot, seq=2, cache=replace(snapshot.cache, generation=later)))
+        await settle(app, pilot)
+        app.paint(panels=True)
+        assert f"ago, at g-{snapshot.cache.generation.was}" in screen_text(app)
+        assert "Rows that differed ·" in screen_text(app)
 
 
 async def test_an_answer_to_another_check_is_dropped() -> None:

@@ -22,7 +22,7 @@ from storage_sync.service import snapshots as snapshots_of_core
 from storage_sync.service.performing import perform
 from storage_sync.values.events import RunEnded
 from storage_sync.values.found import Basis, Found
-from storage_sync.values.outcome import Check, CheckStatus, Outcome, Purpose, TableChange, Word
+from storage_sync.values.outcome import Check, CheckStatus, Outcome, Purpose, TableChange, TableCounts, Word
 from storage_sync.values.snapshot import CheckResult, Snapshot
 from tests.service.test_held import lag, looked_at_a_copy
 from tests.service.test_service import Watcher, cached, proven, running
@@ -207,8 +207,13 @@ def test_a_check_that_a_run_did_not_make_keeps_its_result_and_its_time(
     assert kept.found.at == 90.0
     assert (kept.found.now(both) is not None) == stands
     assert shown((was,), patterns=TableChange(3), episodes=TableChange(update=2)) == kept
-    counted = shown((was,), episodes=TableChange(600)).found
+    counted = shown((was,), episodes=TableChange(600, remove=4)).found
     assert (counted.was.status, counted.at) == (status, 90.0)
-    assert counted.was.actual == (None if stands else actual), "the rows of then are not counted any more"
+    more = 596 if stands else 0
+    assert (counted.was.expected, counted.was.actual) == (896 + more, actual + more), "with what was followed since"
+    counts = {"episodes": TableCounts(cache=actual + 600, refused=4)}
+    outcome = Outcome("sync", Word.IN_SYNC, 0, checks=(told,), applied={"episodes": TableChange(600)}, counts=counts)
+    (other,) = snapshots_of_core.checks_after(replace(snapshot, checks=(was,)), outcome, both, lambda _: (), 100.0)
+    assert other.found.was.actual == (None if stands else actual), "others are rejected: how many pass is not known"
     for checks in ((), (replace(was, found=replace(was.found, at=70.0)),)):
         assert shown(checks).found == Found(told, both, 80.0), "the proof came later, and is what is known"

@@ -73,7 +73,7 @@ def metric(tool: Tool, name: str) -> int:
 
 def good(line: Line) -> bool:
     """Of a run that ended in sync; one that followed nothing and says stale ends with 0 too."""
-    return line["area"] == "sync" and line["message"].startswith("in sync")
+    return line["area"] == "sync" and str(line["message"]).startswith("in sync")
 
 
 def judged(day: Day, folder: Path) -> None:
