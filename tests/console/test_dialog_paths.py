@@ -551,5 +551,5 @@ async def test_a_guard_is_shown_and_what_it_stops_cannot_be_run() -> None:
     async with opened(by("s", scene=scene_of("stale"), answers={MakePlan: plan_for(refusal=GUARD)})) as here:
         assert "would remove 70 %" in here.text
         since = len(here.bridge.asked)
-        await here.press("right", "enter", "click #run")
+        await here.press("right", "click #run")
         assert [one for one in here.asked(since) if isinstance(one, Execute)] == []
