@@ -41,14 +41,14 @@ WIDE = 90
 _COLUMNS = (
     Column(" run", 9),
     _STARTED,
-    Column("kind", 10),
+    Column("kind", 10, wide=WIDE),
     Column("+new", 6, right=True),
     Column("~chg", 5, right=True),
     Column("-gone", 6, right=True),
     Column("rows/s", 6, right=True, wide=110),
     Column("bytes", 9, right=True, wide=110),
     Column("took", 7, right=True),
-    Column("exit", 4, right=True),
+    Column("exit", 4, right=True, wide=WIDE),
     Column("result", 0),
 )
 _NARROW = (

@@ -394,7 +394,7 @@ def _status_words(frame: Frame, role: Role, result: CheckResult) -> str:
     status = result.found.was.status.value
     if role is Role.UNKNOWN:
         return f"unknown now; was {status}"
-    return f"{status}: rows are behind; s syncs" if checks.is_behind(frame, result) else status
+    return f"{status}: rows behind" if checks.is_behind(frame, result) else status
 
 
 def _difference(expected: int | str | None, actual: int | str | None) -> str:

@@ -10,7 +10,7 @@ from tests.console.app import console, live, screen_text, settle
 
 @pytest.mark.parametrize(
     ("state", "badges"),
-    [("running", ("2 Validation ✗3", "3 Orphans ?23")), ("primary_down", ("2 Validation ?7", "3 Orphans"))],
+    [("running", ("2 Validation ?2", "3 Orphans ?23")), ("primary_down", ("2 Validation ?7", "3 Orphans"))],
 )
 async def test_a_badge_counts_what_is_too_old_as_unknown(state: str, badges: tuple[str, str]) -> None:
     app, _ = console(state)

@@ -55,7 +55,7 @@ def agree(terminal: Terminal) -> None:
 def test_all_flows_are_done_by_what_the_guide_says(tmp_path: Path) -> None:
     with demo(tmp_path) as terminal:
         palette(terminal, "many")
-        terminal.wait_for("That was a sync")
+        terminal.wait_for("The sync is done")
         terminal.press(" ")
         terminal.wait_for("guide 2/8")
         palette(terminal, "damage")

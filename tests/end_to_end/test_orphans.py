@@ -52,7 +52,7 @@ def test_find_an_orphan_see_its_neighbours_set_it_aside_and_undo(tmp_path: Path)
             terminal.press("reason:nowhere")
             terminal.wait_for("1-1 of 1 ")
             terminal.press("\r")
-            facts = ("nearest   cosine 1.000", "probably do-memory", "attached", "same as")
+            facts = ("nearest   cosine 1.000", "do-memory probably", "attached", "same as")
             terminal.wait(lambda screen: all(text in screen for text in facts) and "! inverts" not in screen)
 
             terminal.press("d")

@@ -150,7 +150,7 @@ async def test_a_flip_that_makes_a_table_s_name_no_text_costs_only_that_table(st
     """redb's list of tables ends there; the rows of the others are still read by the names of their tables."""
     store.restore()
     bits = [8 * (match.start() + len(name) - 4) + 7 for match in re.finditer(name.encode(), store.whole)]
-    assert sum(_is_named(store, bit) for bit in bits) == 1
+    assert any(_is_named(store, bit) for bit in bits)
     outcome = await once(Verify(deep=True), Request(store.settings, None))
     assert (outcome.verdict, outcome.exit_code) == (Word.DAMAGED, 5)
     assert outcome.error is not None

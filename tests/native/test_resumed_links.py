@@ -329,7 +329,7 @@ def test_a_finished_build_says_what_it_is_made_of(cache: Path) -> None:
     assert set(ledgers.contents(Path(place))[TABLE]) == {name(number) for number in range(ROWS)}
     assert "storage_sync_manifest" not in tables_of(place)
     assert _native.KeptManifest.read(place, b"two", scope()) is None
-    with pytest.raises(ValueError, match="another source"):
+    with pytest.raises(FileExistsError, match="another source"):
         _native.Staging(scope(), None, journey.compared(primary, None), path=place, sibling=True, identity=b"two")
     again = staging_of(cache, primary, sibling=True, scan=journey.scanned(old))
     assert (again.resumed_rows, len(again.pending_keys(TABLE, 0, 99))) == (ROWS - 1, 0)

@@ -349,7 +349,7 @@ def test_a_killed_build_resumes(tmp_path: Path) -> None:
     primary = Primary({"heuristics": [heuristic(number, "x" * 500) for number in range(2000)]})
     primary.rows["heuristics"][5] = heuristic(5, "moved on")
     comparison = journey.compared(primary, None)
-    with pytest.raises(ValueError, match="another source"):
+    with pytest.raises(FileExistsError, match="another source"):
         _native.Staging(scope(), None, comparison, path=str(path), sibling=True, identity=b"two")
     staging = _native.Staging(scope(), None, comparison, path=str(path), sibling=True, identity=b"one")
     assert staging.resumed_rows >= durable - 1 > 0

@@ -168,7 +168,7 @@ snapshots = st.builds(
         max_size=2,
     ).map(tuple),
     quarantine=st.builds(QuarantineView, found(numbers)),
-    history=st.builds(HistoryView, numbers, numbers, maybe, st.lists(summaries, max_size=2).map(tuple)),
+    history=st.builds(HistoryView, numbers, numbers, numbers, numbers, st.lists(summaries, max_size=2).map(tuple)),
     config=st.builds(
         ConfigView, st.lists(st.builds(Setting, texts, texts, texts, texts, texts), max_size=2).map(tuple), texts, maybe
     ),
